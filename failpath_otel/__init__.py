@@ -1,0 +1,24 @@
+"""The OpenTelemetry bridge to Failpath: every step of a backend flow, visible the moment it starts."""
+
+from failpath_otel._version import VERSION as __version__
+from failpath_otel.configure import FailpathClient, configure
+from failpath_otel.errors import ConfigurationError
+from failpath_otel.export.exporter import FailpathSpanExporter
+from failpath_otel.export.processor import FailpathSpanProcessor
+from failpath_otel.export.stats import Stats
+from failpath_otel.steps.client import Failpath
+from failpath_otel.steps.run import Run
+from failpath_otel.steps.step import Step
+
+__all__ = [
+    "ConfigurationError",
+    "Failpath",
+    "FailpathClient",
+    "FailpathSpanExporter",
+    "FailpathSpanProcessor",
+    "Run",
+    "Stats",
+    "Step",
+    "__version__",
+    "configure",
+]

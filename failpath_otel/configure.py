@@ -1,0 +1,172 @@
+"""The one place that knows both halves: joins steps, delivery and the application's tracer provider."""
+
+import threading
+from collections.abc import MutableMapping
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import SpanContext, TracerProvider, get_tracer, get_tracer_provider
+
+from failpath_otel import limits
+from failpath_otel._version import VERSION
+from failpath_otel.export.options import Options
+from failpath_otel.export.processor import FailpathSpanProcessor
+from failpath_otel.export.stats import Stats
+from failpath_otel.private_provider import private_tracer
+from failpath_otel.report import report_fault
+from failpath_otel.steps.client import SCOPE_NAME, Failpath
+from failpath_otel.steps.tracing import Tracing
+
+
+class FailpathClient(Failpath):
+    """A :class:`Failpath` whose steps are delivered to Failpath; made by :func:`configure`."""
+
+    def __init__(self, tracer_provider: TracerProvider | None, join: "Join") -> None:
+        super().__init__(tracer_provider=tracer_provider)
+        self._join = join
+        self._tracing = Tracing(
+            get_tracer(SCOPE_NAME, VERSION, tracer_provider),
+            fallback=join.private_tracer,
+            saw=join.saw if tracer_provider is not None else join.saw_or_follow,
+        )
+
+    def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
+        """Waits at most ``timeout`` seconds until everything recorded so far was delivered.
+
+        Returns:
+            Whether every record of this process was really delivered. A record that is lost makes this ``False`` for
+            good; :meth:`stats` tells how many and why.
+
+        Raises:
+            ConfigurationError: ``timeout`` is not a number of seconds.
+        """
+        return self._join.processor.flush(timeout)
+
+    async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:  # noqa: ASYNC109 - flush() has the same
+        """:meth:`flush` for async code: waits without blocking the event loop."""
+        return await self._join.processor.aflush(timeout)
+
+    def shutdown(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
+        """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said.
+
+        Steps still run and are still ordinary spans; they are only not delivered any more. At the end of the
+        interpreter this is not needed: what waits is flushed by itself.
+        """
+        return self._join.processor.close(timeout)
+
+    def stats(self) -> Stats:
+        """How many records there were, and what became of them."""
+        return self._join.processor.stats()
+
+
+def configure(
+    *,
+    project_key: str | None = None,
+    endpoint: str | None = None,
+    capture_stack: bool = False,
+    tracer_provider: TracerProvider | None = None,
+) -> FailpathClient:
+    """Sends the steps of this process to Failpath. One call; returns the client.
+
+    Joins the OpenTelemetry set-up that is there, by adding one span processor to its tracer provider; where there is
+    none, steps go by a private provider. Never sets the global provider, a sampler or a signal handler, and changes
+    nothing about the spans of others. Called again for the same provider, the last call's options hold for steps that
+    begin from then on.
+
+    Args:
+        project_key: the Failpath project. Default: ``FAILPATH_PROJECT_KEY``. A secret.
+        endpoint: where Failpath is. Default: ``FAILPATH_DEV_ENDPOINT``, else ``https://api.failpath.dev``.
+        capture_stack: send the stack trace of an error along.
+        tracer_provider: the provider to join. Default: the global one, also one that is set later.
+
+    Raises:
+        ConfigurationError: the project key is missing, or an option cannot work.
+    """
+    options = Options.resolve(project_key, endpoint, capture_stack=capture_stack)
+    with _lock:
+        join = _find(tracer_provider)
+        if join is None:
+            join = Join(options)
+        else:
+            join.processor.reconfigure(options)
+        join.add_to(tracer_provider if tracer_provider is not None else get_tracer_provider())
+        if tracer_provider is None:
+            _default[:] = [join]
+        return FailpathClient(tracer_provider, join)
+
+
+class Join:
+    """One pipeline and the providers that feed it: those of the application, and the private one behind them."""
+
+    def __init__(self, options: Options) -> None:
+        self.processor: Final = FailpathSpanProcessor(
+            project_key=options.project_key, endpoint=options.endpoint, capture_stack=options.capture_stack
+        )
+        self._shared: Final = _SharedProcessor(self.processor)
+        self.private_tracer: Final = private_tracer(self._shared, SCOPE_NAME, VERSION)
+        self._tried: object = None
+
+    def saw(self, context: SpanContext) -> bool:
+        """Whether a provider of this join has reported the step with ``context``."""
+        return self.processor.saw(context)
+
+    def saw_or_follow(self, context: SpanContext) -> bool:
+        """The same; where it has not, joins a global provider that was set meanwhile, for the steps to come."""
+        if self.processor.saw(context):
+            return True
+        provider = get_tracer_provider()
+        if provider is not self._tried:
+            with _lock:
+                self.add_to(provider)
+        return False
+
+    def add_to(self, provider: TracerProvider) -> None:
+        """Adds the processor to ``provider``, unless that was done, or ``provider`` takes none."""
+        self._tried = provider
+        add: Any = getattr(provider, "add_span_processor", None)
+        if add is None:
+            return
+        try:
+            if _joins.get(provider) is None:
+                _joins[provider] = self
+                add(self._shared)
+        except Exception:  # noqa: BLE001 - a provider of another vendor may raise anything; the private one is there
+            report_fault("joining the tracer provider")
+
+
+class _SharedProcessor(SpanProcessor):
+    """The processor as a provider sees it: several providers share one, so the shutdown of one only flushes it."""
+
+    def __init__(self, processor: FailpathSpanProcessor) -> None:
+        self._processor = processor
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        self._processor.on_start(span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self._processor.on_end(span)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._processor.force_flush(timeout_millis)
+
+    def shutdown(self) -> None:
+        self._processor.flush()
+
+
+_lock: Final = threading.RLock()
+_joins: Final[MutableMapping[TracerProvider, Join]] = WeakKeyDictionary()
+_default: Final[list[Join]] = []
+
+
+def _find(tracer_provider: TracerProvider | None) -> Join | None:
+    """The join that a provider has already; for the global one, also the join that waits for it."""
+    provider = tracer_provider if tracer_provider is not None else get_tracer_provider()
+    try:
+        join = _joins.get(provider)
+    except TypeError:  # a provider that no weak reference can point to
+        join = None
+    if join is None and tracer_provider is None and _default:
+        return _default[0]
+    return join

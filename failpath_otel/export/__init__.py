@@ -1,0 +1,1 @@
+"""Spans to Failpath: records, translation, delivery. Never imports ``failpath_otel.steps``."""

@@ -1,0 +1,113 @@
+"""One batch to Failpath over HTTP, and what became of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+import requests
+from opentelemetry.context import attach, detach, set_value
+from requests.auth import AuthBase
+
+from failpath_otel import limits
+from failpath_otel.export import wire
+from failpath_otel.export.forking import after_fork_in_child
+from failpath_otel.export.options import Options
+from failpath_otel.report import logger
+
+_SUPPRESS: Final = "suppress_instrumentation"
+"""Context key under which OpenTelemetry's instrumentations leave a call alone (the plain spelling of it, which
+``opentelemetry.instrumentation.utils`` reads beside a private one)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of a batch: how many records were delivered, and how many were lost for which reason."""
+
+    delivered: int
+    dropped: int = 0
+    reason: str = ""
+
+
+class _Bearer(AuthBase):
+    """Sets the key last of all; without an ``auth`` of our own, requests would let a ``.netrc`` entry replace it."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+class Delivery:
+    """Sends batches of encoded records. Used by one thread at a time; a lock sees to it. Never raises."""
+
+    def __init__(self, options: Options) -> None:
+        self._url = options.endpoint + wire.ROUTE
+        self._auth = _Bearer(options.project_key)
+        self._lock = Lock()
+        self._session = requests.Session()
+        self._failing = False
+        after_fork_in_child(self._renew)
+
+    def _renew(self) -> None:
+        # A connection shared with the parent process would mix both processes' requests.
+        self._lock = Lock()
+        self._session = requests.Session()
+
+    def send(self, records: Sequence[bytes]) -> Sent:
+        """Sends one batch of at most 512 records and 1 MiB, and reports what became of it."""
+        with self._lock:
+            token = attach(set_value(_SUPPRESS, True))  # noqa: FBT003 - the value of a context key
+            try:
+                answer = self._post(records)
+            except requests.Timeout:
+                answer = wire.Answer(f"did not answer within {limits.SEND_TIMEOUT} s")
+            except requests.RequestException as error:
+                answer = wire.Answer(f"could not be reached ({type(error).__name__})")
+            except Exception as error:  # noqa: BLE001 - whatever a proxy setting or an adapter of the host raises
+                answer = wire.Answer(f"could not be asked ({type(error).__name__})")
+            finally:
+                detach(token)
+        return self._read(answer, len(records))
+
+    def _post(self, records: Sequence[bytes]) -> wire.Answer:
+        with self._session.post(
+            self._url,
+            data=wire.body(records),
+            headers=wire.headers(),
+            auth=self._auth,
+            timeout=limits.SEND_TIMEOUT,
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            content = b""
+            for chunk in response.iter_content(limits.MAX_RESPONSE_BYTES):
+                content += chunk
+                if len(content) > limits.MAX_RESPONSE_BYTES:
+                    return wire.Answer(f"answered {response.status_code} with more than any Failpath endpoint would")
+            return wire.read_answer(response.status_code, response.headers.get("Location"), content, len(records))
+
+    def _read(self, answer: wire.Answer, count: int) -> Sent:
+        if answer.failure is not None:
+            if not self._failing:
+                self._failing = True
+                logger.warning("Failpath: %s %s; records are lost until it takes them.", self._url, answer.failure)
+            return Sent(0, count, "send_failed")
+        if self._failing:
+            self._failing = False
+            logger.warning("Failpath: %s takes records again.", self._url)
+        for index, reason in answer.rejected[:1]:
+            logger.warning(
+                "Failpath: %d of %d records were rejected; the first, number %d: %s",
+                len(answer.rejected),
+                count,
+                index,
+                reason,
+            )
+        return Sent(count - len(answer.rejected), len(answer.rejected), "rejected")
+
+    def close(self) -> None:
+        """Closes the connections; a later :meth:`send` opens new ones."""
+        self._session.close()

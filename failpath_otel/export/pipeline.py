@@ -1,0 +1,290 @@
+"""The way from a finished record to Failpath: one bounded queue, one thread.
+
+OpenTelemetry's ``BatchSpanProcessor`` is not used here, for reasons that can be measured: its ``force_flush`` ignores
+the timeout, a full queue evicts the oldest record, which may be the ``running`` of a step that hangs, its thread wakes
+up at every schedule delay although nothing waits, and what it queues must look like a span.
+"""
+
+import atexit
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Final
+
+from opentelemetry.context import Context, attach
+
+from failpath_otel import limits
+from failpath_otel.export import wire
+from failpath_otel.export.delivery import Delivery
+from failpath_otel.export.forking import after_fork_in_child
+from failpath_otel.export.stats import Stats
+from failpath_otel.report import logger, report_fault
+
+_HALF: Final = 2
+
+
+class Pipeline:
+    """Takes encoded records on any thread, never blocks on the network, and delivers them in their order.
+
+    Bounded by ``max_records`` and ``max_bytes``. A full queue refuses what begins and keeps room for what ends: an
+    accepted start reserves the place of its outcome, because an outcome that is lost looks like a crash. At most half
+    of the queue is held that way; beyond that many open steps, outcomes may exceed the bound, each cut to its
+    identity by the caller.
+
+    The lock is reentrant, because a garbage collection or a signal handler can end a step inside any of these
+    methods, on the same thread.
+    """
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        max_records: int = limits.MAX_QUEUE_RECORDS,
+        max_bytes: int = limits.MAX_QUEUE_BYTES,
+        schedule_delay: float = limits.SCHEDULE_DELAY,
+    ) -> None:
+        self._delivery = delivery
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._schedule_delay = schedule_delay
+        self._closed = False
+        self._retired = False
+        self._begin()
+        after_fork_in_child(self._begin)
+        atexit.register(self._at_exit)
+
+    def _begin(self) -> None:
+        """Sets up the state of this process; in a forked child, what was queued stays the parent's to send."""
+        self._lock = threading.RLock()
+        self._queue: deque[bytes] = deque()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._asleep = False
+        self._hurry = 0
+        self._waiting = 0
+        self._bytes = 0
+        self._reserved = 0
+        self._accepted = 0
+        self._settled = 0
+        self._delivered = 0
+        self._dropped: dict[str, int] = {}
+        self._watchers: list[tuple[int, Callable[[], object]]] = []
+
+    # On the caller's thread.
+
+    def put_start(self, record: bytes) -> bool:
+        """Queues the ``running`` record of a step and reserves a place for its outcome.
+
+        Returns:
+            Whether it was accepted; if so, :meth:`put_outcome` has to follow once.
+        """
+        with self._lock:
+            held = min(self._reserved, self._max_records // _HALF)
+            if self._waiting + held + 2 > self._max_records or self._bytes + len(record) > self._max_bytes:
+                return self._refuse("queue_full")
+            if self._closed:
+                return self._refuse("shut_down")
+            self._reserved += 1
+            self._put(record)
+            return True
+
+    def put_outcome(self, record: bytes, cut: Callable[[], bytes]) -> bool:
+        """Queues the outcome of a step whose start was accepted, in the form that ``cut`` returns if bytes are short.
+
+        Returns:
+            Whether it was accepted.
+        """
+        with self._lock:
+            self._reserved -= 1
+            if self._closed:
+                return self._refuse("shut_down")
+            if self._bytes + len(record) > self._max_bytes:
+                record = cut()
+            self._put(record)
+            return True
+
+    def put(self, record: bytes) -> bool:
+        """Queues a record that stands alone.
+
+        Returns:
+            Whether it was accepted.
+        """
+        with self._lock:
+            held = min(self._reserved, self._max_records // _HALF)
+            if self._waiting + held + 1 > self._max_records or self._bytes + len(record) > self._max_bytes:
+                return self._refuse("queue_full")
+            if self._closed:
+                return self._refuse("shut_down")
+            self._put(record)
+            return True
+
+    def refuse(self, reason: str) -> None:
+        """Counts a record that was lost before it could be queued."""
+        with self._lock:
+            self._refuse(reason)
+
+    def _put(self, record: bytes) -> None:
+        self._queue.append(record)
+        self._waiting += 1
+        self._bytes += len(record)
+        self._accepted += 1
+        if self._asleep or len(self._queue) == limits.MAX_BATCH_RECORDS:
+            self._asleep = False
+            self._wake.put(None)
+        elif self._thread is None:
+            self._start()
+
+    def _refuse(self, reason: str) -> bool:
+        if reason == "queue_full" and not self._dropped.get(reason):
+            logger.warning("Failpath: the queue is full; new records are dropped until it empties.")
+        self._dropped[reason] = self._dropped.get(reason, 0) + 1
+        return False
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._work, name="failpath-delivery", daemon=True)
+        self._thread = thread
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is ending, or there are no threads left; the next record tries again
+            self._thread = None
+
+    # On the delivery thread.
+
+    def _work(self) -> None:
+        # Not in the context of whichever step happened to come first.
+        attach(Context())
+        while not self._is_done():
+            try:
+                self._await_records()
+                while self._queue:
+                    self._send_batch()
+                    if len(self._queue) < limits.MAX_BATCH_RECORDS and not self._hurry:
+                        break
+            except Exception:  # noqa: BLE001 - the thread must outlive any fault of ours
+                report_fault("delivering records")
+
+    def _is_done(self) -> bool:
+        with self._lock:
+            if self._queue or not (self._closed or self._retired):
+                return False
+            self._thread = None  # an outcome that comes later starts another one
+            return True
+
+    def _await_records(self) -> None:
+        """Sleeps until there is a record, then for the schedule delay, unless somebody flushes or a batch is full."""
+        with self._lock:
+            if not self._queue:
+                self._asleep = True
+        if self._asleep:
+            self._wake.get()
+            self._asleep = False
+        until = monotonic() + self._schedule_delay
+        while not (self._hurry or self._closed or self._retired or len(self._queue) >= limits.MAX_BATCH_RECORDS):
+            try:
+                self._wake.get(timeout=max(until - monotonic(), 0))
+            except Empty:
+                return
+
+    def _send_batch(self) -> None:
+        batch: list[bytes] = []
+        size = 0
+        with self._lock:
+            while self._queue and len(batch) < limits.MAX_BATCH_RECORDS:
+                record = self._queue[0]
+                if batch and wire.body_size(size + len(record), len(batch) + 1) > limits.MAX_BATCH_BYTES:
+                    break
+                batch.append(self._queue.popleft())
+                size += len(record)
+        delivered, dropped, reason = 0, len(batch), "send_failed"
+        try:
+            sent = self._delivery.send(batch)
+            delivered, dropped, reason = sent.delivered, sent.dropped, sent.reason
+        finally:
+            with self._lock:
+                self._waiting -= len(batch)
+                self._bytes -= size
+                self._settled += len(batch)
+                self._delivered += delivered
+                if dropped:
+                    self._dropped[reason] = self._dropped.get(reason, 0) + dropped
+                due = [watcher for watcher in self._watchers if watcher[0] <= self._settled]
+                self._watchers = [watcher for watcher in self._watchers if watcher[0] > self._settled]
+            for _, notify in due:
+                notify()
+
+    # Waiting for the truth.
+
+    def watch(self, notify: Callable[[], object]) -> Callable[[], None]:
+        """Calls ``notify`` from the delivery thread once everything accepted so far is settled; hurries it up.
+
+        Returns:
+            A function that takes the wish back.
+        """
+        with self._lock:
+            watcher = (self._accepted, notify)
+            if self._settled >= self._accepted:
+                notify()
+                return lambda: None
+            self._watchers.append(watcher)
+            self._hurry += 1
+            self._wake.put(None)
+            if self._thread is None:
+                self._start()
+
+        def cancel() -> None:
+            with self._lock:
+                self._hurry -= 1
+                if watcher in self._watchers:
+                    self._watchers.remove(watcher)
+
+        return cancel
+
+    def flush(self, timeout: float) -> bool:
+        """Waits at most ``timeout`` seconds until everything accepted so far was delivered.
+
+        Returns:
+            Whether nothing at all has been lost and nothing of that still waits.
+        """
+        deadline = monotonic() + timeout
+        settled = threading.Event()
+        cancel = self.watch(settled.set)
+        try:
+            # At the end of the interpreter no thread can be started any more; this one can still send.
+            while self._thread is None and self._queue and monotonic() < deadline:
+                self._send_batch()
+            in_time = settled.wait(max(deadline - monotonic(), 0))
+        finally:
+            cancel()
+        return in_time and self.lossless
+
+    @property
+    def lossless(self) -> bool:
+        """Whether no record has been lost since the process began."""
+        return not self._dropped
+
+    def shutdown(self, timeout: float) -> bool:
+        """Flushes, then takes no more records, and ends the thread once it has nothing left to send."""
+        complete = self.flush(timeout)
+        with self._lock:
+            self._closed = True
+            self._wake.put(None)
+        atexit.unregister(self._at_exit)
+        return complete
+
+    def retire(self) -> None:
+        """Ends the thread whenever there is nothing to send: only outcomes of steps that are open will follow."""
+        with self._lock:
+            self._retired = True
+            self._wake.put(None)
+
+    def stats(self) -> Stats:
+        """The counts at this moment."""
+        with self._lock:
+            return Stats(self._accepted, self._delivered, self._waiting, dict(self._dropped))
+
+    def _at_exit(self) -> None:
+        self.flush(limits.EXIT_TIMEOUT)
+        waiting = self.stats().waiting
+        if waiting:
+            logger.warning("Failpath: %d records could not be delivered before the process ended.", waiting)

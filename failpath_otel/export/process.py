@@ -1,0 +1,45 @@
+"""The process at hand, as a receiver on the same host can recognise it."""
+
+import os
+import socket
+from pathlib import Path
+
+from failpath_otel.export.forking import after_fork_in_child
+from failpath_otel.export.record import ProcessInfo, rfc3339
+
+
+class ThisProcess:
+    """Reads pid, host and start time once, and again after a fork."""
+
+    def __init__(self) -> None:
+        self.info: ProcessInfo = read_process()
+        after_fork_in_child(self._again)
+
+    def _again(self) -> None:
+        self.info = read_process()
+
+
+def read_process() -> ProcessInfo:
+    """The current process."""
+    pid = os.getpid()
+    return ProcessInfo(pid=pid, host=socket.gethostname(), start_time=start_time(pid))
+
+
+def start_time(pid: int) -> str | None:
+    """When a process began (RFC 3339), or ``None`` where ``/proc`` does not tell.
+
+    Linux counts it in clock ticks since boot (proc(5), ``/proc/pid/stat`` field 22), and the boot in whole seconds
+    (``btime`` in ``/proc/stat``), so the same process always gives the same text within one boot.
+    """
+    try:
+        # The second field is the command in parentheses, which may hold spaces and parentheses itself.
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        ticks = int(fields[19])
+        boot = next(
+            int(line.split()[1])
+            for line in Path("/proc/stat").read_text(encoding="ascii").splitlines()
+            if line.startswith("btime ")
+        )
+        return rfc3339(boot * 10**9 + ticks * 10**9 // os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError, StopIteration, AttributeError):
+        return None

@@ -1,0 +1,201 @@
+"""The span processor: reports ``running`` the moment a step's span starts, and the outcome when it ends."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from time import monotonic
+
+from opentelemetry.context import Context, get_value
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import SpanContext
+
+from failpath_otel import limits
+from failpath_otel.export.delivery import Delivery
+from failpath_otel.export.forking import after_fork_in_child
+from failpath_otel.export.options import Options, seconds
+from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.process import ThisProcess
+from failpath_otel.export.record import Record
+from failpath_otel.export.stats import Stats, add_up
+from failpath_otel.export.translation import (
+    StepStart,
+    cut_down,
+    end_records,
+    read_start,
+    running_record,
+    span_records,
+)
+from failpath_otel.report import report_fault
+from failpath_otel.semconv import START_ATTRIBUTES
+
+_SpanKey = tuple[int, int]
+
+
+@dataclass(slots=True)
+class _OpenStep:
+    start: StepStart
+    pipeline: Pipeline
+    accepted: bool
+
+
+class FailpathSpanProcessor(SpanProcessor):
+    """Sends every span that is a step to Failpath, live; other spans pass by.
+
+    For those who wire a tracer provider by hand; :func:`failpath_otel.configure` adds one by itself. Delivery has a
+    thread of its own; nothing here blocks or raises into the application.
+
+    Args:
+        project_key: the Failpath project. Default: ``FAILPATH_PROJECT_KEY``.
+        endpoint: where Failpath is. Default: ``FAILPATH_DEV_ENDPOINT``, else ``https://api.failpath.dev``.
+        capture_stack: send the stack trace of an error along.
+
+    Raises:
+        ConfigurationError: the project key is missing, or an option cannot work.
+    """
+
+    def __init__(
+        self, *, project_key: str | None = None, endpoint: str | None = None, capture_stack: bool = False
+    ) -> None:
+        self._options = Options.resolve(project_key, endpoint, capture_stack=capture_stack)
+        self._process = ThisProcess()
+        self._open: dict[_SpanKey, _OpenStep] = {}
+        self._inherited: frozenset[_SpanKey] = frozenset()
+        # The last one takes what begins; earlier ones deliver what they have, and the outcomes of what began there.
+        self._pipelines = [Pipeline(Delivery(self._options))]
+        after_fork_in_child(self._in_child)
+
+    def reconfigure(self, options: Options) -> None:
+        """From now on, steps that begin go where ``options`` say; open ones end where they began."""
+        if options == self._options:
+            return
+        self._options = options
+        self._pipelines.append(Pipeline(Delivery(options)))
+        self._pipelines[-2].retire()
+
+    def _in_child(self) -> None:
+        # Only the process that opened a step ends it; here its span will end a second time.
+        self._inherited |= self._open.keys()
+        self._open = {}
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Reports ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
+        try:
+            given = None if parent_context is None else get_value(START_ATTRIBUTES, parent_context)
+            start = read_start(span, given if isinstance(given, dict) else None)
+            if start is None:
+                return
+            pipeline = self._pipelines[-1]
+            opened = _OpenStep(start, pipeline, accepted=False)
+            if not start.manual:
+                record = running_record(start, self._process.info)
+                opened.accepted = pipeline.put_start(self._encode(record))
+            context = span.get_span_context()
+            self._open[context.trace_id, context.span_id] = opened
+        except Exception:  # noqa: BLE001 - what is raised here would surface in the application
+            report_fault("reporting the start of a step")
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Reports the outcome if ``span`` is a step."""
+        try:
+            context = span.context
+            if context is None:
+                return
+            key = (context.trace_id, context.span_id)
+            opened = self._open.pop(key, None)
+            if opened is not None:
+                self._end(opened, span)
+            elif key not in self._inherited:
+                self._end_unseen(span)
+        except Exception:  # noqa: BLE001 - what is raised here would surface in the application
+            report_fault("reporting the end of a step")
+
+    def _end(self, opened: _OpenStep, span: ReadableSpan) -> None:
+        pipeline = opened.pipeline
+        announced = not opened.start.manual
+        records = end_records(
+            opened.start,
+            span,
+            self._process.info,
+            announced=announced,
+            capture_stack=self._options.capture_stack,
+        )
+        for record in records:
+            if opened.accepted:
+                pipeline.put_outcome(self._encode(record), lambda record=record: cut_down(record).to_json())
+            elif announced:
+                pipeline.refuse("queue_full")  # its start was refused; an outcome alone would take a place for little
+            else:
+                pipeline.put(self._encode(record))
+
+    def _end_unseen(self, span: ReadableSpan) -> None:
+        """A step that began before this processor was there."""
+        for record in span_records(span, self._process.info, capture_stack=self._options.capture_stack):
+            self._pipelines[-1].put(self._encode(record))
+
+    @staticmethod
+    def _encode(record: Record) -> bytes:
+        try:
+            data = record.to_json()
+            if len(data) <= limits.MAX_RECORD_BYTES:
+                return data
+        except (TypeError, ValueError, RecursionError):
+            report_fault("encoding a record")
+        return cut_down(record).to_json()
+
+    def saw(self, context: SpanContext) -> bool:
+        """Whether this processor saw the step with ``context`` begin, and not yet end."""
+        return (context.trace_id, context.span_id) in self._open
+
+    def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
+        """Waits at most ``timeout`` seconds until every record so far was delivered.
+
+        Returns:
+            Whether every record of this process so far, since it began or was forked, was really delivered. A record
+            that is lost makes this ``False`` for good; :meth:`stats` tells how many and why.
+
+        Raises:
+            ConfigurationError: ``timeout`` is not a number of seconds.
+        """
+        deadline = monotonic() + seconds("timeout", timeout)
+        return all([pipeline.flush(max(deadline - monotonic(), 0)) for pipeline in self._pipelines])
+
+    async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:  # noqa: ASYNC109 - flush() has the same
+        """:meth:`flush` for async code: waits without blocking the event loop and without another thread."""
+        deadline = monotonic() + seconds("timeout", timeout)
+        return all([await _wait_for(pipeline, max(deadline - monotonic(), 0)) for pipeline in self._pipelines])
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """OpenTelemetry's name for :meth:`flush`, in milliseconds."""
+        return self.flush(timeout_millis / 1000)
+
+    def shutdown(self) -> None:
+        """Flushes for at most 5 s, then takes no more records."""
+        self.close(limits.FLUSH_TIMEOUT)
+
+    def close(self, timeout: float) -> bool:
+        """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said."""
+        deadline = monotonic() + seconds("timeout", timeout)
+        return all([pipeline.shutdown(max(deadline - monotonic(), 0)) for pipeline in self._pipelines])
+
+    def stats(self) -> Stats:
+        """How many records there were, and what became of them."""
+        return add_up(pipeline.stats() for pipeline in self._pipelines)
+
+
+async def _wait_for(pipeline: Pipeline, timeout: float) -> bool:  # noqa: ASYNC109 - flush() has the same
+    loop = asyncio.get_running_loop()
+    settled = asyncio.Event()
+
+    def notify() -> None:
+        # A loop that was closed meanwhile raises; nobody waits there any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settled.set)
+
+    cancel = pipeline.watch(notify)
+    try:
+        await asyncio.wait_for(settled.wait(), timeout)
+    except asyncio.TimeoutError:
+        return False
+    finally:
+        cancel()
+    return pipeline.lossless

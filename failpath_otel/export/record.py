@@ -1,0 +1,81 @@
+"""The record: what one lifecycle event of one step looks like on the wire."""
+
+import hashlib
+from functools import lru_cache
+from time import gmtime, strftime
+from typing import Any, Final, Literal
+
+import msgspec
+
+Status = Literal["running", "success", "error", "skipped"]
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """What went wrong, on an ``error`` record.
+
+    ``stack`` is there only where ``capture_stack`` is on.
+    """
+
+    name: str
+    message: str
+    stack: str | None = None
+
+
+class ProcessInfo(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """The process that made a record, so that a receiver on the same host can tell a dead one from a slow one.
+
+    ``start_time`` (RFC 3339) tells two processes apart that had the same pid; it is missing where the operating
+    system does not show it in ``/proc``.
+    """
+
+    pid: int
+    host: str
+    start_time: str | None = None
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """One event of the wire contract. Field names become camelCase, times are RFC 3339 in UTC with microseconds.
+
+    ``started_at`` and ``duration_ms`` stand on a terminal record that had a start, ``error`` on an ``error`` record.
+    """
+
+    id: str
+    flow_key: str
+    run_id: str
+    step_key: str
+    status: Status
+    timestamp: str
+    trace_id: str
+    span_id: str
+    metadata: dict[str, Any]
+    started_at: str | None = None
+    duration_ms: float | None = None
+    error: ErrorInfo | None = None
+    process: ProcessInfo | None = None
+
+    def to_json(self) -> bytes:
+        """The record as one JSON object of the wire contract."""
+        return _encode(self)
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def record_id(trace_id: str, span_id: str, status: str, timestamp_ns: int) -> str:
+    """A record's identity, stable across resends: 32 hex digits over what makes a lifecycle event the one it is.
+
+    Trace id and span id alone would not do: programs that call ``random.seed`` repeat them.
+    """
+    text = f"{trace_id}{span_id}{status}{timestamp_ns}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _second(seconds: int) -> str:
+    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(seconds))
+
+
+def rfc3339(timestamp_ns: int) -> str:
+    """Nanoseconds since the epoch as RFC 3339 text in UTC, always with six digits of microseconds."""
+    seconds, rest = divmod(timestamp_ns, 1_000_000_000)
+    return f"{_second(seconds)}.{rest // 1000:06d}Z"

@@ -1,0 +1,56 @@
+"""Every size limit of what this package records, holds or sends, in one place.
+
+A limit on characters counts Python characters, a limit on bytes counts bytes of the encoded record.
+"""
+
+from typing import Final
+
+MAX_KEY_CHARS: Final = 200
+"""Longest flow key or step key; a longer one is refused, because a shortened key would name another step."""
+
+MAX_RUN_ID_CHARS: Final = 200
+"""Longest run id; a longer one keeps its beginning and ends in a hash of the whole."""
+
+MAX_METADATA_KEYS: Final = 64
+"""Metadata keys of one record. OpenTelemetry keeps 128 attributes a span and evicts the oldest, which would be
+the identity of the step, so metadata has to leave the host half of them."""
+
+MAX_METADATA_KEY_CHARS: Final = 128
+MAX_METADATA_TEXT_CHARS: Final = 4_096
+MAX_METADATA_ITEMS: Final = 256
+"""Items of one list or mapping inside metadata."""
+
+MAX_METADATA_DEPTH: Final = 6
+MAX_METADATA_CHARS: Final = 16_384
+"""All text of one metadata mapping together."""
+
+MAX_ERROR_NAME_CHARS: Final = 256
+MAX_ERROR_MESSAGE_CHARS: Final = 4_096
+MAX_STACK_CHARS: Final = 16_384
+
+MAX_RECORD_BYTES: Final = 65_536
+"""A larger record is cut down to its identity and its status."""
+
+MAX_BATCH_RECORDS: Final = 512
+MAX_BATCH_BYTES: Final = 1_048_576
+
+MAX_QUEUE_RECORDS: Final = 10_000
+MAX_QUEUE_BYTES: Final = 16 * 1_048_576
+
+MAX_RESPONSE_BYTES: Final = 65_536
+"""How much of a server's answer is read."""
+
+SCHEDULE_DELAY: Final = 0.05
+"""Seconds that the first record of a batch waits for company."""
+
+SEND_TIMEOUT: Final = 1.5
+"""Seconds that one send may take (Failpath's documentation, ``sendTimeoutMs``)."""
+
+FLUSH_TIMEOUT: Final = 5.0
+"""Seconds that ``flush()`` and ``shutdown()`` wait by default."""
+
+EXIT_TIMEOUT: Final = 2.0
+"""Seconds by which delivery may delay the end of the interpreter."""
+
+MAX_SECONDS: Final = 86_400.0
+"""Longest time to wait that an option or an argument may name."""

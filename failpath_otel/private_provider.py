@@ -1,0 +1,70 @@
+"""The private tracer provider: for steps that the application's own provider would not report."""
+
+import inspect
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import Tracer
+
+from failpath_otel.export.forking import after_fork_in_child
+
+_SPAN_LIMITS: Final = 512
+
+
+class _OwnIds(IdGenerator):
+    """Random ids that a program's own ``random.seed`` does not repeat, in no process."""
+
+    def __init__(self) -> None:
+        self._random = random.Random()  # noqa: S311 - ids, not secrets
+        after_fork_in_child(self._random.seed)
+
+    def generate_trace_id(self) -> int:
+        return self._random.getrandbits(128) or 1
+
+    def generate_span_id(self) -> int:
+        return self._random.getrandbits(64) or 1
+
+
+def private_tracer(processor: SpanProcessor, name: str, version: str) -> Callable[[], Tracer]:
+    """A function that returns the tracer of a private provider, made when it is first called.
+
+    The provider samples everything, feeds ``processor`` and nobody else, is not shut down at exit, and takes none of
+    its settings from ``OTEL_*`` variables; ``OTEL_SDK_DISABLED`` alone still turns it off.
+    """
+    made: list[Tracer] = []
+    # A provider reports metrics about itself to the host's meter provider, unless it is told not to; older SDKs have
+    # neither such metrics nor the argument.
+    more: dict[str, Any] = {}
+    if "meter_provider" in inspect.signature(TracerProvider).parameters:
+        more["meter_provider"] = NoOpMeterProvider()
+
+    def tracer() -> Tracer:
+        if not made:
+            provider = TracerProvider(
+                sampler=ALWAYS_ON,
+                resource=Resource({}),
+                shutdown_on_exit=False,
+                id_generator=_OwnIds(),
+                span_limits=SpanLimits(
+                    max_attributes=_SPAN_LIMITS,
+                    max_events=_SPAN_LIMITS,
+                    max_links=_SPAN_LIMITS,
+                    max_span_attributes=_SPAN_LIMITS,
+                    max_event_attributes=_SPAN_LIMITS,
+                    max_link_attributes=_SPAN_LIMITS,
+                    max_attribute_length=SpanLimits.UNSET,
+                    max_span_attribute_length=SpanLimits.UNSET,
+                ),
+                **more,
+            )
+            provider.add_span_processor(processor)
+            made.append(provider.get_tracer(name, version))
+        return made[0]
+
+    return tracer

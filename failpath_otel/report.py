@@ -1,0 +1,23 @@
+"""How this package speaks of its own faults: by the ``failpath_otel`` logger, and never more than once a place."""
+
+import logging
+from typing import Final
+
+logger: Final = logging.getLogger("failpath_otel")
+
+_said: Final[set[str]] = set()
+
+
+def report_fault(place: str) -> None:
+    """Logs the exception being handled, the first time that ``place`` meets one.
+
+    For faults in this package, in a host's sampler or span processor, or in an object of the user's: none of them may
+    reach the application, and none may flood its log.
+    """
+    if place in _said:
+        return
+    _said.add(place)
+    try:
+        logger.exception("Failpath: %s failed; the application goes on. Further failures there are not logged.", place)
+    except Exception:  # noqa: BLE001, S110 - a logging handler of the host failed; there is nowhere left to say so
+        pass

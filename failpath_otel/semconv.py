@@ -1,0 +1,55 @@
+"""The names on the span: the whole contract between the two halves of this package.
+
+``steps`` writes these names, ``export`` reads them, and neither knows the other. A span from any tracer,
+library or language that carries :data:`FLOW_KEY` and :data:`STEP_KEY` is a step.
+"""
+
+from typing import Final
+
+FLOW_KEY: Final = "failpath.flow.key"
+"""Span attribute, string: the flow. Set at span start, on steps and on the span of a run."""
+
+RUN_ID: Final = "failpath.run.id"
+"""Span attribute, string: the run. Set at span start; where it is missing, the trace id in hex is the run id."""
+
+STEP_KEY: Final = "failpath.step.key"
+"""Span attribute, string: the step. Set at span start; the span of a run has none."""
+
+STEP_STATUS: Final = "failpath.step.status"
+"""Span attribute, string: the outcome, set when it is known.
+
+On a manual record and on a skip it is set at span start, so that nobody announces those as ``running``.
+"""
+
+METADATA_PREFIX: Final = "failpath.metadata."
+"""Prefix of span attributes that hold metadata: a scalar, or a list of scalars of one type."""
+
+METADATA_JSON_PREFIX: Final = "failpath.metadata_json."
+"""Prefix of span attributes that hold metadata of any other JSON type, as JSON text."""
+
+STATUS_RUNNING: Final = "running"
+STATUS_SUCCESS: Final = "success"
+STATUS_ERROR: Final = "error"
+STATUS_SKIPPED: Final = "skipped"
+
+STATUSES: Final = (STATUS_RUNNING, STATUS_SUCCESS, STATUS_ERROR, STATUS_SKIPPED)
+"""Every status of Failpath's documentation, in the order in which a step can pass them."""
+
+STEP_EVENTS: Final = {f"failpath.step.{status}": status for status in STATUSES}
+"""Name of each lifecycle span event, and the status that it reports."""
+
+EVENT_NAMES: Final = {status: name for name, status in STEP_EVENTS.items()}
+"""Status, and the name of the span event that reports it."""
+
+EXCEPTION_EVENT: Final = "exception"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
+"""OpenTelemetry's semantic conventions for a span event that records an exception (stable since 1.23)."""
+
+START_ATTRIBUTES: Final = "failpath.step.start_attributes"
+"""Context key: the span's own start attributes, in the context that is passed to ``start_span`` and nowhere else.
+
+A host may limit attribute values (``OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT``); the SDK then cuts the identity of a step
+before any processor sees it. What stands under this key is the same mapping, uncut.
+"""

@@ -1,0 +1,152 @@
+"""The client: opens runs, records by hand."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from opentelemetry.trace import TracerProvider, get_tracer, get_tracer_provider
+
+from failpath_otel import limits, semconv
+from failpath_otel._version import VERSION
+from failpath_otel.clean import clean_text
+from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
+from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
+from failpath_otel.steps.keys import check_key, check_status, make_run_id
+from failpath_otel.steps.manual import Time, check_times, record_manually
+from failpath_otel.steps.opened import NoStep, OpenStep
+from failpath_otel.steps.outcome import described_error_attributes
+from failpath_otel.steps.run import Run, current_run
+from failpath_otel.steps.tracing import Tracing
+from failpath_otel.steps.wrap import decorate
+
+F = TypeVar("F", bound=Callable[..., Any])
+Metadata = Mapping[str, object]
+
+SCOPE_NAME: Final = "failpath_otel"
+"""The instrumentation scope of every span that this package opens."""
+
+_client_numbers: Final = itertools.count()
+
+
+class Failpath:
+    """Steps as ordinary OpenTelemetry spans, for whatever the tracer provider feeds. Sends nothing to Failpath.
+
+    Args:
+        tracer_provider: where spans are opened. ``None``: the global provider, also one that is set later.
+    """
+
+    def __init__(self, *, tracer_provider: TracerProvider | None = None) -> None:
+        self._tracer_provider = tracer_provider
+        self._tracing = Tracing(get_tracer(SCOPE_NAME, VERSION, tracer_provider))
+        self._current_key: Final = f"failpath.current_run.{next(_client_numbers)}"
+
+    def run(self, flow_key: str, *, run_id: object = None, metadata: Metadata | None = None) -> Run:
+        """One execution of a flow. Sends nothing by itself.
+
+        Args:
+            flow_key: names the flow; 1 to 200 characters.
+            run_id: groups the steps of this execution: a request id, a job id. Anything with a text is taken by its
+                text; ``None`` or empty: one is generated.
+            metadata: JSON-like values for every step of the run. Never secrets.
+
+        Raises:
+            TypeError: ``flow_key`` is not a string.
+            ValueError: ``flow_key`` is empty or too long.
+        """
+        return Run(self._tracing, self._current_key, flow_key, run_id, metadata)
+
+    def current_run(self) -> Run | None:
+        """The run of this client whose ``with`` block encloses the caller, or ``None``."""
+        return current_run(self._current_key)
+
+    def step(self, step_key: str, *, metadata: Metadata | None = None) -> Callable[[F], F]:
+        """Decorates a function that is defined before there is a run: each call is a step of the current run.
+
+        Called where there is no current run, the function runs plainly and nothing is recorded.
+
+        Args:
+            step_key: names the step in the flow; 1 to 200 characters.
+            metadata: JSON-like values for this step, over those of the run. Never secrets.
+
+        Raises:
+            TypeError: ``step_key`` is not a string.
+            ValueError: ``step_key`` is empty or too long.
+        """
+        key = check_key("step_key", step_key)
+
+        def open_step() -> OpenStep | NoStep:
+            run = self.current_run()
+            return NoStep() if run is None else run._open(key, metadata)  # noqa: SLF001 - a friend of Run
+
+        return lambda fn: decorate(open_step, fn)
+
+    def record_step(
+        self,
+        *,
+        flow_key: str,
+        run_id: object,
+        step_key: str,
+        status: str,
+        metadata: Metadata | None = None,
+        error: BaseException | Mapping[str, object] | str | None = None,
+        started_at: Time | None = None,
+        timestamp: Time | None = None,
+    ) -> None:
+        """Records one lifecycle event by hand: for callbacks of third parties and work that runs elsewhere.
+
+        Args:
+            flow_key: names the flow; 1 to 200 characters.
+            run_id: the run, by its text; ``None`` or empty: one is generated.
+            step_key: names the step in the flow; 1 to 200 characters.
+            status: ``running``, ``success``, ``error`` or ``skipped``.
+            metadata: JSON-like values. Never secrets.
+            error: with status ``error``: an exception, its message, or a mapping of ``name``, ``message``, ``stack``.
+            started_at: when the step began; with it the record has a duration.
+            timestamp: when the event happened. Default: now.
+
+        Raises:
+            TypeError: a key or the status is not a string, or a time is neither a ``datetime`` nor a number.
+            ValueError: a key is empty or too long, the status is unknown, a time is out of range, ``timestamp`` lies
+                before ``started_at``, or ``error`` is given with another status than ``error``.
+        """
+        attributes: Attributes = {
+            FLOW_KEY: check_key("flow_key", flow_key),
+            RUN_ID: "",
+            STEP_KEY: check_key("step_key", step_key),
+        }
+        status = check_status(status)
+        if error is not None and status != semconv.STATUS_ERROR:
+            msg = f"error is allowed with status 'error' only, got status {clean_text(status, 80)!r}"
+            raise ValueError(msg)
+        started_ns, timestamp_ns = check_times(started_at, timestamp)
+        attributes[RUN_ID] = make_run_id(run_id)
+        record_manually(
+            self._tracing,
+            with_metadata(attributes, metadata_attributes(metadata)),
+            status,
+            error=None if error is None else described_error_attributes(error),
+            started_ns=started_ns,
+            timestamp_ns=timestamp_ns,
+        )
+
+    def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
+        """Asks the tracer provider to export what has ended.
+
+        Args:
+            timeout: seconds. OpenTelemetry's batch processor ignores it, and says ``True`` after failed exports too.
+
+        Returns:
+            What the provider's ``force_flush`` says; ``True`` where it has none.
+        """
+        provider = self._tracer_provider or get_tracer_provider()
+        force_flush = getattr(provider, "force_flush", None)
+        return force_flush is None or force_flush(int(timeout * 1000)) is not False
+
+    async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:  # noqa: ASYNC109 - flush() has the same
+        """:meth:`flush` for async code: waits without blocking the event loop."""
+        return await asyncio.to_thread(self.flush, timeout)
+
+    def shutdown(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
+        """The same as :meth:`flush`: the tracer provider belongs to the application, which shuts it down itself."""
+        return self.flush(timeout)

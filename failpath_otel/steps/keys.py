@@ -1,0 +1,71 @@
+"""What names a run and a step: checked where it is given, before anything is recorded."""
+
+import uuid
+from hashlib import blake2b
+
+from failpath_otel import limits, semconv
+from failpath_otel.clean import clean_text, text_of
+
+
+def check_key(name: str, value: object) -> str:
+    """A flow key or step key as given.
+
+    Raises:
+        TypeError: it is not a string.
+        ValueError: it is empty, or longer than :data:`failpath_otel.limits.MAX_KEY_CHARS`.
+    """
+    if type(value) is str and 0 < len(value) <= limits.MAX_KEY_CHARS and value.isascii():
+        return value
+    if not isinstance(value, str):
+        msg = f"{name} must be a non-empty string, got {text_of(value, 80)!r} ({type(value).__name__})"
+        raise TypeError(msg)
+    if not value:
+        msg = f"{name} must be a non-empty string, got ''"
+        raise ValueError(msg)
+    if len(value) > limits.MAX_KEY_CHARS:
+        msg = (
+            f"{name} must have at most {limits.MAX_KEY_CHARS} characters, got {len(value)}: {clean_text(value, 60)!r}"
+        )
+        raise ValueError(msg)
+    return clean_text(str.__str__(value), limits.MAX_KEY_CHARS * 10)
+
+
+def make_run_id(run_id: object) -> str:
+    """The text of ``run_id``; a generated one (32 hex digits) where it is ``None`` or has no text.
+
+    A run id beyond :data:`failpath_otel.limits.MAX_RUN_ID_CHARS` characters keeps its beginning and ends in a hash of
+    the whole, so that the same long id names the same run everywhere.
+    """
+    if run_id is None:
+        return uuid.uuid4().hex
+    text = run_id if isinstance(run_id, str) else _text(run_id)
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if not text:
+        return uuid.uuid4().hex
+    if len(text) > limits.MAX_RUN_ID_CHARS:
+        digest = blake2b(text.encode(), digest_size=8).hexdigest()
+        return f"{text[: limits.MAX_RUN_ID_CHARS - 17]}-{digest}"
+    return text
+
+
+def _text(run_id: object) -> str:
+    try:
+        return str(run_id)
+    except Exception:  # noqa: BLE001 - an id without text is no id
+        return ""
+
+
+def check_status(status: object) -> str:
+    """A status as given.
+
+    Raises:
+        TypeError: it is not a string.
+        ValueError: it is none of :data:`failpath_otel.semconv.STATUSES`.
+    """
+    if not isinstance(status, str):
+        msg = f"status must be one of {', '.join(semconv.STATUSES)}, got {text_of(status, 80)!r}"
+        raise TypeError(msg)
+    if status not in semconv.STATUSES:
+        msg = f"status must be one of {', '.join(semconv.STATUSES)}, got {clean_text(status, 80)!r}"
+        raise ValueError(msg)
+    return str.__str__(status)

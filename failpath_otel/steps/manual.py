@@ -1,0 +1,93 @@
+"""A lifecycle event recorded by hand: a span that is over as soon as it is opened."""
+
+import math
+from datetime import datetime
+from time import time_ns
+
+from opentelemetry.trace import Span, StatusCode
+
+from failpath_otel import semconv
+from failpath_otel.clean import text_of
+from failpath_otel.report import report_fault
+from failpath_otel.semconv import EVENT_NAMES, STEP_KEY, STEP_STATUS
+from failpath_otel.steps.attributes import Attributes
+from failpath_otel.steps.opened import status_description
+from failpath_otel.steps.tracing import Tracing
+
+Time = datetime | float
+"""A point in time: a ``datetime`` (naive means local time), or seconds since the epoch."""
+
+_MAX_SECONDS = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that RFC 3339 can tell
+
+
+def record_manually(
+    tracing: Tracing,
+    attributes: Attributes,
+    status: str,
+    *,
+    error: dict[str, str] | None = None,
+    started_ns: int | None = None,
+    timestamp_ns: int | None = None,
+) -> None:
+    """Records one event. ``attributes`` are those of the step; ``error`` those of an ``exception`` event."""
+    end_ns = timestamp_ns if timestamp_ns is not None else max(time_ns(), started_ns or 0)
+    start_ns = started_ns if started_ns is not None else end_ns
+    # The status stands on the span from its start, so that nobody announces it as running.
+    attributes = {**attributes, STEP_STATUS: status}
+    host, private, _ = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
+    for span in (host,) if private is None else (host, private):
+        try:
+            _write(span, status, error, start_ns if status == semconv.STATUS_RUNNING else end_ns, end_ns)
+        except Exception:  # noqa: BLE001 - span processors of the host run inside end() and may raise anything
+            report_fault("recording by hand")
+
+
+def _write(span: Span, status: str, error: dict[str, str] | None, event_ns: int, end_ns: int) -> None:
+    if not span.is_recording():
+        return
+    if status == semconv.STATUS_SUCCESS:
+        span.set_status(StatusCode.OK)
+    elif status == semconv.STATUS_ERROR:
+        span.set_status(StatusCode.ERROR, None if error is None else status_description(error))
+    if error is not None:
+        span.add_event(semconv.EXCEPTION_EVENT, error, timestamp=event_ns)
+    span.add_event(EVENT_NAMES[status], timestamp=event_ns)
+    span.end(end_ns)
+
+
+def check_times(started_at: object, timestamp: object) -> tuple[int | None, int | None]:
+    """Both times in nanoseconds since the epoch.
+
+    Raises:
+        TypeError: one is neither a ``datetime`` nor a number.
+        ValueError: one is not a time between the years 1970 and 9999, or ``timestamp`` lies before ``started_at``.
+    """
+    started_ns = _nanoseconds("started_at", started_at)
+    timestamp_ns = _nanoseconds("timestamp", timestamp)
+    if started_ns is not None and timestamp_ns is not None and timestamp_ns < started_ns:
+        msg = f"timestamp must not lie before started_at, got {timestamp!s} and {started_at!s}"
+        raise ValueError(msg)
+    return started_ns, timestamp_ns
+
+
+def _nanoseconds(name: str, given: object) -> int | None:
+    if given is None:
+        return None
+    if isinstance(given, datetime):
+        try:
+            seconds = given.timestamp()
+        except (ValueError, OverflowError, OSError):
+            seconds = math.nan
+        microsecond = given.microsecond
+        # A float holds today's seconds to a fraction of a microsecond only; the datetime has them exactly.
+        nanoseconds = None if math.isnan(seconds) else round(seconds - microsecond / 1e6) * 10**9 + microsecond * 1000
+    elif isinstance(given, (int, float)) and not isinstance(given, bool):
+        seconds = given
+        nanoseconds = round(given * 10**9) if math.isfinite(given) else None
+    else:
+        msg = f"{name} must be a datetime or seconds since the epoch, got {text_of(given, 80)!r}"
+        raise TypeError(msg)
+    if nanoseconds is None or not 0 <= seconds <= _MAX_SECONDS:
+        msg = f"{name} must be a time between the years 1970 and 9999, got {text_of(given, 80)}"
+        raise ValueError(msg)
+    return nanoseconds

@@ -1,0 +1,150 @@
+"""A step that has begun: its spans, its context, its end."""
+
+from contextvars import Token
+from time import time_ns
+from typing import Final
+
+from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.trace import Span, StatusCode
+
+from failpath_otel import limits, semconv
+from failpath_otel.clean import DROPPED_KEYS, clean_text
+from failpath_otel.report import report_fault
+from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, METADATA_PREFIX, RUN_ID, STEP_KEY, STEP_STATUS
+from failpath_otel.steps.attributes import Attributes, metadata_attributes
+from failpath_otel.steps.outcome import error_attributes, is_failure
+from failpath_otel.steps.tracing import Tracing
+
+_RUNNING: Final = EVENT_NAMES[semconv.STATUS_RUNNING]
+_SUCCESS: Final = EVENT_NAMES[semconv.STATUS_SUCCESS]
+_ERROR: Final = EVENT_NAMES[semconv.STATUS_ERROR]
+
+
+class OpenStep:
+    """One step from its ``running`` event to its outcome. Nothing here raises.
+
+    The application's code runs between :meth:`resume` and :meth:`leave`, or, where it is suspended and resumed,
+    between :meth:`resume` and :meth:`pause`, once for every slice.
+    """
+
+    __slots__ = ("_context", "_ended", "_late", "_private", "_span", "_start_ns", "_started_with", "_token")
+
+    def __init__(self, tracing: Tracing, attributes: Attributes) -> None:
+        self._start_ns = start_ns = time_ns()
+        self._started_with = attributes
+        self._late: Attributes | None = None
+        self._ended = False
+        self._token: Token[Context] | None = None
+        self._span, self._private, self._context = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
+        # The event comes after the start, because only the start is seen live; it carries the start's own time.
+        try:
+            self._span.add_event(_RUNNING, timestamp=start_ns)
+            if self._private is not None:
+                self._private.add_event(_RUNNING, timestamp=start_ns)
+        except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
+            report_fault("adding a span event")
+
+    def resume(self) -> None:
+        """Makes the step's span the current one."""
+        self._token = attach(self._context)
+
+    def pause(self) -> None:
+        """Makes current again what was before, and keeps what is current now for the next slice."""
+        self._context = get_current()
+        self.leave()
+
+    def leave(self) -> None:
+        """Makes current again what was before :meth:`resume`."""
+        if self._token is not None:
+            detach(self._token)
+            self._token = None
+
+    def set_metadata(self, metadata: object) -> None:
+        """Adds metadata to the span; later values win. Keys beyond the limit are dropped and counted."""
+        late = self._late = {} if self._late is None else self._late
+        room = limits.MAX_METADATA_KEYS - (len(self._started_with) - 3)
+        dropped = 0
+        for name, value in metadata_attributes(metadata).items():
+            if name in late or name in self._started_with or len(late) < room:
+                late[name] = value
+            else:
+                dropped += 1
+        if dropped:
+            late[METADATA_PREFIX + DROPPED_KEYS] = late.get(METADATA_PREFIX + DROPPED_KEYS, 0) + dropped
+        for span in self._spans():
+            self._guarded_set(span, late)
+
+    def finish(self, error: BaseException | None) -> None:
+        """Ends the step with the outcome that ``error`` means. A second call does nothing."""
+        if self._ended:
+            return
+        self._ended = True
+        end_ns = max(time_ns(), self._start_ns)
+        # Written again at the end: a host's span keeps 128 attributes and evicts the oldest, which these would be.
+        started_with = self._started_with
+        attributes: Attributes = {
+            FLOW_KEY: started_with[FLOW_KEY],
+            RUN_ID: started_with[RUN_ID],
+            STEP_KEY: started_with[STEP_KEY],
+        }
+        if self._late:
+            attributes.update(self._late)
+        failed = error is not None and is_failure(error)
+        exception: dict[str, str] | None = None
+        if failed and error is not None:
+            try:
+                exception = error_attributes(error)
+            except Exception:  # noqa: BLE001 - an exception of the user's may raise from anything that is read of it
+                report_fault("describing an exception")
+                exception = {semconv.EXCEPTION_TYPE: type(error).__name__, semconv.EXCEPTION_MESSAGE: ""}
+        attributes[STEP_STATUS] = semconv.STATUS_ERROR if failed else semconv.STATUS_SUCCESS
+        self._end(self._span, attributes, exception, end_ns)
+        if self._private is not None:
+            self._end(self._private, attributes, exception, end_ns)
+
+    @staticmethod
+    def _end(span: Span, attributes: Attributes, exception: dict[str, str] | None, end_ns: int) -> None:
+        try:
+            if not span.is_recording():
+                return
+            span.set_attributes(attributes)
+            if exception is None:
+                span.set_status(StatusCode.OK)
+                span.add_event(_SUCCESS, timestamp=end_ns)
+            else:
+                span.set_status(StatusCode.ERROR, status_description(exception))
+                span.add_event(semconv.EXCEPTION_EVENT, exception, timestamp=end_ns)
+                span.add_event(_ERROR, timestamp=end_ns)
+            span.end(end_ns)
+        except Exception:  # noqa: BLE001 - span processors of the host run inside end() and may raise anything
+            report_fault("ending a span")
+
+    def _spans(self) -> tuple[Span, ...]:
+        return (self._span,) if self._private is None else (self._span, self._private)
+
+    @staticmethod
+    def _guarded_set(span: Span, attributes: Attributes) -> None:
+        try:
+            span.set_attributes(attributes)
+        except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
+            report_fault("setting span attributes")
+
+
+class NoStep:
+    """Stands in for a step where there is no run that it could belong to: does nothing."""
+
+    __slots__ = ()
+
+    def resume(self) -> None:
+        """Changes nothing."""
+
+    pause = leave = resume
+
+    def finish(self, error: BaseException | None) -> None:
+        """Records nothing."""
+
+
+def status_description(exception: dict[str, str]) -> str:
+    """The description of a span status, from the attributes of an ``exception`` event."""
+    name, message = exception[semconv.EXCEPTION_TYPE], exception[semconv.EXCEPTION_MESSAGE]
+    return clean_text(f"{name}: {message}" if message else name, limits.MAX_ERROR_MESSAGE_CHARS)

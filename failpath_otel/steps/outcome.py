@@ -1,0 +1,109 @@
+"""How a step ended, and what its error looks like on a span."""
+
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from failpath_otel import limits, semconv
+from failpath_otel.clean import clean_text, text_of
+
+_MAX_LEAVES = 20
+
+
+def is_failure(error: BaseException | None) -> bool:
+    """Whether a block that was left by ``error`` has failed.
+
+    ``SystemExit`` with code 0 or ``None`` is a decision of the program to end well, ``GeneratorExit`` one of the
+    consumer to take no more. Every other exception, ``KeyboardInterrupt`` and ``asyncio.CancelledError`` included, is
+    a failure. (OpenTelemetry's ``use_span`` leaves all of ``BaseException`` beyond ``Exception`` unset.)
+    """
+    if error is None or isinstance(error, GeneratorExit):
+        return False
+    if isinstance(error, SystemExit):
+        return error.code is not None and error.code != 0
+    return True
+
+
+def error_attributes(error: BaseException) -> dict[str, str]:
+    """``error`` as the attributes of OpenTelemetry's ``exception`` event, bounded before the SDK sees it.
+
+    The stack leaves out the frame of this package that caught the exception.
+    """
+    return _attributes(_type_name(type(error)), _message(error), _stack(error))
+
+
+def described_error_attributes(error: object) -> dict[str, str]:
+    """The same for an error that a caller describes by hand.
+
+    ``error`` is an exception, or a mapping with ``name``, ``message`` and ``stack`` (each optional), or anything else,
+    whose text is the message.
+    """
+    if isinstance(error, BaseException):
+        return error_attributes(error)
+    if isinstance(error, Mapping):
+        try:
+            name, message, stack = (error.get(field) for field in ("name", "message", "stack"))
+        except Exception:  # noqa: BLE001 - a user's mapping may raise anything
+            name = message = stack = None
+        return _attributes(
+            "Error" if name is None else text_of(name, limits.MAX_ERROR_NAME_CHARS),
+            "" if message is None else text_of(message, limits.MAX_ERROR_MESSAGE_CHARS),
+            None if stack is None else text_of(stack, limits.MAX_STACK_CHARS),
+        )
+    return _attributes("Error", "" if error is None else text_of(error, limits.MAX_ERROR_MESSAGE_CHARS), None)
+
+
+def _attributes(name: str, message: str, stack: str | None) -> dict[str, str]:
+    attributes = {semconv.EXCEPTION_TYPE: name, semconv.EXCEPTION_MESSAGE: message}
+    if stack:
+        attributes[semconv.EXCEPTION_STACKTRACE] = stack
+    return attributes
+
+
+def _type_name(kind: type[BaseException]) -> str:
+    module = kind.__module__
+    name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+    return clean_text(name, limits.MAX_ERROR_NAME_CHARS)
+
+
+def _message(error: BaseException) -> str:
+    message = text_of(error, limits.MAX_ERROR_MESSAGE_CHARS)
+    leaves = _leaves(error)
+    if not leaves:
+        return message
+    listed = "; ".join(f"{type(leaf).__name__}: {text_of(leaf, 200)}" for leaf in leaves)
+    return clean_text(f"{message}: {listed}", limits.MAX_ERROR_MESSAGE_CHARS)
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    """The exceptions at the bottom of an ``ExceptionGroup``; none for anything else.
+
+    Read by its attribute and not by its type, which Python 3.10 has only as a backport of many names.
+    """
+    leaves: list[BaseException] = []
+    pending = [error]
+    while pending and len(leaves) < _MAX_LEAVES:
+        current = pending.pop(0)
+        members: Any = getattr(current, "exceptions", None)
+        if isinstance(members, tuple) and members and all(isinstance(member, BaseException) for member in members):
+            pending[:0] = members
+        elif current is not error:
+            leaves.append(current)
+    return leaves
+
+
+def _stack(error: BaseException) -> str | None:
+    trace = error.__traceback__
+    if trace is not None and trace.tb_frame.f_globals.get("__package__") == __package__:
+        trace = trace.tb_next
+    try:
+        lines = traceback.format_exception(type(error), error, trace)
+    except Exception:  # noqa: BLE001 - formatting runs code of the exception, which may raise anything
+        return None
+    text = "".join(lines)
+    if len(text) > limits.MAX_STACK_CHARS:
+        # The innermost frames and the message stand at the end; the beginning tells how the program got there.
+        mark = f"\n…[{len(text)} characters]\n"
+        head = limits.MAX_STACK_CHARS // 4
+        text = text[:head] + mark + text[head + len(mark) - limits.MAX_STACK_CHARS :]
+    return clean_text(text, limits.MAX_STACK_CHARS)

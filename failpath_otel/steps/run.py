@@ -1,0 +1,173 @@
+"""A run: one execution of a flow, and the steps that belong to it."""
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, TypeVar, overload
+
+from opentelemetry.context import attach, detach, get_value, set_value
+from opentelemetry.trace import Span, StatusCode
+
+from failpath_otel import semconv
+from failpath_otel.report import report_fault
+from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
+from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
+from failpath_otel.steps.keys import check_key, make_run_id
+from failpath_otel.steps.manual import record_manually
+from failpath_otel.steps.opened import OpenStep, status_description
+from failpath_otel.steps.outcome import error_attributes, is_failure
+from failpath_otel.steps.step import Step
+from failpath_otel.steps.tracing import Tracing
+from failpath_otel.steps.wrap import call, is_coroutine_function, run_coroutine
+
+T = TypeVar("T")
+Self = TypeVar("Self", bound="Run")
+Metadata = Mapping[str, object]
+
+
+class Run:
+    """One execution of a flow; made by ``failpath.run(…)``. Making one sends nothing.
+
+    A run needs no block: its steps can be opened from any thread or task. Entered by ``with`` or ``async with`` it
+    also opens a span that is the parent of its steps, and becomes the current run; the block can be entered again,
+    also in other threads and tasks at the same time.
+    """
+
+    __slots__ = ("_attributes", "_current_key", "_flow_key", "_run_id", "_tracing")
+
+    def __init__(
+        self, tracing: Tracing, current_key: str, flow_key: object, run_id: object, metadata: object
+    ) -> None:
+        self._tracing: Final = tracing
+        self._current_key: Final = current_key
+        self._flow_key: Final = check_key("flow_key", flow_key)
+        self._run_id: Final = make_run_id(run_id)
+        identity: Attributes = {FLOW_KEY: self._flow_key, RUN_ID: self._run_id}
+        self._attributes = with_metadata(identity, metadata_attributes(metadata))
+
+    @property
+    def flow_key(self) -> str:
+        """The flow that this run executes."""
+        return self._flow_key
+
+    @property
+    def run_id(self) -> str:
+        """The id that groups the steps of this run: as given, or generated."""
+        return self._run_id
+
+    @overload
+    def step(self, step_key: str, *, metadata: Metadata | None = None) -> Step: ...
+    @overload
+    def step(self, step_key: str, fn: Callable[[], T], *, metadata: Metadata | None = None) -> T: ...
+    def step(self, step_key: str, fn: Callable[[], Any] | None = None, *, metadata: Metadata | None = None) -> Any:
+        """One step of this run.
+
+        With ``fn``: reports ``running``, calls ``fn`` once, reports ``success`` or ``error``, and returns its value or
+        lets its exception pass, untouched. A coroutine function returns a coroutine that does all this when awaited.
+        Where any other ``fn`` returns a coroutine, a Future or a Task, the step ends with that.
+
+        Without ``fn``: returns a :class:`Step`, for ``with``, ``async with`` or as a decorator.
+
+        Args:
+            step_key: names the step in the flow; 1 to 200 characters.
+            fn: what to do in the step; takes no argument.
+            metadata: JSON-like values for this step, over those of the run. Never secrets.
+
+        Raises:
+            TypeError: ``step_key`` is not a string, or ``fn`` cannot be called.
+            ValueError: ``step_key`` is empty or too long.
+        """
+        attributes = self._step_attributes(step_key, metadata)
+        if fn is None:
+            return Step(self._tracing, attributes)
+        if is_coroutine_function(fn):
+            return run_coroutine(lambda: OpenStep(self._tracing, attributes), fn)
+        if not callable(fn):
+            msg = f"fn must be something to call, got a {type(fn).__name__}"
+            raise TypeError(msg)
+        return call(OpenStep(self._tracing, attributes), fn)
+
+    def skip(self, step_key: str, *, metadata: Metadata | None = None) -> None:
+        """Records that a step was left out on purpose, so that the dashboard can tell it from a missing one.
+
+        Args:
+            step_key: names the step in the flow; 1 to 200 characters.
+            metadata: JSON-like values for this step, over those of the run. Never secrets.
+
+        Raises:
+            TypeError: ``step_key`` is not a string.
+            ValueError: ``step_key`` is empty or too long.
+        """
+        record_manually(self._tracing, self._step_attributes(step_key, metadata), semconv.STATUS_SKIPPED)
+
+    def _open(self, step_key: str, metadata: object) -> OpenStep:
+        return OpenStep(self._tracing, self._step_attributes(step_key, metadata))
+
+    def _step_attributes(self, step_key: object, metadata: object) -> Attributes:
+        # The identity comes first in a fixed order; it is also what the step writes again at its end.
+        attributes: Attributes = {
+            FLOW_KEY: self._flow_key,
+            RUN_ID: self._run_id,
+            STEP_KEY: check_key("step_key", step_key),
+            **self._attributes,
+        }
+        return attributes if metadata is None else with_metadata(attributes, metadata_attributes(metadata))
+
+    def __enter__(self: Self) -> Self:
+        """Opens the run's own span and makes this the current run."""
+        host, private, context = self._tracing.start_run(self._flow_key, self._attributes)
+        entered = _Entered(self, host, private)
+        entered.token = attach(set_value(self._current_key, entered, context))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the run's span; the exception that left the block, if any, goes on unchanged."""
+        entered = get_value(self._current_key)
+        if isinstance(entered, _Entered) and entered.run is self and entered.token is not None:
+            detach(entered.token)
+            entered.end(error)
+
+    async def __aenter__(self: Self) -> Self:
+        """The same as ``with``, for use in ``async with``; nothing is awaited."""
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The same as for ``with``."""
+        self.__exit__(kind, error, trace)
+
+    def __repr__(self) -> str:
+        """Names the flow and the run."""
+        return f"Run({self._flow_key!r}, run_id={self._run_id!r})"
+
+
+class _Entered:
+    """One entry of a run's block. It stands in the context, so that every thread and task finds its own."""
+
+    __slots__ = ("_spans", "run", "token")
+
+    def __init__(self, run: Run, host: Span, private: Span | None) -> None:
+        self.run = run
+        self._spans = (host,) if private is None else (host, private)
+        self.token: Any = None
+
+    def end(self, error: BaseException | None) -> None:
+        for span in self._spans:
+            try:
+                if not span.is_recording():
+                    continue
+                if error is not None and is_failure(error):
+                    exception = error_attributes(error)
+                    span.set_status(StatusCode.ERROR, status_description(exception))
+                    span.add_event(semconv.EXCEPTION_EVENT, exception)
+                span.end()
+            except Exception:  # noqa: BLE001 - span processors of the host run inside end() and may raise anything
+                report_fault("ending a run's span")
+
+
+def current_run(current_key: str) -> Run | None:
+    """The run whose block encloses the caller, of those entered under ``current_key``."""
+    entered = get_value(current_key)
+    return entered.run if isinstance(entered, _Entered) else None

@@ -1,0 +1,83 @@
+"""A step as a block or as a decorator."""
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, TypeVar
+
+from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
+from failpath_otel.steps.opened import OpenStep
+from failpath_otel.steps.tracing import Tracing
+from failpath_otel.steps.wrap import decorate
+
+F = TypeVar("F", bound=Callable[..., Any])
+Self = TypeVar("Self", bound="Step")
+
+
+class Step:
+    """What ``run.step("key")`` returns: a block (``with``, ``async with``) or a decorator.
+
+    As a block it is one step and can be entered once. As a decorator it makes a step of every call: of a function
+    from call to return, of a coroutine function from its first to its last resumption, of a generator or an
+    asynchronous generator from the first item to exhaustion, ``close()`` or an error.
+    """
+
+    __slots__ = ("_attributes", "_opened", "_tracing")
+
+    def __init__(self, tracing: Tracing, attributes: Attributes) -> None:
+        self._tracing = tracing
+        self._attributes = attributes
+        self._opened: OpenStep | None = None
+
+    def set_metadata(self, metadata: Mapping[str, object] | None = None, /, **more: object) -> None:
+        """Adds metadata to the step; it travels with the step's outcome.
+
+        Args:
+            metadata: JSON-like values by key; anything else becomes its text. Never secrets.
+            more: the same as keyword arguments; they win over ``metadata``.
+        """
+        for given in (metadata, more):
+            if given is None or given == {}:
+                continue
+            if self._opened is None:
+                self._attributes = with_metadata(self._attributes, metadata_attributes(given))
+            else:
+                self._opened.set_metadata(given)
+
+    def __enter__(self: Self) -> Self:
+        """Begins the step: reports ``running`` and makes its span the current one.
+
+        Raises:
+            RuntimeError: the step was entered before.
+        """
+        if self._opened is not None:
+            msg = "this step was entered before; call run.step() for another one"
+            raise RuntimeError(msg)
+        self._opened = OpenStep(self._tracing, self._attributes)
+        self._opened.resume()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the step; the exception that left the block, if any, goes on unchanged."""
+        if self._opened is not None:
+            self._opened.leave()
+            self._opened.finish(error)
+
+    async def __aenter__(self: Self) -> Self:
+        """The same as ``with``, for use in ``async with``; nothing is awaited."""
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The same as for ``with``."""
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, fn: F) -> F:
+        """Decorates ``fn``.
+
+        Raises:
+            TypeError: ``fn`` cannot be called.
+        """
+        return decorate(lambda: OpenStep(self._tracing, self._attributes), fn)
