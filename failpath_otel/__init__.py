@@ -1,6 +1,6 @@
 """The OpenTelemetry bridge to Failpath: every step of a backend flow, visible the moment it starts."""
 
-from failpath_otel._version import VERSION as __version__
+from failpath_otel._version import __version__
 from failpath_otel.configure import FailpathClient, configure
 from failpath_otel.errors import ConfigurationError
 from failpath_otel.export.exporter import FailpathSpanExporter

@@ -1,3 +1,3 @@
 """The version of this package, read by the build and by the ``User-Agent`` header."""
 
-VERSION = "0.1.0"
+__version__ = "0.1.0"

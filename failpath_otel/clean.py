@@ -7,10 +7,11 @@ Nothing in here raises, whatever it is given.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, Final
 
 from failpath_otel import limits
@@ -30,13 +31,16 @@ _INT64: Final = 1 << 63
 
 # Anywhere in a key, these words mean that the value is a secret.
 _SECRET_WORDS: Final = frozenset(
-    "apikey authorization bearer cookie cookies credential credentials cvc cvv jwt passcode passphrase passwd password "
-    "passwords privatekey pwd secret secrets sessionid setcookie".split()
+    {
+        *("apikey", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "cvc", "cvv", "jwt"),
+        *("passcode", "passphrase", "passwd", "password", "passwords", "privatekey", "pwd", "secret", "secrets"),
+        *("sessionid", "setcookie"),
+    }
 )
 # These do only at the end of a key: `auth_token` is a secret, `token_count` and `max_tokens` are not.
 _SECRET_ENDS: Final = frozenset({"token", "accesstoken", "authtoken", "refreshtoken", "auth", "pin", "ssn"})
 _SECRET_PAIRS: Final = frozenset(
-    {("api", "key"), ("access", "key"), ("private", "key"), ("signing", "key"), ("encryption", "key"), ("session", "id")}
+    {(kind, "key") for kind in ("access", "api", "encryption", "private", "signing")} | {("session", "id")}
 )
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -50,7 +54,7 @@ def is_secret_key(key: str) -> bool:
     return (
         words[-1] in _SECRET_ENDS
         or not _SECRET_WORDS.isdisjoint(words)
-        or any(pair in _SECRET_PAIRS for pair in zip(words, words[1:], strict=False))
+        or any(pair in _SECRET_PAIRS for pair in pairwise(words))
     )
 
 
@@ -104,17 +108,12 @@ def _flat(metadata: dict[Any, Any]) -> dict[str, Json] | None:
         kind = type(value)
         if kind is str:
             room -= len(value)
-            if room < 0 or not value.isascii():
-                return None
+            plain = room >= 0 and value.isascii()
         elif kind is int:
-            if not -_INT64 <= value < _INT64:
-                return None
-        elif kind is float:
-            if not math.isfinite(value):
-                return None
-        elif kind is not bool:
-            return None
-        if is_secret_key(key):
+            plain = -_INT64 <= value < _INT64
+        else:
+            plain = kind is bool or (kind is float and math.isfinite(value))
+        if not plain or is_secret_key(key):
             return None
     return metadata.copy()
 
@@ -135,7 +134,7 @@ class _Cleaner:
         self._chars -= len(text)
         return text
 
-    def _value(self, value: Any) -> Json:  # noqa: ANN401 - anything at all
+    def _value(self, value: Any) -> Json:  # noqa: ANN401, PLR0911 - anything at all; a case each
         if value is None or value is True or value is False:
             return value
         if isinstance(value, str):
@@ -146,18 +145,18 @@ class _Cleaner:
             return number if -_INT64 <= number < _INT64 else self._text(number)
         if isinstance(value, float):
             self._chars -= 8
-            number = float.__float__(value)
-            return number if math.isfinite(number) else repr(number)
+            real = float.__float__(value)
+            return real if math.isfinite(real) else repr(real)
         if isinstance(value, (bytes, bytearray, memoryview)):
             head = bytes(value[: limits.MAX_METADATA_TEXT_CHARS + 1])
             return self._text(head.decode("utf-8", "backslashreplace"))
         if isinstance(value, (datetime, date, time)):
             return self._text(value.isoformat())
-        if isinstance(value, (Mapping, Set, list, tuple)):
+        if isinstance(value, (Mapping, AbstractSet, list, tuple)):
             return self._container(value)
         return self._text(value)
 
-    def _container(self, value: Mapping[Any, Any] | Set[Any] | list[Any] | tuple[Any, ...]) -> Json:
+    def _container(self, value: Mapping[Any, Any] | AbstractSet[Any] | list[Any] | tuple[Any, ...]) -> Json:
         if id(value) in self._open:
             return "<cycle>"
         if len(self._open) >= limits.MAX_METADATA_DEPTH:
@@ -168,7 +167,7 @@ class _Cleaner:
                 return self._mapping(value, limits.MAX_METADATA_ITEMS)
             items = self._items(value)
             # A set has no order of its own; sorted, the same set always gives the same record.
-            return sorted(items, key=repr) if isinstance(value, Set) else items
+            return sorted(items, key=repr) if isinstance(value, AbstractSet) else items
         finally:
             self._open.discard(id(value))
 

@@ -5,12 +5,11 @@ from collections.abc import MutableMapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import SpanContext, TracerProvider, get_tracer, get_tracer_provider
 
 from failpath_otel import limits
-from failpath_otel._version import VERSION
+from failpath_otel._version import __version__
 from failpath_otel.export.options import Options
 from failpath_otel.export.processor import FailpathSpanProcessor
 from failpath_otel.export.stats import Stats
@@ -27,7 +26,7 @@ class FailpathClient(Failpath):
         super().__init__(tracer_provider=tracer_provider)
         self._join = join
         self._tracing = Tracing(
-            get_tracer(SCOPE_NAME, VERSION, tracer_provider),
+            get_tracer(SCOPE_NAME, __version__, tracer_provider),
             fallback=join.private_tracer,
             saw=join.saw if tracer_provider is not None else join.saw_or_follow,
         )
@@ -44,7 +43,7 @@ class FailpathClient(Failpath):
         """
         return self._join.processor.flush(timeout)
 
-    async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:  # noqa: ASYNC109 - flush() has the same
+    async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """:meth:`flush` for async code: waits without blocking the event loop."""
         return await self._join.processor.aflush(timeout)
 
@@ -105,7 +104,7 @@ class Join:
             project_key=options.project_key, endpoint=options.endpoint, capture_stack=options.capture_stack
         )
         self._shared: Final = _SharedProcessor(self.processor)
-        self.private_tracer: Final = private_tracer(self._shared, SCOPE_NAME, VERSION)
+        self.private_tracer: Final = private_tracer(self._shared, SCOPE_NAME, __version__)
         self._tried: object = None
 
     def saw(self, context: SpanContext) -> bool:
@@ -141,15 +140,10 @@ class _SharedProcessor(SpanProcessor):
 
     def __init__(self, processor: FailpathSpanProcessor) -> None:
         self._processor = processor
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        self._processor.on_start(span, parent_context)
-
-    def on_end(self, span: ReadableSpan) -> None:
-        self._processor.on_end(span)
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._processor.force_flush(timeout_millis)
+        # Not one more call for every span of the application.
+        self.on_start = processor.on_start  # type: ignore[method-assign]
+        self.on_end = processor.on_end  # type: ignore[method-assign]
+        self.force_flush = processor.force_flush  # type: ignore[method-assign]
 
     def shutdown(self) -> None:
         self._processor.flush()

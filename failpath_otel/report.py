@@ -1,5 +1,6 @@
 """How this package speaks of its own faults: by the ``failpath_otel`` logger, and never more than once a place."""
 
+import contextlib
 import logging
 from typing import Final
 
@@ -17,7 +18,7 @@ def report_fault(place: str) -> None:
     if place in _said:
         return
     _said.add(place)
-    try:
-        logger.exception("Failpath: %s failed; the application goes on. Further failures there are not logged.", place)
-    except Exception:  # noqa: BLE001, S110 - a logging handler of the host failed; there is nowhere left to say so
-        pass
+    with contextlib.suppress(Exception):  # a logging handler of the host failed; there is nowhere left to say so
+        logger.exception(  # noqa: LOG004 - the caller handles one
+            "Failpath: %s failed; the application goes on. Further failures there are not logged.", place
+        )

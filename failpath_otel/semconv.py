@@ -27,7 +27,7 @@ METADATA_PREFIX: Final = "failpath.metadata."
 METADATA_JSON_PREFIX: Final = "failpath.metadata_json."
 """Prefix of span attributes that hold metadata of any other JSON type, as JSON text."""
 
-STATUS_RUNNING: Final = "running"
+STATUS_RUNNING: Final = "running"  # the four statuses of Failpath's documentation
 STATUS_SUCCESS: Final = "success"
 STATUS_ERROR: Final = "error"
 STATUS_SKIPPED: Final = "skipped"

@@ -10,8 +10,8 @@ from failpath_otel.export import wire
 from failpath_otel.export.delivery import Delivery
 from failpath_otel.export.options import Options
 from failpath_otel.export.process import ThisProcess
-from failpath_otel.export.record import Record
-from failpath_otel.export.translation import cut_down, span_records
+from failpath_otel.export.record import Record, encode
+from failpath_otel.export.translation import span_records
 from failpath_otel.report import report_fault
 
 
@@ -61,7 +61,7 @@ class FailpathSpanExporter(SpanExporter):
             complete = self._delivery.send(batch).dropped == 0 and complete
         return SpanExportResult.SUCCESS if complete else SpanExportResult.FAILURE
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - OpenTelemetry's signature
         """Nothing waits between two calls of :meth:`export`, so this is ``True`` at once."""
         return True
 
@@ -75,9 +75,7 @@ def _batches(records: Sequence[Record]) -> Iterator[list[bytes]]:
     batch: list[bytes] = []
     size = 0
     for record in records:
-        data = record.to_json()
-        if len(data) > limits.MAX_RECORD_BYTES:
-            data = cut_down(record).to_json()
+        data = encode(record)
         full = len(batch) == limits.MAX_BATCH_RECORDS
         if batch and (full or wire.body_size(size + len(data), len(batch) + 1) > limits.MAX_BATCH_BYTES):
             yield batch

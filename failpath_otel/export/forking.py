@@ -15,7 +15,7 @@ def after_fork_in_child(method: Callable[[], Any]) -> None:
 
 
 def _run() -> None:
-    for reference in list(_in_child):
+    for reference in tuple(_in_child):
         method = reference()
         if method is not None:
             method()

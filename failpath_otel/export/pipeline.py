@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Final
 
 from opentelemetry.context import Context, attach
 
@@ -19,10 +18,9 @@ from failpath_otel import limits
 from failpath_otel.export import wire
 from failpath_otel.export.delivery import Delivery
 from failpath_otel.export.forking import after_fork_in_child
+from failpath_otel.export.record import Record, cut_down
 from failpath_otel.export.stats import Stats
 from failpath_otel.report import logger, report_fault
-
-_HALF: Final = 2
 
 
 class Pipeline:
@@ -31,7 +29,7 @@ class Pipeline:
     Bounded by ``max_records`` and ``max_bytes``. A full queue refuses what begins and keeps room for what ends: an
     accepted start reserves the place of its outcome, because an outcome that is lost looks like a crash. At most half
     of the queue is held that way; beyond that many open steps, outcomes may exceed the bound, each cut to its
-    identity by the caller.
+    identity and its status.
 
     The lock is reentrant, because a garbage collection or a signal handler can end a step inside any of these
     methods, on the same thread.
@@ -46,6 +44,7 @@ class Pipeline:
     ) -> None:
         self._delivery = delivery
         self._max_records = max_records
+        self._max_held = max_records // 2
         self._max_bytes = max_bytes
         self._schedule_delay = schedule_delay
         self._closed = False
@@ -80,17 +79,14 @@ class Pipeline:
             Whether it was accepted; if so, :meth:`put_outcome` has to follow once.
         """
         with self._lock:
-            held = min(self._reserved, self._max_records // _HALF)
-            if self._waiting + held + 2 > self._max_records or self._bytes + len(record) > self._max_bytes:
-                return self._refuse("queue_full")
-            if self._closed:
-                return self._refuse("shut_down")
+            if not self._has_room(2, len(record)):
+                return False
             self._reserved += 1
             self._put(record)
             return True
 
-    def put_outcome(self, record: bytes, cut: Callable[[], bytes]) -> bool:
-        """Queues the outcome of a step whose start was accepted, in the form that ``cut`` returns if bytes are short.
+    def put_outcome(self, data: bytes, record: Record) -> bool:
+        """Queues the outcome of a step whose start was accepted; where bytes are short, what is left of ``record``.
 
         Returns:
             Whether it was accepted.
@@ -99,9 +95,9 @@ class Pipeline:
             self._reserved -= 1
             if self._closed:
                 return self._refuse("shut_down")
-            if self._bytes + len(record) > self._max_bytes:
-                record = cut()
-            self._put(record)
+            if self._bytes + len(data) > self._max_bytes:
+                data = cut_down(record).to_json()
+            self._put(data)
             return True
 
     def put(self, record: bytes) -> bool:
@@ -111,13 +107,18 @@ class Pipeline:
             Whether it was accepted.
         """
         with self._lock:
-            held = min(self._reserved, self._max_records // _HALF)
-            if self._waiting + held + 1 > self._max_records or self._bytes + len(record) > self._max_bytes:
-                return self._refuse("queue_full")
-            if self._closed:
-                return self._refuse("shut_down")
+            if not self._has_room(1, len(record)):
+                return False
             self._put(record)
             return True
+
+    def _has_room(self, records: int, size: int) -> bool:
+        held = min(self._reserved, self._max_held)
+        if self._closed:
+            return self._refuse("shut_down")
+        if self._waiting + held + records > self._max_records or self._bytes + size > self._max_bytes:
+            return self._refuse("queue_full")
+        return True
 
     def refuse(self, reason: str) -> None:
         """Counts a record that was lost before it could be queued."""
@@ -129,10 +130,10 @@ class Pipeline:
         self._waiting += 1
         self._bytes += len(record)
         self._accepted += 1
-        if self._asleep or len(self._queue) == limits.MAX_BATCH_RECORDS:
+        if self._asleep or self._waiting == limits.MAX_BATCH_RECORDS:
             self._asleep = False
             self._wake.put(None)
-        elif self._thread is None:
+        if self._thread is None:
             self._start()
 
     def _refuse(self, reason: str) -> bool:

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
-from opentelemetry.context import Context, get_value
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanContext
 
@@ -15,27 +15,23 @@ from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.options import Options, seconds
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.process import ThisProcess
-from failpath_otel.export.record import Record
+from failpath_otel.export.record import encode
 from failpath_otel.export.stats import Stats, add_up
 from failpath_otel.export.translation import (
+    OUTCOMES,
     StepStart,
-    cut_down,
-    end_records,
+    judged_outcome,
+    outcome_record,
+    plain_attributes,
     read_start,
     running_record,
     span_records,
+    trusted_start,
 )
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import START_ATTRIBUTES
+from failpath_otel.semconv import START_ATTRIBUTES, STEP_STATUS
 
 _SpanKey = tuple[int, int]
-
-
-@dataclass(slots=True)
-class _OpenStep:
-    start: StepStart
-    pipeline: Pipeline
-    accepted: bool
 
 
 class FailpathSpanProcessor(SpanProcessor):
@@ -58,7 +54,7 @@ class FailpathSpanProcessor(SpanProcessor):
     ) -> None:
         self._options = Options.resolve(project_key, endpoint, capture_stack=capture_stack)
         self._process = ThisProcess()
-        self._open: dict[_SpanKey, _OpenStep] = {}
+        self._open: dict[_SpanKey, tuple[StepStart, Pipeline, bool]] = {}  # and whether the start was accepted
         self._inherited: frozenset[_SpanKey] = frozenset()
         # The last one takes what begins; earlier ones deliver what they have, and the outcomes of what began there.
         self._pipelines = [Pipeline(Delivery(self._options))]
@@ -80,17 +76,14 @@ class FailpathSpanProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Reports ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
         try:
-            given = None if parent_context is None else get_value(START_ATTRIBUTES, parent_context)
-            start = read_start(span, given if isinstance(given, dict) else None)
+            given: Any = None if parent_context is None else parent_context.get(START_ATTRIBUTES)
+            start = read_start(span) if given is None else trusted_start(span, given)
             if start is None:
                 return
             pipeline = self._pipelines[-1]
-            opened = _OpenStep(start, pipeline, accepted=False)
-            if not start.manual:
-                record = running_record(start, self._process.info)
-                opened.accepted = pipeline.put_start(self._encode(record))
+            accepted = not start.manual and pipeline.put_start(encode(running_record(start, self._process.info)))
             context = span.get_span_context()
-            self._open[context.trace_id, context.span_id] = opened
+            self._open[context.trace_id, context.span_id] = (start, pipeline, accepted)
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             report_fault("reporting the start of a step")
 
@@ -100,47 +93,31 @@ class FailpathSpanProcessor(SpanProcessor):
             context = span.context
             if context is None:
                 return
-            key = (context.trace_id, context.span_id)
-            opened = self._open.pop(key, None)
+            opened = self._open.pop((context.trace_id, context.span_id), None)
             if opened is not None:
-                self._end(opened, span)
-            elif key not in self._inherited:
-                self._end_unseen(span)
+                self._end(span, *opened)
+            elif (context.trace_id, context.span_id) not in self._inherited:
+                # Most often no step at all; else one that began before this processor was there.
+                for record in span_records(span, self._process.info, capture_stack=self._options.capture_stack):
+                    self._pipelines[-1].put(encode(record))
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             report_fault("reporting the end of a step")
 
-    def _end(self, opened: _OpenStep, span: ReadableSpan) -> None:
-        pipeline = opened.pipeline
-        announced = not opened.start.manual
-        records = end_records(
-            opened.start,
-            span,
-            self._process.info,
-            announced=announced,
-            capture_stack=self._options.capture_stack,
+    def _end(self, span: ReadableSpan, start: StepStart, pipeline: Pipeline, accepted: bool) -> None:  # noqa: FBT001
+        attributes = plain_attributes(span)
+        status = OUTCOMES.get(attributes.get(STEP_STATUS)) or judged_outcome(start, span, attributes)
+        if status is None:
+            pipeline.put(encode(running_record(start, self._process.info)))
+            return
+        record = outcome_record(
+            start, span, status, attributes, self._process.info, self._options.capture_stack, not start.manual
         )
-        for record in records:
-            if opened.accepted:
-                pipeline.put_outcome(self._encode(record), lambda record=record: cut_down(record).to_json())
-            elif announced:
-                pipeline.refuse("queue_full")  # its start was refused; an outcome alone would take a place for little
-            else:
-                pipeline.put(self._encode(record))
-
-    def _end_unseen(self, span: ReadableSpan) -> None:
-        """A step that began before this processor was there."""
-        for record in span_records(span, self._process.info, capture_stack=self._options.capture_stack):
-            self._pipelines[-1].put(self._encode(record))
-
-    @staticmethod
-    def _encode(record: Record) -> bytes:
-        try:
-            data = record.to_json()
-            if len(data) <= limits.MAX_RECORD_BYTES:
-                return data
-        except (TypeError, ValueError, RecursionError):
-            report_fault("encoding a record")
-        return cut_down(record).to_json()
+        if accepted:
+            pipeline.put_outcome(encode(record), record)
+        elif start.manual:
+            pipeline.put(encode(record))
+        else:
+            pipeline.refuse("queue_full")  # as its start was; alone, it would take the place of a step that is whole
 
     def saw(self, context: SpanContext) -> bool:
         """Whether this processor saw the step with ``context`` begin, and not yet end."""
@@ -157,12 +134,14 @@ class FailpathSpanProcessor(SpanProcessor):
             ConfigurationError: ``timeout`` is not a number of seconds.
         """
         deadline = monotonic() + seconds("timeout", timeout)
-        return all([pipeline.flush(max(deadline - monotonic(), 0)) for pipeline in self._pipelines])
+        complete = [pipeline.flush(max(deadline - monotonic(), 0)) for pipeline in self._pipelines]
+        return all(complete)
 
-    async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:  # noqa: ASYNC109 - flush() has the same
+    async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """:meth:`flush` for async code: waits without blocking the event loop and without another thread."""
         deadline = monotonic() + seconds("timeout", timeout)
-        return all([await _wait_for(pipeline, max(deadline - monotonic(), 0)) for pipeline in self._pipelines])
+        complete = [await _wait_for(pipeline, max(deadline - monotonic(), 0)) for pipeline in self._pipelines]
+        return all(complete)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """OpenTelemetry's name for :meth:`flush`, in milliseconds."""
@@ -175,14 +154,15 @@ class FailpathSpanProcessor(SpanProcessor):
     def close(self, timeout: float) -> bool:
         """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said."""
         deadline = monotonic() + seconds("timeout", timeout)
-        return all([pipeline.shutdown(max(deadline - monotonic(), 0)) for pipeline in self._pipelines])
+        complete = [pipeline.shutdown(max(deadline - monotonic(), 0)) for pipeline in self._pipelines]
+        return all(complete)
 
     def stats(self) -> Stats:
         """How many records there were, and what became of them."""
         return add_up(pipeline.stats() for pipeline in self._pipelines)
 
 
-async def _wait_for(pipeline: Pipeline, timeout: float) -> bool:  # noqa: ASYNC109 - flush() has the same
+async def _wait_for(pipeline: Pipeline, timeout: float) -> bool:
     loop = asyncio.get_running_loop()
     settled = asyncio.Event()
 

@@ -1,11 +1,15 @@
 """The record: what one lifecycle event of one step looks like on the wire."""
 
-import hashlib
 from functools import lru_cache
+from hashlib import blake2b
 from time import gmtime, strftime
 from typing import Any, Final, Literal
 
 import msgspec
+
+from failpath_otel import limits
+from failpath_otel.clean import clean_text
+from failpath_otel.report import report_fault
 
 Status = Literal["running", "success", "error", "skipped"]
 
@@ -33,7 +37,7 @@ class ProcessInfo(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     start_time: str | None = None
 
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
     """One event of the wire contract. Field names become camelCase, times are RFC 3339 in UTC with microseconds.
 
     ``started_at`` and ``duration_ms`` stand on a terminal record that had a start, ``error`` on an ``error`` record.
@@ -66,8 +70,7 @@ def record_id(trace_id: str, span_id: str, status: str, timestamp_ns: int) -> st
 
     Trace id and span id alone would not do: programs that call ``random.seed`` repeat them.
     """
-    text = f"{trace_id}{span_id}{status}{timestamp_ns}"
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return blake2b(f"{trace_id}{span_id}{status}{timestamp_ns}".encode(), digest_size=16).hexdigest()
 
 
 @lru_cache(maxsize=16)
@@ -77,5 +80,26 @@ def _second(seconds: int) -> str:
 
 def rfc3339(timestamp_ns: int) -> str:
     """Nanoseconds since the epoch as RFC 3339 text in UTC, always with six digits of microseconds."""
-    seconds, rest = divmod(timestamp_ns, 1_000_000_000)
-    return f"{_second(seconds)}.{rest // 1000:06d}Z"
+    microseconds = timestamp_ns // 1000
+    return "%s.%06dZ" % (_second(microseconds // 1_000_000), microseconds % 1_000_000)  # noqa: UP031 - a third faster
+
+
+def encode(record: Record) -> bytes:
+    """The record as it travels, within :data:`failpath_otel.limits.MAX_RECORD_BYTES`. Never raises."""
+    try:
+        data = record.to_json()
+        if len(data) <= limits.MAX_RECORD_BYTES:
+            return data
+    except (TypeError, ValueError, RecursionError):
+        report_fault("encoding a record")
+    return cut_down(record).to_json()
+
+
+def cut_down(record: Record) -> Record:
+    """The same event with its identity, status, times and the name of its error, and without what takes room."""
+    error = record.error
+    return msgspec.structs.replace(
+        record,
+        metadata={"failpath.cut_down": "the record was too large"},
+        error=None if error is None else ErrorInfo(error.name, clean_text(error.message, 200)),
+    )

@@ -9,10 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from failpath_otel._version import VERSION
+from failpath_otel._version import __version__
 
 ROUTE: Final = "/v1/events"
-USER_AGENT: Final = f"failpath-otel/{VERSION}"
+USER_AGENT: Final = f"failpath-otel/{__version__}"
+
+_DELIVERED: Final = 2
+_REDIRECTED: Final = 3
+_REFUSED: Final = (401, 403)
 
 BODY_START: Final = b'{"events":['
 BODY_END: Final = b"]}"
@@ -47,7 +51,8 @@ class Answer:
 
 def read_answer(status: int, location: str | None, content: bytes, count: int) -> Answer:
     """Reads a server's answer to a batch of ``count`` records."""
-    if 200 <= status < 300:
+    kind = status // 100
+    if kind == _DELIVERED:
         if not content.strip():
             return Answer()
         try:
@@ -55,10 +60,10 @@ def read_answer(status: int, location: str | None, content: bytes, count: int) -
         except (ValueError, RecursionError):
             return Answer(f"answered {status} with something other than JSON, so it is no Failpath endpoint")
         return Answer(rejected=_rejected(parsed, count))
-    if 300 <= status < 400:
+    if kind == _REDIRECTED:
         where = f" to {location.split('?')[0][:200]}" if location else ""
         return Answer(f"redirects{where} ({status}), which is not followed, because the project key would travel along")
-    if status in (401, 403):
+    if status in _REFUSED:
         return Answer(f"refused the project key ({status})")
     return Answer(f"answered {status}")
 

@@ -10,7 +10,7 @@ from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX
 Attributes = dict[str, Any]
 """Span attributes, every value of a type that OpenTelemetry takes."""
 
-_SCALARS = (str, int, float, bool)
+_SCALARS = frozenset({str, int, float, bool})
 _ANY_METADATA = (METADATA_PREFIX, METADATA_JSON_PREFIX)
 
 
@@ -22,13 +22,13 @@ def metadata_attributes(metadata: object) -> Attributes:
     """
     if metadata is None:
         return {}
-    attributes: Attributes = {}
-    for key, value in clean_metadata(metadata).items():
-        if type(value) in _SCALARS or _is_plain_list(value):
-            attributes[METADATA_PREFIX + key] = value
-        else:
-            attributes[METADATA_JSON_PREFIX + key] = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return attributes
+    return dict([_attribute(key, value) for key, value in clean_metadata(metadata).items()])
+
+
+def _attribute(key: str, value: Json) -> tuple[str, Any]:
+    if type(value) in _SCALARS or _is_plain_list(value):
+        return METADATA_PREFIX + key, value
+    return METADATA_JSON_PREFIX + key, json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _is_plain_list(value: Json) -> bool:

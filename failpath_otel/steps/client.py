@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from opentelemetry.trace import TracerProvider, get_tracer, get_tracer_provider
 
 from failpath_otel import limits, semconv
-from failpath_otel._version import VERSION
+from failpath_otel._version import __version__
 from failpath_otel.clean import clean_text
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
@@ -38,7 +38,7 @@ class Failpath:
 
     def __init__(self, *, tracer_provider: TracerProvider | None = None) -> None:
         self._tracer_provider = tracer_provider
-        self._tracing = Tracing(get_tracer(SCOPE_NAME, VERSION, tracer_provider))
+        self._tracing = Tracing(get_tracer(SCOPE_NAME, __version__, tracer_provider))
         self._current_key: Final = f"failpath.current_run.{next(_client_numbers)}"
 
     def run(self, flow_key: str, *, run_id: object = None, metadata: Metadata | None = None) -> Run:
@@ -143,7 +143,7 @@ class Failpath:
         force_flush = getattr(provider, "force_flush", None)
         return force_flush is None or force_flush(int(timeout * 1000)) is not False
 
-    async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:  # noqa: ASYNC109 - flush() has the same
+    async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """:meth:`flush` for async code: waits without blocking the event loop."""
         return await asyncio.to_thread(self.flush, timeout)
 

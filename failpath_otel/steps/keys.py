@@ -23,9 +23,7 @@ def check_key(name: str, value: object) -> str:
         msg = f"{name} must be a non-empty string, got ''"
         raise ValueError(msg)
     if len(value) > limits.MAX_KEY_CHARS:
-        msg = (
-            f"{name} must have at most {limits.MAX_KEY_CHARS} characters, got {len(value)}: {clean_text(value, 60)!r}"
-        )
+        msg = f"{name} must have at most {limits.MAX_KEY_CHARS} characters, got {len(value)}: {clean_text(value, 60)!r}"
         raise ValueError(msg)
     return clean_text(str.__str__(value), limits.MAX_KEY_CHARS * 10)
 

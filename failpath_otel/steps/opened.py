@@ -80,44 +80,36 @@ class OpenStep:
             return
         self._ended = True
         end_ns = max(time_ns(), self._start_ns)
-        # Written again at the end: a host's span keeps 128 attributes and evicts the oldest, which these would be.
-        started_with = self._started_with
-        attributes: Attributes = {
-            FLOW_KEY: started_with[FLOW_KEY],
-            RUN_ID: started_with[RUN_ID],
-            STEP_KEY: started_with[STEP_KEY],
-        }
-        if self._late:
-            attributes.update(self._late)
-        failed = error is not None and is_failure(error)
-        exception: dict[str, str] | None = None
-        if failed and error is not None:
-            try:
-                exception = error_attributes(error)
-            except Exception:  # noqa: BLE001 - an exception of the user's may raise from anything that is read of it
-                report_fault("describing an exception")
-                exception = {semconv.EXCEPTION_TYPE: type(error).__name__, semconv.EXCEPTION_MESSAGE: ""}
-        attributes[STEP_STATUS] = semconv.STATUS_ERROR if failed else semconv.STATUS_SUCCESS
-        self._end(self._span, attributes, exception, end_ns)
+        exception = _describe(error) if error is not None and is_failure(error) else None
+        self._end(self._span, exception, end_ns)
         if self._private is not None:
-            self._end(self._private, attributes, exception, end_ns)
+            self._end(self._private, exception, end_ns)
 
-    @staticmethod
-    def _end(span: Span, attributes: Attributes, exception: dict[str, str] | None, end_ns: int) -> None:
+    def _end(self, span: Span, exception: dict[str, str] | None, end_ns: int) -> None:
         try:
             if not span.is_recording():
                 return
-            span.set_attributes(attributes)
+            self._restore(span)
             if exception is None:
+                span.set_attribute(STEP_STATUS, semconv.STATUS_SUCCESS)
                 span.set_status(StatusCode.OK)
                 span.add_event(_SUCCESS, timestamp=end_ns)
             else:
+                span.set_attribute(STEP_STATUS, semconv.STATUS_ERROR)
                 span.set_status(StatusCode.ERROR, status_description(exception))
                 span.add_event(semconv.EXCEPTION_EVENT, exception, timestamp=end_ns)
                 span.add_event(_ERROR, timestamp=end_ns)
             span.end(end_ns)
         except Exception:  # noqa: BLE001 - span processors of the host run inside end() and may raise anything
             report_fault("ending a span")
+
+    def _restore(self, span: Span) -> None:
+        """Writes again what an SDK span has evicted: it keeps 128 attributes, and the oldest ones are the identity."""
+        kept = getattr(span, "attributes", None)
+        if kept is None or FLOW_KEY in kept:
+            return
+        attributes = self._started_with
+        span.set_attributes({name: attributes[name] for name in (FLOW_KEY, RUN_ID, STEP_KEY)} | (self._late or {}))
 
     def _spans(self) -> tuple[Span, ...]:
         return (self._span,) if self._private is None else (self._span, self._private)
@@ -128,6 +120,14 @@ class OpenStep:
             span.set_attributes(attributes)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             report_fault("setting span attributes")
+
+
+def _describe(error: BaseException) -> dict[str, str]:
+    try:
+        return error_attributes(error)
+    except Exception:  # noqa: BLE001 - an exception of the user's may raise from anything that is read of it
+        report_fault("describing an exception")
+        return {semconv.EXCEPTION_TYPE: type(error).__name__, semconv.EXCEPTION_MESSAGE: ""}
 
 
 class NoStep:
@@ -142,6 +142,9 @@ class NoStep:
 
     def finish(self, error: BaseException | None) -> None:
         """Records nothing."""
+
+
+AnyStep = OpenStep | NoStep
 
 
 def status_description(exception: dict[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from opentelemetry.context import attach, detach, get_value, set_value
 from opentelemetry.trace import Span, StatusCode
@@ -19,8 +19,10 @@ from failpath_otel.steps.step import Step
 from failpath_otel.steps.tracing import Tracing
 from failpath_otel.steps.wrap import call, is_coroutine_function, run_coroutine
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 T = TypeVar("T")
-Self = TypeVar("Self", bound="Run")
 Metadata = Mapping[str, object]
 
 
@@ -34,9 +36,7 @@ class Run:
 
     __slots__ = ("_attributes", "_current_key", "_flow_key", "_run_id", "_tracing")
 
-    def __init__(
-        self, tracing: Tracing, current_key: str, flow_key: object, run_id: object, metadata: object
-    ) -> None:
+    def __init__(self, tracing: Tracing, current_key: str, flow_key: object, run_id: object, metadata: object) -> None:
         self._tracing: Final = tracing
         self._current_key: Final = current_key
         self._flow_key: Final = check_key("flow_key", flow_key)
@@ -112,7 +112,7 @@ class Run:
         }
         return attributes if metadata is None else with_metadata(attributes, metadata_attributes(metadata))
 
-    def __enter__(self: Self) -> Self:
+    def __enter__(self) -> "Self":
         """Opens the run's own span and makes this the current run."""
         host, private, context = self._tracing.start_run(self._flow_key, self._attributes)
         entered = _Entered(self, host, private)
@@ -128,7 +128,7 @@ class Run:
             detach(entered.token)
             entered.end(error)
 
-    async def __aenter__(self: Self) -> Self:
+    async def __aenter__(self) -> "Self":
         """The same as ``with``, for use in ``async with``; nothing is awaited."""
         return self.__enter__()
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.opened import OpenStep
 from failpath_otel.steps.tracing import Tracing
 from failpath_otel.steps.wrap import decorate
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 F = TypeVar("F", bound=Callable[..., Any])
-Self = TypeVar("Self", bound="Step")
 
 
 class Step:
@@ -43,7 +45,7 @@ class Step:
             else:
                 self._opened.set_metadata(given)
 
-    def __enter__(self: Self) -> Self:
+    def __enter__(self) -> "Self":
         """Begins the step: reports ``running`` and makes its span the current one.
 
         Raises:
@@ -64,7 +66,7 @@ class Step:
             self._opened.leave()
             self._opened.finish(error)
 
-    async def __aenter__(self: Self) -> Self:
+    async def __aenter__(self) -> "Self":
         """The same as ``with``, for use in ``async with``; nothing is awaited."""
         return self.__enter__()
 

@@ -45,11 +45,10 @@ class Tracing:
         """
         parent = get_current()
         host = self._start_host(name, set_value(START_ATTRIBUTES, attributes, parent), attributes, start_ns)
-        host_context = host.get_span_context()
         inside = set_span_in_context(host, parent)
-        if self._saw is None or self._saw(host_context):
+        if self._saw is None or self._saw(host.get_span_context()):
             return host, None, inside
-        private = self._start_private(name, host, parent, attributes, start_ns)
+        private = self._start_private(name, host, parent, {START_ATTRIBUTES: attributes}, attributes, start_ns)
         return host, private, set_value(_PRIVATE_PARENT, private, inside)
 
     def start_run(self, name: str, attributes: Attributes) -> tuple[Span, Span | None, Context]:
@@ -59,36 +58,35 @@ class Tracing:
         inside = set_span_in_context(host, parent)
         if self._fallback is None or host.get_span_context().is_valid:
             return host, None, inside
-        private = self._start_private(name, host, parent, attributes, None)
+        private = self._start_private(name, host, parent, {}, attributes, None)
         return host, private, set_value(_PRIVATE_PARENT, private, inside)
 
     def _start_host(self, name: str, context: Context, attributes: Attributes, start_ns: int | None) -> Span:
         try:
-            return self._host.start_span(
-                name,
-                context,
-                attributes=attributes,
-                start_time=start_ns,
-                record_exception=False,
-                set_status_on_exception=False,
-            )
+            return self._host.start_span(name, context, attributes=attributes, start_time=start_ns)
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             report_fault("starting a span at the host's tracer provider")
             return INVALID_SPAN
 
-    def _start_private(
-        self, name: str, host: Span, parent: Context, attributes: Attributes, start_ns: int | None
+    def _start_private(  # noqa: PLR0917
+        self,
+        name: str,
+        host: Span,
+        parent: Context,
+        context: dict[str, object],
+        attributes: Attributes,
+        start_ns: int | None,
     ) -> Span:
         if self._fallback is None:
             return INVALID_SPAN
         above: object = host
         if not host.get_span_context().is_valid:
             above = get_value(_PRIVATE_PARENT, parent)
-        context = set_span_in_context(above, Context()) if isinstance(above, Span) else Context()
+        inside = Context(context)
+        if isinstance(above, Span):
+            inside = set_span_in_context(above, inside)
         try:
-            return self._fallback().start_span(
-                name, set_value(START_ATTRIBUTES, attributes, context), attributes=attributes, start_time=start_ns
-            )
+            return self._fallback().start_span(name, inside, attributes=attributes, start_time=start_ns)
         except Exception:  # noqa: BLE001 - the step runs, whatever becomes of its record
             report_fault("starting a span at the private tracer provider")
             return INVALID_SPAN

@@ -1,0 +1,89 @@
+# `make` explains the targets. Everything is installed into $(VENV), which is made once and brought up to date when
+# pyproject.toml changes. Another Python: `make test PYTHON=python3.13 VENV=.venv-3.13`.
+
+PYTHON ?= python3
+VENV ?= .venv
+VENV_FLOOR ?= .venv-floor
+# Further arguments for pytest: `make test ARGS="-n auto -k delivery"`.
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+# Quiet twice: errors only.
+PIP_INSTALL = -m pip --quiet --quiet install --editable
+
+# The oldest SDK that pyproject.toml claims: "opentelemetry-sdk>=1.2" gives opentelemetry-sdk==1.2.
+FLOOR = $(shell sed -n 's/^ *"\(opentelemetry-sdk\)>=\([0-9.]*\)",*$$/\1==\2/p' pyproject.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-floor check bench venv clean
+# A recipe that fails half-way must not leave a stamp that says it succeeded.
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo        run the example: a flow, its steps, and what a dashboard receives"
+	@echo "make test        run all tests                          (ARGS=... goes to pytest)"
+	@echo "make test-floor  run the unit tests on the oldest OpenTelemetry SDK that is supported"
+	@echo "make check       ruff, mypy and pyright"
+	@echo "make bench       measure what a step costs"
+	@echo "make venv        only install, into $(VENV)"
+	@echo "make clean       delete everything that these targets made"
+
+demo: $(VENV)/.local
+	@$(VENV)/bin/python examples/demo.py
+
+test: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+test-floor: $(VENV_FLOOR)/.floor
+	@echo "Unit tests on $(FLOOR):"
+	$(VENV_FLOOR)/bin/python -m pytest --ignore=tests/integration $(ARGS)
+
+# All four run, so that one look shows everything there is to mend.
+check: $(VENV)/.dev
+	@failed=; \
+	for checker in "ruff check" "ruff format --check" mypy "pyright --pythonpath $(VENV)/bin/python"; do \
+		echo "== $$checker"; \
+		$(VENV)/bin/python -m $$checker || failed="$$failed, $$checker"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "make check: failed:$${failed#,}" >&2; exit 1; fi
+
+bench: $(VENV)/.dev
+	@$(VENV)/bin/python -m bench
+
+venv: $(VENV)/.dev
+
+clean:
+	rm -rf $(VENV) $(VENV_FLOOR) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One stamp for each set of packages; .dev holds all that .local does.
+$(VENV)/.dev: $(VENV)/.venv pyproject.toml
+	@echo "Installing this package and what its tests need into $(VENV) (about half a minute) ..."
+	@$(VENV)/bin/python $(PIP_INSTALL) '.[otlp,local,dev]'
+	@touch $(VENV)/.local $@
+
+$(VENV)/.local: $(VENV)/.venv pyproject.toml
+	@echo "Installing this package into $(VENV) ..."
+	@$(VENV)/bin/python $(PIP_INSTALL) '.[local]'
+	@touch $@
+
+$(VENV_FLOOR)/.floor: $(VENV_FLOOR)/.venv pyproject.toml
+	@test -n "$(FLOOR)" || { echo "pyproject.toml names no oldest opentelemetry-sdk" >&2; exit 1; }
+	@echo "Installing this package with $(FLOOR) into $(VENV_FLOOR) ..."
+	@$(VENV_FLOOR)/bin/python $(PIP_INSTALL) '.[tests-floor]' '$(FLOOR)'
+	@touch $@
+
+# The stamp is the last thing written, so a virtual environment that was begun and not finished is made anew.
+%/.venv:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "make: $(PYTHON) not found. Install Python 3.10 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "make: this needs Python 3.10 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+			"Name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "make: $(PYTHON) has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Creating $* with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv --clear $*
+	@touch $@

@@ -1,0 +1,116 @@
+"""The command ``failpath-otel``."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Final
+
+from failpath_otel._version import __version__
+from failpath_otel.local.client import DEFAULT_PORT, DEFAULT_URL, ReceiverError, fetch_run, fetch_runs
+from failpath_otel.local.store import StoreError
+from failpath_otel.local.table import format_runs, printable
+
+_LOCAL_EXTRA: Final = ("starlette", "uvicorn", "platformdirs")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command with ``argv``, by default the process's own, and returns its exit code.
+
+    A mistake in the arguments ends it with ``SystemExit(2)``, as ``argparse`` does.
+    """
+    arguments = _parser().parse_args(argv)
+    # A terminal that cannot show a character shows its escape, and not a traceback.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        if arguments.command == "local":
+            return _local(arguments.port, arguments.db)
+        return _runs(arguments.url, arguments.limit, arguments.run, arguments.flow)
+    except KeyboardInterrupt:
+        return 0 if arguments.command == "local" else 130
+    except BrokenPipeError:
+        # Whoever was reading (`| head`) has seen enough; the interpreter's own flush at exit must not say so again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _local(port: int, database: Path | None) -> int:
+    try:
+        # Here, because nothing else of the command needs the extra.
+        from failpath_otel.local.server import HOST, default_database, serve  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _LOCAL_EXTRA:
+            raise
+        return _fail('the local receiver is an extra; install it with: pip install "failpath-otel[local]"')
+    try:
+        serve(port, default_database() if database is None else database)
+    except StoreError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"cannot serve at {HOST}:{port}: {error.strerror or error}")
+    return 0
+
+
+def _runs(url: str, limit: int, run_id: str | None, flow_key: str | None) -> int:
+    try:
+        if run_id is None:
+            runs = fetch_runs(url, limit=limit, flow_key=flow_key)
+        else:
+            runs = [fetch_run(url, run_id, flow_key=flow_key)]
+    except ReceiverError as error:
+        return _fail(str(error))
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    sys.stdout.write(format_runs(runs, colour=colour))
+    sys.stdout.flush()
+    return 0
+
+
+def _fail(reason: str) -> int:
+    sys.stderr.write(f"failpath-otel: {printable(reason)}\n")
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="failpath-otel", description="The OpenTelemetry bridge to Failpath.")
+    parser.add_argument("--version", action="version", version=f"failpath-otel {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    local = commands.add_parser(
+        "local", help="serve a Failpath on this machine", description="Serves a Failpath on this machine, for it alone."
+    )
+    local.add_argument("--port", type=_port, default=DEFAULT_PORT, help="default %(default)s; 0 picks a free one")
+    local.add_argument("--db", type=Path, metavar="PATH", help="the database; default: in the user's state directory")
+
+    runs = commands.add_parser(
+        "runs", help="show the newest runs of a local receiver", description="Shows runs of a local receiver."
+    )
+    runs.add_argument("--url", default=DEFAULT_URL, help="the receiver; default %(default)s")
+    runs.add_argument("--limit", type=_limit, default=10, help="how many runs; default %(default)s")
+    runs.add_argument("--run", metavar="RUN_ID", help="this run only")
+    runs.add_argument("--flow", metavar="FLOW_KEY", help="runs of this flow only")
+    return parser
+
+
+def _port(text: str) -> int:
+    return _number(text, 0, 65_535)
+
+
+def _limit(text: str) -> int:
+    return _number(text, 1, 1000)
+
+
+def _number(text: str, lowest: int, highest: int) -> int:
+    number = int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
+    if not lowest <= number <= highest:
+        msg = f"expected a number from {lowest} to {highest}, got {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A Failpath on your own machine: receiver and store."""

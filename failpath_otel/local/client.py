@@ -1,0 +1,78 @@
+"""Asking a receiver for runs, over HTTP."""
+
+from http.client import HTTPException
+from typing import Final, TypeVar
+from urllib.error import HTTPError
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import ProxyHandler, build_opener
+
+import msgspec
+
+from failpath_otel.local.view import RunList, RunView
+
+DEFAULT_PORT: Final = 3001
+DEFAULT_URL: Final = f"http://127.0.0.1:{DEFAULT_PORT}"
+
+_TIMEOUT_SECONDS: Final = 10.0
+_T = TypeVar("_T")
+
+
+class ReceiverError(Exception):
+    """A question that got no usable answer; the text is one line that says why."""
+
+
+class _Answer(msgspec.Struct):
+    error: str
+
+
+def fetch_runs(url: str, *, limit: int = 10, flow_key: str | None = None) -> list[RunView]:
+    """The newest runs of the receiver at ``url``, of one flow if ``flow_key`` names one. Raises ``ReceiverError``."""
+    return _get(url, "/api/runs", {"limit": str(limit), "flow": flow_key}, RunList).runs
+
+
+def fetch_run(url: str, run_id: str, *, flow_key: str | None = None) -> RunView:
+    """The run with this id; if several flows have one, that of ``flow_key`` or the newest. Raises ``ReceiverError``."""
+    return _get(url, f"/api/runs/{quote(run_id, safe='', errors='replace')}", {"flow": flow_key}, RunView)
+
+
+def _get(url: str, path: str, parameters: dict[str, str | None], kind: type[_T]) -> _T:
+    query = urlencode({name: value for name, value in parameters.items() if value is not None}, errors="replace")
+    # The receiver is on this machine; a proxy from the environment would look for it on its own.
+    opener = build_opener(ProxyHandler({}))
+    port = _port(url)
+    try:
+        with opener.open(f"{url.rstrip('/')}{path}?{query}", timeout=_TIMEOUT_SECONDS) as response:
+            body = response.read()
+    except HTTPError as error:
+        with error:
+            msg = f"{url} answered {error.code}: {_reason(error)}"
+            raise ReceiverError(msg) from None
+    except (OSError, HTTPException) as error:
+        start = "failpath-otel local" if port == DEFAULT_PORT else f"failpath-otel local --port {port}"
+        reason = getattr(error, "reason", None) or error
+        msg = f"no receiver at {url} ({reason}); start one with: {start}"
+        raise ReceiverError(msg) from None
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        msg = f"what answers at {url} is not a Failpath receiver"
+        raise ReceiverError(msg) from None
+
+
+def _port(url: str) -> int:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
+        msg = f"expected a URL like {DEFAULT_URL}, got {url!r}"
+        raise ReceiverError(msg)
+    return port or {"http": 80, "https": 443}[parts.scheme]
+
+
+def _reason(error: HTTPError) -> str:
+    try:
+        return msgspec.json.decode(error.read(), type=_Answer).error
+    except (msgspec.DecodeError, OSError, HTTPException):
+        return error.reason or "no reason given"

@@ -1,0 +1,254 @@
+"""The picture of a run: what its events say, whatever the order and however often they arrived.
+
+A run is a flow key and a run id, an attempt of a step is its span id. Nothing here reads a clock, a file or a
+socket, so the same events always give the same picture.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from failpath_otel import semconv
+from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, rfc3339
+from failpath_otel.local.event import instant
+
+_RANK: Final = {
+    semconv.STATUS_RUNNING: 0,
+    semconv.STATUS_SKIPPED: 1,
+    semconv.STATUS_SUCCESS: 2,
+    semconv.STATUS_ERROR: 3,
+}
+"""Where one span reports more than one status, the highest counts: an error that was seen once is never hidden."""
+
+
+class StepView(msgspec.Struct, frozen=True, rename="camel"):
+    """One attempt of one step. Times are RFC 3339 in UTC, ``duration_ms`` is never negative.
+
+    ``attempt`` counts from 1 among the attempts of the same step. ``started_at`` is missing where nothing reported
+    a start (a skip, a record by hand), ``ended_at`` and ``duration_ms`` while the attempt runs.
+    """
+
+    step_key: str
+    attempt: int
+    status: Status
+    started_at: str | None
+    ended_at: str | None
+    duration_ms: float | None
+    error: ErrorInfo | None
+    metadata: dict[str, Any]
+    span_id: str
+    trace_id: str
+    process: ProcessInfo | None
+
+
+class RunView(msgspec.Struct, frozen=True, rename="camel"):
+    """One run, with one entry for each attempt of each step, steps in the order in which they first appeared.
+
+    ``status`` looks at the newest attempt of each step: ``running`` if one of them runs, else ``error`` if one of
+    them failed, else ``skipped`` if all were, else ``success``. ``ended_at`` and ``duration_ms`` are missing while
+    it is ``running``.
+    """
+
+    run_id: str
+    flow_key: str
+    status: Status
+    started_at: str
+    ended_at: str | None
+    duration_ms: float | None
+    steps: list[StepView]
+
+
+class RunList(msgspec.Struct, frozen=True, rename="camel"):
+    """The answer to a question about several runs."""
+
+    runs: list[RunView]
+
+
+def picture(events: Iterable[Record]) -> RunView:
+    """The picture of the one run that all ``events`` belong to; events with the same ``id`` are the same event.
+
+    Raises ``ValueError`` if there are no events, if they belong to several runs, or if a time cannot be read.
+    """
+    entries = _canonical(events)
+    if not entries:
+        msg = "expected at least one event"
+        raise ValueError(msg)
+    first = entries[0].record
+    steps: dict[str, list[_Entry]] = {}
+    for entry in entries:
+        if (entry.record.flow_key, entry.record.run_id) != (first.flow_key, first.run_id):
+            msg = "expected the events of one run"
+            raise ValueError(msg)
+        steps.setdefault(entry.record.step_key, []).append(entry)
+
+    attempts = {step_key: _attempts(of_step) for step_key, of_step in steps.items()}
+    status = _run_status([of_step[-1].status for of_step in attempts.values()])
+    every = [attempt for of_step in attempts.values() for attempt in of_step]
+    started = min(attempt.at for attempt in every)
+    ends = [attempt.ended for attempt in every if attempt.ended is not None]
+    ended = max(ends) if ends and status != semconv.STATUS_RUNNING else None
+    return RunView(
+        run_id=first.run_id,
+        flow_key=first.flow_key,
+        status=status,
+        started_at=_text(started),
+        ended_at=None if ended is None else _text(ended),
+        duration_ms=None if ended is None else _milliseconds(started, ended),
+        steps=[
+            _step_view(step_key, number, attempt)
+            for step_key, of_step in sorted(attempts.items(), key=lambda item: (item[1][0].at, item[0]))
+            for number, attempt in enumerate(of_step, start=1)
+        ],
+    )
+
+
+class _Entry(NamedTuple):
+    """A record with its canonical place. Ids are unique, so comparing entries never reaches the record."""
+
+    at: int
+    rank: int
+    id: str
+    record: Record
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """The records of one attempt; ``by_hand`` means that its end was reported by another span than its own."""
+
+    opening: list[_Entry] = field(default_factory=list[_Entry])
+    closing: list[_Entry] = field(default_factory=list[_Entry])
+    by_hand: bool = False
+
+    @property
+    def outcome(self) -> _Entry | None:
+        """The record that decides the status: of the highest rank the earliest."""
+        return min(self.closing, key=lambda entry: (-entry.rank, entry.at, entry.id), default=None)
+
+    @property
+    def status(self) -> Status:
+        outcome = self.outcome
+        return "running" if outcome is None else outcome.record.status
+
+    @property
+    def started(self) -> int | None:
+        starts = [entry.at for entry in self.opening]
+        if not self.by_hand:
+            starts += [instant(text) for entry in self.closing if (text := entry.record.started_at) is not None]
+        return min(starts, default=None)
+
+    @property
+    def ended(self) -> int | None:
+        outcome = self.outcome
+        return None if outcome is None else outcome.at
+
+    @property
+    def at(self) -> int:
+        """The start, or for what has none the end."""
+        started = self.started
+        return min(entry.at for entry in self.closing) if started is None else started
+
+    @property
+    def own(self) -> Record:
+        """The record that identifies the attempt."""
+        return (self.opening or self.closing)[0].record
+
+
+def _canonical(events: Iterable[Record]) -> list[_Entry]:
+    unique = {event.id: event for event in events}
+    return sorted(_Entry(instant(event.timestamp), _RANK[event.status], event.id, event) for event in unique.values())
+
+
+def _attempts(entries: Sequence[_Entry]) -> list[_Attempt]:
+    """The attempts of one step, oldest first; ``entries`` are the step's, in canonical order."""
+    spans: dict[str, _Attempt] = {}
+    for entry in entries:
+        attempt = spans.setdefault(entry.record.span_id, _Attempt())
+        (attempt.closing if entry.rank else attempt.opening).append(entry)
+
+    done: list[_Attempt] = []
+    still_open: list[_Attempt] = []
+    by_hand: list[_Attempt] = []
+    for attempt in spans.values():
+        if not attempt.closing:
+            still_open.append(attempt)
+        elif len(attempt.closing) == 1 and attempt.started is None:
+            by_hand.append(attempt)
+        else:
+            done.append(attempt)
+    done += _pair(still_open, by_hand)
+    return sorted(done, key=_place)
+
+
+def _pair(still_open: list[_Attempt], by_hand: Iterable[_Attempt]) -> list[_Attempt]:
+    """Gives each record by hand, oldest first, the newest open attempt that started no later than it.
+
+    ``by_hand`` is in canonical order. What started before one record started before the next one too, so a stack
+    of the attempts that have started has the newest open one on top.
+    """
+    waiting = sorted(still_open, key=_place, reverse=True)
+    stack: list[_Attempt] = []
+    paired: list[_Attempt] = []
+    for record in by_hand:
+        while waiting and waiting[-1].at <= record.at:
+            stack.append(waiting.pop())
+        if stack:
+            attempt = stack.pop()
+            paired.append(_Attempt(attempt.opening, record.closing, by_hand=True))
+        else:
+            paired.append(record)
+    return paired + stack + waiting
+
+
+def _place(attempt: _Attempt) -> tuple[int, str]:
+    return attempt.at, attempt.own.span_id
+
+
+def _run_status(newest: Sequence[Status]) -> Status:
+    if "running" in newest:
+        return "running"
+    if "error" in newest:
+        return "error"
+    return "skipped" if set(newest) == {"skipped"} else "success"
+
+
+def _step_view(step_key: str, number: int, attempt: _Attempt) -> StepView:
+    outcome, started, ended, own = attempt.outcome, attempt.started, attempt.ended, attempt.own
+    metadata: dict[str, Any] = {}
+    for entry in [*attempt.opening, *attempt.closing]:
+        metadata.update(entry.record.metadata)
+    if outcome is not None:
+        metadata.update(outcome.record.metadata)
+    return StepView(
+        step_key=step_key,
+        attempt=number,
+        status=attempt.status,
+        started_at=None if started is None else _text(started),
+        ended_at=None if ended is None else _text(ended),
+        duration_ms=_duration(attempt),
+        error=None if outcome is None else outcome.record.error,
+        metadata=metadata,
+        span_id=own.span_id,
+        trace_id=own.trace_id,
+        process=own.process,
+    )
+
+
+def _duration(attempt: _Attempt) -> float | None:
+    """What the outcome itself measured, else the time between the two records, in milliseconds."""
+    outcome, started = attempt.outcome, attempt.started
+    if outcome is None:
+        return None
+    if outcome.record.duration_ms is not None and not attempt.by_hand:
+        return max(0.0, outcome.record.duration_ms)
+    return None if started is None else _milliseconds(started, outcome.at)
+
+
+def _milliseconds(start: int, end: int) -> float:
+    # A clock that was set back between the two would make this negative.
+    return max(0, end - start) / 1000
+
+
+def _text(microseconds: int) -> str:
+    return rfc3339(microseconds * 1000)

@@ -1,0 +1,141 @@
+"""Awaitables inside a step: awaited with the step's span as the current one, and followed to their end."""
+
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from typing import Any, Generic, TypeVar, cast
+
+from failpath_otel.report import report_fault
+from failpath_otel.steps.opened import AnyStep
+
+T = TypeVar("T")
+
+
+class InStep(Generic[T]):
+    """Awaits something with the step's span as the current one in every slice, and only there.
+
+    What the awaited code has made current when it is suspended is current again when it is resumed.
+    """
+
+    __slots__ = ("_inner", "_step")
+
+    def __init__(self, step: AnyStep, awaitable: Awaitable[T]) -> None:
+        self._step = step
+        self._inner: Any = awaitable if hasattr(awaitable, "send") else iter(awaitable.__await__())
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return cast("Generator[Any, Any, T]", self)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        """Runs one slice; as for a coroutine."""
+        self._step.resume()
+        try:
+            if value is None and not hasattr(self._inner, "send"):
+                return next(self._inner)
+            return self._inner.send(value)
+        finally:
+            self._step.pause()
+
+    def throw(self, *error: Any) -> Any:
+        """Runs one slice that begins with an exception; as for a coroutine, in both forms of the arguments."""
+        self._step.resume()
+        try:
+            return self._inner.throw(*error)
+        finally:
+            self._step.pause()
+
+    def close(self) -> None:
+        """Ends it early; as for a coroutine."""
+        self._step.resume()
+        try:
+            self._inner.close()
+        finally:
+            self._step.pause()
+
+
+class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
+    """A coroutine that application code made inside a step; the step ends with it, also if nobody ever awaits it."""
+
+    __slots__ = ("__weakref__",)
+
+    def send(self, value: Any) -> Any:
+        """Runs one slice; the step ends with the last one."""
+        return self._ending(super().send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """Runs one slice that begins with an exception; the step ends with the last one."""
+        return self._ending(super().throw, *error)
+
+    def _ending(self, advance: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return advance(*args)
+        except StopIteration:
+            self._step.finish(None)
+            raise
+        except BaseException as error:
+            self._step.finish(error)
+            raise
+
+    def close(self) -> None:
+        """Ends it early, and the step with it."""
+        try:
+            super().close()
+        except BaseException as error:
+            self._step.finish(error)
+            raise
+        self._step.finish(None)
+
+    def __del__(self) -> None:
+        # The coroutine inside is dropped with this object, and Python says itself that it was never awaited.
+        self._step.finish(None)
+
+    def __getattr__(self, name: str) -> Any:
+        # cr_frame, cr_code and their kin, for debuggers
+        if not name.startswith("cr_"):
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+
+def follow(step: AnyStep, result: Any) -> Any:
+    """Ends ``step`` with what a function returned: a coroutine, a Future or a Task; with anything else at once.
+
+    Returns:
+        What the application gets: a coroutine stands in for a coroutine, everything else is itself.
+    """
+    if isinstance(result, Coroutine):
+        return StepCoroutine(step, result)
+    try:
+        if hasattr(result, "add_done_callback"):
+            result.add_done_callback(functools.partial(_end_with_future, step))
+            return result
+    except Exception:  # noqa: BLE001 - an awaitable of the user's that only looks like a Future
+        report_fault("following a Future")
+    step.finish(None)
+    return result
+
+
+def _end_with_future(step: AnyStep, future: Any) -> None:
+    try:
+        error = _future_error(future)
+    except Exception:  # noqa: BLE001 - an object of the user's that only looks like a Future
+        report_fault("reading a Future's outcome")
+        error = None
+    step.finish(error)
+
+
+def _future_error(future: Any) -> BaseException | None:
+    if future.cancelled():
+        try:
+            future.exception()
+        except BaseException as cancelled:  # noqa: BLE001 - each kind of Future raises its own CancelledError
+            return cancelled
+    # `exception()` would tell asyncio that somebody has seen the error, and silence its warning about an error that
+    # nobody retrieved. The attribute is there on both kinds of Future and on both implementations of asyncio's.
+    if hasattr(future, "_exception"):
+        return cast("BaseException | None", future._exception)  # noqa: SLF001
+    return cast("BaseException | None", future.exception())
