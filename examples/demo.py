@@ -1,0 +1,115 @@
+"""Shows what Failpath would see: real processes, the real pipeline, a receiver on this machine.
+
+Starts ``failpath-otel local`` with a temporary database, runs ``examples/checkout.py`` four times against it, one of
+them killed in the middle of a step, and prints every run as the receiver has it.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from failpath_otel.local.client import ReceiverError, fetch_run
+from failpath_otel.local.table import format_runs
+from failpath_otel.local.view import RunView
+
+CHECKOUT: Final = Path(__file__).with_name("checkout.py")
+DEADLINE: Final = 20.0
+SECONDS_IN_THE_STEP: Final = 1.0
+
+
+@contextmanager
+def receiver(directory: Path) -> Iterator[str]:
+    """A receiver on a free port; yields its address, and ends it."""
+    command = [sys.executable, "-m", "failpath_otel.cli", "local", "--port", "0", "--db", str(directory / "demo.db")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
+    try:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        if "http://" not in ready:
+            sys.exit("The receiver did not start.")
+        yield ready.partition(" at ")[2].split()[0]
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def checkout(url: str, run_id: str, *arguments: str) -> "subprocess.Popen[str]":
+    """Starts one checkout as a process of its own."""
+    environment = {**os.environ, "FAILPATH_PROJECT_KEY": "fp_project_demo", "FAILPATH_DEV_ENDPOINT": url}
+    command = [sys.executable, str(CHECKOUT), "--run-id", run_id, *arguments]
+    return subprocess.Popen(command, env=environment, text=True)  # noqa: S603 - our own program
+
+
+def wait_for(url: str, run_id: str, arrived: Callable[[RunView], bool]) -> RunView:
+    """The run as the receiver has it, once ``arrived`` says so."""
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        try:
+            run = fetch_run(url, run_id)
+        except ReceiverError:
+            run = None
+        if run is not None and arrived(run):
+            return run
+        time.sleep(0.02)
+    sys.exit(f"{run_id} did not arrive at the receiver within {DEADLINE:.0f} s.")
+
+
+def charging(run: RunView) -> bool:
+    """Whether the run is inside its second step."""
+    return any(step.step_key == "charge-card" and step.status == "running" for step in run.steps)
+
+
+def say(text: str) -> None:
+    """Prints at once, so that what the processes print comes in its place."""
+    print(text, flush=True)
+
+
+def main() -> None:
+    """The whole demonstration; takes about five seconds."""
+    with tempfile.TemporaryDirectory(prefix="failpath-demo-") as directory, receiver(Path(directory)) as url:
+        say(f"A Failpath of your own listens at {url}; its database is temporary.\n")
+        runs: list[RunView] = []
+        for title, run_id, arguments in (
+            ("1. A checkout that succeeds:", "order-1", []),
+            ("2. One whose card is declined:", "order-2", ["--card", "declined"]),
+            ("3. One that skips the receipt:", "order-3", ["--no-receipt"]),
+        ):
+            print(title, end=" ", flush=True)
+            checkout(url, run_id, *arguments).wait(DEADLINE)
+            runs.append(wait_for(url, run_id, lambda run: run.status != "running"))
+
+        print("4. One whose process is killed inside charge-card:", end=" ", flush=True)
+        process = checkout(url, "order-4", "--slow-bank")
+        try:
+            wait_for(url, "order-4", charging)
+            say("the receiver shows it running,")
+            time.sleep(SECONDS_IN_THE_STEP)
+        finally:
+            process.kill()
+            process.wait(10)
+        say(f"   {SECONDS_IN_THE_STEP:.0f} s later comes SIGKILL.\n")
+        runs.append(wait_for(url, "order-4", charging))
+
+        say("What the receiver has:\n")
+        say(format_runs(runs, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
+    python = os.path.relpath(sys.executable)
+    command = Path(python).with_name("failpath-otel")
+    local = "FAILPATH_PROJECT_KEY=any FAILPATH_DEV_ENDPOINT=http://127.0.0.1:3001"
+    say(
+        "order-4 stays `running`: nobody was left to report more, and that is how a crash shows.\n\n"
+        f"Next, with the key of a Failpath project:\n"
+        f"  FAILPATH_PROJECT_KEY=fp_project_... {python} examples/checkout.py\n"
+        f"or without one, on this machine alone, in two terminals:\n"
+        f"  {command} local\n"
+        f"  {local} {python} examples/checkout.py; {command} runs"
+    )
+
+
+if __name__ == "__main__":
+    main()
