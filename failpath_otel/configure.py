@@ -1,15 +1,16 @@
 """The one place that knows both halves: joins steps, delivery and the application's tracer provider."""
 
 import threading
-from collections.abc import MutableMapping
+import weakref
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.trace import SpanContext, TracerProvider, get_tracer, get_tracer_provider
+from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_provider
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
+from failpath_otel.export.ending import patience
 from failpath_otel.export.options import Options
 from failpath_otel.export.processor import FailpathSpanProcessor
 from failpath_otel.export.stats import Stats
@@ -105,25 +106,36 @@ class Join:
         )
         self._shared: Final = _SharedProcessor(self.processor)
         self.private_tracer: Final = private_tracer(self._shared, SCOPE_NAME, __version__)
-        self._tried: object = None
+        self._tried: Callable[[], object] = lambda: None
+        self._joined = False
 
-    def saw(self, context: SpanContext) -> bool:
-        """Whether a provider of this join has reported the step with ``context``."""
-        return self.processor.saw(context)
-
-    def saw_or_follow(self, context: SpanContext) -> bool:
-        """The same; where it has not, joins a global provider that was set meanwhile, for the steps to come."""
+    def saw(self, span: Span) -> bool:
+        """Whether a provider of this join has reported the step of ``span``, which has just begun."""
+        context = span.get_span_context()
         if self.processor.saw(context):
             return True
+        if self._joined and span.is_recording():
+            # It began before the provider was joined, and will end after: its step goes by the private provider.
+            self.processor.disregard(context)
+        return False
+
+    def saw_or_follow(self, span: Span) -> bool:
+        """The same; where it has not, joins a global provider that was set meanwhile, for the steps to come."""
+        if self.processor.saw(span.get_span_context()):
+            return True
         provider = get_tracer_provider()
-        if provider is not self._tried:
+        if provider is not self._tried():
             with _lock:
                 self.add_to(provider)
-        return False
+        return self.saw(span)
 
     def add_to(self, provider: TracerProvider) -> None:
         """Adds the processor to ``provider``, unless that was done, or ``provider`` takes none."""
-        self._tried = provider
+        try:
+            self._tried = weakref.ref(provider)
+        except TypeError:  # a provider that no weak reference can point to stays as long as this does
+            self._tried = lambda: provider
+        self._joined = False
         add: Any = getattr(provider, "add_span_processor", None)
         if add is None:
             return
@@ -131,6 +143,7 @@ class Join:
             if _joins.get(provider) is None:
                 _joins[provider] = self
                 add(self._shared)
+            self._joined = True
         except Exception:  # noqa: BLE001 - a provider of another vendor may raise anything; the private one is there
             report_fault("joining the tracer provider")
 
@@ -146,11 +159,11 @@ class _SharedProcessor(SpanProcessor):
         self.force_flush = processor.force_flush  # type: ignore[method-assign]
 
     def shutdown(self) -> None:
-        self._processor.flush()
+        self._processor.flush(patience(limits.FLUSH_TIMEOUT))
 
 
 _lock: Final = threading.RLock()
-_joins: Final[MutableMapping[TracerProvider, Join]] = WeakKeyDictionary()
+_joins: Final[MutableMapping[TracerProvider, Join]] = weakref.WeakKeyDictionary()
 _default: Final[list[Join]] = []
 
 

@@ -45,18 +45,16 @@ class FailpathSpanExporter(SpanExporter):
         Returns:
             ``SUCCESS`` if every record was delivered or there was none, else ``FAILURE``.
         """
-        try:
-            records = [
-                record
-                for span in spans
-                for record in span_records(span, self._process.info, capture_stack=self._capture_stack)
-            ]
-        except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
-            report_fault("translating spans")
-            return SpanExportResult.FAILURE
+        complete = True
+        records: list[Record] = []
+        for span in spans:
+            try:
+                records += span_records(span, self._process.info, capture_stack=self._capture_stack)
+            except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
+                report_fault("translating a span")
+                complete = False
         # Spans come in the order of their ends, but records go out in the order in which things happened.
         records.sort(key=lambda record: record.timestamp)
-        complete = True
         for batch in _batches(records):
             complete = self._delivery.send(batch).dropped == 0 and complete
         return SpanExportResult.SUCCESS if complete else SpanExportResult.FAILURE

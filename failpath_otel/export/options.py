@@ -57,19 +57,39 @@ def _endpoint(given: object) -> str:
         msg = f"endpoint must be an http:// or https:// URL, got a {type(given).__name__}"
         raise ConfigurationError(msg)
     endpoint = given.strip().rstrip("/")
-    try:
-        parts = urlsplit(endpoint)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host, parts = None, urlsplit("")
-    if parts.username is not None or parts.password is not None:
-        msg = "endpoint must not contain a user name or a password; the project key goes into project_key="
-        raise ConfigurationError(msg)
-    if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
-        shown = text_of(given.split("?")[0].split("#")[0].rpartition("@")[2], 200)
-        msg = f"endpoint must be an http:// or https:// URL without a query, got {shown!r}"
+    problem = _endpoint_problem(endpoint)
+    if problem:
+        # The text itself is not shown: people put keys and passwords there.
+        msg = f"endpoint must be an http:// or https:// URL without user name, password and query, got {problem}"
         raise ConfigurationError(msg)
     return endpoint
+
+
+def _endpoint_problem(endpoint: str) -> str:
+    """What is wrong with an endpoint, in words that repeat nothing of it but its scheme; empty if nothing is."""
+    scheme, separator, _ = endpoint.partition("://")
+    problem = ""
+    if "@" in endpoint:
+        problem = "one with a user name or a password; the project key goes into project_key="
+    elif not endpoint.isprintable() or " " in endpoint:
+        problem = "one with spaces or control characters"
+    elif not separator:
+        problem = "a text without a scheme"
+    elif scheme.lower() not in ("http", "https"):
+        problem = f"one that begins with {scheme[:20]!r}" if scheme.isalnum() else "another scheme"
+    elif "?" in endpoint or "#" in endpoint:
+        problem = "one with a query or a fragment"
+    elif not _has_host(endpoint):
+        problem = "one whose host or port cannot be read"
+    return problem
+
+
+def _has_host(endpoint: str) -> bool:
+    try:
+        parts = urlsplit(endpoint)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _flag(name: str, given: object) -> bool:

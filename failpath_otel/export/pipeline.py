@@ -5,7 +5,6 @@ the timeout, a full queue evicts the oldest record, which may be the ``running``
 up at every schedule delay although nothing waits, and what it queues must look like a span.
 """
 
-import atexit
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from opentelemetry.context import Context, attach
 from failpath_otel import limits
 from failpath_otel.export import wire
 from failpath_otel.export.delivery import Delivery
+from failpath_otel.export.ending import drain_at_exit
 from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.record import Record, cut_down
 from failpath_otel.export.stats import Stats
@@ -51,7 +51,7 @@ class Pipeline:
         self._retired = False
         self._begin()
         after_fork_in_child(self._begin)
-        atexit.register(self._at_exit)
+        drain_at_exit(self)
 
     def _begin(self) -> None:
         """Sets up the state of this process; in a forked child, what was queued stays the parent's to send."""
@@ -76,14 +76,15 @@ class Pipeline:
         """Queues the ``running`` record of a step and reserves a place for its outcome.
 
         Returns:
-            Whether it was accepted; if so, :meth:`put_outcome` has to follow once.
+            Whether it was accepted; if so, :meth:`put_outcome` or :meth:`lose_outcome` has to follow once.
         """
         with self._lock:
-            if not self._has_room(2, len(record)):
-                return False
-            self._reserved += 1
-            self._put(record)
-            return True
+            if self._has_room(2, len(record)):
+                self._reserved += 1
+                self._put(record)
+                return True
+        self.refuse()
+        return False
 
     def put_outcome(self, data: bytes, record: Record) -> bool:
         """Queues the outcome of a step whose start was accepted; where bytes are short, what is left of ``record``.
@@ -94,7 +95,8 @@ class Pipeline:
         with self._lock:
             self._reserved -= 1
             if self._closed:
-                return self._refuse("shut_down")
+                self.lose("shut_down")
+                return False
             if self._bytes + len(data) > self._max_bytes:
                 data = cut_down(record).to_json()
             self._put(data)
@@ -107,23 +109,36 @@ class Pipeline:
             Whether it was accepted.
         """
         with self._lock:
-            if not self._has_room(1, len(record)):
-                return False
-            self._put(record)
-            return True
+            if self._has_room(1, len(record)):
+                self._put(record)
+                return True
+        self.refuse()
+        return False
 
     def _has_room(self, records: int, size: int) -> bool:
-        held = min(self._reserved, self._max_held)
         if self._closed:
-            return self._refuse("shut_down")
-        if self._waiting + held + records > self._max_records or self._bytes + size > self._max_bytes:
-            return self._refuse("queue_full")
-        return True
+            return False
+        held = min(self._reserved, self._max_held)
+        return self._waiting + held + records <= self._max_records and self._bytes + size <= self._max_bytes
 
-    def refuse(self, reason: str) -> None:
+    def refuse(self) -> None:
+        """Counts a record that was not accepted: its own refusal, or that of the start which it belongs to."""
+        self.lose("shut_down" if self._closed else "queue_full")
+
+    def lose_outcome(self, reason: str) -> None:
+        """Counts the outcome of a step whose start was accepted, and gives its place back."""
+        with self._lock:
+            self._reserved -= 1
+        self.lose(reason)
+
+    def lose(self, reason: str) -> None:
         """Counts a record that was lost before it could be queued."""
         with self._lock:
-            self._refuse(reason)
+            first = reason not in self._dropped
+            self._dropped[reason] = self._dropped.get(reason, 0) + 1
+        # Not under the lock: a logging handler takes locks of its own.
+        if first and reason == "queue_full":
+            logger.warning("Failpath: the queue is full; new records are dropped until it empties.")
 
     def _put(self, record: bytes) -> None:
         self._queue.append(record)
@@ -135,12 +150,6 @@ class Pipeline:
             self._wake.put(None)
         if self._thread is None:
             self._start()
-
-    def _refuse(self, reason: str) -> bool:
-        if reason == "queue_full" and not self._dropped.get(reason):
-            logger.warning("Failpath: the queue is full; new records are dropped until it empties.")
-        self._dropped[reason] = self._dropped.get(reason, 0) + 1
-        return False
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._work, name="failpath-delivery", daemon=True)
@@ -241,6 +250,10 @@ class Pipeline:
 
         return cancel
 
+    def hurry(self) -> None:
+        """Starts sending what waits, without waiting for it."""
+        self.watch(lambda: None)
+
     def flush(self, timeout: float) -> bool:
         """Waits at most ``timeout`` seconds until everything accepted so far was delivered.
 
@@ -260,6 +273,11 @@ class Pipeline:
         return in_time and self.lossless
 
     @property
+    def closed(self) -> bool:
+        """Whether no more records are taken."""
+        return self._closed
+
+    @property
     def lossless(self) -> bool:
         """Whether no record has been lost since the process began."""
         return not self._dropped
@@ -270,7 +288,6 @@ class Pipeline:
         with self._lock:
             self._closed = True
             self._wake.put(None)
-        atexit.unregister(self._at_exit)
         return complete
 
     def retire(self) -> None:
@@ -283,9 +300,3 @@ class Pipeline:
         """The counts at this moment."""
         with self._lock:
             return Stats(self._accepted, self._delivered, self._waiting, dict(self._dropped))
-
-    def _at_exit(self) -> None:
-        self.flush(limits.EXIT_TIMEOUT)
-        waiting = self.stats().waiting
-        if waiting:
-            logger.warning("Failpath: %d records could not be delivered before the process ended.", waiting)

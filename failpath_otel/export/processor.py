@@ -11,6 +11,7 @@ from opentelemetry.trace import SpanContext
 
 from failpath_otel import limits
 from failpath_otel.export.delivery import Delivery
+from failpath_otel.export.ending import patience
 from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.options import Options, seconds
 from failpath_otel.export.pipeline import Pipeline
@@ -18,7 +19,6 @@ from failpath_otel.export.process import ThisProcess
 from failpath_otel.export.record import encode
 from failpath_otel.export.stats import Stats, add_up
 from failpath_otel.export.translation import (
-    OUTCOMES,
     StepStart,
     judged_outcome,
     outcome_record,
@@ -26,10 +26,11 @@ from failpath_otel.export.translation import (
     read_start,
     running_record,
     span_records,
+    stated_outcome,
     trusted_start,
 )
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import START_ATTRIBUTES, STEP_STATUS
+from failpath_otel.semconv import START_ATTRIBUTES
 
 _SpanKey = tuple[int, int]
 
@@ -54,15 +55,16 @@ class FailpathSpanProcessor(SpanProcessor):
     ) -> None:
         self._options = Options.resolve(project_key, endpoint, capture_stack=capture_stack)
         self._process = ThisProcess()
-        self._open: dict[_SpanKey, tuple[StepStart, Pipeline, bool]] = {}  # and whether the start was accepted
-        self._inherited: frozenset[_SpanKey] = frozenset()
+        # How the step began, where its start went, whether that was accepted, and whether its stack is wanted.
+        self._open: dict[_SpanKey, tuple[StepStart, Pipeline, bool, bool]] = {}
+        self._disregarded: set[_SpanKey] = set()
         # The last one takes what begins; earlier ones deliver what they have, and the outcomes of what began there.
         self._pipelines = [Pipeline(Delivery(self._options))]
         after_fork_in_child(self._in_child)
 
     def reconfigure(self, options: Options) -> None:
         """From now on, steps that begin go where ``options`` say; open ones end where they began."""
-        if options == self._options:
+        if options == self._options and not self._pipelines[-1].closed:
             return
         self._options = options
         self._pipelines.append(Pipeline(Delivery(options)))
@@ -70,7 +72,7 @@ class FailpathSpanProcessor(SpanProcessor):
 
     def _in_child(self) -> None:
         # Only the process that opened a step ends it; here its span will end a second time.
-        self._inherited |= self._open.keys()
+        self._disregarded |= self._open.keys()
         self._open = {}
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -83,7 +85,7 @@ class FailpathSpanProcessor(SpanProcessor):
             pipeline = self._pipelines[-1]
             accepted = not start.manual and pipeline.put_start(encode(running_record(start, self._process.info)))
             context = span.get_span_context()
-            self._open[context.trace_id, context.span_id] = (start, pipeline, accepted)
+            self._open[context.trace_id, context.span_id] = (start, pipeline, accepted, self._options.capture_stack)
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             report_fault("reporting the start of a step")
 
@@ -93,35 +95,57 @@ class FailpathSpanProcessor(SpanProcessor):
             context = span.context
             if context is None:
                 return
-            opened = self._open.pop((context.trace_id, context.span_id), None)
+            key = (context.trace_id, context.span_id)
+            opened = self._open.pop(key, None)
             if opened is not None:
                 self._end(span, *opened)
-            elif (context.trace_id, context.span_id) not in self._inherited:
+            elif key in self._disregarded:
+                self._disregarded.discard(key)
+            else:
                 # Most often no step at all; else one that began before this processor was there.
                 for record in span_records(span, self._process.info, capture_stack=self._options.capture_stack):
                     self._pipelines[-1].put(encode(record))
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             report_fault("reporting the end of a step")
 
-    def _end(self, span: ReadableSpan, start: StepStart, pipeline: Pipeline, accepted: bool) -> None:  # noqa: FBT001
-        attributes = plain_attributes(span)
-        status = OUTCOMES.get(attributes.get(STEP_STATUS)) or judged_outcome(start, span, attributes)
-        if status is None:
-            pipeline.put(encode(running_record(start, self._process.info)))
+    def _end(
+        self,
+        span: ReadableSpan,
+        start: StepStart,
+        pipeline: Pipeline,
+        accepted: bool,  # noqa: FBT001 - as it stands in the table
+        capture_stack: bool,  # noqa: FBT001
+    ) -> None:
+        process = self._process.info
+        try:
+            attributes = plain_attributes(span)
+            status = stated_outcome(attributes) or judged_outcome(start, span, attributes)
+            if status is None:
+                record = running_record(start, process)
+            else:
+                record = outcome_record(start, span, status, attributes, process, capture_stack, not start.manual)
+            data = encode(record)
+        except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
+            report_fault("reading a span that has ended")
+            if accepted:
+                pipeline.lose_outcome("invalid")
+            else:
+                pipeline.lose("invalid")
             return
-        record = outcome_record(
-            start, span, status, attributes, self._process.info, self._options.capture_stack, not start.manual
-        )
         if accepted:
-            pipeline.put_outcome(encode(record), record)
+            pipeline.put_outcome(data, record)
         elif start.manual:
-            pipeline.put(encode(record))
+            pipeline.put(data)
         else:
-            pipeline.refuse("queue_full")  # as its start was; alone, it would take the place of a step that is whole
+            pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
 
     def saw(self, context: SpanContext) -> bool:
         """Whether this processor saw the step with ``context`` begin, and not yet end."""
         return (context.trace_id, context.span_id) in self._open
+
+    def disregard(self, context: SpanContext) -> None:
+        """Leaves alone the span with ``context`` when it ends: another one is recorded in its place."""
+        self._disregarded.add((context.trace_id, context.span_id))
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """Waits at most ``timeout`` seconds until every record so far was delivered.
@@ -145,11 +169,11 @@ class FailpathSpanProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """OpenTelemetry's name for :meth:`flush`, in milliseconds."""
-        return self.flush(timeout_millis / 1000)
+        return self.flush(patience(timeout_millis / 1000))
 
     def shutdown(self) -> None:
-        """Flushes for at most 5 s, then takes no more records."""
-        self.close(limits.FLUSH_TIMEOUT)
+        """Flushes for at most 5 s (2 s at the end of the interpreter), then takes no more records."""
+        self.close(patience(limits.FLUSH_TIMEOUT))
 
     def close(self, timeout: float) -> bool:
         """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said."""

@@ -15,8 +15,7 @@ from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX, STEP_EV
 _ANY_METADATA: Final = "failpath.metadata"
 _PREFIX_LENGTH: Final = len(METADATA_PREFIX)
 _JSON_PREFIX_LENGTH: Final = len(METADATA_JSON_PREFIX)
-OUTCOMES: Final[dict[Any, Status]] = {"success": "success", "error": "error", "skipped": "skipped"}
-"""The statuses that end a step, by the text that states them; a host's limits may have cut that text."""
+_OUTCOMES: Final[dict[str, Status]] = {"success": "success", "error": "error", "skipped": "skipped"}
 
 
 class StepStart(msgspec.Struct, gc=False):
@@ -140,15 +139,21 @@ def outcome_record(  # noqa: PLR0917
     )
 
 
+def stated_outcome(attributes: Mapping[str, Any]) -> Status | None:
+    """The outcome that a span states in its attributes; ``None`` where it states none, or states it in a cut word."""
+    stated = attributes.get(semconv.STEP_STATUS)
+    return _OUTCOMES.get(stated) if type(stated) is str else None
+
+
 def judged_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str, Any]) -> Status | None:
     """The outcome of a span by its events, its attributes or its status, in this order.
 
     ``None`` for a ``running`` that was recorded by hand.
     """
-    outcomes: list[Status] = [OUTCOMES[status] for status in _event_statuses(span) if status in OUTCOMES]
+    outcomes: list[Status] = [_OUTCOMES[status] for status in _event_statuses(span) if status in _OUTCOMES]
     if outcomes:
         return outcomes[-1]
-    stated = OUTCOMES.get(attributes.get(semconv.STEP_STATUS))
+    stated = stated_outcome(attributes)
     if stated is not None:
         return stated
     if start.manual:
@@ -171,6 +176,8 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, *, capture_sta
         if running or pushed_out or not statuses
         else True
     )
+    if not statuses and start.attributes.get(semconv.STEP_STATUS) == semconv.STATUS_SKIPPED:
+        start.manual = True  # what is skipped has never been running
     records = []
     began = not start.manual
     status = judged_outcome(start, span, start.attributes)
@@ -218,9 +225,9 @@ def _end_metadata(start: StepStart, attributes: Mapping[str, Any]) -> dict[str, 
     before = start.attributes
     late: dict[str, Any] | None = None
     for name, value in attributes.items():
-        if name.startswith(_ANY_METADATA):
+        if type(name) is str and name.startswith(_ANY_METADATA):
             old = before.get(name)
-            if old != value and not _same_list(old, value):
+            if old != value and not _same_list(old, value) and not _was_cut(old, value, attributes):
                 if late is None:
                     late = {}
                 late[name] = value
@@ -232,15 +239,27 @@ def _same_list(before: object, after: object) -> bool:
     return isinstance(before, list) and isinstance(after, tuple) and tuple(before) == after
 
 
+def _was_cut(before: object, after: object, attributes: Mapping[str, Any]) -> bool:
+    """Whether a host's limit on the length of values has cut a text: no text on the span is longer than the rest."""
+    return (
+        isinstance(before, str)
+        and isinstance(after, str)
+        and before.startswith(after)
+        and all(len(value) <= len(after) for value in attributes.values() if isinstance(value, str))
+    )
+
+
 def _metadata(attributes: Mapping[str, Any]) -> dict[str, Json]:
     metadata: dict[str, Json] = {}
     for name, value in attributes.items():
+        if type(name) is not str:
+            continue
         if name.startswith(METADATA_PREFIX):
             metadata[name[_PREFIX_LENGTH:]] = list(value) if type(value) is tuple else value
         elif name.startswith(METADATA_JSON_PREFIX):
             try:
                 metadata[name[_JSON_PREFIX_LENGTH:]] = msgspec.json.decode(value)
-            except (msgspec.DecodeError, TypeError):
+            except (ValueError, TypeError, RecursionError):  # msgspec.DecodeError is a ValueError
                 # A host that limits the length of attribute values cuts JSON too; the text still says something.
                 metadata[name[_JSON_PREFIX_LENGTH:]] = value
     return metadata

@@ -11,6 +11,9 @@ Attributes = dict[str, Any]
 """Span attributes, every value of a type that OpenTelemetry takes."""
 
 _SCALARS = frozenset({str, int, float, bool})
+DROPPED_NAME = METADATA_PREFIX + DROPPED_KEYS
+"""The attribute that counts metadata keys for which there was no room."""
+
 _ANY_METADATA = (METADATA_PREFIX, METADATA_JSON_PREFIX)
 
 
@@ -44,16 +47,23 @@ def with_metadata(attributes: Attributes, more: Attributes) -> Attributes:
     What does not fit is counted under :data:`failpath_otel.clean.DROPPED_KEYS`.
     """
     merged = {**attributes, **more}
-    if len(merged) <= MAX_METADATA_KEYS:
+    if len(merged) <= MAX_METADATA_KEYS and not any(other_kind(name) in attributes for name in more):
         return merged
-    extra = sum(name.startswith(_ANY_METADATA) for name in merged) - MAX_METADATA_KEYS
-    if extra <= 0:
-        return merged
-    dropped_name = METADATA_PREFIX + DROPPED_KEYS
-    dropped = merged.pop(dropped_name, None)
-    if dropped is not None:
-        extra -= 1
-    for name in [name for name in merged if name.startswith(_ANY_METADATA)][MAX_METADATA_KEYS:]:
+    for name in more:
+        merged.pop(other_kind(name), None)
+    dropped = sum(given.get(DROPPED_NAME, 0) for given in (attributes, more))
+    merged.pop(DROPPED_NAME, None)
+    names = [name for name in merged if name.startswith(_ANY_METADATA)]
+    for name in names[MAX_METADATA_KEYS:]:
         del merged[name]
-    merged[dropped_name] = max(extra, 0) + (dropped if isinstance(dropped, int) else 0)
+    dropped += max(len(names) - MAX_METADATA_KEYS, 0)
+    if dropped:
+        merged[DROPPED_NAME] = dropped
     return merged
+
+
+def other_kind(name: str) -> str:
+    """The attribute that the same metadata key has when its value is of the other kind, plain or JSON."""
+    if name.startswith(METADATA_PREFIX):
+        return METADATA_JSON_PREFIX + name[len(METADATA_PREFIX) :]
+    return METADATA_PREFIX + name[len(METADATA_JSON_PREFIX) :]

@@ -2,6 +2,8 @@
 
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from inspect import CO_ITERABLE_COROUTINE
+from types import GeneratorType
 from typing import Any, Generic, TypeVar, cast
 
 from failpath_otel.report import report_fault
@@ -101,15 +103,24 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
         return getattr(self._inner, name)
 
 
+def goes_on(result: object) -> bool:
+    """Whether what a function returned may be work that is not done yet."""
+    kind = type(result)
+    try:
+        return hasattr(kind, "__await__") or hasattr(kind, "add_done_callback") or kind is GeneratorType
+    except Exception:  # noqa: BLE001 - a metaclass of the user's may raise anything
+        return False
+
+
 def follow(step: AnyStep, result: Any) -> Any:
     """Ends ``step`` with what a function returned: a coroutine, a Future or a Task; with anything else at once.
 
     Returns:
         What the application gets: a coroutine stands in for a coroutine, everything else is itself.
     """
-    if isinstance(result, Coroutine):
-        return StepCoroutine(step, result)
     try:
+        if isinstance(result, Coroutine) or _is_old_coroutine(result):
+            return StepCoroutine(step, result)
         if hasattr(result, "add_done_callback"):
             result.add_done_callback(functools.partial(_end_with_future, step))
             return result
@@ -117,6 +128,11 @@ def follow(step: AnyStep, result: Any) -> Any:
         report_fault("following a Future")
     step.finish(None)
     return result
+
+
+def _is_old_coroutine(result: object) -> bool:
+    """Whether a generator is a coroutine, by ``types.coroutine``."""
+    return isinstance(result, GeneratorType) and bool(result.gi_code.co_flags & CO_ITERABLE_COROUTINE)
 
 
 def _end_with_future(step: AnyStep, future: Any) -> None:

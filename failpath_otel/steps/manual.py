@@ -83,7 +83,7 @@ def _nanoseconds(name: str, given: object) -> int | None:
         nanoseconds = None if math.isnan(seconds) else round(seconds - microsecond / 1e6) * 10**9 + microsecond * 1000
     elif isinstance(given, (int, float)) and not isinstance(given, bool):
         seconds = given
-        nanoseconds = round(given * 10**9) if math.isfinite(given) else None
+        nanoseconds = round(given * 10**9) if 0 <= given <= _MAX_SECONDS else None
     else:
         msg = f"{name} must be a datetime or seconds since the epoch, got {text_of(given, 80)!r}"
         raise TypeError(msg)

@@ -8,10 +8,10 @@ from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import limits, semconv
-from failpath_otel.clean import DROPPED_KEYS, clean_text
+from failpath_otel.clean import clean_text
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, METADATA_PREFIX, RUN_ID, STEP_KEY, STEP_STATUS
-from failpath_otel.steps.attributes import Attributes, metadata_attributes
+from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_STATUS
+from failpath_otel.steps.attributes import DROPPED_NAME, Attributes, metadata_attributes, other_kind
 from failpath_otel.steps.outcome import error_attributes, is_failure
 from failpath_otel.steps.tracing import Tracing
 
@@ -62,17 +62,23 @@ class OpenStep:
     def set_metadata(self, metadata: object) -> None:
         """Adds metadata to the span; later values win. Keys beyond the limit are dropped and counted."""
         late = self._late = {} if self._late is None else self._late
-        room = limits.MAX_METADATA_KEYS - (len(self._started_with) - 3)
-        dropped = 0
-        for name, value in metadata_attributes(metadata).items():
-            if name in late or name in self._started_with or len(late) < room:
-                late[name] = value
-            else:
+        before = self._started_with
+        room = limits.MAX_METADATA_KEYS - (len(before) - 3)
+        more = metadata_attributes(metadata)
+        dropped = more.pop(DROPPED_NAME, 0)
+        for name in list(more):
+            if name not in late and name not in before and len(late.keys() - before.keys() - {DROPPED_NAME}) >= room:
+                del more[name]
                 dropped += 1
+                continue
+            # A span keeps the attribute of the other kind, if there was one; whoever reads takes the one set last.
+            late.pop(other_kind(name), None)
+            late.pop(name, None)
+            late[name] = more[name]
         if dropped:
-            late[METADATA_PREFIX + DROPPED_KEYS] = late.get(METADATA_PREFIX + DROPPED_KEYS, 0) + dropped
+            more[DROPPED_NAME] = late[DROPPED_NAME] = late.get(DROPPED_NAME, before.get(DROPPED_NAME, 0)) + dropped
         for span in self._spans():
-            self._guarded_set(span, late)
+            self._guarded_set(span, more)
 
     def finish(self, error: BaseException | None) -> None:
         """Ends the step with the outcome that ``error`` means. A second call does nothing."""
@@ -80,7 +86,7 @@ class OpenStep:
             return
         self._ended = True
         end_ns = max(time_ns(), self._start_ns)
-        exception = _describe(error) if error is not None and is_failure(error) else None
+        exception = describe(error) if error is not None and is_failure(error) else None
         self._end(self._span, exception, end_ns)
         if self._private is not None:
             self._end(self._private, exception, end_ns)
@@ -122,7 +128,8 @@ class OpenStep:
             report_fault("setting span attributes")
 
 
-def _describe(error: BaseException) -> dict[str, str]:
+def describe(error: BaseException) -> dict[str, str]:
+    """``error`` as the attributes of an ``exception`` event; never raises."""
     try:
         return error_attributes(error)
     except Exception:  # noqa: BLE001 - an exception of the user's may raise from anything that is read of it

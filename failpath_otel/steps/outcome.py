@@ -8,6 +8,7 @@ from failpath_otel import limits, semconv
 from failpath_otel.clean import clean_text, text_of
 
 _MAX_LEAVES = 20
+_MAX_MEMBERS = 200
 
 
 def is_failure(error: BaseException | None) -> bool:
@@ -20,7 +21,10 @@ def is_failure(error: BaseException | None) -> bool:
     if error is None or isinstance(error, GeneratorExit):
         return False
     if isinstance(error, SystemExit):
-        return error.code is not None and error.code != 0
+        try:
+            return error.code is not None and bool(error.code != 0)
+        except Exception:  # noqa: BLE001 - whatever the user has put there
+            return True
     return True
 
 
@@ -82,11 +86,18 @@ def _leaves(error: BaseException) -> list[BaseException]:
     """
     leaves: list[BaseException] = []
     pending = [error]
-    while pending and len(leaves) < _MAX_LEAVES:
+    seen: set[int] = set()
+    while pending and len(leaves) < _MAX_LEAVES and len(seen) < _MAX_MEMBERS:
         current = pending.pop(0)
-        members: Any = getattr(current, "exceptions", None)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        try:
+            members: Any = getattr(current, "exceptions", None)
+        except Exception:  # noqa: BLE001 - a property of the user's may raise anything
+            members = None
         if isinstance(members, tuple) and members and all(isinstance(member, BaseException) for member in members):
-            pending[:0] = members
+            pending[:0] = members[:_MAX_MEMBERS]
         elif current is not error:
             leaves.append(current)
     return leaves

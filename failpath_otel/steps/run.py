@@ -13,8 +13,8 @@ from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.keys import check_key, make_run_id
 from failpath_otel.steps.manual import record_manually
-from failpath_otel.steps.opened import OpenStep, status_description
-from failpath_otel.steps.outcome import error_attributes, is_failure
+from failpath_otel.steps.opened import OpenStep, describe, status_description
+from failpath_otel.steps.outcome import is_failure
 from failpath_otel.steps.step import Step
 from failpath_otel.steps.tracing import Tracing
 from failpath_otel.steps.wrap import call, is_coroutine_function, run_coroutine
@@ -34,7 +34,7 @@ class Run:
     also in other threads and tasks at the same time.
     """
 
-    __slots__ = ("_attributes", "_current_key", "_flow_key", "_run_id", "_tracing")
+    __slots__ = ("_attributes", "_current_key", "_entries", "_flow_key", "_run_id", "_tracing")
 
     def __init__(self, tracing: Tracing, current_key: str, flow_key: object, run_id: object, metadata: object) -> None:
         self._tracing: Final = tracing
@@ -42,6 +42,7 @@ class Run:
         self._flow_key: Final = check_key("flow_key", flow_key)
         self._run_id: Final = make_run_id(run_id)
         identity: Attributes = {FLOW_KEY: self._flow_key, RUN_ID: self._run_id}
+        self._entries: list[_Entered] = []
         self._attributes = with_metadata(identity, metadata_attributes(metadata))
 
     @property
@@ -117,6 +118,7 @@ class Run:
         host, private, context = self._tracing.start_run(self._flow_key, self._attributes)
         entered = _Entered(self, host, private)
         entered.token = attach(set_value(self._current_key, entered, context))
+        self._entries.append(entered)
         return self
 
     def __exit__(
@@ -124,9 +126,15 @@ class Run:
     ) -> None:
         """Ends the run's span; the exception that left the block, if any, goes on unchanged."""
         entered = get_value(self._current_key)
-        if isinstance(entered, _Entered) and entered.run is self and entered.token is not None:
+        if isinstance(entered, _Entered) and entered in self._entries:
+            self._entries.remove(entered)
             detach(entered.token)
-            entered.end(error)
+        elif self._entries:
+            # Left in another context than it was entered in, as by an asynchronous fixture: nothing to detach here.
+            entered = self._entries.pop()
+        else:
+            return
+        entered.end(error)
 
     async def __aenter__(self) -> "Self":
         """The same as ``with``, for use in ``async with``; nothing is awaited."""
@@ -159,7 +167,7 @@ class _Entered:
                 if not span.is_recording():
                     continue
                 if error is not None and is_failure(error):
-                    exception = error_attributes(error)
+                    exception = describe(error)
                     span.set_status(StatusCode.ERROR, status_description(exception))
                     span.add_event(semconv.EXCEPTION_EVENT, exception)
                 span.end()

@@ -37,8 +37,8 @@ class Step:
             metadata: JSON-like values by key; anything else becomes its text. Never secrets.
             more: the same as keyword arguments; they win over ``metadata``.
         """
-        for given in (metadata, more):
-            if given is None or given == {}:
+        for given in (metadata, more or None):
+            if given is None:
                 continue
             if self._opened is None:
                 self._attributes = with_metadata(self._attributes, metadata_attributes(given))

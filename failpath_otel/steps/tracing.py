@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from opentelemetry.context import Context, get_current, get_value, set_value
-from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, Tracer, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, Span, Tracer, set_span_in_context
 
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import START_ATTRIBUTES
@@ -20,8 +20,8 @@ class Tracing:
     Args:
         host: the tracer of the application's own provider.
         fallback: makes the tracer of a private provider; called when it is first needed. ``None``: there is none.
-        saw: whether a span, just started, has been reported by its provider. ``None``: nobody reports, so that no
-            span needs a fallback.
+        saw: whether the step of a span, just started, has been reported by its provider. ``None``: nobody reports,
+            so that no span needs a fallback.
     """
 
     __slots__ = ("_fallback", "_host", "_saw")
@@ -30,7 +30,7 @@ class Tracing:
         self,
         host: Tracer,
         fallback: Callable[[], Tracer] | None = None,
-        saw: Callable[[SpanContext], bool] | None = None,
+        saw: Callable[[Span], bool] | None = None,
     ) -> None:
         self._host = host
         self._fallback = fallback
@@ -46,7 +46,7 @@ class Tracing:
         parent = get_current()
         host = self._start_host(name, set_value(START_ATTRIBUTES, attributes, parent), attributes, start_ns)
         inside = set_span_in_context(host, parent)
-        if self._saw is None or self._saw(host.get_span_context()):
+        if self._saw is None or self._saw(host):
             return host, None, inside
         private = self._start_private(name, host, parent, {START_ATTRIBUTES: attributes}, attributes, start_ns)
         return host, private, set_value(_PRIVATE_PARENT, private, inside)

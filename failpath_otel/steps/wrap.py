@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import CodeType, FunctionType
 from typing import Any, Final, TypeVar, cast
 
-from failpath_otel.steps.follow import InStep, follow
+from failpath_otel.steps.follow import InStep, follow, goes_on
 from failpath_otel.steps.opened import AnyStep
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ def is_coroutine_function(fn: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(fn)
 
 
-def call(step: AnyStep, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+def call(step: AnyStep, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """Calls ``fn`` inside ``step``, which ends with it, or with the coroutine, Future or Task that it returned."""
     step.resume()
     try:
@@ -37,8 +37,7 @@ def call(step: AnyStep, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         step.finish(error)
         raise
     step.leave()
-    kind = type(result)
-    if hasattr(kind, "__await__") or hasattr(kind, "add_done_callback"):
+    if goes_on(result):
         return cast("T", follow(step, result))
     step.finish(None)
     return result
@@ -53,7 +52,7 @@ def run_coroutine(open_step: Opener, fn: Callable[..., Awaitable[T]]) -> Awaitab
     return cast("Awaitable[T]", coroutine)
 
 
-async def _run_coroutine(open_step: Opener, fn: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
+async def _run_coroutine(open_step: Opener, fn: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
     step = open_step()
     try:
         result = await InStep(step, fn(*args, **kwargs))
@@ -100,42 +99,34 @@ def _around_coroutine(open_step: Opener, fn: Callable[..., Awaitable[Any]]) -> C
 
 def _around_generator(open_step: Opener, fn: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        return (yield from _iterate(open_step(), fn(*args, **kwargs)))
+        # Not `yield from`, which would keep the context attached between the items and takes GeneratorExit for itself.
+        generator = fn(*args, **kwargs)
+        step = open_step()
+        advance: Callable[[Any], Any] = generator.send
+        sent: Any = None
+        while True:
+            step.resume()
+            try:
+                item = advance(sent)
+            except StopIteration as stop:
+                step.leave()
+                step.finish(None)
+                return stop.value
+            except BaseException as error:
+                step.leave()
+                step.finish(error)
+                raise
+            finally:
+                sent = None  # or a thrown exception and this frame would keep each other alive
+            step.pause()
+            try:
+                sent = yield item
+            except BaseException as thrown:  # noqa: BLE001 - handed on to the generator, GeneratorExit as well
+                advance, sent = generator.throw, thrown
+            else:
+                advance = generator.send
 
     return wrapper
-
-
-def _iterate(step: AnyStep, generator: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
-    advance: Callable[[Any], Any] = generator.send
-    sent: Any = None
-    while True:
-        step.resume()
-        try:
-            item = advance(sent)
-        except StopIteration as stop:
-            step.leave()
-            step.finish(None)
-            return cast("T", stop.value)
-        except BaseException as error:
-            step.leave()
-            step.finish(error)
-            raise
-        finally:
-            sent = None  # or a thrown exception and this frame would keep each other alive
-        step.pause()
-        try:
-            sent = yield item
-        except GeneratorExit as exit_:
-            advance, sent = functools.partial(_close, generator), exit_
-        except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
-            advance, sent = generator.throw, thrown
-        else:
-            advance = generator.send
-
-
-def _close(generator: Generator[Any, Any, Any], exit_: BaseException) -> None:
-    generator.close()
-    raise exit_
 
 
 def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
@@ -151,10 +142,7 @@ def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[
                     break
                 try:
                     sent = yield item
-                except GeneratorExit:
-                    await InStep(step, generator.aclose())
-                    raise
-                except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
+                except BaseException as thrown:  # noqa: BLE001 - handed on to the generator, GeneratorExit as well
                     pending = generator.athrow(thrown)
                 else:
                     pending = generator.asend(sent)

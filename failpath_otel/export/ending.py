@@ -1,0 +1,64 @@
+"""The end of the interpreter: what waits is sent, within one deadline for all pipelines together."""
+
+import atexit
+import threading
+import weakref
+from time import monotonic
+from typing import Final, Protocol
+
+from failpath_otel import limits
+from failpath_otel.export.stats import Stats
+from failpath_otel.report import logger
+
+
+class Drainable(Protocol):
+    """What can be flushed at the end."""
+
+    def flush(self, timeout: float) -> bool:
+        """Waits at most ``timeout`` seconds until everything accepted so far was delivered."""
+        ...
+
+    def hurry(self) -> None:
+        """Starts sending what waits, without waiting for it."""
+        ...
+
+    def stats(self) -> Stats:
+        """The counts at this moment."""
+        ...
+
+
+_pipelines: Final["weakref.WeakSet[Drainable]"] = weakref.WeakSet()
+_deadline: list[float] = []
+
+
+def drain_at_exit(pipeline: Drainable) -> None:
+    """Has ``pipeline`` flushed when the interpreter ends, if it still exists then."""
+    _pipelines.add(pipeline)
+
+
+def patience(timeout: float) -> float:
+    """Seconds that a shutdown may wait: ``timeout``, but while the interpreter ends, what is left of its patience.
+
+    OpenTelemetry's providers shut their processors down at exit too; without a common deadline, every one of them
+    would delay the end of the program once more.
+    """
+    # The main thread counts as ended before the functions of `atexit` are called.
+    if threading.main_thread().is_alive():
+        return timeout
+    if not _deadline:
+        _deadline.append(monotonic() + limits.EXIT_TIMEOUT)
+    return min(timeout, max(_deadline[0] - monotonic(), 0))
+
+
+def _drain() -> None:
+    pipelines = [pipeline for pipeline in _pipelines if pipeline.stats().waiting]
+    for pipeline in pipelines:
+        pipeline.hurry()
+    for pipeline in pipelines:
+        pipeline.flush(patience(limits.EXIT_TIMEOUT))
+    waiting = sum(pipeline.stats().waiting for pipeline in pipelines)
+    if waiting:
+        logger.warning("Failpath: %d records could not be delivered before the process ended.", waiting)
+
+
+atexit.register(_drain)
