@@ -1,0 +1,41 @@
+"""What the tests of the export half share."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from failpath_otel.export.processor import FailpathSpanProcessor
+from tests.fault_server import FaultServer, fault_server
+
+KEY = "fp_project_0123456789_secret"
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("FAILPATH_PROJECT_KEY", "FAILPATH_DEV_ENDPOINT"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with fault_server() as running:
+        yield running
+
+
+@pytest.fixture
+def new_processor() -> Iterator[Callable[..., FailpathSpanProcessor]]:
+    """Makes processors that are closed at the end, so that nothing waits for them when the tests end."""
+    made: list[FailpathSpanProcessor] = []
+
+    def new(endpoint: str, *, capture_stack: bool = False) -> FailpathSpanProcessor:
+        made.append(FailpathSpanProcessor(project_key=KEY, endpoint=endpoint, capture_stack=capture_stack))
+        return made[-1]
+
+    yield new
+    for processor in made:
+        processor.close(0)
+
+
+@pytest.fixture
+def processor(server: FaultServer, new_processor: Callable[..., FailpathSpanProcessor]) -> FailpathSpanProcessor:
+    return new_processor(server.url)

@@ -1,0 +1,71 @@
+"""A pipeline whose delivery a test holds in its hand."""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from failpath_otel.export.delivery import Delivery, Sent
+from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.record import Record
+
+
+class HeldDelivery(Delivery):
+    """Delivers to a list. While ``gate`` is not set, a send waits; ``answers`` says what becomes of each batch."""
+
+    def __init__(self, *, held: bool = False, answers: Sequence[Sent | Exception] = ()) -> None:
+        self.batches: list[list[bytes]] = []
+        self.gate = threading.Event()
+        self.sending = threading.Event()
+        self._answers = list(answers)
+        if not held:
+            self.gate.set()
+
+    @property
+    def records(self) -> list[bytes]:
+        return [record for batch in self.batches for record in batch]
+
+    def send(self, records: Sequence[bytes]) -> Sent:
+        self.batches.append(list(records))
+        self.sending.set()
+        assert self.gate.wait(30)
+        answer = self._answers.pop(0) if self._answers else Sent(len(records))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """Has no connections."""
+
+
+@contextmanager
+def pipeline(delivery: Delivery, **options: Any) -> Iterator[Pipeline]:
+    """A pipeline that is shut down at the end."""
+    made = Pipeline(delivery, **options)
+    try:
+        yield made
+    finally:
+        if isinstance(delivery, HeldDelivery):
+            delivery.gate.set()
+        made.shutdown(10)
+
+
+def numbered(number: int) -> bytes:
+    return json.dumps({"number": number}).encode()
+
+
+def an_outcome(size: int = 10) -> tuple[bytes, Record]:
+    """An outcome as the processor hands it over: encoded, and as a record."""
+    record = Record(
+        id="0" * 32,
+        flow_key="checkout",
+        run_id="req-1",
+        step_key="charge-card",
+        status="success",
+        timestamp="2023-11-14T22:13:20.123456Z",
+        trace_id="a" * 32,
+        span_id="b" * 16,
+        metadata={"text": "x" * size},
+    )
+    return record.to_json(), record

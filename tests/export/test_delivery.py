@@ -1,0 +1,272 @@
+"""One batch over real HTTP, and what every kind of answer means."""
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+import failpath_otel
+from failpath_otel import limits
+from failpath_otel.export.delivery import Delivery, Sent
+from failpath_otel.export.options import Options
+from tests.export.conftest import KEY
+from tests.export.pipelines import numbered
+from tests.fault_server import (
+    Behaviour,
+    FaultServer,
+    accepted,
+    accepted_json,
+    answer,
+    close_before_answering,
+    close_while_answering,
+    fault_server,
+    html,
+    json_answer,
+    long_body,
+    no_content,
+    redirect,
+    rejecting,
+    silent,
+    status,
+    unused_url,
+)
+
+BATCH = [numbered(1), numbered(2), numbered(3)]
+LOST = Sent(0, 3, "send_failed")
+DELIVERED = (3, 0)
+NewDelivery = Callable[[str], Delivery]
+
+
+@pytest.fixture
+def new_delivery() -> Iterator[NewDelivery]:
+    made: list[Delivery] = []
+
+    def new(endpoint: str) -> Delivery:
+        made.append(Delivery(Options(KEY, endpoint)))
+        return made[-1]
+
+    yield new
+    for delivery in made:
+        delivery.close()
+
+
+@pytest.fixture
+def delivery(server: FaultServer, new_delivery: NewDelivery) -> Delivery:
+    return new_delivery(server.url)
+
+
+def counts(sent: Sent) -> tuple[int, int]:
+    return sent.delivered, sent.dropped
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_batch_is_one_post_with_the_events_in_their_order(delivery: Delivery, server: FaultServer) -> None:
+    assert counts(delivery.send(BATCH)) == DELIVERED
+    [request] = server.requests
+    assert (request.method, request.path) == ("POST", "/v1/events")
+    assert json.loads(request.body) == {"events": [{"number": 1}, {"number": 2}, {"number": 3}]}
+
+
+def test_the_headers_are_those_of_the_wire_contract(delivery: Delivery, server: FaultServer) -> None:
+    delivery.send(BATCH)
+    headers = server.requests[0].headers
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert headers["content-type"] == "application/json"
+    assert headers["user-agent"] == f"failpath-otel/{failpath_otel.__version__}"
+    assert "cookie" not in headers
+
+
+def test_a_path_in_the_endpoint_comes_before_the_route(server: FaultServer, new_delivery: NewDelivery) -> None:
+    new_delivery(server.url + "/behind/a/proxy").send(BATCH)
+    assert server.requests[0].path == "/behind/a/proxy/v1/events"
+
+
+def test_a_netrc_entry_for_the_host_does_not_replace_the_key(
+    delivery: Delivery, server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password mine\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    delivery.send(BATCH)
+    assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_one_connection_serves_many_batches(delivery: Delivery, server: FaultServer) -> None:
+    for _ in range(5):
+        assert counts(delivery.send(BATCH)) == DELIVERED
+    assert server.connections == 1
+
+
+def test_a_cookie_that_a_proxy_sets_costs_no_record(delivery: Delivery, server: FaultServer) -> None:
+    server.answer_with(answer(202, Set_Cookie="a=b"))
+    assert [counts(delivery.send(BATCH)) for _ in range(2)] == [DELIVERED] * 2
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(accepted, id="202-empty"),
+        pytest.param(answer(200), id="200-empty"),
+        pytest.param(answer(200, b"\r\n"), id="200-blank"),
+        pytest.param(no_content, id="204"),
+        pytest.param(accepted_json, id="202-json"),
+        pytest.param(json_answer([]), id="200-list"),
+        pytest.param(json_answer(None), id="200-null"),
+        pytest.param(rejecting(), id="200-none-rejected"),
+        pytest.param(json_answer({"rejected": "nonsense"}), id="200-rejected-is-no-list"),
+        pytest.param(json_answer({"rejected": [7, {"index": 9}, {"index": True}]}), id="200-rejected-makes-no-sense"),
+    ],
+)
+def test_a_2xx_with_an_empty_or_a_json_body_is_delivered(
+    delivery: Delivery, server: FaultServer, behaviour: Behaviour
+) -> None:
+    server.answer_with(behaviour)
+    assert counts(delivery.send(BATCH)) == DELIVERED
+
+
+def test_rejected_records_are_lost_and_the_others_delivered(
+    delivery: Delivery, server: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.answer_with(rejecting(0, 2, 2, reason="unknown flow"))
+    assert delivery.send(BATCH) == Sent(1, 2, "rejected")
+    [said] = warnings(caplog)
+    assert "2 of 3" in said
+    assert "unknown flow" in said
+
+
+FINAL = [
+    pytest.param(html, "no Failpath endpoint", id="200-html"),
+    pytest.param(answer(200, b'{"rejected"'), "no Failpath endpoint", id="200-half-json"),
+    pytest.param(answer(200, b"\xff\xfe\xfa"), "no Failpath endpoint", id="200-binary"),
+    pytest.param(redirect("/login"), "redirects to /login", id="302"),
+    pytest.param(redirect("/login", 301), "redirects", id="301"),
+    pytest.param(redirect("/login", 307), "redirects", id="307"),
+    pytest.param(answer(304), "redirects", id="304-without-location"),
+    pytest.param(status(400), "400", id="400"),
+    pytest.param(status(401), "refused the project key", id="401"),
+    pytest.param(status(403), "refused the project key", id="403"),
+    pytest.param(status(404), "404", id="404"),
+    pytest.param(status(413), "413", id="413"),
+    pytest.param(status(429, Retry_After="1"), "429", id="429"),
+    pytest.param(status(500), "500", id="500"),
+    pytest.param(status(503, Retry_After="Fri, 31 Dec 1999 23:59:59 GMT"), "503", id="503"),
+    pytest.param(close_before_answering, "could not be reached", id="closed-before-answering"),
+    pytest.param(close_while_answering, "could not be reached", id="closed-while-answering"),
+    pytest.param(long_body(8_000_000), "more than any Failpath endpoint", id="200-very-long"),
+    pytest.param(long_body(8_000_000, 500), "500", id="500-very-long"),
+    pytest.param(silent, "did not answer", id="silent"),
+]
+
+
+@pytest.mark.parametrize(("behaviour", "said"), FINAL)
+def test_every_other_answer_is_a_loss_that_is_counted_and_logged(
+    delivery: Delivery, server: FaultServer, caplog: pytest.LogCaptureFixture, behaviour: Behaviour, said: str
+) -> None:
+    server.answer_with(behaviour)
+    assert delivery.send(BATCH) == LOST
+    [warning] = warnings(caplog)
+    assert said in warning
+    assert server.url in warning
+
+
+def test_an_endpoint_where_nobody_listens_is_a_loss(
+    new_delivery: NewDelivery, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert new_delivery(unused_url()).send(BATCH) == LOST
+    assert "could not be reached" in warnings(caplog)[0]
+
+
+def test_a_certificate_path_that_is_not_there_is_a_loss_and_no_exception(
+    new_delivery: NewDelivery, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
+    assert new_delivery("https://127.0.0.1:1").send(BATCH) == LOST
+
+
+def test_a_server_that_never_answers_is_given_up_after_the_send_timeout(
+    delivery: Delivery, server: FaultServer
+) -> None:
+    server.answer_with(silent)
+    began = monotonic()
+    assert delivery.send(BATCH) == LOST
+    assert limits.SEND_TIMEOUT * 0.9 < monotonic() - began < limits.SEND_TIMEOUT + 2
+
+
+def test_a_very_long_body_is_not_read_to_its_end(delivery: Delivery, server: FaultServer) -> None:
+    server.answer_with(long_body(1 << 40))
+    assert delivery.send(BATCH) == LOST
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_the_key_goes_nowhere(
+    delivery: Delivery, server: FaultServer, code: int
+) -> None:
+    with fault_server() as elsewhere:
+        server.answer_with(redirect(elsewhere.url + "/v1/events", code), accepted)
+        assert delivery.send(BATCH) == LOST
+        assert len(server.requests) == 1
+        assert elsewhere.requests == []
+        assert elsewhere.connections == 0
+
+
+def test_an_outage_is_logged_once_and_once_more_at_its_end(
+    delivery: Delivery, server: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.answer_with(status(500), close_before_answering, status(401), accepted, accepted, status(503), accepted)
+    for _ in range(7):
+        delivery.send(BATCH)
+    said = warnings(caplog)
+    assert ["takes records again" in each for each in said] == [False, True, False, True]
+
+
+def test_after_a_failure_the_next_batch_is_sent(delivery: Delivery, server: FaultServer) -> None:
+    server.answer_with(close_while_answering, accepted)
+    assert [counts(delivery.send(BATCH)) for _ in range(2)] == [(0, 3), DELIVERED]
+
+
+def test_a_closed_delivery_opens_a_new_connection(delivery: Delivery, server: FaultServer) -> None:
+    assert counts(delivery.send(BATCH)) == DELIVERED
+    delivery.close()
+    assert counts(delivery.send(BATCH)) == DELIVERED
+
+
+@pytest.mark.parametrize("behaviour", [each.values[0] for each in FINAL[:-1]], ids=[each.id for each in FINAL[:-1]])
+def test_the_project_key_is_in_no_log_record(
+    server: FaultServer,
+    new_delivery: NewDelivery,
+    caplog: pytest.LogCaptureFixture,
+    behaviour: Any,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.answer_with(behaviour, accepted)
+    delivery = new_delivery(server.url)
+    delivery.send(BATCH)
+    delivery.send(BATCH)
+    assert caplog.records
+    for record in caplog.records:
+        assert KEY not in record.getMessage() + repr(record.__dict__)
+
+
+def test_the_project_key_is_in_no_representation(delivery: Delivery) -> None:
+    for thing in (delivery, delivery._auth, Options(KEY), vars(delivery)):
+        assert KEY not in repr(thing) + str(thing)
+
+
+def test_sends_from_several_threads_do_not_mix(delivery: Delivery, server: FaultServer) -> None:
+    sent: list[tuple[int, int]] = []
+    threads = [threading.Thread(target=lambda: sent.append(counts(delivery.send(BATCH)))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert sent == [DELIVERED] * 8
+    assert [len(request.events) for request in server.requests] == [3] * 8

@@ -1,0 +1,74 @@
+"""The process that a record names."""
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from failpath_otel.export.process import ThisProcess, read_process, start_time
+
+on_linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+
+
+def test_a_process_is_named_by_pid_and_host() -> None:
+    process = read_process()
+    assert (process.pid, process.host) == (os.getpid(), socket.gethostname())
+
+
+@on_linux
+def test_the_start_time_is_when_the_process_began() -> None:
+    began = start_time(os.getpid())
+    assert began is not None
+    at = datetime.strptime(began, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    # The kernel tells the boot in whole seconds.
+    assert timedelta(days=-1) < datetime.now(timezone.utc) - at < timedelta(days=30)
+
+
+@on_linux
+def test_the_start_time_is_the_same_whenever_it_is_read_and_differs_by_process() -> None:
+    parent = os.getppid()
+    assert start_time(os.getpid()) == start_time(os.getpid())
+    assert start_time(parent) != start_time(os.getpid())
+
+
+@on_linux
+def test_a_command_with_spaces_and_parentheses_hides_no_start_time() -> None:
+    code = """
+        import ctypes, sys
+        sys.stdout.write(str(ctypes.CDLL(None).prctl(15, b"a ) b (", 0, 0, 0)))
+        sys.stdout.flush()
+        sys.stdin.read()
+    """
+    lines = "\n".join(line.strip() for line in code.splitlines())
+    with subprocess.Popen([sys.executable, "-c", lines], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1) == b"0"
+        assert ") b (" in Path(f"/proc/{process.pid}/stat").read_text()
+        began, own = start_time(process.pid), start_time(os.getpid())
+        process.kill()
+    assert began is not None
+    assert own is not None
+    assert began >= own
+
+
+def test_a_process_that_is_not_there_has_no_start_time() -> None:
+    assert start_time(2**22 + 1) is None
+
+
+def test_after_a_fork_the_child_names_itself() -> None:
+    fork = multiprocessing.get_context("fork")
+    this = ThisProcess()
+    reading, writing = fork.Pipe(duplex=False)
+    child = fork.Process(target=lambda: writing.send((this.info.pid, os.getpid(), this.info.host)))
+    child.start()
+    assert reading.poll(20)
+    named, actual, host = reading.recv()
+    child.join(10)
+    assert named == actual == child.pid
+    assert this.info.pid == os.getpid() != child.pid
+    assert host == this.info.host

@@ -1,0 +1,268 @@
+"""An HTTP/1.1 server on loopback that answers as badly as a network can, and remembers every request.
+
+A server follows a script: one behaviour a request, and the last one for all that follow.
+
+    with fault_server(status(503), accepted) as server:
+        ...
+        assert server.events == [...]
+"""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, BinaryIO, Final, cast
+
+from tests.receiver import wait_for
+
+HOST: Final = "127.0.0.1"
+_JOIN_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came in; the names of headers are in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The events of a body of the wire contract."""
+        return cast("list[dict[str, Any]]", json.loads(self.body)["events"])
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What a behaviour has at hand: the request, the connection, and an event that says that the server closes."""
+
+    request: Request
+    connection: socket.socket
+    closing: threading.Event
+
+    def send(self, data: bytes) -> None:
+        self.connection.sendall(data)
+
+
+Behaviour = Callable[[Exchange], bool]
+"""Answers one request; returns whether the connection stays open."""
+
+
+def head(code: int, length: int, headers: Mapping[str, str]) -> bytes:
+    """A status line and headers."""
+    lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if code != HTTPStatus.NO_CONTENT:
+        lines.append(f"Content-Length: {length}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def answer(code: int, body: bytes = b"", **headers: str) -> Behaviour:
+    """Any complete answer; ``_`` in the names of headers stands for ``-``."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def behave(exchange: Exchange) -> bool:
+        exchange.send(head(code, len(body), named) + body)
+        return True
+
+    return behave
+
+
+def status(code: int, **headers: str) -> Behaviour:
+    """A status with a short text for a body."""
+    return answer(code, b"because", Content_Type="text/plain", **headers)
+
+
+def json_answer(value: object, code: int = 200) -> Behaviour:
+    """A JSON body."""
+    return answer(code, json.dumps(value).encode(), Content_Type="application/json")
+
+
+def rejecting(*indexes: int, reason: str = "unknown flow") -> Behaviour:
+    """Takes the batch but for the records with these indexes."""
+    return json_answer({"rejected": [{"index": index, "reason": reason} for index in indexes]})
+
+
+def redirect(location: str, code: int = 302) -> Behaviour:
+    """Points somewhere else."""
+    return answer(code, Location=location)
+
+
+def long_body(size: int, code: int = 200) -> Behaviour:
+    """An answer with a valid JSON body of ``size`` bytes; gives up when the client has had enough."""
+
+    def behave(exchange: Exchange) -> bool:
+        exchange.send(head(code, size, {"Content-Type": "application/json"}) + b'"')
+        left = size - 2
+        while left > 0 and not exchange.closing.is_set():
+            exchange.send(b"x" * min(left, 65_536))
+            left -= 65_536
+        exchange.send(b'"')
+        return False
+
+    return behave
+
+
+def held(gate: threading.Event, then: Behaviour) -> Behaviour:
+    """Answers as ``then`` does once ``gate`` is set."""
+
+    def behave(exchange: Exchange) -> bool:
+        while not gate.wait(0.01):
+            if exchange.closing.is_set():
+                return False
+        return then(exchange)
+
+    return behave
+
+
+def silent(exchange: Exchange) -> bool:
+    """Never answers."""
+    exchange.closing.wait()
+    return False
+
+
+def close_before_answering(exchange: Exchange) -> bool:
+    """Reads the request and closes the connection."""
+    return False
+
+
+def close_while_answering(exchange: Exchange) -> bool:
+    """Announces a longer body than it sends."""
+    exchange.send(head(200, 1000, {"Content-Type": "application/json"}) + b'{"rejected"')
+    return False
+
+
+accepted: Final = answer(202)
+no_content: Final = answer(204)
+accepted_json: Final = json_answer({"accepted": 1}, 202)
+html: Final = answer(200, b"<!doctype html><title>Log in</title>", Content_Type="text/html")
+
+
+class FaultServer:
+    """A running server; made by :func:`fault_server`."""
+
+    def __init__(self, *script: Behaviour) -> None:
+        self.requests: list[Request] = []
+        self.connections = 0
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._open: set[socket.socket] = set()
+        self._script: list[Behaviour] = []
+        self.answer_with(*script)
+        self._listener = socket.create_server((HOST, 0), backlog=64)
+        self._spawn(self._accept)
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self._listener.getsockname()[1]}"
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The events of all requests, in the order in which they came."""
+        with self._lock:
+            return [event for request in self.requests for event in request.events]
+
+    @property
+    def statuses(self) -> list[str]:
+        """The statuses of all events, in the order in which they came."""
+        return [event["status"] for event in self.events]
+
+    def answer_with(self, *script: Behaviour) -> None:
+        """Sets the script for the requests to come; without one, everything is accepted."""
+        with self._lock:
+            self._script = list(script or (accepted,))
+
+    def wait_for_events(self, count: int, timeout: float = 10.0) -> list[dict[str, Any]]:
+        """The events, once there are at least ``count``."""
+        return wait_for(
+            lambda: events if len(events := self.events) >= count else [],
+            timeout,
+            f"waited for {count} events, there are {len(self.events)}",
+        )
+
+    def wait_for_requests(self, count: int, timeout: float = 10.0) -> list[Request]:
+        """The requests, once there are at least ``count``."""
+        return wait_for(lambda: list(self.requests) if len(self.requests) >= count else [], timeout)
+
+    def close(self) -> None:
+        """Closes every connection and ends every thread."""
+        self._closing.set()
+        # Closing alone would not wake the thread that waits in accept().
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            connections, threads = list(self._open), list(self._threads)
+        for connection in connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join(_JOIN_SECONDS)
+            assert not thread.is_alive(), f"{thread.name} does not end"
+
+    def _spawn(self, target: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, name=f"fault-server-{target.__name__}", daemon=True)
+        with self._lock:
+            self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self._closing.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with self._lock:
+                self.connections += 1
+                self._open.add(connection)
+            self._spawn(self._serve, connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as incoming, suppress(OSError):
+            while not self._closing.is_set():
+                request = _read_request(incoming)
+                if request is None:
+                    break
+                with self._lock:
+                    self.requests.append(request)
+                    behaviour = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+                if not behaviour(Exchange(request, connection, self._closing)):
+                    break
+        with self._lock:
+            self._open.discard(connection)
+
+
+def _read_request(incoming: BinaryIO) -> Request | None:
+    line = incoming.readline()
+    if not line.strip():
+        return None
+    method, path, _ = line.decode("latin-1").split()
+    headers: dict[str, str] = {}
+    while (line := incoming.readline()).strip():
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.strip().lower()] = value.strip()
+    length = int(headers.get("content-length", "0"))
+    body = incoming.read(length)
+    return Request(method, path, headers, body) if len(body) == length else None
+
+
+@contextmanager
+def fault_server(*script: Behaviour) -> Iterator[FaultServer]:
+    """A server that follows ``script``, closed at the end."""
+    server = FaultServer(*script)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def unused_url() -> str:
+    """A URL at which nobody listens."""
+    with socket.create_server((HOST, 0)) as listener:
+        return f"http://{HOST}:{listener.getsockname()[1]}"

@@ -1,0 +1,130 @@
+"""Every example and the demo, run as they stand, as processes of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.otlp_backend import OtlpBackend, start_otlp_backend
+from tests.receiver import KEY, Receiver, start_receiver, wait_for
+
+EXAMPLES: Final = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    with start_receiver(tmp_path / "local.db") as started:
+        yield started
+
+
+@pytest.fixture
+def backend() -> Iterator[OtlpBackend]:
+    with start_otlp_backend() as started:
+        yield started
+
+
+def run_example(name: str, *arguments: str, **environment: str) -> str:
+    """What the example prints; it has to end with 0 and with nothing on stderr."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        env={name: value for name, value in os.environ.items() if not name.startswith(("FAILPATH", "OTEL"))}
+        | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+def statuses(run: dict[str, Any]) -> dict[str, str]:
+    return {step["stepKey"]: step["status"] for step in run["steps"]}
+
+
+def run_of(receiver: Receiver, run_id: str) -> dict[str, Any]:
+    run = receiver.run(run_id)
+    assert run is not None
+    return run
+
+
+def at(receiver: Receiver) -> dict[str, str]:
+    return {"FAILPATH_PROJECT_KEY": KEY, "FAILPATH_DEV_ENDPOINT": receiver.url}
+
+
+def test_checkout_sells(receiver: Receiver) -> None:
+    assert run_example("checkout.py", "--run-id", "r", **at(receiver)) == "Sold.\n"
+    run = run_of(receiver, "r")
+    assert statuses(run) == {"validate-cart": "success", "charge-card": "success", "send-receipt-email": "success"}
+    assert run["steps"][1]["metadata"] == {"shop": "books", "total": 4999, "charge_id": "ch_1"}
+
+
+def test_checkout_with_a_declined_card_shows_the_error(receiver: Receiver) -> None:
+    out = run_example("checkout.py", "--run-id", "r", "--card", "declined", **at(receiver))
+    assert out == "No sale: the bank declined the card.\n"
+    run = run_of(receiver, "r")
+    assert statuses(run) == {"validate-cart": "success", "charge-card": "error"}
+    assert run["steps"][1]["error"]["message"] == "the bank declined the card"
+
+
+def test_checkout_without_a_receipt_skips_that_step(receiver: Receiver) -> None:
+    run_example("checkout.py", "--run-id", "r", "--no-receipt", **at(receiver))
+    assert statuses(run_of(receiver, "r"))["send-receipt-email"] == "skipped"
+
+
+def test_existing_otel_feeds_both_backends(receiver: Receiver, backend: OtlpBackend) -> None:
+    endpoint = backend.endpoint.removesuffix("/v1/traces")
+    out = run_example("existing_otel.py", **at(receiver), OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+    assert out == "reserved\n"
+    assert statuses(run_of(receiver, "order-17")) == {"reserve-stock": "success", "charge-card": "success"}
+    spans = {span.name: span for span in backend.wait_for(lambda spans: len(spans) == 4)}
+    assert set(spans) == {"checkout", "reserve-stock", "SELECT stock", "charge-card"}
+    assert len({span.trace_id for span in spans.values()}) == 1
+    assert spans["SELECT stock"].parent_span_id == spans["reserve-stock"].span_id
+    assert spans["reserve-stock"].parent_span_id == spans["checkout"].span_id
+
+
+def test_otlp_only_needs_no_key_and_sends_steps_as_spans(backend: OtlpBackend) -> None:
+    endpoint = backend.endpoint.removesuffix("/v1/traces")
+    assert run_example("otlp_only.py", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) == "[1, 2, 3]\n"
+    spans = {span.name: span for span in backend.wait_for(lambda spans: len(spans) == 3)}
+    assert {name: span.attributes["failpath.step.status"] for name, span in spans.items()} == {
+        "load": "success",
+        "sort": "success",
+        "send": "skipped",
+    }
+
+
+def test_manual_steps_pair_up(receiver: Receiver) -> None:
+    assert run_example("manual_steps.py", **at(receiver)) == "Delivered.\n"
+    ship, signature = run_of(receiver, "parcel-4")["steps"]
+    assert (ship["stepKey"], ship["status"], ship["durationMs"]) == ("ship", "success", 7_200_000)
+    assert (signature["status"], signature["durationMs"]) == ("error", 300_000)
+    assert signature["error"] == {"name": "NobodyHome", "message": "nobody opened the door"}
+
+
+def test_async_flow_runs_its_steps_side_by_side(receiver: Receiver) -> None:
+    assert run_example("async_flow.py", **at(receiver)) == "[6, 9] [0, 1, 2]\n"
+    (run,) = wait_for(receiver.runs)
+    assert statuses(run) == dict.fromkeys(("fetch-orders", "fetch-customers", "merge", "read-pages"), "success")
+    merge = next(step for step in run["steps"] if step["stepKey"] == "merge")
+    assert merge["metadata"] == {"rows": 15}
+
+
+def test_the_demo_shows_a_success_an_error_a_skip_and_a_crash() -> None:
+    out = run_example("demo.py")
+    table = [line.split() for line in out.splitlines()]
+    assert ["send-receipt-email", "skipped", "-"] in table
+    assert ["charge-card", "running", "-"] in table
+    assert any(line[:2] == ["charge-card", "error"] for line in table)
+    assert "the bank declined the card" in out
+    assert [line[:3] for line in table if line and line[0].startswith("order-")][:4] == [
+        ["order-1", "checkout", "success"],
+        ["order-2", "checkout", "error"],
+        ["order-3", "checkout", "success"],
+        ["order-4", "checkout", "running"],
+    ]

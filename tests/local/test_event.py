@@ -1,0 +1,59 @@
+"""What counts as an event, and how a time is read."""
+
+import json
+from typing import Any
+
+import pytest
+
+from failpath_otel.local.event import decode_event, instant
+from tests.local.events import event, wire
+
+
+def _decode(**changes: Any) -> Any:
+    return decode_event(json.dumps(wire(event("success", 2, started=1), **changes)))
+
+
+def test_an_event_with_fields_that_nobody_knows_is_an_event() -> None:
+    assert _decode(future={"a": 1}).status == "success"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"status": "done"}, r"Invalid enum value 'done' - at `\$.status`"),
+        ({"status": None}, r"\$.status"),
+        ({"id": ""}, r"\$.id"),
+        ({"id": ...}, "missing required field `id`"),
+        ({"flowKey": ""}, r"\$.flowKey"),
+        ({"runId": 7}, r"\$.runId"),
+        ({"stepKey": ...}, "`stepKey`"),
+        ({"spanId": ""}, r"\$.spanId"),
+        ({"metadata": []}, r"\$.metadata"),
+        ({"timestamp": "yesterday"}, "RFC 3339 time with a zone, got 'yesterday'"),
+        ({"timestamp": 1700000000}, r"\$.timestamp"),
+        ({"startedAt": "2024-01-01T00:00:00"}, "RFC 3339 time with a zone"),
+        ({"durationMs": "1"}, r"\$.durationMs"),
+        ({"error": {"name": "E"}}, r"`message` - at `\$.error`"),
+    ],
+)
+def test_anything_else_is_refused_with_the_field_and_the_reason(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        _decode(**changes)
+
+
+@pytest.mark.parametrize("payload", ["7", "null", "[]", '{"id":', '{"id": "\\ud800"}', '{"a":' * 100_000])
+def test_what_is_no_json_object_is_refused_and_never_crashes(payload: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        decode_event(payload)
+
+
+def test_a_time_is_read_to_the_microsecond_in_any_zone() -> None:
+    assert instant("1970-01-01T00:00:00.000001Z") == 1
+    assert instant("1970-01-01T02:00:00+02:00") == 0
+    assert instant("1970-01-01T00:00:00.0000019Z") == 2
+
+
+@pytest.mark.parametrize("text", ["1969-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_not_every_platform_can_show_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="from 1970 to 9999"):
+        instant(text)

@@ -1,0 +1,107 @@
+"""Which room may know which: read from the source, so that an import inside a function counts as well."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import failpath_otel
+
+PACKAGE = Path(failpath_otel.__file__).parent
+ROOT = PACKAGE.parent
+
+
+def sources(*rooms: str) -> list[Path]:
+    """The source files of a room, or of the whole package; at least one, or the tests would show nothing."""
+    found = sorted(PACKAGE.joinpath(*rooms).rglob("*.py"))
+    assert found
+    return found
+
+
+def tree(source: Path) -> ast.Module:
+    return ast.parse(source.read_text(encoding="utf-8"), str(source))
+
+
+def imports(source: Path) -> Iterator[str]:
+    """The full name of everything that a file imports, wherever in it."""
+    parts = source.relative_to(ROOT).with_suffix("").parts
+    for node in ast.walk(tree(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join([*parts[: -node.level], *([base] if base else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def imported_by(room: str, forbidden: str) -> list[str]:
+    return [
+        f"{source.relative_to(ROOT)}: {name}"
+        for source in sources(room)
+        for name in imports(source)
+        if f"{name}.".startswith(f"{forbidden}.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("room", "forbidden"),
+    [
+        ("steps", "failpath_otel.export"),
+        ("steps", "failpath_otel.local"),
+        ("steps", "failpath_otel.configure"),
+        ("steps", "failpath_otel.private_provider"),
+        ("steps", "opentelemetry.sdk"),
+        ("steps", "requests"),
+        ("steps", "msgspec"),
+        ("export", "failpath_otel.steps"),
+        ("export", "failpath_otel.local"),
+        ("export", "failpath_otel.configure"),
+        ("local", "failpath_otel.steps"),
+        ("local", "failpath_otel.configure"),
+        ("local", "opentelemetry"),
+    ],
+)
+def test_no_room_imports_what_it_must_not_know(room: str, forbidden: str) -> None:
+    assert imported_by(room, forbidden) == []
+
+
+def test_only_configure_knows_both_halves() -> None:
+    knowing = [
+        source.name
+        for source in sources()
+        if {"steps", "export"} <= {name.split(".")[1] for name in imports(source) if name.startswith("failpath_otel.")}
+    ]
+    assert [name for name in knowing if name != "__init__.py"] == ["configure.py"]
+
+
+@pytest.mark.parametrize(
+    "source", [path for path in sources() if path.name == "__init__.py"], ids=lambda path: path.parent.name
+)
+def test_init_files_hold_no_code(source: Path) -> None:
+    first, *others = tree(source).body
+    assert isinstance(first, ast.Expr), "an __init__ file begins with a docstring"
+    for node in others:
+        is_all = isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]
+        assert is_all or isinstance(node, ast.ImportFrom), ast.unparse(node)
+
+
+def test_nothing_of_opentelemetry_that_is_private_is_imported() -> None:
+    private = [
+        f"{source.relative_to(ROOT)}: {name}"
+        for source in sources()
+        for name in imports(source)
+        if name.startswith("opentelemetry.") and any(part.startswith("_") for part in name.split("."))
+    ]
+    assert private == []
+
+
+def test_no_file_is_much_longer_than_300_lines() -> None:
+    long = [source.name for source in sources() if len(source.read_text(encoding="utf-8").splitlines()) > 330]
+    assert long == []
+
+
+def test_the_route_and_the_header_names_stand_in_the_wire_module_alone() -> None:
+    knowing = [source.name for source in sources("export") if "/v1/events" in source.read_text(encoding="utf-8")]
+    assert knowing == ["wire.py"]

@@ -1,0 +1,377 @@
+"""User values made safe. The names of the first tests are the rows of the table of bad metadata."""
+
+import json
+import math
+import sys
+import threading
+from collections import OrderedDict, UserDict
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum, IntEnum
+from pathlib import PurePosixPath
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from failpath_otel import clean, limits
+from failpath_otel.clean import DROPPED_KEYS, REDACTED, UNUSABLE, clean_metadata, clean_text, is_secret_key, text_of
+
+
+class BadText:
+    def __str__(self) -> str:
+        raise ZeroDivisionError("no text")
+
+
+class BadTruth:
+    """As a table or an array of some libraries: it is neither true nor false."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+
+class Color(str, Enum):
+    RED = "red"
+
+
+class Size(IntEnum):
+    BIG = 3
+
+
+def size(value: object) -> int:
+    """Bytes of JSON; fails where JSON or UTF-8 cannot hold the value."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    assert msgspec.json.decode(msgspec.json.encode(value)) == value
+    return len(text)
+
+
+@pytest.mark.parametrize(
+    "given", [7, "text", ["a"], object(), 0, "", (), {1}, b"x"], ids=lambda given: type(given).__name__
+)
+def test_bad_metadata_not_a_mapping_is_named(given: object) -> None:
+    assert clean_metadata(given) == {UNUSABLE: f"a {type(given).__name__}, not a mapping"}
+
+
+def test_bad_metadata_not_a_mapping_and_without_a_truth_value_is_named() -> None:
+    assert clean_metadata(BadTruth()) == {UNUSABLE: "a BadTruth, not a mapping"}
+
+
+@pytest.mark.parametrize("given", [None, {}, OrderedDict(), UserDict()], ids=lambda given: type(given).__name__)
+def test_no_metadata_is_no_metadata(given: object) -> None:
+    assert clean_metadata(given) == {}
+
+
+def test_bad_metadata_non_string_keys_become_their_text() -> None:
+    found = clean_metadata({1: "a", None: "b", ("x", 2): "c", 1.5: "d"})
+    assert found == {"1": "a", "None": "b", "('x', 2)": "c", "1.5": "d"}
+
+
+def test_bad_metadata_a_key_without_text_is_named_by_its_type() -> None:
+    [(key, value)] = clean_metadata({BadText(): 1}).items()
+    assert "BadText" in key
+    assert value == 1
+
+
+def test_bad_metadata_an_empty_key_is_marked() -> None:
+    assert clean_metadata({"": 1}) == {"<empty>": 1}
+
+
+def test_a_key_that_is_a_kind_of_string_keeps_its_own_text_as_a_value_does() -> None:
+    assert clean_metadata({Color.RED: Color.RED}) == {"red": "red"}
+
+
+def test_bad_metadata_cycles_are_cut_where_they_close() -> None:
+    loop: dict[str, Any] = {"a": 1}
+    loop["self"] = loop
+    rows: list[Any] = [1]
+    rows.append(rows)
+    assert clean_metadata({"loop": loop, "rows": rows}) == {
+        "loop": {"a": 1, "self": "<cycle>"},
+        "rows": [1, "<cycle>"],
+    }
+
+
+def test_bad_metadata_a_cycle_through_the_top_ends() -> None:
+    top: dict[str, Any] = {}
+    top["top"] = top
+    size(clean_metadata(top))
+
+
+def test_the_same_value_twice_is_no_cycle() -> None:
+    shared = {"a": 1}
+    assert clean_metadata({"x": [shared, shared]}) == {"x": [{"a": 1}, {"a": 1}]}
+
+
+def test_bad_metadata_nan_and_infinities_become_text() -> None:
+    found = clean_metadata({"nan": math.nan, "up": math.inf, "in": [-math.inf]})
+    assert found == {"nan": "nan", "up": "inf", "in": ["-inf"]}
+
+
+def test_bad_metadata_integers_beyond_64_bits_become_text() -> None:
+    found = clean_metadata({"low": -(1 << 63), "high": (1 << 63) - 1, "lower": -(1 << 63) - 1, "higher": 1 << 63})
+    assert found == {
+        "low": -(1 << 63),
+        "high": (1 << 63) - 1,
+        "lower": "-9223372036854775809",
+        "higher": "9223372036854775808",
+    }
+    size(clean_metadata({"digits": 10**100_000}))
+
+
+def test_bad_metadata_bytes_become_text() -> None:
+    found = clean_metadata({"a": b"abc", "b": bytearray(b"\xff\x00"), "c": memoryview(b"view")})
+    assert found == {"a": "abc", "b": "\\xff\x00", "c": "view"}
+
+
+def test_bad_metadata_surrogates_become_visible_escapes() -> None:
+    assert clean_metadata({"\ud800": "a\udfffb"}) == {"\\ud800": "a\\udfffb"}
+
+
+def test_bad_metadata_dates_become_iso_text() -> None:
+    found = clean_metadata(
+        {
+            "day": date(2024, 2, 29),
+            "at": datetime(2024, 2, 29, 12, tzinfo=timezone(timedelta(hours=1))),
+            "time": time(12, 30),
+            "took": timedelta(seconds=90),
+        }
+    )
+    assert found == {"day": "2024-02-29", "at": "2024-02-29T12:00:00+01:00", "time": "12:30:00", "took": "0:01:30"}
+
+
+def test_bad_metadata_decimals_and_other_objects_become_their_text() -> None:
+    key = UUID(int=7)
+    found = clean_metadata({"price": Decimal("9.90"), "id": key, "path": PurePosixPath("/a"), "size": Size.BIG})
+    assert found == {"price": "9.90", "id": str(key), "path": "/a", "size": 3}
+
+
+def test_bad_metadata_sets_become_sorted_lists() -> None:
+    assert clean_metadata({"a": {3, 1, 2}, "b": frozenset("cab"), "c": {"k": 1}.keys()}) == {
+        "a": [1, 2, 3],
+        "b": ["a", "b", "c"],
+        "c": ["k"],
+    }
+
+
+def test_bad_metadata_an_object_whose_text_raises_is_named() -> None:
+    found = clean_metadata({"bad": BadText(), "good": 1})
+    assert found == {"bad": "<BadText: its text raised ZeroDivisionError>", "good": 1}
+
+
+def test_bad_metadata_a_10_mb_value_is_cut_and_marked() -> None:
+    found = clean_metadata({"text": "x" * 10_000_000, "bytes": b"y" * 10_000_000, "list": ["z" * 10_000_000]})
+    assert size(found) <= limits.MAX_METADATA_CHARS
+    assert str(found["text"]).endswith("[10000000 characters]")
+    assert "characters]" in str(found["bytes"])
+    assert "characters]" in str(found["list"])
+
+
+def test_bad_metadata_10_000_keys_are_cut_and_counted() -> None:
+    found = clean_metadata({f"key{number}": number for number in range(10_000)})
+    assert len(found) == limits.MAX_METADATA_KEYS + 1
+    assert found[DROPPED_KEYS] == 10_000 - limits.MAX_METADATA_KEYS
+    assert found["key0"] == 0
+
+
+def test_bad_metadata_10_000_keys_inside_are_cut_and_counted() -> None:
+    inner = clean_metadata({"inner": {f"key{number}": number for number in range(10_000)}})["inner"]
+    assert isinstance(inner, dict)
+    assert inner[DROPPED_KEYS] == 10_000 - limits.MAX_METADATA_ITEMS
+
+
+def test_bad_metadata_a_long_key_is_cut_and_marked() -> None:
+    [key] = clean_metadata({"k" * 10_000: 1})
+    assert len(key) == limits.MAX_METADATA_KEY_CHARS
+    assert "10000 characters" in key
+
+
+def test_a_long_list_is_cut_and_marked() -> None:
+    found = clean_metadata({"list": list(range(10_000))})["list"]
+    assert isinstance(found, list)
+    assert len(found) == limits.MAX_METADATA_ITEMS + 1
+    assert "only the first" in str(found[-1])
+
+
+def test_deep_nesting_is_cut_and_marked() -> None:
+    deep: Any = "bottom"
+    for _ in range(sys.getrecursionlimit() * 2):
+        deep = [deep]
+    assert "nested deeper" in json.dumps(clean_metadata({"deep": deep}))
+
+
+@pytest.mark.parametrize("leaf", [None, True, {}, []], ids=repr)
+def test_many_small_values_in_many_lists_are_bounded_as_text_is(leaf: object) -> None:
+    rows: Any = [leaf] * 256
+    found = clean_metadata({"rows": [rows] * 256, "other": 1})
+    assert size(found) <= limits.MAX_RECORD_BYTES
+
+
+def test_a_small_object_that_unfolds_into_billions_of_values_ends_soon() -> None:
+    rows: Any = [None] * 256
+    for _ in range(2):
+        rows = [rows] * 256
+    finished = threading.Event()
+
+    def run() -> None:
+        clean_metadata({"rows": rows})
+        finished.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    assert finished.wait(2)
+
+
+class Raising(Mapping[str, Any]):
+    """A mapping that fails where ``at`` says."""
+
+    def __init__(self, at: str) -> None:
+        self._at = at
+
+    def __len__(self) -> int:
+        if self._at == "len":
+            raise ZeroDivisionError
+        return 1
+
+    def __iter__(self) -> Iterator[str]:
+        if self._at == "iter":
+            raise ZeroDivisionError
+        return iter(["a"])
+
+    def __getitem__(self, key: str) -> Any:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("at", ["len", "iter", "getitem"])
+def test_a_mapping_that_raises_is_named(at: str) -> None:
+    assert clean_metadata(Raising(at)) == {UNUSABLE: "a Raising that raised ZeroDivisionError"}
+
+
+@pytest.mark.parametrize("at", ["len", "iter", "getitem"])
+def test_a_mapping_inside_that_raises_costs_itself_only(at: str) -> None:
+    found = clean_metadata({"bad": Raising(at), "good": 1})
+    assert found == {"bad": "<Raising: reading it raised ZeroDivisionError>", "good": 1}
+
+
+def test_metadata_that_another_thread_changes_meanwhile_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    changing: dict[str, int] = {"a": 1, "b": 2}
+
+    def change(key: str) -> bool:
+        changing[key + key] = 3
+        return False
+
+    monkeypatch.setattr(clean, "is_secret_key", change)
+    size(clean_metadata(changing))
+
+
+def test_metadata_is_copied_and_not_changed() -> None:
+    given = {"a": 1, "b": {"c": [1]}}
+    found = clean_metadata(given)
+    assert found == given
+    assert clean_metadata({"a": 1}) is not given
+    found["a"] = 2
+    assert given == {"a": 1, "b": {"c": [1]}}
+
+
+SECRETS = """
+    password passwd pwd PASSWORD dbPassword db_password DB-PASSWORD user.password passwords passphrase passcode
+    secret client_secret clientSecret secrets api_key apikey apiKey API_KEY X-Api-Key stripe_api_key APIKey
+    openai_api_key_2 access_key private_key privateKey signing_key encryption_key token auth_token authToken
+    access_token refreshToken csrf-token id_token authorization Authorization proxy-authorization auth bearer
+    cookie cookies Set-Cookie setcookie session_id sessionId sessionid jwt credential credentials cvc cvv card_cvc
+    pin ssn
+"""
+HARMLESS = """
+    key keys cart_id order_id user_id id name route step token_count max_tokens tokens_used input_tokens tokenizer
+    author authors authored authority authenticated monkey keyboard keyword primary_key sort_key cache_key
+    idempotency_key session sessions pinned pinterest shipping opinion spinning secretary passenger compass bypass
+    cookiecutter x-request-id status amount currency api_version access_level private public path pass passed
+    passes a 1 é _
+"""
+
+
+@pytest.mark.parametrize("key", SECRETS.split())
+def test_a_key_that_looks_like_a_secret_is_redacted_at_every_depth(key: str) -> None:
+    assert is_secret_key(key)
+    assert clean_metadata({key: "hidden"}) == {key: REDACTED}
+    assert clean_metadata({"a": [{key: ["hidden"]}]}) == {"a": [{key: REDACTED}]}
+
+
+@pytest.mark.parametrize("key", HARMLESS.split())
+def test_a_key_that_only_resembles_a_secret_keeps_its_value(key: str) -> None:
+    assert not is_secret_key(key)
+    assert clean_metadata({key: "shown"}) == {key: "shown"}
+
+
+def test_a_secret_under_a_key_too_long_to_keep_is_redacted_all_the_same() -> None:
+    assert list(clean_metadata({"k" * 500 + "_password": "hidden"}).values()) == [REDACTED]
+
+
+def test_a_secret_that_is_none_is_shown_as_missing() -> None:
+    assert clean_metadata({"password": None}) == {"password": None}
+
+
+def test_text_within_the_limit_is_left_alone_and_longer_text_ends_in_its_length() -> None:
+    assert clean_text("x" * 100, 100) == "x" * 100
+    cut = clean_text("x" * 101, 100)
+    assert len(cut) == 100
+    assert cut.endswith("…[101 characters]")
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=())), st.integers(30, 200))
+@example("\ud800" * 300, 60)
+@example("é" * 60, 60)
+def test_any_text_is_encodable_and_within_its_limit(text: str, limit: int) -> None:
+    found = clean_text(text, limit)
+    found.encode()
+    assert len(found) <= limit
+
+
+def test_text_of_an_object_whose_text_raises_names_type_and_failure() -> None:
+    assert text_of(BadText(), 100) == "<BadText: its text raised ZeroDivisionError>"
+
+
+_texts = st.text(st.characters(exclude_categories=()), max_size=30)
+_scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | _texts
+    | st.binary()
+    | st.dates()
+    | st.decimals()
+    | st.complex_numbers()
+    | st.builds(BadText)
+    | st.builds(BadTruth)
+    | st.builds(object)
+)
+_anything = st.recursive(
+    _scalars,
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.tuples(inner, inner)
+        | st.dictionaries(_texts | st.integers() | st.none(), inner, max_size=5)
+        | st.sets(_texts | st.integers(), max_size=5)
+    ),
+    max_leaves=40,
+)
+
+
+@settings(deadline=None)
+@given(_anything)
+@example(BadTruth())
+def test_whatever_object_is_given_the_result_is_json_within_bounds(anything: object) -> None:
+    for found in (clean_metadata(anything), clean_metadata({"x": anything})):
+        assert size(found) <= limits.MAX_RECORD_BYTES
+        assert len(found) <= limits.MAX_METADATA_KEYS + 1
+
+
+@settings(deadline=None)
+@given(_anything)
+def test_what_was_cleaned_once_is_clean(anything: object) -> None:
+    once = clean_metadata({"x": anything})
+    assert clean_metadata(once) == once
