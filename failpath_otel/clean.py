@@ -5,6 +5,7 @@ Both halves use it: ``steps`` before a value reaches the OpenTelemetry SDK (whic
 Nothing in here raises, whatever it is given.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -28,6 +29,9 @@ UNUSABLE: Final = "failpath.unusable_metadata"
 """Metadata key that stands for metadata that is not a mapping or cannot be read: a sentence about what was given."""
 
 _INT64: Final = 1 << 63
+_MAX_TEXT: Final = limits.MAX_METADATA_TEXT_CHARS
+_LEAST: Final = 64
+"""Characters that a text may have even where there is no room left, so that what was cut can be said."""
 
 # Anywhere in a key, these words mean that the value is a secret.
 _SECRET_WORDS: Final = frozenset(
@@ -43,6 +47,9 @@ _SECRET_PAIRS: Final = frozenset(
     {(kind, "key") for kind in ("access", "api", "encryption", "private", "signing")} | {("session", "id")}
 )
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+# Written together with others, these are a secret all the same: `dbpassword`, `myapikey`.
+_SECRET_PARTS: Final = re.compile(r"passw(or)?d|passphrase|apikey|accesskey|privatekey|credential|secret$|secretkey")
+_MAX_JUDGED_KEY_CHARS: Final = 1_024
 
 
 @lru_cache(maxsize=2048)
@@ -51,22 +58,24 @@ def is_secret_key(key: str) -> bool:
     words = [word.lower() for word in _WORD.findall(key)]
     if not words:
         return False
+    last = words[-2] if words[-1].isdigit() and len(words) > 1 else words[-1]
     return (
-        words[-1] in _SECRET_ENDS
+        last in _SECRET_ENDS
         or not _SECRET_WORDS.isdisjoint(words)
+        or any(_SECRET_PARTS.search(word) for word in words)
         or any(pair in _SECRET_PAIRS for pair in pairwise(words))
     )
 
 
 def clean_text(text: str, max_chars: int) -> str:
     """``text`` as encodable UTF-8 of at most ``max_chars`` characters; what was cut off is said at its end."""
-    if len(text) > max_chars:
-        mark = f"…[{len(text)} characters]"
-        text = text[: max_chars - len(mark)] + mark
-    if text.isascii():
-        return str(text)
-    # Lone surrogates would make both msgspec and protobuf refuse the whole record.
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    mark = f"…[{len(text)} characters]"
+    kept = text if len(text) <= max_chars else text[: max_chars - len(mark)] + mark
+    if kept.isascii():
+        return str(kept)
+    # Lone surrogates would make both msgspec and protobuf refuse the whole record. Escaped, they take more room.
+    kept = kept.encode("utf-8", "backslashreplace").decode("utf-8")
+    return kept if len(kept) <= max_chars else kept[: max_chars - len(mark)] + mark
 
 
 def text_of(value: object, max_chars: int) -> str:
@@ -84,23 +93,26 @@ def clean_metadata(metadata: object) -> dict[str, Json]:
     become text; NaN, infinities and integers beyond 64 bits become text, because JSON or OTLP has no room for them.
     Values under keys that look like secrets become :data:`REDACTED`.
     """
-    if not metadata:
-        if metadata is None or isinstance(metadata, Mapping):
-            return {}
-    elif type(metadata) is dict and len(metadata) <= limits.MAX_METADATA_KEYS:
-        flat = _flat(metadata)
-        if flat is not None:
-            return flat
-    if not isinstance(metadata, Mapping):
-        return {UNUSABLE: f"a {type(metadata).__name__}, not a mapping"}
+    if metadata is None:
+        return {}
     try:
-        return _Cleaner().top(metadata)
+        if type(metadata) is dict:
+            metadata = metadata.copy()  # in one go, because another thread may change it
+            flat = _flat(metadata) if len(metadata) <= limits.MAX_METADATA_KEYS else None
+            if flat is not None:
+                return flat
+        if not isinstance(metadata, Mapping):
+            return {UNUSABLE: f"a {type(metadata).__name__}, not a mapping"}
+        return _Cleaner().mapping(metadata, limits.MAX_METADATA_KEYS)
     except Exception as error:  # noqa: BLE001 - a user's mapping may raise anything
         return {UNUSABLE: f"a {type(metadata).__name__} that raised {type(error).__name__}"}
 
 
 def _flat(metadata: dict[Any, Any]) -> dict[str, Json] | None:
-    """The short way for what nearly all metadata is: a few short scalars. ``None`` where it takes the long way."""
+    """The short way for what nearly all metadata is: a few short scalars, which are clean as they stand.
+
+    ``None`` where it takes the long way.
+    """
     room = limits.MAX_METADATA_TEXT_CHARS
     for key, value in metadata.items():
         if type(key) is not str or not key or len(key) > limits.MAX_METADATA_KEY_CHARS or not key.isascii():
@@ -115,46 +127,73 @@ def _flat(metadata: dict[Any, Any]) -> dict[str, Json] | None:
             plain = kind is bool or (kind is float and math.isfinite(value))
         if not plain or is_secret_key(key):
             return None
-    return metadata.copy()
+    return metadata
 
 
 class _Cleaner:
-    """One pass over one metadata mapping: what text is left, and which containers enclose the value at hand."""
+    """One pass over one metadata mapping: how much room is left, and which containers enclose the value at hand."""
 
     def __init__(self) -> None:
-        self._chars = limits.MAX_METADATA_CHARS
+        self._room = limits.MAX_METADATA_BYTES
         self._open: set[int] = set()
 
-    def top(self, metadata: Mapping[Any, Any]) -> dict[str, Json]:
-        return self._mapping(metadata, limits.MAX_METADATA_KEYS)
+    def mapping(self, mapping: Mapping[Any, Any], max_keys: int) -> dict[str, Json]:
+        cleaned: dict[str, Json] = {}
+        for key, value in islice(mapping.items(), max_keys):
+            if self._room <= 0:
+                break
+            text = str.__str__(key) if isinstance(key, str) else text_of(key, _MAX_JUDGED_KEY_CHARS)
+            name = self._text(text, limits.MAX_METADATA_KEY_CHARS) or "<empty>"
+            secret = value is not None and (
+                is_secret_key(text[:_MAX_JUDGED_KEY_CHARS]) or is_secret_key(text[-_MAX_JUDGED_KEY_CHARS:])
+            )
+            cleaned[name] = REDACTED if secret else self._guarded(value)
+        missing = len(mapping) - len(cleaned)
+        if missing > 0:
+            cleaned[DROPPED_KEYS] = missing
+        return cleaned
 
-    def _text(self, value: object) -> str:
-        room = min(limits.MAX_METADATA_TEXT_CHARS, max(self._chars, 64))
-        text = text_of(value, room)
-        self._chars -= len(text)
-        return text
+    def _guarded(self, value: Any) -> Json:  # noqa: ANN401 - anything at all
+        try:
+            return self._value(value)
+        except Exception as error:  # noqa: BLE001 - one bad value costs itself, not its neighbours
+            return f"<{type(value).__name__}: reading it raised {type(error).__name__}>"
 
     def _value(self, value: Any) -> Json:  # noqa: ANN401, PLR0911 - anything at all; a case each
+        self._room -= 6  # `false,`: what has no text takes room too, or lists of nothing would grow without bound
         if value is None or value is True or value is False:
             return value
         if isinstance(value, str):
             return self._text(str.__str__(value))
         if isinstance(value, int):
-            self._chars -= 8
             number = int.__int__(value)
-            return number if -_INT64 <= number < _INT64 else self._text(number)
+            self._room -= 14
+            return number if -_INT64 <= number < _INT64 else self._text(text_of(number, _MAX_TEXT))
         if isinstance(value, float):
-            self._chars -= 8
+            self._room -= 18
             real = float.__float__(value)
             return real if math.isfinite(real) else repr(real)
         if isinstance(value, (bytes, bytearray, memoryview)):
-            head = bytes(value[: limits.MAX_METADATA_TEXT_CHARS + 1])
-            return self._text(head.decode("utf-8", "backslashreplace"))
+            return self._bytes(bytes(value[:_MAX_TEXT]), len(value))
         if isinstance(value, (datetime, date, time)):
             return self._text(value.isoformat())
         if isinstance(value, (Mapping, AbstractSet, list, tuple)):
             return self._container(value)
-        return self._text(value)
+        return self._text(text_of(value, _MAX_TEXT))
+
+    def _text(self, text: str, max_chars: int = limits.MAX_METADATA_TEXT_CHARS) -> str:
+        text = clean_text(text, max_chars)
+        size = _json_size(text)
+        if size > max(self._room, _LEAST):
+            # A character takes at most six bytes of JSON (an escaped control character).
+            text = clean_text(text, max(self._room // 6, _LEAST))
+            size = _json_size(text)
+        self._room -= size
+        return text
+
+    def _bytes(self, head: bytes, length: int) -> str:
+        text = self._text(head.decode("utf-8", "backslashreplace"))
+        return text if length <= len(head) else f"{text[: _MAX_TEXT - 40]}…[{length} bytes]"
 
     def _container(self, value: Mapping[Any, Any] | AbstractSet[Any] | list[Any] | tuple[Any, ...]) -> Json:
         if id(value) in self._open:
@@ -164,7 +203,7 @@ class _Cleaner:
         self._open.add(id(value))
         try:
             if isinstance(value, Mapping):
-                return self._mapping(value, limits.MAX_METADATA_ITEMS)
+                return self.mapping(value, limits.MAX_METADATA_ITEMS)
             items = self._items(value)
             # A set has no order of its own; sorted, the same set always gives the same record.
             return sorted(items, key=repr) if isinstance(value, AbstractSet) else items
@@ -175,7 +214,7 @@ class _Cleaner:
         items: list[Json] = []
         iterator = iter(values)
         for value in islice(iterator, limits.MAX_METADATA_ITEMS):
-            if self._chars <= 0:
+            if self._room <= 0:
                 items.append("…[no room for the rest]")
                 return items
             items.append(self._guarded(value))
@@ -183,26 +222,6 @@ class _Cleaner:
             items.append(f"…[only the first {limits.MAX_METADATA_ITEMS}]")
         return items
 
-    def _mapping(self, mapping: Mapping[Any, Any], max_keys: int) -> dict[str, Json]:
-        cleaned: dict[str, Json] = {}
-        seen = 0
-        for key, value in islice(mapping.items(), max_keys):
-            if self._chars <= 0:
-                break
-            seen += 1
-            name = clean_text(key, limits.MAX_METADATA_KEY_CHARS) if type(key) is str else ""
-            if not name and type(key) is not str:
-                name = text_of(key, limits.MAX_METADATA_KEY_CHARS)
-            name = name or "<empty>"
-            self._chars -= len(name)
-            cleaned[name] = REDACTED if is_secret_key(name) and value is not None else self._guarded(value)
-        missing = len(mapping) - seen
-        if missing > 0:
-            cleaned[DROPPED_KEYS] = missing
-        return cleaned
 
-    def _guarded(self, value: Any) -> Json:  # noqa: ANN401 - anything at all
-        try:
-            return self._value(value)
-        except Exception as error:  # noqa: BLE001 - one bad value costs itself, not its neighbours
-            return f"<{type(value).__name__}: reading it raised {type(error).__name__}>"
+def _json_size(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode())

@@ -21,8 +21,8 @@ MAX_METADATA_ITEMS: Final = 256
 """Items of one list or mapping inside metadata."""
 
 MAX_METADATA_DEPTH: Final = 6
-MAX_METADATA_CHARS: Final = 16_384
-"""All text of one metadata mapping together."""
+MAX_METADATA_BYTES: Final = 32_768
+"""All of one metadata mapping, as JSON; the value that crosses the line is the last one."""
 
 MAX_ERROR_NAME_CHARS: Final = 256
 MAX_ERROR_MESSAGE_CHARS: Final = 4_096

@@ -29,6 +29,10 @@ class Started(SpanProcessor):
         self.spans.append(span)
         self.attributes.append(dict(span.attributes or {}))
 
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        # What older SDKs inherit to here returns nothing, which their providers take for a failure.
+        return True
+
 
 class Recording:
     """A client on a provider of its own; every span that began there, and every one that ended."""

@@ -164,7 +164,7 @@ def test_bad_metadata_an_object_whose_text_raises_is_named() -> None:
 
 def test_bad_metadata_a_10_mb_value_is_cut_and_marked() -> None:
     found = clean_metadata({"text": "x" * 10_000_000, "bytes": b"y" * 10_000_000, "list": ["z" * 10_000_000]})
-    assert size(found) <= limits.MAX_METADATA_CHARS
+    assert size(found) <= limits.MAX_METADATA_BYTES
     assert str(found["text"]).endswith("[10000000 characters]")
     assert "characters]" in str(found["bytes"])
     assert "characters]" in str(found["list"])

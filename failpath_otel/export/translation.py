@@ -157,7 +157,8 @@ def judged_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str
     if stated is not None:
         return stated
     if start.manual:
-        return None
+        # A host may have cut or dropped what was there from the start.
+        return stated_outcome(start.attributes)
     return "error" if span.status.status_code is StatusCode.ERROR else "success"
 
 
@@ -223,15 +224,16 @@ def plain_attributes(span: ReadableSpan) -> dict[str, Any]:
 def _end_metadata(start: StepStart, attributes: Mapping[str, Any]) -> dict[str, Json]:
     """The metadata at the end: what the step started with, and over it what was set since and is still there."""
     before = start.attributes
-    late: dict[str, Any] | None = None
     for name, value in attributes.items():
         if type(name) is str and name.startswith(_ANY_METADATA):
             old = before.get(name)
             if old != value and not _same_list(old, value) and not _was_cut(old, value, attributes):
-                if late is None:
-                    late = {}
-                late[name] = value
-    return start.metadata if late is None else clean_metadata({**start.metadata, **_metadata(late)})
+                break
+    else:
+        return start.metadata
+    # All of it in the order of the span, which is the order in which it was set: a key may stand there in both kinds.
+    uncut = {name: value for name, value in attributes.items() if not _was_cut(before.get(name), value, attributes)}
+    return clean_metadata({**start.metadata, **_metadata(uncut)})
 
 
 def _same_list(before: object, after: object) -> bool:
@@ -244,6 +246,7 @@ def _was_cut(before: object, after: object, attributes: Mapping[str, Any]) -> bo
     return (
         isinstance(before, str)
         and isinstance(after, str)
+        and len(after) < len(before)
         and before.startswith(after)
         and all(len(value) <= len(after) for value in attributes.values() if isinstance(value, str))
     )

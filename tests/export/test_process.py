@@ -30,10 +30,14 @@ def test_the_start_time_is_when_the_process_began() -> None:
 
 
 @on_linux
-def test_the_start_time_is_the_same_whenever_it_is_read_and_differs_by_process() -> None:
-    parent = os.getppid()
-    assert start_time(os.getpid()) == start_time(os.getpid())
-    assert start_time(parent) != start_time(os.getpid())
+def test_the_start_time_is_the_same_whenever_it_is_read_and_later_for_a_later_process() -> None:
+    own = start_time(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        began = start_time(process.pid)
+        process.kill()
+    assert own is not None
+    assert began is not None
+    assert began > own == start_time(os.getpid())
 
 
 @on_linux

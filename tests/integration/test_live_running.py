@@ -184,3 +184,16 @@ def test_a_client_configured_again_after_a_shutdown_reports_again(
         client.shutdown()
         if provider is not None:
             provider.shutdown()
+
+
+def test_metadata_that_changes_its_type_and_back_is_shown_with_its_last_value(
+    make_client: Callable[[TracerProvider | None], FailpathClient], receiver: Receiver
+) -> None:
+    client = make_client(TracerProvider(shutdown_on_exit=False))
+    run = client.run("live")
+
+    with run.step("pack", metadata={"a": 1}) as step:
+        step.set_metadata(a={"now": "a map"})
+        step.set_metadata(a=1)
+
+    assert wait_until(receiver, run.run_id, "pack", "success")["metadata"] == {"a": 1}

@@ -150,7 +150,7 @@ def assert_bounded_and_said(recording: Recording, found: str) -> None:
     assert all(identity(span))
     said = json.dumps(metadata(span), ensure_ascii=False, allow_nan=False)
     assert found in said
-    assert len(said.encode("utf-8")) < 2 * limits.MAX_METADATA_CHARS
+    assert len(said.encode("utf-8")) < 2 * limits.MAX_METADATA_BYTES
     assert len(metadata(span)) <= limits.MAX_METADATA_KEYS + 1
 
 

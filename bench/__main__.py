@@ -1,0 +1,56 @@
+"""Measures what a step costs: ``python -m bench [caller] [cpu] [latency] [import]``; without a name, everything.
+
+Every figure stands beside its baseline, measured in turns with it in the same run. A bar that is missed is printed and
+is no failure of this program; records that were lost are.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from opentelemetry.sdk.version import __version__ as sdk_version
+
+from bench import caller, cpu, importing, latency
+from bench.sink import BenchError, Sink
+from bench.table import Row, show
+
+_PARTS: Final[dict[str, Callable[[Sink], list[Row]]]] = {
+    "caller": caller.measure,
+    "cpu": cpu.measure,
+    "latency": latency.measure,
+    "import": lambda _: importing.measure(),
+}
+
+
+def main(names: list[str]) -> int:
+    """Runs the parts that are named, prints the table, and returns the exit code."""
+    unknown = [name for name in names if name not in _PARTS]
+    if unknown:
+        print(f"no such part: {', '.join(unknown)}; there are {', '.join(_PARTS)}", file=sys.stderr)
+        return 2
+    # What the environment says about exporters, samplers or proxies would be measured too.
+    for name in list(os.environ):
+        if name.startswith(("OTEL_", "FAILPATH_")) or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    rows: list[Row] = []
+    try:
+        with Sink() as sink:
+            for name in names or _PARTS:
+                print(f"measuring {name} ...", file=sys.stderr, flush=True)
+                rows += _PARTS[name](sink)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print(show(rows))
+    print(
+        f"\nPython {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}; ",
+        end="",
+    )
+    print(f"OpenTelemetry {sdk_version}. Times are medians, ratios medians within a round.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,32 @@
+"""The time of ``import failpath_otel``."""
+
+import subprocess
+import sys
+from statistics import median
+from typing import Final
+
+from bench.table import Row
+
+_ROUNDS: Final = 10
+_OURS: Final = "import failpath_otel"
+_SDK: Final = (
+    "from opentelemetry.sdk.trace import TracerProvider; from opentelemetry.sdk.trace.export import BatchSpanProcessor"
+)
+
+
+def measure() -> list[Row]:
+    """Import time in fresh interpreters that take turns, start of the interpreter not counted.
+
+    The first round, which may have to compile, is not counted either.
+    """
+    pairs = [(_milliseconds(_OURS), _milliseconds(_SDK)) for _ in range(_ROUNDS + 1)][1:]
+    ours, sdk = zip(*pairs, strict=True)
+    ratio = median(mine / other for mine, other in pairs)
+    figure, baseline = (f"{median(times):.0f} ms (min {min(times):.0f})" for times in (ours, sdk))
+    return [Row("import, against the SDK's", figure, baseline, ratio, bar=1.4, goal=1.15)]
+
+
+def _milliseconds(statement: str) -> float:
+    code = f"import time; begin = time.perf_counter(); {statement}; print(time.perf_counter() - begin)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return float(done.stdout) * 1000

@@ -1,0 +1,78 @@
+"""The span: what a step is compared with, and the pieces that both sides are made of."""
+
+from collections.abc import Callable, Sequence
+from time import time_ns
+from typing import Final
+
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import StatusCode
+
+from bench.sink import BenchError
+from failpath_otel import Failpath, FailpathClient
+
+PROJECT_KEY: Final = "fp_project_bench"
+Action = Callable[[], object]
+"""One step, or the span that it is compared with."""
+
+
+class NullExporter(SpanExporter):
+    """Takes spans and forgets them."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - nothing is done with them
+        """Says that all went well."""
+        return SpanExportResult.SUCCESS
+
+
+def provider_to(exporter: SpanExporter) -> TracerProvider:
+    """A provider with one batch processor, as an application has it."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider
+
+
+def charge_card() -> str:
+    """The application's work inside the step or span: none, so that nothing but the step is timed."""
+    return "ch_1"
+
+
+def step_of(client: Failpath) -> Action:
+    """``run.step()`` with two metadata values, in a run that is there already."""
+    run = client.run("checkout", run_id="req_7f1d0c1b")
+    return lambda: run.step("charge-card", charge_card, metadata={"cart_id": "cart_1842", "amount": 4999})
+
+
+def bare_span(provider: TracerProvider) -> Action:
+    """A span with what a step leaves on its span: attributes, events and their times, status."""
+    tracer = provider.get_tracer("bench")
+
+    def bare() -> str:
+        start = time_ns()
+        attributes: dict[str, str | int] = {
+            "failpath.flow.key": "checkout",
+            "failpath.run.id": "req_7f1d0c1b",
+            "failpath.step.key": "charge-card",
+            "failpath.metadata.cart_id": "cart_1842",
+            "failpath.metadata.amount": 4999,
+        }
+        with tracer.start_as_current_span("charge-card", attributes=attributes, start_time=start) as span:
+            span.add_event("failpath.step.running", timestamp=start)
+            result = charge_card()
+            span.set_attribute("failpath.step.status", "success")
+            span.set_status(StatusCode.OK)
+            span.add_event("failpath.step.success", timestamp=time_ns())
+        return result
+
+    return bare
+
+
+def check_delivered(client: FailpathClient, steps: int, arrived: int) -> None:
+    """Both records of every step were delivered.
+
+    Raises:
+        BenchError: they were not.
+    """
+    stats = client.stats()
+    if not (stats.accepted == stats.delivered == arrived == 2 * steps) or stats.dropped:
+        msg = f"records were lost: {2 * steps} expected, {arrived} arrived, {stats}"
+        raise BenchError(msg)
