@@ -193,7 +193,8 @@ class _Cleaner:
 
     def _bytes(self, head: bytes, length: int) -> str:
         text = self._text(head.decode("utf-8", "backslashreplace"))
-        return text if length <= len(head) else f"{text[: _MAX_TEXT - 40]}…[{length} bytes]"
+        # One byte is one character of most of what people put there.
+        return text if length <= len(head) else f"{text[: _MAX_TEXT - 40]}…[{length} bytes or characters]"
 
     def _container(self, value: Mapping[Any, Any] | AbstractSet[Any] | list[Any] | tuple[Any, ...]) -> Json:
         if id(value) in self._open:

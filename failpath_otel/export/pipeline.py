@@ -64,7 +64,6 @@ class Pipeline:
         self._waiting = 0
         self._bytes = 0
         self._reserved = 0
-        self._accepted = 0
         self._settled = 0
         self._delivered = 0
         self._dropped: dict[str, int] = {}
@@ -144,7 +143,6 @@ class Pipeline:
         self._queue.append(record)
         self._waiting += 1
         self._bytes += len(record)
-        self._accepted += 1
         if self._asleep or self._waiting == limits.MAX_BATCH_RECORDS:
             self._asleep = False
             self._wake.put(None)
@@ -232,8 +230,8 @@ class Pipeline:
             A function that takes the wish back.
         """
         with self._lock:
-            watcher = (self._accepted, notify)
-            if self._settled >= self._accepted:
+            watcher = (self._settled + self._waiting, notify)
+            if not self._waiting:
                 notify()
                 return lambda: None
             self._watchers.append(watcher)
@@ -299,4 +297,4 @@ class Pipeline:
     def stats(self) -> Stats:
         """The counts at this moment."""
         with self._lock:
-            return Stats(self._accepted, self._delivered, self._waiting, dict(self._dropped))
+            return Stats(self._settled + self._waiting, self._delivered, self._waiting, dict(self._dropped))

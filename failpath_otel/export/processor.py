@@ -30,7 +30,7 @@ from failpath_otel.export.translation import (
     trusted_start,
 )
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import START_ATTRIBUTES
+from failpath_otel.semconv import START_ATTRIBUTES, STEP_STATUS
 
 _SpanKey = tuple[int, int]
 
@@ -120,6 +120,7 @@ class FailpathSpanProcessor(SpanProcessor):
         try:
             attributes = plain_attributes(span)
             status = stated_outcome(attributes) or judged_outcome(start, span, attributes)
+            attributes.pop(STEP_STATUS, None)
             if status is None:
                 record = running_record(start, process)
             else:

@@ -87,7 +87,7 @@ def rfc3339(timestamp_ns: int) -> str:
 def encode(record: Record) -> bytes:
     """The record as it travels, within :data:`failpath_otel.limits.MAX_RECORD_BYTES`. Never raises."""
     try:
-        data = record.to_json()
+        data = _encode(record)
         if len(data) <= limits.MAX_RECORD_BYTES:
             return data
     except (TypeError, ValueError, RecursionError):

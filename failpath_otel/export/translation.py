@@ -112,7 +112,7 @@ def outcome_record(  # noqa: PLR0917
         start: how it began.
         span: its span, ended.
         status: the outcome.
-        attributes: those of the span, at its end.
+        attributes: those of the span, at its end, without the status.
         process: the process that the record names.
         capture_stack: put the stack trace of an error into the record.
         began: the step has a ``running`` record. Without one, it has a duration only if its span has a length.
@@ -224,6 +224,8 @@ def plain_attributes(span: ReadableSpan) -> dict[str, Any]:
 def _end_metadata(start: StepStart, attributes: Mapping[str, Any]) -> dict[str, Json]:
     """The metadata at the end: what the step started with, and over it what was set since and is still there."""
     before = start.attributes
+    if attributes == before:  # as for nearly every step
+        return start.metadata
     for name, value in attributes.items():
         if type(name) is str and name.startswith(_ANY_METADATA):
             old = before.get(name)

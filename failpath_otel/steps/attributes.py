@@ -11,6 +11,9 @@ Attributes = dict[str, Any]
 """Span attributes, every value of a type that OpenTelemetry takes."""
 
 _SCALARS = frozenset({str, int, float, bool})
+_IDENTITY = 3
+"""Attributes that name a step: flow, run and step."""
+
 DROPPED_NAME = METADATA_PREFIX + DROPPED_KEYS
 """The attribute that counts metadata keys for which there was no room."""
 
@@ -25,13 +28,13 @@ def metadata_attributes(metadata: object) -> Attributes:
     """
     if metadata is None:
         return {}
-    return dict([_attribute(key, value) for key, value in clean_metadata(metadata).items()])
-
-
-def _attribute(key: str, value: Json) -> tuple[str, Any]:
-    if type(value) in _SCALARS or _is_plain_list(value):
-        return METADATA_PREFIX + key, value
-    return METADATA_JSON_PREFIX + key, json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    attributes: Attributes = {}
+    for key, value in clean_metadata(metadata).items():
+        if type(value) in _SCALARS or _is_plain_list(value):
+            attributes[METADATA_PREFIX + key] = value
+        else:
+            attributes[METADATA_JSON_PREFIX + key] = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return attributes
 
 
 def _is_plain_list(value: Json) -> bool:
@@ -47,7 +50,9 @@ def with_metadata(attributes: Attributes, more: Attributes) -> Attributes:
     What does not fit is counted under :data:`failpath_otel.clean.DROPPED_KEYS`.
     """
     merged = {**attributes, **more}
-    if len(merged) <= MAX_METADATA_KEYS and not any(other_kind(name) in attributes for name in more):
+    # Most often there is nothing before but the identity, which no metadata can clash with.
+    clash = len(attributes) > _IDENTITY and any(other_kind(name) in attributes for name in more)
+    if len(merged) <= MAX_METADATA_KEYS and not clash:
         return merged
     for name in more:
         merged.pop(other_kind(name), None)

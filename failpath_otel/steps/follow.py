@@ -4,12 +4,15 @@ import functools
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from inspect import CO_ITERABLE_COROUTINE
 from types import GeneratorType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from failpath_otel.report import report_fault
 from failpath_otel.steps.opened import AnyStep
 
 T = TypeVar("T")
+
+_VALUES: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
+"""Types that certainly do not go on; asking a type for an attribute that it does not have takes a while."""
 
 
 class InStep(Generic[T]):
@@ -106,6 +109,8 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
 def goes_on(result: object) -> bool:
     """Whether what a function returned may be work that is not done yet."""
     kind = type(result)
+    if kind in _VALUES:
+        return False
     try:
         return hasattr(kind, "__await__") or hasattr(kind, "add_done_callback") or kind is GeneratorType
     except Exception:  # noqa: BLE001 - a metaclass of the user's may raise anything

@@ -34,8 +34,8 @@ def record_manually(
     start_ns = started_ns if started_ns is not None else end_ns
     # The status stands on the span from its start, so that nobody announces it as running.
     attributes = {**attributes, STEP_STATUS: status}
-    host, private, _ = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
-    for span in (host,) if private is None else (host, private):
+    spans, _ = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
+    for span in spans:
         try:
             _write(span, status, error, start_ns if status == semconv.STATUS_RUNNING else end_ns, end_ns)
         except Exception:  # noqa: BLE001 - span processors of the host run inside end() and may raise anything

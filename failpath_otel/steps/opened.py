@@ -27,7 +27,7 @@ class OpenStep:
     between :meth:`resume` and :meth:`pause`, once for every slice.
     """
 
-    __slots__ = ("_context", "_ended", "_late", "_private", "_span", "_start_ns", "_started_with", "_token")
+    __slots__ = ("_context", "_ended", "_late", "_spans", "_start_ns", "_started_with", "_token")
 
     def __init__(self, tracing: Tracing, attributes: Attributes) -> None:
         self._start_ns = start_ns = time_ns()
@@ -35,12 +35,11 @@ class OpenStep:
         self._late: Attributes | None = None
         self._ended = False
         self._token: Token[Context] | None = None
-        self._span, self._private, self._context = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
+        self._spans, self._context = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
         # The event comes after the start, because only the start is seen live; it carries the start's own time.
         try:
-            self._span.add_event(_RUNNING, timestamp=start_ns)
-            if self._private is not None:
-                self._private.add_event(_RUNNING, timestamp=start_ns)
+            for span in self._spans:
+                span.add_event(_RUNNING, timestamp=start_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             report_fault("adding a span event")
 
@@ -77,7 +76,7 @@ class OpenStep:
             late[name] = more[name]
         if dropped:
             more[DROPPED_NAME] = late[DROPPED_NAME] = late.get(DROPPED_NAME, before.get(DROPPED_NAME, 0)) + dropped
-        for span in self._spans():
+        for span in self._spans:
             self._guarded_set(span, more)
 
     def finish(self, error: BaseException | None) -> None:
@@ -85,40 +84,31 @@ class OpenStep:
         if self._ended:
             return
         self._ended = True
-        end_ns = max(time_ns(), self._start_ns)
+        end_ns = time_ns()
+        end_ns = max(end_ns, self._start_ns)
         exception = describe(error) if error is not None and is_failure(error) else None
-        self._end(self._span, exception, end_ns)
-        if self._private is not None:
-            self._end(self._private, exception, end_ns)
-
-    def _end(self, span: Span, exception: dict[str, str] | None, end_ns: int) -> None:
-        try:
-            if not span.is_recording():
-                return
-            self._restore(span)
-            if exception is None:
-                span.set_attribute(STEP_STATUS, semconv.STATUS_SUCCESS)
-                span.set_status(StatusCode.OK)
-                span.add_event(_SUCCESS, timestamp=end_ns)
-            else:
-                span.set_attribute(STEP_STATUS, semconv.STATUS_ERROR)
-                span.set_status(StatusCode.ERROR, status_description(exception))
-                span.add_event(semconv.EXCEPTION_EVENT, exception, timestamp=end_ns)
-                span.add_event(_ERROR, timestamp=end_ns)
-            span.end(end_ns)
-        except Exception:  # noqa: BLE001 - span processors of the host run inside end() and may raise anything
-            report_fault("ending a span")
+        for span in self._spans:
+            try:
+                if not span.is_recording():
+                    continue
+                span.set_attribute(STEP_STATUS, semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR)
+                if getattr(span, "dropped_attributes", 0):
+                    self._restore(span)
+                if exception is None:
+                    span.set_status(StatusCode.OK)
+                    span.add_event(_SUCCESS, timestamp=end_ns)
+                else:
+                    span.set_status(StatusCode.ERROR, status_description(exception))
+                    span.add_event(semconv.EXCEPTION_EVENT, exception, timestamp=end_ns)
+                    span.add_event(_ERROR, timestamp=end_ns)
+                span.end(end_ns)
+            except Exception:  # noqa: BLE001 - span processors of the host run inside end() and may raise anything
+                report_fault("ending a span")
 
     def _restore(self, span: Span) -> None:
         """Writes again what an SDK span has evicted: it keeps 128 attributes, and the oldest ones are the identity."""
-        kept = getattr(span, "attributes", None)
-        if kept is None or FLOW_KEY in kept:
-            return
         attributes = self._started_with
         span.set_attributes({name: attributes[name] for name in (FLOW_KEY, RUN_ID, STEP_KEY)} | (self._late or {}))
-
-    def _spans(self) -> tuple[Span, ...]:
-        return (self._span,) if self._private is None else (self._span, self._private)
 
     @staticmethod
     def _guarded_set(span: Span, attributes: Attributes) -> None:

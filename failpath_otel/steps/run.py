@@ -115,8 +115,8 @@ class Run:
 
     def __enter__(self) -> "Self":
         """Opens the run's own span and makes this the current run."""
-        host, private, context = self._tracing.start_run(self._flow_key, self._attributes)
-        entered = _Entered(self, host, private)
+        spans, context = self._tracing.start_run(self._flow_key, self._attributes)
+        entered = _Entered(self, spans)
         entered.token = attach(set_value(self._current_key, entered, context))
         self._entries.append(entered)
         return self
@@ -156,9 +156,9 @@ class _Entered:
 
     __slots__ = ("_spans", "run", "token")
 
-    def __init__(self, run: Run, host: Span, private: Span | None) -> None:
+    def __init__(self, run: Run, spans: tuple[Span, ...]) -> None:
         self.run = run
-        self._spans = (host,) if private is None else (host, private)
+        self._spans = spans
         self.token: Any = None
 
     def end(self, error: BaseException | None) -> None:

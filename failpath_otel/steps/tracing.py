@@ -36,30 +36,31 @@ class Tracing:
         self._fallback = fallback
         self._saw = saw
 
-    def start_step(self, name: str, attributes: Attributes, start_ns: int) -> tuple[Span, Span | None, Context]:
+    def start_step(self, name: str, attributes: Attributes, start_ns: int) -> tuple[tuple[Span, ...], Context]:
         """Starts the span of a step. Never raises.
 
         Returns:
-            The host's span, the private span where one was needed, and the context in which the step runs: the host's
-            span stays the current one there, so that child spans and outgoing headers are what they would be anyway.
+            The host's span, followed by the private one where that was needed, and the context in which the step runs:
+            the host's span stays the current one there, so that child spans and outgoing headers are what they would
+            be anyway.
         """
         parent = get_current()
-        host = self._start_host(name, set_value(START_ATTRIBUTES, attributes, parent), attributes, start_ns)
+        host = self._start_host(name, Context({**parent, START_ATTRIBUTES: attributes}), attributes, start_ns)
         inside = set_span_in_context(host, parent)
         if self._saw is None or self._saw(host):
-            return host, None, inside
+            return (host,), inside
         private = self._start_private(name, host, parent, {START_ATTRIBUTES: attributes}, attributes, start_ns)
-        return host, private, set_value(_PRIVATE_PARENT, private, inside)
+        return (host, private), set_value(_PRIVATE_PARENT, private, inside)
 
-    def start_run(self, name: str, attributes: Attributes) -> tuple[Span, Span | None, Context]:
+    def start_run(self, name: str, attributes: Attributes) -> tuple[tuple[Span, ...], Context]:
         """Starts the span of a run: the parent of its steps, and the reason why they share a trace. Never raises."""
         parent = get_current()
         host = self._start_host(name, parent, attributes, None)
         inside = set_span_in_context(host, parent)
         if self._fallback is None or host.get_span_context().is_valid:
-            return host, None, inside
+            return (host,), inside
         private = self._start_private(name, host, parent, {}, attributes, None)
-        return host, private, set_value(_PRIVATE_PARENT, private, inside)
+        return (host, private), set_value(_PRIVATE_PARENT, private, inside)
 
     def _start_host(self, name: str, context: Context, attributes: Attributes, start_ns: int | None) -> Span:
         try:
