@@ -41,7 +41,10 @@ MAX_RESPONSE_BYTES: Final = 65_536
 """How much of a server's answer is read."""
 
 SCHEDULE_DELAY: Final = 0.05
-"""Seconds that the first record of a batch waits for company."""
+"""Seconds that a record waits for company, at most."""
+
+AWAKE_SECONDS: Final = 1.0
+"""Seconds without a record after which delivery stops looking for them every schedule delay, and sleeps."""
 
 SEND_TIMEOUT: Final = 1.5
 """Seconds that one send may take (Failpath's documentation, ``sendTimeoutMs``)."""

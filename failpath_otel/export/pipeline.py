@@ -5,6 +5,7 @@ the timeout, a full queue evicts the oldest record, which may be the ``running``
 up at every schedule delay although nothing waits, and what it queues must look like a span.
 """
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -60,6 +61,7 @@ class Pipeline:
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._asleep = False
+        self._busy_until = monotonic()
         self._hurry = 0
         self._waiting = 0
         self._bytes = 0
@@ -180,19 +182,28 @@ class Pipeline:
             return True
 
     def _await_records(self) -> None:
-        """Sleeps until there is a record, then for the schedule delay, unless somebody flushes or a batch is full."""
-        with self._lock:
-            if not self._queue:
-                self._asleep = True
-        if self._asleep:
-            self._wake.get()
-            self._asleep = False
-        until = monotonic() + self._schedule_delay
-        while not (self._hurry or self._closed or self._retired or len(self._queue) >= limits.MAX_BATCH_RECORDS):
-            try:
-                self._wake.get(timeout=max(until - monotonic(), 0))
-            except Empty:
+        """Waits for the schedule delay, less if somebody flushes or a batch is full, and more if nothing happens.
+
+        While there is something to do, records need not wake this thread, which would cost their thread a system
+        call; only after a while with nothing it sleeps until it is woken.
+        """
+        if self._queue:
+            self._busy_until = monotonic() + limits.AWAKE_SECONDS
+            if self._hurry or self._closed or self._retired or len(self._queue) >= limits.MAX_BATCH_RECORDS:
                 return
+        elif self._closed or self._retired:
+            return
+        elif monotonic() >= self._busy_until:
+            with self._lock:
+                self._asleep = not self._queue
+            if self._asleep:
+                self._wake.get()
+                self._asleep = False
+            self._busy_until = monotonic() + limits.AWAKE_SECONDS
+            if self._hurry:
+                return
+        with contextlib.suppress(Empty):
+            self._wake.get(timeout=self._schedule_delay)
 
     def _send_batch(self) -> None:
         batch: list[bytes] = []
