@@ -81,9 +81,17 @@ def clean_text(text: str, max_chars: int) -> str:
 def text_of(value: object, max_chars: int) -> str:
     """The ``str()`` of any object; where that fails, a text that names the object's type and the failure."""
     try:
-        return clean_text(str(value), max_chars)
-    except Exception as error:  # noqa: BLE001 - a user's __str__ may raise anything
-        return f"<{type(value).__name__}: its text raised {type(error).__name__}>"
+        return clean_text(str.__str__(str(value)), max_chars)
+    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's __str__ may raise anything
+        return f"<{type_name(value)}: its text raised {type_name(error)}>"
+
+
+def type_name(value: object) -> str:
+    """The name of the type of any object."""
+    try:
+        return str(type(value).__name__)
+    except Exception:  # noqa: BLE001 - a metaclass of the user's may raise anything
+        return "object"
 
 
 def clean_metadata(metadata: object) -> dict[str, Json]:
@@ -102,10 +110,10 @@ def clean_metadata(metadata: object) -> dict[str, Json]:
             if flat is not None:
                 return flat
         if not isinstance(metadata, Mapping):
-            return {UNUSABLE: f"a {type(metadata).__name__}, not a mapping"}
+            return {UNUSABLE: f"a {type_name(metadata)}, not a mapping"}
         return _Cleaner().mapping(metadata, limits.MAX_METADATA_KEYS)
     except Exception as error:  # noqa: BLE001 - a user's mapping may raise anything
-        return {UNUSABLE: f"a {type(metadata).__name__} that raised {type(error).__name__}"}
+        return {UNUSABLE: f"a {type_name(metadata)} that raised {type_name(error)}"}
 
 
 def _flat(metadata: dict[Any, Any]) -> dict[str, Json] | None:
@@ -157,7 +165,7 @@ class _Cleaner:
         try:
             return self._value(value)
         except Exception as error:  # noqa: BLE001 - one bad value costs itself, not its neighbours
-            return f"<{type(value).__name__}: reading it raised {type(error).__name__}>"
+            return f"<{type_name(value)}: reading it raised {type_name(error)}>"
 
     def _value(self, value: Any) -> Json:  # noqa: ANN401, PLR0911 - anything at all; a case each
         self._room -= 6  # `false,`: what has no text takes room too, or lists of nothing would grow without bound
@@ -200,7 +208,7 @@ class _Cleaner:
         if id(value) in self._open:
             return "<cycle>"
         if len(self._open) >= limits.MAX_METADATA_DEPTH:
-            return f"<{type(value).__name__} nested deeper than {limits.MAX_METADATA_DEPTH}>"
+            return f"<{type_name(value)} nested deeper than {limits.MAX_METADATA_DEPTH}>"
         self._open.add(id(value))
         try:
             if isinstance(value, Mapping):

@@ -5,12 +5,13 @@ import weakref
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
-from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_provider
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
 from failpath_otel.export.ending import patience
+from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.options import Options
 from failpath_otel.export.processor import FailpathSpanProcessor
 from failpath_otel.export.stats import Stats
@@ -28,8 +29,7 @@ class FailpathClient(Failpath):
         self._join = join
         self._tracing = Tracing(
             get_tracer(SCOPE_NAME, __version__, tracer_provider),
-            fallback=join.private_tracer,
-            saw=join.saw if tracer_provider is not None else join.saw_or_follow,
+            _Reporting(join, follows_global=tracer_provider is None),
         )
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
@@ -85,7 +85,7 @@ def configure(
         ConfigurationError: the project key is missing, or an option cannot work.
     """
     options = Options.resolve(project_key, endpoint, capture_stack=capture_stack)
-    with _lock:
+    with _registry.lock:
         join = _find(tracer_provider)
         if join is None:
             join = Join(options)
@@ -93,7 +93,7 @@ def configure(
             join.processor.reconfigure(options)
         join.add_to(tracer_provider if tracer_provider is not None else get_tracer_provider())
         if tracer_provider is None:
-            _default[:] = [join]
+            _registry.default = join
         return FailpathClient(tracer_provider, join)
 
 
@@ -109,25 +109,18 @@ class Join:
         self._tried: Callable[[], object] = lambda: None
         self._joined = False
 
-    def saw(self, span: Span) -> bool:
-        """Whether a provider of this join has reported the step of ``span``, which has just begun."""
-        context = span.get_span_context()
-        if self.processor.saw(context):
-            return True
+    def unseen(self, span: Span) -> None:
+        """Leaves alone the end of ``span``, whose beginning was not reported: its step has a private span."""
         if self._joined and span.is_recording():
-            # It began before the provider was joined, and will end after: its step goes by the private provider.
-            self.processor.disregard(context)
-        return False
+            # It began before the provider was joined, and will end after.
+            self.processor.disregard(span.get_span_context())
 
-    def saw_or_follow(self, span: Span) -> bool:
-        """The same; where it has not, joins a global provider that was set meanwhile, for the steps to come."""
-        if self.processor.saw(span.get_span_context()):
-            return True
+    def follow(self) -> None:
+        """Joins the global provider if it was set meanwhile, for the steps to come."""
         provider = get_tracer_provider()
         if provider is not self._tried():
-            with _lock:
+            with _registry.lock:
                 self.add_to(provider)
-        return self.saw(span)
 
     def add_to(self, provider: TracerProvider) -> None:
         """Adds the processor to ``provider``, unless that was done, or ``provider`` takes none."""
@@ -140,8 +133,8 @@ class Join:
         if add is None:
             return
         try:
-            if _joins.get(provider) is None:
-                _joins[provider] = self
+            if _registry.joins.get(provider) is None:
+                _registry.joins[provider] = self
                 add(self._shared)
             self._joined = True
         except Exception:  # noqa: BLE001 - a provider of another vendor may raise anything; the private one is there
@@ -162,18 +155,49 @@ class _SharedProcessor(SpanProcessor):
         self._processor.flush(patience(limits.FLUSH_TIMEOUT))
 
 
-_lock: Final = threading.RLock()
-_joins: Final[MutableMapping[TracerProvider, Join]] = weakref.WeakKeyDictionary()
-_default: Final[list[Join]] = []
+class _Reporting:
+    """What the steps of one client need of its join."""
+
+    def __init__(self, join: Join, *, follows_global: bool) -> None:
+        self._join = join
+        self._follows_global = follows_global
+        self.private_tracer: Final = join.private_tracer
+
+    def unseen(self, span: Span) -> None:
+        if self._follows_global:
+            self._join.follow()
+        self._join.unseen(span)
+
+    def ended(self, span: Span) -> None:
+        if isinstance(span, ReadableSpan):
+            self._join.processor.make_sure_of_end(span)
+
+    def lost(self) -> None:
+        self._join.processor.lose(2)
+
+
+class _Registry:
+    """The joins of this process: one a provider, and one for whatever the global provider is."""
+
+    def __init__(self) -> None:
+        self.joins: MutableMapping[TracerProvider, Join] = weakref.WeakKeyDictionary()
+        self.default: Join | None = None
+        self._unlock()
+        after_fork_in_child(self._unlock)
+
+    def _unlock(self) -> None:
+        # Another thread may have held it when the process was forked, and does not exist in the child.
+        self.lock = threading.RLock()
+
+
+_registry: Final = _Registry()
 
 
 def _find(tracer_provider: TracerProvider | None) -> Join | None:
     """The join that a provider has already; for the global one, also the join that waits for it."""
     provider = tracer_provider if tracer_provider is not None else get_tracer_provider()
     try:
-        join = _joins.get(provider)
+        join = _registry.joins.get(provider)
     except TypeError:  # a provider that no weak reference can point to
         join = None
-    if join is None and tracer_provider is None and _default:
-        return _default[0]
-    return join
+    return join or (_registry.default if tracer_provider is None else None)

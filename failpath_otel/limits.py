@@ -49,6 +49,9 @@ AWAKE_SECONDS: Final = 1.0
 SEND_TIMEOUT: Final = 1.5
 """Seconds that one send may take (Failpath's documentation, ``sendTimeoutMs``)."""
 
+IDLE_SECONDS: Final = 30.0
+"""Seconds without a record after which the delivery thread ends and its connections are closed."""
+
 FLUSH_TIMEOUT: Final = 5.0
 """Seconds that ``flush()`` and ``shutdown()`` wait by default."""
 

@@ -4,7 +4,8 @@
 library or language that carries :data:`FLOW_KEY` and :data:`STEP_KEY` is a step.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 FLOW_KEY: Final = "failpath.flow.key"
 """Span attribute, string: the flow. Set at span start, on steps and on the span of a run."""
@@ -47,9 +48,21 @@ EXCEPTION_MESSAGE: Final = "exception.message"
 EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 """OpenTelemetry's semantic conventions for a span event that records an exception (stable since 1.23)."""
 
-START_ATTRIBUTES: Final = "failpath.step.start_attributes"
-"""Context key: the span's own start attributes, in the context that is passed to ``start_span`` and nowhere else.
+STEP_START: Final = "failpath.step.start"
+"""Context key of a :class:`StartMarker`, in the context that is passed to ``start_span`` and nowhere else."""
 
-A host may limit attribute values (``OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT``); the SDK then cuts the identity of a step
-before any processor sees it. What stands under this key is the same mapping, uncut.
-"""
+
+class StartMarker:
+    """A step's span on its way from who starts it to who reports it.
+
+    ``attributes`` are the span's own start attributes. A host may limit attribute values
+    (``OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT``), and the SDK then cuts the identity of a step before any processor sees it;
+    here it stands uncut. Who reports the step puts its span into ``seen``, so that who started it knows; a span that
+    comes with a start that was seen already is another one.
+    """
+
+    __slots__ = ("attributes", "seen")
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        self.attributes = attributes
+        self.seen: Any = None

@@ -13,7 +13,7 @@ from failpath_otel import limits
 from failpath_otel.export import wire
 from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.options import Options
-from failpath_otel.report import logger
+from failpath_otel.report import say
 
 _SUPPRESS: Final = "suppress_instrumentation"
 """Context key under which OpenTelemetry's instrumentations leave a call alone (the plain spelling of it, which
@@ -49,19 +49,21 @@ class Delivery:
         self._lock = Lock()
         self._session = requests.Session()
         self._failing = False
+        self._reused = False  # whether an answer came over the connection at hand
         after_fork_in_child(self._renew)
 
     def _renew(self) -> None:
         # A connection shared with the parent process would mix both processes' requests.
         self._lock = Lock()
         self._session = requests.Session()
+        self._reused = False
 
     def send(self, records: Sequence[bytes]) -> Sent:
         """Sends one batch of at most 512 records and 1 MiB, and reports what became of it."""
         with self._lock:
             token = attach(set_value(_SUPPRESS, True))  # noqa: FBT003 - the value of a context key
             try:
-                answer = self._post(records)
+                answer = self._post_on_living_connection(records)
             except requests.Timeout:
                 answer = wire.Answer(f"did not answer within {limits.SEND_TIMEOUT} s")
             except requests.RequestException as error:
@@ -71,6 +73,25 @@ class Delivery:
             finally:
                 detach(token)
         return self._read(answer, len(records))
+
+    def _post_on_living_connection(self, records: Sequence[bytes]) -> wire.Answer:
+        """A server may close a kept connection at the very moment it is used again; that is no failure of the server.
+
+        So what breaks without an answer on a connection that has served before is sent once more, on a new one. A
+        record that arrives twice has the same id.
+        """
+        try:
+            answer = self._post(records)
+        except requests.Timeout:
+            raise
+        except requests.ConnectionError:
+            if not self._reused:
+                raise
+            self._reused = False
+            self._session.close()
+            answer = self._post(records)
+        self._reused = True
+        return answer
 
     def _post(self, records: Sequence[bytes]) -> wire.Answer:
         with self._session.post(
@@ -93,13 +114,13 @@ class Delivery:
         if answer.failure is not None:
             if not self._failing:
                 self._failing = True
-                logger.warning("Failpath: %s %s; records are lost until it takes them.", self._url, answer.failure)
+                say("Failpath: %s %s; records are lost until it takes them.", self._url, answer.failure)
             return Sent(0, count, "send_failed")
         if self._failing:
             self._failing = False
-            logger.warning("Failpath: %s takes records again.", self._url)
+            say("Failpath: %s takes records again.", self._url)
         for index, reason in answer.rejected[:1]:
-            logger.warning(
+            say(
                 "Failpath: %d of %d records were rejected; the first, number %d: %s",
                 len(answer.rejected),
                 count,
@@ -110,4 +131,6 @@ class Delivery:
 
     def close(self) -> None:
         """Closes the connections; a later :meth:`send` opens new ones."""
-        self._session.close()
+        with self._lock:
+            self._session.close()
+            self._reused = False

@@ -1,6 +1,7 @@
 """The end of the interpreter: what waits is sent, within one deadline for all pipelines together."""
 
 import atexit
+import contextlib
 import threading
 import weakref
 from time import monotonic
@@ -8,7 +9,7 @@ from typing import Final, Protocol
 
 from failpath_otel import limits
 from failpath_otel.export.stats import Stats
-from failpath_otel.report import logger
+from failpath_otel.report import say
 
 
 class Drainable(Protocol):
@@ -42,8 +43,9 @@ def patience(timeout: float) -> float:
     OpenTelemetry's providers shut their processors down at exit too; without a common deadline, every one of them
     would delay the end of the program once more.
     """
-    # The main thread counts as ended before the functions of `atexit` are called.
-    if threading.main_thread().is_alive():
+    # The functions of `atexit` are called on the main thread, which counts as ended by then.
+    main = threading.main_thread()
+    if main.is_alive() or threading.current_thread() is not main:
         return timeout
     if not _deadline:
         _deadline.append(monotonic() + limits.EXIT_TIMEOUT)
@@ -51,14 +53,16 @@ def patience(timeout: float) -> float:
 
 
 def _drain() -> None:
-    pipelines = [pipeline for pipeline in _pipelines if pipeline.stats().waiting]
+    pipelines: list[Drainable] = []
+    with contextlib.suppress(RuntimeError):  # a daemon thread that configures meanwhile
+        pipelines = [pipeline for pipeline in list(_pipelines) if pipeline.stats().waiting]
     for pipeline in pipelines:
         pipeline.hurry()
     for pipeline in pipelines:
         pipeline.flush(patience(limits.EXIT_TIMEOUT))
     waiting = sum(pipeline.stats().waiting for pipeline in pipelines)
     if waiting:
-        logger.warning("Failpath: %d records could not be delivered before the process ended.", waiting)
+        say("Failpath: %d records could not be delivered before the process ended.", waiting)
 
 
 atexit.register(_drain)

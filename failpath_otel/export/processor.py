@@ -30,7 +30,7 @@ from failpath_otel.export.translation import (
     trusted_start,
 )
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import START_ATTRIBUTES, STEP_STATUS
+from failpath_otel.semconv import STEP_START, STEP_STATUS
 
 _SpanKey = tuple[int, int]
 
@@ -60,6 +60,7 @@ class FailpathSpanProcessor(SpanProcessor):
         self._disregarded: set[_SpanKey] = set()
         # The last one takes what begins; earlier ones deliver what they have, and the outcomes of what began there.
         self._pipelines = [Pipeline(Delivery(self._options))]
+        self._past = Stats(0, 0, 0)  # of pipelines that are gone
         after_fork_in_child(self._in_child)
 
     def reconfigure(self, options: Options) -> None:
@@ -69,25 +70,36 @@ class FailpathSpanProcessor(SpanProcessor):
         self._options = options
         self._pipelines.append(Pipeline(Delivery(options)))
         self._pipelines[-2].retire()
+        for pipeline in self._pipelines[:-1]:
+            if pipeline.is_idle():
+                self._past = add_up((self._past, pipeline.stats()))
+                pipeline.shutdown(0)
+                self._pipelines.remove(pipeline)
 
     def _in_child(self) -> None:
         # Only the process that opened a step ends it; here its span will end a second time.
         self._disregarded |= self._open.keys()
         self._open = {}
+        self._past = Stats(0, 0, 0)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Reports ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
         try:
-            given: Any = None if parent_context is None else parent_context.get(START_ATTRIBUTES)
-            start = read_start(span) if given is None else trusted_start(span, given)
-            if start is None:
-                return
+            marker: Any = None if parent_context is None else parent_context.get(STEP_START)
+            if marker is None or marker.seen is not None:
+                start = read_start(span)
+                if start is None:
+                    return
+            else:
+                marker.seen = span
+                start = trusted_start(span, marker.attributes)
             pipeline = self._pipelines[-1]
             accepted = not start.manual and pipeline.put_start(encode(running_record(start, self._process.info)))
             context = span.get_span_context()
             self._open[context.trace_id, context.span_id] = (start, pipeline, accepted, self._options.capture_stack)
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             report_fault("reporting the start of a step")
+            self.lose()
 
     def on_end(self, span: ReadableSpan) -> None:
         """Reports the outcome if ``span`` is a step."""
@@ -107,6 +119,7 @@ class FailpathSpanProcessor(SpanProcessor):
                     self._pipelines[-1].put(encode(record))
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             report_fault("reporting the end of a step")
+            self.lose()
 
     def _end(
         self,
@@ -140,9 +153,16 @@ class FailpathSpanProcessor(SpanProcessor):
         else:
             pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
 
-    def saw(self, context: SpanContext) -> bool:
-        """Whether this processor saw the step with ``context`` begin, and not yet end."""
-        return (context.trace_id, context.span_id) in self._open
+    def make_sure_of_end(self, span: ReadableSpan) -> None:
+        """Reports the outcome of a step that has ended, if :meth:`on_end` was not called for it."""
+        context = span.context
+        if context is not None and (context.trace_id, context.span_id) in self._open:
+            self.on_end(span)
+
+    def lose(self, records: int = 1) -> None:
+        """Counts records that could not be made."""
+        for _ in range(records):
+            self._pipelines[-1].lose("invalid")
 
     def disregard(self, context: SpanContext) -> None:
         """Leaves alone the span with ``context`` when it ends: another one is recorded in its place."""
@@ -160,13 +180,13 @@ class FailpathSpanProcessor(SpanProcessor):
         """
         deadline = monotonic() + seconds("timeout", timeout)
         complete = [pipeline.flush(max(deadline - monotonic(), 0)) for pipeline in self._pipelines]
-        return all(complete)
+        return all(complete) and not self._past.dropped
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """:meth:`flush` for async code: waits without blocking the event loop and without another thread."""
         deadline = monotonic() + seconds("timeout", timeout)
         complete = [await _wait_for(pipeline, max(deadline - monotonic(), 0)) for pipeline in self._pipelines]
-        return all(complete)
+        return all(complete) and not self._past.dropped
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """OpenTelemetry's name for :meth:`flush`, in milliseconds."""
@@ -180,27 +200,33 @@ class FailpathSpanProcessor(SpanProcessor):
         """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said."""
         deadline = monotonic() + seconds("timeout", timeout)
         complete = [pipeline.shutdown(max(deadline - monotonic(), 0)) for pipeline in self._pipelines]
-        return all(complete)
+        return all(complete) and not self._past.dropped
 
     def stats(self) -> Stats:
         """How many records there were, and what became of them."""
-        return add_up(pipeline.stats() for pipeline in self._pipelines)
+        return add_up((self._past, *(pipeline.stats() for pipeline in self._pipelines)))
 
 
 async def _wait_for(pipeline: Pipeline, timeout: float) -> bool:
     loop = asyncio.get_running_loop()
-    settled = asyncio.Event()
+    settled: asyncio.Future[bool] = loop.create_future()
+
+    def settle(in_time: bool) -> None:  # noqa: FBT001 - called by the loop
+        if not settled.done():
+            settled.set_result(in_time)
 
     def notify() -> None:
         # A loop that was closed meanwhile raises; nobody waits there any more.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settled.set)
+            loop.call_soon_threadsafe(settle, True)  # noqa: FBT003
 
     cancel = pipeline.watch(notify)
+    if cancel is None:
+        return pipeline.lossless
+    # Not `asyncio.wait_for`, which before Python 3.12 swallows a cancellation that comes at the wrong moment.
+    timer = loop.call_later(timeout, settle, False)  # noqa: FBT003
     try:
-        await asyncio.wait_for(settled.wait(), timeout)
-    except asyncio.TimeoutError:
-        return False
+        return await settled and pipeline.lossless
     finally:
+        timer.cancel()
         cancel()
-    return pipeline.lossless

@@ -124,11 +124,13 @@ def follow(step: AnyStep, result: Any) -> Any:
         What the application gets: a coroutine stands in for a coroutine, everything else is itself.
     """
     try:
-        if isinstance(result, Coroutine) or _is_old_coroutine(result):
+        # What is also a context manager, as a request of aiohttp is, is used as one; a coroutine in its place is not.
+        if (isinstance(result, Coroutine) and not hasattr(type(result), "__aenter__")) or _is_old_coroutine(result):
             return StepCoroutine(step, result)
-        if hasattr(result, "add_done_callback"):
-            result.add_done_callback(functools.partial(_end_with_future, step))
-            return result
+        future: Any = result
+        if hasattr(type(future), "add_done_callback"):
+            future.add_done_callback(functools.partial(_end_with_future, step))
+            return future
     except Exception:  # noqa: BLE001 - an awaitable of the user's that only looks like a Future
         report_fault("following a Future")
     step.finish(None)

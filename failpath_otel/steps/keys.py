@@ -19,13 +19,14 @@ def check_key(name: str, value: object) -> str:
     if not isinstance(value, str):
         msg = f"{name} must be a non-empty string, got {text_of(value, 80)!r} ({type(value).__name__})"
         raise TypeError(msg)
+    value = str.__str__(value)
     if not value:
         msg = f"{name} must be a non-empty string, got ''"
         raise ValueError(msg)
     if len(value) > limits.MAX_KEY_CHARS:
         msg = f"{name} must have at most {limits.MAX_KEY_CHARS} characters, got {len(value)}: {clean_text(value, 60)!r}"
         raise ValueError(msg)
-    return clean_text(str.__str__(value), limits.MAX_KEY_CHARS * 10)
+    return clean_text(value, limits.MAX_KEY_CHARS * 10)
 
 
 def make_run_id(run_id: object) -> str:
@@ -34,10 +35,7 @@ def make_run_id(run_id: object) -> str:
     A run id beyond :data:`failpath_otel.limits.MAX_RUN_ID_CHARS` characters keeps its beginning and ends in a hash of
     the whole, so that the same long id names the same run everywhere.
     """
-    if run_id is None:
-        return uuid.uuid4().hex
-    text = run_id if isinstance(run_id, str) else _text(run_id)
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    text = "" if run_id is None else _text(run_id).encode("utf-8", "backslashreplace").decode("utf-8")
     if not text:
         return uuid.uuid4().hex
     if len(text) > limits.MAX_RUN_ID_CHARS:
@@ -48,7 +46,7 @@ def make_run_id(run_id: object) -> str:
 
 def _text(run_id: object) -> str:
     try:
-        return str(run_id)
+        return str.__str__(run_id if isinstance(run_id, str) else str(run_id))
     except Exception:  # noqa: BLE001 - an id without text is no id
         return ""
 

@@ -37,14 +37,15 @@ def record_manually(
     spans, _ = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
     for span in spans:
         try:
-            _write(span, status, error, start_ns if status == semconv.STATUS_RUNNING else end_ns, end_ns)
-        except Exception:  # noqa: BLE001 - span processors of the host run inside end() and may raise anything
+            if not span.is_recording():
+                continue
+            _write(span, status, error, start_ns if status == semconv.STATUS_RUNNING else end_ns)
+        except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             report_fault("recording by hand")
+        tracing.end(span, end_ns)
 
 
-def _write(span: Span, status: str, error: dict[str, str] | None, event_ns: int, end_ns: int) -> None:
-    if not span.is_recording():
-        return
+def _write(span: Span, status: str, error: dict[str, str] | None, event_ns: int) -> None:
     if status == semconv.STATUS_SUCCESS:
         span.set_status(StatusCode.OK)
     elif status == semconv.STATUS_ERROR:
@@ -52,7 +53,6 @@ def _write(span: Span, status: str, error: dict[str, str] | None, event_ns: int,
     if error is not None:
         span.add_event(semconv.EXCEPTION_EVENT, error, timestamp=event_ns)
     span.add_event(EVENT_NAMES[status], timestamp=event_ns)
-    span.end(end_ns)
 
 
 def check_times(started_at: object, timestamp: object) -> tuple[int | None, int | None]:

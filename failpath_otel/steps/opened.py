@@ -27,9 +27,10 @@ class OpenStep:
     between :meth:`resume` and :meth:`pause`, once for every slice.
     """
 
-    __slots__ = ("_context", "_ended", "_late", "_spans", "_start_ns", "_started_with", "_token")
+    __slots__ = ("_context", "_ended", "_late", "_spans", "_start_ns", "_started_with", "_token", "_tracing")
 
     def __init__(self, tracing: Tracing, attributes: Attributes) -> None:
+        self._tracing = tracing
         self._start_ns = start_ns = time_ns()
         self._started_with = attributes
         self._late: Attributes | None = None
@@ -42,6 +43,9 @@ class OpenStep:
                 span.add_event(_RUNNING, timestamp=start_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             report_fault("adding a span event")
+        except BaseException as interruption:  # Ctrl-C in our midst: nobody else could end the step
+            self.finish(interruption)
+            raise
 
     def resume(self) -> None:
         """Makes the step's span the current one."""
@@ -84,9 +88,15 @@ class OpenStep:
         if self._ended:
             return
         self._ended = True
-        end_ns = time_ns()
-        end_ns = max(end_ns, self._start_ns)
-        exception = describe(error) if error is not None and is_failure(error) else None
+        end_ns = max(time_ns(), self._start_ns)
+        try:
+            exception = describe(error) if error is not None and is_failure(error) else None
+            self._end(exception, end_ns)
+        except BaseException:  # Ctrl-C in our midst: it goes on, but the step has an end
+            self._end(None if error is None else {semconv.EXCEPTION_TYPE: type(error).__name__}, end_ns)
+            raise
+
+    def _end(self, exception: dict[str, str] | None, end_ns: int) -> None:
         for span in self._spans:
             try:
                 if not span.is_recording():
@@ -101,9 +111,9 @@ class OpenStep:
                     span.set_status(StatusCode.ERROR, status_description(exception))
                     span.add_event(semconv.EXCEPTION_EVENT, exception, timestamp=end_ns)
                     span.add_event(_ERROR, timestamp=end_ns)
-                span.end(end_ns)
-            except Exception:  # noqa: BLE001 - span processors of the host run inside end() and may raise anything
-                report_fault("ending a span")
+            except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
+                report_fault("writing a step's outcome on its span")
+            self._tracing.end(span, end_ns)
 
     def _restore(self, span: Span) -> None:
         """Writes again what an SDK span has evicted: it keeps 128 attributes, and the oldest ones are the identity."""
@@ -146,5 +156,5 @@ AnyStep = OpenStep | NoStep
 
 def status_description(exception: dict[str, str]) -> str:
     """The description of a span status, from the attributes of an ``exception`` event."""
-    name, message = exception[semconv.EXCEPTION_TYPE], exception[semconv.EXCEPTION_MESSAGE]
+    name, message = exception[semconv.EXCEPTION_TYPE], exception.get(semconv.EXCEPTION_MESSAGE)
     return clean_text(f"{name}: {message}" if message else name, limits.MAX_ERROR_MESSAGE_CHARS)

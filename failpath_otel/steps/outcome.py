@@ -23,7 +23,7 @@ def is_failure(error: BaseException | None) -> bool:
     if isinstance(error, SystemExit):
         try:
             return error.code is not None and bool(error.code != 0)
-        except Exception:  # noqa: BLE001 - whatever the user has put there
+        except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - whatever the user has put there
             return True
     return True
 
@@ -42,13 +42,19 @@ def described_error_attributes(error: object) -> dict[str, str]:
     ``error`` is an exception, or a mapping with ``name``, ``message`` and ``stack`` (each optional), or anything else,
     whose text is the message.
     """
-    if isinstance(error, BaseException):
-        return error_attributes(error)
-    if isinstance(error, Mapping):
-        try:
-            name, message, stack = (error.get(field) for field in ("name", "message", "stack"))
-        except Exception:  # noqa: BLE001 - a user's mapping may raise anything
-            name = message = stack = None
+    try:
+        if isinstance(error, BaseException):
+            return error_attributes(error)
+        described = isinstance(error, Mapping)
+        name, message, stack = (
+            [error.get(field) for field in ("name", "message", "stack")]
+            if isinstance(error, Mapping)
+            else [None, None, None]
+        )
+    except Exception:  # noqa: BLE001 - an object of the user's may raise anything
+        described = True
+        name = message = stack = None
+    if described:
         return _attributes(
             "Error" if name is None else text_of(name, limits.MAX_ERROR_NAME_CHARS),
             "" if message is None else text_of(message, limits.MAX_ERROR_MESSAGE_CHARS),
@@ -103,12 +109,27 @@ def _leaves(error: BaseException) -> list[BaseException]:
     return leaves
 
 
+def _has_many_members(error: BaseException) -> bool:
+    pending: list[Any] = [error]
+    for _ in range(_MAX_MEMBERS):
+        if not pending:
+            return False
+        members = getattr(pending.pop(), "exceptions", ())
+        if isinstance(members, tuple):
+            pending.extend(members[: _MAX_MEMBERS + 1])
+    return True
+
+
 def _stack(error: BaseException) -> str | None:
     trace = error.__traceback__
     if trace is not None and trace.tb_frame.f_globals.get("__package__") == __package__:
         trace = trace.tb_next
     try:
-        lines = traceback.format_exception(type(error), error, trace)
+        if _has_many_members(error):
+            # Formatting looks at every member, also at those that it then leaves out.
+            lines = [*traceback.format_tb(trace), f"{_type_name(type(error))}: {_message(error)}\n"]
+        else:
+            lines = traceback.format_exception(type(error), error, trace)
     except Exception:  # noqa: BLE001 - formatting runs code of the exception, which may raise anything
         return None
     text = "".join(lines)

@@ -1,13 +1,12 @@
 """Where the spans of steps come from, and which span is the current one while a step runs."""
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from opentelemetry.context import Context, get_current, get_value, set_value
 from opentelemetry.trace import INVALID_SPAN, Span, Tracer, set_span_in_context
 
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import START_ATTRIBUTES
+from failpath_otel.semconv import STEP_START, StartMarker
 from failpath_otel.steps.attributes import Attributes
 
 _PRIVATE_PARENT: Final = "failpath.private_parent"
@@ -15,29 +14,16 @@ _PRIVATE_PARENT: Final = "failpath.private_parent"
 
 
 class Tracing:
-    """The host's tracer, and behind it the fallback for spans that nobody would report.
+    """The host's tracer, and behind it the fallback for spans that nobody would report."""
 
-    Args:
-        host: the tracer of the application's own provider.
-        fallback: makes the tracer of a private provider; called when it is first needed. ``None``: there is none.
-        saw: whether the step of a span, just started, has been reported by its provider. ``None``: nobody reports,
-            so that no span needs a fallback.
-    """
+    __slots__ = ("_host", "_reporting")
 
-    __slots__ = ("_fallback", "_host", "_saw")
-
-    def __init__(
-        self,
-        host: Tracer,
-        fallback: Callable[[], Tracer] | None = None,
-        saw: Callable[[Span], bool] | None = None,
-    ) -> None:
+    def __init__(self, host: Tracer, reporting: "Reporting | None" = None) -> None:
         self._host = host
-        self._fallback = fallback
-        self._saw = saw
+        self._reporting = reporting
 
     def start_step(self, name: str, attributes: Attributes, start_ns: int) -> tuple[tuple[Span, ...], Context]:
-        """Starts the span of a step. Never raises.
+        """Starts the span of a step. Raises nothing of its own.
 
         Returns:
             The host's span, followed by the private one where that was needed, and the context in which the step runs:
@@ -45,49 +31,85 @@ class Tracing:
             be anyway.
         """
         parent = get_current()
-        host = self._start_host(name, Context({**parent, START_ATTRIBUTES: attributes}), attributes, start_ns)
+        start = StartMarker(attributes)
+        try:
+            host = self._host.start_span(
+                name, Context({**parent, STEP_START: start}), attributes=attributes, start_time=start_ns
+            )
+        except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
+            report_fault("starting a span at the host's tracer provider")
+            host = start.seen or INVALID_SPAN  # once it is reported, it has to be ended too
+        except BaseException:
+            if start.seen is not None:
+                start.seen.end()
+            raise
         inside = set_span_in_context(host, parent)
-        if self._saw is None or self._saw(host):
+        if start.seen is not None or self._reporting is None:
             return (host,), inside
-        private = self._start_private(name, host, parent, {START_ATTRIBUTES: attributes}, attributes, start_ns)
+        self._reporting.unseen(host)
+        private = self._start_private(name, host, parent, attributes, start_ns)
         return (host, private), set_value(_PRIVATE_PARENT, private, inside)
 
     def start_run(self, name: str, attributes: Attributes) -> tuple[tuple[Span, ...], Context]:
-        """Starts the span of a run: the parent of its steps, and the reason why they share a trace. Never raises."""
+        """Starts the span of a run: the parent of its steps, and the reason why they share a trace."""
         parent = get_current()
-        host = self._start_host(name, parent, attributes, None)
-        inside = set_span_in_context(host, parent)
-        if self._fallback is None or host.get_span_context().is_valid:
-            return (host,), inside
-        private = self._start_private(name, host, parent, {}, attributes, None)
-        return (host, private), set_value(_PRIVATE_PARENT, private, inside)
-
-    def _start_host(self, name: str, context: Context, attributes: Attributes, start_ns: int | None) -> Span:
         try:
-            return self._host.start_span(name, context, attributes=attributes, start_time=start_ns)
+            host = self._host.start_span(name, parent, attributes=attributes)
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             report_fault("starting a span at the host's tracer provider")
-            return INVALID_SPAN
+            host = INVALID_SPAN
+        inside = set_span_in_context(host, parent)
+        if self._reporting is None or host.get_span_context().is_valid:
+            return (host,), inside
+        private = self._start_private(name, host, parent, attributes, None)
+        return (host, private), set_value(_PRIVATE_PARENT, private, inside)
 
-    def _start_private(  # noqa: PLR0917
-        self,
-        name: str,
-        host: Span,
-        parent: Context,
-        context: dict[str, object],
-        attributes: Attributes,
-        start_ns: int | None,
+    def end(self, span: Span, end_ns: int | None = None) -> None:
+        """Ends a span; also where a span processor of the host raises, and would keep the end from those after it."""
+        try:
+            span.end(end_ns)
+        except Exception:  # noqa: BLE001 - a span processor of the host may raise anything
+            report_fault("ending a span")
+            if self._reporting is not None:
+                self._reporting.ended(span)
+
+    def _start_private(
+        self, name: str, host: Span, parent: Context, attributes: Attributes, start_ns: int | None
     ) -> Span:
-        if self._fallback is None:
+        if self._reporting is None:
             return INVALID_SPAN
+        context = Context() if start_ns is None else Context({STEP_START: StartMarker(attributes)})
         above: object = host
         if not host.get_span_context().is_valid:
             above = get_value(_PRIVATE_PARENT, parent)
-        inside = Context(context)
         if isinstance(above, Span):
-            inside = set_span_in_context(above, inside)
+            context = set_span_in_context(above, context)
         try:
-            return self._fallback().start_span(name, inside, attributes=attributes, start_time=start_ns)
+            return self._reporting.private_tracer().start_span(
+                name, context, attributes=attributes, start_time=start_ns
+            )
         except Exception:  # noqa: BLE001 - the step runs, whatever becomes of its record
             report_fault("starting a span at the private tracer provider")
+            if start_ns is not None:
+                self._reporting.lost()
             return INVALID_SPAN
+
+
+class Reporting(Protocol):
+    """Somebody who reports steps, and wants to know of those that it does not see."""
+
+    def private_tracer(self) -> Tracer:
+        """The tracer for spans that the host's provider does not report."""
+        ...
+
+    def unseen(self, span: Span) -> None:
+        """The step of ``span``, which the host has started, was not reported; a private span will be."""
+        ...
+
+    def ended(self, span: Span) -> None:
+        """``span`` has ended, but perhaps not everybody was told."""
+        ...
+
+    def lost(self) -> None:
+        """A step will not be reported at all."""
+        ...

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import CodeType, FunctionType
 from typing import Any, Final, TypeVar, cast
@@ -24,13 +25,16 @@ def is_coroutine_function(fn: Callable[..., Any]) -> bool:
             return True
         if not fn.__dict__:  # where `inspect.markcoroutinefunction` would leave its mark
             return False
-    return inspect.iscoroutinefunction(fn)
+    try:
+        return inspect.iscoroutinefunction(fn)
+    except Exception:  # noqa: BLE001 - it reads attributes, for which a callable of the user's may raise anything
+        return False
 
 
 def call(step: AnyStep, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """Calls ``fn`` inside ``step``, which ends with it, or with the coroutine, Future or Task that it returned."""
-    step.resume()
     try:
+        step.resume()
         result = fn(*args, **kwargs)
     except BaseException as error:
         step.leave()
@@ -134,7 +138,13 @@ def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[
         generator = fn(*args, **kwargs)
         step = open_step()
         try:
-            pending = generator.asend(None)
+            # The loop finalises this generator, and this one its inner one; both at once would be in each other's way.
+            hooks = sys.get_asyncgen_hooks()
+            sys.set_asyncgen_hooks(None, None)
+            try:
+                pending = generator.asend(None)
+            finally:
+                sys.set_asyncgen_hooks(*hooks)
             while True:
                 try:
                     item = await InStep(step, pending)

@@ -182,6 +182,7 @@ def test_counts_of_every_kind_of_loss_add_up_with_what_was_accepted() -> None:
             queue.put(numbered(number))
         delivery.gate.set()
         assert queue.flush(10) is False
+        assert cancel is not None
         cancel()
         stats = queue.stats()
     assert stats == Stats(6, 2, 0, {"rejected": 1, "send_failed": 3, "queue_full": 7})

@@ -31,16 +31,16 @@ class Hostile:
 )
 def test_hostile_spans_raise_nothing_into_the_application(processor: FailpathSpanProcessor, span: Any) -> None:
     processor.on_start(span, None)
-    processor.on_start(span, Context({semconv.START_ATTRIBUTES: IDENTITY}))
+    processor.on_start(span, Context({semconv.STEP_START: semconv.StartMarker(IDENTITY)}))
     processor.on_end(span)
 
 
 @pytest.mark.parametrize("given", [{}, None, "text", {semconv.FLOW_KEY: 1}], ids=repr)
 def test_hostile_start_attributes_raise_nothing_into_the_application(
-    processor: FailpathSpanProcessor, given: object
+    processor: FailpathSpanProcessor, given: Any
 ) -> None:
     tracer = tracer_with(processor)
-    tracer.start_span("x", Context({semconv.START_ATTRIBUTES: given}), attributes=IDENTITY).end()
+    tracer.start_span("x", Context({semconv.STEP_START: semconv.StartMarker(given)}), attributes=IDENTITY).end()
 
 
 def test_a_fault_of_ours_is_logged_once_and_not_raised(

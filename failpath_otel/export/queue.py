@@ -1,0 +1,165 @@
+"""The queue: finished records that wait, within bounds, and counts of what became of all others."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from failpath_otel import limits
+from failpath_otel.export import wire
+from failpath_otel.export.record import Record, cut_down
+from failpath_otel.export.stats import Stats
+from failpath_otel.report import say
+
+
+class RecordQueue:
+    """Encoded records in their order, bounded by ``max_records`` and ``max_bytes``; used by any number of threads.
+
+    A full queue refuses what begins and keeps room for what ends: an accepted start reserves the place of its outcome,
+    because an outcome that is lost looks like a crash. At most half of the queue is held that way; beyond that many
+    open steps, outcomes may exceed the bound, each cut to its identity and its status.
+
+    The lock is reentrant, because a garbage collection or a signal handler can end a step inside any of these
+    methods, on the same thread.
+    """
+
+    def __init__(self, max_records: int, max_bytes: int) -> None:
+        self._max_records = max_records
+        self._max_held = max_records // 2
+        self._max_bytes = max_bytes
+        self._closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """Sets up the state of this process; in a forked child, what was queued stays the parent's to send."""
+        self._lock = threading.RLock()
+        self._queue: deque[bytes] = deque()
+        self._in_flight = 0
+        self._bytes = 0
+        self._reserved = 0
+        self._settled = 0
+        self._delivered = 0
+        self._dropped: dict[str, int] = {}
+        self._watchers: list[tuple[int, Callable[[], object]]] = []
+
+    def put_start(self, record: bytes) -> bool:
+        """Queues the ``running`` record of a step and reserves a place for its outcome.
+
+        Returns:
+            Whether it was accepted; if so, :meth:`put_outcome` or :meth:`lose_outcome` has to follow once.
+        """
+        with self._lock:
+            if self._has_room(2, len(record)):
+                self._reserved += 1
+                self._put(record)
+                return True
+        self.refuse()
+        return False
+
+    def put_outcome(self, data: bytes, record: Record) -> bool:
+        """Queues the outcome of a step whose start was accepted; where bytes are short, what is left of ``record``.
+
+        Returns:
+            Whether it was accepted.
+        """
+        with self._lock:
+            self._reserved -= 1
+            if self._closed:
+                self.lose("shut_down")
+                return False
+            if self._bytes + len(data) > self._max_bytes:
+                data = cut_down(record).to_json()
+            self._put(data)
+            return True
+
+    def put(self, record: bytes) -> bool:
+        """Queues a record that stands alone.
+
+        Returns:
+            Whether it was accepted.
+        """
+        with self._lock:
+            if self._has_room(1, len(record)):
+                self._put(record)
+                return True
+        self.refuse()
+        return False
+
+    def _has_room(self, records: int, size: int) -> bool:
+        if self._closed:
+            return False
+        held = min(self._reserved, self._max_held)
+        waiting = len(self._queue) + self._in_flight
+        return waiting + held + records <= self._max_records and self._bytes + size <= self._max_bytes
+
+    def refuse(self) -> None:
+        """Counts a record that was not accepted: its own refusal, or that of the start which it belongs to."""
+        self.lose("shut_down" if self._closed else "queue_full")
+
+    def lose_outcome(self, reason: str) -> None:
+        """Counts the outcome of a step whose start was accepted, and gives its place back."""
+        with self._lock:
+            self._reserved -= 1
+        self.lose(reason)
+
+    def lose(self, reason: str) -> None:
+        """Counts a record that was lost before it could be queued."""
+        with self._lock:
+            first = reason not in self._dropped
+            self._dropped[reason] = self._dropped.get(reason, 0) + 1
+        # Not under the lock: a logging handler takes locks of its own.
+        if first and reason == "queue_full":
+            say("Failpath: the queue is full; new records are dropped until it empties.")
+
+    def _put(self, record: bytes) -> None:
+        # What is in the queue counts as accepted: should a signal handler raise here, nothing is counted twice or not.
+        self._bytes += len(record)
+        self._queue.append(record)
+
+    def _take(self) -> tuple[list[bytes], int]:
+        """The next batch, within the limits of the wire contract, and its size in bytes; it is in flight from now."""
+        batch: list[bytes] = []
+        size = 0
+        with self._lock:
+            while self._queue and len(batch) < limits.MAX_BATCH_RECORDS:
+                record = self._queue[0]
+                if batch and wire.body_size(size + len(record), len(batch) + 1) > limits.MAX_BATCH_BYTES:
+                    break
+                batch.append(self._queue.popleft())
+                size += len(record)
+            self._in_flight += len(batch)
+        return batch, size
+
+    def _settle(self, records: int, size: int, delivered: int, dropped: int, reason: str) -> None:
+        """Ends the flight of a batch, and tells those who watched for it."""
+        with self._lock:
+            self._in_flight -= records
+            self._bytes = self._bytes - size if self._queue else 0
+            self._settled += records
+            self._delivered += delivered
+            if dropped:
+                self._dropped[reason] = self._dropped.get(reason, 0) + dropped
+            due = [watcher for watcher in self._watchers if watcher[0] <= self._settled]
+            self._watchers = [watcher for watcher in self._watchers if watcher[0] > self._settled]
+        for _, notify in due:
+            notify()
+
+    @property
+    def closed(self) -> bool:
+        """Whether no more records are taken."""
+        return self._closed
+
+    @property
+    def lossless(self) -> bool:
+        """Whether no record has been lost since the process began."""
+        return not self._dropped
+
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing will come of steps that are open."""
+        with self._lock:
+            return not (self._queue or self._in_flight or self._reserved > 0)
+
+    def stats(self) -> Stats:
+        """The counts at this moment."""
+        with self._lock:
+            waiting = len(self._queue) + self._in_flight
+            return Stats(self._settled + waiting, self._delivered, waiting, dict(self._dropped))
