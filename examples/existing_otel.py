@@ -1,7 +1,7 @@
 """A program that has OpenTelemetry already: one line more, and the same spans go to both backends.
 
 Needs ``FAILPATH_PROJECT_KEY``. The spans go to ``OTEL_EXPORTER_OTLP_ENDPOINT``, by default a collector on this
-machine.
+machine; where none listens, the OTLP exporter complains.
 """
 
 from opentelemetry import trace

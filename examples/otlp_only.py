@@ -1,7 +1,7 @@
 """Steps for an OTLP backend alone: no Failpath account, no key, nothing sent to Failpath.
 
 Every step is an ordinary span with its lifecycle as span events. The spans go to ``OTEL_EXPORTER_OTLP_ENDPOINT``, by
-default a collector on this machine.
+default a collector on this machine; where none listens, the OTLP exporter complains.
 """
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from failpath_otel._version import __version__
+from failpath_otel.export.options import ENDPOINT_VARIABLE
 from failpath_otel.local.client import DEFAULT_PORT, DEFAULT_URL, ReceiverError, fetch_run, fetch_runs
 from failpath_otel.local.store import StoreError
 from failpath_otel.local.table import format_runs, printable
@@ -89,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     runs = commands.add_parser(
         "runs", help="show the newest runs of a local receiver", description="Shows runs of a local receiver."
     )
-    runs.add_argument("--url", default=DEFAULT_URL, help="the receiver; default %(default)s")
+    url = os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_URL
+    runs.add_argument("--url", default=url, help=f"the receiver; default: {ENDPOINT_VARIABLE}, else {DEFAULT_URL}")
     runs.add_argument("--limit", type=_limit, default=10, help="how many runs; default %(default)s")
     runs.add_argument("--run", metavar="RUN_ID", help="this run only")
     runs.add_argument("--flow", metavar="FLOW_KEY", help="runs of this flow only")

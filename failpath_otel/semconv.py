@@ -5,7 +5,7 @@ library or language that carries :data:`FLOW_KEY` and :data:`STEP_KEY` is a step
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 FLOW_KEY: Final = "failpath.flow.key"
 """Span attribute, string: the flow. Set at span start, on steps and on the span of a run."""
@@ -28,7 +28,10 @@ METADATA_PREFIX: Final = "failpath.metadata."
 METADATA_JSON_PREFIX: Final = "failpath.metadata_json."
 """Prefix of span attributes that hold metadata of any other JSON type, as JSON text."""
 
-STATUS_RUNNING: Final = "running"  # the four statuses of Failpath's documentation
+Status = Literal["running", "success", "error", "skipped"]
+"""The statuses of Failpath's documentation."""
+
+STATUS_RUNNING: Final = "running"
 STATUS_SUCCESS: Final = "success"
 STATUS_ERROR: Final = "error"
 STATUS_SKIPPED: Final = "skipped"

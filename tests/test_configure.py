@@ -330,3 +330,45 @@ def test_a_provider_that_is_forgotten_is_collected(server: FaultServer) -> None:
     del provider, client
     gc.collect()
     assert forgotten() is None
+
+
+def test_many_configurations_leave_one_delivery_behind(configure: Configure, server: FaultServer) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    for number in range(50):
+        client = configure(provider, f"{server.url}/{number}")
+        client.run("checkout").step("pack", lambda: None)
+        assert client.flush()
+    assert client.stats().delivered == 100
+    assert len(client._join.processor._pipelines) <= 2
+
+
+def test_aflush_without_time_is_true_when_nothing_waits(configure: Configure) -> None:
+    client = configure(TracerProvider(shutdown_on_exit=False))
+    client.run("checkout").step("pack", lambda: None)
+    assert client.flush()
+    assert asyncio.run(client.aflush(0)) is True
+    assert client.flush(0) is True
+
+
+def test_a_cancellation_of_aflush_is_never_swallowed(configure: Configure, server: FaultServer) -> None:
+    client = configure(TracerProvider(shutdown_on_exit=False))
+
+    async def cancelled_while_it_settles() -> bool:
+        client.run("checkout").step("pack", lambda: None)
+        task = asyncio.ensure_future(client.aflush(10))
+        await asyncio.sleep(0)
+        server.wait_for_events(len(server.events) + 1)  # blocks the loop: both come in the same turn
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert all(asyncio.run(cancelled_while_it_settles()) for _ in range(20))
+
+
+def test_two_clients_of_one_provider_report_each_step_once(configure: Configure, server: FaultServer) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    clients = [configure(provider), configure(provider, capture_stack=True)]
+    for client in clients:
+        client.run("checkout").step("pack", lambda: None)
+    assert all(client.flush() for client in clients)
+    assert server.statuses == ["running", "success"] * 2

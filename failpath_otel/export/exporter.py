@@ -7,7 +7,6 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from failpath_otel import limits
 from failpath_otel.export import wire
-from failpath_otel.export.delivery import Delivery
 from failpath_otel.export.options import Options
 from failpath_otel.export.process import ThisProcess
 from failpath_otel.export.record import Record, encode
@@ -34,6 +33,9 @@ class FailpathSpanExporter(SpanExporter):
     def __init__(
         self, *, project_key: str | None = None, endpoint: str | None = None, capture_stack: bool = False
     ) -> None:
+        # Here, because `requests` takes as long to import as OpenTelemetry does, and only who delivers needs it.
+        from failpath_otel.export.delivery import Delivery  # noqa: PLC0415
+
         options = Options.resolve(project_key, endpoint, capture_stack=capture_stack)
         self._capture_stack = options.capture_stack
         self._delivery = Delivery(options)

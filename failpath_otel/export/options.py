@@ -60,7 +60,8 @@ def _endpoint(given: object) -> str:
     problem = _endpoint_problem(endpoint)
     if problem:
         # The text itself is not shown: people put keys and passwords there.
-        msg = f"endpoint must be an http:// or https:// URL without user name, password and query, got {problem}"
+        allowed = "endpoint must be an http:// or https:// URL without user name, password and query"
+        msg = f"{allowed}, got {problem} (endpoint= or {ENDPOINT_VARIABLE})"
         raise ConfigurationError(msg)
     return endpoint
 

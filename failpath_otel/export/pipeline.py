@@ -10,15 +10,18 @@ import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context, attach
 
 from failpath_otel import limits
-from failpath_otel.export.delivery import Delivery
 from failpath_otel.export.ending import drain_at_exit
 from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.queue import RecordQueue
 from failpath_otel.report import report_fault
+
+if TYPE_CHECKING:
+    from failpath_otel.export.delivery import Delivery
 
 
 class Pipeline(RecordQueue):
@@ -26,7 +29,7 @@ class Pipeline(RecordQueue):
 
     def __init__(
         self,
-        delivery: Delivery,
+        delivery: "Delivery",
         max_records: int = limits.MAX_QUEUE_RECORDS,
         max_bytes: int = limits.MAX_QUEUE_BYTES,
         schedule_delay: float = limits.SCHEDULE_DELAY,

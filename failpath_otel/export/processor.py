@@ -10,7 +10,6 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanContext
 
 from failpath_otel import limits
-from failpath_otel.export.delivery import Delivery
 from failpath_otel.export.ending import patience
 from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.options import Options, seconds
@@ -30,7 +29,7 @@ from failpath_otel.export.translation import (
     trusted_start,
 )
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import STEP_START, STEP_STATUS
+from failpath_otel.semconv import STEP_KEY, STEP_START, STEP_STATUS
 
 _SpanKey = tuple[int, int]
 
@@ -59,7 +58,7 @@ class FailpathSpanProcessor(SpanProcessor):
         self._open: dict[_SpanKey, tuple[StepStart, Pipeline, bool, bool]] = {}
         self._disregarded: set[_SpanKey] = set()
         # The last one takes what begins; earlier ones deliver what they have, and the outcomes of what began there.
-        self._pipelines = [Pipeline(Delivery(self._options))]
+        self._pipelines = [_pipeline(self._options)]
         self._past = Stats(0, 0, 0)  # of pipelines that are gone
         after_fork_in_child(self._in_child)
 
@@ -68,7 +67,7 @@ class FailpathSpanProcessor(SpanProcessor):
         if options == self._options and not self._pipelines[-1].closed:
             return
         self._options = options
-        self._pipelines.append(Pipeline(Delivery(options)))
+        self._pipelines.append(_pipeline(options))
         self._pipelines[-2].retire()
         for pipeline in self._pipelines[:-1]:
             if pipeline.is_idle():
@@ -86,13 +85,15 @@ class FailpathSpanProcessor(SpanProcessor):
         """Reports ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
         try:
             marker: Any = None if parent_context is None else parent_context.get(STEP_START)
-            if marker is None or marker.seen is not None:
-                start = read_start(span)
-                if start is None:
-                    return
-            else:
-                marker.seen = span
+            if marker is not None and marker.seen is None and span.name == marker.attributes.get(STEP_KEY):
                 start = trusted_start(span, marker.attributes)
+            else:  # somebody else's span, perhaps one that a processor of the host has opened in the same context
+                found = read_start(span)
+                if found is None:
+                    return
+                start = found
+            if marker is not None and marker.seen is None:
+                marker.seen = span
             pipeline = self._pipelines[-1]
             accepted = not start.manual and pipeline.put_start(encode(running_record(start, self._process.info)))
             context = span.get_span_context()
@@ -205,6 +206,13 @@ class FailpathSpanProcessor(SpanProcessor):
     def stats(self) -> Stats:
         """How many records there were, and what became of them."""
         return add_up((self._past, *(pipeline.stats() for pipeline in self._pipelines)))
+
+
+def _pipeline(options: Options) -> Pipeline:
+    # Here, because `requests` takes as long to import as OpenTelemetry does, and only who delivers needs it.
+    from failpath_otel.export.delivery import Delivery  # noqa: PLC0415
+
+    return Pipeline(Delivery(options))
 
 
 async def _wait_for(pipeline: Pipeline, timeout: float) -> bool:

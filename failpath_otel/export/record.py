@@ -3,15 +3,14 @@
 from functools import lru_cache
 from hashlib import blake2b
 from time import gmtime, strftime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
 from failpath_otel import limits
 from failpath_otel.clean import clean_text
 from failpath_otel.report import report_fault
-
-Status = Literal["running", "success", "error", "skipped"]
+from failpath_otel.semconv import Status as Status
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):

@@ -16,7 +16,11 @@ USER_AGENT: Final = f"failpath-otel/{__version__}"
 
 _DELIVERED: Final = 2
 _REDIRECTED: Final = 3
-_REFUSED: Final = (401, 403)
+_FAILURES: Final = {
+    401: "refused the project key ({status})",
+    403: "refused the project key ({status})",
+    404: f"answered {{status}}; the endpoint is the base URL, to which {ROUTE} is added",
+}
 
 BODY_START: Final = b'{"events":['
 BODY_END: Final = b"]}"
@@ -63,9 +67,7 @@ def read_answer(status: int, location: str | None, content: bytes, count: int) -
     if kind == _REDIRECTED:
         where = f" to {location.split('?')[0][:200]}" if location else ""
         return Answer(f"redirects{where} ({status}), which is not followed, because the project key would travel along")
-    if status in _REFUSED:
-        return Answer(f"refused the project key ({status})")
-    return Answer(f"answered {status}")
+    return Answer(_FAILURES.get(status, "answered {status}").format(status=status))
 
 
 def _rejected(parsed: Any, count: int) -> tuple[tuple[int, str], ...]:  # noqa: ANN401 - any JSON at all

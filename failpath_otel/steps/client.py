@@ -87,7 +87,7 @@ class Failpath:
         flow_key: str,
         run_id: object,
         step_key: str,
-        status: str,
+        status: semconv.Status,
         metadata: Metadata | None = None,
         error: BaseException | Mapping[str, object] | str | None = None,
         started_at: Time | None = None,
@@ -115,7 +115,7 @@ class Failpath:
             RUN_ID: "",
             STEP_KEY: check_key("step_key", step_key),
         }
-        status = check_status(status)
+        check_status(status)
         if error is not None and status != semconv.STATUS_ERROR:
             msg = f"error is allowed with status 'error' only, got status {clean_text(status, 80)!r}"
             raise ValueError(msg)

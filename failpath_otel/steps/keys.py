@@ -4,7 +4,7 @@ import uuid
 from hashlib import blake2b
 
 from failpath_otel import limits, semconv
-from failpath_otel.clean import clean_text, text_of
+from failpath_otel.clean import clean_text, text_of, type_name
 
 
 def check_key(name: str, value: object) -> str:
@@ -17,7 +17,8 @@ def check_key(name: str, value: object) -> str:
     if type(value) is str and 0 < len(value) <= limits.MAX_KEY_CHARS and value.isascii():
         return value
     if not isinstance(value, str):
-        msg = f"{name} must be a non-empty string, got {text_of(value, 80)!r} ({type(value).__name__})"
+        hint = f'; decorate with @run.step("{name}")' if callable(value) else ""
+        msg = f"{name} must be a non-empty string, got {text_of(value, 80)!r} ({type_name(value)}){hint}"
         raise TypeError(msg)
     value = str.__str__(value)
     if not value:

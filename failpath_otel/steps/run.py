@@ -8,6 +8,7 @@ from opentelemetry.context import attach, detach, get_value, set_value
 from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import semconv
+from failpath_otel.clean import type_name
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Metadata = Mapping[str, object]
+_NO_FN: Any = object()  # and not None, which is what a handler that was not found may be
 
 
 class Run:
@@ -59,7 +61,7 @@ class Run:
     def step(self, step_key: str, *, metadata: Metadata | None = None) -> Step: ...
     @overload
     def step(self, step_key: str, fn: Callable[[], T], *, metadata: Metadata | None = None) -> T: ...
-    def step(self, step_key: str, fn: Callable[[], Any] | None = None, *, metadata: Metadata | None = None) -> Any:
+    def step(self, step_key: str, fn: Callable[[], Any] = _NO_FN, *, metadata: Metadata | None = None) -> Any:
         """One step of this run.
 
         With ``fn``: reports ``running``, calls ``fn`` once, reports ``success`` or ``error``, and returns its value or
@@ -70,7 +72,7 @@ class Run:
 
         Args:
             step_key: names the step in the flow; 1 to 200 characters.
-            fn: what to do in the step; takes no argument.
+            fn: what to do in the step; takes no argument: ``lambda: charge(cart)``.
             metadata: JSON-like values for this step, over those of the run. Never secrets.
 
         Raises:
@@ -78,12 +80,14 @@ class Run:
             ValueError: ``step_key`` is empty or too long.
         """
         attributes = self._step_attributes(step_key, metadata)
-        if fn is None:
+        if fn is _NO_FN:
             return Step(self._tracing, attributes)
         if is_coroutine_function(fn):
             return run_coroutine(lambda: OpenStep(self._tracing, attributes), fn)
         if not callable(fn):
-            msg = f"fn must be something to call, got a {type(fn).__name__}"
+            msg = (
+                f"fn must be a function, not its result: got {type_name(fn)}; run.step('key', lambda: f(x)) calls f(x)"
+            )
             raise TypeError(msg)
         return call(OpenStep(self._tracing, attributes), fn)
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import CodeType, FunctionType
 from typing import Any, Final, TypeVar, cast
 
+from failpath_otel.clean import type_name
 from failpath_otel.steps.follow import InStep, follow, goes_on
 from failpath_otel.steps.opened import AnyStep
 
@@ -71,10 +72,11 @@ def decorate(open_step: Opener, fn: F) -> F:
     """``fn`` with every call of it a step; a wrapper of the same kind, so that frameworks still recognise it.
 
     Raises:
-        TypeError: ``fn`` cannot be called.
+        TypeError: ``fn`` is no function, but a class, a static or class method, or cannot be called.
     """
-    if not callable(fn):
-        msg = f"a step decorates a function, got a {type(fn).__name__}"
+    given: object = fn
+    if not callable(given) or isinstance(given, (type, staticmethod, classmethod)):
+        msg = f"a step decorates a function, got {type_name(fn)}; @staticmethod and @classmethod go above it"
         raise TypeError(msg)
     if inspect.isasyncgenfunction(fn):
         wrapper = _around_async_generator(open_step, fn)

@@ -4,7 +4,10 @@ import gc
 import json
 import sys
 import threading
+from types import FrameType
 from typing import Any
+
+import pytest
 
 from failpath_otel import limits
 from failpath_otel.export import wire
@@ -262,3 +265,42 @@ def test_a_record_that_garbage_collection_ends_inside_of_put_does_not_deadlock()
         assert done.is_set()
         assert queue.flush(10)
     assert sorted(delivery.records) == [b"from __del__", b"outer"]
+
+
+def test_a_thread_without_records_ends_after_a_while_and_the_next_record_starts_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "AWAKE_SECONDS", 0.01)
+    monkeypatch.setattr(limits, "IDLE_SECONDS", 0.01)
+    delivery = HeldDelivery()
+    with pipeline(delivery, schedule_delay=0.01) as queue:
+        for number in range(3):
+            queue.put(numbered(number))
+            assert queue.flush(10)
+            wait_for(lambda: queue._thread is None)
+    assert delivery.records == [numbered(number) for number in range(3)]
+
+
+def test_an_interruption_between_two_lines_of_a_put_leaves_the_counts_true() -> None:
+    delivery = HeldDelivery(held=True)
+    with pipeline(delivery) as queue:
+        queue.put(numbered(0))
+
+        def interrupt(frame: FrameType, event: str, argument: object) -> Any:
+            if event == "line" and frame.f_code.co_name == "_put" and len(queue._queue) > before:
+                raise KeyboardInterrupt
+            return interrupt
+
+        assert delivery.sending.wait(10)
+        before = len(queue._queue)
+        sys.settrace(interrupt)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                queue.put(numbered(1))
+        finally:
+            sys.settrace(None)
+        assert queue.stats().waiting == 2
+        assert queue.flush(0) is False
+        delivery.gate.set()
+        assert queue.flush(10) is True
+        assert queue.stats() == Stats(2, 2, 0, {})

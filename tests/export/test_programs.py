@@ -298,3 +298,26 @@ def test_a_slow_server_is_waited_for_at_the_end() -> None:
         assert process.stderr is not None
         assert process.stderr.read() == ""
         assert server.statuses == ["running", "success"]
+
+
+def test_a_thread_that_outlives_the_main_thread_loses_nothing_at_the_end(server: FaultServer) -> None:
+    program = """
+        import threading
+        import failpath_otel
+        from opentelemetry.sdk.trace import TracerProvider
+        provider = TracerProvider()
+        failpath = failpath_otel.configure(tracer_provider=provider)
+        run = failpath.run("checkout")
+
+        def work():
+            threading.main_thread().join()
+            for _ in range(3):
+                run.step("pack", lambda: None)
+                assert provider.force_flush()
+            run.step("last", lambda: None)
+            print("done", flush=True)
+
+        threading.Thread(target=work).start()
+    """
+    assert succeed(program, server.url).lines == ["done"]
+    assert len(server.events) == 8

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import Run
-from tests.spans import Recording, current_name, lifecycle, outcome
+from tests.spans import Recording, current_name, lifecycle, otel_status, outcome
 
 
 async def one() -> int:
@@ -216,3 +216,28 @@ def test_whoever_drives_a_coroutine_by_hand_has_its_own_span_between_two_slices(
             assert current_name() == "around"
             coroutine.close()
             assert current_name() == "around"
+
+
+def test_a_coroutine_that_is_also_a_context_manager_is_returned_itself(run: Run, recording: Recording) -> None:
+    """As a request of aiohttp is."""
+
+    class Request(Coroutine[Any, Any, int]):
+        def send(self, value: object) -> Any:
+            raise StopIteration(1)
+
+        def throw(self, *error: Any) -> Any: ...
+
+        def close(self) -> None: ...
+
+        def __await__(self) -> Generator[Any, Any, int]:
+            yield from ()
+            return 1
+
+        async def __aenter__(self) -> str:
+            return "response"
+
+        async def __aexit__(self, *error: object) -> None: ...
+
+    request = Request()
+    assert run.step("get", lambda: request) is request
+    assert otel_status(recording.only()) == "OK"

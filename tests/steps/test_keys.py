@@ -105,17 +105,34 @@ def test_a_key_of_a_string_type_is_taken_as_a_plain_string(run: Run, recording: 
     assert identity(recording.only())[2] == "pack"
 
 
-@pytest.mark.parametrize("given", [1, "text", object()], ids=["int", "text", "object"])
+@pytest.mark.parametrize("given", [1, "text", object(), None], ids=["int", "text", "object", "none"])
 def test_a_function_that_cannot_be_called_is_a_type_error(run: Run, recording: Recording, given: Any) -> None:
-    with pytest.raises(TypeError, match=f"fn must be something to call, got a {type(given).__name__}"):
+    with pytest.raises(TypeError, match=f"fn must be a function, not its result: got {type(given).__name__}; "):
         run.step("pack", given)
 
     assert recording.started() == []
 
 
+@pytest.mark.parametrize(
+    "given", [staticmethod(len), property(len), int, 7], ids=["static", "property", "class", "int"]
+)
+def test_what_is_no_function_cannot_be_decorated(run: Run, given: Any) -> None:
+    with pytest.raises(TypeError, match="a step decorates a function, got"):
+        run.step("pack")(given)
+
+
+def test_a_decorator_without_its_key_says_how_it_is_written(run: Run) -> None:
+    step: Any = run.step
+    with pytest.raises(TypeError, match=r'decorate with @run.step\("step_key"\)'):
+
+        @step  # type: ignore[untyped-decorator]
+        def pack() -> None: ...
+
+
 def test_an_unknown_status_is_a_value_error_that_names_those_allowed(recording: Recording) -> None:
+    status: Any = "done"
     with pytest.raises(ValueError, match="status must be one of running, success, error, skipped, got 'done'"):
-        recording.failpath.record_step(flow_key=FLOW, run_id=1, step_key="pack", status="done")
+        recording.failpath.record_step(flow_key=FLOW, run_id=1, step_key="pack", status=status)
 
     assert recording.started() == []
 
