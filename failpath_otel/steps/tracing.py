@@ -3,7 +3,7 @@
 from typing import Final, Protocol
 
 from opentelemetry.context import Context, get_current, get_value, set_value
-from opentelemetry.trace import INVALID_SPAN, Span, Tracer, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, Span, StatusCode, Tracer, set_span_in_context
 
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import STEP_START, StartMarker
@@ -39,8 +39,9 @@ class Tracing:
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             report_fault("starting a span at the host's tracer provider")
             host = start.seen or INVALID_SPAN  # once it is reported, it has to be ended too
-        except BaseException:
+        except BaseException:  # Ctrl-C in our midst: what is reported has to end, and not well
             if start.seen is not None:
+                start.seen.set_status(StatusCode.ERROR)
                 start.seen.end()
             raise
         inside = set_span_in_context(host, parent)

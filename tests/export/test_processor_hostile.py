@@ -40,7 +40,9 @@ def test_hostile_start_attributes_raise_nothing_into_the_application(
     processor: FailpathSpanProcessor, given: Any
 ) -> None:
     tracer = tracer_with(processor)
-    tracer.start_span("charge-card", Context({semconv.STEP_START: semconv.StartMarker(given)}), attributes=IDENTITY).end()
+    tracer.start_span(
+        "charge-card", Context({semconv.STEP_START: semconv.StartMarker(given)}), attributes=IDENTITY
+    ).end()
 
 
 def test_a_fault_of_ours_is_logged_once_and_not_raised(
