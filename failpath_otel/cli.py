@@ -15,7 +15,7 @@ from failpath_otel.local.client import DEFAULT_PORT, DEFAULT_URL, ReceiverError,
 from failpath_otel.local.store import StoreError
 from failpath_otel.local.table import format_runs, printable
 
-_LOCAL_EXTRA: Final = ("starlette", "uvicorn", "platformdirs")
+_LOCAL_EXTRA: Final = ("anyio", "platformdirs", "starlette", "uvicorn")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -72,8 +72,11 @@ def configure(
 
     Joins the OpenTelemetry set-up that is there, by adding one span processor to its tracer provider; where there is
     none, steps go by a private provider. Never sets the global provider, a sampler or a signal handler, and changes
-    nothing about the spans of others. Called again for the same provider, the last call's options hold for steps that
-    begin from then on.
+    nothing about the spans of others.
+
+    A provider has one destination: called again for the same provider, the last call's options hold, for steps that
+    begin from then on and for all clients of that provider, and ``shutdown()`` of one of them ends delivery for all.
+    A global provider that is set later is joined when the next step begins.
 
     Args:
         project_key: the Failpath project. Default: ``FAILPATH_PROJECT_KEY``. A secret.
@@ -126,19 +129,21 @@ class Join:
         """Adds the processor to ``provider``, unless that was done, or ``provider`` takes none."""
         try:
             self._tried = weakref.ref(provider)
-        except TypeError:  # a provider that no weak reference can point to stays as long as this does
+            known = True
+        except TypeError:  # a provider that cannot be remembered would be joined again and again
             self._tried = lambda: provider
-        self._joined = False
+            known = False
+        self._joined = _registry.joins.get(provider) is self if known else False
         add: Any = getattr(provider, "add_span_processor", None)
-        if add is None:
+        if add is None or not known or provider in _registry.joins:
             return
         try:
-            if _registry.joins.get(provider) is None:
-                _registry.joins[provider] = self
-                add(self._shared)
-            self._joined = True
+            add(self._shared)
         except Exception:  # noqa: BLE001 - a provider of another vendor may raise anything; the private one is there
             report_fault("joining the tracer provider")
+            return
+        _registry.joins[provider] = self
+        self._joined = True
 
 
 class _SharedProcessor(SpanProcessor):
@@ -162,6 +167,7 @@ class _Reporting:
         self._join = join
         self._follows_global = follows_global
         self.private_tracer: Final = join.private_tracer
+        self.owner: Final = join.processor
 
     def unseen(self, span: Span) -> None:
         if self._follows_global:

@@ -61,11 +61,12 @@ class StartMarker:
     ``attributes`` are the span's own start attributes. A host may limit attribute values
     (``OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT``), and the SDK then cuts the identity of a step before any processor sees it;
     here it stands uncut. Who reports the step puts its span into ``seen``, so that who started it knows; a span that
-    comes with a start that was seen already is another one.
+    comes with a start that was seen already is another one. Where there is an ``owner``, nobody else reports it.
     """
 
-    __slots__ = ("attributes", "seen")
+    __slots__ = ("attributes", "owner", "seen")
 
-    def __init__(self, attributes: Mapping[str, Any]) -> None:
+    def __init__(self, attributes: Mapping[str, Any], owner: object = None) -> None:
         self.attributes = attributes
+        self.owner = owner
         self.seen: Any = None

@@ -126,6 +126,19 @@ def silent(exchange: Exchange) -> bool:
     return False
 
 
+def trickling(data: bytes, interval: float) -> Behaviour:
+    """Answers one byte at a time."""
+
+    def behave(exchange: Exchange) -> bool:
+        for position in range(len(data)):
+            if exchange.closing.wait(interval):
+                break
+            exchange.send(data[position : position + 1])
+        return False
+
+    return behave
+
+
 def close_before_answering(exchange: Exchange) -> bool:
     """Reads the request and closes the connection."""
     return False

@@ -372,3 +372,61 @@ def test_two_clients_of_one_provider_report_each_step_once(configure: Configure,
         client.run("checkout").step("pack", lambda: None)
     assert all(client.flush() for client in clients)
     assert server.statuses == ["running", "success"] * 2
+
+
+def test_clients_of_two_projects_report_to_their_own_also_where_one_has_joined_the_providers_of_the_other(
+    configure: Configure, server: FaultServer
+) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    with fault_server() as other:
+        theirs = configure(provider, other.url)
+        ours = configure(NoOpTracerProvider())
+        ours._tracing = type(ours._tracing)(provider.get_tracer("shared"), ours._tracing._reporting)
+        ours.run("checkout").step("ours", lambda: None)
+        theirs.run("checkout").step("theirs", lambda: None)
+        assert ours.flush()
+        assert theirs.flush()
+        assert [(sent["stepKey"], sent["status"]) for sent in server.events] == [
+            ("ours", "running"),
+            ("ours", "success"),
+        ]
+        assert {sent["stepKey"] for sent in other.events} == {"theirs"}
+        assert len(other.events) == 2
+
+
+def test_a_processor_added_by_hand_beside_configure_reports_no_step_of_the_client_again(
+    configure: Configure, server: FaultServer
+) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    by_hand = failpath_otel.FailpathSpanProcessor(project_key=KEY, endpoint=server.url)
+    provider.add_span_processor(by_hand)
+    client = configure(provider)
+    client.run("checkout").step("pack", lambda: None)
+    assert client.flush()
+    assert by_hand.flush()
+    assert server.statuses == ["running", "success"]
+    by_hand.shutdown()
+
+
+def test_a_provider_that_refuses_the_processor_once_is_joined_the_next_time(
+    configure: Configure, server: FaultServer
+) -> None:
+    class Moody(TracerProvider):
+        refuses = True
+
+        def add_span_processor(self, span_processor: Any) -> None:
+            if self.refuses:
+                raise RuntimeError("not now")
+            super().add_span_processor(span_processor)
+
+    provider = Moody(shutdown_on_exit=False)
+    first = configure(provider)
+    for _ in range(10):
+        first.run("checkout").step("pack", lambda: None)
+    assert not first._join.processor._disregarded
+    provider.refuses = False
+    second = configure(provider)
+    second.run("checkout").step("pack", lambda: None)
+    assert first.flush()
+    assert second.flush()
+    assert server.statuses == ["running", "success"] * 11

@@ -1,8 +1,8 @@
 """One batch to Failpath over HTTP, and what became of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Final
 
 import requests
@@ -13,6 +13,7 @@ from failpath_otel import limits
 from failpath_otel.export import wire
 from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.options import Options
+from failpath_otel.export.transport import BoundedAdapter, time_limit
 from failpath_otel.report import say
 
 _SUPPRESS: Final = "suppress_instrumentation"
@@ -41,38 +42,54 @@ class _Bearer(AuthBase):
 
 
 class Delivery:
-    """Sends batches of encoded records. Used by one thread at a time; a lock sees to it. Never raises."""
+    """Sends batches of encoded records, one at a time. Never raises, and takes no longer than its time limit."""
 
     def __init__(self, options: Options) -> None:
         self._url = options.endpoint + wire.ROUTE
         self._auth = _Bearer(options.project_key)
-        self._lock = Lock()
-        self._session = requests.Session()
         self._failing = False
-        self._reused = False  # whether an answer came over the connection at hand
-        after_fork_in_child(self._renew)
+        self._begin()
+        after_fork_in_child(self._begin)
 
-    def _renew(self) -> None:
+    def _begin(self) -> None:
         # A connection shared with the parent process would mix both processes' requests.
         self._lock = Lock()
-        self._session = requests.Session()
-        self._reused = False
+        self._sender: int | None = None
+        self._session = _session()
+        self._reused = False  # whether an answer came over the connection at hand
 
     def send(self, records: Sequence[bytes]) -> Sent:
         """Sends one batch of at most 512 records and 1 MiB, and reports what became of it."""
+        if self._sender == get_ident():
+            # A garbage collection or a signal handler has ended a step in the middle of a send on this very thread:
+            # the connection is in use, and whoever uses it cannot go on before this returns.
+            with _session() as session:
+                return self._read(self._answer(lambda: self._post(session, records)), len(records))
         with self._lock:
-            token = attach(set_value(_SUPPRESS, True))  # noqa: FBT003 - the value of a context key
+            self._sender = get_ident()
             try:
-                answer = self._post_on_living_connection(records)
-            except requests.Timeout:
-                answer = wire.Answer(f"did not answer within {limits.SEND_TIMEOUT} s")
-            except requests.RequestException as error:
-                answer = wire.Answer(f"could not be reached ({type(error).__name__})")
-            except Exception as error:  # noqa: BLE001 - whatever a proxy setting or an adapter of the host raises
-                answer = wire.Answer(f"could not be asked ({type(error).__name__})")
+                answer = self._answer(lambda: self._post_on_living_connection(records))
             finally:
-                detach(token)
+                self._sender = None
         return self._read(answer, len(records))
+
+    @staticmethod
+    def _answer(post: Callable[[], wire.Answer]) -> wire.Answer:
+        token = attach(set_value(_SUPPRESS, True))  # noqa: FBT003 - the value of a context key
+        try:
+            with time_limit(limits.SEND_TIMEOUT):
+                return post()
+        except (requests.Timeout, TimeoutError):
+            return wire.Answer(f"did not answer within {limits.SEND_TIMEOUT} s")
+        except requests.RequestException as error:
+            # The answer's body is read here, and a read that times out then has another name.
+            if "timed out" in str(error).lower():
+                return wire.Answer(f"did not answer within {limits.SEND_TIMEOUT} s")
+            return wire.Answer(f"could not be reached ({type(error).__name__})")
+        except Exception as error:  # noqa: BLE001 - whatever a proxy setting or an adapter of the host raises
+            return wire.Answer(f"could not be asked ({type(error).__name__})")
+        finally:
+            detach(token)
 
     def _post_on_living_connection(self, records: Sequence[bytes]) -> wire.Answer:
         """A server may close a kept connection at the very moment it is used again; that is no failure of the server.
@@ -81,7 +98,7 @@ class Delivery:
         record that arrives twice has the same id.
         """
         try:
-            answer = self._post(records)
+            answer = self._post(self._session, records)
         except requests.Timeout:
             raise
         except requests.ConnectionError:
@@ -89,12 +106,12 @@ class Delivery:
                 raise
             self._reused = False
             self._session.close()
-            answer = self._post(records)
+            answer = self._post(self._session, records)
         self._reused = True
         return answer
 
-    def _post(self, records: Sequence[bytes]) -> wire.Answer:
-        with self._session.post(
+    def _post(self, session: requests.Session, records: Sequence[bytes]) -> wire.Answer:
+        with session.post(
             self._url,
             data=wire.body(records),
             headers=wire.headers(),
@@ -131,6 +148,14 @@ class Delivery:
 
     def close(self) -> None:
         """Closes the connections; a later :meth:`send` opens new ones."""
-        with self._lock:
-            self._session.close()
-            self._reused = False
+        if self._sender != get_ident():
+            with self._lock:
+                self._session.close()
+                self._reused = False
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, BoundedAdapter())
+    return session

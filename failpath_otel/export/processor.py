@@ -86,6 +86,9 @@ class FailpathSpanProcessor(SpanProcessor):
         try:
             marker: Any = None if parent_context is None else parent_context.get(STEP_START)
             if marker is not None and marker.seen is None and span.name == marker.attributes.get(STEP_KEY):
+                if marker.owner not in (None, self):
+                    self.disregard(span.get_span_context())
+                    return
                 start = trusted_start(span, marker.attributes)
             else:  # somebody else's span, perhaps one that a processor of the host has opened in the same context
                 found = read_start(span)

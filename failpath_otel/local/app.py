@@ -17,13 +17,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from failpath_otel.export import wire
 from failpath_otel.export.record import Status
 from failpath_otel.local.ingest import Receipt, check_headers, read_body, read_events
 from failpath_otel.local.runs import find_run, recent_runs
 from failpath_otel.local.store import Store, StoreError
 from failpath_otel.local.view import RunList
 
-EVENTS_PATH: Final = "/v1/events"
+EVENTS_PATH: Final = wire.ROUTE
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1000

@@ -102,7 +102,7 @@ class Failpath:
             status: ``running``, ``success``, ``error`` or ``skipped``.
             metadata: JSON-like values. Never secrets.
             error: with status ``error``: an exception, its message, or a mapping of ``name``, ``message``, ``stack``.
-            started_at: when the step began; with it the record has a duration.
+            started_at: when the step began; with it an outcome has a duration, and it is the time of a ``running``.
             timestamp: when the event happened. Default: now.
 
         Raises:

@@ -4,7 +4,7 @@ from contextvars import Token
 from time import time_ns
 from typing import Final
 
-from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import limits, semconv
@@ -13,7 +13,7 @@ from failpath_otel.report import report_fault
 from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_STATUS
 from failpath_otel.steps.attributes import DROPPED_NAME, Attributes, metadata_attributes, other_kind
 from failpath_otel.steps.outcome import error_attributes, is_failure
-from failpath_otel.steps.tracing import Tracing
+from failpath_otel.steps.tracing import Tracing, leave_context
 
 _RUNNING: Final = EVENT_NAMES[semconv.STATUS_RUNNING]
 _SUCCESS: Final = EVENT_NAMES[semconv.STATUS_SUCCESS]
@@ -27,7 +27,7 @@ class OpenStep:
     between :meth:`resume` and :meth:`pause`, once for every slice.
     """
 
-    __slots__ = ("_context", "_ended", "_late", "_spans", "_start_ns", "_started_with", "_token", "_tracing")
+    __slots__ = ("_before", "_context", "_ended", "_late", "_spans", "_start_ns", "_started_with", "_token", "_tracing")
 
     def __init__(self, tracing: Tracing, attributes: Attributes) -> None:
         self._tracing = tracing
@@ -35,6 +35,7 @@ class OpenStep:
         self._started_with = attributes
         self._late: Attributes | None = None
         self._ended = False
+        self._before: Context | None = None
         self._token: Token[Context] | None = None
         self._spans, self._context = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
         # The event comes after the start, because only the start is seen live; it carries the start's own time.
@@ -49,18 +50,23 @@ class OpenStep:
 
     def resume(self) -> None:
         """Makes the step's span the current one."""
+        self._before = get_current()
         self._token = attach(self._context)
 
     def pause(self) -> None:
         """Makes current again what was before, and keeps what is current now for the next slice."""
         self._context = get_current()
-        self.leave()
+        self._restore_context()
 
     def leave(self) -> None:
         """Makes current again what was before :meth:`resume`."""
-        if self._token is not None:
-            detach(self._token)
-            self._token = None
+        self._restore_context()
+
+    def _restore_context(self) -> None:
+        if self._token is None:
+            return
+        leave_context(self._context, self._before or Context(), self._token)
+        self._token = None
 
     def set_metadata(self, metadata: object) -> None:
         """Adds metadata to the span; later values win. Keys beyond the limit are dropped and counted."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
-from opentelemetry.context import attach, detach, get_value, set_value
+from opentelemetry.context import Context, attach, get_current, get_value, set_value
 from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import semconv
@@ -17,13 +17,11 @@ from failpath_otel.steps.manual import record_manually
 from failpath_otel.steps.opened import OpenStep, describe, status_description
 from failpath_otel.steps.outcome import is_failure
 from failpath_otel.steps.step import Step
-from failpath_otel.steps.tracing import Tracing
+from failpath_otel.steps.tracing import Tracing, leave_context
 from failpath_otel.steps.wrap import call, is_coroutine_function, run_coroutine
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 T = TypeVar("T")
+RunT = TypeVar("RunT", bound="Run")
 Metadata = Mapping[str, object]
 _NO_FN: Any = object()  # and not None, which is what a handler that was not found may be
 
@@ -117,11 +115,13 @@ class Run:
         }
         return attributes if metadata is None else with_metadata(attributes, metadata_attributes(metadata))
 
-    def __enter__(self) -> "Self":
+    def __enter__(self: RunT) -> RunT:  # noqa: PYI019 - `Self` came with Python 3.11
         """Opens the run's own span and makes this the current run."""
         spans, context = self._tracing.start_run(self._flow_key, self._attributes)
         entered = _Entered(self, spans)
-        entered.token = attach(set_value(self._current_key, entered, context))
+        entered.before = get_current()
+        entered.inside = set_value(self._current_key, entered, context)
+        entered.token = attach(entered.inside)
         self._entries.append(entered)
         return self
 
@@ -132,7 +132,7 @@ class Run:
         entered = get_value(self._current_key)
         if isinstance(entered, _Entered) and entered in self._entries:
             self._entries.remove(entered)
-            detach(entered.token)
+            leave_context(entered.inside, entered.before, entered.token)
         elif self._entries:
             # Left in another context than it was entered in, as by an asynchronous fixture: nothing to detach here.
             entered = self._entries.pop()
@@ -140,7 +140,7 @@ class Run:
             return
         entered.end(error)
 
-    async def __aenter__(self) -> "Self":
+    async def __aenter__(self: RunT) -> RunT:  # noqa: PYI019 - `Self` came with Python 3.11
         """The same as ``with``, for use in ``async with``; nothing is awaited."""
         return self.__enter__()
 
@@ -158,11 +158,12 @@ class Run:
 class _Entered:
     """One entry of a run's block. It stands in the context, so that every thread and task finds its own."""
 
-    __slots__ = ("_spans", "run", "token")
+    __slots__ = ("_spans", "before", "inside", "run", "token")
 
     def __init__(self, run: Run, spans: tuple[Span, ...]) -> None:
         self.run = run
         self._spans = spans
+        self.before = self.inside = Context()
         self.token: Any = None
 
     def end(self, error: BaseException | None) -> None:

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.opened import OpenStep
 from failpath_otel.steps.tracing import Tracing
 from failpath_otel.steps.wrap import decorate
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
+StepT = TypeVar("StepT", bound="Step")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -31,7 +29,7 @@ class Step:
         self._opened: OpenStep | None = None
 
     def set_metadata(self, metadata: Mapping[str, object] | None = None, /, **more: object) -> None:
-        """Adds metadata to the step; it travels with the step's outcome.
+        """Adds metadata to the step; it travels with the step's outcome, so after the block it is too late.
 
         Args:
             metadata: JSON-like values by key; anything else becomes its text. Never secrets.
@@ -45,7 +43,7 @@ class Step:
             else:
                 self._opened.set_metadata(given)
 
-    def __enter__(self) -> "Self":
+    def __enter__(self: StepT) -> StepT:  # noqa: PYI019 - `Self` came with Python 3.11
         """Begins the step: reports ``running`` and makes its span the current one.
 
         Raises:
@@ -66,7 +64,7 @@ class Step:
             self._opened.leave()
             self._opened.finish(error)
 
-    async def __aenter__(self) -> "Self":
+    async def __aenter__(self: StepT) -> StepT:  # noqa: PYI019 - `Self` came with Python 3.11
         """The same as ``with``, for use in ``async with``; nothing is awaited."""
         return self.__enter__()
 

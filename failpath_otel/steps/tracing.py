@@ -1,8 +1,9 @@
 """Where the spans of steps come from, and which span is the current one while a step runs."""
 
+from contextvars import Token
 from typing import Final, Protocol
 
-from opentelemetry.context import Context, get_current, get_value, set_value
+from opentelemetry.context import Context, attach, detach, get_current, get_value, set_value
 from opentelemetry.trace import INVALID_SPAN, Span, StatusCode, Tracer, set_span_in_context
 
 from failpath_otel.report import report_fault
@@ -31,7 +32,7 @@ class Tracing:
             be anyway.
         """
         parent = get_current()
-        start = StartMarker(attributes)
+        start = StartMarker(attributes, None if self._reporting is None else self._reporting.owner)
         try:
             host = self._host.start_span(
                 name, Context({**parent, STEP_START: start}), attributes=attributes, start_time=start_ns
@@ -79,7 +80,9 @@ class Tracing:
     ) -> Span:
         if self._reporting is None:
             return INVALID_SPAN
-        context = Context() if start_ns is None else Context({STEP_START: StartMarker(attributes)})
+        context = (
+            Context() if start_ns is None else Context({STEP_START: StartMarker(attributes, self._reporting.owner)})
+        )
         above: object = host
         if not host.get_span_context().is_valid:
             above = get_value(_PRIVATE_PARENT, parent)
@@ -96,8 +99,25 @@ class Tracing:
             return INVALID_SPAN
 
 
+def leave_context(inside: Context, before: Context, token: "Token[Context]") -> None:
+    """Makes ``before`` current again.
+
+    A token works only in the context in which it was made. A block that another task leaves, to which asyncio has
+    given a copy of the context, still finds what it attached, and can put back what was there.
+    """
+    if get_current() is inside:
+        attach(before)
+    else:
+        detach(token)
+
+
 class Reporting(Protocol):
     """Somebody who reports steps, and wants to know of those that it does not see."""
+
+    @property
+    def owner(self) -> object:
+        """Who alone reports these steps: the ``owner`` of their markers."""
+        ...
 
     def private_tracer(self) -> Tracer:
         """The tracer for spans that the host's provider does not report."""

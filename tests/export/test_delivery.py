@@ -33,6 +33,7 @@ from tests.fault_server import (
     rejecting,
     silent,
     status,
+    trickling,
     unused_url,
 )
 
@@ -270,3 +271,49 @@ def test_sends_from_several_threads_do_not_mix(delivery: Delivery, server: Fault
         thread.join(10)
     assert sent == [DELIVERED] * 8
     assert [len(request.events) for request in server.requests] == [3] * 8
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [
+        pytest.param(trickling(b"HTTP/1.1 202 Accepted\r\nX-Slow: " + b"x" * 10_000, 0.2), id="headers"),
+        pytest.param(
+            trickling(b"HTTP/1.1 202 Accepted\r\nContent-Length: 9000\r\n\r\n" + b" " * 9_000, 0.01), id="body"
+        ),
+    ],
+)
+def test_a_server_that_sends_a_byte_now_and_then_has_one_deadline_for_all_of_them(
+    server: FaultServer, delivery: Delivery, slow: Behaviour, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.answer_with(slow)
+    began = monotonic()
+    assert delivery.send(BATCH) == LOST
+    assert monotonic() - began < 2 * limits.SEND_TIMEOUT
+    assert "did not answer within" in caplog.text
+    server.answer_with()
+    assert delivery.send(BATCH).delivered == 3
+
+
+def test_a_kept_connection_that_the_server_drops_costs_no_batch(server: FaultServer, delivery: Delivery) -> None:
+    server.answer_with(accepted, close_before_answering, accepted)
+    assert delivery.send(BATCH).delivered == 3
+    assert delivery.send(BATCH).delivered == 3
+    assert len(server.requests) == 3
+
+
+def test_a_send_within_a_send_of_the_same_thread_does_not_wait_for_itself(
+    server: FaultServer, delivery: Delivery
+) -> None:
+    """As when a garbage collection or a signal handler ends a step in the middle of an export."""
+    inner: list[Sent] = []
+    post = delivery._session.post
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        if not inner:
+            inner.append(delivery.send(BATCH))
+        return post(*arguments, **options)
+
+    delivery._session.post = interrupted  # type: ignore[method-assign]
+    assert delivery.send(BATCH).delivered == 3
+    assert inner[0].delivered == 3
+    assert len(server.requests) == 2

@@ -155,3 +155,28 @@ def test_a_decorated_coroutine_function_belongs_to_the_run_that_is_current_when_
     asyncio.run(main())
 
     assert (identity(recording.named("pack"))[1], outcome(recording.named("pack"))) == (RUN_ID, "success")
+
+
+def test_blocks_that_another_task_leaves_log_nothing_and_leave_nothing_current(
+    recording: Recording, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As asynchronous fixtures do: what a task has entered, a task that inherits its context leaves."""
+    failpath = recording.failpath
+
+    async def main() -> None:
+        run = failpath.run("checkout")
+        await run.__aenter__()
+        step = run.step("pack")
+        await step.__aenter__()
+
+        async def leave() -> None:
+            await step.__aexit__(None, None, None)
+            assert failpath.current_run() is run
+            await run.__aexit__(None, None, None)
+            assert failpath.current_run() is None
+
+        await asyncio.ensure_future(leave())
+
+    asyncio.run(main())
+    assert caplog.records == []
+    assert sorted(recording.names()) == ["checkout", "pack"]
