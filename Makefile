@@ -13,8 +13,8 @@ export PIP_NO_INPUT := 1
 # Quiet twice: errors only.
 PIP_INSTALL = -m pip --quiet --quiet install --editable
 
-# The oldest SDK that pyproject.toml claims: "opentelemetry-sdk>=1.2" gives opentelemetry-sdk==1.2.
-FLOOR = $(shell sed -n 's/^ *"\(opentelemetry-sdk\)>=\([0-9.]*\)",*$$/\1==\2/p' pyproject.toml)
+# The oldest of each that pyproject.toml claims: "opentelemetry-sdk>=1.2" gives opentelemetry-sdk==1.2.
+FLOOR = $(shell sed -n 's/^ *"\(opentelemetry-sdk\|requests\|urllib3\|msgspec\)>=\([0-9.]*\)",*$$/\1==\2/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-floor check bench venv clean
@@ -24,7 +24,7 @@ FLOOR = $(shell sed -n 's/^ *"\(opentelemetry-sdk\)>=\([0-9.]*\)",*$$/\1==\2/p' 
 help:
 	@echo "make demo        run the example: a flow, its steps, and what a dashboard receives"
 	@echo "make test        run all tests                          (ARGS=... goes to pytest)"
-	@echo "make test-floor  run the unit tests on the oldest OpenTelemetry SDK that is supported"
+	@echo "make test-floor  run the unit tests on the oldest OpenTelemetry SDK and libraries that are supported"
 	@echo "make check       ruff, mypy and pyright"
 	@echo "make bench       measure what a step costs"
 	@echo "make venv        only install, into $(VENV)"
@@ -72,7 +72,7 @@ $(VENV)/.local: $(VENV)/.venv pyproject.toml
 $(VENV_FLOOR)/.floor: $(VENV_FLOOR)/.venv pyproject.toml
 	@test -n "$(FLOOR)" || { echo "pyproject.toml names no oldest opentelemetry-sdk" >&2; exit 1; }
 	@echo "Installing this package with $(FLOOR) into $(VENV_FLOOR) ..."
-	@$(VENV_FLOOR)/bin/python $(PIP_INSTALL) '.[tests-floor]' '$(FLOOR)'
+	@$(VENV_FLOOR)/bin/python $(PIP_INSTALL) '.[tests-floor]' $(FLOOR)
 	@touch $@
 
 # The stamp is the last thing written, so a virtual environment that was begun and not finished is made anew.

@@ -89,7 +89,7 @@ def encode(record: Record) -> bytes:
         data = _encode(record)
         if len(data) <= limits.MAX_RECORD_BYTES:
             return data
-    except (TypeError, ValueError, RecursionError):
+    except (msgspec.EncodeError, TypeError, ValueError, RecursionError):
         report_fault("encoding a record")
     return cut_down(record).to_json()
 

@@ -264,7 +264,7 @@ def _metadata(attributes: Mapping[str, Any]) -> dict[str, Json]:
         elif name.startswith(METADATA_JSON_PREFIX):
             try:
                 metadata[name[_JSON_PREFIX_LENGTH:]] = msgspec.json.decode(value)
-            except (ValueError, TypeError, RecursionError):  # msgspec.DecodeError is a ValueError
+            except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
                 # A host that limits the length of attribute values cuts JSON too; the text still says something.
                 metadata[name[_JSON_PREFIX_LENGTH:]] = value
     return metadata
