@@ -48,7 +48,10 @@ class Tracing:
         inside = set_span_in_context(host, parent)
         if start.seen is not None or self._reporting is None:
             return (host,), inside
-        self._reporting.unseen(host)
+        try:
+            self._reporting.unseen(host)
+        except Exception:  # noqa: BLE001 - looking at the global provider may load one of another vendor
+            report_fault("looking for the tracer provider")
         private = self._start_private(name, host, parent, attributes, start_ns)
         return (host, private), set_value(_PRIVATE_PARENT, private, inside)
 
