@@ -35,9 +35,9 @@ class OpenStep:
         self._started_with = attributes
         self._late: Attributes | None = None
         self._ended = False
-        self._before: Context | None = None
         self._token: Token[Context] | None = None
         self._spans, self._context = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
+        self._before = self._context
         # The event comes after the start, because only the start is seen live; it carries the start's own time.
         try:
             for span in self._spans:
@@ -56,17 +56,14 @@ class OpenStep:
     def pause(self) -> None:
         """Makes current again what was before, and keeps what is current now for the next slice."""
         self._context = get_current()
-        self._restore_context()
+        self.leave()
 
     def leave(self) -> None:
         """Makes current again what was before :meth:`resume`."""
-        self._restore_context()
-
-    def _restore_context(self) -> None:
-        if self._token is None:
-            return
-        leave_context(self._context, self._before or Context(), self._token)
-        self._token = None
+        token = self._token
+        if token is not None:
+            self._token = None
+            leave_context(self._context, self._before, token)
 
     def set_metadata(self, metadata: object) -> None:
         """Adds metadata to the span; later values win. Keys beyond the limit are dropped and counted."""
