@@ -69,7 +69,8 @@ class FailpathSpanProcessor(SpanProcessor):
         self._options = options
         self._pipelines.append(_pipeline(options))
         self._pipelines[-2].retire()
-        for pipeline in self._pipelines[:-1]:
+        # Not the one that was retired just now: a step that begins on another thread may be about to use it.
+        for pipeline in self._pipelines[:-2]:
             if pipeline.is_idle():
                 self._past = add_up((self._past, pipeline.stats()))
                 pipeline.shutdown(0)

@@ -1,7 +1,6 @@
 """Span processors of the host beside ours that raise or open spans: no step is left open, doubled or invented."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,15 +8,8 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
 import failpath_otel
-from tests.fault_server import FaultServer, fault_server
-
-KEY = "fp_project_0123456789_secret"
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
+from tests.export.conftest import KEY
+from tests.fault_server import FaultServer
 
 
 class RaisesAtTheStart(SpanProcessor):
