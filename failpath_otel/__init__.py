@@ -2,7 +2,16 @@
 
 from failpath_otel._version import __version__
 from failpath_otel.configure import FailpathClient, configure
-from failpath_otel.errors import ConfigurationError
+from failpath_otel.errors import (
+    ConfigurationError,
+    DeliveryError,
+    FailpathError,
+    InvalidRecord,
+    QueueFull,
+    RecordsRejected,
+    SendError,
+    ShutDown,
+)
 from failpath_otel.export.exporter import FailpathSpanExporter
 from failpath_otel.export.processor import FailpathSpanProcessor
 from failpath_otel.export.stats import Stats
@@ -12,11 +21,18 @@ from failpath_otel.steps.step import Step
 
 __all__ = [
     "ConfigurationError",
+    "DeliveryError",
     "Failpath",
     "FailpathClient",
+    "FailpathError",
     "FailpathSpanExporter",
     "FailpathSpanProcessor",
+    "InvalidRecord",
+    "QueueFull",
+    "RecordsRejected",
     "Run",
+    "SendError",
+    "ShutDown",
     "Stats",
     "Step",
     "__version__",

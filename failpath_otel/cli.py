@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from failpath_otel._version import __version__
-from failpath_otel.export.options import ENDPOINT_VARIABLE
 from failpath_otel.local.client import DEFAULT_PORT, DEFAULT_URL, ReceiverError, fetch_run, fetch_runs
 from failpath_otel.local.store import StoreError
 from failpath_otel.local.table import format_runs, printable
 
+_ENDPOINT_VARIABLE: Final = "FAILPATH_DEV_ENDPOINT"
 _LOCAL_EXTRA: Final = ("anyio", "platformdirs", "starlette", "uvicorn")
 
 
@@ -90,8 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     runs = commands.add_parser(
         "runs", help="show the newest runs of a local receiver", description="Shows runs of a local receiver."
     )
-    url = os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_URL
-    runs.add_argument("--url", default=url, help=f"the receiver; default: {ENDPOINT_VARIABLE}, else {DEFAULT_URL}")
+    url = os.environ.get(_ENDPOINT_VARIABLE) or DEFAULT_URL
+    runs.add_argument("--url", default=url, help=f"the receiver; default: {_ENDPOINT_VARIABLE}, else {DEFAULT_URL}")
     runs.add_argument("--limit", type=_limit, default=10, help="how many runs; default %(default)s")
     runs.add_argument("--run", metavar="RUN_ID", help="this run only")
     runs.add_argument("--flow", metavar="FLOW_KEY", help="runs of this flow only")

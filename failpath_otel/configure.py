@@ -2,23 +2,28 @@
 
 import threading
 import weakref
-from collections.abc import Callable, MutableMapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_provider
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
-from failpath_otel.export.ending import patience
+from failpath_otel.errors import DeliveryError
 from failpath_otel.export.forking import after_fork_in_child
-from failpath_otel.export.options import Options
-from failpath_otel.export.processor import FailpathSpanProcessor
+from failpath_otel.export.options import Compression, DeliveryMode, OnError, Options, Payload, Redact
+from failpath_otel.export.pipeline import pipeline_to_failpath
+from failpath_otel.export.reporter import Reporter
+from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
 from failpath_otel.private_provider import private_tracer
 from failpath_otel.report import report_fault
 from failpath_otel.steps.client import SCOPE_NAME, Failpath
 from failpath_otel.steps.tracing import Tracing
+
+if TYPE_CHECKING:
+    import requests
 
 
 class FailpathClient(Failpath):
@@ -35,18 +40,30 @@ class FailpathClient(Failpath):
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """Waits at most ``timeout`` seconds until everything recorded so far was delivered.
 
+        While Failpath cannot be reached, this makes one attempt at once, and further ones as time allows.
+
         Returns:
             Whether every record of this process was really delivered. A record that is lost makes this ``False`` for
             good; :meth:`stats` tells how many and why.
 
         Raises:
             ConfigurationError: ``timeout`` is not a number of seconds.
+            DeliveryError: with ``throw_on_send_error``, where this would be ``False``: the first loss that was not
+                raised yet, else why what waits could not be sent. Where no reason is left to tell, it is ``False``.
         """
-        return self._join.processor.flush(timeout)
+        return self._told(self._join.reporter.flush(timeout))
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """:meth:`flush` for async code: waits without blocking the event loop."""
-        return await self._join.processor.aflush(timeout)
+        return self._told(await self._join.reporter.aflush(timeout))
+
+    def _told(self, complete: bool) -> bool:  # noqa: FBT001 - what a flush has said
+        reporter = self._join.reporter
+        if not complete and reporter.options.throw_on_send_error:
+            error = reporter.take_error()
+            if error is not None:
+                raise error
+        return complete
 
     def shutdown(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said.
@@ -54,18 +71,31 @@ class FailpathClient(Failpath):
         Steps still run and are still ordinary spans; they are only not delivered any more. At the end of the
         interpreter this is not needed: what waits is flushed by itself.
         """
-        return self._join.processor.close(timeout)
+        return self._join.reporter.close(timeout)
 
     def stats(self) -> Stats:
         """How many records there were, and what became of them."""
-        return self._join.processor.stats()
+        return self._join.reporter.stats()
 
 
 def configure(
     *,
     project_key: str | None = None,
     endpoint: str | None = None,
-    capture_stack: bool = False,
+    enabled: bool | None = None,
+    default_metadata: Mapping[str, object] | None = None,
+    capture_stack: bool | None = None,
+    delivery: DeliveryMode | None = None,
+    throw_on_send_error: bool | None = None,
+    send_timeout: float | None = None,
+    max_queue_size: int | None = None,
+    compression: Compression | None = None,
+    on_error: OnError | None = None,
+    redact: Redact | None = None,
+    session: "requests.Session | None" = None,
+    route: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    payload: Payload | None = None,
     tracer_provider: TracerProvider | None = None,
 ) -> FailpathClient:
     """Sends the steps of this process to Failpath. One call; returns the client.
@@ -78,22 +108,63 @@ def configure(
     begin from then on and for all clients of that provider, and ``shutdown()`` of one of them ends delivery for all.
     A global provider that is set later is joined when the next step begins.
 
+    An argument that is ``None`` is taken from its environment variable, else from its default.
+
     Args:
-        project_key: the Failpath project. Default: ``FAILPATH_PROJECT_KEY``. A secret.
-        endpoint: where Failpath is. Default: ``FAILPATH_DEV_ENDPOINT``, else ``https://api.failpath.dev``.
-        capture_stack: send the stack trace of an error along.
+        project_key: the Failpath project. ``FAILPATH_PROJECT_KEY``. A secret.
+        endpoint: where Failpath is. ``FAILPATH_DEV_ENDPOINT``, else ``https://api.failpath.dev``.
+        enabled: ``False``: functions run, steps are spans of your provider, and nothing is sent; no key is needed.
+            ``FAILPATH_ENABLED``, else ``True``.
+        default_metadata: JSON-like values for every record, under those of the run and the step. Never secrets.
+        capture_stack: send the stack trace of an error along. ``FAILPATH_CAPTURE_STACK``, else ``False``.
+        delivery: ``"background"``, or ``"await"``: a step waits until its event was sent, or an attempt to send it has
+            failed. In async code it waits without blocking the event loop; what runs on an event loop and is not async
+            does not wait. ``FAILPATH_DELIVERY``, else ``"background"``.
+        throw_on_send_error: raise a :class:`DeliveryError` from ``flush()``, and with ``delivery="await"`` from the
+            step as well, after its function has run; an exception of the function goes before it.
+            ``FAILPATH_THROW_ON_SEND_ERROR``, else ``False``.
+        send_timeout: seconds for one send, all of it; 0: no limit. ``FAILPATH_SEND_TIMEOUT``, else 1.5.
+        max_queue_size: records that may wait, from 2 to 1,000,000, within 16 MiB; beyond, new steps are dropped.
+            ``FAILPATH_MAX_QUEUE_SIZE``, else 10,000.
+        compression: ``"gzip"`` the bodies. ``FAILPATH_COMPRESSION``, else not.
+        on_error: called with a :class:`DeliveryError` at the first failed attempt of each batch and for every loss, on
+            a thread of its own.
+        redact: called with the key and the value of every metadata item of a record, and with ``error.message`` and
+            ``error.stack`` and their texts, on the thread of the step; what it returns takes the value's place.
+        session: send by this ``requests.Session`` instead of by connections of our own. Nobody else may use it
+            meanwhile. ``send_timeout`` then holds for the connection and for each read.
+        route: the path that is added to the endpoint. ``/v1/events``.
+        headers: HTTP headers, over those of the wire contract.
+        payload: makes the JSON body of a request from its list of events.
         tracer_provider: the provider to join. Default: the global one, also one that is set later.
 
     Raises:
         ConfigurationError: the project key is missing, or an option cannot work.
     """
-    options = Options.resolve(project_key, endpoint, capture_stack=capture_stack)
+    options = Options.resolve(
+        project_key=project_key,
+        endpoint=endpoint,
+        enabled=enabled,
+        default_metadata=default_metadata,
+        capture_stack=capture_stack,
+        delivery=delivery,
+        throw_on_send_error=throw_on_send_error,
+        send_timeout=send_timeout,
+        max_queue_size=max_queue_size,
+        compression=compression,
+        on_error=on_error,
+        redact=redact,
+        session=session,
+        route=route,
+        headers=headers,
+        payload=payload,
+    )
     with _registry.lock:
         join = _find(tracer_provider)
         if join is None:
             join = Join(options)
         else:
-            join.processor.reconfigure(options)
+            join.reporter.reconfigure(options)
         join.add_to(tracer_provider if tracer_provider is not None else get_tracer_provider())
         if tracer_provider is None:
             _registry.default = join
@@ -104,10 +175,8 @@ class Join:
     """One pipeline and the providers that feed it: those of the application, and the private one behind them."""
 
     def __init__(self, options: Options) -> None:
-        self.processor: Final = FailpathSpanProcessor(
-            project_key=options.project_key, endpoint=options.endpoint, capture_stack=options.capture_stack
-        )
-        self._shared: Final = _SharedProcessor(self.processor)
+        self.reporter: Final = Reporter(options, pipeline_to_failpath)
+        self._shared: Final = SharedProcessor(self.reporter)
         self.private_tracer: Final = private_tracer(self._shared, SCOPE_NAME, __version__)
         self._tried: Callable[[], object] = lambda: None
         self._joined = False
@@ -116,7 +185,7 @@ class Join:
         """Leaves alone the end of ``span``, whose beginning was not reported: its step has a private span."""
         if self._joined and span.is_recording():
             # It began before the provider was joined, and will end after.
-            self.processor.disregard(span.get_span_context())
+            self.reporter.disregard(span.get_span_context())
 
     def follow(self) -> None:
         """Joins the global provider if it was set meanwhile, for the steps to come."""
@@ -146,20 +215,6 @@ class Join:
         self._joined = True
 
 
-class _SharedProcessor(SpanProcessor):
-    """The processor as a provider sees it: several providers share one, so the shutdown of one only flushes it."""
-
-    def __init__(self, processor: FailpathSpanProcessor) -> None:
-        self._processor = processor
-        # Not one more call for every span of the application.
-        self.on_start = processor.on_start  # type: ignore[method-assign]
-        self.on_end = processor.on_end  # type: ignore[method-assign]
-        self.force_flush = processor.force_flush  # type: ignore[method-assign]
-
-    def shutdown(self) -> None:
-        self._processor.flush(patience(limits.FLUSH_TIMEOUT))
-
-
 class _Reporting:
     """What the steps of one client need of its join."""
 
@@ -167,7 +222,20 @@ class _Reporting:
         self._join = join
         self._follows_global = follows_global
         self.private_tracer: Final = join.private_tracer
-        self.owner: Final = join.processor
+        self.owner: Final = join.reporter
+
+    @property
+    def awaits(self) -> bool:
+        return self.owner.options.delivery == "await"
+
+    def sent(self) -> DeliveryError | None:
+        return self._told(self.owner.await_attempt())
+
+    async def asent(self) -> DeliveryError | None:
+        return self._told(await self.owner.aawait_attempt())
+
+    def _told(self, error: DeliveryError | None) -> DeliveryError | None:
+        return error if self.owner.options.throw_on_send_error else None
 
     def unseen(self, span: Span) -> None:
         if self._follows_global:
@@ -176,10 +244,10 @@ class _Reporting:
 
     def ended(self, span: Span) -> None:
         if isinstance(span, ReadableSpan):
-            self._join.processor.make_sure_of_end(span)
+            self.owner.make_sure_of_end(span)
 
     def lost(self) -> None:
-        self._join.processor.lose(2)
+        self.owner.lose(2)
 
 
 class _Registry:

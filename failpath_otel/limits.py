@@ -35,6 +35,9 @@ MAX_BATCH_RECORDS: Final = 512
 MAX_BATCH_BYTES: Final = 1_048_576
 
 MAX_QUEUE_RECORDS: Final = 10_000
+MAX_QUEUE_SIZE: Final = 1_000_000
+"""The largest ``max_queue_size`` that can be asked for; the bound in bytes stays what it is."""
+
 MAX_QUEUE_BYTES: Final = 16 * 1_048_576
 
 MAX_RESPONSE_BYTES: Final = 65_536
@@ -48,6 +51,20 @@ AWAKE_SECONDS: Final = 1.0
 
 SEND_TIMEOUT: Final = 1.5
 """Seconds that one send may take (Failpath's documentation, ``sendTimeoutMs``)."""
+
+RETRY_SECONDS: Final = 300.0
+"""Seconds after a batch's first failed attempt after which it is not tried again, and lost."""
+
+RETRY_FIRST_DELAY: Final = 0.5
+"""Seconds until the second attempt; the delay doubles from attempt to attempt."""
+
+RETRY_MAX_DELAY: Final = 30.0
+
+RETRY_JITTER: Final = 0.25
+"""The part of a delay by which chance changes it, so that many processes do not come back at the same moment."""
+
+MAX_RETRY_AFTER: Final = 3_600.0
+"""Seconds for which a server can ask for peace at most (``Retry-After``)."""
 
 IDLE_SECONDS: Final = 30.0
 """Seconds without a record after which the delivery thread ends and its connections are closed."""

@@ -7,6 +7,7 @@ A server follows a script: one behaviour a request, and the last one for all tha
         assert server.events == [...]
 """
 
+import gzip
 import json
 import socket
 import threading
@@ -34,7 +35,8 @@ class Request:
     @property
     def events(self) -> list[dict[str, Any]]:
         """The events of a body of the wire contract."""
-        return cast("list[dict[str, Any]]", json.loads(self.body)["events"])
+        body = gzip.decompress(self.body) if self.headers.get("content-encoding") == "gzip" else self.body
+        return cast("list[dict[str, Any]]", json.loads(body)["events"])
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,18 @@ def close_while_answering(exchange: Exchange) -> bool:
     return False
 
 
+def answer_before_reading(code: int = 503, *, close: bool = False) -> Behaviour:
+    """Answers, or only closes the connection, when it has seen the headers and nothing of the body."""
+
+    def behave(exchange: Exchange) -> bool:
+        if not close:
+            exchange.send(head(code, 0, {"Connection": "close"}))
+        return False
+
+    behave.reads_body = False  # type: ignore[attr-defined]
+    return behave
+
+
 accepted: Final = answer(202)
 no_content: Final = answer(204)
 accepted_json: Final = json_answer({"accepted": 1}, 202)
@@ -239,7 +253,9 @@ class FaultServer:
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as incoming, suppress(OSError):
             while not self._closing.is_set():
-                request = _read_request(incoming)
+                with self._lock:
+                    reads_body = getattr(self._script[0], "reads_body", True)
+                request = _read_request(incoming, reads_body=reads_body)
                 if request is None:
                     break
                 with self._lock:
@@ -251,7 +267,7 @@ class FaultServer:
             self._open.discard(connection)
 
 
-def _read_request(incoming: BinaryIO) -> Request | None:
+def _read_request(incoming: BinaryIO, *, reads_body: bool) -> Request | None:
     line = incoming.readline()
     if not line.strip():
         return None
@@ -260,6 +276,8 @@ def _read_request(incoming: BinaryIO) -> Request | None:
     while (line := incoming.readline()).strip():
         name, _, value = line.decode("latin-1").partition(":")
         headers[name.strip().lower()] = value.strip()
+    if not reads_body:
+        return Request(method, path, headers, b'{"events": []}')
     length = int(headers.get("content-length", "0"))
     body = incoming.read(length)
     return Request(method, path, headers, body) if len(body) == length else None

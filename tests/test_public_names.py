@@ -4,11 +4,18 @@ import failpath_otel
 def test_the_public_names_are_exactly_these() -> None:
     assert sorted(failpath_otel.__all__) == [
         "ConfigurationError",
+        "DeliveryError",
         "Failpath",
         "FailpathClient",
+        "FailpathError",
         "FailpathSpanExporter",
         "FailpathSpanProcessor",
+        "InvalidRecord",
+        "QueueFull",
+        "RecordsRejected",
         "Run",
+        "SendError",
+        "ShutDown",
         "Stats",
         "Step",
         "__version__",

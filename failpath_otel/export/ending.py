@@ -27,6 +27,10 @@ class Drainable(Protocol):
         """The counts at this moment."""
         ...
 
+    def drain_callbacks(self, timeout: float) -> None:
+        """Waits at most ``timeout`` seconds until ``on_error`` was called for all errors so far."""
+        ...
+
 
 _pipelines: Final["weakref.WeakSet[Drainable]"] = weakref.WeakSet()
 _deadline: list[float] = []
@@ -55,14 +59,17 @@ def patience(timeout: float) -> float:
 def _drain() -> None:
     pipelines: list[Drainable] = []
     with contextlib.suppress(RuntimeError):  # a daemon thread that configures meanwhile
-        pipelines = [pipeline for pipeline in list(_pipelines) if pipeline.stats().waiting]
-    for pipeline in pipelines:
+        pipelines = list(_pipelines)
+    loaded = [pipeline for pipeline in pipelines if pipeline.stats().waiting]
+    for pipeline in loaded:
         pipeline.hurry()
-    for pipeline in pipelines:
+    for pipeline in loaded:
         pipeline.flush(patience(limits.EXIT_TIMEOUT))
-    waiting = sum(pipeline.stats().waiting for pipeline in pipelines)
+    waiting = sum(pipeline.stats().waiting for pipeline in loaded)
     if waiting:
         say("Failpath: %d records could not be delivered before the process ended.", waiting)
+    for pipeline in pipelines:
+        pipeline.drain_callbacks(patience(limits.EXIT_TIMEOUT))
 
 
 atexit.register(_drain)

@@ -1,112 +1,122 @@
 """What can be set about the way to Failpath: keyword, then environment, then default."""
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict
 
 from failpath_otel import limits
-from failpath_otel.clean import text_of
-from failpath_otel.errors import ConfigurationError
+from failpath_otel.clean import Json
+from failpath_otel.errors import DeliveryError
+from failpath_otel.export import checks
+from failpath_otel.export.checks import Check
+from failpath_otel.export.endpoint import check_endpoint
+from failpath_otel.export.wire import ROUTE
+
+if TYPE_CHECKING:
+    from requests import Session
 
 DEFAULT_ENDPOINT: Final = "https://api.failpath.dev"
-PROJECT_KEY_VARIABLE: Final = "FAILPATH_PROJECT_KEY"
-ENDPOINT_VARIABLE: Final = "FAILPATH_DEV_ENDPOINT"
+
+DeliveryMode = Literal["background", "await"]
+Compression = Literal["gzip"]
+OnError = Callable[[DeliveryError], object]
+Redact = Callable[[str, Json], object]
+Payload = Callable[[Sequence[dict[str, Any]]], object]
+
+
+class DeliveryOptions(TypedDict, total=False):
+    """The keyword arguments that everything has in common that delivers; :func:`failpath_otel.configure` tells each."""
+
+    project_key: str | None
+    endpoint: str | None
+    enabled: bool | None
+    default_metadata: Mapping[str, object] | None
+    capture_stack: bool | None
+    send_timeout: float | None
+    max_queue_size: int | None
+    compression: Compression | None
+    on_error: OnError | None
+    redact: Redact | None
+    session: "Session | None"
+    route: str | None
+    headers: Mapping[str, str] | None
+    payload: Payload | None
+
+
+class Option(NamedTuple):
+    """One option: its keyword, what is allowed, its environment variable if it has one, and its default."""
+
+    name: str
+    check: Check
+    variable: str | None = None
+    default: object = None
+
+
+OPTIONS: Final = (
+    Option("project_key", checks.project_key, "FAILPATH_PROJECT_KEY"),
+    Option("endpoint", check_endpoint, "FAILPATH_DEV_ENDPOINT", DEFAULT_ENDPOINT),
+    Option("enabled", checks.flag, "FAILPATH_ENABLED", default=True),
+    Option("default_metadata", checks.metadata),
+    Option("capture_stack", checks.flag, "FAILPATH_CAPTURE_STACK", default=False),
+    Option("delivery", checks.one_of("background", "await"), "FAILPATH_DELIVERY", "background"),
+    Option("throw_on_send_error", checks.flag, "FAILPATH_THROW_ON_SEND_ERROR", default=False),
+    Option("send_timeout", checks.seconds, "FAILPATH_SEND_TIMEOUT", limits.SEND_TIMEOUT),
+    Option("max_queue_size", checks.queue_size, "FAILPATH_MAX_QUEUE_SIZE", limits.MAX_QUEUE_RECORDS),
+    Option("compression", checks.one_of("gzip"), "FAILPATH_COMPRESSION"),
+    Option("on_error", checks.callback),
+    Option("redact", checks.callback),
+    Option("session", checks.session),
+    Option("route", checks.route, default=ROUTE),
+    Option("headers", checks.headers),
+    Option("payload", checks.callback),
+)
+"""Every option, in the order in which the documentation has them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options that have been checked. The project key shows in no representation."""
+    """Options that have been checked, as :func:`failpath_otel.configure` tells them. No secret shows in ``repr()``."""
 
     project_key: str = field(repr=False)
     endpoint: str = DEFAULT_ENDPOINT
+    enabled: bool = True
+    default_metadata: Mapping[str, Json] | None = None
     capture_stack: bool = False
+    delivery: DeliveryMode = "background"
+    throw_on_send_error: bool = False
+    send_timeout: float = limits.SEND_TIMEOUT
+    max_queue_size: int = limits.MAX_QUEUE_RECORDS
+    compression: Compression | None = None
+    on_error: OnError | None = field(default=None, repr=False)
+    redact: Redact | None = field(default=None, repr=False)
+    session: "Session | None" = field(default=None, repr=False)
+    route: str = ROUTE
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
+    payload: Payload | None = field(default=None, repr=False)
 
     @classmethod
-    def resolve(
-        cls, project_key: str | None = None, endpoint: str | None = None, *, capture_stack: bool = False
-    ) -> "Options":
-        """Fills from the environment what was not given, and checks all of it.
+    def resolve(cls, **given: object) -> "Options":
+        """Fills from the environment what was not given or is ``None``, and checks all of it.
 
         Raises:
-            ConfigurationError: there is no project key, or an option cannot work.
+            ConfigurationError: there is no project key, although delivery is enabled, or an option cannot work.
+            TypeError: there is no such option.
         """
-        return cls(
-            _project_key(project_key if project_key is not None else os.environ.get(PROJECT_KEY_VARIABLE)),
-            _endpoint(endpoint if endpoint is not None else os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_ENDPOINT),
-            _flag("capture_stack", capture_stack),
-        )
+        names = [option.name for option in OPTIONS]
+        unknown = sorted(given.keys() - set(names))
+        if unknown:
+            msg = f"there is no option {', '.join(unknown)}; the options are {', '.join(names)}"
+            raise TypeError(msg)
+        values = {option.name: _value(option, given.get(option.name)) for option in OPTIONS}
+        if values["project_key"] is None:
+            values["project_key"] = checks.project_key("project_key", "") if values["enabled"] else ""
+        return cls(**values)
 
 
-def _project_key(given: object) -> str:
-    if isinstance(given, str):
-        key = given.strip()
-        if key and key.isascii() and key.isprintable() and " " not in key:
-            return key
-    problem = "is missing"
-    if given is not None and not isinstance(given, str):
-        problem = f"must be a string, got a {type(given).__name__}"
-    elif given and given.strip():
-        problem = "has characters that no HTTP header can carry"
-    msg = f"the project key {problem}: pass project_key=, or set {PROJECT_KEY_VARIABLE}"
-    raise ConfigurationError(msg)
-
-
-def _endpoint(given: object) -> str:
-    if not isinstance(given, str):
-        msg = f"endpoint must be an http:// or https:// URL, got a {type(given).__name__}"
-        raise ConfigurationError(msg)
-    endpoint = given.strip().rstrip("/")
-    problem = _endpoint_problem(endpoint)
-    if problem:
-        # The text itself is not shown: people put keys and passwords there.
-        allowed = "endpoint must be an http:// or https:// URL without user name, password and query"
-        msg = f"{allowed}, got {problem} (endpoint= or {ENDPOINT_VARIABLE})"
-        raise ConfigurationError(msg)
-    return endpoint
-
-
-def _endpoint_problem(endpoint: str) -> str:
-    """What is wrong with an endpoint, in words that repeat nothing of it but its scheme; empty if nothing is."""
-    scheme, separator, _ = endpoint.partition("://")
-    problem = ""
-    if "@" in endpoint:
-        problem = "one with a user name or a password; the project key goes into project_key="
-    elif not endpoint.isprintable() or " " in endpoint:
-        problem = "one with spaces or control characters"
-    elif not separator:
-        problem = "a text without a scheme"
-    elif scheme.lower() not in ("http", "https"):
-        problem = f"one that begins with {scheme[:20]!r}" if scheme.isalnum() else "another scheme"
-    elif "?" in endpoint or "#" in endpoint:
-        problem = "one with a query or a fragment"
-    elif not _has_host(endpoint):
-        problem = "one whose host or port cannot be read"
-    return problem
-
-
-def _has_host(endpoint: str) -> bool:
-    try:
-        parts = urlsplit(endpoint)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def _flag(name: str, given: object) -> bool:
-    if not isinstance(given, bool):
-        msg = f"{name} must be True or False, got {text_of(given, 80)!r}"
-        raise ConfigurationError(msg)
-    return given
-
-
-def seconds(name: str, given: object) -> float:
-    """A time to wait, as given.
-
-    Raises:
-        ConfigurationError: it is not a number of seconds of at least 0.
-    """
-    if isinstance(given, (int, float)) and not isinstance(given, bool) and 0 <= given < limits.MAX_SECONDS:
-        return float(given)
-    msg = f"{name} must be a number of seconds from 0 to {limits.MAX_SECONDS:.0f}, got {text_of(given, 80)!r}"
-    raise ConfigurationError(msg)
+def _value(option: Option, given: object) -> Any:  # noqa: ANN401 - each option has a type of its own
+    source = option.name
+    # As in OpenTelemetry, an environment variable that is empty counts as not set.
+    if given is None and option.variable is not None and os.environ.get(option.variable, "").strip():
+        source, given = option.variable, os.environ[option.variable]
+    return option.default if given is None else option.check(source, given)

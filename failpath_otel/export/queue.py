@@ -2,13 +2,20 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.errors import DeliveryError, InvalidRecord, QueueFull, ShutDown
 from failpath_otel.export import wire
 from failpath_otel.export.record import Record, cut_down
 from failpath_otel.export.stats import Stats
 from failpath_otel.report import say
+
+_LOSSES: Final[dict[str, tuple[type[DeliveryError], str]]] = {
+    "queue_full": (QueueFull, "the queue is full; new records are dropped until it empties"),
+    "shut_down": (ShutDown, "records came after the shutdown"),
+    "invalid": (InvalidRecord, "records could not be made; the log says why"),
+}
 
 
 class RecordQueue:
@@ -39,7 +46,6 @@ class RecordQueue:
         self._settled = 0
         self._delivered = 0
         self._dropped: dict[str, int] = {}
-        self._watchers: list[tuple[int, Callable[[], object]]] = []
 
     def put_start(self, record: bytes) -> bool:
         """Queues the ``running`` record of a step and reserves a place for its outcome.
@@ -106,42 +112,43 @@ class RecordQueue:
         with self._lock:
             first = reason not in self._dropped
             self._dropped[reason] = self._dropped.get(reason, 0) + 1
+        kind, text = _LOSSES[reason]
         # Not under the lock: a logging handler takes locks of its own.
         if first and reason == "queue_full":
-            say("Failpath: the queue is full; new records are dropped until it empties.")
+            say("Failpath: %s.", text)
+        self._lost(kind(text, 1))
+
+    def _lost(self, error: DeliveryError) -> None:
+        """Records are lost; for those who tell somebody."""
 
     def _put(self, record: bytes) -> None:
         # What is in the queue counts as accepted: should a signal handler raise here, nothing is counted twice or not.
         self._bytes += len(record)
         self._queue.append(record)
 
-    def _take(self) -> tuple[list[bytes], int]:
+    def _take(self, max_bytes: int = limits.MAX_BATCH_BYTES) -> tuple[list[bytes], int]:
         """The next batch, within the limits of the wire contract, and its size in bytes; it is in flight from now."""
         batch: list[bytes] = []
         size = 0
         with self._lock:
             while self._queue and len(batch) < limits.MAX_BATCH_RECORDS:
                 record = self._queue[0]
-                if batch and wire.body_size(size + len(record), len(batch) + 1) > limits.MAX_BATCH_BYTES:
+                if batch and wire.body_size(size + len(record), len(batch) + 1) > max_bytes:
                     break
                 batch.append(self._queue.popleft())
                 size += len(record)
             self._in_flight += len(batch)
         return batch, size
 
-    def _settle(self, records: int, size: int, delivered: int, dropped: int, reason: str) -> None:
-        """Ends the flight of a batch, and tells those who watched for it."""
+    def _settle(self, records: int, size: int, delivered: int, reason: str) -> None:
+        """Ends the flight of a batch; what of it was not delivered is lost for ``reason``."""
         with self._lock:
             self._in_flight -= records
-            self._bytes = self._bytes - size if self._queue else 0
+            self._bytes = self._bytes - size if self._queue or self._in_flight else 0
             self._settled += records
             self._delivered += delivered
-            if dropped:
-                self._dropped[reason] = self._dropped.get(reason, 0) + dropped
-            due = [watcher for watcher in self._watchers if watcher[0] <= self._settled]
-            self._watchers = [watcher for watcher in self._watchers if watcher[0] > self._settled]
-        for _, notify in due:
-            notify()
+            if delivered < records:
+                self._dropped[reason] = self._dropped.get(reason, 0) + records - delivered
 
     @property
     def closed(self) -> bool:

@@ -9,6 +9,7 @@ from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
 from failpath_otel.clean import Json, clean_metadata, clean_text, text_of
+from failpath_otel.export.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX, STEP_EVENTS
 
@@ -78,7 +79,7 @@ def trusted_start(span: ReadableSpan, attributes: Mapping[str, Any]) -> StepStar
     )
 
 
-def running_record(start: StepStart, process: ProcessInfo | None) -> Record:
+def running_record(start: StepStart, process: ProcessInfo | None, policy: Policy) -> Record:
     """The record that announces a step, at the time when its span began."""
     return Record(
         record_id(start.trace_id, start.span_id, semconv.STATUS_RUNNING, start.start_ns),
@@ -89,7 +90,7 @@ def running_record(start: StepStart, process: ProcessInfo | None) -> Record:
         start.started_at,
         start.trace_id,
         start.span_id,
-        start.metadata,
+        start.metadata if policy.plain else policy.metadata(start.metadata),
         None,
         None,
         None,
@@ -103,8 +104,8 @@ def outcome_record(  # noqa: PLR0917
     status: Status,
     attributes: dict[str, Any],
     process: ProcessInfo | None,
-    capture_stack: bool,  # noqa: FBT001 - on the hot path, where a keyword costs
-    began: bool = True,  # noqa: FBT001, FBT002
+    policy: Policy,
+    began: bool = True,  # noqa: FBT001, FBT002 - on the hot path, where a keyword costs
 ) -> Record:
     """The record of how a step ended, at the time when its span did.
 
@@ -114,7 +115,7 @@ def outcome_record(  # noqa: PLR0917
         status: the outcome.
         attributes: those of the span, at its end, without the status.
         process: the process that the record names.
-        capture_stack: put the stack trace of an error into the record.
+        policy: what the record carries beyond that.
         began: the step has a ``running`` record. Without one, it has a duration only if its span has a length.
     """
     start_ns = start.start_ns
@@ -122,6 +123,7 @@ def outcome_record(  # noqa: PLR0917
     if end_ns is None or end_ns < start_ns:
         end_ns = start_ns
     timed = began or end_ns > start_ns
+    metadata = _end_metadata(start, attributes)
     return Record(
         record_id(start.trace_id, start.span_id, status, end_ns),
         start.flow_key,
@@ -131,10 +133,10 @@ def outcome_record(  # noqa: PLR0917
         rfc3339(end_ns),
         start.trace_id,
         start.span_id,
-        _end_metadata(start, attributes),
+        metadata if policy.plain else policy.metadata(metadata),
         start.started_at if timed else None,
         (end_ns - start_ns) // 1000 / 1000 if timed else None,
-        _error(span, capture_stack=capture_stack) if status == semconv.STATUS_ERROR else None,
+        _error(span, policy) if status == semconv.STATUS_ERROR else None,
         process,
     )
 
@@ -162,7 +164,7 @@ def judged_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str
     return "error" if span.status.status_code is StatusCode.ERROR else "success"
 
 
-def span_records(span: ReadableSpan, process: ProcessInfo | None, *, capture_stack: bool) -> list[Record]:
+def span_records(span: ReadableSpan, process: ProcessInfo | None, policy: Policy) -> list[Record]:
     """All records of a span that nobody saw begin, in the order in which things happened; none if it is no step."""
     start = read_start(span)
     if start is None:
@@ -183,9 +185,9 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, *, capture_sta
     began = not start.manual
     status = judged_outcome(start, span, start.attributes)
     if began or status is None:
-        records.append(running_record(start, process))
+        records.append(running_record(start, process, policy))
     if status is not None:
-        records.append(outcome_record(start, span, status, plain_attributes(span), process, capture_stack, began))
+        records.append(outcome_record(start, span, status, plain_attributes(span), process, policy, began))
     return records
 
 
@@ -193,7 +195,7 @@ def _event_statuses(span: ReadableSpan) -> list[str]:
     return [STEP_EVENTS[event.name] for event in span.events if event.name in STEP_EVENTS]
 
 
-def _error(span: ReadableSpan, *, capture_stack: bool) -> ErrorInfo:
+def _error(span: ReadableSpan, policy: Policy) -> ErrorInfo:
     attributes: Mapping[str, Any] = {}
     for event in span.events:
         if event.name == semconv.EXCEPTION_EVENT:
@@ -202,12 +204,13 @@ def _error(span: ReadableSpan, *, capture_stack: bool) -> ErrorInfo:
     message = attributes.get(semconv.EXCEPTION_MESSAGE)
     if message is None:
         message = span.status.description or ""
-    stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if capture_stack else None
-    return ErrorInfo(
-        text_of(name, limits.MAX_ERROR_NAME_CHARS),
-        text_of(message, limits.MAX_ERROR_MESSAGE_CHARS),
-        None if stack is None else text_of(stack, limits.MAX_STACK_CHARS),
-    )
+    stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if policy.capture_stack else None
+    shown = text_of(message, limits.MAX_ERROR_MESSAGE_CHARS)
+    traced = None if stack is None else text_of(stack, limits.MAX_STACK_CHARS)
+    if not policy.plain:
+        shown = policy.text(ERROR_MESSAGE, shown, limits.MAX_ERROR_MESSAGE_CHARS)
+        traced = None if traced is None else policy.text(ERROR_STACK, traced, limits.MAX_STACK_CHARS)
+    return ErrorInfo(text_of(name, limits.MAX_ERROR_NAME_CHARS), shown, traced)
 
 
 def plain_attributes(span: ReadableSpan) -> dict[str, Any]:

@@ -26,13 +26,13 @@ _deadline: Final = _Deadline()
 
 
 @contextmanager
-def time_limit(seconds: float) -> Generator[None, None, None]:
+def time_limit(seconds: float | None) -> Generator[None, None, None]:
     """Gives all reads and writes that this thread does inside, on connections of :class:`BoundedAdapter`, one deadline.
 
-    Beyond it they raise ``TimeoutError``, which ``requests`` shows as one of its own.
+    Beyond it they raise ``TimeoutError``, which ``requests`` shows as one of its own. ``None``: there is no deadline.
     """
     before = _deadline.at
-    _deadline.at = monotonic() + seconds
+    _deadline.at = None if seconds is None else monotonic() + seconds
     try:
         yield
     finally:

@@ -5,10 +5,14 @@ the reading of answers are this project's own until the vendor publishes more.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from time import time
 from typing import Any, Final
 
+from failpath_otel import limits
 from failpath_otel._version import __version__
 
 ROUTE: Final = "/v1/events"
@@ -16,10 +20,18 @@ USER_AGENT: Final = f"failpath-otel/{__version__}"
 
 _DELIVERED: Final = 2
 _REDIRECTED: Final = 3
+_SERVER_ERROR: Final = 5
+_TOO_LARGE: Final = 413
+_WORTH_ANOTHER_TRY: Final = frozenset({408, 429})
 _FAILURES: Final = {
-    401: "refused the project key ({status})",
-    403: "refused the project key ({status})",
-    404: f"answered {{status}}; the endpoint is the base URL, to which {ROUTE} is added",
+    400: "did not understand the request (400)",
+    401: "refused the project key (401)",
+    403: "refused the project key (403)",
+    404: "answered 404; the endpoint is the base URL, to which the route is added",
+    405: "answered 405; the endpoint is the base URL, to which the route is added",
+    407: "could not be asked, because a proxy wants a password (407)",
+    413: "answered 413 to a single record, which is too large for it",
+    429: "asks for fewer requests (429)",
 }
 
 BODY_START: Final = b'{"events":['
@@ -43,31 +55,77 @@ def body_size(total: int, count: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server's answer means.
+    """What became of a request.
 
-    ``failure`` is a sentence, or ``None`` where the batch was delivered; then ``rejected`` holds the index of each
-    record that the server refused all the same, and its reason.
+    ``failure`` is a sentence whose subject is the endpoint, or ``None`` where the batch was delivered; then
+    ``rejected`` holds the index of each record that the server refused all the same, and its reason.
     """
 
     failure: str | None = None
+    status: int | None = None
+    """The HTTP status; ``None`` where there was no answer."""
+
+    again: bool = False
+    """The failure is worth another try."""
+
+    retry_after: float = 0.0
+    """Seconds for which the server wants to be left alone."""
+
+    too_large: bool = False
+    """The batch has to be split."""
+
     rejected: tuple[tuple[int, str], ...] = ()
 
 
-def read_answer(status: int, location: str | None, content: bytes, count: int) -> Answer:
-    """Reads a server's answer to a batch of ``count`` records."""
+def no_answer(failure: str) -> Answer:
+    """A timeout or a broken connection, which are worth another try."""
+    return Answer(failure, again=True)
+
+
+def read_answer(status: int, sent_headers: Mapping[str, str], content: bytes, count: int) -> Answer:
+    """Reads a server's answer to a batch of ``count`` records; ``sent_headers`` are case-insensitive."""
     kind = status // 100
     if kind == _DELIVERED:
         if not content.strip():
-            return Answer()
+            return Answer(status=status)
         try:
             parsed = json.loads(content)
         except (ValueError, RecursionError):
-            return Answer(f"answered {status} with something other than JSON, so it is no Failpath endpoint")
-        return Answer(rejected=_rejected(parsed, count))
+            failure = f"answered {status} with something other than JSON, so it is no Failpath endpoint"
+            return Answer(failure, status)
+        return Answer(status=status, rejected=_rejected(parsed, count))
     if kind == _REDIRECTED:
+        location = sent_headers.get("Location")
         where = f" to {location.split('?')[0][:200]}" if location else ""
-        return Answer(f"redirects{where} ({status}), which is not followed, because the project key would travel along")
-    return Answer(_FAILURES.get(status, "answered {status}").format(status=status))
+        failure = f"redirects{where} ({status}), which is not followed, because the project key would travel along"
+        return Answer(failure, status)
+    failure = _FAILURES.get(status, f"answered {status}")
+    if kind == _SERVER_ERROR or status in _WORTH_ANOTHER_TRY:
+        return Answer(failure, status, again=True, retry_after=_retry_after(sent_headers))
+    return Answer(failure, status, too_large=status == _TOO_LARGE)
+
+
+def _retry_after(sent_headers: Mapping[str, str]) -> float:
+    """Seconds by ``Retry-After`` (RFC 9110, 10.2.3): a number of them, or a date; 0 where neither can be read."""
+    text = sent_headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        wait = float(text[:9])
+    else:
+        until = _timestamp(text)
+        if until is None:
+            return 0.0
+        # By the server's own clock, if it shows it.
+        now = _timestamp(sent_headers.get("Date", ""))
+        wait = until - (time() if now is None else now)
+    return min(max(wait, 0.0), limits.MAX_RETRY_AFTER)
+
+
+def _timestamp(text: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 def _rejected(parsed: Any, count: int) -> tuple[tuple[int, str], ...]:  # noqa: ANN401 - any JSON at all

@@ -63,6 +63,41 @@ class InStep(Generic[T]):
             self._step.pause()
 
 
+async def afail(step: AnyStep, error: BaseException) -> None:
+    """Ends ``step`` with ``error``, and waits until that was sent where that is asked for."""
+    step.finish(error)
+    # A cancellation wants to go on at once, and where a coroutine is closed nothing can be awaited.
+    if step.awaits and isinstance(error, Exception):
+        await step.asent()
+
+
+async def asucceed(step: AnyStep) -> None:
+    """Ends ``step`` well, and waits until that was sent where that is asked for."""
+    step.finish(None)
+    if step.awaits:
+        await step.asent()
+        step.raise_unsent()
+
+
+def _sent_around(step: AnyStep, given: Any) -> Any:
+    """A coroutine that runs ``given`` once the step's start was sent, and ends when its outcome was."""
+    coroutine: Any = _run_between(step, given)
+    coroutine.__name__ = getattr(given, "__name__", coroutine.__name__)
+    coroutine.__qualname__ = getattr(given, "__qualname__", coroutine.__qualname__)
+    return coroutine
+
+
+async def _run_between(step: AnyStep, given: Any) -> Any:
+    try:
+        await step.asent()
+        result = await given
+    except BaseException as error:
+        await afail(step, error)
+        raise
+    await asucceed(step)
+    return result
+
+
 class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
     """A coroutine that application code made inside a step; the step ends with it, also if nobody ever awaits it."""
 
@@ -96,6 +131,9 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
         self._step.finish(None)
 
     def __del__(self) -> None:
+        if self._step.awaits:
+            # The one around it was never awaited either, and Python would say so as well.
+            self._inner.close()
         # The coroutine inside is dropped with this object, and Python says itself that it was never awaited.
         self._step.finish(None)
 
@@ -126,7 +164,7 @@ def follow(step: AnyStep, result: Any) -> Any:
     try:
         # What is also a context manager, as a request of aiohttp is, is used as one; a coroutine in its place is not.
         if (isinstance(result, Coroutine) and not hasattr(type(result), "__aenter__")) or _is_old_coroutine(result):
-            return StepCoroutine(step, result)
+            return StepCoroutine(step, _sent_around(step, result) if step.awaits else result)
         future: Any = result
         if hasattr(type(future), "add_done_callback"):
             future.add_done_callback(functools.partial(_end_with_future, step))

@@ -43,6 +43,10 @@ def record_manually(
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             report_fault("recording by hand")
         tracing.end(span, end_ns)
+    if tracing.reporting is not None and tracing.reporting.awaits:
+        unsent = tracing.sent()
+        if unsent is not None:
+            raise unsent
 
 
 def _write(span: Span, status: str, error: dict[str, str] | None, event_ns: int) -> None:

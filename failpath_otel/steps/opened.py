@@ -27,7 +27,19 @@ class OpenStep:
     between :meth:`resume` and :meth:`pause`, once for every slice.
     """
 
-    __slots__ = ("_before", "_context", "_ended", "_late", "_spans", "_start_ns", "_started_with", "_token", "_tracing")
+    __slots__ = (
+        "_before",
+        "_context",
+        "_ended",
+        "_late",
+        "_spans",
+        "_start_ns",
+        "_started_with",
+        "_token",
+        "_tracing",
+        "_unsent",
+        "awaits",
+    )
 
     def __init__(self, tracing: Tracing, attributes: Attributes) -> None:
         self._tracing = tracing
@@ -36,6 +48,10 @@ class OpenStep:
         self._late: Attributes | None = None
         self._ended = False
         self._token: Token[Context] | None = None
+        self._unsent: Exception | None = None
+        reporting = tracing.reporting
+        self.awaits = reporting is not None and reporting.awaits
+        """Whoever runs the step is to call :meth:`sent` or :meth:`asent` after it began and after it ended."""
         self._spans, self._context = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
         self._before = self._context
         # The event comes after the start, because only the start is seen live; it carries the start's own time.
@@ -47,6 +63,23 @@ class OpenStep:
         except BaseException as interruption:  # Ctrl-C in our midst: nobody else could end the step
             self.finish(interruption)
             raise
+
+    def sent(self) -> None:
+        """Waits until the step's events so far were sent, or could not be; not where an event loop runs."""
+        self._keep(self._tracing.sent())
+
+    async def asent(self) -> None:
+        """:meth:`sent` without blocking the event loop."""
+        self._keep(await self._tracing.asent())
+
+    def _keep(self, error: Exception | None) -> None:
+        if self._unsent is None:
+            self._unsent = error
+
+    def raise_unsent(self) -> None:
+        """Raises why an event could not be sent, where that is asked for: when the application's code is through."""
+        if self._unsent is not None:
+            raise self._unsent
 
     def resume(self) -> None:
         """Makes the step's span the current one."""
@@ -144,11 +177,15 @@ class NoStep:
     """Stands in for a step where there is no run that it could belong to: does nothing."""
 
     __slots__ = ()
+    awaits = False
 
     def resume(self) -> None:
         """Changes nothing."""
 
-    pause = leave = resume
+    pause = leave = sent = raise_unsent = resume
+
+    async def asent(self) -> None:
+        """Waits for nothing."""
 
     def finish(self, error: BaseException | None) -> None:
         """Records nothing."""

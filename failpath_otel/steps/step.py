@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
+from failpath_otel.steps.follow import afail, asucceed
 from failpath_otel.steps.opened import OpenStep
 from failpath_otel.steps.tracing import Tracing
 from failpath_otel.steps.wrap import decorate
@@ -49,30 +50,58 @@ class Step:
         Raises:
             RuntimeError: the step was entered before.
         """
+        opened = self._open()
+        if opened.awaits:
+            try:
+                opened.sent()
+            except BaseException as error:
+                opened.finish(error)
+                raise
+        opened.resume()
+        return self
+
+    def _open(self) -> OpenStep:
         if self._opened is not None:
             msg = "this step was entered before; call run.step() for another one"
             raise RuntimeError(msg)
         self._opened = OpenStep(self._tracing, self._attributes)
-        self._opened.resume()
-        return self
+        return self._opened
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Ends the step; the exception that left the block, if any, goes on unchanged."""
-        if self._opened is not None:
-            self._opened.leave()
-            self._opened.finish(error)
+        opened = self._opened
+        if opened is None:
+            return
+        opened.leave()
+        opened.finish(error)
+        if opened.awaits and (error is None or isinstance(error, Exception)):
+            opened.sent()
+            if error is None:
+                opened.raise_unsent()
 
     async def __aenter__(self: StepT) -> StepT:  # noqa: PYI019 - `Self` came with Python 3.11
-        """The same as ``with``, for use in ``async with``; nothing is awaited."""
-        return self.__enter__()
+        """The same as ``with``, for use in ``async with``; awaits nothing but a delivery that is to be awaited."""
+        opened = self._open()
+        if opened.awaits:
+            try:
+                await opened.asent()
+            except BaseException as error:
+                opened.finish(error)
+                raise
+        opened.resume()
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """The same as for ``with``."""
-        self.__exit__(kind, error, trace)
+        opened = self._opened
+        if opened is None:
+            return
+        opened.leave()
+        await (asucceed(opened) if error is None else afail(opened, error))
 
     def __call__(self, fn: F) -> F:
         """Decorates ``fn``.

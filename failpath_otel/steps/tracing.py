@@ -9,6 +9,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, StatusCode, Tracer, set_span
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import STEP_START, StartMarker
 from failpath_otel.steps.attributes import Attributes
+from failpath_otel.steps.loop import on_asyncio, on_event_loop
 
 _PRIVATE_PARENT: Final = "failpath.private_parent"
 """Context key: the innermost span of the fallback tracer, where the host has no span that could be the parent."""
@@ -17,11 +18,11 @@ _PRIVATE_PARENT: Final = "failpath.private_parent"
 class Tracing:
     """The host's tracer, and behind it the fallback for spans that nobody would report."""
 
-    __slots__ = ("_host", "_reporting")
+    __slots__ = ("_host", "reporting")
 
     def __init__(self, host: Tracer, reporting: "Reporting | None" = None) -> None:
         self._host = host
-        self._reporting = reporting
+        self.reporting = reporting
 
     def start_step(self, name: str, attributes: Attributes, start_ns: int) -> tuple[tuple[Span, ...], Context]:
         """Starts the span of a step. Raises nothing of its own.
@@ -32,7 +33,7 @@ class Tracing:
             be anyway.
         """
         parent = get_current()
-        start = StartMarker(attributes, None if self._reporting is None else self._reporting.owner)
+        start = StartMarker(attributes, None if self.reporting is None else self.reporting.owner)
         try:
             host = self._host.start_span(
                 name, Context({**parent, STEP_START: start}), attributes=attributes, start_time=start_ns
@@ -46,14 +47,26 @@ class Tracing:
                 start.seen.end()
             raise
         inside = set_span_in_context(host, parent)
-        if start.seen is not None or self._reporting is None:
+        if start.seen is not None or self.reporting is None:
             return (host,), inside
         try:
-            self._reporting.unseen(host)
+            self.reporting.unseen(host)
         except Exception:  # noqa: BLE001 - looking at the global provider may load one of another vendor
             report_fault("looking for the tracer provider")
         private = self._start_private(name, host, parent, attributes, start_ns)
         return (host, private), set_value(_PRIVATE_PARENT, private, inside)
+
+    def sent(self) -> Exception | None:
+        """Waits until what was reported so far was sent, unless an event loop runs on this thread.
+
+        Returns:
+            What the caller is to raise, once the application's code is through.
+        """
+        return None if self.reporting is None or on_event_loop() else self.reporting.sent()
+
+    async def asent(self) -> Exception | None:
+        """:meth:`sent` in code that asyncio runs; other loops are not waited in."""
+        return await self.reporting.asent() if self.reporting is not None and on_asyncio() else None
 
     def start_run(self, name: str, attributes: Attributes) -> tuple[tuple[Span, ...], Context]:
         """Starts the span of a run: the parent of its steps, and the reason why they share a trace."""
@@ -64,7 +77,7 @@ class Tracing:
             report_fault("starting a span at the host's tracer provider")
             host = INVALID_SPAN
         inside = set_span_in_context(host, parent)
-        if self._reporting is None or host.get_span_context().is_valid:
+        if self.reporting is None or host.get_span_context().is_valid:
             return (host,), inside
         private = self._start_private(name, host, parent, attributes, None)
         return (host, private), set_value(_PRIVATE_PARENT, private, inside)
@@ -75,16 +88,16 @@ class Tracing:
             span.end(end_ns)
         except Exception:  # noqa: BLE001 - a span processor of the host may raise anything
             report_fault("ending a span")
-            if self._reporting is not None:
-                self._reporting.ended(span)
+            if self.reporting is not None:
+                self.reporting.ended(span)
 
     def _start_private(
         self, name: str, host: Span, parent: Context, attributes: Attributes, start_ns: int | None
     ) -> Span:
-        if self._reporting is None:
+        if self.reporting is None:
             return INVALID_SPAN
         context = (
-            Context() if start_ns is None else Context({STEP_START: StartMarker(attributes, self._reporting.owner)})
+            Context() if start_ns is None else Context({STEP_START: StartMarker(attributes, self.reporting.owner)})
         )
         above: object = host
         if not host.get_span_context().is_valid:
@@ -92,13 +105,11 @@ class Tracing:
         if isinstance(above, Span):
             context = set_span_in_context(above, context)
         try:
-            return self._reporting.private_tracer().start_span(
-                name, context, attributes=attributes, start_time=start_ns
-            )
+            return self.reporting.private_tracer().start_span(name, context, attributes=attributes, start_time=start_ns)
         except Exception:  # noqa: BLE001 - the step runs, whatever becomes of its record
             report_fault("starting a span at the private tracer provider")
             if start_ns is not None:
-                self._reporting.lost()
+                self.reporting.lost()
             return INVALID_SPAN
 
 
@@ -120,6 +131,19 @@ class Reporting(Protocol):
     @property
     def owner(self) -> object:
         """Who alone reports these steps: the ``owner`` of their markers."""
+        ...
+
+    @property
+    def awaits(self) -> bool:
+        """Whether each step is to wait until its events were sent."""
+        ...
+
+    def sent(self) -> Exception | None:
+        """Waits until what was reported so far was sent, or an attempt has failed; returns what is to be raised."""
+        ...
+
+    async def asent(self) -> Exception | None:
+        """The same without blocking asyncio's loop."""
         ...
 
     def private_tracer(self) -> Tracer:

@@ -8,7 +8,7 @@ from types import CodeType, FunctionType
 from typing import Any, Final, TypeVar, cast
 
 from failpath_otel.clean import type_name
-from failpath_otel.steps.follow import InStep, follow, goes_on
+from failpath_otel.steps.follow import InStep, afail, asucceed, follow, goes_on
 from failpath_otel.steps.opened import AnyStep
 
 T = TypeVar("T")
@@ -35,17 +35,33 @@ def is_coroutine_function(fn: Callable[..., Any]) -> bool:
 def call(step: AnyStep, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """Calls ``fn`` inside ``step``, which ends with it, or with the coroutine, Future or Task that it returned."""
     try:
+        if step.awaits:
+            step.sent()
         step.resume()
         result = fn(*args, **kwargs)
     except BaseException as error:
         step.leave()
-        step.finish(error)
+        _fail(step, error)
         raise
     step.leave()
     if goes_on(result):
         return cast("T", follow(step, result))
-    step.finish(None)
+    _succeed(step)
     return result
+
+
+def _fail(step: AnyStep, error: BaseException) -> None:
+    step.finish(error)
+    # Ctrl-C and its kind want to go on at once.
+    if step.awaits and isinstance(error, Exception):
+        step.sent()
+
+
+def _succeed(step: AnyStep) -> None:
+    step.finish(None)
+    if step.awaits:
+        step.sent()
+        step.raise_unsent()
 
 
 def run_coroutine(open_step: Opener, fn: Callable[..., Awaitable[T]]) -> Awaitable[T]:
@@ -60,11 +76,13 @@ def run_coroutine(open_step: Opener, fn: Callable[..., Awaitable[T]]) -> Awaitab
 async def _run_coroutine(open_step: Opener, fn: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
     step = open_step()
     try:
+        if step.awaits:
+            await step.asent()
         result = await InStep(step, fn(*args, **kwargs))
     except BaseException as error:
-        step.finish(error)
+        await afail(step, error)
         raise
-    step.finish(None)
+    await asucceed(step)
     return result
 
 
@@ -108,6 +126,12 @@ def _around_generator(open_step: Opener, fn: Callable[..., Generator[Any, Any, A
         # Not `yield from`, which would keep the context attached between the items and takes GeneratorExit for itself.
         generator = fn(*args, **kwargs)
         step = open_step()
+        if step.awaits:
+            try:
+                step.sent()
+            except BaseException as error:
+                step.finish(error)
+                raise
         advance: Callable[[Any], Any] = generator.send
         sent: Any = None
         while True:
@@ -116,11 +140,11 @@ def _around_generator(open_step: Opener, fn: Callable[..., Generator[Any, Any, A
                 item = advance(sent)
             except StopIteration as stop:
                 step.leave()
-                step.finish(None)
+                _succeed(step)
                 return stop.value
             except BaseException as error:
                 step.leave()
-                step.finish(error)
+                _fail(step, error)
                 raise
             finally:
                 sent = None  # or a thrown exception and this frame would keep each other alive
@@ -140,6 +164,8 @@ def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[
         generator = fn(*args, **kwargs)
         step = open_step()
         try:
+            if step.awaits:
+                await step.asent()
             # The loop finalises this generator, and this one its inner one; both at once would be in each other's way.
             hooks = sys.get_asyncgen_hooks()
             sys.set_asyncgen_hooks(None, None)
@@ -159,8 +185,8 @@ def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[
                 else:
                     pending = generator.asend(sent)
         except BaseException as error:
-            step.finish(error)
+            await afail(step, error)
             raise
-        step.finish(None)
+        await asucceed(step)
 
     return wrapper

@@ -1,6 +1,7 @@
 """What the tests of the export half share."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -27,13 +28,13 @@ def new_processor() -> Iterator[Callable[..., FailpathSpanProcessor]]:
     """Makes processors that are closed at the end, so that nothing waits for them when the tests end."""
     made: list[FailpathSpanProcessor] = []
 
-    def new(endpoint: str, *, capture_stack: bool = False) -> FailpathSpanProcessor:
-        made.append(FailpathSpanProcessor(project_key=KEY, endpoint=endpoint, capture_stack=capture_stack))
+    def new(endpoint: str, **options: Any) -> FailpathSpanProcessor:
+        made.append(FailpathSpanProcessor(project_key=KEY, endpoint=endpoint, **options))
         return made[-1]
 
     yield new
     for processor in made:
-        processor.close(0)
+        processor._reporter.close(0)
 
 
 @pytest.fixture

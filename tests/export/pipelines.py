@@ -6,15 +6,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from failpath_otel.export.delivery import Delivery, Sent
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.record import Record
+from failpath_otel.export.wire import Answer
+
+GONE = Answer("is gone", 410)
+"""A failure that is final."""
+
+REJECTED = Answer(status=202, rejected=((0, "unknown flow"),))
 
 
-class HeldDelivery(Delivery):
+class HeldDelivery:
     """Delivers to a list. While ``gate`` is not set, a send waits; ``answers`` says what becomes of each batch."""
 
-    def __init__(self, *, held: bool = False, answers: Sequence[Sent | Exception] = ()) -> None:
+    url = "http://127.0.0.1:9/held"
+
+    def __init__(self, *, held: bool = False, answers: Sequence[Answer | Exception] = ()) -> None:
         self.batches: list[list[bytes]] = []
         self.gate = threading.Event()
         self.sending = threading.Event()
@@ -26,11 +33,11 @@ class HeldDelivery(Delivery):
     def records(self) -> list[bytes]:
         return [record for batch in self.batches for record in batch]
 
-    def send(self, records: Sequence[bytes]) -> Sent:
+    def send(self, records: Sequence[bytes]) -> Answer:
         self.batches.append(list(records))
         self.sending.set()
         assert self.gate.wait(30)
-        answer = self._answers.pop(0) if self._answers else Sent(len(records))
+        answer = self._answers.pop(0) if self._answers else Answer()
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -40,14 +47,13 @@ class HeldDelivery(Delivery):
 
 
 @contextmanager
-def pipeline(delivery: Delivery, **options: Any) -> Iterator[Pipeline]:
+def pipeline(delivery: HeldDelivery, **options: Any) -> Iterator[Pipeline]:
     """A pipeline that is shut down at the end."""
     made = Pipeline(delivery, **options)
     try:
         yield made
     finally:
-        if isinstance(delivery, HeldDelivery):
-            delivery.gate.set()
+        delivery.gate.set()
         made.shutdown(10)
 
 

@@ -1,7 +1,6 @@
 """One batch over real HTTP, and what every kind of answer means."""
 
 import json
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +11,9 @@ import pytest
 
 import failpath_otel
 from failpath_otel import limits
-from failpath_otel.export.delivery import Delivery, Sent
+from failpath_otel.export.delivery import Delivery
 from failpath_otel.export.options import Options
+from failpath_otel.export.wire import Answer
 from tests.export.conftest import KEY
 from tests.export.pipelines import numbered
 from tests.fault_server import (
@@ -22,9 +22,11 @@ from tests.fault_server import (
     accepted,
     accepted_json,
     answer,
+    answer_before_reading,
     close_before_answering,
     close_while_answering,
     fault_server,
+    held,
     html,
     json_answer,
     long_body,
@@ -38,17 +40,15 @@ from tests.fault_server import (
 )
 
 BATCH = [numbered(1), numbered(2), numbered(3)]
-LOST = Sent(0, 3, "send_failed")
-DELIVERED = (3, 0)
-NewDelivery = Callable[[str], Delivery]
+NewDelivery = Callable[..., Delivery]
 
 
 @pytest.fixture
 def new_delivery() -> Iterator[NewDelivery]:
     made: list[Delivery] = []
 
-    def new(endpoint: str) -> Delivery:
-        made.append(Delivery(Options(KEY, endpoint)))
+    def new(endpoint: str, **options: Any) -> Delivery:
+        made.append(Delivery(Options(KEY, endpoint, **options)))
         return made[-1]
 
     yield new
@@ -61,16 +61,12 @@ def delivery(server: FaultServer, new_delivery: NewDelivery) -> Delivery:
     return new_delivery(server.url)
 
 
-def counts(sent: Sent) -> tuple[int, int]:
-    return sent.delivered, sent.dropped
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+def delivered(answer: Answer) -> bool:
+    return answer.failure is None and not answer.rejected
 
 
 def test_a_batch_is_one_post_with_the_events_in_their_order(delivery: Delivery, server: FaultServer) -> None:
-    assert counts(delivery.send(BATCH)) == DELIVERED
+    assert delivered(delivery.send(BATCH))
     [request] = server.requests
     assert (request.method, request.path) == ("POST", "/v1/events")
     assert json.loads(request.body) == {"events": [{"number": 1}, {"number": 2}, {"number": 3}]}
@@ -103,13 +99,13 @@ def test_a_netrc_entry_for_the_host_does_not_replace_the_key(
 
 def test_one_connection_serves_many_batches(delivery: Delivery, server: FaultServer) -> None:
     for _ in range(5):
-        assert counts(delivery.send(BATCH)) == DELIVERED
+        assert delivered(delivery.send(BATCH))
     assert server.connections == 1
 
 
 def test_a_cookie_that_a_proxy_sets_costs_no_record(delivery: Delivery, server: FaultServer) -> None:
     server.answer_with(answer(202, Set_Cookie="a=b"))
-    assert [counts(delivery.send(BATCH)) for _ in range(2)] == [DELIVERED] * 2
+    assert [delivered(delivery.send(BATCH)) for _ in range(2)] == [True] * 2
 
 
 @pytest.mark.parametrize(
@@ -131,17 +127,14 @@ def test_a_2xx_with_an_empty_or_a_json_body_is_delivered(
     delivery: Delivery, server: FaultServer, behaviour: Behaviour
 ) -> None:
     server.answer_with(behaviour)
-    assert counts(delivery.send(BATCH)) == DELIVERED
+    assert delivered(delivery.send(BATCH))
 
 
-def test_rejected_records_are_lost_and_the_others_delivered(
-    delivery: Delivery, server: FaultServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_rejected_records_are_named_with_the_reason(delivery: Delivery, server: FaultServer) -> None:
     server.answer_with(rejecting(0, 2, 2, reason="unknown flow"))
-    assert delivery.send(BATCH) == Sent(1, 2, "rejected")
-    [said] = warnings(caplog)
-    assert "2 of 3" in said
-    assert "unknown flow" in said
+    answer = delivery.send(BATCH)
+    assert answer.failure is None
+    assert answer.rejected == ((0, "unknown flow"), (2, "unknown flow"))
 
 
 FINAL = [
@@ -155,56 +148,129 @@ FINAL = [
     pytest.param(status(400), "400", id="400"),
     pytest.param(status(401), "refused the project key", id="401"),
     pytest.param(status(403), "refused the project key", id="403"),
-    pytest.param(status(404), "404", id="404"),
-    pytest.param(status(413), "413", id="413"),
-    pytest.param(status(429, Retry_After="1"), "429", id="429"),
+    pytest.param(status(404), "the base URL, to which the route is added", id="404"),
+    pytest.param(status(405), "the base URL, to which the route is added", id="405"),
+    pytest.param(status(407), "a proxy", id="407"),
+    pytest.param(status(410), "410", id="410"),
+    pytest.param(status(422), "422", id="422"),
+    pytest.param(long_body(8_000_000), "more than any Failpath endpoint", id="200-very-long"),
+    pytest.param(long_body(8_000_000, 404), "404", id="404-very-long"),
+]
+WORTH_ANOTHER_TRY = [
+    pytest.param(status(408), "408", id="408"),
+    pytest.param(status(429), "fewer requests (429)", id="429"),
     pytest.param(status(500), "500", id="500"),
-    pytest.param(status(503, Retry_After="Fri, 31 Dec 1999 23:59:59 GMT"), "503", id="503"),
+    pytest.param(status(502), "502", id="502"),
+    pytest.param(status(503), "503", id="503"),
+    pytest.param(long_body(8_000_000, 500), "500", id="500-very-long"),
     pytest.param(close_before_answering, "could not be reached", id="closed-before-answering"),
     pytest.param(close_while_answering, "could not be reached", id="closed-while-answering"),
-    pytest.param(long_body(8_000_000), "more than any Failpath endpoint", id="200-very-long"),
-    pytest.param(long_body(8_000_000, 500), "500", id="500-very-long"),
+    pytest.param(answer_before_reading(close=True), "could not be reached", id="closed-before-reading"),
     pytest.param(silent, "did not answer", id="silent"),
 ]
 
 
 @pytest.mark.parametrize(("behaviour", "said"), FINAL)
-def test_every_other_answer_is_a_loss_that_is_counted_and_logged(
-    delivery: Delivery, server: FaultServer, caplog: pytest.LogCaptureFixture, behaviour: Behaviour, said: str
+def test_bad_input_an_answer_that_is_no_success_is_final_and_says_what_to_do(
+    delivery: Delivery, server: FaultServer, behaviour: Behaviour, said: str
 ) -> None:
     server.answer_with(behaviour)
-    assert delivery.send(BATCH) == LOST
-    [warning] = warnings(caplog)
-    assert said in warning
-    assert server.url in warning
+    answered = delivery.send(BATCH)
+    assert answered.failure is not None
+    assert said in answered.failure
+    assert (answered.again, answered.too_large) == (False, False)
 
 
-def test_an_endpoint_where_nobody_listens_is_a_loss(
-    new_delivery: NewDelivery, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("behaviour", "said"), WORTH_ANOTHER_TRY)
+def test_bad_input_a_server_in_trouble_is_worth_another_try(
+    delivery: Delivery, server: FaultServer, behaviour: Behaviour, said: str
 ) -> None:
-    assert new_delivery(unused_url()).send(BATCH) == LOST
-    assert "could not be reached" in warnings(caplog)[0]
+    server.answer_with(behaviour)
+    answered = delivery.send(BATCH)
+    assert answered.failure is not None
+    assert said in answered.failure
+    assert answered.again
 
 
-def test_a_certificate_path_that_is_not_there_is_a_loss_and_no_exception(
+def test_an_answer_413_asks_for_smaller_batches(delivery: Delivery, server: FaultServer) -> None:
+    server.answer_with(status(413))
+    answered = delivery.send(BATCH)
+    assert answered.too_large
+    assert not answered.again
+
+
+def test_bad_input_an_answer_before_the_request_was_read_is_taken_as_it_is(
+    delivery: Delivery, server: FaultServer
+) -> None:
+    server.answer_with(answer_before_reading(503))
+    answered = delivery.send([b'"' + b"x" * 900_000 + b'"'])
+    assert answered.again
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({"Retry_After": "7"}, 7.0),
+        ({"Retry_After": " 7 "}, 7.0),
+        ({"Retry_After": "0"}, 0.0),
+        ({"Retry_After": "-7"}, 0.0),
+        ({"Retry_After": "7.5"}, 0.0),
+        ({"Retry_After": "soon"}, 0.0),
+        ({"Retry_After": "99999999999999999999"}, limits.MAX_RETRY_AFTER),
+        ({"Retry_After": "Sun, 22 Nov 2026 10:00:30 GMT", "Date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 30.0),
+        ({"Retry_After": "Sunday, 22-Nov-26 10:00:30 GMT", "Date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 30.0),
+        ({"Retry_After": "Fri, 31 Dec 1999 23:59:59 GMT"}, 0.0),
+        ({"Retry_After": "Fri, 31 Dec 9999 23:59:59 GMT"}, limits.MAX_RETRY_AFTER),
+        ({}, 0.0),
+    ],
+    ids=repr,
+)
+def test_retry_after_is_read_in_both_its_forms(
+    delivery: Delivery, server: FaultServer, given: dict[str, str], seconds: float
+) -> None:
+    server.answer_with(status(503, **given))
+    assert delivery.send(BATCH).retry_after == seconds
+
+
+def test_an_endpoint_where_nobody_listens_is_worth_another_try(new_delivery: NewDelivery) -> None:
+    answered = new_delivery(unused_url()).send(BATCH)
+    assert answered.again
+    assert "could not be reached" in str(answered.failure)
+
+
+def test_a_certificate_path_that_is_not_there_is_a_failure_and_no_exception(
     new_delivery: NewDelivery, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
-    assert new_delivery("https://127.0.0.1:1").send(BATCH) == LOST
+    assert new_delivery("https://127.0.0.1:1").send(BATCH).failure
 
 
 def test_a_server_that_never_answers_is_given_up_after_the_send_timeout(
-    delivery: Delivery, server: FaultServer
+    server: FaultServer, new_delivery: NewDelivery
 ) -> None:
     server.answer_with(silent)
     began = monotonic()
-    assert delivery.send(BATCH) == LOST
-    assert limits.SEND_TIMEOUT * 0.9 < monotonic() - began < limits.SEND_TIMEOUT + 2
+    assert new_delivery(server.url, send_timeout=0.3).send(BATCH).failure == "did not answer within 0.3 s"
+    assert 0.27 < monotonic() - began < 2
+
+
+def test_a_send_timeout_of_0_is_none(server: FaultServer, new_delivery: NewDelivery) -> None:
+    gate = threading.Event()
+    server.answer_with(held(gate, accepted))
+    answers: list[Answer] = []
+    thread = threading.Thread(target=lambda: answers.append(new_delivery(server.url, send_timeout=0.0).send(BATCH)))
+    thread.start()
+    server.wait_for_requests(1)
+    thread.join(limits.SEND_TIMEOUT + 0.3)
+    assert thread.is_alive()
+    gate.set()
+    thread.join(10)
+    assert answers == [Answer(status=202)]
 
 
 def test_a_very_long_body_is_not_read_to_its_end(delivery: Delivery, server: FaultServer) -> None:
     server.answer_with(long_body(1 << 40))
-    assert delivery.send(BATCH) == LOST
+    assert delivery.send(BATCH).failure
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -213,63 +279,36 @@ def test_a_redirect_is_not_followed_and_the_key_goes_nowhere(
 ) -> None:
     with fault_server() as elsewhere:
         server.answer_with(redirect(elsewhere.url + "/v1/events", code), accepted)
-        assert delivery.send(BATCH) == LOST
+        assert delivery.send(BATCH).failure
         assert len(server.requests) == 1
         assert elsewhere.requests == []
         assert elsewhere.connections == 0
 
 
-def test_an_outage_is_logged_once_and_once_more_at_its_end(
-    delivery: Delivery, server: FaultServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.answer_with(status(500), close_before_answering, status(401), accepted, accepted, status(503), accepted)
-    for _ in range(7):
-        delivery.send(BATCH)
-    said = warnings(caplog)
-    assert ["takes records again" in each for each in said] == [False, True, False, True]
-
-
 def test_after_a_failure_the_next_batch_is_sent(delivery: Delivery, server: FaultServer) -> None:
     server.answer_with(close_while_answering, accepted)
-    assert [counts(delivery.send(BATCH)) for _ in range(2)] == [(0, 3), DELIVERED]
+    assert [delivered(delivery.send(BATCH)) for _ in range(2)] == [False, True]
 
 
 def test_a_closed_delivery_opens_a_new_connection(delivery: Delivery, server: FaultServer) -> None:
-    assert counts(delivery.send(BATCH)) == DELIVERED
+    assert delivered(delivery.send(BATCH))
     delivery.close()
-    assert counts(delivery.send(BATCH)) == DELIVERED
-
-
-@pytest.mark.parametrize("behaviour", [each.values[0] for each in FINAL[:-1]], ids=[each.id for each in FINAL[:-1]])
-def test_the_project_key_is_in_no_log_record(
-    server: FaultServer,
-    new_delivery: NewDelivery,
-    caplog: pytest.LogCaptureFixture,
-    behaviour: Any,
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    server.answer_with(behaviour, accepted)
-    delivery = new_delivery(server.url)
-    delivery.send(BATCH)
-    delivery.send(BATCH)
-    assert caplog.records
-    for record in caplog.records:
-        assert KEY not in record.getMessage() + repr(record.__dict__)
+    assert delivered(delivery.send(BATCH))
 
 
 def test_the_project_key_is_in_no_representation(delivery: Delivery) -> None:
-    for thing in (delivery, delivery._auth, Options(KEY), vars(delivery)):
+    for thing in (delivery, Options(KEY), vars(delivery)):
         assert KEY not in repr(thing) + str(thing)
 
 
 def test_sends_from_several_threads_do_not_mix(delivery: Delivery, server: FaultServer) -> None:
-    sent: list[tuple[int, int]] = []
-    threads = [threading.Thread(target=lambda: sent.append(counts(delivery.send(BATCH)))) for _ in range(8)]
+    sent: list[bool] = []
+    threads = [threading.Thread(target=lambda: sent.append(delivered(delivery.send(BATCH)))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(10)
-    assert sent == [DELIVERED] * 8
+    assert sent == [True] * 8
     assert [len(request.events) for request in server.requests] == [3] * 8
 
 
@@ -283,21 +322,20 @@ def test_sends_from_several_threads_do_not_mix(delivery: Delivery, server: Fault
     ],
 )
 def test_a_server_that_sends_a_byte_now_and_then_has_one_deadline_for_all_of_them(
-    server: FaultServer, delivery: Delivery, slow: Behaviour, caplog: pytest.LogCaptureFixture
+    server: FaultServer, delivery: Delivery, slow: Behaviour
 ) -> None:
     server.answer_with(slow)
     began = monotonic()
-    assert delivery.send(BATCH) == LOST
+    assert "did not answer within" in str(delivery.send(BATCH).failure)
     assert monotonic() - began < 2 * limits.SEND_TIMEOUT
-    assert "did not answer within" in caplog.text
     server.answer_with()
-    assert delivery.send(BATCH).delivered == 3
+    assert delivered(delivery.send(BATCH))
 
 
 def test_a_kept_connection_that_the_server_drops_costs_no_batch(server: FaultServer, delivery: Delivery) -> None:
     server.answer_with(accepted, close_before_answering, accepted)
-    assert delivery.send(BATCH).delivered == 3
-    assert delivery.send(BATCH).delivered == 3
+    assert delivered(delivery.send(BATCH))
+    assert delivered(delivery.send(BATCH))
     assert len(server.requests) == 3
 
 
@@ -305,15 +343,15 @@ def test_a_send_within_a_send_of_the_same_thread_does_not_wait_for_itself(
     server: FaultServer, delivery: Delivery
 ) -> None:
     """As when a garbage collection or a signal handler ends a step in the middle of an export."""
-    inner: list[Sent] = []
-    post = delivery._session.post
+    inner: list[Answer] = []
+    post = delivery._channel.post
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
         if not inner:
             inner.append(delivery.send(BATCH))
         return post(*arguments, **options)
 
-    delivery._session.post = interrupted  # type: ignore[method-assign]
-    assert delivery.send(BATCH).delivered == 3
-    assert inner[0].delivered == 3
+    delivery._channel.post = interrupted  # type: ignore[method-assign]
+    assert delivered(delivery.send(BATCH))
+    assert delivered(inner[0])
     assert len(server.requests) == 2

@@ -99,9 +99,22 @@ def test_a_server_that_is_not_there_is_a_failure_and_no_exception() -> None:
 def test_a_failure_of_one_batch_of_several_is_a_failure_of_all(
     exporter: FailpathSpanExporter, server: FaultServer
 ) -> None:
-    server.answer_with(status(503), accepted)
+    server.answer_with(status(400), accepted)
     assert exporter.export([a_span()] * 300) is FAILURE
     assert len(server.requests) == 2
+
+
+def test_what_one_attempt_could_not_deliver_is_kept_and_delivered_before_what_comes_later(
+    exporter: FailpathSpanExporter, server: FaultServer
+) -> None:
+    server.answer_with(status(503), accepted)
+    assert exporter.export([a_span()]) is FAILURE
+    assert exporter.stats().dropped == {}
+    assert exporter.export([a_span(end_ns=END_NS + 1)]) is SUCCESS
+    assert exporter.force_flush(10_000) is True
+    bodies = [[sent["status"] for sent in request.events] for request in server.requests]
+    assert bodies == [["running", "success"]] * 3
+    assert server.requests[0].body == server.requests[1].body
 
 
 def test_batches_have_at_most_512_records(exporter: FailpathSpanExporter, server: FaultServer) -> None:
@@ -137,7 +150,7 @@ def test_a_span_that_cannot_be_read_costs_itself_and_not_its_neighbours(
     assert server.statuses == ["running", "running", "success", "success"]
 
 
-def test_force_flush_is_true_because_nothing_waits(exporter: FailpathSpanExporter) -> None:
+def test_force_flush_is_true_where_nothing_waits(exporter: FailpathSpanExporter) -> None:
     assert exporter.force_flush(0) is True
 
 

@@ -11,9 +11,8 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.export import wire
-from failpath_otel.export.delivery import Sent
 from failpath_otel.export.stats import Stats
-from tests.export.pipelines import HeldDelivery, an_outcome, numbered, pipeline
+from tests.export.pipelines import GONE, REJECTED, HeldDelivery, an_outcome, numbered, pipeline
 from tests.receiver import wait_for
 
 
@@ -175,11 +174,11 @@ def test_an_outcome_for_which_bytes_are_short_is_cut_to_its_identity() -> None:
 
 
 def test_counts_of_every_kind_of_loss_add_up_with_what_was_accepted() -> None:
-    delivery = HeldDelivery(held=True, answers=[Sent(2, 1, "rejected"), Sent(0, 3, "send_failed")])
+    delivery = HeldDelivery(held=True, answers=[REJECTED, GONE])
     with pipeline(delivery, max_records=6) as queue:
         for number in range(3):
             queue.put(numbered(number))
-        cancel = queue.watch(lambda: None)
+        cancel = queue.watch(lambda _: None)
         assert delivery.sending.wait(10)
         for number in range(10):
             queue.put(numbered(number))

@@ -5,9 +5,9 @@ from time import monotonic
 
 import pytest
 
-from failpath_otel.export.delivery import Sent
 from failpath_otel.export.stats import Stats
-from tests.export.pipelines import HeldDelivery, numbered, pipeline
+from failpath_otel.export.wire import Answer
+from tests.export.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
 from tests.receiver import wait_for
 
 
@@ -49,13 +49,13 @@ def test_flush_does_not_wait_for_records_that_come_after_it() -> None:
 @pytest.mark.parametrize(
     ("answer", "dropped"),
     [
-        (Sent(0, 1, "send_failed"), {"send_failed": 1}),
-        (Sent(0, 1, "rejected"), {"rejected": 1}),
+        (GONE, {"send_failed": 1}),
+        (REJECTED, {"rejected": 1}),
         (ZeroDivisionError("a fault of ours"), {"send_failed": 1}),
     ],
     ids=repr,
 )
-def test_flush_is_false_for_good_after_a_loss(answer: Sent | Exception, dropped: dict[str, int]) -> None:
+def test_flush_is_false_for_good_after_a_loss(answer: Answer | Exception, dropped: dict[str, int]) -> None:
     delivery = HeldDelivery(answers=[answer])
     with pipeline(delivery) as queue:
         queue.put(numbered(1))

@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.context import attach, detach, get_value, set_value
 
-from failpath_otel.export.delivery import Sent
+from failpath_otel.export.wire import Answer
 from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.receiver import wait_for
 
@@ -137,7 +137,7 @@ def test_the_thread_is_not_in_the_context_of_the_step_that_came_first() -> None:
     seen: list[object] = []
 
     class Looking(HeldDelivery):
-        def send(self, records: Sequence[bytes]) -> Sent:
+        def send(self, records: Sequence[bytes]) -> Answer:
             seen.append(get_value("mine"))
             return super().send(records)
 

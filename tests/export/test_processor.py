@@ -179,7 +179,7 @@ def test_after_reconfiguring_new_steps_go_to_the_new_endpoint_and_open_ones_end_
     tracer = tracer_with(processor)
     with fault_server() as other:
         first = tracer.start_span("first", attributes={**IDENTITY, semconv.STEP_KEY: "first"})
-        processor.reconfigure(Options(KEY, other.url))
+        processor._reporter.reconfigure(Options(KEY, other.url))
         second = tracer.start_span("second", attributes={**IDENTITY, semconv.STEP_KEY: "second"})
         first.end()
         second.end()
@@ -200,7 +200,7 @@ def test_a_step_that_began_without_capture_stack_ends_without_a_stack(
 ) -> None:
     tracer = tracer_with(processor)
     with pytest.raises(ValueError), tracer.start_as_current_span("x", attributes=IDENTITY):  # noqa: PT011
-        processor.reconfigure(Options(KEY, server.url, capture_stack=True))
+        processor._reporter.reconfigure(Options(KEY, server.url, capture_stack=True))
         raise ValueError("declined")
     assert processor.flush()
     assert server.events[-1]["error"] == {"name": "ValueError", "message": "declined"}
@@ -241,7 +241,7 @@ def test_shutdown_of_a_processor_with_a_silent_server_is_bounded(new_processor: 
         ended = threading.Event()
 
         def close() -> None:
-            assert processor.close(0.2) is False
+            assert processor._reporter.close(0.2) is False
             ended.set()
 
         threading.Thread(target=close).start()

@@ -6,13 +6,14 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import semconv
+from failpath_otel.export.policy import Policy
 from failpath_otel.export.record import Record, encode
 from failpath_otel.export.translation import span_records
 from tests.export.spans import END_NS, START_NS, a_span, event, lifecycle
 
 
 def records(span: ReadableSpan, *, capture_stack: bool = False) -> list[Record]:
-    return span_records(span, None, capture_stack=capture_stack)
+    return span_records(span, None, Policy(capture_stack=capture_stack))
 
 
 def an_error(**attributes: Any) -> ReadableSpan:

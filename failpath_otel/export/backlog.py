@@ -1,0 +1,121 @@
+"""What has been taken from the queue and is not settled: the batches to be sent next, and when."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from time import monotonic
+from typing import Final
+
+from failpath_otel import limits
+from failpath_otel.export.wire import Answer
+from failpath_otel.report import say
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records that travel together, and how it went so far."""
+
+    records: Sequence[bytes]
+    size: int
+    failed_since: float | None = field(default=None)
+    """When the first attempt failed, by the monotonic clock."""
+
+    def halves(self) -> "tuple[Batch, Batch]":
+        """Two batches in the place of one that was too large."""
+        middle = len(self.records) // 2
+        return _batch(self.records[:middle], self.failed_since), _batch(self.records[middle:], self.failed_since)
+
+
+def _batch(records: Sequence[bytes], failed_since: float | None) -> Batch:
+    return Batch(records, sum(map(len, records)), failed_since)
+
+
+class Backlog:
+    """The batches at the head, in their order, and the pauses between attempts while the endpoint fails.
+
+    A failed batch stays at the head, and everything new queues behind it, so that the order within a run holds. The
+    delay doubles from attempt to attempt up to 30 s; ``Retry-After`` makes it longer. Used by one thread at a time.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], float] = monotonic) -> None:
+        self._url: Final = url
+        self._clock: Final = clock
+        self._batches: deque[Batch] = deque()
+        # Not the generator of the module: the application may have seeded it, and counts on what follows.
+        self._chance: Final = Random()  # noqa: S311 - no secret
+        self._failures = 0  # in a row
+        self._began = 0.0
+        self._lost = 0
+        self._next_try = 0.0
+        self._not_before = 0.0
+
+    def __bool__(self) -> bool:
+        """Whether a batch waits here."""
+        return bool(self._batches)
+
+    def add(self, *batches: Batch) -> None:
+        """Puts batches before all others."""
+        self._batches.extendleft(reversed(batches))
+
+    def take(self) -> Batch:
+        """The batch that is next."""
+        return self._batches.popleft()
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._failures > 0
+
+    def pause(self) -> float:
+        """Seconds until the next attempt may be made."""
+        return max(self._next_try - self._clock(), 0.0)
+
+    def refused(self) -> bool:
+        """Whether the server has asked for a pause that is not over (``Retry-After``)."""
+        return self._not_before > self._clock()
+
+    def hurry(self) -> None:
+        """Makes the next attempt due at once, unless the server has asked for a pause."""
+        self._next_try = min(self._next_try, self._not_before)
+
+    def keep(self, batch: Batch, answer: Answer) -> bool:
+        """Takes note of a failure that is worth another try, and plans it.
+
+        Returns:
+            Whether ``batch`` is to be tried again; otherwise its time is over.
+        """
+        now = self._clock()
+        self._failed(answer, f"records wait, and are sent again for up to {limits.RETRY_SECONDS:.0f} s")
+        delay = min(limits.RETRY_FIRST_DELAY * 2 ** min(self._failures - 1, 16), limits.RETRY_MAX_DELAY)
+        delay *= 1 + limits.RETRY_JITTER * self._chance.uniform(-1, 1)
+        self._not_before = now + answer.retry_after
+        self._next_try = max(now + delay, self._not_before)
+        if batch.failed_since is None:
+            batch.failed_since = now
+        if self._next_try - batch.failed_since > limits.RETRY_SECONDS:
+            self._lost += len(batch.records)
+            return False
+        self.add(batch)
+        return True
+
+    def give_up(self, batch: Batch, answer: Answer) -> None:
+        """Takes note of a failure that is final."""
+        self._failed(answer, "records are lost until it takes them")
+        self._next_try = self._not_before = 0.0
+        self._lost += len(batch.records)
+
+    def _failed(self, answer: Answer, consequence: str) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            self._began = self._clock()
+            self._lost = 0
+            say("Failpath: %s %s; %s.", self._url, answer.failure, consequence)
+
+    def succeeded(self) -> None:
+        """Takes note that a batch was taken."""
+        self._next_try = self._not_before = 0.0
+        if self._failures:
+            self._failures = 0
+            lasted = self._clock() - self._began
+            say("Failpath: %s takes records again after %.0f s; %d were lost.", self._url, lasted, self._lost)

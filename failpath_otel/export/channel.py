@@ -1,0 +1,83 @@
+"""The way of one request to the endpoint: over connections of our own, or through a session of the user's."""
+
+from typing import Any, Final, Protocol
+
+import requests
+from requests.auth import AuthBase
+
+from failpath_otel.export.transport import BoundedAdapter
+
+
+class Channel(Protocol):
+    """Posts bodies; used by one thread at a time."""
+
+    def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
+        """Posts ``body`` and returns the answer, its body not read yet; a redirect is not followed.
+
+        Raises:
+            requests.RequestException: there is no answer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Closes the connections; a later :meth:`post` opens new ones."""
+        ...
+
+
+class OwnChannel:
+    """Connections of our own.
+
+    Requests go to the adapter and not through a ``requests.Session``, because that is where tracers of all vendors
+    put their patches: what we send must not appear in anybody's traces. A session alone knows how to read the proxies
+    and the certificates of the environment; a ``.netrc`` entry, which would replace the project key, is not read.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url: Final = url
+        self._adapter: Final = BoundedAdapter()
+
+    def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
+        """As :class:`Channel` says."""
+        request = requests.Request("POST", self._url, data=body, headers=headers).prepare()
+        with requests.Session() as session:
+            settings: Any = session.merge_environment_settings(self._url, {}, True, None, None)  # noqa: FBT003
+        return self._adapter.send(request, timeout=timeout, **settings)
+
+    def close(self) -> None:
+        """As :class:`Channel` says."""
+        self._adapter.close()
+
+
+class SessionChannel:
+    """A session of the user's, with its adapters, proxies, certificates and hooks. It is the user's to close."""
+
+    def __init__(self, url: str, session: requests.Session) -> None:
+        self._url: Final = url
+        self._session: Final = session
+
+    def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
+        """As :class:`Channel` says."""
+        return self._session.post(
+            self._url,
+            data=body,
+            headers=headers,
+            auth=_Sent(headers.get("Authorization")),
+            timeout=timeout,
+            allow_redirects=False,
+            stream=True,
+        )
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class _Sent(AuthBase):
+    """Sets the key last of all; without an ``auth`` of our own, requests would let a ``.netrc`` entry replace it."""
+
+    def __init__(self, authorization: str | None) -> None:
+        self._authorization = authorization
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._authorization is not None:
+            request.headers["Authorization"] = self._authorization
+        return request

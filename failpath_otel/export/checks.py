@@ -1,0 +1,151 @@
+"""What is allowed for an option, a kind each: a value that is right comes back, any other is a ``ConfigurationError``.
+
+``source`` names where the value comes from, an argument or an environment variable; a value from the environment is a
+text. None of the texts shows a value that may be a secret.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from failpath_otel import limits
+from failpath_otel.clean import Json, clean_metadata, text_of, type_name
+from failpath_otel.errors import ConfigurationError
+
+Check = Callable[[str, object], Any]
+
+_TRUE: Final = ("true", "1", "yes", "on")
+_FALSE: Final = ("false", "0", "no", "off")
+_MAX_SHOWN: Final = 80
+
+
+def _wrong(source: str, allowed: str, given: object) -> ConfigurationError:
+    return ConfigurationError(f"{source} must be {allowed}, got {text_of(given, _MAX_SHOWN)!r} ({type_name(given)})")
+
+
+def flag(source: str, given: object) -> bool:
+    """True or false; in the environment also 1 and 0, yes and no, on and off, in any case."""
+    if isinstance(given, bool):
+        return given
+    if _is_variable(source, given):
+        word = str(given).strip().lower()
+        if word in _TRUE + _FALSE:
+            return word in _TRUE
+    allowed = "true or false" if source.isupper() else "True or False"
+    raise _wrong(source, allowed, given)
+
+
+def seconds(source: str, given: object) -> float:
+    """A time to wait: from 0 to a day."""
+    value = _number(float, source, given)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < limits.MAX_SECONDS:
+        return float(value)
+    raise _wrong(source, f"a number of seconds from 0 to {limits.MAX_SECONDS:.0f}", given)
+
+
+def queue_size(source: str, given: object) -> int:
+    """A number of records. A step has two of them, so that a queue of fewer would take no step."""
+    value = _number(int, source, given)
+    if isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= limits.MAX_QUEUE_SIZE:  # noqa: PLR2004
+        return int(value)
+    raise _wrong(source, f"a whole number from 2 to {limits.MAX_QUEUE_SIZE}", given)
+
+
+def one_of(*allowed: str) -> Check:
+    """One of these words."""
+
+    def check(source: str, given: object) -> str:
+        if isinstance(given, str):
+            word = given.strip().lower() if source.isupper() else given
+            if word in allowed:
+                return str(word)
+        raise _wrong(source, " or ".join(repr(each) for each in allowed), given)
+
+    return check
+
+
+def callback(source: str, given: object) -> Callable[..., Any]:
+    """Anything that can be called."""
+    if callable(given):
+        return given
+    raise _wrong(source, "a function", given)
+
+
+def metadata(source: str, given: object) -> dict[str, Json]:
+    """Metadata, made clean once for all records."""
+    if isinstance(given, Mapping):
+        return clean_metadata(given)
+    raise _wrong(source, "a mapping of JSON-like values", given)
+
+
+def session(source: str, given: object) -> Any:  # noqa: ANN401 - whatever has a method as `requests.Session` has it
+    """A ``requests.Session``, or something that posts as it does."""
+    try:
+        fits = not isinstance(given, type) and callable(getattr(given, "post", None))
+    except Exception:  # noqa: BLE001 - an object of the user's may raise anything
+        fits = False
+    if fits:
+        return given
+    msg = f"{source} must be a requests.Session, got a {type_name(given)}"
+    raise ConfigurationError(msg)
+
+
+def project_key(source: str, given: object) -> str:
+    """A text that an HTTP header can carry; never shown."""
+    hint = "pass project_key=, or set FAILPATH_PROJECT_KEY"
+    if not isinstance(given, str):
+        msg = f"the project key must be a string, got a {type_name(given)}: {hint}"
+        raise ConfigurationError(msg)
+    key = given.strip()
+    if not key:
+        msg = f"the project key is missing: {hint}"
+        raise ConfigurationError(msg)
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        msg = f"the project key ({source}) has characters that no HTTP header can carry: {hint}"
+        raise ConfigurationError(msg)
+    return key
+
+
+def route(source: str, given: object) -> str:
+    """The path that is added to the endpoint."""
+    if isinstance(given, str) and given.startswith("/") and given.isprintable() and not set(given) & set(" ?#"):
+        return given
+    raise _wrong(source, "a path that begins with '/', without spaces, query and fragment", given)
+
+
+def headers(source: str, given: object) -> dict[str, str]:
+    """HTTP headers; their values may be secrets, and are not shown."""
+    if isinstance(given, Mapping):
+        found = dict(given)
+        if all(_is_header(name, value) for name, value in found.items()):
+            return found
+        got = "other names or values"
+    else:
+        got = f"a {type_name(given)}"
+    msg = f"{source} must be a mapping of HTTP header names to texts of ASCII characters, got {got}"
+    raise ConfigurationError(msg)
+
+
+def _is_header(name: object, value: object) -> bool:
+    return (
+        isinstance(name, str)
+        and name.isascii()
+        and bool(name.replace("-", "").replace("_", "").isalnum())
+        and isinstance(value, str)
+        and value.isascii()
+        and value.isprintable()
+        and value == value.strip()
+    )
+
+
+def _is_variable(source: str, given: object) -> bool:
+    return source.isupper() and isinstance(given, str)
+
+
+def _number(kind: type[int] | type[float], source: str, given: object) -> object:
+    """What an environment variable says in digits; everything else as it is."""
+    if not _is_variable(source, given):
+        return given
+    try:
+        return kind(str(given))
+    except ValueError:
+        return given

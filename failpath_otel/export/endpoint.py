@@ -1,0 +1,53 @@
+"""The base URL of Failpath, checked without showing any of it: people put keys and passwords there."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from failpath_otel.clean import type_name
+from failpath_otel.errors import ConfigurationError
+
+_ALLOWED: Final = "must be an http:// or https:// URL without user name, password and query"
+
+
+def check_endpoint(source: str, given: object) -> str:
+    """The URL without blanks around it and without a slash at its end; a path is kept.
+
+    Raises:
+        ConfigurationError: it is no URL to which a route can be added. The text repeats nothing of it but its scheme.
+    """
+    if not isinstance(given, str):
+        msg = f"{source} {_ALLOWED}, got a {type_name(given)}"
+        raise ConfigurationError(msg)
+    endpoint = given.strip().rstrip("/")
+    problem = _problem(endpoint)
+    if problem:
+        msg = f"{source} {_ALLOWED}, got {problem}"
+        raise ConfigurationError(msg)
+    return endpoint
+
+
+def _problem(endpoint: str) -> str:
+    """What is wrong with an endpoint; empty if nothing is."""
+    scheme, separator, _ = endpoint.partition("://")
+    problem = ""
+    if "@" in endpoint:
+        problem = "one with a user name or a password; the project key goes into project_key="
+    elif not endpoint.isprintable() or " " in endpoint:
+        problem = "one with spaces or control characters"
+    elif not separator:
+        problem = "a text without a scheme"
+    elif scheme.lower() not in ("http", "https"):
+        problem = f"one that begins with {scheme[:20]!r}" if scheme.isalnum() else "another scheme"
+    elif "?" in endpoint or "#" in endpoint:
+        problem = "one with a query or a fragment"
+    elif not _has_host(endpoint):
+        problem = "one whose host or port cannot be read"
+    return problem
+
+
+def _has_host(endpoint: str) -> bool:
+    try:
+        parts = urlsplit(endpoint)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -1,0 +1,240 @@
+"""Reports steps: ``running`` the moment a step's span starts, and the outcome when it ends."""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span
+from opentelemetry.trace import SpanContext
+
+from failpath_otel import limits
+from failpath_otel.errors import DeliveryError
+from failpath_otel.export.checks import seconds
+from failpath_otel.export.forking import after_fork_in_child
+from failpath_otel.export.options import Options
+from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.policy import Policy
+from failpath_otel.export.process import ThisProcess
+from failpath_otel.export.record import encode
+from failpath_otel.export.stats import Stats, add_up
+from failpath_otel.export.translation import (
+    StepStart,
+    judged_outcome,
+    outcome_record,
+    plain_attributes,
+    read_start,
+    running_record,
+    span_records,
+    stated_outcome,
+    trusted_start,
+)
+from failpath_otel.report import report_fault
+from failpath_otel.semconv import STEP_KEY, STEP_START, STEP_STATUS
+
+_SpanKey = tuple[int, int]
+NewPipeline = Callable[[Options], Pipeline]
+
+
+class Reporter:
+    """What happens behind a span processor: spans that are steps become records in a pipeline; other spans pass by.
+
+    Args:
+        options: where to, and what.
+        new_pipeline: makes the pipeline for options.
+    """
+
+    def __init__(self, options: Options, new_pipeline: NewPipeline) -> None:
+        self._new_pipeline = new_pipeline
+        self._process = ThisProcess()
+        # How the step began, where its start went, whether that was accepted, and what its records carry.
+        self._open: dict[_SpanKey, tuple[StepStart, Pipeline, bool, Policy]] = {}
+        self._disregarded: set[_SpanKey] = set()
+        # The last one takes what begins; earlier ones deliver what they have, and the outcomes of what began there.
+        self._pipelines: list[Pipeline] = []
+        self._past = Stats(0, 0, 0)  # of pipelines that are gone
+        self._use(options)
+        after_fork_in_child(self._in_child)
+
+    def _use(self, options: Options) -> None:
+        self.options = options
+        """What holds for steps that begin now."""
+        self._policy = Policy(
+            capture_stack=options.capture_stack, default_metadata=options.default_metadata, redact=options.redact
+        )
+        self._off = not options.enabled
+        self._pipelines.append(self._new_pipeline(options))
+
+    def reconfigure(self, options: Options) -> None:
+        """From now on, steps that begin go where ``options`` say; open ones end where they began."""
+        if options == self.options and not self._pipelines[-1].closed:
+            return
+        self._use(options)
+        self._pipelines[-2].retire()
+        # Not the one that was retired just now: a step that begins on another thread may be about to use it.
+        for pipeline in self._pipelines[:-2]:
+            if pipeline.is_idle():
+                self._past = add_up((self._past, pipeline.stats()))
+                pipeline.shutdown(0)
+                self._pipelines.remove(pipeline)
+
+    def _in_child(self) -> None:
+        # Only the process that opened a step ends it; here its span will end a second time.
+        self._disregarded |= self._open.keys()
+        self._open = {}
+        self._past = Stats(0, 0, 0)
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Reports ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
+        try:
+            marker: Any = None if parent_context is None else parent_context.get(STEP_START)
+            if marker is not None and marker.seen is None and span.name == marker.attributes.get(STEP_KEY):
+                if marker.owner not in (None, self):
+                    self.disregard(span.get_span_context())
+                    return
+                start = trusted_start(span, marker.attributes)
+            else:  # somebody else's span, perhaps one that a processor of the host has opened in the same context
+                found = read_start(span)
+                if found is None:
+                    return
+                start = found
+            if marker is not None and marker.seen is None:
+                marker.seen = span
+            if self._off:
+                self.disregard(span.get_span_context())
+                return
+            pipeline, policy = self._pipelines[-1], self._policy
+            accepted = not start.manual and pipeline.put_start(
+                encode(running_record(start, self._process.info, policy))
+            )
+            context = span.get_span_context()
+            self._open[context.trace_id, context.span_id] = (start, pipeline, accepted, policy)
+        except Exception:  # noqa: BLE001 - what is raised here would surface in the application
+            report_fault("reporting the start of a step")
+            self.lose()
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Reports the outcome if ``span`` is a step."""
+        try:
+            context = span.context
+            if context is None:
+                return
+            key = (context.trace_id, context.span_id)
+            opened = self._open.pop(key, None)
+            if opened is not None:
+                self._end(span, *opened)
+            elif key in self._disregarded:
+                self._disregarded.discard(key)
+            elif not self._off:
+                # Most often no step at all; else one that began before this processor was there.
+                for record in span_records(span, self._process.info, self._policy):
+                    self._pipelines[-1].put(encode(record))
+        except Exception:  # noqa: BLE001 - what is raised here would surface in the application
+            report_fault("reporting the end of a step")
+            self.lose()
+
+    def _end(
+        self,
+        span: ReadableSpan,
+        start: StepStart,
+        pipeline: Pipeline,
+        accepted: bool,  # noqa: FBT001 - as it stands in the table
+        policy: Policy,
+    ) -> None:
+        process = self._process.info
+        try:
+            attributes = plain_attributes(span)
+            status = stated_outcome(attributes) or judged_outcome(start, span, attributes)
+            attributes.pop(STEP_STATUS, None)
+            if status is None:
+                record = running_record(start, process, policy)
+            else:
+                record = outcome_record(start, span, status, attributes, process, policy, not start.manual)
+            data = encode(record)
+        except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
+            report_fault("reading a span that has ended")
+            if accepted:
+                pipeline.lose_outcome("invalid")
+            else:
+                pipeline.lose("invalid")
+            return
+        if accepted:
+            pipeline.put_outcome(data, record)
+        elif start.manual:
+            pipeline.put(data)
+        else:
+            pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
+
+    def make_sure_of_end(self, span: ReadableSpan) -> None:
+        """Reports the outcome of a step that has ended, if :meth:`on_end` was not called for it."""
+        context = span.context
+        if context is not None and (context.trace_id, context.span_id) in self._open:
+            self.on_end(span)
+
+    def lose(self, records: int = 1) -> None:
+        """Counts records that could not be made."""
+        for _ in range(records):
+            self._pipelines[-1].lose("invalid")
+
+    def disregard(self, context: SpanContext) -> None:
+        """Leaves alone the span with ``context`` when it ends: another one is recorded in its place."""
+        self._disregarded.add((context.trace_id, context.span_id))
+
+    def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
+        """Waits at most ``timeout`` seconds until every record so far was delivered.
+
+        Returns:
+            Whether every record of this process so far, since it began or was forked, was really delivered. A record
+            that is lost makes this ``False`` for good; :meth:`stats` tells how many and why.
+
+        Raises:
+            ConfigurationError: ``timeout`` is not a number of seconds.
+        """
+        deadline = monotonic() + seconds("timeout", timeout)
+        complete = [pipeline.flush(max(deadline - monotonic(), 0)) for pipeline in self._pipelines]
+        return all(complete) and not self._past.dropped
+
+    async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
+        """:meth:`flush` for async code: waits without blocking the event loop and without another thread."""
+        # Here, because importing it takes longer than all of this package; who awaits this has done so.
+        from failpath_otel.export.waiting import settled  # noqa: PLC0415
+
+        deadline = monotonic() + seconds("timeout", timeout)
+        complete = [await settled(pipeline, max(deadline - monotonic(), 0)) for pipeline in self._pipelines]
+        return all(complete) and not self._past.dropped
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for the batch that is under way, and for the next one."""
+        return 2 * self.options.send_timeout + 1 if self.options.send_timeout else limits.MAX_SECONDS
+
+    def await_attempt(self) -> DeliveryError | None:
+        """Waits until all records so far were sent, or an attempt to send them has failed.
+
+        Returns:
+            Why the last of them is not delivered, if it is not.
+        """
+        errors = [pipeline.await_attempt(self._patience) for pipeline in self._pipelines]
+        return next((error for error in errors if error is not None), None)
+
+    async def aawait_attempt(self) -> DeliveryError | None:
+        """:meth:`await_attempt` for async code: waits without blocking the event loop."""
+        from failpath_otel.export.waiting import attempted  # noqa: PLC0415
+
+        errors = [await attempted(pipeline, self._patience) for pipeline in self._pipelines]
+        return next((error for error in errors if error is not None), None)
+
+    def take_error(self) -> DeliveryError | None:
+        """The first loss since this was last asked; where there is none, the failure that is being retried."""
+        errors = [pipeline.take_error() for pipeline in self._pipelines]
+        return next((error for error in errors if error is not None), None)
+
+    def close(self, timeout: float) -> bool:
+        """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said."""
+        deadline = monotonic() + seconds("timeout", timeout)
+        complete = [pipeline.shutdown(max(deadline - monotonic(), 0)) for pipeline in self._pipelines]
+        return all(complete) and not self._past.dropped
+
+    def stats(self) -> Stats:
+        """How many records there were, and what became of them."""
+        return add_up((self._past, *(pipeline.stats() for pipeline in self._pipelines)))

@@ -1,0 +1,129 @@
+"""Sends batch after batch, and decides by each answer what becomes of the batch: settled, kept, or split."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from failpath_otel import limits
+from failpath_otel.errors import DeliveryError, RecordsRejected, SendError
+from failpath_otel.export.backlog import Backlog, Batch
+from failpath_otel.export.wire import Answer
+from failpath_otel.report import say
+
+Take = Callable[[int], tuple[list[bytes], int]]
+"""Takes the next batch of at most so many bytes from the queue; returns it with its size in bytes."""
+
+_FAULT: Final = Answer("could not be asked")
+
+
+class Delivering(Protocol):
+    """Sends one batch and tells what was answered; in production a :class:`failpath_otel.export.delivery.Delivery`."""
+
+    @property
+    def url(self) -> str:
+        """Where batches go."""
+        ...
+
+    def send(self, records: Sequence[bytes]) -> Answer:
+        """Sends one batch."""
+        ...
+
+    def close(self) -> None:
+        """Closes the connections; a later :meth:`send` opens new ones."""
+        ...
+
+
+class Nowhere:
+    """Delivery that is turned off: nothing is ever given to it."""
+
+    url = ""
+
+    def send(self, records: Sequence[bytes]) -> Answer:  # noqa: ARG002 - as in Delivering
+        """Takes what it gets."""
+        return Answer()
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch in one attempt."""
+
+    batch: Batch
+    settled: bool
+    """It was delivered or lost; otherwise it is kept, and sent again."""
+
+    delivered: int
+    """How many of its records Failpath took."""
+
+    reason: str
+    """Why the others are lost, as ``stats()`` counts it."""
+
+    error: DeliveryError | None
+    first: bool
+    """It was the first attempt."""
+
+
+class Sender:
+    """One attempt at a time; several threads may ask for one."""
+
+    def __init__(self, delivery: Delivering) -> None:
+        self._delivery: Final = delivery
+        self.backlog: Final = Backlog(delivery.url)
+        self.failure: SendError | None = None
+        """Why the last attempt failed; ``None`` if it did not."""
+        self._max_bytes = limits.MAX_BATCH_BYTES
+        # Reentrant: a garbage collection or a signal handler may flush in the middle of an attempt.
+        self._attempting = threading.RLock()
+        self._said_rejected = False
+
+    def attempt(self, take: Take) -> Outcome | None:
+        """Sends the batch that is next: of the backlog, else from the queue.
+
+        Returns:
+            What became of it; ``None`` where there was none, or where it was split, to be sent in two parts.
+        """
+        with self._attempting:
+            batch = self.backlog.take() if self.backlog else Batch(*take(self._max_bytes))
+            if not batch.records:
+                return None
+            try:
+                answer = self._delivery.send(batch.records)
+            except BaseException as error:
+                if not isinstance(error, Exception):
+                    self.backlog.add(batch)
+                    raise
+                answer = _FAULT
+            return self._judge(batch, answer)
+
+    def _judge(self, batch: Batch, answer: Answer) -> Outcome | None:
+        count = len(batch.records)
+        first = batch.failed_since is None
+        if answer.failure is None:
+            self.failure = None
+            self.backlog.succeeded()
+            return Outcome(batch, True, count - len(answer.rejected), "rejected", self._rejection(answer, count), first)  # noqa: FBT003
+        if answer.too_large and count > 1:
+            # Nor will it take another batch of that size.
+            self._max_bytes = max(batch.size // 2, limits.MAX_RECORD_BYTES)
+            self.backlog.add(*batch.halves())
+            return None
+        kept = answer.again and self.backlog.keep(batch, answer)
+        if not answer.again:
+            self.backlog.give_up(batch, answer)
+        text = f"{self._delivery.url} {answer.failure}"
+        self.failure = SendError(text, count, answer.status, retrying=kept)
+        return Outcome(batch, not kept, 0, "send_failed", self.failure, first)
+
+    def _rejection(self, answer: Answer, count: int) -> DeliveryError | None:
+        if not answer.rejected:
+            return None
+        refused = len(answer.rejected)
+        index, reason = answer.rejected[0]
+        text = f"{refused} of {count} records were rejected; the first, number {index}: {reason}"
+        if not self._said_rejected:
+            self._said_rejected = True
+            say("Failpath: %s", text)
+        return RecordsRejected(text, refused)

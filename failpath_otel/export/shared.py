@@ -1,0 +1,25 @@
+"""The span processor behind which several providers share one reporter."""
+
+from opentelemetry.sdk.trace import SpanProcessor
+
+from failpath_otel import limits
+from failpath_otel.export.ending import patience
+from failpath_otel.export.reporter import Reporter
+
+
+class SharedProcessor(SpanProcessor):
+    """A reporter as a provider sees it; the shutdown of one provider only flushes it, because others may go on."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        # Not one more call for every span of the application.
+        self.on_start = reporter.on_start  # type: ignore[method-assign]
+        self.on_end = reporter.on_end  # type: ignore[method-assign]
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Waits at most so long until everything so far is delivered, and tells whether it is."""
+        return self._reporter.flush(patience(timeout_millis / 1000))
+
+    def shutdown(self) -> None:
+        """Flushes for at most 5 s (2 s at the end of the interpreter)."""
+        self._reporter.flush(patience(limits.FLUSH_TIMEOUT))

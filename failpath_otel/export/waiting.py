@@ -1,0 +1,46 @@
+"""Waiting for a pipeline in asynchronous code, without blocking the event loop and without another thread."""
+
+import asyncio
+import contextlib
+
+from failpath_otel.errors import DeliveryError
+from failpath_otel.export.pipeline import Pipeline
+
+_TIMED_OUT = DeliveryError("timed out")
+
+
+async def settled(pipeline: Pipeline, timeout: float) -> bool:
+    """As ``pipeline.flush(timeout)``."""
+    error = await _watched(pipeline, timeout, of_attempt=False)
+    return error is not _TIMED_OUT and pipeline.lossless
+
+
+async def attempted(pipeline: Pipeline, timeout: float) -> DeliveryError | None:
+    """As ``pipeline.await_attempt(timeout)``."""
+    error = await _watched(pipeline, timeout, of_attempt=True)
+    return None if error is _TIMED_OUT else error
+
+
+async def _watched(pipeline: Pipeline, timeout: float, *, of_attempt: bool) -> DeliveryError | None:
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[DeliveryError | None] = loop.create_future()
+
+    def tell(error: DeliveryError | None) -> None:
+        if not told.done():
+            told.set_result(error)
+
+    def notify(error: DeliveryError | None) -> None:
+        # A loop that was closed meanwhile raises; nobody waits there any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell, error)
+
+    cancel = pipeline.watch(notify, of_attempt=of_attempt)
+    if cancel is None:
+        return pipeline.already()[1]
+    # Not `asyncio.wait_for`, which before Python 3.12 swallows a cancellation that comes at the wrong moment.
+    timer = loop.call_later(timeout, tell, _TIMED_OUT)
+    try:
+        return await told
+    finally:
+        timer.cancel()
+        cancel()
