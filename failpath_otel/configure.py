@@ -14,7 +14,7 @@ from failpath_otel.errors import DeliveryError
 from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.options import Compression, DeliveryMode, OnError, Options, Payload, Redact
 from failpath_otel.export.pipeline import pipeline_to_failpath
-from failpath_otel.export.reporter import Reporter
+from failpath_otel.export.reporter import NewPipeline, Reporter
 from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
 from failpath_otel.private_provider import private_tracer
@@ -174,8 +174,8 @@ def configure(
 class Join:
     """One pipeline and the providers that feed it: those of the application, and the private one behind them."""
 
-    def __init__(self, options: Options) -> None:
-        self.reporter: Final = Reporter(options, pipeline_to_failpath)
+    def __init__(self, options: Options, new_pipeline: NewPipeline = pipeline_to_failpath) -> None:
+        self.reporter: Final = Reporter(options, new_pipeline)
         self._shared: Final = SharedProcessor(self.reporter)
         self.private_tracer: Final = private_tracer(self._shared, SCOPE_NAME, __version__)
         self._tried: Callable[[], object] = lambda: None

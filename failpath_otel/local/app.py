@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from failpath_otel.export import wire
 from failpath_otel.export.record import Status
-from failpath_otel.local.ingest import Receipt, check_headers, read_body, read_events
+from failpath_otel.local.ingest import Receipt, check_headers, decompress, read_body, read_events
 from failpath_otel.local.runs import find_run, recent_runs
 from failpath_otel.local.store import Store, StoreError
 from failpath_otel.local.view import RunList
@@ -83,9 +83,9 @@ class _Routes:
         self._clock = clock
 
     async def receive(self, request: Request) -> Response:
-        check_headers(request)
+        gzipped = check_headers(request)
         body = await read_body(request)
-        return _json(await _in_thread(partial(self._take, body)), 202)
+        return _json(await _in_thread(partial(self._take, body, gzipped=gzipped)), 202)
 
     async def runs(self, request: Request) -> Response:
         limit = _limit(request.query_params.get("limit"))
@@ -102,8 +102,8 @@ class _Routes:
             raise HTTPException(404, "no such run")
         return _json(found)
 
-    def _take(self, body: bytes) -> Receipt:
-        arrivals, rejected = read_events(body)
+    def _take(self, body: bytes, *, gzipped: bool) -> Receipt:
+        arrivals, rejected = read_events(decompress(body) if gzipped else body)
         self._store.add(arrivals, self._clock())
         return Receipt(accepted=len(arrivals), rejected=rejected)
 

@@ -1,7 +1,10 @@
 """What the receiver accepts: the wire contract, seen from the other side."""
 
+import gzip
 import json
 import re
+import zlib
+from io import BytesIO
 from typing import Any, Final
 
 import msgspec
@@ -45,8 +48,10 @@ class _LenientBatch(msgspec.Struct):
 _decode_batch: Final = msgspec.json.Decoder(_Batch).decode
 
 
-def check_headers(request: Request) -> None:
-    """Raises ``HTTPException``: 401 without a key, 403 from a web page, 415 for anything but plain JSON.
+def check_headers(request: Request) -> bool:
+    """Raises ``HTTPException``: 401 without a key, 403 from a web page, 415 for anything but JSON, plain or gzipped.
+
+    Returns whether the body is compressed by gzip.
 
     Any key will do, but a web page will not: no page has a reason to write here, and a browser that was tricked
     into taking this receiver for the page's own server (DNS rebinding) still names the page as ``Origin``.
@@ -58,8 +63,13 @@ def check_headers(request: Request) -> None:
         raise HTTPException(403, "events are not accepted from web pages")
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "expected the header 'Content-Type: application/json'")
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise HTTPException(415, "expected a body without Content-Encoding")
+    named = ",".join(headers.getlist("content-encoding")).lower().split(",")
+    codings = [coding.strip() for coding in named if coding.strip() not in ("", "identity")]
+    if codings and codings not in (["gzip"], ["x-gzip"]):
+        # The answer names what would be accepted (RFC 9110, 12.5.3).
+        refusal = "expected a body with 'Content-Encoding: gzip', or without one"
+        raise HTTPException(415, refusal, headers={"Accept-Encoding": "gzip"})
+    return bool(codings)
 
 
 async def read_body(request: Request) -> bytes:
@@ -87,6 +97,21 @@ async def read_body(request: Request) -> bytes:
     if size > MAX_BODY_BYTES:
         raise _too_large()
     return b"".join(chunks)
+
+
+def decompress(body: bytes) -> bytes:
+    """What a gzipped body holds; of a larger one, no more than ``MAX_BODY_BYTES`` are ever decompressed.
+
+    Raises ``HTTPException``: 413 for a larger one, 400 if it is not gzip, or not all of it.
+    """
+    try:
+        with gzip.GzipFile(fileobj=BytesIO(body)) as file:
+            content = file.read(MAX_BODY_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise HTTPException(400, f"the body cannot be decompressed: {error}") from None
+    if len(content) > MAX_BODY_BYTES:
+        raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes when it is decompressed")
+    return content
 
 
 def read_events(body: bytes) -> tuple[list[Arrival], list[Rejection]]:

@@ -1,0 +1,111 @@
+"""For the tests of applications: a client that keeps its records in memory. Needs no key and no network."""
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+from opentelemetry.trace import NoOpTracerProvider
+
+from failpath_otel.configure import FailpathClient, Join
+from failpath_otel.export import checks
+from failpath_otel.export.options import Options
+from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.record import ErrorInfo as ErrorInfo
+from failpath_otel.export.record import Record as Record
+from failpath_otel.export.sender import Nowhere
+from failpath_otel.report import report_fault
+
+OnEvent = Callable[[Record], object]
+
+
+class MockFailpath(FailpathClient):
+    """A client as :func:`failpath_otel.configure` returns it, whose records stay in :attr:`events`.
+
+    Steps take the same way as in production, up to and including the encoded record. Nothing is sent, no environment
+    variable of this package is read, and nothing global is touched: any number of these live side by side. With
+    ``OTEL_SDK_DISABLED=true`` nothing is recorded, as in production; a warning says so.
+
+    Args:
+        default_metadata: JSON-like values for every record, under those of the run and the step.
+        capture_stack: put the stack trace of an error into its record.
+        on_event: called with each record, on the thread of the step; what it raises is logged once.
+
+    Raises:
+        ConfigurationError: an argument has the wrong type.
+    """
+
+    def __init__(
+        self,
+        *,
+        default_metadata: Mapping[str, object] | None = None,
+        capture_stack: bool = False,
+        on_event: OnEvent | None = None,
+    ) -> None:
+        if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+            warnings.warn("OTEL_SDK_DISABLED=true: no step will be recorded", RuntimeWarning, stacklevel=2)
+        options = Options(
+            project_key="fp_project_mock",
+            endpoint="http://mock.invalid",
+            default_metadata=None
+            if default_metadata is None
+            else checks.metadata("default_metadata", default_metadata),
+            capture_stack=checks.flag("capture_stack", capture_stack),
+        )
+        self._events: Final[list[Record]] = []
+        if on_event is not None:
+            checks.callback("on_event", on_event)
+        super().__init__(NoOpTracerProvider(), Join(options, lambda _: _Memory(self._events, on_event)))
+
+    @property
+    def events(self) -> list[Record]:
+        """The records so far, in the order in which they were made; a list of its own at every call."""
+        return list(self._events)
+
+    def reset(self) -> None:
+        """Forgets the records so far. A step that is open still leaves its outcome."""
+        self._events.clear()
+
+
+class _Memory(Pipeline):
+    """A pipeline in which every record has arrived as soon as it is put."""
+
+    def __init__(self, events: list[Record], on_event: OnEvent | None) -> None:
+        self._events: Final = events
+        self._on_event: Final = on_event
+        self._untold: Final[deque[Record]] = deque()
+        super().__init__(Nowhere())
+
+    def _put(self, record: bytes) -> None:
+        event = msgspec.json.decode(record, type=Record)
+        self._events.append(event)
+        self._settled += 1
+        self._delivered += 1
+        if self._on_event is not None:
+            self._untold.append(event)
+
+    def put_start(self, record: bytes) -> bool:
+        accepted = super().put_start(record)
+        self._tell()
+        return accepted
+
+    def put_outcome(self, data: bytes, record: Record) -> bool:
+        accepted = super().put_outcome(data, record)
+        self._tell()
+        return accepted
+
+    def put(self, record: bytes) -> bool:
+        accepted = super().put(record)
+        self._tell()
+        return accepted
+
+    def _tell(self) -> None:
+        # Not under the lock: a callback may wait for another thread, which has a step of its own.
+        while self._on_event is not None and self._untold:
+            event = self._untold.popleft()
+            try:
+                self._on_event(event)
+            except Exception:  # noqa: BLE001 - a callback of the user's may raise anything
+                report_fault("calling on_event")
