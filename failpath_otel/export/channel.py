@@ -35,13 +35,15 @@ class OwnChannel:
     def __init__(self, url: str) -> None:
         self._url: Final = url
         self._adapter: Final = BoundedAdapter()
+        self._settings: Any = None
 
     def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
         """As :class:`Channel` says."""
+        if self._settings is None:
+            with requests.Session() as session:
+                self._settings = session.merge_environment_settings(self._url, {}, True, None, None)  # noqa: FBT003
         request = requests.Request("POST", self._url, data=body, headers=headers).prepare()
-        with requests.Session() as session:
-            settings: Any = session.merge_environment_settings(self._url, {}, True, None, None)  # noqa: FBT003
-        return self._adapter.send(request, timeout=timeout, **settings)
+        return self._adapter.send(request, timeout=timeout, **self._settings)
 
     def close(self) -> None:
         """As :class:`Channel` says."""
