@@ -46,8 +46,10 @@ class Tracing:
                 start.seen.set_status(StatusCode.ERROR)
                 start.seen.end()
             raise
-        inside = set_span_in_context(host, parent)
-        if start.seen is not None or self.reporting is None:
+        if start.seen is not None:
+            return (host,), set_span_in_context(host, parent)
+        inside = _with_current(host, parent)
+        if self.reporting is None:
             return (host,), inside
         try:
             self.reporting.unseen(host)
@@ -76,7 +78,7 @@ class Tracing:
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             report_fault("starting a span at the host's tracer provider")
             host = INVALID_SPAN
-        inside = set_span_in_context(host, parent)
+        inside = _with_current(host, parent)
         if self.reporting is None or host.get_span_context().is_valid:
             return (host,), inside
         private = self._start_private(name, host, parent, attributes, None)
@@ -111,6 +113,14 @@ class Tracing:
             if start_ns is not None:
                 self.reporting.lost()
             return INVALID_SPAN
+
+
+def _with_current(span: Span, context: Context) -> Context:
+    """``context`` with ``span`` as the current one; unchanged where that is no span at all.
+
+    Without a provider, older APIs start such a span even under a remote parent, which it would hide from the headers.
+    """
+    return set_span_in_context(span, context) if span.get_span_context().is_valid else context
 
 
 def leave_context(inside: Context, before: Context, token: "Token[Context]") -> None:
