@@ -1,4 +1,4 @@
-"""Measures what a step costs: ``python -m bench [caller] [cpu] [latency] [import]``; without a name, everything.
+"""Measures what a step costs: ``python -m bench [caller] [cpu] [latency] [memory] [import]``; with no name, all of it.
 
 Every figure stands beside its baseline, measured in turns with it in the same run. A bar that is missed is printed and
 is no failure of this program; records that were lost are.
@@ -12,7 +12,7 @@ from typing import Final
 
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from bench import caller, cpu, importing, latency
+from bench import caller, cpu, importing, latency, memory
 from bench.sink import BenchError, Sink
 from bench.table import Row, show
 
@@ -20,6 +20,7 @@ _PARTS: Final[dict[str, Callable[[Sink], list[Row]]]] = {
     "caller": caller.measure,
     "cpu": cpu.measure,
     "latency": latency.measure,
+    "memory": lambda _: memory.measure(),
     "import": lambda _: importing.measure(),
 }
 

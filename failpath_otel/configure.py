@@ -11,10 +11,8 @@ from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_pro
 from failpath_otel import limits
 from failpath_otel._version import __version__
 from failpath_otel.errors import DeliveryError
+from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact
 from failpath_otel.export.forking import after_fork_in_child
-from failpath_otel.export.options import Compression, DeliveryMode, OnError, Options, Payload, Redact
-from failpath_otel.export.pipeline import pipeline_to_failpath
-from failpath_otel.export.reporter import NewPipeline, Reporter
 from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
 from failpath_otel.private_provider import private_tracer
@@ -24,6 +22,9 @@ from failpath_otel.steps.tracing import Tracing
 
 if TYPE_CHECKING:
     import requests
+
+    from failpath_otel.export.options import Options
+    from failpath_otel.export.reporter import NewPipeline
 
 
 class FailpathClient(Failpath):
@@ -141,6 +142,9 @@ def configure(
     Raises:
         ConfigurationError: the project key is missing, or an option cannot work.
     """
+    # Here, because it takes half as long to import as all of OpenTelemetry, and only who delivers needs it.
+    from failpath_otel.export.options import Options  # noqa: PLC0415
+
     options = Options.resolve(
         project_key=project_key,
         endpoint=endpoint,
@@ -174,8 +178,11 @@ def configure(
 class Join:
     """One pipeline and the providers that feed it: those of the application, and the private one behind them."""
 
-    def __init__(self, options: Options, new_pipeline: NewPipeline = pipeline_to_failpath) -> None:
-        self.reporter: Final = Reporter(options, new_pipeline)
+    def __init__(self, options: "Options", new_pipeline: "NewPipeline | None" = None) -> None:
+        from failpath_otel.export.pipeline import pipeline_to_failpath  # noqa: PLC0415 - as in configure()
+        from failpath_otel.export.reporter import Reporter  # noqa: PLC0415
+
+        self.reporter: Final = Reporter(options, new_pipeline or pipeline_to_failpath)
         self._shared: Final = SharedProcessor(self.reporter)
         self.private_tracer: Final = private_tracer(self._shared, SCOPE_NAME, __version__)
         self._tried: Callable[[], object] = lambda: None

@@ -2,15 +2,13 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
 from failpath_otel.errors import DeliveryError
+from failpath_otel.export.arguments import OnError
 from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.report import report_fault
-
-OnError = Callable[[DeliveryError], object]
 
 _MAX_WAITING: Final = 1_000
 """Calls that wait for a slow callback; beyond, the oldest of them is not made."""

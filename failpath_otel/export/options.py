@@ -1,14 +1,14 @@
 """What can be set about the way to Failpath: keyword, then environment, then default."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from failpath_otel import limits
 from failpath_otel.clean import Json
-from failpath_otel.errors import DeliveryError
 from failpath_otel.export import checks
+from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact
 from failpath_otel.export.checks import Check
 from failpath_otel.export.endpoint import check_endpoint
 from failpath_otel.export.wire import ROUTE
@@ -17,31 +17,6 @@ if TYPE_CHECKING:
     from requests import Session
 
 DEFAULT_ENDPOINT: Final = "https://api.failpath.dev"
-
-DeliveryMode = Literal["background", "await"]
-Compression = Literal["gzip"]
-OnError = Callable[[DeliveryError], object]
-Redact = Callable[[str, Json], object]
-Payload = Callable[[Sequence[dict[str, Any]]], object]
-
-
-class DeliveryOptions(TypedDict, total=False):
-    """The keyword arguments that everything has in common that delivers; :func:`failpath_otel.configure` tells each."""
-
-    project_key: str | None
-    endpoint: str | None
-    enabled: bool | None
-    default_metadata: Mapping[str, object] | None
-    capture_stack: bool | None
-    send_timeout: float | None
-    max_queue_size: int | None
-    compression: Compression | None
-    on_error: OnError | None
-    redact: Redact | None
-    session: "Session | None"
-    route: str | None
-    headers: Mapping[str, str] | None
-    payload: Payload | None
 
 
 class Option(NamedTuple):

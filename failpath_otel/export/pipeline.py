@@ -14,7 +14,8 @@ from time import monotonic
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
-from failpath_otel.export.callback import ErrorCallback, OnError
+from failpath_otel.export.arguments import OnError
+from failpath_otel.export.callback import ErrorCallback
 from failpath_otel.export.ending import drain_at_exit
 from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.options import Options

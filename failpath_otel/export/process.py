@@ -2,7 +2,6 @@
 
 import os
 import socket
-from pathlib import Path
 
 from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.record import ProcessInfo, rfc3339
@@ -31,6 +30,9 @@ def start_time(pid: int) -> str | None:
     Linux counts it in clock ticks since boot (proc(5), ``/proc/pid/stat`` field 22), and the boot in whole seconds
     (``btime`` in ``/proc/stat``), so the same process always gives the same text within one boot.
     """
+    # Here, because pathlib is loaded by nothing else before there is a connection.
+    from pathlib import Path  # noqa: PLC0415
+
     try:
         # The second field is the command in parentheses, which may hold spaces and parentheses itself.
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()

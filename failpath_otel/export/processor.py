@@ -5,10 +5,8 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from typing_extensions import Unpack
 
 from failpath_otel import limits
+from failpath_otel.export.arguments import DeliveryOptions
 from failpath_otel.export.ending import patience
-from failpath_otel.export.options import DeliveryOptions, Options
-from failpath_otel.export.pipeline import pipeline_to_failpath
-from failpath_otel.export.reporter import Reporter
 from failpath_otel.export.stats import Stats
 
 
@@ -27,6 +25,11 @@ class FailpathSpanProcessor(SpanProcessor):
     """
 
     def __init__(self, **options: Unpack[DeliveryOptions]) -> None:
+        # Here, because it takes half as long to import as all of OpenTelemetry, and only who delivers needs it.
+        from failpath_otel.export.options import Options  # noqa: PLC0415
+        from failpath_otel.export.pipeline import pipeline_to_failpath  # noqa: PLC0415
+        from failpath_otel.export.reporter import Reporter  # noqa: PLC0415
+
         self._reporter = Reporter(Options.resolve(**options), pipeline_to_failpath)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:

@@ -34,6 +34,7 @@ from failpath_otel.semconv import STEP_KEY, STEP_START, STEP_STATUS
 
 _SpanKey = tuple[int, int]
 NewPipeline = Callable[[Options], Pipeline]
+"""Makes the pipeline for options: in production :func:`failpath_otel.export.pipeline.pipeline_to_failpath`."""
 
 
 class Reporter:

@@ -1,16 +1,20 @@
 """The span processor behind which several providers share one reporter."""
 
+from typing import TYPE_CHECKING
+
 from opentelemetry.sdk.trace import SpanProcessor
 
 from failpath_otel import limits
 from failpath_otel.export.ending import patience
-from failpath_otel.export.reporter import Reporter
+
+if TYPE_CHECKING:
+    from failpath_otel.export.reporter import Reporter
 
 
 class SharedProcessor(SpanProcessor):
     """A reporter as a provider sees it; the shutdown of one provider only flushes it, because others may go on."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: "Reporter") -> None:
         self._reporter = reporter
         # Not one more call for every span of the application.
         self.on_start = reporter.on_start  # type: ignore[method-assign]

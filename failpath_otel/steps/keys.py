@@ -1,7 +1,6 @@
 """What names a run and a step: checked where it is given, before anything is recorded."""
 
 import uuid
-from hashlib import blake2b
 
 from failpath_otel import limits, semconv
 from failpath_otel.clean import clean_text, text_of, type_name
@@ -40,6 +39,9 @@ def make_run_id(run_id: object) -> str:
     if not text:
         return uuid.uuid4().hex
     if len(text) > limits.MAX_RUN_ID_CHARS:
+        # Here, because hashlib loads OpenSSL.
+        from hashlib import blake2b  # noqa: PLC0415
+
         digest = blake2b(text.encode(), digest_size=8).hexdigest()
         return f"{text[: limits.MAX_RUN_ID_CHARS - 17]}-{digest}"
     return text

@@ -1,0 +1,35 @@
+"""The types of what can be passed to everything that delivers. Quick to import: nothing here needs what delivers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from failpath_otel.clean import Json
+from failpath_otel.errors import DeliveryError
+
+if TYPE_CHECKING:
+    from requests import Session
+
+DeliveryMode = Literal["background", "await"]
+Compression = Literal["gzip"]
+OnError = Callable[[DeliveryError], object]
+Redact = Callable[[str, Json], object]
+Payload = Callable[[Sequence[dict[str, Any]]], object]
+
+
+class DeliveryOptions(TypedDict, total=False):
+    """The keyword arguments that everything has in common that delivers; :func:`failpath_otel.configure` tells each."""
+
+    project_key: str | None
+    endpoint: str | None
+    enabled: bool | None
+    default_metadata: Mapping[str, object] | None
+    capture_stack: bool | None
+    send_timeout: float | None
+    max_queue_size: int | None
+    compression: Compression | None
+    on_error: OnError | None
+    redact: Redact | None
+    session: "Session | None"
+    route: str | None
+    headers: Mapping[str, str] | None
+    payload: Payload | None
