@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -127,7 +127,7 @@ def configure(
         send_timeout: seconds for one send, all of it; 0: no limit. ``FAILPATH_SEND_TIMEOUT``, else 1.5.
         max_queue_size: records that may wait, from 2 to 1,000,000, within 16 MiB; beyond, new steps are dropped.
             ``FAILPATH_MAX_QUEUE_SIZE``, else 10,000.
-        compression: ``"gzip"`` the bodies. ``FAILPATH_COMPRESSION``, else not.
+        compression: ``"gzip"`` or ``"none"``, of the bodies. ``FAILPATH_COMPRESSION``, else ``"none"``.
         on_error: called with a :class:`DeliveryError` at the first failed attempt of each batch and for every loss, on
             a thread of its own.
         redact: called with the key and the value of every metadata item of a record, and with ``error.message`` and
@@ -211,14 +211,14 @@ class Join:
             known = False
         self._joined = _registry.joins.get(provider) is self if known else False
         add: Any = getattr(provider, "add_span_processor", None)
-        if add is None or not known or provider in _registry.joins:
+        if add is None or not known or _registry.joins.get(provider) is not None:
             return
         try:
             add(self._shared)
         except Exception:  # noqa: BLE001 - a provider of another vendor may raise anything; the private one is there
             report_fault("joining the tracer provider")
             return
-        _registry.joins[provider] = self
+        _registry.joins.put(provider, self)
         self._joined = True
 
 
@@ -253,15 +253,45 @@ class _Reporting:
         if isinstance(span, ReadableSpan):
             self.owner.make_sure_of_end(span)
 
+    def ended_before(
+        self, span: Span, late: Mapping[str, Any], exception: Mapping[str, str] | None, end_ns: int
+    ) -> None:
+        if isinstance(span, ReadableSpan):
+            self.owner.end_of_ended(span, late, exception, end_ns)
+
+    def replaced(self, span: Span) -> None:
+        self.owner.forget(span.get_span_context())
+
     def lost(self) -> None:
         self.owner.lose(2)
+
+
+class _Joins:
+    """The join of each provider that has one, found by identity: a provider need not be hashable (Logfire's is not)."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, tuple[weakref.ref[TracerProvider], Join]] = {}
+
+    def get(self, provider: TracerProvider) -> Join | None:
+        found = self._by_id.get(id(provider))
+        return found[1] if found is not None and found[0]() is provider else None
+
+    def put(self, provider: TracerProvider, join: Join) -> None:
+        key = id(provider)
+
+        def forget(gone: "weakref.ref[TracerProvider]") -> None:
+            found = self._by_id.get(key)
+            if found is not None and found[0] is gone:
+                del self._by_id[key]
+
+        self._by_id[key] = (weakref.ref(provider, forget), join)
 
 
 class _Registry:
     """The joins of this process: one a provider, and one for whatever the global provider is."""
 
     def __init__(self) -> None:
-        self.joins: MutableMapping[TracerProvider, Join] = weakref.WeakKeyDictionary()
+        self.joins: Final = _Joins()
         self.default: Join | None = None
         self._unlock()
         after_fork_in_child(self._unlock)
@@ -277,8 +307,4 @@ _registry: Final = _Registry()
 def _find(tracer_provider: TracerProvider | None) -> Join | None:
     """The join that a provider has already; for the global one, also the join that waits for it."""
     provider = tracer_provider if tracer_provider is not None else get_tracer_provider()
-    try:
-        join = _registry.joins.get(provider)
-    except TypeError:  # a provider that no weak reference can point to
-        join = None
-    return join or (_registry.default if tracer_provider is None else None)
+    return _registry.joins.get(provider) or (_registry.default if tracer_provider is None else None)

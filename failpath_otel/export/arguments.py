@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from requests import Session
 
 DeliveryMode = Literal["background", "await"]
-Compression = Literal["gzip"]
+Compression = Literal["none", "gzip"]
 OnError = Callable[[DeliveryError], object]
 Redact = Callable[[str, Json], object]
 Payload = Callable[[Sequence[dict[str, Any]]], object]

@@ -11,6 +11,8 @@ from failpath_otel import limits
 from failpath_otel.export.wire import Answer
 from failpath_otel.report import say
 
+_LOST: Final = "records are lost until it takes them"
+
 
 @dataclass(slots=True)
 class Batch:
@@ -38,15 +40,16 @@ class Backlog:
     delay doubles from attempt to attempt up to 30 s; ``Retry-After`` makes it longer. Used by one thread at a time.
     """
 
-    def __init__(self, url: str, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = monotonic, lost: Callable[[], int] = lambda: 0) -> None:
         self._url: Final = url
         self._clock: Final = clock
+        self._lost: Final = lost
         self._batches: deque[Batch] = deque()
         # Not the generator of the module: the application may have seeded it, and counts on what follows.
         self._chance: Final = Random()  # noqa: S311 - no secret
         self._failures = 0  # in a row
         self._began = 0.0
-        self._lost = 0
+        self._lost_before = 0
         self._next_try = 0.0
         self._not_before = 0.0
 
@@ -80,36 +83,35 @@ class Backlog:
         self._next_try = min(self._next_try, self._not_before)
 
     def keep(self, batch: Batch, answer: Answer) -> bool:
-        """Takes note of a failure that is worth another try, and plans it.
+        """Takes note of a failure that is worth another try, and plans that.
 
         Returns:
             Whether ``batch`` is to be tried again; otherwise its time is over.
         """
         now = self._clock()
-        self._failed(answer, f"records wait, and are sent again for up to {limits.RETRY_SECONDS:.0f} s")
+        self._failures += 1
         delay = min(limits.RETRY_FIRST_DELAY * 2 ** min(self._failures - 1, 16), limits.RETRY_MAX_DELAY)
         delay *= 1 + limits.RETRY_JITTER * self._chance.uniform(-1, 1)
         self._not_before = now + answer.retry_after
         self._next_try = max(now + delay, self._not_before)
         if batch.failed_since is None:
             batch.failed_since = now
-        if self._next_try - batch.failed_since > limits.RETRY_SECONDS:
-            self._lost += len(batch.records)
-            return False
-        self.add(batch)
-        return True
+        kept = self._next_try - batch.failed_since <= limits.RETRY_SECONDS
+        if kept:
+            self.add(batch)
+        self._say(answer, f"records wait, and are sent again for up to {limits.RETRY_SECONDS:.0f} s" if kept else _LOST)
+        return kept
 
-    def give_up(self, batch: Batch, answer: Answer) -> None:
+    def give_up(self, answer: Answer) -> None:
         """Takes note of a failure that is final."""
-        self._failed(answer, "records are lost until it takes them")
-        self._next_try = self._not_before = 0.0
-        self._lost += len(batch.records)
-
-    def _failed(self, answer: Answer, consequence: str) -> None:
         self._failures += 1
+        self._next_try = self._not_before = 0.0
+        self._say(answer, _LOST)
+
+    def _say(self, answer: Answer, consequence: str) -> None:
         if self._failures == 1:
             self._began = self._clock()
-            self._lost = 0
+            self._lost_before = self._lost()
             say("Failpath: %s %s; %s.", self._url, answer.failure, consequence)
 
     def succeeded(self) -> None:
@@ -118,4 +120,5 @@ class Backlog:
         if self._failures:
             self._failures = 0
             lasted = self._clock() - self._began
-            say("Failpath: %s takes records again after %.0f s; %d were lost.", self._url, lasted, self._lost)
+            lost = self._lost() - self._lost_before
+            say("Failpath: %s takes records again after %.0f s; %d were lost.", self._url, lasted, lost)

@@ -1,5 +1,6 @@
 """Calling ``on_error``: on a thread of its own, so that it delays neither a step nor the delivery."""
 
+import contextvars
 import threading
 from collections import deque
 from time import monotonic
@@ -37,7 +38,7 @@ class ErrorCallback:
         with self._lock:
             last = self._waiting[-1] if self._waiting else None
             # A full queue refuses thousands of records a second, and each time for the same reason.
-            if last is not None and type(last) is type(error) and str(last) == str(error):
+            if last is not None and _kind(last) == _kind(error):
                 last.records += error.records
             else:
                 self._waiting.append(error)
@@ -49,7 +50,7 @@ class ErrorCallback:
         thread = threading.Thread(target=self._work, name="failpath-on-error", daemon=True)
         self._thread = thread
         try:
-            thread.start()
+            contextvars.Context().run(thread.start)  # and not in that of a step
         except RuntimeError:  # the interpreter is ending, or there are no threads left: `drain` makes the calls
             self._thread = None
 
@@ -77,3 +78,8 @@ class ErrorCallback:
             self._call(self._waiting.popleft())
         if threading.current_thread() is not self._thread and self._waiting:
             self._idle.wait(max(deadline - monotonic(), 0))
+
+
+def _kind(error: DeliveryError) -> tuple[object, ...]:
+    """All of an error but how many records it is about."""
+    return type(error), str(error), getattr(error, "status", None), getattr(error, "retrying", None)

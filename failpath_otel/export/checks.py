@@ -4,6 +4,7 @@
 text. None of the texts shows a value that may be a secret.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ def flag(source: str, given: object) -> bool:
 def seconds(source: str, given: object) -> float:
     """A time to wait: from 0 to a day."""
     value = _number(float, source, given)
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < limits.MAX_SECONDS:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= limits.MAX_SECONDS:
         return float(value)
     raise _wrong(source, f"a number of seconds from 0 to {limits.MAX_SECONDS:.0f}", given)
 
@@ -64,10 +65,10 @@ def one_of(*allowed: str) -> Check:
 
 
 def callback(source: str, given: object) -> Callable[..., Any]:
-    """Anything that can be called."""
-    if callable(given):
+    """Anything that can be called, and does what it does then and there."""
+    if callable(given) and not inspect.iscoroutinefunction(given):
         return given
-    raise _wrong(source, "a function", given)
+    raise _wrong(source, "a function that is not async", given)
 
 
 def metadata(source: str, given: object) -> dict[str, Json]:
@@ -95,7 +96,7 @@ def project_key(source: str, given: object) -> str:
     if not isinstance(given, str):
         msg = f"the project key must be a string, got a {type_name(given)}: {hint}"
         raise ConfigurationError(msg)
-    key = given.strip()
+    key = str.__str__(given).strip()
     if not key:
         msg = f"the project key is missing: {hint}"
         raise ConfigurationError(msg)
@@ -117,7 +118,7 @@ def headers(source: str, given: object) -> dict[str, str]:
     if isinstance(given, Mapping):
         found = dict(given)
         if all(_is_header(name, value) for name, value in found.items()):
-            return found
+            return {str.__str__(name): str.__str__(value) for name, value in found.items()}
         got = "other names or values"
     else:
         got = f"a {type_name(given)}"

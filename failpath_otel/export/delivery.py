@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from threading import Lock, get_ident
 from typing import Final
 
@@ -60,13 +61,14 @@ class Delivery:
             # the connection is in use, and whoever uses it cannot go on before this returns.
             channel = self._new_channel()
             try:
-                return self._answer(lambda: self._post(channel, records))
+                return Context().run(self._answer, lambda: self._post(channel, records))
             finally:
                 channel.close()
         with self._lock:
             self._sender = get_ident()
             try:
-                return self._answer(lambda: self._post_on_living_connection(records))
+                # Not in the context of whoever sends: a tracer would find the application's span in it.
+                return Context().run(self._answer, lambda: self._post_on_living_connection(records))
             finally:
                 self._sender = None
 
@@ -135,9 +137,9 @@ class Delivery:
         else:
             body = json.dumps(options.payload([json.loads(record) for record in records])).encode()
         headers = wire.headers() | {"Authorization": f"Bearer {options.project_key}"}
-        if options.compression is not None:
+        if options.compression == "gzip":
             body = gzip.compress(body, mtime=0)
-            headers["Content-Encoding"] = options.compression
+            headers["Content-Encoding"] = "gzip"
         if options.headers:
             # Whoever names one of ours means it, however it is spelled.
             given = {name.lower() for name in options.headers}

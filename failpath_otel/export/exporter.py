@@ -32,7 +32,7 @@ class FailpathSpanExporter(SpanExporter):
         from failpath_otel.export.ended import EndedSpans  # noqa: PLC0415
         from failpath_otel.export.options import Options  # noqa: PLC0415
 
-        self._ended = EndedSpans(Options.resolve(**options))
+        self._ended = EndedSpans(Options.resolve_delivery(**options))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Sends the records of all steps among ``spans``, and waits for the answer, or for a failed attempt.

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from failpath_otel import limits
-from failpath_otel.clean import Json
+from failpath_otel.clean import Json, type_name
+from failpath_otel.errors import ConfigurationError
 from failpath_otel.export import checks
-from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact
+from failpath_otel.export.arguments import Compression, DeliveryMode, DeliveryOptions, OnError, Payload, Redact
 from failpath_otel.export.checks import Check
 from failpath_otel.export.endpoint import check_endpoint
 from failpath_otel.export.wire import ROUTE
@@ -38,7 +39,7 @@ OPTIONS: Final = (
     Option("throw_on_send_error", checks.flag, "FAILPATH_THROW_ON_SEND_ERROR", default=False),
     Option("send_timeout", checks.seconds, "FAILPATH_SEND_TIMEOUT", limits.SEND_TIMEOUT),
     Option("max_queue_size", checks.queue_size, "FAILPATH_MAX_QUEUE_SIZE", limits.MAX_QUEUE_RECORDS),
-    Option("compression", checks.one_of("gzip"), "FAILPATH_COMPRESSION"),
+    Option("compression", checks.one_of("none", "gzip"), "FAILPATH_COMPRESSION", "none"),
     Option("on_error", checks.callback),
     Option("redact", checks.callback),
     Option("session", checks.session),
@@ -62,13 +63,13 @@ class Options:
     throw_on_send_error: bool = False
     send_timeout: float = limits.SEND_TIMEOUT
     max_queue_size: int = limits.MAX_QUEUE_RECORDS
-    compression: Compression | None = None
-    on_error: OnError | None = field(default=None, repr=False)
-    redact: Redact | None = field(default=None, repr=False)
-    session: "Session | None" = field(default=None, repr=False)
+    compression: Compression = "none"
+    on_error: OnError | None = field(default=None, repr=False, compare=False)
+    redact: Redact | None = field(default=None, repr=False, compare=False)
+    session: "Session | None" = field(default=None, repr=False, compare=False)
     route: str = ROUTE
     headers: Mapping[str, str] | None = field(default=None, repr=False)
-    payload: Payload | None = field(default=None, repr=False)
+    payload: Payload | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def resolve(cls, **given: object) -> "Options":
@@ -88,10 +89,34 @@ class Options:
             values["project_key"] = checks.project_key("project_key", "") if values["enabled"] else ""
         return cls(**values)
 
+    @classmethod
+    def resolve_delivery(cls, **given: object) -> "Options":
+        """:meth:`resolve` without what only a client has: ``delivery`` and ``throw_on_send_error``."""
+        names = DeliveryOptions.__annotations__
+        unknown = sorted(given.keys() - names.keys())
+        if unknown:
+            msg = f"there is no option {', '.join(unknown)} here; the options are {', '.join(names)}"
+            raise TypeError(msg)
+        return cls.resolve(**given)
+
+    def same_as(self, other: "Options") -> bool:
+        """Whether all is the same; objects of the user's are not asked, they are the same or not."""
+        mine = (self.on_error, self.redact, self.session, self.payload)
+        theirs = (other.on_error, other.redact, other.session, other.payload)
+        return self == other and all(one is another for one, another in zip(mine, theirs, strict=True))
+
 
 def _value(option: Option, given: object) -> Any:  # noqa: ANN401 - each option has a type of its own
     source = option.name
     # As in OpenTelemetry, an environment variable that is empty counts as not set.
     if given is None and option.variable is not None and os.environ.get(option.variable, "").strip():
         source, given = option.variable, os.environ[option.variable]
-    return option.default if given is None else option.check(source, given)
+    if given is None:
+        return option.default
+    try:
+        return option.check(source, given)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # noqa: BLE001 - an object of the user's may raise anything from anything
+        msg = f"{source} cannot be read: a {type_name(given)} that raised {type_name(error)}"
+        raise ConfigurationError(msg) from None

@@ -52,7 +52,7 @@ class Pipeline(RecordQueue):
         self._busy_until = monotonic()
         self._hurry = 0
         self._watchers = Watchers()
-        self._sender = Sender(self._delivery)
+        self._sender = Sender(self._delivery, lambda: sum(self._dropped.values()))
         self._backlog = self._sender.backlog
         self._first_loss: DeliveryError | None = None
         self._latest_loss: tuple[int, DeliveryError] | None = None  # and up to which record
@@ -66,13 +66,11 @@ class Pipeline(RecordQueue):
             self._start()
 
     def _start(self) -> None:
-        # Not in the context of whichever step happened to come first, where tracers keep what they are in the midst of.
-        thread = threading.Thread(
-            target=contextvars.Context().run, args=(self._work,), name="failpath-delivery", daemon=True
-        )
+        thread = threading.Thread(target=self._work, name="failpath-delivery", daemon=True)
         self._thread = thread
         try:
-            thread.start()
+            # Not in the context of whichever step happened to come first: tracers hand theirs on to new threads.
+            contextvars.Context().run(thread.start)
         except RuntimeError:  # the interpreter is ending, or there are no threads left; the next record tries again
             self._thread = None
 
@@ -172,7 +170,7 @@ class Pipeline(RecordQueue):
             self._callback.call(error)
 
     def _lost(self, error: DeliveryError) -> None:
-        if self._first_loss is None:
+        if self._first_loss is None or self._first_loss.__traceback__ is not None:
             self._first_loss = error
         self._callback.call(error)
 
@@ -260,9 +258,13 @@ class Pipeline(RecordQueue):
             return True, loss[1] if loss is not None and loss[0] == self._settled else None
 
     def take_error(self) -> DeliveryError | None:
-        """The first loss since this was last asked; where there is none, the failure that is being retried."""
+        """The first loss since this was last asked; where there is none, the failure that is being retried.
+
+        What was raised already, by a step that has waited for it, does not count.
+        """
         error, self._first_loss = self._first_loss, None
-        return error or (self._sender.failure if self.stats().waiting else None)
+        found = error or (self._sender.failure if self.stats().waiting else None)
+        return found if found is not None and found.__traceback__ is None else None
 
     def drain_callbacks(self, timeout: float) -> None:
         """Waits at most ``timeout`` seconds until ``on_error`` was called for all errors so far."""

@@ -1,15 +1,19 @@
 """What a record carries beyond what its span says, and what it must not show."""
 
+import threading
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, cast
 
-from failpath_otel import limits
 from failpath_otel.clean import DROPPED_KEYS, REDACTED, Json, clean_metadata, text_of
 from failpath_otel.report import report_fault
 
 ERROR_MESSAGE: Final = "error.message"
 ERROR_STACK: Final = "error.stack"
 """The keys under which ``redact`` gets the texts of an error."""
+
+
+class _Redacting(threading.local):
+    now = False
 
 
 class Policy:
@@ -22,7 +26,7 @@ class Policy:
             takes the value's place.
     """
 
-    __slots__ = ("_default", "_redact", "capture_stack", "plain")
+    __slots__ = ("_default", "_redact", "_redacting", "capture_stack", "plain")
 
     def __init__(
         self,
@@ -34,30 +38,35 @@ class Policy:
         self.capture_stack: Final = capture_stack
         self._default: Final = dict(default_metadata or {})
         self._redact: Final = redact
+        self._redacting: Final = _Redacting()
         self.plain: Final = not self._default and redact is None
         """Metadata and texts stay what they are."""
 
     def metadata(self, own: Mapping[str, Json]) -> dict[str, Json]:
         """The metadata of a record whose run and step have ``own``."""
-        merged = {**self._default, **own}
-        missing = len(merged) - limits.MAX_METADATA_KEYS
-        if missing > 0:
-            # What is the same on every record goes first; one more, because the count takes a place itself.
-            for key in [key for key in self._default if key not in own][: missing + 1]:
-                del merged[key]
-            merged[DROPPED_KEYS] = missing + 1
-        if self._redact is None:
-            return merged
-        return {key: self._redacted(key, value) for key, value in merged.items()}
+        # What is the same on every record comes last: where there is no room for all, it is what can be missed.
+        merged: dict[str, object] = {**own, **{key: self._default[key] for key in self._default if key not in own}}
+        dropped = [merged.pop(DROPPED_KEYS, 0)]
+        if self._redact is not None:
+            merged = {key: self._redacted(key, value) for key, value in merged.items()}
+        cleaned = clean_metadata(merged)
+        dropped.append(cleaned.pop(DROPPED_KEYS, 0))
+        missing = sum(count for count in dropped if isinstance(count, int))
+        return {**cleaned, DROPPED_KEYS: missing} if missing else cleaned
 
     def text(self, key: str, value: str, max_chars: int) -> str:
         """One text of an error."""
         return value if self._redact is None else text_of(self._redacted(key, value), max_chars)
 
-    def _redacted(self, key: str, value: Json) -> Json:
+    def _redacted(self, key: str, value: object) -> object:
         assert self._redact is not None  # or nobody would have asked
+        if self._redacting.now:
+            return REDACTED  # the callback has steps of its own, whose metadata would be redacted without end
+        self._redacting.now = True
         try:
-            return clean_metadata({key: self._redact(key, value)}).get(key)
+            return self._redact(key, cast("Json", value))
         except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - a callback of the user's may raise anything
             report_fault("calling redact")
             return REDACTED
+        finally:
+            self._redacting.now = False

@@ -30,7 +30,7 @@ class FailpathSpanProcessor(SpanProcessor):
         from failpath_otel.export.pipeline import pipeline_to_failpath  # noqa: PLC0415
         from failpath_otel.export.reporter import Reporter  # noqa: PLC0415
 
-        self._reporter = Reporter(Options.resolve(**options), pipeline_to_failpath)
+        self._reporter = Reporter(Options.resolve_delivery(**options), pipeline_to_failpath)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Reports ``running`` if ``span`` is a step, unless it is the record of an event that is over."""

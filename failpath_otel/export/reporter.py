@@ -1,11 +1,11 @@
 """Reports steps: ``running`` the moment a step's span starts, and the outcome when it ends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span
 from opentelemetry.trace import SpanContext
 
 from failpath_otel import limits
@@ -27,10 +27,11 @@ from failpath_otel.export.translation import (
     running_record,
     span_records,
     stated_outcome,
+    states_outcome,
     trusted_start,
 )
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import STEP_KEY, STEP_START, STEP_STATUS
+from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY, STEP_START, STEP_STATUS
 
 _SpanKey = tuple[int, int]
 NewPipeline = Callable[[Options], Pipeline]
@@ -68,7 +69,7 @@ class Reporter:
 
     def reconfigure(self, options: Options) -> None:
         """From now on, steps that begin go where ``options`` say; open ones end where they began."""
-        if options == self.options and not self._pipelines[-1].closed:
+        if options.same_as(self.options) and not self._pipelines[-1].closed:
             return
         self._use(options)
         self._pipelines[-2].retire()
@@ -94,6 +95,7 @@ class Reporter:
                     self.disregard(span.get_span_context())
                     return
                 start = trusted_start(span, marker.attributes)
+                start.stated = not start.manual
             else:  # somebody else's span, perhaps one that a processor of the host has opened in the same context
                 found = read_start(span)
                 if found is None:
@@ -123,6 +125,11 @@ class Reporter:
             key = (context.trace_id, context.span_id)
             opened = self._open.pop(key, None)
             if opened is not None:
+                if opened[0].stated and not states_outcome(span):
+                    # Somebody else has ended the span, as Logfire does at exit with all that are open: the step goes
+                    # on, and may yet say how it ends.
+                    self._open[key] = opened
+                    return
                 self._end(span, *opened)
             elif key in self._disregarded:
                 self._disregarded.discard(key)
@@ -166,6 +173,36 @@ class Reporter:
         else:
             pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
 
+    def end_of_ended(
+        self, span: ReadableSpan, late: Mapping[str, Any], exception: Mapping[str, str] | None, end_ns: int
+    ) -> None:
+        """Reports the outcome of a step whose span somebody else has ended before the step did.
+
+        Args:
+            span: the span, as far as it got.
+            late: attributes that it did not take any more, the outcome among them.
+            exception: the attributes of the ``exception`` event of an error.
+            end_ns: when the step ended.
+        """
+        context = span.context
+        opened = None if context is None else self._open.pop((context.trace_id, context.span_id), None)
+        if opened is None:
+            return
+        events = list(span.events)
+        if exception is not None:
+            events.append(Event(EXCEPTION_EVENT, exception, end_ns))
+        whole = ReadableSpan(
+            name=span.name,
+            context=context,
+            resource=span.resource,
+            attributes={**plain_attributes(span), **late},
+            events=events,
+            status=span.status,
+            start_time=span.start_time,
+            end_time=end_ns,
+        )
+        self._end(whole, *opened)
+
     def make_sure_of_end(self, span: ReadableSpan) -> None:
         """Reports the outcome of a step that has ended, if :meth:`on_end` was not called for it."""
         context = span.context
@@ -176,6 +213,10 @@ class Reporter:
         """Counts records that could not be made."""
         for _ in range(records):
             self._pipelines[-1].lose("invalid")
+
+    def forget(self, context: SpanContext) -> None:
+        """Takes :meth:`disregard` back, where the span has ended and nobody has told this reporter."""
+        self._disregarded.discard((context.trace_id, context.span_id))
 
     def disregard(self, context: SpanContext) -> None:
         """Leaves alone the span with ``context`` when it ends: another one is recorded in its place."""

@@ -69,9 +69,9 @@ class Outcome:
 class Sender:
     """One attempt at a time; several threads may ask for one."""
 
-    def __init__(self, delivery: Delivering) -> None:
+    def __init__(self, delivery: Delivering, lost: Callable[[], int] = lambda: 0) -> None:
         self._delivery: Final = delivery
-        self.backlog: Final = Backlog(delivery.url)
+        self.backlog: Final = Backlog(delivery.url, lost=lost)
         self.failure: SendError | None = None
         """Why the last attempt failed; ``None`` if it did not."""
         self._max_bytes = limits.MAX_BATCH_BYTES
@@ -112,7 +112,7 @@ class Sender:
             return None
         kept = answer.again and self.backlog.keep(batch, answer)
         if not answer.again:
-            self.backlog.give_up(batch, answer)
+            self.backlog.give_up(answer)
         text = f"{self._delivery.url} {answer.failure}"
         self.failure = SendError(text, count, answer.status, retrying=kept)
         return Outcome(batch, not kept, 0, "send_failed", self.failure, first)

@@ -11,7 +11,7 @@ from failpath_otel import limits, semconv
 from failpath_otel.clean import Json, clean_metadata, clean_text, text_of
 from failpath_otel.export.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
-from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX, STEP_EVENTS
+from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX, STEP_EVENTS, STEP_STATUS
 
 _ANY_METADATA: Final = "failpath.metadata"
 _PREFIX_LENGTH: Final = len(METADATA_PREFIX)
@@ -23,7 +23,8 @@ class StepStart(msgspec.Struct, gc=False):
     """What identifies an open step, kept apart from its span, which may lose all of it before it ends.
 
     ``attributes`` are those the span started with; ``manual`` says that a lifecycle event is recorded by hand, so
-    that nobody announces the step as ``running``.
+    that nobody announces the step as ``running``; ``stated`` says that who has opened the span will state the outcome
+    on it before ending it.
     """
 
     flow_key: str
@@ -36,6 +37,7 @@ class StepStart(msgspec.Struct, gc=False):
     metadata: dict[str, Any]
     attributes: Mapping[str, Any]
     manual: bool
+    stated: bool = False
 
 
 def read_start(span: ReadableSpan) -> StepStart | None:
@@ -145,6 +147,17 @@ def stated_outcome(attributes: Mapping[str, Any]) -> Status | None:
     """The outcome that a span states in its attributes; ``None`` where it states none, or states it in a cut word."""
     stated = attributes.get(semconv.STEP_STATUS)
     return _OUTCOMES.get(stated) if type(stated) is str else None
+
+
+def states_outcome(span: ReadableSpan) -> bool:
+    """Whether the span of a step shows any sign that the step has ended."""
+    attributes = span.attributes
+    return (
+        (attributes is not None and STEP_STATUS in attributes)
+        or span.status.status_code is not StatusCode.UNSET
+        # Where a host keeps neither many attributes nor a status, there may be the event.
+        or any(status in _OUTCOMES for status in _event_statuses(span))
+    )
 
 
 def judged_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str, Any]) -> Status | None:

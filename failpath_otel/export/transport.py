@@ -2,9 +2,12 @@
 
 ``requests`` has a limit for each read and none for all of them: with ``timeout=1.0``, a server that sends a byte now
 and then keeps a request open for as long as it likes. Here the socket itself asks, before every read and write, how
-much time is left. That covers all but the look-up of the host's name.
+much time is left. That covers all but the look-up of the host's name, and the way to a host with several addresses of
+which none answers: each of them has the whole time.
 """
 
+import http.client
+import inspect
 import socket
 import ssl
 import threading
@@ -13,16 +16,21 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final
 
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 
-class _Deadline(threading.local):
-    at: float | None = None
+class _Send(threading.local):
+    deadline: float | None = None
+    headers: frozenset[str] = frozenset()
 
 
-_deadline: Final = _Deadline()
+_send: Final = _Send()
+
+_OF_HTTP: Final = frozenset({"host", "accept-encoding", "content-length", "transfer-encoding", "connection"})
+"""Headers that the connection adds by itself, beside those of the request."""
 
 
 @contextmanager
@@ -31,18 +39,18 @@ def time_limit(seconds: float | None) -> Generator[None, None, None]:
 
     Beyond it they raise ``TimeoutError``, which ``requests`` shows as one of its own. ``None``: there is no deadline.
     """
-    before = _deadline.at
-    _deadline.at = None if seconds is None else monotonic() + seconds
+    before = _send.deadline
+    _send.deadline = None if seconds is None else monotonic() + seconds
     try:
         yield
     finally:
-        _deadline.at = before
+        _send.deadline = before
 
 
 def _limit(connection: socket.socket) -> None:
-    if _deadline.at is None:
+    if _send.deadline is None:
         return
-    left = _deadline.at - monotonic()
+    left = _send.deadline - monotonic()
     if left <= 0:
         msg = "timed out"
         raise TimeoutError(msg)
@@ -80,28 +88,59 @@ def _bounded(connection: Any) -> Any:  # noqa: ANN401 - whatever kind of socket 
     return connection
 
 
-class _Connection(HTTPConnection):
+class _Plain(http.client.HTTPConnection):
+    """Below urllib3's connections: the methods of the standard library as they were before a tracer patched them.
+
+    Deliveries are not the application's calls, and have no place in its traces.
+    """
+
+    request: Any = inspect.unwrap(http.client.HTTPConnection.request)
+    putrequest: Any = inspect.unwrap(http.client.HTTPConnection.putrequest)
+    getresponse: Any = inspect.unwrap(http.client.HTTPConnection.getresponse)
+
+
+class _Connection(HTTPConnection, _Plain):  # pyright: ignore[reportIncompatibleVariableOverride] - `host`
+    def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
+        if _is_ours(header):
+            super().putheader(header, *values)
+
     def connect(self) -> None:
         super().connect()
         self.sock = _bounded(self.sock)
 
 
-class _TlsConnection(HTTPSConnection):
+class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompatibleVariableOverride]
+    def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
+        if _is_ours(header):
+            super().putheader(header, *values)
+
     def connect(self) -> None:
         super().connect()
         self.sock = _bounded(self.sock)
+
+
+def _is_ours(header: str) -> bool:
+    """Whether no tracer has added this header, which would tell Failpath of the application's traces."""
+    return header.lower() in _send.headers or header.lower() in _OF_HTTP
 
 
 class _Pool(HTTPConnectionPool):
+    urlopen: Any = inspect.unwrap(HTTPConnectionPool.urlopen)
     ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType] - as urllib3's own class, it is not typed so
 
 
 class _TlsPool(HTTPSConnectionPool):
+    urlopen: Any = inspect.unwrap(HTTPSConnectionPool.urlopen)
     ConnectionCls = _TlsConnection  # pyright: ignore[reportAssignmentType]
 
 
 class BoundedAdapter(HTTPAdapter):
-    """The adapter of ``requests``, with connections that heed :func:`time_limit`."""
+    """The adapter of ``requests``, with connections that heed :func:`time_limit` and that no tracer has patched."""
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401 - passed on
+        """Sends the request, with the headers that it has and no others."""
+        _send.headers = frozenset(name.lower() for name in request.headers)
+        return super().send(request, *args, **kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
         """Makes the pools; called by ``requests``."""

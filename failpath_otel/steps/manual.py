@@ -43,6 +43,7 @@ def record_manually(
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             report_fault("recording by hand")
         tracing.end(span, end_ns)
+    tracing.ended_all(spans)
     if tracing.reporting is not None and tracing.reporting.awaits:
         unsent = tracing.sent()
         if unsent is not None:

@@ -136,6 +136,7 @@ class OpenStep:
         for span in self._spans:
             try:
                 if not span.is_recording():
+                    self._tracing.ended_before(span, self._late or {}, exception, end_ns)
                     continue
                 span.set_attribute(STEP_STATUS, semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR)
                 if getattr(span, "dropped_attributes", 0):
@@ -150,6 +151,8 @@ class OpenStep:
             except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
                 report_fault("writing a step's outcome on its span")
             self._tracing.end(span, end_ns)
+        if len(self._spans) > 1:
+            self._tracing.ended_all(self._spans)
 
     def _restore(self, span: Span) -> None:
         """Writes again what an SDK span has evicted: it keeps 128 attributes, and the oldest ones are the identity."""

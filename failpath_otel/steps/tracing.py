@@ -1,11 +1,13 @@
 """Where the spans of steps come from, and which span is the current one while a step runs."""
 
+from collections.abc import Mapping
 from contextvars import Token
 from typing import Final, Protocol
 
 from opentelemetry.context import Context, attach, detach, get_current, get_value, set_value
 from opentelemetry.trace import INVALID_SPAN, Span, StatusCode, Tracer, set_span_in_context
 
+from failpath_otel import semconv
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import STEP_START, StartMarker
 from failpath_otel.steps.attributes import Attributes
@@ -93,6 +95,17 @@ class Tracing:
             if self.reporting is not None:
                 self.reporting.ended(span)
 
+    def ended_before(self, span: Span, late: Attributes, exception: Mapping[str, str] | None, end_ns: int) -> None:
+        """Reports the outcome of a step whose span somebody else has ended meanwhile."""
+        if self.reporting is not None:
+            status = semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR
+            self.reporting.ended_before(span, {**late, semconv.STEP_STATUS: status}, exception, end_ns)
+
+    def ended_all(self, spans: tuple[Span, ...]) -> None:
+        """Says so where the first of ``spans``, the host's, was not the one that is reported."""
+        if len(spans) > 1 and self.reporting is not None:
+            self.reporting.replaced(spans[0])
+
     def _start_private(
         self, name: str, host: Span, parent: Context, attributes: Attributes, start_ns: int | None
     ) -> Span:
@@ -166,6 +179,17 @@ class Reporting(Protocol):
 
     def ended(self, span: Span) -> None:
         """``span`` has ended, but perhaps not everybody was told."""
+        ...
+
+    def ended_before(self, span: Span, late: Attributes, exception: Mapping[str, str] | None, end_ns: int) -> None:
+        """A step has ended whose ``span`` somebody else had ended already.
+
+        ``late`` are attributes that were set since its start, the outcome among them; ``exception`` those of an error.
+        """
+        ...
+
+    def replaced(self, span: Span) -> None:
+        """``span``, in whose place a private one was reported, has ended."""
         ...
 
     def lost(self) -> None:

@@ -1,0 +1,97 @@
+"""Steps whose span somebody else ends, as Logfire does at exit with all that are open: the step itself decides."""
+
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+import failpath_otel
+from failpath_otel import FailpathClient
+from tests.fault_server import FaultServer, fault_server
+
+KEY = "fp_project_0123456789_secret"
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with fault_server() as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: FaultServer) -> Iterator[FailpathClient]:
+    provider = TracerProvider(shutdown_on_exit=False)
+    made = failpath_otel.configure(project_key=KEY, endpoint=server.url, tracer_provider=provider)
+    yield made
+    made.shutdown(0)
+
+
+def test_a_step_whose_span_was_ended_by_others_goes_on_and_ends_as_it_ends(
+    client: FailpathClient, server: FaultServer
+) -> None:
+    with client.run("checkout").step("charge-card", metadata={"cart": 1}) as step:
+        trace.get_current_span().end()
+        assert client.flush()
+        assert server.statuses == ["running"]
+        step.set_metadata(charge="ch_1")
+    assert client.flush()
+    running, success = server.events
+    assert success["status"] == "success"
+    assert success["spanId"] == running["spanId"]
+    assert success["startedAt"] == running["timestamp"]
+    assert success["durationMs"] > 0
+    assert success["metadata"] == {"cart": 1, "charge": "ch_1"}
+
+
+def test_a_step_whose_span_was_ended_by_others_can_still_fail(client: FailpathClient, server: FaultServer) -> None:
+    def charge() -> None:
+        trace.get_current_span().end()
+        raise PermissionError("declined")
+
+    with pytest.raises(PermissionError):
+        client.run("checkout").step("charge-card", charge)
+    assert client.flush()
+    assert server.statuses == ["running", "error"]
+    assert server.events[1]["error"] == {"name": "PermissionError", "message": "declined"}
+
+
+def test_a_step_that_others_end_and_that_never_comes_back_stays_running(
+    client: FailpathClient, server: FaultServer
+) -> None:
+    block = client.run("checkout").step("charge-card")
+    block.__enter__()
+    trace.get_current_span().end()
+    assert client.flush()
+    assert server.statuses == ["running"]
+    assert client.stats().dropped == {}
+    block.__exit__(None, None, None)
+    assert client.flush()
+    assert server.statuses == ["running", "success"]
+
+
+def test_a_step_that_others_end_with_an_error_status_has_failed_once(
+    client: FailpathClient, server: FaultServer
+) -> None:
+    with client.run("checkout").step("charge-card"):
+        span = trace.get_current_span()
+        span.set_status(trace.StatusCode.ERROR, "declined")
+        span.end()
+    assert client.flush()
+    assert server.statuses == ["running", "error"]
+
+
+def test_spans_in_whose_place_a_private_one_is_reported_leave_nothing_behind(server: FaultServer) -> None:
+    provider = TracerProvider(shutdown_on_exit=False, sampler=ALWAYS_OFF)
+    client = failpath_otel.configure(project_key=KEY, endpoint=server.url, tracer_provider=provider)
+    provider.shutdown()
+    run = client.run("checkout")
+    for _ in range(20):
+        run.step("pack", lambda: None)
+        run.skip("ship")
+    assert client.flush()
+    assert len(server.events) == 60
+    assert client._join.reporter._disregarded == set()
+    assert client._join.reporter._open == {}
+    client.shutdown(0)
