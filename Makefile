@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 VENV_FLOOR ?= .venv-floor
+VENV_NEIGHBOURS ?= .venv-neighbours
 # Further arguments for pytest: `make test ARGS="-n auto -k delivery"`.
 ARGS ?=
 
@@ -20,18 +21,19 @@ FLOOR = $(shell sed -n 's/^ *"\(opentelemetry-sdk\|requests\|urllib3\|msgspec\)>
 FLOOR_IGNORES = $(addprefix --ignore=tests/integration/,test_otlp_backend.py test_otlp_backend_itself.py test_untraced.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-floor check bench venv clean
+.PHONY: help demo test test-floor test-neighbours check bench venv clean
 # A recipe that fails half-way must not leave a stamp that says it succeeded.
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo        run the example: a flow, its steps, and what a dashboard receives"
-	@echo "make test        run all tests                          (ARGS=... goes to pytest)"
-	@echo "make test-floor  run the tests on the oldest OpenTelemetry SDK and libraries that are supported"
-	@echo "make check       ruff, mypy and pyright"
-	@echo "make bench       measure what a step costs"
-	@echo "make venv        only install, into $(VENV)"
-	@echo "make clean       delete everything that these targets made"
+	@echo "make demo              run the example: a flow, its steps, and what a dashboard receives"
+	@echo "make test              run all tests                          (ARGS=... goes to pytest)"
+	@echo "make test-floor        run the tests on the oldest OpenTelemetry SDK and libraries that are supported"
+	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
+	@echo "make check             ruff, mypy and pyright"
+	@echo "make bench             measure what a step costs"
+	@echo "make venv              only install, into $(VENV)"
+	@echo "make clean             delete everything that these targets made"
 
 demo: $(VENV)/.local
 	@$(VENV)/bin/python examples/demo.py
@@ -42,6 +44,9 @@ test: $(VENV)/.dev
 test-floor: $(VENV_FLOOR)/.floor
 	@echo "Tests on $(FLOOR):"
 	$(VENV_FLOOR)/bin/python -m pytest $(FLOOR_IGNORES) $(ARGS)
+
+test-neighbours: $(VENV_NEIGHBOURS)/.neighbours
+	$(VENV_NEIGHBOURS)/bin/python -m pytest tests/neighbours $(ARGS)
 
 # All four run, so that one look shows everything there is to mend.
 check: $(VENV)/.dev
@@ -58,7 +63,7 @@ bench: $(VENV)/.dev
 venv: $(VENV)/.dev
 
 clean:
-	rm -rf $(VENV) $(VENV_FLOOR) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of packages; .dev holds all that .local does.
@@ -76,6 +81,11 @@ $(VENV_FLOOR)/.floor: $(VENV_FLOOR)/.venv pyproject.toml
 	@test -n "$(FLOOR)" || { echo "pyproject.toml names no oldest opentelemetry-sdk" >&2; exit 1; }
 	@echo "Installing this package with $(FLOOR) into $(VENV_FLOOR) ..."
 	@$(VENV_FLOOR)/bin/python $(PIP_INSTALL) '.[tests]' $(FLOOR)
+	@touch $@
+
+$(VENV_NEIGHBOURS)/.neighbours: $(VENV_NEIGHBOURS)/.venv pyproject.toml
+	@echo "Installing this package and its neighbours into $(VENV_NEIGHBOURS) (about a minute) ..."
+	@$(VENV_NEIGHBOURS)/bin/python $(PIP_INSTALL) '.[tests-neighbours]'
 	@touch $@
 
 # The stamp is the last thing written, so a virtual environment that was begun and not finished is made anew.
