@@ -158,7 +158,7 @@ def test_a_question_that_makes_no_sense_is_refused(shared_receiver: Receiver, qu
         ({"Content_Type": "text/plain"}, 415),
         ({"Content_Type": "application/jsonl"}, 415),
         ({"Content_Type": "Application/JSON; charset=utf-8"}, 202),
-        ({"Content_Encoding": "gzip"}, 415),
+        ({"Content_Encoding": "br"}, 415),
         ({"Content_Encoding": "identity"}, 202),
         ({"Origin": "http://127.0.0.1:3001"}, 403),
         ({"Host": "host.docker.internal:3001"}, 202),

@@ -1,0 +1,205 @@
+"""When a batch that failed is tried again, and when no more; by a clock that a test sets."""
+
+import random
+from dataclasses import dataclass
+
+import pytest
+
+from failpath_otel import limits
+from failpath_otel.export.backlog import Backlog, Batch
+from failpath_otel.export.wire import Answer, no_answer
+
+BUSY = Answer("answered 503", 503, again=True)
+GONE = Answer("answered 410", 410)
+BROKEN = no_answer("could not be reached")
+_ROUNDING = 1e-6
+
+
+@dataclass
+class Clock:
+    now: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def a_batch(*records: bytes) -> Batch:
+    given = records or (b"one",)
+    return Batch(given, sum(map(len, given)))
+
+
+def asking_for(seconds: float) -> Answer:
+    return Answer("answered 503", 503, again=True, retry_after=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def backlog(clock: Clock) -> Backlog:
+    return Backlog("http://127.0.0.1:9/v1/events", clock)
+
+
+def delays(backlog: Backlog, clock: Clock, attempts: int) -> list[float]:
+    """The pauses after so many failed attempts in a row, each with a batch of its own."""
+    found = []
+    for _ in range(attempts):
+        assert backlog.keep(a_batch(), BUSY)
+        found.append(backlog.pause())
+        clock.now += backlog.pause()
+        backlog.take()
+    return found
+
+
+def test_delays_double_up_to_a_cap_and_each_is_changed_by_chance_within_its_bounds(
+    backlog: Backlog, clock: Clock
+) -> None:
+    found = delays(backlog, clock, 40)
+    middles = [min(limits.RETRY_FIRST_DELAY * 2**number, limits.RETRY_MAX_DELAY) for number in range(40)]
+    for delay, middle in zip(found, middles, strict=True):
+        assert middle * (1 - limits.RETRY_JITTER) - _ROUNDING <= delay <= middle * (1 + limits.RETRY_JITTER) + _ROUNDING
+    capped = found[middles.index(limits.RETRY_MAX_DELAY) :]
+    assert len({round(delay, 6) for delay in capped}) > 10
+
+
+def test_thousands_of_failures_in_a_row_leave_the_delay_at_its_cap(backlog: Backlog, clock: Clock) -> None:
+    assert max(delays(backlog, clock, 5_000)) <= limits.RETRY_MAX_DELAY * (1 + limits.RETRY_JITTER) + _ROUNDING
+
+
+def test_two_processes_do_not_come_back_at_the_same_moment() -> None:
+    clock = Clock()
+    assert delays(Backlog("http://a", clock), clock, 6) != delays(Backlog("http://b", clock), clock, 6)
+
+
+def test_the_random_numbers_of_the_application_are_left_as_they_are(backlog: Backlog, clock: Clock) -> None:
+    random.seed(7)
+    before = random.getstate()
+    delays(backlog, clock, 20)
+    Backlog("http://127.0.0.1:9", clock)
+    assert random.getstate() == before
+
+
+def test_after_a_success_the_delays_begin_anew(backlog: Backlog, clock: Clock) -> None:
+    delays(backlog, clock, 10)
+    backlog.succeeded()
+    assert backlog.pause() == 0
+    assert not backlog.failing
+    [delay] = delays(backlog, clock, 1)
+    assert delay <= limits.RETRY_FIRST_DELAY * (1 + limits.RETRY_JITTER) + _ROUNDING
+
+
+def test_a_batch_is_tried_again_until_its_time_is_over_and_then_lost(backlog: Backlog, clock: Clock) -> None:
+    batch, began, attempts = a_batch(), clock.now, 1
+    while backlog.keep(batch, BUSY):
+        assert backlog.take() is batch
+        clock.now += backlog.pause()
+        attempts += 1
+    assert attempts > 10
+    assert clock.now - began > limits.RETRY_SECONDS - limits.RETRY_MAX_DELAY * (1 + limits.RETRY_JITTER)
+    assert clock.now - began <= limits.RETRY_SECONDS
+    assert not backlog
+
+
+def test_the_time_of_a_batch_counts_from_its_own_first_failure(backlog: Backlog, clock: Clock) -> None:
+    first, second = a_batch(b"first"), a_batch(b"second")
+    assert backlog.keep(first, BUSY)
+    clock.now += limits.RETRY_SECONDS
+    assert not backlog.keep(backlog.take(), BUSY)
+    assert backlog.keep(second, BUSY)
+
+
+def test_no_attempt_is_due_before_the_pause_that_a_server_asked_for_is_over(backlog: Backlog, clock: Clock) -> None:
+    assert backlog.keep(a_batch(), asking_for(60.0))
+    assert backlog.pause() == 60
+    backlog.hurry()
+    assert backlog.refused()
+    assert backlog.pause() == 60
+    clock.now += 59.5
+    backlog.hurry()
+    assert backlog.pause() == 0.5
+    clock.now += 0.5
+    assert not backlog.refused()
+    assert backlog.pause() == 0
+
+
+def test_a_pause_that_a_server_asked_for_never_shortens_the_delay(backlog: Backlog, clock: Clock) -> None:
+    delays(backlog, clock, 10)
+    assert backlog.keep(a_batch(), asking_for(1.0))
+    assert backlog.pause() > limits.RETRY_MAX_DELAY * (1 - limits.RETRY_JITTER) - _ROUNDING
+    backlog.hurry()
+    assert backlog.pause() == 1
+
+
+def test_who_is_in_a_hurry_makes_the_next_attempt_due_at_once(backlog: Backlog, clock: Clock) -> None:
+    delays(backlog, clock, 10)
+    assert backlog.keep(a_batch(), BROKEN)
+    assert backlog.pause() > 1
+    backlog.hurry()
+    assert backlog.pause() == 0
+
+
+def test_a_final_failure_and_a_success_end_the_pause(backlog: Backlog) -> None:
+    assert backlog.keep(a_batch(), asking_for(60.0))
+    backlog.take()
+    backlog.give_up(GONE)
+    assert (backlog.pause(), backlog.refused(), bool(backlog)) == (0, False, False)
+    assert backlog.keep(a_batch(), asking_for(60.0))
+    backlog.succeeded()
+    assert (backlog.pause(), backlog.refused()) == (0, False)
+
+
+def test_batches_that_are_put_back_come_first_and_keep_their_order(backlog: Backlog) -> None:
+    halves = a_batch(b"1", b"2"), a_batch(b"3", b"4")
+    backlog.add(a_batch(b"5"))
+    backlog.add(*halves)
+    assert [backlog.take().records for _ in range(3)] == [(b"1", b"2"), (b"3", b"4"), (b"5",)]
+
+
+@pytest.mark.parametrize("count", [2, 3, 512])
+def test_halves_of_a_batch_hold_its_records_in_their_order_and_its_first_failure(count: int) -> None:
+    records = [b"x" * (number % 7 + 1) for number in range(count)]
+    batch = Batch(records, sum(map(len, records)), failed_since=5.0)
+    first, second = batch.halves()
+    assert [*first.records, *second.records] == records
+    assert first.records
+    assert second.records
+    assert first.size + second.size == batch.size
+    assert first.failed_since == second.failed_since == 5.0
+
+
+def test_an_outage_is_two_log_lines_whatever_fails_in_it(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    lost = iter([7, 10])
+    backlog = Backlog("http://127.0.0.1:9/v1/events", clock, lambda: next(lost))
+    backlog.keep(a_batch(), BUSY)
+    backlog.keep(backlog.take(), BROKEN)
+    backlog.take()
+    backlog.give_up(GONE)
+    clock.now += limits.RETRY_SECONDS
+    old = a_batch()
+    old.failed_since = 0.0
+    assert not backlog.keep(old, asking_for(1.0))
+    clock.now += 12
+    backlog.succeeded()
+    backlog.succeeded()
+    began, ended = caplog.messages
+    assert "answered 503" in began
+    assert f"takes records again after {limits.RETRY_SECONDS + 12:.0f} s; 3 were lost" in ended
+
+
+def test_the_next_outage_is_told_anew_with_its_own_length_and_losses(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = iter([0, 2, 2, 2])
+    backlog = Backlog("http://127.0.0.1:9/v1/events", clock, lambda: next(lost))
+    backlog.give_up(GONE)
+    backlog.succeeded()
+    clock.now += 500
+    backlog.keep(a_batch(), BROKEN)
+    clock.now += 3
+    backlog.succeeded()
+    assert "2 were lost" in caplog.messages[1]
+    assert "could not be reached" in caplog.messages[2]
+    assert "after 3 s; 0 were lost" in caplog.messages[3]
+    assert len(caplog.messages) == 4

@@ -1,0 +1,212 @@
+"""README.md and docs/: their code is run, their tables and links are true. ``docs/pages.py`` has the conventions."""
+
+import ast
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from failpath_otel import FailpathSpanExporter, FailpathSpanProcessor, configure
+from failpath_otel.export.options import OPTIONS
+from tests.docs.pages import PAGES, ROOT, Page, Program, read_page
+from tests.fault_server import Exchange, FaultServer, accepted, fault_server, status
+
+PRELUDE: Final = ROOT / "tests" / "docs" / "prelude.py"
+RUN: Final = "import runpy, sys; runpy.run_path(sys.argv[2], runpy.run_path(sys.argv[1]), '__main__')"
+ENDPOINT: Final = "https://api.failpath.dev"
+TRACES: Final = "/v1/traces"
+
+DELIVERED: Final = {
+    "README.md": {
+        *("validate-cart running", "validate-cart success", "charge-card running", "charge-card success"),
+        *("send-receipt-email skipped", "ship success"),
+    },
+    "options.md": {"charge-card running", "charge-card success", "charge-card error", "send-receipt-email skipped"},
+    "otlp-backends.md": {"charge-card running", "charge-card success", "pack success", "resize running"},
+}
+"""What the programs of a page deliver to Failpath, among other things."""
+
+NONE: Final = "\N{EN DASH}"
+"""A cell of a table where there is nothing to say."""
+
+by_name: Final = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+
+
+def failpath() -> Callable[[Exchange], bool]:
+    """A Failpath that does not know one key, and is busy when it first sees another. Takes OTLP as well."""
+    seen: set[str] = set()
+
+    def behave(exchange: Exchange) -> bool:
+        key = exchange.request.headers.get("authorization", "")
+        first = key not in seen
+        seen.add(key)
+        if key == "Bearer fp_project_revoked":
+            return status(401)(exchange)
+        return status(503)(exchange) if first and key == "Bearer fp_project_busy" else accepted(exchange)
+
+    return behave
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with fault_server(failpath()) as running:
+        yield running
+
+
+def environment(server: FaultServer) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FAILPATH", "OTEL", "PYTEST"))}
+    return {
+        **kept,
+        "FAILPATH_PROJECT_KEY": "fp_project_docs",
+        "FAILPATH_DEV_ENDPOINT": server.url,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": server.url,
+    }
+
+
+def run_program(program: Program, folder: Path, variables: dict[str, str]) -> list[str]:
+    """Runs a program, compares what it prints with what its page says, and returns what it logs."""
+    written = folder / "program_of_the_page.py"
+    written.write_text(program.code)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(PRELUDE), str(written)],
+        env=variables,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    out, errors = (text.replace(variables["FAILPATH_DEV_ENDPOINT"], ENDPOINT) for text in (done.stdout, done.stderr))
+    assert done.returncode == 0, errors
+    assert program.printed in (None, out)
+    logged = errors.splitlines()
+    assert all(line.startswith("Failpath: ") for line in logged), errors
+    return logged
+
+
+def run_page(page: Page, folder: Path, variables: dict[str, str]) -> None:
+    for name, code in page.files.items():
+        (folder / name).write_text(code)
+    logged = [line for program in page.programs for line in run_program(program, folder, variables)]
+    if page.files:
+        command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(folder)]
+        done = subprocess.run(command, env=variables, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    told = {re.sub(r"\d+", "0", line) for line in logged}
+    assert {re.sub(r"\d+", "0", line) for line in page.logged} <= told
+
+
+@by_name
+def test_the_code_of_a_page_runs_prints_what_it_says_and_delivers(
+    path: Path, tmp_path: Path, server: FaultServer
+) -> None:
+    run_page(read_page(path), tmp_path, environment(server))
+    events = [event for request in server.requests if request.path != TRACES for event in request.events]
+    assert DELIVERED.get(path.name, set()) <= {f"{event['stepKey']} {event['status']}" for event in events}
+
+
+def test_the_steps_of_the_page_of_otlp_backends_are_spans_there(tmp_path: Path, server: FaultServer) -> None:
+    run_page(read_page(ROOT / "docs" / "otlp-backends.md"), tmp_path, environment(server))
+    bodies = [request.body for request in server.requests if request.path == TRACES]
+    resources = [spans for body in bodies for spans in ExportTraceServiceRequest.FromString(body).resource_spans]
+    scopes = [spans for resource in resources for spans in resource.scope_spans]
+    assert {scope.scope.name for scope in scopes} == {"failpath_otel"}
+    names = sorted(span.name for scope in scopes for span in scope.spans)
+    assert names == ["charge-card", "checkout", "load", "nightly-report", "send", "sort"]
+
+
+def test_the_page_of_options_hides_sends_and_changes_what_it_says(tmp_path: Path, server: FaultServer) -> None:
+    page = read_page(ROOT / "docs" / "options.md")
+    chosen = [program for program in page.programs if "redact=" in program.code or "session=" in program.code]
+    for program in chosen:
+        run_program(program, tmp_path, environment(server))
+    failed = next(event for event in server.events if event["status"] == "error")
+    assert failed["metadata"] == {"email": "[hidden]"}
+    assert failed["error"] == {"name": "ValueError", "message": "[card number] was declined"}
+    last = server.requests[-1]
+    assert (last.path, last.headers["x-tenant"], last.headers["content-encoding"]) == ("/ingest", "shop", "gzip")
+
+
+@by_name
+def test_no_block_of_python_is_left_out(path: Path) -> None:
+    page = read_page(path)
+    assert page.languages.isdisjoint({"py", "python3", "pycon"})
+    assert page.text.count("```") == 2 * len(re.findall(r"^```\w*\n.*?^```$", page.text, re.MULTILINE | re.DOTALL))
+    if page.files:
+        assert any(name.startswith("test_") for name in page.files)
+    code = "\n".join([*page.files.values(), *(program.code for program in page.programs)])
+    for name in page.files:
+        module = name.removesuffix(".py")
+        assert name.startswith(("test_", "conftest")) or re.search(rf"^(import|from) {module}\b", code, re.MULTILINE)
+
+
+def option_table() -> dict[str, list[str]]:
+    rows = read_page(ROOT / "docs" / "options.md").rows("option")
+    return {cells[0].strip("`"): cells[1:] for cells in rows}
+
+
+def test_the_table_of_options_has_the_options_of_configure_in_their_order() -> None:
+    names = list(inspect.signature(configure).parameters)
+    assert list(option_table()) == names == [*(option.name for option in OPTIONS), "tracer_provider"]
+
+
+def test_the_docstring_of_configure_explains_each_option_in_the_same_order() -> None:
+    _, _, arguments = inspect.getdoc(configure).partition("\nArgs:\n")  # type: ignore[union-attr]
+    arguments, _, _ = arguments.partition("\nRaises:\n")
+    assert re.findall(r"^    (\w+): ", arguments, re.MULTILINE) == list(option_table())
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_the_table_of_options_has_the_variable_and_the_default(option: Any) -> None:
+    variable, default, allowed, meaning = option_table()[option.name]
+    assert variable == (NONE if option.variable is None else f"`{option.variable}`")
+    assert (None if default == NONE else ast.literal_eval(default.strip("`"))) == option.default
+    assert allowed
+    assert meaning
+
+
+@pytest.mark.parametrize("by_hand", [FailpathSpanProcessor, FailpathSpanExporter])
+def test_those_who_wire_by_hand_have_the_options_that_the_page_says(by_hand: type) -> None:
+    (given,) = get_args(inspect.signature(by_hand).parameters["options"].annotation)
+    without = {"delivery", "throw_on_send_error", "tracer_provider"}
+    assert set(option_table()) - without == set(given.__annotations__)
+
+
+TEXTS: Final = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_every_link_leads_to_a_file_and_to_a_heading_in_it(path: Path) -> None:
+    for link in read_page(path).links:
+        name, _, anchor = link.partition("#")
+        target = path.parent / name if name else path
+        assert target.exists(), link
+        assert not anchor or anchor in read_page(target).anchors, link
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_every_file_that_is_named_exists(path: Path) -> None:
+    page = read_page(path)
+    for name in page.paths:
+        places = (ROOT / name, ROOT / "failpath_otel" / name, ROOT / "failpath_otel" / "export" / name)
+        assert name in page.files or any(place.exists() for place in places), name
+
+
+def test_the_readme_links_every_page_of_the_documentation() -> None:
+    linked = {ROOT / link for link in read_page(ROOT / "README.md").links}
+    assert set(PAGES[1:]) <= linked
+
+
+def test_the_readme_names_the_oldest_python_and_sdk_that_are_supported() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    python, sdk = (re.search(rf'"?{name} ?[>=]+ ?"?[>=]*([\d.]+)"', project) for name in ("requires-python", "-sdk"))
+    assert python
+    assert sdk
+    assert f"Python {python[1]} or newer, OpenTelemetry SDK {sdk[1]} or newer" in (ROOT / "README.md").read_text()
