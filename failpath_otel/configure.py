@@ -63,6 +63,7 @@ class FailpathClient(Failpath):
         if not complete and reporter.options.throw_on_send_error:
             error = reporter.take_error()
             if error is not None:
+                error.raised = True
                 raise error
         return complete
 
@@ -179,7 +180,7 @@ class Join:
     """One pipeline and the providers that feed it: those of the application, and the private one behind them."""
 
     def __init__(self, options: "Options", new_pipeline: "NewPipeline | None" = None) -> None:
-        from failpath_otel.export.pipeline import pipeline_to_failpath  # noqa: PLC0415 - as in configure()
+        from failpath_otel.export.factory import pipeline_to_failpath  # noqa: PLC0415 - as in configure()
         from failpath_otel.export.reporter import Reporter  # noqa: PLC0415
 
         self.reporter: Final = Reporter(options, new_pipeline or pipeline_to_failpath)

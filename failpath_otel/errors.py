@@ -19,6 +19,8 @@ class DeliveryError(FailpathError):
         super().__init__(message)
         self.records = records
         """How many records this is about."""
+        self.raised = False
+        """A step or a flush has raised it (``throw_on_send_error``)."""
 
 
 class SendError(DeliveryError):

@@ -75,5 +75,8 @@ FLUSH_TIMEOUT: Final = 5.0
 EXIT_TIMEOUT: Final = 2.0
 """Seconds by which delivery may delay the end of the interpreter."""
 
+EXIT_RESERVE: Final = 0.2
+"""The part of these seconds that is kept for calls of ``on_error``."""
+
 MAX_SECONDS: Final = 86_400.0
 """Longest time to wait that an option or an argument may name."""

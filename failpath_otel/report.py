@@ -22,11 +22,11 @@ def report_fault(place: str) -> None:
         logger.exception(  # noqa: LOG004 - the caller handles one
             "Failpath: %s failed; the application goes on. Further failures there are not logged.", place
         )
-    except Exception:  # noqa: BLE001 - a handler of the host, or no stack is left; perhaps there is another time
+    except (Exception, SystemExit):  # noqa: BLE001 - a handler of the host, or no stack is left; perhaps there is another time
         _said.discard(place)
 
 
 def say(text: str, *arguments: object) -> None:
     """Logs a warning; a logging handler of the host that raises costs the warning and nothing else."""
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception, SystemExit):
         logger.warning(text, *arguments)

@@ -112,11 +112,9 @@ def test_delivery_can_be_turned_off_and_on_and_an_open_step_ends_as_it_began(
     with run.step("open while on"):
         configure(tracer_provider=provider, enabled=False)
         run.step("off", lambda: None)
-        reported = run.step("open while off")
-        reported.__enter__()
-    configure(tracer_provider=provider)
-    reported.__exit__(None, None, None)
-    run.step("on again", lambda: None)
+        with run.step("open while off"):
+            configure(tracer_provider=provider)
+        run.step("on again", lambda: None)
     assert client.flush()
     assert sorted((sent["stepKey"], sent["status"]) for sent in server.events) == [
         ("on again", "running"),

@@ -74,13 +74,13 @@ class Backlog:
         """Seconds until the next attempt may be made."""
         return max(self._next_try - self._clock(), 0.0)
 
-    def refused(self) -> bool:
-        """Whether the server has asked for a pause that is not over (``Retry-After``)."""
-        return self._not_before > self._clock()
+    def refused(self) -> float:
+        """Seconds that are left of the pause that the server has asked for (``Retry-After``)."""
+        return max(self._not_before - self._clock(), 0.0)
 
-    def hurry(self) -> None:
-        """Makes the next attempt due at once, unless the server has asked for a pause."""
-        self._next_try = min(self._next_try, self._not_before)
+    def hurry(self, within: float = 0.0) -> None:
+        """Makes the next attempt due in at most ``within`` seconds, unless the server has asked for a longer pause."""
+        self._next_try = min(self._next_try, max(self._clock() + within, self._not_before))
 
     def keep(self, batch: Batch, answer: Answer) -> bool:
         """Takes note of a failure that is worth another try, and plans that.
@@ -96,7 +96,8 @@ class Backlog:
         self._next_try = max(now + delay, self._not_before)
         if batch.failed_since is None:
             batch.failed_since = now
-        kept = self._next_try - batch.failed_since <= limits.RETRY_SECONDS
+        # By now, and not by then: a pause that the server asks for may be longer, and is to be worth the wait.
+        kept = now - batch.failed_since < limits.RETRY_SECONDS
         if kept:
             self.add(batch)
         self._say(answer, f"records wait, and are sent again for up to {limits.RETRY_SECONDS:.0f} s" if kept else _LOST)

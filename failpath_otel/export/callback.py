@@ -68,7 +68,9 @@ class ErrorCallback:
         assert self._on_error is not None  # or there would be nothing to call it with
         try:
             self._on_error(error)
-        except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - a callback of the user's may raise anything
+        except BaseException as raised:
+            if isinstance(raised, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # at the end of the interpreter, calls are made there
             report_fault("calling on_error")
 
     def drain(self, timeout: float) -> None:

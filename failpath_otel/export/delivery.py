@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from threading import Lock, get_ident
+from threading import Lock, current_thread, get_ident, main_thread
 from typing import Final
 
 import requests
@@ -86,7 +86,9 @@ class Delivery:
             if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
                 return wire.Answer(f"could not be asked ({type_name(error)})")
             return wire.no_answer(f"could not be reached ({type_name(error)})")
-        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - whatever a session of the user's raises
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
+                raise  # at the end of the interpreter, batches are sent there
             return wire.Answer(f"could not be asked ({type_name(error)})")
         finally:
             detach(token)

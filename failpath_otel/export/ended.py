@@ -1,15 +1,13 @@
 """Ended spans to Failpath: both records of each step at once, and an answer to who has asked."""
 
-import threading
 from collections.abc import Sequence
 
 from opentelemetry.sdk.trace import ReadableSpan
 
 from failpath_otel import limits
 from failpath_otel.export.ending import patience
-from failpath_otel.export.forking import after_fork_in_child
+from failpath_otel.export.factory import pipeline_to_failpath
 from failpath_otel.export.options import Options
-from failpath_otel.export.pipeline import pipeline_to_failpath
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.process import ThisProcess
 from failpath_otel.export.record import Record, encode
@@ -29,23 +27,13 @@ class EndedSpans:
         """Where the records go."""
         self._patience = 2 * options.send_timeout + 1 if options.send_timeout else limits.MAX_SECONDS
         self._process = ThisProcess()
-        self._begin()
-        after_fork_in_child(self._begin)
-
-    def _begin(self) -> None:
-        # By OpenTelemetry's word, calls come one at a time; a simple span processor makes them on every thread all the
-        # same. Reentrant, because a garbage collection can end a span in the midst of one.
-        self._sending = threading.RLock()
 
     def send(self, spans: Sequence[ReadableSpan]) -> bool:
         """Sends the records of all steps among ``spans``; tells whether all of them were delivered."""
         if self._off:
             return True
-        with self._sending:
-            return self._send(spans)
-
-    def _send(self, spans: Sequence[ReadableSpan]) -> bool:
         complete = True
+        before = self.pipeline.accepted
         records: list[Record] = []
         for span in spans:
             try:
@@ -59,8 +47,6 @@ class EndedSpans:
         for record in records:
             complete = self.pipeline.put(encode(record)) and complete
         if records:
-            dropped = self.pipeline.stats().dropped
-            self.pipeline.await_attempt(patience(self._patience))
-            stats = self.pipeline.stats()
-            complete = complete and not stats.waiting and stats.dropped == dropped
+            in_time, error = self.pipeline.await_attempt(patience(self._patience), before)
+            complete = complete and in_time and error is None
         return complete

@@ -27,6 +27,10 @@ class Drainable(Protocol):
         """The counts at this moment."""
         ...
 
+    def abandon(self) -> None:
+        """Tells ``on_error`` of what waits: the process ends."""
+        ...
+
     def drain_callbacks(self, timeout: float) -> None:
         """Waits at most ``timeout`` seconds until ``on_error`` was called for all errors so far."""
         ...
@@ -64,10 +68,12 @@ def _drain() -> None:
     for pipeline in loaded:
         pipeline.hurry()
     for pipeline in loaded:
-        pipeline.flush(patience(limits.EXIT_TIMEOUT))
+        pipeline.flush(max(patience(limits.EXIT_TIMEOUT) - limits.EXIT_RESERVE, 0))
     waiting = sum(pipeline.stats().waiting for pipeline in loaded)
     if waiting:
         say("Failpath: %d records could not be delivered before the process ended.", waiting)
+        for pipeline in loaded:
+            pipeline.abandon()
     for pipeline in pipelines:
         pipeline.drain_callbacks(patience(limits.EXIT_TIMEOUT))
 

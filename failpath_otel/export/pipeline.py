@@ -11,16 +11,17 @@ import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import monotonic
+from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.errors import DeliveryError
+from failpath_otel.errors import DeliveryError, SendError
 from failpath_otel.export.arguments import OnError
 from failpath_otel.export.callback import ErrorCallback
 from failpath_otel.export.ending import drain_at_exit
 from failpath_otel.export.forking import after_fork_in_child
-from failpath_otel.export.options import Options
+from failpath_otel.export.interruption import interrupted_in
 from failpath_otel.export.queue import RecordQueue
-from failpath_otel.export.sender import Delivering, Nowhere, Sender
+from failpath_otel.export.sender import Delivering, Sender
 from failpath_otel.export.watch import Notify, Watcher, Watchers
 from failpath_otel.report import report_fault
 
@@ -84,7 +85,7 @@ class Pipeline(RecordQueue):
                     self._attempt()
                     if len(self._queue) < limits.MAX_BATCH_RECORDS and not (self._backlog or self._hurry):
                         break
-            except Exception:  # noqa: BLE001 - the thread must outlive any fault of ours
+            except BaseException:  # noqa: BLE001 - the thread must outlive any fault, of a logging handler as well
                 report_fault("delivering records")
         self._delivery.close()
 
@@ -157,31 +158,42 @@ class Pipeline(RecordQueue):
             if outcome.settled:
                 count = len(outcome.batch.records)
                 self._settle(count, outcome.batch.size, outcome.delivered, outcome.reason)
-                due = self._watchers.settled(self._settled)
+                due = self._watchers.settled(before, self._settled, error)
                 if error is not None:
                     self._latest_loss = (self._settled, error)
             else:
-                due = self._watchers.attempted()
-        for watcher in due:
-            watcher.notify(error if watcher.last > before else None)
+                assert error is not None  # or the batch would not be kept
+                due = self._watchers.attempted(before, error)
+                if self._hurry:
+                    self._backlog.hurry(limits.RETRY_FIRST_DELAY)
+        # First those who may be asked by those who are told.
         if outcome.settled and error is not None:
             self._lost(error)
-        elif error is not None and outcome.first:
+        for watcher in due:
+            watcher.tell()
+        if not outcome.settled and outcome.first and error is not None:
             self._callback.call(error)
 
     def _lost(self, error: DeliveryError) -> None:
-        if self._first_loss is None or self._first_loss.__traceback__ is not None:
+        if self._first_loss is None or self._first_loss.raised:
             self._first_loss = error
         self._callback.call(error)
 
     # Waiting for the truth.
 
-    def watch(self, notify: Notify, *, of_attempt: bool = False) -> Callable[[], None] | None:
+    @property
+    def accepted(self) -> int:
+        """The number of the record that was accepted last."""
+        with self._lock:
+            return self._settled + len(self._queue) + self._in_flight
+
+    def watch(self, notify: Notify, *, of_attempt: bool = False, since: int | None = None) -> Callable[[], None] | None:
         """Calls ``notify`` from the delivery thread once everything accepted so far is settled; hurries it up.
 
         Args:
-            notify: called once, with ``None`` or with why the last of the records was lost.
+            notify: called once, with ``None`` or with why records after the number ``since`` were lost.
             of_attempt: do not wait for records that are kept to be sent again: an attempt that failed is enough.
+            since: a number as :attr:`accepted` tells it. Default: only the last record counts.
 
         Returns:
             A function that takes the wish back; ``None`` where there is nothing to wait for.
@@ -190,7 +202,8 @@ class Pipeline(RecordQueue):
             waiting = len(self._queue) + self._in_flight
             if not waiting or (of_attempt and self._backlog.refused()):
                 return None
-            watcher = Watcher(self._settled + waiting, notify, of_attempt=of_attempt)
+            last = self._settled + waiting
+            watcher = Watcher(last if since is None else since + 1, last, notify, of_attempt=of_attempt)
             self._watchers.add(watcher)
             self._hurry += 1
             self._backlog.hurry()
@@ -217,19 +230,26 @@ class Pipeline(RecordQueue):
         """
         return self._wait(timeout, of_attempt=False)[0] and self.lossless
 
-    def await_attempt(self, timeout: float) -> DeliveryError | None:
+    def await_attempt(self, timeout: float, since: int | None = None) -> tuple[bool, DeliveryError | None]:
         """Waits at most ``timeout`` seconds until everything accepted so far was sent, or an attempt has failed.
 
         Returns:
-            Why the last record that was accepted is not delivered; ``None`` if it is, or if that is not known yet.
+            Whether it came to that in time, and why records after the number ``since`` are not delivered, if so;
+            without ``since``, that of the last record.
         """
-        return self._wait(timeout, of_attempt=True)[1]
+        return self._wait(timeout, of_attempt=True, since=since)
 
-    def _wait(self, timeout: float, *, of_attempt: bool) -> tuple[bool, DeliveryError | None]:
+    def is_hopeless(self, timeout: float) -> bool:
+        """Whether the server wants to be left alone for so long that ``timeout`` seconds of waiting bring nothing."""
+        return self._has_work() and self._backlog.refused() > timeout
+
+    def _wait(self, timeout: float, *, of_attempt: bool, since: int | None = None) -> tuple[bool, DeliveryError | None]:
         """Whether it was settled in time, and the error that :meth:`watch` tells."""
         deadline = monotonic() + timeout
-        if threading.current_thread() is self._thread:
-            return False, None  # a logging handler or a session waits: for what it holds up itself
+        # A logging handler, a session, a signal handler, a garbage collection: each would wait for what it holds up.
+        is_held_up = threading.current_thread() is self._thread or interrupted_in(_HOLDING_THE_LOCK, self)
+        if is_held_up or self.is_hopeless(timeout):
+            return False, self._sender.failure
         told: list[DeliveryError | None] = []
         settled = threading.Event()
 
@@ -237,25 +257,27 @@ class Pipeline(RecordQueue):
             told.append(error)
             settled.set()
 
-        cancel = self.watch(notify, of_attempt=of_attempt)
+        cancel = self.watch(notify, of_attempt=of_attempt, since=since)
         if cancel is None:
-            return self.already()
+            return self.already(since)
         try:
             # At the end of the interpreter no thread can be started any more; this one can still send.
-            while self._thread is None and self._has_work() and not self._backlog.pause() and monotonic() < deadline:
-                self._attempt()
+            while self._thread is None and self._has_work() and not told and monotonic() < deadline:
+                if not settled.wait(min(self._backlog.pause(), max(deadline - monotonic(), 0))):
+                    self._attempt()
             in_time = settled.wait(max(deadline - monotonic(), 0))
         finally:
             cancel()
         return in_time, told[0] if told else None
 
-    def already(self) -> tuple[bool, DeliveryError | None]:
+    def already(self, since: int | None = None) -> tuple[bool, DeliveryError | None]:
         """What there is to say where :meth:`watch` has nothing to wait for: whether all is settled, and the error."""
         with self._lock:
             if self._queue or self._in_flight:
                 return False, self._sender.failure  # the server has asked for a pause
             loss = self._latest_loss
-            return True, loss[1] if loss is not None and loss[0] == self._settled else None
+            first = self._settled - 1 if since is None else since
+            return True, loss[1] if loss is not None and loss[0] > first else None
 
     def take_error(self) -> DeliveryError | None:
         """The first loss since this was last asked; where there is none, the failure that is being retried.
@@ -264,7 +286,14 @@ class Pipeline(RecordQueue):
         """
         error, self._first_loss = self._first_loss, None
         found = error or (self._sender.failure if self.stats().waiting else None)
-        return found if found is not None and found.__traceback__ is None else None
+        return found if found is not None and not found.raised else None
+
+    def abandon(self) -> None:
+        """Tells ``on_error`` of what waits: the process ends."""
+        waiting = self.stats().waiting
+        if waiting:
+            status = None if self._sender.failure is None else self._sender.failure.status
+            self._callback.call(SendError("the process ended before they could be delivered", waiting, status))
 
     def drain_callbacks(self, timeout: float) -> None:
         """Waits at most ``timeout`` seconds until ``on_error`` was called for all errors so far."""
@@ -285,11 +314,11 @@ class Pipeline(RecordQueue):
             self._wake.put(None)
 
 
-def pipeline_to_failpath(options: Options) -> Pipeline:
-    """The pipeline that ``options`` describe."""
-    if not options.enabled:
-        return Pipeline(Nowhere())
-    # Here, because `requests` takes as long to import as OpenTelemetry does, and only who delivers needs it.
-    from failpath_otel.export.delivery import Delivery  # noqa: PLC0415
-
-    return Pipeline(Delivery(options), max_records=options.max_queue_size, on_error=options.on_error)
+_HOLDING_THE_LOCK: Final = {
+    method.__code__
+    for method in (
+        *(RecordQueue.put_start, RecordQueue.put_outcome, RecordQueue.put, RecordQueue.lose, RecordQueue.lose_outcome),
+        *(RecordQueue.stats, RecordQueue.is_idle, RecordQueue._take, RecordQueue._settle),  # noqa: SLF001
+        *(Pipeline.watch, Pipeline.already),
+    )
+}

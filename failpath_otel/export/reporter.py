@@ -35,7 +35,7 @@ from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY, STEP_START, STEP_ST
 
 _SpanKey = tuple[int, int]
 NewPipeline = Callable[[Options], Pipeline]
-"""Makes the pipeline for options: in production :func:`failpath_otel.export.pipeline.pipeline_to_failpath`."""
+"""Makes the pipeline for options: in production :func:`failpath_otel.export.factory.pipeline_to_failpath`."""
 
 
 class Reporter:
@@ -256,15 +256,14 @@ class Reporter:
         Returns:
             Why the last of them is not delivered, if it is not.
         """
-        errors = [pipeline.await_attempt(self._patience) for pipeline in self._pipelines]
-        return next((error for error in errors if error is not None), None)
+        # Earlier pipelines only have outcomes of steps that were open when they were replaced.
+        return self._pipelines[-1].await_attempt(self._patience)[1]
 
     async def aawait_attempt(self) -> DeliveryError | None:
         """:meth:`await_attempt` for async code: waits without blocking the event loop."""
         from failpath_otel.export.waiting import attempted  # noqa: PLC0415
 
-        errors = [await attempted(pipeline, self._patience) for pipeline in self._pipelines]
-        return next((error for error in errors if error is not None), None)
+        return await attempted(self._pipelines[-1], self._patience)
 
     def take_error(self) -> DeliveryError | None:
         """The first loss since this was last asked; where there is none, the failure that is being retried."""

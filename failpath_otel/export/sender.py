@@ -86,7 +86,7 @@ class Sender:
             What became of it; ``None`` where there was none, or where it was split, to be sent in two parts.
         """
         with self._attempting:
-            batch = self.backlog.take() if self.backlog else Batch(*take(self._max_bytes))
+            batch = self._next(take)
             if not batch.records:
                 return None
             try:
@@ -98,6 +98,13 @@ class Sender:
                 answer = _FAULT
             return self._judge(batch, answer)
 
+    def _next(self, take: Take) -> Batch:
+        if not self.backlog:
+            return Batch(*take(self._max_bytes))
+        while (batch := self.backlog.take()).size > self._max_bytes and len(batch.records) > 1:
+            self.backlog.add(*batch.halves())
+        return batch
+
     def _judge(self, batch: Batch, answer: Answer) -> Outcome | None:
         count = len(batch.records)
         first = batch.failed_since is None
@@ -107,7 +114,7 @@ class Sender:
             return Outcome(batch, True, count - len(answer.rejected), "rejected", self._rejection(answer, count), first)  # noqa: FBT003
         if answer.too_large and count > 1:
             # Nor will it take another batch of that size.
-            self._max_bytes = max(batch.size // 2, limits.MAX_RECORD_BYTES)
+            self._max_bytes = batch.size // 2
             self.backlog.add(*batch.halves())
             return None
         kept = answer.again and self.backlog.keep(batch, answer)

@@ -34,6 +34,8 @@ async def _watched(pipeline: Pipeline, timeout: float, *, of_attempt: bool) -> D
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(tell, error)
 
+    if not of_attempt and pipeline.is_hopeless(timeout):
+        return _TIMED_OUT
     cancel = pipeline.watch(notify, of_attempt=of_attempt)
     if cancel is None:
         return pipeline.already()[1]

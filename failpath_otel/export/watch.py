@@ -9,18 +9,29 @@ Notify = Callable[[DeliveryError | None], object]
 
 
 class Watcher:
-    """Somebody who waits for all records up to the one with the number ``last``.
+    """Somebody who waits for the records with the numbers ``first`` to ``last``, and for all before them.
 
-    ``notify`` is called once, from the thread that delivers: with ``None``, or with why the last record was lost. A
-    watcher ``of_attempt`` does not wait for records that are kept to be sent again.
+    ``notify`` is called once, from the thread that delivers: with ``None``, or with why the first of these records to
+    be lost was lost. A watcher ``of_attempt`` does not wait for records that are kept to be sent again.
     """
 
-    __slots__ = ("last", "notify", "of_attempt")
+    __slots__ = ("_error", "_notify", "first", "last", "of_attempt")
 
-    def __init__(self, last: int, notify: Notify, *, of_attempt: bool) -> None:
+    def __init__(self, first: int, last: int, notify: Notify, *, of_attempt: bool) -> None:
+        self.first: Final = first
         self.last: Final = last
-        self.notify: Final = notify
         self.of_attempt: Final = of_attempt
+        self._notify: Final = notify
+        self._error: DeliveryError | None = None
+
+    def heed(self, before: int, number: int, error: DeliveryError) -> None:
+        """Takes note that records after ``before``, up to ``number``, are lost or have to be sent again."""
+        if self._error is None and self.first <= number and self.last > before:
+            self._error = error
+
+    def tell(self) -> None:
+        """Ends the waiting."""
+        self._notify(self._error)
 
 
 class Watchers:
@@ -42,14 +53,22 @@ class Watchers:
         if watcher in self._watchers:
             self._watchers.remove(watcher)
 
-    def settled(self, number: int) -> list[Watcher]:
-        """Takes out those who have waited for the records up to ``number``, now that these are settled."""
+    def settled(self, before: int, number: int, error: DeliveryError | None) -> list[Watcher]:
+        """Takes out those who have waited for the records up to ``number``: those after ``before`` are settled now.
+
+        ``error``: why they, or some of them, are lost.
+        """
+        if error is not None:
+            for watcher in self._watchers:
+                watcher.heed(before, number, error)
         due = [watcher for watcher in self._watchers if watcher.last <= number]
         self._watchers = [watcher for watcher in self._watchers if watcher.last > number]
         return due
 
-    def attempted(self) -> list[Watcher]:
-        """Takes out those who have waited for an attempt."""
+    def attempted(self, before: int, error: DeliveryError) -> list[Watcher]:
+        """Takes out those who have waited for an attempt: none of the records after ``before`` could be sent."""
         due = [watcher for watcher in self._watchers if watcher.of_attempt]
+        for watcher in due:
+            watcher.heed(before, watcher.last, error)
         self._watchers = [watcher for watcher in self._watchers if not watcher.of_attempt]
         return due

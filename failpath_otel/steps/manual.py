@@ -47,6 +47,7 @@ def record_manually(
     if tracing.reporting is not None and tracing.reporting.awaits:
         unsent = tracing.sent()
         if unsent is not None:
+            unsent.raised = True
             raise unsent
 
 

@@ -9,6 +9,7 @@ from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import limits, semconv
 from failpath_otel.clean import clean_text
+from failpath_otel.errors import DeliveryError
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_STATUS
 from failpath_otel.steps.attributes import DROPPED_NAME, Attributes, metadata_attributes, other_kind
@@ -48,7 +49,7 @@ class OpenStep:
         self._late: Attributes | None = None
         self._ended = False
         self._token: Token[Context] | None = None
-        self._unsent: Exception | None = None
+        self._unsent: DeliveryError | None = None
         reporting = tracing.reporting
         self.awaits = reporting is not None and reporting.awaits
         """Whoever runs the step is to call :meth:`sent` or :meth:`asent` after it began and after it ended."""
@@ -72,13 +73,15 @@ class OpenStep:
         """:meth:`sent` without blocking the event loop."""
         self._keep(await self._tracing.asent())
 
-    def _keep(self, error: Exception | None) -> None:
-        if self._unsent is None:
+    def _keep(self, error: DeliveryError | None) -> None:
+        # Where the start was kept to be sent again, and the outcome was sent, both were: order is kept.
+        if self._unsent is None or getattr(self._unsent, "retrying", False):
             self._unsent = error
 
     def raise_unsent(self) -> None:
         """Raises why an event could not be sent, where that is asked for: when the application's code is through."""
         if self._unsent is not None:
+            self._unsent.raised = True
             raise self._unsent
 
     def resume(self) -> None:

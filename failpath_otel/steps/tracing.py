@@ -8,6 +8,7 @@ from opentelemetry.context import Context, attach, detach, get_current, get_valu
 from opentelemetry.trace import INVALID_SPAN, Span, StatusCode, Tracer, set_span_in_context
 
 from failpath_otel import semconv
+from failpath_otel.errors import DeliveryError
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import STEP_START, StartMarker
 from failpath_otel.steps.attributes import Attributes
@@ -60,7 +61,7 @@ class Tracing:
         private = self._start_private(name, host, parent, attributes, start_ns)
         return (host, private), set_value(_PRIVATE_PARENT, private, inside)
 
-    def sent(self) -> Exception | None:
+    def sent(self) -> DeliveryError | None:
         """Waits until what was reported so far was sent, unless an event loop runs on this thread.
 
         Returns:
@@ -68,7 +69,7 @@ class Tracing:
         """
         return None if self.reporting is None or on_event_loop() else self.reporting.sent()
 
-    async def asent(self) -> Exception | None:
+    async def asent(self) -> DeliveryError | None:
         """:meth:`sent` in code that asyncio runs; other loops are not waited in."""
         return await self.reporting.asent() if self.reporting is not None and on_asyncio() else None
 
@@ -161,11 +162,11 @@ class Reporting(Protocol):
         """Whether each step is to wait until its events were sent."""
         ...
 
-    def sent(self) -> Exception | None:
+    def sent(self) -> DeliveryError | None:
         """Waits until what was reported so far was sent, or an attempt has failed; returns what is to be raised."""
         ...
 
-    async def asent(self) -> Exception | None:
+    async def asent(self) -> DeliveryError | None:
         """The same without blocking asyncio's loop."""
         ...
 

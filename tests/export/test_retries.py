@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from failpath_otel import DeliveryError, SendError, limits
+from failpath_otel.export.factory import pipeline_to_failpath
 from failpath_otel.export.options import Options
-from failpath_otel.export.pipeline import Pipeline, pipeline_to_failpath
+from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.stats import Stats
 from tests.export.conftest import KEY
 from tests.export.pipelines import numbered

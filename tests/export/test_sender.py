@@ -198,3 +198,18 @@ def test_a_logging_handler_that_raises_changes_nothing(caplog: pytest.LogCapture
     finally:
         logging.getLogger("failpath_otel").removeHandler(handler)
     assert [outcome.settled for outcome in outcomes] == [False, True, True]
+
+
+def test_a_size_that_was_refused_is_not_tried_again_by_what_waits() -> None:
+    delivery = Picky(likes=100_000)
+    all_outcomes(Sender(delivery), [b"x" * 1_000] * 1_000)
+    assert sorted(set(delivery.refused), reverse=True) == delivery.refused
+
+
+def test_a_small_limit_is_remembered_too() -> None:
+    delivery = Picky(likes=10_000)
+    sender = Sender(delivery)
+    all_outcomes(sender, [b"x" * 1_000] * 60)
+    delivery.refused.clear()
+    all_outcomes(sender, [b"x" * 1_000] * 60)
+    assert delivery.refused == []
