@@ -2,10 +2,7 @@
 
 import ast
 import inspect
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -15,12 +12,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from failpath_otel import FailpathSpanExporter, FailpathSpanProcessor, configure
 from failpath_otel.export.options import OPTIONS
-from tests.docs.pages import PAGES, ROOT, Page, Program, read_page
+from tests.docs.pages import PAGES, ROOT, read_page
+from tests.docs.running import environment, run_page, run_program
 from tests.fault_server import Exchange, FaultServer, accepted, fault_server, status
 
-PRELUDE: Final = ROOT / "tests" / "docs" / "prelude.py"
-RUN: Final = "import runpy, sys; runpy.run_path(sys.argv[2], runpy.run_path(sys.argv[1]), '__main__')"
-ENDPOINT: Final = "https://api.failpath.dev"
 TRACES: Final = "/v1/traces"
 
 DELIVERED: Final = {
@@ -32,6 +27,9 @@ DELIVERED: Final = {
     "otlp-backends.md": {"charge-card running", "charge-card success", "pack success", "resize running"},
 }
 """What the programs of a page deliver to Failpath, among other things."""
+
+BESIDE_OTHERS: Final = ROOT / "docs" / "existing-setups.md"
+"""Run by ``tests/neighbours/test_page.py``, where the libraries are that it is about."""
 
 NONE: Final = "\N{EN DASH}"
 """A cell of a table where there is nothing to say."""
@@ -60,50 +58,7 @@ def server() -> Iterator[FaultServer]:
         yield running
 
 
-def environment(server: FaultServer) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FAILPATH", "OTEL", "PYTEST"))}
-    return {
-        **kept,
-        "FAILPATH_PROJECT_KEY": "fp_project_docs",
-        "FAILPATH_DEV_ENDPOINT": server.url,
-        "OTEL_EXPORTER_OTLP_ENDPOINT": server.url,
-    }
-
-
-def run_program(program: Program, folder: Path, variables: dict[str, str]) -> list[str]:
-    """Runs a program, compares what it prints with what its page says, and returns what it logs."""
-    written = folder / "program_of_the_page.py"
-    written.write_text(program.code)
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, str(PRELUDE), str(written)],
-        env=variables,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    out, errors = (text.replace(variables["FAILPATH_DEV_ENDPOINT"], ENDPOINT) for text in (done.stdout, done.stderr))
-    assert done.returncode == 0, errors
-    assert program.printed in (None, out)
-    logged = errors.splitlines()
-    assert all(line.startswith("Failpath: ") for line in logged), errors
-    return logged
-
-
-def run_page(page: Page, folder: Path, variables: dict[str, str]) -> None:
-    for name, code in page.files.items():
-        (folder / name).write_text(code)
-    logged = [line for program in page.programs for line in run_program(program, folder, variables)]
-    if page.files:
-        command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(folder)]
-        done = subprocess.run(command, env=variables, cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    told = {re.sub(r"\d+", "0", line) for line in logged}
-    assert {re.sub(r"\d+", "0", line) for line in page.logged} <= told
-
-
-@by_name
+@pytest.mark.parametrize("path", [page for page in PAGES if page != BESIDE_OTHERS], ids=lambda path: path.name)
 def test_the_code_of_a_page_runs_prints_what_it_says_and_delivers(
     path: Path, tmp_path: Path, server: FaultServer
 ) -> None:
