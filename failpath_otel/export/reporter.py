@@ -125,12 +125,8 @@ class Reporter:
             key = (context.trace_id, context.span_id)
             opened = self._open.pop(key, None)
             if opened is not None:
-                if opened[0].stated and not states_outcome(span):
-                    # Somebody else has ended the span, as Logfire does at exit with all that are open: the step goes
-                    # on, and may yet say how it ends.
+                if not self._end(span, *opened):
                     self._open[key] = opened
-                    return
-                self._end(span, *opened)
             elif key in self._disregarded:
                 self._disregarded.discard(key)
             elif not self._off:
@@ -148,11 +144,18 @@ class Reporter:
         pipeline: Pipeline,
         accepted: bool,  # noqa: FBT001 - as it stands in the table
         policy: Policy,
-    ) -> None:
+    ) -> bool:
+        """Reports the outcome that ``span`` tells; returns whether it tells one."""
         process = self._process.info
         try:
             attributes = plain_attributes(span)
-            status = stated_outcome(attributes) or judged_outcome(start, span, attributes)
+            status = stated_outcome(attributes)
+            if status is None:
+                if start.stated and not states_outcome(span):
+                    # Somebody else has ended the span, as Logfire does at exit with all that are open: the step goes
+                    # on, and may yet say how it ends.
+                    return False
+                status = judged_outcome(start, span, attributes)
             attributes.pop(STEP_STATUS, None)
             if status is None:
                 record = running_record(start, process, policy)
@@ -165,13 +168,14 @@ class Reporter:
                 pipeline.lose_outcome("invalid")
             else:
                 pipeline.lose("invalid")
-            return
+            return True
         if accepted:
             pipeline.put_outcome(data, record)
         elif start.manual:
             pipeline.put(data)
         else:
             pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
+        return True
 
     def end_of_ended(
         self, span: ReadableSpan, late: Mapping[str, Any], exception: Mapping[str, str] | None, end_ns: int
