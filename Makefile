@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV ?= .venv
 VENV_FLOOR ?= .venv-floor
 VENV_NEIGHBOURS ?= .venv-neighbours
-# Further arguments for pytest: `make test ARGS="-n auto -k delivery"`.
+# Further arguments for pytest: `make test ARGS="-k delivery"`.
 ARGS ?=
+# `make test PARALLEL=` runs the tests one after another.
+PARALLEL ?= -n auto --maxprocesses 4
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -39,11 +41,11 @@ demo: $(VENV)/.local
 	@$(VENV)/bin/python examples/demo.py
 
 test: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 test-floor: $(VENV_FLOOR)/.floor
 	@echo "Tests on $(FLOOR):"
-	$(VENV_FLOOR)/bin/python -m pytest $(FLOOR_IGNORES) $(ARGS)
+	$(VENV_FLOOR)/bin/python -m pytest $(PARALLEL) $(FLOOR_IGNORES) $(ARGS)
 
 test-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 	$(VENV_NEIGHBOURS)/bin/python -m pytest tests/neighbours $(ARGS)
