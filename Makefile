@@ -48,7 +48,7 @@ test-floor: $(VENV_FLOOR)/.floor
 	$(VENV_FLOOR)/bin/python -m pytest $(PARALLEL) $(FLOOR_IGNORES) $(ARGS)
 
 test-neighbours: $(VENV_NEIGHBOURS)/.neighbours
-	$(VENV_NEIGHBOURS)/bin/python -m pytest tests/neighbours $(ARGS)
+	$(VENV_NEIGHBOURS)/bin/python -m pytest tests/neighbours tests/integration/test_untraced.py $(ARGS)
 
 # All four run, so that one look shows everything there is to mend.
 check: $(VENV)/.dev

@@ -1,9 +1,12 @@
-"""What holds for all tests."""
+"""What holds for all tests, and what many of them take."""
 
 from collections.abc import Iterator
 
 import pytest
 from opentelemetry.trace import get_current_span
+
+from failpath_otel.export.options import OPTIONS
+from tests.fault_server import FaultServer, fault_server
 
 
 @pytest.fixture(autouse=True)
@@ -12,3 +15,18 @@ def _no_span_stays_current() -> Iterator[None]:
     yield
     left = get_current_span().get_span_context()
     assert not left.is_valid, f"the span {left.span_id:016x} is still the current one"
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No option is set by whoever starts the tests."""
+    for option in OPTIONS:
+        if option.variable is not None:
+            monkeypatch.delenv(option.variable, raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A server that accepts everything until a test gives it another script."""
+    with fault_server() as running:
+        yield running

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import failpath_otel
 from failpath_otel import FailpathClient, Run, SendError, limits
 from failpath_otel.export.stats import Stats
-from tests.fault_server import Behaviour, FaultServer, accepted, fault_server, held, silent, status, unused_url
+from tests.fault_server import Behaviour, FaultServer, accepted, held, silent, status, unused_url
 from tests.receiver import wait_for
 from tests.steps.forms import FUTURE_FORMS, SYNC_FORMS, Form
 
@@ -24,12 +24,6 @@ FAILURES: dict[str, Behaviour] = {"503": status(503), "401": status(401), "silen
 
 every_form = pytest.mark.parametrize("form", SYNC_FORMS.values(), ids=SYNC_FORMS.keys())
 every_failure = pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 def _is_empty(client: FailpathClient) -> bool:

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import failpath_otel
 from failpath_otel import FailpathClient, Run
 from failpath_otel.export.stats import Stats
-from tests.fault_server import Behaviour, FaultServer, accepted, fault_server, held, silent, status
+from tests.fault_server import Behaviour, FaultServer, accepted, held, silent, status
 from tests.receiver import wait_for
 
 KEY = "fp_project_0123456789_secret"
@@ -65,12 +65,6 @@ ASYNC_FORMS: dict[str, AsyncForm] = {
     "decorated async generator": _generator,
 }
 each_form = pytest.mark.parametrize("form", ASYNC_FORMS.values(), ids=ASYNC_FORMS.keys())
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 def _is_empty(client: FailpathClient) -> bool:

@@ -26,18 +26,6 @@ KEY = "fp_project_0123456789_secret"
 Configure = Callable[..., FailpathClient]
 
 
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("FAILPATH_PROJECT_KEY", "FAILPATH_DEV_ENDPOINT"):
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
-
-
 @pytest.fixture
 def configure(server: FaultServer) -> Iterator[Configure]:
     """failpath_otel.configure(), for a provider of the test's own, and a shutdown of every client at the end."""

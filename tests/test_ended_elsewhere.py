@@ -9,15 +9,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import failpath_otel
 from failpath_otel import FailpathClient
-from tests.fault_server import FaultServer, fault_server
+from tests.fault_server import FaultServer
 
 KEY = "fp_project_0123456789_secret"
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -26,27 +26,13 @@ from failpath_otel import (
     limits,
 )
 from failpath_otel.clean import DROPPED_KEYS
-from failpath_otel.export.options import OPTIONS
 from tests.export.programs import succeed
 from tests.export.spans import IDENTITY, a_span, tracer_with
-from tests.fault_server import FaultServer, accepted, fault_server, held, rejecting
+from tests.fault_server import FaultServer, accepted, held, rejecting
 from tests.receiver import wait_for
 
 KEY = "fp_project_0123456789_secret"
 Configure = Callable[..., FailpathClient]
-
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for option in OPTIONS:
-        if option.variable is not None:
-            monkeypatch.delenv(option.variable, raising=False)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -9,21 +9,9 @@ from opentelemetry.trace import NoOpTracerProvider
 
 import failpath_otel
 from failpath_otel import ConfigurationError, FailpathClient, SendError
-from tests.fault_server import FaultServer, fault_server, status
+from tests.fault_server import FaultServer, status
 
 KEY = "fp_project_0123456789_secret"
-
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("FAILPATH_PROJECT_KEY", "FAILPATH_DEV_ENDPOINT"):
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 @pytest.fixture

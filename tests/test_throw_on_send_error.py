@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 from failpath_otel import DeliveryError, FailpathClient, QueueFull, RecordsRejected, Run, SendError, limits
-from tests.fault_server import Behaviour, FaultServer, accepted, fault_server, held, rejecting, silent, status
+from tests.fault_server import Behaviour, FaultServer, accepted, held, rejecting, silent, status
 from tests.receiver import wait_for
 from tests.steps.forms import FUTURE_FORMS, IN_TASK_FORMS, SYNC_FORMS, Form
 
@@ -29,12 +29,6 @@ every_flush = pytest.mark.parametrize(
         pytest.param(lambda client, timeout: asyncio.run(client.aflush(timeout)), id="aflush"),
     ],
 )
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 @pytest.fixture

@@ -6,21 +6,9 @@ from typing import Any
 import pytest
 
 from failpath_otel.export.processor import FailpathSpanProcessor
-from tests.fault_server import FaultServer, fault_server
+from tests.fault_server import FaultServer
 
 KEY = "fp_project_0123456789_secret"
-
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("FAILPATH_PROJECT_KEY", "FAILPATH_DEV_ENDPOINT"):
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 @pytest.fixture

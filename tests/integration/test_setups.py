@@ -3,7 +3,6 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,12 @@ from typing import Any
 import pytest
 
 from tests.export.programs import Ended, run_program, succeed
-from tests.fault_server import FaultServer, fault_server
+from tests.fault_server import FaultServer
 from tests.integration.hundred_steps import CONFIGURED, ERROR, FLOW, KEYS, SPANS_ALONE, WITHOUT_US
 from tests.integration.setups import BY_CHANCE, NO_HEADER, SAMPLED, SETUPS, UNTIL_THE_END
 
 ROOT = Path(__file__).parents[2]
 every_setup = pytest.mark.parametrize("setup", SETUPS)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with fault_server() as running:
-        yield running
 
 
 @dataclass(frozen=True)
