@@ -3,9 +3,9 @@
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_provider
 
 from failpath_otel import limits
@@ -17,6 +17,7 @@ from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
 from failpath_otel.private_provider import private_tracer
 from failpath_otel.report import report_fault
+from failpath_otel.semconv import StartMarker
 from failpath_otel.steps.client import SCOPE_NAME, Failpath
 from failpath_otel.steps.tracing import Tracing
 
@@ -64,7 +65,7 @@ class FailpathClient(Failpath):
             error = reporter.take_error()
             if error is not None:
                 error.raised = True
-                raise error
+                raise copy(error)
         return complete
 
     def shutdown(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
@@ -236,11 +237,11 @@ class _Reporting:
     def awaits(self) -> bool:
         return self.owner.options.delivery == "await"
 
-    def sent(self) -> DeliveryError | None:
-        return self._told(self.owner.await_attempt())
+    def sent(self, marker: StartMarker) -> DeliveryError | None:
+        return self._told(self.owner.await_attempt(marker))
 
-    async def asent(self) -> DeliveryError | None:
-        return self._told(await self.owner.aawait_attempt())
+    async def asent(self, marker: StartMarker) -> DeliveryError | None:
+        return self._told(await self.owner.aawait_attempt(marker))
 
     def _told(self, error: DeliveryError | None) -> DeliveryError | None:
         return error if self.owner.options.throw_on_send_error else None
@@ -249,16 +250,6 @@ class _Reporting:
         if self._follows_global:
             self._join.follow()
         self._join.unseen(span)
-
-    def ended(self, span: Span) -> None:
-        if isinstance(span, ReadableSpan):
-            self.owner.make_sure_of_end(span)
-
-    def ended_before(
-        self, span: Span, late: Mapping[str, Any], exception: Mapping[str, str] | None, end_ns: int
-    ) -> None:
-        if isinstance(span, ReadableSpan):
-            self.owner.end_of_ended(span, late, exception, end_ns)
 
     def replaced(self, span: Span) -> None:
         self.owner.forget(span.get_span_context())

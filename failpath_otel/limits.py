@@ -52,6 +52,9 @@ AWAKE_SECONDS: Final = 1.0
 SEND_TIMEOUT: Final = 1.5
 """Seconds that one send may take (Failpath's documentation, ``sendTimeoutMs``)."""
 
+BATCHES_UNTIL_LARGER: Final = 64
+"""Batches that have to be taken after a 413 until batches of twice the size are tried."""
+
 RETRY_SECONDS: Final = 300.0
 """Seconds after a batch's first failed attempt after which it is not tried again, and lost."""
 

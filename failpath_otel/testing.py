@@ -1,9 +1,10 @@
 """For the tests of applications: a client that keeps its records in memory. Needs no key and no network."""
 
 import os
+import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -69,13 +70,20 @@ class MockFailpath(FailpathClient):
         self._events.clear()
 
 
+class _Untold(threading.local):
+    """The records of this thread of which the callback has not heard yet."""
+
+    def __init__(self) -> None:
+        self.events: deque[Record] = deque()
+
+
 class _Memory(Pipeline):
     """A pipeline in which every record has arrived as soon as it is put."""
 
     def __init__(self, events: list[Record], on_event: OnEvent | None) -> None:
         self._events: Final = events
         self._on_event: Final = on_event
-        self._untold: Final[deque[Record]] = deque()
+        self._untold: Final = _Untold()
         super().__init__(Nowhere())
 
     def _put(self, record: bytes) -> None:
@@ -84,27 +92,27 @@ class _Memory(Pipeline):
         self._settled += 1
         self._delivered += 1
         if self._on_event is not None:
-            self._untold.append(event)
+            self._untold.events.append(event)
 
-    def put_start(self, record: bytes) -> bool:
-        accepted = super().put_start(record)
+    def put_start(self, record: bytes) -> int:
+        number = super().put_start(record)
         self._tell()
-        return accepted
+        return number
 
-    def put_outcome(self, data: bytes, record: Record) -> bool:
-        accepted = super().put_outcome(data, record)
+    def put_outcome(self, data: bytes, record: Record) -> int:
+        number = super().put_outcome(data, record)
         self._tell()
-        return accepted
+        return number
 
-    def put(self, record: bytes) -> bool:
-        accepted = super().put(record)
+    def put_together(self, records: Sequence[bytes]) -> int:
+        number = super().put_together(records)
         self._tell()
-        return accepted
+        return number
 
     def _tell(self) -> None:
         # Not under the lock: a callback may wait for another thread, which has a step of its own.
-        while self._on_event is not None and self._untold:
-            event = self._untold.popleft()
+        while self._on_event is not None and self._untold.events:
+            event = self._untold.events.popleft()
             try:
                 self._on_event(event)
             except Exception:  # noqa: BLE001 - a callback of the user's may raise anything

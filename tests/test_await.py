@@ -161,15 +161,15 @@ def test_bad_input_a_server_that_takes_nothing_leaves_result_and_exception_alone
     assert client.stats().delivered == 0
 
 
-def test_a_dead_server_is_asked_once_for_each_event_and_what_it_missed_is_delivered_later(
+def test_a_dead_server_is_asked_as_the_delays_allow_and_what_it_missed_is_delivered_later(
     configure: Configure, server: FaultServer
 ) -> None:
     server.answer_with(status(503))
     client = configure()
     run = client.run("checkout")
-    for events in range(2, 8, 2):
+    for _ in range(3):
         run.step("pack", lambda: None)
-        assert len(server.requests) == events
+    assert 1 <= len(server.requests) <= 3  # and not once for each of six events
     server.answer_with(accepted)
     before = len(server.requests)
     run.step("pack", lambda: None)
@@ -185,7 +185,7 @@ def test_an_endpoint_where_nobody_listens_delays_nothing(configure: Configure, m
     for _ in range(20):
         client.run("checkout").step("pack", lambda: None)
     assert monotonic() - began < 5
-    assert client.stats().dropped == {"send_failed": 40}
+    assert client.stats().delivered == 0
 
 
 def test_during_a_pause_that_the_server_asked_for_no_step_waits(configure: Configure, server: FaultServer) -> None:

@@ -1,6 +1,7 @@
 """Steps whose span somebody else ends, as Logfire does at exit with all that are open: the step itself decides."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from opentelemetry import trace
@@ -8,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import failpath_otel
-from failpath_otel import FailpathClient
+from failpath_otel import FailpathClient, FailpathSpanProcessor
 from tests.fault_server import FaultServer
 
 KEY = "fp_project_0123456789_secret"
@@ -89,3 +90,42 @@ def test_spans_in_whose_place_a_private_one_is_reported_leave_nothing_behind(ser
     assert client._join.reporter._disregarded == set()
     assert client._join.reporter._open == {}
     client.shutdown(0)
+
+
+@pytest.mark.parametrize("error", [None, PermissionError("declined")], ids=["returns", "raises"])
+def test_a_processor_by_hand_hears_of_the_end_too(server: FaultServer, error: Exception | None) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    processor = FailpathSpanProcessor(project_key=KEY, endpoint=server.url)
+    provider.add_span_processor(processor)
+    run = failpath_otel.Failpath(tracer_provider=provider).run("checkout")
+    with suppress(PermissionError), run.step("charge-card"):
+        trace.get_current_span().end()
+        if error is not None:
+            raise error
+    assert processor.flush()
+    assert server.statuses == ["running", "success" if error is None else "error"]
+    processor.shutdown()
+
+
+def test_a_step_whose_outcome_cannot_be_written_on_its_span_has_one_all_the_same(
+    client: FailpathClient, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object) -> None:
+        raise ZeroDivisionError
+
+    with client.run("checkout").step("charge-card"):
+        monkeypatch.setattr(trace.get_current_span(), "set_attribute", refuse)
+    assert client.flush()
+    assert server.statuses == ["running", "success"]
+
+
+def test_a_step_whose_span_cannot_be_ended_has_an_outcome_all_the_same(
+    client: FailpathClient, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object) -> None:
+        raise ZeroDivisionError
+
+    with client.run("checkout").step("charge-card"):
+        monkeypatch.setattr(trace.get_current_span(), "end", refuse)
+    assert client.flush()
+    assert server.statuses == ["running", "success"]

@@ -200,6 +200,29 @@ def test_threads_that_record_at_once_lose_nothing(failpath: MockFailpath) -> Non
     assert len({event.id for event in failpath.events}) == 1_600
 
 
+def test_on_event_is_called_on_the_thread_of_the_step() -> None:
+    wrong: list[str] = []
+
+    def look(event: Record) -> None:
+        if event.run_id != threading.current_thread().name:
+            wrong.append(event.run_id)
+
+    failpath = MockFailpath(on_event=look)
+
+    def work() -> None:
+        run = failpath.run("checkout", run_id=threading.current_thread().name)
+        for _ in range(300):
+            run.step("pack", lambda: None)
+
+    threads = [threading.Thread(target=work, name=f"worker-{number}") for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert wrong == []
+    assert len(failpath.events) == 2_400
+
+
 def run_pytest(tmp_path: Path, tests: str, *arguments: str) -> str:
     """Runs tests of an application of its own, which has pytest and this package, and returns what pytest printed."""
     (tmp_path / "test_app.py").write_text(textwrap.dedent(tests))

@@ -10,8 +10,8 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
-from failpath_otel import DeliveryError, FailpathClient, QueueFull, RecordsRejected, Run, SendError, limits
-from tests.fault_server import Behaviour, FaultServer, accepted, held, rejecting, silent, status
+from failpath_otel import DeliveryError, FailpathClient, QueueFull, RecordsRejected, Run, SendError, ShutDown, limits
+from tests.fault_server import Behaviour, Exchange, FaultServer, accepted, held, rejecting, silent, status
 from tests.receiver import wait_for
 from tests.steps.forms import FUTURE_FORMS, IN_TASK_FORMS, SYNC_FORMS, Form
 
@@ -261,3 +261,51 @@ def test_an_error_that_is_being_retried_says_so(configure: Configure, server: Fa
         assert (caught.value.status, caught.value.retrying) == (503, True)
     assert len(server.requests) == 1
     client._join.reporter._pipelines[-1]._backlog.succeeded()  # the minute is over
+
+
+def test_a_step_hears_of_its_own_records_and_not_of_those_of_others_in_the_same_batch(
+    configure: Configure, server: FaultServer
+) -> None:
+    def reject_bad(exchange: Exchange) -> bool:
+        bad = [index for index, event in enumerate(exchange.request.events) if event["flowKey"] == "bad"]
+        return rejecting(*bad)(exchange)
+
+    server.answer_with(reject_bad)
+    client = configure(delivery="await", send_timeout=10)
+    raised: dict[str, list[BaseException]] = {"good": [], "bad": []}
+
+    def work(flow: str) -> None:
+        for _ in range(10):
+            try:
+                client.run(flow).step("pack", lambda: None)
+            except RecordsRejected as error:
+                raised[flow].append(error)
+
+    threads = [threading.Thread(target=work, args=(flow,)) for flow in ("good", "bad") * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert raised["good"] == []
+    assert len(raised["bad"]) == 40
+    assert len({id(error) for error in raised["bad"]}) == 40
+
+
+@pytest.mark.parametrize(("full", "kind"), [(True, QueueFull), (False, ShutDown)], ids=["full", "shut down"])
+def test_a_step_that_is_refused_says_so(
+    configure: Configure, server: FaultServer, full: bool, kind: type[DeliveryError]
+) -> None:
+    client = configure(delivery="await", max_queue_size=2)
+    run = client.run("checkout")
+    if full:
+        server.answer_with(status(503, Retry_After="60"), accepted)
+        for _ in range(2):
+            with pytest.raises(SendError):
+                run.skip("ship")
+    else:
+        client.shutdown()
+    called: list[int] = []
+    with pytest.raises(kind):
+        run.step("pack", lambda: called.append(1))
+    assert called == [1]
+    client._join.reporter._pipelines[-1]._backlog.succeeded()  # ends the pause, so that the shutdown need not wait

@@ -66,7 +66,8 @@ def one_of(*allowed: str) -> Check:
 
 def callback(source: str, given: object) -> Callable[..., Any]:
     """Anything that can be called, and does what it does then and there."""
-    if callable(given) and not inspect.iscoroutinefunction(given):
+    call = getattr(type(given), "__call__", None)  # noqa: B004 - of an object that is called, whether that is async
+    if callable(given) and not inspect.iscoroutinefunction(given) and not inspect.iscoroutinefunction(call):
         return given
     raise _wrong(source, "a function that is not async", given)
 

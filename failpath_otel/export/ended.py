@@ -33,20 +33,24 @@ class EndedSpans:
         if self._off:
             return True
         complete = True
+        steps: list[list[Record]] = []
         before = self.pipeline.accepted
-        records: list[Record] = []
         for span in spans:
             try:
-                records += span_records(span, self._process.info, self._policy)
+                steps.append(span_records(span, self._process.info, self._policy))
             except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
                 report_fault("translating a span")
                 self.pipeline.lose("invalid")
                 complete = False
         # Spans come in the order of their ends, but records go out in the order in which things happened.
-        records.sort(key=lambda record: record.timestamp)
-        for record in records:
-            complete = self.pipeline.put(encode(record)) and complete
-        if records:
-            in_time, error = self.pipeline.await_attempt(patience(self._patience), before)
-            complete = complete and in_time and error is None
-        return complete
+        records = sorted((record for step in steps for record in step), key=lambda record: record.timestamp)
+        if not records:
+            return complete
+        if not self.pipeline.has_room(len(records)):
+            # What does not fit is left out step by step: a beginning without its end would look like a crash.
+            for step in filter(None, steps):
+                complete = self.pipeline.put_together([encode(record) for record in step]) > 0 and complete
+        else:
+            complete = self.pipeline.put_together([encode(record) for record in records]) > 0 and complete
+        in_time, error = self.pipeline.await_attempt(patience(self._patience), (before + 1, self.pipeline.accepted))
+        return complete and in_time and error is None

@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from failpath_otel import limits
@@ -47,48 +48,64 @@ class RecordQueue:
         self._delivered = 0
         self._dropped: dict[str, int] = {}
 
-    def put_start(self, record: bytes) -> bool:
+    def put_start(self, record: bytes) -> int:
         """Queues the ``running`` record of a step and reserves a place for its outcome.
 
         Returns:
-            Whether it was accepted; if so, :meth:`put_outcome` or :meth:`lose_outcome` has to follow once.
+            The record's number, from 1; 0 if it was not accepted. Where it was, :meth:`put_outcome` or
+            :meth:`lose_outcome` has to follow once.
         """
         with self._lock:
             if self._has_room(2, len(record)):
                 self._reserved += 1
                 self._put(record)
-                return True
+                return self._settled + self._in_flight + len(self._queue)
         self.refuse()
-        return False
+        return 0
 
-    def put_outcome(self, data: bytes, record: Record) -> bool:
+    def put_outcome(self, data: bytes, record: Record) -> int:
         """Queues the outcome of a step whose start was accepted; where bytes are short, what is left of ``record``.
 
         Returns:
-            Whether it was accepted.
+            The record's number; 0 if it was not accepted.
         """
         with self._lock:
             self._reserved -= 1
             if self._closed:
                 self.lose("shut_down")
-                return False
+                return 0
             if self._bytes + len(data) > self._max_bytes:
                 data = cut_down(record).to_json()
             self._put(data)
-            return True
+            return self._settled + self._in_flight + len(self._queue)
 
-    def put(self, record: bytes) -> bool:
+    def put(self, record: bytes) -> int:
         """Queues a record that stands alone.
 
         Returns:
-            Whether it was accepted.
+            The record's number; 0 if it was not accepted.
+        """
+        return self.put_together([record])
+
+    def put_together(self, records: Sequence[bytes]) -> int:
+        """Queues all of ``records`` or none of them: a ``running`` without its outcome would look like a crash.
+
+        Returns:
+            The number of the last of them; 0 if they were not accepted.
         """
         with self._lock:
-            if self._has_room(1, len(record)):
-                self._put(record)
-                return True
-        self.refuse()
-        return False
+            if self._has_room(len(records), sum(map(len, records))):
+                for record in records:
+                    self._put(record)
+                return self._settled + self._in_flight + len(self._queue)
+        for _ in records:
+            self.refuse()
+        return 0
+
+    def refusal(self) -> DeliveryError:
+        """Why a record was not accepted."""
+        kind, text = _LOSSES["shut_down" if self._closed else "queue_full"]
+        return kind(text, 1)
 
     def _has_room(self, records: int, size: int) -> bool:
         if self._closed:
@@ -96,6 +113,11 @@ class RecordQueue:
         held = min(self._reserved, self._max_held)
         waiting = len(self._queue) + self._in_flight
         return waiting + held + records <= self._max_records and self._bytes + size <= self._max_bytes
+
+    def has_room(self, records: int) -> bool:
+        """Whether so many records, each as large as a record can be, would be accepted now."""
+        with self._lock:
+            return self._has_room(records, min(records * limits.MAX_RECORD_BYTES, self._max_bytes // 2))
 
     def refuse(self) -> None:
         """Counts a record that was not accepted: its own refusal, or that of the start which it belongs to."""

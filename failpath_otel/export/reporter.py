@@ -31,7 +31,7 @@ from failpath_otel.export.translation import (
     trusted_start,
 )
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY, STEP_START, STEP_STATUS
+from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY, STEP_START, STEP_STATUS, StartMarker
 
 _SpanKey = tuple[int, int]
 NewPipeline = Callable[[Options], Pipeline]
@@ -95,7 +95,7 @@ class Reporter:
                     self.disregard(span.get_span_context())
                     return
                 start = trusted_start(span, marker.attributes)
-                start.stated = not start.manual
+                start.marker = marker
             else:  # somebody else's span, perhaps one that a processor of the host has opened in the same context
                 found = read_start(span)
                 if found is None:
@@ -103,15 +103,18 @@ class Reporter:
                 start = found
             if marker is not None and marker.seen is None:
                 marker.seen = span
+                marker.reporter = self
             if self._off:
                 self.disregard(span.get_span_context())
                 return
             pipeline, policy = self._pipelines[-1], self._policy
-            accepted = not start.manual and pipeline.put_start(
-                encode(running_record(start, self._process.info, policy))
+            number = (
+                0 if start.manual else pipeline.put_start(encode(running_record(start, self._process.info, policy)))
             )
+            if start.marker is not None:
+                start.marker.ticket = (pipeline, number)
             context = span.get_span_context()
-            self._open[context.trace_id, context.span_id] = (start, pipeline, accepted, policy)
+            self._open[context.trace_id, context.span_id] = (start, pipeline, number > 0, policy)
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             report_fault("reporting the start of a step")
             self.lose()
@@ -131,8 +134,9 @@ class Reporter:
                 self._disregarded.discard(key)
             elif not self._off:
                 # Most often no step at all; else one that began before this processor was there.
-                for record in span_records(span, self._process.info, self._policy):
-                    self._pipelines[-1].put(encode(record))
+                records = span_records(span, self._process.info, self._policy)
+                if records:
+                    self._pipelines[-1].put_together([encode(record) for record in records])
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             report_fault("reporting the end of a step")
             self.lose()
@@ -151,7 +155,7 @@ class Reporter:
             attributes = plain_attributes(span)
             status = stated_outcome(attributes)
             if status is None:
-                if start.stated and not states_outcome(span):
+                if start.marker is not None and not start.manual and not states_outcome(span):
                     # Somebody else has ended the span, as Logfire does at exit with all that are open: the step goes
                     # on, and may yet say how it ends.
                     return False
@@ -169,18 +173,21 @@ class Reporter:
             else:
                 pipeline.lose("invalid")
             return True
+        number = 0
         if accepted:
-            pipeline.put_outcome(data, record)
+            number = pipeline.put_outcome(data, record)
         elif start.manual:
-            pipeline.put(data)
+            number = pipeline.put(data)
         else:
             pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
+        if start.marker is not None:
+            start.marker.ticket = (pipeline, number)
         return True
 
     def end_of_ended(
         self, span: ReadableSpan, late: Mapping[str, Any], exception: Mapping[str, str] | None, end_ns: int
     ) -> None:
-        """Reports the outcome of a step whose span somebody else has ended before the step did.
+        """Reports the outcome of a step whose span does not: somebody else has ended it before, or has raised.
 
         Args:
             span: the span, as far as it got.
@@ -206,12 +213,6 @@ class Reporter:
             end_time=end_ns,
         )
         self._end(whole, *opened)
-
-    def make_sure_of_end(self, span: ReadableSpan) -> None:
-        """Reports the outcome of a step that has ended, if :meth:`on_end` was not called for it."""
-        context = span.context
-        if context is not None and (context.trace_id, context.span_id) in self._open:
-            self.on_end(span)
 
     def lose(self, records: int = 1) -> None:
         """Counts records that could not be made."""
@@ -254,20 +255,33 @@ class Reporter:
         """Seconds for the batch that is under way, and for the next one."""
         return 2 * self.options.send_timeout + 1 if self.options.send_timeout else limits.MAX_SECONDS
 
-    def await_attempt(self) -> DeliveryError | None:
-        """Waits until all records so far were sent, or an attempt to send them has failed.
+    @staticmethod
+    def _ticket(marker: StartMarker) -> tuple[Pipeline, int]:
+        """Where the last record of a step went, and its number there; 0 if it was refused."""
+        ticket: tuple[Pipeline, int] = marker.ticket
+        return ticket
+
+    def await_attempt(self, marker: StartMarker) -> DeliveryError | None:
+        """Waits until the last record of a step was sent, or an attempt to send it has failed.
 
         Returns:
-            Why the last of them is not delivered, if it is not.
+            Why that record is not delivered, if it is not.
         """
-        # Earlier pipelines only have outcomes of steps that were open when they were replaced.
-        return self._pipelines[-1].await_attempt(self._patience)[1]
+        if marker.ticket is None:
+            return None
+        pipeline, number = self._ticket(marker)
+        return pipeline.await_attempt(self._patience, (number, number))[1] if number else pipeline.refusal()
 
-    async def aawait_attempt(self) -> DeliveryError | None:
+    async def aawait_attempt(self, marker: StartMarker) -> DeliveryError | None:
         """:meth:`await_attempt` for async code: waits without blocking the event loop."""
+        if marker.ticket is None:
+            return None
+        pipeline, number = self._ticket(marker)
+        if not number:
+            return pipeline.refusal()
         from failpath_otel.export.waiting import attempted  # noqa: PLC0415
 
-        return await attempted(self._pipelines[-1], self._patience)
+        return await attempted(pipeline, self._patience, (number, number))
 
     def take_error(self) -> DeliveryError | None:
         """The first loss since this was last asked; where there is none, the failure that is being retried."""

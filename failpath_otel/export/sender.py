@@ -65,6 +65,9 @@ class Outcome:
     first: bool
     """It was the first attempt."""
 
+    rejected: tuple[int, ...] = ()
+    """The indexes of the records that are lost, where these are not all."""
+
 
 class Sender:
     """One attempt at a time; several threads may ask for one."""
@@ -75,6 +78,7 @@ class Sender:
         self.failure: SendError | None = None
         """Why the last attempt failed; ``None`` if it did not."""
         self._max_bytes = limits.MAX_BATCH_BYTES
+        self._taken = 0  # batches since it last changed
         # Reentrant: a garbage collection or a signal handler may flush in the middle of an attempt.
         self._attempting = threading.RLock()
         self._said_rejected = False
@@ -111,10 +115,14 @@ class Sender:
         if answer.failure is None:
             self.failure = None
             self.backlog.succeeded()
-            return Outcome(batch, True, count - len(answer.rejected), "rejected", self._rejection(answer, count), first)  # noqa: FBT003
+            self._grow()
+            rejected = tuple(index for index, _ in answer.rejected)
+            delivered = count - len(rejected)
+            return Outcome(batch, True, delivered, "rejected", self._rejection(answer, count), first, rejected)  # noqa: FBT003
         if answer.too_large and count > 1:
             # Nor will it take another batch of that size.
             self._max_bytes = batch.size // 2
+            self._taken = 0
             self.backlog.add(*batch.halves())
             return None
         kept = answer.again and self.backlog.keep(batch, answer)
@@ -123,6 +131,13 @@ class Sender:
         text = f"{self._delivery.url} {answer.failure}"
         self.failure = SendError(text, count, answer.status, retrying=kept)
         return Outcome(batch, not kept, 0, "send_failed", self.failure, first)
+
+    def _grow(self) -> None:
+        """Allows larger batches again after a while: what was too large may have been the fault of a few records."""
+        self._taken += 1
+        if self._taken == limits.BATCHES_UNTIL_LARGER and self._max_bytes < limits.MAX_BATCH_BYTES:
+            self._max_bytes = min(self._max_bytes * 2, limits.MAX_BATCH_BYTES)
+            self._taken = 0
 
     def _rejection(self, answer: Answer, count: int) -> DeliveryError | None:
         if not answer.rejected:

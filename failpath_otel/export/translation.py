@@ -11,7 +11,7 @@ from failpath_otel import limits, semconv
 from failpath_otel.clean import Json, clean_metadata, clean_text, text_of
 from failpath_otel.export.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
-from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX, STEP_EVENTS, STEP_STATUS
+from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX, STEP_EVENTS, STEP_STATUS, StartMarker
 
 _ANY_METADATA: Final = "failpath.metadata"
 _PREFIX_LENGTH: Final = len(METADATA_PREFIX)
@@ -23,8 +23,8 @@ class StepStart(msgspec.Struct, gc=False):
     """What identifies an open step, kept apart from its span, which may lose all of it before it ends.
 
     ``attributes`` are those the span started with; ``manual`` says that a lifecycle event is recorded by hand, so
-    that nobody announces the step as ``running``; ``stated`` says that who has opened the span will state the outcome
-    on it before ending it.
+    that nobody announces the step as ``running``; ``marker`` is that of who has opened the span, and will state the
+    outcome on it before ending it.
     """
 
     flow_key: str
@@ -37,7 +37,7 @@ class StepStart(msgspec.Struct, gc=False):
     metadata: dict[str, Any]
     attributes: Mapping[str, Any]
     manual: bool
-    stated: bool = False
+    marker: StartMarker | None = None
 
 
 def read_start(span: ReadableSpan) -> StepStart | None:

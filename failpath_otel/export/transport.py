@@ -6,6 +6,7 @@ much time is left. That covers all but the look-up of the host's name, and the w
 which none answers: each of them has the whole time.
 """
 
+import contextlib
 import http.client
 import inspect
 import socket
@@ -29,8 +30,10 @@ class _Send(threading.local):
 
 _send: Final = _Send()
 
-_OF_HTTP: Final = frozenset({"host", "accept-encoding", "content-length", "transfer-encoding", "connection"})
-"""Headers that the connection adds by itself, beside those of the request."""
+_OF_HTTP: Final = frozenset(
+    {"host", "accept-encoding", "content-length", "transfer-encoding", "connection", "proxy-authorization"}
+)
+"""Headers that the adapter and the connection add by themselves, beside those of the request."""
 
 
 @contextmanager
@@ -81,10 +84,11 @@ class _BoundedTlsSocket(ssl.SSLSocket):
 
 def _bounded(connection: Any) -> Any:  # noqa: ANN401 - whatever kind of socket urllib3 has made
     # An object of a class gets a class that only adds methods; anything else, as TLS inside of TLS, stays as it is.
-    if type(connection) is socket.socket:
-        connection.__class__ = _BoundedSocket
-    elif type(connection) is ssl.SSLSocket:
-        connection.__class__ = _BoundedTlsSocket
+    with contextlib.suppress(TypeError):  # where gevent has changed the classes after this was imported
+        if type(connection) is socket.socket:
+            connection.__class__ = _BoundedSocket
+        elif type(connection) is ssl.SSLSocket:
+            connection.__class__ = _BoundedTlsSocket
     return connection
 
 
@@ -104,15 +108,19 @@ class _Connection(HTTPConnection, _Plain):  # pyright: ignore[reportIncompatible
         if _is_ours(header):
             super().putheader(header, *values)
 
-    def connect(self) -> None:
-        super().connect()
-        self.sock = _bounded(self.sock)
+    def _new_conn(self) -> socket.socket:  # private of urllib3: a proxy's tunnel is dug before `connect` returns
+        connection: socket.socket = _bounded(super()._new_conn())
+        return connection
 
 
 class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompatibleVariableOverride]
     def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
         if _is_ours(header):
             super().putheader(header, *values)
+
+    def _new_conn(self) -> socket.socket:
+        connection: socket.socket = _bounded(super()._new_conn())
+        return connection
 
     def connect(self) -> None:
         super().connect()

@@ -15,13 +15,15 @@ async def settled(pipeline: Pipeline, timeout: float) -> bool:
     return error is not _TIMED_OUT and pipeline.lossless
 
 
-async def attempted(pipeline: Pipeline, timeout: float) -> DeliveryError | None:
-    """As ``pipeline.await_attempt(timeout)``."""
-    error = await _watched(pipeline, timeout, of_attempt=True)
+async def attempted(pipeline: Pipeline, timeout: float, numbers: tuple[int, int] | None = None) -> DeliveryError | None:
+    """As ``pipeline.await_attempt(timeout, numbers)``."""
+    error = await _watched(pipeline, timeout, of_attempt=True, numbers=numbers)
     return None if error is _TIMED_OUT else error
 
 
-async def _watched(pipeline: Pipeline, timeout: float, *, of_attempt: bool) -> DeliveryError | None:
+async def _watched(
+    pipeline: Pipeline, timeout: float, *, of_attempt: bool, numbers: tuple[int, int] | None = None
+) -> DeliveryError | None:
     loop = asyncio.get_running_loop()
     told: asyncio.Future[DeliveryError | None] = loop.create_future()
 
@@ -36,9 +38,9 @@ async def _watched(pipeline: Pipeline, timeout: float, *, of_attempt: bool) -> D
 
     if not of_attempt and pipeline.is_hopeless(timeout):
         return _TIMED_OUT
-    cancel = pipeline.watch(notify, of_attempt=of_attempt)
+    cancel = pipeline.watch(notify, of_attempt=of_attempt, numbers=numbers)
     if cancel is None:
-        return pipeline.already()[1]
+        return pipeline.already(numbers)[1]
     # Not `asyncio.wait_for`, which before Python 3.12 swallows a cancellation that comes at the wrong moment.
     timer = loop.call_later(timeout, tell, _TIMED_OUT)
     try:

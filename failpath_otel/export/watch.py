@@ -1,6 +1,7 @@
 """Waiting for records: until they are settled, or until an attempt to send them has failed."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from failpath_otel.errors import DeliveryError
@@ -24,14 +25,30 @@ class Watcher:
         self._notify: Final = notify
         self._error: DeliveryError | None = None
 
-    def heed(self, before: int, number: int, error: DeliveryError) -> None:
-        """Takes note that records after ``before``, up to ``number``, are lost or have to be sent again."""
-        if self._error is None and self.first <= number and self.last > before:
-            self._error = error
+    def heed(self, loss: "Loss") -> None:
+        """Takes note of records that are lost or have to be sent again."""
+        if self._error is None and loss.concerns(self.first, self.last):
+            self._error = loss.error
 
     def tell(self) -> None:
         """Ends the waiting."""
         self._notify(self._error)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Records with the numbers ``first`` to ``last`` that are lost, or those of them that are in ``only``."""
+
+    first: int
+    last: int
+    error: DeliveryError
+    only: frozenset[int] | None = None
+
+    def concerns(self, first: int, last: int) -> bool:
+        """Whether one of the records from ``first`` to ``last`` is among them."""
+        if self.first > last or self.last < first:
+            return False
+        return self.only is None or any(first <= number <= last for number in self.only)
 
 
 class Watchers:
@@ -53,22 +70,19 @@ class Watchers:
         if watcher in self._watchers:
             self._watchers.remove(watcher)
 
-    def settled(self, before: int, number: int, error: DeliveryError | None) -> list[Watcher]:
-        """Takes out those who have waited for the records up to ``number``: those after ``before`` are settled now.
-
-        ``error``: why they, or some of them, are lost.
-        """
-        if error is not None:
+    def settled(self, number: int, loss: Loss | None) -> list[Watcher]:
+        """Takes out those who have waited for the records up to ``number``, which are settled now."""
+        if loss is not None:
             for watcher in self._watchers:
-                watcher.heed(before, number, error)
+                watcher.heed(loss)
         due = [watcher for watcher in self._watchers if watcher.last <= number]
         self._watchers = [watcher for watcher in self._watchers if watcher.last > number]
         return due
 
     def attempted(self, before: int, error: DeliveryError) -> list[Watcher]:
-        """Takes out those who have waited for an attempt: none of the records after ``before`` could be sent."""
+        """Takes out those who have waited for an attempt: nothing after the number ``before`` could be sent."""
         due = [watcher for watcher in self._watchers if watcher.of_attempt]
         for watcher in due:
-            watcher.heed(before, watcher.last, error)
+            watcher.heed(Loss(before + 1, watcher.last, error))
         self._watchers = [watcher for watcher in self._watchers if not watcher.of_attempt]
         return due

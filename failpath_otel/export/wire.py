@@ -5,6 +5,7 @@ the reading of answers are this project's own until the vendor publishes more.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timezone
@@ -33,6 +34,8 @@ _FAILURES: Final = {
     413: "answered 413 to a single record, which is too large for it",
     429: "asks for fewer requests (429)",
 }
+
+_USER: Final = re.compile(r"//[^/@]*@")
 
 BODY_START: Final = b'{"events":['
 BODY_END: Final = b"]}"
@@ -96,7 +99,7 @@ def read_answer(status: int, sent_headers: Mapping[str, str], content: bytes, co
         return Answer(status=status, rejected=_rejected(parsed, count))
     if kind == _REDIRECTED:
         location = sent_headers.get("Location")
-        where = f" to {location.split('?')[0][:200]}" if location else ""
+        where = f" to {_USER.sub('//', location.split('?')[0])[:200]}" if location else ""
         failure = f"redirects{where} ({status}), which is not followed, because the project key would travel along"
         return Answer(failure, status)
     failure = _FAILURES.get(status, f"answered {status}")

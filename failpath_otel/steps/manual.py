@@ -1,6 +1,7 @@
 """A lifecycle event recorded by hand: a span that is over as soon as it is opened."""
 
 import math
+from copy import copy
 from datetime import datetime
 from time import time_ns
 
@@ -34,21 +35,25 @@ def record_manually(
     start_ns = started_ns if started_ns is not None else end_ns
     # The status stands on the span from its start, so that nobody announces it as running.
     attributes = {**attributes, STEP_STATUS: status}
-    spans, _ = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
+    spans, _, marker = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
+    told = True
     for span in spans:
         try:
             if not span.is_recording():
+                told = told and span is not marker.seen
                 continue
             _write(span, status, error, start_ns if status == semconv.STATUS_RUNNING else end_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             report_fault("recording by hand")
-        tracing.end(span, end_ns)
+        told = tracing.end(span, end_ns) and told
+    if not told:
+        tracing.tell_end(marker, {}, error, end_ns)
     tracing.ended_all(spans)
     if tracing.reporting is not None and tracing.reporting.awaits:
-        unsent = tracing.sent()
+        unsent = tracing.sent(marker)
         if unsent is not None:
             unsent.raised = True
-            raise unsent
+            raise copy(unsent)
 
 
 def _write(span: Span, status: str, error: dict[str, str] | None, event_ns: int) -> None:

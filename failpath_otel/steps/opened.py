@@ -1,6 +1,7 @@
 """A step that has begun: its spans, its context, its end."""
 
 from contextvars import Token
+from copy import copy
 from time import time_ns
 from typing import Final
 
@@ -33,6 +34,7 @@ class OpenStep:
         "_context",
         "_ended",
         "_late",
+        "_marker",
         "_spans",
         "_start_ns",
         "_started_with",
@@ -53,7 +55,7 @@ class OpenStep:
         reporting = tracing.reporting
         self.awaits = reporting is not None and reporting.awaits
         """Whoever runs the step is to call :meth:`sent` or :meth:`asent` after it began and after it ended."""
-        self._spans, self._context = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
+        self._spans, self._context, self._marker = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
         self._before = self._context
         # The event comes after the start, because only the start is seen live; it carries the start's own time.
         try:
@@ -67,11 +69,11 @@ class OpenStep:
 
     def sent(self) -> None:
         """Waits until the step's events so far were sent, or could not be; not where an event loop runs."""
-        self._keep(self._tracing.sent())
+        self._keep(self._tracing.sent(self._marker))
 
     async def asent(self) -> None:
         """:meth:`sent` without blocking the event loop."""
-        self._keep(await self._tracing.asent())
+        self._keep(await self._tracing.asent(self._marker))
 
     def _keep(self, error: DeliveryError | None) -> None:
         # Where the start was kept to be sent again, and the outcome was sent, both were: order is kept.
@@ -82,7 +84,8 @@ class OpenStep:
         """Raises why an event could not be sent, where that is asked for: when the application's code is through."""
         if self._unsent is not None:
             self._unsent.raised = True
-            raise self._unsent
+            # A copy: the same loss may concern many steps, and would collect the tracebacks of them all.
+            raise copy(self._unsent)
 
     def resume(self) -> None:
         """Makes the step's span the current one."""
@@ -136,12 +139,14 @@ class OpenStep:
             raise
 
     def _end(self, exception: dict[str, str] | None, end_ns: int) -> None:
+        status = semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR
+        told = True
         for span in self._spans:
             try:
                 if not span.is_recording():
-                    self._tracing.ended_before(span, self._late or {}, exception, end_ns)
+                    told = told and span is not self._marker.seen
                     continue
-                span.set_attribute(STEP_STATUS, semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR)
+                span.set_attribute(STEP_STATUS, status)
                 if getattr(span, "dropped_attributes", 0):
                     self._restore(span)
                 if exception is None:
@@ -153,7 +158,11 @@ class OpenStep:
                     span.add_event(_ERROR, timestamp=end_ns)
             except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
                 report_fault("writing a step's outcome on its span")
-            self._tracing.end(span, end_ns)
+                told = False
+            told = self._tracing.end(span, end_ns) and told
+        if not told:
+            late = {**(self._late or {}), STEP_STATUS: status}
+            self._tracing.tell_end(self._marker, late, exception, end_ns)
         if len(self._spans) > 1:
             self._tracing.ended_all(self._spans)
 

@@ -7,7 +7,6 @@ from typing import Final, Protocol
 from opentelemetry.context import Context, attach, detach, get_current, get_value, set_value
 from opentelemetry.trace import INVALID_SPAN, Span, StatusCode, Tracer, set_span_in_context
 
-from failpath_otel import semconv
 from failpath_otel.errors import DeliveryError
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import STEP_START, StartMarker
@@ -27,13 +26,15 @@ class Tracing:
         self._host = host
         self.reporting = reporting
 
-    def start_step(self, name: str, attributes: Attributes, start_ns: int) -> tuple[tuple[Span, ...], Context]:
+    def start_step(
+        self, name: str, attributes: Attributes, start_ns: int
+    ) -> tuple[tuple[Span, ...], Context, StartMarker]:
         """Starts the span of a step. Raises nothing of its own.
 
         Returns:
             The host's span, followed by the private one where that was needed, and the context in which the step runs:
             the host's span stays the current one there, so that child spans and outgoing headers are what they would
-            be anyway.
+            be anyway. And the marker that was seen, if any was.
         """
         parent = get_current()
         start = StartMarker(attributes, None if self.reporting is None else self.reporting.owner)
@@ -50,28 +51,29 @@ class Tracing:
                 start.seen.end()
             raise
         if start.seen is not None:
-            return (host,), set_span_in_context(host, parent)
+            return (host,), set_span_in_context(host, parent), start
         inside = _with_current(host, parent)
         if self.reporting is None:
-            return (host,), inside
+            return (host,), inside, start
         try:
             self.reporting.unseen(host)
         except Exception:  # noqa: BLE001 - looking at the global provider may load one of another vendor
             report_fault("looking for the tracer provider")
-        private = self._start_private(name, host, parent, attributes, start_ns)
-        return (host, private), set_value(_PRIVATE_PARENT, private, inside)
+        start = StartMarker(attributes, self.reporting.owner)
+        private = self._start_private(name, host, parent, attributes, start_ns, start)
+        return (host, private), set_value(_PRIVATE_PARENT, private, inside), start
 
-    def sent(self) -> DeliveryError | None:
-        """Waits until what was reported so far was sent, unless an event loop runs on this thread.
+    def sent(self, marker: StartMarker) -> DeliveryError | None:
+        """Waits until what was reported of a step so far was sent, unless an event loop runs on this thread.
 
         Returns:
             What the caller is to raise, once the application's code is through.
         """
-        return None if self.reporting is None or on_event_loop() else self.reporting.sent()
+        return None if self.reporting is None or on_event_loop() else self.reporting.sent(marker)
 
-    async def asent(self) -> DeliveryError | None:
+    async def asent(self, marker: StartMarker) -> DeliveryError | None:
         """:meth:`sent` in code that asyncio runs; other loops are not waited in."""
-        return await self.reporting.asent() if self.reporting is not None and on_asyncio() else None
+        return await self.reporting.asent(marker) if self.reporting is not None and on_asyncio() else None
 
     def start_run(self, name: str, attributes: Attributes) -> tuple[tuple[Span, ...], Context]:
         """Starts the span of a run: the parent of its steps, and the reason why they share a trace."""
@@ -84,37 +86,49 @@ class Tracing:
         inside = _with_current(host, parent)
         if self.reporting is None or host.get_span_context().is_valid:
             return (host,), inside
-        private = self._start_private(name, host, parent, attributes, None)
+        private = self._start_private(name, host, parent, attributes, None, None)
         return (host, private), set_value(_PRIVATE_PARENT, private, inside)
 
-    def end(self, span: Span, end_ns: int | None = None) -> None:
-        """Ends a span; also where a span processor of the host raises, and would keep the end from those after it."""
+    @staticmethod
+    def end(span: Span, end_ns: int | None = None) -> bool:
+        """Ends a span; returns whether everybody was told, and no span processor of the host has raised before that."""
         try:
             span.end(end_ns)
         except Exception:  # noqa: BLE001 - a span processor of the host may raise anything
             report_fault("ending a span")
-            if self.reporting is not None:
-                self.reporting.ended(span)
+            return False
+        return True
 
-    def ended_before(self, span: Span, late: Attributes, exception: Mapping[str, str] | None, end_ns: int) -> None:
-        """Reports the outcome of a step whose span somebody else has ended meanwhile."""
-        if self.reporting is not None:
-            status = semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR
-            self.reporting.ended_before(span, {**late, semconv.STEP_STATUS: status}, exception, end_ns)
+    @staticmethod
+    def tell_end(marker: StartMarker, late: Attributes, exception: Mapping[str, str] | None, end_ns: int) -> None:
+        """Tells who reports a step that it has ended, where its span may not have done so.
+
+        ``late`` are attributes that were set since the start, the outcome among them; ``exception`` those of an error.
+        """
+        if marker.reporter is None:
+            return
+        try:
+            marker.reporter.end_of_ended(marker.seen, late, exception, end_ns)
+        except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
+            report_fault("reporting the end of a step")
 
     def ended_all(self, spans: tuple[Span, ...]) -> None:
         """Says so where the first of ``spans``, the host's, was not the one that is reported."""
         if len(spans) > 1 and self.reporting is not None:
             self.reporting.replaced(spans[0])
 
-    def _start_private(
-        self, name: str, host: Span, parent: Context, attributes: Attributes, start_ns: int | None
+    def _start_private(  # noqa: PLR0917 - what start_step has
+        self,
+        name: str,
+        host: Span,
+        parent: Context,
+        attributes: Attributes,
+        start_ns: int | None,
+        start: StartMarker | None,
     ) -> Span:
         if self.reporting is None:
             return INVALID_SPAN
-        context = (
-            Context() if start_ns is None else Context({STEP_START: StartMarker(attributes, self.reporting.owner)})
-        )
+        context = Context() if start is None else Context({STEP_START: start})
         above: object = host
         if not host.get_span_context().is_valid:
             above = get_value(_PRIVATE_PARENT, parent)
@@ -162,11 +176,11 @@ class Reporting(Protocol):
         """Whether each step is to wait until its events were sent."""
         ...
 
-    def sent(self) -> DeliveryError | None:
-        """Waits until what was reported so far was sent, or an attempt has failed; returns what is to be raised."""
+    def sent(self, marker: StartMarker) -> DeliveryError | None:
+        """Waits until what was reported of a step so far was sent, or an attempt has failed; returns what to raise."""
         ...
 
-    async def asent(self) -> DeliveryError | None:
+    async def asent(self, marker: StartMarker) -> DeliveryError | None:
         """The same without blocking asyncio's loop."""
         ...
 
@@ -176,17 +190,6 @@ class Reporting(Protocol):
 
     def unseen(self, span: Span) -> None:
         """The step of ``span``, which the host has started, was not reported; a private span will be."""
-        ...
-
-    def ended(self, span: Span) -> None:
-        """``span`` has ended, but perhaps not everybody was told."""
-        ...
-
-    def ended_before(self, span: Span, late: Attributes, exception: Mapping[str, str] | None, end_ns: int) -> None:
-        """A step has ended whose ``span`` somebody else had ended already.
-
-        ``late`` are attributes that were set since its start, the outcome among them; ``exception`` those of an error.
-        """
         ...
 
     def replaced(self, span: Span) -> None:

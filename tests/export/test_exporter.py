@@ -110,7 +110,7 @@ def test_what_one_attempt_could_not_deliver_is_kept_and_delivered_before_what_co
     server.answer_with(status(503), accepted)
     assert exporter.export([a_span()]) is FAILURE
     assert exporter.stats().dropped == {}
-    assert exporter.export([a_span(end_ns=END_NS + 1)]) is SUCCESS
+    assert exporter.export([a_span(end_ns=END_NS + 1)]) is FAILURE  # it waits its turn
     assert exporter.force_flush(10_000) is True
     bodies = [[sent["status"] for sent in request.events] for request in server.requests]
     assert bodies == [["running", "success"]] * 3
@@ -180,3 +180,12 @@ def test_the_stack_travels_only_with_capture_stack(server: FaultServer) -> None:
         assert exporter.export([span]) is SUCCESS
         exporter.shutdown()
     assert ["stack" in sent["error"] for sent in server.events if sent["status"] == "error"] == [False, True]
+
+
+def test_where_not_all_spans_have_room_no_step_is_left_without_its_end(server: FaultServer) -> None:
+    exporter = FailpathSpanExporter(project_key=KEY, endpoint=server.url, max_queue_size=3)
+    spans = [a_span({semconv.RUN_ID: f"run-{number}"}, end_ns=END_NS + number) for number in range(3)]
+    assert exporter.export(spans) is FAILURE
+    assert server.statuses == ["running", "success"]
+    assert exporter.stats().dropped == {"queue_full": 4}
+    exporter.shutdown()

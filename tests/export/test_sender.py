@@ -213,3 +213,12 @@ def test_a_small_limit_is_remembered_too() -> None:
     delivery.refused.clear()
     all_outcomes(sender, [b"x" * 1_000] * 60)
     assert delivery.refused == []
+
+
+def test_after_many_batches_larger_ones_are_tried_again() -> None:
+    delivery = Picky(likes=1_500)
+    sender = Sender(delivery)
+    all_outcomes(sender, [b"x" * 1_000] * 2)
+    delivery.likes = 10**9
+    all_outcomes(sender, [b"x" * 1_000] * 2_000)
+    assert max(len(batch) for batch in delivery.batches) > 16
