@@ -1,5 +1,6 @@
 """The one place that knows both halves: joins steps, delivery and the application's tracer provider."""
 
+import itertools
 import threading
 import weakref
 from collections.abc import Callable, Mapping
@@ -10,7 +11,8 @@ from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_pro
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
-from failpath_otel.errors import DeliveryError
+from failpath_otel.clean import type_name
+from failpath_otel.errors import ConfigurationError, DeliveryError
 from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact
 from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.shared import SharedProcessor
@@ -34,6 +36,8 @@ class FailpathClient(Failpath):
     def __init__(self, tracer_provider: TracerProvider | None, join: "Join") -> None:
         super().__init__(tracer_provider=tracer_provider)
         self._join = join
+        # Modules that configure each for itself share the current run, as they share the destination.
+        self._current_key = join.current_key
         self._tracing = Tracing(
             get_tracer(SCOPE_NAME, __version__, tracer_provider),
             _Reporting(join, follows_global=tracer_provider is None),
@@ -165,6 +169,11 @@ def configure(
         headers=headers,
         payload=payload,
     )
+    if tracer_provider is not None and (
+        isinstance(tracer_provider, type) or not callable(getattr(tracer_provider, "get_tracer", None))
+    ):
+        msg = f"tracer_provider must be an OpenTelemetry TracerProvider, got {type_name(tracer_provider)}"
+        raise ConfigurationError(msg)
     with _registry.lock:
         join = _find(tracer_provider)
         if join is None:
@@ -177,6 +186,9 @@ def configure(
         return FailpathClient(tracer_provider, join)
 
 
+_join_numbers: Final = itertools.count()
+
+
 class Join:
     """One pipeline and the providers that feed it: those of the application, and the private one behind them."""
 
@@ -186,6 +198,7 @@ class Join:
 
         self.reporter: Final = Reporter(options, new_pipeline or pipeline_to_failpath)
         self._shared: Final = SharedProcessor(self.reporter)
+        self.current_key: Final = f"failpath.current_run.of_join.{next(_join_numbers)}"
         self.private_tracer: Final = private_tracer(self._shared, SCOPE_NAME, __version__)
         self._tried: Callable[[], object] = lambda: None
         self._joined = False

@@ -418,3 +418,25 @@ def test_a_provider_that_refuses_the_processor_once_is_joined_the_next_time(
     assert first.flush()
     assert second.flush()
     assert server.statuses == ["running", "success"] * 11
+
+
+def test_two_clients_of_one_provider_share_the_current_run(configure: Configure, server: FaultServer) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    first, second = configure(provider), configure(provider)
+
+    @second.step("pack")
+    def pack() -> int:
+        return 7
+
+    with first.run("checkout", run_id="req-1") as run:
+        assert second.current_run() is run
+        assert pack() == 7
+    assert first.flush()
+    assert [(sent["runId"], sent["stepKey"]) for sent in server.events] == [("req-1", "pack")] * 2
+    assert configure(NoOpTracerProvider()).current_run() is None
+
+
+@pytest.mark.parametrize("given", ["x", 7, TracerProvider, object()], ids=["text", "number", "class", "object"])
+def test_bad_input_a_provider_that_is_none_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match="tracer_provider must be an OpenTelemetry TracerProvider"):
+        failpath_otel.configure(project_key=KEY, tracer_provider=given)

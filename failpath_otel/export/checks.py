@@ -82,7 +82,9 @@ def metadata(source: str, given: object) -> dict[str, Json]:
 def session(source: str, given: object) -> Any:  # noqa: ANN401 - whatever has a method as `requests.Session` has it
     """A ``requests.Session``, or something that posts as it does."""
     try:
-        fits = not isinstance(given, type) and callable(getattr(given, "post", None))
+        # The second is what clients that look alike, as httpx's, have not.
+        methods = (getattr(given, "post", None), getattr(given, "get_adapter", None))
+        fits = not isinstance(given, type) and all(map(callable, methods))
     except Exception:  # noqa: BLE001 - an object of the user's may raise anything
         fits = False
     if fits:

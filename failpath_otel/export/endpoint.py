@@ -32,6 +32,8 @@ def _problem(endpoint: str) -> str:
     problem = ""
     if "@" in endpoint:
         problem = "one with a user name or a password; the project key goes into project_key="
+    elif "fp_project" in endpoint:
+        problem = "one with a project key in it; that goes into project_key="
     elif not endpoint.isprintable() or " " in endpoint:
         problem = "one with spaces or control characters"
     elif not separator:

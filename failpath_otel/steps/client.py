@@ -38,7 +38,7 @@ class Failpath:
     def __init__(self, *, tracer_provider: TracerProvider | None = None) -> None:
         self._tracer_provider = tracer_provider
         self._tracing = Tracing(get_tracer(SCOPE_NAME, __version__, tracer_provider))
-        self._current_key: Final = f"failpath.current_run.{next(_client_numbers)}"
+        self._current_key = f"failpath.current_run.{next(_client_numbers)}"
 
     def run(self, flow_key: str, *, run_id: object = None, metadata: Metadata | None = None) -> Run:
         """One execution of a flow. Sends nothing by itself.
