@@ -121,7 +121,7 @@ def test_a_session_has_the_send_timeout_for_each_read(server: FaultServer, sessi
     assert "did not answer within 0.1 s" in str(errors[0])
 
 
-class Raising:
+class Raising(requests.Session):
     """Posts nothing."""
 
     def __init__(self, error: BaseException) -> None:
@@ -149,8 +149,8 @@ def test_bad_input_a_session_that_raises_costs_its_records_and_nothing_else(
 def test_bad_input_a_session_that_returns_no_response_is_a_failure(
     server: FaultServer, deliver: Deliver, returned: object
 ) -> None:
-    class Wrong:
-        def post(self, *given: Any, **named: Any) -> object:
+    class Wrong(requests.Session):
+        def post(self, *given: Any, **named: Any) -> Any:
             return returned
 
     assert not deliver(server.url, session=Wrong())
