@@ -203,6 +203,15 @@ def test_during_a_pause_that_the_server_asked_for_no_step_waits(configure: Confi
     assert client.flush(10) is True
 
 
+@pytest.fixture
+def _ctrl_c_interrupts() -> Iterator[None]:
+    """Where the tests run in the background of a shell, that has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_interrupts")
 @pytest.mark.parametrize("form", ["function", "block"])
 def test_ctrl_c_while_a_step_waits_for_its_beginning_goes_through_at_once_and_the_body_does_not_run(
     configure: Configure, server: FaultServer, form: str
