@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import failpath_otel
@@ -129,3 +130,56 @@ def test_a_step_whose_span_cannot_be_ended_has_an_outcome_all_the_same(
         monkeypatch.setattr(trace.get_current_span(), "end", refuse)
     assert client.flush()
     assert server.statuses == ["running", "success"]
+
+
+def test_an_end_that_is_told_late_is_no_second_outcome(
+    client: FailpathClient, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object) -> None:
+        raise ZeroDivisionError
+
+    with client.run("checkout").step("charge-card"):
+        span = trace.get_current_span()
+        monkeypatch.setattr(span, "end", refuse)
+    monkeypatch.undo()
+    span.end()
+    assert client.flush()
+    assert server.statuses == ["running", "success"]
+    assert client._join.reporter._open == {}
+
+
+class SameIds(IdGenerator):
+    """Ids as a program has them that seeds the generator of numbers in each of its threads."""
+
+    def generate_span_id(self) -> int:
+        return 7
+
+    generate_trace_id = generate_span_id
+
+
+def test_two_open_steps_with_the_same_ids_keep_their_own_outcomes(server: FaultServer) -> None:
+    provider = TracerProvider(shutdown_on_exit=False, id_generator=SameIds())
+    client = failpath_otel.configure(project_key=KEY, endpoint=server.url, tracer_provider=provider)
+    run = client.run("checkout")
+    first, second = run.step("first"), run.step("second")
+    with suppress(PermissionError), first:
+        with second:
+            pass
+        raise PermissionError
+    assert client.flush()
+    told = [(sent["stepKey"], sent["status"]) for sent in server.events]
+    assert told == [("first", "running"), ("second", "running"), ("second", "success"), ("first", "error")]
+    client.shutdown(0)
+
+
+def test_a_processor_added_by_hand_after_configure_reports_no_step_of_the_client_again(server: FaultServer) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    client = failpath_otel.configure(project_key=KEY, endpoint=server.url, tracer_provider=provider)
+    by_hand = FailpathSpanProcessor(project_key=KEY, endpoint=server.url)
+    provider.add_span_processor(by_hand)
+    client.run("checkout").step("pack", lambda: None)
+    assert client.flush()
+    assert by_hand.flush()
+    assert server.statuses == ["running", "success"]
+    by_hand.shutdown()
+    client.shutdown(0)

@@ -33,7 +33,8 @@ from failpath_otel.export.translation import (
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY, STEP_START, STEP_STATUS, StartMarker
 
-_SpanKey = tuple[int, int]
+_SpanKey = tuple[int, int, int]
+"""Trace id, span id and start: programs that call ``random.seed`` repeat ids."""
 NewPipeline = Callable[[Options], Pipeline]
 """Makes the pipeline for options: in production :func:`failpath_otel.export.factory.pipeline_to_failpath`."""
 
@@ -51,7 +52,8 @@ class Reporter:
         self._process = ThisProcess()
         # How the step began, where its start went, whether that was accepted, and what its records carry.
         self._open: dict[_SpanKey, tuple[StepStart, Pipeline, bool, Policy]] = {}
-        self._disregarded: set[_SpanKey] = set()
+        self._disregarded: set[tuple[int, int]] = set()
+        self._ended_early: set[_SpanKey] = set()  # of the open ones, those whose span has ended all the same
         # The last one takes what begins; earlier ones deliver what they have, and the outcomes of what began there.
         self._pipelines: list[Pipeline] = []
         self._past = Stats(0, 0, 0)  # of pipelines that are gone
@@ -82,7 +84,8 @@ class Reporter:
 
     def _in_child(self) -> None:
         # Only the process that opened a step ends it; here its span will end a second time.
-        self._disregarded |= self._open.keys()
+        self._disregarded |= {(trace_id, span_id) for trace_id, span_id, _ in self._open}
+        self._ended_early = set()
         self._open = {}
         self._past = Stats(0, 0, 0)
 
@@ -90,34 +93,40 @@ class Reporter:
         """Reports ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
         try:
             marker: Any = None if parent_context is None else parent_context.get(STEP_START)
-            if marker is not None and marker.seen is None and span.name == marker.attributes.get(STEP_KEY):
-                if marker.owner not in (None, self):
+            start: StepStart | None = None
+            if marker is not None and span.name == marker.attributes.get(STEP_KEY):
+                if marker.owner not in (None, self) and (marker.seen is None or marker.seen is span):
                     self.disregard(span.get_span_context())
                     return
-                start = trusted_start(span, marker.attributes)
-                start.marker = marker
-            else:  # somebody else's span, perhaps one that a processor of the host has opened in the same context
-                found = read_start(span)
-                if found is None:
-                    return
-                start = found
+                if marker.seen is None:
+                    start = trusted_start(span, marker.attributes)
+                    start.marker = marker
+            # Else it is somebody else's span, perhaps one that a host's processor has opened in the same context.
+            start = start or read_start(span)
+            if start is None:
+                return
             if marker is not None and marker.seen is None:
                 marker.seen = span
                 marker.reporter = self
             if self._off:
                 self.disregard(span.get_span_context())
                 return
-            pipeline, policy = self._pipelines[-1], self._policy
-            number = (
-                0 if start.manual else pipeline.put_start(encode(running_record(start, self._process.info, policy)))
-            )
-            if start.marker is not None:
-                start.marker.ticket = (pipeline, number)
-            context = span.get_span_context()
-            self._open[context.trace_id, context.span_id] = (start, pipeline, number > 0, policy)
+            self._begin(span, start)
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             report_fault("reporting the start of a step")
             self.lose()
+
+    def _begin(self, span: Span, start: StepStart) -> None:
+        policy, number = self._policy, 0
+        data = b"" if start.manual else encode(running_record(start, self._process.info, policy))
+        # Not before: making the record may call the user's `redact`, and last longer than the pipeline does.
+        pipeline = self._pipelines[-1]
+        if not start.manual:
+            number = pipeline.put_start(data)
+        if start.marker is not None:
+            start.marker.ticket = (pipeline, number)
+        context = span.get_span_context()
+        self._open[context.trace_id, context.span_id, start.start_ns] = (start, pipeline, number > 0, policy)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Reports the outcome if ``span`` is a step."""
@@ -125,13 +134,18 @@ class Reporter:
             context = span.context
             if context is None:
                 return
-            key = (context.trace_id, context.span_id)
+            key = (context.trace_id, context.span_id, span.start_time or 0)
             opened = self._open.pop(key, None)
             if opened is not None:
-                if not self._end(span, *opened):
-                    self._open[key] = opened
-            elif key in self._disregarded:
-                self._disregarded.discard(key)
+                told = False
+                try:
+                    told = self._end(span, *opened)
+                finally:  # also after Ctrl-C in our midst: the step itself may say it once more
+                    if not told:
+                        self._open[key] = opened
+                        self._ended_early.add(key)
+            elif key[:2] in self._disregarded:
+                self._disregarded.discard(key[:2])
             elif not self._off:
                 # Most often no step at all; else one that began before this processor was there.
                 records = span_records(span, self._process.info, self._policy)
@@ -195,10 +209,16 @@ class Reporter:
             exception: the attributes of the ``exception`` event of an error.
             end_ns: when the step ended.
         """
-        context = span.context
-        opened = None if context is None else self._open.pop((context.trace_id, context.span_id), None)
+        context = span.get_span_context()
+        assert context is not None  # of a span that has begun
+        key = (context.trace_id, context.span_id, span.start_time or 0)
+        opened = self._open.pop(key, None)
         if opened is None:
             return
+        if key in self._ended_early:
+            self._ended_early.discard(key)
+        else:
+            self.disregard(context)  # should its end be told yet
         events = list(span.events)
         if exception is not None:
             events.append(Event(EXCEPTION_EVENT, exception, end_ns))
@@ -238,7 +258,7 @@ class Reporter:
             ConfigurationError: ``timeout`` is not a number of seconds.
         """
         deadline = monotonic() + seconds("timeout", timeout)
-        complete = [pipeline.flush(max(deadline - monotonic(), 0)) for pipeline in self._pipelines]
+        complete = [pipeline.flush(max(deadline - monotonic(), 0)) for pipeline in tuple(self._pipelines)]
         return all(complete) and not self._past.dropped
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
@@ -247,7 +267,7 @@ class Reporter:
         from failpath_otel.export.waiting import settled  # noqa: PLC0415
 
         deadline = monotonic() + seconds("timeout", timeout)
-        complete = [await settled(pipeline, max(deadline - monotonic(), 0)) for pipeline in self._pipelines]
+        complete = [await settled(pipeline, max(deadline - monotonic(), 0)) for pipeline in tuple(self._pipelines)]
         return all(complete) and not self._past.dropped
 
     @property
@@ -285,15 +305,15 @@ class Reporter:
 
     def take_error(self) -> DeliveryError | None:
         """The first loss since this was last asked; where there is none, the failure that is being retried."""
-        errors = [pipeline.take_error() for pipeline in self._pipelines]
+        errors = [pipeline.take_error() for pipeline in tuple(self._pipelines)]
         return next((error for error in errors if error is not None), None)
 
     def close(self, timeout: float) -> bool:
         """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said."""
         deadline = monotonic() + seconds("timeout", timeout)
-        complete = [pipeline.shutdown(max(deadline - monotonic(), 0)) for pipeline in self._pipelines]
+        complete = [pipeline.shutdown(max(deadline - monotonic(), 0)) for pipeline in tuple(self._pipelines)]
         return all(complete) and not self._past.dropped
 
     def stats(self) -> Stats:
         """How many records there were, and what became of them."""
-        return add_up((self._past, *(pipeline.stats() for pipeline in self._pipelines)))
+        return add_up((self._past, *(pipeline.stats() for pipeline in tuple(self._pipelines))))

@@ -19,6 +19,7 @@ from failpath_otel._version import __version__
 ROUTE: Final = "/v1/events"
 USER_AGENT: Final = f"failpath-otel/{__version__}"
 
+_INFORMATION: Final = 1
 _DELIVERED: Final = 2
 _REDIRECTED: Final = 3
 _SERVER_ERROR: Final = 5
@@ -103,7 +104,7 @@ def read_answer(status: int, sent_headers: Mapping[str, str], content: bytes, co
         failure = f"redirects{where} ({status}), which is not followed, because the project key would travel along"
         return Answer(failure, status)
     failure = _FAILURES.get(status, f"answered {status}")
-    if kind == _SERVER_ERROR or status in _WORTH_ANOTHER_TRY:
+    if kind in {_INFORMATION, _SERVER_ERROR} or status in _WORTH_ANOTHER_TRY:
         return Answer(failure, status, again=True, retry_after=_retry_after(sent_headers))
     return Answer(failure, status, too_large=status == _TOO_LARGE)
 

@@ -89,7 +89,11 @@ def _sent_around(step: AnyStep, given: Any) -> Any:
 
 async def _run_between(step: AnyStep, given: Any) -> Any:
     try:
-        await step.asent()
+        try:
+            await step.asent()
+        except BaseException:
+            given.close()  # or Python would say that nobody has awaited it
+            raise
         result = await given
     except BaseException as error:
         await afail(step, error)

@@ -40,7 +40,7 @@ def record_manually(
     for span in spans:
         try:
             if not span.is_recording():
-                told = told and span is not marker.seen
+                told = False
                 continue
             _write(span, status, error, start_ns if status == semconv.STATUS_RUNNING else end_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything

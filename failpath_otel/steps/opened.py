@@ -144,7 +144,7 @@ class OpenStep:
         for span in self._spans:
             try:
                 if not span.is_recording():
-                    told = told and span is not self._marker.seen
+                    told = False
                     continue
                 span.set_attribute(STEP_STATUS, status)
                 if getattr(span, "dropped_attributes", 0):
