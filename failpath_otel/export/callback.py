@@ -78,7 +78,8 @@ class ErrorCallback:
         deadline = monotonic() + timeout
         while self._thread is None and self._waiting and monotonic() < deadline:
             self._call(self._waiting.popleft())
-        if threading.current_thread() is not self._thread and self._waiting:
+        thread = self._thread  # also while it is in the midst of the last call
+        if thread is not None and thread is not threading.current_thread():
             self._idle.wait(max(deadline - monotonic(), 0))
 
 

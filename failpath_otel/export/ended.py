@@ -46,11 +46,11 @@ class EndedSpans:
         records = sorted((record for step in steps for record in step), key=lambda record: record.timestamp)
         if not records:
             return complete
-        if not self.pipeline.has_room(len(records)):
+        groups = [[encode(record) for record in records]]
+        if not self.pipeline.has_room(len(records), sum(map(len, groups[0]))):
             # What does not fit is left out step by step: a beginning without its end would look like a crash.
-            for step in filter(None, steps):
-                complete = self.pipeline.put_together([encode(record) for record in step]) > 0 and complete
-        else:
-            complete = self.pipeline.put_together([encode(record) for record in records]) > 0 and complete
+            groups = [[encode(record) for record in step] for step in steps if step]
+        for group in groups:
+            complete = self.pipeline.put_together(group) > 0 and complete
         in_time, error = self.pipeline.await_attempt(patience(self._patience), (before + 1, self.pipeline.accepted))
         return complete and in_time and error is None

@@ -1,15 +1,18 @@
 """Makes the pipeline to Failpath."""
 
+from failpath_otel.export.ending import drain_at_exit
 from failpath_otel.export.options import Options
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.sender import Nowhere
 
 
 def pipeline_to_failpath(options: Options) -> Pipeline:
-    """The pipeline that ``options`` describe."""
+    """The pipeline that ``options`` describe, flushed at the end of the interpreter."""
     if not options.enabled:
         return Pipeline(Nowhere())
     # Here, because `requests` takes as long to import as OpenTelemetry does, and only who delivers needs it.
     from failpath_otel.export.delivery import Delivery  # noqa: PLC0415
 
-    return Pipeline(Delivery(options), max_records=options.max_queue_size, on_error=options.on_error)
+    pipeline = Pipeline(Delivery(options), max_records=options.max_queue_size, on_error=options.on_error)
+    drain_at_exit(pipeline)
+    return pipeline

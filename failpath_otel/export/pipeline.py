@@ -5,30 +5,15 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
-from failpath_otel import limits
 from failpath_otel.errors import DeliveryError, SendError
-from failpath_otel.export.arguments import OnError
-from failpath_otel.export.ending import drain_at_exit
 from failpath_otel.export.interruption import interrupted_in
 from failpath_otel.export.queue import RecordQueue
-from failpath_otel.export.sender import Delivering
 from failpath_otel.export.thread import DeliveryThread
 from failpath_otel.export.watch import Notify, Watcher
 
 
 class Pipeline(DeliveryThread):
     """Takes encoded records on any thread, never blocks on the network, and delivers them in their order."""
-
-    def __init__(
-        self,
-        delivery: Delivering,
-        max_records: int = limits.MAX_QUEUE_RECORDS,
-        max_bytes: int = limits.MAX_QUEUE_BYTES,
-        schedule_delay: float = limits.SCHEDULE_DELAY,
-        on_error: OnError | None = None,
-    ) -> None:
-        super().__init__(delivery, max_records, max_bytes, schedule_delay, on_error)
-        drain_at_exit(self)
 
     @property
     def accepted(self) -> int:

@@ -56,7 +56,7 @@ class RecordQueue:
             :meth:`lose_outcome` has to follow once.
         """
         with self._lock:
-            if self._has_room(2, len(record)):
+            if self.has_room(2, len(record)):
                 self._reserved += 1
                 self._put(record)
                 return self._settled + self._in_flight + len(self._queue)
@@ -94,7 +94,7 @@ class RecordQueue:
             The number of the last of them; 0 if they were not accepted.
         """
         with self._lock:
-            if self._has_room(len(records), sum(map(len, records))):
+            if self.has_room(len(records), sum(map(len, records))):
                 for record in records:
                     self._put(record)
                 return self._settled + self._in_flight + len(self._queue)
@@ -107,17 +107,13 @@ class RecordQueue:
         kind, text = _LOSSES["shut_down" if self._closed else "queue_full"]
         return kind(text, 1)
 
-    def _has_room(self, records: int, size: int) -> bool:
+    def has_room(self, records: int, size: int) -> bool:
+        """Whether so many records of so many bytes together would be accepted now."""
         if self._closed:
             return False
         held = min(self._reserved, self._max_held)
         waiting = len(self._queue) + self._in_flight
         return waiting + held + records <= self._max_records and self._bytes + size <= self._max_bytes
-
-    def has_room(self, records: int) -> bool:
-        """Whether so many records, each as large as a record can be, would be accepted now."""
-        with self._lock:
-            return self._has_room(records, min(records * limits.MAX_RECORD_BYTES, self._max_bytes // 2))
 
     def refuse(self) -> None:
         """Counts a record that was not accepted: its own refusal, or that of the start which it belongs to."""

@@ -28,7 +28,7 @@ _LOSSES_KEPT: Final = 64
 
 
 class DeliveryThread(RecordQueue):
-    """Takes encoded records on any thread, never blocks on the network, and delivers them in their order."""
+    """Sends what is put, in its order; waiting for it is :class:`failpath_otel.export.pipeline.Pipeline`'s part."""
 
     def __init__(
         self,

@@ -317,3 +317,24 @@ def test_a_loss_is_not_told_together_with_a_retry() -> None:
     gate.set()
     callback.drain(10)
     assert told[1:] == [(True, 1), (False, 1)]
+
+
+def test_a_drain_waits_for_the_call_that_is_under_way() -> None:
+    entered, gate = threading.Event(), threading.Event()
+    done: list[bool] = []
+
+    def on_error(error: DeliveryError) -> None:
+        entered.set()
+        assert gate.wait(30)
+        done.append(True)
+
+    callback = ErrorCallback(on_error)
+    callback.call(SendError("only", 1))
+    assert entered.wait(10)
+    callback.drain(0.01)
+    assert done == []
+    draining = threading.Thread(target=callback.drain, args=(30,))
+    draining.start()
+    gate.set()
+    draining.join(20)
+    assert done == [True]
