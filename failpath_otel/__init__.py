@@ -9,6 +9,7 @@ from failpath_otel.errors import (
     InvalidRecord,
     QueueFull,
     RecordsRejected,
+    RejectedRecord,
     SendError,
     ShutDown,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "InvalidRecord",
     "QueueFull",
     "RecordsRejected",
+    "RejectedRecord",
     "Run",
     "SendError",
     "ShutDown",

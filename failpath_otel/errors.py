@@ -1,5 +1,9 @@
 """The exceptions of this package: what it raises on purpose, and what it hands to ``on_error``."""
 
+from dataclasses import dataclass
+
+from failpath_otel.semconv import Status
+
 
 class FailpathError(Exception):
     """The base of all exceptions here."""
@@ -34,8 +38,27 @@ class SendError(DeliveryError):
         """The records are kept, and sent again; where this is ``False``, they are lost."""
 
 
+@dataclass(frozen=True, slots=True)
+class RejectedRecord:
+    """Which record it was, without what it carried."""
+
+    flow_key: str
+    run_id: str
+    step_key: str
+    status: Status
+    id: str
+    """The ``id`` of the event."""
+
+
 class RecordsRejected(DeliveryError):  # noqa: N818 - each of these says what happened to the records
-    """Records of a batch that Failpath took but for these; the text has the reason of the first. They are lost."""
+    """A record that Failpath rejected, while it took the others of its batch. It is lost."""
+
+    def __init__(self, message: str, records: int = 0, reason: str = "", record: RejectedRecord | None = None) -> None:
+        super().__init__(message, records)
+        self.reason = reason
+        """Why, in Failpath's words; empty where it did not say."""
+        self.record = record
+        """Which record; ``None`` where that cannot be told."""
 
 
 class QueueFull(DeliveryError):  # noqa: N818

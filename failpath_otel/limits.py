@@ -40,6 +40,9 @@ MAX_QUEUE_SIZE: Final = 1_000_000
 
 MAX_QUEUE_BYTES: Final = 16 * 1_048_576
 
+MAX_REASON_CHARS: Final = 200
+"""How much of a server's reason for a rejected record is kept."""
+
 MAX_RESPONSE_BYTES: Final = 65_536
 """How much of a server's answer is read."""
 
@@ -55,8 +58,8 @@ SEND_TIMEOUT: Final = 1.5
 BATCHES_UNTIL_LARGER: Final = 64
 """Batches that have to be taken after a 413 until batches of twice the size are tried."""
 
-RETRY_SECONDS: Final = 300.0
-"""Seconds after a batch's first failed attempt after which it is not tried again, and lost."""
+MAX_AGE_SECONDS: Final = 172_800.0
+"""Seconds after which records that could not be delivered are given up (48 hours)."""
 
 RETRY_FIRST_DELAY: Final = 0.5
 """Seconds until the second attempt; the delay doubles from attempt to attempt."""

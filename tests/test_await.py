@@ -179,7 +179,7 @@ def test_a_dead_server_is_asked_as_the_delays_allow_and_what_it_missed_is_delive
 
 
 def test_an_endpoint_where_nobody_listens_delays_nothing(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "MAX_AGE_SECONDS", 0.0)
     client = configure(unused_url(), send_timeout=30)
     began = monotonic()
     for _ in range(20):
@@ -291,7 +291,7 @@ def test_a_step_on_the_thread_of_on_error_waits_and_comes_through(configure: Con
         alarmed.run("alarm").step("alarm", lambda: None)
         done.set()
 
-    server.answer_with(status(401), accepted)
+    server.answer_with(status(410), accepted)
     alarmed = configure(on_error=on_error, send_timeout=10)
     alarmed.run("checkout").step("pack", lambda: None)
     assert done.wait(10)

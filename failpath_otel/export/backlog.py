@@ -1,36 +1,20 @@
 """What has been taken from the queue and is not settled: the batches to be sent next, and when."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from random import Random
 from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.export.wire import Answer
+from failpath_otel.export.batch import Batch
+from failpath_otel.export.wire import KEY_REFUSED, Answer
 from failpath_otel.report import say
 
 _LOST: Final = "records are lost until it takes them"
-
-
-@dataclass(slots=True)
-class Batch:
-    """Records that travel together, and how it went so far."""
-
-    records: Sequence[bytes]
-    size: int
-    failed_since: float | None = field(default=None)
-    """When the first attempt failed, by the monotonic clock."""
-
-    def halves(self) -> "tuple[Batch, Batch]":
-        """Two batches in the place of one that was too large."""
-        middle = len(self.records) // 2
-        return _batch(self.records[:middle], self.failed_since), _batch(self.records[middle:], self.failed_since)
-
-
-def _batch(records: Sequence[bytes], failed_since: float | None) -> Batch:
-    return Batch(records, sum(map(len, records)), failed_since)
+_TOO_OLD: Final = "records that have waited for {:.0f} hours are lost"
+_KEPT: Final = "records wait, and are sent again for up to {:.0f} hours"
+_KEY_REFUSED: Final = "records are kept until the key is accepted, for up to {:.0f} hours"
 
 
 class Backlog:
@@ -94,13 +78,15 @@ class Backlog:
         delay *= 1 + limits.RETRY_JITTER * self._chance.uniform(-1, 1)
         self._not_before = now + answer.retry_after
         self._next_try = max(now + delay, self._not_before)
-        if batch.failed_since is None:
-            batch.failed_since = now
+        batch.failed = True
         # By now, and not by then: a pause that the server asks for may be longer, and is to be worth the wait.
-        kept = now - batch.failed_since < limits.RETRY_SECONDS
+        kept = now - batch.since < limits.MAX_AGE_SECONDS
         if kept:
             self.add(batch)
-        self._say(answer, f"records wait, and are sent again for up to {limits.RETRY_SECONDS:.0f} s" if kept else _LOST)
+            consequence = _KEY_REFUSED if answer.status in KEY_REFUSED else _KEPT
+        else:
+            consequence = _TOO_OLD
+        self._say(answer, consequence.format(limits.MAX_AGE_SECONDS / 3600))
         return kept
 
     def give_up(self, answer: Answer) -> None:

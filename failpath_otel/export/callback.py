@@ -85,4 +85,4 @@ class ErrorCallback:
 
 def _kind(error: DeliveryError) -> tuple[object, ...]:
     """All of an error but how many records it is about."""
-    return type(error), str(error), getattr(error, "status", None), getattr(error, "retrying", None)
+    return type(error), str(error), *(getattr(error, name, None) for name in ("status", "retrying", "reason", "record"))

@@ -68,7 +68,7 @@ class Pipeline(DeliveryThread):
         Returns:
             Whether nothing at all has been lost and nothing of that still waits.
         """
-        return self._wait(timeout, of_attempt=False)[0] and self.lossless
+        return self._wait(timeout, of_attempt=False) == (True, None) and self.lossless
 
     def await_attempt(
         self, timeout: float, numbers: tuple[int, int] | None = None

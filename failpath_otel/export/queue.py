@@ -3,11 +3,13 @@
 import threading
 from collections import deque
 from collections.abc import Sequence
+from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError, InvalidRecord, QueueFull, ShutDown
 from failpath_otel.export import wire
+from failpath_otel.export.batch import Batch
 from failpath_otel.export.record import Record, cut_down
 from failpath_otel.export.stats import Stats
 from failpath_otel.report import say
@@ -144,8 +146,8 @@ class RecordQueue:
         self._bytes += len(record)
         self._queue.append(record)
 
-    def _take(self, max_bytes: int = limits.MAX_BATCH_BYTES) -> tuple[list[bytes], int]:
-        """The next batch, within the limits of the wire contract, and its size in bytes; it is in flight from now."""
+    def _take(self, max_bytes: int = limits.MAX_BATCH_BYTES) -> Batch:
+        """The next batch, within the limits of the wire contract; it is in flight from now."""
         batch: list[bytes] = []
         size = 0
         with self._lock:
@@ -156,7 +158,7 @@ class RecordQueue:
                 batch.append(self._queue.popleft())
                 size += len(record)
             self._in_flight += len(batch)
-        return batch, size
+        return Batch(batch, size, monotonic())
 
     def _settle(self, records: int, size: int, delivered: int, reason: str) -> None:
         """Ends the flight of a batch; what of it was not delivered is lost for ``reason``."""

@@ -62,6 +62,15 @@ class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="
 
 
 _encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(Record).decode
+
+
+def decode(data: bytes) -> Record | None:
+    """The record that was encoded so; ``None`` for anything else."""
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, RecursionError):  # a text that is no UTF-8 is a DecodeError too
+        return None
 
 
 def record_id(trace_id: str, span_id: str, status: str, timestamp_ns: int) -> str:

@@ -1,4 +1,4 @@
-"""Sends batch after batch, and decides by each answer what becomes of the batch: settled, kept, or split."""
+"""Sends batch after batch, and decides by each answer what becomes of the batch: settled, kept, split or cut down."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -7,12 +7,14 @@ from typing import Final, Protocol
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError, RecordsRejected, SendError
-from failpath_otel.export.backlog import Backlog, Batch
+from failpath_otel.export.backlog import Backlog
+from failpath_otel.export.batch import Batch
+from failpath_otel.export.rejection import rejection
 from failpath_otel.export.wire import Answer
 from failpath_otel.report import say
 
-Take = Callable[[int], tuple[list[bytes], int]]
-"""Takes the next batch of at most so many bytes from the queue; returns it with its size in bytes."""
+Take = Callable[[int], Batch]
+"""Takes the next batch of at most so many bytes from the queue; one without records where nothing waits."""
 
 _FAULT: Final = Answer("could not be asked")
 
@@ -62,11 +64,13 @@ class Outcome:
     """Why the others are lost, as ``stats()`` counts it."""
 
     error: DeliveryError | None
+    """Why all of them failed."""
+
     first: bool
     """It was the first attempt."""
 
-    rejected: tuple[int, ...] = ()
-    """The indexes of the records that are lost, where these are not all."""
+    rejected: tuple[tuple[int, RecordsRejected], ...] = ()
+    """The indexes of the records that are lost where these are not all, in their order, and each one's error."""
 
 
 class Sender:
@@ -81,13 +85,13 @@ class Sender:
         self._taken = 0  # batches since it last changed
         # Reentrant: a garbage collection or a signal handler may flush in the middle of an attempt.
         self._attempting = threading.RLock()
-        self._said_rejected = False
+        self._said: set[str] = set()
 
     def attempt(self, take: Take) -> Outcome | None:
         """Sends the batch that is next: of the backlog, else from the queue.
 
         Returns:
-            What became of it; ``None`` where there was none, or where it was split, to be sent in two parts.
+            What became of it; ``None`` where there was none, or where it was too large, to be sent in parts.
         """
         with self._attempting:
             batch = self._next(take)
@@ -104,33 +108,46 @@ class Sender:
 
     def _next(self, take: Take) -> Batch:
         if not self.backlog:
-            return Batch(*take(self._max_bytes))
+            return take(self._max_bytes)
         while (batch := self.backlog.take()).size > self._max_bytes and len(batch.records) > 1:
             self.backlog.add(*batch.halves())
         return batch
 
     def _judge(self, batch: Batch, answer: Answer) -> Outcome | None:
         count = len(batch.records)
-        first = batch.failed_since is None
+        first = not batch.failed
         if answer.failure is None:
             self.failure = None
             self.backlog.succeeded()
             self._grow()
-            rejected = tuple(index for index, _ in answer.rejected)
-            delivered = count - len(rejected)
-            return Outcome(batch, True, delivered, "rejected", self._rejection(answer, count), first, rejected)  # noqa: FBT003
-        if answer.too_large and count > 1:
-            # Nor will it take another batch of that size.
-            self._max_bytes = batch.size // 2
-            self._taken = 0
-            self.backlog.add(*batch.halves())
+            rejected = self._rejections(batch, answer)
+            return Outcome(batch, True, count - len(rejected), "rejected", None, first, rejected)  # noqa: FBT003
+        if answer.too_large and self._reduce(batch):
             return None
         kept = answer.again and self.backlog.keep(batch, answer)
         if not answer.again:
             self.backlog.give_up(answer)
         text = f"{self._delivery.url} {answer.failure}"
+        too_old = answer.again and not kept
+        if too_old:
+            text += f"; the records have waited for {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and are given up"
         self.failure = SendError(text, count, answer.status, retrying=kept)
-        return Outcome(batch, not kept, 0, "send_failed", self.failure, first)
+        return Outcome(batch, not kept, 0, "too_old" if too_old else "send_failed", self.failure, first)
+
+    def _reduce(self, batch: Batch) -> bool:
+        """Puts what was too large back in a smaller form, if there is one: as two batches, or as less of a record."""
+        if len(batch.records) > 1:
+            # Nor will it take another batch of that size.
+            self._max_bytes = batch.size // 2
+            self._taken = 0
+            self.backlog.add(*batch.halves())
+            return True
+        smaller = batch.cut_down()
+        if smaller is None:
+            return False
+        self._say_once("Failpath: a record of %d bytes was too large; it is sent without metadata.", batch.size)
+        self.backlog.add(smaller)
+        return True
 
     def _grow(self) -> None:
         """Allows larger batches again after a while: what was too large may have been the fault of a few records."""
@@ -139,13 +156,16 @@ class Sender:
             self._max_bytes = min(self._max_bytes * 2, limits.MAX_BATCH_BYTES)
             self._taken = 0
 
-    def _rejection(self, answer: Answer, count: int) -> DeliveryError | None:
+    def _rejections(self, batch: Batch, answer: Answer) -> tuple[tuple[int, RecordsRejected], ...]:
         if not answer.rejected:
-            return None
-        refused = len(answer.rejected)
-        index, reason = answer.rejected[0]
-        text = f"{refused} of {count} records were rejected; the first, number {index}: {reason}"
-        if not self._said_rejected:
-            self._said_rejected = True
-            say("Failpath: %s", text)
-        return RecordsRejected(text, refused)
+            return ()
+        errors = tuple((index, rejection(batch.records[index], reason)) for index, reason in answer.rejected)
+        self._say_once(
+            "Failpath: %d of %d records were rejected; the first: %s", len(errors), len(batch.records), errors[0][1]
+        )
+        return errors
+
+    def _say_once(self, text: str, *arguments: object) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            say(text, *arguments)

@@ -22,7 +22,7 @@ class Stats:
     """In the queue or on their way."""
 
     dropped: Mapping[str, int] = field(default_factory=dict)
-    """Lost, by reason: ``queue_full``, ``send_failed``, ``rejected``, ``shut_down``, ``invalid``."""
+    """Lost, by reason: ``queue_full``, ``send_failed``, ``too_old``, ``rejected``, ``shut_down``, ``invalid``."""
 
 
 def add_up(parts: Iterable[Stats]) -> Stats:

@@ -14,16 +14,17 @@ from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.errors import DeliveryError
+from failpath_otel.errors import DeliveryError, SendError
 from failpath_otel.export.arguments import OnError
 from failpath_otel.export.callback import ErrorCallback
 from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.queue import RecordQueue
 from failpath_otel.export.sender import Delivering, Sender
 from failpath_otel.export.watch import Loss, Watchers
+from failpath_otel.export.wire import KEY_REFUSED
 from failpath_otel.report import report_fault
 
-_LOSSES_KEPT: Final = 64
+_LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS
 """Losses that are remembered for those who ask for a record afterwards."""
 
 
@@ -160,25 +161,27 @@ class DeliveryThread(RecordQueue):
         if outcome is None:
             return
         error = outcome.error
+        losses: list[Loss] = []
         with self._lock:
             before = self._settled
             if outcome.settled:
                 count = len(outcome.batch.records)
                 self._settle(count, outcome.batch.size, outcome.delivered, outcome.reason)
-                loss = None
+                losses = [Loss(before + index + 1, before + index + 1, each) for index, each in outcome.rejected]
                 if error is not None:
-                    only = frozenset(before + index + 1 for index in outcome.rejected) or None
-                    loss = Loss(before + 1, self._settled, error, only)
-                    self._losses.append(loss)
-                due = self._watchers.settled(self._settled, loss)
+                    losses.append(Loss(before + 1, self._settled, error))
+                self._losses.extend(losses)
+                due = self._watchers.settled(self._settled, losses)
             else:
-                assert error is not None  # or the batch would not be kept
-                due = self._watchers.attempted(before, error)
-                if self._hurry:
+                assert isinstance(error, SendError)  # or the batch would not be kept
+                # A key that was refused will be so in half a second too: nobody waits for that.
+                refused = error.status in KEY_REFUSED
+                due = self._watchers.attempted(before, error, everybody=refused)
+                if self._hurry and not refused:
                     self._backlog.hurry(limits.RETRY_FIRST_DELAY)
         # First those who may be asked by those who are told.
-        if outcome.settled and error is not None:
-            self._lost(error)
+        for loss in losses:
+            self._lost(loss.error)
         for watcher in due:
             watcher.tell()
         if not outcome.settled and outcome.first and error is not None:

@@ -11,8 +11,7 @@ _TIMED_OUT = DeliveryError("timed out")
 
 async def settled(pipeline: Pipeline, timeout: float) -> bool:
     """As ``pipeline.flush(timeout)``."""
-    error = await _watched(pipeline, timeout, of_attempt=False)
-    return error is not _TIMED_OUT and pipeline.lossless
+    return await _watched(pipeline, timeout, of_attempt=False) is None and pipeline.lossless
 
 
 async def attempted(pipeline: Pipeline, timeout: float, numbers: tuple[int, int] | None = None) -> DeliveryError | None:

@@ -1,6 +1,7 @@
 """Waiting for records: until they are settled, or until an attempt to send them has failed."""
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,10 +26,15 @@ class Watcher:
         self._notify: Final = notify
         self._error: DeliveryError | None = None
 
-    def heed(self, loss: "Loss") -> None:
-        """Takes note of records that are lost or have to be sent again."""
-        if self._error is None and loss.concerns(self.first, self.last):
-            self._error = loss.error
+    def heed(self, losses: "Sequence[Loss]") -> None:
+        """Takes note of records that are lost or have to be sent again; ``losses`` are in the order of their numbers.
+
+        A batch can have hundreds of them, and as many can wait for it, so they are not gone through one by one.
+        """
+        if self._error is None:
+            at = bisect_left(losses, self.first, key=lambda loss: loss.last)
+            if at < len(losses) and losses[at].concerns(self.first, self.last):
+                self._error = losses[at].error
 
     def tell(self) -> None:
         """Ends the waiting."""
@@ -37,18 +43,15 @@ class Watcher:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Records with the numbers ``first`` to ``last`` that are lost, or those of them that are in ``only``."""
+    """Records with the numbers ``first`` to ``last`` that are lost, all for one reason."""
 
     first: int
     last: int
     error: DeliveryError
-    only: frozenset[int] | None = None
 
     def concerns(self, first: int, last: int) -> bool:
         """Whether one of the records from ``first`` to ``last`` is among them."""
-        if self.first > last or self.last < first:
-            return False
-        return self.only is None or any(first <= number <= last for number in self.only)
+        return self.first <= last and self.last >= first
 
 
 class Watchers:
@@ -70,19 +73,22 @@ class Watchers:
         if watcher in self._watchers:
             self._watchers.remove(watcher)
 
-    def settled(self, number: int, loss: Loss | None) -> list[Watcher]:
+    def settled(self, number: int, losses: Sequence[Loss]) -> list[Watcher]:
         """Takes out those who have waited for the records up to ``number``, which are settled now."""
-        if loss is not None:
+        if losses:
             for watcher in self._watchers:
-                watcher.heed(loss)
+                watcher.heed(losses)
         due = [watcher for watcher in self._watchers if watcher.last <= number]
         self._watchers = [watcher for watcher in self._watchers if watcher.last > number]
         return due
 
-    def attempted(self, before: int, error: DeliveryError) -> list[Watcher]:
-        """Takes out those who have waited for an attempt: nothing after the number ``before`` could be sent."""
-        due = [watcher for watcher in self._watchers if watcher.of_attempt]
+    def attempted(self, before: int, error: DeliveryError, *, everybody: bool = False) -> list[Watcher]:
+        """Takes out those who have waited for an attempt: nothing after the number ``before`` could be sent.
+
+        With ``everybody``, also those who would wait for further attempts.
+        """
+        due = [watcher for watcher in self._watchers if watcher.of_attempt or everybody]
         for watcher in due:
-            watcher.heed(Loss(before + 1, watcher.last, error))
-        self._watchers = [watcher for watcher in self._watchers if not watcher.of_attempt]
+            watcher.heed([Loss(before + 1, watcher.last, error)])
+        self._watchers = [watcher for watcher in self._watchers if not (watcher.of_attempt or everybody)]
         return due

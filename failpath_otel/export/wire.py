@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
+from failpath_otel.clean import clean_text, text_of
 
 ROUTE: Final = "/v1/events"
 USER_AGENT: Final = f"failpath-otel/{__version__}"
@@ -24,7 +25,10 @@ _DELIVERED: Final = 2
 _REDIRECTED: Final = 3
 _SERVER_ERROR: Final = 5
 _TOO_LARGE: Final = 413
-_WORTH_ANOTHER_TRY: Final = frozenset({408, 429})
+KEY_REFUSED: Final = frozenset({401, 403})
+"""Statuses by which a server refuses the project key."""
+
+_WORTH_ANOTHER_TRY: Final = frozenset({408, 429}) | KEY_REFUSED
 _FAILURES: Final = {
     400: "did not understand the request (400)",
     401: "refused the project key (401)",
@@ -62,7 +66,7 @@ class Answer:
     """What became of a request.
 
     ``failure`` is a sentence whose subject is the endpoint, or ``None`` where the batch was delivered; then
-    ``rejected`` holds the index of each record that the server refused all the same, and its reason.
+    ``rejected`` holds the index of each record that the server refused all the same, in their order, and its reason.
     """
 
     failure: str | None = None
@@ -140,5 +144,14 @@ def _rejected(parsed: Any, count: int) -> tuple[tuple[int, str], ...]:  # noqa: 
     for entry in entries:
         index = entry.get("index") if isinstance(entry, dict) else None
         if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < count:
-            found[index] = str(entry.get("reason", ""))[:200]
-    return tuple(found.items())
+            found[index] = _reason(entry.get("reason"))
+    return tuple(sorted(found.items()))
+
+
+def _reason(given: object) -> str:
+    """A server's text on one line, within bounds and without anything that moves a terminal's cursor."""
+    if given is None:
+        return ""
+    text = text_of(given, limits.MAX_RESPONSE_BYTES)
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return clean_text(line, limits.MAX_REASON_CHARS)

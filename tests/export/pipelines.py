@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
+
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.record import Record
 from failpath_otel.export.wire import Answer
@@ -59,6 +61,11 @@ def pipeline(delivery: HeldDelivery, **options: Any) -> Iterator[Pipeline]:
 
 def numbered(number: int) -> bytes:
     return json.dumps({"number": number}).encode()
+
+
+def a_record(size: int = 10, **fields: Any) -> bytes:
+    """An encoded record with so many characters of metadata."""
+    return msgspec.structs.replace(an_outcome(size)[1], **fields).to_json()
 
 
 def an_outcome(size: int = 10) -> tuple[bytes, Record]:

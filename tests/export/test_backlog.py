@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.export.backlog import Backlog, Batch
+from failpath_otel.export.backlog import Backlog
+from failpath_otel.export.batch import Batch
 from failpath_otel.export.wire import Answer, no_answer
 
 BUSY = Answer("answered 503", 503, again=True)
@@ -23,9 +24,9 @@ class Clock:
         return self.now
 
 
-def a_batch(*records: bytes) -> Batch:
+def a_batch(*records: bytes, since: float = 1_000.0) -> Batch:
     given = records or (b"one",)
-    return Batch(given, sum(map(len, given)))
+    return Batch(given, sum(map(len, given)), since)
 
 
 def asking_for(seconds: float) -> Answer:
@@ -46,7 +47,7 @@ def delays(backlog: Backlog, clock: Clock, attempts: int) -> list[float]:
     """The pauses after so many failed attempts in a row, each with a batch of its own."""
     found = []
     for _ in range(attempts):
-        assert backlog.keep(a_batch(), BUSY)
+        assert backlog.keep(a_batch(since=clock.now), BUSY)
         found.append(backlog.pause())
         clock.now += backlog.pause()
         backlog.take()
@@ -96,18 +97,17 @@ def test_a_batch_is_tried_again_until_its_time_is_over_and_then_lost(backlog: Ba
         assert backlog.take() is batch
         clock.now += backlog.pause()
         attempts += 1
-    assert attempts > 10
-    assert clock.now - began >= limits.RETRY_SECONDS
-    assert clock.now - began < limits.RETRY_SECONDS + limits.RETRY_MAX_DELAY * (1 + limits.RETRY_JITTER)
+    assert attempts > 1_000
+    assert clock.now - began >= limits.MAX_AGE_SECONDS
+    assert clock.now - began < limits.MAX_AGE_SECONDS + limits.RETRY_MAX_DELAY * (1 + limits.RETRY_JITTER)
     assert not backlog
 
 
-def test_the_time_of_a_batch_counts_from_its_own_first_failure(backlog: Backlog, clock: Clock) -> None:
-    first, second = a_batch(b"first"), a_batch(b"second")
-    assert backlog.keep(first, BUSY)
-    clock.now += limits.RETRY_SECONDS
-    assert not backlog.keep(backlog.take(), BUSY)
-    assert backlog.keep(second, BUSY)
+def test_the_time_of_a_batch_counts_from_when_its_records_were_taken(backlog: Backlog, clock: Clock) -> None:
+    old = a_batch(since=clock.now - limits.MAX_AGE_SECONDS)
+    nearly = a_batch(since=clock.now - limits.MAX_AGE_SECONDS + 1)
+    assert not backlog.keep(old, BUSY)
+    assert backlog.keep(nearly, BUSY)
 
 
 def test_no_attempt_is_due_before_the_pause_that_a_server_asked_for_is_over(backlog: Backlog, clock: Clock) -> None:
@@ -158,15 +158,15 @@ def test_batches_that_are_put_back_come_first_and_keep_their_order(backlog: Back
 
 
 @pytest.mark.parametrize("count", [2, 3, 512])
-def test_halves_of_a_batch_hold_its_records_in_their_order_and_its_first_failure(count: int) -> None:
+def test_halves_of_a_batch_hold_its_records_in_their_order_and_its_history(count: int) -> None:
     records = [b"x" * (number % 7 + 1) for number in range(count)]
-    batch = Batch(records, sum(map(len, records)), failed_since=5.0)
+    batch = Batch(records, sum(map(len, records)), since=5.0, failed=True)
     first, second = batch.halves()
     assert [*first.records, *second.records] == records
     assert first.records
     assert second.records
     assert first.size + second.size == batch.size
-    assert first.failed_since == second.failed_since == 5.0
+    assert [(half.since, half.failed) for half in (first, second)] == [(5.0, True)] * 2
 
 
 def test_an_outage_is_two_log_lines_whatever_fails_in_it(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -176,16 +176,14 @@ def test_an_outage_is_two_log_lines_whatever_fails_in_it(clock: Clock, caplog: p
     backlog.keep(backlog.take(), BROKEN)
     backlog.take()
     backlog.give_up(GONE)
-    clock.now += limits.RETRY_SECONDS
-    old = a_batch()
-    old.failed_since = 0.0
-    assert not backlog.keep(old, asking_for(1.0))
+    clock.now += limits.MAX_AGE_SECONDS
+    assert not backlog.keep(a_batch(since=0.0), asking_for(1.0))
     clock.now += 12
     backlog.succeeded()
     backlog.succeeded()
     began, ended = caplog.messages
     assert "answered 503" in began
-    assert f"takes records again after {limits.RETRY_SECONDS + 12:.0f} s; 3 were lost" in ended
+    assert f"takes records again after {limits.MAX_AGE_SECONDS + 12:.0f} s; 3 were lost" in ended
 
 
 def test_the_next_outage_is_told_anew_with_its_own_length_and_losses(

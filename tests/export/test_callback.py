@@ -74,7 +74,7 @@ def skip(client: FailpathClient, key: str = "ship") -> None:
     client.run("checkout").skip(key)
 
 
-@pytest.mark.parametrize(("code", "said"), [(400, "400"), (401, "key"), (404, "route"), (418, "418")])
+@pytest.mark.parametrize(("code", "said"), [(400, "400"), (404, "route"), (410, "410"), (418, "418")])
 def test_a_final_failure_is_told_with_its_status_and_its_records(
     configure: Configure, server: FaultServer, code: int, said: str
 ) -> None:

@@ -73,7 +73,6 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failure, the next attempt comes in an hour by itself."""
     monkeypatch.setattr(limits, "RETRY_FIRST_DELAY", 3_600.0)
     monkeypatch.setattr(limits, "RETRY_MAX_DELAY", 3_600.0)
-    monkeypatch.setattr(limits, "RETRY_SECONDS", 36_000.0)
 
 
 def numbers(server: FaultServer) -> list[int]:
@@ -168,12 +167,12 @@ def test_delays_grow_from_attempt_to_attempt(
 def test_after_the_deadline_a_batch_is_lost_and_the_next_one_has_its_turn(
     server: FaultServer, new_pipeline: NewPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(limits, "MAX_AGE_SECONDS", 0.3)
     errors: list[DeliveryError] = []
     server.answer_with(status(503))
     pipeline = new_pipeline(server.url, on_error=errors.append)
     pipeline.put(numbered(1))
-    wait_for(lambda: pipeline.stats() == Stats(1, 0, 0, {"send_failed": 1}))
+    wait_for(lambda: pipeline.stats() == Stats(1, 0, 0, {"too_old": 1}))
     assert len(server.requests) > 3
     pipeline.drain_callbacks(10)
     assert [(type(error), error.records, getattr(error, "retrying", None)) for error in errors] == [
@@ -183,7 +182,7 @@ def test_after_the_deadline_a_batch_is_lost_and_the_next_one_has_its_turn(
     server.answer_with(accepted)
     pipeline.put(numbered(2))
     assert pipeline.flush(10) is False
-    assert pipeline.stats() == Stats(2, 1, 0, {"send_failed": 1})
+    assert pipeline.stats() == Stats(2, 1, 0, {"too_old": 1})
 
 
 @pytest.mark.usefixtures("patient")
@@ -191,7 +190,7 @@ def test_a_final_failure_loses_the_batch_at_once_and_the_next_one_is_sent_at_onc
     server: FaultServer, new_pipeline: NewPipeline
 ) -> None:
     errors: list[DeliveryError] = []
-    server.answer_with(status(401), accepted)
+    server.answer_with(status(410), accepted)
     pipeline = new_pipeline(server.url, on_error=errors.append)
     pipeline.put(numbered(1))
     wait_for(lambda: pipeline.stats().dropped == {"send_failed": 1})
@@ -201,7 +200,7 @@ def test_a_final_failure_loses_the_batch_at_once_and_the_next_one_is_sent_at_onc
     pipeline.drain_callbacks(10)
     [error] = errors
     assert isinstance(error, SendError)
-    assert (error.status, error.records, error.retrying) == (401, 1, False)
+    assert (error.status, error.records, error.retrying) == (410, 1, False)
 
 
 def in_seconds(seconds: int) -> str:

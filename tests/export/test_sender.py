@@ -1,16 +1,19 @@
 """What becomes of a batch by what was answered: settled, kept, or split."""
 
+import json
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 import pytest
 
-from failpath_otel import RecordsRejected, SendError, limits
-from failpath_otel.export.sender import Outcome, Sender
-from failpath_otel.export.wire import Answer
-from tests.export.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
+from failpath_otel import RejectedRecord, SendError, limits
+from failpath_otel.export.batch import Batch
+from failpath_otel.export.sender import Outcome, Sender, Take
+from failpath_otel.export.wire import Answer, read_answer
+from tests.export.pipelines import GONE, REJECTED, HeldDelivery, a_record, numbered, pipeline
 
 BUSY = Answer("answered 503", 503, again=True)
 TOO_LARGE = Answer("answered 413", 413, too_large=True)
@@ -32,22 +35,22 @@ class Picky(HeldDelivery):
         return super().send(records)
 
 
-def from_list(records: Sequence[bytes]) -> Callable[[int], tuple[list[bytes], int]]:
-    """Takes from ``records`` as the queue does."""
+def from_list(records: Sequence[bytes], since: float | None = None) -> Take:
+    """Takes from ``records`` as the queue does; they wait ``since`` then, else since they are taken."""
     left = deque(records)
 
-    def take(max_bytes: int) -> tuple[list[bytes], int]:
+    def take(max_bytes: int) -> Batch:
         batch: list[bytes] = []
         while left and (not batch or sum(map(len, batch)) + len(left[0]) <= max_bytes):
             batch.append(left.popleft())
-        return batch, sum(map(len, batch))
+        return Batch(batch, sum(map(len, batch)), monotonic() if since is None else since)
 
     return take
 
 
-def all_outcomes(sender: Sender, records: Sequence[bytes]) -> list[Outcome]:
+def all_outcomes(sender: Sender, records: Sequence[bytes], since: float | None = None) -> list[Outcome]:
     """What became of everything; a batch that was only split has no outcome of its own."""
-    take = from_list(records)
+    take = from_list(records, since)
     outcomes: list[Outcome] = []
     for _ in range(10_000):
         outcome = sender.attempt(take)
@@ -63,14 +66,31 @@ def test_a_batch_that_was_taken_is_settled_and_delivered() -> None:
     assert (outcome.settled, outcome.delivered, outcome.error, outcome.first) == (True, 2, None, True)
 
 
-def test_records_that_were_rejected_are_lost_and_their_neighbours_are_not(caplog: pytest.LogCaptureFixture) -> None:
-    sender = Sender(HeldDelivery(answers=[REJECTED, REJECTED]))
+def test_each_record_that_was_rejected_is_lost_with_an_error_of_its_own_and_its_neighbours_are_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    records = [a_record(step_key=key) for key in ("pack", "ship", "bill")]
+    answer = Answer(status=202, rejected=((0, "unknown flow"), (2, "")))
+    sender = Sender(HeldDelivery(answers=[answer, answer]))
     for _ in range(2):
-        [outcome] = all_outcomes(sender, [b"a", b"b"])
-        assert (outcome.settled, outcome.delivered, outcome.reason) == (True, 1, "rejected")
-        assert isinstance(outcome.error, RecordsRejected)
-        assert outcome.error.records == 1
-    assert len(caplog.messages) == 1
+        [outcome] = all_outcomes(sender, records)
+        assert (outcome.settled, outcome.delivered, outcome.reason, outcome.error) == (True, 1, "rejected", None)
+        [(first, pack), (third, bill)] = outcome.rejected
+        assert (first, third) == (0, 2)
+        assert (pack.records, pack.reason, bill.records, bill.reason) == (1, "unknown flow", 1, "")
+        assert pack.record == RejectedRecord("checkout", "req-1", "pack", "success", "0" * 32)
+        assert bill.record is not None
+        assert bill.record.step_key == "bill"
+        assert str(pack) == "the success of pack in checkout was rejected: unknown flow"
+        assert "no reason" in str(bill)
+    assert caplog.messages == [f"Failpath: 2 of 3 records were rejected; the first: {pack}"]
+
+
+def test_a_rejected_record_that_cannot_be_read_is_lost_like_any_other() -> None:
+    [outcome] = all_outcomes(Sender(HeldDelivery(answers=[REJECTED])), [b"a", b"b"])
+    [(index, error)] = outcome.rejected
+    assert (index, error.reason, error.record, error.records) == (0, "unknown flow", None, 1)
+    assert outcome.delivered == 1
 
 
 def test_a_batch_that_failed_is_kept_and_is_the_first_to_be_sent_again() -> None:
@@ -98,12 +118,32 @@ def test_a_failure_that_is_final_loses_the_batch_at_once() -> None:
     assert sender.failure is outcome.error
 
 
-def test_a_batch_whose_time_is_over_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "RETRY_SECONDS", 0.0)
-    [outcome] = all_outcomes(Sender(HeldDelivery(answers=[BUSY])), [b"a"])
-    assert (outcome.settled, outcome.delivered, outcome.reason) == (True, 0, "send_failed")
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_key_that_is_refused_keeps_the_batch(code: int, caplog: pytest.LogCaptureFixture) -> None:
+    refused = read_answer(code, {}, b"", 1)
+    sender, take = Sender(HeldDelivery(answers=[refused, refused])), from_list([b"a"])
+    first, second, third = (sender.attempt(take) for _ in range(3))
+    for outcome in (first, second):
+        assert outcome is not None
+        assert not outcome.settled
+        assert isinstance(outcome.error, SendError)
+        assert (outcome.error.retrying, outcome.error.status) == (True, code)
+    assert third is not None
+    assert third.delivered == 1
+    refusal, end = caplog.messages
+    assert f"refused the project key ({code}); records are kept until the key is accepted, for up to 48 h" in refusal
+    assert "takes records again" in end
+
+
+def test_a_batch_that_has_waited_for_too_long_is_lost_when_an_attempt_fails() -> None:
+    old = monotonic() - limits.MAX_AGE_SECONDS
+    [outcome] = all_outcomes(Sender(HeldDelivery(answers=[BUSY])), [b"a"], old)
+    assert (outcome.settled, outcome.delivered, outcome.reason) == (True, 0, "too_old")
     assert isinstance(outcome.error, SendError)
-    assert outcome.error.retrying is False
+    assert (outcome.error.retrying, outcome.error.status) == (False, 503)
+    assert "48 hours" in str(outcome.error)
+    [outcome] = all_outcomes(Sender(HeldDelivery()), [b"a"], old)
+    assert outcome.delivered == 1
 
 
 @pytest.mark.parametrize("records", [1, 2, 3, 100, 512])
@@ -114,16 +154,48 @@ def test_a_batch_that_is_too_large_is_halved_until_it_fits_and_nothing_is_lost(r
     assert sum(outcome.delivered for outcome in outcomes) == records
 
 
-def test_a_single_record_that_is_too_large_is_lost_and_its_neighbours_are_not() -> None:
-    given = [b"a" * 10, b"b" * 1_000, b"c" * 10]
-    delivery = Picky(likes=100)
+def test_a_single_record_that_is_too_large_is_sent_as_its_identity_and_status_in_its_place(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    given = [a_record(step_key="pack"), a_record(2_000, step_key="ship"), a_record(step_key="bill")]
+    delivery = Picky(likes=600)
+    outcomes = all_outcomes(Sender(delivery), given * 2)
+    assert sum(outcome.delivered for outcome in outcomes) == 6
+    assert [outcome.error for outcome in outcomes if outcome.error] == []
+    arrived = [json.loads(record) for record in delivery.records]
+    assert [event["stepKey"] for event in arrived] == ["pack", "ship", "bill"] * 2
+    whole = json.loads(given[1])
+    assert arrived[1] == {**whole, "metadata": {"failpath.cut_down": "the record was too large"}}
+    assert arrived[0] == json.loads(given[0])
+    # The queue counts what it was given.
+    assert sum(outcome.batch.size for outcome in outcomes) == 2 * sum(map(len, given))
+    assert [line for line in caplog.messages if "without metadata" in line] == [
+        f"Failpath: a record of {len(given[1])} bytes was too large; it is sent without metadata."
+    ]
+
+
+def test_a_cut_record_that_fails_for_a_while_stays_cut_and_keeps_its_place() -> None:
+    delivery = HeldDelivery(answers=[TOO_LARGE, BUSY])
+    outcomes = all_outcomes(Sender(delivery), [a_record(2_000), a_record(1, step_key="next")][:1])
+    assert [(outcome.settled, outcome.delivered) for outcome in outcomes] == [(False, 0), (True, 1)]
+    assert delivery.batches[1] == delivery.batches[2] != delivery.batches[0]
+
+
+@pytest.mark.parametrize("large", [a_record(2_000), a_record(0), b"x" * 2_000], ids=["cut", "small", "unreadable"])
+def test_a_single_record_that_is_refused_in_its_smallest_form_is_lost_and_its_neighbours_are_not(large: bytes) -> None:
+    class Refusing(HeldDelivery):
+        def send(self, records: Sequence[bytes]) -> Answer:
+            refused = any(b"small" not in record for record in records)
+            return TOO_LARGE if refused else super().send(records)
+
+    delivery = Refusing()
+    given = [b"small 1", large, b"small 2"]
     outcomes = all_outcomes(Sender(delivery), given)
     assert delivery.records == [given[0], given[2]]
     [lost] = [outcome for outcome in outcomes if outcome.error is not None]
-    assert lost.batch.records == [given[1]]
-    assert (lost.settled, lost.reason) == (True, "send_failed")
+    assert (lost.settled, lost.reason, lost.batch.size) == (True, "send_failed", len(large))
     assert isinstance(lost.error, SendError)
-    assert (lost.error.status, lost.error.retrying) == (413, False)
+    assert (lost.error.status, lost.error.retrying, lost.error.records) == (413, False, 1)
 
 
 def test_batches_of_a_pipeline_stay_below_a_size_that_was_refused() -> None:

@@ -1,0 +1,42 @@
+"""What travels in one request: records that were taken from the queue together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from failpath_otel.export.record import cut_down, decode
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records that travel together, and how it went so far."""
+
+    records: Sequence[bytes]
+    size: int
+    """What the queue counts for them in bytes, whatever becomes of them on the way."""
+
+    since: float
+    """Since when they are waiting to be delivered, by the monotonic clock."""
+
+    failed: bool = False
+    """An attempt to send them has failed."""
+
+    cut: bool = False
+    """The one record is no longer whole."""
+
+    def halves(self) -> "tuple[Batch, Batch]":
+        """Two batches in the place of one that was too large."""
+        middle = len(self.records) // 2
+        return self._part(self.records[:middle]), self._part(self.records[middle:])
+
+    def cut_down(self) -> "Batch | None":
+        """The one record as its identity and its status; ``None`` where that is not less than there was."""
+        if self.cut:
+            return None
+        [data] = self.records
+        record = decode(data)
+        if record is None or len(smaller := cut_down(record).to_json()) >= len(data):
+            return None
+        return replace(self, records=(smaller,), cut=True)
+
+    def _part(self, records: Sequence[bytes]) -> "Batch":
+        return replace(self, records=records, size=sum(map(len, records)))
