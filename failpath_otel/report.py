@@ -30,3 +30,10 @@ def say(text: str, *arguments: object) -> None:
     """Logs a warning; a logging handler of the host that raises costs the warning and nothing else."""
     with contextlib.suppress(Exception, SystemExit):
         logger.warning(text, *arguments)
+
+
+def say_once(place: str, text: str, *arguments: object) -> None:
+    """:func:`say`, the first time that ``place`` has something to say."""
+    if place not in _said:
+        _said.add(place)
+        say(text, *arguments)

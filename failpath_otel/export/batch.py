@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from failpath_otel.export.record import cut_down, decode
+from failpath_otel.journal.log import Log
 
 
 @dataclass(slots=True)
@@ -22,6 +23,9 @@ class Batch:
 
     cut: bool = False
     """The one record is no longer whole."""
+
+    source: Log | None = None
+    """The journal that they were taken from, to which it is to be told when they are settled."""
 
     def halves(self) -> "tuple[Batch, Batch]":
         """Two batches in the place of one that was too large."""

@@ -106,6 +106,14 @@ class Sender:
                 answer = _FAULT
             return self._judge(batch, answer)
 
+    def begin_alone(self) -> bool:
+        """Keeps others from making attempts until :meth:`end_alone`, unless one is under way on another thread."""
+        return self._attempting.acquire(blocking=False)
+
+    def end_alone(self) -> None:
+        """Lets others make attempts again."""
+        self._attempting.release()
+
     def _next(self, take: Take) -> Batch:
         if not self.backlog:
             return take(self._max_bytes)

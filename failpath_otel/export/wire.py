@@ -61,6 +61,11 @@ def body_size(total: int, count: int) -> int:
     return len(BODY_START) + total + max(count - 1, 0) + len(BODY_END)
 
 
+def budget(max_bytes: int) -> int:
+    """Bytes for records, each with the comma after it, that a body of ``max_bytes`` has room for; at least 1."""
+    return max(max_bytes - body_size(0, 0), 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What became of a request.
