@@ -9,6 +9,7 @@ import contextlib
 import contextvars
 import threading
 from collections import deque
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Final
@@ -22,6 +23,7 @@ from failpath_otel.export.callback import ErrorCallback
 from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.queue import JournalPlace, RecordQueue, Skipped
 from failpath_otel.export.sender import Delivering, Outcome, Sender
+from failpath_otel.export.stats import Stats
 from failpath_otel.export.watch import Loss, Watcher, Watchers
 from failpath_otel.export.wire import KEY_REFUSED
 from failpath_otel.journal.orphan import Orphan
@@ -309,6 +311,13 @@ class DeliveryThread(RecordQueue):
                 remove()
         finally:
             self._sender.end_alone()
+
+    def stats(self) -> Stats:
+        """The counts at this moment."""
+        stats = super().stats()
+        if self._adoption is None:
+            return stats
+        return replace(stats, adopted=self._adoption.delivered, adopted_dropped=dict(self._adoption.dropped))
 
     def _lost(self, error: DeliveryError) -> None:
         if self._first_loss is None or self._first_loss.raised:

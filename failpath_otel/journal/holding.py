@@ -20,7 +20,7 @@ _VERSION: Final = "v1"
 _UNFINISHED_SECONDS: Final = 60.0
 """Age after which a directory that was begun and never finished is nobody's."""
 
-_DIRECTORY: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY: Final = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)  # and for reading, which is 0
 _FILE: Final = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
 
 

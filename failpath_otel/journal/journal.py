@@ -55,6 +55,7 @@ class Journal(Log):
         self._epoch = time() - monotonic()
 
     def now(self) -> float:
+        """Seconds since the epoch, by a clock that does not jump."""
         return self._epoch + monotonic()
 
     # On the threads of the application, under the lock.

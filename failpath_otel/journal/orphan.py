@@ -53,9 +53,10 @@ class Orphan(Log):
         return self._holding.name
 
     def now(self) -> float:
+        """Seconds since the epoch."""
         return time()
 
-    def _give_up(self, segment: Segment) -> int:
+    def _give_up(self, segment: Segment) -> int:  # noqa: ARG002 - as in Log
         # Nobody knows how many; most often it is one, whose writer was killed before the step's function was entered.
         say_once(
             "torn record", "Failpath: a record in %s was cut off by the end of its process; it is left out.", self.name
