@@ -19,6 +19,7 @@ class Pipeline(DeliveryThread):
     def accepted(self) -> int:
         """The number of the record that was accepted last."""
         with self._lock:
+            self._recount()
             return self._accepted
 
     def watch(

@@ -52,9 +52,10 @@ class RecordQueue:
     """Encoded records in their order, in a journal or in memory; used by any number of threads.
 
     A journal holds what waits, until it is full: then its oldest records go. Where there is none, or while it cannot be
-    written, records are kept in memory, at most ``max_records`` and ``max_bytes``. A full queue refuses what begins and keeps room for what ends: an accepted start reserves the place of its outcome,
-    because an outcome that is lost looks like a crash. At most half of the queue is held that way; beyond that many
-    open steps, outcomes may exceed the bound, each cut to its identity and its status.
+    written, records are kept in memory, at most ``max_records`` and ``max_bytes``. Once these are full, what begins is
+    refused, and there is room for what ends: an accepted start reserves the place of its outcome, because an outcome
+    that is lost looks like a crash. At most half of the queue is held that way; beyond that many open steps, outcomes
+    may exceed the bound, each cut to its identity and its status.
 
     The lock is reentrant, because a garbage collection or a signal handler can end a step inside any of these
     methods, on the same thread.
@@ -182,13 +183,18 @@ class RecordQueue:
         self._dropped["journal_full"] = self._dropped.get("journal_full", 0) + records
 
     def _put(self, record: bytes) -> None:
-        # What is stored counts as accepted: should a signal handler raise here, nothing is counted twice or not.
         if not (self._journaling and self._journal is not None and self._journal.append(record)):
             # Everything that follows as well, until it is sent, so that the order holds.
             self._journaling = False
             self._bytes += len(record)
             self._queue.append(record)
         self._accepted += 1
+
+    def _recount(self) -> None:
+        """Counts a record that was stored when a signal came, before it was counted; under the lock."""
+        journal = self._journal
+        stored = len(self._queue) + (0 if journal is None else journal.appended - journal.taken)
+        self._accepted = max(self._accepted, self._taken + stored)
 
     @property
     def _untaken(self) -> int:
@@ -211,8 +217,7 @@ class RecordQueue:
             if not journal.take(read):
                 return self._take(max_bytes)
             self._taken += read.lost or len(read.written)
-            # A record that was written and not counted, because a signal came, is a record all the same.
-            self._accepted = max(self._accepted, self._taken)
+            self._recount()
             if read.lost:
                 return NOTHING, Skipped(read.lost, read.reason)
             if not read.written and self._queue:
@@ -263,10 +268,12 @@ class RecordQueue:
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing will come of steps that are open."""
         with self._lock:
+            self._recount()
             return self._settled == self._accepted and self._reserved <= 0
 
     def stats(self) -> Stats:
         """The counts at this moment."""
         with self._lock:
+            self._recount()
             waiting = max(self._accepted - self._settled - self._doomed, 0)
             return Stats(self._accepted, self._delivered, waiting, dict(self._dropped))
