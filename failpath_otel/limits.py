@@ -69,6 +69,9 @@ RETRY_MAX_DELAY: Final = 30.0
 RETRY_JITTER: Final = 0.25
 """The part of a delay by which chance changes it, so that many processes do not come back at the same moment."""
 
+QUIET_SECONDS: Final = 10.0
+"""Seconds of an outage before it is said on stderr, where the application has not configured logging."""
+
 MAX_RETRY_AFTER: Final = 3_600.0
 """Seconds for which a server can ask for peace at most (``Retry-After``)."""
 

@@ -26,6 +26,11 @@ def report_fault(place: str) -> None:
         _said.discard(place)
 
 
+def is_heard() -> bool:
+    """Whether the application has configured logging. Where it has not, Python prints every warning on stderr."""
+    return logger.hasHandlers()
+
+
 def say(text: str, *arguments: object) -> None:
     """Logs a warning; a logging handler of the host that raises costs the warning and nothing else."""
     with contextlib.suppress(Exception, SystemExit):

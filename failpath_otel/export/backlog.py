@@ -9,7 +9,7 @@ from typing import Final
 from failpath_otel import limits
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.wire import KEY_REFUSED, Answer
-from failpath_otel.report import say
+from failpath_otel.report import is_heard, say
 
 _LOST: Final = "records are lost until it takes them"
 _TOO_OLD: Final = "records that have waited for {:.0f} hours are lost"
@@ -32,6 +32,11 @@ class Backlog:
         # Not the generator of the module: the application may have seeded it, and counts on what follows.
         self._chance: Final = Random()  # noqa: S311 - no secret
         self._failures = 0  # in a row
+        self.said = False
+        """The outage at hand was logged."""
+        self._said_key = False
+        self.cause = ""
+        """A sentence about why the last attempt failed; empty if it did not."""
         self._began = 0.0
         self._lost_before = 0
         self._next_try = 0.0
@@ -96,16 +101,35 @@ class Backlog:
         self._say(answer, _LOST)
 
     def _say(self, answer: Answer, consequence: str) -> None:
+        """Logs an outage once, and in it once that the key is refused, which somebody has to see to.
+
+        What may pass by itself is held back for a while where it would be a line on stderr: a short program that says
+        at its end what waits has said it all.
+        """
+        now = self._clock()
+        self.cause = f"{self._url} {answer.failure}"
         if self._failures == 1:
-            self._began = self._clock()
+            self._began = now
             self._lost_before = self._lost()
-            say("Failpath: %s %s; %s.", self._url, answer.failure, consequence)
+            self.said = self._said_key = False
+        refused = answer.status in KEY_REFUSED
+        if self._said_key if refused else self.said:
+            return
+        if answer.again and not refused and now - self._began < limits.QUIET_SECONDS and not is_heard():
+            return
+        self.said = True
+        self._said_key |= refused
+        say("Failpath: %s; %s.", self.cause, consequence)
 
     def succeeded(self) -> None:
         """Takes note that a batch was taken."""
         self._next_try = self._not_before = 0.0
-        if self._failures:
-            self._failures = 0
+        if not self._failures:
+            return
+        self._failures = 0
+        self.cause = ""
+        lost = self._lost() - self._lost_before
+        if self.said or lost:
             lasted = self._clock() - self._began
-            lost = self._lost() - self._lost_before
             say("Failpath: %s takes records again after %.0f s; %d were lost.", self._url, lasted, lost)
+        self.said = False

@@ -135,11 +135,15 @@ class RecordQueue:
         kind, text = _LOSSES[reason]
         # Not under the lock: a logging handler takes locks of its own.
         if first and reason == "queue_full":
-            say("Failpath: %s.", text)
+            self._say_full(text)
         self._lost(kind(text, 1))
 
     def _lost(self, error: DeliveryError) -> None:
         """Records are lost; for those who tell somebody."""
+
+    def _say_full(self, text: str) -> None:
+        """The first record has found the queue full."""
+        say("Failpath: %s.", text)
 
     def _put(self, record: bytes) -> None:
         # What is in the queue counts as accepted: should a signal handler raise here, nothing is counted twice or not.

@@ -22,7 +22,7 @@ from failpath_otel.export.queue import RecordQueue
 from failpath_otel.export.sender import Delivering, Sender
 from failpath_otel.export.watch import Loss, Watchers
 from failpath_otel.export.wire import KEY_REFUSED
-from failpath_otel.report import report_fault
+from failpath_otel.report import is_heard, report_fault
 
 _LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS
 """Losses that are remembered for those who ask for a record afterwards."""
@@ -155,9 +155,9 @@ class DeliveryThread(RecordQueue):
         with contextlib.suppress(Empty):
             self._wake.get(timeout=delay)
 
-    def _attempt(self) -> None:
-        """Sends the batch that is next, and sees to what became of it."""
-        outcome = self._sender.attempt(self._take)
+    def _attempt(self, within: float | None = None) -> None:
+        """Sends the batch that is next, and sees to what became of it; for at most ``within`` seconds, if given."""
+        outcome = self._sender.attempt(self._take, within)
         if outcome is None:
             return
         error = outcome.error
@@ -186,6 +186,11 @@ class DeliveryThread(RecordQueue):
             watcher.tell()
         if not outcome.settled and outcome.first and error is not None:
             self._callback.call(error)
+
+    def _say_full(self, text: str) -> None:
+        # On stderr an outage is one line: its own, or that of the exit.
+        if is_heard() or (self._delivered and not self._backlog.failing):
+            super()._say_full(text)
 
     def _lost(self, error: DeliveryError) -> None:
         if self._first_loss is None or self._first_loss.raised:
