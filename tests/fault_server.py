@@ -7,16 +7,17 @@ A server follows a script: one behaviour a request, and the last one for all tha
         assert server.events == [...]
 """
 
-import gzip
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final
 
+from tests.http_request import Request as Request
+from tests.http_request import read_request
 from tests.receiver import wait_for
 
 HOST: Final = "127.0.0.1"
@@ -24,31 +25,23 @@ _JOIN_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
-class Request:
-    """One request as it came in; the names of headers are in lower case."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        """The events of a body of the wire contract."""
-        body = gzip.decompress(self.body) if self.headers.get("content-encoding") == "gzip" else self.body
-        return cast("list[dict[str, Any]]", json.loads(body)["events"])
-
-
-@dataclass(frozen=True)
 class Exchange:
-    """What a behaviour has at hand: the request, the connection, and an event that says that the server closes."""
+    """What a behaviour has at hand: the request, the connection, and an event that says that the server closes.
+
+    ``took`` are the requests whose events the server has made its own, with the indexes of those that it has rejected.
+    """
 
     request: Request
     connection: socket.socket
     closing: threading.Event
+    took: list[tuple[Request, frozenset[int]]] = field(default_factory=list)
 
     def send(self, data: bytes) -> None:
         self.connection.sendall(data)
+
+    def take(self, *rejected: int) -> None:
+        """Makes the events of the request the server's own, but for those with the given indexes."""
+        self.took.append((self.request, frozenset(rejected)))
 
 
 Behaviour = Callable[[Exchange], bool]
@@ -64,11 +57,16 @@ def head(code: int, length: int, headers: Mapping[str, str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def answer(code: int, body: bytes = b"", **headers: str) -> Behaviour:
-    """Any complete answer; ``_`` in the names of headers stands for ``-``."""
+def answer(code: int, body: bytes = b"", takes: Sequence[int] | None = None, /, **headers: str) -> Behaviour:
+    """Any complete answer; ``_`` in the names of headers stands for ``-``.
+
+    With ``takes``, the events are the server's own before it answers, but for those with these indexes.
+    """
     named = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def behave(exchange: Exchange) -> bool:
+        if takes is not None:
+            exchange.take(*takes)
         exchange.send(head(code, len(body), named) + body)
         return True
 
@@ -80,14 +78,14 @@ def status(code: int, **headers: str) -> Behaviour:
     return answer(code, b"because", Content_Type="text/plain", **headers)
 
 
-def json_answer(value: object, code: int = 200) -> Behaviour:
+def json_answer(value: object, code: int = 200, *, takes: Sequence[int] | None = None) -> Behaviour:
     """A JSON body."""
-    return answer(code, json.dumps(value).encode(), Content_Type="application/json")
+    return answer(code, json.dumps(value).encode(), takes, Content_Type="application/json")
 
 
 def rejecting(*indexes: int, reason: str = "unknown flow") -> Behaviour:
     """Takes the batch but for the records with these indexes."""
-    return json_answer({"rejected": [{"index": index, "reason": reason} for index in indexes]})
+    return json_answer({"rejected": [{"index": index, "reason": reason} for index in indexes]}, takes=indexes)
 
 
 def redirect(location: str, code: int = 302) -> Behaviour:
@@ -164,9 +162,9 @@ def answer_before_reading(code: int = 503, *, close: bool = False) -> Behaviour:
     return behave
 
 
-accepted: Final = answer(202)
-no_content: Final = answer(204)
-accepted_json: Final = json_answer({"accepted": 1}, 202)
+accepted: Final = answer(202, b"", ())
+no_content: Final = answer(204, b"", ())
+accepted_json: Final = json_answer({"accepted": 1}, 202, takes=())
 html: Final = answer(200, b"<!doctype html><title>Log in</title>", Content_Type="text/html")
 
 
@@ -181,13 +179,44 @@ class FaultServer:
         self._threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
         self._script: list[Behaviour] = []
+        self._took: list[tuple[Request, frozenset[int]]] = []
         self.answer_with(*script)
-        self._listener = socket.create_server((HOST, 0), backlog=64)
-        self._spawn(self._accept)
+        self._port = 0
+        self.come_up()
+
+    def come_up(self) -> None:
+        """Listens, where it listened before."""
+        self._listener = socket.create_server((HOST, self._port), backlog=64)
+        self._port = self._listener.getsockname()[1]
+        self._spawn(self._accept, self._listener)
+
+    def go_down(self) -> None:
+        """Refuses connections, and cuts those that there are."""
+        # Closing alone would not wake the thread that waits in accept().
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            connections = list(self._open)
+        for connection in connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self._listener.getsockname()[1]}"
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def taken(self) -> list[dict[str, Any]]:
+        """The events that it has made its own, in their order, as a receiver sees them: each once, by its id."""
+        with self._lock:
+            took = list(self._took)
+        kept: dict[str, dict[str, Any]] = {}
+        for request, rejected in took:
+            for at, event in enumerate(request.events):
+                if at not in rejected:
+                    kept.setdefault(event["id"], event)
+        return list(kept.values())
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -220,15 +249,9 @@ class FaultServer:
     def close(self) -> None:
         """Closes every connection and ends every thread."""
         self._closing.set()
-        # Closing alone would not wake the thread that waits in accept().
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self.go_down()
         with self._lock:
-            connections, threads = list(self._open), list(self._threads)
-        for connection in connections:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+            threads = list(self._threads)
         for thread in threads:
             thread.join(_JOIN_SECONDS)
             assert not thread.is_alive(), f"{thread.name} does not end"
@@ -239,10 +262,10 @@ class FaultServer:
             self._threads.append(thread)
         thread.start()
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while not self._closing.is_set():
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
             with self._lock:
@@ -255,32 +278,16 @@ class FaultServer:
             while not self._closing.is_set():
                 with self._lock:
                     reads_body = getattr(self._script[0], "reads_body", True)
-                request = _read_request(incoming, reads_body=reads_body)
+                request = read_request(incoming, reads_body=reads_body)
                 if request is None:
                     break
                 with self._lock:
                     self.requests.append(request)
                     behaviour = self._script.pop(0) if len(self._script) > 1 else self._script[0]
-                if not behaviour(Exchange(request, connection, self._closing)):
+                if not behaviour(Exchange(request, connection, self._closing, self._took)):
                     break
         with self._lock:
             self._open.discard(connection)
-
-
-def _read_request(incoming: BinaryIO, *, reads_body: bool) -> Request | None:
-    line = incoming.readline()
-    if not line.strip():
-        return None
-    method, path, _ = line.decode("latin-1").split()
-    headers: dict[str, str] = {}
-    while (line := incoming.readline()).strip():
-        name, _, value = line.decode("latin-1").partition(":")
-        headers[name.strip().lower()] = value.strip()
-    if not reads_body:
-        return Request(method, path, headers, b'{"events": []}')
-    length = int(headers.get("content-length", "0"))
-    body = incoming.read(length)
-    return Request(method, path, headers, body) if len(body) == length else None
 
 
 @contextmanager

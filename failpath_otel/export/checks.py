@@ -92,7 +92,8 @@ def journal(source: str, given: object) -> str | None:
             word = path.strip().lower()
             if isinstance(given, str) and word in {OFF, DEFAULT_JOURNAL}:
                 return None if word == OFF else DEFAULT_JOURNAL
-            return os.path.abspath(os.path.expanduser(path))
+            # Not `Path.resolve`, which follows symbolic links: the journal refuses one in its place.
+            return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
     raise _wrong(source, "a directory, 'off' or 'default'", given)
 
 

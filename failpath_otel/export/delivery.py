@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from dataclasses import replace
 from threading import Lock, current_thread, get_ident, main_thread
 from typing import Final
 
@@ -11,7 +12,7 @@ import requests
 from opentelemetry.context import attach, detach, set_value
 
 from failpath_otel import limits
-from failpath_otel.clean import type_name
+from failpath_otel.clean import REDACTED, type_name
 from failpath_otel.export import wire
 from failpath_otel.export.channel import Channel, OwnChannel, SessionChannel
 from failpath_otel.export.forking import after_fork_in_child
@@ -54,35 +55,39 @@ class Delivery:
         session = self._options.session
         return OwnChannel(self._url) if session is None else SessionChannel(self._url, session)
 
-    def send(self, records: Sequence[bytes]) -> wire.Answer:
-        """Sends one batch of at most 512 records and 1 MiB, and tells what was answered."""
+    def send(self, records: Sequence[bytes], within: float | None = None) -> wire.Answer:
+        """Sends one batch of at most 512 records and 1 MiB, and tells what was answered.
+
+        ``within`` is the limit in seconds where it is less than ``send_timeout``.
+        """
+        timeout = min((limit for limit in (self._timeout, within) if limit is not None), default=None)
         if self._sender == get_ident():
             # A garbage collection or a signal handler has ended a step in the middle of a send on this very thread:
             # the connection is in use, and whoever uses it cannot go on before this returns.
             channel = self._new_channel()
             try:
-                return Context().run(self._answer, lambda: self._post(channel, records))
+                return Context().run(self._answer, lambda: self._post(channel, records, timeout), timeout)
             finally:
                 channel.close()
         with self._lock:
             self._sender = get_ident()
             try:
                 # Not in the context of whoever sends: a tracer would find the application's span in it.
-                return Context().run(self._answer, lambda: self._post_on_living_connection(records))
+                return Context().run(self._answer, lambda: self._post_on_living_connection(records, timeout), timeout)
             finally:
                 self._sender = None
 
-    def _answer(self, post: Callable[[], wire.Answer]) -> wire.Answer:
+    def _answer(self, post: Callable[[], wire.Answer], timeout: float | None) -> wire.Answer:
         token = attach(set_value(_SUPPRESS, True))  # noqa: FBT003 - the value of a context key
         try:
-            with time_limit(self._timeout):
+            with time_limit(timeout):
                 return post()
         except (requests.Timeout, TimeoutError):
-            return self._too_late()
+            return _too_late(timeout)
         except requests.RequestException as error:
             # The answer's body is read here, and a read that times out then has another name.
             if "timed out" in str(error).lower():
-                return self._too_late()
+                return _too_late(timeout)
             if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
                 return wire.Answer(f"could not be asked ({type_name(error)})")
             return wire.no_answer(f"could not be reached ({type_name(error)})")
@@ -93,17 +98,14 @@ class Delivery:
         finally:
             detach(token)
 
-    def _too_late(self) -> wire.Answer:
-        return wire.no_answer(f"did not answer within {self._timeout or limits.MAX_SECONDS} s")
-
-    def _post_on_living_connection(self, records: Sequence[bytes]) -> wire.Answer:
+    def _post_on_living_connection(self, records: Sequence[bytes], timeout: float | None) -> wire.Answer:
         """A server may close a kept connection at the very moment it is used again; that is no failure of the server.
 
         So what breaks without an answer on a connection that has served before is sent once more, on a new one. A
         record that arrives twice has the same id.
         """
         try:
-            answer = self._post(self._channel, records)
+            answer = self._post(self._channel, records, timeout)
         except requests.Timeout:
             raise
         except requests.ConnectionError:
@@ -111,17 +113,17 @@ class Delivery:
                 raise
             self._reused = False
             self._channel.close()
-            answer = self._post(self._channel, records)
+            answer = self._post(self._channel, records, timeout)
         self._reused = True
         return answer
 
-    def _post(self, channel: Channel, records: Sequence[bytes]) -> wire.Answer:
+    def _post(self, channel: Channel, records: Sequence[bytes], timeout: float | None) -> wire.Answer:
         try:
             body, headers = self._request(records)
         except Exception:  # noqa: BLE001 - a callback of the user's may raise anything
             report_fault("making the payload")
             return wire.Answer("was not asked, because making the payload failed")
-        with channel.post(body, headers, self._timeout) as response:
+        with channel.post(body, headers, timeout) as response:
             content = b""
             for chunk in response.iter_content(limits.MAX_RESPONSE_BYTES):
                 content += chunk
@@ -130,7 +132,14 @@ class Delivery:
             if len(content) > limits.MAX_RESPONSE_BYTES and response.ok:
                 failure = f"answered {response.status_code} with more than any Failpath endpoint would"
                 return wire.Answer(failure, response.status_code)
-            return wire.read_answer(response.status_code, response.headers, content, len(records))
+            return self._discreet(wire.read_answer(response.status_code, response.headers, content, len(records)))
+
+    def _discreet(self, answer: wire.Answer) -> wire.Answer:
+        """The answer without the project key, should a reason of the server's repeat it."""
+        key = self._options.project_key
+        if not answer.rejected or not key:
+            return answer
+        return replace(answer, rejected=tuple((at, why.replace(key, REDACTED)) for at, why in answer.rejected))
 
     def _request(self, records: Sequence[bytes]) -> tuple[bytes, dict[str, str]]:
         options = self._options
@@ -155,3 +164,8 @@ class Delivery:
             with self._lock:
                 self._channel.close()
                 self._reused = False
+
+
+def _too_late(timeout: float | None) -> wire.Answer:
+    # With two digits, because what is left of somebody's patience has many more.
+    return wire.no_answer(f"did not answer within {round(timeout or limits.MAX_SECONDS, 2)} s")

@@ -115,7 +115,7 @@ class Options:
     @property
     def binding(self) -> str:
         """What ties a journal to the project and the endpoint that it is for, and tells neither."""
-        text = "\0".join((self.project_key, self.endpoint, self.route))
+        text = f"{self.project_key}\0{self.endpoint}\0{self.route}"
         return blake2b(text.encode(), digest_size=8, person=b"failpath-journal").hexdigest()
 
     def same_as(self, other: "Options") -> bool:
@@ -133,7 +133,7 @@ def default_journal() -> str | None:
     try:
         return str(user_state_path("failpath-otel", appauthor=False) / "journal")
     except (OSError, RuntimeError) as error:  # a user without a home
-        say_once("journal", "Failpath: records wait in memory alone, because there is no place for a journal: %s", error)
+        say_once("journal", "Failpath: records wait in memory alone; there is no place for a journal: %s.", error)
         return None
 
 

@@ -109,7 +109,9 @@ class Pipeline(DeliveryThread):
             # At the end of the interpreter no thread can be started any more; this one can still send.
             while self._thread is None and self._has_work() and not told and monotonic() < deadline:
                 if not settled.wait(min(self._backlog.pause(), max(deadline - monotonic(), 0))):
-                    self._attempt()
+                    left = deadline - monotonic()
+                    if left > 0:
+                        self._attempt(left)
             in_time = settled.wait(max(deadline - monotonic(), 0))
         finally:
             cancel()

@@ -81,6 +81,7 @@ class RecordQueue:
         self._accepted = 0  # the numbers of the records that were accepted, taken and settled last
         self._taken = 0
         self._settled = 0
+        self._heed_at = 0  # the number of the record that is worth a call
         self._doomed = 0  # accepted, and dropped from the journal since
         self._delivered = 0
         self._dropped: dict[str, int] = {}
@@ -93,7 +94,7 @@ class RecordQueue:
             :meth:`lose_outcome` has to follow once.
         """
         with self._lock:
-            if self.has_room(2, len(record)):
+            if (self._journaling and not self._closed) or self.has_room(2, len(record)):
                 self._reserved += 1
                 self._put(record)
                 return self._accepted
@@ -150,8 +151,8 @@ class RecordQueue:
             return False
         if self._journaling:
             return True
-        held = min(self._reserved, self._max_held)
-        return self._accepted - self._settled + held + records <= self._max_records and self._bytes + size <= self._max_bytes
+        records += self._accepted - self._settled + min(self._reserved, self._max_held)
+        return records <= self._max_records and self._bytes + size <= self._max_bytes
 
     def refuse(self) -> None:
         """Counts a record that was not accepted: its own refusal, or that of the start which it belongs to."""
@@ -171,7 +172,7 @@ class RecordQueue:
         kind, text = _LOSSES[reason]
         # Not under the lock: a logging handler takes locks of its own.
         if first and reason == "queue_full":
-            say("Failpath: %s.", text)
+            self._say_full(text)
         self._lost(kind(text, 1))
 
     def _lost(self, error: DeliveryError) -> None:
@@ -182,6 +183,10 @@ class RecordQueue:
         self._doomed += records
         self._dropped["journal_full"] = self._dropped.get("journal_full", 0) + records
 
+    def _say_full(self, text: str) -> None:
+        """The first record has found the queue full."""
+        say("Failpath: %s.", text)
+
     def _put(self, record: bytes) -> None:
         if not (self._journaling and self._journal is not None and self._journal.append(record)):
             # Everything that follows as well, until it is sent, so that the order holds.
@@ -189,6 +194,11 @@ class RecordQueue:
             self._bytes += len(record)
             self._queue.append(record)
         self._accepted += 1
+        if self._accepted >= self._heed_at:
+            self._arrived()
+
+    def _arrived(self) -> None:
+        """As many records have come as ``_heed_at`` says; for those who take them."""
 
     def _recount(self) -> None:
         """Counts a record that was stored when a signal came, before it was counted; under the lock."""
@@ -207,30 +217,35 @@ class RecordQueue:
         Returns:
             The batch, and, where it is empty, which records are lost that come next, and why.
         """
-        journal, before = self._journal, self._accepted
-        if journal is None:
-            with self._lock:
-                return self._take_from_memory(max_bytes), None
+        if self._journal is not None:
+            return self._take_from_journal(self._journal, max_bytes)
+        with self._lock:
+            return self._take_from_memory(max_bytes), None
+
+    def _take_from_journal(self, journal: Journal, max_bytes: int) -> tuple[Batch, Skipped | None]:
+        """As :meth:`_take`; what is in memory comes after what is in the journal."""
+        before = self._accepted
         # Not under the lock: reading takes a while, and only one at a time does it.
         read = journal.read(limits.MAX_BATCH_RECORDS, wire.budget(max_bytes))
+        batch, skipped = NOTHING, None
         with self._lock:
-            if not journal.take(read):
-                return self._take(max_bytes)
-            self._taken += read.lost or len(read.written)
-            self._recount()
-            if read.lost:
-                return NOTHING, Skipped(read.lost, read.reason)
-            if not read.written and self._queue:
-                return self._take_from_memory(max_bytes), None
-            if not read.written and self._accepted == before and self._untaken:
-                lost, self._taken = self._untaken, self._accepted
-                return NOTHING, Skipped(lost, "damaged")  # it cannot be: better said than waited for without end
+            taken = journal.take(read)  # or another thread has dropped what was read meanwhile
+            if taken:
+                self._taken += read.lost or len(read.written)
+                self._recount()
+                if read.lost:
+                    skipped = Skipped(read.lost, read.reason)
+                elif not read.written and self._queue:
+                    batch = self._take_from_memory(max_bytes)
+                elif not read.written and self._accepted == before and self._untaken:
+                    # It cannot be; better said than waited for without end.
+                    skipped = Skipped(self._untaken, "damaged")
+                    self._taken = self._accepted
         journal.tidy()
-        if not read.written:
-            return NOTHING, None
-        records = [each.record for each in read.written]
-        since = monotonic() - (journal.now() - read.written[0].seconds)
-        return Batch(records, 0, since, source=journal), None
+        if taken and read.written and not skipped:
+            since = monotonic() - (journal.now() - read.written[0].seconds)
+            batch = Batch([each.record for each in read.written], 0, since, source=journal)
+        return batch, skipped
 
     def _take_from_memory(self, max_bytes: int) -> Batch:
         records: list[bytes] = []

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final, Protocol
 
 from failpath_otel import limits
@@ -17,6 +18,8 @@ Take = Callable[[int], Batch]
 """Takes the next batch of at most so many bytes from the queue; one without records where nothing waits."""
 
 _FAULT: Final = Answer("could not be asked")
+_INSTANT: Final = 0.001
+"""The least that a socket can be told to wait: 0 would mean not to wait at all."""
 
 
 class Delivering(Protocol):
@@ -27,8 +30,8 @@ class Delivering(Protocol):
         """Where batches go."""
         ...
 
-    def send(self, records: Sequence[bytes]) -> Answer:
-        """Sends one batch."""
+    def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
+        """Sends one batch, for at most ``within`` seconds, if given."""
         ...
 
     def close(self) -> None:
@@ -41,7 +44,7 @@ class Nowhere:
 
     url = ""
 
-    def send(self, records: Sequence[bytes]) -> Answer:  # noqa: ARG002 - as in Delivering
+    def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:  # noqa: ARG002 - as in Delivering
         """Takes what it gets."""
         return Answer()
 
@@ -87,24 +90,35 @@ class Sender:
         self._attempting = threading.RLock()
         self._said: set[str] = set()
 
-    def attempt(self, take: Take) -> Outcome | None:
+    def attempt(self, take: Take, within: float | None = None) -> Outcome | None:
         """Sends the batch that is next: of the backlog, else from the queue.
 
+        Args:
+            take: the queue's.
+            within: the seconds that this may take, where these are less than one send may.
+
         Returns:
-            What became of it; ``None`` where there was none, or where it was too large, to be sent in parts.
+            What became of it; ``None`` where there was none, where another thread was sending all the while, or where
+            it was too large, to be sent in parts.
         """
-        with self._attempting:
+        began = monotonic()
+        if not self._attempting.acquire(timeout=-1 if within is None else within):
+            return None
+        try:
             batch = self._next(take)
             if not batch.records:
                 return None
             try:
-                answer = self._delivery.send(batch.records)
+                left = None if within is None else max(within - (monotonic() - began), _INSTANT)
+                answer = self._delivery.send(batch.records, left)
             except BaseException as error:
                 if not isinstance(error, Exception):
                     self.backlog.add(batch)
                     raise
                 answer = _FAULT
             return self._judge(batch, answer)
+        finally:
+            self._attempting.release()
 
     def begin_alone(self) -> bool:
         """Keeps others from making attempts until :meth:`end_alone`, unless one is under way on another thread."""

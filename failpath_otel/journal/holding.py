@@ -20,8 +20,9 @@ _VERSION: Final = "v1"
 _UNFINISHED_SECONDS: Final = 60.0
 """Age after which a directory that was begun and never finished is nobody's."""
 
-_DIRECTORY: Final = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)  # and for reading, which is 0
-_FILE: Final = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+_NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY: Final[int] = getattr(os, "O_DIRECTORY", 0) | _NO_LINK  # for reading
+_FILE: Final[int] = os.O_RDWR | _NO_LINK
 
 
 class UnusableError(OSError):
@@ -38,7 +39,7 @@ def open_base(path: str, *, create: bool) -> int:
         msg = "this platform has no locks for it"
         raise UnusableError(msg)
     if create:
-        os.makedirs(path, mode=0o700, exist_ok=True)
+        os.makedirs(path, mode=0o700, exist_ok=True)  # noqa: PTH103 - as the rest of this, without pathlib
     base = os.open(path, _DIRECTORY)
     owner = os.fstat(base).st_uid
     # Root can do all the same whatever it wants; a volume of a container is its.
@@ -131,7 +132,7 @@ class Holding:
 
     def files(self) -> list[str]:
         """The names of the files, but for the lock, in their order."""
-        return sorted(name for name in os.listdir(self.directory) if name != _LOCK)
+        return sorted(name for name in os.listdir(self.directory) if name != _LOCK)  # noqa: PTH208 - a descriptor
 
     def remove(self) -> None:
         """Deletes the directory, whose files are deleted already, and lets go of it.

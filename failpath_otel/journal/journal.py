@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic, time
 from typing import Final
+from zlib import crc32
 
 from failpath_otel import limits
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.log import Log
-from failpath_otel.journal.segment import SPARE, SUFFIX, MappedWriter, PlainWriter, Segment, frame
+from failpath_otel.journal.segment import SPARE, SUFFIX, MappedWriter, PlainWriter, Segment, pack_frame
 from failpath_otel.report import say_once
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
@@ -66,7 +67,9 @@ class Journal(Log):
         Returns:
             Whether that was possible. If not, it may be again after a while: see :meth:`is_usable`.
         """
-        framed = frame(record, int(self._epoch + monotonic()))
+        seconds = int(self._epoch + monotonic())
+        # The time is the start value of the checksum, so that it is covered as well.
+        framed = pack_frame(len(record), crc32(record, seconds), seconds) + record
         try:
             self._write(framed)
         except ValueError:  # there is no room in the segment, or no segment yet

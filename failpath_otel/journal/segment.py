@@ -19,18 +19,13 @@ _HEADER: Final = Struct("<8sQ")
 """What the file is, and how many of its records are confirmed: Failpath has them, or they are lost for good."""
 
 _FRAME: Final = Struct("<III")
-"""The length of the record that follows, its CRC-32, and when it was written, in seconds since the epoch."""
+"""The length of the record that follows, its CRC-32 with the time as its start value, and the time when it was
+written, in seconds since the epoch."""
 
 BEGIN: Final = _HEADER.size
 _CONFIRMED_AT: Final = 8
-_pack_frame: Final = _FRAME.pack
+pack_frame: Final = _FRAME.pack
 _pack_confirmed: Final = Struct("<Q").pack
-
-
-def frame(record: bytes, seconds: int) -> bytes:
-    """``record`` as it stands in a file."""
-    # The time is the start value of the checksum, so that it is covered as well.
-    return _pack_frame(len(record), crc32(record, seconds), seconds) + record
 
 
 class Written(NamedTuple):

@@ -35,7 +35,7 @@ class HeldDelivery:
     def records(self) -> list[bytes]:
         return [record for batch in self.batches for record in batch]
 
-    def send(self, records: Sequence[bytes]) -> Answer:
+    def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
         self.batches.append(list(records))
         self.sending.set()
         assert self.gate.wait(30)

@@ -58,11 +58,11 @@ def test_who_is_told_of_a_loss_can_ask_for_it() -> None:
 @pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit])
 def test_the_delivery_thread_outlives_whatever_a_send_raises(raised: type[BaseException]) -> None:
     class Raising(HeldDelivery):
-        def send(self, records: Any) -> Any:
+        def send(self, records: Any, within: float | None = None) -> Any:
             if not self.batches:
                 self.batches.append([])
                 raise raised
-            return super().send(records)
+            return super().send(records, within)
 
     delivery = Raising()
     with pipeline(delivery) as queue:

@@ -137,9 +137,9 @@ def test_the_thread_is_not_in_the_context_of_the_step_that_came_first() -> None:
     seen: list[object] = []
 
     class Looking(HeldDelivery):
-        def send(self, records: Sequence[bytes]) -> Answer:
+        def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
             seen.append(get_value("mine"))
-            return super().send(records)
+            return super().send(records, within)
 
     delivery = Looking()
     with pipeline(delivery) as queue:

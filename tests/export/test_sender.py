@@ -27,12 +27,12 @@ class Picky(HeldDelivery):
         self.likes = likes
         self.refused: list[int] = []
 
-    def send(self, records: Sequence[bytes]) -> Answer:
+    def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
         size = sum(map(len, records))
         if size > self.likes:
             self.refused.append(size)
             return TOO_LARGE
-        return super().send(records)
+        return super().send(records, within)
 
 
 def from_list(records: Sequence[bytes], since: float | None = None) -> Take:
@@ -184,9 +184,9 @@ def test_a_cut_record_that_fails_for_a_while_stays_cut_and_keeps_its_place() -> 
 @pytest.mark.parametrize("large", [a_record(2_000), a_record(0), b"x" * 2_000], ids=["cut", "small", "unreadable"])
 def test_a_single_record_that_is_refused_in_its_smallest_form_is_lost_and_its_neighbours_are_not(large: bytes) -> None:
     class Refusing(HeldDelivery):
-        def send(self, records: Sequence[bytes]) -> Answer:
+        def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
             refused = any(b"small" not in record for record in records)
-            return TOO_LARGE if refused else super().send(records)
+            return TOO_LARGE if refused else super().send(records, within)
 
     delivery = Refusing()
     given = [b"small 1", large, b"small 2"]
@@ -224,11 +224,11 @@ def test_the_halves_of_a_batch_that_has_failed_before_are_not_its_first_attempt(
 
 def test_an_interruption_in_the_midst_of_an_attempt_keeps_the_batch() -> None:
     class Interrupted(HeldDelivery):
-        def send(self, records: Sequence[bytes]) -> Answer:
+        def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
             if not self.sending.is_set():
                 self.sending.set()
                 raise KeyboardInterrupt
-            return super().send(records)
+            return super().send(records, within)
 
     delivery = Interrupted()
     sender, take = Sender(delivery), from_list([b"a"])
@@ -244,11 +244,11 @@ def test_an_attempt_within_an_attempt_of_the_same_thread_does_not_wait_for_itsel
     inner: list[Any] = []
 
     class Nested(HeldDelivery):
-        def send(self, records: Sequence[bytes]) -> Answer:
+        def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
             if not self.sending.is_set():
                 self.sending.set()
                 inner.append(sender.attempt(take))
-            return super().send(records)
+            return super().send(records, within)
 
     delivery = Nested()
     sender, take = Sender(delivery), from_list([b"a" * 600_000, b"b" * 600_000])

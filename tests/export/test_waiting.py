@@ -193,11 +193,11 @@ def test_the_delivery_thread_never_waits_for_itself(wait: str) -> None:
     said: list[Any] = []
 
     class Waiting(HeldDelivery):
-        def send(self, records: Sequence[bytes]) -> Answer:
+        def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
             began = monotonic()
             said.append(getattr(queue, wait)(60))
             assert monotonic() - began < 5
-            return super().send(records)
+            return super().send(records, within)
 
     with pipeline(Waiting()) as queue:
         queue.put(numbered(1))
