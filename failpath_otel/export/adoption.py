@@ -112,6 +112,10 @@ class Adoption:
         self.delivered += delivered
         self._lose(reason, records - delivered)
 
+    def waiting(self) -> int:
+        """How many records there are still."""
+        return sum(orphan.waiting() for orphan in self._orphans)
+
     def let_go(self) -> None:
         """Leaves it to another process; in a forked child, to the parent."""
         for orphan in self._orphans:

@@ -237,7 +237,7 @@ class RecordQueue:
                     skipped = Skipped(read.lost, read.reason)
                 elif not read.written and self._queue:
                     batch = self._take_from_memory(max_bytes)
-                elif not read.written and self._accepted == before and self._untaken:
+                elif read.segment is None and self._accepted == before and self._untaken:
                     # It cannot be; better said than waited for without end.
                     skipped = Skipped(self._untaken, "damaged")
                     self._taken = self._accepted

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from time import time
 from typing import Final
 
+_LOCKS = True
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    _LOCKS = False
 
 _LOCK: Final = "lock"
 _NEW: Final = ".new-"
@@ -35,7 +36,7 @@ def open_base(path: str, *, create: bool) -> int:
     Raises:
         OSError: there is none, it cannot be made, it is a symbolic link, or it is somebody else's.
     """
-    if fcntl is None or os.open not in os.supports_dir_fd:
+    if not _LOCKS or os.open not in os.supports_dir_fd:
         msg = "this platform has no locks for it"
         raise UnusableError(msg)
     if create:

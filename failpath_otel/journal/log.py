@@ -59,6 +59,8 @@ class Log:
             if segment.dropped:
                 assert segment.last is not None  # only whole segments are dropped
                 return Read(segment, lost=max(segment.last - self.taken, 0), reason="journal_full")
+            # Before its end is asked for: records may be appended until it is.
+            last = segment.last
             try:
                 written = segment.read(self._end(segment), max_records, budget)
                 damaged = not written and self._is_damaged(segment)
@@ -68,9 +70,9 @@ class Log:
                 return Read(segment, reason="damaged")
             if written:
                 return self._without_old(segment, written)
-            if segment.last is None:
+            if last is None:
                 break
-            if segment.last > self.taken:  # somebody has cut the file off
+            if last > self.taken:  # somebody has cut the file off
                 return Read(segment, reason="damaged")
             self._unread.popleft()
         return Read()

@@ -78,6 +78,10 @@ class Orphan(Log):
             segment.position, segment.taken = position, taken
         return records
 
+    def waiting(self) -> int:
+        """How many records are not confirmed yet."""
+        return self.count() + sum(segment.taken - segment.confirmed for segment in self._unconfirmed)
+
     def remove(self) -> None:
         """Deletes all that is left of it."""
         for segment in self._unconfirmed:
@@ -126,6 +130,26 @@ def adopt(path: str, binding: str | None, expired: Expired, limit: int = limits.
                     found.append(orphan)
             elif _is_old(base, name):
                 _expire(base, name, expired)
+    finally:
+        os.close(base)
+    return found
+
+
+def count_orphans(path: str, other_than: str) -> int:
+    """How many journals of gone processes there are below ``path`` that have another binding."""
+    found = 0
+    try:
+        base = open_base(path, create=False)
+    except OSError:
+        return 0
+    try:
+        for name, bound_to in journals(base):
+            holding = None
+            with contextlib.suppress(OSError):
+                holding = Holding.seize(base, name) if bound_to != other_than else None
+            if holding is not None:
+                holding.close()
+                found += 1
     finally:
         os.close(base)
     return found
