@@ -102,7 +102,7 @@ JOURNAL_SEGMENTS: Final = 64
 MAX_ADOPTED_BYTES: Final = JOURNAL_SEGMENTS * JOURNAL_SEGMENT_BYTES
 """What all journals together may hold that one process has adopted."""
 
-MAX_ADOPTED: Final = 64
+MAX_ADOPTED: Final = 16
 """Journals that one process adopts at a time."""
 
 ADOPT_SECONDS: Final = 3.0

@@ -67,10 +67,10 @@ class Adoption:
 
     def _make_room(self) -> None:
         """Deletes the oldest, where all together are larger than allowed."""
-        excess = sum(orphan.size for orphan in self._orphans) - limits.MAX_ADOPTED_BYTES
+        excess = sum(orphan.size for orphan in tuple(self._orphans)) - limits.MAX_ADOPTED_BYTES
         while excess > 0 and len(self._orphans) > 1:
             # Not the first, which is being delivered.
-            oldest = min(list(self._orphans)[1:], key=lambda orphan: orphan.newest)
+            oldest = min(tuple(self._orphans)[1:], key=lambda orphan: orphan.newest)
             self._orphans.remove(oldest)
             excess -= oldest.size
             records = oldest.count()
@@ -114,7 +114,7 @@ class Adoption:
 
     def waiting(self) -> int:
         """How many records there are still."""
-        return sum(orphan.waiting() for orphan in self._orphans)
+        return sum(orphan.waiting() for orphan in tuple(self._orphans))
 
     def let_go(self) -> None:
         """Leaves it to another process; in a forked child, to the parent."""

@@ -84,7 +84,7 @@ class Pipeline(DeliveryThread):
 
     def is_hopeless(self, timeout: float) -> bool:
         """Whether the server wants to be left alone for so long that ``timeout`` seconds of waiting bring nothing."""
-        return self._has_work() and self._backlog.refused() > timeout
+        return self._settled < self._accepted and self._backlog.refused() > timeout
 
     def _wait(
         self, timeout: float, *, of_attempt: bool, numbers: tuple[int, int] | None = None
@@ -137,7 +137,7 @@ class Pipeline(DeliveryThread):
 
     def is_adopting(self) -> bool:
         """Whether what gone processes have left is on its way, and the endpoint takes it."""
-        return bool(self._adoption) and not self._backlog.failing
+        return bool(self._adoption) and self._thread is not None and not self._backlog.failing
 
     @property
     def lasting(self) -> str | None:

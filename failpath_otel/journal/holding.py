@@ -101,6 +101,8 @@ class Holding:
             try:
                 lock = os.open(_LOCK, _FILE, dir_fd=directory)
             except FileNotFoundError:
+                # Whoever has emptied it was killed before the last step of that; it takes no file away.
+                _quietly_rmdir(name, base)
                 return None
             undo.callback(os.close, lock)
             try:

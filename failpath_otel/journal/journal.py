@@ -175,6 +175,10 @@ class Journal(Log):
             self._dropped.remove(segment)
         super()._discard(segment)
 
+    def _open(self, segment: Segment) -> int:
+        assert self._holding is not None  # it is there as long as its segments
+        return self._holding.open_file(segment.name)
+
     def is_usable(self) -> bool:
         """Whether it can be tried to append again."""
         return monotonic() >= self._next_try
@@ -183,6 +187,9 @@ class Journal(Log):
         """Does what would take time on the threads of the application: unmaps, deletes, sets room aside."""
         while self._finished:
             self._finished.pop().close()
+        for segment in tuple(self._unread)[1:]:  # but for the one that is being read
+            if segment.last is not None:
+                segment.close()
         for segment in tuple(self._dropped):
             segment.remove()
         holding, writer = self._holding, self._writer
@@ -200,10 +207,9 @@ class Journal(Log):
             What deletes the directory, to be called without the lock; ``None`` where something is left.
         """
         holding = self._holding
-        if holding is None or any(
-            segment.confirmed < segment.taken or segment.position < self._end_of_records(segment)
-            for segment in self._unconfirmed
-        ):
+        if holding is None or self.read(1, 1).segment is not None:
+            return None
+        if any(segment.confirmed < segment.taken for segment in self._unconfirmed):
             return None
         segments = [*self._unconfirmed, *(segment for segment, _ in self._spares)]
         writers = self._writers()
@@ -218,10 +224,6 @@ class Journal(Log):
             holding.remove()
 
         return remove
-
-    def _end_of_records(self, segment: Segment) -> int:
-        # A whole segment that is read to its last record.
-        return 0 if segment not in self._unread else self._end(segment)
 
     def _writers(self) -> "list[MappedWriter | PlainWriter]":
         return [

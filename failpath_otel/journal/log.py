@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from failpath_otel import limits
-from failpath_otel.journal.segment import Segment, Written
+from failpath_otel.journal.segment import CLOSED, Segment, Written
 
 
 @dataclass(slots=True)
@@ -40,6 +40,10 @@ class Log:
         """Seconds since the epoch."""
         raise NotImplementedError
 
+    def _open(self, segment: Segment) -> int:
+        """A descriptor of a segment that was closed for a while."""
+        raise NotImplementedError
+
     def _is_damaged(self, segment: Segment) -> bool:
         """Whether there is more in a segment, which cannot be read."""
         return segment.is_damaged()
@@ -62,6 +66,8 @@ class Log:
             # Before its end is asked for: records may be appended until it is.
             last = segment.last
             try:
+                if segment.descriptor == CLOSED:
+                    segment.descriptor = self._open(segment)
                 written = segment.read(self._end(segment), max_records, budget)
                 damaged = not written and self._is_damaged(segment)
             except OSError:

@@ -25,11 +25,11 @@ class Orphan(Log):
         """When the last of them was written, at the earliest: seconds since the epoch."""
         for name in holding.files():
             if name.endswith(SUFFIX):
-                self._open(name)
+                self._add(name)
             elif name == SPARE:
                 holding.delete(name)
 
-    def _open(self, name: str) -> None:
+    def _add(self, name: str) -> None:
         segment = None
         try:
             segment = Segment(self._holding.directory, name, self._holding.open_file(name))
@@ -39,6 +39,7 @@ class Orphan(Log):
                 self.size += segment.cut()
                 self._unread.append(segment)
                 self._unconfirmed.append(segment)
+                segment.close()  # until it is read: there may be many
                 return
             reason: object = "it is no segment of a journal"
         except OSError as error:
@@ -46,6 +47,9 @@ class Orphan(Log):
         if segment is not None:
             segment.close()
         say_once("foreign file", "Failpath: %s in %s is left alone: %s.", name, self._holding.name, reason)
+
+    def _open(self, segment: Segment) -> int:
+        return self._holding.open_file(segment.name)
 
     @property
     def name(self) -> str:
@@ -71,11 +75,13 @@ class Orphan(Log):
         """How many records are not taken yet."""
         records = 0
         for segment in tuple(self._unread):
-            position, taken = segment.position, segment.taken
-            while read := segment.read(segment.size(), limits.MAX_BATCH_RECORDS, 0):
-                segment.advance(read)
-                records += len(read)
-            segment.position, segment.taken = position, taken
+            with contextlib.suppress(OSError):
+                reader = Segment(self._holding.directory, segment.name, self._open(segment))
+                reader.position = segment.position
+                while read := reader.read(reader.size(), limits.MAX_BATCH_RECORDS, 0):
+                    reader.advance(read)
+                    records += len(read)
+                reader.close()
         return records
 
     def waiting(self) -> int:

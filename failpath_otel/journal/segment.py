@@ -22,6 +22,7 @@ _FRAME: Final = Struct("<III")
 """The length of the record that follows, its CRC-32 with the time as its start value, and the time when it was
 written, in seconds since the epoch."""
 
+CLOSED: Final = -1
 BEGIN: Final = _HEADER.size
 _CONFIRMED_AT: Final = 8
 pack_frame: Final = _FRAME.pack
@@ -47,7 +48,8 @@ class Segment:
     def __init__(self, directory: int, name: str, descriptor: int) -> None:
         self._directory: Final = directory
         self.name = name
-        self.descriptor: Final = descriptor
+        self.descriptor = descriptor
+        """``CLOSED`` while nobody reads or writes it."""
         self.position = BEGIN
         """Where the next record begins that is to be taken."""
         self.taken = 0
@@ -158,9 +160,11 @@ class Segment:
         return end
 
     def close(self) -> None:
-        """Closes the file."""
-        with contextlib.suppress(OSError):
-            os.close(self.descriptor)
+        """Closes the file; it can be opened again."""
+        descriptor, self.descriptor = self.descriptor, CLOSED
+        if descriptor != CLOSED:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
     def remove(self) -> None:
         """Deletes the file."""
