@@ -231,7 +231,7 @@ class RecordQueue:
         with self._lock:
             taken = journal.take(read)  # or another thread has dropped what was read meanwhile
             if taken:
-                self._taken += read.lost or len(read.written)
+                self._count_taken(read.lost or len(read.written))
                 self._recount()
                 if read.lost:
                     skipped = Skipped(read.lost, read.reason)
@@ -256,8 +256,12 @@ class RecordQueue:
                 break
             records.append(self._queue.popleft())
             size += len(record)
-        self._taken += len(records)
+        self._count_taken(len(records))
         return Batch(records, size, monotonic())
+
+    def _count_taken(self, records: int) -> None:
+        self._taken += records
+        self._heed_at = min(self._heed_at, self._taken + limits.MAX_BATCH_RECORDS)
 
     def _settle(self, records: int, size: int, delivered: int, reason: str) -> None:
         """Ends the flight of a batch; what of it was not delivered is lost for ``reason``."""

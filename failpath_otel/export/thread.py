@@ -69,7 +69,9 @@ class DeliveryThread(Attempts):
             self._wake.put(None)
         if self._thread is None:
             self._start()
-        self._heed_at = self._accepted + limits.MAX_BATCH_RECORDS if self._thread is not None else 0
+        if self._thread is not None:
+            full = self._taken + limits.MAX_BATCH_RECORDS
+            self._heed_at = full if self._accepted < full else self._accepted + limits.MAX_BATCH_RECORDS
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._work, name="failpath-delivery", daemon=True)
