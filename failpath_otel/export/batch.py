@@ -20,9 +20,6 @@ class Batch:
     failed: bool = False
     """An attempt to send them has failed."""
 
-    cut: bool = False
-    """The one record is no longer whole."""
-
     def halves(self) -> "tuple[Batch, Batch]":
         """Two batches in the place of one that was too large."""
         middle = len(self.records) // 2
@@ -30,13 +27,11 @@ class Batch:
 
     def cut_down(self) -> "Batch | None":
         """The one record as its identity and its status; ``None`` where that is not less than there was."""
-        if self.cut:
-            return None
         [data] = self.records
         record = decode(data)
         if record is None or len(smaller := cut_down(record).to_json()) >= len(data):
             return None
-        return replace(self, records=(smaller,), cut=True)
+        return replace(self, records=(smaller,))
 
     def _part(self, records: Sequence[bytes]) -> "Batch":
         return replace(self, records=records, size=sum(map(len, records)))
