@@ -244,7 +244,7 @@ def test_a_full_queue_drops_new_steps_counts_them_and_tells(configure: Configure
     gate = threading.Event()
     server.answer_with(held(gate, accepted))
     told: list[DeliveryError] = []
-    client = configure(on_error=told.append, max_queue_size=2)
+    client = configure(on_error=told.append, max_queue_size=2, journal=None)
     run = client.run("checkout")
     run.step("kept", lambda: None)
     for _ in range(5):

@@ -21,9 +21,6 @@ class Batch:
     failed: bool = False
     """An attempt to send them has failed."""
 
-    cut: bool = False
-    """The one record is no longer whole."""
-
     source: Log | None = None
     """The journal that they were taken from, to which it is to be told when they are settled."""
 
@@ -34,13 +31,11 @@ class Batch:
 
     def cut_down(self) -> "Batch | None":
         """The one record as its identity and its status; ``None`` where that is not less than there was."""
-        if self.cut:
-            return None
         [data] = self.records
         record = decode(data)
         if record is None or len(smaller := cut_down(record).to_json()) >= len(data):
             return None
-        return replace(self, records=(smaller,), cut=True)
+        return replace(self, records=(smaller,))
 
     def _part(self, records: Sequence[bytes]) -> "Batch":
         return replace(self, records=records, size=sum(map(len, records)))

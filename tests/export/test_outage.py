@@ -168,7 +168,7 @@ def test_a_queue_that_fills_up_during_an_outage_refuses_new_steps_and_says_how_m
     monkeypatch.setattr(limits, "RETRY_MAX_DELAY", 3_600.0)
     errors: list[DeliveryError] = []
     server.answer_with(status(503))
-    client = configure(max_queue_size=100, on_error=errors.append)
+    client = configure(max_queue_size=100, journal=None, on_error=errors.append)
     steps(client, 1_000)
     wait_for(lambda: server.requests)
     stats = client.stats()
