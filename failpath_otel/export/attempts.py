@@ -82,6 +82,7 @@ class Attempts(RecordQueue):
         if skipped.reason == "too_old" and self._journal is not None:
             self._journal.confirm(skipped.records)
         if skipped.reason != "journal_full":
+            say_once(f"journal {skipped.reason}", "Failpath: %s.", error)
             self._lost(error)
         for watcher in due:
             watcher.tell()
