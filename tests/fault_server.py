@@ -198,6 +198,7 @@ class FaultServer:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._place.close()
         self._place = socket.socket()  # bound and not listening: nobody else gets the port, and who connects is refused
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._place.bind((HOST, self._port))
