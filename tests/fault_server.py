@@ -182,12 +182,14 @@ class FaultServer:
         self._took: list[tuple[Request, frozenset[int]]] = []
         self.answer_with(*script)
         self._port = 0
+        self._place = socket.socket()
         self.come_up()
 
     def come_up(self) -> None:
         """Listens, where it listened before."""
         self._listener = socket.create_server((HOST, self._port), backlog=64)
         self._port = self._listener.getsockname()[1]
+        self._place.close()
         self._spawn(self._accept, self._listener)
 
     def go_down(self) -> None:
@@ -196,6 +198,10 @@ class FaultServer:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._place.close()
+        self._place = socket.socket()  # bound and not listening: nobody else gets the port, and who connects is refused
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind((HOST, self._port))
         with self._lock:
             connections = list(self._open)
         for connection in connections:
@@ -250,6 +256,7 @@ class FaultServer:
         """Closes every connection and ends every thread."""
         self._closing.set()
         self.go_down()
+        self._place.close()
         with self._lock:
             threads = list(self._threads)
         for thread in threads:

@@ -38,7 +38,7 @@ by_name: Final = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.na
 
 
 def failpath() -> Callable[[Exchange], bool]:
-    """A Failpath that does not know one key, and is busy when it first sees another. Takes OTLP as well."""
+    """A Failpath that refuses one key, is busy when it first sees another, and lacks a route. Takes OTLP as well."""
     seen: set[str] = set()
 
     def behave(exchange: Exchange) -> bool:
@@ -47,6 +47,8 @@ def failpath() -> Callable[[Exchange], bool]:
         seen.add(key)
         if key == "Bearer fp_project_revoked":
             return status(401)(exchange)
+        if exchange.request.path == "/wrong":
+            return status(404)(exchange)
         return status(503)(exchange) if first and key == "Bearer fp_project_busy" else accepted(exchange)
 
     return behave

@@ -14,6 +14,7 @@ from failpath_otel import (
     JournalError,
     QueueFull,
     RecordsRejected,
+    RejectedRecord,
     SendError,
     ShutDown,
 )
@@ -27,6 +28,7 @@ ERRORS = [
     SendError("answered 503", 2, 503, retrying=True),
     SendError("could not be reached", 3),
     RecordsRejected("unknown flow", 1),
+    RecordsRejected("not known", 1, "unknown flow", RejectedRecord("checkout", "req-1", "pack", "success", "0" * 32)),
     QueueFull("full", 9),
     ShutDown("shut", 1),
     InvalidRecord("invalid", 1),
@@ -69,6 +71,8 @@ def test_an_exception_can_be_copied(error: FailpathError) -> None:
 def test_without_more_an_error_is_of_no_records_has_no_status_and_is_a_loss() -> None:
     error = SendError("not sent")
     assert (error.records, error.status, error.retrying) == (0, None, False)
+    rejected = RecordsRejected("rejected")
+    assert (rejected.records, rejected.reason, rejected.record) == (0, "", None)
 
 
 @pytest.mark.parametrize("name", [option.name for option in OPTIONS if option.name != "project_key"])

@@ -1,0 +1,98 @@
+"""An application that takes 200 steps a second, whatever its endpoint does, and measures what they cost it.
+
+It reads the name of each phase from its standard input, and says at the end, as JSON, what it saw. Phases whose name
+begins with ``flushed`` are those in which it flushes all the time.
+"""
+
+import json
+import statistics
+import sys
+import threading
+from array import array
+from pathlib import Path
+from time import perf_counter, sleep
+from typing import Any, Final
+
+import failpath_otel
+
+RATE: Final = 200
+RUNS: Final = 4
+"""Runs that are under way at a time."""
+
+STEPS_OF_A_RUN: Final = 10
+LARGE_EVERY: Final = 50
+"""In the phase of the large ones, every so many steps one has metadata that make it larger than the endpoint takes."""
+
+LARGE: Final = {f"text-{number}": "x" * 4_000 for number in range(6)}
+TOO_LARGE: Final = 20_000
+"""Bytes: more than anything here has, but for what is large."""
+
+END: Final = "end"
+LARGE_PHASE: Final = "flushed large"
+OPTIONS: Final[dict[str, Any]] = {"max_queue_size": 200_000}
+"""By which nothing is lost in an outage."""
+
+
+def place(number: int) -> tuple[str, str]:
+    """The run and the key of a step, by its number."""
+    block, within = divmod(number, RUNS * STEPS_OF_A_RUN)
+    return f"run-{block * RUNS + within % RUNS}", f"step-{within // RUNS}"
+
+
+def resident() -> int:
+    """Kilobytes of memory that this process has."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+def main() -> None:
+    """Takes steps until it is told to end."""
+    failpath = failpath_otel.configure(**OPTIONS)
+    phase = sys.stdin.readline().strip()
+    costs = {phase: array("d")}
+    memory: dict[str, int] = {}
+
+    def listen() -> None:
+        nonlocal phase
+        for line in sys.stdin:
+            costs.setdefault(line.strip(), array("d"))
+            phase = line.strip()
+
+    def flush() -> None:
+        while phase != END:
+            if phase.startswith("flushed"):
+                failpath.flush(1.0)
+            sleep(0.01)
+
+    for target in (listen, flush):
+        threading.Thread(target=target, daemon=True).start()
+    number = 0
+    began = perf_counter()
+    while (now := phase) != END:
+        run_id, key = place(number)
+        run = failpath.run("stressed", run_id=run_id)
+        metadata = LARGE if now == LARGE_PHASE and number % LARGE_EVERY == 0 else {"number": number}
+        before = perf_counter()
+        run.step(key, lambda: None, metadata=metadata)
+        costs[now].append(perf_counter() - before)
+        number += 1
+        if number % 20 == 0:
+            memory[now] = max(memory.get(now, 0), resident())
+        sleep(max(began + number / RATE - perf_counter(), 0))
+    complete = failpath.flush(60)
+    stats = failpath.stats()
+    centiles = {name: statistics.quantiles(each, n=100) for name, each in costs.items() if len(each) > 1}
+    said = {
+        "steps": number,
+        "complete": complete,
+        "delivered": stats.delivered,
+        "dropped": dict(stats.dropped),
+        "memory": memory,
+        "p50": {name: cuts[49] * 1e6 for name, cuts in centiles.items()},
+        "p99": {name: cuts[98] * 1e6 for name, cuts in centiles.items()},
+    }
+    sys.stdout.write(json.dumps(said) + "\n")
+
+
+if __name__ == "__main__":
+    main()
