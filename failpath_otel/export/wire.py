@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
+from failpath_otel.redaction import redact_text
 
 ROUTE: Final = "/v1/events"
 USER_AGENT: Final = f"failpath-otel/{__version__}"
@@ -100,7 +101,7 @@ def read_answer(status: int, sent_headers: Mapping[str, str], content: bytes, co
         return Answer(status=status, rejected=_rejected(parsed, count))
     if kind == _REDIRECTED:
         location = sent_headers.get("Location")
-        where = f" to {_USER.sub('//', location.split('?')[0])[:200]}" if location else ""
+        where = f" to {redact_text(_USER.sub('//', location.split('?')[0]))[:200]}" if location else ""
         failure = f"redirects{where} ({status}), which is not followed, because the project key would travel along"
         return Answer(failure, status)
     failure = _FAILURES.get(status, f"answered {status}")
@@ -140,5 +141,5 @@ def _rejected(parsed: Any, count: int) -> tuple[tuple[int, str], ...]:  # noqa: 
     for entry in entries:
         index = entry.get("index") if isinstance(entry, dict) else None
         if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < count:
-            found[index] = str(entry.get("reason", ""))[:200]
+            found[index] = redact_text(str(entry.get("reason", "")))[:200]
     return tuple(found.items())
