@@ -181,13 +181,13 @@ class FaultServer:
         self._script: list[Behaviour] = []
         self._took: list[tuple[Request, frozenset[int]]] = []
         self.answer_with(*script)
-        self._port = 0
+        self._listener = _bound(0)
+        self._port = self._listener.getsockname()[1]
         self.come_up()
 
     def come_up(self) -> None:
         """Listens, where it listened before."""
-        self._listener = socket.create_server((HOST, self._port), backlog=64)
-        self._port = self._listener.getsockname()[1]
+        self._listener.listen(64)
         self._spawn(self._accept, self._listener)
 
     def go_down(self) -> None:
@@ -196,6 +196,8 @@ class FaultServer:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        # Nobody else, nor a connection, gets the port meanwhile.
+        self._listener = _bound(self._port)
         with self._lock:
             connections = list(self._open)
         for connection in connections:
@@ -250,6 +252,7 @@ class FaultServer:
         """Closes every connection and ends every thread."""
         self._closing.set()
         self.go_down()
+        self._listener.close()
         with self._lock:
             threads = list(self._threads)
         for thread in threads:
@@ -288,6 +291,14 @@ class FaultServer:
                     break
         with self._lock:
             self._open.discard(connection)
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket with an address, at which connections are refused until it listens."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((HOST, port))
+    return bound
 
 
 @contextmanager
