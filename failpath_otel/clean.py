@@ -69,10 +69,11 @@ def is_secret_key(key: str) -> bool:
 
 def clean_text(text: str, max_chars: int) -> str:
     """``text`` as encodable UTF-8 of at most ``max_chars`` characters; what was cut off is said at its end."""
+    text = str.__str__(text)  # a subclass may lie about its length, and about what it consists of
     mark = f"…[{len(text)} characters]"
     kept = text if len(text) <= max_chars else text[: max_chars - len(mark)] + mark
     if kept.isascii():
-        return str(kept)
+        return kept
     # Lone surrogates would make both msgspec and protobuf refuse the whole record. Escaped, they take more room.
     kept = kept.encode("utf-8", "backslashreplace").decode("utf-8")
     return kept if len(kept) <= max_chars else kept[: max_chars - len(mark)] + mark
