@@ -47,10 +47,11 @@ def clean_text(text: str, max_chars: int, length: int | None = None) -> str:
 
     ``length`` is that of the text of which this is the beginning, if it is one.
     """
+    text = str.__str__(text)  # a subclass may lie about its length, and about what it consists of
     mark = f"…[{len(text) if length is None else length} characters]"
     kept = text if len(text) <= max_chars else text[: max_chars - len(mark)] + mark
     if kept.isascii():
-        return str(kept)
+        return kept
     # Lone surrogates would make both msgspec and protobuf refuse the whole record. Escaped, they take more room.
     kept = kept.encode("utf-8", "backslashreplace").decode("utf-8")
     return kept if len(kept) <= max_chars else kept[: max_chars - len(mark)] + mark

@@ -19,14 +19,12 @@ def is_failure(error: BaseException | None) -> bool:
     consumer to take no more. Every other exception, ``KeyboardInterrupt`` and ``asyncio.CancelledError`` included, is
     a failure. (OpenTelemetry's ``use_span`` leaves all of ``BaseException`` beyond ``Exception`` unset.)
     """
-    if error is None or isinstance(error, GeneratorExit):
-        return False
-    if isinstance(error, SystemExit):
-        try:
-            return error.code is not None and bool(error.code != 0)
-        except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - whatever the user has put there
-            return True
-    return True
+    try:
+        if error is None or isinstance(error, GeneratorExit):
+            return False
+        return not isinstance(error, SystemExit) or (error.code is not None and bool(error.code != 0))
+    except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - an exception of the user's may raise from anything
+        return True
 
 
 def error_attributes(error: BaseException) -> dict[str, str]:
