@@ -6,6 +6,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -49,7 +50,7 @@ def _start(command: str, directory: Path) -> "tuple[subprocess.Popen[bytes], int
         with log.open("wb") as output:
             process = subprocess.Popen([command, *arguments], stdout=output, stderr=subprocess.STDOUT)
         try:
-            wait_for(lambda at=port, of=process: of.poll() is not None or _answers(at), _SECONDS)
+            wait_for(partial(_is_settled, process, port), _SECONDS)
         except AssertionError:
             process.kill()
             process.wait()
@@ -58,6 +59,10 @@ def _start(command: str, directory: Path) -> "tuple[subprocess.Popen[bytes], int
             return process, port
     message = f"redis-server does not start: {log.read_text()}"
     raise AssertionError(message)
+
+
+def _is_settled(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    return process.poll() is not None or _answers(port)
 
 
 def _answers(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""``uvicorn --reload``: the process that is replaced dies of the SIGTERM that it has held back until its requests ended."""
+"""``uvicorn --reload``: the process that is replaced dies of its SIGTERM, without ``atexit``, after its requests."""
 
 import re
 import sys

@@ -4,6 +4,7 @@ import re
 import sys
 import threading
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tests.integration.processes.site import Program, Site
@@ -24,10 +25,8 @@ class WebServer:
 
     def try_to_get(self, path: str) -> None:
         """Makes a request, which may remain without an answer."""
-        try:
+        with suppress(OSError):
             self.get(path)
-        except OSError:
-            pass
 
     def in_background(self, path: str, count: int = 1) -> list[threading.Thread]:
         """Makes requests at the same time, on threads that end with the answers."""

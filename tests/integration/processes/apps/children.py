@@ -5,6 +5,7 @@ import os
 import random
 import sys
 import threading
+from typing import Any
 
 from tests.integration.processes.apps.telling import begin_run, block, connect, take_some
 
@@ -29,7 +30,7 @@ def tasks(count: int) -> list[str]:
 
 
 def main(method: str) -> None:
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     ways = ["returns", "vanishes", "is terminated"]
     with block(begin_run(failpath), "all children"):
         children = {how: context.Process(target=work, args=(how,)) for how in ways}

@@ -30,7 +30,9 @@ def multiply() -> None:
     os.wait()
 
 
-ENDS: Final[dict[str, Callable[[], None]]] = {function.__name__: function for function in (leave, vanish, die, multiply)}
+ENDS: Final[dict[str, Callable[[], None]]] = {
+    function.__name__: function for function in (leave, vanish, die, multiply)
+}
 
 failpath: Final = connect()
 

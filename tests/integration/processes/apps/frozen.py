@@ -9,9 +9,7 @@ failpath: Final = connect()
 
 
 def main() -> None:
-    number = 0
-    for line in sys.stdin:
-        number += 1
+    for number, line in enumerate(sys.stdin, start=1):
         word = line.strip()
         if word == "steps":
             take_some(begin_run(failpath), f"{number} ")

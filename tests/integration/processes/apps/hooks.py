@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 
-def post_fork(server: Any, worker: Any) -> None:
+def post_worker_init(worker: Any) -> None:
+    """Later than ``post_fork``, because gunicorn seeds it in between."""
     if "SEED" in os.environ:
         random.seed(int(os.environ["SEED"]))

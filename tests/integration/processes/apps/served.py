@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,11 @@ from tests.integration.processes.apps.telling import begin_run, block, connect, 
 
 _Message = MutableMapping[str, Any]
 failpath: Final = connect()
+
+
+def wait_for_file(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
 
 
 async def application(
@@ -21,8 +27,7 @@ async def application(
     with block(run, scope["path"]):
         take_some(run, "before: ")
         if scope["path"] == "/wait":
-            while not Path(os.environ["GO_ON"]).exists():
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(wait_for_file, Path(os.environ["GO_ON"]))
         take_some(run, "after: ")
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})

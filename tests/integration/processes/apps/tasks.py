@@ -1,4 +1,4 @@
-"""Celery's application: ``python -m celery --app …tasks worker`` runs its tasks, ``python -m …tasks NAME…`` asks for some."""
+"""Celery's application, of which a worker runs the tasks; ``python -m …tasks WAY…`` asks for some."""
 
 import os
 import signal

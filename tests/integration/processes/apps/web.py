@@ -17,10 +17,10 @@ failpath: Final = connect()
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     run = begin_run(failpath)
     path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
+    take_some(run, "before: ")
     with block(run, f"{path}?{query}" if query else path):
-        take_some(run, "before: ")
         REQUESTS[path](query)
-        take_some(run, "after: ")
+    take_some(run, "after: ")
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
 
