@@ -13,7 +13,7 @@ class Batch:
 
     records: Sequence[bytes]
     size: int
-    """What the queue counts for them in bytes, whatever becomes of them on the way."""
+    """What the queue counts for them in bytes, whatever becomes of them on the way; 0 where they are in a journal."""
 
     since: float
     """Since when they are waiting to be delivered, by the monotonic clock."""
@@ -23,6 +23,11 @@ class Batch:
 
     source: Log | None = None
     """The journal that they were taken from, to which it is to be told when they are settled."""
+
+    @property
+    def bytes(self) -> int:
+        """What the records have together."""
+        return sum(map(len, self.records))
 
     def halves(self) -> "tuple[Batch, Batch]":
         """Two batches in the place of one that was too large."""
@@ -38,4 +43,4 @@ class Batch:
         return replace(self, records=(smaller,))
 
     def _part(self, records: Sequence[bytes]) -> "Batch":
-        return replace(self, records=records, size=sum(map(len, records)))
+        return replace(self, records=records, size=sum(map(len, records)) if self.size else 0)
