@@ -43,7 +43,7 @@ class Attempts(RecordQueue):
         self._hurry = 0  # how many wait for everything, and for an attempt
         self._urgent = 0
         self._watchers = Watchers()
-        self._sender = Sender(self._delivery, lambda: sum(self._dropped.values()))
+        self._sender = Sender(self._delivery, lambda: sum(self._dropped.values()), self._confirm)
         self._backlog = self._sender.backlog
         self._others_next = False  # it is the turn of what gone processes have left
         self._overflowed = 0
@@ -121,8 +121,6 @@ class Attempts(RecordQueue):
                 due = self._watchers.settled(self._settled, losses)
             else:
                 due = self._watchers_of_failure(error)
-        if outcome.settled and source is not None:
-            source.confirm(len(outcome.batch.records))
         # First those who may be asked by those who are told.
         for loss in losses:
             self._lost(loss.error)
@@ -130,6 +128,11 @@ class Attempts(RecordQueue):
             watcher.tell()
         if not outcome.settled and outcome.first and error is not None:
             self._callback.call(error)
+
+    def _confirm(self, outcome: Outcome) -> None:
+        # Not after the attempt: somebody may close the journal then, and its descriptors become those of other files.
+        if outcome.batch.source is not None and outcome.batch.source is self._journal:
+            self._journal.confirm(len(outcome.batch.records))
 
     def _watchers_of_failure(self, error: DeliveryError | None) -> list[Watcher]:
         """Those who do not wait any longer, now that a batch has to be sent again; under the lock."""

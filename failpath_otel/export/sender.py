@@ -79,8 +79,14 @@ class Outcome:
 class Sender:
     """One attempt at a time; several threads may ask for one."""
 
-    def __init__(self, delivery: Delivering, lost: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        delivery: Delivering,
+        lost: Callable[[], int] = lambda: 0,
+        settled: "Callable[[Outcome], object]" = lambda _: None,
+    ) -> None:
         self._delivery: Final = delivery
+        self._settled: Final = settled  # told while nobody else makes an attempt
         self.backlog: Final = Backlog(delivery.url, lost=lost)
         self.failure: SendError | None = None
         """Why the last attempt failed; ``None`` if it did not."""
@@ -116,7 +122,10 @@ class Sender:
                     self.backlog.add(batch)
                     raise
                 answer = _FAULT
-            return self._judge(batch, answer)
+            outcome = self._judge(batch, answer)
+            if outcome is not None and outcome.settled:
+                self._settled(outcome)
+            return outcome
         finally:
             self._attempting.release()
 

@@ -81,3 +81,33 @@ def test_parts_of_a_journaled_batch_do_not_count_in_memory(place: JournalPlace) 
         assert queue.flush(10)
         assert seen == [len(numbered(3))] * 4
         assert queue.stats() == Stats(3, 3, 0)
+
+
+def test_the_journal_is_not_closed_while_its_records_are_being_confirmed(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its descriptors would be those of other files when they are written to."""
+    confirming, go_on = threading.Event(), threading.Event()
+    closed: list[bool] = []
+    confirm = Journal.confirm
+
+    def slowly(journal: Journal, records: int = 0) -> None:
+        confirming.set()
+        assert go_on.wait(10)
+        confirm(journal, records)
+
+    close = Journal.close
+
+    def watched(journal: Journal) -> Any:
+        closed.append(go_on.is_set())
+        return close(journal)
+
+    monkeypatch.setattr(Journal, "confirm", slowly)
+    monkeypatch.setattr(Journal, "close", watched)
+    with pipeline(HeldDelivery(), journal=place) as queue:
+        queue.put(numbered(1))
+        assert confirming.wait(10)
+        queue.shutdown(0)
+        go_on.set()
+        assert queue.flush(10)
+    assert all(closed)
