@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from time import monotonic, time
+from time import monotonic, sleep, time
 from typing import Final
 
 from failpath_otel import limits
@@ -89,6 +89,9 @@ class Adoption:
             orphan.confirm(self._passed_over)
             self._passed_over = 0
             read = orphan.read(limits.MAX_BATCH_RECORDS, wire.budget(max_bytes))
+            if read.later:
+                sleep(limits.SCHEDULE_DELAY)
+                return None
             orphan.take(read)
             if read.segment is None:
                 orphan.confirm()

@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Sequence
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final, NamedTuple
 
 from failpath_otel import limits
@@ -235,13 +235,15 @@ class RecordQueue:
                 self._recount()
                 if read.lost:
                     skipped = Skipped(read.lost, read.reason)
-                elif not read.written and self._queue:
+                elif not read.written and not read.later and self._queue:
                     batch = self._take_from_memory(max_bytes)
-                elif read.segment is None and self._accepted == before and self._untaken:
+                elif read.segment is None and not read.later and self._accepted == before and self._untaken:
                     # It cannot be; better said than waited for without end.
                     skipped = Skipped(self._untaken, "damaged")
                     self._taken = self._accepted
         journal.tidy()
+        if read.later:
+            sleep(limits.SCHEDULE_DELAY)
         if taken and read.written and not skipped:
             since = monotonic() - (journal.now() - read.written[0].seconds)
             batch = Batch([each.record for each in read.written], 0, since, source=journal)

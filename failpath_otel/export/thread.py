@@ -89,6 +89,8 @@ class DeliveryThread(Attempts):
             try:
                 self._await_records()
                 self._report_overflow()
+                if self._journal is not None:
+                    self._journal.tidy()
                 if self._adoption is not None and self._adoption.is_due() and not self._retired:
                     self._adoption.look()
                 while self._has_work() and not self._backlog.pause():

@@ -6,7 +6,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 from time import monotonic, time
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 from failpath_otel import limits
@@ -17,6 +17,8 @@ from failpath_otel.report import say_once
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 """Errors that plain writes would meet too."""
+
+_MAX_UNSAID: Final = 8
 
 Overflow = Callable[[int], object]
 """Told how many records were dropped because the journal is full."""
@@ -49,6 +51,7 @@ class Journal(Log):
         self._finished: list[MappedWriter | PlainWriter] = []
         self._dropped: list[Segment] = []
         self._names = itertools.count(1)
+        self._unsaid: deque[tuple[Any, ...]] = deque(maxlen=_MAX_UNSAID)
         self._write: Callable[[bytes], object] = _no_room
         self._rolling = False
         self._next_try = 0.0
@@ -131,7 +134,7 @@ class Journal(Log):
         except (AttributeError, OSError) as error:
             if isinstance(error, OSError) and error.errno in _FULL:
                 raise
-            say_once("plain journal", "Failpath: the journal in %s is written by system calls: %s.", self.path, error)
+            self._say("plain journal", "Failpath: the journal in %s is written by system calls: %s.", self.path, error)
             return PlainWriter(segment)
 
     def _drop_oldest(self) -> None:
@@ -145,9 +148,12 @@ class Journal(Log):
     def _fail(self, error: Exception) -> None:
         self._next_try = monotonic() + limits.JOURNAL_RETRY_SECONDS
         reason = getattr(error, "strerror", None) or error
-        say_once(
-            "journal", "Failpath: records wait in memory alone, because the journal in %s fails: %s.", self.path, reason
-        )
+        text = "Failpath: records wait in memory alone, because the journal in %s fails: %s."
+        self._say("journal", text, self.path, reason)
+
+    def _say(self, place: str, text: str, *arguments: object) -> None:
+        # Not here, under the lock: a logging handler takes locks of its own.
+        self._unsaid.append((place, text, *arguments))
 
     # On the thread that delivers.
 
@@ -167,7 +173,7 @@ class Journal(Log):
         assert segment.last is not None  # it is the current one, or one before
         lost = max(segment.last - self.taken, 0)
         if lost:
-            say_once("damaged journal", "Failpath: %d records in %s cannot be read any more.", lost, self.path)
+            self._say("damaged journal", "Failpath: %d records in %s cannot be read any more.", lost, self.path)
         return lost
 
     def _discard(self, segment: Segment) -> None:
@@ -184,13 +190,16 @@ class Journal(Log):
         return monotonic() >= self._next_try
 
     def tidy(self) -> None:
-        """Does what would take time on the threads of the application: unmaps, deletes, sets room aside."""
+        """Does what would take time on the threads of the application: says, unmaps, deletes, sets room aside."""
+        while self._unsaid:
+            say_once(*self._unsaid.popleft())
         while self._finished:
             self._finished.pop().close()
         for segment in tuple(self._unread)[1:]:  # but for the one that is being read
             if segment.last is not None:
                 segment.close()
         for segment in tuple(self._dropped):
+            segment.close()  # its room is free only then
             segment.remove()
         holding, writer = self._holding, self._writer
         if holding is None or writer is None or self._spares or writer.end() < limits.JOURNAL_SEGMENT_BYTES // 2:
@@ -207,7 +216,7 @@ class Journal(Log):
             What deletes the directory, to be called without the lock; ``None`` where something is left.
         """
         holding = self._holding
-        if holding is None or self.read(1, 1).segment is not None:
+        if holding is None or (read := self.read(1, 1)).segment is not None or read.later:
             return None
         if any(segment.confirmed < segment.taken for segment in self._unconfirmed):
             return None

@@ -1,10 +1,16 @@
 """Segments in their order: records are taken from the front, and confirmed in the order in which they were taken."""
 
+import errno
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.journal.segment import CLOSED, Segment, Written
+
+
+PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+"""Errors that say nothing of the file: the process, or the machine, is short of something."""
 
 
 @dataclass(slots=True)
@@ -18,6 +24,9 @@ class Read:
 
     reason: str = ""
     """Why they are lost: ``too_old``, ``journal_full`` or ``damaged``."""
+
+    later: bool = False
+    """There may be records, which cannot be read just now."""
 
 
 class Log:
@@ -70,7 +79,9 @@ class Log:
                     segment.descriptor = self._open(segment)
                 written = segment.read(self._end(segment), max_records, budget)
                 damaged = not written and self._is_damaged(segment)
-            except OSError:
+            except OSError as error:
+                if error.errno in PASSING:
+                    return Read(later=True)
                 written, damaged = [], True
             if damaged:
                 return Read(segment, reason="damaged")

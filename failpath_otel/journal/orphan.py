@@ -8,7 +8,7 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.journal.holding import Holding, journals, open_base
-from failpath_otel.journal.log import Log
+from failpath_otel.journal.log import PASSING, Log
 from failpath_otel.journal.segment import SPARE, SUFFIX, Segment
 from failpath_otel.report import say_once
 
@@ -39,13 +39,15 @@ class Orphan(Log):
                 self.size += segment.cut()
                 self._unread.append(segment)
                 self._unconfirmed.append(segment)
-                segment.close()  # until it is read: there may be many
                 return
             reason: object = "it is no segment of a journal"
         except OSError as error:
             reason = error.strerror or error
-        if segment is not None:
-            segment.close()
+            if error.errno in PASSING:  # all of it is left to another time, or to another process
+                raise
+        finally:
+            if segment is not None:
+                segment.close()  # until it is read: there may be many
         say_once("foreign file", "Failpath: %s in %s is left alone: %s.", name, self._holding.name, reason)
 
     def _open(self, segment: Segment) -> int:

@@ -1,6 +1,8 @@
 """The pipeline on a journal: what waits is on disk, and what the journal does not take is in memory behind it."""
 
+import errno
 import json
+import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from failpath_otel import DeliveryError, JournalError, SendError, limits
+from failpath_otel import DeliveryError, JournalError, limits, report
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.queue import JournalPlace
 from failpath_otel.export.stats import Stats
@@ -24,6 +26,11 @@ TOO_LARGE = Answer("is too large", 413, too_large=True)
 REFUSED = Answer("refused the project key (401)", 401, again=True)
 BUSY = Answer("is busy", 503, again=True)
 PEACE = Answer("is busy", 503, again=True, retry_after=3_600.0)
+
+
+@pytest.fixture(autouse=True)
+def _all_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "_said", set())
 
 
 @pytest.fixture
@@ -111,3 +118,92 @@ def test_the_journal_is_not_closed_while_its_records_are_being_confirmed(
         go_on.set()
         assert queue.flush(10)
     assert all(closed)
+
+
+@pytest.fixture
+def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of 16 KiB, of which a journal has at most four."""
+    monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 16_384)
+    monkeypatch.setattr(limits, "JOURNAL_SEGMENTS", 4)
+
+
+def room(place: JournalPlace) -> int:
+    """Bytes that this process has in files of the journal, also in those that have no name any more."""
+    held = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            name, status = os.readlink(descriptor), os.stat(descriptor)
+        except FileNotFoundError:  # the one by which the directory is listed
+            continue
+        held += status.st_blocks * 512 if name.startswith(place.path) and name.endswith("(deleted)") else 0
+    return held + sum(path.stat().st_blocks * 512 for path in Path(place.path).rglob("*") if path.is_file())
+
+
+@pytest.mark.usefixtures("small_segments")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are looked up in /proc")
+def test_over_its_cap_the_oldest_records_go_and_the_room_is_free_also_during_an_outage(place: JournalPlace) -> None:
+    errors: list[DeliveryError] = []
+    delivery = HeldDelivery(answers=[PEACE])
+    with pipeline(delivery, journal=place, on_error=errors.append) as queue:
+        queue.put(padded(0, 10))
+        wait_for(lambda: queue._backlog.failing)
+        for number in range(1, 2_001):
+            queue.put(padded(number, 200))
+        wait_for(lambda: room(place) <= 7 * 16_384, message=f"{room(place)} bytes are held")
+        stats = queue.stats()
+        dropped = stats.dropped["journal_full"]
+        assert stats.accepted == 2_001 == stats.waiting + dropped
+        wait_for(lambda: sum(e.records for e in errors if isinstance(e, JournalError)) == dropped)
+        queue._backlog._not_before = 0.0
+        assert queue.flush(10) is False
+        assert numbers(delivery) == [0, 0, *range(dropped + 1, 2_001)]
+        assert queue.stats() == Stats(2_001, 2_001 - dropped, 0, {"journal_full": dropped})
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_process_without_descriptors_reads_its_journal_later_and_loses_nothing(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = HeldDelivery(held=True)
+    with pipeline(delivery, journal=place) as queue:
+        queue.put(padded(0, 10))
+        assert delivery.sending.wait(10)
+        for number in range(1, 180):
+            queue.put(padded(number, 200))
+        own(queue).tidy()
+        refused = threading.Event()
+        open_file = journal_module.Holding.open_file
+
+        def full(holding: journal_module.Holding, name: str) -> int:
+            refused.set()
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(journal_module.Holding, "open_file", full)
+        delivery.gate.set()
+        assert refused.wait(10)
+        assert queue.stats().dropped == {}
+        monkeypatch.setattr(journal_module.Holding, "open_file", open_file)
+        assert queue.flush(10)
+        assert numbers(delivery) == list(range(180))
+
+
+def test_a_logging_handler_that_records_a_step_does_not_deadlock_with_a_journal_that_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said: list[Stats] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            # Another thread may have this handler's lock, and wait in it for the queue's.
+            free = threading.Thread(target=lambda: said.append(queue.stats()))
+            free.start()
+            free.join(5)
+
+    logger, handler = logging.getLogger("failpath_otel"), Handler()
+    logger.addHandler(handler)
+    try:
+        with pipeline(HeldDelivery(), journal=JournalPlace(str(tmp_path / "file"), BINDING)) as queue:
+            queue.put(numbered(1))
+            assert queue.flush(10)
+            wait_for(lambda: said)
+    finally:
+        logger.removeHandler(handler)
