@@ -83,6 +83,7 @@ class DeliveryThread(RecordQueue):
         while not self._is_done():
             try:
                 self._await_records()
+                self._backlog.speak()
                 while self._has_work() and not self._backlog.pause():
                     self._attempt()
                     if len(self._queue) < limits.MAX_BATCH_RECORDS and not (
@@ -139,7 +140,7 @@ class DeliveryThread(RecordQueue):
             pause = self._backlog.pause()
             due = self._backlog or self._is_urgent()
             if pause:
-                delay = pause
+                delay = min(pause, self._backlog.silence())
             elif due or self._closed or self._retired:
                 return
         elif self._closed or self._retired:
