@@ -15,7 +15,7 @@ from failpath_otel.local.store import StoreError
 from failpath_otel.local.table import format_runs, printable
 
 _ENDPOINT_VARIABLE: Final = "FAILPATH_DEV_ENDPOINT"
-_LOCAL_EXTRA: Final = ("anyio", "platformdirs", "starlette", "uvicorn")
+_LOCAL_EXTRA: Final = ("anyio", "starlette", "uvicorn")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,9 +15,9 @@ from failpath_otel._version import __version__
 from failpath_otel.clean import type_name
 from failpath_otel.errors import ConfigurationError, DeliveryError
 from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact
-from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
+from failpath_otel.forking import after_fork_in_child
 from failpath_otel.private_provider import private_tracer
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import StartMarker

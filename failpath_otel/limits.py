@@ -99,11 +99,11 @@ JOURNAL_SEGMENT_BYTES: Final = 1_048_576
 JOURNAL_SEGMENTS: Final = 64
 """Files that one process may have in its journal: 64 MiB; beyond, the oldest records go."""
 
-MAX_ADOPTED_BYTES: Final = JOURNAL_SEGMENTS * JOURNAL_SEGMENT_BYTES
-"""What all journals together may hold that one process has adopted."""
-
 MAX_ADOPTED: Final = 16
 """Journals that one process adopts at a time."""
+
+MAX_JOURNALS: Final = 1_000
+"""Journals that a journal directory may hold; beyond, the oldest of processes that are gone are deleted."""
 
 ADOPT_SECONDS: Final = 3.0
 """Seconds after which a process looks again for journals whose processes are gone."""

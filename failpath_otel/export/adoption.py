@@ -9,8 +9,14 @@ from failpath_otel import limits
 from failpath_otel.export import wire
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.record import decode
-from failpath_otel.journal.orphan import Orphan, adopt
+from failpath_otel.journal.finding import adopt
+from failpath_otel.journal.orphan import Orphan
 from failpath_otel.report import say, say_once
+
+_DELETED: Final = {
+    "too_old": f"they are older than {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and for another project or endpoint",
+    "journal_full": f"there are more than {limits.MAX_JOURNALS} journals, and theirs are the oldest",
+}
 
 
 class Adoption:
@@ -24,13 +30,11 @@ class Adoption:
     def __init__(self, path: str, binding: str | None) -> None:
         self._path: Final = path
         self._binding: Final = binding
-        self._begin()
+        self.start_over()
 
-    def _begin(self) -> None:
-        self._orphans: deque[Orphan] = deque()
-        self._looking = threading.Lock()
-        self._next_look = 0.0
-        self._passed_over = 0  # records between those of a batch, to be confirmed after it
+    def start_over(self) -> None:
+        """In a forked child: leaves to the parent what is the parent's."""
+        self._forget()
         self.delivered = 0
         """Records of others that Failpath has taken."""
         self.dropped: dict[str, int] = {}
@@ -52,31 +56,16 @@ class Adoption:
             self._next_look = monotonic() + limits.ADOPT_SECONDS
             room = limits.MAX_ADOPTED - len(self._orphans)
             if room > 0:
-                self._orphans.extend(adopt(self._path, self._binding, self._expired, room))
-                self._make_room()
+                self._orphans.extend(adopt(self._path, self._binding, self._lost, room))
         except OSError as error:
             say_once("adoption", "Failpath: no journal is looked for in %s: %s.", self._path, error.strerror or error)
         finally:
             self._looking.release()
         return bool(self._orphans)
 
-    def _expired(self, records: int) -> None:
-        hours = limits.MAX_AGE_SECONDS / 3600
-        say("Failpath: %d records of another project key or endpoint, older than %.0f h, are deleted.", records, hours)
-        self._lose("too_old", records)
-
-    def _make_room(self) -> None:
-        """Deletes the oldest, where all together are larger than allowed."""
-        excess = sum(orphan.size for orphan in tuple(self._orphans)) - limits.MAX_ADOPTED_BYTES
-        while excess > 0 and len(self._orphans) > 1:
-            # Not the first, which is being delivered.
-            oldest = min(tuple(self._orphans)[1:], key=lambda orphan: orphan.newest)
-            self._orphans.remove(oldest)
-            excess -= oldest.size
-            records = oldest.count()
-            oldest.remove()
-            self._lose("journal_full", records)
-            say("Failpath: %d records of processes that are gone are deleted: there is no room for more.", records)
+    def _lost(self, reason: str, records: int) -> None:
+        say("Failpath: %d records of processes that are gone are deleted: %s.", records, _DELETED[reason])
+        self._lose(reason, records)
 
     def _lose(self, reason: str, records: int) -> None:
         if records:
@@ -120,7 +109,13 @@ class Adoption:
         return sum(orphan.waiting() for orphan in tuple(self._orphans))
 
     def let_go(self) -> None:
-        """Leaves it to another process; in a forked child, to the parent."""
+        """Leaves what is left to another process."""
         for orphan in self._orphans:
             orphan.close()
-        self._begin()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._orphans: deque[Orphan] = deque()
+        self._looking = threading.Lock()
+        self._next_look = 0.0
+        self._passed_over = 0  # records between those of a batch, to be confirmed after it

@@ -48,7 +48,7 @@ class Attempts(RecordQueue):
         self._others_next = False  # it is the turn of what gone processes have left
         self._overflowed = 0
         if self._adoption is not None:
-            self._adoption.let_go()
+            self._adoption.start_over()
         self._first_loss: DeliveryError | None = None
         self._losses: deque[Loss] = deque(maxlen=_LOSSES_KEPT)
 
@@ -158,6 +158,14 @@ class Attempts(RecordQueue):
             watcher.tell()
         if outcome.first and outcome.error is not None:
             self._callback.call(outcome.error)
+
+    def _tidy_journal(self) -> None:
+        """Does for the journal what is not to be done on the threads of the application."""
+        if self._journal is not None and self._sender.begin_alone():
+            try:
+                self._journal.tidy()
+            finally:
+                self._sender.end_alone()
 
     def _leave_journal(self) -> None:
         """Deletes this process's journal, if nothing is left in it."""

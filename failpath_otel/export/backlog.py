@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from random import Random
 from time import monotonic
 from typing import Final
@@ -35,6 +36,7 @@ class Backlog:
         self.said = False
         """The outage at hand was logged."""
         self._said_key = False
+        self._unsaid = ""
         self.cause = ""
         """A sentence about why the last attempt failed; empty if it did not."""
         self._began = 0.0
@@ -115,11 +117,24 @@ class Backlog:
         refused = answer.status in KEY_REFUSED
         if self._said_key if refused else self.said:
             return
-        if answer.again and not refused and now - self._began < limits.QUIET_SECONDS and not is_heard():
-            return
-        self.said = True
+        self._unsaid = f"{self.cause}; {consequence}"
         self._said_key |= refused
-        say("Failpath: %s; %s.", self.cause, consequence)
+        if not answer.again or refused or is_heard() or not self.silence():
+            self._break_silence()
+
+    def silence(self) -> float:
+        """Seconds until the outage at hand has to be said; endless where there is nothing to say."""
+        return max(self._began + limits.QUIET_SECONDS - self._clock(), 0.0) if self._unsaid else inf
+
+    def speak(self) -> None:
+        """Logs the outage at hand if it was held back and is due."""
+        if not self.silence():
+            self._break_silence()
+
+    def _break_silence(self) -> None:
+        text, self._unsaid = self._unsaid, ""
+        self.said = True
+        say("Failpath: %s.", text)
 
     def succeeded(self) -> None:
         """Takes note that a batch was taken."""
@@ -127,7 +142,7 @@ class Backlog:
         if not self._failures:
             return
         self._failures = 0
-        self.cause = ""
+        self.cause = self._unsaid = ""
         lost = self._lost() - self._lost_before
         if self.said or lost:
             lasted = self._clock() - self._began

@@ -10,7 +10,8 @@ from failpath_otel.export.options import Options
 from failpath_otel.export.queue import NOTHING
 from failpath_otel.export.sender import Outcome, Sender
 from failpath_otel.export.wire import KEY_REFUSED
-from failpath_otel.journal.orphan import Orphan, count_orphans
+from failpath_otel.journal.finding import count_orphans
+from failpath_otel.journal.orphan import Orphan
 
 
 @dataclass

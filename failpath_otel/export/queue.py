@@ -151,7 +151,9 @@ class RecordQueue:
             return False
         if self._journaling:
             return True
-        records += self._accepted - self._settled + min(self._reserved, self._max_held)
+        # Beside a journal, what waits in there takes no room here.
+        waiting = self._accepted - self._settled if self._journal is None else len(self._queue)
+        records += waiting + min(self._reserved, self._max_held)
         return records <= self._max_records and self._bytes + size <= self._max_bytes
 
     def refuse(self) -> None:

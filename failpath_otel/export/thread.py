@@ -14,9 +14,9 @@ from time import monotonic
 from failpath_otel import limits
 from failpath_otel.export.arguments import OnError
 from failpath_otel.export.attempts import Attempts
-from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.queue import JournalPlace
 from failpath_otel.export.sender import Delivering
+from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import report_fault
 
 
@@ -89,8 +89,8 @@ class DeliveryThread(Attempts):
             try:
                 self._await_records()
                 self._report_overflow()
-                if self._journal is not None:
-                    self._journal.tidy()
+                self._backlog.speak()
+                self._tidy_journal()
                 if self._adoption is not None and self._adoption.is_due() and not self._retired:
                     self._adoption.look()
                 while self._has_work() and not self._backlog.pause():
@@ -164,7 +164,7 @@ class DeliveryThread(Attempts):
             pause = self._backlog.pause()
             due = self._backlog or self._adoption or self._is_urgent()
             if pause:
-                delay = pause
+                delay = min(pause, self._backlog.silence())
             elif due or self._closed or self._retired:
                 return
         elif self._closed or self._retired:

@@ -3,9 +3,12 @@
 import contextlib
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from time import time
 from typing import Final
+
+from failpath_otel.forking import after_fork_in_child
 
 _LOCKS = True
 try:
@@ -40,7 +43,7 @@ def open_base(path: str, *, create: bool) -> int:
         msg = "this platform has no locks for it"
         raise UnusableError(msg)
     if create:
-        os.makedirs(path, mode=0o700, exist_ok=True)  # noqa: PTH103 - as the rest of this, without pathlib
+        _make(path)
     base = os.open(path, _DIRECTORY)
     owner = os.fstat(base).st_uid
     # Root can do all the same whatever it wants; a volume of a container is its.
@@ -51,6 +54,39 @@ def open_base(path: str, *, create: bool) -> int:
     return base
 
 
+def _make(path: str) -> None:
+    """Makes a directory and those above it, for this user alone."""
+    if not os.path.isdir(path):  # noqa: PTH112 - as the rest of this, without pathlib
+        _make(os.path.dirname(path))  # noqa: PTH120
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)  # noqa: PTH102
+
+
+class _Held:
+    """All that this process has locked, for a child that is forked: a lock lives as long as somebody has it open."""
+
+    def __init__(self) -> None:
+        # No process is forked while something is being locked, so that no descriptor is missing here. Reentrant,
+        # because a signal handler may fork.
+        self.lock = threading.RLock()
+        self.holdings: set[Holding] = set()
+        after_fork_in_child(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=self._lock, after_in_parent=self._unlock)
+
+    def _lock(self) -> None:
+        self.lock.acquire()
+
+    def _unlock(self) -> None:
+        self.lock.release()
+
+    def close(self) -> None:
+        """In the child: closes all that is the parent's, and unlocks nothing."""
+        self.lock = threading.RLock()
+        for holding in tuple(self.holdings):
+            holding.close()
+
+
 class Holding:
     """A journal's directory that this process has locked: its own one, or one whose owner is gone."""
 
@@ -59,6 +95,7 @@ class Holding:
         self._lock: Final = lock
         self.name: Final = name
         self.directory: Final = directory
+        _held.holdings.add(self)
 
     @classmethod
     def create(cls, path: str, binding: str) -> "Holding":
@@ -67,8 +104,8 @@ class Holding:
         Raises:
             OSError: that cannot be.
         """
-        base = open_base(path, create=True)
-        with contextlib.ExitStack() as undo:
+        with _held.lock, contextlib.ExitStack() as undo:
+            base = open_base(path, create=True)
             undo.callback(os.close, base)
             # Not the generator of `random`: the application may have seeded it, in each of its processes.
             token = os.urandom(6).hex()
@@ -92,7 +129,7 @@ class Holding:
         Raises:
             OSError: it cannot be opened, is a symbolic link, or belongs to somebody else.
         """
-        with contextlib.ExitStack() as undo:
+        with _held.lock, contextlib.ExitStack() as undo:
             directory = os.open(name, _DIRECTORY, dir_fd=base)
             undo.callback(os.close, directory)
             if os.fstat(directory).st_uid != os.geteuid():
@@ -116,10 +153,9 @@ class Holding:
             undo.pop_all()
             return cls(own_base, name, directory, lock)
 
-    @property
-    def age(self) -> float:
-        """Seconds since a file was made or deleted in it."""
-        return time() - os.fstat(self.directory).st_mtime
+    def modified(self, name: str) -> float:
+        """When a file was changed, in seconds since the epoch."""
+        return os.stat(name, dir_fd=self.directory, follow_symlinks=False).st_mtime
 
     def new_file(self, name: str) -> int:
         """Opens a file that does not exist yet."""
@@ -148,8 +184,14 @@ class Holding:
 
     def close(self) -> None:
         """Lets go of it without unlocking: a child process must not free its parent's lock, which both have open."""
-        for descriptor in (self.directory, self._base, self._lock):
-            os.close(descriptor)
+        if self in _held.holdings:
+            _held.holdings.discard(self)
+            for descriptor in (self.directory, self._base, self._lock):
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+
+
+_held: Final = _Held()
 
 
 def journals(base: int) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,6 @@ from typing import Final
 from failpath_otel import limits
 from failpath_otel.journal.segment import CLOSED, Segment, Written
 
-
 PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
 """Errors that say nothing of the file: the process, or the machine, is short of something."""
 

@@ -18,7 +18,7 @@ from failpath_otel.export.stats import Stats
 from failpath_otel.export.wire import Answer
 from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal.journal import Journal
-from tests.export.pipelines import GONE, HeldDelivery, a_record, an_outcome, numbered, pipeline
+from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.receiver import wait_for
 
 BINDING = "0123456789abcdef"

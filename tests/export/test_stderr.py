@@ -108,6 +108,22 @@ def test_a_longer_one_is_said_once_and_so_is_its_end(
     assert not backlog.said
 
 
+def test_it_is_said_when_its_time_has_come_and_not_only_at_the_next_attempt(
+    stderr: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "QUIET_SECONDS", 0.2)
+    delivery = HeldDelivery(answers=[Answer("answered 503", 503, again=True, retry_after=3_600.0)])
+    with pipeline(delivery) as queue:
+        queue.put(numbered(1))
+        wait_for(lambda: queue._backlog.failing)
+        assert stderr() == []
+        wait_for(stderr)
+        assert len(delivery.batches) == 1
+        queue._backlog.succeeded()  # the hour is over
+        queue.flush(10)
+    assert len(stderr()) == 2
+
+
 @pytest.mark.parametrize("answer", SAID_AT_ONCE, ids=lambda answer: str(answer.failure))
 def test_what_does_not_pass_by_itself_is_said_at_once(
     backlog: Backlog, stderr: Callable[[], list[str]], answer: Answer

@@ -1,7 +1,8 @@
 """An application that takes 200 steps a second, whatever its endpoint does, and measures what they cost it.
 
 It reads the name of each phase from its standard input, and says at the end, as JSON, what it saw. Phases whose name
-begins with ``flushed`` are those in which it flushes all the time.
+begins with ``flushed`` are those in which it flushes all the time. Beside each step it takes one whose endpoint, its
+argument, is always there, so that what is measured can be told from what else the machine does.
 """
 
 import json
@@ -12,6 +13,8 @@ from array import array
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any, Final
+
+from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 
@@ -45,17 +48,24 @@ def resident() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
+def centiles(seconds: "array[float]") -> list[float]:
+    """The 50th and the 99th, in microseconds."""
+    cuts = statistics.quantiles(seconds, n=100)
+    return [cuts[49] * 1e6, cuts[98] * 1e6]
+
+
 def main() -> None:
     """Takes steps until it is told to end."""
-    failpath = failpath_otel.configure(**OPTIONS)
+    failpath = failpath_otel.configure(tracer_provider=TracerProvider(), **OPTIONS)
+    beside = failpath_otel.configure(endpoint=sys.argv[1], tracer_provider=TracerProvider(), **OPTIONS)
     phase = sys.stdin.readline().strip()
-    costs = {phase: array("d")}
+    costs = {phase: (array("d"), array("d"))}
     memory: dict[str, int] = {}
 
     def listen() -> None:
         nonlocal phase
         for line in sys.stdin:
-            costs.setdefault(line.strip(), array("d"))
+            costs.setdefault(line.strip(), (array("d"), array("d")))
             phase = line.strip()
 
     def flush() -> None:
@@ -70,26 +80,26 @@ def main() -> None:
     began = perf_counter()
     while (now := phase) != END:
         run_id, key = place(number)
-        run = failpath.run("stressed", run_id=run_id)
         metadata = LARGE if now == LARGE_PHASE and number % LARGE_EVERY == 0 else {"number": number}
-        before = perf_counter()
-        run.step(key, lambda: None, metadata=metadata)
-        costs[now].append(perf_counter() - before)
+        # In turn one and the other is the first to come.
+        for which, client in ((0, failpath), (1, beside))[:: 1 if number % 2 else -1]:
+            run = client.run("stressed", run_id=run_id)
+            before = perf_counter()
+            run.step(key, lambda: None, metadata=metadata)
+            costs[now][which].append(perf_counter() - before)
         number += 1
         if number % 20 == 0:
             memory[now] = max(memory.get(now, 0), resident())
         sleep(max(began + number / RATE - perf_counter(), 0))
-    complete = failpath.flush(60)
+    complete = failpath.flush(60) and beside.flush(60)
     stats = failpath.stats()
-    centiles = {name: statistics.quantiles(each, n=100) for name, each in costs.items() if len(each) > 1}
     said = {
         "steps": number,
         "complete": complete,
         "delivered": stats.delivered,
         "dropped": dict(stats.dropped),
         "memory": memory,
-        "p50": {name: cuts[49] * 1e6 for name, cuts in centiles.items()},
-        "p99": {name: cuts[98] * 1e6 for name, cuts in centiles.items()},
+        "microseconds": {name: [centiles(each) for each in both] for name, both in costs.items() if both[0]},
     }
     sys.stdout.write(json.dumps(said) + "\n")
 

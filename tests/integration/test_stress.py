@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from tests.docs.pages import ROOT
 from tests.export.programs import environment
-from tests.fault_server import FaultServer
+from tests.fault_server import FaultServer, fault_server
 from tests.faults import storm, too_large_beyond
 from tests.integration.stressed import END, LARGE_PHASE, TOO_LARGE, place
 
@@ -43,7 +44,9 @@ def test_an_outage_a_storm_and_a_stingy_endpoint_cost_no_record_and_no_order(
         elif phase == LARGE_PHASE:
             server.answer_with(too_large_beyond(TOO_LARGE))
 
-    said = application(server, [UP, DOWN, "flushed up again", STORM, LARGE_PHASE, END], trouble)
+    with fault_server() as beside:
+        said = application([server, beside], [UP, DOWN, "flushed up again", STORM, LARGE_PHASE, END], trouble)
+        assert by_run(beside.taken) == expected(said["steps"])
     taken = server.taken
     with capsys.disabled():
         report(said, seed, len(server.requests))
@@ -57,10 +60,11 @@ def test_an_outage_a_storm_and_a_stingy_endpoint_cost_no_record_and_no_order(
     assert growth <= MEMORY_KILOBYTES
 
 
-def application(server: FaultServer, phases: list[str], trouble: Any) -> dict[str, Any]:
+def application(servers: list[FaultServer], phases: list[str], trouble: Callable[[str], None]) -> dict[str, Any]:
     """What an application says at its end that goes through ``phases``, each with the trouble that it brings."""
+    server, beside = servers
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.stressed"],
+        [sys.executable, "-m", "tests.integration.stressed", beside.url],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -105,6 +109,9 @@ def expected(steps: int) -> dict[str, list[tuple[str, str]]]:
 def report(said: dict[str, Any], seed: int, requests: int) -> None:
     """Prints what it cost, for whoever compares."""
     sys.stdout.write(f"\n{said['steps']} steps, {requests} requests, seed {seed}, {SECONDS:.0f} s a phase\n")
-    for phase, p50 in said["p50"].items():
+    sys.stdout.write("  microseconds a step:   p50 (beside, always up)   p99 (beside)     memory\n")
+    for phase, ((p50, p99), (beside50, beside99)) in said["microseconds"].items():
         memory = said["memory"][phase] - said["memory"][UP]
-        sys.stdout.write(f"  {phase:18} p50 {p50:6.0f} us  p99 {said['p99'][phase]:6.0f} us  {memory:+7} kB\n")
+        sys.stdout.write(
+            f"  {phase:20} {p50:6.0f} ({beside50:6.0f})        {p99:6.0f} ({beside99:6.0f})  {memory:+7} kB\n"
+        )
