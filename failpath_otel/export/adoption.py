@@ -118,4 +118,4 @@ class Adoption:
         self._orphans: deque[Orphan] = deque()
         self._looking = threading.Lock()
         self._next_look = 0.0
-        self._passed_over = 0  # records between those of a batch, to be confirmed after it
+        self._passed_over: int = 0  # records between those of a batch, to be confirmed after it

@@ -25,8 +25,8 @@ class Batch:
     """The journal that they were taken from, to which it is to be told when they are settled."""
 
     @property
-    def bytes(self) -> int:
-        """What the records have together."""
+    def length(self) -> int:
+        """The bytes of the records."""
         return sum(map(len, self.records))
 
     def halves(self) -> "tuple[Batch, Batch]":

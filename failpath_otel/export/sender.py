@@ -140,7 +140,7 @@ class Sender:
     def _next(self, take: Take) -> Batch:
         if not self.backlog:
             return take(self._max_bytes)
-        while (batch := self.backlog.take()).bytes > self._max_bytes and len(batch.records) > 1:
+        while (batch := self.backlog.take()).length > self._max_bytes and len(batch.records) > 1:
             self.backlog.add(*batch.halves())
         return batch
 
@@ -169,14 +169,14 @@ class Sender:
         """Puts what was too large back in a smaller form, if there is one: as two batches, or as less of a record."""
         if len(batch.records) > 1:
             # Nor will it take another batch of that size.
-            self._max_bytes = batch.bytes // 2
+            self._max_bytes = batch.length // 2
             self._taken = 0
             self.backlog.add(*batch.halves())
             return True
         smaller = batch.cut_down()
         if smaller is None:
             return False
-        self._say_once("Failpath: a record of %d bytes was too large; it is sent without metadata.", batch.bytes)
+        self._say_once("Failpath: a record of %d bytes was too large; it is sent without metadata.", batch.length)
         self.backlog.add(smaller)
         return True
 
