@@ -25,12 +25,15 @@ class Adoption:
         self._path: Final = path
         self._binding: Final = binding
         self._begin()
+        self._count_anew()
 
     def _begin(self) -> None:
         self._orphans: deque[Orphan] = deque()
         self._looking = threading.Lock()
         self._next_look = 0.0
         self._passed_over = 0  # records between those of a batch, to be confirmed after it
+
+    def _count_anew(self) -> None:
         self.delivered = 0
         """Records of others that Failpath has taken."""
         self.dropped: dict[str, int] = {}
@@ -119,8 +122,13 @@ class Adoption:
         """How many records there are still."""
         return sum(orphan.waiting() for orphan in tuple(self._orphans))
 
+    def forsake(self) -> None:
+        """In a forked child: what was adopted is the parent's."""
+        self.let_go()
+        self._count_anew()
+
     def let_go(self) -> None:
-        """Leaves it to another process; in a forked child, to the parent."""
+        """Leaves it to another process."""
         for orphan in self._orphans:
             orphan.close()
         self._begin()
