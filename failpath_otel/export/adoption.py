@@ -30,11 +30,16 @@ class Adoption:
     def __init__(self, path: str, binding: str | None) -> None:
         self._path: Final = path
         self._binding: Final = binding
-        self.start_over()
+        self._begin()
+        self._count_anew()
 
-    def start_over(self) -> None:
-        """In a forked child: leaves to the parent what is the parent's."""
-        self._forget()
+    def _begin(self) -> None:
+        self._orphans: deque[Orphan] = deque()
+        self._looking = threading.Lock()
+        self._next_look = 0.0
+        self._passed_over = 0  # records between those of a batch, to be confirmed after it
+
+    def _count_anew(self) -> None:
         self.delivered = 0
         """Records of others that Failpath has taken."""
         self.dropped: dict[str, int] = {}
@@ -108,14 +113,13 @@ class Adoption:
         """How many records there are still."""
         return sum(orphan.waiting() for orphan in tuple(self._orphans))
 
+    def forsake(self) -> None:
+        """In a forked child: what was adopted is the parent's."""
+        self.let_go()
+        self._count_anew()
+
     def let_go(self) -> None:
-        """Leaves what is left to another process."""
+        """Leaves it to another process."""
         for orphan in self._orphans:
             orphan.close()
-        self._forget()
-
-    def _forget(self) -> None:
-        self._orphans: deque[Orphan] = deque()
-        self._looking = threading.Lock()
-        self._next_look = 0.0
-        self._passed_over: int = 0  # records between those of a batch, to be confirmed after it
+        self._begin()

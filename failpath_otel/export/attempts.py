@@ -48,7 +48,7 @@ class Attempts(RecordQueue):
         self._others_next = False  # it is the turn of what gone processes have left
         self._overflowed = 0
         if self._adoption is not None:
-            self._adoption.start_over()
+            self._adoption.forsake()
         self._first_loss: DeliveryError | None = None
         self._losses: deque[Loss] = deque(maxlen=_LOSSES_KEPT)
 

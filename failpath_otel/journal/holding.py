@@ -43,7 +43,7 @@ def open_base(path: str, *, create: bool) -> int:
         msg = "this platform has no locks for it"
         raise UnusableError(msg)
     if create:
-        _make(path)
+        _make_private(path)
     base = os.open(path, _DIRECTORY)
     owner = os.fstat(base).st_uid
     # Root can do all the same whatever it wants; a volume of a container is its.
@@ -54,10 +54,17 @@ def open_base(path: str, *, create: bool) -> int:
     return base
 
 
-def _make(path: str) -> None:
-    """Makes a directory and those above it, for this user alone."""
-    if not os.path.isdir(path):  # noqa: PTH112 - as the rest of this, without pathlib
-        _make(os.path.dirname(path))  # noqa: PTH120
+def _make_private(path: str) -> None:
+    """Makes a directory and those above it that are missing; `os.makedirs` gives its mode to the last one alone."""
+    try:
+        os.mkdir(path, 0o700)  # noqa: PTH102 - as the rest of this, without pathlib
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        above = os.path.dirname(path)  # noqa: PTH120
+        if above == path:
+            raise
+        _make_private(above)
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)  # noqa: PTH102
 

@@ -74,19 +74,35 @@ class Journal(Log):
         # The time is the start value of the checksum, so that it is covered as well.
         framed = pack_frame(len(record), crc32(record, seconds), seconds) + record
         try:
-            self._write(framed)
-        except ValueError:  # there is no room in the segment, or no segment yet
-            if not self._append_to_next(framed):
-                return False
+            try:
+                self._write(framed)
+            except ValueError:  # there is no room in the segment, or no segment yet
+                if not self._append_to_next(framed):
+                    return False
         except OSError as error:
             self._fail(error)
             return False
+        except BaseException:  # Ctrl-C, perhaps when it was written already
+            self._recount()
+            raise
         self.appended += 1
         return True
 
+    def _recount(self) -> None:
+        """Counts the records of the segment at hand once more."""
+        segment, writer = self._current, self._writer
+        if segment is None or writer is None:
+            return
+        reader = Segment(0, segment.name, segment.descriptor)
+        with contextlib.suppress(OSError):
+            while read := reader.read(writer.end(), limits.MAX_BATCH_RECORDS, 0):
+                reader.advance(read)
+            self.appended = max(self.appended, segment.first - 1 + reader.taken)
+
     def _append_to_next(self, framed: bytes) -> bool:
         # A signal handler that ends a step in the midst of this finds neither the old segment nor the new one.
-        if self._rolling or len(framed) > limits.JOURNAL_SEGMENT_BYTES // 2:
+        busy = self._rolling or (self._writer is not None and self._writer.busy)
+        if busy or len(framed) > limits.JOURNAL_SEGMENT_BYTES // 2:
             return False
         self._rolling = True
         try:
@@ -100,19 +116,23 @@ class Journal(Log):
         return True
 
     def _roll(self) -> None:
-        """Begins the next segment."""
+        """Begins the next segment; also where the last time was interrupted by Ctrl-C, wherever that was."""
+        if self._writer is not None:
+            self._finished.append(self._writer)
+        self._current, self._writer, self._write = None, None, _no_room
+        for before in self._unconfirmed:
+            if before.last is None:
+                before.last = self.appended
         if self._holding is None:
             self._holding = Holding.create(self.path, self._binding)
         name = f"{next(self._names):08d}{SUFFIX}"
         if self._spares:
-            segment, writer = self._spares.popleft()
+            segment, writer = self._spares[0]
             segment.rename(name)
+            self._spares.popleft()
         else:
             segment, writer = self._new_segment(self._holding, name)
         segment.first = self.appended + 1
-        if self._current is not None and self._writer is not None:
-            self._current.last = self.appended
-            self._finished.append(self._writer)
         self._unconfirmed.append(segment)
         self._unread.append(segment)
         self._current, self._writer, self._write = segment, writer, writer.write

@@ -190,6 +190,7 @@ class MappedWriter:
         # One call that copies and advances: nothing on this thread, as a signal handler, can come in between.
         self.write: Final[Write] = self._map.write
         self.end: Final = self._map.tell
+        self.busy: Final = False
 
     def close(self) -> None:
         """Ends the writing; the file stays."""
@@ -203,23 +204,25 @@ class PlainWriter:
         segment.begin()
         self._descriptor: Final = segment.descriptor
         self._end = BEGIN
+        self.busy = False
+        """A frame is being written; what a signal handler records meanwhile has to go elsewhere."""
 
     def write(self, data: bytes) -> None:
         """Appends a frame, or nothing of it."""
-        begin, self._end = self._end, self._end + len(data)
-        if self._end > limits.JOURNAL_SEGMENT_BYTES:
-            self._end = begin
-            msg = "the segment is full"
+        if self.busy or self._end + len(data) > limits.JOURNAL_SEGMENT_BYTES:
+            msg = "there is no room in the segment"
             raise ValueError(msg)
+        self.busy = True
         done = 0
         try:
             while done < len(data):
-                done += os.pwrite(self._descriptor, data[done:], begin + done)
-        except OSError:
-            self._end = begin
-            if done:
-                os.ftruncate(self._descriptor, begin)
-            raise
+                done += os.pwrite(self._descriptor, data[done:], self._end + done)
+            # Not before: another thread reads up to here.
+            self._end += done
+        finally:
+            self.busy = False
+            if 0 < done < len(data):
+                os.ftruncate(self._descriptor, self._end)
 
     def end(self) -> int:
         """Where the next frame will stand."""

@@ -189,14 +189,15 @@ def test_a_process_without_descriptors_reads_its_journal_later_and_loses_nothing
 
 def test_a_logging_handler_that_records_a_step_does_not_deadlock_with_a_journal_that_fails(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    said: list[Stats] = []
+    said: list[bool] = []
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             # Another thread may have this handler's lock, and wait in it for the queue's.
-            free = threading.Thread(target=lambda: said.append(queue.stats()))
-            free.start()
-            free.join(5)
+            other = threading.Thread(target=queue.stats)
+            other.start()
+            other.join(5)
+            said.append(not other.is_alive())
 
     logger, handler = logging.getLogger("failpath_otel"), Handler()
     logger.addHandler(handler)
@@ -205,5 +206,6 @@ def test_a_logging_handler_that_records_a_step_does_not_deadlock_with_a_journal_
             queue.put(numbered(1))
             assert queue.flush(10)
             wait_for(lambda: said)
+            assert all(said), "the queue's lock is held while something is said"
     finally:
         logger.removeHandler(handler)
