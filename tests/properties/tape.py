@@ -14,13 +14,13 @@ from failpath_otel.export.record import Record
 from failpath_otel.testing import _Memory
 from tests.schema import moment, valid_record
 
-_TIMES: Final = int(os.environ.get("PROPERTIES", "1"))
+TIMES: Final = int(os.environ.get("PROPERTIES", "1"))
 
 
 def properties(examples: int) -> settings:
     """So many examples, times the variable ``PROPERTIES``; a failure prints what repeats it."""
     return settings(
-        max_examples=examples * _TIMES,
+        max_examples=examples * TIMES,
         deadline=None,
         print_blob=True,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
