@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
@@ -16,7 +15,7 @@ from failpath_otel.journal import holding
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan, adopt
 from tests.journal.lives import Fate, Life, acting, many_lives
-from tests.properties.tape import TIMES
+from tests.properties.tape import properties
 
 SEGMENT = 2_048
 
@@ -346,11 +345,4 @@ class Journals(RuleBasedStateMachine):
 
 
 TestJournals = Journals.TestCase
-TestJournals.settings = settings(
-    max_examples=60 * TIMES,
-    stateful_step_count=40,
-    deadline=None,
-    print_blob=True,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-)
+TestJournals.settings = properties(60, steps=40)
