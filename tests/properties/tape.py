@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
 from failpath_otel.configure import FailpathClient, Join
@@ -14,15 +14,18 @@ from failpath_otel.export.record import Record
 from failpath_otel.testing import _Memory
 from tests.schema import moment, valid_record
 
-_TIMES: Final = int(os.environ.get("PROPERTIES", "1"))
+TIMES: Final = int(os.environ.get("PROPERTIES", "1"))
 
 
-def properties(examples: int) -> settings:
+def properties(examples: int, *, steps: int = 50) -> settings:
     """So many examples, times the variable ``PROPERTIES``; a failure prints what repeats it."""
     return settings(
-        max_examples=examples * _TIMES,
+        max_examples=examples * TIMES,
+        stateful_step_count=steps,
         deadline=None,
         print_blob=True,
+        # Without explanations, which take longer than the finding.
+        phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
 
