@@ -10,7 +10,8 @@ from tests.integration.processes.redis_server import open_redis
 from tests.integration.processes.site import Program, Site
 
 TASKS = ["succeed", "fail", "die", "vanish", "hold", "succeed"]
-CUT_OFF = {"die", "vanish"}  # Celery's time limit of a task raises SystemExit in it first
+CUT_OFF = {"die", "vanish"}
+EITHER = {"hold"}  # at its time limit Celery raises SystemExit in a task, and kills its process a moment later
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_the_steps_of_tasks_whose_processes_are_gone_appear_while_the_worker_run
     site.wait_until_shown()
     told = site.told()
     assert len({step.pid for step in told.values()}) == len(TASKS)
-    assert {key for (_, key), step in told.items() if step.possible == {"running"}} == CUT_OFF
+    assert {key for (_, key), step in told.items() if step.possible == {"running"}} - EITHER == CUT_OFF
 
     worker.process.terminate()
     assert worker.wait() == 0
