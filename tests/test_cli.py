@@ -64,7 +64,7 @@ def test_wrong_arguments_end_with_code_2(arguments: list[str], capsys: pytest.Ca
     assert "usage:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("missing", ["starlette", "uvicorn", "platformdirs"])
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn", "anyio"])
 def test_without_the_extra_the_receiver_names_it_and_the_rest_of_the_command_works(missing: str) -> None:
     program = (
         f"import sys; sys.modules[{missing!r}] = None; from failpath_otel.cli import main; sys.exit(main(sys.argv[1:]))"

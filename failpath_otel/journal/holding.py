@@ -10,7 +10,7 @@ from typing import Final
 
 from failpath_otel.forking import after_fork_in_child
 
-_LOCKS = True
+_LOCKS = os.open in os.supports_dir_fd
 try:
     import fcntl
 except ImportError:  # Windows
@@ -39,7 +39,7 @@ def open_base(path: str, *, create: bool) -> int:
     Raises:
         OSError: there is none, it cannot be made, it is a symbolic link, or it is somebody else's.
     """
-    if not _LOCKS or os.open not in os.supports_dir_fd:
+    if not _LOCKS:
         msg = "this platform has no locks for it"
         raise UnusableError(msg)
     if create:

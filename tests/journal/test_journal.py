@@ -15,8 +15,9 @@ import pytest
 from failpath_otel import limits
 from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal import segment as segment_module
+from failpath_otel.journal.finding import adopt
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.orphan import Orphan, adopt
+from failpath_otel.journal.orphan import Orphan
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take, take_all
 
@@ -28,7 +29,7 @@ def files(base: Path) -> list[str]:
 
 
 def orphans(base: Path) -> list[Orphan]:
-    return adopt(str(base), BINDING, lambda _: None)
+    return adopt(str(base), BINDING, lambda reason, records: None)
 
 
 def left(base: Path) -> list[bytes]:
@@ -91,7 +92,7 @@ def test_a_record_that_fills_a_segment_to_its_last_byte_is_read_by_both_sides(
             assert journal.append(record)
         assert take_all(journal) == records
         journal.forsake()
-        [orphan] = adopt(str(base), f"{short:016d}", lambda _: None)
+        [orphan] = adopt(str(base), f"{short:016d}", lambda reason, records: None)
         assert take_all(orphan) == records
         orphan.close()
 

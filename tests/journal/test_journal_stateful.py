@@ -12,8 +12,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from failpath_otel import limits
 from failpath_otel.journal import holding
+from failpath_otel.journal.finding import adopt
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.orphan import Orphan, adopt
+from failpath_otel.journal.orphan import Orphan
 from tests.journal.lives import Fate, Life, acting, many_lives
 from tests.properties.tape import properties
 
@@ -263,8 +264,8 @@ class Journals(RuleBasedStateMachine):
         self.held += heirs
         return heirs
 
-    def never(self, records: int) -> None:
-        raise AssertionError(records)
+    def never(self, reason: str, records: int) -> None:
+        raise AssertionError(reason, records)
 
     @rule(heir=heirs, most=st.integers(1, 5), budget=st.sampled_from([0, 300, 5_000]), fate=fates)
     def delivers(self, heir: Heir, most: int, budget: int, fate: Fate | None) -> None:
