@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from opentelemetry.sdk.version import __version__ as sdk_version
@@ -37,7 +38,8 @@ def main(names: list[str]) -> int:
             del os.environ[name]
     rows: list[Row] = []
     try:
-        with Sink() as sink:
+        with Sink() as sink, TemporaryDirectory() as journal:
+            os.environ["FAILPATH_JOURNAL"] = journal
             for name in names or _PARTS:
                 print(f"measuring {name} ...", file=sys.stderr, flush=True)
                 rows += _PARTS[name](sink)

@@ -39,9 +39,14 @@ def receiver(directory: Path) -> Iterator[str]:
         process.wait(10)
 
 
-def checkout(url: str, run_id: str, *arguments: str) -> "subprocess.Popen[str]":
+def checkout(url: str, journal: Path, run_id: str, *arguments: str) -> "subprocess.Popen[str]":
     """Starts one checkout as a process of its own."""
-    environment = {**os.environ, "FAILPATH_PROJECT_KEY": "fp_project_demo", "FAILPATH_DEV_ENDPOINT": url}
+    environment = {
+        **os.environ,
+        "FAILPATH_PROJECT_KEY": "fp_project_demo",
+        "FAILPATH_DEV_ENDPOINT": url,
+        "FAILPATH_JOURNAL": str(journal),
+    }
     command = [sys.executable, str(CHECKOUT), "--run-id", run_id, *arguments]
     return subprocess.Popen(command, env=environment, text=True)  # noqa: S603 - our own program
 
