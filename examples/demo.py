@@ -79,6 +79,7 @@ def main() -> None:
     """The whole demonstration; takes about five seconds."""
     with tempfile.TemporaryDirectory(prefix="failpath-demo-") as directory, receiver(Path(directory)) as url:
         say(f"A Failpath of your own listens at {url}; its database is temporary.\n")
+        journal = Path(directory) / "journal"
         runs: list[RunView] = []
         for title, run_id, arguments in (
             ("1. A checkout that succeeds:", "order-1", []),
@@ -86,11 +87,11 @@ def main() -> None:
             ("3. One that skips the receipt:", "order-3", ["--no-receipt"]),
         ):
             print(title, end=" ", flush=True)
-            checkout(url, run_id, *arguments).wait(DEADLINE)
+            checkout(url, journal, run_id, *arguments).wait(DEADLINE)
             runs.append(wait_for(url, run_id, lambda run: run.status != "running"))
 
         print("4. One whose process is killed inside charge-card:", end=" ", flush=True)
-        process = checkout(url, "order-4", "--slow-bank")
+        process = checkout(url, journal, "order-4", "--slow-bank")
         try:
             wait_for(url, "order-4", charging)
             say("the receiver shows it running,")

@@ -83,15 +83,11 @@ def redacted_head(text: str, redact: Callable[[str], str] = redact_text) -> str:
 
 
 def redacted_tail(text: str) -> str:
-    """The same of its end. It begins with a whole line, or with a whole word where the line is very long."""
+    """The same of its end, from the beginning of a line on: in the midst of one, nobody knows a secret."""
     if len(text) <= MAX_SCANNED_CHARS:
         return redact_text(text)
-    tail = text[-MAX_SCANNED_CHARS:]
-    line = tail.find("\n", 0, _MAX_WORD_CHARS)
-    if line < 0:
-        space = re.compile(r"\s").search(tail, 0, _MAX_WORD_CHARS)
-        line = _MAX_WORD_CHARS if space is None else space.start()
-    return redact_text(tail[line + 1 :])
+    _, _, lines = text[-MAX_SCANNED_CHARS:].partition("\n")
+    return redact_text(lines)
 
 
 def whole_words(text: str) -> str:

@@ -207,9 +207,9 @@ def seconds(text: str, work: Callable[[str], str]) -> float:
 
 
 @pytest.mark.parametrize("unit", HOSTILE)
-@pytest.mark.parametrize("before", ["", "password=", "x://u:p"])
+@pytest.mark.parametrize("before", ["", "password=", 'password="', "x://u:p"])
 def test_bad_input_four_times_the_text_takes_no_more_than_a_few_times_as_long(unit: str, before: str) -> None:
-    short, long = (before + (unit * size)[:size] for size in (12_500, 50_000))
+    short, long = (before + (unit * size)[:size] for size in (8_000, 32_000))
     # What is quadratic takes sixteen times as long. The first term is for clocks that are coarse.
     assert seconds(long, redact_text) < 0.05 + 10 * seconds(short, redact_text)
 

@@ -132,15 +132,15 @@ def _stack(error: BaseException) -> str | None:
     except Exception:  # noqa: BLE001 - formatting runs code of the exception, which may raise anything
         return None
     text = "".join(lines)
-    if len(text) <= limits.MAX_STACK_CHARS:
-        return clean_text(redact_text(text), limits.MAX_STACK_CHARS)
+    if len(text) <= MAX_SCANNED_CHARS:
+        text = redact_text(text)
+        head = tail = text
+    else:
+        head, tail = redacted_head(text), redacted_tail(text)
+    if head is tail and len(text) <= limits.MAX_STACK_CHARS:
+        return clean_text(text, limits.MAX_STACK_CHARS)
     # The innermost frames and the message stand at the end; the beginning tells how the program got there.
     mark = f"\n…[{len(text)} characters]\n"
-    head = limits.MAX_STACK_CHARS // 4
-    if len(text) <= MAX_SCANNED_CHARS:
-        first = last = redact_text(text)
-    else:
-        first, last = redacted_head(text), redacted_tail(text)
-    if first is last and len(first) <= limits.MAX_STACK_CHARS:
-        return clean_text(first, limits.MAX_STACK_CHARS)
-    return clean_text(first[:head] + mark + last[head + len(mark) - limits.MAX_STACK_CHARS :], limits.MAX_STACK_CHARS)
+    room = limits.MAX_STACK_CHARS - len(mark)
+    tail = tail[-min(len(tail), room - limits.MAX_STACK_CHARS // 4) :]
+    return clean_text(head[: room - len(tail)] + mark + tail, limits.MAX_STACK_CHARS)

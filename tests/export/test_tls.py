@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import requests
 import trustme
-import urllib3
 from requests.adapters import HTTPAdapter
 
 from failpath_otel import report
@@ -116,16 +115,6 @@ def _adapter_without_verify(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(HTTPAdapter, "cert_verify", cert_verify)
 
 
-def _pool_without_verify(patch: pytest.MonkeyPatch) -> None:
-    kept = urllib3.PoolManager.connection_from_host
-
-    def connection_from_host(*given: Any, **named: Any) -> Any:
-        named["pool_kwargs"] = {**(named.get("pool_kwargs") or {}), "cert_reqs": "CERT_NONE"}
-        return kept(*given, **named)
-
-    patch.setattr(urllib3.PoolManager, "connection_from_host", connection_from_host)
-
-
 @pytest.mark.parametrize(
     "turn_off",
     [
@@ -137,7 +126,6 @@ def _pool_without_verify(patch: pytest.MonkeyPatch) -> None:
         _unverified_contexts,
         _settings_without_verify,
         _adapter_without_verify,
-        _pool_without_verify,
     ],
 )
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
@@ -149,6 +137,15 @@ def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
     assert answer.failure is not None
     assert KEY not in answer.failure
     assert server.requests == []
+
+
+def test_where_a_process_verifies_nothing_deliveries_still_do(
+    server: TlsServer, misnamed: TlsServer, monkeypatch: pytest.MonkeyPatch, bundle: str
+) -> None:
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", bundle)
+    _settings_without_verify(monkeypatch)
+    assert send(server) == Answer(status=202)
+    assert send(misnamed).failure is not None
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
