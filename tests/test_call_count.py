@@ -20,7 +20,7 @@ change the number together with the code, and look at what ``make bench`` says a
 _PACKAGE = str(Path(failpath_otel.__file__).parent)
 
 
-def _nowhere(_: Delivery, records: list[bytes]) -> Answer:
+def _nowhere(_: Delivery, records: list[bytes], within: float | None = None) -> Answer:
     return Answer()
 
 
