@@ -7,20 +7,19 @@ Nothing in here raises, whatever it is given.
 
 import json
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any, Final
 
 from failpath_otel import limits
+from failpath_otel.redaction import MAX_SCANNED_CHARS, redact_text, redact_values, redacted_head, whole_words
+from failpath_otel.secret_keys import REDACTED as REDACTED
+from failpath_otel.secret_keys import is_secret_key as is_secret_key
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-
-REDACTED: Final = "[redacted]"
-"""What stands in the place of a value whose key looks like a secret."""
 
 DROPPED_KEYS: Final = "failpath.dropped_keys"
 """Metadata key under which a mapping with too many keys, or with keys that have no text, says how many are missing."""
@@ -33,46 +32,26 @@ _MAX_TEXT: Final = limits.MAX_METADATA_TEXT_CHARS
 _LEAST: Final = 64
 """Characters that a text may have even where there is no room left, so that what was cut can be said."""
 
-# Anywhere in a key, these words mean that the value is a secret.
-_SECRET_WORDS: Final = frozenset(
-    {
-        *("apikey", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "cvc", "cvv", "jwt"),
-        *("passcode", "passphrase", "passwd", "password", "passwords", "privatekey", "pwd", "secret", "secrets"),
-        *("sessionid", "setcookie"),
-    }
-)
-# These do only at the end of a key: `auth_token` is a secret, `token_count` and `max_tokens` are not.
-_SECRET_ENDS: Final = frozenset({"token", "accesstoken", "authtoken", "refreshtoken", "auth", "pin", "ssn"})
-_SECRET_PAIRS: Final = frozenset(
-    {(kind, "key") for kind in ("access", "api", "encryption", "private", "signing")} | {("session", "id")}
-)
-_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-# Written together with others, these are a secret all the same: `dbpassword`, `myapikey`.
-_SECRET_PARTS: Final = re.compile(r"passw(or)?d|passphrase|apikey|accesskey|privatekey|credential|secret$|secretkey")
 _MAX_JUDGED_KEY_CHARS: Final = 1_024
+_SHORTEST_SECRET: Final = 10
+"""Shorter texts have no room for what :func:`failpath_otel.redaction.redact_values` finds."""
 
 
 @lru_cache(maxsize=2048)
-def is_secret_key(key: str) -> bool:
-    """Whether ``key`` looks like the name of a secret: ``stripe_api_key``, ``dbPassword``, ``Set-Cookie``."""
-    words = [word.lower() for word in _WORD.findall(key)]
-    if not words:
-        return False
-    last = words[-2] if words[-1].isdigit() and len(words) > 1 else words[-1]
-    return (
-        last in _SECRET_ENDS
-        or not _SECRET_WORDS.isdisjoint(words)
-        or any(_SECRET_PARTS.search(word) for word in words)
-        or any(pair in _SECRET_PAIRS for pair in pairwise(words))
-    )
+def _is_plain_key(key: str) -> bool:
+    return not is_secret_key(key) and redact_values(key) == key
 
 
-def clean_text(text: str, max_chars: int) -> str:
-    """``text`` as encodable UTF-8 of at most ``max_chars`` characters; what was cut off is said at its end."""
-    mark = f"…[{len(text)} characters]"
+def clean_text(text: str, max_chars: int, length: int | None = None) -> str:
+    """``text`` as encodable UTF-8 of at most ``max_chars`` characters; what was cut off is said at its end.
+
+    ``length`` is that of the text of which this is the beginning, if it is one.
+    """
+    text = str.__str__(text)  # a subclass may lie about its length, and about what it consists of
+    mark = f"…[{len(text) if length is None else length} characters]"
     kept = text if len(text) <= max_chars else text[: max_chars - len(mark)] + mark
     if kept.isascii():
-        return str(kept)
+        return kept
     # Lone surrogates would make both msgspec and protobuf refuse the whole record. Escaped, they take more room.
     kept = kept.encode("utf-8", "backslashreplace").decode("utf-8")
     return kept if len(kept) <= max_chars else kept[: max_chars - len(mark)] + mark
@@ -80,8 +59,24 @@ def clean_text(text: str, max_chars: int) -> str:
 
 def text_of(value: object, max_chars: int) -> str:
     """The ``str()`` of any object; where that fails, a text that names the object's type and the failure."""
+    return clean_text(_str(value), max_chars)
+
+
+def error_text(value: object, max_chars: int) -> str:
+    """:func:`text_of` for what is said of an exception: secrets are taken out of it, before it is cut."""
+    return _redacted(_str(value), max_chars, redact_text)
+
+
+def _redacted(text: str, max_chars: int, redact: Callable[[str], str]) -> str:
+    head = redacted_head(text, redact)
+    if len(text) > MAX_SCANNED_CHARS and len(head) <= max_chars:
+        head += " " * max_chars  # what was left out is said, also where the rest had little to say
+    return clean_text(head, max_chars, len(text))
+
+
+def _str(value: object) -> str:
     try:
-        return clean_text(str.__str__(str(value)), max_chars)
+        return str.__str__(str(value))
     except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's __str__ may raise anything
         return f"<{type_name(value)}: its text raised {type_name(error)}>"
 
@@ -128,12 +123,21 @@ def _flat(metadata: dict[Any, Any]) -> dict[str, Json] | None:
         kind = type(value)
         if kind is str:
             room -= len(value)
-            plain = room >= 0 and value.isascii()
+            # The tests are those of what `redact_values` looks for; most texts are too short, or pass them all.
+            plain = (
+                room >= 0
+                and value.isascii()
+                and (
+                    len(value) < _SHORTEST_SECRET
+                    or not (" " in value or "/" in value or "eyJ" in value or "fp_project" in value)
+                    or redact_values(value) == value
+                )
+            )
         elif kind is int:
             plain = -_INT64 <= value < _INT64
         else:
             plain = kind is bool or (kind is float and math.isfinite(value))
-        if not plain or is_secret_key(key):
+        if not plain or not _is_plain_key(key):
             return None
     return metadata
 
@@ -176,21 +180,22 @@ class _Cleaner:
         if isinstance(value, int):
             number = int.__int__(value)
             self._room -= 14
-            return number if -_INT64 <= number < _INT64 else self._text(text_of(number, _MAX_TEXT))
+            return number if -_INT64 <= number < _INT64 else self._text(_str(number))
         if isinstance(value, float):
             self._room -= 18
             real = float.__float__(value)
             return real if math.isfinite(real) else repr(real)
         if isinstance(value, (bytes, bytearray, memoryview)):
-            return self._bytes(bytes(value[:_MAX_TEXT]), len(value))
+            return self._bytes(bytes(value[: 2 * _MAX_TEXT]), len(value))
         if isinstance(value, (datetime, date, time)):
             return self._text(value.isoformat())
         if isinstance(value, (Mapping, AbstractSet, list, tuple)):
             return self._container(value)
-        return self._text(text_of(value, _MAX_TEXT))
+        # The text of an object names its fields, as that of an exception may: by the key, not by its own looks.
+        return self._text(_redacted(_str(value), _MAX_TEXT, redact_text))
 
     def _text(self, text: str, max_chars: int = limits.MAX_METADATA_TEXT_CHARS) -> str:
-        text = clean_text(text, max_chars)
+        text = _redacted(text, max_chars, redact_values)
         size = _json_size(text)
         if size > max(self._room, _LEAST):
             # A character takes at most six bytes of JSON (an escaped control character).
@@ -200,7 +205,8 @@ class _Cleaner:
         return text
 
     def _bytes(self, head: bytes, length: int) -> str:
-        text = self._text(head.decode("utf-8", "backslashreplace"))
+        decoded = head.decode("utf-8", "backslashreplace")
+        text = self._text(decoded if length <= len(head) else whole_words(decoded))
         # One byte is one character of most of what people put there.
         return text if length <= len(head) else f"{text[: _MAX_TEXT - 40]}…[{length} bytes or characters]"
 

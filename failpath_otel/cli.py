@@ -15,7 +15,7 @@ from failpath_otel.local.store import StoreError
 from failpath_otel.local.table import format_runs, printable
 
 _ENDPOINT_VARIABLE: Final = "FAILPATH_DEV_ENDPOINT"
-_LOCAL_EXTRA: Final = ("anyio", "platformdirs", "starlette", "uvicorn")
+_LOCAL_EXTRA: Final = ("anyio", "starlette", "uvicorn")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command == "local":
             return _local(arguments.port, arguments.db)
+        if arguments.command == "drain":
+            return _drain(arguments.journal, arguments.endpoint, arguments.timeout, rebind=arguments.rebind)
         return _runs(arguments.url, arguments.limit, arguments.run, arguments.flow)
     except KeyboardInterrupt:
         return 0 if arguments.command == "local" else 130
@@ -71,6 +73,32 @@ def _runs(url: str, limit: int, run_id: str | None, flow_key: str | None) -> int
     return 0
 
 
+def _drain(journal: Path | None, endpoint: str | None, timeout: float, *, rebind: bool) -> int:
+    # Here, because the other commands need nothing of what delivers.
+    from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
+    from failpath_otel.export.drain import drain  # noqa: PLC0415
+    from failpath_otel.export.options import Options  # noqa: PLC0415
+
+    try:
+        options = Options.resolve(enabled=True, endpoint=endpoint, **({} if journal is None else {"journal": journal}))
+    except ConfigurationError as error:
+        return _fail(str(error).replace("pass project_key=, or set", "set"))
+    if options.journal is None:
+        return _fail("there is no journal: it is turned off, or there is no place for it; name one by --journal")
+    drained = drain(options.journal, options, timeout, rebind=rebind)
+    said = [f"{drained.delivered} records delivered"] if drained.delivered else []
+    said += [f"{records} lost ({reason})" for reason, records in sorted(drained.dropped.items())]
+    said += [f"{drained.left} left in {options.journal}"] if drained.left else []
+    if drained.left and drained.failure:
+        said.append(drained.failure)
+    if said:
+        sys.stdout.write(f"failpath-otel: {printable('; '.join(said))}\n")
+    if drained.bound_elsewhere:
+        text = f"{drained.bound_elsewhere} journals are for another project key or endpoint; --rebind sends them here"
+        sys.stderr.write(f"failpath-otel: {text}\n")
+    return 1 if drained.left else 0
+
+
 def _fail(reason: str) -> int:
     sys.stderr.write(f"failpath-otel: {printable(reason)}\n")
     return 1
@@ -95,7 +123,25 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("--limit", type=_limit, default=10, help="how many runs; default %(default)s")
     runs.add_argument("--run", metavar="RUN_ID", help="this run only")
     runs.add_argument("--flow", metavar="FLOW_KEY", help="runs of this flow only")
+
+    drain = commands.add_parser(
+        "drain",
+        help="deliver what processes have left that are gone",
+        description="Delivers the records that processes have left in their journals, and that no living process has"
+        " taken over. Reads FAILPATH_PROJECT_KEY. Exits with 0 if nothing is left, else with 1.",
+    )
+    drain.add_argument("--journal", type=Path, metavar="DIR", help="default: FAILPATH_JOURNAL, else the user's")
+    drain.add_argument("--endpoint", metavar="URL", help=f"default: {_ENDPOINT_VARIABLE}, else Failpath's")
+    drain.add_argument("--timeout", type=_seconds, default=30.0, help="seconds; default %(default).0f")
+    drain.add_argument("--rebind", action="store_true", help="also what was recorded for another project or endpoint")
     return parser
+
+
+def _seconds(text: str) -> float:
+    if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", text):
+        return float(text)
+    msg = f"expected a number of seconds, got {text!r}"
+    raise argparse.ArgumentTypeError(msg)
 
 
 def _port(text: str) -> int:

@@ -5,6 +5,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from copy import copy
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_provider
@@ -14,9 +15,9 @@ from failpath_otel._version import __version__
 from failpath_otel.clean import type_name
 from failpath_otel.errors import ConfigurationError, DeliveryError
 from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact
-from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
+from failpath_otel.forking import after_fork_in_child
 from failpath_otel.private_provider import private_tracer
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import StartMarker
@@ -96,6 +97,7 @@ def configure(
     throw_on_send_error: bool | None = None,
     send_timeout: float | None = None,
     max_queue_size: int | None = None,
+    journal: str | PathLike[str] | None = "default",
     compression: Compression | None = None,
     on_error: OnError | None = None,
     redact: Redact | None = None,
@@ -131,8 +133,10 @@ def configure(
             step as well, after its function has run; an exception of the function goes before it.
             ``FAILPATH_THROW_ON_SEND_ERROR``, else ``False``.
         send_timeout: seconds for one send, all of it; 0: no limit. ``FAILPATH_SEND_TIMEOUT``, else 1.5.
-        max_queue_size: records that may wait, from 2 to 1,000,000, within 16 MiB; beyond, new steps are dropped.
-            ``FAILPATH_MAX_QUEUE_SIZE``, else 10,000.
+        max_queue_size: records that may wait in memory, from 2 to 1,000,000, within 16 MiB; beyond, new steps are
+            dropped. A journal has bounds of its own. ``FAILPATH_MAX_QUEUE_SIZE``, else 10,000.
+        journal: the directory in which records wait, so that they outlive the process; ``None``: they wait in memory.
+            ``FAILPATH_JOURNAL`` (``off`` for memory), else a directory in the user's state directory.
         compression: ``"gzip"`` or ``"none"``, of the bodies. ``FAILPATH_COMPRESSION``, else ``"none"``.
         on_error: called with a :class:`DeliveryError` at the first failed attempt of each batch and for every loss, on
             a thread of its own.
@@ -161,6 +165,7 @@ def configure(
         throw_on_send_error=throw_on_send_error,
         send_timeout=send_timeout,
         max_queue_size=max_queue_size,
+        journal=journal,
         compression=compression,
         on_error=on_error,
         redact=redact,

@@ -71,3 +71,7 @@ class ShutDown(DeliveryError):  # noqa: N818
 
 class InvalidRecord(DeliveryError):  # noqa: N818
     """Records that could not be made, by a fault in this package or of a span. They are lost; the log has more."""
+
+
+class JournalError(DeliveryError):
+    """Records that were dropped from the journal: it was full, they were too old, or the disk failed. They are lost."""

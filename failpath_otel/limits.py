@@ -87,5 +87,26 @@ EXIT_TIMEOUT: Final = 2.0
 EXIT_RESERVE: Final = 0.2
 """The part of these seconds that is kept for calls of ``on_error``."""
 
+EXIT_POLL: Final = 0.01
+"""Seconds between two looks, at the end of the interpreter, at what is being delivered for others."""
+
 MAX_SECONDS: Final = 86_400.0
 """Longest time to wait that an option or an argument may name."""
+
+JOURNAL_SEGMENT_BYTES: Final = 1_048_576
+"""Size of one file of a journal, which is set aside when it is begun."""
+
+JOURNAL_SEGMENTS: Final = 64
+"""Files that one process may have in its journal: 64 MiB; beyond, the oldest records go."""
+
+MAX_ADOPTED: Final = 16
+"""Journals that one process adopts at a time."""
+
+MAX_JOURNALS: Final = 1_000
+"""Journals that a journal directory may hold; beyond, the oldest of processes that are gone are deleted."""
+
+ADOPT_SECONDS: Final = 3.0
+"""Seconds after which a process looks again for journals whose processes are gone."""
+
+JOURNAL_RETRY_SECONDS: Final = 30.0
+"""Seconds after which a journal that could not be written is tried again."""

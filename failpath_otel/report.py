@@ -2,25 +2,37 @@
 
 import contextlib
 import logging
+import sys
+import traceback
 from typing import Final
+
+from failpath_otel.redaction import redact_text, redacted_tail
 
 logger: Final = logging.getLogger("failpath_otel")
 
 _said: Final[set[str]] = set()
 
 
-def report_fault(place: str) -> None:
+def report_fault(place: str, *, with_text: bool = True) -> None:
     """Logs the exception being handled, the first time that ``place`` meets one.
 
     For faults in this package, in a host's sampler or span processor, or in an object of the user's: none of them may
-    reach the application, and none may flood its log.
+    reach the application, and none may flood its log. The traceback is a part of the message, where secrets are taken
+    out of it, because the exception itself, or the one of the application during which it was raised, may show them.
+
+    Args:
+        place: what failed.
+        with_text: log what the exception says, and not only where it was raised.
     """
     if place in _said:
         return
     _said.add(place)
     try:
-        logger.exception(  # noqa: LOG004 - the caller handles one
-            "Failpath: %s failed; the application goes on. Further failures there are not logged.", place
+        # Not by its `exc_info`, which handlers show as it is, some of them with the variables of every frame.
+        logger.error(
+            "Failpath: %s failed; the application goes on. Further failures there are not logged.\n%s",
+            place,
+            _traceback(with_text=with_text),
         )
     except (Exception, SystemExit):  # noqa: BLE001 - a handler of the host, or no stack is left; perhaps there is another time
         _said.discard(place)
@@ -31,7 +43,27 @@ def is_heard() -> bool:
     return logger.hasHandlers()
 
 
+def _traceback(*, with_text: bool) -> str:
+    kind, error, trace = sys.exc_info()
+    if with_text:
+        text = "".join(traceback.format_exception(kind, error, trace))
+    else:
+        text = f"{''.join(traceback.format_tb(trace))}{'' if kind is None else kind.__name__}"
+    return redacted_tail(text).rstrip()
+
+
 def say(text: str, *arguments: object) -> None:
-    """Logs a warning; a logging handler of the host that raises costs the warning and nothing else."""
+    """Logs a warning; a logging handler of the host that raises costs the warning and nothing else.
+
+    Secrets are taken out of ``arguments`` that are texts, which may quote a server.
+    """
     with contextlib.suppress(Exception, SystemExit):
-        logger.warning(text, *arguments)
+        shown = [redact_text(argument) if isinstance(argument, str) else argument for argument in arguments]
+        logger.warning(text, *shown)
+
+
+def say_once(place: str, text: str, *arguments: object) -> None:
+    """:func:`say`, the first time that ``place`` has something to say."""
+    if place not in _said:
+        _said.add(place)
+        say(text, *arguments)

@@ -89,6 +89,8 @@ class _Memory(Pipeline):
     def _put(self, record: bytes) -> None:
         event = msgspec.json.decode(record, type=Record)
         self._events.append(event)
+        self._accepted += 1
+        self._taken += 1
         self._settled += 1
         self._delivered += 1
         if self._on_event is not None:

@@ -18,11 +18,12 @@ def _no_span_stays_current() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No option is set by whoever starts the tests."""
+def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No option is set by whoever starts the tests; journals are in a directory of each test's own."""
     for option in OPTIONS:
         if option.variable is not None:
             monkeypatch.delenv(option.variable, raising=False)
+    monkeypatch.setenv("FAILPATH_JOURNAL", str(tmp_path_factory.mktemp("journal")))
 
 
 @pytest.fixture

@@ -17,10 +17,14 @@ class Request:
     body: bytes
 
     @property
+    def plain(self) -> bytes:
+        """The body as it was before it was compressed."""
+        return gzip.decompress(self.body) if self.headers.get("content-encoding") == "gzip" else self.body
+
+    @property
     def events(self) -> list[dict[str, Any]]:
         """The events of a body of the wire contract."""
-        body = gzip.decompress(self.body) if self.headers.get("content-encoding") == "gzip" else self.body
-        return cast("list[dict[str, Any]]", json.loads(body)["events"])
+        return cast("list[dict[str, Any]]", json.loads(self.plain)["events"])
 
 
 def read_request(incoming: BinaryIO, *, reads_body: bool) -> Request | None:

@@ -330,6 +330,29 @@ def test_any_text_is_encodable_and_within_its_limit(text: str, limit: int) -> No
     assert len(found) <= limit
 
 
+class LyingText(str):
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return 1
+
+    def __str__(self) -> str:
+        return "longer than allowed"
+
+    def isascii(self) -> bool:
+        return True
+
+
+class LyingDay(datetime):
+    def isoformat(self, sep: str = "T", timespec: str = "auto") -> str:
+        return LyingText("é")
+
+
+def test_a_text_that_lies_about_itself_is_taken_for_what_it_is() -> None:
+    assert clean_text(LyingText("é" * 100), 30) == clean_text("é" * 100, 30)
+    assert clean_metadata({"day": LyingDay(2026, 1, 1)}) == {"day": "é"}
+
+
 def test_text_of_an_object_whose_text_raises_names_type_and_failure() -> None:
     assert text_of(BadText(), 100) == "<BadText: its text raised ZeroDivisionError>"
 

@@ -11,6 +11,7 @@ from failpath_otel import (
     DeliveryError,
     FailpathError,
     InvalidRecord,
+    JournalError,
     QueueFull,
     RecordsRejected,
     RejectedRecord,
@@ -31,6 +32,7 @@ ERRORS = [
     QueueFull("full", 9),
     ShutDown("shut", 1),
     InvalidRecord("invalid", 1),
+    JournalError("full", 3),
 ]
 
 

@@ -11,6 +11,7 @@ def test_the_public_names_are_exactly_these() -> None:
         "FailpathSpanExporter",
         "FailpathSpanProcessor",
         "InvalidRecord",
+        "JournalError",
         "QueueFull",
         "RecordsRejected",
         "RejectedRecord",

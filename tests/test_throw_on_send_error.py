@@ -115,7 +115,7 @@ def test_the_first_of_several_losses_is_the_one_that_is_raised(
 def test_a_full_queue_is_a_loss_that_a_flush_raises(configure: Configure, server: FaultServer, flush: Flush) -> None:
     gate = threading.Event()
     server.answer_with(held(gate, accepted))
-    client = configure(max_queue_size=2, send_timeout=10)
+    client = configure(max_queue_size=2, send_timeout=10, journal=None)
     a_step(client)
     a_step(client)
     gate.set()
@@ -295,7 +295,7 @@ def test_a_step_hears_of_its_own_records_and_not_of_those_of_others_in_the_same_
 def test_a_step_that_is_refused_says_so(
     configure: Configure, server: FaultServer, full: bool, kind: type[DeliveryError]
 ) -> None:
-    client = configure(delivery="await", max_queue_size=2)
+    client = configure(delivery="await", max_queue_size=2, journal=None)
     run = client.run("checkout")
     if full:
         server.answer_with(status(503, Retry_After="60"), accepted)

@@ -1,6 +1,7 @@
 """The types of what can be passed to everything that delivers. Quick to import: nothing here needs what delivers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from failpath_otel.clean import Json
@@ -26,6 +27,7 @@ class DeliveryOptions(TypedDict, total=False):
     capture_stack: bool | None
     send_timeout: float | None
     max_queue_size: int | None
+    journal: str | PathLike[str] | None
     compression: Compression | None
     on_error: OnError | None
     redact: Redact | None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from failpath_otel.export.record import cut_down, decode
+from failpath_otel.journal.log import Log
 
 
 @dataclass(slots=True)
@@ -12,13 +13,21 @@ class Batch:
 
     records: Sequence[bytes]
     size: int
-    """What the queue counts for them in bytes, whatever becomes of them on the way."""
+    """What the queue counts for them in bytes, whatever becomes of them on the way; 0 where they are in a journal."""
 
     since: float
     """Since when they are waiting to be delivered, by the monotonic clock."""
 
     failed: bool = False
     """An attempt to send them has failed."""
+
+    source: Log | None = None
+    """The journal that they were taken from, to which it is to be told when they are settled."""
+
+    @property
+    def length(self) -> int:
+        """The bytes of the records."""
+        return sum(map(len, self.records))
 
     def halves(self) -> "tuple[Batch, Batch]":
         """Two batches in the place of one that was too large."""
@@ -34,4 +43,4 @@ class Batch:
         return replace(self, records=(smaller,))
 
     def _part(self, records: Sequence[bytes]) -> "Batch":
-        return replace(self, records=records, size=sum(map(len, records)))
+        return replace(self, records=records, size=sum(map(len, records)) if self.size else 0)

@@ -8,7 +8,7 @@ from typing import Final
 
 from failpath_otel.errors import DeliveryError
 from failpath_otel.export.arguments import OnError
-from failpath_otel.export.forking import after_fork_in_child
+from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import report_fault
 
 _MAX_WAITING: Final = 1_000

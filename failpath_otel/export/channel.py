@@ -6,6 +6,7 @@ import requests
 from requests.auth import AuthBase
 
 from failpath_otel.export.transport import BoundedAdapter
+from failpath_otel.report import say_once
 
 
 class Channel(Protocol):
@@ -30,6 +31,9 @@ class OwnChannel:
     Requests go to the adapter and not through a ``requests.Session``, because that is where tracers of all vendors
     put their patches: what we send must not appear in anybody's traces. A session alone knows how to read the proxies
     and the certificates of the environment; a ``.netrc`` entry, which would replace the project key, is not read.
+
+    Certificates are always verified. What is patched into ``requests`` or ``ssl`` to turn that off for a whole process
+    is not meant for the project key; who means it gives a session of their own.
     """
 
     def __init__(self, url: str) -> None:
@@ -41,7 +45,8 @@ class OwnChannel:
         """As :class:`Channel` says."""
         if self._settings is None:
             with requests.Session() as session:
-                self._settings = session.merge_environment_settings(self._url, {}, True, None, None)  # noqa: FBT003
+                settings = session.merge_environment_settings(self._url, {}, True, None, None)  # noqa: FBT003
+            self._settings = {**settings, "verify": settings.get("verify") or True}
         request = requests.Request("POST", self._url, data=body, headers=headers).prepare()
         return self._adapter.send(request, timeout=timeout, **self._settings)
 
@@ -59,6 +64,10 @@ class SessionChannel:
 
     def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
         """As :class:`Channel` says."""
+        if getattr(self._session, "verify", True) is False and self._url.lower().startswith("https:"):
+            say_once(
+                "verify", "Failpath: certificates are not verified, because the session that was given has verify=False"
+            )
         return self._session.post(
             self._url,
             data=body,

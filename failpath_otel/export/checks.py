@@ -5,6 +5,7 @@ text. None of the texts shows a value that may be a secret.
 """
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -77,6 +78,23 @@ def metadata(source: str, given: object) -> dict[str, Json]:
     if isinstance(given, Mapping):
         return clean_metadata(given)
     raise _wrong(source, "a mapping of JSON-like values", given)
+
+
+DEFAULT_JOURNAL: Final = "default"
+OFF: Final = "off"
+
+
+def journal(source: str, given: object) -> str | None:
+    """A directory, made absolute, because a process may change its own; ``"off"``: none; ``"default"``: the user's."""
+    if isinstance(given, (str, os.PathLike)):
+        path: object = os.fspath(given)
+        if isinstance(path, str) and path.strip() and "\0" not in path:
+            word = path.strip().lower()
+            if isinstance(given, str) and word in {OFF, DEFAULT_JOURNAL}:
+                return None if word == OFF else DEFAULT_JOURNAL
+            # Not `Path.resolve`, which follows symbolic links: the journal refuses one in its place.
+            return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
+    raise _wrong(source, "a directory, 'off' or 'default'", given)
 
 
 def session(source: str, given: object) -> Any:  # noqa: ANN401 - whatever has a method as `requests.Session` has it

@@ -15,9 +15,10 @@ from failpath_otel import limits
 from failpath_otel.clean import REDACTED, type_name
 from failpath_otel.export import wire
 from failpath_otel.export.channel import Channel, OwnChannel, SessionChannel
-from failpath_otel.export.forking import after_fork_in_child
+from failpath_otel.export.endpoint import warn_of_plain_http
 from failpath_otel.export.options import Options
 from failpath_otel.export.transport import time_limit
+from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import report_fault
 
 _SUPPRESS: Final = "suppress_instrumentation"
@@ -36,6 +37,7 @@ class Delivery:
         self._options = options
         self._url = options.endpoint + options.route
         self._timeout = options.send_timeout or None
+        warn_of_plain_http(options.endpoint)
         self._begin()
         after_fork_in_child(self._begin)
 

@@ -4,12 +4,12 @@ import atexit
 import contextlib
 import threading
 import weakref
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final, Protocol
 
 from failpath_otel import limits
 from failpath_otel.export.stats import Stats
-from failpath_otel.report import say
+from failpath_otel.report import is_heard, say
 
 
 class Drainable(Protocol):
@@ -27,8 +27,22 @@ class Drainable(Protocol):
         """The counts at this moment."""
         ...
 
-    def abandon(self) -> None:
-        """Tells ``on_error`` of what waits: the process ends."""
+    def is_adopting(self) -> bool:
+        """Whether what gone processes have left is on its way, and the endpoint takes it."""
+        ...
+
+    @property
+    def lasting(self) -> str | None:
+        """Where what waits outlives the process; ``None`` where it does not."""
+        ...
+
+    @property
+    def outage(self) -> tuple[str, bool]:
+        """Why the last attempt failed, empty if it did not; and whether that was logged."""
+        ...
+
+    def leave(self) -> None:
+        """The process ends: deletes the journal if nothing waits; else tells ``on_error`` of what is lost with it."""
         ...
 
     def drain_callbacks(self, timeout: float) -> None:
@@ -69,13 +83,32 @@ def _drain() -> None:
         pipeline.hurry()
     for pipeline in loaded:
         pipeline.flush(max(patience(limits.EXIT_TIMEOUT) - limits.EXIT_RESERVE, 0))
-    waiting = sum(pipeline.stats().waiting for pipeline in loaded)
-    if waiting:
-        say("Failpath: %d records could not be delivered before the process ended.", waiting)
-        for pipeline in loaded:
-            pipeline.abandon()
+    # A process that is started again and again, each time for a moment, has to get around to what the last one left.
+    while any(pipeline.is_adopting() for pipeline in pipelines) and patience(limits.EXIT_TIMEOUT) > limits.EXIT_RESERVE:
+        sleep(limits.EXIT_POLL)
+    _say_what_waits([pipeline for pipeline in pipelines if pipeline.stats().waiting])
+    for pipeline in pipelines:
+        pipeline.leave()
     for pipeline in pipelines:
         pipeline.drain_callbacks(patience(limits.EXIT_TIMEOUT))
+
+
+def _say_what_waits(pipelines: list[Drainable]) -> None:
+    """One line for all: how many records wait, where, and why."""
+    outages = [pipeline.outage for pipeline in pipelines]
+    if not pipelines or (any(said for _, said in outages) and not is_heard()):
+        return
+    cause = next((f": {cause}" for cause, _ in outages if cause), "")
+    kept = [pipeline for pipeline in pipelines if pipeline.lasting is not None]
+    lost = sum(pipeline.stats().waiting for pipeline in pipelines if pipeline not in kept)
+    parts = []
+    if kept:
+        places = " and ".join(sorted({str(pipeline.lasting) for pipeline in kept}))
+        records = sum(pipeline.stats().waiting for pipeline in kept)
+        parts.append(f"{records} records wait in {places} for the next process or `failpath-otel drain`")
+    if lost:
+        parts.append(f"{lost} records could not be delivered before the process ended")
+    say("Failpath: %s%s.", "; ".join(parts), cause)
 
 
 atexit.register(_drain)

@@ -3,6 +3,7 @@
 from failpath_otel.export.ending import drain_at_exit
 from failpath_otel.export.options import Options
 from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.queue import JournalPlace
 from failpath_otel.export.sender import Nowhere
 
 
@@ -13,6 +14,12 @@ def pipeline_to_failpath(options: Options) -> Pipeline:
     # Here, because `requests` takes as long to import as OpenTelemetry does, and only who delivers needs it.
     from failpath_otel.export.delivery import Delivery  # noqa: PLC0415
 
-    pipeline = Pipeline(Delivery(options), max_records=options.max_queue_size, on_error=options.on_error)
+    pipeline = Pipeline(
+        Delivery(options),
+        max_records=options.max_queue_size,
+        on_error=options.on_error,
+        journal=None if options.journal is None else JournalPlace(options.journal, options.binding),
+    )
     drain_at_exit(pipeline)
+    pipeline.adopt()
     return pipeline

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from failpath_otel import limits
@@ -13,6 +14,7 @@ from failpath_otel.export.arguments import Compression, DeliveryMode, DeliveryOp
 from failpath_otel.export.checks import Check
 from failpath_otel.export.endpoint import check_endpoint
 from failpath_otel.export.wire import ROUTE
+from failpath_otel.report import say_once
 
 if TYPE_CHECKING:
     from requests import Session
@@ -39,6 +41,7 @@ OPTIONS: Final = (
     Option("throw_on_send_error", checks.flag, "FAILPATH_THROW_ON_SEND_ERROR", default=False),
     Option("send_timeout", checks.seconds, "FAILPATH_SEND_TIMEOUT", limits.SEND_TIMEOUT),
     Option("max_queue_size", checks.queue_size, "FAILPATH_MAX_QUEUE_SIZE", limits.MAX_QUEUE_RECORDS),
+    Option("journal", checks.journal, "FAILPATH_JOURNAL", checks.DEFAULT_JOURNAL),
     Option("compression", checks.one_of("none", "gzip"), "FAILPATH_COMPRESSION", "none"),
     Option("on_error", checks.callback),
     Option("redact", checks.callback),
@@ -63,6 +66,8 @@ class Options:
     throw_on_send_error: bool = False
     send_timeout: float = limits.SEND_TIMEOUT
     max_queue_size: int = limits.MAX_QUEUE_RECORDS
+    journal: str | None = None
+    """The directory; ``None``: memory only."""
     compression: Compression = "none"
     on_error: OnError | None = field(default=None, repr=False, compare=False)
     redact: Redact | None = field(default=None, repr=False, compare=False)
@@ -84,9 +89,17 @@ class Options:
         if unknown:
             msg = f"there is no option {', '.join(unknown)}; the options are {', '.join(names)}"
             raise TypeError(msg)
+        if "journal" in given:  # `None` is a value there: memory only
+            journal = given.pop("journal")
+            if journal != checks.DEFAULT_JOURNAL:
+                given["journal"] = checks.OFF if journal is None else journal
         values = {option.name: _value(option, given.get(option.name)) for option in OPTIONS}
         if values["project_key"] is None:
             values["project_key"] = checks.project_key("project_key", "") if values["enabled"] else ""
+        if not values["enabled"]:
+            values["journal"] = None
+        elif values["journal"] == checks.DEFAULT_JOURNAL:
+            values["journal"] = default_journal()
         return cls(**values)
 
     @classmethod
@@ -99,11 +112,29 @@ class Options:
             raise TypeError(msg)
         return cls.resolve(**given)
 
+    @property
+    def binding(self) -> str:
+        """What ties a journal to the project and the endpoint that it is for, and tells neither."""
+        text = f"{self.project_key}\0{self.endpoint}\0{self.route}"
+        return blake2b(text.encode(), digest_size=8, person=b"failpath-journal").hexdigest()
+
     def same_as(self, other: "Options") -> bool:
         """Whether all is the same; objects of the user's are not asked, they are the same or not."""
         mine = (self.on_error, self.redact, self.session, self.payload)
         theirs = (other.on_error, other.redact, other.session, other.payload)
         return self == other and all(one is another for one, another in zip(mine, theirs, strict=True))
+
+
+def default_journal() -> str | None:
+    """The journal directory of this user, whether it exists or not; ``None`` where there can be none."""
+    # Here, because it takes a while to import, and whoever names a directory does not need it.
+    from platformdirs import user_state_path  # noqa: PLC0415
+
+    try:
+        return str(user_state_path("failpath-otel", appauthor=False) / "journal")
+    except (OSError, RuntimeError) as error:  # a user without a home
+        say_once("journal", "Failpath: records wait in memory alone; there is no place for a journal: %s.", error)
+        return None
 
 
 def _value(option: Option, given: object) -> Any:  # noqa: ANN401 - each option has a type of its own

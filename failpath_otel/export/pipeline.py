@@ -19,7 +19,8 @@ class Pipeline(DeliveryThread):
     def accepted(self) -> int:
         """The number of the record that was accepted last."""
         with self._lock:
-            return self._settled + len(self._queue) + self._in_flight
+            self._recount()
+            return self._accepted
 
     def watch(
         self, notify: Notify, *, of_attempt: bool = False, numbers: tuple[int, int] | None = None
@@ -83,7 +84,7 @@ class Pipeline(DeliveryThread):
 
     def is_hopeless(self, timeout: float) -> bool:
         """Whether the server wants to be left alone for so long that ``timeout`` seconds of waiting bring nothing."""
-        return self._has_work() and self._backlog.refused() > timeout
+        return self._settled < self._accepted and self._backlog.refused() > timeout
 
     def _wait(
         self, timeout: float, *, of_attempt: bool, numbers: tuple[int, int] | None = None
@@ -134,10 +135,26 @@ class Pipeline(DeliveryThread):
         found = error or (self._sender.failure if self.stats().waiting else None)
         return found if found is not None and not found.raised else None
 
-    def abandon(self) -> None:
-        """Tells ``on_error`` of what waits: the process ends."""
+    def is_adopting(self) -> bool:
+        """Whether what gone processes have left is on its way, and the endpoint takes it."""
+        return bool(self._adoption) and self._thread is not None and not self._backlog.failing
+
+    @property
+    def lasting(self) -> str | None:
+        """Where what waits outlives the process; ``None`` where it does not."""
+        with self._lock:
+            return self._journal.path if self._journal is not None and self._journaling else None
+
+    @property
+    def outage(self) -> tuple[str, bool]:
+        """Why the last attempt failed, empty if it did not; and whether that was logged."""
+        return self._backlog.cause, self._backlog.said
+
+    def leave(self) -> None:
+        """The process ends: deletes the journal if nothing waits; else tells ``on_error`` of what is lost with it."""
+        self._leave_journal()
         waiting = self.stats().waiting
-        if waiting:
+        if waiting and self.lasting is None:
             status = None if self._sender.failure is None else self._sender.failure.status
             self._callback.call(SendError("the process ended before they could be delivered", waiting, status))
 
@@ -151,6 +168,7 @@ class Pipeline(DeliveryThread):
         with self._lock:
             self._closed = True
             self._wake.put(None)
+        self._leave_journal()
         return complete
 
     def retire(self) -> None:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Final, cast
 
-from failpath_otel.clean import DROPPED_KEYS, REDACTED, Json, clean_metadata, text_of
+from failpath_otel.clean import DROPPED_KEYS, REDACTED, Json, clean_metadata, error_text
 from failpath_otel.report import report_fault
 
 ERROR_MESSAGE: Final = "error.message"
@@ -55,8 +55,8 @@ class Policy:
         return {**cleaned, DROPPED_KEYS: missing} if missing else cleaned
 
     def text(self, key: str, value: str, max_chars: int) -> str:
-        """One text of an error."""
-        return value if self._redact is None else text_of(self._redacted(key, value), max_chars)
+        """One text of an error, from which secrets were taken out already; what ``redact`` returns has none either."""
+        return value if self._redact is None else error_text(self._redacted(key, value), max_chars)
 
     def _redacted(self, key: str, value: object) -> object:
         assert self._redact is not None  # or nobody would have asked
@@ -65,8 +65,11 @@ class Policy:
         self._redacting.now = True
         try:
             return self._redact(key, cast("Json", value))
-        except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - a callback of the user's may raise anything
-            report_fault("calling redact")
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise  # and no record is made
+            # Its text may be about the value.
+            report_fault("calling redact", with_text=False)
             return REDACTED
         finally:
             self._redacting.now = False

@@ -3,8 +3,8 @@
 import os
 import socket
 
-from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.record import ProcessInfo, rfc3339
+from failpath_otel.forking import after_fork_in_child
 
 
 class ThisProcess:

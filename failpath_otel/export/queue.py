@@ -3,50 +3,86 @@
 import threading
 from collections import deque
 from collections.abc import Sequence
-from time import monotonic
-from typing import Final
+from time import monotonic, sleep
+from typing import Final, NamedTuple
 
 from failpath_otel import limits
-from failpath_otel.errors import DeliveryError, InvalidRecord, QueueFull, ShutDown
+from failpath_otel.errors import DeliveryError, InvalidRecord, JournalError, QueueFull, ShutDown
 from failpath_otel.export import wire
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.record import Record, cut_down
 from failpath_otel.export.stats import Stats
+from failpath_otel.journal.journal import Journal
 from failpath_otel.report import say
 
 _LOSSES: Final[dict[str, tuple[type[DeliveryError], str]]] = {
+    "damaged": (JournalError, "the journal cannot be read any more; what waited there is lost"),
+    "journal_full": (JournalError, "the journal is full; its oldest records are dropped"),
+    "too_old": (JournalError, f"records have waited for {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and are given up"),
     "queue_full": (QueueFull, "the queue is full; new records are dropped until it empties"),
     "shut_down": (ShutDown, "records came after the shutdown"),
     "invalid": (InvalidRecord, "records could not be made; the log says why"),
 }
 
 
-class RecordQueue:
-    """Encoded records in their order, bounded by ``max_records`` and ``max_bytes``; used by any number of threads.
+class JournalPlace(NamedTuple):
+    """Where a journal is, and of whom its records are."""
 
-    A full queue refuses what begins and keeps room for what ends: an accepted start reserves the place of its outcome,
-    because an outcome that is lost looks like a crash. At most half of the queue is held that way; beyond that many
-    open steps, outcomes may exceed the bound, each cut to its identity and its status.
+    path: str
+    binding: str
+
+
+class Skipped(NamedTuple):
+    """Records that are lost, of those that come next."""
+
+    records: int
+    reason: str
+
+    def error(self) -> DeliveryError:
+        """Why they are lost."""
+        kind, text = _LOSSES[self.reason]
+        return kind(text, self.records)
+
+
+NOTHING: Final = Batch((), 0, 0.0)
+"""The batch where there is none."""
+
+
+class RecordQueue:
+    """Encoded records in their order, in a journal or in memory; used by any number of threads.
+
+    A journal holds what waits, until it is full: then its oldest records go. Where there is none, or while it cannot be
+    written, records are kept in memory, at most ``max_records`` and ``max_bytes``. Once these are full, what begins is
+    refused, and there is room for what ends: an accepted start reserves the place of its outcome, because an outcome
+    that is lost looks like a crash. At most half of the queue is held that way; beyond that many open steps, outcomes
+    may exceed the bound, each cut to its identity and its status.
 
     The lock is reentrant, because a garbage collection or a signal handler can end a step inside any of these
     methods, on the same thread.
     """
 
-    def __init__(self, max_records: int, max_bytes: int) -> None:
+    def __init__(self, max_records: int, max_bytes: int, journal: JournalPlace | None = None) -> None:
         self._max_records = max_records
         self._max_held = max_records // 2
         self._max_bytes = max_bytes
+        self._journal: Final = None if journal is None else Journal(*journal, self._overflow)
         self._closed = False
         self._begin()
 
     def _begin(self) -> None:
         """Sets up the state of this process; in a forked child, what was queued stays the parent's to send."""
         self._lock = threading.RLock()
+        if self._journal is not None:
+            self._journal.forsake()
+        self._journaling = self._journal is not None
         self._queue: deque[bytes] = deque()
-        self._in_flight = 0
-        self._bytes = 0
+        self._bytes = 0  # of the queue, and of what of it is in flight
         self._reserved = 0
+        self._accepted = 0  # the numbers of the records that were accepted, taken and settled last
+        self._taken = 0
         self._settled = 0
+        self._heed_at = 0  # the number of the record that is worth a call
+        self._doomed = 0  # accepted, and dropped from the journal since
         self._delivered = 0
         self._dropped: dict[str, int] = {}
 
@@ -58,10 +94,10 @@ class RecordQueue:
             :meth:`lose_outcome` has to follow once.
         """
         with self._lock:
-            if self.has_room(2, len(record)):
+            if (self._journaling and not self._closed) or self.has_room(2, len(record)):
                 self._reserved += 1
                 self._put(record)
-                return self._settled + self._in_flight + len(self._queue)
+                return self._accepted
         self.refuse()
         return 0
 
@@ -76,10 +112,10 @@ class RecordQueue:
             if self._closed:
                 self.lose("shut_down")
                 return 0
-            if self._bytes + len(data) > self._max_bytes:
+            if not self._journaling and self._bytes + len(data) > self._max_bytes:
                 data = cut_down(record).to_json()
             self._put(data)
-            return self._settled + self._in_flight + len(self._queue)
+            return self._accepted
 
     def put(self, record: bytes) -> int:
         """Queues a record that stands alone.
@@ -99,7 +135,7 @@ class RecordQueue:
             if self.has_room(len(records), sum(map(len, records))):
                 for record in records:
                     self._put(record)
-                return self._settled + self._in_flight + len(self._queue)
+                return self._accepted
         for _ in records:
             self.refuse()
         return 0
@@ -113,9 +149,12 @@ class RecordQueue:
         """Whether so many records of so many bytes together would be accepted now."""
         if self._closed:
             return False
-        held = min(self._reserved, self._max_held)
-        waiting = len(self._queue) + self._in_flight
-        return waiting + held + records <= self._max_records and self._bytes + size <= self._max_bytes
+        if self._journaling:
+            return True
+        # Beside a journal, what waits in there takes no room here.
+        waiting = self._accepted - self._settled if self._journal is None else len(self._queue)
+        records += waiting + min(self._reserved, self._max_held)
+        return records <= self._max_records and self._bytes + size <= self._max_bytes
 
     def refuse(self) -> None:
         """Counts a record that was not accepted: its own refusal, or that of the start which it belongs to."""
@@ -141,38 +180,103 @@ class RecordQueue:
     def _lost(self, error: DeliveryError) -> None:
         """Records are lost; for those who tell somebody."""
 
+    def _overflow(self, records: int) -> None:
+        """The journal was full, and its oldest records are gone; under the lock."""
+        self._doomed += records
+        self._dropped["journal_full"] = self._dropped.get("journal_full", 0) + records
+
     def _say_full(self, text: str) -> None:
         """The first record has found the queue full."""
         say("Failpath: %s.", text)
 
     def _put(self, record: bytes) -> None:
-        # What is in the queue counts as accepted: should a signal handler raise here, nothing is counted twice or not.
-        self._bytes += len(record)
-        self._queue.append(record)
+        if not (self._journaling and self._journal is not None and self._journal.append(record)):
+            # Everything that follows as well, until it is sent, so that the order holds.
+            self._journaling = False
+            self._bytes += len(record)
+            self._queue.append(record)
+        self._accepted += 1
+        if self._accepted >= self._heed_at:
+            self._arrived()
 
-    def _take(self, max_bytes: int = limits.MAX_BATCH_BYTES) -> Batch:
-        """The next batch, within the limits of the wire contract; it is in flight from now."""
-        batch: list[bytes] = []
-        size = 0
+    def _arrived(self) -> None:
+        """As many records have come as ``_heed_at`` says; for those who take them."""
+
+    def _recount(self) -> None:
+        """Counts a record that was stored when a signal came, before it was counted; under the lock."""
+        journal = self._journal
+        stored = len(self._queue) + (0 if journal is None else journal.appended - journal.taken)
+        self._accepted = max(self._accepted, self._taken + stored)
+
+    @property
+    def _untaken(self) -> int:
+        """How many records nobody has taken yet."""
+        return self._accepted - self._taken
+
+    def _take(self, max_bytes: int = limits.MAX_BATCH_BYTES) -> tuple[Batch, Skipped | None]:
+        """The next batch, within the limits of the wire contract; it is in flight from now.
+
+        Returns:
+            The batch, and, where it is empty, which records are lost that come next, and why.
+        """
+        if self._journal is not None:
+            return self._take_from_journal(self._journal, max_bytes)
         with self._lock:
-            while self._queue and len(batch) < limits.MAX_BATCH_RECORDS:
-                record = self._queue[0]
-                if batch and wire.body_size(size + len(record), len(batch) + 1) > max_bytes:
-                    break
-                batch.append(self._queue.popleft())
-                size += len(record)
-            self._in_flight += len(batch)
-        return Batch(batch, size, monotonic())
+            return self._take_from_memory(max_bytes), None
+
+    def _take_from_journal(self, journal: Journal, max_bytes: int) -> tuple[Batch, Skipped | None]:
+        """As :meth:`_take`; what is in memory comes after what is in the journal."""
+        before = self._accepted
+        # Not under the lock: reading takes a while, and only one at a time does it.
+        read = journal.read(limits.MAX_BATCH_RECORDS, wire.budget(max_bytes))
+        batch, skipped = NOTHING, None
+        with self._lock:
+            taken = journal.take(read)  # or another thread has dropped what was read meanwhile
+            if taken:
+                self._count_taken(read.lost or len(read.written))
+                self._recount()
+                if read.lost:
+                    skipped = Skipped(read.lost, read.reason)
+                elif not read.written and not read.later and self._queue:
+                    batch = self._take_from_memory(max_bytes)
+                elif read.segment is None and not read.later and self._accepted == before and self._untaken:
+                    # It cannot be; better said than waited for without end.
+                    skipped = Skipped(self._untaken, "damaged")
+                    self._taken = self._accepted
+        journal.tidy()
+        if read.later:
+            sleep(limits.SCHEDULE_DELAY)
+        if taken and read.written and not skipped:
+            since = monotonic() - (journal.now() - read.written[0].seconds)
+            batch = Batch([each.record for each in read.written], 0, since, source=journal)
+        return batch, skipped
+
+    def _take_from_memory(self, max_bytes: int) -> Batch:
+        records: list[bytes] = []
+        size = 0
+        while self._queue and len(records) < limits.MAX_BATCH_RECORDS:
+            record = self._queue[0]
+            if records and wire.body_size(size + len(record), len(records) + 1) > max_bytes:
+                break
+            records.append(self._queue.popleft())
+            size += len(record)
+        self._count_taken(len(records))
+        return Batch(records, size, monotonic())
+
+    def _count_taken(self, records: int) -> None:
+        self._taken += records
+        self._heed_at = min(self._heed_at, self._taken + limits.MAX_BATCH_RECORDS)
 
     def _settle(self, records: int, size: int, delivered: int, reason: str) -> None:
         """Ends the flight of a batch; what of it was not delivered is lost for ``reason``."""
         with self._lock:
-            self._in_flight -= records
-            self._bytes = self._bytes - size if self._queue or self._in_flight else 0
             self._settled += records
+            self._bytes = self._bytes - size if self._queue or self._settled < self._taken else 0
             self._delivered += delivered
             if delivered < records:
                 self._dropped[reason] = self._dropped.get(reason, 0) + records - delivered
+            if not (self._journaling or self._queue or self._settled < self._taken):
+                self._journaling = self._journal is not None and self._journal.is_usable()
 
     @property
     def closed(self) -> bool:
@@ -187,10 +291,12 @@ class RecordQueue:
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing will come of steps that are open."""
         with self._lock:
-            return not (self._queue or self._in_flight or self._reserved > 0)
+            self._recount()
+            return self._settled == self._accepted and self._reserved <= 0
 
     def stats(self) -> Stats:
         """The counts at this moment."""
         with self._lock:
-            waiting = len(self._queue) + self._in_flight
-            return Stats(self._settled + waiting, self._delivered, waiting, dict(self._dropped))
+            self._recount()
+            waiting = max(self._accepted - self._settled - self._doomed, 0)
+            return Stats(self._accepted, self._delivered, waiting, dict(self._dropped))

@@ -11,7 +11,6 @@ from opentelemetry.trace import SpanContext
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
 from failpath_otel.export.checks import seconds
-from failpath_otel.export.forking import after_fork_in_child
 from failpath_otel.export.options import Options
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.policy import Policy
@@ -30,6 +29,7 @@ from failpath_otel.export.translation import (
     states_outcome,
     trusted_start,
 )
+from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY, STEP_START, STEP_STATUS, StartMarker
 

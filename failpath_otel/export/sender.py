@@ -79,8 +79,14 @@ class Outcome:
 class Sender:
     """One attempt at a time; several threads may ask for one."""
 
-    def __init__(self, delivery: Delivering, lost: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        delivery: Delivering,
+        lost: Callable[[], int] = lambda: 0,
+        settled: "Callable[[Outcome], object]" = lambda _: None,
+    ) -> None:
         self._delivery: Final = delivery
+        self._settled: Final = settled  # told while nobody else makes an attempt
         self.backlog: Final = Backlog(delivery.url, lost=lost)
         self.failure: SendError | None = None
         """Why the last attempt failed; ``None`` if it did not."""
@@ -116,14 +122,25 @@ class Sender:
                     self.backlog.add(batch)
                     raise
                 answer = _FAULT
-            return self._judge(batch, answer)
+            outcome = self._judge(batch, answer)
+            if outcome is not None and outcome.settled:
+                self._settled(outcome)
+            return outcome
         finally:
             self._attempting.release()
+
+    def begin_alone(self) -> bool:
+        """Keeps others from making attempts until :meth:`end_alone`, unless one is under way on another thread."""
+        return self._attempting.acquire(blocking=False)
+
+    def end_alone(self) -> None:
+        """Lets others make attempts again."""
+        self._attempting.release()
 
     def _next(self, take: Take) -> Batch:
         if not self.backlog:
             return take(self._max_bytes)
-        while (batch := self.backlog.take()).size > self._max_bytes and len(batch.records) > 1:
+        while (batch := self.backlog.take()).length > self._max_bytes and len(batch.records) > 1:
             self.backlog.add(*batch.halves())
         return batch
 
@@ -152,14 +169,14 @@ class Sender:
         """Puts what was too large back in a smaller form, if there is one: as two batches, or as less of a record."""
         if len(batch.records) > 1:
             # Nor will it take another batch of that size.
-            self._max_bytes = batch.size // 2
+            self._max_bytes = batch.length // 2
             self._taken = 0
             self.backlog.add(*batch.halves())
             return True
         smaller = batch.cut_down()
         if smaller is None:
             return False
-        self._say_once("Failpath: a record of %d bytes was too large; it is sent without metadata.", batch.size)
+        self._say_once("Failpath: a record of %d bytes was too large; it is sent without metadata.", batch.length)
         self.backlog.add(smaller)
         return True
 

@@ -22,18 +22,29 @@ class Stats:
     """In the queue or on their way."""
 
     dropped: Mapping[str, int] = field(default_factory=dict)
-    """Lost, by reason: ``queue_full``, ``send_failed``, ``too_old``, ``rejected``, ``shut_down``, ``invalid``."""
+    """Lost, by reason: ``queue_full``, ``send_failed``, ``rejected``, ``too_old``, ``shut_down``, ``invalid``, and of
+    the journal ``journal_full`` and ``damaged``."""
+
+    adopted: int = 0
+    """Records that other processes have left in their journals, which this one has delivered; not among the others."""
+
+    adopted_dropped: Mapping[str, int] = field(default_factory=dict)
+    """Records of other processes that this one could not deliver, by reason."""
 
 
 def add_up(parts: Iterable[Stats]) -> Stats:
     """The sum of all parts."""
     counts = list(parts)
     dropped: Counter[str] = Counter()
+    adopted_dropped: Counter[str] = Counter()
     for part in counts:
         dropped.update(part.dropped)
+        adopted_dropped.update(part.adopted_dropped)
     return Stats(
         sum(part.accepted for part in counts),
         sum(part.delivered for part in counts),
         sum(part.waiting for part in counts),
         dict(dropped),
+        sum(part.adopted for part in counts),
+        dict(adopted_dropped),
     )

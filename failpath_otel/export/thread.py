@@ -8,27 +8,19 @@ up at every schedule delay although nothing waits, and what it queues must look 
 import contextlib
 import contextvars
 import threading
-from collections import deque
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.errors import DeliveryError, SendError
 from failpath_otel.export.arguments import OnError
-from failpath_otel.export.callback import ErrorCallback
-from failpath_otel.export.forking import after_fork_in_child
-from failpath_otel.export.queue import RecordQueue
-from failpath_otel.export.sender import Delivering, Sender
-from failpath_otel.export.watch import Loss, Watchers
-from failpath_otel.export.wire import KEY_REFUSED
-from failpath_otel.report import is_heard, report_fault
-
-_LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS
-"""Losses that are remembered for those who ask for a record afterwards."""
+from failpath_otel.export.attempts import Attempts
+from failpath_otel.export.queue import JournalPlace
+from failpath_otel.export.sender import Delivering
+from failpath_otel.forking import after_fork_in_child
+from failpath_otel.report import report_fault
 
 
-class DeliveryThread(RecordQueue):
+class DeliveryThread(Attempts):
     """Sends what is put, in its order; waiting for it is :class:`failpath_otel.export.pipeline.Pipeline`'s part."""
 
     def __init__(
@@ -37,14 +29,14 @@ class DeliveryThread(RecordQueue):
         max_records: int = limits.MAX_QUEUE_RECORDS,
         max_bytes: int = limits.MAX_QUEUE_BYTES,
         schedule_delay: float = limits.SCHEDULE_DELAY,
+        *,
         on_error: OnError | None = None,
+        journal: JournalPlace | None = None,
     ) -> None:
-        self._delivery = delivery
         self._schedule_delay = schedule_delay
-        self._callback = ErrorCallback(on_error)
         self._retired = False
-        super().__init__(max_records, max_bytes)
-        after_fork_in_child(self._begin)
+        super().__init__(delivery, max_records, max_bytes, on_error, journal)
+        after_fork_in_child(self._in_child)
 
     def _begin(self) -> None:
         super()._begin()
@@ -52,21 +44,34 @@ class DeliveryThread(RecordQueue):
         self._thread: threading.Thread | None = None
         self._asleep = False
         self._busy_until = monotonic()
-        self._hurry = 0  # how many wait for everything, and for an attempt
-        self._urgent = 0
-        self._watchers = Watchers()
-        self._sender = Sender(self._delivery, lambda: sum(self._dropped.values()))
-        self._backlog = self._sender.backlog
-        self._first_loss: DeliveryError | None = None
-        self._losses: deque[Loss] = deque(maxlen=_LOSSES_KEPT)
 
-    def _put(self, record: bytes) -> None:
-        super()._put(record)
-        if self._asleep or len(self._queue) == limits.MAX_BATCH_RECORDS:
+    def _in_child(self) -> None:
+        self._begin()
+        # It may well be there in the place of one that was killed.
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Looks for what processes have left that are gone, and starts delivering it; without that, does nothing."""
+        if self._adoption is not None and not self._closed and self._adoption.look():
+            with self._lock:
+                if self._thread is None:
+                    self._start()
+                else:
+                    self._wake.put(None)
+
+    def _overflow(self, records: int) -> None:
+        super()._overflow(records)
+        self._wake.put(None)
+
+    def _arrived(self) -> None:
+        if self._asleep or self._untaken >= limits.MAX_BATCH_RECORDS:
             self._asleep = False
             self._wake.put(None)
         if self._thread is None:
             self._start()
+        if self._thread is not None:
+            full = self._taken + limits.MAX_BATCH_RECORDS
+            self._heed_at = full if self._accepted < full else self._accepted + limits.MAX_BATCH_RECORDS
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._work, name="failpath-delivery", daemon=True)
@@ -83,46 +88,65 @@ class DeliveryThread(RecordQueue):
         while not self._is_done():
             try:
                 self._await_records()
+                self._report_overflow()
                 self._backlog.speak()
+                self._tidy_journal()
+                if self._adoption is not None and self._adoption.is_due() and not self._retired:
+                    self._adoption.look()
                 while self._has_work() and not self._backlog.pause():
                     self._attempt()
-                    if len(self._queue) < limits.MAX_BATCH_RECORDS and not (
-                        self._backlog or self._hurry or self._urgent
-                    ):
+                    if not (self._backlog or self._adoption or self._is_urgent()):
                         break
             except BaseException:  # noqa: BLE001 - the thread must outlive any fault, of a logging handler as well
                 report_fault("delivering records")
         self._delivery.close()
+        self._leave_journal()
 
     def _has_work(self) -> bool:
-        return bool(self._queue or self._backlog)
+        return bool(self._untaken or self._backlog or self._adoption)
 
     def _is_urgent(self) -> bool:
         """Whether somebody waits, or a batch is full."""
-        return self._hurry > 0 or self._urgent > 0 or len(self._queue) >= limits.MAX_BATCH_RECORDS
+        return self._hurry > 0 or self._urgent > 0 or self._untaken >= limits.MAX_BATCH_RECORDS
 
     def _is_done(self) -> bool:
         with self._lock:
             if self._thread is not threading.current_thread():
                 return True
-            if self._has_work() or not (self._closed or self._retired):
+            if self._untaken or self._backlog or not (self._closed or self._retired):
                 return False
+            if self._adoption is not None:
+                self._adoption.let_go()
             self._thread = None  # an outcome that comes later starts another one
+            self._heed_at = 0
             return True
 
     def _sleep(self) -> bool:
         """Sleeps until there is a record; after a long time with none this thread ends, and the next starts another.
 
+        With a journal it does not end, but looks every now and then for those whose processes are gone.
+
         Returns:
             Whether this thread goes on.
         """
-        try:
-            self._wake.get(timeout=limits.IDLE_SECONDS)
-        except Empty:
+        idle_until = monotonic() + limits.IDLE_SECONDS
+        while True:
+            try:
+                self._wake.get(timeout=limits.IDLE_SECONDS if self._adoption is None else limits.ADOPT_SECONDS)
+                break
+            except Empty:
+                if self._adoption is not None:
+                    if self._adoption.look():
+                        break
+                    if monotonic() >= idle_until:
+                        self._delivery.close()
+                        idle_until += limits.MAX_SECONDS
+                    continue
             with self._lock:
                 self._asleep = False
                 if not self._has_work():
                     self._thread = None
+                    self._heed_at = 0
                     return False
         self._asleep = False
         return True
@@ -138,7 +162,7 @@ class DeliveryThread(RecordQueue):
         if self._has_work():
             self._busy_until = monotonic() + limits.AWAKE_SECONDS
             pause = self._backlog.pause()
-            due = self._backlog or self._is_urgent()
+            due = self._backlog or self._adoption or self._is_urgent()
             if pause:
                 delay = min(pause, self._backlog.silence())
             elif due or self._closed or self._retired:
@@ -147,7 +171,8 @@ class DeliveryThread(RecordQueue):
             return
         elif monotonic() >= self._busy_until:
             with self._lock:
-                self._asleep = not self._queue
+                self._asleep = not self._untaken
+                self._heed_at = 0 if self._asleep else self._heed_at
             if self._asleep and not self._sleep():
                 return
             self._busy_until = monotonic() + limits.AWAKE_SECONDS
@@ -155,45 +180,3 @@ class DeliveryThread(RecordQueue):
                 return
         with contextlib.suppress(Empty):
             self._wake.get(timeout=delay)
-
-    def _attempt(self, within: float | None = None) -> None:
-        """Sends the batch that is next, and sees to what became of it; for at most ``within`` seconds, if given."""
-        outcome = self._sender.attempt(self._take, within)
-        if outcome is None:
-            return
-        error = outcome.error
-        losses: list[Loss] = []
-        with self._lock:
-            before = self._settled
-            if outcome.settled:
-                count = len(outcome.batch.records)
-                self._settle(count, outcome.batch.size, outcome.delivered, outcome.reason)
-                losses = [Loss(before + index + 1, before + index + 1, each) for index, each in outcome.rejected]
-                if error is not None:
-                    losses.append(Loss(before + 1, self._settled, error))
-                self._losses.extend(losses)
-                due = self._watchers.settled(self._settled, losses)
-            else:
-                assert isinstance(error, SendError)  # or the batch would not be kept
-                # A key that was refused will be so in half a second too: nobody waits for that.
-                refused = error.status in KEY_REFUSED
-                due = self._watchers.attempted(before, error, everybody=refused)
-                if self._hurry and not refused:
-                    self._backlog.hurry(limits.RETRY_FIRST_DELAY)
-        # First those who may be asked by those who are told.
-        for loss in losses:
-            self._lost(loss.error)
-        for watcher in due:
-            watcher.tell()
-        if not outcome.settled and outcome.first and error is not None:
-            self._callback.call(error)
-
-    def _say_full(self, text: str) -> None:
-        # On stderr an outage is one line: its own, or that of the exit.
-        if is_heard() or (self._delivered and not self._backlog.failing):
-            super()._say_full(text)
-
-    def _lost(self, error: DeliveryError) -> None:
-        if self._first_loss is None or self._first_loss.raised:
-            self._first_loss = error
-        self._callback.call(error)

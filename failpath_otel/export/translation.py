@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
-from failpath_otel.clean import Json, clean_metadata, clean_text, text_of
+from failpath_otel.clean import Json, clean_metadata, clean_text, error_text, text_of
 from failpath_otel.export.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX, STEP_EVENTS, STEP_STATUS, StartMarker
@@ -218,12 +218,13 @@ def _error(span: ReadableSpan, policy: Policy) -> ErrorInfo:
     if message is None:
         message = span.status.description or ""
     stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if policy.capture_stack else None
-    shown = text_of(message, limits.MAX_ERROR_MESSAGE_CHARS)
-    traced = None if stack is None else text_of(stack, limits.MAX_STACK_CHARS)
+    # Whoever has opened the span, and the message of one that others have opened is as it was raised.
+    shown = error_text(message, limits.MAX_ERROR_MESSAGE_CHARS)
+    traced = None if stack is None else error_text(stack, limits.MAX_STACK_CHARS)
     if not policy.plain:
         shown = policy.text(ERROR_MESSAGE, shown, limits.MAX_ERROR_MESSAGE_CHARS)
         traced = None if traced is None else policy.text(ERROR_STACK, traced, limits.MAX_STACK_CHARS)
-    return ErrorInfo(text_of(name, limits.MAX_ERROR_NAME_CHARS), shown, traced)
+    return ErrorInfo(error_text(name, limits.MAX_ERROR_NAME_CHARS), shown, traced)
 
 
 def plain_attributes(span: ReadableSpan) -> dict[str, Any]:
@@ -282,5 +283,6 @@ def _metadata(attributes: Mapping[str, Any]) -> dict[str, Json]:
                 metadata[name[_JSON_PREFIX_LENGTH:]] = msgspec.json.decode(value)
             except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
                 # A host that limits the length of attribute values cuts JSON too; the text still says something.
-                metadata[name[_JSON_PREFIX_LENGTH:]] = value
+                # As a text it has keys in it.
+                metadata[name[_JSON_PREFIX_LENGTH:]] = error_text(value, limits.MAX_METADATA_TEXT_CHARS)
     return metadata

@@ -124,6 +124,13 @@ class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompat
 
     def connect(self) -> None:
         super().connect()
+        # Nothing was sent yet. A proxy that makes the connections itself has verified the other end.
+        # (Before 2.2, urllib3 says of such a connection that it is verified, and has no name for it.)
+        forwarding = getattr(self, "proxy_is_forwarding", False)
+        if not (self.proxy_is_verified if forwarding else self.is_verified):
+            self.close()
+            msg = "the certificate was not verified"
+            raise ssl.SSLError(msg)
         self.sock = _bounded(self.sock)
 
 

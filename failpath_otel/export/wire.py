@@ -16,6 +16,7 @@ from typing import Any, Final
 from failpath_otel import limits
 from failpath_otel._version import __version__
 from failpath_otel.clean import clean_text, text_of
+from failpath_otel.redaction import redact_text
 
 ROUTE: Final = "/v1/events"
 USER_AGENT: Final = f"failpath-otel/{__version__}"
@@ -61,6 +62,11 @@ def body_size(total: int, count: int) -> int:
     return len(BODY_START) + total + max(count - 1, 0) + len(BODY_END)
 
 
+def budget(max_bytes: int) -> int:
+    """Bytes for records, each with the comma after it, that a body of ``max_bytes`` has room for; at least 1."""
+    return max(max_bytes - body_size(0, 0), 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What became of a request.
@@ -104,7 +110,7 @@ def read_answer(status: int, sent_headers: Mapping[str, str], content: bytes, co
         return Answer(status=status, rejected=_rejected(parsed, count))
     if kind == _REDIRECTED:
         location = sent_headers.get("Location")
-        where = f" to {_USER.sub('//', location.split('?')[0])[:200]}" if location else ""
+        where = f" to {redact_text(_USER.sub('//', location.split('?')[0]))[:200]}" if location else ""
         failure = f"redirects{where} ({status}), which is not followed, because the project key would travel along"
         return Answer(failure, status)
     failure = _FAILURES.get(status, f"answered {status}")
@@ -152,6 +158,6 @@ def _reason(given: object) -> str:
     """A server's text on one line, within bounds and without anything that moves a terminal's cursor."""
     if given is None:
         return ""
-    text = text_of(given, limits.MAX_RESPONSE_BYTES)
+    text = redact_text(text_of(given, limits.MAX_RESPONSE_BYTES))
     line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return clean_text(line, limits.MAX_REASON_CHARS)

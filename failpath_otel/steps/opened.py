@@ -9,7 +9,7 @@ from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import limits, semconv
-from failpath_otel.clean import clean_text
+from failpath_otel.clean import clean_text, type_name
 from failpath_otel.errors import DeliveryError
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_STATUS
@@ -135,7 +135,7 @@ class OpenStep:
             exception = describe(error) if error is not None and is_failure(error) else None
             self._end(exception, end_ns)
         except BaseException:  # Ctrl-C in our midst: it goes on, but the step has an end
-            self._end(None if error is None else {semconv.EXCEPTION_TYPE: type(error).__name__}, end_ns)
+            self._end(None if error is None else {semconv.EXCEPTION_TYPE: type_name(error)}, end_ns)
             raise
 
     def _end(self, exception: dict[str, str] | None, end_ns: int) -> None:
@@ -185,7 +185,7 @@ def describe(error: BaseException) -> dict[str, str]:
         return error_attributes(error)
     except Exception:  # noqa: BLE001 - an exception of the user's may raise from anything that is read of it
         report_fault("describing an exception")
-        return {semconv.EXCEPTION_TYPE: type(error).__name__, semconv.EXCEPTION_MESSAGE: ""}
+        return {semconv.EXCEPTION_TYPE: type_name(error), semconv.EXCEPTION_MESSAGE: ""}
 
 
 class NoStep:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from failpath_otel import limits, semconv
-from failpath_otel.clean import clean_text, text_of
+from failpath_otel.clean import clean_text, error_text
+from failpath_otel.redaction import MAX_SCANNED_CHARS, redact_text, redacted_head, redacted_tail
 
 _MAX_LEAVES = 20
 _MAX_MEMBERS = 200
@@ -18,18 +19,16 @@ def is_failure(error: BaseException | None) -> bool:
     consumer to take no more. Every other exception, ``KeyboardInterrupt`` and ``asyncio.CancelledError`` included, is
     a failure. (OpenTelemetry's ``use_span`` leaves all of ``BaseException`` beyond ``Exception`` unset.)
     """
-    if error is None or isinstance(error, GeneratorExit):
-        return False
-    if isinstance(error, SystemExit):
-        try:
-            return error.code is not None and bool(error.code != 0)
-        except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - whatever the user has put there
-            return True
-    return True
+    try:
+        if error is None or isinstance(error, GeneratorExit):
+            return False
+        return not isinstance(error, SystemExit) or (error.code is not None and bool(error.code != 0))
+    except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - an exception of the user's may raise from anything
+        return True
 
 
 def error_attributes(error: BaseException) -> dict[str, str]:
-    """``error`` as the attributes of OpenTelemetry's ``exception`` event, bounded before the SDK sees it.
+    """``error`` as the attributes of OpenTelemetry's ``exception`` event, redacted and bounded before the SDK sees it.
 
     The stack leaves out the frame of this package that caught the exception.
     """
@@ -56,11 +55,11 @@ def described_error_attributes(error: object) -> dict[str, str]:
         name = message = stack = None
     if described:
         return _attributes(
-            "Error" if name is None else text_of(name, limits.MAX_ERROR_NAME_CHARS),
-            "" if message is None else text_of(message, limits.MAX_ERROR_MESSAGE_CHARS),
-            None if stack is None else text_of(stack, limits.MAX_STACK_CHARS),
+            "Error" if name is None else error_text(name, limits.MAX_ERROR_NAME_CHARS),
+            "" if message is None else error_text(message, limits.MAX_ERROR_MESSAGE_CHARS),
+            None if stack is None else error_text(stack, limits.MAX_STACK_CHARS),
         )
-    return _attributes("Error", "" if error is None else text_of(error, limits.MAX_ERROR_MESSAGE_CHARS), None)
+    return _attributes("Error", "" if error is None else error_text(error, limits.MAX_ERROR_MESSAGE_CHARS), None)
 
 
 def _attributes(name: str, message: str, stack: str | None) -> dict[str, str]:
@@ -73,15 +72,15 @@ def _attributes(name: str, message: str, stack: str | None) -> dict[str, str]:
 def _type_name(kind: type[BaseException]) -> str:
     module = kind.__module__
     name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
-    return clean_text(name, limits.MAX_ERROR_NAME_CHARS)
+    return error_text(name, limits.MAX_ERROR_NAME_CHARS)
 
 
 def _message(error: BaseException) -> str:
-    message = text_of(error, limits.MAX_ERROR_MESSAGE_CHARS)
+    message = error_text(error, limits.MAX_ERROR_MESSAGE_CHARS)
     leaves = _leaves(error)
     if not leaves:
         return message
-    listed = "; ".join(f"{type(leaf).__name__}: {text_of(leaf, 200)}" for leaf in leaves)
+    listed = "; ".join(f"{type(leaf).__name__}: {error_text(leaf, 200)}" for leaf in leaves)
     return clean_text(f"{message}: {listed}", limits.MAX_ERROR_MESSAGE_CHARS)
 
 
@@ -133,9 +132,15 @@ def _stack(error: BaseException) -> str | None:
     except Exception:  # noqa: BLE001 - formatting runs code of the exception, which may raise anything
         return None
     text = "".join(lines)
-    if len(text) > limits.MAX_STACK_CHARS:
-        # The innermost frames and the message stand at the end; the beginning tells how the program got there.
-        mark = f"\n…[{len(text)} characters]\n"
-        head = limits.MAX_STACK_CHARS // 4
-        text = text[:head] + mark + text[head + len(mark) - limits.MAX_STACK_CHARS :]
-    return clean_text(text, limits.MAX_STACK_CHARS)
+    if len(text) <= limits.MAX_STACK_CHARS:
+        return clean_text(redact_text(text), limits.MAX_STACK_CHARS)
+    # The innermost frames and the message stand at the end; the beginning tells how the program got there.
+    mark = f"\n…[{len(text)} characters]\n"
+    head = limits.MAX_STACK_CHARS // 4
+    if len(text) <= MAX_SCANNED_CHARS:
+        first = last = redact_text(text)
+    else:
+        first, last = redacted_head(text), redacted_tail(text)
+    if first is last and len(first) <= limits.MAX_STACK_CHARS:
+        return clean_text(first, limits.MAX_STACK_CHARS)
+    return clean_text(first[:head] + mark + last[head + len(mark) - limits.MAX_STACK_CHARS :], limits.MAX_STACK_CHARS)

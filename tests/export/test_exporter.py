@@ -183,7 +183,7 @@ def test_the_stack_travels_only_with_capture_stack(server: FaultServer) -> None:
 
 
 def test_where_not_all_spans_have_room_no_step_is_left_without_its_end(server: FaultServer) -> None:
-    exporter = FailpathSpanExporter(project_key=KEY, endpoint=server.url, max_queue_size=3)
+    exporter = FailpathSpanExporter(project_key=KEY, endpoint=server.url, max_queue_size=3, journal=None)
     spans = [a_span({semconv.RUN_ID: f"run-{number}"}, end_ns=END_NS + number) for number in range(3)]
     assert exporter.export(spans) is FAILURE
     assert server.statuses == ["running", "success"]

@@ -130,7 +130,7 @@ def test_an_outage_of_many_batches_and_kinds_is_one_line_at_its_start_and_one_at
 ) -> None:
     monkeypatch.setattr(limits, "MAX_AGE_SECONDS", 0.2)
     server.answer_with(status(503), close_before_answering, status(410), status(429), status(404), status(503))
-    client = configure()
+    client = configure(journal=None)
     steps(client, 900)
     wait_for(lambda: sum(client.stats().dropped.values()) == client.stats().accepted == 1_800, 20)
     lost = sum(client.stats().dropped.values())
@@ -168,7 +168,7 @@ def test_a_queue_that_fills_up_during_an_outage_refuses_new_steps_and_says_how_m
     monkeypatch.setattr(limits, "RETRY_MAX_DELAY", 3_600.0)
     errors: list[DeliveryError] = []
     server.answer_with(status(503))
-    client = configure(max_queue_size=100, on_error=errors.append)
+    client = configure(max_queue_size=100, journal=None, on_error=errors.append)
     steps(client, 1_000)
     wait_for(lambda: server.requests)
     stats = client.stats()

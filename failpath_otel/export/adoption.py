@@ -1,0 +1,125 @@
+"""What processes have left that are gone: found, and delivered by this one."""
+
+import threading
+from collections import deque
+from time import monotonic, sleep, time
+from typing import Final
+
+from failpath_otel import limits
+from failpath_otel.export import wire
+from failpath_otel.export.batch import Batch
+from failpath_otel.export.record import decode
+from failpath_otel.journal.finding import adopt
+from failpath_otel.journal.orphan import Orphan
+from failpath_otel.report import say, say_once
+
+_DELETED: Final = {
+    "too_old": f"they are older than {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and for another project or endpoint",
+    "journal_full": f"there are more than {limits.MAX_JOURNALS} journals, and theirs are the oldest",
+}
+
+
+class Adoption:
+    """The orphans that this process has locked, delivered in turn with what it records itself.
+
+    Args:
+        path: the journal directory.
+        binding: of whom the records are that are taken; ``None``: anybody's.
+    """
+
+    def __init__(self, path: str, binding: str | None) -> None:
+        self._path: Final = path
+        self._binding: Final = binding
+        self._begin()
+        self._count_anew()
+
+    def _begin(self) -> None:
+        self._orphans: deque[Orphan] = deque()
+        self._looking = threading.Lock()
+        self._next_look = 0.0
+        self._passed_over = 0  # records between those of a batch, to be confirmed after it
+
+    def _count_anew(self) -> None:
+        self.delivered = 0
+        """Records of others that Failpath has taken."""
+        self.dropped: dict[str, int] = {}
+        """Records of others that are lost, by reason."""
+
+    def __bool__(self) -> bool:
+        """Whether something of others waits here."""
+        return bool(self._orphans)
+
+    def is_due(self) -> bool:
+        """Whether it is time to look again."""
+        return monotonic() >= self._next_look
+
+    def look(self) -> bool:
+        """Locks what processes have left that are gone; returns whether there is something now. Never raises."""
+        if not self._looking.acquire(blocking=False):
+            return bool(self._orphans)
+        try:
+            self._next_look = monotonic() + limits.ADOPT_SECONDS
+            room = limits.MAX_ADOPTED - len(self._orphans)
+            if room > 0:
+                self._orphans.extend(adopt(self._path, self._binding, self._lost, room))
+        except OSError as error:
+            say_once("adoption", "Failpath: no journal is looked for in %s: %s.", self._path, error.strerror or error)
+        finally:
+            self._looking.release()
+        return bool(self._orphans)
+
+    def _lost(self, reason: str, records: int) -> None:
+        say("Failpath: %d records of processes that are gone are deleted: %s.", records, _DELETED[reason])
+        self._lose(reason, records)
+
+    def _lose(self, reason: str, records: int) -> None:
+        if records:
+            self.dropped[reason] = self.dropped.get(reason, 0) + records
+
+    def take(self, max_bytes: int) -> Batch | None:
+        """The next batch, of at most so many bytes; ``None`` where there is none. Nothing else may be in flight."""
+        while self._orphans:
+            orphan = self._orphans[0]
+            orphan.confirm(self._passed_over)
+            self._passed_over = 0
+            read = orphan.read(limits.MAX_BATCH_RECORDS, wire.budget(max_bytes))
+            if read.later:
+                sleep(limits.SCHEDULE_DELAY)
+                return None
+            orphan.take(read)
+            if read.segment is None:
+                orphan.confirm()
+                orphan.remove()
+                self._orphans.popleft()
+                continue
+            self._lose(read.reason, read.lost)
+            # Whatever else may have been found in the files, only records go out.
+            records = [] if read.lost else [each.record for each in read.written if decode(each.record) is not None]
+            self._passed_over = len(read.written) - len(records)
+            if not read.lost:
+                self._lose("invalid", self._passed_over)
+            if records:
+                age = max(time() - read.written[0].seconds, 0)
+                return Batch(records, sum(map(len, records)), monotonic() - age, source=orphan)
+        return None
+
+    def settle(self, source: Orphan, records: int, delivered: int, reason: str) -> None:
+        """Takes note that so many records of a batch are delivered, and the others are lost."""
+        source.confirm(records)
+        self.delivered += delivered
+        self._lose(reason, records - delivered)
+
+    def waiting(self) -> int:
+        """How many records there are still."""
+        return sum(orphan.waiting() for orphan in tuple(self._orphans))
+
+    def forsake(self) -> None:
+        """In a forked child: what was adopted is the parent's."""
+        self.let_go()
+        self._count_anew()
+
+    def let_go(self) -> None:
+        """Leaves it to another process."""
+        for orphan in self._orphans:
+            orphan.close()
+        self._begin()

@@ -1,0 +1,197 @@
+"""The queue with attempts to send what is in it, and with what becomes of the records of each."""
+
+from collections import deque
+from dataclasses import replace
+from typing import Final
+
+from failpath_otel import limits
+from failpath_otel.errors import DeliveryError, SendError
+from failpath_otel.export.adoption import Adoption
+from failpath_otel.export.arguments import OnError
+from failpath_otel.export.batch import Batch
+from failpath_otel.export.callback import ErrorCallback
+from failpath_otel.export.queue import JournalPlace, RecordQueue, Skipped
+from failpath_otel.export.sender import Delivering, Outcome, Sender
+from failpath_otel.export.stats import Stats
+from failpath_otel.export.watch import Loss, Watcher, Watchers
+from failpath_otel.export.wire import KEY_REFUSED
+from failpath_otel.journal.orphan import Orphan
+from failpath_otel.report import is_heard, say_once
+
+_LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS
+"""Losses that are remembered for those who ask for a record afterwards."""
+
+
+class Attempts(RecordQueue):
+    """Makes one attempt at a time; when, is :class:`failpath_otel.export.thread.DeliveryThread`'s part."""
+
+    def __init__(
+        self,
+        delivery: Delivering,
+        max_records: int,
+        max_bytes: int,
+        on_error: OnError | None,
+        journal: JournalPlace | None,
+    ) -> None:
+        self._delivery = delivery
+        self._adoption = None if journal is None else Adoption(*journal)
+        self._callback = ErrorCallback(on_error)
+        super().__init__(max_records, max_bytes, journal)
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._hurry = 0  # how many wait for everything, and for an attempt
+        self._urgent = 0
+        self._watchers = Watchers()
+        self._sender = Sender(self._delivery, lambda: sum(self._dropped.values()), self._confirm)
+        self._backlog = self._sender.backlog
+        self._others_next = False  # it is the turn of what gone processes have left
+        self._overflowed = 0
+        if self._adoption is not None:
+            self._adoption.forsake()
+        self._first_loss: DeliveryError | None = None
+        self._losses: deque[Loss] = deque(maxlen=_LOSSES_KEPT)
+
+    def _next_batch(self, max_bytes: int) -> Batch:
+        """Own records, and in turn with them those that gone processes have left."""
+        if self._adoption and (self._others_next or not self._untaken):
+            self._others_next = False
+            batch = self._adoption.take(max_bytes)
+            if batch is not None:
+                return batch
+        self._others_next = True
+        while True:
+            batch, skipped = self._take(max_bytes)
+            if skipped is None:
+                return batch
+            self._pass_over(skipped)
+
+    def _pass_over(self, skipped: Skipped) -> None:
+        """Settles records that the journal has lost."""
+        error = skipped.error()
+        with self._lock:
+            before = self._settled
+            if skipped.reason == "journal_full":  # counted and told when it happened
+                self._doomed -= skipped.records
+                self._settled += skipped.records
+            else:
+                self._settle(skipped.records, 0, 0, skipped.reason)
+            losses = [Loss(before + 1, self._settled, error)]
+            self._losses.extend(losses)
+            due = self._watchers.settled(self._settled, losses)
+        if skipped.reason == "too_old" and self._journal is not None:
+            self._journal.confirm(skipped.records)
+        if skipped.reason != "journal_full":
+            say_once(f"journal {skipped.reason}", "Failpath: %s.", error)
+            self._lost(error)
+        for watcher in due:
+            watcher.tell()
+
+    def _overflow(self, records: int) -> None:
+        super()._overflow(records)
+        self._overflowed += records
+
+    def _report_overflow(self) -> None:
+        with self._lock:
+            records, self._overflowed = self._overflowed, 0
+        if records:
+            say_once("journal full", "Failpath: the journal is full; its oldest records are dropped.")
+            self._lost(Skipped(records, "journal_full").error())
+
+    def _attempt(self, within: float | None = None) -> None:
+        """Sends the batch that is next, and sees to what became of it; for at most ``within`` seconds, if given."""
+        outcome = self._sender.attempt(self._next_batch, within)
+        if outcome is None:
+            return
+        source = outcome.batch.source
+        if self._adoption is not None and isinstance(source, Orphan):
+            self._settle_adopted(self._adoption, source, outcome)
+            return
+        error = outcome.error
+        losses: list[Loss] = []
+        with self._lock:
+            before = self._settled
+            if outcome.settled:
+                count = len(outcome.batch.records)
+                self._settle(count, outcome.batch.size, outcome.delivered, outcome.reason)
+                losses = [Loss(before + index + 1, before + index + 1, each) for index, each in outcome.rejected]
+                if error is not None:
+                    losses.append(Loss(before + 1, self._settled, error))
+                self._losses.extend(losses)
+                due = self._watchers.settled(self._settled, losses)
+            else:
+                due = self._watchers_of_failure(error)
+        # First those who may be asked by those who are told.
+        for loss in losses:
+            self._lost(loss.error)
+        for watcher in due:
+            watcher.tell()
+        if not outcome.settled and outcome.first and error is not None:
+            self._callback.call(error)
+
+    def _confirm(self, outcome: Outcome) -> None:
+        # Not after the attempt: somebody may close the journal then, and its descriptors become those of other files.
+        if outcome.batch.source is not None and outcome.batch.source is self._journal:
+            self._journal.confirm(len(outcome.batch.records))
+
+    def _watchers_of_failure(self, error: DeliveryError | None) -> list[Watcher]:
+        """Those who do not wait any longer, now that a batch has to be sent again; under the lock."""
+        assert isinstance(error, SendError)  # or the batch would not be kept
+        # A key that was refused will be so in half a second too: nobody waits for that.
+        refused = error.status in KEY_REFUSED
+        due = self._watchers.attempted(self._settled, error, everybody=refused)
+        if self._hurry and not refused:
+            self._backlog.hurry(limits.RETRY_FIRST_DELAY)
+        return due
+
+    def _settle_adopted(self, adoption: Adoption, source: Orphan, outcome: Outcome) -> None:
+        """What became of records that this process did not record: nobody here waits for them."""
+        if outcome.settled:
+            adoption.settle(source, len(outcome.batch.records), outcome.delivered, outcome.reason)
+            for error in (outcome.error, *(error for _, error in outcome.rejected)):
+                if error is not None:
+                    self._callback.call(error)
+            return
+        with self._lock:
+            due = self._watchers_of_failure(outcome.error)
+        for watcher in due:
+            watcher.tell()
+        if outcome.first and outcome.error is not None:
+            self._callback.call(outcome.error)
+
+    def _tidy_journal(self) -> None:
+        """Does for the journal what is not to be done on the threads of the application."""
+        if self._journal is not None and self._sender.begin_alone():
+            try:
+                self._journal.tidy()
+            finally:
+                self._sender.end_alone()
+
+    def _leave_journal(self) -> None:
+        """Deletes this process's journal, if nothing is left in it."""
+        if self._journal is None or not self._sender.begin_alone():
+            return
+        try:
+            with self._lock:
+                remove = self._journal.close() if self._settled == self._accepted else None
+            if remove is not None:
+                remove()
+        finally:
+            self._sender.end_alone()
+
+    def stats(self) -> Stats:
+        """The counts at this moment."""
+        stats = super().stats()
+        if self._adoption is None:
+            return stats
+        return replace(stats, adopted=self._adoption.delivered, adopted_dropped=dict(self._adoption.dropped))
+
+    def _say_full(self, text: str) -> None:
+        # On stderr an outage is one line: its own, or that of the exit.
+        if is_heard() or (self._delivered and not self._backlog.failing):
+            super()._say_full(text)
+
+    def _lost(self, error: DeliveryError) -> None:
+        if self._first_loss is None or self._first_loss.raised:
+            self._first_loss = error
+        self._callback.call(error)

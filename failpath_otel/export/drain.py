@@ -1,0 +1,84 @@
+"""Delivering what processes have left that are gone, by a command instead of by a process that lives."""
+
+from dataclasses import dataclass, field
+from time import monotonic, sleep
+
+from failpath_otel.export.adoption import Adoption
+from failpath_otel.export.batch import Batch
+from failpath_otel.export.delivery import Delivery
+from failpath_otel.export.options import Options
+from failpath_otel.export.queue import NOTHING
+from failpath_otel.export.sender import Outcome, Sender
+from failpath_otel.export.wire import KEY_REFUSED
+from failpath_otel.journal.finding import count_orphans
+from failpath_otel.journal.orphan import Orphan
+
+
+@dataclass
+class Drained:
+    """What became of it."""
+
+    delivered: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Lost, by reason."""
+
+    left: int = 0
+    """Records that could not be delivered in time, or were not taken; they stay."""
+
+    failure: str = ""
+    """Why, if some are left."""
+
+    bound_elsewhere: int = 0
+    """Journals of gone processes that had another project key or endpoint."""
+
+
+def drain(path: str, options: Options, timeout: float, *, rebind: bool = False) -> Drained:
+    """Delivers the journals below ``path`` whose processes are gone, for at most ``timeout`` seconds.
+
+    A failure that is final ends this, and costs no record: whoever runs a command may have the wrong address in mind.
+
+    Args:
+        path: the journal directory.
+        options: where to, and by which key; journals that were written for others are left alone.
+        timeout: seconds.
+        rebind: deliver those too.
+    """
+    adoption = Adoption(path, None if rebind else options.binding)
+    delivery = Delivery(options)
+    sender = Sender(delivery)
+    deadline = monotonic() + timeout
+    failure = ""
+
+    def take(max_bytes: int) -> Batch:
+        return adoption.take(max_bytes) or NOTHING
+
+    try:
+        while adoption.look() and (left := deadline - monotonic()) > 0:
+            pause = sender.backlog.pause()
+            if pause:
+                sleep(min(pause, left))
+                continue
+            outcome = sender.attempt(take, left)
+            if outcome is None:
+                continue
+            failure = "" if outcome.error is None else str(outcome.error)
+            if outcome.settled and not (outcome.error and outcome.reason == "send_failed"):
+                _settle(adoption, outcome)
+            elif outcome.settled or getattr(outcome.error, "status", None) in KEY_REFUSED:
+                break
+        return Drained(
+            adoption.delivered,
+            adoption.dropped,
+            adoption.waiting(),
+            failure,
+            0 if rebind else count_orphans(path, options.binding),
+        )
+    finally:
+        adoption.let_go()
+        delivery.close()
+
+
+def _settle(adoption: Adoption, outcome: Outcome) -> None:
+    source = outcome.batch.source
+    assert isinstance(source, Orphan)  # nothing else was taken
+    adoption.settle(source, len(outcome.batch.records), outcome.delivered, outcome.reason)

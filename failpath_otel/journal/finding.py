@@ -1,0 +1,116 @@
+"""Finding the journals whose processes are gone."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from time import time
+
+from failpath_otel import limits
+from failpath_otel.journal.holding import Holding, journals, open_base
+from failpath_otel.journal.log import PASSING
+from failpath_otel.journal.orphan import Orphan
+from failpath_otel.report import say_once
+
+Lost = Callable[[str, int], object]
+"""Told why journals were deleted unread, ``too_old`` or ``journal_full``, and how many records were in them."""
+
+
+def adopt(path: str, binding: str | None, lost: Lost, limit: int = limits.MAX_ADOPTED) -> list[Orphan]:
+    """Locks the journals below ``path`` that have this binding and whose processes are gone; at most ``limit``.
+
+    Deletes those that have another binding and are older than the limit, and, where there are too many, the oldest.
+
+    Args:
+        path: the journal directory.
+        binding: project and endpoint; ``None``: any.
+        lost: for what is deleted.
+        limit: how many journals at most.
+
+    Raises:
+        OSError: ``path`` cannot be read, or is no place for journals; not where it does not exist.
+    """
+    try:
+        base = open_base(path, create=False)
+    except FileNotFoundError:
+        return []
+    found: list[Orphan] = []
+    try:
+        names = list(journals(base))
+        if len(names) > limits.MAX_JOURNALS:
+            _thin_out(base, [name for name, _ in names], lost)
+        for name, bound_to in names:
+            if binding in {None, bound_to}:
+                orphan = _seize(base, name) if len(found) < limit else None
+                if orphan is not None:
+                    found.append(orphan)
+            elif _age(base, name) > limits.MAX_AGE_SECONDS:
+                _expire(base, name, lost)
+    finally:
+        os.close(base)
+    return found
+
+
+def count_orphans(path: str, other_than: str) -> int:
+    """How many journals of gone processes there are below ``path`` that have another binding."""
+    found = 0
+    try:
+        base = open_base(path, create=False)
+    except OSError:
+        return 0
+    try:
+        for name, bound_to in journals(base):
+            orphan = _seize(base, name) if bound_to != other_than else None
+            if orphan is not None:
+                orphan.close()
+                found += 1
+    finally:
+        os.close(base)
+    return found
+
+
+def _seize(base: int, name: str) -> Orphan | None:
+    holding = None
+    try:
+        holding = Holding.seize(base, name)
+        return None if holding is None else Orphan(holding)
+    except OSError as error:
+        if holding is not None:
+            holding.close()
+        # Its process may have just removed it; and who is short of descriptors now may have some later.
+        if not isinstance(error, FileNotFoundError) and error.errno not in PASSING:
+            say_once("foreign journal", "Failpath: the journal %s is left alone: %s.", name, error.strerror or error)
+        return None
+
+
+def _age(base: int, name: str) -> float:
+    """Seconds since something was made or deleted in a directory; 0 where that cannot be told."""
+    with contextlib.suppress(OSError):
+        return time() - os.stat(name, dir_fd=base, follow_symlinks=False).st_mtime
+    return 0.0
+
+
+def _expire(base: int, name: str, lost: Lost) -> None:
+    """Deletes a journal, if its last record is too old."""
+    orphan = _seize(base, name)
+    if orphan is None:
+        return
+    if time() - orphan.newest() > limits.MAX_AGE_SECONDS:
+        _delete(orphan, "too_old", lost)
+    else:
+        orphan.close()
+
+
+def _thin_out(base: int, names: list[str], lost: Lost) -> None:
+    """Deletes the oldest journals that no process owns: a program that is started again and again has left them."""
+    oldest = sorted(names, key=lambda name: _age(base, name), reverse=True)
+    for name in oldest[: len(names) - limits.MAX_JOURNALS]:
+        orphan = _seize(base, name)
+        if orphan is not None:
+            _delete(orphan, "journal_full", lost)
+
+
+def _delete(orphan: Orphan, reason: str, lost: Lost) -> None:
+    records = orphan.waiting()
+    orphan.remove()
+    if records:
+        lost(reason, records)

@@ -1,0 +1,240 @@
+"""The directory of one process's journal, and the lock that says that its owner lives."""
+
+import contextlib
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from time import time
+from typing import Final
+
+from failpath_otel.forking import after_fork_in_child
+
+_LOCKS = True
+try:
+    import fcntl
+except ImportError:  # Windows
+    _LOCKS = False
+
+_LOCK: Final = "lock"
+_NEW: Final = ".new-"
+_VERSION: Final = "v1"
+"""Of the format; journals of another one are left to those who know it."""
+
+_UNFINISHED_SECONDS: Final = 60.0
+"""Age after which a directory that was begun and never finished is nobody's."""
+
+_NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY: Final[int] = getattr(os, "O_DIRECTORY", 0) | _NO_LINK  # for reading
+_FILE: Final[int] = os.O_RDWR | _NO_LINK
+
+
+class UnusableError(OSError):
+    """A place where no journal can be; the text says why."""
+
+
+def open_base(path: str, *, create: bool) -> int:
+    """Opens the directory that holds the journals of all processes.
+
+    Raises:
+        OSError: there is none, it cannot be made, it is a symbolic link, or it is somebody else's.
+    """
+    if not _LOCKS or os.open not in os.supports_dir_fd:
+        msg = "this platform has no locks for it"
+        raise UnusableError(msg)
+    if create:
+        _make_private(path)
+    base = os.open(path, _DIRECTORY)
+    owner = os.fstat(base).st_uid
+    # Root can do all the same whatever it wants; a volume of a container is its.
+    if owner not in {0, os.geteuid()}:
+        os.close(base)
+        msg = "it belongs to another user"
+        raise UnusableError(msg)
+    return base
+
+
+def _make_private(path: str) -> None:
+    """Makes a directory and those above it that are missing; `os.makedirs` gives its mode to the last one alone."""
+    try:
+        os.mkdir(path, 0o700)  # noqa: PTH102 - as the rest of this, without pathlib
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        above = os.path.dirname(path)  # noqa: PTH120
+        if above == path:
+            raise
+        _make_private(above)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)  # noqa: PTH102
+
+
+class _Held:
+    """All that this process has locked, for a child that is forked: a lock lives as long as somebody has it open."""
+
+    def __init__(self) -> None:
+        # No process is forked while something is being locked, so that no descriptor is missing here. Reentrant,
+        # because a signal handler may fork.
+        self.lock = threading.RLock()
+        self.holdings: set[Holding] = set()
+        after_fork_in_child(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=self._lock, after_in_parent=self._unlock)
+
+    def _lock(self) -> None:
+        self.lock.acquire()
+
+    def _unlock(self) -> None:
+        self.lock.release()
+
+    def close(self) -> None:
+        """In the child: closes all that is the parent's, and unlocks nothing."""
+        self.lock = threading.RLock()
+        for holding in tuple(self.holdings):
+            holding.close()
+
+
+class Holding:
+    """A journal's directory that this process has locked: its own one, or one whose owner is gone."""
+
+    def __init__(self, base: int, name: str, directory: int, lock: int) -> None:
+        self._base: Final = base
+        self._lock: Final = lock
+        self.name: Final = name
+        self.directory: Final = directory
+        _held.holdings.add(self)
+
+    @classmethod
+    def create(cls, path: str, binding: str) -> "Holding":
+        """A new directory below ``path``, which nobody sees before it is locked.
+
+        Raises:
+            OSError: that cannot be.
+        """
+        with _held.lock, contextlib.ExitStack() as undo:
+            base = open_base(path, create=True)
+            undo.callback(os.close, base)
+            # Not the generator of `random`: the application may have seeded it, in each of its processes.
+            token = os.urandom(6).hex()
+            unfinished, name = _NEW + token, f"{_VERSION}.{binding}.{os.getpid()}.{token}"
+            os.mkdir(unfinished, 0o700, dir_fd=base)
+            undo.callback(_quietly_rmdir, unfinished, base)
+            directory = os.open(unfinished, _DIRECTORY, dir_fd=base)
+            undo.callback(os.close, directory)
+            lock = os.open(_LOCK, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory)
+            undo.callback(os.close, lock)
+            undo.callback(_quietly_unlink, _LOCK, directory)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.rename(unfinished, name, src_dir_fd=base, dst_dir_fd=base)
+            undo.pop_all()
+            return cls(base, name, directory, lock)
+
+    @classmethod
+    def seize(cls, base: int, name: str) -> "Holding | None":
+        """Locks the directory ``name`` if its owner is gone; ``None`` if it lives, or another process was quicker.
+
+        Raises:
+            OSError: it cannot be opened, is a symbolic link, or belongs to somebody else.
+        """
+        with _held.lock, contextlib.ExitStack() as undo:
+            directory = os.open(name, _DIRECTORY, dir_fd=base)
+            undo.callback(os.close, directory)
+            if os.fstat(directory).st_uid != os.geteuid():
+                msg = "it belongs to another user"
+                raise UnusableError(msg)
+            try:
+                lock = os.open(_LOCK, _FILE, dir_fd=directory)
+            except FileNotFoundError:
+                # Whoever has emptied it was killed before the last step of that; it takes no file away.
+                _quietly_rmdir(name, base)
+                return None
+            undo.callback(os.close, lock)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            # Between the opening and the locking another process may have emptied and removed it.
+            if not _is_same(lock, f"{name}/{_LOCK}", base):
+                return None
+            own_base = os.dup(base)
+            undo.pop_all()
+            return cls(own_base, name, directory, lock)
+
+    def modified(self, name: str) -> float:
+        """When a file was changed, in seconds since the epoch."""
+        return os.stat(name, dir_fd=self.directory, follow_symlinks=False).st_mtime
+
+    def new_file(self, name: str) -> int:
+        """Opens a file that does not exist yet."""
+        return os.open(name, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.directory)
+
+    def open_file(self, name: str) -> int:
+        """Opens a file that exists."""
+        return os.open(name, _FILE, dir_fd=self.directory)
+
+    def delete(self, name: str) -> None:
+        """Deletes a file."""
+        _quietly_unlink(name, self.directory)
+
+    def files(self) -> list[str]:
+        """The names of the files, but for the lock, in their order."""
+        return sorted(name for name in os.listdir(self.directory) if name != _LOCK)  # noqa: PTH208 - a descriptor
+
+    def remove(self) -> None:
+        """Deletes the directory, whose files are deleted already, and lets go of it.
+
+        Where a file of somebody else is left in it, it stays, and is no journal any more.
+        """
+        _quietly_unlink(_LOCK, self.directory)
+        _quietly_rmdir(self.name, self._base)
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of it without unlocking: a child process must not free its parent's lock, which both have open."""
+        if self in _held.holdings:
+            _held.holdings.discard(self)
+            for descriptor in (self.directory, self._base, self._lock):
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+
+
+_held: Final = _Held()
+
+
+def journals(base: int) -> Iterator[tuple[str, str]]:
+    """The name and the binding of each journal below an open base; removes what was begun and never finished."""
+    for name in sorted(os.listdir(base)):
+        version, _, rest = name.partition(".")
+        if version == _VERSION and rest.count(".") == 2:  # noqa: PLR2004 - binding, process id, token
+            yield name, rest.partition(".")[0]
+        elif name.startswith(_NEW):
+            with contextlib.suppress(OSError):
+                _remove_unfinished(base, name)
+
+
+def _remove_unfinished(base: int, name: str) -> None:
+    if time() - os.stat(name, dir_fd=base, follow_symlinks=False).st_mtime > _UNFINISHED_SECONDS:
+        found = Holding.seize(base, name)
+        if found is not None:
+            found.remove()
+        else:
+            _quietly_rmdir(name, base)
+
+
+def _is_same(descriptor: int, path: str, base: int) -> bool:
+    try:
+        there = os.stat(path, dir_fd=base, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    here = os.fstat(descriptor)
+    return stat.S_ISREG(there.st_mode) and (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _quietly_unlink(name: str, directory: int) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(name, dir_fd=directory)
+
+
+def _quietly_rmdir(name: str, base: int) -> None:
+    with contextlib.suppress(OSError):
+        os.rmdir(name, dir_fd=base)

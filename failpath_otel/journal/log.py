@@ -1,0 +1,141 @@
+"""Segments in their order: records are taken from the front, and confirmed in the order in which they were taken."""
+
+import errno
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from failpath_otel import limits
+from failpath_otel.journal.segment import CLOSED, Segment, Written
+
+PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+"""Errors that say nothing of the file: the process, or the machine, is short of something."""
+
+
+@dataclass(slots=True)
+class Read:
+    """What :meth:`Log.read` has found, for :meth:`Log.take`."""
+
+    segment: Segment | None = None
+    written: list[Written] = field(default_factory=list)
+    lost: int = 0
+    """Records that are passed over instead."""
+
+    reason: str = ""
+    """Why they are lost: ``too_old``, ``journal_full`` or ``damaged``."""
+
+    later: bool = False
+    """There may be records, which cannot be read just now."""
+
+
+class Log:
+    """What :class:`Journal` and :class:`Orphan` have in common: reading.
+
+    Used by one thread at a time, but for what a journal's methods say otherwise.
+    """
+
+    def __init__(self) -> None:
+        self._unread: deque[Segment] = deque()
+        self._unconfirmed: deque[Segment] = deque()
+        self.taken = 0
+        """The number of the record that was taken last, or passed over."""
+
+    def _end(self, segment: Segment) -> int:
+        """Where the records of a segment end, at most."""
+        return segment.size()
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        raise NotImplementedError
+
+    def _open(self, segment: Segment) -> int:
+        """A descriptor of a segment that was closed for a while."""
+        raise NotImplementedError
+
+    def _is_damaged(self, segment: Segment) -> bool:
+        """Whether there is more in a segment, which cannot be read."""
+        return segment.is_damaged()
+
+    def _give_up(self, segment: Segment) -> int:
+        """Ends the reading of a segment whose rest cannot be read; returns how many records are lost with that."""
+        raise NotImplementedError
+
+    def read(self, max_records: int, budget: int) -> Read:
+        """The records that are next; see :meth:`Segment.read` for the arguments.
+
+        What is older than the limit comes as a number of lost records instead, and so does what was dropped, or
+        cannot be read.
+        """
+        while self._unread:
+            segment = self._unread[0]
+            if segment.dropped:
+                assert segment.last is not None  # only whole segments are dropped
+                return Read(segment, lost=max(segment.last - self.taken, 0), reason="journal_full")
+            # Before its end is asked for: records may be appended until it is.
+            last = segment.last
+            try:
+                if segment.descriptor == CLOSED:
+                    segment.descriptor = self._open(segment)
+                written = segment.read(self._end(segment), max_records, budget)
+                damaged = not written and self._is_damaged(segment)
+            except OSError as error:
+                if error.errno in PASSING:
+                    return Read(later=True)
+                written, damaged = [], True
+            if damaged:
+                return Read(segment, reason="damaged")
+            if written:
+                return self._without_old(segment, written)
+            if last is None:
+                break
+            if last > self.taken:  # somebody has cut the file off
+                return Read(segment, reason="damaged")
+            self._unread.popleft()
+        return Read()
+
+    def _without_old(self, segment: Segment, written: list[Written]) -> Read:
+        oldest = self.now() - limits.MAX_AGE_SECONDS
+        if written[0].seconds >= oldest:
+            return Read(segment, written)
+        old = next((index for index, each in enumerate(written) if each.seconds >= oldest), len(written))
+        return Read(segment, written[:old], lost=old, reason="too_old")
+
+    def take(self, read: Read) -> bool:
+        """Takes what :meth:`read` has found.
+
+        Returns:
+            Whether that is still there: another thread may have dropped the segment meanwhile.
+        """
+        segment = read.segment
+        if segment is None:
+            return True
+        if segment.dropped and read.reason != "journal_full":
+            return False
+        if read.written:
+            segment.advance(read.written)
+            self.taken += len(read.written)
+            return True
+        if read.reason == "damaged":
+            read.lost = self._give_up(segment)
+        self.taken += read.lost
+        self._unread.popleft()
+        return True
+
+    def confirm(self, records: int = 0) -> None:
+        """Notes that so many more of the records that were taken need not be sent again; deletes whole segments."""
+        while self._unconfirmed:
+            segment = self._unconfirmed[0]
+            step = min(records, segment.taken - segment.confirmed)
+            records -= step
+            segment.confirmed += step
+            if segment.confirmed == segment.taken and segment.last is not None and segment not in self._unread:
+                self._unconfirmed.popleft()
+                self._discard(segment)
+                continue
+            if step:
+                segment.note()
+            return
+
+    def _discard(self, segment: Segment) -> None:
+        segment.close()
+        segment.remove()

@@ -1,0 +1,183 @@
+"""``key=value``, ``"key": "value"`` and ``Key: value`` in free text, and where the value of a secret key ends."""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from failpath_otel.secret_keys import FRAGMENTS, REDACTED, SHORT_FRAGMENTS, is_secret_key, words_of
+
+Span = tuple[int, int]
+Find = Callable[[str, "re.Match[str]"], Span | None]
+"""Where the secret stands that a match has led to; ``None`` where there is none."""
+
+# A key begins where a word does, so that each word is looked at once. The quote behind it may be escaped many times.
+_KEY: Final = r"(?<![\w.-])(?P<key>[\w.-]+)(?P<quote>\\*[\"'])?\]?"
+_PAIR: Final = re.compile(_KEY + r"\s{0,64}(?P<sign>=>|[:!=]?={1,2}|:)[^\S\r\n]{0,64}")
+_SPACE: Final = re.compile(r"\s{0,64}")
+# As in the text of a failed command: `--password hunter2`, `['login', '--password', 'hunter2']`.
+_OPTION: Final = re.compile(r"(?<![\w-])--(?P<key>[\w-]{1,128})(?:(?P<quote>\\*[\"']),[^\S\r\n]{0,8}|[^\S\r\n]{1,8})")
+# As among the headers of an ASGI scope: `(b'authorization', b'…')`.
+_ITEM: Final = re.compile(
+    r"\([bBuU]?\\*[\"'](?P<key>[\w.-]{1,128})(?P<quote>\\*[\"']),\s{0,8}(?=[bBrRuU]{0,2}\\*[\"'])"
+)
+
+_OPENING: Final = re.compile(r"[bBfFrRuU]{0,2}(?P<escapes>\\*)(?P<mark>\"\"\"|'''|[\"'])")
+_MARK: Final = re.compile(r"(?<!\\)(?P<escapes>\\*)(?P<mark>[\"'])|[\r\n]")
+_CALL: Final = re.compile(r"[\w.]{0,64}[\[({]")
+_BRACKET: Final = re.compile(r"[\[({]|(?P<close>[\])}])|[\r\n]")
+_LINE: Final = re.compile(r"(?:(?!\\r\\n)[^\r\n])*")
+# A separator ends a value only where another key follows, a quote only where the text goes on as after a literal.
+_BARE: Final = re.compile(
+    r"(?:[^\s&;,\"'`<>]|[&;,](?=\S)(?![\w.-]{1,64}(?:=|:\s|\\*[\"']:))|[\"'`<>](?=[^\s,;:)\]}>\"'`]))+"
+)
+_SCHEME: Final = re.compile(r"(?:bearer|basic|token|digest|negotiate|apikey|api-key)\s{1,4}(?=\S)", re.IGNORECASE)
+_NOTHING: Final = re.compile(r"(?:None|null|nil|undefined|true|false)(?=[\s,;&)\]}>\"'`]|$)", re.IGNORECASE)
+_ANNOTATION: Final = re.compile(
+    r"[A-Za-z_][\w.]{0,64}(?:\[[\w.,| ]{0,64}\])?(?: ?\| ?[\w.]{1,64}){0,4} {0,4}=(?!=) {0,4}(?=[bBfFrRuU]{0,2}[\"'])"
+)
+_WORD_BEFORE: Final = re.compile(r"([A-Za-z]{1,24})[ \t]$")
+
+# Parsers and prose say these before a colon and mean no secret: "unexpected token: }".
+_AMBIGUOUS: Final = frozenset({"token", "auth", "pin"})
+_KINDS_OF_TOKEN: Final = frozenset({"access", "api", "auth", "bearer", "csrf", "id", "refresh", "secret", "session"})
+# The names of exceptions, which stand before their messages: "InvalidPasswordError: no digit in it".
+_SPEAKING: Final = frozenset({"error", "exception", "warning"})
+# Their values have parts, and go on to the end of the line where no quote says where they end.
+_LONG: Final = frozenset({"authorization", "cookie", "cookies", "setcookie", "credentials", "passphrase"})
+_LEAST_TOKEN: Final = 16
+_MAX_KEY_CHARS: Final = 128
+
+
+def replace_found(text: str, pattern: "re.Pattern[str]", find: Find) -> str:
+    """``text`` with a mark in the place of every secret to which a match of ``pattern`` leads."""
+    kept: list[str] = []
+    done = position = 0
+    while (found := pattern.search(text, position)) is not None:
+        span = find(text, found)
+        position = found.end()
+        if span is not None and span[0] < span[1]:
+            kept += (text[done : span[0]], REDACTED)
+            done = position = span[1]
+    return "".join((*kept, text[done:])) if kept else text
+
+
+def redact_pairs(text: str) -> str:
+    """``text`` without the values that stand under keys that look like secrets."""
+    lowered = text.lower()
+    if not any(part in lowered for part in FRAGMENTS) and not any(part in lowered for part in SHORT_FRAGMENTS):
+        return text
+    if "=" in text or ":" in text:
+        text = replace_found(text, _PAIR, _pair)
+    if "--" in text:
+        text = replace_found(text, _OPTION, _item)
+    if "('" in text or '("' in text or "(b" in text or "(\\" in text:
+        text = replace_found(text, _ITEM, _item)
+    return text
+
+
+def _item(text: str, found: "re.Match[str]") -> Span | None:
+    return _value(text, found.end(), found["key"]) if is_secret_key(found["key"]) else None
+
+
+def _pair(text: str, found: "re.Match[str]") -> Span | None:
+    key = _secret_key(text, found)
+    if key is None:
+        return None
+    begin = found.end()
+    if found["quote"]:
+        space = _SPACE.match(text, begin)
+        return _value(text, begin if space is None else space.end(), key)
+    return _after_colon(text, begin, key) if found["sign"] == ":" else _value(text, begin, key)
+
+
+def _after_colon(text: str, begin: int, key: str) -> Span | None:
+    """The value of ``key: value`` without quotes around the key, which is also how people and parsers talk."""
+    annotation = _ANNOTATION.match(text, begin)
+    if annotation is not None:  # `password: str = "hunter2"`, in a line of source
+        return _value(text, annotation.end(), key)
+    if words_of(key)[-1] in _SPEAKING or (key.lower() in _AMBIGUOUS and not _is_token(text, begin)):
+        return None
+    return _line(text, begin) if _is_long(key) else _value(text, begin, key)
+
+
+def _secret_key(text: str, found: "re.Match[str]") -> str | None:
+    """The key of a pair, if it is that of a secret, with the word before it where that makes it one."""
+    key: str = found["key"]
+    if len(key) > _MAX_KEY_CHARS:
+        key = f"{key[:_MAX_KEY_CHARS]}.{key[-_MAX_KEY_CHARS:]}"
+    begin = found.start()
+    before = text[begin - 1 : begin]
+    if before == "\\" and key[0] in "nrt" and is_secret_key(key[1:]):
+        return key[1:]  # the text has been through `repr`, and this is the end of a line
+    if before == " ":
+        word = _WORD_BEFORE.search(text, max(begin - 25, 0), begin)
+        if word is not None and (
+            (key.lower() in {"key", "id"} and is_secret_key(f"{word[1]}_{key}".lower()))
+            or (key.lower() == "token" and word[1].lower() in _KINDS_OF_TOKEN)
+        ):
+            return f"{word[1]}_{key}"
+    return key if is_secret_key(key) else None
+
+
+def _is_token(text: str, begin: int) -> bool:
+    found = _BARE.match(text, begin, begin + 2 * _LEAST_TOKEN)
+    return found is not None and len(found[0]) >= _LEAST_TOKEN and any(character.isdigit() for character in found[0])
+
+
+def _is_long(key: str) -> bool:
+    return not _LONG.isdisjoint(words_of(key))
+
+
+def _line(text: str, begin: int) -> Span | None:
+    found = _LINE.match(text, begin)
+    return None if found is None else found.span()
+
+
+def _value(text: str, begin: int, key: str) -> Span | None:
+    """Where the value stands that begins at ``begin``; what is in quotes without the quotes."""
+    opening = _OPENING.match(text, begin)
+    if opening is not None:
+        return opening.end(), _closing_quote(text, opening)
+    if _NOTHING.match(text, begin):
+        return None
+    if _is_long(key) and text[begin : begin + 1] not in {"[", "(", "{"}:
+        return _line(text, begin)
+    scheme = _SCHEME.match(text, begin)
+    end = begin if scheme is None else scheme.end()
+    call = _CALL.match(text, end)
+    if call is not None:
+        end = _closing_bracket(text, call.end())
+    bare = _BARE.match(text, end)
+    if bare is not None:
+        end = bare.end()
+        while end > bare.start() and text[end - 1] in ".,:;!?)]}":
+            end -= 1
+    return begin, end
+
+
+def _closing_quote(text: str, opening: "re.Match[str]") -> int:
+    """Where a literal ends: at its closing quote, else, if somebody has cut it off, at the end of the line."""
+    escapes, mark = len(opening["escapes"]), opening["mark"]
+    if len(mark) > 1:
+        end = text.find(mark, opening.end())
+        return len(text) if end < 0 else end
+    for found in _MARK.finditer(text, opening.end()):
+        if found["mark"] is None:
+            return found.start()
+        # Inside of a literal that was escaped as often as its opening quote, a quote has more backslashes before it,
+        # and a backslash at the end is doubled each time.
+        if found["mark"] == mark and len(found["escapes"]) % (2 * escapes + 2) == escapes:
+            return found.start("mark") - escapes
+    return len(text)
+
+
+def _closing_bracket(text: str, begin: int) -> int:
+    """Behind the bracket that closes the one before ``begin``; the end of the line where there is none."""
+    depth = 1
+    for found in _BRACKET.finditer(text, begin):
+        if found[0] in "\r\n":
+            return found.start()
+        depth += -1 if found["close"] else 1
+        if not depth:
+            return found.end()
+    return len(text)

@@ -1,0 +1,163 @@
+"""Secrets taken out of free text: of messages, stack traces, URLs. Nothing in here raises, and all of it is linear.
+
+What looks like a secret and is none is lost as well: a text that says less does less harm than one that says too much.
+The passes that look at ``key=value`` are in :mod:`failpath_otel.pairs`.
+"""
+
+import re
+from base64 import b64decode
+from collections.abc import Callable
+from typing import Final
+
+from failpath_otel.pairs import redact_pairs, replace_found
+from failpath_otel.secret_keys import REDACTED, is_secret_key
+
+MAX_SCANNED_CHARS: Final = 32_768
+"""How much of a text is looked at. What lies beyond would be cut off anyway."""
+
+_MAX_WORD_CHARS: Final = 4_096
+"""The longest word that is given up as a whole where a text is cut before it was looked at."""
+
+_SLASHES: Final = re.compile(r"(?:\\?/){2}")
+# Up to the next `//`, so that many of them in a row are looked at once each.
+_URL_REST: Final = re.compile(r"(?:(?!\\?/\\?/)[^\s\"'<>`])*")
+_AUTHORITY: Final = re.compile(r"[^/?#\\]*")
+_PORTS: Final = re.compile(r"(?:\d{0,5}|[{<$%(\[]*(?i:port)[})\]>]*|%[ds])(?:,[\w.-]+(?::\d{1,5})?)*[^\w@]*")
+# Where an `@` in the path is an everyday thing.
+_WEB: Final = ("http:", "https:", "ws:", "wss:")
+_MAX_LOOK_AHEAD: Final = 256
+
+_SCHEME: Final = re.compile(
+    r"\b(?P<scheme>bearer|basic|token)(?:\s|%20|\+|\\[nt]){1,4}(?:b?[\"'])?(?P<value>[^\s\"'`<>,;]+)", re.IGNORECASE
+)
+# What follows the word where it is no scheme: "Bearer authentication is required".
+_PROSE: Final = frozenset(
+    {
+        *("token", "tokens", "auth", "authentication", "authorization", "authenticated", "scheme", "schemes", "http"),
+        *("credential", "credentials", "header", "headers", "realm", "expected", "required", "missing", "invalid"),
+        *("expired", "format", "type", "error", "security", "with", "must", "from", "that", "this", "apikey"),
+    }
+)
+_CLOSING: Final = ".,:;!?)]}"
+_LEAST_BASIC: Final = 4
+_LEAST_TOKEN: Final = 8
+_LEAST_LONG_TOKEN: Final = 24
+
+_JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*")
+_PROJECT_KEY: Final = re.compile(r"fp_project_[^\s\"'`<>,;&()\[\]{}\\]+")
+_PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<key>[\w.\[\]-]{1,128})=(?P<value>[^&#\s\"'<>]+)")
+
+
+def redact_text(text: str) -> str:
+    """``text`` without all that :func:`redact_values` finds, and without the values of keys that look like secrets."""
+    return redact_pairs(redact_values(text))
+
+
+def redact_values(text: str) -> str:
+    """``text`` without what is a secret by its own looks.
+
+    These are user names and passwords in URLs, query parameters with the name of a secret, the values of ``Bearer``,
+    ``Basic`` and ``Token`` authorization, JSON web tokens and Failpath's project keys.
+    """
+    if "//" in text or "\\/" in text:
+        # Most URLs have neither; of one with a password that was cut off, the `@` may be missing.
+        if "@" in text or text.count(":") > 1:
+            text = replace_found(text, _SLASHES, _userinfo)
+        if "=" in text:
+            text = replace_found(text, _PARAMETER, _parameter)
+    lowered = text.lower()
+    if "bearer" in lowered or "basic" in lowered or "token" in lowered:
+        text = replace_found(text, _SCHEME, _authorization)
+    if "eyJ" in text:
+        text = _JWT.sub(REDACTED, text)
+    if "fp_project_" in text:
+        text = _PROJECT_KEY.sub(REDACTED, text)
+    return text
+
+
+def redacted_head(text: str, redact: Callable[[str], str] = redact_text) -> str:
+    """As much of the beginning of ``text`` as anybody will want to see, redacted."""
+    if len(text) <= MAX_SCANNED_CHARS:
+        return redact(text)
+    return redact(whole_words(text[:MAX_SCANNED_CHARS]))
+
+
+def redacted_tail(text: str) -> str:
+    """The same of its end. It begins with a whole line, or with a whole word where the line is very long."""
+    if len(text) <= MAX_SCANNED_CHARS:
+        return redact_text(text)
+    tail = text[-MAX_SCANNED_CHARS:]
+    line = tail.find("\n", 0, _MAX_WORD_CHARS)
+    if line < 0:
+        space = re.compile(r"\s").search(tail, 0, _MAX_WORD_CHARS)
+        line = _MAX_WORD_CHARS if space is None else space.start()
+    return redact_text(tail[line + 1 :])
+
+
+def whole_words(text: str) -> str:
+    """``text`` without its last word, of which a part may be missing, and by which it would have been known."""
+    kept = text[:-_MAX_WORD_CHARS]
+    last = text[-_MAX_WORD_CHARS:].rsplit(maxsplit=1)
+    return kept + last[0] if len(last) > 1 else kept
+
+
+def _userinfo(text: str, slashes: "re.Match[str]") -> tuple[int, int] | None:
+    """Where user name and password of a URL stand.
+
+    People do not escape passwords, so a ``/``, ``?``, ``#`` or ``@`` need not be the end of one.
+    """
+    begin = slashes.end()
+    rest = _URL_REST.match(text, begin)
+    end = begin if rest is None else rest.end()
+    authority = _AUTHORITY.match(text, begin, end)
+    if authority is None or begin == end:
+        return None
+    at = text.rfind("@", begin, end)
+    if "@" in authority[0]:
+        return begin, at
+    host = authority[0].rpartition("]")[2] if text[begin] == "[" else authority[0]
+    _, colon, port = host.partition(":")
+    if not colon or text[slashes.start() - 1 : slashes.start()] != ":":
+        return None
+    if len(port) <= _MAX_LOOK_AHEAD and _PORTS.fullmatch(port):
+        # `postgres://user:12/34@host`: else nobody has an `@` there.
+        return (begin, at) if at > 0 and not text.endswith(_WEB, 0, slashes.start()) else None
+    if at < 0:
+        # No port, so it is a password: one with a blank or a quote in it, or one that somebody has cut off.
+        limit = min(len(text), end + _MAX_LOOK_AHEAD)
+        line = text.find("\n", end, limit)
+        at = text.rfind("@", end, limit if line < 0 else line)
+    return begin, end if at < 0 else at
+
+
+def _parameter(_: str, found: "re.Match[str]") -> tuple[int, int] | None:
+    return found.span("value") if is_secret_key(found["key"]) else None
+
+
+def _authorization(text: str, found: "re.Match[str]") -> tuple[int, int] | None:
+    value = found["value"].rstrip(_CLOSING)
+    scheme = found["scheme"].lower()
+    if not value or value.startswith("[") or value.lower() in _PROSE:
+        return None
+    if scheme == "bearer":
+        secret = not (value.isalpha() and len(value) <= 3) and not value.lower().startswith("realm=")  # noqa: PLR2004
+    elif scheme == "basic":
+        secret = len(value) >= _LEAST_BASIC and _is_basic(value)
+    else:
+        # "Unexpected token identifier2" is what parsers say.
+        secret = not text.endswith(("nexpected ", "NEXPECTED "), 0, found.start()) and (
+            len(value) >= _LEAST_LONG_TOKEN
+            or (len(value) >= _LEAST_TOKEN and any(character.isdigit() for character in value))
+        )
+    begin = found.start("value")
+    return (begin, begin + len(value)) if secret else None
+
+
+def _is_basic(value: str) -> bool:
+    """Whether it is, or begins as, the base64 text of ``user:password``."""
+    if value.endswith("=") or any(character.isdigit() for character in value):
+        return True
+    try:
+        return b":" in b64decode(value[: len(value) // 4 * 4])
+    except ValueError:
+        return False

@@ -1,0 +1,211 @@
+"""The pipeline on a journal: what waits is on disk, and what the journal does not take is in memory behind it."""
+
+import errno
+import json
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from failpath_otel import DeliveryError, JournalError, limits, report
+from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.queue import JournalPlace
+from failpath_otel.export.stats import Stats
+from failpath_otel.export.wire import Answer
+from failpath_otel.journal import journal as journal_module
+from failpath_otel.journal.journal import Journal
+from tests.export.pipelines import HeldDelivery, numbered, pipeline
+from tests.receiver import wait_for
+
+BINDING = "0123456789abcdef"
+TOO_LARGE = Answer("is too large", 413, too_large=True)
+REFUSED = Answer("refused the project key (401)", 401, again=True)
+BUSY = Answer("is busy", 503, again=True)
+PEACE = Answer("is busy", 503, again=True, retry_after=3_600.0)
+
+
+@pytest.fixture(autouse=True)
+def _all_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "_said", set())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> JournalPlace:
+    return JournalPlace(str(tmp_path / "journal"), BINDING)
+
+
+def numbers(delivery: HeldDelivery) -> list[int]:
+    return [json.loads(record)["number"] for record in delivery.records]
+
+
+def files(place: JournalPlace) -> list[Path]:
+    return sorted(Path(place.path).glob("*/*.records"))
+
+
+def padded(number: int, size: int) -> bytes:
+    return json.dumps({"number": number, "text": "x" * size}).encode()
+
+
+def own(queue: Pipeline) -> Journal:
+    assert queue._journal is not None
+    return queue._journal
+
+
+def test_after_a_413_a_journaled_batch_is_halved_and_not_sent_record_by_record(place: JournalPlace) -> None:
+    delivery = HeldDelivery(answers=[TOO_LARGE])
+    with pipeline(delivery, journal=place, schedule_delay=3_600.0) as queue:
+        for number in range(64):
+            queue.put(numbered(number))
+        assert queue.flush(10)
+        for number in range(64, 128):
+            queue.put(numbered(number))
+        assert queue.flush(10)
+        assert min(len(batch) for batch in delivery.batches) > 8
+        assert numbers(delivery)[64:] == list(range(128))
+        assert queue.stats() == Stats(128, 128, 0)
+
+
+def test_parts_of_a_journaled_batch_do_not_count_in_memory(place: JournalPlace) -> None:
+    seen: list[int] = []
+
+    class Looking(HeldDelivery):
+        def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
+            answer = super().send(records, within)
+            seen.append(queue._bytes)
+            return answer
+
+    delivery = Looking(answers=[TOO_LARGE], held=True)
+    with pipeline(delivery, journal=place) as queue:
+        queue.put_together([numbered(1), numbered(2)])
+        assert delivery.sending.wait(10)
+        queue._journaling = False  # as after a failure of the disk
+        queue.put(numbered(3))
+        delivery.gate.set()
+        assert queue.flush(10)
+        assert seen == [len(numbered(3))] * 4
+        assert queue.stats() == Stats(3, 3, 0)
+
+
+def test_the_journal_is_not_closed_while_its_records_are_being_confirmed(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its descriptors would be those of other files when they are written to."""
+    confirming, go_on = threading.Event(), threading.Event()
+    closed: list[bool] = []
+    confirm = Journal.confirm
+
+    def slowly(journal: Journal, records: int = 0) -> None:
+        confirming.set()
+        assert go_on.wait(10)
+        confirm(journal, records)
+
+    close = Journal.close
+
+    def watched(journal: Journal) -> Any:
+        closed.append(go_on.is_set())
+        return close(journal)
+
+    monkeypatch.setattr(Journal, "confirm", slowly)
+    monkeypatch.setattr(Journal, "close", watched)
+    with pipeline(HeldDelivery(), journal=place) as queue:
+        queue.put(numbered(1))
+        assert confirming.wait(10)
+        queue.shutdown(0)
+        go_on.set()
+        assert queue.flush(10)
+    assert all(closed)
+
+
+@pytest.fixture
+def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of 16 KiB, of which a journal has at most four."""
+    monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 16_384)
+    monkeypatch.setattr(limits, "JOURNAL_SEGMENTS", 4)
+
+
+def room(place: JournalPlace) -> int:
+    """Bytes that this process has in files of the journal, also in those that have no name any more."""
+    held = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            name, status = os.readlink(descriptor), os.stat(descriptor)
+        except FileNotFoundError:  # the one by which the directory is listed
+            continue
+        held += status.st_blocks * 512 if name.startswith(place.path) and name.endswith("(deleted)") else 0
+    return held + sum(path.stat().st_blocks * 512 for path in Path(place.path).rglob("*") if path.is_file())
+
+
+@pytest.mark.usefixtures("small_segments")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are looked up in /proc")
+def test_over_its_cap_the_oldest_records_go_and_the_room_is_free_also_during_an_outage(place: JournalPlace) -> None:
+    errors: list[DeliveryError] = []
+    delivery = HeldDelivery(answers=[PEACE])
+    with pipeline(delivery, journal=place, on_error=errors.append) as queue:
+        queue.put(padded(0, 10))
+        wait_for(lambda: queue._backlog.failing)
+        for number in range(1, 2_001):
+            queue.put(padded(number, 200))
+        wait_for(lambda: room(place) <= 7 * 16_384, message=f"{room(place)} bytes are held")
+        stats = queue.stats()
+        dropped = stats.dropped["journal_full"]
+        assert stats.accepted == 2_001 == stats.waiting + dropped
+        wait_for(lambda: sum(e.records for e in errors if isinstance(e, JournalError)) == dropped)
+        queue._backlog._not_before = 0.0
+        assert queue.flush(10) is False
+        assert numbers(delivery) == [0, 0, *range(dropped + 1, 2_001)]
+        assert queue.stats() == Stats(2_001, 2_001 - dropped, 0, {"journal_full": dropped})
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_process_without_descriptors_reads_its_journal_later_and_loses_nothing(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = HeldDelivery(held=True)
+    with pipeline(delivery, journal=place) as queue:
+        queue.put(padded(0, 10))
+        assert delivery.sending.wait(10)
+        for number in range(1, 180):
+            queue.put(padded(number, 200))
+        own(queue).tidy()
+        refused = threading.Event()
+        open_file = journal_module.Holding.open_file
+
+        def full(holding: journal_module.Holding, name: str) -> int:
+            refused.set()
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(journal_module.Holding, "open_file", full)
+        delivery.gate.set()
+        assert refused.wait(10)
+        assert queue.stats().dropped == {}
+        monkeypatch.setattr(journal_module.Holding, "open_file", open_file)
+        assert queue.flush(10)
+        assert numbers(delivery) == list(range(180))
+
+
+def test_a_logging_handler_that_records_a_step_does_not_deadlock_with_a_journal_that_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said: list[bool] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            # Another thread may have this handler's lock, and wait in it for the queue's.
+            other = threading.Thread(target=queue.stats)
+            other.start()
+            other.join(5)
+            said.append(not other.is_alive())
+
+    logger, handler = logging.getLogger("failpath_otel"), Handler()
+    logger.addHandler(handler)
+    try:
+        with pipeline(HeldDelivery(), journal=JournalPlace(str(tmp_path / "file"), BINDING)) as queue:
+            queue.put(numbered(1))
+            assert queue.flush(10)
+            wait_for(lambda: said)
+            assert all(said), "the queue's lock is held while something is said"
+    finally:
+        logger.removeHandler(handler)

@@ -1,0 +1,22 @@
+"""Reading a journal to its end, as a pipeline does."""
+
+from failpath_otel.journal.log import Log
+
+
+def take(log: Log, records: int = 512, budget: int = 0) -> list[bytes]:
+    """The next batch, which is in flight from now."""
+    read = log.read(records, budget)
+    assert log.take(read)
+    return [each.record for each in read.written]
+
+
+def take_all(log: Log) -> list[bytes]:
+    """Everything that is left; nothing may be lost on the way."""
+    found: list[bytes] = []
+    while True:
+        read = log.read(512, 0)
+        assert log.take(read)
+        assert not read.lost, read
+        if read.segment is None:
+            return found
+        found += [each.record for each in read.written]

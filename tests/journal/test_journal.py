@@ -1,0 +1,516 @@
+"""This process's own journal: appending, rolling over, dropping, confirming, closing, and what interrupts it."""
+
+import errno
+import os
+import signal
+import stat
+import threading
+from collections.abc import Callable
+from mmap import mmap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from failpath_otel import limits
+from failpath_otel.journal import journal as journal_module
+from failpath_otel.journal import segment as segment_module
+from failpath_otel.journal.journal import Journal
+from failpath_otel.journal.orphan import Orphan, adopt
+from tests.journal.conftest import BINDING
+from tests.journal.reading import take, take_all
+
+NewJournal = Callable[..., Journal]
+
+
+def files(base: Path) -> list[str]:
+    return sorted(str(path.relative_to(base)).partition("/")[2] for path in base.rglob("*") if path.is_file())
+
+
+def orphans(base: Path) -> list[Orphan]:
+    return adopt(str(base), BINDING, lambda _: None)
+
+
+def left(base: Path) -> list[bytes]:
+    """What a process that comes after finds."""
+    found: list[bytes] = []
+    for orphan in orphans(base):
+        found += take_all(orphan)
+        orphan.close()
+    return found
+
+
+def ctrl_c(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def numbered(number: int, size: int = 50) -> bytes:
+    return b"%06d" % number + b"x" * size
+
+
+def test_nothing_is_on_disk_before_the_first_record(new_journal: NewJournal, base: Path) -> None:
+    journal = new_journal()
+    assert not base.exists()
+    assert journal.append(b"first")
+    assert files(base) == ["00000001.records", "lock"]
+
+
+def test_records_come_back_in_their_order(new_journal: NewJournal) -> None:
+    journal = new_journal()
+    for number in range(1_000):
+        assert journal.append(numbered(number))
+    assert take_all(journal) == [numbered(number) for number in range(1_000)]
+    assert (journal.appended, journal.taken) == (1_000, 1_000)
+    assert take(journal) == []
+
+
+def test_modes_are_the_owners_alone_whatever_the_umask_is(new_journal: NewJournal, base: Path) -> None:
+    above = base.parent / "state"
+    before = os.umask(0)
+    try:
+        journal = Journal(str(above / "failpath-otel" / "journal"), BINDING, lambda _: None)
+        assert journal.append(b"x")
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in [above, *above.rglob("*")] if path.is_dir()}
+    assert modes == {0o700}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in above.rglob("*") if path.is_file()} == {0o600}
+    journal.forsake()
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_record_that_fills_a_segment_to_its_last_byte_is_read_by_both_sides(
+    new_journal: NewJournal, base: Path
+) -> None:
+    for short in range(14):
+        journal = new_journal(f"{short:016d}")
+        # Two records that leave `short` bytes; a frame has 12 beside the record, the header 16.
+        room = limits.JOURNAL_SEGMENT_BYTES - 16 - 2 * 12 - short
+        records = [b"a" * (room // 2), b"b" * (room - room // 2), b"c"]
+        for record in records:
+            assert journal.append(record)
+        assert take_all(journal) == records
+        journal.forsake()
+        [orphan] = adopt(str(base), f"{short:016d}", lambda _: None)
+        assert take_all(orphan) == records
+        orphan.close()
+
+
+def test_records_of_exactly_the_limit_are_read_by_any_budget(new_journal: NewJournal, base: Path) -> None:
+    journal = new_journal()
+    record = b"x" * limits.MAX_RECORD_BYTES
+    for _ in range(40):
+        assert journal.append(record)
+    assert [take(journal, budget=1) for _ in range(3)] == [[record]] * 3
+    assert take(journal, budget=2 * limits.MAX_RECORD_BYTES + 1) == [record]
+    assert take(journal, budget=2 * (limits.MAX_RECORD_BYTES + 1)) == [record] * 2
+    assert len(take_all(journal)) == 34
+    journal.forsake()
+    assert left(base) == [record] * 40
+
+
+def test_what_could_never_be_read_is_not_taken(new_journal: NewJournal) -> None:
+    journal = new_journal()
+    assert not journal.append(b"x" * limits.JOURNAL_SEGMENT_BYTES)
+    assert journal.append(b"small")
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_confirmed_segments_are_deleted_and_the_directory_with_the_last_of_them(
+    new_journal: NewJournal, base: Path
+) -> None:
+    journal = new_journal()
+    for number in range(150):
+        journal.append(numbered(number))
+    before = files(base)
+    read = take_all(journal)
+    journal.confirm(len(read) - 1)
+    assert files(base) == [before[-2], "lock"]
+    assert journal.close() is None, "a record is in flight"
+    journal.confirm(1)
+    remove = journal.close()
+    assert remove is not None
+    remove()
+    assert list(base.iterdir()) == []
+    assert journal.append(b"later")
+    assert take_all(journal) == [b"later"]
+
+
+@pytest.mark.usefixtures("small_segments")
+@pytest.mark.parametrize("confirmed", [0, 1, 7, 57, 58, 100, 149])
+def test_whoever_comes_after_gets_what_was_not_confirmed(new_journal: NewJournal, base: Path, confirmed: int) -> None:
+    journal = new_journal()
+    for number in range(150):
+        journal.append(numbered(number))
+    for _ in range(confirmed):
+        take(journal, records=1)
+    journal.confirm(confirmed)
+    take(journal)  # in flight
+    journal.forsake()
+    assert left(base) == [numbered(number) for number in range(confirmed, 150)]
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_over_the_cap_the_oldest_segment_goes_and_its_records_are_told(new_journal: NewJournal, base: Path) -> None:
+    told: list[int] = []
+    journal = new_journal(overflow=told.append)
+    for number in range(1_000):
+        assert journal.append(numbered(number))
+    journal.tidy()
+    assert len([name for name in files(base) if name != "spare"]) == 4 + 1
+    lost = 0
+    while (read := journal.read(512, 0)).reason == "journal_full":
+        assert journal.take(read)
+        lost += read.lost
+    assert lost == sum(told)
+    assert take_all(journal) == [numbered(number) for number in range(lost, 1_000)]
+    journal.forsake()
+    assert left(base) == [numbered(number) for number in range(lost, 1_000)]
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_segment_that_is_dropped_while_a_batch_of_it_is_in_flight_costs_the_rest_of_it(
+    new_journal: NewJournal,
+) -> None:
+    told: list[int] = []
+    journal = new_journal(overflow=told.append)
+    for number in range(10):
+        journal.append(numbered(number))
+    assert take(journal, records=5) == [numbered(number) for number in range(5)]
+    stale = journal.read(512, 0)
+    number = 10
+    while not told:
+        journal.append(numbered(number))
+        number += 1
+    assert not journal.take(stale), "it was dropped meanwhile"
+    journal.tidy()
+    read = journal.read(512, 0)
+    assert (read.reason, read.lost) == ("journal_full", told[0])
+    assert journal.take(read)
+    journal.confirm(5)
+    assert take_all(journal) == [numbered(each) for each in range(5 + told[0], number)]
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_room_is_set_aside_before_it_is_needed(new_journal: NewJournal, base: Path) -> None:
+    journal = new_journal()
+    while journal._writer is None or journal._writer.end() < 2_100:
+        journal.append(numbered(1))
+    journal.tidy()
+    assert "spare" in files(base)
+    while len(journal._unconfirmed) == 1:
+        journal.append(numbered(2))
+    assert files(base) == ["00000001.records", "00000002.records", "lock"]
+
+
+def fault(number: int) -> Callable[..., Any]:
+    def fail(*_: object, **__: object) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        *(("posix_fallocate", number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)),
+        *(("mkdir", number) for number in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EMFILE)),
+        *(("open", number) for number in (errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.EACCES)),
+        *(("rename", number) for number in (errno.ENOSPC, errno.EROFS)),
+        ("pwrite", errno.ENOSPC),
+    ],
+)
+def test_a_disk_that_fails_refuses_the_record_says_so_once_and_is_tried_again(
+    new_journal: NewJournal,
+    base: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    number: int,
+) -> None:
+    journal = new_journal()
+    descriptors = set(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as broken:
+        broken.setattr(os, name, fault(number))
+        assert not journal.append(b"first")
+        assert not journal.append(b"second")
+        assert not journal.is_usable()
+    journal.tidy()
+    [said] = caplog.messages
+    assert os.strerror(number) in said
+    assert not [name for name in files(base) if name.endswith(".records")]
+    assert len(set(os.listdir("/proc/self/fd")) - descriptors) <= 3, "descriptors are left open"
+    assert journal.append(b"third")
+    assert take_all(journal) == [b"third"]
+
+
+@pytest.mark.parametrize("lacking", ["posix_fallocate", "EINVAL", "EOPNOTSUPP", "mmap"])
+@pytest.mark.usefixtures("small_segments")
+def test_where_memory_cannot_be_mapped_records_are_written_by_system_calls(
+    new_journal: NewJournal,
+    base: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    lacking: str,
+) -> None:
+    if lacking == "posix_fallocate":
+        monkeypatch.delattr(os, "posix_fallocate")
+    elif lacking == "mmap":
+        monkeypatch.setattr(segment_module, "mmap", fault(errno.ENODEV))
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", fault(getattr(errno, lacking)))
+    journal = new_journal()
+    for number in range(100):
+        assert journal.append(numbered(number))
+    journal.tidy()
+    [said] = caplog.messages
+    assert "system calls" in said
+    assert take_all(journal) == [numbered(number) for number in range(100)]
+    journal.forsake()
+    assert left(base) == [numbered(number) for number in range(100)]
+
+
+@pytest.mark.parametrize("at", [0, 1, 11, 12, 13, 40])
+def test_a_write_that_is_cut_short_by_a_full_disk_leaves_nothing_behind(
+    new_journal: NewJournal, base: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    journal = new_journal()
+    assert journal.append(numbered(1))
+    pwrite = os.pwrite
+
+    def short(descriptor: int, data: bytes, offset: int) -> int:
+        if len(data) < len(numbered(2)) + 12 or not at:
+            raise OSError(errno.ENOSPC, "full")
+        return pwrite(descriptor, data[:at], offset)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "pwrite", short)
+        assert not journal.append(numbered(2))
+    assert journal.append(numbered(3))
+    journal.forsake()
+    assert left(base) == [numbered(1), numbered(3)]
+
+
+def test_half_a_plain_write_is_no_damage_to_a_reader_on_another_thread(
+    new_journal: NewJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+    journal = new_journal()
+    assert journal.append(numbered(1))
+    assert take(journal) == [numbered(1)]
+    half, go_on = threading.Event(), threading.Event()
+    pwrite = os.pwrite
+
+    def slowly(descriptor: int, data: bytes, offset: int) -> int:
+        if half.is_set():
+            return pwrite(descriptor, data, offset)
+        done = pwrite(descriptor, data[:20], offset)
+        half.set()
+        assert go_on.wait(10)
+        return done
+
+    monkeypatch.setattr(os, "pwrite", slowly)
+    writer = threading.Thread(target=journal.append, args=(numbered(2),))
+    writer.start()
+    assert half.wait(10)
+    read = journal.read(512, 0)
+    go_on.set()
+    writer.join(10)
+    assert (read.segment, read.written) == (None, [])
+    assert take_all(journal) == [numbered(2)]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.usefixtures("small_segments")
+def test_a_record_of_a_signal_handler_in_the_midst_of_any_call_is_stored_or_refused(
+    new_journal: NewJournal, base: Path, monkeypatch: pytest.MonkeyPatch, plain: bool
+) -> None:
+    """In the midst of every call of the operating system that an append makes, another record is appended."""
+    if plain:
+        monkeypatch.delattr(os, "posix_fallocate")
+    journal = new_journal()
+    stored: list[bytes] = []
+    inside = False
+
+    def handle() -> None:
+        nonlocal inside
+        if not inside:
+            inside = True
+            record = b"handler%d" % len(stored)
+            if journal.append(record):
+                stored.append(record)
+            inside = False
+
+    for name in ("pwrite", "open", "rename", "mkdir", "posix_fallocate"):
+        original = getattr(os, name, None)
+        if original is not None:
+
+            def interrupted(*arguments: Any, original: Any = original, **more: Any) -> Any:
+                handle()
+                result = original(*arguments, **more)
+                handle()
+                return result
+
+            monkeypatch.setattr(os, name, interrupted)
+    for number in range(150):
+        if journal.append(numbered(number)):
+            stored.append(numbered(number))
+    monkeypatch.undo()
+    monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
+    assert [record for record in stored if record.startswith(b"0")] == [numbered(number) for number in range(150)]
+    assert journal.appended == len(stored)
+    assert sorted(take_all(journal)) == sorted(stored)
+    journal.forsake()
+    assert sorted(left(base)) == sorted(stored)
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_ctrl_c_between_any_two_statements_costs_at_most_its_own_record(new_journal: NewJournal, base: Path) -> None:
+    """A line of `append`, or of what it calls, is followed by KeyboardInterrupt: each line once, until none is left."""
+    import sys  # noqa: PLC0415
+
+    at = 0
+    while True:
+        journal = new_journal(f"{at:016d}")
+        for number in range(57):
+            assert journal.append(numbered(number))
+        lines = 0
+
+        def trace(frame: Any, event: str, _: object) -> Any:
+            nonlocal lines
+            if frame.f_code.co_filename not in {journal_module.__file__, segment_module.__file__}:
+                return None
+            if event in {"line", "return"}:
+                lines += 1
+                if lines == at + 1:
+                    raise KeyboardInterrupt
+            return trace
+
+        interrupted = False
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            journal.append(numbered(57))
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            sys.settrace(before)
+        for number in range(58, 140):
+            assert journal.append(numbered(number)), at
+        taken = take_all(journal)
+        assert journal.appended == journal.taken == len(taken), at
+        assert [number for number in taken if number != numbered(57)] == [
+            numbered(number) for number in range(140) if number != 57
+        ], at
+        journal.confirm(len(taken))
+        remove = journal.close()
+        assert remove is not None, at
+        remove()
+        if not interrupted:
+            break
+        at += 1
+    assert at > 20, "nothing was interrupted"
+
+
+def test_a_journal_whose_directory_was_removed_refuses_what_it_cannot_keep(
+    new_journal: NewJournal, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
+    journal = new_journal()
+    assert journal.append(numbered(0))
+    for path in (*base.glob("*/*"), *base.glob("*"), base):
+        path.rmdir() if path.is_dir() else path.unlink()
+    kept = 1
+    while journal.append(numbered(kept)):
+        kept += 1
+    assert take_all(journal) == [numbered(number) for number in range(kept)]
+    journal.confirm(kept)
+
+
+def test_a_real_signal_that_records_finds_the_journal_whole(new_journal: NewJournal, base: Path) -> None:
+    journal = new_journal()
+    stored: list[bytes] = []
+
+    def handle(*_: object) -> None:
+        if journal.append(b"handler"):
+            stored.append(b"handler")
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    try:
+        for number in range(20_000):
+            if journal.append(numbered(number)):
+                stored.append(numbered(number))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert journal.appended == len(stored) >= 20_000
+    assert sorted(take_all(journal)) == sorted(stored)
+
+
+def test_the_age_of_records_does_not_follow_a_clock_that_jumps(
+    new_journal: NewJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = new_journal()
+    assert journal.append(b"before")
+    monkeypatch.setattr(journal_module, "time", lambda: 4_000_000_000.0)
+    assert journal.append(b"after")
+    assert take_all(journal) == [b"before", b"after"]
+
+
+def test_what_is_too_old_is_told_and_passed_over(new_journal: NewJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = new_journal()
+    for number in range(3):
+        journal.append(numbered(number))
+    monkeypatch.setattr(journal, "_epoch", journal._epoch + limits.MAX_AGE_SECONDS + 10)
+    journal.append(numbered(3))
+    read = journal.read(512, 0)
+    assert (read.lost, read.reason) == (3, "too_old")
+    assert journal.take(read)
+    assert take(journal) == [numbered(3)]
+
+
+def test_a_disk_that_cannot_be_read_costs_what_is_there_and_the_next_segment_goes_on(
+    new_journal: NewJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = new_journal()
+    for number in range(3):
+        journal.append(numbered(number))
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "pread", fault(errno.EIO))
+        read = journal.read(512, 0)
+    assert journal.take(read)
+    assert (read.lost, read.reason) == (3, "damaged")
+    journal.append(numbered(3))
+    assert take_all(journal) == [numbered(3)]
+    journal.tidy()
+    assert "3 records" in caplog.text
+
+
+def test_after_all_is_over_no_descriptor_and_no_mapping_is_left(
+    new_journal: NewJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
+    maps: list[mmap] = []
+
+    def remembered(*arguments: Any) -> mmap:
+        maps.append(mmap(*arguments))
+        return maps[-1]
+
+    monkeypatch.setattr(segment_module, "mmap", remembered)
+    before = sorted(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        journal = new_journal()
+        for number in range(500):
+            journal.append(numbered(number))
+            if number % 50 == 0:
+                take(journal)
+                journal.tidy()
+        read = take_all(journal)
+        journal.confirm(len(read) + 500)
+        remove = journal.close()
+        assert remove is not None
+        remove()
+    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert all(each.closed for each in maps)

@@ -1,0 +1,348 @@
+"""Journals whose processes are killed between any two system calls: what was appended is found, in order and untorn."""
+
+import errno
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+
+from failpath_otel import limits
+from failpath_otel.journal import holding
+from failpath_otel.journal.journal import Journal
+from failpath_otel.journal.orphan import Orphan, adopt
+from tests.journal.lives import Fate, Life, acting, many_lives
+from tests.properties.tape import properties
+
+SEGMENT = 2_048
+
+kills = st.builds(Fate, st.integers(0, 12), st.sampled_from(["before", "within", "after"]))
+failures = st.builds(
+    Fate, st.integers(0, 12), st.just("fails"), st.sampled_from([errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EACCES])
+)
+fates = st.none() | st.none() | kills | failures
+sizes = st.integers(1, 700) | st.integers(SEGMENT // 2 - 40, SEGMENT // 2 + 40)
+
+
+class Story:
+    """The records of one process: which of them have to be found by whoever comes next, and which may be."""
+
+    def __init__(self) -> None:
+        self.records: list[bytes] = []
+        self.must: set[int] = set()
+        self.may: set[int] = set()
+        self.loose = False
+        """A call has failed, so that a file may have stayed where it was."""
+        self.doomed = 0
+        """Records up to this one were dropped, because there was no room."""
+
+    def appended(self, record: bytes) -> None:
+        self.must.add(len(self.records))
+        self.records.append(record)
+
+    def perhaps_appended(self, record: bytes) -> None:
+        self.may.add(len(self.records))
+        self.records.append(record)
+
+    def excuse(self, indexes: set[int]) -> None:
+        """These may be found, and need not be."""
+        self.may |= indexes & self.must
+        self.must -= indexes
+
+    def confirmed(self, indexes: list[int], *, surely: bool) -> None:
+        """Whoever comes next need not find these; if it was noted ``surely``, he does not."""
+        self.must -= set(indexes)
+        last = max(indexes, default=-1)
+        if not surely:
+            self.may |= set(indexes)
+        elif self.loose:
+            self.may -= set(indexes)
+        else:
+            self.may = {index for index in self.may if index > last}
+
+
+class Owner:
+    """A process that has a journal."""
+
+    def __init__(self, path: str, binding: str, *, plain: bool) -> None:
+        self.life = Life(plain=plain)
+        self.binding = binding
+        self.story = Story()
+        self.taken: list[int] = []
+        """What is in flight."""
+        self.next = 0
+        self.journal = Journal(path, binding, self.overflow)
+        self.name: str | None = None
+
+    def overflow(self, records: int) -> None:
+        begin = max(self.next, self.story.doomed)
+        self.story.excuse(set(range(begin, begin + records)))
+        self.story.doomed = begin + records
+
+
+class Heir:
+    """A process that has taken over what another has left."""
+
+    def __init__(self, life: Life, orphan: Orphan, story: Story) -> None:
+        self.life = life
+        self.orphan: Orphan | None = orphan
+        self.story = story
+        self.next = 0
+        self.taken: list[int] = []
+
+
+class Journals(RuleBasedStateMachine):
+    """Any number of processes that share a journal directory."""
+
+    owners: Bundle[Owner] = Bundle("owners")
+    heirs: Bundle[Heir] = Bundle("heirs")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.path = str(Path(self.stack.enter_context(tempfile.TemporaryDirectory()), "state", "journal"))
+        for name, value in (
+            ("JOURNAL_SEGMENT_BYTES", SEGMENT),
+            ("JOURNAL_SEGMENTS", 8),
+            ("JOURNAL_RETRY_SECONDS", 0.0),
+        ):
+            self.stack.enter_context(patch.object(limits, name, value))
+        self.stack.enter_context(patch.object(holding, "_UNFINISHED_SECONDS", -1.0))
+        self.stack.enter_context(many_lives())
+        self.left: dict[str, Story] = {}
+        """The stories of those that are gone, by the names of their directories."""
+        self.held: list[Heir] = []
+        self.living: list[Owner] = []
+        self.number = 0
+        self.failures = 0
+
+    def teardown(self) -> None:
+        try:
+            for owner in list(self.living):
+                self.end(owner)
+            for heir in list(self.held):
+                self.let_go(heir)
+            self.deliver_all()
+        finally:
+            self.stack.close()
+
+    # Processes that record.
+
+    @rule(target=owners, binding=st.sampled_from("aab"), plain=st.booleans())
+    def begins(self, binding: str, plain: bool) -> Owner:
+        owner = Owner(self.path, binding, plain=plain)
+        self.living.append(owner)
+        return owner
+
+    @rule(owner=owners, size=sizes, count=st.integers(1, 6), fate=fates)
+    def records(self, owner: Owner, size: int, count: int, fate: Fate | None) -> None:
+        if not owner.life.alive:
+            return
+        record = b""
+        returned = True
+        with acting(owner.life, fate):
+            for _ in range(count):
+                self.number += 1
+                record, returned = (b"%d " % self.number) * size, False
+                record = record[:size] + b"!" + str(self.number).encode()
+                kept = owner.journal.append(record)
+                returned = True
+                if kept:
+                    owner.story.appended(record)
+        if not returned:
+            owner.story.perhaps_appended(record)
+        self.look_at(owner)
+
+    @rule(owner=owners, most=st.integers(1, 5), budget=st.sampled_from([0, 300, 5_000]), fate=fates)
+    def takes(self, owner: Owner, most: int, budget: int, fate: Fate | None) -> None:
+        if not owner.life.alive or owner.taken:
+            return
+        with acting(owner.life, fate):
+            read = owner.journal.read(most, budget)
+            taken = owner.journal.take(read)
+            assert taken
+            if read.lost:
+                assert read.reason == "journal_full" or owner.life.failed, read
+                owner.story.excuse(set(range(owner.next, owner.next + read.lost)))
+                owner.next += read.lost
+            else:
+                found = [each.record for each in read.written]
+                assert found == owner.story.records[owner.next : owner.next + len(found)]
+                owner.taken = list(range(owner.next, owner.next + len(found)))
+                owner.next += len(found)
+                assert found or owner.next == len(owner.story.records) or owner.life.failed
+            owner.journal.tidy()
+        self.look_at(owner)
+
+    @rule(owner=owners, fate=fates)
+    def confirms(self, owner: Owner, fate: Fate | None) -> None:
+        if owner.life.alive and owner.taken:
+            self.confirm(owner, owner.journal, fate)
+            self.look_at(owner)
+
+    def confirm(self, process: Owner | Heir, log: Journal | Orphan, fate: Fate | None) -> None:
+        failed = len(process.life.failed)
+        done = False
+        with acting(process.life, fate):
+            log.confirm(len(process.taken))
+            done = True
+        process.story.loose |= len(process.life.failed) > failed
+        process.story.confirmed(process.taken, surely=done and len(process.life.failed) == failed)
+        process.taken = []
+
+    @rule(owner=owners, fate=fates)
+    def closes(self, owner: Owner, fate: Fate | None) -> None:
+        if not owner.life.alive or owner.taken:
+            return
+        with acting(owner.life, fate):
+            remove = owner.journal.close()
+            if remove is not None:
+                left = set(range(owner.next, len(owner.story.records)))
+                assert not left & owner.story.must or owner.life.failed
+                owner.story = Story()
+                owner.next = 0
+                remove()
+                if not owner.life.failed:
+                    assert not owner.life.descriptors, "it has something open"
+        self.look_at(owner, removed=True)
+
+    @rule(owner=consumes(owners))
+    def is_killed(self, owner: Owner) -> None:
+        self.end(owner)
+
+    def end(self, owner: Owner) -> None:
+        if owner.life.alive:
+            owner.life.die()
+        self.look_at(owner)
+
+    def look_at(self, owner: Owner, *, removed: bool = False) -> None:
+        """Notes where the records are, and that the process is gone, if it is."""
+        held = owner.journal._holding
+        if held is not None:
+            owner.name = held.name
+        if owner.life.alive:
+            return
+        if owner in self.living:
+            self.living.remove(owner)
+            if owner.name is not None:
+                self.left[owner.name] = owner.story
+            else:
+                assert not owner.story.must
+
+    # Processes that deliver what others have left.
+
+    @rule(target=heirs, limit=st.integers(1, 3), binding=st.sampled_from(["a", "b", None]), fate=fates)
+    def adopts(self, limit: int, binding: str | None, fate: Fate | None) -> Any:
+        return multiple(*self.adopt(limit, binding, fate))
+
+    def adopt(self, limit: int, binding: str | None, fate: Fate | None) -> list[Heir]:
+        life = Life()
+        found: list[Orphan] = []
+        with acting(life, fate):
+            try:
+                found = adopt(self.path, binding, self.never, limit)
+            except OSError:
+                assert life.failed
+        self.failures += len(life.failed)
+        alive = {owner.name for owner in self.living} | {
+            heir.orphan.name for heir in self.held if heir.orphan is not None
+        }
+        heirs = []
+        for orphan in found if life.alive else []:
+            assert orphan.name not in alive
+            assert binding in {None, orphan.name.split(".")[1]}
+            story = self.left.get(orphan.name) or Story()
+            if life.failed:
+                # A file that could not be opened is left alone.
+                story.loose = True
+                story.excuse(set(story.must))
+            heirs.append(Heir(life, orphan, story))
+        self.held += heirs
+        return heirs
+
+    def never(self, records: int) -> None:
+        raise AssertionError(records)
+
+    @rule(heir=heirs, most=st.integers(1, 5), budget=st.sampled_from([0, 300, 5_000]), fate=fates)
+    def delivers(self, heir: Heir, most: int, budget: int, fate: Fate | None) -> None:
+        if heir.orphan is None or not heir.life.alive:
+            return
+        if heir.taken:
+            self.confirm(heir, heir.orphan, fate)
+        else:
+            self.take(heir, heir.orphan, most, budget, fate)
+        self.look_after(heir)
+
+    def take(self, heir: Heir, orphan: Orphan, most: int, budget: int, fate: Fate | None) -> None:
+        story = heir.story
+        failed = len(heir.life.failed)
+        with acting(heir.life, fate):
+            read = orphan.read(most, budget)
+            orphan.take(read)
+            if len(heir.life.failed) > failed:
+                story.loose = True
+                story.excuse(set(story.must))
+            for written in read.written:
+                index = self.index_of(written.record, story, heir.next)
+                missing = {at for at in story.must if heir.next <= at < index}
+                assert not missing, [story.records[at] for at in missing]
+                assert index in story.must | story.may
+                heir.next = index + 1
+                heir.taken.append(index)
+            if read.segment is None:
+                assert not {at for at in story.must if at >= heir.next}, "something is missing"
+                orphan.confirm()
+                orphan.remove()
+                heir.orphan = None
+                self.held.remove(heir)
+                self.left.pop(orphan.name, None)
+
+    @staticmethod
+    def index_of(record: bytes, story: Story, begin: int) -> int:
+        assert record in story.records[begin:], f"torn, repeated or invented: {record!r}"
+        return story.records.index(record, begin)
+
+    @rule(heir=consumes(heirs), how=st.sampled_from(["dies", "lets go"]))
+    def gives_up(self, heir: Heir, how: str) -> None:
+        self.let_go(heir, dies=how == "dies")
+
+    def let_go(self, heir: Heir, *, dies: bool = True) -> None:
+        if dies and heir.life.alive:
+            heir.life.die()
+        elif heir.orphan is not None and heir.life.alive:
+            with acting(heir.life):
+                heir.orphan.close()
+            self.held.remove(heir)
+            heir.orphan = None
+        self.look_after(heir)
+
+    def look_after(self, heir: Heir) -> None:
+        """A process that dies lets go of all that it has adopted."""
+        if not heir.life.alive:
+            for other in [other for other in self.held if other.life is heir.life]:
+                self.held.remove(other)
+                other.orphan = None
+        elif not any(other.life is heir.life for other in self.held) and not heir.life.failed:
+            assert not heir.life.descriptors, "it has something open"
+
+    @invariant()
+    def nothing_of_the_living_is_left(self) -> None:
+        assert all(owner.life.alive for owner in self.living)
+
+    def deliver_all(self) -> None:
+        """Somebody to whom nothing happens delivers all that is left."""
+        heirs = self.adopt(1_000, None, None)
+        missing = self.left.keys() - {heir.orphan.name for heir in heirs if heir.orphan is not None}
+        assert not any(self.left[name].must for name in missing), missing
+        for heir in heirs:
+            while heir.orphan is not None:
+                self.delivers(heir, 5, 0, None)
+        left = [path for path in Path(self.path).glob("*/*") if path.suffix]
+        assert self.failures or not left, left
+
+
+TestJournals = Journals.TestCase
+TestJournals.settings = properties(60, steps=40)
