@@ -79,13 +79,14 @@ class Journal(Log):
             except ValueError:  # there is no room in the segment, or no segment yet
                 if not self._append_to_next(framed):
                     return False
+            self.appended += 1
         except OSError as error:
             self._fail(error)
             return False
         except BaseException:  # Ctrl-C, perhaps when it was written already
+            self._rolling = False
             self._recount()
             raise
-        self.appended += 1
         return True
 
     def _recount(self) -> None:
@@ -104,8 +105,8 @@ class Journal(Log):
         busy = self._rolling or (self._writer is not None and self._writer.busy)
         if busy or len(framed) > limits.JOURNAL_SEGMENT_BYTES // 2:
             return False
-        self._rolling = True
         try:
+            self._rolling = True
             self._roll()
             self._write(framed)
         except (OSError, ValueError) as error:

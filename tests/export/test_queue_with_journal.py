@@ -3,7 +3,6 @@
 import errno
 import json
 import logging
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.queue import JournalPlace
 from failpath_otel.export.stats import Stats
 from failpath_otel.export.wire import Answer
-from failpath_otel.journal import journal as journal_module
+from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.journal import Journal
 from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.receiver import wait_for
@@ -132,7 +131,7 @@ def room(place: JournalPlace) -> int:
     held = 0
     for descriptor in Path("/proc/self/fd").iterdir():
         try:
-            name, status = os.readlink(descriptor), os.stat(descriptor)
+            name, status = str(descriptor.readlink()), descriptor.stat()
         except FileNotFoundError:  # the one by which the directory is listed
             continue
         held += status.st_blocks * 512 if name.startswith(place.path) and name.endswith("(deleted)") else 0
@@ -172,17 +171,17 @@ def test_a_process_without_descriptors_reads_its_journal_later_and_loses_nothing
             queue.put(padded(number, 200))
         own(queue).tidy()
         refused = threading.Event()
-        open_file = journal_module.Holding.open_file
+        open_file = Holding.open_file
 
-        def full(holding: journal_module.Holding, name: str) -> int:
+        def full(holding: Holding, name: str) -> int:
             refused.set()
             raise OSError(errno.EMFILE, "Too many open files")
 
-        monkeypatch.setattr(journal_module.Holding, "open_file", full)
+        monkeypatch.setattr(Holding, "open_file", full)
         delivery.gate.set()
         assert refused.wait(10)
         assert queue.stats().dropped == {}
-        monkeypatch.setattr(journal_module.Holding, "open_file", open_file)
+        monkeypatch.setattr(Holding, "open_file", open_file)
         assert queue.flush(10)
         assert numbers(delivery) == list(range(180))
 

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import stat
+import sys
 import threading
 from collections.abc import Callable
 from mmap import mmap
@@ -29,7 +30,7 @@ def files(base: Path) -> list[str]:
 
 
 def orphans(base: Path) -> list[Orphan]:
-    return adopt(str(base), BINDING, lambda reason, records: None)
+    return adopt(str(base), BINDING, lambda *_: None)
 
 
 def left(base: Path) -> list[bytes]:
@@ -41,8 +42,9 @@ def left(base: Path) -> list[bytes]:
     return found
 
 
-def ctrl_c(*_: object) -> None:
-    raise KeyboardInterrupt
+def descriptors() -> list[str]:
+    """The numbers of this process's open files."""
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 
 
 def numbered(number: int, size: int = 50) -> bytes:
@@ -92,7 +94,7 @@ def test_a_record_that_fills_a_segment_to_its_last_byte_is_read_by_both_sides(
             assert journal.append(record)
         assert take_all(journal) == records
         journal.forsake()
-        [orphan] = adopt(str(base), f"{short:016d}", lambda reason, records: None)
+        [orphan] = adopt(str(base), f"{short:016d}", lambda *_: None)
         assert take_all(orphan) == records
         orphan.close()
 
@@ -204,6 +206,12 @@ def test_room_is_set_aside_before_it_is_needed(new_journal: NewJournal, base: Pa
     assert files(base) == ["00000001.records", "00000002.records", "lock"]
 
 
+def replace(patch: pytest.MonkeyPatch, name: str, function: Callable[..., Any]) -> None:
+    """Puts another function of the operating system in the place of ``os.name``; it has the same abilities."""
+    patch.setattr(os, name, function)
+    patch.setattr(os, "supports_dir_fd", {*os.supports_dir_fd, function})
+
+
 def fault(number: int) -> Callable[..., Any]:
     def fail(*_: object, **__: object) -> Any:
         raise OSError(number, os.strerror(number))
@@ -212,7 +220,7 @@ def fault(number: int) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "number"),
+    "trouble",
     [
         *(("posix_fallocate", number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)),
         *(("mkdir", number) for number in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EMFILE)),
@@ -220,27 +228,28 @@ def fault(number: int) -> Callable[..., Any]:
         *(("rename", number) for number in (errno.ENOSPC, errno.EROFS)),
         ("pwrite", errno.ENOSPC),
     ],
+    ids=lambda trouble: f"{trouble[0]} {errno.errorcode[trouble[1]]}",
 )
 def test_a_disk_that_fails_refuses_the_record_says_so_once_and_is_tried_again(
     new_journal: NewJournal,
     base: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    name: str,
-    number: int,
+    trouble: tuple[str, int],
 ) -> None:
+    name, number = trouble
     journal = new_journal()
-    descriptors = set(os.listdir("/proc/self/fd"))
+    before = set(descriptors())
     with monkeypatch.context() as broken:
-        broken.setattr(os, name, fault(number))
+        replace(broken, name, fault(number))
         assert not journal.append(b"first")
         assert not journal.append(b"second")
         assert not journal.is_usable()
     journal.tidy()
     [said] = caplog.messages
     assert os.strerror(number) in said
-    assert not [name for name in files(base) if name.endswith(".records")]
-    assert len(set(os.listdir("/proc/self/fd")) - descriptors) <= 3, "descriptors are left open"
+    assert not [file for file in files(base) if file.endswith(".records")]
+    assert len(set(descriptors()) - before) <= 3, "descriptors are left open"
     assert journal.append(b"third")
     assert take_all(journal) == [b"third"]
 
@@ -353,10 +362,11 @@ def test_a_record_of_a_signal_handler_in_the_midst_of_any_call_is_stored_or_refu
                 handle()
                 return result
 
-            monkeypatch.setattr(os, name, interrupted)
+            replace(monkeypatch, name, interrupted)
     for number in range(150):
-        if journal.append(numbered(number)):
-            stored.append(numbered(number))
+        record = numbered(number)
+        if journal.append(record):
+            stored.append(record)
     monkeypatch.undo()
     monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
     assert [record for record in stored if record.startswith(b"0")] == [numbered(number) for number in range(150)]
@@ -369,22 +379,20 @@ def test_a_record_of_a_signal_handler_in_the_midst_of_any_call_is_stored_or_refu
 @pytest.mark.usefixtures("small_segments")
 def test_ctrl_c_between_any_two_statements_costs_at_most_its_own_record(new_journal: NewJournal, base: Path) -> None:
     """A line of `append`, or of what it calls, is followed by KeyboardInterrupt: each line once, until none is left."""
-    import sys  # noqa: PLC0415
-
     at = 0
     while True:
         journal = new_journal(f"{at:016d}")
-        for number in range(57):
+        for number in range(60):
             assert journal.append(numbered(number))
         lines = 0
 
-        def trace(frame: Any, event: str, _: object) -> Any:
+        def trace(frame: Any, event: str, _: object, until: int = at + 1) -> Any:
             nonlocal lines
             if frame.f_code.co_filename not in {journal_module.__file__, segment_module.__file__}:
                 return None
             if event in {"line", "return"}:
                 lines += 1
-                if lines == at + 1:
+                if lines == until:
                     raise KeyboardInterrupt
             return trace
 
@@ -392,17 +400,17 @@ def test_ctrl_c_between_any_two_statements_costs_at_most_its_own_record(new_jour
         before = sys.gettrace()
         sys.settrace(trace)
         try:
-            journal.append(numbered(57))
+            journal.append(numbered(60))
         except KeyboardInterrupt:
             interrupted = True
         finally:
             sys.settrace(before)
-        for number in range(58, 140):
+        for number in range(61, 140):
             assert journal.append(numbered(number)), at
         taken = take_all(journal)
         assert journal.appended == journal.taken == len(taken), at
-        assert [number for number in taken if number != numbered(57)] == [
-            numbered(number) for number in range(140) if number != 57
+        assert [record for record in taken if record != numbered(60)] == [
+            numbered(number) for number in range(140) if number != 60
         ], at
         journal.confirm(len(taken))
         remove = journal.close()
@@ -441,8 +449,9 @@ def test_a_real_signal_that_records_finds_the_journal_whole(new_journal: NewJour
     signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
     try:
         for number in range(20_000):
-            if journal.append(numbered(number)):
-                stored.append(numbered(number))
+            record = numbered(number)
+            if journal.append(record):
+                stored.append(record)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -500,7 +509,7 @@ def test_after_all_is_over_no_descriptor_and_no_mapping_is_left(
         return maps[-1]
 
     monkeypatch.setattr(segment_module, "mmap", remembered)
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = descriptors()
     for _ in range(3):
         journal = new_journal()
         for number in range(500):
@@ -513,5 +522,5 @@ def test_after_all_is_over_no_descriptor_and_no_mapping_is_left(
         remove = journal.close()
         assert remove is not None
         remove()
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
     assert all(each.closed for each in maps)

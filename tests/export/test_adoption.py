@@ -1,0 +1,400 @@
+"""Delivering what processes have left that are gone: by a process that lives."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from failpath_otel import DeliveryError, limits, report
+from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.queue import JournalPlace
+from failpath_otel.export.record import decode
+from failpath_otel.export.wire import Answer
+from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.journal import Journal
+from tests.export.pipelines import GONE, HeldDelivery, a_record, pipeline
+from tests.receiver import wait_for
+
+BINDING = "0123456789abcdef"
+OTHER = "fedcba9876543210"
+
+
+@pytest.fixture(autouse=True)
+def _all_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "_said", set())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> JournalPlace:
+    return JournalPlace(str(tmp_path / "journal"), BINDING)
+
+
+def leave(place: JournalPlace, *records: bytes, binding: str = BINDING) -> None:
+    """What a process leaves that has recorded these and is gone."""
+    journal = Journal(place.path, binding, lambda _: None)
+    for record in records:
+        assert journal.append(record)
+    journal.forsake()
+
+
+def descriptors() -> list[str]:
+    """The numbers of this process's open files."""
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+
+def step(name: str, size: int = 10) -> bytes:
+    return a_record(size, step_key=name)
+
+
+def names(delivery: HeldDelivery) -> list[str]:
+    return [json.loads(record)["stepKey"] for record in delivery.records]
+
+
+def looked(queue: Pipeline) -> bool:
+    queue.adopt()
+    return False
+
+
+def gone(place: JournalPlace) -> bool:
+    """Whether nothing is left; the directory itself stays."""
+    return list(Path(place.path).iterdir()) == []
+
+
+def test_what_a_gone_process_has_left_is_delivered_counted_and_deleted(place: JournalPlace) -> None:
+    leave(place, step("a"), step("b"))
+    leave(place, step("c"))
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: queue.stats().adopted == 3)
+        wait_for(lambda: gone(place))
+        assert sorted(names(delivery)) == ["a", "b", "c"]
+        assert (queue.stats().accepted, queue.stats().waiting, queue.stats().delivered) == (0, 0, 0)
+        assert queue.flush(0)
+    assert queue.stats().adopted == 3, "the counts outlive the end"
+
+
+def test_what_is_left_while_this_process_lives_is_found_without_a_record(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ADOPT_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "AWAKE_SECONDS", 0.05)
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.put(step("own"))
+        assert queue.flush(10)
+        wait_for(lambda: queue._asleep)
+        leave(place, step("a"))
+        wait_for(lambda: queue.stats().adopted == 1)
+
+
+def test_own_records_and_those_of_others_take_turns(place: JournalPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_BATCH_RECORDS", 2)
+    leave(place, *(step(f"a{number}") for number in range(6)))
+    delivery = HeldDelivery(held=True)
+    with pipeline(delivery, journal=place) as queue:
+        for number in range(6):
+            queue.put(step(f"own{number}"))
+        queue.adopt()
+        assert delivery.sending.wait(10)
+        delivery.gate.set()
+        wait_for(lambda: queue.stats().adopted == 6)
+        assert queue.flush(10)
+    found = names(delivery)
+    for who in ("a", "own"):
+        assert [name for name in found if name.startswith(who)] == [f"{who}{number}" for number in range(6)]
+    assert found.index("own0") < found.index("a5")
+    assert found.index("a0") < found.index("own5")
+
+
+def test_records_of_another_project_stay(place: JournalPlace) -> None:
+    leave(place, step("theirs"), binding=OTHER)
+    leave(place, step("ours"))
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: queue.stats().adopted == 1)
+    assert names(delivery) == ["ours"]
+    [left] = Path(place.path).iterdir()
+    assert OTHER in left.name
+
+
+def test_records_of_another_project_that_are_older_than_the_limit_are_deleted_and_counted(
+    place: JournalPlace, caplog: pytest.LogCaptureFixture
+) -> None:
+    leave(place, step("a"), step("b"), binding=OTHER)
+    [old] = Path(place.path).iterdir()
+    leave(place, step("young"), binding=OTHER)
+    for path in (*old.iterdir(), old):
+        os.utime(path, (0, 0))
+    with pipeline(HeldDelivery(), journal=place) as queue:
+        queue.adopt()
+        assert queue.stats().adopted_dropped == {"too_old": 2}
+    assert not old.exists()
+    assert len(list(Path(place.path).iterdir())) == 1
+    assert "older than 48 h" in caplog.text
+
+
+def test_records_that_are_too_old_are_counted_and_the_others_delivered(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(place.path, BINDING, lambda _: None)
+    journal._epoch -= limits.MAX_AGE_SECONDS + 60
+    assert journal.append(step("old"))
+    journal._epoch += limits.MAX_AGE_SECONDS + 60
+    assert journal.append(step("young"))
+    journal.forsake()
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: queue.stats().adopted == 1)
+        wait_for(lambda: gone(place))
+        assert queue.stats().adopted_dropped == {"too_old": 1}
+    assert names(delivery) == ["young"]
+
+
+def test_what_is_no_record_is_left_out_and_counted(place: JournalPlace) -> None:
+    leave(place, step("a"), b"{}", b"\xff\xfe", b'{"stepKey": 1}', step("b"), b"[" * 5_000)
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: gone(place))
+        assert (queue.stats().adopted, queue.stats().adopted_dropped) == (2, {"invalid": 4})
+    assert names(delivery) == ["a", "b"]
+
+
+def test_a_batch_that_fails_is_sent_again_and_one_that_is_refused_is_counted_and_told(place: JournalPlace) -> None:
+    leave(place, step("a"), step("b"))
+    errors: list[DeliveryError] = []
+    busy, rejected = Answer("is busy", 503, again=True), Answer(status=202, rejected=((1, "unknown"),))
+    delivery = HeldDelivery(answers=[busy, rejected, GONE])
+    with pipeline(delivery, journal=place, on_error=errors.append) as queue:
+        queue.adopt()
+        wait_for(lambda: queue.stats().adopted == 1)
+        leave(place, step("c"))
+        wait_for(lambda: gone(place) or looked(queue))
+        assert queue.stats().adopted_dropped == {"rejected": 1, "send_failed": 1}
+        assert queue.lossless, "these are no losses of this process"
+        queue.drain_callbacks(10)
+    assert names(delivery) == ["a", "b", "a", "b", "c"]
+    assert [error.records for error in errors] == [2, 1, 1]
+
+
+def test_what_is_too_large_is_halved_and_then_cut_down(place: JournalPlace) -> None:
+    too_large = Answer("is too large", 413, too_large=True)
+    leave(place, step("a", 2_000), step("b"))
+    delivery = HeldDelivery(answers=[too_large, too_large])
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: queue.stats().adopted == 2)
+        wait_for(lambda: gone(place))
+    assert names(delivery) == ["a", "b", "a", "a", "b"]
+    cut = decode(delivery.batches[2][0])
+    assert cut is not None
+    assert "failpath.cut_down" in cut.metadata
+
+
+def test_descriptors_that_are_short_cost_no_record_of_an_orphan(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be opened stays where it is, whole, until it can be."""
+    monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
+    leave(place, *(step(f"a{number}") for number in range(40)))
+    open_file, opened = Holding.open_file, []
+
+    def short(holding: Holding, name: str) -> int:
+        opened.append(name)
+        if len(opened) % 3:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return open_file(holding, name)
+
+    monkeypatch.setattr(limits, "SCHEDULE_DELAY", 0.001)
+    monkeypatch.setattr(Holding, "open_file", short)
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: gone(place))
+        assert queue.stats().adopted == 40
+    assert names(delivery) == [f"a{number}" for number in range(40)]
+
+
+def test_many_large_orphans_do_not_use_up_the_descriptors(place: JournalPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
+    for _ in range(limits.MAX_ADOPTED + 3):
+        leave(place, *(step("a") for _ in range(60)))
+    before = len(descriptors())
+    delivery = HeldDelivery(held=True)
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        assert delivery.sending.wait(10)
+        assert len(descriptors()) - before <= 3 * limits.MAX_ADOPTED + 5
+        delivery.gate.set()
+        wait_for(lambda: gone(place) or looked(queue))
+        assert queue.stats().adopted == 60 * (limits.MAX_ADOPTED + 3)
+
+
+RACER = """
+    import json, sys
+    from failpath_otel.journal.finding import adopt
+    sys.stdin.readline()
+    found = adopt(sys.argv[1], sys.argv[2], lambda *_: None)
+    print(json.dumps([orphan.name for orphan in found]), flush=True)
+    sys.stdin.readline()
+"""
+
+
+def racer(place: JournalPlace) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(RACER), place.path, BINDING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def tell(process: "subprocess.Popen[str]") -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def answer(process: "subprocess.Popen[str]") -> Any:
+    assert process.stdout is not None
+    return json.loads(process.stdout.readline())
+
+
+def test_of_several_processes_exactly_one_adopts_each_orphan_and_another_one_after_it_was_killed(
+    place: JournalPlace,
+) -> None:
+    for number in range(12):
+        leave(place, step(f"a{number}"))
+    everything = sorted(path.name for path in Path(place.path).iterdir())
+    with racer(place) as first, racer(place) as second, racer(place) as third:
+        try:
+            for process in (first, second):
+                tell(process)
+            adopted = {process: answer(process) for process in (first, second)}
+            assert sorted(adopted[first] + adopted[second]) == everything
+            victim = max(adopted, key=lambda process: len(adopted[process]))
+            victim.send_signal(signal.SIGKILL)
+            victim.wait(10)
+            tell(third)
+            assert sorted(answer(third)) == sorted(adopted[victim])
+        finally:
+            for process in (first, second, third):
+                process.kill()
+
+
+def test_an_adopter_that_is_killed_leaves_at_most_its_batch_in_flight_to_be_sent_again(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_BATCH_RECORDS", 10)
+    leave(place, *(step(f"a{number}") for number in range(50)))
+    program = """
+        import os, sys
+        from failpath_otel import limits
+        from failpath_otel.export.pipeline import Pipeline
+        from failpath_otel.export.pipeline import Pipeline
+        from failpath_otel.export.wire import Answer
+        limits.MAX_BATCH_RECORDS = 10
+        class Delivery:
+            url = "http://127.0.0.1:9/"
+            batches = 0
+            def send(self, records, within=None):
+                self.batches += 1
+                if self.batches == 4:
+                    os.kill(os.getpid(), 9)
+                return Answer()
+            def close(self): pass
+        queue = Pipeline(Delivery(), journal=JournalPlace(*sys.argv[1:]))
+        queue.adopt()
+        queue._thread.join()
+    """
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(program), *place], timeout=30, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: gone(place))
+    assert names(delivery) == [f"a{number}" for number in range(30, 50)]
+
+
+def _symlink(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to(path.with_name("elsewhere"), target_is_directory=True)
+
+
+def _of_another_user(path: Path) -> None:
+    os.chown(path, 12_345, 12_345)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        _symlink,
+        pytest.param(_of_another_user, marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root gives away")),
+    ],
+)
+def test_a_directory_that_is_not_as_it_was_made_is_left_alone_and_said_once(
+    place: JournalPlace, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    leave(place, step("a"))
+    [path] = Path(place.path).iterdir()
+    harm(path)
+    before = path.joinpath("00000001.records").read_bytes()
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        queue.adopt()
+        queue.put(step("own"))
+        assert queue.flush(10)
+    assert names(delivery) == ["own"]
+    assert path.joinpath("00000001.records").read_bytes() == before
+    assert len([line for line in caplog.messages if "left alone" in line]) == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 16, b"\0" * 5_000, b"no journal", b"failpath", b"failpath" + b"\xff" * 8, b"x" * 5_000]
+)
+def test_a_foreign_file_beside_the_records_is_no_obstacle(place: JournalPlace, content: bytes) -> None:
+    leave(place, step("a"))
+    [path] = Path(place.path).iterdir()
+    for name in ("00000000.records", "00000002.records", "notes.txt"):
+        path.joinpath(name).write_bytes(content)
+    path.joinpath("00000003.records").mkdir()
+    path.joinpath("00000004.records").symlink_to("/etc/passwd")
+    os.mkfifo(path / "00000005.records")
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: queue.stats().adopted == 1)
+        wait_for(lambda: not queue._adoption)
+    assert names(delivery) == ["a"]
+    assert path.joinpath("notes.txt").read_bytes() == content
+
+
+@pytest.mark.parametrize("cut", range(1, 40, 3))
+def test_a_torn_last_record_is_left_out_and_all_before_it_is_delivered(
+    place: JournalPlace, cut: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = [step("a"), step("b"), step("torn")]
+    leave(place, *records)
+    [path] = Path(place.path).glob("*/*.records")
+    end = 16 + sum(len(record) + 12 for record in records)
+    with path.open("r+b") as file:
+        file.seek(end - cut)
+        file.write(b"\0" * cut)
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: gone(place))
+    assert names(delivery) == ["a", "b"]
+    assert len([line for line in caplog.messages if "cut off" in line]) == 1

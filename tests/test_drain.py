@@ -1,0 +1,208 @@
+"""``failpath-otel drain``, as a process of its own."""
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from failpath_otel.export.options import Options
+from failpath_otel.journal.journal import Journal
+from tests.export.pipelines import a_record
+from tests.export.programs import start_program
+from tests.fault_server import FaultServer, html, redirect, rejecting, silent, status, unused_url
+from tests.faults import knowing_key
+from tests.receiver import COMMAND, wait_for
+
+KEY = "fp_project_of_a_drain"
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+def leave(journal: Path, endpoint: str, *names: str, key: str = KEY) -> None:
+    """What a process leaves that has recorded these and is gone."""
+    made = Journal(str(journal), Options(key, endpoint).binding, lambda _: None)
+    for name in names:
+        assert made.append(a_record(step_key=name))
+    made.forsake()
+
+
+def drain(journal: Path | None, endpoint: str, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    """The exit code, what was said, and what was complained about."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FAILPATH_")}
+    where = [] if journal is None else ["--journal", str(journal)]
+    ended = subprocess.run(
+        [*COMMAND, "drain", *where, *arguments],
+        env={**kept, "FAILPATH_PROJECT_KEY": KEY, "FAILPATH_DEV_ENDPOINT": endpoint, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert "Traceback" not in ended.stderr
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def names(server: FaultServer) -> list[str]:
+    return [event["stepKey"] for event in server.taken]
+
+
+def left(journal: Path) -> int:
+    """How many records there are on disk."""
+    return sum(path.read_bytes().count(b'"stepKey"') for path in journal.glob("*/*.records"))
+
+
+def test_everything_is_delivered_and_deleted(server: FaultServer, journal: Path) -> None:
+    leave(journal, server.url, "a", "b")
+    leave(journal, server.url, "c")
+    assert drain(journal, server.url) == (0, "failpath-otel: 3 records delivered\n", "")
+    assert sorted(names(server)) == ["a", "b", "c"]
+    assert list(journal.iterdir()) == []
+    assert drain(journal, server.url) == (0, "", "")
+
+
+def test_the_journal_may_come_from_the_environment_and_the_endpoint_from_an_argument(
+    server: FaultServer, journal: Path
+) -> None:
+    leave(journal, server.url, "a")
+    code, said, _ = drain(None, unused_url(), "--endpoint", server.url, FAILPATH_JOURNAL=str(journal))
+    assert (code, said) == (0, "failpath-otel: 1 records delivered\n")
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_where_nothing_is_nothing_is_said_and_nothing_is_made(server: FaultServer, journal: Path, there: bool) -> None:
+    if there:
+        journal.mkdir()
+    assert drain(journal, server.url) == (0, "", "")
+    assert journal.exists() is there
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "complaint"),
+    [({"FAILPATH_PROJECT_KEY": ""}, "the project key is missing: set FAILPATH_PROJECT_KEY"), ({}, "there is no journal")],
+)
+def test_what_is_missing_is_one_clear_line(
+    server: FaultServer, variables: dict[str, str], complaint: str
+) -> None:
+    code, said, complained = drain(None, server.url, FAILPATH_JOURNAL="off", **variables)
+    assert (code, said, complained.count("\n")) == (1, "", 1)
+    assert complaint in complained
+
+
+@pytest.mark.parametrize("seconds", ["-1", "x", "1e3", "", "100000"])
+def test_a_timeout_that_is_none_is_refused(server: FaultServer, journal: Path, seconds: str) -> None:
+    assert drain(journal, server.url, "--timeout", seconds)[0] == 2
+
+
+def test_what_is_for_another_project_or_endpoint_stays_until_it_is_moved_on_purpose(
+    server: FaultServer, journal: Path
+) -> None:
+    leave(journal, unused_url(), "elsewhere")
+    leave(journal, server.url, "theirs", key="fp_project_of_others")
+    leave(journal, server.url, "ours")
+    code, said, complained = drain(journal, server.url)
+    assert (code, said) == (0, "failpath-otel: 1 records delivered\n")
+    assert "2 journals are for another project key or endpoint; --rebind" in complained
+    assert names(server) == ["ours"]
+    assert drain(journal, server.url, "--rebind") == (0, "failpath-otel: 2 records delivered\n", "")
+    assert sorted(names(server)) == ["elsewhere", "ours", "theirs"]
+    assert {request.headers["authorization"] for request in server.requests} == {f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "why"),
+    [
+        (status(404), "404"),
+        (status(400), "400"),
+        (status(401), "refused the project key"),
+        (status(403), "refused the project key"),
+        (html, "no Failpath endpoint"),
+        (redirect("http://127.0.0.1:9/"), "redirects"),
+    ],
+    ids=["404", "400", "401", "403", "html", "redirect"],
+)
+def test_a_failure_that_is_final_ends_it_at_once_and_loses_nothing(
+    server: FaultServer, journal: Path, behaviour: object, why: str
+) -> None:
+    leave(journal, server.url, "a", "b", "c")
+    server.answer_with(behaviour)  # type: ignore[arg-type]
+    code, said, _ = drain(journal, server.url)
+    assert code == 1
+    assert re.fullmatch(f"failpath-otel: 3 left in {re.escape(str(journal))}; .*{why}.*\n", said), said
+    assert len(server.requests) == 1
+    assert left(journal) == 3
+    server.answer_with()
+    assert drain(journal, server.url)[:2] == (0, "failpath-otel: 3 records delivered\n")
+
+
+def test_the_right_key_delivers_what_a_wrong_one_has_left(server: FaultServer, journal: Path) -> None:
+    server.answer_with(knowing_key(KEY))
+    leave(journal, server.url, "a", key="fp_project_that_was_wrong")
+    assert drain(journal, server.url, "--rebind")[:2] == (0, "failpath-otel: 1 records delivered\n")
+
+
+def test_an_outage_ends_it_after_the_timeout_and_loses_nothing(server: FaultServer, journal: Path) -> None:
+    leave(journal, server.url, "a")
+    server.answer_with(status(503))
+    code, said, complained = drain(journal, server.url, "--timeout", "0.7")
+    assert code == 1
+    assert "1 left in" in said
+    assert "503" in said
+    assert complained == ""
+    assert 2 <= len(server.requests) <= 4
+    server.answer_with(silent)
+    assert drain(journal, server.url, "--timeout", "0.3")[0] == 1
+    assert drain(journal, server.url, "--timeout", "0")[0] == 1
+    assert left(journal) == 1
+
+
+def test_an_endpoint_that_comes_back_in_time_gets_everything(server: FaultServer, journal: Path) -> None:
+    leave(journal, server.url, "a")
+    server.answer_with(status(503), status(500), rejecting())
+    assert drain(journal, server.url)[:2] == (0, "failpath-otel: 1 records delivered\n")
+
+
+def test_records_that_are_rejected_are_told_as_lost(server: FaultServer, journal: Path) -> None:
+    leave(journal, server.url, "a", "b", "c")
+    server.answer_with(rejecting(1))
+    code, said, _ = drain(journal, server.url)
+    assert (code, said) == (0, "failpath-otel: 2 records delivered; 1 lost (rejected)\n")
+    assert names(server) == ["a", "c"]
+
+
+def test_processes_that_live_are_left_alone(server: FaultServer, journal: Path) -> None:
+    program = """
+        import sys, failpath_otel
+        failpath_otel.configure(send_timeout=60).run("checkout", run_id="r").step("alive", lambda: input())
+    """
+    server.answer_with(silent)
+    with start_program(program, server.url, FAILPATH_JOURNAL=str(journal), FAILPATH_PROJECT_KEY=KEY) as living:
+        try:
+            wait_for(lambda: left(journal) == 1)
+            assert drain(journal, server.url) == (0, "", "")
+            assert left(journal) == 1
+            living.send_signal(signal.SIGKILL)
+            living.wait(10)
+            server.answer_with()
+            assert drain(journal, server.url)[:2] == (0, "failpath-otel: 1 records delivered\n")
+        finally:
+            living.kill()
+    assert [(event["stepKey"], event["status"]) for event in server.taken] == [("alive", "running")]
+
+
+@pytest.mark.parametrize("kind", ["file", "symlink"])
+def test_a_place_that_is_no_directory_is_said_and_is_a_failure(server: FaultServer, journal: Path, kind: str) -> None:
+    if kind == "file":
+        journal.touch()
+    else:
+        journal.with_name("elsewhere").mkdir()
+        journal.symlink_to(journal.with_name("elsewhere"))
+    code, said, complained = drain(journal, server.url)
+    assert (code, said, complained.count("\n")) == (1, "", 1)
+    assert str(journal) in complained
