@@ -23,7 +23,9 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     for option in OPTIONS:
         if option.variable is not None:
             monkeypatch.delenv(option.variable, raising=False)
+    # The second for programs that get none of our variables.
     monkeypatch.setenv("FAILPATH_JOURNAL", str(tmp_path_factory.mktemp("journal")))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
 
 
 @pytest.fixture

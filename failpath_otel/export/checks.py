@@ -93,7 +93,9 @@ def journal(source: str, given: object) -> str | None:
             if isinstance(given, str) and word in {OFF, DEFAULT_JOURNAL}:
                 return None if word == OFF else DEFAULT_JOURNAL
             # Not `Path.resolve`, which follows symbolic links: the journal refuses one in its place.
-            return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
+            home = os.path.expanduser(path)  # noqa: PTH111
+            if not home.startswith("~"):  # of nobody who is known here
+                return os.path.abspath(home)  # noqa: PTH100
     raise _wrong(source, "a directory, 'off' or 'default'", given)
 
 

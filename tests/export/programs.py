@@ -25,7 +25,8 @@ class Ended:
 def environment(endpoint: str, **more: str) -> dict[str, str]:
     """The environment of a program that reports to ``endpoint``, without what would change OpenTelemetry."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "FAILPATH_"))}
-    return {**kept, "FAILPATH_PROJECT_KEY": KEY, "FAILPATH_DEV_ENDPOINT": endpoint, **more}
+    journal = {"FAILPATH_JOURNAL": os.environ["FAILPATH_JOURNAL"]}  # the one of the test
+    return {**kept, **journal, "FAILPATH_PROJECT_KEY": KEY, "FAILPATH_DEV_ENDPOINT": endpoint, **more}
 
 
 def start_program(code: str, endpoint: str, **more: str) -> "subprocess.Popen[str]":

@@ -64,6 +64,10 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
         "a whole number from 2 to 1000000",
         [1, 0, -1, 1_000_001, 10**400, 10.0, float("nan"), True, "10", "", [10], Decimal(10)],
     ),
+    "journal": (
+        "a directory, 'off' or 'default'",
+        ["", " ", "a\0b", "~nobody-of-this-name", 7, True, b"/tmp/journal", ["/tmp/journal"]],
+    ),
     "compression": ("'none' or 'gzip'", ["", "br", "GZIP", "gzip ", 1, True, b"gzip", ["gzip"]]),
     "on_error": FUNCTION,
     "redact": FUNCTION,

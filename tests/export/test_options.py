@@ -23,6 +23,8 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("throw_on_send_error", "FAILPATH_THROW_ON_SEND_ERROR", "yes", True),
     ("send_timeout", "FAILPATH_SEND_TIMEOUT", "0", 0.0),
     ("send_timeout", "FAILPATH_SEND_TIMEOUT", " 2.5 ", 2.5),
+    ("journal", "FAILPATH_JOURNAL", "/tmp/journal/", "/tmp/journal"),
+    *(("journal", "FAILPATH_JOURNAL", text, None) for text in ("off", " OFF ")),
     ("max_queue_size", "FAILPATH_MAX_QUEUE_SIZE", "2", 2),
     ("max_queue_size", "FAILPATH_MAX_QUEUE_SIZE", "1000000", 1_000_000),
     ("compression", "FAILPATH_COMPRESSION", "GZIP", "gzip"),
@@ -38,6 +40,7 @@ BAD = [
     *(("FAILPATH_THROW_ON_SEND_ERROR", text) for text in ("raise", "10")),
     *(("FAILPATH_SEND_TIMEOUT", text) for text in ("-1", "soon", "nan", "inf", "1e9", "1,5", "1s")),
     *(("FAILPATH_MAX_QUEUE_SIZE", text) for text in ("1", "0", "-5", "2.5", "1e3", "1000001", "9" * 5000, "many")),
+    ("FAILPATH_JOURNAL", "~nobody-of-this-name/journal"),
     *(("FAILPATH_COMPRESSION", text) for text in ("br", "zstd", "gzip, br", "true")),
 ]
 
@@ -50,6 +53,7 @@ OTHER = {
     "throw_on_send_error": False,
     "send_timeout": 7.0,
     "max_queue_size": 77,
+    "journal": "/tmp/journal-of-others",
     "compression": "gzip",
 }
 """An argument for each option that has a variable."""

@@ -32,8 +32,8 @@ TOO_LARGE: Final = 20_000
 
 END: Final = "end"
 LARGE_PHASE: Final = "flushed large"
-OPTIONS: Final[dict[str, Any]] = {"max_queue_size": 200_000}
-"""By which nothing is lost in an outage."""
+OPTIONS: Final[dict[str, Any]] = {"max_queue_size": 100}
+"""So few records in memory that what waits in an outage is in the journal, and nowhere else."""
 
 
 def place(number: int) -> tuple[str, str]:
