@@ -86,6 +86,8 @@ def _drain(journal: Path | None, endpoint: str | None, timeout: float, *, rebind
     if options.journal is None:
         return _fail("there is no journal: it is turned off, or there is no place for it; name one by --journal")
     drained = drain(options.journal, options, timeout, rebind=rebind)
+    if drained.failure and not (drained.left or drained.delivered or drained.dropped):
+        return _fail(drained.failure)
     said = [f"{drained.delivered} records delivered"] if drained.delivered else []
     said += [f"{records} lost ({reason})" for reason, records in sorted(drained.dropped.items())]
     said += [f"{drained.left} left in {options.journal}"] if drained.left else []

@@ -28,7 +28,7 @@ def leave(journal: Path, endpoint: str, *names: str, key: str = KEY) -> None:
     """What a process leaves that has recorded these and is gone."""
     made = Journal(str(journal), Options(key, endpoint).binding, lambda _: None)
     for name in names:
-        assert made.append(a_record(step_key=name))
+        assert made.append(a_record(step_key=name, id=f"{name:0>32}"))
     made.forsake()
 
 
@@ -179,8 +179,8 @@ def test_records_that_are_rejected_are_told_as_lost(server: FaultServer, journal
 
 def test_processes_that_live_are_left_alone(server: FaultServer, journal: Path) -> None:
     program = """
-        import sys, failpath_otel
-        failpath_otel.configure(send_timeout=60).run("checkout", run_id="r").step("alive", lambda: input())
+        import time, failpath_otel
+        failpath_otel.configure(send_timeout=60).run("checkout", run_id="r").step("alive", lambda: time.sleep(60))
     """
     server.answer_with(silent)
     with start_program(program, server.url, FAILPATH_JOURNAL=str(journal), FAILPATH_PROJECT_KEY=KEY) as living:

@@ -11,7 +11,7 @@ from failpath_otel.export.batch import Batch
 from failpath_otel.export.record import decode
 from failpath_otel.journal.finding import adopt
 from failpath_otel.journal.orphan import Orphan
-from failpath_otel.report import say, say_once
+from failpath_otel.report import say
 
 _DELETED: Final = {
     "too_old": f"they are older than {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and for another project or endpoint",
@@ -37,6 +37,8 @@ class Adoption:
         self._orphans: deque[Orphan] = deque()
         self._looking = threading.Lock()
         self._next_look = 0.0
+        self.trouble = ""
+        """Why nothing can be found in the directory."""
         self._passed_over = 0  # records between those of a batch, to be confirmed after it
 
     def _count_anew(self) -> None:
@@ -63,7 +65,8 @@ class Adoption:
             if room > 0:
                 self._orphans.extend(adopt(self._path, self._binding, self._lost, room))
         except OSError as error:
-            say_once("adoption", "Failpath: no journal is looked for in %s: %s.", self._path, error.strerror or error)
+            # Not said here: whoever records something here meets the same, and says it.
+            self.trouble = f"no journal is looked for in {self._path}: {error.strerror or error}"
         finally:
             self._looking.release()
         return bool(self._orphans)

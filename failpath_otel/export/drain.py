@@ -70,7 +70,7 @@ def drain(path: str, options: Options, timeout: float, *, rebind: bool = False) 
             adoption.delivered,
             adoption.dropped,
             adoption.waiting(),
-            failure,
+            failure or adoption.trouble,
             0 if rebind else count_orphans(path, options.binding),
         )
     finally:

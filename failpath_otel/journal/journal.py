@@ -15,7 +15,7 @@ from failpath_otel.journal.log import Log
 from failpath_otel.journal.segment import SPARE, SUFFIX, MappedWriter, PlainWriter, Segment, pack_frame
 from failpath_otel.report import say_once
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
 """Errors that plain writes would meet too."""
 
 _MAX_UNSAID: Final = 8

@@ -121,7 +121,7 @@ def test_records_of_another_project_stay(place: JournalPlace) -> None:
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
         queue.adopt()
-        wait_for(lambda: queue.stats().adopted == 1)
+        wait_for(lambda: queue.stats().adopted == 1 and not queue._adoption)
     assert names(delivery) == ["ours"]
     [left] = Path(place.path).iterdir()
     assert OTHER in left.name
@@ -302,7 +302,7 @@ def test_an_adopter_that_is_killed_leaves_at_most_its_batch_in_flight_to_be_sent
         import os, sys
         from failpath_otel import limits
         from failpath_otel.export.pipeline import Pipeline
-        from failpath_otel.export.pipeline import Pipeline
+        from failpath_otel.export.queue import JournalPlace
         from failpath_otel.export.wire import Answer
         limits.MAX_BATCH_RECORDS = 10
         class Delivery:
