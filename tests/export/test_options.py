@@ -8,7 +8,7 @@ import pytest
 
 import failpath_otel
 from failpath_otel import ConfigurationError, FailpathSpanExporter, FailpathSpanProcessor
-from failpath_otel.export.options import DEFAULT_ENDPOINT, OPTIONS, Options
+from failpath_otel.export.options import DEFAULT_ENDPOINT, OPTIONS, Options, default_journal
 from tests.export.conftest import KEY
 
 GOOD: list[tuple[str, str, str, Any]] = [
@@ -146,7 +146,8 @@ def test_a_variable_is_read_where_there_is_no_argument(
 ) -> None:
     monkeypatch.setenv(variable, text)
     given = {} if name == "project_key" else {"project_key": KEY}
-    for options in (Options.resolve(**given), Options.resolve(**given, **{name: None})):
+    not_given = {name: "default" if name == "journal" else None}  # there, None is a value
+    for options in (Options.resolve(**given), Options.resolve(**given, **not_given)):
         assert getattr(options, name) == value
         assert type(getattr(options, name)) is type(value)
 
@@ -175,7 +176,8 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, na
     [option] = [option for option in OPTIONS if option.name == name]
     assert option.variable is not None
     monkeypatch.setenv(option.variable, text)
-    assert getattr(Options.resolve(project_key=KEY), name) == option.default
+    default = default_journal() if name == "journal" else option.default
+    assert getattr(Options.resolve(project_key=KEY), name) == default
 
 
 @pytest.mark.parametrize(("variable", "text"), BAD)
