@@ -17,7 +17,7 @@ from failpath_otel.export.stats import Stats
 from failpath_otel.export.wire import Answer
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.journal import Journal
-from tests.export.pipelines import HeldDelivery, numbered, pipeline
+from tests.export.pipelines import GONE, HeldDelivery, an_outcome, numbered, pipeline
 from tests.receiver import wait_for
 
 BINDING = "0123456789abcdef"
@@ -208,3 +208,162 @@ def test_a_logging_handler_that_records_a_step_does_not_deadlock_with_a_journal_
             assert all(said), "the queue's lock is held while something is said"
     finally:
         logger.removeHandler(handler)
+
+
+def refuse(queue: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full from now on; it can be tried again at any time."""
+    monkeypatch.setattr(limits, "JOURNAL_RETRY_SECONDS", 0.0)
+
+    def full(_: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(own(queue), "_write", full)
+
+
+@pytest.mark.parametrize("then", ["journal", "memory"])
+def test_what_the_disk_refuses_waits_in_memory_behind_what_it_has_and_the_order_holds(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    delivery = HeldDelivery(held=True)
+    with pipeline(delivery, journal=place) as queue:
+        for number in range(10):
+            queue.put(numbered(number))
+        assert delivery.sending.wait(10)
+        with monkeypatch.context() as broken:
+            refuse(queue, broken)
+            for number in range(10, 20):
+                assert queue.put(numbered(number)) == number + 1
+        for number in range(20, 30):
+            queue.put(numbered(number))
+        assert queue.stats() == Stats(30, 0, 30)
+        assert own(queue).appended == 10, "what comes later has overtaken"
+        if then == "memory":
+            monkeypatch.setattr(own(queue), "_next_try", float("inf"))
+        delivery.gate.set()
+        assert queue.flush(10)
+        queue.put(numbered(30))
+        assert queue.flush(10)
+        assert own(queue).appended == (11 if then == "journal" else 10)
+        assert numbers(delivery) == list(range(31))
+        assert queue.stats() == Stats(31, 31, 0)
+
+
+def test_memory_has_its_own_bounds_however_much_waits_in_the_journal(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = HeldDelivery(held=True)
+    with pipeline(delivery, journal=place, max_records=20) as queue:
+        for number in range(100):
+            assert queue.put(numbered(number))
+        assert delivery.sending.wait(10)
+        refuse(queue, monkeypatch)
+        accepted = [queue.put(numbered(number)) > 0 for number in range(100, 130)]
+        assert accepted == [True] * 20 + [False] * 10
+        assert queue.stats().dropped == {"queue_full": 10}
+        delivery.gate.set()
+        assert queue.flush(10) is False
+        assert numbers(delivery) == list(range(120))
+
+
+def test_bytes_in_memory_are_bounded_and_an_outcome_is_cut_rather_than_lost(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = HeldDelivery(held=True)
+    with pipeline(delivery, journal=place, max_bytes=3_000) as queue:
+        assert queue.put_start(padded(0, 10))
+        assert delivery.sending.wait(10)
+        refuse(queue, monkeypatch)
+        queue.put(padded(1, 2_000))
+        data, record = an_outcome(5_000)
+        assert queue.put_outcome(data, record)
+        delivery.gate.set()
+        assert queue.flush(10)
+        assert b"failpath.cut_down" in delivery.records[-1]
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_while_many_threads_record_and_a_slow_server_drains_nothing_is_lost_doubled_or_reordered(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "JOURNAL_SEGMENTS", 1_000)
+
+    class Slow(HeldDelivery):
+        def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
+            busy = len(self.batches) % 7 == 6
+            self.gate.clear()
+            threading.Timer(0.002, self.gate.set).start()
+            answer = super().send(records, within)
+            if busy:
+                self.batches[-1] = []
+                return Answer("is busy", 503, again=True)
+            return answer
+
+    monkeypatch.setattr(limits, "RETRY_FIRST_DELAY", 0.001)
+    monkeypatch.setattr(limits, "RETRY_MAX_DELAY", 0.001)
+    delivery = Slow()
+
+    def record(thread: int) -> None:
+        for number in range(1_500):
+            queue.put(json.dumps({"number": number, "thread": thread}).encode())
+
+    with pipeline(delivery, journal=place) as queue:
+        threads = [threading.Thread(target=record, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert queue.flush(20)
+        assert queue.stats() == Stats(6_000, 6_000, 0)
+    found = [json.loads(record) for record in delivery.records]
+    for thread in range(4):
+        assert [each["number"] for each in found if each["thread"] == thread] == list(range(1_500))
+    assert list(Path(place.path).iterdir()) == []
+
+
+def test_records_that_are_rejected_or_refused_are_counted_told_and_not_sent_again(place: JournalPlace) -> None:
+    errors: list[DeliveryError] = []
+    delivery = HeldDelivery(answers=[Answer(status=202, rejected=((1, "unknown flow"),)), GONE])
+    with pipeline(delivery, journal=place, on_error=errors.append) as queue:
+        queue.put_together([numbered(1), numbered(2), numbered(3)])
+        in_time, error = queue.await_attempt(10, (2, 2))
+        assert in_time
+        assert "unknown flow" in str(error)
+        assert queue.await_attempt(10, (3, 3)) == (True, None)
+        queue.put(numbered(4))
+        assert queue.flush(10) is False
+        assert queue.stats() == Stats(4, 2, 0, {"rejected": 1, "send_failed": 1})
+        queue.drain_callbacks(10)
+    assert [error.records for error in errors] == [1, 1]
+    assert list(Path(place.path).iterdir()) == []
+
+
+def test_records_that_are_too_old_are_given_up_and_told(place: JournalPlace) -> None:
+    errors: list[DeliveryError] = []
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place, on_error=errors.append, schedule_delay=3_600.0) as queue:
+        queue.put(numbered(1))
+        queue.put(numbered(2))
+        own(queue)._epoch += limits.MAX_AGE_SECONDS + 10
+        queue.put(numbered(3))
+        assert queue.await_attempt(10, (2, 2))[0]
+        assert queue.flush(10) is False
+        assert queue.stats() == Stats(3, 1, 0, {"too_old": 2})
+        queue.drain_callbacks(10)
+    assert numbers(delivery) == [3]
+    [error] = errors
+    assert isinstance(error, JournalError)
+    assert error.records == 2
+
+
+def test_under_a_refused_key_records_wait_and_an_end_leaves_them_to_the_next(place: JournalPlace) -> None:
+    delivery = HeldDelivery(answers=[REFUSED] * 100)
+    queue = Pipeline(delivery, journal=place)
+    queue.put(numbered(1))
+    assert queue.flush(10) is False
+    assert queue.stats() == Stats(1, 0, 1)
+    assert queue.lasting == place.path
+    queue.leave()
+    assert len(files(place)) == 1
+    delivery._answers.clear()
+    queue._backlog._next_try = 0.0
+    assert queue.shutdown(10)
