@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from time import monotonic, sleep, time
+from time import monotonic, sleep
 from typing import Final
 
 from failpath_otel import limits
@@ -102,8 +102,8 @@ class Adoption:
             if not read.lost:
                 self._lose("invalid", self._passed_over)
             if records:
-                age = max(time() - read.written[0].seconds, 0)
-                return Batch(records, sum(map(len, records)), monotonic() - age, source=orphan)
+                since = monotonic() - orphan.age(read.written[0])
+                return Batch(records, sum(map(len, records)), since, source=orphan)
         return None
 
     def settle(self, source: Orphan, records: int, delivered: int, reason: str) -> None:

@@ -32,8 +32,8 @@ class Drainable(Protocol):
         ...
 
     @property
-    def lasting(self) -> str | None:
-        """Where what waits outlives the process; ``None`` where it does not."""
+    def lasting(self) -> tuple[int, str]:
+        """How many of the records that wait outlive the process, and where."""
         ...
 
     @property
@@ -99,15 +99,17 @@ def _say_what_waits(pipelines: list[Drainable]) -> None:
     if not pipelines or (any(said for _, said in outages) and not is_heard()):
         return
     cause = next((f": {cause}" for cause, _ in outages if cause), "")
-    kept = [pipeline for pipeline in pipelines if pipeline.lasting is not None]
-    lost = sum(pipeline.stats().waiting for pipeline in pipelines if pipeline not in kept)
+    lasting = [pipeline.lasting for pipeline in pipelines]
+    kept = sum(records for records, _ in lasting)
+    lost = sum(pipeline.stats().waiting for pipeline in pipelines) - kept
     parts = []
     if kept:
-        places = " and ".join(sorted({str(pipeline.lasting) for pipeline in kept}))
-        records = sum(pipeline.stats().waiting for pipeline in kept)
-        parts.append(f"{records} records wait in {places} for the next process or `failpath-otel drain`")
-    if lost:
+        places = " and ".join(sorted({place for records, place in lasting if records}))
+        parts.append(f"{kept} records wait in {places} for the next process or `failpath-otel drain`")
+    if lost > 0:
         parts.append(f"{lost} records could not be delivered before the process ended")
+    if not parts:  # they have just been delivered
+        return
     say("Failpath: %s%s.", "; ".join(parts), cause)
 
 

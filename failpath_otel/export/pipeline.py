@@ -140,10 +140,13 @@ class Pipeline(DeliveryThread):
         return bool(self._adoption) and self._thread is not None and not self._backlog.failing
 
     @property
-    def lasting(self) -> str | None:
-        """Where what waits outlives the process; ``None`` where it does not."""
+    def lasting(self) -> tuple[int, str]:
+        """How many of the records that wait outlive the process, and where."""
         with self._lock:
-            return self._journal.path if self._journal is not None and self._journaling else None
+            if self._journal is None:
+                return 0, ""
+            waiting = self._accepted - self._settled - self._doomed
+            return max(min(self._journal.waiting(), waiting), 0), self._journal.path
 
     @property
     def outage(self) -> tuple[str, bool]:
@@ -153,8 +156,8 @@ class Pipeline(DeliveryThread):
     def leave(self) -> None:
         """The process ends: deletes the journal if nothing waits; else tells ``on_error`` of what is lost with it."""
         self._leave_journal()
-        waiting = self.stats().waiting
-        if waiting and self.lasting is None:
+        waiting = self.stats().waiting - self.lasting[0]
+        if waiting > 0:
             status = None if self._sender.failure is None else self._sender.failure.status
             self._callback.call(SendError("the process ended before they could be delivered", waiting, status))
 

@@ -247,7 +247,7 @@ class RecordQueue:
         if read.later:
             sleep(limits.SCHEDULE_DELAY)
         if taken and read.written and not skipped:
-            since = monotonic() - (journal.now() - read.written[0].seconds)
+            since = monotonic() - journal.age(read.written[0])
             batch = Batch([each.record for each in read.written], 0, since, source=journal)
         return batch, skipped
 

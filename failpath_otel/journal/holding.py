@@ -9,6 +9,7 @@ from time import time
 from typing import Final
 
 from failpath_otel.forking import after_fork_in_child
+from failpath_otel.journal.owned import Owned
 
 _LOCKS = os.open in os.supports_dir_fd
 try:
@@ -98,10 +99,10 @@ class Holding:
     """A journal's directory that this process has locked: its own one, or one whose owner is gone."""
 
     def __init__(self, base: int, name: str, directory: int, lock: int) -> None:
-        self._base: Final = base
-        self._lock: Final = lock
+        self._base: Final = Owned(base)
+        self._lock: Final = Owned(lock)
+        self._directory: Final = Owned(directory)
         self.name: Final = name
-        self.directory: Final = directory
         _held.holdings.add(self)
 
     @classmethod
@@ -160,6 +161,15 @@ class Holding:
             undo.pop_all()
             return cls(own_base, name, directory, lock)
 
+    @property
+    def directory(self) -> int:
+        """Its descriptor.
+
+        Raises:
+            OSError: somebody else has closed it.
+        """
+        return self._directory.number
+
     def modified(self, name: str) -> float:
         """When a file was changed, in seconds since the epoch."""
         return os.stat(name, dir_fd=self.directory, follow_symlinks=False).st_mtime
@@ -174,7 +184,8 @@ class Holding:
 
     def delete(self, name: str) -> None:
         """Deletes a file."""
-        _quietly_unlink(name, self.directory)
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=self.directory)
 
     def files(self) -> list[str]:
         """The names of the files, but for the lock, in their order."""
@@ -185,17 +196,17 @@ class Holding:
 
         Where a file of somebody else is left in it, it stays, and is no journal any more.
         """
-        _quietly_unlink(_LOCK, self.directory)
-        _quietly_rmdir(self.name, self._base)
+        self.delete(_LOCK)
+        with contextlib.suppress(OSError):
+            os.rmdir(self.name, dir_fd=self._base.number)
         self.close()
 
     def close(self) -> None:
         """Lets go of it without unlocking: a child process must not free its parent's lock, which both have open."""
         if self in _held.holdings:
             _held.holdings.discard(self)
-            for descriptor in (self.directory, self._base, self._lock):
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
+            for owned in (self._directory, self._base, self._lock):
+                owned.close()
 
 
 _held: Final = _Held()

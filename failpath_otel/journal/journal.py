@@ -56,7 +56,7 @@ class Journal(Log):
         self._rolling = False
         self._next_try = 0.0
         # The clock on the wall may jump by years when a machine has started without a battery.
-        self._epoch = time() - monotonic()
+        self._epoch = max(time() - monotonic(), 0.0)
 
     def now(self) -> float:
         """Seconds since the epoch, by a clock that does not jump."""
@@ -92,9 +92,9 @@ class Journal(Log):
     def _recount(self) -> None:
         """Counts the records of the segment at hand once more."""
         segment, writer = self._current, self._writer
-        if segment is None or writer is None:
+        if segment is None or writer is None or self._holding is None:
             return
-        reader = Segment(0, segment.name, segment.descriptor)
+        reader = Segment(self._holding.directory, segment.name, segment.descriptor)
         with contextlib.suppress(OSError):
             while read := reader.read(writer.end(), limits.MAX_BATCH_RECORDS, 0):
                 reader.advance(read)
@@ -205,6 +205,10 @@ class Journal(Log):
     def _open(self, segment: Segment) -> int:
         assert self._holding is not None  # it is there as long as its segments
         return self._holding.open_file(segment.name)
+
+    def waiting(self) -> int:
+        """How many records are not confirmed yet."""
+        return self.appended - self.taken + sum(segment.taken - segment.confirmed for segment in self._unconfirmed)
 
     def is_usable(self) -> bool:
         """Whether it can be tried to append again."""

@@ -12,6 +12,10 @@ PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGA
 """Errors that say nothing of the file: the process, or the machine, is short of something."""
 
 
+_KNOWN_SINCE: Final = 1_704_067_200
+"""The beginning of 2024: a clock that shows less has not been set since the machine started."""
+
+
 @dataclass(slots=True)
 class Read:
     """What :meth:`Log.read` has found, for :meth:`Log.take`."""
@@ -93,11 +97,15 @@ class Log:
             self._unread.popleft()
         return Read()
 
+    def age(self, written: Written) -> float:
+        """Seconds for which a record waits; 0 if it was written while the machine did not know the time yet."""
+        return 0.0 if written.seconds < _KNOWN_SINCE else max(self.now() - written.seconds, 0.0)
+
     def _without_old(self, segment: Segment, written: list[Written]) -> Read:
-        oldest = self.now() - limits.MAX_AGE_SECONDS
-        if written[0].seconds >= oldest:
+        if self.age(written[0]) <= limits.MAX_AGE_SECONDS:
             return Read(segment, written)
-        old = next((index for index, each in enumerate(written) if each.seconds >= oldest), len(written))
+        ages = enumerate(map(self.age, written))
+        old = next((index for index, age in ages if age <= limits.MAX_AGE_SECONDS), len(written))
         return Read(segment, written[:old], lost=old, reason="too_old")
 
     def take(self, read: Read) -> bool:

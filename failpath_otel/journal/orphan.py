@@ -6,7 +6,7 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.journal.holding import Holding
-from failpath_otel.journal.log import Log
+from failpath_otel.journal.log import PASSING, Log
 from failpath_otel.journal.segment import CLOSED, SPARE, SUFFIX, Segment
 from failpath_otel.report import say_once
 
@@ -29,12 +29,17 @@ class Orphan(Log):
                 holding.delete(name)
 
     def _open(self, segment: Segment) -> int:
-        segment.descriptor = self._holding.open_file(segment.name)
-        if segment.taken == 0 and not segment.resume():
-            self._foreign.add(segment)
-            msg = "it is no segment of a journal"
-            raise OSError(msg)
-        return segment.descriptor
+        try:
+            segment.descriptor = self._holding.open_file(segment.name)
+            if segment.taken or segment.resume():
+                return segment.descriptor
+        except OSError as error:
+            if error.errno not in PASSING:
+                self._foreign.add(segment)
+            raise
+        self._foreign.add(segment)
+        msg = "it is no segment of a journal"
+        raise OSError(msg)
 
     @property
     def name(self) -> str:

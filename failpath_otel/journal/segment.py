@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from failpath_otel import limits
+from failpath_otel.journal.owned import Owned
 
 SUFFIX: Final = ".records"
 SPARE: Final = "spare"
@@ -46,10 +47,10 @@ class Segment:
     """
 
     def __init__(self, directory: int, name: str, descriptor: int) -> None:
-        self._directory: Final = directory
+        self._directory: Final = Owned(directory)
         self.name = name
+        self._owned: Owned | None = None
         self.descriptor = descriptor
-        """``CLOSED`` while nobody reads or writes it."""
         self.position = BEGIN
         """Where the next record begins that is to be taken."""
         self.taken = 0
@@ -60,6 +61,19 @@ class Segment:
         """The number of its last record; ``None`` while this process writes it."""
         self.dropped = False
         """What was not taken by then is lost."""
+
+    @property
+    def descriptor(self) -> int:
+        """Its descriptor; ``CLOSED`` while nobody reads or writes it.
+
+        Raises:
+            OSError: somebody else has closed it.
+        """
+        return CLOSED if self._owned is None else self._owned.number
+
+    @descriptor.setter
+    def descriptor(self, descriptor: int) -> None:
+        self._owned = None if descriptor == CLOSED else Owned(descriptor)
 
     def begin(self) -> None:
         """Writes the header of a new file."""
@@ -89,13 +103,9 @@ class Segment:
         """The length of the file in bytes."""
         return os.fstat(self.descriptor).st_size
 
-    def modified(self) -> float:
-        """When it was changed, in seconds since the epoch."""
-        return os.fstat(self.descriptor).st_mtime
-
     def rename(self, name: str) -> None:
         """Gives the file its name in the order."""
-        os.rename(self.name, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        os.rename(self.name, name, src_dir_fd=self._directory.number, dst_dir_fd=self._directory.number)
         self.name = name
 
     def read(self, end: int, max_records: int, budget: int) -> list[Written]:
@@ -147,29 +157,16 @@ class Segment:
         with contextlib.suppress(OSError):
             os.pwrite(self.descriptor, _pack_confirmed(self.confirmed), _CONFIRMED_AT)
 
-    def cut(self) -> int:
-        """Gives back the room that was set aside behind the records; returns the bytes that are left."""
-        position = self.position
-        while (read := self.read(self.size(), limits.MAX_BATCH_RECORDS, limits.MAX_BATCH_BYTES)) != []:
-            self.position += sum(len(written.record) + _FRAME.size for written in read)
-        # A damaged record stays, so that it can be told.
-        end = self.position + (_FRAME.size if self.is_damaged() else 0)
-        self.position = position
-        if end < self.size():
-            os.ftruncate(self.descriptor, end)
-        return end
-
     def close(self) -> None:
         """Closes the file; it can be opened again."""
-        descriptor, self.descriptor = self.descriptor, CLOSED
-        if descriptor != CLOSED:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        owned, self._owned = self._owned, None
+        if owned is not None:
+            owned.close()
 
     def remove(self) -> None:
         """Deletes the file."""
         with contextlib.suppress(OSError):
-            os.unlink(self.name, dir_fd=self._directory)
+            os.unlink(self.name, dir_fd=self._directory.number)
 
 
 Write = Callable[[bytes], object]
@@ -202,7 +199,7 @@ class PlainWriter:
 
     def __init__(self, segment: Segment) -> None:
         segment.begin()
-        self._descriptor: Final = segment.descriptor
+        self._segment: Final = segment
         self._end = BEGIN
         self.busy = False
         """A frame is being written; what a signal handler records meanwhile has to go elsewhere."""
@@ -216,13 +213,13 @@ class PlainWriter:
         done = 0
         try:
             while done < len(data):
-                done += os.pwrite(self._descriptor, data[done:], self._end + done)
+                done += os.pwrite(self._segment.descriptor, data[done:], self._end + done)
             # Not before: another thread reads up to here.
             self._end += done
         finally:
             self.busy = False
             if 0 < done < len(data):
-                os.ftruncate(self._descriptor, self._end)
+                os.ftruncate(self._segment.descriptor, self._end)
 
     def end(self) -> int:
         """Where the next frame will stand."""
