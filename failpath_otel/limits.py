@@ -90,6 +90,9 @@ EXIT_RESERVE: Final = 0.2
 EXIT_POLL: Final = 0.01
 """Seconds between two looks, at the end of the interpreter, at what is being delivered for others."""
 
+MAX_PATH_CHARS: Final = 4_096
+"""The longest path of a journal directory (Linux, PATH_MAX)."""
+
 MAX_SECONDS: Final = 86_400.0
 """Longest time to wait that an option or an argument may name."""
 

@@ -88,7 +88,7 @@ def journal(source: str, given: object) -> str | None:
     """A directory, made absolute, because a process may change its own; ``"off"``: none; ``"default"``: the user's."""
     if isinstance(given, (str, os.PathLike)):
         path: object = os.fspath(given)
-        if isinstance(path, str) and path.strip() and "\0" not in path:
+        if isinstance(path, str) and path.strip() and "\0" not in path and len(path) <= limits.MAX_PATH_CHARS:
             word = path.strip().lower()
             if isinstance(given, str) and word in {OFF, DEFAULT_JOURNAL}:
                 return None if word == OFF else DEFAULT_JOURNAL

@@ -113,7 +113,7 @@ def test_bad_input_an_endpoint_where_nobody_listens_is_no_delivery(
 ) -> None:
     monkeypatch.setattr(limits, "MAX_AGE_SECONDS", 0.2)
     errors: list[DeliveryError] = []
-    client = configure(unused_url(), on_error=errors.append)
+    client = configure(unused_url(), on_error=errors.append, journal=None)
     steps(client, 1)
     assert client.flush(10) is False
     assert (client.stats().delivered, client.stats().dropped) == (0, {"too_old": 2})

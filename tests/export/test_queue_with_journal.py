@@ -315,8 +315,8 @@ def test_while_many_threads_record_and_a_slow_server_drains_nothing_is_lost_doub
         assert queue.flush(20)
         assert queue.stats() == Stats(6_000, 6_000, 0)
     found = [json.loads(record) for record in delivery.records]
-    for thread in range(4):
-        assert [each["number"] for each in found if each["thread"] == thread] == list(range(1_500))
+    for number in range(4):
+        assert [each["number"] for each in found if each["thread"] == number] == list(range(1_500))
     assert list(Path(place.path).iterdir()) == []
 
 
@@ -361,7 +361,7 @@ def test_under_a_refused_key_records_wait_and_an_end_leaves_them_to_the_next(pla
     queue.put(numbered(1))
     assert queue.flush(10) is False
     assert queue.stats() == Stats(1, 0, 1)
-    assert queue.lasting == place.path
+    assert queue.lasting == (1, place.path)
     queue.leave()
     assert len(files(place)) == 1
     delivery._answers.clear()

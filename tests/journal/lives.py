@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from unittest.mock import patch
 
-from failpath_otel.journal import holding, orphan, segment
+from failpath_otel.journal import finding, holding, owned, segment
 
 CHANGING: Final = ("mkdir", "rename", "unlink", "rmdir", "ftruncate", "posix_fallocate", "makedirs")
 LOOKING: Final = ("pread", "fstat", "stat", "listdir")
@@ -197,7 +197,7 @@ def many_lives() -> Iterator[None]:
     """In this block the journal's modules ask who acts."""
     system = _Os()
     with ExitStack() as patches:
-        for module in (holding, orphan, segment):
+        for module in (holding, finding, owned, segment):
             patches.enter_context(patch.object(module, "os", system))
         patches.enter_context(patch.object(holding, "fcntl", _Fcntl()))
         patches.enter_context(patch.object(segment, "mmap", _map))
