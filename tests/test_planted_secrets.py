@@ -1,8 +1,10 @@
 """Secrets that an application plants wherever it can: what leaves the process has none of them."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +88,9 @@ def assert_clean(application: Application, least_events: int, server: FaultServe
     assert application.failpath.flush(30)
     assert len(server.events) >= least_events
     assert found_in(application.sent()) == []
+    written = b"".join(path.read_bytes() for path in Path(os.environ["FAILPATH_JOURNAL"]).rglob("*.records"))
+    assert written.count(b'"flowKey"') >= least_events
+    assert found_in(written) == []
     assert found_in(application.exported()) == []
     assert found_in(application.said()) == []
 
