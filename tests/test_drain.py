@@ -85,11 +85,12 @@ def test_where_nothing_is_nothing_is_said_and_nothing_is_made(server: FaultServe
 
 @pytest.mark.parametrize(
     ("variables", "complaint"),
-    [({"FAILPATH_PROJECT_KEY": ""}, "the project key is missing: set FAILPATH_PROJECT_KEY"), ({}, "there is no journal")],
+    [
+        ({"FAILPATH_PROJECT_KEY": ""}, "the project key is missing: set FAILPATH_PROJECT_KEY"),
+        ({}, "there is no journal"),
+    ],
 )
-def test_what_is_missing_is_one_clear_line(
-    server: FaultServer, variables: dict[str, str], complaint: str
-) -> None:
+def test_what_is_missing_is_one_clear_line(server: FaultServer, variables: dict[str, str], complaint: str) -> None:
     code, said, complained = drain(None, server.url, FAILPATH_JOURNAL="off", **variables)
     assert (code, said, complained.count("\n")) == (1, "", 1)
     assert complaint in complained
