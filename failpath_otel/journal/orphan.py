@@ -30,7 +30,14 @@ class Orphan(Log):
 
     def _open(self, segment: Segment) -> int:
         segment.descriptor = self._holding.open_file(segment.name)
-        if segment.taken == 0 and not segment.resume():
+        try:
+            is_segment = segment.taken > 0 or segment.resume()
+        except OSError:
+            # The next time it is resumed again: what is confirmed must not come twice.
+            segment.close()
+            segment.begin_again()
+            raise
+        if not is_segment:
             self._foreign.add(segment)
             msg = "it is no segment of a journal"
             raise OSError(msg)
