@@ -34,6 +34,9 @@ class Orphan(Log):
             if segment.taken or segment.resume():
                 return segment.descriptor
         except OSError as error:
+            # The next time it is resumed again: what is confirmed must not come twice.
+            segment.close()
+            segment.begin_again()
             if error.errno not in PASSING:
                 self._foreign.add(segment)
             raise

@@ -99,6 +99,10 @@ class Segment:
             self.confirmed = self.taken
         return True
 
+    def begin_again(self) -> None:
+        """Forgets how far it was resumed."""
+        self.position, self.taken, self.confirmed = BEGIN, 0, 0
+
     def size(self) -> int:
         """The length of the file in bytes."""
         return os.fstat(self.descriptor).st_size

@@ -12,12 +12,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from threading import RLock
+from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 
 from failpath_otel.journal import finding, holding, owned, segment
 
-CHANGING: Final = ("mkdir", "rename", "unlink", "rmdir", "ftruncate", "posix_fallocate", "makedirs")
+CHANGING: Final = ("mkdir", "rename", "unlink", "rmdir", "ftruncate", "posix_fallocate")
 LOOKING: Final = ("pread", "fstat", "stat", "listdir")
 
 
@@ -34,6 +36,8 @@ class Fate:
     """``before``, ``within`` or ``after``: the process is killed; ``fails``: the call does."""
 
     error: int = errno.EIO
+    name: str | None = None
+    """Only calls of this name count."""
 
 
 @dataclass
@@ -46,8 +50,8 @@ class Life:
 
     alive: bool = True
     descriptors: set[int] = field(default_factory=set)
-    failed: list[str] = field(default_factory=list)
-    """The names of the calls that have failed."""
+    failed: list[int] = field(default_factory=list)
+    """With what its calls have failed."""
 
     def die(self) -> None:
         """Ends it; as the kernel does, closes all that it has open."""
@@ -61,13 +65,14 @@ class Life:
         if not self.alive:
             raise Killed
         fate = self.fate
-        if fate is None or fate.calls > 0:
-            if fate is not None:
-                fate.calls -= 1
+        if fate is None or fate.name not in {None, name}:
+            return function()
+        if fate.calls > 0:
+            fate.calls -= 1
             return function()
         self.fate = None
         if fate.kind == "fails":
-            self.failed.append(name)
+            self.failed.append(fate.error)
             raise OSError(fate.error, os.strerror(fate.error))
         if fate.kind == "within" and partly is not None:
             partly()
@@ -121,11 +126,6 @@ class _Os:
             return life.call(name, lambda: function(*args, **kwargs))
 
         return call
-
-    @property
-    def supports_dir_fd(self) -> set[Any]:
-        # What it is asked for is compared with the functions of this class.
-        return {self.open}
 
     def open(self, *args: Any, **kwargs: Any) -> int:
         life = _acting[-1]
@@ -200,5 +200,7 @@ def many_lives() -> Iterator[None]:
         for module in (holding, finding, owned, segment):
             patches.enter_context(patch.object(module, "os", system))
         patches.enter_context(patch.object(holding, "fcntl", _Fcntl()))
+        # What is locked here is nothing that a forked child of the tests would have to close.
+        patches.enter_context(patch.object(holding, "_held", SimpleNamespace(lock=RLock(), holdings=set())))
         patches.enter_context(patch.object(segment, "mmap", _map))
         yield
