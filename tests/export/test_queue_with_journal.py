@@ -308,15 +308,15 @@ def test_while_many_threads_record_and_a_slow_server_drains_nothing_is_lost_doub
 
     with pipeline(delivery, journal=place) as queue:
         threads = [threading.Thread(target=record, args=(number,)) for number in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join(30)
         assert queue.flush(20)
         assert queue.stats() == Stats(6_000, 6_000, 0)
     found = [json.loads(record) for record in delivery.records]
     for thread in range(4):
-        assert [each["number"] for each in found if each["thread"] == thread] == list(range(1_500))
+        assert [sent["number"] for sent in found if sent["thread"] == thread] == list(range(1_500))
     assert list(Path(place.path).iterdir()) == []
 
 

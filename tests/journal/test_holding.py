@@ -1,0 +1,124 @@
+"""The directory of one process's journal, and the lock that says that its owner lives."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from failpath_otel.journal import holding as holding_module
+from failpath_otel.journal.holding import Holding, UnusableError, journals, open_base
+from tests.journal.conftest import BINDING
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives away")
+
+
+@pytest.fixture
+def opened(base: Path) -> Iterator[int]:
+    """The journal directory, open."""
+    descriptor = open_base(str(base), create=True)
+    yield descriptor
+    os.close(descriptor)
+
+
+def test_what_is_held_is_seen_and_cannot_be_seized(base: Path, opened: int) -> None:
+    held = Holding.create(str(base), BINDING)
+    assert list(journals(opened)) == [(held.name, BINDING)]
+    assert Holding.seize(opened, held.name) is None
+    held.close()
+    seized = Holding.seize(opened, held.name)
+    assert seized is not None
+    assert Holding.seize(opened, held.name) is None
+    seized.remove()
+    assert list(base.iterdir()) == []
+
+
+def test_who_opens_the_lock_of_a_directory_that_is_removed_meanwhile_has_nothing(
+    base: Path, opened: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Holding.create(str(base), BINDING)
+    held.close()
+    flock = fcntl.flock
+
+    def late(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        other = Holding.seize(opened, held.name)
+        assert other is not None
+        other.remove()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert Holding.seize(opened, held.name) is None
+
+
+def test_a_new_directory_in_the_place_of_the_old_one_is_not_mistaken_for_it(
+    base: Path, opened: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Holding.create(str(base), BINDING)
+    held.close()
+    flock = fcntl.flock
+
+    def late(descriptor: int, operation: int) -> None:
+        (base / held.name).rename(base / "elsewhere")
+        (base / held.name).mkdir()
+        (base / held.name / "lock").touch()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert Holding.seize(opened, held.name) is None
+
+
+def test_what_was_begun_and_never_finished_is_removed_after_a_while(base: Path, opened: int) -> None:
+    for name, seconds in ((".new-old", 0), (".new-young", None)):
+        (base / name).mkdir()
+        (base / name / "lock").touch()
+        if seconds is not None:
+            os.utime(base / name, (seconds, seconds))
+    (base / ".new-empty").mkdir()
+    os.utime(base / ".new-empty", (0, 0))
+    assert list(journals(opened)) == []
+    assert [path.name for path in base.iterdir()] == [".new-young"]
+
+
+def test_what_does_not_look_like_a_journal_is_left_alone(base: Path, opened: int) -> None:
+    for name in ("v1", "v1.a.b", "v2.a.1.b", "notes", "v1.a.b.c.d", "lost+found"):
+        (base / name).mkdir()
+        os.utime(base / name, (0, 0))
+    assert list(journals(opened)) == []
+    assert len(list(base.iterdir())) == 6
+
+
+def test_without_locks_there_is_no_journal(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holding_module, "_LOCKS", False)
+    with pytest.raises(UnusableError, match="no locks"):
+        Holding.create(str(base), BINDING)
+    assert not base.exists()
+
+
+@AS_ROOT
+def test_a_directory_of_another_user_is_refused_and_nothing_stays_open(base: Path) -> None:
+    base.mkdir()
+    os.chown(base, 12_345, 12_345)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with pytest.raises(UnusableError, match="another user"):
+            open_base(str(base), create=True)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_symbolic_link_in_the_place_of_the_lock_is_not_followed(base: Path, opened: int) -> None:
+    held = Holding.create(str(base), BINDING)
+    held.close()
+    (base / held.name / "lock").unlink()
+    (base / held.name / "lock").symlink_to("/etc/passwd")
+    with pytest.raises(OSError):  # noqa: PT011 - ELOOP here, EMLINK elsewhere
+        Holding.seize(opened, held.name)
+
+
+def test_a_file_of_somebody_else_stays_when_the_journal_is_removed(base: Path, opened: int) -> None:
+    held = Holding.create(str(base), BINDING)
+    (base / held.name / "notes.txt").touch()
+    held.remove()
+    assert [path.name for path in (base / held.name).iterdir()] == ["notes.txt"]
+    assert Holding.seize(opened, held.name) is None

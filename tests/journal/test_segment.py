@@ -1,0 +1,130 @@
+"""One file of a journal: frames, what is torn, and the watermark."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from failpath_otel.journal.segment import BEGIN, PlainWriter, Segment, pack_frame
+from tests.journal.test_journal import numbered
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.fixture
+def segment(directory: int) -> Iterator[Segment]:
+    """A segment that is written by system calls."""
+    made = Segment(directory, "x", os.open("x", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=directory))
+    yield made
+    made.close()
+
+
+def frame(record: bytes, seconds: int = 7) -> bytes:
+    from zlib import crc32  # noqa: PLC0415
+
+    return pack_frame(len(record), crc32(record, seconds), seconds) + record
+
+
+def fill(segment: Segment, *records: bytes) -> int:
+    writer = PlainWriter(segment)
+    for record in records:
+        writer.write(frame(record))
+    return writer.end()
+
+
+def again(segment: Segment, directory: int) -> Segment:
+    """The same file, as another process opens it."""
+    return Segment(directory, segment.name, os.open(segment.name, os.O_RDWR, dir_fd=directory))
+
+
+@pytest.mark.parametrize(
+    ("budget", "count"), [(0, 10), (1, 1), (56, 1), (57, 1), (113, 1), (114, 2), (170, 2), (171, 3), (10_000, 10)]
+)
+def test_a_budget_counts_each_record_with_its_comma_and_one_comes_in_any_case(
+    segment: Segment, budget: int, count: int
+) -> None:
+    fill(segment, *(numbered(number) for number in range(10)))
+    assert len(segment.read(segment.size(), 512, budget)) == count
+
+
+def test_what_was_confirmed_is_passed_over_by_the_next_reader(segment: Segment, directory: int) -> None:
+    fill(segment, *(numbered(number) for number in range(10)))
+    segment.confirmed = 4
+    segment.note()
+    other = again(segment, directory)
+    assert other.resume()
+    assert [each.record for each in other.read(other.size(), 2, 0)] == [numbered(4), numbered(5)]
+    other.close()
+
+
+@pytest.mark.parametrize("confirmed", [11, 2**63])
+def test_a_watermark_beyond_the_end_is_the_end(segment: Segment, directory: int, confirmed: int) -> None:
+    fill(segment, *(numbered(number) for number in range(10)))
+    segment.confirmed = confirmed
+    segment.note()
+    other = again(segment, directory)
+    assert other.resume()
+    assert other.read(other.size(), 2, 0) == []
+    assert not other.is_damaged()
+    other.close()
+
+
+@pytest.mark.parametrize("header", [b"", b"\0", b"\0" * 16])
+def test_one_that_was_never_begun_has_no_records(segment: Segment, header: bytes) -> None:
+    os.pwrite(segment.descriptor, header, 0)
+    assert segment.resume()
+    assert segment.read(segment.size(), 512, 0) == []
+
+
+@pytest.mark.parametrize("header", [b"x", b"failpath", b"Failpath" + b"\0" * 8, b"PK\x03\x04" * 100])
+def test_another_file_is_none(segment: Segment, header: bytes) -> None:
+    os.pwrite(segment.descriptor, header, 0)
+    assert not segment.resume()
+
+
+@given(cut=st.integers(0, 400), noise=st.binary(max_size=60))
+def test_wherever_it_is_cut_off_and_whatever_follows_only_whole_records_are_read(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, noise: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"{os.getpid()}.segment"
+    segment = Segment(0, path.name, os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC))
+    try:
+        records = [numbered(number) for number in range(6)]
+        end = fill(segment, *records)
+        os.ftruncate(segment.descriptor, max(end - cut, BEGIN))
+        os.pwrite(segment.descriptor, noise, max(end - cut, BEGIN))
+        found = [each.record for each in segment.read(segment.size(), 512, 0)]
+        whole = max(end - cut - BEGIN, 0) // len(frame(records[0]))
+        assert found[:whole] == records[:whole]
+        assert found == records[: len(found)], "a record was invented"
+    finally:
+        segment.close()
+
+
+def test_one_changed_bit_of_a_record_or_its_time_is_damage(segment: Segment) -> None:
+    fill(segment, numbered(1))
+    for offset in range(BEGIN, segment.size()):
+        [before] = os.pread(segment.descriptor, 1, offset)
+        os.pwrite(segment.descriptor, bytes([before ^ 4]), offset)
+        assert segment.read(segment.size(), 512, 0) == [], offset
+        assert segment.is_damaged(), offset
+        os.pwrite(segment.descriptor, bytes([before]), offset)
+    assert not segment.is_damaged()
+
+
+def test_closing_twice_closes_nothing_else(segment: Segment) -> None:
+    segment.close()
+    reading, writing = os.pipe()
+    segment.close()
+    segment.note()
+    os.fstat(reading), os.fstat(writing)
+    os.close(reading)
+    os.close(writing)
