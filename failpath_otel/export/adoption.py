@@ -1,7 +1,7 @@
 """What processes have left that are gone: found, and delivered by this one."""
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from time import monotonic, sleep
 from typing import Final
 
@@ -61,9 +61,14 @@ class Adoption:
             return bool(self._orphans)
         try:
             self._next_look = monotonic() + limits.ADOPT_SECONDS
+            deleted: Counter[str] = Counter()
             room = limits.MAX_ADOPTED - len(self._orphans)
             if room > 0:
-                self._orphans.extend(adopt(self._path, self._binding, self._lost, room))
+                self._orphans.extend(
+                    adopt(self._path, self._binding, lambda why, lost: deleted.update({why: lost}), room)
+                )
+            for reason, records in deleted.items():
+                self._lost(reason, records)
         except OSError as error:
             # Not said here: whoever records something here meets the same, and says it.
             self.trouble = f"no journal is looked for in {self._path}: {error.strerror or error}"

@@ -398,3 +398,21 @@ def test_a_torn_last_record_is_left_out_and_all_before_it_is_delivered(
         wait_for(lambda: gone(place))
     assert names(delivery) == ["a", "b"]
     assert len([line for line in caplog.messages if "cut off" in line]) == 1
+
+
+def test_journals_that_are_too_many_are_thinned_out_from_the_oldest_and_that_is_one_line(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limits, "MAX_JOURNALS", 3)
+    for number in range(8):
+        leave(place, step(f"a{number}"), step(f"b{number}"))
+        newest = max(Path(place.path).iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        os.utime(newest, (0, 1_000_000 * (number + 1)))
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: queue.stats().adopted == 6)
+        assert queue.stats().adopted_dropped == {"journal_full": 10}
+    assert sorted(names(delivery)) == ["a5", "a6", "a7", "b5", "b6", "b7"]
+    [line] = [line for line in caplog.messages if "deleted" in line]
+    assert "10 records" in line
