@@ -92,7 +92,7 @@ class Options:
         if "journal" in given:  # `None` is a value there: memory only
             journal = given.pop("journal")
             # An object of the user's is not compared: it may raise.
-            if not isinstance(journal, str) or journal != checks.DEFAULT_JOURNAL:
+            if not issubclass(type(journal), str) or journal != checks.DEFAULT_JOURNAL:
                 given["journal"] = checks.OFF if journal is None else journal
         values = {option.name: _value(option, given.get(option.name)) for option in OPTIONS}
         if values["project_key"] is None:

@@ -361,7 +361,7 @@ def test_under_a_refused_key_records_wait_and_an_end_leaves_them_to_the_next(pla
     queue.put(numbered(1))
     assert queue.flush(10) is False
     assert queue.stats() == Stats(1, 0, 1)
-    assert queue.lasting == place.path
+    assert queue.lasting == (1, place.path)
     queue.leave()
     assert len(files(place)) == 1
     delivery._answers.clear()
