@@ -55,8 +55,12 @@ class Adoption:
         """Whether it is time to look again."""
         return monotonic() >= self._next_look
 
-    def look(self) -> bool:
-        """Locks what processes have left that are gone; returns whether there is something now. Never raises."""
+    def look(self, *, tidy: bool = True) -> bool:
+        """Locks what processes have left that are gone; returns whether there is something now. Never raises.
+
+        Args:
+            tidy: delete what is too old or too much as well, which may take a while.
+        """
         if not self._looking.acquire(blocking=False):
             return bool(self._orphans)
         try:
@@ -65,7 +69,7 @@ class Adoption:
             room = limits.MAX_ADOPTED - len(self._orphans)
             if room > 0:
                 self._orphans.extend(
-                    adopt(self._path, self._binding, lambda why, lost: deleted.update({why: lost}), room)
+                    adopt(self._path, self._binding, lambda why, lost: deleted.update({why: lost}), room, tidy=tidy)
                 )
             for reason, records in deleted.items():
                 self._lost(reason, records)

@@ -131,8 +131,9 @@ class Attempts(RecordQueue):
 
     def _confirm(self, outcome: Outcome) -> None:
         # Not after the attempt: somebody may close the journal then, and its descriptors become those of other files.
-        if outcome.batch.source is not None and outcome.batch.source is self._journal:
-            self._journal.confirm(len(outcome.batch.records))
+        journal = self._journal
+        if journal is not None and outcome.batch.source is journal:
+            journal.confirm(len(outcome.batch.records))
 
     def _watchers_of_failure(self, error: DeliveryError | None) -> list[Watcher]:
         """Those who do not wait any longer, now that a batch has to be sent again; under the lock."""

@@ -91,6 +91,7 @@ class Options:
             raise TypeError(msg)
         if "journal" in given:  # `None` is a value there: memory only
             journal = given.pop("journal")
+            # An object of the user's is not compared: it may raise.
             if not (type(journal) is str and journal == checks.DEFAULT_JOURNAL):
                 given["journal"] = checks.OFF if journal is None else journal
         values = {option.name: _value(option, given.get(option.name)) for option in OPTIONS}

@@ -52,7 +52,7 @@ class DeliveryThread(Attempts):
 
     def adopt(self) -> None:
         """Looks for what processes have left that are gone, and starts delivering it; without that, does nothing."""
-        if self._adoption is not None and not self._closed and self._adoption.look():
+        if self._adoption is not None and not self._closed and self._adoption.look(tidy=False):
             with self._lock:
                 if self._thread is None:
                     self._start()

@@ -15,16 +15,17 @@ Lost = Callable[[str, int], object]
 """Told why journals were deleted unread, ``too_old`` or ``journal_full``, and how many records were in them."""
 
 
-def adopt(path: str, binding: str | None, lost: Lost, limit: int = limits.MAX_ADOPTED) -> list[Orphan]:
+def adopt(
+    path: str, binding: str | None, lost: Lost, limit: int = limits.MAX_ADOPTED, *, tidy: bool = True
+) -> list[Orphan]:
     """Locks the journals below ``path`` that have this binding and whose processes are gone; at most ``limit``.
-
-    Deletes those that have another binding and are older than the limit, and, where there are too many, the oldest.
 
     Args:
         path: the journal directory.
         binding: project and endpoint; ``None``: any.
         lost: for what is deleted.
         limit: how many journals at most.
+        tidy: delete those that have another binding and are too old, and, where there are too many, the oldest.
 
     Raises:
         OSError: ``path`` cannot be read, or is no place for journals; not where it does not exist.
@@ -36,14 +37,14 @@ def adopt(path: str, binding: str | None, lost: Lost, limit: int = limits.MAX_AD
     found: list[Orphan] = []
     try:
         names = list(journals(base))
-        if len(names) > limits.MAX_JOURNALS:
+        if tidy and len(names) > limits.MAX_JOURNALS:
             _thin_out(base, [name for name, _ in names], lost)
         for name, bound_to in names:
             if binding in {None, bound_to}:
                 orphan = _seize(base, name) if len(found) < limit else None
                 if orphan is not None:
                     found.append(orphan)
-            elif _age(base, name) > limits.MAX_AGE_SECONDS:
+            elif tidy and _age(base, name) > limits.MAX_AGE_SECONDS:
                 _expire(base, name, lost)
     finally:
         os.close(base)

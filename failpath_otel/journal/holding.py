@@ -6,16 +6,21 @@ import stat
 import threading
 from collections.abc import Iterator
 from time import time
-from typing import Final
+from typing import Any, Final
 
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.journal.owned import Owned
 
-_LOCKS = os.open in os.supports_dir_fd
-try:
-    import fcntl
-except ImportError:  # Windows
-    _LOCKS = False
+
+def _locks() -> Any:  # noqa: ANN401 - a module that is not everywhere
+    try:
+        import fcntl  # noqa: PLC0415
+    except ImportError:  # Windows
+        return None
+    return fcntl if os.open in os.supports_dir_fd else None
+
+
+fcntl: Final = _locks()
 
 _LOCK: Final = "lock"
 _NEW: Final = ".new-"
@@ -40,7 +45,7 @@ def open_base(path: str, *, create: bool) -> int:
     Raises:
         OSError: there is none, it cannot be made, it is a symbolic link, or it is somebody else's.
     """
-    if not _LOCKS:
+    if fcntl is None:
         msg = "this platform has no locks for it"
         raise UnusableError(msg)
     if create:
