@@ -367,4 +367,4 @@ class Journals(RuleBasedStateMachine):
 
 
 TestJournals = Journals.TestCase
-TestJournals.settings = properties(100, steps=40)
+TestJournals.settings = properties(70, steps=40)
