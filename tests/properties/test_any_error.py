@@ -116,7 +116,7 @@ FORMS = st.sampled_from(
 )
 
 
-@properties(250)
+@properties(150)
 @given(FORMS, exceptions | exits)
 def test_it_is_the_same_object_and_its_record_is_valid(form: Callable[[Tape, Run, Body], Any], made: Made) -> None:
     error = made.error
@@ -153,7 +153,7 @@ def test_the_value_is_the_same_object(form: Callable[[Tape, Run, Body], Any], gi
     assert tape.statuses() == ["running", "success"]
 
 
-@properties(120)
+@properties(80)
 @given(anything | exceptions | exits | metadata)
 def test_an_error_that_is_described_by_hand_gives_a_valid_record(given: Given | Made) -> None:
     tape = Tape()

@@ -28,7 +28,7 @@ def record_all_kinds(tape: Tape, of_run: Given, of_step: Given, late: Given) -> 
 KINDS = ["running", "success", "running", "success", "skipped", "success"]
 
 
-@properties(120)
+@properties(80)
 @given(metadata, metadata, metadata)
 def test_every_record_is_valid_and_there(of_run: Given, of_step: Given, late: Given) -> None:
     tape = Tape()

@@ -245,7 +245,7 @@ class SentSteps(Steps):
 
 
 TestSteps = Steps.TestCase
-TestSteps.settings = properties(50, steps=30)
+TestSteps.settings = properties(30, steps=30)
 
 TestSentSteps = SentSteps.TestCase
-TestSentSteps.settings = properties(12, steps=20)
+TestSentSteps.settings = properties(8, steps=20)
