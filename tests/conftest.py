@@ -1,5 +1,7 @@
 """What holds for all tests, and what many of them take."""
 
+import os
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +9,15 @@ from opentelemetry.trace import get_current_span
 
 from failpath_otel.export.options import OPTIONS
 from tests.fault_server import FaultServer, fault_server
+
+
+def pytest_configure() -> None:
+    """Chooses the seed of the storm of kills once for all workers, so that it stands in the log of every run."""
+    os.environ.setdefault("KILL_STORM_SEED", str(random.SystemRandom().randrange(10**9)))
+
+
+def pytest_report_header() -> str:
+    return f"storm of kills: KILL_STORM_SEED={os.environ['KILL_STORM_SEED']} repeats it"
 
 
 @pytest.fixture(autouse=True)

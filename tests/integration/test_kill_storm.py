@@ -21,9 +21,8 @@ pytestmark = pytest.mark.timeout(60 + 6 * NUMBER)
 
 @pytest.fixture
 def seed() -> int:
-    chosen = int(os.environ.get("KILL_STORM_SEED") or random.SystemRandom().randrange(10**9))
-    print(f"KILL_STORM_SEED={chosen}")  # noqa: T201 - pytest shows it where the test fails
-    return chosen
+    """Chosen in `conftest.py`, and shown at the top of every run."""
+    return int(os.environ["KILL_STORM_SEED"])
 
 
 def slowly(seed: int) -> Behaviour:
