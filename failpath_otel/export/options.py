@@ -131,7 +131,11 @@ def default_journal() -> str | None:
     from platformdirs import user_state_path  # noqa: PLC0415
 
     try:
-        return str(user_state_path("failpath-otel", appauthor=False) / "journal")
+        path = user_state_path("failpath-otel", appauthor=False) / "journal"
+        if not path.is_absolute():  # its older versions do not raise, and give `~/…`
+            msg = "the user has no home directory"
+            raise RuntimeError(msg)  # noqa: TRY301 - as its newer versions do
+        return str(path)
     except (OSError, RuntimeError) as error:  # a user without a home
         say_once("journal", "Failpath: records wait in memory alone; there is no place for a journal: %s.", error)
         return None
