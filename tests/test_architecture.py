@@ -61,6 +61,15 @@ def imported_by(room: str, forbidden: str) -> list[str]:
         ("local", "failpath_otel.steps"),
         ("local", "failpath_otel.configure"),
         ("local", "opentelemetry"),
+        ("steps", "failpath_otel.journal"),
+        ("local", "failpath_otel.journal"),
+        *(
+            ("journal", forbidden)
+            for forbidden in (
+                *("failpath_otel.export", "failpath_otel.steps", "failpath_otel.local", "failpath_otel.configure"),
+                *("failpath_otel.semconv", "opentelemetry", "requests", "urllib3", "socket", "msgspec"),
+            )
+        ),
     ],
 )
 def test_no_room_imports_what_it_must_not_know(room: str, forbidden: str) -> None:

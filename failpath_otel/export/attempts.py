@@ -131,7 +131,7 @@ class Attempts(RecordQueue):
 
     def _confirm(self, outcome: Outcome) -> None:
         # Not after the attempt: somebody may close the journal then, and its descriptors become those of other files.
-        if outcome.batch.source is not None and outcome.batch.source is self._journal:
+        if self._journal is not None and outcome.batch.source is self._journal:
             self._journal.confirm(len(outcome.batch.records))
 
     def _watchers_of_failure(self, error: DeliveryError | None) -> list[Watcher]:

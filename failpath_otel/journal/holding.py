@@ -3,6 +3,7 @@
 import contextlib
 import os
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from time import time
@@ -11,11 +12,10 @@ from typing import Final
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.journal.owned import Owned
 
-_LOCKS = os.open in os.supports_dir_fd
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    _LOCKS = False
+
+_LOCKS: Final = sys.platform != "win32" and os.open in os.supports_dir_fd
 
 _LOCK: Final = "lock"
 _NEW: Final = ".new-"
