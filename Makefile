@@ -17,7 +17,7 @@ export PIP_NO_INPUT := 1
 PIP_INSTALL = -m pip --quiet --quiet install --editable
 
 # The oldest of each that pyproject.toml claims: "opentelemetry-sdk>=1.2" gives opentelemetry-sdk==1.2.
-FLOOR = $(shell sed -n 's/^ *"\(opentelemetry-sdk\|requests\|urllib3\|msgspec\)>=\([0-9.]*\)",*$$/\1==\2/p' pyproject.toml)
+FLOOR = $(shell sed -n 's/^ *"\(opentelemetry-sdk\|requests\|urllib3\|msgspec\|platformdirs\)>=\([0-9.]*\)",*$$/\1==\2/p' pyproject.toml)
 
 # What needs more than the oldest SDK has: oteltap and the instrumentations; and what needs servers, which fork and die
 # alike whatever the SDK.

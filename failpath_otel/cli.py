@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "local":
             return _local(arguments.port, arguments.db)
         if arguments.command == "drain":
-            return _drain(arguments.journal, arguments.endpoint, arguments.timeout, rebind=arguments.rebind)
+            given = {name: getattr(arguments, name) for name in ("journal", "endpoint", "route")}
+            return _drain(given, arguments.timeout, rebind=arguments.rebind)
         return _runs(arguments.url, arguments.limit, arguments.run, arguments.flow)
     except KeyboardInterrupt:
         return 0 if arguments.command == "local" else 130
@@ -73,14 +74,14 @@ def _runs(url: str, limit: int, run_id: str | None, flow_key: str | None) -> int
     return 0
 
 
-def _drain(journal: Path | None, endpoint: str | None, timeout: float, *, rebind: bool) -> int:
+def _drain(given: dict[str, object], timeout: float, *, rebind: bool) -> int:
     # Here, because the other commands need nothing of what delivers.
     from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
     from failpath_otel.export.drain import drain  # noqa: PLC0415
     from failpath_otel.export.options import Options  # noqa: PLC0415
 
     try:
-        options = Options.resolve(enabled=True, endpoint=endpoint, **({} if journal is None else {"journal": journal}))
+        options = Options.resolve(enabled=True, **{name: value for name, value in given.items() if value is not None})
     except ConfigurationError as error:
         return _fail(str(error).replace("pass project_key=, or set", "set"))
     if options.journal is None:
@@ -96,8 +97,8 @@ def _drain(journal: Path | None, endpoint: str | None, timeout: float, *, rebind
     if said:
         sys.stdout.write(f"failpath-otel: {printable('; '.join(said))}\n")
     if drained.bound_elsewhere:
-        text = f"{drained.bound_elsewhere} journals are for another project key or endpoint; --rebind sends them here"
-        sys.stderr.write(f"failpath-otel: {text}\n")
+        text = "journals are for another project key, endpoint or route; --rebind sends them here"
+        sys.stderr.write(f"failpath-otel: {drained.bound_elsewhere} {text}\n")
     return 1 if drained.left else 0
 
 
@@ -134,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     drain.add_argument("--journal", type=Path, metavar="DIR", help="default: FAILPATH_JOURNAL, else the user's")
     drain.add_argument("--endpoint", metavar="URL", help=f"default: {_ENDPOINT_VARIABLE}, else Failpath's")
+    drain.add_argument("--route", metavar="PATH", help="as in configure(); default: Failpath's")
     drain.add_argument("--timeout", type=_seconds, default=30.0, help="seconds; default %(default).0f")
     drain.add_argument("--rebind", action="store_true", help="also what was recorded for another project or endpoint")
     return parser

@@ -5,6 +5,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from failpath_otel.report import report_fault
+
 _in_child: list["weakref.WeakMethod[Callable[[], Any]]"] = []
 
 
@@ -18,7 +20,10 @@ def _run() -> None:
     for reference in tuple(_in_child):
         method = reference()
         if method is not None:
-            method()
+            try:
+                method()
+            except Exception:  # noqa: BLE001 - the others have to let go of what is the parent's all the same
+                report_fault("beginning anew in a forked child")
 
 
 if hasattr(os, "register_at_fork"):

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import pytest
 
-from failpath_otel import ConfigurationError
-from failpath_otel.export.options import Options
+from failpath_otel import ConfigurationError, report
+from failpath_otel.export.options import Options, default_journal
 from tests.export.programs import KEY, run_program, succeed
 from tests.fault_server import FaultServer, status
 
@@ -205,3 +206,13 @@ def test_a_place_that_cannot_be_written_costs_no_record_and_is_said_once(
     assert ended.lines == ["True 0 {}"], ended
     assert ended.errors.count("\n") == 1, ended.errors
     assert str(base) in ended.errors
+
+
+def test_a_user_without_a_home_has_no_journal_and_no_directory_that_is_named_like_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(report, "_said", set())
+    # As in the older ones of its versions that are supported.
+    monkeypatch.setattr(platformdirs, "user_state_path", lambda *_, **__: Path("~/.local/state/failpath-otel"))
+    assert default_journal() is None
+    assert "the user has no home directory" in caplog.text

@@ -11,7 +11,7 @@ from failpath_otel.export.batch import Batch
 from failpath_otel.export.record import decode
 from failpath_otel.journal.finding import adopt
 from failpath_otel.journal.orphan import Orphan
-from failpath_otel.report import say
+from failpath_otel.report import report_fault, say
 
 _DELETED: Final = {
     "too_old": f"they are older than {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and for another project or endpoint",
@@ -61,7 +61,8 @@ class Adoption:
         Args:
             tidy: delete what is too old or too much as well, which may take a while.
         """
-        if not self._looking.acquire(blocking=False):
+        looking = self._looking
+        if not looking.acquire(blocking=False):
             return bool(self._orphans)
         try:
             self._next_look = monotonic() + limits.ADOPT_SECONDS
@@ -76,8 +77,10 @@ class Adoption:
         except OSError as error:
             # Not said here: whoever records something here meets the same, and says it.
             self.trouble = f"no journal is looked for in {self._path}: {error.strerror or error}"
+        except Exception:  # noqa: BLE001 - it is called by the application, too
+            report_fault("looking for journals")
         finally:
-            self._looking.release()
+            looking.release()
         return bool(self._orphans)
 
     def _lost(self, reason: str, records: int) -> None:

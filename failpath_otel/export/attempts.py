@@ -164,6 +164,9 @@ class Attempts(RecordQueue):
         """Does for the journal what is not to be done on the threads of the application."""
         if self._journal is not None and self._sender.begin_alone():
             try:
+                if self._journal.is_lost():
+                    with self._lock:
+                        self._journal.forsake()
                 self._journal.tidy()
             finally:
                 self._sender.end_alone()

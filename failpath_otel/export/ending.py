@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from failpath_otel import limits
 from failpath_otel.export.stats import Stats
-from failpath_otel.report import is_heard, say
+from failpath_otel.report import is_heard, report_fault, say
 
 
 class Drainable(Protocol):
@@ -78,19 +78,32 @@ def _drain() -> None:
     pipelines: list[Drainable] = []
     with contextlib.suppress(RuntimeError):  # a daemon thread that configures meanwhile
         pipelines = list(_pipelines)
+    steps = (
+        lambda: _flush(pipelines),
+        lambda: _await_adopted(pipelines),
+        lambda: _say_what_waits([pipeline for pipeline in pipelines if pipeline.stats().waiting]),
+        *(pipeline.leave for pipeline in pipelines),
+        *((lambda each=pipeline: each.drain_callbacks(patience(limits.EXIT_TIMEOUT))) for pipeline in pipelines),
+    )
+    for step in steps:
+        try:
+            step()
+        except Exception:  # noqa: BLE001 - a traceback at the end of the program, and the others would not be asked
+            report_fault("ending")
+
+
+def _flush(pipelines: "list[Drainable]") -> None:
     loaded = [pipeline for pipeline in pipelines if pipeline.stats().waiting]
     for pipeline in loaded:
         pipeline.hurry()
     for pipeline in loaded:
         pipeline.flush(max(patience(limits.EXIT_TIMEOUT) - limits.EXIT_RESERVE, 0))
-    # A process that is started again and again, each time for a moment, has to get around to what the last one left.
+
+
+def _await_adopted(pipelines: "list[Drainable]") -> None:
+    """Waits for what others have left: a program that runs again and again for a moment has to get around to it."""
     while any(pipeline.is_adopting() for pipeline in pipelines) and patience(limits.EXIT_TIMEOUT) > limits.EXIT_RESERVE:
         sleep(limits.EXIT_POLL)
-    _say_what_waits([pipeline for pipeline in pipelines if pipeline.stats().waiting])
-    for pipeline in pipelines:
-        pipeline.leave()
-    for pipeline in pipelines:
-        pipeline.drain_callbacks(patience(limits.EXIT_TIMEOUT))
 
 
 def _say_what_waits(pipelines: list[Drainable]) -> None:

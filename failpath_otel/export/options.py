@@ -116,7 +116,8 @@ class Options:
     @property
     def binding(self) -> str:
         """What ties a journal to the project and the endpoint that it is for, and tells neither."""
-        text = f"{self.project_key}\0{self.endpoint}\0{self.route}"
+        # Whoever makes no payload of its own cannot deliver for those who do.
+        text = f"{self.project_key}\0{self.endpoint}\0{self.route}\0{'' if self.payload is None else 'payload'}"
         return blake2b(text.encode(), digest_size=8, person=b"failpath-journal").hexdigest()
 
     def same_as(self, other: "Options") -> bool:
@@ -132,7 +133,11 @@ def default_journal() -> str | None:
     from platformdirs import user_state_path  # noqa: PLC0415
 
     try:
-        return str(user_state_path("failpath-otel", appauthor=False) / "journal")
+        path = user_state_path("failpath-otel", appauthor=False) / "journal"
+        if not path.is_absolute():  # its older versions do not raise, and give `~/…`
+            msg = "the user has no home directory"
+            raise RuntimeError(msg)  # noqa: TRY301 - as its newer versions do
+        return str(path)
     except (OSError, RuntimeError) as error:  # a user without a home
         say_once("journal", "Failpath: records wait in memory alone; there is no place for a journal: %s.", error)
         return None

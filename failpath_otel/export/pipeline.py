@@ -192,6 +192,7 @@ _HOLDING_THE_LOCK: Final = {
             RecordQueue.lose_outcome,
         ),
         *(RecordQueue.stats, RecordQueue.is_idle, RecordQueue._take, RecordQueue._settle),  # noqa: SLF001
-        *(Pipeline.watch, Pipeline.already),
+        *(Pipeline.watch, Pipeline.already, Pipeline._pass_over, Pipeline._report_overflow),  # noqa: SLF001
+        *(Pipeline._leave_journal, Pipeline._tidy_journal),  # noqa: SLF001
     )
 }

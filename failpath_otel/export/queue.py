@@ -96,7 +96,11 @@ class RecordQueue:
         with self._lock:
             if (self._journaling and not self._closed) or self.has_room(2, len(record)):
                 self._reserved += 1
-                self._put(record)
+                try:
+                    self._put(record)
+                except BaseException:
+                    self._reserved -= 1  # nobody will tell the outcome
+                    raise
                 return self._accepted
         self.refuse()
         return 0

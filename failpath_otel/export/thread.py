@@ -9,7 +9,7 @@ import contextlib
 import contextvars
 import threading
 from queue import Empty, SimpleQueue
-from time import monotonic
+from time import monotonic, sleep
 
 from failpath_otel import limits
 from failpath_otel.export.arguments import OnError
@@ -99,6 +99,7 @@ class DeliveryThread(Attempts):
                         break
             except BaseException:  # noqa: BLE001 - the thread must outlive any fault, of a logging handler as well
                 report_fault("delivering records")
+                sleep(self._schedule_delay)  # and must not take a processor for itself, should the fault stay
         self._delivery.close()
         self._leave_journal()
 
@@ -164,7 +165,7 @@ class DeliveryThread(Attempts):
             pause = self._backlog.pause()
             due = self._backlog or self._adoption or self._is_urgent()
             if pause:
-                delay = min(pause, self._backlog.silence())
+                delay = min(pause, self._backlog.silence(), limits.ADOPT_SECONDS)
             elif due or self._closed or self._retired:
                 return
         elif self._closed or self._retired:

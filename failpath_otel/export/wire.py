@@ -4,6 +4,7 @@ Failpath's documentation (0.1.2) publishes the fields of an event and not the in
 the reading of answers are this project's own until the vendor publishes more.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any, Final
+
+import msgspec
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
@@ -91,6 +94,19 @@ class Answer:
     rejected: tuple[tuple[int, str], ...] = ()
 
 
+class _Accepted(msgspec.Struct):
+    """The body of a 2xx, as far as it is read."""
+
+    rejected: list[Any] = []
+
+
+class _Rejected(msgspec.Struct):
+    """One entry of ``rejected``; checked by itself, because one that makes no sense must not hide the others."""
+
+    index: int
+    reason: Any = None
+
+
 def no_answer(failure: str) -> Answer:
     """A timeout or a broken connection, which are worth another try."""
     return Answer(failure, again=True)
@@ -103,6 +119,8 @@ def read_answer(status: int, sent_headers: Mapping[str, str], content: bytes, co
         if not content.strip():
             return Answer(status=status)
         try:
+            # Not by `msgspec`, which refuses half a surrogate pair, as servers send that cut a text short; the batch
+            # is delivered all the same.
             parsed = json.loads(content)
         except (ValueError, RecursionError):
             failure = f"answered {status} with something other than JSON, so it is no Failpath endpoint"
@@ -142,15 +160,14 @@ def _timestamp(text: str) -> float | None:
         return None
 
 
-def _rejected(parsed: Any, count: int) -> tuple[tuple[int, str], ...]:  # noqa: ANN401 - any JSON at all
-    entries = parsed.get("rejected") if isinstance(parsed, dict) else None
-    if not isinstance(entries, list):
-        return ()
+def _rejected(parsed: object, count: int) -> tuple[tuple[int, str], ...]:
     found: dict[int, str] = {}
-    for entry in entries:
-        index = entry.get("index") if isinstance(entry, dict) else None
-        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < count:
-            found[index] = _reason(entry.get("reason"))
+    with contextlib.suppress(msgspec.ValidationError):
+        for each in msgspec.convert(parsed, _Accepted).rejected:
+            with contextlib.suppress(msgspec.ValidationError):
+                entry = msgspec.convert(each, _Rejected)
+                if 0 <= entry.index < count:
+                    found[entry.index] = _reason(entry.reason)
     return tuple(sorted(found.items()))
 
 

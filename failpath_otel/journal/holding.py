@@ -3,24 +3,19 @@
 import contextlib
 import os
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from time import time
-from typing import Any, Final
+from typing import Final
 
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.journal.owned import Owned
 
+if sys.platform != "win32":
+    import fcntl
 
-def _locks() -> Any:  # noqa: ANN401 - a module that is not everywhere
-    try:
-        import fcntl  # noqa: PLC0415
-    except ImportError:  # Windows
-        return None
-    return fcntl if os.open in os.supports_dir_fd else None
-
-
-fcntl: Final = _locks()
+_LOCKS: Final = sys.platform != "win32" and os.open in os.supports_dir_fd
 
 _LOCK: Final = "lock"
 _NEW: Final = ".new-"
@@ -174,6 +169,13 @@ class Holding:
             OSError: somebody else has closed it.
         """
         return self._directory.number
+
+    def is_locked(self) -> bool:
+        """Whether nobody else has closed the lock, which would have freed it."""
+        try:
+            return self._lock.number >= 0
+        except OSError:
+            return False
 
     def modified(self, name: str) -> float:
         """When a file was changed, in seconds since the epoch."""

@@ -20,6 +20,9 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, er
 
 _MAX_UNSAID: Final = 8
 
+_LATEST: Final = 4e9
+"""The latest start of a machine that is believed, in 2096: a frame has 32 bits for a time."""
+
 Overflow = Callable[[int], object]
 """Told how many records were dropped because the journal is full."""
 
@@ -56,7 +59,7 @@ class Journal(Log):
         self._rolling = False
         self._next_try = 0.0
         # The clock on the wall may jump by years when a machine has started without a battery.
-        self._epoch = max(time() - monotonic(), 0.0)
+        self._epoch = min(max(time() - monotonic(), 0.0), _LATEST)
 
     def now(self) -> float:
         """Seconds since the epoch, by a clock that does not jump."""
@@ -121,7 +124,8 @@ class Journal(Log):
         if self._writer is not None:
             self._finished.append(self._writer)
         self._current, self._writer, self._write = None, None, _no_room
-        for before in self._unconfirmed:
+        # A copy, here and in `waiting`, because the thread that delivers confirms without the lock.
+        for before in tuple(self._unconfirmed):
             if before.last is None:
                 before.last = self.appended
         if self._holding is None:
@@ -144,7 +148,7 @@ class Journal(Log):
         segment = Segment(holding.directory, name, holding.new_file(name))
         try:
             return segment, self._new_writer(segment)
-        except OSError:
+        except (OSError, ValueError):  # the second where the file is not as long as it was made
             segment.close()
             segment.remove()
             raise
@@ -208,7 +212,13 @@ class Journal(Log):
 
     def waiting(self) -> int:
         """How many records are not confirmed yet."""
-        return self.appended - self.taken + sum(segment.taken - segment.confirmed for segment in self._unconfirmed)
+        return (
+            self.appended - self.taken + sum(segment.taken - segment.confirmed for segment in tuple(self._unconfirmed))
+        )
+
+    def is_lost(self) -> bool:
+        """Whether somebody else has closed its lock, so that another process adopts what was written."""
+        return self._holding is not None and not self._holding.is_locked()
 
     def is_usable(self) -> bool:
         """Whether it can be tried to append again."""

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from opentelemetry.context import attach, detach, get_value, set_value
 
+from failpath_otel.export import thread
 from failpath_otel.export.wire import Answer
 from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.receiver import wait_for
@@ -150,3 +152,15 @@ def test_the_thread_is_not_in_the_context_of_the_step_that_came_first() -> None:
             detach(token)
         wait_for(lambda: delivery.records)
     assert seen == [None]
+
+
+def test_a_fault_that_stays_does_not_keep_a_processor_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = threading.Event()
+    monkeypatch.setattr(thread, "sleep", lambda _: slept.set())
+    delivery = HeldDelivery()
+    with monkeypatch.context() as broken, pipeline(delivery) as queue:
+        broken.setattr(queue, "_tidy_journal", lambda: 1 / 0)
+        queue.put(numbered(1))
+        assert slept.wait(10)
+        broken.undo()
+        assert queue.flush(10)

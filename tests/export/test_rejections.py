@@ -162,3 +162,18 @@ def test_rejections_that_wait_for_a_slow_on_error_are_not_told_as_one() -> None:
     callback.drain(10)
     assert len(told) == 6
     assert len({error.record for error in told[1:] if isinstance(error, RecordsRejected)}) == 5
+
+
+def test_bad_input_an_entry_that_makes_no_sense_does_not_hide_the_others() -> None:
+    nonsense: list[object] = [
+        None,
+        7,
+        [],
+        {},
+        {"index": "1"},
+        {"index": True},
+        {"index": None},
+        {"index": 0.5},
+        {"index": -1},
+    ]
+    assert answered(*nonsense, {"index": 4}, {"index": 2, "reason": "no", "more": {}}) == ((2, "no"),)

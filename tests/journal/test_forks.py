@@ -189,3 +189,24 @@ def test_a_child_does_not_keep_the_orphans_that_its_parent_has_adopted(base: Pat
             assert found_by_and_by(base, 2) == [LEFT, LEFT]
         finally:
             os.kill(child, signal.SIGKILL)
+
+
+def test_a_fault_in_a_forked_child_does_not_keep_others_from_letting_go(base: Path) -> None:
+    code = """
+        class Faulty:
+            def begin(self):
+                raise ZeroDivisionError
+        faulty = Faulty()
+        after_fork_in_child(faulty.begin)
+        second = Journal(base, binding, lambda _: None)
+        second.append(b"second")
+        after_fork_in_child(second.forsake)
+        child = os.fork()
+        if child == 0:
+            print(second.appended, flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+        sys.stdin.readline()
+    """
+    with program(base, code) as parent:
+        assert said(parent) == 0, "the child goes on writing where its parent does"

@@ -524,3 +524,38 @@ def test_after_all_is_over_no_descriptor_and_no_mapping_is_left(
         remove()
     assert descriptors() == before
     assert all(each.closed for each in maps)
+
+
+class ConfirmedMeanwhile(segment_module.Segment):
+    """A segment that another thread confirms whole, at the very moment when somebody looks at it."""
+
+    journal: Journal
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in {"last", "taken"} and sys._getframe(1).f_code.co_name in {"_roll", "waiting", "<genexpr>"}:
+            segments = self.journal._unconfirmed
+            if segments and segments[0] is self:
+                segments.popleft()
+        return super().__getattribute__(name)
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_a_segment_may_be_confirmed_while_the_next_one_is_begun(new_journal: NewJournal) -> None:
+    journal = new_journal()
+    for number in range(2):
+        assert journal.append(numbered(number, 2_000))
+        assert journal.append(numbered(number, 2_000))  # a segment has room for one of them
+    journal._unconfirmed[0].__class__ = ConfirmedMeanwhile
+    ConfirmedMeanwhile.journal = journal
+    assert journal.append(numbered(9, 2_000))
+    journal._unconfirmed[0].__class__ = ConfirmedMeanwhile
+    assert journal.waiting() == 5
+
+
+def test_a_clock_that_shows_the_far_future_costs_no_record(
+    new_journal: NewJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "time", lambda: 2.0**40)
+    journal = new_journal()
+    assert journal.append(b"x")
+    assert take_all(journal) == [b"x"]
