@@ -40,7 +40,7 @@ def open_base(path: str, *, create: bool) -> int:
     Raises:
         OSError: there is none, it cannot be made, it is a symbolic link, or it is somebody else's.
     """
-    if fcntl is None:
+    if not _LOCKS:
         msg = "this platform has no locks for it"
         raise UnusableError(msg)
     if create:

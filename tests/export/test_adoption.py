@@ -136,6 +136,8 @@ def test_records_of_another_project_that_are_older_than_the_limit_are_deleted_an
     for path in (*old.iterdir(), old):
         os.utime(path, (0, 0))
     with pipeline(HeldDelivery(), journal=place) as queue:
+        assert queue._adoption is not None
+        queue._adoption.look()  # as the thread does
         queue.adopt()
         assert queue.stats().adopted_dropped == {"too_old": 2}
     assert not old.exists()
@@ -410,6 +412,8 @@ def test_journals_that_are_too_many_are_thinned_out_from_the_oldest_and_that_is_
         os.utime(newest, (0, 1_000_000 * (number + 1)))
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
+        assert queue._adoption is not None
+        queue._adoption.look()  # as the thread does
         queue.adopt()
         wait_for(lambda: queue.stats().adopted == 6)
         assert queue.stats().adopted_dropped == {"journal_full": 10}
