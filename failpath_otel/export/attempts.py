@@ -168,8 +168,11 @@ class Attempts(RecordQueue):
                     with self._lock:
                         self._journal.forsake()
                 self._journal.tidy()
+                is_deleted = self._journal.is_deleted()
             finally:
                 self._sender.end_alone()
+            if is_deleted:  # what is in it can still be read; then the next record begins another one
+                self._leave_journal()
 
     def _leave_journal(self) -> None:
         """Deletes this process's journal, if nothing is left in it."""

@@ -143,7 +143,7 @@ class Pipeline(DeliveryThread):
     def lasting(self) -> tuple[int, str]:
         """How many of the records that wait outlive the process, and where."""
         with self._lock:
-            if self._journal is None:
+            if self._journal is None or self._journal.is_deleted():
                 return 0, ""
             waiting = self._accepted - self._settled - self._doomed
             return max(min(self._journal.waiting(), waiting), 0), self._journal.path

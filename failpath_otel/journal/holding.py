@@ -177,6 +177,13 @@ class Holding:
         except OSError:
             return False
 
+    def is_there(self) -> bool:
+        """Whether it can still be found: nobody has deleted it."""
+        try:
+            return os.fstat(self._lock.number).st_nlink > 0
+        except OSError:
+            return False
+
     def modified(self, name: str) -> float:
         """When a file was changed, in seconds since the epoch."""
         return os.stat(name, dir_fd=self.directory, follow_symlinks=False).st_mtime

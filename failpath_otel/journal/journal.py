@@ -220,6 +220,10 @@ class Journal(Log):
         """Whether somebody else has closed its lock, so that another process adopts what was written."""
         return self._holding is not None and not self._holding.is_locked()
 
+    def is_deleted(self) -> bool:
+        """Whether somebody has deleted its directory, so that no other process will find it."""
+        return self._holding is not None and not self._holding.is_there()
+
     def is_usable(self) -> bool:
         """Whether it can be tried to append again."""
         return monotonic() >= self._next_try
