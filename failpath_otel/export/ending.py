@@ -32,8 +32,8 @@ class Drainable(Protocol):
         ...
 
     @property
-    def lasting(self) -> tuple[int, str]:
-        """How many of the records that wait outlive the process, and where."""
+    def left(self) -> tuple[int, int, str]:
+        """How many of the records that wait outlive the process, how many do not, and where the first are."""
         ...
 
     @property
@@ -81,16 +81,22 @@ def _drain() -> None:
     loaded = [pipeline for pipeline in pipelines if pipeline.stats().waiting]
     for pipeline in loaded:
         pipeline.hurry()
-    for pipeline in loaded:
-        pipeline.flush(max(patience(limits.EXIT_TIMEOUT) - limits.EXIT_RESERVE, 0))
-    # A process that is started again and again, each time for a moment, has to get around to what the last one left.
-    while any(pipeline.is_adopting() for pipeline in pipelines) and patience(limits.EXIT_TIMEOUT) > limits.EXIT_RESERVE:
-        sleep(limits.EXIT_POLL)
+    # Ctrl-C here ends the waiting; the interpreter would show a traceback, and nobody would hear of what waits.
+    with contextlib.suppress(KeyboardInterrupt):
+        _wait(pipelines, loaded)
     _say_what_waits([pipeline for pipeline in pipelines if pipeline.stats().waiting])
     for pipeline in pipelines:
         pipeline.leave()
     for pipeline in pipelines:
         pipeline.drain_callbacks(patience(limits.EXIT_TIMEOUT))
+
+
+def _wait(pipelines: list[Drainable], loaded: list[Drainable]) -> None:
+    for pipeline in loaded:
+        pipeline.flush(max(patience(limits.EXIT_TIMEOUT) - limits.EXIT_RESERVE, 0))
+    # A process that is started again and again, each time for a moment, has to get around to what the last one left.
+    while any(pipeline.is_adopting() for pipeline in pipelines) and patience(limits.EXIT_TIMEOUT) > limits.EXIT_RESERVE:
+        sleep(limits.EXIT_POLL)
 
 
 def _say_what_waits(pipelines: list[Drainable]) -> None:
@@ -99,14 +105,14 @@ def _say_what_waits(pipelines: list[Drainable]) -> None:
     if not pipelines or (any(said for _, said in outages) and not is_heard()):
         return
     cause = next((f": {cause}" for cause, _ in outages if cause), "")
-    lasting = [pipeline.lasting for pipeline in pipelines]
-    kept = sum(records for records, _ in lasting)
-    lost = sum(pipeline.stats().waiting for pipeline in pipelines) - kept
+    left = [pipeline.left for pipeline in pipelines]
+    kept = sum(records for records, _, _ in left)
+    lost = sum(records for _, records, _ in left)
     parts = []
     if kept:
-        places = " and ".join(sorted({place for records, place in lasting if records}))
+        places = " and ".join(sorted({place for records, _, place in left if records}))
         parts.append(f"{kept} records wait in {places} for the next process or `failpath-otel drain`")
-    if lost > 0:
+    if lost:
         parts.append(f"{lost} records could not be delivered before the process ended")
     if not parts:  # they have just been delivered
         return

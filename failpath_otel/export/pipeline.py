@@ -140,13 +140,13 @@ class Pipeline(DeliveryThread):
         return bool(self._adoption) and self._thread is not None and not self._backlog.failing
 
     @property
-    def lasting(self) -> tuple[int, str]:
-        """How many of the records that wait outlive the process, and where."""
+    def left(self) -> tuple[int, int, str]:
+        """How many of the records that wait outlive the process, how many do not, and where the first are."""
         with self._lock:
-            if self._journal is None:
-                return 0, ""
-            waiting = self._accepted - self._settled - self._doomed
-            return max(min(self._journal.waiting(), waiting), 0), self._journal.path
+            # At one instant: daemon threads may still record, and an answer may just come in.
+            waiting = self.stats().waiting
+            lost = min(max(self._volatile, 0), waiting)
+            return waiting - lost, lost, "" if self._journal is None else self._journal.path
 
     @property
     def outage(self) -> tuple[str, bool]:
@@ -156,10 +156,10 @@ class Pipeline(DeliveryThread):
     def leave(self) -> None:
         """The process ends: deletes the journal if nothing waits; else tells ``on_error`` of what is lost with it."""
         self._leave_journal()
-        waiting = self.stats().waiting - self.lasting[0]
-        if waiting > 0:
+        lost = self.left[1]
+        if lost:
             status = None if self._sender.failure is None else self._sender.failure.status
-            self._callback.call(SendError("the process ended before they could be delivered", waiting, status))
+            self._callback.call(SendError("the process ended before they could be delivered", lost, status))
 
     def drain_callbacks(self, timeout: float) -> None:
         """Waits at most ``timeout`` seconds until ``on_error`` was called for all errors so far."""
