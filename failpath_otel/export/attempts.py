@@ -176,7 +176,10 @@ class Attempts(RecordQueue):
 
     def _leave_journal(self) -> None:
         """Deletes this process's journal, if nothing is left in it."""
-        if self._journal is None or not self._sender.begin_alone():
+        if self._journal is None or self._settled < self._accepted:
+            return
+        # The delivery thread may be tidying up, which is soon over.
+        if not self._sender.begin_alone(limits.SCHEDULE_DELAY):
             return
         try:
             with self._lock:

@@ -2,13 +2,16 @@
 
 import atexit
 import contextlib
+import sys
 import threading
 import weakref
-from time import monotonic, sleep
-from typing import Final, Protocol
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Final, Protocol
 
 from failpath_otel import limits
 from failpath_otel.export.stats import Stats
+from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import is_heard, report_fault, say
 
 
@@ -27,13 +30,17 @@ class Drainable(Protocol):
         """The counts at this moment."""
         ...
 
-    def is_adopting(self) -> bool:
-        """Whether what gone processes have left is on its way, and the endpoint takes it."""
+    def await_attempt(self, timeout: float) -> object:
+        """Waits at most ``timeout`` seconds until everything accepted so far was sent, or an attempt has failed."""
+        ...
+
+    def deliver_adopted(self, timeout: float) -> None:
+        """Delivers what gone processes have left, for at most ``timeout`` seconds, and while the endpoint takes it."""
         ...
 
     @property
-    def lasting(self) -> tuple[int, str]:
-        """How many of the records that wait outlive the process, and where."""
+    def left(self) -> tuple[int, int, str]:
+        """How many of the records that wait outlive the process, how many do not, and where the first are."""
         ...
 
     @property
@@ -51,12 +58,51 @@ class Drainable(Protocol):
 
 
 _pipelines: Final["weakref.WeakSet[Drainable]"] = weakref.WeakSet()
-_deadline: list[float] = []
+
+
+class _Ending:
+    """Whether this process is at its end, and until when it may be held up."""
+
+    def __init__(self) -> None:
+        self.deadline = 0.0
+        after_fork_in_child(self._begin)
+
+    def _begin(self) -> None:
+        self.deadline = 0.0
+        _await_end_of_child()
+
+    def patience(self) -> float:
+        """The seconds that are left; the first question begins the time."""
+        if not self.deadline:
+            self.deadline = monotonic() + limits.EXIT_TIMEOUT
+        return max(self.deadline - monotonic(), 0)
+
+
+_ending: Final = _Ending()
 
 
 def drain_at_exit(pipeline: Drainable) -> None:
     """Has ``pipeline`` flushed when the interpreter ends, if it still exists then."""
     _pipelines.add(pipeline)
+    _await_end_of_child()
+
+
+def _await_end_of_child() -> None:
+    """Children of `multiprocessing` skip `atexit`, and call what is registered with `multiprocessing` instead.
+
+    It forgets that when such a child begins, which is after the fork, and after the main module was imported.
+    """
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.register_after_fork(_ending, _register_end_of_child)
+        _register_end_of_child(_ending)
+
+
+def _register_end_of_child(_: _Ending) -> None:
+    util: Any = sys.modules["multiprocessing.util"]
+    process: Any = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        util.Finalize(None, _drain_child, exitpriority=-100)  # after those of the application
 
 
 def patience(timeout: float) -> float:
@@ -67,43 +113,63 @@ def patience(timeout: float) -> float:
     """
     # The functions of `atexit` are called on the main thread, which counts as ended by then.
     main = threading.main_thread()
-    if main.is_alive() or threading.current_thread() is not main:
+    if not _ending.deadline and (main.is_alive() or threading.current_thread() is not main):
         return timeout
-    if not _deadline:
-        _deadline.append(monotonic() + limits.EXIT_TIMEOUT)
-    return min(timeout, max(_deadline[0] - monotonic(), 0))
+    return min(timeout, _ending.patience())
 
 
 def _drain() -> None:
-    pipelines: list[Drainable] = []
-    with contextlib.suppress(RuntimeError):  # a daemon thread that configures meanwhile
-        pipelines = list(_pipelines)
-    steps = (
+    """The end of a process by `atexit`."""
+    pipelines = _of_this_process()
+    _in_turn(
         lambda: _flush(pipelines),
-        lambda: _await_adopted(pipelines),
+        # A program that is started again and again, each time for a moment, has to get around to what the last one
+        # left, and one whose children were killed to what these have left.
+        *(lambda each=each: each.deliver_adopted(_patience_but_for_callbacks()) for each in pipelines),
         lambda: _say_what_waits([pipeline for pipeline in pipelines if pipeline.stats().waiting]),
         *(pipeline.leave for pipeline in pipelines),
-        *((lambda each=pipeline: each.drain_callbacks(patience(limits.EXIT_TIMEOUT))) for pipeline in pipelines),
+        *(lambda each=each: each.drain_callbacks(patience(limits.EXIT_TIMEOUT)) for each in pipelines),
     )
+
+
+def _drain_child() -> None:
+    """The end of a child of `multiprocessing`; its parent may wait for it, so an attempt that failed is enough."""
+    _ending.patience()
+    pipelines = _of_this_process()
+    _in_turn(
+        *(pipeline.hurry for pipeline in pipelines),
+        *(lambda each=each: each.await_attempt(_patience_but_for_callbacks()) for each in pipelines),
+        *(pipeline.leave for pipeline in pipelines),
+        *(lambda each=each: each.drain_callbacks(patience(limits.EXIT_TIMEOUT)) for each in pipelines),
+    )
+
+
+def _in_turn(*steps: Callable[[], object]) -> None:
     for step in steps:
-        try:
-            step()
-        except Exception:  # noqa: BLE001 - a traceback at the end of the program, and the others would not be asked
-            report_fault("ending")
+        # Ctrl-C ends a wait; the interpreter would show a traceback, and nobody would hear of what waits.
+        with contextlib.suppress(KeyboardInterrupt):
+            try:
+                step()
+            except Exception:  # noqa: BLE001 - the others are to be asked all the same
+                report_fault("ending")
 
 
-def _flush(pipelines: "list[Drainable]") -> None:
+def _of_this_process() -> list[Drainable]:
+    with contextlib.suppress(RuntimeError):  # a daemon thread that configures meanwhile
+        return list(_pipelines)
+    return []
+
+
+def _patience_but_for_callbacks() -> float:
+    return max(patience(limits.EXIT_TIMEOUT) - limits.EXIT_RESERVE, 0)
+
+
+def _flush(pipelines: list[Drainable]) -> None:
     loaded = [pipeline for pipeline in pipelines if pipeline.stats().waiting]
     for pipeline in loaded:
         pipeline.hurry()
     for pipeline in loaded:
-        pipeline.flush(max(patience(limits.EXIT_TIMEOUT) - limits.EXIT_RESERVE, 0))
-
-
-def _await_adopted(pipelines: "list[Drainable]") -> None:
-    """Waits for what others have left: a program that runs again and again for a moment has to get around to it."""
-    while any(pipeline.is_adopting() for pipeline in pipelines) and patience(limits.EXIT_TIMEOUT) > limits.EXIT_RESERVE:
-        sleep(limits.EXIT_POLL)
+        pipeline.flush(_patience_but_for_callbacks())
 
 
 def _say_what_waits(pipelines: list[Drainable]) -> None:
@@ -112,14 +178,14 @@ def _say_what_waits(pipelines: list[Drainable]) -> None:
     if not pipelines or (any(said for _, said in outages) and not is_heard()):
         return
     cause = next((f": {cause}" for cause, _ in outages if cause), "")
-    lasting = [pipeline.lasting for pipeline in pipelines]
-    kept = sum(records for records, _ in lasting)
-    lost = sum(pipeline.stats().waiting for pipeline in pipelines) - kept
+    left = [pipeline.left for pipeline in pipelines]
+    kept = sum(records for records, _, _ in left)
+    lost = sum(records for _, records, _ in left)
     parts = []
     if kept:
-        places = " and ".join(sorted({place for records, place in lasting if records}))
+        places = " and ".join(sorted({place for records, _, place in left if records}))
         parts.append(f"{kept} records wait in {places} for the next process or `failpath-otel drain`")
-    if lost > 0:
+    if lost:
         parts.append(f"{lost} records could not be delivered before the process ended")
     if not parts:  # they have just been delivered
         return

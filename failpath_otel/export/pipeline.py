@@ -2,9 +2,10 @@
 
 import threading
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
+from failpath_otel import limits
 from failpath_otel.errors import DeliveryError, SendError
 from failpath_otel.export.interruption import interrupted_in
 from failpath_otel.export.queue import RecordQueue
@@ -135,18 +136,26 @@ class Pipeline(DeliveryThread):
         found = error or (self._sender.failure if self.stats().waiting else None)
         return found if found is not None and not found.raised else None
 
-    def is_adopting(self) -> bool:
-        """Whether what gone processes have left is on its way, and the endpoint takes it."""
-        return bool(self._adoption) and self._thread is not None and not self._backlog.failing
+    def deliver_adopted(self, timeout: float) -> None:
+        """Delivers what gone processes have left, for at most ``timeout`` seconds, and while the endpoint takes it."""
+        deadline = monotonic() + timeout
+        self.adopt()
+        while self._adoption and not self._backlog.failing and (left := deadline - monotonic()) > 0:
+            if self._thread is None:  # no thread can be started any more
+                self._attempt(left)
+            else:
+                sleep(limits.EXIT_POLL)
 
     @property
-    def lasting(self) -> tuple[int, str]:
-        """How many of the records that wait outlive the process, and where."""
+    def left(self) -> tuple[int, int, str]:
+        """How many of the records that wait outlive the process, how many do not, and where the first are."""
         with self._lock:
+            # At one instant: daemon threads may still record, and an answer may just come in.
+            waiting = self.stats().waiting
             if self._journal is None or self._journal.is_deleted():
-                return 0, ""
-            waiting = self._accepted - self._settled - self._doomed
-            return max(min(self._journal.waiting(), waiting), 0), self._journal.path
+                return 0, waiting, ""
+            lost = min(max(self._volatile, 0), waiting)
+            return waiting - lost, lost, self._journal.path
 
     @property
     def outage(self) -> tuple[str, bool]:
@@ -156,10 +165,10 @@ class Pipeline(DeliveryThread):
     def leave(self) -> None:
         """The process ends: deletes the journal if nothing waits; else tells ``on_error`` of what is lost with it."""
         self._leave_journal()
-        waiting = self.stats().waiting - self.lasting[0]
-        if waiting > 0:
+        lost = self.left[1]
+        if lost:
             status = None if self._sender.failure is None else self._sender.failure.status
-            self._callback.call(SendError("the process ended before they could be delivered", waiting, status))
+            self._callback.call(SendError("the process ended before they could be delivered", lost, status))
 
     def drain_callbacks(self, timeout: float) -> None:
         """Waits at most ``timeout`` seconds until ``on_error`` was called for all errors so far."""

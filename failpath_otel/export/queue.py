@@ -77,6 +77,7 @@ class RecordQueue:
         self._journaling = self._journal is not None
         self._queue: deque[bytes] = deque()
         self._bytes = 0  # of the queue, and of what of it is in flight
+        self._volatile = 0  # records of the same
         self._reserved = 0
         self._accepted = 0  # the numbers of the records that were accepted, taken and settled last
         self._taken = 0
@@ -198,6 +199,7 @@ class RecordQueue:
             # Everything that follows as well, until it is sent, so that the order holds.
             self._journaling = False
             self._bytes += len(record)
+            self._volatile += 1
             self._queue.append(record)
         self._accepted += 1
         if self._accepted >= self._heed_at:
@@ -276,6 +278,7 @@ class RecordQueue:
         with self._lock:
             self._settled += records
             self._bytes = self._bytes - size if self._queue or self._settled < self._taken else 0
+            self._volatile -= records if size else 0
             self._delivered += delivered
             if delivered < records:
                 self._dropped[reason] = self._dropped.get(reason, 0) + records - delivered
@@ -302,5 +305,7 @@ class RecordQueue:
         """The counts at this moment."""
         with self._lock:
             self._recount()
-            waiting = max(self._accepted - self._settled - self._doomed, 0)
-            return Stats(self._accepted, self._delivered, waiting, dict(self._dropped))
+            # All at once: a signal handler may end a step in between, and they would not add up.
+            counts = self._accepted, self._settled, self._doomed, self._delivered, self._dropped.copy()
+            accepted, settled, doomed, delivered, dropped = counts
+            return Stats(accepted, delivered, max(accepted - settled - doomed, 0), dropped)

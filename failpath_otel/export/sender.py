@@ -129,9 +129,9 @@ class Sender:
         finally:
             self._attempting.release()
 
-    def begin_alone(self) -> bool:
-        """Keeps others from making attempts until :meth:`end_alone`, unless one is under way on another thread."""
-        return self._attempting.acquire(blocking=False)
+    def begin_alone(self, within: float = 0.0) -> bool:
+        """Keeps others from making attempts until :meth:`end_alone`, unless another thread makes one all the while."""
+        return self._attempting.acquire(timeout=within)
 
     def end_alone(self) -> None:
         """Lets others make attempts again."""

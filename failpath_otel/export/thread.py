@@ -141,6 +141,7 @@ class DeliveryThread(Attempts):
                         break
                     if monotonic() >= idle_until:
                         self._delivery.close()
+                        self._leave_journal()  # what was delivered need not stay on the disk
                         idle_until += limits.MAX_SECONDS
                     continue
             with self._lock:

@@ -16,11 +16,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from failpath_otel.journal.owned import Owned
 
 
 class _Send(threading.local):
@@ -60,8 +63,25 @@ def _limit(connection: socket.socket) -> None:
     connection.settimeout(left)
 
 
+_owned: Final["WeakKeyDictionary[socket.socket, Owned]"] = WeakKeyDictionary()
+
+
+def _let_go_if_foreign(connection: socket.socket) -> None:
+    """Forgets a descriptor that somebody else has closed: by now it may be a file of the application's."""
+    owned = _owned.get(connection)
+    try:
+        if owned is not None and connection.fileno() >= 0:
+            _ = owned.number
+    except OSError:
+        connection.detach()
+
+
 class _BoundedSocket(socket.socket):
     __slots__ = ()
+
+    def close(self) -> None:
+        _let_go_if_foreign(self)
+        super().close()
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
         _limit(self)
@@ -73,6 +93,10 @@ class _BoundedSocket(socket.socket):
 
 
 class _BoundedTlsSocket(ssl.SSLSocket):
+    def close(self) -> None:
+        _let_go_if_foreign(self)
+        super().close()
+
     def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
         _limit(self)
         return super().recv_into(*args, **kwargs)
@@ -89,6 +113,8 @@ def _bounded(connection: Any) -> Any:  # noqa: ANN401 - whatever kind of socket 
             connection.__class__ = _BoundedSocket
         elif type(connection) is ssl.SSLSocket:
             connection.__class__ = _BoundedTlsSocket
+        if isinstance(connection, (_BoundedSocket, _BoundedTlsSocket)):
+            _owned[connection] = Owned(connection.fileno())
     return connection
 
 

@@ -3,6 +3,8 @@
 import gzip
 import json
 import logging
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -263,3 +265,27 @@ def test_after_a_failure_a_session_is_used_again(server: FaultServer, session: r
     assert exporter.force_flush()
     exporter.shutdown()
     assert len(server.requests) == 2
+
+
+def test_a_connection_whose_descriptor_is_a_file_of_the_application_by_now_is_not_closed(
+    server: FaultServer, new_processor: NewProcessor, tmp_path: Path
+) -> None:
+    processor = new_processor(server.url)
+    a_step(processor)
+    assert processor.flush(10)
+    [number] = [each for each in range(3, 1_024) if _peer(each) == server.url]
+    with (tmp_path / "of the application").open("w+") as file:
+        os.dup2(file.fileno(), number)  # what a library does that closes all descriptors, and the next file opened
+        a_step(processor)
+        assert processor.flush(10)
+        assert os.path.samestat(os.fstat(number), os.fstat(file.fileno()))
+        os.close(number)
+        assert file.read() == ""
+
+
+def _peer(descriptor: int) -> str:
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as connection:
+            return "http://{}:{}".format(*connection.getpeername())
+    except OSError:
+        return ""

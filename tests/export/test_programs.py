@@ -237,6 +237,21 @@ def test_several_silent_endpoints_delay_the_end_no_longer_than_one() -> None:
     assert ended.seconds < EXIT_SECONDS
 
 
+def test_ctrl_c_while_the_end_waits_ends_the_waiting_and_what_waits_is_said_without_a_traceback() -> None:
+    program = """
+        import atexit, failpath_otel, signal
+        failpath_otel.configure().run("checkout").step("step", lambda: None)
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        atexit.register(lambda: signal.setitimer(signal.ITIMER_REAL, 0.2))
+        print("end", flush=True)
+    """
+    with fault_server(silent) as server:
+        ended = run_program(program, server.url)
+    assert ended.code == 0
+    [line] = ended.errors.splitlines()
+    assert "2 records wait" in line
+
+
 def test_what_could_not_be_delivered_before_the_end_is_said_once() -> None:
     with fault_server(silent) as server:
         ended = run_program(script("private", 5_000), server.url)

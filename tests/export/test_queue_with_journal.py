@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -361,9 +362,36 @@ def test_under_a_refused_key_records_wait_and_an_end_leaves_them_to_the_next(pla
     queue.put(numbered(1))
     assert queue.flush(10) is False
     assert queue.stats() == Stats(1, 0, 1)
-    assert queue.lasting == (1, place.path)
+    assert queue.left[::2] == (1, place.path)
     queue.leave()
     assert len(files(place)) == 1
     delivery._answers.clear()
     queue._backlog._next_try = 0.0
     assert queue.shutdown(10)
+
+
+def test_what_is_confirmed_and_not_counted_yet_is_not_said_to_be_lost_with_the_process(place: JournalPlace) -> None:
+    seen: list[tuple[int, int, str]] = []
+
+    class Looking(Pipeline):
+        def _settle(self, records: int, size: int, delivered: int, reason: str) -> None:
+            seen.append(self.left)
+            super()._settle(records, size, delivered, reason)
+
+    queue = Looking(HeldDelivery(), journal=place)
+    queue.put(numbered(1))
+    assert queue.shutdown(10)
+    assert seen == [(1, 0, place.path)]
+
+
+def test_counts_add_up_also_where_a_signal_handler_records_while_they_are_taken(place: JournalPlace) -> None:
+    queue = Pipeline(HeldDelivery(answers=[REFUSED] * 100), journal=place)
+    before = signal.signal(signal.SIGALRM, lambda *_: queue.put(numbered(1)))
+    signal.setitimer(signal.ITIMER_REAL, 0.000_2, 0.000_2)
+    try:
+        while (stats := queue.stats()).accepted < 500:
+            assert stats.accepted == stats.delivered + stats.waiting
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        queue.shutdown(0)

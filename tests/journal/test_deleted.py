@@ -16,16 +16,16 @@ def test_records_of_a_deleted_journal_are_sent_and_later_ones_have_a_new_one(tmp
         queue.put(numbered(0))
         assert delivery.sending.wait(10)
         queue.put(numbered(1))
-        assert queue.lasting == (2, place.path)
+        assert queue.left == (2, 0, place.path)
         shutil.rmtree(place.path)
-        assert queue.lasting == (0, "")  # the process is the only one that has them
+        assert queue.left == (0, 2, "")  # the process is the only one that has them
         delivery.gate.set()
         assert queue.flush(10)
         assert delivery.records == [numbered(0), numbered(1)]
 
         def begins_anew() -> bool:
             queue.put(numbered(2))
-            return queue.lasting[1] == place.path
+            return bool(queue.left[2] == place.path)
 
         wait_for(begins_anew)
         assert queue.flush(10)
