@@ -145,8 +145,10 @@ class Pipeline(DeliveryThread):
         with self._lock:
             # At one instant: daemon threads may still record, and an answer may just come in.
             waiting = self.stats().waiting
+            if self._journal is None or self._journal.is_deleted():
+                return 0, waiting, ""
             lost = min(max(self._volatile, 0), waiting)
-            return waiting - lost, lost, "" if self._journal is None else self._journal.path
+            return waiting - lost, lost, self._journal.path
 
     @property
     def outage(self) -> tuple[str, bool]:

@@ -170,6 +170,12 @@ class Holding:
         """
         return self._directory.number
 
+    def is_deleted(self) -> bool:
+        """Whether somebody has deleted the directory: what is in its files goes with this process."""
+        with contextlib.suppress(OSError):
+            return os.fstat(self.directory).st_nlink == 0
+        return False
+
     def modified(self, name: str) -> float:
         """When a file was changed, in seconds since the epoch."""
         return os.stat(name, dir_fd=self.directory, follow_symlinks=False).st_mtime

@@ -210,6 +210,10 @@ class Journal(Log):
         """How many records are not confirmed yet."""
         return self.appended - self.taken + sum(segment.taken - segment.confirmed for segment in self._unconfirmed)
 
+    def is_deleted(self) -> bool:
+        """Whether somebody has deleted the directory while this process writes there."""
+        return self._holding is not None and self._holding.is_deleted()
+
     def is_usable(self) -> bool:
         """Whether it can be tried to append again."""
         return monotonic() >= self._next_try
