@@ -206,10 +206,6 @@ class Journal(Log):
         assert self._holding is not None  # it is there as long as its segments
         return self._holding.open_file(segment.name)
 
-    def waiting(self) -> int:
-        """How many records are not confirmed yet."""
-        return self.appended - self.taken + sum(segment.taken - segment.confirmed for segment in self._unconfirmed)
-
     def is_deleted(self) -> bool:
         """Whether somebody has deleted the directory while this process writes there."""
         return self._holding is not None and self._holding.is_deleted()
