@@ -167,12 +167,12 @@ class Attempts(RecordQueue):
                 if self._journal.is_lost():
                     with self._lock:
                         self._journal.forsake()
+                elif self._journal.is_deleted():
+                    with self._lock:
+                        self._journal.move()
                 self._journal.tidy()
-                is_deleted = self._journal.is_deleted()
             finally:
                 self._sender.end_alone()
-            if is_deleted:  # what is in it can still be read; then the next record begins another one
-                self._leave_journal()
 
     def _leave_journal(self) -> None:
         """Deletes this process's journal, if nothing is left in it."""

@@ -152,7 +152,7 @@ class Pipeline(DeliveryThread):
         with self._lock:
             # At one instant: daemon threads may still record, and an answer may just come in.
             waiting = self.stats().waiting
-            if self._journal is None or self._journal.is_deleted():
+            if self._journal is None or self._journal.has_deleted():
                 return 0, waiting, ""
             lost = min(max(self._volatile, 0), waiting)
             return waiting - lost, lost, self._journal.path

@@ -127,8 +127,9 @@ class Holding:
             undo.callback(_quietly_unlink, _LOCK, directory)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.rename(unfinished, name, src_dir_fd=base, dst_dir_fd=base)
+            made = cls(base, name, directory, lock)
             undo.pop_all()
-            return cls(base, name, directory, lock)
+            return made
 
     @classmethod
     def seize(cls, base: int, name: str) -> "Holding | None":
@@ -158,8 +159,10 @@ class Holding:
             if not _is_same(lock, f"{name}/{_LOCK}", base):
                 return None
             own_base = os.dup(base)
+            undo.callback(os.close, own_base)
+            made = cls(own_base, name, directory, lock)
             undo.pop_all()
-            return cls(own_base, name, directory, lock)
+            return made
 
     @property
     def directory(self) -> int:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import itertools
+import os
 from collections import deque
 from collections.abc import Callable
 from time import monotonic, time
@@ -207,14 +208,9 @@ class Journal(Log):
         super()._discard(segment)
 
     def _open(self, segment: Segment) -> int:
-        assert self._holding is not None  # it is there as long as its segments
+        if segment.deleted or self._holding is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), segment.name)
         return self._holding.open_file(segment.name)
-
-    def waiting(self) -> int:
-        """How many records are not confirmed yet."""
-        return (
-            self.appended - self.taken + sum(segment.taken - segment.confirmed for segment in tuple(self._unconfirmed))
-        )
 
     def is_lost(self) -> bool:
         """Whether somebody else has closed its lock, so that another process adopts what was written."""
@@ -223,6 +219,10 @@ class Journal(Log):
     def is_deleted(self) -> bool:
         """Whether somebody has deleted its directory, so that no other process will find it."""
         return self._holding is not None and not self._holding.is_there()
+
+    def has_deleted(self) -> bool:
+        """Whether records wait in files that somebody has deleted."""
+        return self.is_deleted() or any(segment.deleted for segment in tuple(self._unconfirmed))
 
     def is_usable(self) -> bool:
         """Whether it can be tried to append again."""
@@ -235,7 +235,7 @@ class Journal(Log):
         while self._finished:
             self._finished.pop().close()
         for segment in tuple(self._unread)[1:]:  # but for the one that is being read
-            if segment.last is not None:
+            if segment.last is not None and not segment.deleted:
                 segment.close()
         for segment in tuple(self._dropped):
             segment.close()  # its room is free only then
@@ -247,6 +247,23 @@ class Journal(Log):
             self._spares.append(self._new_segment(holding, SPARE))
 
     # On any thread, under the lock, while nothing is being read.
+
+    def move(self) -> None:
+        """Has the next record begin a new directory, because this one was deleted; what is open can still be read."""
+        if self._writer is not None:
+            self._finished.append(self._writer)
+        self._current, self._writer, self._write = None, None, _no_room
+        for segment in self._unconfirmed:
+            segment.deleted = True
+            if segment.last is None:
+                segment.last = self.appended
+        for segment, writer in self._spares:
+            writer.close()
+            segment.close()
+        self._spares.clear()
+        if self._holding is not None:
+            self._holding.close()
+            self._holding = None
 
     def close(self) -> Callable[[], None] | None:
         """Begins anew, if all that was written is read and confirmed; a later record has a new directory.

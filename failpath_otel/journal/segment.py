@@ -59,6 +59,8 @@ class Segment:
         """The number of its first record; of segments that this process writes."""
         self.last: int | None = None
         """The number of its last record; ``None`` while this process writes it."""
+        self.deleted = False
+        """It cannot be opened again: somebody has deleted it."""
         self.dropped = False
         """What was not taken by then is lost."""
 

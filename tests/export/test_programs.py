@@ -252,6 +252,20 @@ def test_ctrl_c_while_the_end_waits_ends_the_waiting_and_what_waits_is_said_with
     assert "2 records wait" in line
 
 
+def test_what_waits_in_a_journal_that_somebody_has_deleted_is_said_to_be_lost_at_the_end() -> None:
+    program = """
+        import failpath_otel, os, shutil
+        failpath_otel.configure().run("checkout").step("step", lambda: None)
+        shutil.rmtree(os.environ["FAILPATH_JOURNAL"])
+        print("end", flush=True)
+    """
+    ended = run_program(program, unused_url())
+    assert ended.code == 0
+    [line] = ended.errors.splitlines()
+    assert "2 records could not be delivered before the process ended" in line
+    assert "wait in" not in line
+
+
 def test_what_could_not_be_delivered_before_the_end_is_said_once() -> None:
     with fault_server(silent) as server:
         ended = run_program(script("private", 5_000), server.url)

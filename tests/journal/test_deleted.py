@@ -22,10 +22,27 @@ def test_records_of_a_deleted_journal_are_sent_and_later_ones_have_a_new_one(tmp
         delivery.gate.set()
         assert queue.flush(10)
         assert delivery.records == [numbered(0), numbered(1)]
-
-        def begins_anew() -> bool:
-            queue.put(numbered(2))
-            return bool(queue.left[2] == place.path)
-
-        wait_for(begins_anew)
+        wait_for(lambda: queue._journal is not None and queue._journal._holding is None)
+        queue.put(numbered(2))
         assert queue.flush(10)
+        assert [path.name for path in Path(place.path).glob("*/*.records")] == ["00000002.records"]
+
+
+def test_a_process_that_is_busy_all_the_time_begins_anew_too_and_sends_all_in_order(tmp_path: Path) -> None:
+    place = JournalPlace(str(tmp_path / "journal"), BINDING)
+    delivery = HeldDelivery(held=True)
+    with pipeline(delivery, journal=place) as queue:
+        queue.put(numbered(0))
+        assert delivery.sending.wait(10)
+        for number in range(1, 200):
+            queue.put(numbered(number))
+        shutil.rmtree(place.path)
+        queue._sender.backlog.hurry()
+        delivery.gate.set()
+
+        count = 200
+        while not Path(place.path).exists():
+            queue.put(numbered(count))
+            count += 1
+        assert queue.flush(10)
+        assert delivery.records == [numbered(number) for number in range(count)]
