@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time
-from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
@@ -33,13 +32,24 @@ _LEAST: Final = 64
 """Characters that a text may have even where there is no room left, so that what was cut can be said."""
 
 _MAX_JUDGED_KEY_CHARS: Final = 1_024
+_MAX_PLAIN_KEYS: Final = 2_048
 _SHORTEST_SECRET: Final = 10
 """Shorter texts have no room for what :func:`failpath_otel.redaction.redact_values` finds."""
 
 
-@lru_cache(maxsize=2048)
+_plain_keys: Final[set[str]] = set()
+"""Keys that were found plain: a program has few, and asks for them with every step."""
+
+
 def _is_plain_key(key: str) -> bool:
-    return not is_secret_key(key) and redact_values(key) == key
+    """Whether a key is short, has only ASCII characters, and is neither the name of a secret nor one itself."""
+    if not (0 < len(key) <= limits.MAX_METADATA_KEY_CHARS and key.isascii()):
+        return False
+    if is_secret_key(key) or redact_values(key) != key:
+        return False
+    if len(_plain_keys) < _MAX_PLAIN_KEYS:
+        _plain_keys.add(key)
+    return True
 
 
 def clean_text(text: str, max_chars: int, length: int | None = None) -> str:
@@ -118,26 +128,25 @@ def _flat(metadata: dict[Any, Any]) -> dict[str, Json] | None:
     """
     room = limits.MAX_METADATA_TEXT_CHARS
     for key, value in metadata.items():
-        if type(key) is not str or not key or len(key) > limits.MAX_METADATA_KEY_CHARS or not key.isascii():
+        if type(key) is not str or not (key in _plain_keys or _is_plain_key(key)):
             return None
         kind = type(value)
         if kind is str:
-            room -= len(value)
+            length = len(value)
+            room -= length
+            if room < 0 or not value.isascii():
+                return None
             # The tests are those of what `redact_values` looks for; most texts are too short, or pass them all.
-            plain = (
-                room >= 0
-                and value.isascii()
-                and (
-                    len(value) < _SHORTEST_SECRET
-                    or not (" " in value or "/" in value or "eyJ" in value or "fp_project" in value)
-                    or redact_values(value) == value
-                )
-            )
+            if (
+                length >= _SHORTEST_SECRET
+                and (" " in value or "/" in value or "eyJ" in value or "fp_project" in value)
+                and redact_values(value) != value
+            ):
+                return None
         elif kind is int:
-            plain = -_INT64 <= value < _INT64
-        else:
-            plain = kind is bool or (kind is float and math.isfinite(value))
-        if not plain or not _is_plain_key(key):
+            if not -_INT64 <= value < _INT64:
+                return None
+        elif kind is not bool and not (kind is float and math.isfinite(value)):
             return None
     return metadata
 

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _local(arguments.port, arguments.db)
         if arguments.command == "drain":
             given = {name: getattr(arguments, name) for name in ("journal", "endpoint", "route")}
-            return _drain(given, arguments.timeout, rebind=arguments.rebind)
+            return _drain(given, arguments.timeout, arguments.rebind)
         return _runs(arguments.url, arguments.limit, arguments.run, arguments.flow)
     except KeyboardInterrupt:
         return 0 if arguments.command == "local" else 130
@@ -74,7 +74,7 @@ def _runs(url: str, limit: int, run_id: str | None, flow_key: str | None) -> int
     return 0
 
 
-def _drain(given: dict[str, object], timeout: float, *, rebind: bool) -> int:
+def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
     # Here, because the other commands need nothing of what delivers.
     from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
     from failpath_otel.export.drain import drain  # noqa: PLC0415
@@ -86,7 +86,7 @@ def _drain(given: dict[str, object], timeout: float, *, rebind: bool) -> int:
         return _fail(str(error).replace("pass project_key=, or set", "set"))
     if options.journal is None:
         return _fail("there is no journal: it is turned off, or there is no place for it; name one by --journal")
-    drained = drain(options.journal, options, timeout, rebind=rebind)
+    drained = drain(options.journal, options, timeout, rebind)
     if drained.failure and not (drained.left or drained.delivered or drained.dropped):
         return _fail(drained.failure)
     said = [f"{drained.delivered} records delivered"] if drained.delivered else []
@@ -94,11 +94,14 @@ def _drain(given: dict[str, object], timeout: float, *, rebind: bool) -> int:
     said += [f"{drained.left} left in {options.journal}"] if drained.left else []
     if drained.left and drained.failure:
         said.append(drained.failure)
+    if not said and sys.stdout.isatty():  # and not in the mail of a cron job
+        said.append(f"nothing to deliver in {options.journal}")
     if said:
         sys.stdout.write(f"failpath-otel: {printable('; '.join(said))}\n")
     if drained.bound_elsewhere:
-        text = "journals are for another project key, endpoint or route; --rebind sends them here"
-        sys.stderr.write(f"failpath-otel: {drained.bound_elsewhere} {text}\n")
+        listed = ", ".join(f"{binding} ({count})" for binding, count in sorted(drained.bound_elsewhere.items()))
+        text = f"journals for another project key, endpoint or route: {listed}; --rebind HASH sends them here"
+        sys.stderr.write(f"failpath-otel: there are {text}\n")
     return 1 if drained.left else 0
 
 
@@ -137,7 +140,15 @@ def _parser() -> argparse.ArgumentParser:
     drain.add_argument("--endpoint", metavar="URL", help=f"default: {_ENDPOINT_VARIABLE}, else Failpath's")
     drain.add_argument("--route", metavar="PATH", help="as in configure(); default: Failpath's")
     drain.add_argument("--timeout", type=_seconds, default=30.0, help="seconds; default %(default).0f")
-    drain.add_argument("--rebind", action="store_true", help="also what was recorded for another project or endpoint")
+    drain.add_argument(
+        "--rebind",
+        metavar="HASH",
+        nargs="?",
+        const="all",
+        default="",
+        help="also deliver what was recorded for other project keys, endpoints and routes, or only what has this hash"
+        " in the names of its journals",
+    )
     return parser
 
 

@@ -112,7 +112,8 @@ def test_what_is_for_another_project_or_endpoint_stays_until_it_is_moved_on_purp
     leave(journal, server.url, "ours")
     code, said, complained = drain(journal, server.url)
     assert (code, said) == (0, "failpath-otel: 1 records delivered\n")
-    assert "2 journals are for another project key, endpoint or route; --rebind" in complained
+    assert complained.count(" (1)") == 2
+    assert "for another project key, endpoint or route" in complained
     assert names(server) == ["ours"]
     assert drain(journal, server.url, "--rebind") == (0, "failpath-otel: 2 records delivered\n", "")
     assert sorted(names(server)) == ["elsewhere", "ours", "theirs"]

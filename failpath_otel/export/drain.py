@@ -10,7 +10,7 @@ from failpath_otel.export.options import Options
 from failpath_otel.export.queue import NOTHING
 from failpath_otel.export.sender import Outcome, Sender
 from failpath_otel.export.wire import KEY_REFUSED
-from failpath_otel.journal.finding import count_orphans
+from failpath_otel.journal.finding import count_records, survey
 from failpath_otel.journal.orphan import Orphan
 
 
@@ -28,11 +28,11 @@ class Drained:
     failure: str = ""
     """Why, if some are left."""
 
-    bound_elsewhere: int = 0
-    """Journals of gone processes that had another project key or endpoint."""
+    bound_elsewhere: dict[str, int] = field(default_factory=dict)
+    """Journals of gone processes that were for another project key, endpoint or route, by the hash of these."""
 
 
-def drain(path: str, options: Options, timeout: float, *, rebind: bool = False) -> Drained:
+def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drained:
     """Delivers the journals below ``path`` whose processes are gone, for at most ``timeout`` seconds.
 
     A failure that is final ends this, and costs no record: whoever runs a command may have the wrong address in mind.
@@ -41,9 +41,10 @@ def drain(path: str, options: Options, timeout: float, *, rebind: bool = False) 
         path: the journal directory.
         options: where to, and by which key; journals that were written for others are left alone.
         timeout: seconds.
-        rebind: deliver those too.
+        rebind: the hash of the journals that are to be delivered instead; ``"all"``: of any.
     """
-    adoption = Adoption(path, None if rebind else options.binding)
+    binding = None if rebind == "all" else rebind or options.binding
+    adoption = Adoption(path, binding)
     delivery = Delivery(options)
     sender = Sender(delivery)
     deadline = monotonic() + timeout
@@ -53,12 +54,17 @@ def drain(path: str, options: Options, timeout: float, *, rebind: bool = False) 
         return adoption.take(max_bytes) or NOTHING
 
     try:
-        while adoption.look() and (left := deadline - monotonic()) > 0:
+        while adoption.look():
+            left = deadline - monotonic()
+            if left <= 0:
+                failure = failure or f"{timeout:g} s were not enough"
+                break
             pause = sender.backlog.pause()
             if pause:
                 sleep(min(pause, left))
                 continue
-            outcome = sender.attempt(take, left)
+            # The last one has all of its time, and may be over a little later.
+            outcome = sender.attempt(take)
             if outcome is None:
                 continue
             failure = "" if outcome.error is None else str(outcome.error)
@@ -66,13 +72,10 @@ def drain(path: str, options: Options, timeout: float, *, rebind: bool = False) 
                 _settle(adoption, outcome)
             elif outcome.settled or getattr(outcome.error, "status", None) in KEY_REFUSED:
                 break
-        return Drained(
-            adoption.delivered,
-            adoption.dropped,
-            adoption.waiting(),
-            failure or adoption.trouble,
-            0 if rebind else count_orphans(path, options.binding),
-        )
+        others = {} if rebind else dict(survey(path))
+        others.pop(options.binding, None)
+        left_there = adoption.waiting() + count_records(path, binding)
+        return Drained(adoption.delivered, adoption.dropped, left_there, failure or adoption.trouble, others)
     finally:
         adoption.let_go()
         delivery.close()

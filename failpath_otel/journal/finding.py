@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from time import time
 
 from failpath_otel import limits
@@ -51,22 +52,35 @@ def adopt(
     return found
 
 
-def count_orphans(path: str, other_than: str) -> int:
-    """How many journals of gone processes there are below ``path`` that have another binding."""
-    found = 0
+def survey(path: str) -> Counter[str]:
+    """How many journals of gone processes there are below ``path`` for each binding, but for those that are adopted."""
+    found: Counter[str] = Counter()
+    for _, bound_to in _unowned(path):
+        found[bound_to] += 1
+    return found
+
+
+def count_records(path: str, binding: str | None) -> int:
+    """How many records wait below ``path`` in journals of gone processes with this binding; ``None``: any."""
+    return sum(orphan.waiting() for orphan, bound_to in _unowned(path) if binding in {None, bound_to})
+
+
+def _unowned(path: str) -> Iterator[tuple[Orphan, str]]:
+    """Journals of gone processes, each locked for a moment."""
     try:
         base = open_base(path, create=False)
     except OSError:
-        return 0
+        return
     try:
         for name, bound_to in journals(base):
-            orphan = _seize(base, name) if bound_to != other_than else None
+            orphan = _seize(base, name)
             if orphan is not None:
-                orphan.close()
-                found += 1
+                try:
+                    yield orphan, bound_to
+                finally:
+                    orphan.close()
     finally:
         os.close(base)
-    return found
 
 
 def _seize(base: int, name: str) -> Orphan | None:
