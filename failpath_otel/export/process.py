@@ -2,6 +2,9 @@
 
 import os
 import socket
+from typing import cast
+
+import msgspec
 
 from failpath_otel.export.record import ProcessInfo, rfc3339
 from failpath_otel.forking import after_fork_in_child
@@ -11,11 +14,12 @@ class ThisProcess:
     """Reads pid, host and start time once, and again after a fork."""
 
     def __init__(self) -> None:
-        self.info: ProcessInfo = read_process()
-        after_fork_in_child(self._again)
+        self._read()
+        after_fork_in_child(self._read)
 
-    def _again(self) -> None:
-        self.info = read_process()
+    def _read(self) -> None:
+        # Encoded once, as it is the same in every record; an encoder takes it in the place of what it stands for.
+        self.info = cast("ProcessInfo", msgspec.Raw(msgspec.json.encode(read_process())))
 
 
 def read_process() -> ProcessInfo:

@@ -1,5 +1,6 @@
 """The process that a record names."""
 
+import json
 import multiprocessing
 import os
 import socket
@@ -7,7 +8,9 @@ import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from failpath_otel.export.process import ThisProcess, read_process, start_time
@@ -68,11 +71,17 @@ def test_after_a_fork_the_child_names_itself() -> None:
     fork = multiprocessing.get_context("fork")
     this = ThisProcess()
     reading, writing = fork.Pipe(duplex=False)
-    child = fork.Process(target=lambda: writing.send((this.info.pid, os.getpid(), this.info.host)))
+
+    def named() -> dict[str, Any]:
+        """As it stands in a record."""
+        told: dict[str, Any] = json.loads(msgspec.json.encode(this.info))
+        return told
+
+    child = fork.Process(target=lambda: writing.send((named()["pid"], os.getpid(), named()["host"])))
     child.start()
     assert reading.poll(20)
-    named, actual, host = reading.recv()
+    pid, actual, host = reading.recv()
     child.join(10)
-    assert named == actual == child.pid
-    assert this.info.pid == os.getpid() != child.pid
-    assert host == this.info.host
+    assert pid == actual == child.pid
+    assert named()["pid"] == os.getpid() != child.pid
+    assert host == named()["host"]
