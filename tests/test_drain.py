@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from failpath_otel import limits
 from failpath_otel.cli import main
 from failpath_otel.export.options import Options
 from failpath_otel.journal.journal import Journal
@@ -118,6 +119,35 @@ def test_what_is_for_another_project_or_endpoint_stays_until_it_is_moved_on_purp
     assert drain(journal, server.url, "--rebind") == (0, "failpath-otel: 2 records delivered\n", "")
     assert sorted(names(server)) == ["elsewhere", "ours", "theirs"]
     assert {request.headers["authorization"] for request in server.requests} == {f"Bearer {KEY}"}
+
+
+def test_what_is_moved_can_be_what_was_recorded_for_one_of_several(server: FaultServer, journal: Path) -> None:
+    leave(journal, server.url, "theirs", key="fp_project_of_others")
+    leave(journal, server.url, "wrong", key="fp_project_that_was_wrong")
+    wrong = Options("fp_project_that_was_wrong", server.url).binding
+    _, _, complained = drain(journal, server.url)
+    assert f"{wrong} (1)" in complained
+    assert drain(journal, server.url, "--rebind", wrong) == (0, "failpath-otel: 1 records delivered\n", "")
+    assert names(server) == ["wrong"]
+    assert left(journal) == 1
+
+
+def test_a_route_is_a_part_of_what_a_journal_is_for(server: FaultServer, journal: Path) -> None:
+    made = Journal(str(journal), Options(KEY, server.url, route="/ingest").binding, lambda _: None)
+    assert made.append(a_record(step_key="a", id=f"{'a':0>32}"))
+    made.forsake()
+    assert "(1)" in drain(journal, server.url)[2]
+    assert drain(journal, server.url, "--route", "/ingest") == (0, "failpath-otel: 1 records delivered\n", "")
+    assert [request.path for request in server.requests] == ["/ingest"]
+
+
+def test_what_is_left_counts_the_journals_too_that_were_not_begun(server: FaultServer, journal: Path) -> None:
+    for number in range(limits.MAX_ADOPTED + 5):
+        leave(journal, server.url, f"step-{number}")
+    server.answer_with(status(503))
+    code, said, _ = drain(journal, server.url, "--timeout", "0.2")
+    assert code == 1
+    assert said.startswith(f"failpath-otel: {limits.MAX_ADOPTED + 5} left in {journal}; "), said
 
 
 @pytest.mark.parametrize(

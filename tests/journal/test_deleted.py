@@ -1,8 +1,12 @@
-"""A journal's directory that is taken away while its process lives."""
+"""A journal's directory that goes while its process lives: taken away by others, or left by itself when idle."""
 
+import os
 import shutil
 from pathlib import Path
 
+import pytest
+
+from failpath_otel import limits
 from failpath_otel.export.queue import JournalPlace
 from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.journal.conftest import BINDING
@@ -46,3 +50,36 @@ def test_a_process_that_is_busy_all_the_time_begins_anew_too_and_sends_all_in_or
             count += 1
         assert queue.flush(10)
         assert delivery.records == [numbered(number) for number in range(count)]
+
+
+def test_a_process_that_is_idle_for_long_leaves_nothing_on_the_disk_and_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("IDLE_SECONDS", "ADOPT_SECONDS", "AWAKE_SECONDS"):
+        monkeypatch.setattr(limits, name, 0.05)
+    place = JournalPlace(str(tmp_path / "journal"), BINDING)
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        for number in range(3):
+            queue.put(numbered(number))
+            assert len(list(Path(place.path).iterdir())) == 1
+            wait_for(lambda: not list(Path(place.path).iterdir()))
+    assert delivery.records == [numbered(number) for number in range(3)]
+
+
+def test_a_journal_whose_lock_somebody_has_closed_is_left_to_others_and_another_one_begun(tmp_path: Path) -> None:
+    place = JournalPlace(str(tmp_path / "journal"), BINDING)
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.put(numbered(0))
+        assert queue.flush(10)
+        [before] = Path(place.path).iterdir()
+        assert queue._journal is not None
+        assert queue._journal._holding is not None
+        os.close(queue._journal._holding._lock.number)
+
+        def begins_anew() -> bool:
+            queue.put(numbered(1))
+            return {path.name for path in Path(place.path).iterdir()} - {before.name} != set()
+
+        wait_for(begins_anew)
