@@ -1,6 +1,7 @@
 """Segments in their order: records are taken from the front, and confirmed in the order in which they were taken."""
 
 import errno
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
@@ -32,7 +33,7 @@ class Read:
     """There may be records, which cannot be read just now."""
 
 
-class Log:
+class Log(ABC):
     """What :class:`Journal` and :class:`Orphan` have in common: reading.
 
     Used by one thread at a time, but for what a journal's methods say otherwise.
@@ -48,21 +49,21 @@ class Log:
         """Where the records of a segment end, at most."""
         return segment.size()
 
+    @abstractmethod
     def now(self) -> float:
         """Seconds since the epoch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _open(self, segment: Segment) -> int:
         """A descriptor of a segment that was closed for a while."""
-        raise NotImplementedError
 
     def _is_damaged(self, segment: Segment) -> bool:
         """Whether there is more in a segment, which cannot be read."""
         return segment.is_damaged()
 
+    @abstractmethod
     def _give_up(self, segment: Segment) -> int:
         """Ends the reading of a segment whose rest cannot be read; returns how many records are lost with that."""
-        raise NotImplementedError
 
     def read(self, max_records: int, budget: int) -> Read:
         """The records that are next; see :meth:`Segment.read` for the arguments.
