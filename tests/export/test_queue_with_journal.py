@@ -1,5 +1,6 @@
 """The pipeline on a journal: what waits is on disk, and what the journal does not take is in memory behind it."""
 
+import contextlib
 import errno
 import json
 import logging
@@ -136,7 +137,10 @@ def room(place: JournalPlace) -> int:
         except FileNotFoundError:  # the one by which the directory is listed
             continue
         held += status.st_blocks * 512 if name.startswith(place.path) and name.endswith("(deleted)") else 0
-    return held + sum(path.stat().st_blocks * 512 for path in Path(place.path).rglob("*") if path.is_file())
+    for path in Path(place.path).rglob("*.records"):
+        with contextlib.suppress(FileNotFoundError):  # it has just been deleted
+            held += path.stat().st_blocks * 512
+    return held
 
 
 @pytest.mark.usefixtures("small_segments")
