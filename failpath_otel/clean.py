@@ -47,8 +47,9 @@ def _is_plain_key(key: str) -> bool:
         return False
     if is_secret_key(key) or redact_values(key) != key:
         return False
-    if len(_plain_keys) < _MAX_PLAIN_KEYS:
-        _plain_keys.add(key)
+    if len(_plain_keys) >= _MAX_PLAIN_KEYS:
+        _plain_keys.clear()  # a program that makes up keys; those that come again are soon there again
+    _plain_keys.add(key)
     return True
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import RLock
+from threading import RLock, get_ident
 from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
@@ -192,15 +192,30 @@ def _map(*args: Any) -> _Map:
     return made
 
 
+class _InThisThread:
+    """A module for the thread of the test; threads that other tests have left running see the real one."""
+
+    def __init__(self, ours: Any, real: Any) -> None:
+        self._ours, self._real, self._thread = ours, real, get_ident()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ours if get_ident() == self._thread else self._real, name)
+
+
 @contextmanager
 def many_lives() -> Iterator[None]:
     """In this block the journal's modules ask who acts."""
-    system = _Os()
+    system = _InThisThread(_Os(), os)
+    thread = get_ident()
+
+    def mapped(*args: Any) -> mmap.mmap:
+        return _map(*args) if get_ident() == thread else mmap.mmap(*args)
+
     with ExitStack() as patches:
         for module in (holding, finding, owned, segment):
             patches.enter_context(patch.object(module, "os", system))
-        patches.enter_context(patch.object(holding, "fcntl", _Fcntl()))
+        patches.enter_context(patch.object(holding, "fcntl", _InThisThread(_Fcntl(), fcntl)))
         # What is locked here is nothing that a forked child of the tests would have to close.
         patches.enter_context(patch.object(holding, "_held", SimpleNamespace(lock=RLock(), holdings=set())))
-        patches.enter_context(patch.object(segment, "mmap", _map))
+        patches.enter_context(patch.object(segment, "mmap", mapped))
         yield
