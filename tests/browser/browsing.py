@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, Request, WebError
@@ -14,7 +14,6 @@ from tests.receiver import Receiver
 
 WIDTH: Final = 1440
 HEIGHT: Final = 900
-_T = TypeVar("_T")
 
 
 class Browsing:
@@ -109,7 +108,7 @@ def kinds(within: Page, name: str = "run-row") -> list[tuple[str, str]]:
     return [(run, kind) for run, kind in pairs]
 
 
-def becomes(page: Page, look: Callable[[], _T], expected: _T) -> None:
+def becomes(page: Page, look: Callable[[], object], expected: object) -> None:
     """Waits until what is looked at equals what is expected; fails with the difference if it does not within 15 s."""
     deadline = time.monotonic() + DEADLINE_MS / 1000
     while look() != expected:

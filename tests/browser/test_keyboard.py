@@ -14,7 +14,8 @@ FOCUSED = """() => {
   const near = [element, element.closest('[aria-selected]') ?? element, ...element.querySelectorAll('*')];
   const look = () => near.map(one => {
     const style = getComputedStyle(one);
-    return ['outline', 'boxShadow', 'stroke', 'strokeWidth', 'border', 'backgroundColor'].map(name => style[name]).join();
+    const told = ['outline', 'boxShadow', 'stroke', 'strokeWidth', 'border', 'backgroundColor'];
+    return told.map(name => style[name]).join();
   }).join();
   const focused = look();
   element.blur();
