@@ -52,7 +52,7 @@ def main() -> None:
         for scheme in SCHEMES:
             for name, (path, height, shown) in views(url).items():
                 picture = directory / f"{name}-{scheme}.png"
-                take(browser, url + path, scheme, height, shown, picture)
+                take(browser, url + path, picture, scheme=scheme, height=height, shown=shown)
                 sys.stdout.write(f"{picture.name}: {picture.stat().st_size // 1000} kB\n")
 
 
@@ -70,7 +70,9 @@ def views(url: str) -> dict[str, tuple[str, int, str]]:
     }
 
 
-def take(browser: Browser, address: str, scheme: Literal["light", "dark"], height: int, shown: str, path: Path) -> None:
+def take(
+    browser: Browser, address: str, path: Path, *, scheme: Literal["light", "dark"], height: int, shown: str
+) -> None:
     """One picture, when the view has loaded and the stream is connected."""
     context = browser.new_context(
         viewport={"width": WIDTH, "height": height},
