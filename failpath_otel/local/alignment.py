@@ -8,8 +8,8 @@ from typing import Final
 from failpath_otel.local.layers import Layers
 
 _SWEEPS: Final = 8
-_NODE_WEIGHT: Final = 4
-"""Of a node against the 1 of a bend: the way from step to step is straight, and long edges give way."""
+_NODE_WEIGHT: Final = 1000
+"""Of a node against the 1 of a bend: where they are in each other's way the long edge goes around."""
 
 
 def aligned(layers: Layers, distance: Callable[[bool, bool], int]) -> list[int]:
@@ -29,9 +29,6 @@ def aligned(layers: Layers, distance: Callable[[bool, bool], int]) -> list[int]:
             _settle(column, offset, layers.before, heights, layers.size)
         for column, offset in forth[-2::-1]:
             _settle(column, offset, layers.after, heights, layers.size)
-    both = [before + after for before, after in zip(layers.before, layers.after, strict=True)]
-    for column, offset in forth:
-        _settle(column, offset, both, heights, layers.size)
     # Whole distances survive the rounding, because all are rounded the same way.
     return [floor(height + 0.5) for height in heights]
 
@@ -70,18 +67,11 @@ def _weight(item: int, size: int) -> int:
 
 
 def _wish(item: int, joined: Sequence[int], heights: Sequence[float], size: int) -> float:
-    """The weighted median of the neighbours' heights; of an even split the mean of the two in the middle."""
+    """The median of the neighbours' heights, of an even number the middle of the two; a bend counts where no node is."""
     if not joined:
         return heights[item]
     if len(joined) == 1:
         return heights[joined[0]]
-    ordered = sorted((heights[neighbour], _weight(neighbour, size)) for neighbour in joined)
-    half = sum(weight for _, weight in ordered) / 2
-    seen = 0
-    for at, (height, weight) in enumerate(ordered):
-        seen += weight
-        if seen > half:
-            return height
-        if seen == half:
-            return (height + ordered[at + 1][0]) / 2
-    return ordered[-1][0]
+    ordered = sorted([heights[other] for other in joined if other < size] or [heights[other] for other in joined])
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
