@@ -67,7 +67,7 @@ def _weight(item: int, size: int) -> int:
 
 
 def _wish(item: int, joined: Sequence[int], heights: Sequence[float], size: int) -> float:
-    """The median of the neighbours' heights, of an even number the middle of the two; a bend counts where no node is."""
+    """The median of the neighbours' heights, between two the middle; bends count only where no node is among them."""
     if not joined:
         return heights[item]
     if len(joined) == 1:
