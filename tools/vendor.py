@@ -20,6 +20,7 @@ PINS: Final = "vendored.json"
 
 
 def main() -> int:
+    """Fetches, unless it is only asked to look, and says what is not as pinned; returns the exit code."""
     parser = argparse.ArgumentParser(description="Fetches the JavaScript that the page uses, at pinned versions.")
     parser.add_argument("--check", action="store_true", help="only compare the files with their hashes")
     arguments = parser.parse_args()

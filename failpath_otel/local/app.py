@@ -9,16 +9,16 @@ from typing import Final, TypeVar, cast, get_args
 import anyio.to_thread
 import msgspec
 from starlette.applications import Starlette
-from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from failpath_otel.export import wire
 from failpath_otel.export.record import Status
+from failpath_otel.local.assets import Assets
+from failpath_otel.local.guard import Access, guarded
 from failpath_otel.local.ingest import Receipt, check_headers, decompress, read_body, read_events
 from failpath_otel.local.runs import find_run, recent_runs
 from failpath_otel.local.store import Store, StoreError
@@ -30,49 +30,13 @@ DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1000
 
 _STATUSES: Final = get_args(Status)
-_LOOPBACK: Final = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNORECASE)
 
 _log: Final = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-class _Anything(Convertor[str]):
-    """The rest of a path, whatever it is; Starlette's own ``path`` stops at a line break."""
-
-    regex = r"[\s\S]*"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
-
-
-register_url_convertor("anything", _Anything())
-
-
 class _Failure(msgspec.Struct, frozen=True):
     error: str
-
-
-class _LoopbackOnly:
-    """Answers 400 to a question that was not put to a loopback name.
-
-    Reading needs no key, so a web page must not be able to read by giving its own name this machine's address (DNS
-    rebinding). Events may come under any name, as from a container: they need a key and must not come from a page.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] != EVENTS_PATH:
-            host = next((value for name, value in scope["headers"] if name == b"host"), b"")
-            if not _LOOPBACK.fullmatch(host.decode("latin-1")):
-                refusal = _json(_Failure("expected a loopback name in the Host header"), 400)
-                await refusal(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
 
 
 class _Routes:
@@ -108,7 +72,7 @@ class _Routes:
         return Receipt(accepted=len(arrivals), rejected=rejected)
 
 
-def create_app(store: Store, clock: Callable[[], int]) -> Starlette:
+def create_app(store: Store, clock: Callable[[], int], access: Access | None = None) -> ASGIApp:
     """The application over an open store; ``clock`` says the time in microseconds since the epoch."""
     routes = _Routes(store, clock)
     app = Starlette(
@@ -116,13 +80,13 @@ def create_app(store: Store, clock: Callable[[], int]) -> Starlette:
             Route(EVENTS_PATH, routes.receive, methods=["POST"]),
             Route("/api/runs", routes.runs, methods=["GET"]),
             Route("/api/runs/{run_id:anything}", routes.run, methods=["GET"]),
+            *Assets().routes,
         ],
-        middleware=[Middleware(_LoopbackOnly)],
         exception_handlers={HTTPException: _refused, StoreError: _unavailable, Exception: _broken},
     )
     # A redirect would be a final failure for a sender of the wire contract, and no JSON.
     app.router.redirect_slashes = False
-    return app
+    return guarded(app, access or Access())
 
 
 async def _in_thread(work: Callable[[], _T]) -> _T:
