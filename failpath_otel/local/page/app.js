@@ -32,8 +32,9 @@ function NotFound() {
 }
 
 // A view that fails takes neither the header nor the other views with it.
-function Contained({ children }) {
+function Contained({ path, children }) {
   const [error, dismiss] = useErrorBoundary((thrown) => console.error(thrown));
+  useEffect(dismiss, [path]);
   if (!error) return children;
   return html`<div class="notice" role="alert">
     <h1>This view failed</h1>
@@ -68,7 +69,7 @@ function App() {
     <a class="skip-link" href="#main">Skip to the content</a>
     <${Header} room=${segments[0]} onHelp=${() => setHelpOpen(true)} />
     <main id="main" tabindex="-1" ref=${main}>
-      <${Contained} key=${path}>${viewOf(segments, status)}<//>
+      <${Contained} path=${path}>${viewOf(segments, status)}<//>
     </main>
     <${Help} open=${helpOpen} onClose=${() => setHelpOpen(false)} />
   `;

@@ -56,3 +56,10 @@ export function rate(share) {
 export const count = (number) => (missing(number) ? NONE : number.toLocaleString("en-US"));
 
 export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
+
+// Of what still runs: it grows, so it shows no more digits than can be read.
+export function elapsed(ms) {
+  if (missing(ms)) return NONE;
+  if (ms < 59_950) return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
+  return duration(ms);
+}
