@@ -13,13 +13,16 @@ const SNIPPETS = {
     lines: (url) => [
       [["word", "import"], ["", " failpath_otel"]],
       [],
-      [["", "failpath = failpath_otel.configure(project_key="], ["text", `"${KEY}"`], ["", ", endpoint="], ["text", `"${url}"`], ["", ")"]],
+      [["", "failpath = failpath_otel.configure("]],
+      [["", "    project_key="], ["text", `"${KEY}"`], ["", ","]],
+      [["", "    endpoint="], ["text", `"${url}"`], ["", ","]],
+      [["", ")"]],
       [["", "run = failpath.run("], ["text", '"hello-failpath"'], ["", ")"]],
       [["", "run.step("], ["text", '"first-step"'], ["", ", "], ["word", "lambda"], ["", ": "], ["word", "None"], ["", ")"]],
     ],
   },
   environment: {
-    tab: "A program that has it already",
+    tab: "An existing program",
     hint: "Where configure() is called already, two variables send its runs here. No code changes.",
     lines: (url) => [
       [["word", "export"], ["", " FAILPATH_PROJECT_KEY="], ["text", KEY]],
@@ -92,7 +95,7 @@ export function Empty({ url, onSample }) {
     <p class="empty-lead muted">Listening at <span class="mono empty-url">${url}</span>. A step shows up here the moment it starts.</p>
     <${Snippet} url=${url} />
     <div class="empty-sample">
-      <p class="muted">Nothing to run yet? Look around with two flows that were made up.</p>
+      <p class="muted">Nothing to run yet? Two made-up flows show what it looks like.</p>
       <button type="button" class="button" data-testid="load-sample" disabled=${state.busy} onClick=${load}>
         ${state.busy ? "Loading…" : "Load the sample"}
       </button>

@@ -88,6 +88,8 @@ function FlowRow({ flow, now, attributes }) {
 // The newest stands right, so that what is new comes in at the same place in every row.
 function Outcomes({ flow }) {
   return html`<ol class="outcomes" aria-label=${`Last runs of ${flow.flowKey}, oldest first`}>
+    ${Array.from({ length: Math.max(0, OUTCOMES - flow.outcomes.length) }, (_, index) =>
+      html`<li key=${index} class="outcome-none" aria-hidden="true"></li>`)}
     ${flow.outcomes.map(({ runId, status, liveness }) => {
       const { word, kind } = look(status, liveness);
       return html`<li key=${runId}>
@@ -116,7 +118,7 @@ function Quiet({ silent, now }) {
   if (!silent || silent.count === 0) return null;
   const more = silent.count - silent.runs.length;
   return html`<section class="quiet" data-testid="silent-bar" aria-labelledby="quiet-title">
-    <h2 id="quiet-title">${plural(silent.count, "run")} ${silent.count === 1 ? "has" : "have"} not ended and gone quiet</h2>
+    <h2 id="quiet-title">${plural(silent.count, "run")} went quiet before the end</h2>
     <ul>
       ${silent.runs.map((run) => html`<li key=${`${run.flowKey}\n${run.runId}`}>
         <${Status} status=${run.status} liveness=${run.liveness} />

@@ -44,7 +44,7 @@ export function Help({ open, onClose }) {
   }, [open]);
   const outside = (event) => event.target === dialog.current && onClose();
   const again = (event) => event.key === "?" && onClose();
-  return html`<dialog ref=${dialog} class="help" aria-labelledby="help-title" onClose=${onClose} onClick=${outside}
+  return html`<dialog ref=${dialog} class="help" aria-labelledby="help-title" onClose=${onClose} onCancel=${onClose} onClick=${outside}
     onKeyDown=${again}>
     <div class="help-body">
       <div class="help-head">

@@ -60,7 +60,7 @@ export function RunsView({ server }) {
             <th role="columnheader" scope="col">Flow</th>
             <th role="columnheader" scope="col">Step</th>
             <th role="columnheader" scope="col" class="number">Duration</th>
-            <th role="columnheader" scope="col" class="number">Active</th>
+            <th role="columnheader" scope="col" class="number">Last event</th>
           </tr>
         </thead>
         <tbody role="rowgroup">
