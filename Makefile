@@ -20,8 +20,8 @@ PIP_INSTALL = -m pip --quiet --quiet install --editable
 FLOOR = $(shell sed -n 's/^ *"\(opentelemetry-sdk\|requests\|urllib3\|msgspec\|platformdirs\)>=\([0-9.]*\)",*$$/\1==\2/p' pyproject.toml)
 
 # What needs more than the oldest SDK has: oteltap and the instrumentations; and what needs servers, which fork and die
-# alike whatever the SDK.
-FLOOR_IGNORES = $(addprefix --ignore=tests/integration/,test_otlp_backend.py test_otlp_backend_itself.py test_untraced.py) \
+# alike whatever the SDK, or a browser, which does not see an SDK at all.
+FLOOR_IGNORES = --ignore=tests/browser $(addprefix --ignore=tests/integration/,test_otlp_backend.py test_otlp_backend_itself.py test_untraced.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_gunicorn.py test_seeds.py)
 
 .DEFAULT_GOAL := help

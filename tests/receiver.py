@@ -114,9 +114,12 @@ class Receiver:
 
 
 @contextmanager
-def start_receiver(db: Path, *, port: int = 0) -> Generator[Receiver, None, None]:
-    """Starts ``failpath-otel local`` on the database ``db``, yields it when it is ready, and stops it at the end."""
-    command = [*COMMAND, "local", "--port", str(port), "--db", str(db)]
+def start_receiver(db: Path, *arguments: str, port: int = 0) -> Generator[Receiver, None, None]:
+    """Starts ``failpath-otel local`` on the database ``db``, yields it when it is ready, and stops it at the end.
+
+    ``arguments`` are further ones of the command.
+    """
+    command = [*COMMAND, "local", "--port", str(port), "--db", str(db), *arguments]
     with tempfile.TemporaryDirectory() as directory:
         errors = Path(directory, "stderr")
         with errors.open("w") as stderr:

@@ -1,0 +1,102 @@
+"""No violation that axe-core knows, in any view, light and dark."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page, expect
+
+from tests.browser.browsing import Browsing, find
+from tests.browser.stories import begun, finished, now
+from tests.receiver import Receiver, start_receiver
+
+VIEWS: Final = {
+    "flows": ("/", "flow-row"),
+    "flow": ("/flows/sample-checkout", "node"),
+    "selected node": ("/flows/checkout?node=charge-card", "node"),
+    "runs": ("/runs", "run-row"),
+    "filtered runs": ("/runs?status=error&text=order", "run-row"),
+    "filter that nothing matches": ("/runs?text=nothing-matches-this", "filter-text"),
+    "failed run": ("/runs/order-2", "bar"),
+    "running run": ("/runs/order-3", "bar"),
+    "silent run": ("/runs/quiet", "bar"),
+    "selected step": ("/runs/order-2?step=charge-card&attempt=1", "stack"),
+    "run that is not there": ("/runs/nowhere", "connection"),
+    "flow that is not there": ("/flows/nowhere", "connection"),
+    "address that is not there": ("/flows/a/b/c", "connection"),
+}
+"""Each view's address, and what it shows when it has loaded."""
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """A receiver with the sample, a failure, and runs that run, are silent and were skipped."""
+    with start_receiver(tmp_path_factory.mktemp("furnished") / "local.db") as receiver:
+        receiver.request("/api/page/sample", method="POST", body=b"", headers={"Origin": receiver.url})
+        receiver.post(*finished("order-1"), *finished("order-2", start=10, fails="charge-card", cart={"items": [1, 2]}))
+        receiver.post(begun("order-3"), begun("quiet") | {"timestamp": now(-3600)})
+        yield receiver
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds: the rule, and the places with what is wrong there."""
+    page.evaluate(AXE_SCRIPT)
+    found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{violation['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_has_no_violation(browsing: Browsing, furnished: Receiver, view: str, scheme: str) -> None:
+    browsing.expect_complaints("404")
+    path, element = VIEWS[view]
+    page = browsing.open(furnished, path, color_scheme=scheme)
+    expect(find(page, element).first).to_be_attached()
+    expect(page.locator("main h1")).to_have_count(1)
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["flows", "flow", "runs", "selected step"])
+def test_a_view_has_no_violation_on_a_telephone_and_is_no_wider(
+    browsing: Browsing, furnished: Receiver, view: str, scheme: str
+) -> None:
+    path, element = VIEWS[view]
+    page = browsing.open(furnished, path, color_scheme=scheme, viewport={"width": 400, "height": 800})
+    expect(find(page, element).first).to_be_attached()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/", "/runs"])
+def test_an_empty_page_has_no_violation(browsing: Browsing, shared_receiver: Receiver, path: str, scheme: str) -> None:
+    page = browsing.open(shared_receiver, path, color_scheme=scheme)
+    expect(page.locator("main h1")).to_have_count(1)
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_help_has_no_violation(browsing: Browsing, furnished: Receiver, scheme: str) -> None:
+    page = browsing.open(furnished, "/runs", color_scheme=scheme)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_the_chosen_theme_outweighs_that_of_the_system_and_is_kept(browsing: Browsing, furnished: Receiver) -> None:
+    page = browsing.open(furnished, "/", color_scheme="light")
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    find(page, "theme").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    assert violations(page) == []
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(find(page, "flow-row").first).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light

@@ -1,0 +1,86 @@
+"""The same records late, twice and out of order end on the identical page."""
+
+import random
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.browsing import Browsing, find
+from tests.browser.stories import DECLINED, finished
+from tests.local.events import event, wire
+from tests.receiver import Receiver, start_receiver, wait_for
+
+VIEWS = {
+    "/": "flow-row",
+    "/flows/checkout": "node",
+    "/runs": "run-row",
+    "/runs/run-2?flow=checkout": "bar",
+    "/runs/run-3?flow=checkout&step=charge-card&attempt=1": "panel",
+}
+"""The addresses, and what each of them shows when it has loaded."""
+
+
+def story() -> list[dict[str, Any]]:
+    """Four runs in the order in which they happened: well, failed, failed and tried again, with a skip."""
+    events = finished("run-1", start=0, cart=7)
+    events += finished("run-2", start=10, fails="charge-card", cart=8)
+    events += finished("run-3", start=20, fails="charge-card")
+    again: dict[str, Any] = {"step": "charge-card", "span": "run-3/again", "run": "run-3"}
+    events += [wire(event("running", 21, **again)), wire(event("success", 22, started=21, **again))]
+    events += finished("run-4", "validate-cart", start=30)
+    events.append(wire(event("skipped", 31, step="send-receipt", span="run-4/skip", run="run-4")))
+    events += finished("nightly", "load", "import", flow="nightly-import", start=40)
+    # Its end was reported by hand, from elsewhere.
+    events.append(wire(event("running", 50, step="ship", span="ship", run="run-5")))
+    events.append(wire(event("error", 52, step="ship", span="by-hand", run="run-5", error=DECLINED)))
+    return events
+
+
+def shuffled_and_repeated(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    twice = [*events, *events[::2]]
+    random.shuffle(twice)
+    return twice
+
+
+def ends_first(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(events, key=lambda event: event["status"] == "running")
+
+
+def settled(page: Page, path: str, receiver: Receiver) -> str:
+    """Everything that a view shows, as markup, with the port taken out."""
+    page.goto(path)
+    find(page, VIEWS[path]).first.wait_for()
+    markup = page.locator("main").evaluate("main => document.title + main.outerHTML")
+    return str(markup).replace(str(receiver.port), "PORT")
+
+
+@pytest.mark.parametrize("path", VIEWS)
+def test_a_view_is_the_same_whatever_the_order_of_the_records(browsing: Browsing, tmp_path: Path, path: str) -> None:
+    events = story()
+    with ExitStack() as stack:
+        views = []
+        for number, stream in enumerate((events, shuffled_and_repeated(events), ends_first(events))):
+            receiver = stack.enter_context(start_receiver(tmp_path / f"{number}.db"))
+            page = browsing.open(receiver, path)
+            for record in stream:  # each by itself, so that the page sees every state in between
+                assert receiver.post(record).json()["accepted"] == 1
+            views.append((page, receiver))
+
+        def looks() -> list[str]:
+            return [settled(page, path, receiver) for page, receiver in views]
+
+        def identical() -> bool:
+            in_order, *others = looks()
+            return all(other == in_order for other in others)
+
+        # More than once, because "12 s ago" may become 13 between two looks.
+        try:
+            wait_for(identical)
+        except AssertionError:
+            in_order, *others = looks()
+            for other in others:
+                assert other == in_order
+            raise

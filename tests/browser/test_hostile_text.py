@@ -1,0 +1,147 @@
+"""Text is text wherever it comes from, and nothing leaves this machine."""
+
+from typing import Any, Final
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.browsing import Browsing, find
+from tests.receiver import Receiver
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+SCRIPT: Final = "<script>window.broken=1</script>"
+IMAGE: Final = '"><img src=x onerror="window.broken=1"><svg onload=window.broken=1>'
+LINK: Final = "javascript:window.broken=1"
+QUOTES: Final = "'\"`${window.broken=1}{{window.broken=1}}&lt;b&gt;"
+
+
+def hostile(field: str) -> str:
+    """A text that does harm in whatever place it is not text; ``field`` tells where it was found."""
+    return f"{field} {SCRIPT}{IMAGE}{QUOTES}{LINK}"
+
+
+FLOW: Final = hostile("flow")
+RUN: Final = hostile("run")
+STEP: Final = hostile("step")
+
+
+def hostile_events() -> list[dict[str, Any]]:
+    same = {
+        "flowKey": FLOW,
+        "runId": RUN,
+        "traceId": hostile("trace"),
+        "spanId": hostile("span"),
+        "metadata": {hostile("key"): hostile("value"), "nested": {hostile("inner key"): [hostile("inner value")]}},
+        "process": {"pid": 1, "host": hostile("host"), "startTime": hostile("start time")},
+    }
+    error = {
+        "name": hostile("name"),
+        "message": hostile("message"),
+        "stack": f'Traceback:\n  File "{hostile("file")}", line 1, in {hostile("function")}\n{hostile("stack")}',
+    }
+    started = {"startedAt": "2023-11-14T22:13:21Z", "durationMs": 12}
+    return [
+        {"id": hostile("1"), "stepKey": STEP, "status": "running", "timestamp": "2023-11-14T22:13:21Z", **same},
+        {
+            "id": hostile("2"),
+            "stepKey": STEP,
+            "status": "error",
+            "timestamp": "2023-11-14T22:13:22Z",
+            "error": error,
+            **started,
+            **same,
+        },
+        {
+            "id": hostile("3"),
+            "stepKey": LINK,
+            "status": "skipped",
+            "timestamp": "2023-11-14T22:13:23Z",
+            **same,
+            "spanId": "other",
+        },
+    ]
+
+
+def encoded(text: str) -> str:
+    return quote(text, safe="")
+
+
+VIEWS: Final = {
+    "/": ("flow-row", [FLOW]),
+    f"/flows/{encoded(FLOW)}": ("node", [FLOW, hostile("message")]),
+    f"/flows/{encoded(FLOW)}?node={encoded(STEP)}": ("node", [FLOW]),
+    "/runs": ("run-row", [FLOW, RUN]),
+    f"/runs?text={encoded('flow ' + SCRIPT)}&flow={encoded(FLOW)}": ("run-row", [RUN]),
+    f"/runs/{encoded(RUN)}": ("bar", [RUN, STEP]),
+    f"/runs/{encoded(RUN)}?flow={encoded(FLOW)}&step={encoded(STEP)}&attempt=1": (
+        "panel",
+        [RUN, *(hostile(field) for field in ("name", "message", "key", "value", "inner key", "inner value"))],
+    ),
+}
+"""The addresses, what each shows when it has loaded, and texts that it has to show as they are."""
+
+
+def is_intact(page: Page) -> None:
+    assert page.evaluate("window.broken") is None
+    added = page.evaluate(
+        """() => [...document.querySelectorAll('script, img, iframe, [onerror], [onload], a[href^="javascript" i]')]
+             .map(one => one.outerHTML).filter(text => !/^<script (type="module" )?src="\\/page\\//.test(text))"""
+    )
+    assert added == []
+
+
+@pytest.mark.parametrize("path", VIEWS, ids=["flows", "flow", "node", "runs", "filtered", "run", "panel"])
+def test_markup_in_any_text_stays_text(browsing: Browsing, receiver: Receiver, path: str) -> None:
+    answer = receiver.post(*hostile_events())
+    assert answer.json() == {"accepted": 3, "rejected": []}
+    page = browsing.open(receiver, path)
+    element, texts = VIEWS[path]
+    expect(find(page, element).first).to_be_visible()
+    for text in texts:
+        expect(page.locator("main")).to_contain_text(text)
+    is_intact(page)
+    # Also what arrives while the page is open.
+    receiver.post({**hostile_events()[0], "id": "again", "spanId": "again"})
+    expect(find(page, element).first).to_be_visible()
+    is_intact(page)
+
+
+def test_an_address_that_names_nothing_shows_its_text_as_text(browsing: Browsing, receiver: Receiver) -> None:
+    browsing.expect_complaints("404")
+    for path in (f"/runs/{encoded(RUN)}", f"/flows/{encoded(FLOW)}", f"/runs?text={encoded(IMAGE)}"):
+        page = browsing.context(receiver).new_page()
+        page.goto(path)
+        expect(page.locator("h1")).to_be_visible()
+        is_intact(page)
+
+
+@pytest.mark.parametrize("path", ["/", "/runs", "/runs/any", "/flows/any", "/page/app.js", "/page/stream-worker.js"])
+def test_every_answer_of_the_page_has_the_policy_and_the_headers(shared_receiver: Receiver, path: str) -> None:
+    answer = shared_receiver.request(path)
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    assert answer.status == 200
+    assert headers["content-security-policy"] == POLICY
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", ["/", "/page/app.js", "/api/page/status", "/api/page/stream", "/api/runs"])
+def test_a_foreign_host_is_refused(shared_receiver: Receiver, path: str) -> None:
+    answer = shared_receiver.request(path, headers={"Host": f"evil.example:{shared_receiver.port}"})
+    assert answer.status == 400
+    assert "error" in answer.json()
+
+
+@pytest.mark.parametrize("path", ["/", "/api/page/status", "/api/page/stream", "/api/runs", "/v1/events"])
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:1", "null"])
+def test_a_foreign_origin_is_refused(shared_receiver: Receiver, path: str, origin: str) -> None:
+    method = "POST" if path == "/v1/events" else "GET"
+    body = b'{"events": []}' if method == "POST" else None
+    headers = {"Origin": origin, "Authorization": "Bearer x", "Content-Type": "application/json"}
+    assert shared_receiver.request(path, method=method, body=body, headers=headers).status == 403

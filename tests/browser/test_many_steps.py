@@ -1,0 +1,58 @@
+"""A run of 500 steps is no slower to look at than a person notices."""
+
+import statistics
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.browsing import Browsing, find
+from tests.local.events import event, wire
+from tests.receiver import Receiver
+
+STEPS = 500
+LIMIT_MS = 2000.0
+LOADS = 3
+
+NOTE_PANEL = """
+  new MutationObserver(() => {
+    if (window.panelAt === undefined && document.querySelector('[data-testid="panel"]')) {
+      window.panelAt = performance.now();
+    }
+  }).observe(document, {subtree: true, childList: true});
+"""
+"""Notes when the panel was first there, counted from the start of the navigation."""
+
+
+def long_run() -> list[dict[str, Any]]:
+    events = []
+    for number in range(STEPS):
+        same: dict[str, Any] = {"step": f"step-{number:03}", "span": str(number), "run": "long"}
+        events.append(wire(event("running", number, **same)))
+        events.append(wire(event("success", number + 0.9, started=number, duration_ms=900.0, **same)))
+    return events
+
+
+def milliseconds_until_a_click_is_answered(page: Page) -> float:
+    page.add_init_script(NOTE_PANEL)
+    page.goto("/runs/long", wait_until="commit")
+    find(page, "bar", step="step-003").click()
+    expect(find(page, "panel")).to_contain_text("step-003")
+    expect(find(page, "bar")).to_have_count(STEPS)
+    return float(page.evaluate("window.panelAt"))
+
+
+def test_a_run_of_500_steps_answers_a_click_within_two_seconds(browsing: Browsing, receiver: Receiver) -> None:
+    receiver.post(*long_run())
+    taken = [milliseconds_until_a_click_is_answered(browsing.context(receiver).new_page()) for _ in range(LOADS)]
+    assert statistics.median(taken) < LIMIT_MS, taken
+
+
+def test_a_run_of_500_steps_is_live_to_its_last_step(browsing: Browsing, receiver: Receiver) -> None:
+    receiver.post(*long_run())
+    page = browsing.open(receiver, "/runs/long")
+    expect(find(page, "bar")).to_have_count(STEPS)
+    expect(find(page, "node")).to_have_count(STEPS)
+    receiver.post(wire(event("error", STEPS + 1, step="the last", span="the last", run="long")))
+    expect(find(page, "bar", step="the last", kind="error")).to_have_count(1)
+    page.keyboard.press("e")
+    expect(find(page, "panel")).to_contain_text("the last")

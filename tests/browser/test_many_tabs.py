@@ -1,0 +1,70 @@
+"""Ten tabs of one browser, all of them live over one stream, and a server that ends all the same."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.browsing import Browsing, becomes, find, wait_until_live
+from tests.browser.stories import begun, ended
+from tests.receiver import Receiver
+
+TABS = 10
+END_SECONDS = 2.0
+_ESTABLISHED = "01"
+
+
+def connections(port: int) -> int:
+    """How many connections the server at this port has, by what the kernel says of its side of them."""
+    count = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, *_ = line.split()
+        count += state == _ESTABLISHED and int(local.partition(":")[2], 16) == port
+    return count
+
+
+def open_tabs(context: BrowserContext) -> list[Page]:
+    tabs = [context.new_page() for _ in range(TABS)]
+    for number, tab in enumerate(tabs):
+        tab.goto("/runs" if number % 2 else "/runs/shared?flow=checkout")
+    return tabs
+
+
+def shows(tab: Page, kind: str) -> None:
+    run = tab.url.endswith("flow=checkout")
+    expect(find(tab, "bar" if run else "run-row", kind=kind)).to_have_count(1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts connections in /proc")
+def test_ten_tabs_are_live_at_once_and_share_one_stream(browsing: Browsing, receiver: Receiver) -> None:
+    receiver.post(begun("shared"))
+    tabs = open_tabs(browsing.context(receiver))
+    for tab in tabs:
+        wait_until_live(tab)
+        shows(tab, "running")
+    # What served single requests is closed after a while of silence; streams are not.
+    becomes(tabs[0], lambda: connections(receiver.port), 1)
+    receiver.post(ended("shared"))
+    for tab in tabs:
+        shows(tab, "success")
+
+    for tab in tabs[1:]:
+        tab.close()
+    receiver.post({**begun("shared"), "spanId": "again", "id": "again", "stepKey": "again"})
+    expect(find(tabs[0], "bar", step="again", kind="running")).to_have_count(1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_the_server_ends_within_two_seconds_while_ten_tabs_are_open(
+    browsing: Browsing, receiver: Receiver, number: signal.Signals
+) -> None:
+    browsing.expect_complaints("ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE")
+    receiver.post(begun("shared"))
+    for tab in open_tabs(browsing.context(receiver)):
+        wait_until_live(tab)
+        shows(tab, "running")
+    receiver.process.send_signal(number)
+    assert receiver.process.wait(END_SECONDS) == 0
+    assert receiver.stderr() == ""

@@ -1,0 +1,76 @@
+"""The server is restarted while the page is open: it goes on where it was, without a gap and without a double."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.browsing import Browsing, becomes, find, hook, kinds
+from tests.browser.senders import start_sender
+from tests.browser.stories import finished
+from tests.receiver import start_receiver, wait_for
+
+
+def connection(page: Page, state: str) -> None:
+    page.locator(hook("connection", state=state)).first.wait_for(state="attached")
+
+
+def test_a_page_that_is_open_over_a_restart_has_no_gap_and_no_double(browsing: Browsing, tmp_path: Path) -> None:
+    # What Chromium itself says about a server that is not there.
+    browsing.expect_complaints("ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE")
+    database = tmp_path / "local.db"
+    with ExitStack() as first, ExitStack() as second:
+        receiver = first.enter_context(start_receiver(database))
+        sender = second.enter_context(start_sender(receiver, "over-the-restart"))
+        sender.begin("before")
+        sender.end()
+        receiver.post(*finished("old"))
+        wait_for(lambda: len(receiver.runs()) == 2)
+        runs, run = browsing.open(receiver, "/runs"), browsing.open(receiver, "/runs/over-the-restart")
+        for page in (runs, run):
+            page.evaluate("window.sameDocument = true")
+        expect(find(runs, "run-row")).to_have_count(2)
+
+        first.close()
+        connection(runs, "lost")
+        connection(run, "lost")
+        sender.begin("while it was down")
+        sender.end()
+
+        port = receiver.port
+        receiver = second.enter_context(start_receiver(database, port=port))
+        connection(runs, "connected")
+        connection(run, "connected")
+        receiver.post(*finished("new"))
+        sender.begin("after")
+        sender.end()
+
+        steps = ["before", "while it was down", "after"]
+        for step in steps:
+            expect(find(run, "bar", step=step, kind="success")).to_have_count(1)
+        expect(find(run, "bar")).to_have_count(len(steps))
+        expect(find(run, "event")).to_have_count(2 * len(steps))
+        expect(find(runs, "run-row")).to_have_count(3)
+        shown = {"old": "success", "new": "success", "over-the-restart": "success"}
+        becomes(runs, lambda: dict(kinds(runs)), shown)
+        assert {found["runId"]: found["status"] for found in receiver.runs()} == shown
+        for page in (runs, run):
+            assert page.evaluate("window.sameDocument") is True
+            # What it has come to while it lived on is what it would be if it were loaded now.
+            lived = page.locator("main").inner_text()
+            page.reload()
+            expect(page.locator("main")).to_have_text(lived, use_inner_text=True)
+
+
+def test_another_database_at_the_same_address_replaces_what_the_page_shows(browsing: Browsing, tmp_path: Path) -> None:
+    browsing.expect_complaints("ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE")
+    with start_receiver(tmp_path / "one.db") as receiver:
+        receiver.post(*finished("of the one"))
+        page = browsing.open(receiver, "/runs")
+        expect(find(page, "run-row", run="of the one")).to_be_visible()
+        port = receiver.port
+    connection(page, "lost")
+    with start_receiver(tmp_path / "other.db", port=port) as receiver:
+        receiver.post(*finished("of the other"))
+        expect(find(page, "run-row", run="of the other")).to_be_visible()
+        expect(find(page, "run-row")).to_have_count(1)
