@@ -5,12 +5,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple
 
+from failpath_otel import semconv
 from failpath_otel.export.process import start_time
-from failpath_otel.export.record import ProcessInfo, Status
+from failpath_otel.export.record import ProcessInfo
 from failpath_otel.local.event import instant
 from failpath_otel.local.proc import CAN_LOOK, look, nested, sees_every_process
+from failpath_otel.local.summary import AttemptSummary
 
 Liveness = Literal["live", "silent", "gone"]
 """``gone``: its process was on this host and has ended. ``silent``: it takes longer than can be expected."""
@@ -32,27 +34,14 @@ _SAME_START: Final = 2_000_000
 clock may have been corrected in between. Nobody gets the same pid again as soon as that."""
 
 
-class Attempt(Protocol):
-    """What is asked of an attempt of a step; ``started`` is in microseconds since the epoch."""
-
-    @property
-    def step_key(self) -> str: ...  # noqa: D102
-    @property
-    def status(self) -> Status: ...  # noqa: D102
-    @property
-    def started(self) -> int | None: ...  # noqa: D102
-    @property
-    def process(self) -> ProcessInfo | None: ...  # noqa: D102
-    @property
-    def newest(self) -> bool: ...  # noqa: D102
-
-
 def silent_from(started: int, p95_ms: float | None) -> float:
     """The last moment (microseconds since the epoch) at which an attempt that began at ``started`` is not silent."""
     return started + max(SILENT_AFTER, 0 if p95_ms is None else SILENT_FACTOR * p95_ms * 1000)
 
 
-def liveness_of(attempt: Attempt, now: int, p95_ms: float | None, is_gone: Callable[[ProcessInfo], bool]) -> Liveness:
+def liveness_of(
+    attempt: AttemptSummary, now: int, p95_ms: float | None, is_gone: Callable[[ProcessInfo], bool]
+) -> Liveness:
     """The liveness of an attempt that is ``running``; ``now`` is in microseconds since the epoch.
 
     It is silent when it began, by its own record's time, longer ago than 30 s and than three times ``p95_ms``.
@@ -65,7 +54,7 @@ def liveness_of(attempt: Attempt, now: int, p95_ms: float | None, is_gone: Calla
 
 
 def run_liveness(
-    attempts: Iterable[Attempt],
+    attempts: Iterable[AttemptSummary],
     now: int,
     p95: Callable[[str], float | None],
     is_gone: Callable[[ProcessInfo], bool],
@@ -77,7 +66,7 @@ def run_liveness(
     found = {
         liveness_of(attempt, now, p95(attempt.step_key), is_gone)
         for attempt in attempts
-        if attempt.newest and attempt.status == "running"
+        if attempt.newest and attempt.status == semconv.STATUS_RUNNING
     }
     return next((liveness for liveness in _BAD_TO_GOOD if liveness in found), None)
 

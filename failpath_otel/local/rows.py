@@ -126,9 +126,11 @@ class Rows:
         """The runs of a flow that were active last, the newest first, with their attempts."""
         return self._stored(f"INDEXED BY runs_of_flow WHERE flow_key = ? {_ORDER}", flow_key, limit)
 
-    def running(self) -> list[StoredRun]:
-        """Every run that is ``running``, the newest activity first, with its attempts."""
-        return self._stored("WHERE status = 'running' ORDER BY active_at DESC, flow_key, run_id")
+    def running(self, after_revision: int | None = None) -> list[StoredRun]:
+        """Every run that is ``running``, with its attempts, or those of them that changed after a revision."""
+        if after_revision is None:
+            return self._stored("WHERE status = 'running' ORDER BY active_at DESC, flow_key, run_id")
+        return self._stored("INDEXED BY runs_by_revision WHERE revision > ? AND status = 'running'", after_revision)
 
     def neighbours(self, run: RunKey) -> tuple[RunKey | None, RunKey | None]:
         """The runs of the same flow that started just before and just after this one."""

@@ -16,6 +16,7 @@ from failpath_otel.export.process import read_process, start_time
 from failpath_otel.export.record import ProcessInfo, Status, rfc3339
 from failpath_otel.local.event import instant
 from failpath_otel.local.liveness import Liveness, Processes, liveness_of, run_liveness
+from failpath_otel.local.summary import AttemptSummary
 from tests.receiver import wait_for
 
 HOST = socket.gethostname()
@@ -32,14 +33,16 @@ sys.stdin.read()
 """
 
 
-class Running(NamedTuple):
+def running(
+    step_key: str = "pay",
+    *,
+    status: Status = "running",
+    started: int | None = 1000 * SECOND,
+    process: ProcessInfo | None = None,
+    newest: bool = True,
+) -> AttemptSummary:
     """An attempt that began at 1000 s."""
-
-    step_key: str = "pay"
-    status: Status = "running"
-    started: int | None = 1000 * SECOND
-    process: ProcessInfo | None = None
-    newest: bool = True
+    return AttemptSummary(step_key, status, started, None, None, None, None, "trace", "span", process, newest)
 
 
 class Clock:
@@ -113,43 +116,46 @@ def moved(process: ProcessInfo, seconds: float) -> ProcessInfo:
 def test_silent_is_what_takes_longer_than_30_s_and_than_three_times_the_p95(
     p95_ms: float | None, seconds: float, expected: Liveness
 ) -> None:
-    assert liveness_of(Running(), 1000 * SECOND + round(seconds * SECOND), p95_ms, never) == expected
+    assert liveness_of(running(), 1000 * SECOND + round(seconds * SECOND), p95_ms, never) == expected
 
 
 def test_what_is_gone_is_not_called_silent(child: Child, processes: Processes) -> None:
-    attempt = Running(process=child.info)
+    attempt = running(process=child.info)
     assert liveness_of(attempt, 5000 * SECOND, None, processes.is_gone) == "silent"
     child.kill()
     assert liveness_of(attempt, 5000 * SECOND, None, Processes().is_gone) == "gone"
 
 
 def test_what_has_no_start_is_never_silent() -> None:
-    assert liveness_of(Running(started=None), 9**18, None, never) == "live"
+    assert liveness_of(running(started=None), 9**18, None, never) == "live"
 
 
 def test_a_run_is_as_bad_as_the_worst_newest_attempt_of_its_steps() -> None:
     dead = ProcessInfo(1, "dead")
-    live, silent = Running("a", started=1000 * SECOND), Running("b", started=900 * SECOND)
-    gone = Running("c", process=dead)
+    live, silent = running("a", started=1000 * SECOND), running("b", started=900 * SECOND)
+    gone = running("c", process=dead)
 
-    def liveness(*attempts: Running) -> Liveness | None:
+    def liveness(*attempts: AttemptSummary) -> Liveness | None:
         return run_liveness(attempts, 1001 * SECOND, lambda _: None, lambda process: process == dead)
+
+    def old(attempt: AttemptSummary) -> AttemptSummary:
+        return msgspec.structs.replace(attempt, newest=False)
 
     assert liveness(live) == "live"
     assert liveness(live, silent) == "silent"
     assert liveness(gone, live, silent) == "gone"
-    assert liveness(live, gone._replace(newest=False), silent._replace(newest=False)) == "live"
-    assert liveness(live, gone._replace(status="error")) == "live"
+    assert liveness(live, old(gone), old(silent)) == "live"
+    assert liveness(live, msgspec.structs.replace(gone, status="error")) == "live"
 
 
 @pytest.mark.parametrize("status", ["success", "error", "skipped"])
 def test_a_run_that_is_not_running_has_no_liveness(status: Status) -> None:
-    attempts = [Running(status=status), Running(newest=False)]
+    attempts = [running(status=status), running(newest=False)]
     assert run_liveness(attempts, 9**18, lambda _: None, lambda _: True) is None
 
 
 def test_each_step_is_measured_by_its_own_p95() -> None:
-    attempts = [Running("slow"), Running("quick")]
+    attempts = [running("slow"), running("quick")]
     now = 1060 * SECOND
     assert run_liveness(attempts, now, {"slow": 30_000.0, "quick": 1.0}.get, never) == "silent"
     assert run_liveness(attempts, now, {"slow": 30_000.0, "quick": 30_000.0}.get, never) == "live"
