@@ -12,7 +12,6 @@ from failpath_otel.local.rows import RunRow
 from failpath_otel.local.statistics import ErrorCount, FlowStats, StepStats
 from failpath_otel.local.topology import Shape
 
-
 _UNSEEN: Final = StepStats(
     runs=0,
     ended=0,

@@ -70,12 +70,13 @@ def create_app(parts: Parts, access: Access | None = None) -> ASGIApp:
     """The application over its parts; ``access`` says who may ask, by default this machine alone."""
     routes = _Routes(parts)
     page = PageApi(parts)
+    stream = Stream(parts.store, parts.changes, page.row, parts.clock)
     app = Starlette(
         routes=[
             Route(wire.ROUTE, routes.receive, methods=["POST"]),
             Route("/api/runs", routes.runs, methods=["GET"]),
             Route(f"/api/runs/{{run_id:{ANYTHING}}}", routes.run, methods=["GET"]),
-            Route(f"{PREFIX}/stream", Stream(parts.store, parts.changes, page.row, parts.clock)),
+            Route(f"{PREFIX}/stream", stream.respond, methods=["GET"]),
             *page.routes,
             *Assets().routes,
         ],

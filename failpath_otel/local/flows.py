@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from failpath_otel.local.flows_file import DeclaredFlow, FlowsFile
+from failpath_otel.local.flows_file import FlowsFile
 from failpath_otel.local.layout import Layout, layout
 from failpath_otel.local.rows import StoredRun
 from failpath_otel.local.statistics import WINDOW, FlowStats, StepStats, flow_stats, step_stats
 from failpath_otel.local.store import Store
 from failpath_otel.local.summary import AttemptSummary
-from failpath_otel.local.topology import Shape, shape_of
+from failpath_otel.local.topology import DeclaredFlow, Shape, shape_of
 
 _CHANGES: Final = 500
 """How many changed runs are asked for at once; beyond these everything is looked at anew."""
@@ -67,7 +67,7 @@ class Flows:
         self._facts: dict[str, FlowFacts] = {}
         self._seen = 0
 
-    def keys(self) -> list[str]:
+    def known(self) -> list[str]:
         """The flows that have runs, and then those that are only declared."""
         seen = self._store.flow_keys()
         return seen + [key for key in self._declarations() if key not in set(seen)]

@@ -4,8 +4,7 @@ import base64
 import socket
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -34,6 +33,7 @@ _LOST: Final = 5
 _DERIVED: Final[tuple[Liveness, ...]] = ("silent", "gone")
 
 _Cursor = tuple[int, str, str]
+_decode_cursor: Final[Callable[[bytes], _Cursor]] = msgspec.json.Decoder(_Cursor).decode
 
 
 class PageApi:
@@ -60,7 +60,7 @@ class PageApi:
         """The receiver itself: its limits, and what it holds."""
         parts, store = self._parts, self._store
         pruned = store.pruned()
-        keys = parts.flows.keys()
+        keys = parts.flows.known()
         return answers.StatusAnswer(
             version=__version__,
             store_id=store.store_id(),
@@ -84,7 +84,7 @@ class PageApi:
         counts: dict[str, Counter[Liveness]] = {}
         for key, liveness in current.items():
             counts.setdefault(key.flow_key, Counter())[liveness] += 1
-        rows = [self._flow_row(flow_key, counts, current) for flow_key in self._parts.flows.keys()]
+        rows = [self._flow_row(flow_key, counts, current) for flow_key in self._parts.flows.known()]
         rows.sort(key=lambda row: (row.last_seen or "", row.flow_key), reverse=True)
         lost = [key for key, liveness in current.items() if liveness in _DERIVED]
         return answers.FlowList(
@@ -184,9 +184,7 @@ class PageApi:
         return answers.flow_row(flow_key, outcomes, facts.stats, counts.get(flow_key, Counter()), last_seen)
 
 
-def _route(
-    path: str, ask: Callable[[Request], msgspec.Struct], method: str = "GET", status_code: int = 200
-) -> Route:
+def _route(path: str, ask: Callable[[Request], msgspec.Struct], method: str = "GET", status_code: int = 200) -> Route:
     async def answer(request: Request) -> Response:
         return await in_thread(lambda: json_reply(ask(request), status_code))
 
@@ -205,6 +203,6 @@ def _cursor(text: str | None) -> _Cursor | None:
     if not text:
         return None
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(text), type=_Cursor)
-    except (ValueError, msgspec.DecodeError):
+        return _decode_cursor(base64.urlsafe_b64decode(text))
+    except ValueError:  # which a failure to decode is, too
         raise HTTPException(400, "expected what `next` of another answer said as `before`") from None

@@ -50,7 +50,5 @@ def _picture(parts: Parts, key: RunKey, events: list[Record]) -> RunView:
     if all(step.status != semconv.STATUS_RUNNING for step in view.steps):
         return view
     judgement = parts.watch.judge(key.flow_key, summarise(view, events).attempts)
-    steps = [
-        replace(step, liveness=liveness) for step, liveness in zip(view.steps, judgement.attempts, strict=True)
-    ]
+    steps = [replace(step, liveness=liveness) for step, liveness in zip(view.steps, judgement.attempts, strict=True)]
     return replace(view, liveness=judgement.run, steps=steps)
