@@ -147,7 +147,8 @@ class Store(Rows):
         rows = self._database.rows(
             "SELECT flow_key, run_id, active_at FROM runs WHERE run_id = ? UNION ALL "
             "SELECT flow_key, run_id, (SELECT max(timestamp) FROM events WHERE events.flow_key = dirty.flow_key "
-            "AND events.run_id = dirty.run_id) AS active_at FROM dirty WHERE run_id = ? ORDER BY active_at DESC, flow_key",
+            "AND events.run_id = dirty.run_id) AS active_at FROM dirty WHERE run_id = ? "
+            "ORDER BY active_at DESC, flow_key",
             run_id,
             run_id,
         )
