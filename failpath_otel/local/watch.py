@@ -120,8 +120,11 @@ class Watch:
         with self._lock:
             self._catch_up()
             judged = self._judge_open()
-            judged.update((run, "gone") for run in self._newly_gone)
-            changed = {run: its for run, its in judged.items() if self._told.get(run, "live") != its}
+            for run in self._newly_gone:
+                judged[run] = "gone"
+            changed: dict[RunKey, Liveness] = {
+                run: its for run, its in judged.items() if self._told.get(run, "live") != its
+            }
         if changed:
             self._on_change(list(changed))
         with self._lock:
