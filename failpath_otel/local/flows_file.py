@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -58,17 +58,18 @@ class FlowsFile:
     logged once, and the flows stay as they were.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path.absolute()
         self._lock = threading.Lock()
-        self._checked = time.monotonic()
+        self._clock = clock
+        self._checked = clock()
         self._version = _version(path)
         self._flows = read_flows(path)
 
     def flows(self) -> Mapping[str, DeclaredFlow]:
         """Every flow by its key, in the order of the file."""
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             if now - self._checked >= _CHECK_SECONDS:
                 self._checked = now
                 self._look()
@@ -111,7 +112,7 @@ def read_flows(path: Path) -> dict[str, DeclaredFlow]:
         content = msgspec.json.decode(data.removeprefix(_BYTE_ORDER_MARK), type=_File)
     except msgspec.ValidationError as error:
         raise _error(path, f'is not a list of flows as {{"flows": [...]}}: {error}') from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _error(path, f"is not JSON: {error}") from error
     flows: dict[str, DeclaredFlow] = {}
     for item in content.flows:

@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failpath_otel.local import layers
@@ -112,6 +112,7 @@ _GRAPHS = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(_GRAPHS)
 def test_boxes_keep_their_distance_and_edges_lead_around_them(graph: Graph) -> None:
     nodes, edges = graph
@@ -123,6 +124,7 @@ def test_boxes_keep_their_distance_and_edges_lead_around_them(graph: Graph) -> N
     _check(drawing)
 
 
+@settings(deadline=None)
 @given(_GRAPHS, st.randoms(use_true_random=False))
 def test_the_order_of_the_edges_changes_nothing(graph: Graph, rng: random.Random) -> None:
     nodes, edges = graph
@@ -134,6 +136,7 @@ def test_the_order_of_the_edges_changes_nothing(graph: Graph, rng: random.Random
     assert layout(nodes, shuffled) == drawing
 
 
+@settings(deadline=None)
 @given(_GRAPHS)
 def test_without_circles_nothing_leads_back_and_with_them_what_is_left_has_none(graph: Graph) -> None:
     nodes, edges = graph

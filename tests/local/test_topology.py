@@ -3,7 +3,7 @@
 import random
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failpath_otel.local.summary import AttemptSummary
@@ -90,6 +90,7 @@ _RUNS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(_RUNS)
 def test_edges_are_what_the_definition_says(run: list[AttemptSummary]) -> None:
     spans = sorted((a.started or 0, float("inf") if a.ended is None else a.ended, a.step_key) for a in run)
@@ -106,6 +107,7 @@ def test_edges_are_what_the_definition_says(run: list[AttemptSummary]) -> None:
     assert observed_edges(run) == expected
 
 
+@settings(deadline=None)
 @given(_RUNS, st.randoms(use_true_random=False))
 def test_edges_do_not_depend_on_the_order_of_the_steps(run: list[AttemptSummary], rng: random.Random) -> None:
     shuffled = list(run)
