@@ -20,6 +20,7 @@ _STEPS: Final = 2
 _PAGE: Final = 50
 _BATCH: Final = 5_000
 _ROUNDS: Final = 21
+_POLL_SECONDS: Final = 0.01
 _BAR: Final = 100
 
 
@@ -36,11 +37,13 @@ def fill(path: Path) -> None:
     store = Store(path)
     stream = records(_RUNS, _STEPS)
     projector = Projector(store)
+    projector.start()
     while some := list(islice(stream, _BATCH)):
         texts = [record.to_json().decode() for record in some]
         store.add([Arrival(decode_event(text), text) for text in texts], 0)
         while store.dirty(1):
-            projector.catch_up()
+            time.sleep(_POLL_SECONDS)
+    projector.close()
     store.close()
 
 
