@@ -71,7 +71,9 @@ def measure() -> list[Row]:
             unit=" µs each",
             bar=200,
         ),
-        Row(f"ingest: answer to {_BATCH} records", f"p95 {p95:.0f} ms, max {answers[-1]:.0f} ms", value=p95, unit=" ms"),
+        Row(
+            f"ingest: answer to {_BATCH} records", f"p95 {p95:.0f} ms, max {answers[-1]:.0f} ms", value=p95, unit=" ms"
+        ),
     ]
 
 

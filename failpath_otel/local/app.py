@@ -22,6 +22,7 @@ from failpath_otel.local.guard import Access, guarded
 from failpath_otel.local.ingest import Receipt, check_headers, decompress, read_body, read_events
 from failpath_otel.local.runs import find_run, recent_runs
 from failpath_otel.local.store import Store, StoreError
+from failpath_otel.local.stream import Changes, Stream
 from failpath_otel.local.view import RunList
 
 EVENTS_PATH: Final = wire.ROUTE
@@ -72,14 +73,18 @@ class _Routes:
         return Receipt(accepted=len(arrivals), rejected=rejected)
 
 
-def create_app(store: Store, clock: Callable[[], int], access: Access | None = None) -> ASGIApp:
+def create_app(
+    store: Store, clock: Callable[[], int], access: Access | None = None, changes: Changes | None = None
+) -> ASGIApp:
     """The application over an open store; ``clock`` says the time in microseconds since the epoch."""
     routes = _Routes(store, clock)
+    stream = Stream(store, changes or Changes(), lambda row: row, clock)
     app = Starlette(
         routes=[
             Route(EVENTS_PATH, routes.receive, methods=["POST"]),
             Route("/api/runs", routes.runs, methods=["GET"]),
             Route("/api/runs/{run_id:anything}", routes.run, methods=["GET"]),
+            Route("/api/page/stream", stream.respond, methods=["GET"]),
             *Assets().routes,
         ],
         exception_handlers={HTTPException: _refused, StoreError: _unavailable, Exception: _broken},

@@ -8,6 +8,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +21,8 @@ from platformdirs import user_state_path
 
 from failpath_otel.local.app import create_app
 from failpath_otel.local.guard import LOOPBACK, Access
+from failpath_otel.local.projector import Projector
+from failpath_otel.local.pruning import Pruner
 from failpath_otel.local.store import Store
 from failpath_otel.local.stream import Changes
 
@@ -62,13 +65,12 @@ def serve(options: Options) -> None:
 
     Raises ``OSError`` if the port cannot be had, ``StoreError`` if the database cannot.
     """
-    with _listen(options.host, options.port) as listener:
-        store = Store(options.database)
-        try:
-            changes = Changes()
-            app = create_app(store, lambda: time.time_ns() // 1000, Access(options.host, options.token))
+    with _listen(options.host, options.port) as listener, closing(Store(options.database)) as store:
+        changes = Changes()
+        pruner = Pruner(store, _now, days=options.max_age_days, megabytes=options.max_size_mib, on_pruned=changes.reset)
+        with closing(Projector(store, changes.notify)) as projector, closing(pruner):
             config = uvicorn.Config(
-                app,
+                create_app(store, _now, Access(options.host, options.token), changes),
                 http="h11",
                 loop="asyncio",
                 ws="none",
@@ -84,9 +86,9 @@ def serve(options: Options) -> None:
             address = _address(options.host, listener.getsockname()[1])
             server = _Server(config, lambda: _tell(options, address), changes.close)
             server.stop_on_signals()
+            projector.start()
+            pruner.start()
             server.run(sockets=[listener])
-        finally:
-            store.close()
 
 
 class _Server(uvicorn.Server):
@@ -115,6 +117,10 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending()
         await super().shutdown(sockets)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
 
 
 def _tell(options: Options, address: str) -> None:
