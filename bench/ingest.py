@@ -19,7 +19,7 @@ from bench.records import records
 from bench.sink import HOST, BenchError
 from bench.table import Row
 from failpath_otel.local.app import create_app
-from failpath_otel.local.projector import Projector
+from failpath_otel.local.parts import Parts
 from failpath_otel.local.store import Store
 
 _RUNS: Final = 10_000
@@ -100,11 +100,11 @@ def _wait_for_rows(database: Path) -> None:
 
 def _serve(database: Path) -> None:
     store = Store(database)
-    projector = Projector(store)
-    projector.start()
+    parts = Parts(store, lambda: time.time_ns() // 1000)
+    parts.start()
     threading.Thread(target=_read_changes, args=(store,), daemon=True).start()
     config = uvicorn.Config(
-        create_app(store, lambda: time.time_ns() // 1000),
+        create_app(parts),
         http="h11",
         loop="asyncio",
         lifespan="off",
@@ -114,7 +114,7 @@ def _serve(database: Path) -> None:
     listener = socket.create_server((HOST, 0))
     print(listener.getsockname()[1], flush=True)
     uvicorn.Server(config).run(sockets=[listener])
-    projector.close()
+    parts.close()
     store.close()
 
 

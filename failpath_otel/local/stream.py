@@ -102,7 +102,7 @@ class Changes:
             for wake in self._wakers:
                 wake()
 
-    def reset(self) -> None:
+    def reset(self, _gone: int = 0) -> None:
         """Says that history changed, as by deletion, and clients have to load everything again."""
         with self._lock:
             self._resets += 1

@@ -14,6 +14,7 @@ import pytest
 
 from failpath_otel.export.record import Record
 from failpath_otel.local.event import decode_event
+from failpath_otel.local.parts import Parts
 from failpath_otel.local.projector import Projector
 from failpath_otel.local.runs import find_run, recent_runs
 from failpath_otel.local.store import SCHEMA_VERSION, Arrival, RunKey, Store, StoreError
@@ -108,10 +109,11 @@ def test_a_rare_status_is_found_behind_many_other_runs(tmp_path: Path, open_stor
     store = open_store(tmp_path / "db")
     many = [event("success", 10 + number, run=f"r{number}") for number in range(250)]
     store.add(_arrivals(event("error", 1, run="bad"), event("error", 2, run="worse"), *many), 1)
-    assert [run.run_id for run in recent_runs(store, 5, status="error")] == ["worse", "bad"]
-    assert [run.run_id for run in recent_runs(store, 1, status="error")] == ["worse"]
-    assert [run.run_id for run in recent_runs(store, 2)] == ["r249", "r248"]
-    assert find_run(store, "none") is None
+    parts = Parts(store, lambda: 1)
+    assert [run.run_id for run in recent_runs(parts, 5, status="error")] == ["worse", "bad"]
+    assert [run.run_id for run in recent_runs(parts, 1, status="error")] == ["worse"]
+    assert [run.run_id for run in recent_runs(parts, 2)] == ["r249", "r248"]
+    assert find_run(parts, "none") is None
 
 
 def test_many_threads_lose_nothing(tmp_path: Path, open_store: Open) -> None:
