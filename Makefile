@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 VENV_FLOOR ?= .venv-floor
 VENV_NEIGHBOURS ?= .venv-neighbours
-# Further arguments for pytest: `make test ARGS="-k delivery"`.
+# Further arguments, for pytest or the demo: `make test ARGS="-k delivery"`, `make demo ARGS=--open`.
 ARGS ?=
 # `make test PARALLEL=` runs the tests one after another.
 PARALLEL ?= -n auto --maxprocesses 4
@@ -31,6 +31,7 @@ FLOOR_IGNORES = --ignore=tests/browser $(addprefix --ignore=tests/integration/,t
 
 help:
 	@echo "make demo              run the example: a flow, its steps, and what a dashboard receives"
+	@echo "                       (ARGS=--open opens its page and stays up until Ctrl-C)"
 	@echo "make test              run all tests                          (ARGS=... goes to pytest)"
 	@echo "make test-floor        run the tests on the oldest OpenTelemetry SDK and libraries that are supported"
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
@@ -40,7 +41,7 @@ help:
 	@echo "make clean             delete everything that these targets made"
 
 demo: $(VENV)/.local
-	@$(VENV)/bin/python examples/demo.py
+	@$(VENV)/bin/python examples/demo.py $(ARGS)
 
 test: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)

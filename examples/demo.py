@@ -1,14 +1,21 @@
 """Shows what Failpath would see: real processes, the real pipeline, a receiver on this machine.
 
 Starts ``failpath-otel local`` with a temporary database, runs ``examples/checkout.py`` four times against it, one of
-them killed in the middle of a step, and prints every run as the receiver has it.
+them killed in the middle of a step, prints every run as the receiver has it, and names the address of its page.
+
+    python examples/demo.py [--open]
+
+``--open`` opens the page in the browser and keeps the receiver up until Ctrl-C.
 """
 
+import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +31,8 @@ SECONDS_IN_THE_STEP: Final = 1.0
 
 
 @contextmanager
-def receiver(directory: Path) -> Iterator[str]:
-    """A receiver on a free port; yields its address, and ends it."""
+def receiver(directory: Path) -> "Iterator[tuple[str, subprocess.Popen[str]]]":
+    """A receiver on a free port; yields its address and its process, and ends it."""
     command = [sys.executable, "-m", "failpath_otel.cli", "local", "--port", "0", "--db", str(directory / "demo.db")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
     try:
@@ -33,7 +40,7 @@ def receiver(directory: Path) -> Iterator[str]:
         ready = process.stdout.readline()
         if "http://" not in ready:
             sys.exit("The receiver did not start.")
-        yield ready.partition(" at ")[2].split()[0]
+        yield ready.partition(" at ")[2].split()[0], process
     finally:
         process.terminate()
         process.wait(10)
@@ -75,46 +82,78 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def main() -> None:
-    """The whole demonstration; takes about five seconds."""
-    with tempfile.TemporaryDirectory(prefix="failpath-demo-") as directory, receiver(Path(directory)) as url:
-        say(f"A Failpath of your own listens at {url}; its database is temporary.\n")
-        journal = Path(directory) / "journal"
-        runs: list[RunView] = []
-        for title, run_id, arguments in (
-            ("1. A checkout that succeeds:", "order-1", []),
-            ("2. One whose card is declined:", "order-2", ["--card", "declined"]),
-            ("3. One that skips the receipt:", "order-3", ["--no-receipt"]),
-        ):
-            print(title, end=" ", flush=True)
-            checkout(url, journal, run_id, *arguments).wait(DEADLINE)
-            runs.append(wait_for(url, run_id, lambda run: run.status != "running"))
+def play(url: str, journal: Path) -> list[RunView]:
+    """Four checkouts, one after the other, as the receiver has them at the end."""
+    runs: list[RunView] = []
+    for title, run_id, arguments in (
+        ("1. A checkout that succeeds:", "order-1", []),
+        ("2. One whose card is declined:", "order-2", ["--card", "declined"]),
+        ("3. One that skips the receipt:", "order-3", ["--no-receipt"]),
+    ):
+        print(title, end=" ", flush=True)
+        checkout(url, journal, run_id, *arguments).wait(DEADLINE)
+        runs.append(wait_for(url, run_id, lambda run: run.status != "running"))
 
-        print("4. One whose process is killed inside charge-card:", end=" ", flush=True)
-        process = checkout(url, journal, "order-4", "--slow-bank")
-        try:
-            wait_for(url, "order-4", charging)
-            say("the receiver shows it running,")
-            time.sleep(SECONDS_IN_THE_STEP)
-        finally:
-            process.kill()
-            process.wait(10)
-        say(f"   {SECONDS_IN_THE_STEP:.0f} s later comes SIGKILL.\n")
-        runs.append(wait_for(url, "order-4", charging))
+    print("4. One whose process is killed inside charge-card:", end=" ", flush=True)
+    process = checkout(url, journal, "order-4", "--slow-bank")
+    try:
+        wait_for(url, "order-4", charging)
+        say("the receiver shows it running,")
+        time.sleep(SECONDS_IN_THE_STEP)
+    finally:
+        process.kill()
+        process.wait(10)
+    say(f"   {SECONDS_IN_THE_STEP:.0f} s later comes SIGKILL.\n")
+    runs.append(wait_for(url, "order-4", charging))
+    return runs
 
-        say("What the receiver has:\n")
-        say(format_runs(runs, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
+
+def say_what_is_next() -> None:
+    """How to go on from here."""
     python = os.path.relpath(sys.executable)
     command = Path(python).with_name("failpath-otel")
     local = "FAILPATH_PROJECT_KEY=any FAILPATH_DEV_ENDPOINT=http://127.0.0.1:3001"
     say(
-        "order-4 stays `running`: nobody was left to report more, and that is how a crash shows.\n\n"
-        f"Next, with the key of a Failpath project:\n"
+        f"\nNext, with the key of a Failpath project:\n"
         f"  FAILPATH_PROJECT_KEY=fp_project_... {python} examples/checkout.py\n"
         f"or without one, on this machine alone, in two terminals:\n"
         f"  {command} local\n"
         f"  {local} {python} examples/checkout.py; {command} runs"
     )
+
+
+def show_page(url: str, process: "subprocess.Popen[str]") -> None:
+    """Opens the page, and waits for Ctrl-C or for the end of the receiver."""
+    # The receiver must not outlive a demo that is asked to end in another way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        opened = webbrowser.open(f"{url}/")
+        say(f"\nThe page is {'opened' if opened else 'to be opened in a browser'}; Ctrl-C ends it.")
+        process.wait()
+    except KeyboardInterrupt:
+        say("\nEnded.")
+
+
+def main() -> None:
+    """The whole demonstration; takes about five seconds."""
+    parser = argparse.ArgumentParser(description="What Failpath would see.")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser, and stay up until Ctrl-C")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="failpath-demo-") as directory, receiver(Path(directory)) as (url, process):
+        say(f"A Failpath of your own listens at {url}; its database is temporary.\n")
+        runs = play(url, Path(directory) / "journal")
+        say("What the receiver has:\n")
+        say(format_runs(runs, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
+        say(
+            "order-4 stays `running`: nobody was left to report more, and that is how a crash shows.\n"
+            "The page says that its process is gone."
+        )
+        say_what_is_next()
+        say(f"\nThe same as a page, live: {url}/")
+        if options.open:
+            show_page(url, process)
+        else:
+            say("It ends with this demo; `make demo ARGS=--open` keeps it up and opens it.")
 
 
 if __name__ == "__main__":

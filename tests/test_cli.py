@@ -55,6 +55,17 @@ def test_the_version_is_printed() -> None:
         ["local", "--port", "x"],
         ["runs", "--limit", "0"],
         ["runs", "--limit", "1001"],
+        ["runs", "--port", "0"],
+        ["runs", "--port", "3001", "--url", "http://127.0.0.1:3001"],
+        ["local", "--host", "example.com"],
+        ["local", "--token", "short"],
+        ["local", "--token", "with a space"],
+        ["local", "--flows", "there/is/none.json"],
+        ["local", "--max-age", "0"],
+        ["local", "--max-size", "x"],
+        ["local", "--trace-url", "http://localhost:16686/trace/"],
+        ["local", "--trace-url", "javascript:alert('{trace_id}')"],
+        ["local", "--trace-url", "http://[/{trace_id}"],
     ],
 )
 def test_wrong_arguments_end_with_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +75,23 @@ def test_wrong_arguments_end_with_code_2(arguments: list[str], capsys: pytest.Ca
     assert "usage:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("missing", ["starlette", "uvicorn", "anyio"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_other_machines_are_let_in_with_a_token_only(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["local", "--host", host])
+    assert caught.value.code == 2
+    complaint = capsys.readouterr().err
+    assert f"--host {host} lets other machines read and change every run: it needs --token" in complaint
+    assert "FAILPATH_LOCAL_TOKEN" in complaint
+
+
+def test_a_token_that_cannot_be_used_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["local", "--token", "my secret"])
+    assert "secret" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["starlette", "sse_starlette", "uvicorn", "anyio"])
 def test_without_the_extra_the_receiver_names_it_and_the_rest_of_the_command_works(missing: str) -> None:
     program = (
         f"import sys; sys.modules[{missing!r}] = None; from failpath_otel.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -82,7 +109,7 @@ def test_without_the_extra_the_receiver_names_it_and_the_rest_of_the_command_wor
 def test_importing_the_command_loads_nothing_of_the_extra() -> None:
     program = (
         "import sys, failpath_otel.cli; "
-        "sys.exit(bool({'starlette', 'uvicorn', 'anyio', 'platformdirs'} & set(sys.modules)))"
+        "sys.exit(bool({'starlette', 'sse_starlette', 'uvicorn', 'anyio', 'platformdirs'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], timeout=30, check=False).returncode == 0
 
@@ -188,6 +215,48 @@ def test_runs_are_shown_as_a_table(tmp_path: Path) -> None:
         assert "c d" not in _run("runs", "--url", receiver.url, "--limit", "1").stdout
         assert "a/b" not in _run("runs", "--url", receiver.url, "--flow", "other").stdout
         assert "no such run" in _line(_run("runs", "--url", receiver.url, "--run", "none"))
+
+
+def test_runs_are_asked_for_by_port_and_with_the_token(tmp_path: Path) -> None:
+    token = "a-secret-token"
+    with start_receiver(tmp_path / "db", "--token", token) as receiver:
+        port = str(receiver.port)
+        assert "answered 401" in _line(_run("runs", "--port", port))
+        assert "answered 401" in _line(_run("runs", "--port", port, "--token", f"{token}x"))
+        assert _run("runs", "--port", port, "--token", token).stdout == "No runs.\n"
+        assert _run("runs", "--port", port, FAILPATH_LOCAL_TOKEN=token).stdout == "No runs.\n"
+        assert _run("runs", "--url", receiver.url, FAILPATH_LOCAL_TOKEN=token).stdout == "No runs.\n"
+
+
+def test_the_receiver_takes_its_token_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAILPATH_LOCAL_TOKEN", "a-secret-token")
+    with start_receiver(tmp_path / "db") as receiver:
+        assert receiver.request("/api/runs").status == 401
+        assert receiver.request("/api/runs", headers={"Authorization": "Bearer a-secret-token"}).status == 200
+    monkeypatch.setenv("FAILPATH_LOCAL_TOKEN", "")
+    with start_receiver(tmp_path / "db") as receiver:
+        assert receiver.runs() == []
+
+
+@POSIX
+def test_a_person_is_told_what_to_do_with_the_address(tmp_path: Path) -> None:
+    import pty  # noqa: PLC0415 - Windows has none
+
+    ours, theirs = pty.openpty()
+    try:
+        command = [*COMMAND, "local", "--port", "0", "--db", str(tmp_path / "db"), "--token", "a-secret-token"]
+        with subprocess.Popen(command, stdout=theirs) as process:
+            said = b""
+            while said.count(b"\n") < 2:
+                said += os.read(ours, 65_536)
+            process.terminate()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    first, second = said.decode().splitlines()
+    url = re.search(r"http://127\.0\.0\.1:\d+", first)
+    assert url
+    assert second == f"Open {url[0]}/?token=<the token> in a browser. Ctrl-C ends the receiver."
 
 
 def test_a_proxy_in_the_environment_is_not_asked(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_the_journal_may_come_from_the_environment_and_the_endpoint_from_an_argu
 ) -> None:
     leave(journal, server.url, "a")
     code, said, _ = drain(None, unused_url(), "--endpoint", server.url, FAILPATH_JOURNAL=str(journal))
-    assert (code, said) == (0, "failpath-otel: 1 records delivered\n")
+    assert (code, said) == (0, "failpath-otel: 1 record delivered\n")
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -112,7 +112,7 @@ def test_what_is_for_another_project_or_endpoint_stays_until_it_is_moved_on_purp
     leave(journal, server.url, "theirs", key="fp_project_of_others")
     leave(journal, server.url, "ours")
     code, said, complained = drain(journal, server.url)
-    assert (code, said) == (0, "failpath-otel: 1 records delivered\n")
+    assert (code, said) == (0, "failpath-otel: 1 record delivered\n")
     assert complained.count(" (1)") == 2
     assert "for another project key, endpoint or route" in complained
     assert names(server) == ["ours"]
@@ -127,7 +127,7 @@ def test_what_is_moved_can_be_what_was_recorded_for_one_of_several(server: Fault
     wrong = Options("fp_project_that_was_wrong", server.url).binding
     _, _, complained = drain(journal, server.url)
     assert f"{wrong} (1)" in complained
-    assert drain(journal, server.url, "--rebind", wrong) == (0, "failpath-otel: 1 records delivered\n", "")
+    assert drain(journal, server.url, "--rebind", wrong) == (0, "failpath-otel: 1 record delivered\n", "")
     assert names(server) == ["wrong"]
     assert left(journal) == 1
 
@@ -137,7 +137,7 @@ def test_a_route_is_a_part_of_what_a_journal_is_for(server: FaultServer, journal
     assert made.append(a_record(step_key="a", id=f"{'a':0>32}"))
     made.forsake()
     assert "(1)" in drain(journal, server.url)[2]
-    assert drain(journal, server.url, "--route", "/ingest") == (0, "failpath-otel: 1 records delivered\n", "")
+    assert drain(journal, server.url, "--route", "/ingest") == (0, "failpath-otel: 1 record delivered\n", "")
     assert [request.path for request in server.requests] == ["/ingest"]
 
 
@@ -174,7 +174,7 @@ def test_a_failure_that_is_final_ends_it_at_once_and_loses_nothing(
 def test_the_right_key_delivers_what_a_wrong_one_has_left(server: FaultServer, journal: Path) -> None:
     server.answer_with(knowing_key(KEY))
     leave(journal, server.url, "a", key="fp_project_that_was_wrong")
-    assert drain(journal, server.url, "--rebind")[:2] == (0, "failpath-otel: 1 records delivered\n")
+    assert drain(journal, server.url, "--rebind")[:2] == (0, "failpath-otel: 1 record delivered\n")
 
 
 def test_an_outage_ends_it_after_the_timeout_and_loses_nothing(server: FaultServer, journal: Path) -> None:
@@ -195,7 +195,7 @@ def test_an_outage_ends_it_after_the_timeout_and_loses_nothing(server: FaultServ
 def test_an_endpoint_that_comes_back_in_time_gets_everything(server: FaultServer, journal: Path) -> None:
     leave(journal, server.url, "a")
     server.answer_with(status(503), status(500), rejecting())
-    assert drain(journal, server.url)[:2] == (0, "failpath-otel: 1 records delivered\n")
+    assert drain(journal, server.url)[:2] == (0, "failpath-otel: 1 record delivered\n")
 
 
 def test_records_that_are_rejected_are_told_as_lost(server: FaultServer, journal: Path) -> None:
@@ -220,7 +220,7 @@ def test_processes_that_live_are_left_alone(server: FaultServer, journal: Path) 
             living.send_signal(signal.SIGKILL)
             living.wait(10)
             server.answer_with()
-            assert drain(journal, server.url)[:2] == (0, "failpath-otel: 1 records delivered\n")
+            assert drain(journal, server.url)[:2] == (0, "failpath-otel: 1 record delivered\n")
         finally:
             living.kill()
     assert [(event["stepKey"], event["status"]) for event in server.taken] == [("alive", "running")]

@@ -4,7 +4,7 @@ from http.client import HTTPException
 from typing import Final, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 import msgspec
 
@@ -25,23 +25,27 @@ class _Answer(msgspec.Struct):
     error: str
 
 
-def fetch_runs(url: str, *, limit: int = 10, flow_key: str | None = None) -> list[RunView]:
+def fetch_runs(url: str, *, limit: int = 10, flow_key: str | None = None, token: str | None = None) -> list[RunView]:
     """The newest runs of the receiver at ``url``, of one flow if ``flow_key`` names one. Raises ``ReceiverError``."""
-    return _get(url, "/api/runs", {"limit": str(limit), "flow": flow_key}, RunList).runs
+    return _get(url, "/api/runs", {"limit": str(limit), "flow": flow_key}, token, RunList).runs
 
 
-def fetch_run(url: str, run_id: str, *, flow_key: str | None = None) -> RunView:
+def fetch_run(url: str, run_id: str, *, flow_key: str | None = None, token: str | None = None) -> RunView:
     """The run with this id; if several flows have one, that of ``flow_key`` or the newest. Raises ``ReceiverError``."""
-    return _get(url, f"/api/runs/{quote(run_id, safe='', errors='replace')}", {"flow": flow_key}, RunView)
+    return _get(url, f"/api/runs/{quote(run_id, safe='', errors='replace')}", {"flow": flow_key}, token, RunView)
 
 
-def _get(url: str, path: str, parameters: dict[str, str | None], kind: type[_T]) -> _T:
+def _get(url: str, path: str, parameters: dict[str, str | None], token: str | None, kind: type[_T]) -> _T:
     query = urlencode({name: value for name, value in parameters.items() if value is not None}, errors="replace")
     # The receiver is on this machine; a proxy from the environment would look for it on its own.
     opener = build_opener(ProxyHandler({}))
     port = _port(url)
+    request = Request(f"{url.rstrip('/')}{path}?{query}")  # noqa: S310 - the scheme has been looked at
+    if token is not None:
+        # Not sent on to where a redirect leads.
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
-        with opener.open(f"{url.rstrip('/')}{path}?{query}", timeout=_TIMEOUT_SECONDS) as response:
+        with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
             body = response.read()
     except HTTPError as error:
         with error:

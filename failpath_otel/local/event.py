@@ -1,6 +1,7 @@
 """The event: one record of the wire contract as the receiver accepts it."""
 
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
@@ -49,6 +50,7 @@ def decode_event(payload: str | bytes) -> Event:
         raise ValueError(msg) from None
 
 
+@lru_cache(maxsize=8_192)
 def instant(text: str) -> int:
     """Microseconds since the epoch of an RFC 3339 time; anything finer is rounded.
 

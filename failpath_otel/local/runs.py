@@ -1,36 +1,54 @@
-"""The runs in a store, as pictures."""
+"""The runs of a receiver, as pictures, with what this machine knows of those that run."""
 
 from typing import Final
 
-from failpath_otel.export.record import Status
-from failpath_otel.local.store import Store
+from msgspec.structs import replace
+
+from failpath_otel import semconv
+from failpath_otel.export.record import Record, Status
+from failpath_otel.local.parts import Parts
+from failpath_otel.local.rows import RunKey
+from failpath_otel.local.summary import summarise
 from failpath_otel.local.view import RunView, picture
 
 _PAGE: Final = 100
 
 
 def recent_runs(
-    store: Store, limit: int, *, flow_key: str | None = None, status: Status | None = None
+    parts: Parts, limit: int, *, flow_key: str | None = None, status: Status | None = None
 ) -> list[RunView]:
-    """Up to ``limit`` runs, the one with the newest event first, of one flow and one status where they are given.
-
-    A status is not stored but follows from a run's events, so a rare one may cost a look at every run.
-    """
+    """Up to ``limit`` runs, the one with the newest event first, of one flow and one status where they are given."""
+    parts.projector.catch_up()
+    store = parts.store
     found: list[RunView] = []
-    offset = 0
+    before: tuple[int, str, str] | None = None
     while len(found) < limit:
-        keys = store.recent(_PAGE if status else limit, offset=offset, flow_key=flow_key)
-        for key in keys:
-            run = picture(store.events(key))
-            if status is None or run.status == status:
+        rows = store.rows(
+            min(limit, _PAGE), before=before, flow_key=flow_key, statuses=None if status is None else [status]
+        )
+        for row in rows:
+            # Events may have come, or gone, since the rows were read.
+            events = store.events(row.key)
+            run = _picture(parts, row.key, events) if events else None
+            if run is not None and status in (None, run.status):
                 found.append(run)
-        if status is None or len(keys) < _PAGE:
+        if not rows:
             break
-        offset += len(keys)
+        before = (rows[-1].active_at, rows[-1].flow_key, rows[-1].run_id)
     return found[:limit]
 
 
-def find_run(store: Store, run_id: str, *, flow_key: str | None = None) -> RunView | None:
+def find_run(parts: Parts, run_id: str, *, flow_key: str | None = None) -> RunView | None:
     """The run with this id; where several flows have one, that of ``flow_key`` or the one that was active last."""
-    key = store.find(run_id, flow_key=flow_key)
-    return None if key is None else picture(store.events(key))
+    key = parts.store.find(run_id, flow_key=flow_key)
+    events = [] if key is None else parts.store.events(key)
+    return _picture(parts, key, events) if key is not None and events else None
+
+
+def _picture(parts: Parts, key: RunKey, events: list[Record]) -> RunView:
+    view = picture(events)
+    if all(step.status != semconv.STATUS_RUNNING for step in view.steps):
+        return view
+    judgement = parts.watch.judge(key.flow_key, summarise(view, events).attempts)
+    steps = [replace(step, liveness=liveness) for step, liveness in zip(view.steps, judgement.attempts, strict=True)]
+    return replace(view, liveness=judgement.run, steps=steps)

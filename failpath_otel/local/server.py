@@ -4,19 +4,27 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
+import webbrowser
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 from typing import Final
+from urllib.parse import urlencode
 
 import uvicorn
 from platformdirs import user_state_path
 
 from failpath_otel.local.app import create_app
+from failpath_otel.local.guard import LOOPBACK, Access
+from failpath_otel.local.parts import Parts, Settings
 from failpath_otel.local.store import Store
 
-HOST: Final = "127.0.0.1"
-
+_IPV4: Final = 4
 _GRACE_SECONDS: Final = 1
 """How long requests that are under way at the end may take."""
 
@@ -29,44 +37,57 @@ def default_database() -> Path:
     return directory / "local.db"
 
 
-def serve(port: int, database: Path) -> None:
-    """Serves on the loopback interface until Ctrl-C or SIGTERM; prints one line when it is ready. Main thread only.
+@dataclass(frozen=True)
+class Options:
+    """What a receiver is told at its start; ``host`` is an IP address, and port 0 picks a free one."""
 
-    Port 0 picks a free one. Raises ``OSError`` if the port cannot be had, ``StoreError`` if the database cannot.
+    port: int
+    database: Path
+    host: str = LOOPBACK
+    token: str | None = None
+    settings: Settings = field(default_factory=Settings)
+    open_browser: bool = False
+
+
+def serve(options: Options) -> None:
+    """Serves until Ctrl-C or SIGTERM; prints one line when it is ready. Main thread only.
+
+    Raises ``OSError`` if the port cannot be had, ``StoreError`` if the database cannot, and
+    ``FlowsFileError`` if the file with the flows is none.
     """
-    with _listen(port) as listener:
-        store = Store(database)
-        try:
-            address = f"http://{HOST}:{listener.getsockname()[1]}"
-            server = _Server(
-                uvicorn.Config(
-                    create_app(store, lambda: time.time_ns() // 1000),
-                    http="h11",
-                    loop="asyncio",
-                    ws="none",
-                    lifespan="off",
-                    # The application logs its own failures; what is left are requests that the end cut short.
-                    log_config=None,
-                    log_level="critical",
-                    access_log=False,
-                    proxy_headers=False,
-                    server_header=False,
-                    timeout_graceful_shutdown=_GRACE_SECONDS,
-                ),
-                f"Failpath local receiver at {address} (database: {database})",
+    with _listen(options.host, options.port) as listener, closing(Store(options.database)) as store:
+        with closing(Parts(store, _now, options.settings)) as parts:
+            config = uvicorn.Config(
+                create_app(parts, Access(options.host, options.token)),
+                http="h11",
+                loop="asyncio",
+                ws="none",
+                lifespan="off",
+                # The application logs its own failures; what is left are requests that the end cut short.
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
             )
+            address = _address(options.host, listener.getsockname()[1])
+            server = _Server(config, lambda: _tell(options, address), parts.changes.close)
             server.stop_on_signals()
+            parts.start()
             server.run(sockets=[listener])
-        finally:
-            store.close()
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, which says when it is ready and ends a process that was asked to end as a success."""
+    """Uvicorn's server, which says when it is ready and ends a process that was asked to end as a success.
 
-    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+    ``ending`` is called before it waits for the requests that are under way: some of them end for nothing else.
+    """
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._ending = ending
 
     def stop_on_signals(self) -> None:
         # Uvicorn handles both signals while it serves, and afterwards raises them again for these handlers.
@@ -78,17 +99,51 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        sys.stdout.write(f"{self._ready}\n")
-        sys.stdout.flush()
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending()
+        await super().shutdown(sockets)
 
 
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _tell(options: Options, address: str) -> None:
+    """Says that the receiver is ready, and where; programs read the first line, so it is there at once."""
+    said = [f"Failpath local receiver at {address} (database: {options.database})"]
+    if sys.stdout.isatty():
+        with_token = "" if options.token is None else "/?token=<the token>"
+        said.append(f"Open {address}{with_token} in a browser. Ctrl-C ends the receiver.")
+    sys.stdout.write("".join(f"{line}\n" for line in said))
+    sys.stdout.flush()
+    if options.open_browser:
+        page = address if options.token is None else f"{address}/?{urlencode({'token': options.token})}"
+        # A thread, because a browser in a terminal does not come back before it is closed.
+        threading.Thread(target=_open, args=(page, address), daemon=True).start()
+
+
+def _open(page: str, address: str) -> None:
+    if not webbrowser.open(page):
+        sys.stderr.write(f"failpath-otel: no browser could be opened; the page is at {address}\n")
+
+
+def _address(host: str, port: int) -> str:
+    """The page's address as this machine sees it; one that stands for all of a machine's is none to go to."""
+    address = ip_address(host)
+    if address.is_unspecified:
+        address = ip_address(LOOPBACK if address.version == _IPV4 else "::1")
+    return f"http://{address}:{port}" if address.version == _IPV4 else f"http://[{address}]:{port}"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET if ip_address(host).version == _IPV4 else socket.AF_INET6)
     try:
         if os.name == "posix":
             # A port that was in use until a moment ago is free; on Windows the option would take it from its owner.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         listener.listen()
     except BaseException:
         listener.close()

@@ -1,71 +1,44 @@
-"""The store: every event that the receiver accepted, once, in one SQLite file."""
+"""The store: every event that the receiver accepted, once, and a row for each run, in one SQLite file."""
 
-import os
 import sqlite3
 import threading
-import time
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
 from failpath_otel.export.record import Record
+from failpath_otel.local.database import Database
+from failpath_otel.local.database import StoreError as StoreError
 from failpath_otel.local.event import Event, instant
+from failpath_otel.local.rows import COLUMNS, Rows
+from failpath_otel.local.rows import RunKey as RunKey
+from failpath_otel.local.rows import RunRow as RunRow
+from failpath_otel.local.rows import StoredRun as StoredRun
+from failpath_otel.local.schema import SCHEMA_VERSION as SCHEMA_VERSION
+from failpath_otel.local.schema import prepare
+from failpath_otel.local.summary import RunSummary
 
-SCHEMA_VERSION: Final = 1
-"""``PRAGMA user_version`` of a database that this code can read and write."""
+_PAGE: Final = 2_000
+"""Events of one run that are read at a time, so that a huge run does not keep other readers waiting."""
 
-APPLICATION_ID: Final = 0x46504F54
-"""``PRAGMA application_id``: tells this project's databases from any other SQLite file."""
+_DELETED_RUNS: Final = 100
+_DELETED_EVENTS: Final = 1_000
+"""The most that one transaction deletes: it holds up a sender for some hundredths of a second."""
 
-_BUSY_SECONDS: Final = 1.0
-"""How long to wait for another process that writes; a sender waits 1.5 s for its answer."""
+_SHRUNK_PAGES: Final = 256
+_FREE_SHARE: Final = 8
+"""One page in so many may be free: the next events will need it."""
 
-_CLOSE_SECONDS: Final = 0.3
-_RETRY_SECONDS: Final = 0.01
+_END_OF_TIME: Final = 1 << 62
 
-_SCHEMA: Final = (
-    """
-    CREATE TABLE events (
-        id TEXT PRIMARY KEY,
-        flow_key TEXT NOT NULL,
-        run_id TEXT NOT NULL,
-        step_key TEXT NOT NULL,
-        span_id TEXT NOT NULL,
-        status TEXT NOT NULL,
-        timestamp INTEGER NOT NULL,
-        received_at INTEGER NOT NULL,
-        payload TEXT NOT NULL
-    )
-    """,
-    "CREATE INDEX events_by_run ON events (flow_key, run_id)",
-    # The runs could be read off the events, but only by visiting every event of every run.
-    """
-    CREATE TABLE runs (
-        flow_key TEXT NOT NULL,
-        run_id TEXT NOT NULL,
-        active_at INTEGER NOT NULL,
-        PRIMARY KEY (flow_key, run_id)
-    ) WITHOUT ROWID
-    """,
-    "CREATE INDEX runs_by_activity ON runs (active_at DESC, flow_key, run_id)",
-    "CREATE INDEX runs_of_flow ON runs (flow_key, active_at DESC, run_id)",
-    "CREATE INDEX runs_by_id ON runs (run_id, active_at DESC, flow_key)",
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
+_SHOWN: Final = f"{COLUMNS}, mark, search, attempts".split(", ")
+_PUT: Final = (
+    f"INSERT INTO runs ({', '.join(_SHOWN)}) VALUES ({', '.join('?' * len(_SHOWN))}) "  # noqa: S608
+    f"ON CONFLICT (flow_key, run_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _SHOWN[2:])} "
+    "WHERE excluded.mark > runs.mark"
 )
-
-_RECENT: Final = "SELECT flow_key, run_id FROM runs ORDER BY active_at DESC, flow_key, run_id LIMIT ? OFFSET ?"
-_RECENT_OF_FLOW: Final = (
-    "SELECT flow_key, run_id FROM runs WHERE flow_key = ? ORDER BY active_at DESC, run_id LIMIT ? OFFSET ?"
-)
-_BY_ID: Final = "SELECT flow_key, run_id FROM runs WHERE run_id = ? ORDER BY active_at DESC, flow_key LIMIT 1"
-
-
-class StoreError(Exception):
-    """The database cannot be used; the text is one line that names the file and the reason."""
 
 
 class Arrival(NamedTuple):
@@ -75,183 +48,266 @@ class Arrival(NamedTuple):
     payload: str
 
 
-class RunKey(NamedTuple):
-    """What names a run."""
+class Dirty(NamedTuple):
+    """A run with events that its row does not show, as of ``mark``."""
 
-    flow_key: str
-    run_id: str
+    run: RunKey
+    mark: int
 
 
-class Store:
-    """One database, used by any number of threads: one connection, one lock.
+class Deletion(NamedTuple):
+    """How many runs went, and whether there are more that should."""
+
+    runs: int
+    more: bool
+
+
+class Pruned(NamedTuple):
+    """How many runs were ever pruned, and when the newest of them was last active."""
+
+    runs: int
+    before: int | None
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Store(Rows):
+    """One database, used by any number of threads.
 
     Opens the file at ``path``, and makes it (readable for its owner only) where there is none. Times are
     microseconds since the epoch. Every method raises :class:`StoreError` when the database refuses.
+
+    Rows lag behind the events until a :class:`~failpath_otel.local.projector.Projector` has caught up; ``stirred`` is
+    set whenever there is something for it to do or to tell.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._closed = False
         self._decode = msgspec.json.Decoder(Record).decode
-        with self._errors():
-            _make_private(path)
-            self._connection = sqlite3.connect(
-                path.absolute(), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            try:
-                self._prepare()
-            except BaseException:
-                self._connection.close()
-                raise
-
-    def add(self, arrivals: Iterable[Arrival], received_at: int) -> int:
-        """Stores the events that are not there yet, all or none, and says how many those were."""
-        with self._transaction() as connection:
-            return sum(self._insert(connection, arrival, received_at) for arrival in arrivals)
-
-    def recent(self, limit: int, *, offset: int = 0, flow_key: str | None = None) -> list[RunKey]:
-        """The runs with the newest events first, of one flow if ``flow_key`` names one."""
-        if flow_key is None:
-            rows = self._rows(_RECENT, limit, offset)
-        else:
-            rows = self._rows(_RECENT_OF_FLOW, flow_key, limit, offset)
-        return [RunKey(*row) for row in rows]
-
-    def find(self, run_id: str, *, flow_key: str | None = None) -> RunKey | None:
-        """The run with this id; where several flows have one, that of ``flow_key`` or the one that was active last."""
-        if flow_key is None:
-            rows = self._rows(_BY_ID, run_id)
-        else:
-            rows = self._rows("SELECT flow_key, run_id FROM runs WHERE flow_key = ? AND run_id = ?", flow_key, run_id)
-        return RunKey(*rows[0]) if rows else None
-
-    def events(self, run: RunKey) -> list[Record]:
-        """Every event of a run, in no particular order; none for a run that is not there."""
-        rows = self._rows("SELECT payload FROM events WHERE flow_key = ? AND run_id = ?", *run)
-        return [self._decode(payload) for (payload,) in rows]
+        self._database = Database(path, prepare)
+        self.stirred = threading.Event()
+        if self._database.rows("SELECT 1 FROM dirty LIMIT 1"):
+            self.stirred.set()
 
     def close(self) -> None:
         """Ends what is being asked right now and closes the file. The store cannot be used afterwards.
 
         Takes 0.3 s at most: what another process holds up is left to SQLite, which loses nothing that was accepted.
         """
-        if self._closed:
-            return
-        self._closed = True
-        self._connection.interrupt()
-        if self._lock.acquire(timeout=_CLOSE_SECONDS):
-            try:
-                self._connection.close()
-            finally:
-                self._lock.release()
+        self._database.close()
 
-    def _prepare(self) -> None:
-        connection = self._connection
-        # Several processes may open a new file at once: the first to get the write lock makes the tables.
-        connection.execute("BEGIN IMMEDIATE")
-        application = _number(connection, "PRAGMA application_id")
-        version = _number(connection, "PRAGMA user_version")
-        if not (application or version or _number(connection, "SELECT count(*) FROM sqlite_master")):
-            for statement in _SCHEMA:
-                connection.execute(statement)
-        elif application != APPLICATION_ID:
-            msg = f"{self._path} is a database of another program"
-            raise StoreError(msg)
-        elif version != SCHEMA_VERSION:
-            msg = (
-                f"{self._path} has schema version {version}, this version of failpath-otel reads {SCHEMA_VERSION}; "
-                "upgrade failpath-otel or choose another file with --db"
-            )
-            raise StoreError(msg)
-        connection.execute("COMMIT")
-        self._use_wal()
-        connection.execute("PRAGMA synchronous = NORMAL")
+    # Events
 
-    def _use_wal(self) -> None:
-        # SQLite does not wait for other processes when it changes this mode, so several that open a new file at
-        # once have to try again.
-        deadline = time.monotonic() + _BUSY_SECONDS
+    def add(self, arrivals: Iterable[Arrival], received_at: int) -> int:
+        """Stores the events that are not there yet, all or none, and says how many those were."""
+        with self._database.errors():
+            values = [_event_values(arrival, received_at) for arrival in arrivals]
+        with self._database.transaction() as connection:
+            (last,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM events").fetchone()
+            insert = "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            new = connection.executemany(insert, values).rowcount
+            if new > 0:
+                connection.execute("UPDATE meta SET mark = mark + 1")
+                connection.execute(
+                    "INSERT INTO dirty SELECT DISTINCT flow_key, run_id, (SELECT mark FROM meta) FROM events "
+                    "WHERE rowid > ? ON CONFLICT (flow_key, run_id) DO UPDATE SET mark = excluded.mark",
+                    (last,),
+                )
+        if new > 0:
+            self.stirred.set()
+        return max(0, new)
+
+    def events(self, run: RunKey) -> list[Record]:
+        """Every event of a run, in no particular order; none for a run that is not there."""
+        found: list[Record] = []
+        last = 0
         while True:
-            try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(_RETRY_SECONDS)
-            else:
-                return
-
-    @staticmethod
-    def _insert(connection: sqlite3.Connection, arrival: Arrival, received_at: int) -> int:
-        event = arrival.event
-        timestamp = instant(event.timestamp)
-        new = connection.execute(
-            "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                event.id,
-                event.flow_key,
-                event.run_id,
-                event.step_key,
-                event.span_id,
-                event.status,
-                timestamp,
-                received_at,
-                arrival.payload,
-            ),
-        ).rowcount
-        if new:
-            connection.execute(
-                "INSERT INTO runs VALUES (?, ?, ?) ON CONFLICT (flow_key, run_id) "
-                "DO UPDATE SET active_at = max(active_at, excluded.active_at)",
-                (event.flow_key, event.run_id, timestamp),
+            rows = self._database.rows(
+                "SELECT rowid, payload FROM events WHERE flow_key = ? AND run_id = ? AND rowid > ? "
+                "ORDER BY rowid LIMIT ?",
+                *run,
+                last,
+                _PAGE,
             )
-        return new
+            found += [self._decode(payload) for _, payload in rows]
+            if len(rows) < _PAGE:
+                return found
+            last = rows[-1][0]
 
-    def _rows(self, query: str, *values: str | int) -> list[tuple[str, ...]]:
-        with self._open() as connection:
-            return connection.execute(query, values).fetchall()
+    def received(self, run: RunKey) -> dict[str, int]:
+        """When each event of a run was received, by the event's id."""
+        query = "SELECT id, received_at FROM events WHERE flow_key = ? AND run_id = ?"
+        return dict(self._database.rows(query, *run))
 
-    @contextmanager
-    def _transaction(self) -> Generator[sqlite3.Connection, None, None]:
-        with self._open() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+    def find(self, run_id: str, *, flow_key: str | None = None) -> RunKey | None:
+        """The run with this id; where several flows have one, that of ``flow_key`` or the one that was active last.
 
-    @contextmanager
-    def _open(self) -> Generator[sqlite3.Connection, None, None]:
-        with self._errors(), self._lock:
-            if self._closed:
-                msg = f"{self._path} is closed"
-                raise StoreError(msg)
-            yield self._connection
+        Finds a run that has no row yet as well.
+        """
+        rows = self._database.rows(
+            "SELECT flow_key, run_id, active_at FROM runs WHERE run_id = ? UNION ALL "
+            "SELECT flow_key, run_id, (SELECT max(timestamp) FROM events WHERE events.flow_key = dirty.flow_key "
+            "AND events.run_id = dirty.run_id) AS active_at FROM dirty WHERE run_id = ? "
+            "ORDER BY active_at DESC, flow_key",
+            run_id,
+            run_id,
+        )
+        return next((RunKey(flow, run) for flow, run, _ in rows if flow_key in (None, flow)), None)
 
-    @contextmanager
-    def _errors(self) -> Generator[None, None, None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            msg = f"{self._path}: {reason or type(error).__name__}"
-            raise StoreError(msg) from error
+    # Projection
+
+    def revision(self) -> int:
+        """The highest revision that was given; never goes back, also not when the file is opened again."""
+        return self._database.number("SELECT revision FROM meta")
+
+    def store_id(self) -> str:
+        """A random name that the file was given when it was made."""
+        return str(self._database.rows("SELECT store_id FROM meta")[0][0])
+
+    def dirty(self, limit: int, *, newest: bool = True) -> list[Dirty]:
+        """Up to ``limit`` runs that have events which their rows do not show, the newest or the oldest mark first."""
+        order = "DESC" if newest else "ASC"
+        rows = self._database.rows(f"SELECT flow_key, run_id, mark FROM dirty ORDER BY mark {order} LIMIT ?", limit)  # noqa: S608
+        return [Dirty(RunKey(flow_key, run_id), mark) for flow_key, run_id, mark in rows]
+
+    def put(self, summaries: Sequence[tuple[Dirty, RunSummary | None]]) -> int:
+        """Stores what was worked out for runs that are still dirty, and gives each the next revision; returns the last.
+
+        ``mark`` is what :meth:`dirty` said before the events were read: a run with a higher one by now stays dirty,
+        and a row that was worked out from newer events stays. A run without a summary stays as it is.
+        """
+        with self._database.transaction() as connection:
+            (revision,) = connection.execute("SELECT revision FROM meta").fetchone()
+            values: list[tuple[object, ...]] = []
+            for (run, mark), summary in summaries:
+                # A run that was deleted meanwhile is no longer dirty, and must not come back.
+                if (
+                    summary is not None
+                    and connection.execute("SELECT 1 FROM dirty WHERE flow_key = ? AND run_id = ?", run).fetchone()
+                ):
+                    revision += 1
+                    values.append(_row_values(summary, revision, mark))
+            connection.executemany(_PUT, values)
+            connection.executemany(
+                "DELETE FROM dirty WHERE flow_key = ? AND run_id = ? AND mark <= ?",
+                [(*run, mark) for (run, mark), _ in summaries],
+            )
+            connection.execute("UPDATE meta SET revision = ?", (revision,))
+        return int(revision)
+
+    def touch(self, runs: Iterable[RunKey]) -> int:
+        """Gives runs new revisions without a change, and returns the last revision."""
+        with self._database.transaction() as connection:
+            (revision,) = connection.execute("SELECT revision FROM meta").fetchone()
+            for number, run in enumerate(runs, revision + 1):
+                connection.execute("UPDATE runs SET revision = ? WHERE flow_key = ? AND run_id = ?", (number, *run))
+                revision = number
+            connection.execute("UPDATE meta SET revision = ?", (revision,))
+        self.stirred.set()
+        return int(revision)
+
+    # Deletion
+
+    def size(self) -> int:
+        """Bytes of the file that hold something."""
+        pages = self._database.number(
+            "SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count"
+        )
+        return pages * self._database.number("PRAGMA page_size")
+
+    def pruned(self) -> Pruned:
+        """What :meth:`delete_oldest` has deleted since the file was made."""
+        return Pruned(*self._database.rows("SELECT pruned_runs, pruned_before FROM meta")[0])
+
+    def delete_oldest(self, before: int | None = None) -> Deletion:
+        """Deletes, in one small transaction, some of the runs that were active last before a time, the oldest first.
+
+        Without a time any run may go. What is too large for one transaction needs several calls: ask until there is
+        no ``more``, and let others in between.
+        """
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "SELECT flow_key, run_id, active_at FROM runs INDEXED BY runs_by_activity WHERE active_at < ? "
+                "ORDER BY active_at LIMIT ?",
+                (_END_OF_TIME if before is None else before, _DELETED_RUNS + 1),
+            ).fetchall()
+            gone = _delete(connection, [RunKey(*row[:2]) for row in rows[:_DELETED_RUNS]])
+            if gone:
+                connection.execute(
+                    "UPDATE meta SET pruned_runs = pruned_runs + ?, pruned_before = max(coalesce(pruned_before, 0), ?)",
+                    (gone, rows[gone - 1][2]),
+                )
+        return Deletion(gone, more=gone < len(rows))
+
+    def delete_flow(self, flow_key: str) -> int:
+        """Deletes every run of a flow, in small transactions, and says how many those were."""
+        deleted = 0
+        while True:
+            with self._database.transaction() as connection:
+                rows = connection.execute(
+                    "SELECT flow_key, run_id FROM runs WHERE flow_key = ? "
+                    "UNION SELECT flow_key, run_id FROM dirty WHERE flow_key = ? LIMIT ?",
+                    (flow_key, flow_key, _DELETED_RUNS),
+                ).fetchall()
+                deleted += _delete(connection, [RunKey(*row) for row in rows])
+            if not rows:
+                return deleted
+
+    def shrink(self) -> bool:
+        """Gives some of what deleted runs have left back to the file system, where it is much; says whether it did."""
+        free = self._database.number("PRAGMA freelist_count")
+        if free * _FREE_SHARE < self._database.number("PRAGMA page_count"):
+            return False
+        self._database.shrink(_SHRUNK_PAGES)
+        return self._database.number("PRAGMA freelist_count") < free
 
 
-def _make_private(path: Path) -> None:
-    """Makes the file and the directories above it for their owner only; leaves alone what is there already."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        if path.is_dir():
-            raise IsADirectoryError(0, "is a directory", str(path)) from None
+def _delete(connection: sqlite3.Connection, runs: Sequence[RunKey]) -> int:
+    """Deletes runs until enough is done for one transaction, and says how many are gone whole."""
+    room = _DELETED_EVENTS
+    for gone, run in enumerate(runs):
+        room -= connection.execute(
+            "DELETE FROM events WHERE rowid IN (SELECT rowid FROM events WHERE flow_key = ? AND run_id = ? LIMIT ?)",
+            (*run, room),
+        ).rowcount
+        if room <= 0:
+            # The row goes with the last of its events, so that what was begun is always found again.
+            return gone
+        connection.execute("DELETE FROM runs WHERE flow_key = ? AND run_id = ?", run)
+        connection.execute("DELETE FROM dirty WHERE flow_key = ? AND run_id = ?", run)
+    return len(runs)
 
 
-def _number(connection: sqlite3.Connection, query: str) -> int:
-    (value,) = connection.execute(query).fetchone()
-    return int(value)
+def _event_values(arrival: Arrival, received_at: int) -> tuple[str | int, ...]:
+    event = arrival.event
+    return (
+        event.id,
+        event.flow_key,
+        event.run_id,
+        event.step_key,
+        event.span_id,
+        event.status,
+        instant(event.timestamp),
+        received_at,
+        arrival.payload,
+    )
+
+
+def _row_values(summary: RunSummary, revision: int, mark: int) -> tuple[object, ...]:
+    return (
+        summary.flow_key,
+        summary.run_id,
+        summary.status,
+        summary.started,
+        summary.ended,
+        summary.duration_ms,
+        summary.active_at,
+        summary.steps,
+        summary.failed,
+        summary.step_key,
+        summary.message,
+        revision,
+        mark,
+        summary.search,
+        _encode(summary.attempts),
+    )

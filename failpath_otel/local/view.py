@@ -6,13 +6,17 @@ socket, so the same events always give the same picture.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
 from failpath_otel import semconv
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, rfc3339
 from failpath_otel.local.event import instant
+
+Liveness = Literal["live", "silent", "gone"]
+"""What is ``running`` may be ``gone``: its process was on the receiver's host and has ended; or ``silent``: it takes
+longer than can be expected."""
 
 _RANK: Final = {
     semconv.STATUS_RUNNING: 0,
@@ -27,7 +31,8 @@ class StepView(msgspec.Struct, frozen=True, rename="camel"):
     """One attempt of one step. Times are RFC 3339 in UTC, ``duration_ms`` is never negative.
 
     ``attempt`` counts from 1 among the attempts of the same step. ``started_at`` is missing where nothing reported
-    a start (a skip, a record by hand), ``ended_at`` and ``duration_ms`` while the attempt runs.
+    a start (a skip, a record by hand), ``ended_at`` and ``duration_ms`` while the attempt runs. ``liveness`` says
+    whether what runs still runs, as far as the receiver can tell; it does not follow from the records.
     """
 
     step_key: str
@@ -41,6 +46,7 @@ class StepView(msgspec.Struct, frozen=True, rename="camel"):
     span_id: str
     trace_id: str
     process: ProcessInfo | None
+    liveness: Liveness | None = None
 
 
 class RunView(msgspec.Struct, frozen=True, rename="camel"):
@@ -48,7 +54,7 @@ class RunView(msgspec.Struct, frozen=True, rename="camel"):
 
     ``status`` looks at the newest attempt of each step: ``running`` if one of them runs, else ``error`` if one of
     them failed, else ``skipped`` if all were, else ``success``. ``ended_at`` and ``duration_ms`` are missing while
-    it is ``running``.
+    it is ``running``. ``liveness`` is the worst of those newest attempts.
     """
 
     run_id: str
@@ -58,6 +64,7 @@ class RunView(msgspec.Struct, frozen=True, rename="camel"):
     ended_at: str | None
     duration_ms: float | None
     steps: list[StepView]
+    liveness: Liveness | None = None
 
 
 class RunList(msgspec.Struct, frozen=True, rename="camel"):
@@ -102,6 +109,24 @@ def picture(events: Iterable[Record]) -> RunView:
             for number, attempt in enumerate(of_step, start=1)
         ],
     )
+
+
+def in_order(events: Iterable[Record]) -> list[Record]:
+    """The events of one run, each once, in the order in which they happened."""
+    return [entry.record for entry in _canonical(events)]
+
+
+def attempt_numbers(events: Iterable[Record]) -> dict[str, int]:
+    """Of each event of one run, by its id, the number of the attempt that it belongs to: that of the picture."""
+    steps: dict[str, list[_Entry]] = {}
+    for entry in _canonical(events):
+        steps.setdefault(entry.record.step_key, []).append(entry)
+    return {
+        entry.id: number
+        for of_step in steps.values()
+        for number, attempt in enumerate(_attempts(of_step), start=1)
+        for entry in (*attempt.opening, *attempt.closing)
+    }
 
 
 class _Entry(NamedTuple):

@@ -1,8 +1,13 @@
 """Every example and the demo, run as they stand, as processes of their own."""
 
+import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -122,9 +127,48 @@ def test_the_demo_shows_a_success_an_error_a_skip_and_a_crash() -> None:
     assert ["charge-card", "running", "-"] in table
     assert any(line[:2] == ["charge-card", "error"] for line in table)
     assert "the bank declined the card" in out
+    address, advice = out.splitlines()[-2:]
+    assert re.fullmatch(r"The same as a page, live: http://127\.0\.0\.1:\d+/", address)
+    assert "make demo ARGS=--open" in advice
     assert [line[:3] for line in table if line and line[0].startswith("order-")][:4] == [
         ["order-1", "checkout", "success"],
         ["order-2", "checkout", "error"],
         ["order-3", "checkout", "success"],
         ["order-4", "checkout", "running"],
     ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the browser is a shell script")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_opens_its_page_and_keeps_it_up_until_it_is_told_to_end(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f"#!/bin/sh\necho \"$1\" >'{opened}.part' && mv '{opened}.part' '{opened}'\n")
+    browser.chmod(0o700)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("FAILPATH", "OTEL"))}
+    with subprocess.Popen(
+        [sys.executable, str(EXAMPLES / "demo.py"), "--open"],
+        env=environment | {"BROWSER": f"{browser} %s"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        try:
+            wait_for(lambda: opened.exists() or demo.poll() is not None, 60)
+            url = opened.read_text().strip()
+            assert runs_at(url) == {"order-1", "order-2", "order-3", "order-4"}
+            demo.send_signal(number)
+            out, errors = demo.communicate(timeout=20)
+        finally:
+            demo.kill()
+    assert (demo.returncode, errors) == (0, "")
+    assert f"The same as a page, live: {url}\n" in out
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        runs_at(url)
+
+
+def runs_at(url: str) -> set[str]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"{url}api/runs", timeout=10) as response:
+        return {run["runId"] for run in json.load(response)["runs"]}

@@ -242,7 +242,7 @@ def test_a_sender_that_goes_away_in_the_middle_leaves_no_trace(receiver: Receive
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
         ("GET", "/api/runs/none", 404),
         ("GET", "/api/runs/", 404),
         ("POST", "/v1/events/", 404),

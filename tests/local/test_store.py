@@ -14,6 +14,8 @@ import pytest
 
 from failpath_otel.export.record import Record
 from failpath_otel.local.event import decode_event
+from failpath_otel.local.parts import Parts
+from failpath_otel.local.projector import Projector
 from failpath_otel.local.runs import find_run, recent_runs
 from failpath_otel.local.store import SCHEMA_VERSION, Arrival, RunKey, Store, StoreError
 from tests.local.events import event
@@ -36,6 +38,11 @@ def open_store() -> Iterator[Open]:
 
 def _arrivals(*records: Record) -> list[Arrival]:
     return [Arrival(decode_event(text), text) for text in (record.to_json().decode() for record in records)]
+
+
+def _listed(store: Store, limit: int, **filters: Any) -> list[RunKey]:
+    Projector(store).catch_up()
+    return [row.key for row in store.rows(limit, **filters)]
 
 
 def _query(path: Path, query: str) -> list[tuple[Any, ...]]:
@@ -84,8 +91,8 @@ def test_runs_come_with_the_newest_event_first_however_they_arrived(tmp_path: Pa
     store = open_store(tmp_path / "db")
     store.add(_arrivals(event("running", 9, run="new"), event("running", 1, run="old")), 1)
     store.add(_arrivals(event("running", 5, run="middle"), event("running", 2, run="new")), 2)
-    assert [key.run_id for key in store.recent(10)] == ["new", "middle", "old"]
-    assert [key.run_id for key in store.recent(1, offset=1)] == ["middle"]
+    assert [key.run_id for key in _listed(store, 10)] == ["new", "middle", "old"]
+    assert [key.run_id for key in _listed(store, 2)] == ["new", "middle"]
 
 
 def test_a_run_id_in_several_flows_names_the_one_that_was_active_last(tmp_path: Path, open_store: Open) -> None:
@@ -95,17 +102,18 @@ def test_a_run_id_in_several_flows_names_the_one_that_was_active_last(tmp_path: 
     assert store.find("run-1", flow_key="c") == RunKey("c", "run-1")
     assert store.find("run-1", flow_key="d") is None
     assert store.find("run-2") is None
-    assert [key.flow_key for key in store.recent(10, flow_key="a")] == ["a"]
+    assert [key.flow_key for key in _listed(store, 10, flow_key="a")] == ["a"]
 
 
 def test_a_rare_status_is_found_behind_many_other_runs(tmp_path: Path, open_store: Open) -> None:
     store = open_store(tmp_path / "db")
     many = [event("success", 10 + number, run=f"r{number}") for number in range(250)]
     store.add(_arrivals(event("error", 1, run="bad"), event("error", 2, run="worse"), *many), 1)
-    assert [run.run_id for run in recent_runs(store, 5, status="error")] == ["worse", "bad"]
-    assert [run.run_id for run in recent_runs(store, 1, status="error")] == ["worse"]
-    assert [run.run_id for run in recent_runs(store, 2)] == ["r249", "r248"]
-    assert find_run(store, "none") is None
+    parts = Parts(store, lambda: 1)
+    assert [run.run_id for run in recent_runs(parts, 5, status="error")] == ["worse", "bad"]
+    assert [run.run_id for run in recent_runs(parts, 1, status="error")] == ["worse"]
+    assert [run.run_id for run in recent_runs(parts, 2)] == ["r249", "r248"]
+    assert find_run(parts, "none") is None
 
 
 def test_many_threads_lose_nothing(tmp_path: Path, open_store: Open) -> None:
@@ -116,7 +124,7 @@ def test_many_threads_lose_nothing(tmp_path: Path, open_store: Open) -> None:
         start.wait()
         for number in range(25):
             store.add(_arrivals(event("running", number, span=f"{thread}-{number}")), 1)
-            store.recent(5)
+            _listed(store, 5)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(add, range(8)))
@@ -135,7 +143,7 @@ def test_two_stores_that_open_a_new_file_at_once_share_it(tmp_path: Path, open_s
         with ThreadPoolExecutor(4) as pool:
             stores = list(pool.map(open_one, range(4)))
         stores[0].add(_arrivals(event("running", 1)), 1)
-        assert all(len(store.recent(5)) == 1 for store in stores)
+        assert all(len(_listed(store, 5)) == 1 for store in stores)
 
 
 def test_a_batch_that_fails_halfway_leaves_nothing_behind(tmp_path: Path, open_store: Open) -> None:
@@ -147,7 +155,7 @@ def test_a_batch_that_fails_halfway_leaves_nothing_behind(tmp_path: Path, open_s
 
     with pytest.raises(StoreError):
         store.add(half(), 1)
-    assert store.recent(5) == []
+    assert _listed(store, 5) == []
     assert store.add(_arrivals(event("running", 1)), 1) == 1
 
 
@@ -208,4 +216,4 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
     store = Store(tmp_path / "db")
     store.close()
     with pytest.raises(StoreError, match="closed"):
-        store.recent(1)
+        store.rows(1)

@@ -1,0 +1,301 @@
+"""The answers to what the page asks, as JSON: rows, flows, graphs, runs. Times are RFC 3339 in UTC."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from failpath_otel.export.record import ErrorInfo, Status, rfc3339
+from failpath_otel.local.layout import Layout
+from failpath_otel.local.liveness import Liveness
+from failpath_otel.local.rows import RunRow
+from failpath_otel.local.statistics import ErrorCount, FlowStats, StepStats
+from failpath_otel.local.topology import Shape
+
+_UNSEEN: Final = StepStats(
+    runs=0,
+    ended=0,
+    failed=0,
+    skipped=0,
+    running=0,
+    failure_rate=None,
+    skip_rate=None,
+    p50_ms=None,
+    p95_ms=None,
+)
+
+
+class _Answer(msgspec.Struct, frozen=True, rename="camel"):
+    """Camel case, as in the wire contract."""
+
+
+class Row(_Answer, frozen=True):
+    """A run as one row of a list; ``step_key`` and ``message`` are its newest failing, else running step and error."""
+
+    flow_key: str
+    run_id: str
+    status: Status
+    liveness: Liveness | None
+    started_at: str
+    ended_at: str | None
+    duration_ms: float | None
+    active_at: str
+    steps: int
+    failed: int
+    step_key: str | None
+    message: str | None
+    revision: int
+
+
+class Outcome(_Answer, frozen=True):
+    """How one run of a flow ended, or that it runs."""
+
+    run_id: str
+    status: Status
+    liveness: Liveness | None
+
+
+class FlowRow(_Answer, frozen=True):
+    """A flow as one row: ``runs`` to ``p95_ms`` over the newest runs, ``running`` to ``gone`` over all that run now.
+
+    ``outcomes`` are the newest twenty, the oldest of them first. A flow that nobody has run yet has no ``last_seen``.
+    """
+
+    flow_key: str
+    outcomes: list[Outcome]
+    runs: int
+    ended: int
+    failed: int
+    failure_rate: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    running: int
+    silent: int
+    gone: int
+    last_seen: str | None
+
+
+class SilentRuns(_Answer, frozen=True):
+    """How many runs are silent or have lost their process, and the newest of them."""
+
+    count: int
+    runs: list[Row]
+
+
+class FlowList(_Answer, frozen=True):
+    """Every flow, the one that was active last first."""
+
+    revision: int
+    now: str
+    flows: list[FlowRow]
+    silent: SilentRuns
+
+
+class Node(_Answer, frozen=True):
+    """A step in the graph of its flow: its place, and its numbers over the newest runs."""
+
+    step_key: str
+    label: str
+    x: int
+    y: int
+    width: int
+    height: int
+    runs: int
+    ended: int
+    failed: int
+    skipped: int
+    running: int
+    failure_rate: float | None
+    skip_rate: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+
+
+class Edge(_Answer, frozen=True):
+    """A way from step to step; ``back`` where it goes against the direction of the graph."""
+
+    source: str
+    target: str
+    taken: int
+    back: bool
+    points: list[tuple[float, float]]
+
+
+class Graph(_Answer, frozen=True):
+    """A flow's graph; ``declared`` where its shape comes from a file."""
+
+    width: int
+    height: int
+    declared: bool
+    nodes: list[Node]
+    edges: list[Edge]
+
+
+class FlowPage(_Answer, frozen=True):
+    """All about one flow."""
+
+    revision: int
+    now: str
+    flow: FlowRow
+    graph: Graph
+    errors: list[ErrorCount]
+    runs: list[Row]
+
+
+class RowList(_Answer, frozen=True):
+    """Runs, the one that was active last first; ``next`` continues behind the last of them."""
+
+    revision: int
+    now: str
+    runs: list[Row]
+    next: str | None
+
+
+class LoggedEvent(_Answer, frozen=True):
+    """One record of a run, without its stack and metadata; ``attempt`` is the number of the attempt it belongs to."""
+
+    id: str
+    timestamp: str
+    received_at: str | None
+    step_key: str
+    status: Status
+    span_id: str
+    attempt: int
+    duration_ms: float | None
+    error: ErrorInfo | None
+
+
+class Neighbour(_Answer, frozen=True):
+    """The run before or after another one."""
+
+    run_id: str
+
+
+class RunPage(_Answer, frozen=True):
+    """All about one run; ``run`` is a ``RunView`` whose errors have their stacks in ``frames`` too."""
+
+    revision: int
+    now: str
+    run: dict[str, Any]
+    row: Row
+    graph: Graph
+    events: list[LoggedEvent]
+    previous: Neighbour | None
+    next: Neighbour | None
+    p50_ms: dict[str, float]
+    trace_url: str | None
+
+
+class Keep(_Answer, frozen=True):
+    """What is kept: so many days, so many megabytes (2**20 bytes)."""
+
+    days: float
+    megabytes: float
+
+
+class Pruned(_Answer, frozen=True):
+    """What was deleted because it was too old or too much: so many runs, all that were active last before a time."""
+
+    runs: int
+    before: str | None
+
+
+class StatusAnswer(_Answer, frozen=True):
+    """The receiver itself."""
+
+    version: str
+    store_id: str
+    revision: int
+    now: str
+    url: str
+    runs: int
+    flows: int
+    window: int
+    trace_url: str | None
+    keep: Keep
+    pruned: Pruned
+    flows_file: str | None
+    sample: bool
+
+
+class SampleAnswer(_Answer, frozen=True):
+    """How many runs the sample put there, or took away."""
+
+    runs: int
+
+
+def moment(microseconds: int) -> str:
+    """The time as text."""
+    return rfc3339(microseconds * 1000)
+
+
+def row_of(run: RunRow, liveness: Liveness | None) -> Row:
+    """The row of a run."""
+    return Row(
+        flow_key=run.flow_key,
+        run_id=run.run_id,
+        status=run.status,
+        liveness=liveness,
+        started_at=moment(run.started),
+        ended_at=None if run.ended is None else moment(run.ended),
+        duration_ms=run.duration_ms,
+        active_at=moment(run.active_at),
+        steps=run.steps,
+        failed=run.failed,
+        step_key=run.step_key,
+        message=run.message,
+        revision=run.revision,
+    )
+
+
+def flow_row(
+    flow_key: str, outcomes: list[Outcome], stats: FlowStats, counts: Mapping[Liveness, int], last_seen: int | None
+) -> FlowRow:
+    """The row of a flow; ``counts`` are its running runs by liveness."""
+    return FlowRow(
+        flow_key=flow_key,
+        outcomes=outcomes,
+        runs=stats.runs,
+        ended=stats.ended,
+        failed=stats.failed,
+        failure_rate=stats.failure_rate,
+        p50_ms=stats.p50_ms,
+        p95_ms=stats.p95_ms,
+        running=counts.get("live", 0),
+        silent=counts.get("silent", 0),
+        gone=counts.get("gone", 0),
+        last_seen=None if last_seen is None else moment(last_seen),
+    )
+
+
+def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Graph:
+    """The graph of a flow; a step that no run has taken yet has no numbers."""
+    labels = {node.step_key: node.label for node in shape.nodes}
+    taken = {(edge.source, edge.target): edge.taken for edge in shape.edges}
+    nodes: list[Node] = []
+    for placed in layout.nodes:
+        of_step = stats.get(placed.step_key, _UNSEEN)
+        nodes.append(
+            Node(
+                step_key=placed.step_key,
+                label=labels[placed.step_key],
+                x=placed.x,
+                y=placed.y,
+                width=placed.width,
+                height=placed.height,
+                runs=of_step.runs,
+                ended=of_step.ended,
+                failed=of_step.failed,
+                skipped=of_step.skipped,
+                running=of_step.running,
+                failure_rate=of_step.failure_rate,
+                skip_rate=of_step.skip_rate,
+                p50_ms=of_step.p50_ms,
+                p95_ms=of_step.p95_ms,
+            )
+        )
+    edges = [
+        Edge(edge.source, edge.target, taken[edge.source, edge.target], edge.back, list(edge.points))
+        for edge in layout.edges
+    ]
+    return Graph(layout.width, layout.height, shape.declared, nodes, edges)

@@ -1,0 +1,107 @@
+"""The files of the page, as they lie in the package: what they are served as, and what a browser may keep of them."""
+
+import hashlib
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from failpath_otel.local.convertor import ANYTHING
+
+if TYPE_CHECKING:
+    # At another place since Python 3.14, where it is not at this one any more.
+    from importlib.abc import Traversable
+
+SHELL: Final = "index.html"
+PAGE_ADDRESSES: Final = ("/", f"/flows/{{flow:{ANYTHING}}}", "/runs", f"/runs/{{run:{ANYTHING}}}")
+"""Addresses that a person opens; the page itself reads from them what to show."""
+
+# Not from `mimetypes`, which reads what this machine believes.
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".md": "text/markdown; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+
+
+class _Asset(NamedTuple):
+    body: bytes
+    media_type: str
+    etag: str
+
+
+class Assets:
+    """The files below ``root``, by default those of this package, under ``/page/`` and as the page's addresses.
+
+    They are read once, so that a package that is replaced meanwhile does not mix with the running one. In a source
+    tree, where somebody works on them, they are read again when one of them has changed.
+    """
+
+    def __init__(self, root: "Traversable | None" = None, *, follow: bool | None = None) -> None:
+        self._root = resources.files("failpath_otel.local") / "page" if root is None else root
+        self._follow = _is_source_tree() if follow is None else follow
+        self._seen = self._state()
+        self._files = dict(_read(self._root))
+
+    @property
+    def routes(self) -> list[Route]:
+        """The routes of everything that is served; what is not there is left to the other routes' 404."""
+        pages = [Route(address, self._shell, methods=["GET"]) for address in PAGE_ADDRESSES]
+        return [*pages, Route(f"/page/{{path:{ANYTHING}}}", self._file, methods=["GET"])]
+
+    async def _shell(self, request: Request) -> Response:
+        return self._respond(request, SHELL)
+
+    async def _file(self, request: Request) -> Response:
+        return self._respond(request, request.path_params["path"])
+
+    def _respond(self, request: Request, path: str) -> Response:
+        if self._follow and (state := self._state()) != self._seen:
+            self._seen, self._files = state, dict(_read(self._root))
+        # A path is only ever looked up among the files that were found, never put together with the root.
+        asset = self._files.get(path)
+        if asset is None:
+            raise HTTPException(404, "no such file")
+        headers = {"etag": asset.etag, "cache-control": "no-cache"}
+        if _names(request.headers.getlist("if-none-match"), asset.etag):
+            return Response(status_code=304, headers=headers)
+        return Response(asset.body, headers=headers | {"content-type": asset.media_type})
+
+    def _state(self) -> frozenset[tuple[str, int, int]]:
+        """What changes when a file does; nothing where files are not followed."""
+        if not self._follow or not isinstance(self._root, Path):
+            return frozenset()
+        found = [(path, path.stat()) for path in self._root.rglob("*") if path.is_file()]
+        return frozenset((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in found)
+
+
+def _is_source_tree() -> bool:
+    return Path(__file__).parents[2].joinpath("pyproject.toml").is_file()
+
+
+def _read(directory: "Traversable", prefix: str = "") -> Iterator[tuple[str, _Asset]]:
+    if not directory.is_dir():
+        return
+    for entry in directory.iterdir():
+        if entry.is_dir():
+            yield from _read(entry, f"{prefix}{entry.name}/")
+        else:
+            body = entry.read_bytes()
+            media_type = _TYPES.get(PurePosixPath(entry.name).suffix, "application/octet-stream")
+            yield prefix + entry.name, _Asset(body, media_type, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+def _names(lines: list[str], etag: str) -> bool:
+    """Whether an ``If-None-Match`` names that version."""
+    given = {tag.strip().removeprefix("W/") for line in lines for tag in line.split(",")}
+    return bool(given & {etag, "*"})

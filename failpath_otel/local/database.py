@@ -1,0 +1,143 @@
+"""The database: one SQLite file, a connection that writes and one that reads, each with its own lock."""
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+_BUSY_SECONDS: Final = 1.0
+"""How long to wait for another process that writes; a sender waits 1.5 s for its answer."""
+
+_CLOSE_SECONDS: Final = 0.3
+_RETRY_SECONDS: Final = 0.01
+_CACHE_KIB: Final = 16_384
+
+
+class StoreError(Exception):
+    """The database cannot be used; the text is one line that names the file and the reason."""
+
+
+class Database:
+    """Used by any number of threads: one at a time writes, one at a time reads, and neither waits for the other.
+
+    Opens the file at ``path``, makes it (readable for its owner only) where there is none, and calls ``prepare`` with
+    a connection before anything else. Every method raises :class:`StoreError` when the database refuses.
+    """
+
+    def __init__(self, path: Path, prepare: Callable[[sqlite3.Connection, Path], None]) -> None:
+        self._path = path
+        self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock()
+        self._closed = False
+        with self.errors():
+            _make_private(path)
+            self._writer = _connect(path)
+            try:
+                prepare(self._writer, path)
+                _use_wal(self._writer)
+                self._writer.execute("PRAGMA synchronous = NORMAL")
+                self._reader = _connect(path)
+            except BaseException:
+                self._writer.close()
+                raise
+            self._reader.execute("PRAGMA query_only = ON")
+
+    def rows(self, query: str, *values: str | int | None) -> list[tuple[Any, ...]]:
+        """The answer to one question, which sees everything that was committed when it began."""
+        with self.errors(), self._read_lock:
+            self._check_open()
+            return self._reader.execute(query, values).fetchall()
+
+    def number(self, query: str, *values: str | int | None) -> int:
+        """The answer to a question whose answer is a number."""
+        return int(self.rows(query, *values)[0][0])
+
+    @contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection, None, None]:
+        """Everything in the block is written, or none of it."""
+        with self.errors(), self._write_lock:
+            self._check_open()
+            connection = self._writer
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def shrink(self, pages: int) -> None:
+        """Gives up to so many unused pages back to the file system, if the file was made for that."""
+        with self.errors(), self._write_lock:
+            self._check_open()
+            # Each row of the answer is one page that went.
+            self._writer.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
+
+    def close(self) -> None:
+        """Ends what is being asked right now and closes the file. It cannot be used afterwards.
+
+        Takes 0.3 s at most: what another process holds up is left to SQLite, which loses nothing that was accepted.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        # The writer goes last, because the last connection puts what was written in its place.
+        for connection, lock in ((self._reader, self._read_lock), (self._writer, self._write_lock)):
+            connection.interrupt()
+            if lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                try:
+                    connection.close()
+                finally:
+                    lock.release()
+
+    @contextmanager
+    def errors(self) -> Generator[None, None, None]:
+        """What goes wrong with the file in the block is a :class:`StoreError`."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            msg = f"{self._path}: {reason or type(error).__name__}"
+            raise StoreError(msg) from error
+
+    def _check_open(self) -> None:
+        if self._closed:
+            msg = f"{self._path} is closed"
+            raise StoreError(msg)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path.absolute(), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # SQLite does not wait for other processes when it changes this mode, so several that open a new file at
+    # once have to try again.
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
+def _make_private(path: Path) -> None:
+    """Makes the file and the directories above it for their owner only; leaves alone what is there already."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        if path.is_dir():
+            raise IsADirectoryError(0, "is a directory", str(path)) from None

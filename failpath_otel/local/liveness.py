@@ -1,0 +1,177 @@
+"""Liveness: whether what is ``running`` still runs, as far as this machine can tell. Derived, never stored."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, Literal, NamedTuple
+
+from failpath_otel import semconv
+from failpath_otel.export.process import start_time
+from failpath_otel.export.record import ProcessInfo
+from failpath_otel.local.event import instant
+from failpath_otel.local.proc import CAN_LOOK, look, nested, sees_every_process
+from failpath_otel.local.summary import AttemptSummary
+
+Liveness = Literal["live", "silent", "gone"]
+"""``gone``: its process was on this host and has ended. ``silent``: it takes longer than can be expected."""
+
+SILENT_AFTER: Final = 30_000_000
+"""Microseconds; what takes less is never called silent."""
+
+SILENT_FACTOR: Final = 3
+"""How many times the p95 of its step something may take before it is called silent."""
+
+_BAD_TO_GOOD: Final[tuple[Liveness, ...]] = ("gone", "silent", "live")
+
+_LOOK_AGAIN: Final = 0.5
+_MAX_KNOWN: Final = 16_384
+_MAX_PID: Final = 2**22  # Linux never hands out more.
+_MAX_TEXT: Final = 64
+_SAME_START: Final = 2_000_000
+"""Microseconds by which two readings of one start may differ: the kernel tells the boot in whole seconds, and the
+clock may have been corrected in between. Nobody gets the same pid again as soon as that."""
+
+
+def silent_from(started: int, p95_ms: float | None) -> float:
+    """The last moment (microseconds since the epoch) at which an attempt that began at ``started`` is not silent."""
+    return started + max(SILENT_AFTER, 0 if p95_ms is None else SILENT_FACTOR * p95_ms * 1000)
+
+
+def liveness_of(
+    attempt: AttemptSummary, now: int, p95_ms: float | None, is_gone: Callable[[ProcessInfo], bool]
+) -> Liveness:
+    """The liveness of an attempt that is ``running``; ``now`` is in microseconds since the epoch.
+
+    It is silent when it began, by its own record's time, longer ago than 30 s and than three times ``p95_ms``.
+    """
+    if attempt.process is not None and is_gone(attempt.process):
+        return "gone"
+    if attempt.started is not None and now > silent_from(attempt.started, p95_ms):
+        return "silent"
+    return "live"
+
+
+def run_liveness(
+    attempts: Iterable[AttemptSummary],
+    now: int,
+    p95: Callable[[str], float | None],
+    is_gone: Callable[[ProcessInfo], bool],
+) -> Liveness | None:
+    """The liveness of a run: the worst of the newest attempts of its steps; ``None`` if none of these is running.
+
+    ``p95`` tells a step's p95 in milliseconds.
+    """
+    found = {
+        liveness_of(attempt, now, p95(attempt.step_key), is_gone)
+        for attempt in attempts
+        if attempt.newest and attempt.status == semconv.STATUS_RUNNING
+    }
+    return next((liveness for liveness in _BAD_TO_GOOD if liveness in found), None)
+
+
+class _Found(NamedTuple):
+    """A process that was there: under which pid, and since when, whatever the clock has been set to meanwhile."""
+
+    pid: int
+    ticks: int | None
+    look_again: float
+
+
+_Verdict = _Found | Literal["gone", "untold"]
+
+
+class Processes:
+    """Tells which of the processes that records name have ended. Used by any number of threads.
+
+    A process is known by host, pid and start time. Only records that carry this host's name are judged, and of these:
+
+    - one that has been found here is gone as soon as its pid is free, a zombie's or another process's;
+    - one that was not found when it was first asked for is gone, because records come after the start of their
+      process; of a start before the machine's boot is therefore gone too;
+    - without a start time in the record only the pid is looked at.
+
+    A container may bear this host's name and number its processes by itself. So nothing is said of a process (it
+    counts as not gone)
+
+    - whose pid was taken, before it began, by one that is still there: that is another pid of another namespace;
+    - that runs in a container on this machine, as the kernel shows it under both pids: that one is watched;
+    - that began before the container which this receiver runs in, or whose record has a start time while this system
+      tells none.
+
+    What is left is a receiver inside of a container, and beside it another container with the same host name: a
+    process of that one, younger than the receiver's container, counts as gone if its pid is free on this side.
+
+    That a process is gone is final; that it is not is believed for half a second.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock: Final = clock
+        self._host: Final = socket.gethostname()
+        self._lock: Final = threading.Lock()
+        self._known: Final[dict[ProcessInfo, _Verdict]] = {}
+        self._tells_starts: Final = start_time(os.getpid()) is not None
+        # Processes that are older than this are not of this namespace. All others there are can be seen from the first.
+        self._began: Final = 0 if sees_every_process() else _microseconds(start_time(1)) or 0
+        self._nested: dict[int, list[int]] = {}
+        self._nested_at = 0
+
+    def is_gone(self, process: ProcessInfo) -> bool:
+        """Whether this process was one of this host and has ended; ``False`` where that cannot be told."""
+        if not CAN_LOOK or process.host != self._host or not 0 < process.pid <= _MAX_PID:
+            return False
+        if process.start_time is not None and len(process.start_time) > _MAX_TEXT:
+            return False
+        with self._lock:
+            known = self._known.get(process)
+            if known is None:
+                if len(self._known) >= _MAX_KNOWN:
+                    del self._known[next(iter(self._known))]
+                known = self._known[process] = self._first_look(process)
+            elif isinstance(known, _Found) and self._clock() >= known.look_again:
+                known = self._known[process] = self._look_again(known)
+            return known == "gone"
+
+    def _first_look(self, process: ProcessInfo) -> _Verdict:
+        pid, started = process.pid, _microseconds(process.start_time)
+        if started is None:
+            return self._verdict(pid)
+        if not self._tells_starts:
+            return "untold"
+        holder_is_older = False
+        if look(pid) is not None:
+            holder = _microseconds(start_time(pid))
+            if holder is None or abs(holder - started) <= _SAME_START:
+                return self._verdict(pid)
+            holder_is_older = holder < started
+        for outer in self._pids_of_nested(pid, started):
+            holder = _microseconds(start_time(outer))
+            if holder is not None and abs(holder - started) <= _SAME_START:
+                return self._verdict(outer)
+        return "untold" if holder_is_older or started < self._began - _SAME_START else "gone"
+
+    def _look_again(self, found: _Found) -> _Verdict:
+        return self._verdict(found.pid, found.ticks)
+
+    def _verdict(self, pid: int, ticks: int | None = None) -> _Verdict:
+        seen = look(pid)
+        if seen is None or seen.zombie or (ticks is not None and seen.ticks not in {ticks, None}):
+            return "gone"
+        return _Found(pid, seen.ticks if ticks is None else ticks, self._clock() + _LOOK_AGAIN)
+
+    def _pids_of_nested(self, inner: int, started: int) -> list[int]:
+        """The pids out here of what has the pid ``inner`` in a container; what is younger than a look needs another."""
+        if self._nested_at < started + _SAME_START:
+            now = time.time_ns() // 1000
+            self._nested, self._nested_at = nested(), now
+        return self._nested.get(inner, [])
+
+
+def _microseconds(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return instant(text)
+    except ValueError:
+        return None

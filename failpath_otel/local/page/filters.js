@@ -1,0 +1,88 @@
+// The filters of the list of runs; each of them lives in the address.
+import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
+import { useResource } from "./api.js";
+import { useKeys } from "./keyboard.js";
+import { setQuery } from "./router.js";
+import { useStream } from "./stream.js";
+
+const TYPING_MS = 150;
+const STATUSES = [
+  ["running", "running"],
+  ["silent", "silent"],
+  ["gone", "process gone"],
+  ["success", "success"],
+  ["error", "error"],
+  ["skipped", "skipped"],
+];
+
+export function Filters({ filter, filtered }) {
+  const { data, reload, reloadSoon } = useResource("flows", { every: 5000 });
+  useStream(reloadSoon, reload);
+  const known = (data?.flows ?? []).map(({ flowKey }) => flowKey);
+  const keys = [...new Set(filter.flow ? [...known, filter.flow] : known)].sort();
+  const choose = (name) => (event) => setQuery({ [name]: event.currentTarget.value, before: null });
+  return html`<form class="filters" role="search" aria-label="Filter runs" onSubmit=${(event) => event.preventDefault()}>
+    <${TextFilter} text=${filter.text} />
+    <label class="visually-hidden" for="filter-flow">Flow</label>
+    <select id="filter-flow" class="field" data-testid="filter-flow" value=${filter.flow} onChange=${choose("flow")}>
+      <option value="">All flows</option>
+      ${keys.map((key) => html`<option key=${key} value=${key} selected=${key === filter.flow}>${key}</option>`)}
+    </select>
+    <label class="visually-hidden" for="filter-status">Status</label>
+    <select id="filter-status" class="field" data-testid="filter-status" value=${filter.status} onChange=${choose("status")}>
+      <option value="">Any status</option>
+      ${STATUSES.map(([value, word]) => html`<option key=${value} value=${value} selected=${value === filter.status}>${word}</option>`)}
+    </select>
+    ${filtered && html`<button type="button" class="button button-quiet" data-testid="clear-filters"
+      onClick=${() => setQuery({ flow: null, status: null, text: null, before: null })}>Clear</button>`}
+  </form>`;
+}
+
+function TextFilter({ text }) {
+  const [typed, setTyped] = useState(text);
+  const field = useRef(null);
+  const timer = useRef(null);
+  const sent = useRef(text);
+
+  // Back, or a cleared filter: what the address says holds.
+  useEffect(() => {
+    if (text === sent.current) return;
+    sent.current = text;
+    setTyped(text);
+  }, [text]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+
+  const apply = (value) => {
+    clearTimeout(timer.current);
+    sent.current = value;
+    setQuery({ text: value, before: null }, { replace: true });
+  };
+  const type = (event) => {
+    const { value } = event.currentTarget;
+    setTyped(value);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => apply(value), TYPING_MS);
+  };
+  const key = (event) => {
+    if (event.key === "Enter") apply(typed);
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    if (typed) {
+      setTyped("");
+      apply("");
+    } else field.current.blur();
+  };
+  useKeys({
+    "/": () => {
+      field.current.focus();
+      field.current.select();
+    },
+  });
+  return html`<div class="text-filter">
+    <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true" class="line-icon"><circle cx="7" cy="7" r="4.5" /><path d="m10.5 10.5 3 3" /></svg>
+    <label class="visually-hidden" for="filter-text">Run, step, error or metadata</label>
+    <input id="filter-text" type="text" class="field" data-testid="filter-text" placeholder="Run, step, error or metadata"
+      autocomplete="off" spellcheck=${false} ref=${field} value=${typed} onInput=${type} onKeyDown=${key} />
+    <kbd aria-hidden="true">/</kbd>
+  </div>`;
+}

@@ -1,0 +1,57 @@
+// The edges of the graph as SVG paths: smooth through the points that the receiver has computed.
+const CORNER = 14;
+
+const at = ([x, y]) => `${round(x)} ${round(y)}`;
+const round = (value) => Math.round(value * 100) / 100;
+
+const ARROW = 7; // So much of the way is the arrow's.
+
+// From left to right each piece leaves and arrives level; everything else turns round corners.
+export function edgePath(all) {
+  const points = [...all.slice(0, -1), towards(all.at(-1), all.at(-2), ARROW)];
+  const forward = points.every(([x], index) => index === 0 || x > points[index - 1][0]);
+  return forward ? levelCurve(points) : roundedLine(points);
+}
+
+function levelCurve(points) {
+  let path = `M${at(points[0])}`;
+  for (let index = 1; index < points.length; index += 1) {
+    const [fromX, fromY] = points[index - 1];
+    const [toX, toY] = points[index];
+    const half = (toX - fromX) / 2;
+    path += fromY === toY ? `L${at([toX, toY])}` : `C${at([fromX + half, fromY])} ${at([toX - half, toY])} ${at([toX, toY])}`;
+  }
+  return path;
+}
+
+function roundedLine(points) {
+  let path = `M${at(points[0])}`;
+  for (let index = 1; index < points.length - 1; index += 1) {
+    const corner = points[index];
+    path += `L${at(towards(corner, points[index - 1]))}Q${at(corner)} ${at(towards(corner, points[index + 1]))}`;
+  }
+  return `${path}L${at(points.at(-1))}`;
+}
+
+// A point near `from` on the way to `to`, at most half of that way.
+function towards([fromX, fromY], [toX, toY], distance = CORNER) {
+  const length = Math.hypot(toX - fromX, toY - fromY) || 1;
+  const share = Math.min(distance, length / 2) / length;
+  return [fromX + (toX - fromX) * share, fromY + (toY - fromY) * share];
+}
+
+// Where the number of an edge stands: in the middle of its longest piece.
+export function middle(points) {
+  let best = null;
+  let longest = -1;
+  for (let index = 1; index < points.length; index += 1) {
+    const [fromX, fromY] = points[index - 1];
+    const [toX, toY] = points[index];
+    const length = Math.hypot(toX - fromX, toY - fromY);
+    if (length > longest) {
+      longest = length;
+      best = [(fromX + toX) / 2, (fromY + toY) / 2];
+    }
+  }
+  return best;
+}

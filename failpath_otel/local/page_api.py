@@ -1,0 +1,208 @@
+"""What the page asks the receiver: its lists, its flows, its runs, and the sample."""
+
+import base64
+import socket
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from failpath_otel._version import __version__
+from failpath_otel.local import answers
+from failpath_otel.local.answers import Row, moment, row_of
+from failpath_otel.local.event import decode_event
+from failpath_otel.local.liveness import Liveness
+from failpath_otel.local.parts import Parts
+from failpath_otel.local.replies import STATUSES, in_thread, json_reply, limit_in, one_of
+from failpath_otel.local.rows import RunKey, RunRow
+from failpath_otel.local.run_page import run_page
+from failpath_otel.local.sample import SAMPLE_FLOWS, sample_events
+from failpath_otel.local.statistics import WINDOW, top_errors
+from failpath_otel.local.store import Arrival
+
+PREFIX: Final = "/api/page"
+
+_ROWS: Final = 100
+_NEWEST: Final = 20
+_LOST: Final = 5
+_DERIVED: Final[tuple[Liveness, ...]] = ("silent", "gone")
+
+_Cursor = tuple[int, str, str]
+_decode_cursor: Final[Callable[[bytes], _Cursor]] = msgspec.json.Decoder(_Cursor).decode
+
+
+class PageApi:
+    """The routes of the page; each is answered from what the store holds at that moment."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._store = parts.store
+
+    @property
+    def routes(self) -> list[Route]:
+        """All routes but the stream."""
+        return [
+            _route("status", self.status),
+            _route("flows", self.flows),
+            _route("flow/{flow_key:anything}", self.flow),
+            _route("runs", self.rows),
+            _route("run/{run_id:anything}", self.run),
+            _route("sample", self.load_sample, "POST", 201),
+            _route("sample", self.remove_sample, "DELETE"),
+        ]
+
+    def status(self, request: Request) -> answers.StatusAnswer:
+        """The receiver itself: its limits, and what it holds."""
+        parts, store = self._parts, self._store
+        pruned = store.pruned()
+        keys = parts.flows.known()
+        return answers.StatusAnswer(
+            version=__version__,
+            store_id=store.store_id(),
+            revision=store.revision(),
+            now=moment(parts.clock()),
+            url=f"{request.url.scheme}://{request.url.netloc}",
+            runs=store.count_runs(),
+            flows=len(keys),
+            window=WINDOW,
+            trace_url=parts.settings.trace_url,
+            keep=answers.Keep(parts.settings.days, parts.settings.megabytes),
+            pruned=answers.Pruned(pruned.runs, None if pruned.before is None else moment(pruned.before)),
+            flows_file=None if parts.settings.flows is None else str(parts.settings.flows),
+            sample=any(key in SAMPLE_FLOWS for key in keys),
+        )
+
+    def flows(self, _request: Request) -> answers.FlowList:
+        """Every flow as a row, and the runs that somebody should look after."""
+        heading = self._heading()
+        current = self._parts.watch.current()
+        counts: dict[str, Counter[Liveness]] = {}
+        for key, liveness in current.items():
+            counts.setdefault(key.flow_key, Counter())[liveness] += 1
+        rows = [self._flow_row(flow_key, counts, current) for flow_key in self._parts.flows.known()]
+        rows.sort(key=lambda row: (row.last_seen or "", row.flow_key), reverse=True)
+        lost = [key for key, liveness in current.items() if liveness in _DERIVED]
+        return answers.FlowList(
+            *heading,
+            flows=rows,
+            silent=answers.SilentRuns(
+                len(lost), [row_of(row, current.get(row.key)) for row in self._store.rows(_LOST, only=lost)]
+            ),
+        )
+
+    def flow(self, request: Request) -> answers.FlowPage:
+        """One flow: its graph, its errors, its newest runs."""
+        heading = self._heading()
+        flow_key: str = request.path_params["flow_key"]
+        facts = self._parts.flows.facts(flow_key)
+        if not facts.runs and facts.declared is None:
+            raise HTTPException(404, "no such flow")
+        current = {key: its for key, its in self._parts.watch.current().items() if key.flow_key == flow_key}
+        return answers.FlowPage(
+            *heading,
+            flow=self._flow_row(flow_key, {flow_key: Counter(current.values())}, current),
+            graph=answers.graph_of(facts.shape, facts.layout, facts.steps),
+            errors=top_errors(facts.runs),
+            runs=[row_of(stored.row, current.get(stored.row.key)) for stored in facts.runs[:_NEWEST]],
+        )
+
+    def rows(self, request: Request) -> answers.RowList:
+        """A page of the list of runs, filtered."""
+        asked = request.query_params
+        limit = limit_in(asked.get("limit"), _ROWS)
+        word = one_of(asked.get("status") or None, (*STATUSES, *_DERIVED))
+        before = _cursor(asked.get("before"))
+        heading = self._heading()
+        current = self._parts.watch.current()
+        # What is silent is `running` for the store, which knows records only.
+        only = [key for key, liveness in current.items() if liveness == word] if word in _DERIVED else None
+        stored = None if word is None else ["running"] if word in _DERIVED else [word]
+        found: list[RunRow] = []
+        while len(found) <= limit:
+            page = self._store.rows(
+                limit + 1,
+                before=before,
+                flow_key=asked.get("flow") or None,
+                statuses=stored,
+                text=asked.get("text") or None,
+                only=only,
+            )
+            found += [row for row in page if word != "running" or current.get(row.key) not in _DERIVED]
+            if len(page) <= limit:
+                break
+            before = _place(page[-1])
+        return answers.RowList(
+            *heading,
+            runs=[row_of(row, current.get(row.key)) for row in found[:limit]],
+            next=_text(_place(found[limit - 1])) if len(found) > limit else None,
+        )
+
+    def run(self, request: Request) -> answers.RunPage:
+        """One run: its picture, its graph, its events."""
+        heading = self._heading()
+        key = self._store.find(request.path_params["run_id"], flow_key=request.query_params.get("flow") or None)
+        found = None if key is None else run_page(self._parts, key, heading)
+        if found is None:
+            raise HTTPException(404, "no such run")
+        return found
+
+    def load_sample(self, _request: Request) -> answers.SampleAnswer:
+        """Puts the sample there, as if it had been sent."""
+        now = self._parts.clock()
+        arrivals = [Arrival(decode_event(text), text) for text in sample_events(now, socket.gethostname())]
+        self._store.add(arrivals, now)
+        self._parts.projector.catch_up()
+        return answers.SampleAnswer(len({RunKey(event.flow_key, event.run_id) for event, _ in arrivals}))
+
+    def remove_sample(self, _request: Request) -> answers.SampleAnswer:
+        """Takes the flows of the sample away."""
+        gone = sum(self._store.delete_flow(flow_key) for flow_key in SAMPLE_FLOWS)
+        self._parts.runs_deleted(gone)
+        return answers.SampleAnswer(gone)
+
+    def row(self, row: RunRow) -> Row:
+        """The row of a run as it is now, for the stream."""
+        return row_of(row, self._parts.watch.liveness(row.key) if row.status == "running" else None)
+
+    def _heading(self) -> tuple[int, str]:
+        """The revision that an answer is at least as new as, and the time; before anything else is asked."""
+        self._parts.projector.catch_up()
+        return self._store.revision(), moment(self._parts.clock())
+
+    def _flow_row(
+        self, flow_key: str, counts: dict[str, Counter[Liveness]], current: dict[RunKey, Liveness]
+    ) -> answers.FlowRow:
+        facts = self._parts.flows.facts(flow_key)
+        newest = [stored.row for stored in facts.runs[:_NEWEST]]
+        outcomes = [answers.Outcome(row.run_id, row.status, current.get(row.key)) for row in reversed(newest)]
+        last_seen = newest[0].active_at if newest else None
+        return answers.flow_row(flow_key, outcomes, facts.stats, counts.get(flow_key, Counter()), last_seen)
+
+
+def _route(path: str, ask: Callable[[Request], msgspec.Struct], method: str = "GET", status_code: int = 200) -> Route:
+    async def answer(request: Request) -> Response:
+        return await in_thread(lambda: json_reply(ask(request), status_code))
+
+    return Route(f"{PREFIX}/{path}", answer, methods=[method])
+
+
+def _place(row: RunRow) -> _Cursor:
+    return row.active_at, row.flow_key, row.run_id
+
+
+def _text(place: _Cursor) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode()
+
+
+def _cursor(text: str | None) -> _Cursor | None:
+    if not text:
+        return None
+    try:
+        return _decode_cursor(base64.urlsafe_b64decode(text))
+    except ValueError:  # which a failure to decode is, too
+        raise HTTPException(400, "expected what `next` of another answer said as `before`") from None

@@ -1,0 +1,174 @@
+"""The rows of a store: one for each run, and the questions that they answer without a look at the events."""
+
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from failpath_otel.export.record import Status
+from failpath_otel.local.database import Database
+from failpath_otel.local.summary import AttemptSummary
+
+_KEYS: Final = 400
+"""Runs that one question names; SQLite before 3.32 takes 999 values."""
+
+COLUMNS: Final = (
+    "flow_key, run_id, status, started, ended, duration_ms, active_at, steps, failed, step_key, message, revision"
+)
+"""What a :class:`RunRow` is made of, in this order."""
+
+_ORDER: Final = "ORDER BY active_at DESC, flow_key, run_id LIMIT ?"
+
+
+class RunKey(NamedTuple):
+    """What names a run."""
+
+    flow_key: str
+    run_id: str
+
+
+class RunRow(msgspec.Struct, frozen=True, rename="camel"):
+    """What a list shows of a run: its summary without the attempts. Each change gives it a higher ``revision``."""
+
+    flow_key: str
+    run_id: str
+    status: Status
+    started: int
+    ended: int | None
+    duration_ms: float | None
+    active_at: int
+    steps: int
+    failed: int
+    step_key: str | None
+    message: str | None
+    revision: int
+
+    @property
+    def key(self) -> RunKey:
+        """The run's name."""
+        return RunKey(self.flow_key, self.run_id)
+
+
+class StoredRun(NamedTuple):
+    """A run's row and its attempts."""
+
+    row: RunRow
+    attempts: list[AttemptSummary]
+
+
+_decode_attempts: Final = msgspec.json.Decoder(list[AttemptSummary]).decode
+
+
+class Rows:
+    """What can be asked of the rows, by any number of threads. Raises ``StoreError`` when the database refuses."""
+
+    _database: Database
+
+    def rows(
+        self,
+        limit: int,
+        *,
+        before: tuple[int, str, str] | None = None,
+        flow_key: str | None = None,
+        statuses: Collection[str] | None = None,
+        text: str | None = None,
+        only: Collection[RunKey] | None = None,
+    ) -> list[RunRow]:
+        """Up to ``limit`` rows, the newest activity first, of those that pass every filter that is given.
+
+        ``before`` is the activity, flow and run id of the row after which to go on. ``text`` is looked for in what
+        :attr:`RunSummary.search` holds, as it is, in any case. ``only`` names the runs to look among.
+        """
+        conditions: list[str] = []
+        values: list[str | int] = []
+        if flow_key is not None:
+            conditions.append("flow_key = ?")
+            values.append(flow_key)
+        if before is not None:
+            # Said twice, because an index is entered by the first condition alone.
+            conditions.append("active_at <= ? AND (active_at < ? OR (flow_key, run_id) > (?, ?))")
+            values += [before[0], before[0], *before[1:]]
+        if statuses is not None:
+            conditions.append(f"status IN ({_marks(statuses)})")
+            values += statuses
+        index = "runs_by_activity" if flow_key is None else "runs_of_flow"
+        if text:
+            index = "runs_by_text"
+            conditions.append("instr(search, ?)")
+            values.append(text.casefold().encode(errors="replace").decode())
+        if only is not None:
+            return self._only(list(only), conditions, values, limit)
+        query = f"SELECT {COLUMNS} FROM runs INDEXED BY {index} WHERE {_all(conditions)} {_ORDER}"  # noqa: S608
+        return [RunRow(*row) for row in self._database.rows(query, *values, limit)]
+
+    def _only(self, keys: Sequence[RunKey], conditions: list[str], values: list[str | int], limit: int) -> list[RunRow]:
+        found: list[RunRow] = []
+        for start in range(0, len(keys), _KEYS):
+            some = keys[start : start + _KEYS]
+            named = f"(flow_key, run_id) IN (VALUES {', '.join(['(?, ?)'] * len(some))})"
+            query = f"SELECT {COLUMNS} FROM runs WHERE {_all([named, *conditions])} {_ORDER}"  # noqa: S608
+            flat = [part for key in some for part in key]
+            found += [RunRow(*row) for row in self._database.rows(query, *flat, *values, limit)]
+        return sorted(found, key=lambda row: (-row.active_at, row.flow_key, row.run_id))[:limit]
+
+    def row(self, run: RunKey) -> RunRow | None:
+        """The row of one run."""
+        query = f"SELECT {COLUMNS} FROM runs WHERE flow_key = ? AND run_id = ?"  # noqa: S608
+        rows = self._database.rows(query, *run)
+        return RunRow(*rows[0]) if rows else None
+
+    def changes(self, after_revision: int, limit: int) -> list[RunRow]:
+        """Up to ``limit`` rows that changed after a revision, each once, in the order of their last changes."""
+        query = f"SELECT {COLUMNS} FROM runs WHERE revision > ? ORDER BY revision LIMIT ?"  # noqa: S608
+        return [RunRow(*row) for row in self._database.rows(query, after_revision, limit)]
+
+    def newest(self, flow_key: str, limit: int) -> list[StoredRun]:
+        """The runs of a flow that were active last, the newest first, with their attempts."""
+        return self._stored(f"INDEXED BY runs_of_flow WHERE flow_key = ? {_ORDER}", flow_key, limit)
+
+    def running(self, after_revision: int | None = None) -> list[StoredRun]:
+        """Every run that is ``running``, with its attempts, or those of them that changed after a revision."""
+        if after_revision is None:
+            return self._stored("WHERE status = 'running' ORDER BY active_at DESC, flow_key, run_id")
+        return self._stored("INDEXED BY runs_by_revision WHERE revision > ? AND status = 'running'", after_revision)
+
+    def neighbours(self, run: RunKey) -> tuple[RunKey | None, RunKey | None]:
+        """The runs of the same flow that started just before and just after this one."""
+        found: list[RunKey | None] = []
+        for compare, direction in (("<", "DESC"), (">", "ASC")):
+            rows = self._database.rows(
+                "SELECT flow_key, run_id FROM runs INDEXED BY runs_by_start WHERE flow_key = ? AND (started, run_id) "  # noqa: S608
+                f"{compare} ((SELECT started FROM runs WHERE flow_key = ? AND run_id = ?), ?) "
+                f"ORDER BY started {direction}, run_id {direction} LIMIT 1",
+                run.flow_key,
+                *run,
+                run.run_id,
+            )
+            found.append(RunKey(*rows[0]) if rows else None)
+        return found[0], found[1]
+
+    def flow_keys(self) -> list[str]:
+        """The flows that have runs, in the order of the alphabet."""
+        # Steps from one flow to the next; DISTINCT would visit every run.
+        rows = self._database.rows(
+            "WITH RECURSIVE flows (flow_key) AS (SELECT min(flow_key) FROM runs UNION ALL "
+            "SELECT (SELECT min(runs.flow_key) FROM runs WHERE runs.flow_key > flows.flow_key) FROM flows "
+            "WHERE flows.flow_key IS NOT NULL) SELECT flow_key FROM flows WHERE flow_key IS NOT NULL"
+        )
+        return [flow_key for (flow_key,) in rows]
+
+    def count_runs(self) -> int:
+        """How many runs there are."""
+        return self._database.number("SELECT count(*) FROM runs")
+
+    def _stored(self, condition: str, *values: str | int) -> list[StoredRun]:
+        rows = self._database.rows(f"SELECT {COLUMNS}, attempts FROM runs {condition}", *values)  # noqa: S608
+        return [StoredRun(RunRow(*row), _decode_attempts(attempts)) for *row, attempts in rows]
+
+
+def _all(conditions: Sequence[str]) -> str:
+    return " AND ".join(conditions) or "1"
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))

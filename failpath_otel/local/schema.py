@@ -1,0 +1,143 @@
+"""The schema: the tables of a store, and how a file of an earlier version gets them."""
+
+import secrets
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from failpath_otel.local.database import StoreError
+
+SCHEMA_VERSION: Final = 2
+"""``PRAGMA user_version`` of a database that this code can read and write."""
+
+APPLICATION_ID: Final = 0x46504F54
+"""``PRAGMA application_id``: tells this project's databases from any other SQLite file."""
+
+_EVENTS: Final = (
+    """
+    CREATE TABLE events (
+        id TEXT PRIMARY KEY,
+        flow_key TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        step_key TEXT NOT NULL,
+        span_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        timestamp INTEGER NOT NULL,
+        received_at INTEGER NOT NULL,
+        payload TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX events_by_run ON events (flow_key, run_id)",
+)
+
+_ROWS: Final = (
+    # What a list shows of a run, worked out from its events. What is long comes last, where a list need not read it.
+    """
+    CREATE TABLE runs (
+        flow_key TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        started INTEGER NOT NULL,
+        ended INTEGER,
+        duration_ms REAL,
+        active_at INTEGER NOT NULL,
+        steps INTEGER NOT NULL,
+        failed INTEGER NOT NULL,
+        step_key TEXT,
+        message TEXT,
+        revision INTEGER NOT NULL,
+        mark INTEGER NOT NULL,
+        search TEXT NOT NULL,
+        attempts BLOB NOT NULL,
+        PRIMARY KEY (flow_key, run_id)
+    )
+    """,
+    # The filters read these indexes in the order of the list, and the table only for what they let through.
+    "CREATE INDEX runs_by_activity ON runs (active_at DESC, flow_key, run_id, status)",
+    "CREATE INDEX runs_of_flow ON runs (flow_key, active_at DESC, run_id, status)",
+    "CREATE INDEX runs_by_text ON runs (active_at DESC, flow_key, run_id, status, search)",
+    "CREATE INDEX runs_by_id ON runs (run_id, active_at DESC, flow_key)",
+    "CREATE INDEX runs_by_start ON runs (flow_key, started, run_id)",
+    "CREATE INDEX runs_by_revision ON runs (revision)",
+    "CREATE INDEX runs_running ON runs (active_at) WHERE status = 'running'",
+    # One row: who this store is, and the numbers that must not go back when it is opened again.
+    """
+    CREATE TABLE meta (
+        store_id TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        mark INTEGER NOT NULL,
+        pruned_runs INTEGER NOT NULL,
+        pruned_before INTEGER
+    )
+    """,
+)
+
+_DIRTY: Final = (
+    # The runs whose rows do not show all of their events yet. A higher mark means that there are newer ones.
+    """
+    CREATE TABLE dirty (
+        flow_key TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        mark INTEGER NOT NULL,
+        PRIMARY KEY (flow_key, run_id)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX dirty_by_mark ON dirty (mark)",
+)
+
+_FROM_VERSION_1: Final = (
+    *_DIRTY,
+    # What was active last gets the highest mark, and so its row first.
+    """
+    INSERT INTO dirty (flow_key, run_id, mark)
+    SELECT flow_key, run_id, row_number() OVER (ORDER BY active_at, flow_key, run_id) FROM runs
+    """,
+    "DROP TABLE runs",
+    *_ROWS,
+)
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Makes the tables of a new file, brings those of an older version up to date, all or nothing.
+
+    Raises :class:`StoreError` for a file of another program or of a newer version, and leaves it alone.
+    """
+    if not path.stat().st_size:
+        # Only the first thing that is written to a file can say this.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    # Several processes may open a new file at once: the first to get the write lock makes the tables.
+    connection.execute("BEGIN IMMEDIATE")
+    application = _number(connection, "PRAGMA application_id")
+    version = _number(connection, "PRAGMA user_version")
+    if not (application or version or _number(connection, "SELECT count(*) FROM sqlite_master")):
+        _run(connection, *_EVENTS, *_DIRTY, *_ROWS, f"PRAGMA application_id = {APPLICATION_ID}")
+        _finish(connection)
+    elif application != APPLICATION_ID:
+        msg = f"{path} is a database of another program"
+        raise StoreError(msg)
+    elif version == 1:
+        _run(connection, *_FROM_VERSION_1)
+        _finish(connection)
+    elif version != SCHEMA_VERSION:
+        msg = (
+            f"{path} has schema version {version}, this version of failpath-otel reads {SCHEMA_VERSION}; "
+            "upgrade failpath-otel or choose another file with --db"
+        )
+        raise StoreError(msg)
+    connection.execute("COMMIT")
+
+
+def _finish(connection: sqlite3.Connection) -> None:
+    mark = _number(connection, "SELECT coalesce(max(mark), 0) FROM dirty")
+    connection.execute("INSERT INTO meta VALUES (?, 0, ?, 0, NULL)", (secrets.token_hex(8), mark))
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _run(connection: sqlite3.Connection, *statements: str) -> None:
+    for statement in statements:
+        connection.execute(statement)
+
+
+def _number(connection: sqlite3.Connection, query: str) -> int:
+    (value,) = connection.execute(query).fetchone()
+    return int(value)

@@ -1,0 +1,161 @@
+"""The summary of a run: what lists, rates and filters need of its picture."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from failpath_otel import semconv
+from failpath_otel.export.record import ProcessInfo, Record, Status
+from failpath_otel.local.event import instant
+from failpath_otel.local.view import RunView, StepView
+
+MAX_MESSAGE: Final = 200
+"""Characters of an error message that a summary keeps."""
+
+MAX_SEARCH: Final = 4096
+"""Characters of a run that the text filter sees."""
+
+
+class AttemptSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One attempt of a step. Times are microseconds since the epoch; the message is one line.
+
+    ``newest`` says whether it is the newest attempt of its step.
+    """
+
+    step_key: str
+    status: Status
+    started: int | None
+    ended: int | None
+    duration_ms: float | None
+    error_name: str | None
+    error_message: str | None
+    trace_id: str
+    span_id: str
+    process: ProcessInfo | None
+    newest: bool
+
+
+class RunSummary(msgspec.Struct, frozen=True, rename="camel"):
+    """One run. Times are microseconds since the epoch, ``active_at`` is that of its newest event.
+
+    ``steps`` and ``failed`` count steps, not attempts: all, and those whose newest attempt failed. ``step_key`` is the
+    step that failed or started last, of those whose newest attempt failed or runs; ``message`` is its error.
+    ``search`` is what the text filter looks at, case-folded.
+    """
+
+    flow_key: str
+    run_id: str
+    status: Status
+    started: int
+    ended: int | None
+    duration_ms: float | None
+    active_at: int
+    steps: int
+    failed: int
+    step_key: str | None
+    message: str | None
+    attempts: list[AttemptSummary]
+    search: str
+
+
+def summarise(run: RunView, events: Iterable[Record]) -> RunSummary:
+    """The summary of a run whose picture of ``events`` is ``run``."""
+    steps = run.steps
+    last = {step.step_key: place for place, step in enumerate(steps)}
+    attempts = [_attempt(step, newest=last[step.step_key] == place) for place, step in enumerate(steps)]
+    newest = [attempt for attempt in attempts if attempt.newest]
+    notable = max(
+        (attempt for attempt in newest if attempt.status in (semconv.STATUS_ERROR, semconv.STATUS_RUNNING)),
+        key=lambda attempt: attempt.ended or attempt.started or 0,
+        default=None,
+    )
+    return RunSummary(
+        flow_key=run.flow_key,
+        run_id=run.run_id,
+        status=run.status,
+        started=instant(run.started_at),
+        ended=_instant(run.ended_at),
+        duration_ms=run.duration_ms,
+        active_at=max(instant(event.timestamp) for event in events),
+        steps=len(newest),
+        failed=sum(attempt.status == semconv.STATUS_ERROR for attempt in newest),
+        step_key=None if notable is None else notable.step_key,
+        message=None if notable is None else _message(notable),
+        attempts=attempts,
+        search=_search(run, steps),
+    )
+
+
+def _attempt(step: StepView, *, newest: bool) -> AttemptSummary:
+    error = step.error
+    return AttemptSummary(
+        step.step_key,
+        step.status,
+        _instant(step.started_at),
+        _instant(step.ended_at),
+        step.duration_ms,
+        None if error is None else _line(error.name),
+        None if error is None else _line(error.message),
+        step.trace_id,
+        step.span_id,
+        step.process,
+        newest,
+    )
+
+
+def _message(attempt: AttemptSummary) -> str | None:
+    if attempt.error_name is None:
+        return None
+    return f"{attempt.error_name}: {attempt.error_message}" if attempt.error_message else attempt.error_name
+
+
+def _line(text: str) -> str:
+    # Cut twice, because white space may be most of a long text.
+    return " ".join(text[: 10 * MAX_MESSAGE].split())[:MAX_MESSAGE]
+
+
+def _instant(text: str | None) -> int | None:
+    return None if text is None else instant(text)
+
+
+def _search(run: RunView, steps: Sequence[StepView]) -> str:
+    """A line for each text, each once; what is likely to be looked for comes first, because the rest is cut."""
+    found: dict[str, None] = {}
+    room = MAX_SEARCH
+    for text in _texts(run, steps):
+        line = text[:room].casefold().replace("\n", " ")
+        if line and line not in found:
+            found[line] = None
+            room -= len(line) + 1
+            if room <= 0:
+                break
+    return "\n".join(found)[:MAX_SEARCH]
+
+
+def _texts(run: RunView, steps: Sequence[StepView]) -> Iterator[str]:
+    yield run.run_id
+    yield run.flow_key
+    for step in steps:
+        yield step.step_key
+    for step in steps:
+        if step.error is not None:
+            yield _line(step.error.name)
+            yield _line(step.error.message)
+    for step in steps:
+        yield from _values(step.metadata)
+
+
+def _values(metadata: dict[str, Any]) -> Iterator[str]:
+    # No recursion: a sender decides how deep this is.
+    waiting: list[Any] = [metadata]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += reversed(value.values())
+        elif isinstance(value, list):
+            waiting += reversed(value)
+        elif isinstance(value, str):
+            yield value
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield str(value)

@@ -1,0 +1,150 @@
+"""The shape of a flow: its steps and what follows what, as declared, or as it was seen to happen."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from failpath_otel.local.summary import AttemptSummary
+
+MAX_EDGES: Final = 2000
+"""Of one run; one with more has many steps at once that all wait for each other, and each step keeps one edge."""
+
+
+class Node(msgspec.Struct, frozen=True, rename="camel"):
+    """A step of a flow and the text that a reader sees for it."""
+
+    step_key: str
+    label: str
+
+
+class Edge(msgspec.Struct, frozen=True, rename="camel"):
+    """That ``target`` comes after ``source``, and in how many runs it did."""
+
+    source: str
+    target: str
+    taken: int
+
+
+class Shape(msgspec.Struct, frozen=True, rename="camel"):
+    """The graph of a flow; ``declared`` says that a file named its steps."""
+
+    nodes: list[Node]
+    edges: list[Edge]
+    declared: bool
+
+
+class DeclaredFlow(msgspec.Struct, frozen=True):
+    """What a file says of one flow; without edges where it says nothing of them."""
+
+    flow_key: str
+    nodes: tuple[Node, ...]
+    edges: tuple[tuple[str, str], ...] = ()
+
+
+def observed_edges(attempts: Sequence[AttemptSummary]) -> set[tuple[str, str]]:
+    """What directly followed what in one run: B follows A if A had ended when B began, and no other step fits between.
+
+    A step lasts from the start of its first attempt to the end of its last; what has no start is an instant. Of a run
+    with more than :data:`MAX_EDGES` such pairs, only the latest end before each step counts.
+    """
+    spans = _spans(attempts)
+    ended, predecessors = _predecessors(spans)
+    if sum(last - first for first, last in predecessors) > MAX_EDGES:
+        predecessors = [(max(first, last - 1), last) for first, last in predecessors]
+    return {
+        (spans[ended[at][1]].step_key, span.step_key)
+        for span, (first, last) in zip(spans, predecessors, strict=True)
+        for at in range(first, last)
+    }
+
+
+def shape_of(runs: Sequence[Sequence[AttemptSummary]], declared: DeclaredFlow | None) -> Shape:
+    """The shape of a flow that these are the runs of, oldest first.
+
+    Declared steps come first and keep their order, the others follow as they were first seen. Where edges are
+    declared they stand for all that was seen between declared steps; a run has taken one if the one step had ended
+    when the other began.
+    """
+    labels = {} if declared is None else {node.step_key: node.label for node in declared.nodes}
+    fixed = () if declared is None else declared.edges
+    nodes = dict(labels)
+    seen: dict[tuple[str, str], int] = {}
+    taken = dict.fromkeys(fixed, 0)
+    for attempts in runs:
+        for attempt in attempts:
+            nodes.setdefault(attempt.step_key, attempt.step_key)
+        for edge in sorted(observed_edges(attempts)):
+            seen[edge] = seen.get(edge, 0) + 1
+        if fixed:
+            spans = {span.step_key: span for span in _spans(attempts)}
+            for source, target in fixed:
+                if source in spans and target in spans and spans[source].is_before(spans[target]):
+                    taken[source, target] += 1
+    if fixed:
+        seen = {edge: count for edge, count in seen.items() if not (edge[0] in labels and edge[1] in labels)}
+    # Runs that differ in everything add up; what happened most often is what a reader looks for.
+    common = sorted(seen.items(), key=lambda item: -item[1])[: MAX_EDGES + len(nodes)]
+    return Shape(
+        nodes=[Node(step_key, label) for step_key, label in nodes.items()],
+        edges=[Edge(*edge, count) for edge, count in [*taken.items(), *common]],
+        declared=declared is not None,
+    )
+
+
+class _Span(NamedTuple):
+    """When a step happened. Those of the same microsecond sort by key, so that they follow each other one way only."""
+
+    start: int
+    end: float
+    step_key: str
+
+    def is_before(self, other: "_Span") -> bool:
+        return self.end <= other.start and self < other
+
+
+def _spans(attempts: Iterable[AttemptSummary]) -> list[_Span]:
+    starts: dict[str, int] = {}
+    ends: dict[str, float] = {}
+    is_open: dict[str, bool] = {}
+    newest: dict[str, int] = {}
+    for attempt in attempts:
+        key, ended = attempt.step_key, attempt.ended
+        start = ended if attempt.started is None else attempt.started
+        if start is None:
+            continue
+        starts[key] = min(start, starts.get(key, start))
+        if ended is not None:
+            ends[key] = max(ended, ends.get(key, ended))
+        if start >= newest.get(key, start):
+            # An older attempt without an end was given up: a newer one took its place.
+            newest[key], is_open[key] = start, ended is None
+    return sorted(
+        # A clock that was set back may end a step before its start.
+        _Span(start, float("inf") if is_open[key] else max(start, ends[key]), key)
+        for key, start in starts.items()
+    )
+
+
+def _predecessors(spans: Sequence[_Span]) -> tuple[list[tuple[float, int]], list[tuple[int, int]]]:
+    """The ends of all spans in order, each with its span's place, and for each span where its predecessors stand there.
+
+    What ended before a span is a beginning of that order. Of these the one that began last stands between the span
+    and all that ended before that; the others are its predecessors.
+    """
+    ended = sorted((span.end, place) for place, span in enumerate(spans))
+    latest: list[int] = []
+    for _, place in ended:
+        latest.append(max(place, latest[-1]) if latest else place)
+    ranges: list[tuple[int, int]] = []
+    for place, span in enumerate(spans):
+        last = bisect_left(ended, (span.start, place))
+        if not last:
+            ranges.append((0, 0))
+            continue
+        between = latest[last - 1]
+        first = bisect_right(ended, (spans[between].start, len(spans)), hi=last)
+        # An instant does not end after its own start, and is a predecessor all the same.
+        ranges.append((min(first, bisect_left(ended, (spans[between].end, between))), last))
+    return ended, ranges

@@ -1,0 +1,207 @@
+"""The watch over running runs: a thread that notices when one falls silent or loses its process."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Final, NamedTuple
+
+from failpath_otel import semconv
+from failpath_otel.export.record import ProcessInfo
+from failpath_otel.local.liveness import Liveness, liveness_of, run_liveness
+from failpath_otel.local.store import RunKey, Store, StoredRun, StoreError
+from failpath_otel.local.summary import AttemptSummary
+
+INTERVAL: Final = 1.0
+"""Seconds between two looks."""
+
+_PAGE: Final = 1000
+_END_SECONDS: Final = 0.5
+
+_log: Final = logging.getLogger(__name__)
+
+P95 = Callable[[str, str], "float | None"]
+"""The p95 of a flow's step in milliseconds; ``None`` where too few have ended."""
+
+
+class Judgement(NamedTuple):
+    """The liveness of a run, and of each of its attempts in their order; ``None`` for what is not running."""
+
+    run: Liveness | None
+    attempts: list[Liveness | None]
+
+
+class Watch:
+    """Knows the liveness of every running run of a store. Used by any number of threads.
+
+    Every answer is worked out when it is asked for, from the store as it is at that moment, by the same rule, the
+    same clock (microseconds since the epoch) and the same ``p95``. What is asked of the store is only what has
+    changed since the last time, and a run that is gone is not looked at again until it changes. Reading raises
+    :class:`StoreError` when the database refuses.
+
+    After :meth:`start`, ``on_change`` gets the runs whose liveness has become another one than it was told last (a run
+    that is live from the start is not told), on the watch's own thread. What it raises is logged, and tried again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        p95: P95,
+        is_gone: Callable[[ProcessInfo], bool],
+        on_change: Callable[[list[RunKey]], object],
+        *,
+        clock: Callable[[], int],
+        interval: float = INTERVAL,
+    ) -> None:
+        self._store: Final = store
+        self._p95: Final = p95
+        self._is_gone: Final = is_gone
+        self._on_change: Final = on_change
+        self._clock: Final = clock
+        self._interval: Final = interval
+        self._lock: Final = threading.Lock()
+        self._ended: Final = threading.Event()
+        self._thread: Final = threading.Thread(target=self._run, name="failpath-watch", daemon=True)
+        self._told: dict[RunKey, Liveness] = {}
+        self._forget()
+
+    def start(self) -> None:
+        """Begins to look."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends the thread; does not wait for the interval to pass."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(_END_SECONDS)
+
+    def reset(self) -> None:
+        """To be called when runs were deleted, of which the store makes no change."""
+        with self._lock:
+            self._forget()
+
+    def current(self) -> dict[RunKey, Liveness]:
+        """The liveness of every run that is running."""
+        with self._lock:
+            self._catch_up()
+            current: dict[RunKey, Liveness] = dict.fromkeys(self._gone, "gone")
+            return current | self._judge_open()
+
+    def liveness(self, run: RunKey) -> Liveness | None:
+        """The liveness of one run; ``None`` if it is not running, or not there."""
+        with self._lock:
+            self._catch_up()
+            if run in self._gone:
+                return "gone"
+            attempts = self._open.get(run)
+            if attempts is None:
+                return None
+            return run_liveness(attempts, self._clock(), partial(self._p95, run.flow_key), self._is_gone)
+
+    def runs_with(self, liveness: Liveness) -> set[RunKey]:
+        """The running runs that have this liveness."""
+        return {run for run, its in self.current().items() if its == liveness}
+
+    def judge(self, flow_key: str, attempts: Sequence[AttemptSummary]) -> Judgement:
+        """What the watch says of a run with these attempts."""
+        now, p95 = self._clock(), partial(cache(self._p95), flow_key)
+        return Judgement(
+            run_liveness(attempts, now, p95, self._is_gone),
+            [
+                liveness_of(attempt, now, p95(attempt.step_key), self._is_gone)
+                if attempt.status == semconv.STATUS_RUNNING
+                else None
+                for attempt in attempts
+            ],
+        )
+
+    def look(self) -> list[RunKey]:
+        """Tells ``on_change`` what has changed, and returns it; this is what the thread does all the time."""
+        with self._lock:
+            self._catch_up()
+            judged = self._judge_open()
+            for run in self._newly_gone:
+                judged[run] = "gone"
+            changed: dict[RunKey, Liveness] = {
+                run: its for run, its in judged.items() if self._told.get(run, "live") != its
+            }
+        if changed:
+            self._on_change(list(changed))
+        with self._lock:
+            for run, its in changed.items():
+                # Unless it has ended meanwhile.
+                if run in self._open or run in self._gone:
+                    self._told[run] = its
+            self._newly_gone.difference_update([run for run, its in judged.items() if its == "gone"])
+        return list(changed)
+
+    def _run(self) -> None:
+        failing = False
+        while not self._ended.is_set():
+            try:
+                self.look()
+                failing = False
+            except Exception as error:  # noqa: BLE001 - the next look may succeed
+                if not failing and not self._ended.is_set():
+                    # A database that cannot be used says why by itself.
+                    _log.error("Looking for silent runs failed: %s", error, exc_info=not isinstance(error, StoreError))
+                failing = True
+            self._ended.wait(self._interval)
+
+    def _forget(self) -> None:
+        self._revision: int | None = None
+        self._open: dict[RunKey, list[AttemptSummary]] = {}
+        self._gone: set[RunKey] = set()
+        # Among those, the ones that the thread has not seen since: all would be too many for every look.
+        self._newly_gone: set[RunKey] = set()
+
+    def _catch_up(self) -> None:
+        """Learns which runs have begun, changed and ended."""
+        # Asked for first: what changes from here on is a change of the next time, too.
+        since, until = self._revision, self._store.revision()
+        if since == until:
+            return
+        if since is None:
+            self._take(self._store.running())
+            self._told = {run: its for run, its in self._told.items() if run in self._open}
+        elif self._drop_ended(since):
+            self._take(self._store.running(since))
+        self._revision = until
+
+    def _drop_ended(self, since: int) -> bool:
+        """Forgets the runs that have ended after a revision; says whether others have changed."""
+        others, rows = False, self._store.changes(since, _PAGE)
+        while rows:
+            for row in rows:
+                if row.status == semconv.STATUS_RUNNING:
+                    others = True
+                    continue
+                self._open.pop(row.key, None)
+                self._gone.discard(row.key)
+                self._newly_gone.discard(row.key)
+                self._told.pop(row.key, None)
+            rows = self._store.changes(rows[-1].revision, _PAGE) if len(rows) == _PAGE else []
+        return others
+
+    def _take(self, runs: Sequence[StoredRun]) -> None:
+        for row, attempts in runs:
+            self._gone.discard(row.key)
+            self._newly_gone.discard(row.key)
+            self._open[row.key] = [
+                attempt for attempt in attempts if attempt.newest and attempt.status == semconv.STATUS_RUNNING
+            ]
+
+    def _judge_open(self) -> dict[RunKey, Liveness]:
+        """The liveness of the runs that were not known as gone; those that are, are known as such from now on."""
+        now, p95 = self._clock(), cache(self._p95)
+        judged: dict[RunKey, Liveness] = {}
+        for run, attempts in self._open.items():
+            its = run_liveness(attempts, now, partial(p95, run.flow_key), self._is_gone)
+            if its is not None:
+                judged[run] = its
+        for run, its in judged.items():
+            if its == "gone":
+                del self._open[run]
+                self._gone.add(run)
+                self._newly_gone.add(run)
+        return judged

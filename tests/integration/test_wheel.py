@@ -1,0 +1,93 @@
+"""What is installed: the wheel, built as for a release, in an environment of its own outside of this tree."""
+
+import http.client
+import os
+import re
+import subprocess
+import sys
+import venv
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import failpath_otel
+from failpath_otel._version import __version__
+from tests.receiver import first_line
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGE: Final = Path(failpath_otel.__file__).parent
+PAGE: Final = PACKAGE / "local" / "page"
+VENDOR: Final = "failpath_otel/local/page/vendor"
+LICENCES: Final = ("LICENSE-htm.txt", "LICENSE-preact.txt")
+
+pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="there is no source tree to build")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("wheel")
+    _pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", str(directory), str(ROOT))
+    (found,) = directory.glob("*.whl")
+    return found
+
+
+def test_the_wheel_holds_the_page_and_every_licence(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        information = f"failpath_otel-{__version__}.dist-info"
+        kept = f"{information}/licenses"
+        assert {f"{kept}/LICENSE", *(f"{kept}/{VENDOR}/{name}" for name in LICENCES)} <= names
+        for name in LICENCES:
+            assert archive.read(f"{kept}/{VENDOR}/{name}") == archive.read(f"{VENDOR}/{name}")
+        page = {path.relative_to(PACKAGE.parent).as_posix() for path in PAGE.rglob("*") if path.is_file()}
+        assert {name for name in names if name.startswith("failpath_otel/local/page/")} == page
+        assert "License-Expression: Apache-2.0 AND MIT" in archive.read(f"{information}/METADATA").decode()
+    assert not [name for name in names if not name.startswith(("failpath_otel", information))]
+
+
+@pytest.mark.timeout(240)  # installs packages from the network
+def test_the_wheel_serves_the_page_in_an_environment_of_its_own(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=False, symlinks=os.name == "posix")
+    scripts = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    _pip(sys.executable, "--python", str(scripts / "python"), "install", "--no-compile", f"{wheel}[local]")
+    with _serving(scripts / "failpath-otel", tmp_path) as port:
+        for path, file in (
+            ("/", "index.html"),
+            ("/flows/some%2Fflow", "index.html"),
+            ("/page/app.js", "app.js"),
+            ("/page/vendor/preact-htm.js", "vendor/preact-htm.js"),
+            *((f"/page/vendor/{name}", f"vendor/{name}") for name in LICENCES),
+        ):
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+                connection.request("GET", path)
+                response = connection.getresponse()
+                body = response.read()
+            assert response.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
+            there = (PAGE / file).is_file()
+            assert response.status == (200 if there else 404), path
+            assert not there or body == (PAGE / file).read_bytes()
+
+
+def _pip(python: str, *arguments: str) -> None:
+    command = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def _serving(command: Path, directory: Path) -> Iterator[int]:
+    # From elsewhere and without PYTHONPATH, so that nothing of this tree can be imported.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "FAILPATH"))}
+    options = [str(command), "local", "--port", "0", "--db", str(directory / "local.db")]
+    with subprocess.Popen(options, cwd=directory, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            ready = first_line(process)
+            found = re.search(r" at http://127\.0\.0\.1:(\d+) ", ready)
+            assert found, ready
+            yield int(found[1])
+        finally:
+            process.terminate()

@@ -1,0 +1,47 @@
+"""What the tests of the store's rows have in common."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from failpath_otel.export.record import Record
+from failpath_otel.local.event import decode_event
+from failpath_otel.local.projector import Projector
+from failpath_otel.local.rows import RunKey, RunRow
+from failpath_otel.local.store import Arrival, Store
+from failpath_otel.local.summary import summarise
+from failpath_otel.local.view import picture
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Store]:
+    """A store that is closed at the end."""
+    store = Store(path)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def arrivals(*records: Record) -> list[Arrival]:
+    return [Arrival(decode_event(text), text) for text in (record.to_json().decode() for record in records)]
+
+
+def project(store: Store) -> None:
+    """Makes every row."""
+    while store.dirty(1):
+        Projector(store).catch_up()
+
+
+def stored(store: Store, *records: Record) -> None:
+    """Stores the records and makes every row."""
+    store.add(arrivals(*records), 1)
+    project(store)
+
+
+def expected(run: RunKey, records: list[Record], revision: int) -> RunRow:
+    """The row that follows from all records of a run."""
+    own = [record for record in records if (record.flow_key, record.run_id) == run]
+    summary = summarise(picture(own), own)
+    names = [name for name in RunRow.__struct_fields__ if name != "revision"]
+    return RunRow(*(getattr(summary, name) for name in names), revision=revision)

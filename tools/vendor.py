@@ -1,0 +1,76 @@
+"""Fetches the JavaScript that the page uses, as `failpath_otel/local/page/vendor/vendored.json` pins it.
+
+`tools/vendor.py` asks npm for each package, holds its archive against the pinned hash and copies the named files out
+of it, unchanged. `tools/vendor.py --check` only looks whether the files that are there are those, without a network.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+VENDOR: Final = Path(__file__).parent.parent / "failpath_otel" / "local" / "page" / "vendor"
+PINS: Final = "vendored.json"
+
+
+def main() -> int:
+    """Fetches, unless it is only asked to look, and says what is not as pinned; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Fetches the JavaScript that the page uses, at pinned versions.")
+    parser.add_argument("--check", action="store_true", help="only compare the files with their hashes")
+    arguments = parser.parse_args()
+    if not arguments.check:
+        for package in pins(VENDOR):
+            fetch(package, VENDOR)
+    found = differences(VENDOR)
+    for difference in found:
+        sys.stderr.write(f"tools/vendor.py: {difference}\n")
+    return 1 if found else 0
+
+
+def pins(vendor: Path) -> list[dict[str, Any]]:
+    """The packages that are pinned."""
+    packages: list[dict[str, Any]] = json.loads((vendor / PINS).read_text(encoding="utf-8"))["packages"]
+    return packages
+
+
+def differences(vendor: Path) -> list[str]:
+    """What is missing, changed, or there without a pin; a sentence for each."""
+    wanted = {name: file["integrity"] for package in pins(vendor) for name, file in package["files"].items()}
+    there = {path.name for path in vendor.iterdir()} - {PINS}
+    found = [f"{name} is not pinned" for name in sorted(there - wanted.keys())]
+    for name, expected in wanted.items():
+        if name not in there:
+            found.append(f"{name} is missing")
+        elif integrity((vendor / name).read_bytes()) != expected:
+            found.append(f"{name} is not what was pinned")
+    return found
+
+
+def fetch(package: dict[str, Any], vendor: Path) -> None:
+    """Copies the files of one package; ends the program if npm hands out another archive than the pinned one."""
+    name = f"{package['name']}@{package['version']}"
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["npm", "pack", "--silent", name], cwd=directory, stdout=subprocess.DEVNULL, check=True)
+        (archive,) = Path(directory).glob("*.tgz")
+        if integrity(archive.read_bytes()) != package["integrity"]:
+            sys.exit(f"tools/vendor.py: the archive of {name} is not what was pinned")
+        with tarfile.open(archive) as tar:
+            for target, file in package["files"].items():
+                member = tar.extractfile(f"package/{file['from']}")
+                assert member is not None
+                (vendor / target).write_bytes(member.read())
+
+
+def integrity(content: bytes) -> str:
+    """The hash as npm writes it."""
+    return "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
