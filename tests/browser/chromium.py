@@ -1,6 +1,7 @@
 """Debian's Chromium, driven by Playwright, which can reach nothing but this machine."""
 
 import os
+import re
 import shutil
 import socketserver
 import threading
@@ -22,12 +23,12 @@ _FEATURES_OFF: Final = (
     # The browser would load pages of its own for each window, which cost more than the one that is looked at.
     *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup"),
     # This list replaces Playwright's, so it repeats what matters here.
-    *("DestroyProfileOnBrowserClose", "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "MediaRouter"),
-    *("OptimizationHints", "PaintHolding"),
+    *("AimEnabled", "DestroyProfileOnBrowserClose", "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "LensOverlay"),
+    *("MediaRouter", "NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding", "PreconnectToSearch"),
 )
 
-_ITS_OWN: Final = ("accounts.google.com", "update.googleapis.com")
-"""What Chromium itself asks for, whatever page it shows."""
+_ITS_OWN: Final = re.compile(r"[/ .](google\.com|gvt1\.com|(content-autofill|safebrowsing|update|[a-z-]+-pa)\.googleapis\.com)[:/]")
+"""What Chromium itself asks for, whatever page it shows. Fonts and libraries for pages are elsewhere."""
 
 
 class Outside(socketserver.ThreadingTCPServer):
@@ -46,9 +47,7 @@ class Outside(socketserver.ThreadingTCPServer):
     @property
     def asked(self) -> list[str]:
         """The request lines so far, without those of Chromium's own."""
-        return [
-            line for line in self._asked if not any(f"{host}:443" in line or f"//{host}/" in line for host in _ITS_OWN)
-        ]
+        return [line for line in self._asked if not _ITS_OWN.search(line)]
 
     def remember(self, line: str) -> None:
         self._asked.append(line)

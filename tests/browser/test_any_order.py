@@ -59,6 +59,7 @@ def settled(page: Page, path: str, receiver: Receiver) -> str:
 
 @pytest.mark.parametrize("path", VIEWS)
 def test_a_view_is_the_same_whatever_the_order_of_the_records(browsing: Browsing, tmp_path: Path, path: str) -> None:
+    browsing.expect_complaints("404")  # of a run and a flow that are not there yet
     events = story()
     with ExitStack() as stack:
         views = []
