@@ -66,7 +66,7 @@ def measure() -> list[Row]:
     return [
         Row(
             f"ingest: {count:,} records into SQLite, a page open",
-            f"{count / spent:,.0f} records/s, rows {1000 * (spent - sent):.0f} ms behind, {size / count:.0f} bytes each",
+            f"{count / spent:,.0f} records/s, rows {1000 * (spent - sent):.0f} ms later, {size / count:.0f} B each",
             value=spent / count * 1e6,
             unit=" µs each",
             bar=200,
