@@ -55,7 +55,8 @@ def _version_1(path: Path, *records: Record) -> None:
                 (record.id, *key, record.step_key, record.span_id, record.status, at, 42, record.to_json().decode()),
             )
             connection.execute(
-                "INSERT INTO runs VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET active_at = max(active_at, excluded.active_at)",
+                "INSERT INTO runs VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET active_at = max(active_at, excluded.active_at)",
                 (*key, at),
             )
         connection.commit()
