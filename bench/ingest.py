@@ -1,5 +1,6 @@
 """How many records a second the local receiver takes with a page open, and how long a sender waits for its answer."""
 
+import resource
 import socket
 import sqlite3
 import subprocess
@@ -38,6 +39,7 @@ def measure() -> list[Row]:
     bodies = list(_bodies())
     count = sum(size for size, _ in bodies)
     answers: list[float] = []
+    spent_before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with TemporaryDirectory() as directory:
         database = Path(directory, "local.db")
         server = subprocess.Popen([sys.executable, "-m", "bench.ingest", str(database)], stdin=-1, stdout=-1)
@@ -61,6 +63,8 @@ def measure() -> list[Row]:
             server.terminate()
             server.communicate()
         size = database.stat().st_size
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = usage.ru_utime + usage.ru_stime - spent_before.ru_utime - spent_before.ru_stime
     answers.sort()
     p95 = answers[-(-95 * len(answers) // 100) - 1]
     return [

@@ -29,11 +29,11 @@ def test_pages_follow_each_other_without_gap_or_double_also_where_many_were_acti
         *(event("running", n // 7, run=f"r{n:02}", flow=flow) for n in range(40) for flow in ("checkout", "refund")),
     )
     for filters in ({}, {"flow_key": "refund"}, {"text": "r1"}, {"statuses": ["running"]}):
-        whole = store.rows(100, **filters)  # type: ignore[arg-type]
+        whole = store.rows(100, **filters)
         assert whole == sorted(whole, key=lambda row: (-row.active_at, row.flow_key, row.run_id))
         paged = []
         before = None
-        while page := store.rows(7, before=before, **filters):  # type: ignore[arg-type]
+        while page := store.rows(7, before=before, **filters):
             paged += page
             before = (page[-1].active_at, page[-1].flow_key, page[-1].run_id)
         assert paged == whole
