@@ -75,6 +75,7 @@ def measure() -> list[Row]:
             unit=" µs each",
             bar=200,
         ),
+        Row("ingest: the receiver's CPU, start and end included", f"{cpu / count * 1e6:.0f} µs a record"),
         Row(
             f"ingest: answer to {_BATCH} records", f"p95 {p95:.0f} ms, max {answers[-1]:.0f} ms", value=p95, unit=" ms"
         ),
