@@ -1,5 +1,6 @@
 """How many records a second the local receiver takes with a page open, and how long a sender waits for its answer."""
 
+import resource
 import socket
 import sqlite3
 import subprocess
@@ -38,6 +39,7 @@ def measure() -> list[Row]:
     bodies = list(_bodies())
     count = sum(size for size, _ in bodies)
     answers: list[float] = []
+    spent_before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with TemporaryDirectory() as directory:
         database = Path(directory, "local.db")
         server = subprocess.Popen([sys.executable, "-m", "bench.ingest", str(database)], stdin=-1, stdout=-1)
@@ -61,16 +63,19 @@ def measure() -> list[Row]:
             server.terminate()
             server.communicate()
         size = database.stat().st_size
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = usage.ru_utime + usage.ru_stime - spent_before.ru_utime - spent_before.ru_stime
     answers.sort()
     p95 = answers[-(-95 * len(answers) // 100) - 1]
     return [
         Row(
             f"ingest: {count:,} records into SQLite, a page open",
-            f"{count / spent:,.0f} records/s, rows {1000 * (spent - sent):.0f} ms behind, {size / count:.0f} bytes each",
+            f"{count / spent:,.0f} records/s, rows {1000 * (spent - sent):.0f} ms later, {size / count:.0f} B each",
             value=spent / count * 1e6,
             unit=" µs each",
             bar=200,
         ),
+        Row("ingest: the receiver's CPU, start and end included", f"{cpu / count * 1e6:.0f} µs a record"),
         Row(
             f"ingest: answer to {_BATCH} records", f"p95 {p95:.0f} ms, max {answers[-1]:.0f} ms", value=p95, unit=" ms"
         ),
