@@ -72,11 +72,8 @@ function TextFilter({ text }) {
   const key = (event) => {
     if (event.key === "Enter") apply(typed);
     if (event.key !== "Escape") return;
-    event.preventDefault();
-    if (typed) {
-      setTyped("");
-      apply("");
-    } else field.current.blur();
+    event.preventDefault(); // Or the page would take it, too.
+    field.current.blur();
   };
   useKeys({
     "/": () => {

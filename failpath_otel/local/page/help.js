@@ -1,5 +1,5 @@
 // The dialog that lists the keys.
-import { html, useEffect, useRef } from "./vendor/preact-htm.js";
+import { html, useLayoutEffect, useRef } from "./vendor/preact-htm.js";
 
 const SECTIONS = [
   ["Everywhere", [
@@ -38,7 +38,7 @@ function Section([title, keys]) {
 
 export function Help({ open, onClose }) {
   const dialog = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     // A modal dialog keeps the focus inside, and gives it back when it closes.
     if (open && !dialog.current.open) dialog.current.showModal();
     if (!open && dialog.current.open) dialog.current.close();
