@@ -18,9 +18,9 @@ export function Stack({ error }) {
   if (!error.stack) return null;
   const frames = error.frames ?? [];
   const foldable = frames.some((frame) => frame.application) && frames.some((frame) => !frame.application);
-  return html`<section class="panel-part" aria-labelledby="stack-title">
+  return html`<div class="panel-part">
     <div class="part-head">
-      <h3 id="stack-title">Stack</h3>
+      <h3>Stack</h3>
       ${foldable &&
       html`<button type="button" class="button button-small" aria-pressed=${whole ? "true" : "false"} onClick=${() => setWhole(!whole)}>
         Whole stack
@@ -29,7 +29,7 @@ export function Stack({ error }) {
     <div class="stack" data-testid="stack" role="region" aria-label="Stack" tabindex="0">
       ${whole || !foldable ? html`<${Whole} error=${error} frames=${frames} />` : html`<${Application} frames=${frames} />`}
     </div>
-  </section>`;
+  </div>`;
 }
 
 function Frame({ frame }) {
