@@ -71,7 +71,9 @@ function Connection() {
 export function Header({ room, onHelp }) {
   const current = (here) => (here ? "page" : undefined);
   return html`<header class="top">
-    <${Link} href="/" class="brand" aria-label="Failpath, all flows"><${Logo} /><span class="brand-name">Failpath</span><//>
+    <${Link} href="/" class="brand" aria-label="Failpath, all flows">
+      <${Logo} /><span class="brand-name">Failpath</span>
+    <//>
     <nav class="top-nav" aria-label="Views">
       <${Link} href="/" aria-current=${current(room === undefined || room === "flows")}>Flows<//>
       <${Link} href="/runs" aria-current=${current(room === "runs")}>Runs<//>

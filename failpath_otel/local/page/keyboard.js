@@ -1,4 +1,4 @@
-// Keys of the page: each view names its own, single ones ("j") or sequences ("g f"); the newest view that has one gets it.
+// Keys of the page: each view names its own, single ("j") or in sequence ("g f"); the newest view that has one gets it.
 import { useEffect, useRef } from "./vendor/preact-htm.js";
 
 const SEQUENCE_MS = 1000;
