@@ -69,7 +69,7 @@ function metadata(run) {
     if (Object.keys(step.metadata).length === 0) continue;
     const text = JSON.stringify(step.metadata, null, 2);
     if (!found.has(text)) found.set(text, new Set());
-    found.get(text).add(titled(step));
+    found.get(text).add(step.stepKey);
   }
   return [...found].map(([text, names]) => `Metadata of ${namesOf([...names])}\n${text}`);
 }

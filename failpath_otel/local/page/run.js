@@ -109,6 +109,7 @@ function Run({ data, query }) {
           <div class="card-head">
             <h2 id="waterfall-title">Steps</h2>
             <div class="card-actions">
+              ${Object.keys(p50Ms).length > 0 && html`<span class="legend"><span class="legend-mark" aria-hidden="true"></span>p50 of the step</span>`}
               <button type="button" class="button button-small" data-testid="only-failed" aria-pressed=${onlyFailed ? "true" : "false"}
                 onClick=${() => setQuery({ failed: onlyFailed ? null : "1" })}>
                 Only failed <span class="count">${failed.length}</span>
