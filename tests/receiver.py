@@ -114,19 +114,16 @@ class Receiver:
 
 
 @contextmanager
-def start_receiver(db: Path, *arguments: str, port: int = 0) -> Generator[Receiver, None, None]:
-    """Starts ``failpath-otel local`` on the database ``db``, yields it when it is ready, and stops it at the end.
-
-    ``arguments`` are further ones of the command.
-    """
-    command = [*COMMAND, "local", "--port", str(port), "--db", str(db), *arguments]
+def start_receiver(db: Path, *options: str, port: int = 0) -> Generator[Receiver, None, None]:
+    """Starts ``failpath-otel local`` on the database ``db``, yields it when it is ready, and stops it at the end."""
+    command = [*COMMAND, "local", "--port", str(port), "--db", str(db), *options]
     with tempfile.TemporaryDirectory() as directory:
         errors = Path(directory, "stderr")
         with errors.open("w") as stderr:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
         with process:
             try:
-                ready = _first_line(process)
+                ready = first_line(process)
                 found = re.search(r" at (http://127\.0\.0\.1:\d+) ", ready)
                 assert found, f"not ready: {ready!r} {errors.read_text()}"
                 yield Receiver(found[1], KEY, ready, process, errors)
@@ -138,7 +135,8 @@ def start_receiver(db: Path, *arguments: str, port: int = 0) -> Generator[Receiv
                     process.kill()
 
 
-def _first_line(process: subprocess.Popen[str]) -> str:
+def first_line(process: subprocess.Popen[str]) -> str:
+    """The first line that the process prints."""
     assert process.stdout is not None
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     # A thread, because a pipe cannot be read with a deadline everywhere.

@@ -13,9 +13,7 @@ from failpath_otel.export.record import ProcessInfo
 from failpath_otel.local.event import instant
 from failpath_otel.local.proc import CAN_LOOK, look, nested, sees_every_process
 from failpath_otel.local.summary import AttemptSummary
-
-Liveness = Literal["live", "silent", "gone"]
-"""``gone``: its process was on this host and has ended. ``silent``: it takes longer than can be expected."""
+from failpath_otel.local.view import Liveness as Liveness
 
 SILENT_AFTER: Final = 30_000_000
 """Microseconds; what takes less is never called silent."""

@@ -21,7 +21,8 @@ from failpath_otel.local.parts import Parts
 from failpath_otel.local.replies import STATUSES, in_thread, json_reply, limit_in, one_of
 from failpath_otel.local.rows import RunKey, RunRow
 from failpath_otel.local.run_page import run_page
-from failpath_otel.local.sample import SAMPLE_FLOWS, sample_events
+from failpath_otel.local.sample import FLOWS as SAMPLE_FLOWS
+from failpath_otel.local.sample import sample_events
 from failpath_otel.local.statistics import WINDOW, top_errors
 from failpath_otel.local.store import Arrival
 
@@ -153,6 +154,7 @@ class PageApi:
 
     def load_sample(self, _request: Request) -> answers.SampleAnswer:
         """Puts the sample there, as if it had been sent."""
+        self.remove_sample(_request)  # which would be there twice
         now = self._parts.clock()
         arrivals = [Arrival(decode_event(text), text) for text in sample_events(now, socket.gethostname())]
         self._store.add(arrivals, now)

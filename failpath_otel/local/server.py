@@ -55,27 +55,30 @@ def serve(options: Options) -> None:
     Raises ``OSError`` if the port cannot be had, ``StoreError`` if the database cannot, and
     ``FlowsFileError`` if the file with the flows is none.
     """
-    with _listen(options.host, options.port) as listener, closing(Store(options.database)) as store:
-        with closing(Parts(store, _now, options.settings)) as parts:
-            config = uvicorn.Config(
-                create_app(parts, Access(options.host, options.token)),
-                http="h11",
-                loop="asyncio",
-                ws="none",
-                lifespan="off",
-                # The application logs its own failures; what is left are requests that the end cut short.
-                log_config=None,
-                log_level="critical",
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_graceful_shutdown=_GRACE_SECONDS,
-            )
-            address = _address(options.host, listener.getsockname()[1])
-            server = _Server(config, lambda: _tell(options, address), parts.changes.close)
-            server.stop_on_signals()
-            parts.start()
-            server.run(sockets=[listener])
+    with (
+        _listen(options.host, options.port) as listener,
+        closing(Store(options.database)) as store,
+        closing(Parts(store, _now, options.settings)) as parts,
+    ):
+        config = uvicorn.Config(
+            create_app(parts, Access(options.host, options.token)),
+            http="h11",
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            # The application logs its own failures; what is left are requests that the end cut short.
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        address = _address(options.host, listener.getsockname()[1])
+        server = _Server(config, lambda: _tell(options, address), parts.changes.close)
+        server.stop_on_signals()
+        parts.start()
+        server.run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):

@@ -15,8 +15,8 @@ from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, 
 from failpath_otel.local.event import instant
 
 Liveness = Literal["live", "silent", "gone"]
-"""What is ``running`` may be ``gone``: its process was on the receiver's host and has ended; or ``silent``: it takes
-longer than can be expected."""
+"""Of what is ``running``; ``gone``: its process was on the receiver's host and has ended. ``silent``: it takes longer
+than can be expected."""
 
 _RANK: Final = {
     semconv.STATUS_RUNNING: 0,
