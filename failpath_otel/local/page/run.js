@@ -8,7 +8,7 @@ import { useKeys } from "./keyboard.js";
 import { Panel } from "./panel.js";
 import { Failure, Loading } from "./parts.js";
 import { Link, navigate, search, setQuery, useLocation } from "./router.js";
-import { RunHeader } from "./runheader.js";
+import { RunHeader, Trouble } from "./runheader.js";
 import { look } from "./status.js";
 import { useStream } from "./stream.js";
 import { Waterfall } from "./waterfall.js";
@@ -90,8 +90,9 @@ function Run({ data, query }) {
     Esc: () => (selected === null ? backToList() : clear()),
   });
 
+  // Nothing that comes and goes stands above the graph: its nodes would move.
   return html`
-    <${RunHeader} data=${data} labels=${labels} selected=${selected} onSelect=${choose} />
+    <${RunHeader} data=${data} selected=${selected} />
     <div class=${`run-body${selected === null ? "" : " run-body-split"}`}>
       <div class="run-main">
         ${graph.nodes.length > 0 &&
@@ -105,6 +106,7 @@ function Run({ data, query }) {
             onSelect=${chooseStep}
           />
         </section>`}
+        <${Trouble} run=${run} labels=${labels} selected=${selected} onSelect=${choose} />
         <section class="card waterfall-card" aria-labelledby="waterfall-title">
           <div class="card-head">
             <h2 id="waterfall-title">Steps</h2>
