@@ -83,7 +83,9 @@ class Browsing:
 
 def hook(name: str, **data: str) -> str:
     """The CSS selector of a test hook with these ``data-`` attributes."""
-    return f'[data-testid="{name}"]' + "".join(f"[data-{key}={json.dumps(value)}]" for key, value in data.items())
+    return f'[data-testid="{name}"]' + "".join(
+        f"[data-{key}={json.dumps(value, ensure_ascii=False)}]" for key, value in data.items()
+    )
 
 
 def find(within: Page | Locator, name: str, **data: str) -> Locator:

@@ -27,7 +27,9 @@ _FEATURES_OFF: Final = (
     *("MediaRouter", "NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding", "PreconnectToSearch"),
 )
 
-_ITS_OWN: Final = re.compile(r"[/ .](google\.com|gvt1\.com|(content-autofill|safebrowsing|update|[a-z-]+-pa)\.googleapis\.com)[:/]")
+_ITS_OWN: Final = re.compile(
+    r"[/ .](google\.com|gvt1\.com|(content-autofill|safebrowsing|update|[a-z-]+-pa)\.googleapis\.com)[:/]"
+)
 """What Chromium itself asks for, whatever page it shows. Fonts and libraries for pages are elsewhere."""
 
 

@@ -9,8 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.browsing import Browsing, find
-from tests.browser.stories import DECLINED, finished
-from tests.local.events import event, wire
+from tests.browser.stories import DECLINED, finished, record
 from tests.receiver import Receiver, start_receiver, wait_for
 
 VIEWS = {
@@ -29,13 +28,13 @@ def story() -> list[dict[str, Any]]:
     events += finished("run-2", start=10, fails="charge-card", cart=8)
     events += finished("run-3", start=20, fails="charge-card")
     again: dict[str, Any] = {"step": "charge-card", "span": "run-3/again", "run": "run-3"}
-    events += [wire(event("running", 21, **again)), wire(event("success", 22, started=21, **again))]
+    events += [record("running", 21, **again), record("success", 22, started=21, **again)]
     events += finished("run-4", "validate-cart", start=30)
-    events.append(wire(event("skipped", 31, step="send-receipt", span="run-4/skip", run="run-4")))
+    events.append(record("skipped", 31, step="send-receipt", span="run-4/skip", run="run-4"))
     events += finished("nightly", "load", "import", flow="nightly-import", start=40)
     # Its end was reported by hand, from elsewhere.
-    events.append(wire(event("running", 50, step="ship", span="ship", run="run-5")))
-    events.append(wire(event("error", 52, step="ship", span="by-hand", run="run-5", error=DECLINED)))
+    events.append(record("running", 50, step="ship", span="ship", run="run-5"))
+    events.append(record("error", 52, step="ship", span="by-hand", run="run-5", error=DECLINED))
     return events
 
 
@@ -66,8 +65,8 @@ def test_a_view_is_the_same_whatever_the_order_of_the_records(browsing: Browsing
         for number, stream in enumerate((events, shuffled_and_repeated(events), ends_first(events))):
             receiver = stack.enter_context(start_receiver(tmp_path / f"{number}.db"))
             page = browsing.open(receiver, path)
-            for record in stream:  # each by itself, so that the page sees every state in between
-                assert receiver.post(record).json()["accepted"] == 1
+            for told in stream:  # each by itself, so that the page sees every state in between
+                assert receiver.post(told).json()["accepted"] == 1
             views.append((page, receiver))
 
         def looks() -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.browsing import Browsing, find
+from tests.browser.stories import now
 from tests.receiver import Receiver
 
 POLICY: Final = (
@@ -44,14 +45,14 @@ def hostile_events() -> list[dict[str, Any]]:
         "message": hostile("message"),
         "stack": f'Traceback:\n  File "{hostile("file")}", line 1, in {hostile("function")}\n{hostile("stack")}',
     }
-    started = {"startedAt": "2023-11-14T22:13:21Z", "durationMs": 12}
+    started = {"startedAt": now(-62), "durationMs": 12}
     return [
-        {"id": hostile("1"), "stepKey": STEP, "status": "running", "timestamp": "2023-11-14T22:13:21Z", **same},
+        {"id": hostile("1"), "stepKey": STEP, "status": "running", "timestamp": now(-62), **same},
         {
             "id": hostile("2"),
             "stepKey": STEP,
             "status": "error",
-            "timestamp": "2023-11-14T22:13:22Z",
+            "timestamp": now(-61),
             "error": error,
             **started,
             **same,
@@ -60,7 +61,7 @@ def hostile_events() -> list[dict[str, Any]]:
             "id": hostile("3"),
             "stepKey": LINK,
             "status": "skipped",
-            "timestamp": "2023-11-14T22:13:23Z",
+            "timestamp": now(-60),
             **same,
             "spanId": "other",
         },
