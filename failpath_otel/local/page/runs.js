@@ -42,7 +42,7 @@ export function RunsView({ server }) {
   return html`
     <div class="view-head">
       <h1>Runs</h1>
-      <span class="muted">${server.data ? count(Math.max(server.data.runs, rows.length)) : ""}</span>
+      <span class="muted">${server.data && !filtered ? count(Math.max(server.data.runs, rows.length)) : ""}</span>
       <${PauseButton} paused=${paused} changed=${changed} onClick=${pause} />
     </div>
     <${Filters} filter=${filter} filtered=${filtered} />
