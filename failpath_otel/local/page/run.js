@@ -90,7 +90,6 @@ function Run({ data, query }) {
     Esc: () => (selected === null ? backToList() : clear()),
   });
 
-  // Nothing that comes and goes stands above the graph: its nodes would move.
   return html`
     <${RunHeader} data=${data} selected=${selected} />
     <div class=${`run-body${selected === null ? "" : " run-body-split"}`}>

@@ -78,7 +78,8 @@ function Actions({ data, selected }) {
   </div>`;
 }
 
-// The one sentence about a run that failed or may never end; it leads to its step.
+// The one sentence that a run which failed, or may never end, begins with; it leads to its step.
+// It stands below the graph, whose nodes stay in their places when it comes.
 export function Trouble({ run, labels, selected, onSelect }) {
   const step = trouble(run);
   if (step === null) return null;
