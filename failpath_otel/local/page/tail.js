@@ -11,7 +11,7 @@ const MOST = 200; // Rows shown. With more the list is loaded again, which also 
 export const keyOf = (run) => `${run.flowKey}\n${run.runId}`;
 
 const newestFirst = (a, b) =>
-  compare(b.activeAt, a.activeAt) || compare(b.flowKey, a.flowKey) || compare(b.runId, a.runId);
+  compare(b.activeAt, a.activeAt) || compare(a.flowKey, b.flowKey) || compare(a.runId, b.runId);
 
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
