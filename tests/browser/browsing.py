@@ -15,6 +15,9 @@ from tests.receiver import Receiver
 WIDTH: Final = 1440
 HEIGHT: Final = 900
 
+_NO_SERVER: Final = "net::ERR_CONNECTION_REFUSED"
+"""What Chromium says when a receiver has ended, as it may before its pages do; no fault of theirs."""
+
 
 class Browsing:
     """Opens contexts of a browser, each as fresh as a new profile, and hears what their pages complain of."""
@@ -64,7 +67,7 @@ class Browsing:
         ]
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
+        if message.type == "error" and _NO_SERVER not in message.text:
             self._complaints.append(f"console: {message.text} at {message.location}")
 
     def _on_error(self, error: WebError) -> None:

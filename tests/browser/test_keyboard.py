@@ -11,25 +11,19 @@ SELECTED = '[aria-selected="true"]'
 FOCUSED = """() => {
   const element = document.activeElement;
   if (element === document.body) return null;
+  const shown = element.closest('[aria-selected]') ?? element;
   const told = ['outline', 'boxShadow', 'stroke', 'strokeWidth', 'border', 'backgroundColor'];
-  const look = (top) => [top, ...top.querySelectorAll('*')].map(one => {
-    const style = getComputedStyle(one);
+  const look = () => [shown, ...shown.querySelectorAll('*')].flatMap(one => [null, '::before', '::after'].map(part => {
+    const style = getComputedStyle(one, part);
     return told.map(name => style[name]).join();
-  });
-  const row = element.closest('[aria-selected="true"]');
-  let seen;
-  if (row !== null) {
-    const other = row.parentElement.querySelector(':scope > [aria-selected="false"]');
-    seen = other === null || look(row)[0] !== look(other)[0] || look(row)[1] !== look(other)[1];
-  } else {
-    const focused = look(element).join();
-    element.blur();
-    seen = focused !== look(element).join();
-    element.focus();
-  }
+  })).join();
+  const focused = look();
+  element.blur();
+  const seen = focused !== look();
+  element.focus();
   return element.outerHTML.slice(0, 160) + (seen ? '' : ' SHOWS NO FOCUS');
 }"""
-"""What has the focus, and whether it looks other than without it; a row with the focus looks other than the rest."""
+"""What has the focus, and whether it, or the row that it is in, looks other than without it."""
 
 
 def furnish(receiver: Receiver) -> None:

@@ -124,7 +124,7 @@ def test_the_errors_of_a_flow_are_counted_and_lead_to_the_newest_run_that_had_th
     expect(error).to_have_count(1)
     expect(error).to_contain_text("the bank declined the card")
     expect(error).to_contain_text(re.compile(r"^\D*2(?!\d)"))
-    error.get_by_role("link").first.click()
+    error.click()
     expect(find(page, "run-header")).to_contain_text("run-9")
 
 
