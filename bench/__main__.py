@@ -1,4 +1,6 @@
-"""Measures what a step costs: ``python -m bench [caller] [cpu] [latency] [memory] [import]``; with no name, all of it.
+"""Measures what a step costs, and what the local receiver can take: ``python -m bench [NAME …]``; with no name, all.
+
+The names are ``caller``, ``cpu``, ``latency``, ``memory`` and ``import``, ``ingest`` and ``list``.
 
 Every figure stands beside its baseline, measured in turns with it in the same run. A bar that is missed is printed and
 is no failure of this program; records that were lost are.
@@ -13,7 +15,7 @@ from typing import Final
 
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from bench import caller, cpu, importing, latency, memory
+from bench import caller, cpu, importing, ingest, latency, listing, memory
 from bench.sink import BenchError, Sink
 from bench.table import Row, show
 
@@ -23,6 +25,8 @@ _PARTS: Final[dict[str, Callable[[Sink], list[Row]]]] = {
     "latency": latency.measure,
     "memory": lambda _: memory.measure(),
     "import": lambda _: importing.measure(),
+    "ingest": lambda _: ingest.measure(),
+    "list": lambda _: listing.measure(),
 }
 
 

@@ -1,6 +1,6 @@
 """How many records a second the local receiver takes with a page open, and how long a sender waits for its answer."""
 
-import socket
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -13,37 +13,37 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-import uvicorn
-
 from bench.records import records
 from bench.sink import HOST, BenchError
 from bench.table import Row
-from failpath_otel.local.app import create_app
-from failpath_otel.local.parts import Parts
-from failpath_otel.local.store import Store
 
 _RUNS: Final = 10_000
 _BATCH: Final = 512
-_POLL_SECONDS: Final = 0.1
-_PAGE: Final = 200
+_LOOK_AGAIN_SECONDS: Final = 0.5
+_COMMAND: Final = (sys.executable, "-m", "failpath_otel.cli", "local", "--port", "0", "--db")
 _HEADERS: Final = {"Authorization": "Bearer fp_project_bench", "Content-Type": "application/json"}
 
 
 def measure() -> list[Row]:
     """Ten records a run, 512 a request, one request after another over one connection, from this process to another.
 
-    The receiver's process makes the rows of the runs meanwhile, and reads the changes every 100 ms as an open page
-    would. The clock stops when the last row is there.
+    The receiver makes the rows of the runs meanwhile, and a third process does what the open list of flows does: it
+    reads the stream of changes, and asks for the list twice a second. The clock stops when the last row is there.
     """
     bodies = list(_bodies())
     count = sum(size for size, _ in bodies)
     answers: list[float] = []
+    spent_before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with TemporaryDirectory() as directory:
         database = Path(directory, "local.db")
-        server = subprocess.Popen([sys.executable, "-m", "bench.ingest", str(database)], stdin=-1, stdout=-1)
+        server = subprocess.Popen([*_COMMAND, str(database)], stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None
-            connection = HTTPConnection(HOST, int(server.stdout.readline()), timeout=30)
+            port = int(server.stdout.readline().partition(f"http://{HOST}:")[2].split()[0])
+            page = subprocess.Popen([sys.executable, "-m", "bench.ingest", str(port)], stdout=subprocess.PIPE)
+            assert page.stdout is not None
+            page.stdout.readline()
+            connection = HTTPConnection(HOST, port, timeout=30)
             begin = time.perf_counter()
             for _, body in bodies:
                 asked = time.perf_counter()
@@ -60,17 +60,22 @@ def measure() -> list[Row]:
         finally:
             server.terminate()
             server.communicate()
+            usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+            page.terminate()
+            page.communicate()
         size = database.stat().st_size
+    cpu = usage.ru_utime + usage.ru_stime - spent_before.ru_utime - spent_before.ru_stime
     answers.sort()
     p95 = answers[-(-95 * len(answers) // 100) - 1]
     return [
         Row(
             f"ingest: {count:,} records into SQLite, a page open",
-            f"{count / spent:,.0f} records/s, rows {1000 * (spent - sent):.0f} ms behind, {size / count:.0f} bytes each",
+            f"{count / spent:,.0f} records/s, rows {1000 * (spent - sent):.0f} ms later, {size / count:.0f} B each",
             value=spent / count * 1e6,
             unit=" µs each",
             bar=200,
         ),
+        Row("ingest: the receiver's CPU, start and end included", f"{cpu / count * 1e6:.0f} µs a record"),
         Row(
             f"ingest: answer to {_BATCH} records", f"p95 {p95:.0f} ms, max {answers[-1]:.0f} ms", value=p95, unit=" ms"
         ),
@@ -98,33 +103,23 @@ def _wait_for_rows(database: Path) -> None:
         raise BenchError(msg)
 
 
-def _serve(database: Path) -> None:
-    store = Store(database)
-    parts = Parts(store, lambda: time.time_ns() // 1000)
-    parts.start()
-    threading.Thread(target=_read_changes, args=(store,), daemon=True).start()
-    config = uvicorn.Config(
-        create_app(parts),
-        http="h11",
-        loop="asyncio",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-    )
-    listener = socket.create_server((HOST, 0))
-    print(listener.getsockname()[1], flush=True)
-    uvicorn.Server(config).run(sockets=[listener])
-    parts.close()
-    store.close()
+def _be_a_page(port: int) -> None:
+    threading.Thread(target=_ask_for_flows, args=(port,), daemon=True).start()
+    connection = HTTPConnection(HOST, port)
+    connection.request("GET", "/api/page/stream")
+    stream = connection.getresponse()
+    print(stream.readline(), flush=True)
+    while stream.readline():
+        pass
 
 
-def _read_changes(store: Store) -> None:
-    revision = store.revision()
+def _ask_for_flows(port: int) -> None:
+    connection = HTTPConnection(HOST, port)
     while True:
-        time.sleep(_POLL_SECONDS)
-        while rows := store.changes(revision, _PAGE):
-            revision = rows[-1].revision
+        connection.request("GET", "/api/page/flows")
+        connection.getresponse().read()
+        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]))
+    _be_a_page(int(sys.argv[1]))

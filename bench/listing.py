@@ -59,7 +59,7 @@ def ask(path: Path) -> list[Row]:
         "of a flow": lambda: store.rows(_PAGE, flow_key=FLOWS[1]),
         "failed": lambda: store.rows(_PAGE, statuses=["error"]),
         "of a status that none has": lambda: store.rows(_PAGE, statuses=["skipped"]),
-        "text in many": lambda: store.rows(_PAGE, text="order-1"),
+        "text in many": lambda: store.rows(_PAGE, text="order-"),
         "text in few": lambda: store.rows(_PAGE, text=RARE[:-1]),
         "text in none": lambda: store.rows(_PAGE, text="no such text"),
         "text in none, of a flow": lambda: store.rows(_PAGE, flow_key=FLOWS[1], text="no such text"),

@@ -25,8 +25,8 @@ def records(runs: int, steps: int = len(STEPS)) -> Iterator[Record]:
             for ended in (False, True):
                 for number in numbers:
                     last = place == steps - 1
-                    if not (ended and last and number % 50 == 7):
-                        yield _record(number, place, ended=ended, failed=last and number % 20 == 3)
+                    if not (ended and last and number % 50 == 0):
+                        yield _record(number, place, ended=ended, failed=last and number % 20 == 1)
 
 
 def _record(number: int, place: int, *, ended: bool, failed: bool) -> Record:
@@ -35,7 +35,7 @@ def _record(number: int, place: int, *, ended: bool, failed: bool) -> Record:
     begin = BEGIN_NS + (number // _IN_FLIGHT * 16 + place * 2) * _STEP_NS + number % _IN_FLIGHT * 1000
     at = begin + _STEP_NS * ended
     status: Status = ("error" if failed else "success") if ended else "running"
-    name = RARE if number % 1000 == 3 else "CardDeclined"
+    name = RARE if number % 1000 == 1 else "CardDeclined"
     return Record(
         id=record_id(trace_id, span_id, status, at),
         flow_key=FLOWS[number % len(FLOWS)],

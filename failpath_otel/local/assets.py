@@ -66,7 +66,7 @@ class Assets:
         return self._respond(request, request.path_params["path"])
 
     def _respond(self, request: Request, path: str) -> Response:
-        if self._follow and (state := self._state()) != self._seen:
+        if (state := self._state()) != self._seen:
             self._seen, self._files = state, dict(_read(self._root))
         # A path is only ever looked up among the files that were found, never put together with the root.
         asset = self._files.get(path)

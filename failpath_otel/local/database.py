@@ -89,8 +89,11 @@ class Database:
         deadline = time.monotonic() + _CLOSE_SECONDS
         # The writer goes last, because the last connection puts what was written in its place.
         for connection, lock in ((self._reader, self._read_lock), (self._writer, self._write_lock)):
-            connection.interrupt()
-            if lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            # Only where something is going on: SQLite would take it for its last tidying up as well.
+            if not (held := lock.acquire(blocking=False)):
+                connection.interrupt()
+                held = lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+            if held:
                 try:
                     connection.close()
                 finally:

@@ -18,6 +18,14 @@ DEADLINE_MS: Final = 15_000.0
 """How long anything that is waited for may take; an exception is what a test says so of."""
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+_FEATURES_OFF: Final = (
+    # The browser would load pages of its own for each window, which cost more than the one that is looked at.
+    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup"),
+    # This list replaces Playwright's, so it repeats what matters here.
+    *("DestroyProfileOnBrowserClose", "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "MediaRouter"),
+    *("OptimizationHints", "PaintHolding"),
+)
+
 _ITS_OWN: Final = ("accounts.google.com", "update.googleapis.com")
 """What Chromium itself asks for, whatever page it shows."""
 
@@ -76,6 +84,7 @@ def open_chromium() -> Iterator[tuple[Browser, Outside]]:
             "--no-sandbox",  # root has no sandbox, and the pages are our own
             "--disable-dev-shm-usage",
             "--disable-component-update",
+            f"--disable-features={','.join(_FEATURES_OFF)}",
             f"--proxy-server=http://127.0.0.1:{outside.server_address[1]}",
         ]
         try:

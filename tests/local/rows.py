@@ -43,5 +43,5 @@ def expected(run: RunKey, records: list[Record], revision: int) -> RunRow:
     """The row that follows from all records of a run."""
     own = [record for record in records if (record.flow_key, record.run_id) == run]
     summary = summarise(picture(own), own)
-    fields = {name: getattr(summary, name) for name in RunRow.__struct_fields__ if name != "revision"}
-    return RunRow(**fields, revision=revision)
+    values = {name: getattr(summary, name) for name in RunRow.__struct_fields__ if name != "revision"}
+    return RunRow(**{**values, "revision": revision})

@@ -179,6 +179,23 @@ def test_a_run_that_was_deleted_while_its_picture_was_made_does_not_come_back(tm
         assert store.rows(5) == []
 
 
+def test_what_follows_from_older_events_neither_replaces_a_newer_row_nor_hides_what_waits(tmp_path: Path) -> None:
+    with opened(tmp_path / "db") as store:
+        store.add(arrivals(event("running", 1)), 1)
+        (old,) = store.dirty(1)
+        summary = summarise(picture(events := store.events(old.run)), events)
+        store.add(arrivals(event("success", 2)), 1)
+        store.put([(old, summary)])
+        assert [row.status for row in store.rows(5)] == ["running"]
+        project(store)
+        assert [row.status for row in store.rows(5)] == ["success"]
+        store.add(arrivals(event("error", 3, step="ship", span="b")), 1)
+        store.put([(old, summary)])
+        assert [row.status for row in store.rows(5)] == ["success"]
+        project(store)
+        assert [row.status for row in store.rows(5)] == ["error"]
+
+
 def test_neither_the_newest_nor_the_oldest_of_too_many_runs_waits_for_the_others(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
         for number in range(300):

@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -251,9 +252,20 @@ def test_changes_that_come_quickly_are_told_together_and_none_is_lost(server: Se
     assert {name for event in events for name in client.names(event)} == {str(number) for number in range(150)}
 
 
+def test_a_client_gets_no_more_than_ten_events_a_second(server: Server) -> None:
+    client = server.open()
+    client.next()
+    begin = time.monotonic()
+    for number in range(5):
+        server.change(f"{number}")
+        client.next()
+    assert time.monotonic() - begin >= 0.4
+
+
 def test_a_change_that_nobody_announced_is_found(server: Server) -> None:
     client = server.open()
     client.next()
+    wait_for(lambda: server.log.asked)
     server.log.change("quiet")
     assert client.names(client.next()) == ["quiet"]
 

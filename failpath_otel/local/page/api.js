@@ -41,9 +41,10 @@ export function forget() {
 }
 
 // Loads `path` and again whenever it changes. The data shown stays while newer is on its way, as long as `key` (of what
-// it is about; the path where it is not given) stays. `reloadSoon` is for the stream: at most once in `every` ms.
+// it is about; the path where it is not given) stays; `of` is the path that it answers.
+// `reloadSoon` is for the stream: at most once in `every` ms.
 export function useResource(path, { key = path, every = 500 } = {}) {
-  const [shown, setShown] = useState({ key, data: remembered.get(path) ?? null, error: null, loading: true });
+  const [shown, setShown] = useState({ key, data: remembered.get(path) ?? null, of: path, error: null, loading: true });
   const own = useRef({ path, inFlight: null, again: false, timer: null, loadedAt: 0 }).current;
 
   const load = useCallback(async () => {
@@ -61,7 +62,7 @@ export function useResource(path, { key = path, every = 500 } = {}) {
     try {
       const data = await get(asked, { signal: controller.signal });
       remember(asked, data);
-      result = { data, error: null };
+      result = { data, of: asked, error: null };
     } catch (error) {
       if (controller.signal.aborted) return;
       result = { error };
@@ -87,12 +88,12 @@ export function useResource(path, { key = path, every = 500 } = {}) {
 
   useEffect(() => {
     own.path = path;
-    setShown((before) => ({
-      key,
-      data: remembered.get(path) ?? (before.key === key ? before.data : null),
-      error: null,
-      loading: path !== null,
-    }));
+    setShown((before) => {
+      const known = remembered.get(path);
+      const kept = known === undefined && before.key === key && before.data !== null;
+      const next = kept ? { data: before.data, of: before.of } : { data: known ?? null, of: path };
+      return { key, ...next, error: null, loading: path !== null };
+    });
     load();
     return () => {
       own.inFlight?.abort();
@@ -105,5 +106,5 @@ export function useResource(path, { key = path, every = 500 } = {}) {
 
   // Until the effect above has run for a new key, what is shown still belongs to the old one.
   const data = shown.key === key ? shown.data : (remembered.get(path) ?? null);
-  return { data, error: shown.error, loading: shown.loading, reload: load, reloadSoon };
+  return { data, of: shown.of, error: shown.error, loading: shown.loading, reload: load, reloadSoon };
 }

@@ -47,7 +47,7 @@ function App() {
   const { path, segments } = useLocation();
   const [helpOpen, setHelpOpen] = useState(false);
   const main = useRef(null);
-  const status = useResource("status", { every: 5000 });
+  const status = useResource("status", { every: 2000 });
   useStream(status.reloadSoon, () => {
     forget();
     status.reload();

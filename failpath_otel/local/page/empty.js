@@ -18,7 +18,8 @@ const SNIPPETS = {
       [["", "    endpoint="], ["text", `"${url}"`], ["", ","]],
       [["", ")"]],
       [["", "run = failpath.run("], ["text", '"hello-failpath"'], ["", ")"]],
-      [["", "run.step("], ["text", '"first-step"'], ["", ", "], ["word", "lambda"], ["", ": "], ["word", "None"], ["", ")"]],
+      [["", "run.step("], ["text", '"first-step"'], ["", ", "], ["word", "lambda"], ["", ": "], ["word", "None"],
+        ["", ")"]],
     ],
   },
   environment: {
@@ -39,6 +40,10 @@ function Snippet({ url }) {
   const { lines, hint } = SNIPPETS[chosen];
   const shown = lines(url);
   const text = `${shown.map((line) => line.map(([, part]) => part).join("")).join("\n")}\n`;
+  const inColour = shown.map((line, index) => [
+    line.map(([kind, part]) => (kind ? html`<span class=${`code-${kind}`}>${part}</span>` : part)),
+    index < shown.length - 1 ? "\n" : "",
+  ]);
   const turn = (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step) return;
@@ -57,10 +62,7 @@ function Snippet({ url }) {
       <${Copy} text=${text} from=${code} data-testid="copy-snippet" />
     </div>
     <div role="tabpanel" id="snippet-panel" aria-labelledby=${`snippet-tab-${chosen}`}>
-      <pre class="code" tabindex="0" aria-label="Snippet"><code ref=${code} data-testid="snippet">${shown.map((line, index) => [
-        line.map(([kind, part]) => (kind ? html`<span class=${`code-${kind}`}>${part}</span>` : part)),
-        index < shown.length - 1 ? "\n" : "",
-      ])}</code></pre>
+      <pre class="code" tabindex="0"><code ref=${code} data-testid="snippet">${inColour}</code></pre>
       <p class="snippet-hint muted">${hint}</p>
     </div>
   </div>`;
@@ -68,7 +70,8 @@ function Snippet({ url }) {
 
 function Waiting() {
   return html`<svg class="waiting" viewBox="0 0 208 56" width="208" height="56" aria-hidden="true">
-    <path class="waiting-line" d="M24 28h48c24 0 20-16 44-16h20M72 28c24 0 20 16 44 16h20M136 12c24 0 20 16 48 16M136 44c24 0 20-16 48-16" />
+    <path class="waiting-line" d="M24 28h48c24 0 20-16 44-16h20M72 28c24 0 20 16 44 16h20" />
+    <path class="waiting-line" d="M136 12c24 0 20 16 48 16M136 44c24 0 20-16 48-16" />
     <path class="waiting-pulse" d="M24 28h48c24 0 20-16 44-16h20c24 0 20 16 48 16" pathLength="100" />
     ${[[24, 28], [72, 28], [126, 12], [126, 44], [184, 28]].map(([x, y], index) =>
       html`<circle cx=${x} cy=${y} r="7" class=${`waiting-node waiting-node-${index}`} />`)}
@@ -92,7 +95,9 @@ export function Empty({ url, onSample }) {
   return html`<div class="empty" data-testid="empty">
     <${Waiting} />
     <h1>Waiting for the first run</h1>
-    <p class="empty-lead muted">Listening at <span class="mono empty-url">${url}</span>. A step shows up here the moment it starts.</p>
+    <p class="muted">
+      Listening at <span class="mono empty-url">${url}</span>. A step shows up here the moment it starts.
+    </p>
     <${Snippet} url=${url} />
     <div class="empty-sample">
       <p class="muted">Nothing to run yet? Two made-up flows show what it looks like.</p>
@@ -100,6 +105,8 @@ export function Empty({ url, onSample }) {
         ${state.busy ? "Loading…" : "Load the sample"}
       </button>
     </div>
-    ${state.error && html`<p role="alert" class="kind-error">The sample could not be loaded: ${state.error.message}.</p>`}
+    ${state.error && html`<p role="alert" class="kind-error">
+      The sample could not be loaded: ${state.error.message}.
+    </p>`}
   </div>`;
 }

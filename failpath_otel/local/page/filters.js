@@ -17,25 +17,31 @@ const STATUSES = [
 
 export function Filters({ filter, filtered }) {
   const { data, reload, reloadSoon } = useResource("flows", { every: 5000 });
-  useStream(reloadSoon, reload);
   const known = (data?.flows ?? []).map(({ flowKey }) => flowKey);
+  useStream(({ rows, more }) => {
+    if (more || rows.some(({ flowKey }) => !known.includes(flowKey))) reloadSoon();
+  }, reload);
   const keys = [...new Set(filter.flow ? [...known, filter.flow] : known)].sort();
-  const choose = (name) => (event) => setQuery({ [name]: event.currentTarget.value, before: null });
-  return html`<form class="filters" role="search" aria-label="Filter runs" onSubmit=${(event) => event.preventDefault()}>
+  const stay = (event) => event.preventDefault();
+  return html`<form class="filters" role="search" aria-label="Filter runs" onSubmit=${stay}>
     <${TextFilter} text=${filter.text} />
     <label class="visually-hidden" for="filter-flow">Flow</label>
-    <select id="filter-flow" class="field" data-testid="filter-flow" value=${filter.flow} onChange=${choose("flow")}>
-      <option value="">All flows</option>
-      ${keys.map((key) => html`<option key=${key} value=${key} selected=${key === filter.flow}>${key}</option>`)}
-    </select>
+    <${Choice} name="flow" any="All flows" chosen=${filter.flow} options=${keys.map((key) => [key, key])} />
     <label class="visually-hidden" for="filter-status">Status</label>
-    <select id="filter-status" class="field" data-testid="filter-status" value=${filter.status} onChange=${choose("status")}>
-      <option value="">Any status</option>
-      ${STATUSES.map(([value, word]) => html`<option key=${value} value=${value} selected=${value === filter.status}>${word}</option>`)}
-    </select>
+    <${Choice} name="status" any="Any status" chosen=${filter.status} options=${STATUSES} />
     ${filtered && html`<button type="button" class="button button-quiet" data-testid="clear-filters"
       onClick=${() => setQuery({ flow: null, status: null, text: null, before: null })}>Clear</button>`}
   </form>`;
+}
+
+function Choice({ name, any, chosen, options }) {
+  const id = `filter-${name}`;
+  const choose = (event) => setQuery({ [name]: event.currentTarget.value, before: null });
+  return html`<select id=${id} class="field" data-testid=${id} value=${chosen} onChange=${choose}>
+    <option value="" selected=${chosen === ""}>${any}</option>
+    ${options.map(([value, word]) =>
+      html`<option key=${value} value=${value} selected=${value === chosen}>${word}</option>`)}
+  </select>`;
 }
 
 function TextFilter({ text }) {
@@ -66,11 +72,8 @@ function TextFilter({ text }) {
   const key = (event) => {
     if (event.key === "Enter") apply(typed);
     if (event.key !== "Escape") return;
-    event.preventDefault();
-    if (typed) {
-      setTyped("");
-      apply("");
-    } else field.current.blur();
+    event.preventDefault(); // Or the page would take it, too.
+    field.current.blur();
   };
   useKeys({
     "/": () => {
@@ -79,10 +82,13 @@ function TextFilter({ text }) {
     },
   });
   return html`<div class="text-filter">
-    <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true" class="line-icon"><circle cx="7" cy="7" r="4.5" /><path d="m10.5 10.5 3 3" /></svg>
+    <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true" class="line-icon">
+      <circle cx="7" cy="7" r="4.5" /><path d="m10.5 10.5 3 3" />
+    </svg>
     <label class="visually-hidden" for="filter-text">Run, step, error or metadata</label>
-    <input id="filter-text" type="text" class="field" data-testid="filter-text" placeholder="Run, step, error or metadata"
-      autocomplete="off" spellcheck=${false} ref=${field} value=${typed} onInput=${type} onKeyDown=${key} />
+    <input id="filter-text" type="text" class="field" data-testid="filter-text"
+      placeholder="Run, step, error or metadata" autocomplete="off" spellcheck=${false}
+      ref=${field} value=${typed} onInput=${type} onKeyDown=${key} />
     <kbd aria-hidden="true">/</kbd>
   </div>`;
 }

@@ -1,5 +1,5 @@
 // The view of one flow: its numbers, its graph, what fails most, and its last runs.
-import { html, useEffect, useMemo } from "./vendor/preact-htm.js";
+import { html, useCallback, useEffect, useMemo } from "./vendor/preact-htm.js";
 import { useResource } from "./api.js";
 import { ErrorList, LastRuns } from "./flowparts.js";
 import { ago, count, dateTime, duration, NONE, plural, rate } from "./format.js";
@@ -40,6 +40,8 @@ function Flow({ data, query }) {
   const chosen = graph.nodes.find((node) => node.stepKey === query.get("node")) ?? null;
   const labels = useMemo(() => new Map(graph.nodes.map((node) => [node.stepKey, node.label])), [graph]);
   const shownErrors = chosen === null ? errors : errors.filter((error) => error.stepKey === chosen.stepKey);
+  const chosenKey = chosen?.stepKey ?? null;
+  const choose = useCallback((stepKey) => setQuery({ node: stepKey === chosenKey ? null : stepKey }), [chosenKey]);
   const clear = () => setQuery({ node: null });
   useKeys({ Esc: () => (chosen === null ? navigate("/") : clear()) });
 
@@ -59,7 +61,7 @@ function Flow({ data, query }) {
       </div>
       ${graph.nodes.length > 0
         ? html`<${Graph} graph=${graph} name=${flow.flowKey} runs=${Math.min(flow.runs, WINDOW)} selected=${chosen?.stepKey ?? null}
-            onSelect=${(stepKey) => setQuery({ node: stepKey === chosen?.stepKey ? null : stepKey })} />`
+            onSelect=${choose} />`
         : html`<p class="card-note muted">No step of this flow has been seen yet.</p>`}
       ${chosen !== null && html`<${StepNumbers} node=${chosen} flowKey=${flow.flowKey} onClose=${clear} />`}
     </section>

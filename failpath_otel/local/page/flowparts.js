@@ -43,9 +43,13 @@ export function LastRuns({ runs, labels }) {
     ${runs.length === 0
       ? html`<p class="card-note muted">No run yet.</p>`
       : html`<table class="last-runs" role="table" aria-labelledby="last-title">
-          <thead class="visually-hidden" role="rowgroup">
+          <thead role="rowgroup">
             <tr role="row">
-              ${["Status", "Run", "Step", "Duration", "Active"].map((name) => html`<th role="columnheader" scope="col">${name}</th>`)}
+              <th role="columnheader" scope="col" class="last-run-status">Status</th>
+              <th role="columnheader" scope="col">Run</th>
+              <th role="columnheader" scope="col" class="last-run-where">Step</th>
+              <th role="columnheader" scope="col" class="number last-run-length">Duration</th>
+              <th role="columnheader" scope="col" class="number last-run-when">Active</th>
             </tr>
           </thead>
           <tbody role="rowgroup">

@@ -30,7 +30,7 @@ export function FlowsView({ server }) {
   if (!data && error) return html`<${Failed} error=${error} retry=${reload} />`;
   if (!data) return html`<div class="view-head"><h1>Flows</h1></div><${Loading} what="flows" />`;
   if (flows.length === 0) return html`<${Empty} url=${window.location.origin} onSample=${reload} />`;
-  const sampled = server.data?.sample ?? flows.some(({ flowKey }) => flowKey.startsWith("sample-"));
+  const sampled = server.data?.sample || flows.some(({ flowKey }) => flowKey.startsWith("sample-"));
   return html`
     <div class="view-head"><h1>Flows</h1><span class="muted">${count(flows.length)}</span></div>
     ${error && html`<${Failure} what="The flows" error=${error} retry=${reload} />`}
@@ -42,14 +42,15 @@ export function FlowsView({ server }) {
             <th role="columnheader" scope="col">Flow</th>
             <th role="columnheader" scope="col">Last ${OUTCOMES} runs</th>
             <th role="columnheader" scope="col" class="number">Failure rate</th>
-            <th role="columnheader" scope="col" class="number"><abbr title="half of the runs took no longer">p50</abbr></th>
-            <th role="columnheader" scope="col" class="number"><abbr title="95 of 100 runs took no longer">p95</abbr></th>
+            <th role="columnheader" scope="col" class="number" title="Half of the runs took no longer">p50</th>
+            <th role="columnheader" scope="col" class="number" title="95 of 100 runs took no longer">p95</th>
             <th role="columnheader" scope="col">Now</th>
             <th role="columnheader" scope="col" class="number">Last seen</th>
           </tr>
         </thead>
         <tbody role="rowgroup">
-          ${flows.map((flow) => html`<${FlowRow} key=${flow.flowKey} flow=${flow} now=${now} attributes=${row(flow.flowKey)} />`)}
+          ${flows.map((flow) =>
+            html`<${FlowRow} key=${flow.flowKey} flow=${flow} now=${now} attributes=${row(flow.flowKey)} />`)}
         </tbody>
       </table>
     </div>
@@ -73,11 +74,13 @@ function FlowRow({ flow, now, attributes }) {
     </td>
     <td role="cell" class="cell-outcomes"><${Outcomes} flow=${flow} /></td>
     <td role="cell" class="number cell-rate" data-label="Failure rate">
-      <span data-metric="failure-rate" class=${flow.failed > 0 ? "kind-error strong" : ""}>${rate(flow.failureRate)}</span>
+      <span data-metric="failure-rate" class=${flow.failed > 0 ? "kind-error strong" : ""}>
+        ${rate(flow.failureRate)}
+      </span>
       <span class="sub">${flow.ended > 0 ? `${count(flow.failed)} of ${count(flow.ended)}` : ""}</span>
     </td>
-    <td role="cell" class="number cell-p50" data-label="p50"><span data-metric="p50">${duration(flow.p50Ms)}</span></td>
-    <td role="cell" class="number cell-p95" data-label="p95"><span data-metric="p95">${duration(flow.p95Ms)}</span></td>
+    <td role="cell" class="number" data-label="p50"><span data-metric="p50">${duration(flow.p50Ms)}</span></td>
+    <td role="cell" class="number" data-label="p95"><span data-metric="p95">${duration(flow.p95Ms)}</span></td>
     <td role="cell" class="cell-now"><${Now} flow=${flow} /></td>
     <td role="cell" class="number cell-seen">
       <time datetime=${flow.lastSeen} title=${dateTime(flow.lastSeen)}>${ago(flow.lastSeen, now)}</time>
@@ -122,12 +125,18 @@ function Quiet({ silent, now }) {
     <ul>
       ${silent.runs.map((run) => html`<li key=${`${run.flowKey}\n${run.runId}`}>
         <${Status} status=${run.status} liveness=${run.liveness} />
-        <${Link} href=${runPath(run.runId, run.flowKey, { step: run.stepKey })} class="quiet-link mono ellipsis">${run.runId}<//>
-        <span class="quiet-step ellipsis muted"><span class="mono">${run.flowKey}</span>${run.stepKey && html` in <span class="mono">${run.stepKey}</span>`}</span>
+        <${Link} href=${runPath(run.runId, run.flowKey)} class="quiet-link mono ellipsis">${run.runId}<//>
+        <span class="ellipsis muted">
+          <span class="mono">${run.flowKey}</span>
+          ${run.stepKey && html`${" in "}<span class="mono">${run.stepKey}</span>`}
+        </span>
         <span class="muted number">${ago(run.activeAt, now)}</span>
       </li>`)}
     </ul>
-    ${more > 0 && html`<p class="muted">and ${count(more)} more: <${Link} href="/runs?status=silent">silent<//>, <${Link} href="/runs?status=gone">process gone<//></p>`}
+    ${more > 0 && html`<p class="quiet-more">
+      and ${count(more)} more:
+      ${" "}<${Link} href="/runs?status=silent">silent<//>, <${Link} href="/runs?status=gone">process gone<//>
+    </p>`}
   </section>`;
 }
 
@@ -145,7 +154,8 @@ function RemoveSample({ onRemoved }) {
   };
   return html`<div class="foot-action">
     ${state.error && html`<span role="alert" class="kind-error">${state.error.message}</span>`}
-    <button type="button" class="button button-quiet" data-testid="remove-sample" disabled=${state.busy} onClick=${remove}>
+    <button type="button" class="button button-quiet" data-testid="remove-sample" disabled=${state.busy}
+      onClick=${remove}>
       Remove the sample
     </button>
   </div>`;

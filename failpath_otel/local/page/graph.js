@@ -1,17 +1,20 @@
 // The graph of a flow as SVG, drawn where the receiver has placed it, so that nodes never move when something happens.
-import { html, useEffect, useMemo, useRef } from "./vendor/preact-htm.js";
+import { html, useEffect, useMemo, useRef, useState } from "./vendor/preact-htm.js";
 import { count, plural } from "./format.js";
+import { memo } from "./memo.js";
 import { FlowNode, nodeLabel, RunNode } from "./node.js";
 import { edgePath, middle } from "./path.js";
 
-const SMALLEST_SCALE = 0.72; // Smaller than this its text cannot be read; it scrolls instead.
+const SMALLEST_SCALE = 0.8; // Smaller than this its text cannot be read; it scrolls instead.
 const ALL_IN_TAB_ORDER = 40;
+const AT_ONCE = 100; // A larger graph is drawn after the rest of the page, in the space that is kept for it.
 
 // `states` (step key -> what happened to it in one run) makes it the graph of a run. `onSelect(stepKey)`.
 export function Graph({ graph, name, runs, states = null, selected = null, onSelect }) {
   const box = useRef(null);
   const labels = useMemo(() => new Map(graph.nodes.map((node) => [node.stepKey, node.label])), [graph]);
-  useReveal(box, selected);
+  const drawn = useDrawn(graph.nodes.length <= AT_ONCE);
+  useReveal(box, selected, drawn);
 
   const stops = tabStops(graph.nodes, selected);
   const move = (event) => {
@@ -42,7 +45,8 @@ export function Graph({ graph, name, runs, states = null, selected = null, onSel
     >
       <${Arrows} />
       <g class="edges">
-        ${graph.edges.map(
+        ${drawn &&
+        graph.edges.map(
           (edge) => html`<${Edge}
             key=${`${edge.source}\n${edge.target}`}
             edge=${edge}
@@ -52,19 +56,18 @@ export function Graph({ graph, name, runs, states = null, selected = null, onSel
           />`,
         )}
       </g>
-      ${graph.nodes.map((node) => {
+      ${drawn &&
+      graph.nodes.map((node) => {
         const state = states?.get(node.stepKey) ?? null;
         return html`<${Node}
           key=${node.stepKey}
           node=${node}
           kind=${states === null ? null : (state?.kind ?? "none")}
-          label=${nodeLabel(node, states === null ? undefined : state)}
+          state=${state}
           tabbable=${stops === null || stops === node.stepKey}
           selected=${node.stepKey === selected}
           onSelect=${onSelect}
-        >
-          ${states === null ? html`<${FlowNode} node=${node} />` : html`<${RunNode} node=${node} state=${state} />`}
-        <//>`;
+        />`;
       })}
     </svg>
   </div>`;
@@ -76,10 +79,26 @@ function tabStops(nodes, selected) {
   return nodes.some((node) => node.stepKey === selected) ? selected : nodes[0].stepKey;
 }
 
-// Scrolls the graph (never the page) to the selected node where that is out of sight.
-function useReveal(box, selected) {
+function useDrawn(atOnce) {
+  const [drawn, setDrawn] = useState(atOnce);
   useEffect(() => {
-    const node = selected === null ? null : box.current.querySelector(".node[aria-pressed=true]");
+    if (drawn) return undefined;
+    const timer = setTimeout(() => setDrawn(true), 100);
+    return () => clearTimeout(timer);
+  }, []);
+  return drawn || atOnce;
+}
+
+// Scrolls the graph (never the page) to the selected node where that is out of sight, at first to where something is.
+function useReveal(box, selected, drawn) {
+  const opened = useRef(false);
+  useEffect(() => {
+    if (!drawn) return;
+    const find = (...kinds) => kinds.map((kind) => box.current.querySelector(`.node${kind}`)).find((node) => node !== null);
+    const node = opened.current
+      ? find("[aria-pressed=true]")
+      : find("[aria-pressed=true]", "[data-kind=error]", "[data-kind=gone]", "[data-kind=running]", "");
+    opened.current = true;
     if (!node) return;
     const outer = box.current.getBoundingClientRect();
     const inner = node.getBoundingClientRect();
@@ -89,7 +108,7 @@ function useReveal(box, selected) {
     if (inner.top < outer.top || inner.bottom > outer.bottom) {
       box.current.scrollTop += inner.top + inner.height / 2 - outer.top - outer.height / 2;
     }
-  }, [selected]);
+  }, [selected, drawn]);
 }
 
 function Arrows() {
@@ -109,7 +128,7 @@ function Arrows() {
   return html`<defs>${arrow("edge-arrow")}${arrow("edge-arrow-faint")}</defs>`;
 }
 
-function Edge({ edge, labels, runs, faint }) {
+const Edge = memo(({ edge, labels, runs, faint }) => {
   const path = edgePath(edge.points);
   const share = runs > 0 ? Math.min(1, edge.taken / runs) : 0;
   const [x, y] = middle(edge.points);
@@ -138,9 +157,10 @@ function Edge({ edge, labels, runs, faint }) {
       <text x=${x} y=${y + 4} text-anchor="middle">${number}</text>
     </g>
   </g>`;
-}
+});
 
-function Node({ node, kind, label, tabbable, selected, onSelect, children }) {
+// `kind` is null on a flow; on a run `state` is null where it did not come.
+const Node = memo(({ node, kind, state, tabbable, selected, onSelect }) => {
   const choose = () => onSelect(node.stepKey);
   const pressed = (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
@@ -155,7 +175,7 @@ function Node({ node, kind, label, tabbable, selected, onSelect, children }) {
     transform=${`translate(${node.x} ${node.y})`}
     role="button"
     tabindex=${tabbable ? "0" : "-1"}
-    aria-label=${label}
+    aria-label=${nodeLabel(node, kind === null ? undefined : state)}
     aria-pressed=${selected ? "true" : "false"}
     aria-disabled=${kind === "none" ? "true" : undefined}
     onClick=${choose}
@@ -164,9 +184,9 @@ function Node({ node, kind, label, tabbable, selected, onSelect, children }) {
     <title>${node.label === node.stepKey ? node.stepKey : `${node.label} (${node.stepKey})`}</title>
     <rect class="node-halo" x="-4" y="-4" width=${node.width + 8} height=${node.height + 8} rx="12" />
     <rect class="node-box" width=${node.width} height=${node.height} rx="8" />
-    ${children}
+    ${kind === null ? html`<${FlowNode} node=${node} />` : html`<${RunNode} node=${node} state=${state} />`}
   </g>`;
-}
+});
 
 function tint(failureRate) {
   if (!failureRate) return "tint-0";

@@ -5,6 +5,7 @@ import { useConnection } from "./stream.js";
 
 const CONNECTION = { connected: "Live", connecting: "Connecting", lost: "Reconnecting" };
 const THEMES = ["system", "light", "dark"];
+const DARK = window.matchMedia("(prefers-color-scheme: dark)");
 const STORED = "failpath-theme";
 
 function storedTheme() {
@@ -14,6 +15,12 @@ function storedTheme() {
   } catch {
     return "system";
   }
+}
+
+// From the system's to the other one, then to the same by choice: the first click is always seen.
+function nextTheme(theme) {
+  const turns = DARK.matches ? ["system", "light", "dark"] : ["system", "dark", "light"];
+  return turns[(turns.indexOf(theme) + 1) % turns.length];
 }
 
 function applyTheme(theme) {
@@ -46,7 +53,7 @@ function Theme() {
     return () => window.removeEventListener("storage", follow);
   }, []);
   const turn = () => {
-    const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+    const next = nextTheme(theme);
     try {
       localStorage.setItem(STORED, next);
     } catch {
@@ -71,7 +78,9 @@ function Connection() {
 export function Header({ room, onHelp }) {
   const current = (here) => (here ? "page" : undefined);
   return html`<header class="top">
-    <${Link} href="/" class="brand" aria-label="Failpath, all flows"><${Logo} /><span class="brand-name">Failpath</span><//>
+    <${Link} href="/" class="brand" aria-label="Failpath, all flows">
+      <${Logo} /><span class="brand-name">Failpath</span>
+    <//>
     <nav class="top-nav" aria-label="Views">
       <${Link} href="/" aria-current=${current(room === undefined || room === "flows")}>Flows<//>
       <${Link} href="/runs" aria-current=${current(room === "runs")}>Runs<//>

@@ -1,25 +1,26 @@
 // The dialog that lists the keys.
-import { html, useEffect, useRef } from "./vendor/preact-htm.js";
+import { html, useLayoutEffect, useRef } from "./vendor/preact-htm.js";
 
 const SECTIONS = [
   ["Everywhere", [
-    [["g", "f"], "flows"],
-    [["g", "r"], "runs"],
-    [["Esc"], "close, or back"],
-    [["?"], "this help"],
-  ]],
-  ["Lists", [
-    [["j"], "next row"],
-    [["k"], "previous row"],
-    [["Enter"], "open the row"],
-    [["e"], "next failed run"],
-    [["/"], "filter"],
-    [["p"], "pause, and go on"],
+    [["g", "f"], "Flows"],
+    [["g", "r"], "Runs"],
+    [["Esc"], "Close, or back"],
+    [["?"], "This help"],
   ]],
   ["A run", [
-    [["j"], "next step"],
-    [["k"], "previous step"],
-    [["e"], "next failed step"],
+    [["j"], "Next step"],
+    [["k"], "Previous step"],
+    [["e"], "Next failed step"],
+    [["Enter"], "To the step's panel"],
+  ]],
+  ["Lists", [
+    [["j"], "Next row"],
+    [["k"], "Previous row"],
+    [["Enter"], "Open the row"],
+    [["e"], "Next failed run"],
+    [["/"], "Filter"],
+    [["p"], "Pause, resume"],
   ]],
 ];
 
@@ -37,20 +38,22 @@ function Section([title, keys]) {
 
 export function Help({ open, onClose }) {
   const dialog = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     // A modal dialog keeps the focus inside, and gives it back when it closes.
     if (open && !dialog.current.open) dialog.current.showModal();
     if (!open && dialog.current.open) dialog.current.close();
   }, [open]);
   const outside = (event) => event.target === dialog.current && onClose();
   const again = (event) => event.key === "?" && onClose();
-  return html`<dialog ref=${dialog} class="help" aria-labelledby="help-title" onClose=${onClose} onCancel=${onClose} onClick=${outside}
-    onKeyDown=${again}>
+  return html`<dialog ref=${dialog} class="help" aria-labelledby="help-title" onClose=${onClose} onCancel=${onClose}
+    onClick=${outside} onKeyDown=${again}>
     <div class="help-body">
       <div class="help-head">
         <h2 id="help-title">Keys</h2>
         <button type="button" class="icon-button" onClick=${onClose} aria-label="Close" autofocus>
-          <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" class="line-icon"><path d="m4 4 8 8m0-8-8 8" /></svg>
+          <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" class="line-icon">
+            <path d="m4 4 8 8m0-8-8 8" />
+          </svg>
         </button>
       </div>
       ${SECTIONS.map((section) => Section(section))}

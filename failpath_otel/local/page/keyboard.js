@@ -1,5 +1,5 @@
-// Keys of the page: each view names its own, single ones ("j") or sequences ("g f"); the newest view that has one gets it.
-import { useEffect, useRef } from "./vendor/preact-htm.js";
+// Keys of the page: each view names its own, single ("j") or in sequence ("g f"); the newest view that has one gets it.
+import { useLayoutEffect, useRef } from "./vendor/preact-htm.js";
 
 const SEQUENCE_MS = 1000;
 const layers = [];
@@ -40,7 +40,7 @@ document.addEventListener("keydown", pressed);
 export function useKeys(keys) {
   const layer = useRef({}).current;
   layer.keys = keys;
-  useEffect(() => {
+  useLayoutEffect(() => {
     layers.push(layer);
     return () => layers.splice(layers.indexOf(layer), 1);
   }, []);

@@ -22,7 +22,8 @@ export function Failure({ what, error, retry }) {
 export function Loading({ what }) {
   return html`<div class="loading card" role="status">
     <span class="visually-hidden">Loading ${what}</span>
-    ${[0, 1, 2, 3].map(() => html`<div class="loading-row" aria-hidden="true"><span></span><span></span><span></span></div>`)}
+    ${[0, 1, 2, 3].map(() =>
+      html`<div class="loading-row" aria-hidden="true"><span></span><span></span><span></span></div>`)}
   </div>`;
 }
 

@@ -1,5 +1,5 @@
 // The edges of the graph as SVG paths: smooth through the points that the receiver has computed.
-const CORNER = 14;
+const CORNER = 24;
 
 const at = ([x, y]) => `${round(x)} ${round(y)}`;
 const round = (value) => Math.round(value * 100) / 100;

@@ -1,6 +1,7 @@
 // A run as text: JSON as the receiver gives it, and plain text for a bug report.
 import { inTime, instant, isFailed } from "./attempts.js";
 import { duration } from "./format.js";
+import { ownFrames } from "./stack.js";
 import { look } from "./status.js";
 
 export function asJson(data) {
@@ -50,10 +51,10 @@ function table(rows) {
 const titled = (step) => `${step.stepKey}${step.attempt > 1 ? `, attempt ${step.attempt}` : ""}`;
 
 function failure(step) {
-  const { name, message, stack, frames } = step.error;
+  const { name, message, stack } = step.error;
   const lines = [`Error in ${titled(step)} (trace ${step.traceId}, span ${step.spanId})`, `${name}: ${message}`];
-  const own = (frames ?? []).filter((frame) => frame.application);
-  if (own.length > 0) lines.push("", "Frames of the application:", ...own.map((frame) => frame.text));
+  const own = ownFrames(step.error);
+  if (own.length > 0) lines.push("", "Frames of the application:", ...own);
   if (stack) lines.push("", "Whole stack:", stack.trimEnd());
   return lines.join("\n");
 }
@@ -69,7 +70,7 @@ function metadata(run) {
     if (Object.keys(step.metadata).length === 0) continue;
     const text = JSON.stringify(step.metadata, null, 2);
     if (!found.has(text)) found.set(text, new Set());
-    found.get(text).add(titled(step));
+    found.get(text).add(step.stepKey);
   }
   return [...found].map(([text, names]) => `Metadata of ${namesOf([...names])}\n${text}`);
 }

@@ -1,5 +1,5 @@
 // The view of one run: its header, its graph, the waterfall, the selected step's panel, the event log.
-import { html, useEffect, useMemo, useRef } from "./vendor/preact-htm.js";
+import { html, useCallback, useEffect, useMemo, useRef } from "./vendor/preact-htm.js";
 import { useResource } from "./api.js";
 import { byStep, inTime, isFailed, nameOf, selectedOf } from "./attempts.js";
 import { EventLog } from "./eventlog.js";
@@ -63,6 +63,9 @@ function Run({ data, query }) {
   const labels = useMemo(() => new Map(graph.nodes.map((node) => [node.stepKey, node.label])), [graph]);
   const states = useMemo(() => statesOf(run), [run]);
 
+  const chooseStep = useCallback((stepKey) => states.has(stepKey) && choose(states.get(stepKey).newest), [states]);
+  const runs = useMemo(() => Math.max(0, ...graph.nodes.map((node) => node.runs)), [graph]);
+
   const move = (list, by) => {
     const at = selected === null ? -1 : list.findIndex((step) => nameOf(step) === nameOf(selected));
     const next = at < 0 ? (by > 0 ? 0 : list.length - 1) : Math.min(Math.max(at + by, 0), list.length - 1);
@@ -96,16 +99,17 @@ function Run({ data, query }) {
           <${Graph}
             graph=${graph}
             name=${`the run, in the shape of ${run.flowKey}`}
-            runs=${Math.max(0, ...graph.nodes.map((node) => node.runs))}
+            runs=${runs}
             states=${states}
             selected=${selected?.stepKey ?? null}
-            onSelect=${(stepKey) => states.has(stepKey) && choose(states.get(stepKey).newest)}
+            onSelect=${chooseStep}
           />
         </section>`}
         <section class="card waterfall-card" aria-labelledby="waterfall-title">
           <div class="card-head">
             <h2 id="waterfall-title">Steps</h2>
             <div class="card-actions">
+              ${Object.keys(p50Ms).length > 0 && html`<span class="legend"><span class="legend-mark" aria-hidden="true"></span>p50 of the step</span>`}
               <button type="button" class="button button-small" data-testid="only-failed" aria-pressed=${onlyFailed ? "true" : "false"}
                 onClick=${() => setQuery({ failed: onlyFailed ? null : "1" })}>
                 Only failed <span class="count">${failed.length}</span>

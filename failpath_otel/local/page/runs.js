@@ -19,10 +19,10 @@ export function RunsView({ server }) {
   const filtered = Boolean(filter.flow || filter.status || filter.text);
   const [pausedAt, setPausedAt] = useState(null);
   const paused = pausedAt !== null;
-  const { rows, next, changed, loaded, loading, error, reload } = useTail(filter, paused);
+  const { rows, next, changed, list, loaded, current, error, reload } = useTail(filter, paused);
   const ticking = useNow(paused ? 0 : 1000);
   const now = paused ? pausedAt : ticking;
-  const fresh = useFresh(rows, filter, loading);
+  const fresh = useFresh(rows, list);
   const items = rows.map((run) => ({ key: keyOf(run), run }));
   const { row, selected } = useRows(items, {
     failed: ({ run }) => ["error", "gone"].includes(look(run.status, run.liveness).kind),
@@ -34,14 +34,15 @@ export function RunsView({ server }) {
     document.title = filter.flow ? `Runs of ${filter.flow} · Failpath` : "Runs · Failpath";
   }, [filter.flow]);
 
-  const nothing = loaded && !loading && rows.length === 0 && !error;
+  const nothing = current && rows.length === 0 && !error;
+  const shown = rows.length > 0 && (current || !error); // Another list stands until the one asked for is there.
   if (nothing && !filtered && !filter.before && !paused) {
     return html`<${Empty} url=${window.location.origin} onSample=${reload} />`;
   }
   return html`
     <div class="view-head">
       <h1>Runs</h1>
-      <span class="muted">${server.data ? count(server.data.runs) : ""}</span>
+      <span class="muted">${server.data ? count(Math.max(server.data.runs, rows.length)) : ""}</span>
       <${PauseButton} paused=${paused} changed=${changed} onClick=${pause} />
     </div>
     <${Filters} filter=${filter} filtered=${filtered} />
@@ -51,8 +52,9 @@ export function RunsView({ server }) {
       <p>No run ${filtered ? "matches" : "is older"}.</p>
       ${filtered && html`<p class="muted">The list stays live: a run that matches shows up here.</p>`}
     </div>`}
-    ${rows.length > 0 && html`<div class=${`card${paused ? " held" : ""}`}>
-      <table class="list runs" role="table" aria-label="Runs, newest activity first">
+    ${shown && html`<div class=${`card${paused ? " held" : ""}`}>
+      <table class="list runs" role="table" aria-label="Runs, newest activity first"
+        aria-busy=${current ? "false" : "true"}>
         <thead role="rowgroup">
           <tr role="row">
             <th role="columnheader" scope="col">Status</th>
@@ -73,7 +75,9 @@ export function RunsView({ server }) {
       ${loaded && !next && html`<${Pruned} server=${server.data} />`}
       <div class="foot-action">
         ${filter.before && html`<${Link} href=${withoutBefore(query)} class="button">Newest<//>`}
-        ${next && html`<button type="button" class="button" data-testid="older" onClick=${() => older(next)}>Older</button>`}
+        ${next && html`<button type="button" class="button" data-testid="older" onClick=${() => older(next)}>
+          Older
+        </button>`}
       </div>
     </footer>
   `;
@@ -91,14 +95,13 @@ function withoutBefore(query) {
 }
 
 // The keys of the rows that came in while the list was being looked at, for as long as they are shown to be new.
-function useFresh(rows, filter, loading) {
-  const list = JSON.stringify(filter);
+function useFresh(rows, list) {
   const known = useRef({ list: null, arrivals: new Map() }).current;
   const instant = performance.now();
   if (known.list !== list || known.arrivals.size === 0) {
     // The first rows of a list are no news.
+    known.list = list;
     known.arrivals = new Map(rows.map((run) => [keyOf(run), -Infinity]));
-    if (!loading) known.list = list;
   }
   for (const run of rows) if (!known.arrivals.has(keyOf(run))) known.arrivals.set(keyOf(run), instant);
   return new Set([...known.arrivals].filter(([, at]) => instant - at < FRESH_MS).map(([key]) => key));
@@ -109,12 +112,13 @@ function PauseButton({ paused, changed, onClick }) {
     <span class="paused-count" role="status" aria-live="polite">
       ${paused && html`<span data-testid="paused-count" data-count=${changed}>${plural(changed, "run")} changed</span>`}
     </span>
-    <button type="button" class="button" data-testid="pause" aria-pressed=${paused ? "true" : "false"} onClick=${onClick}
-      title="Pause (p)">
+    <button type="button" class=${`button${paused ? " button-on" : ""}`} data-testid="pause"
+      data-paused=${paused ? "true" : "false"} onClick=${onClick}
+      title=${paused ? "Resume (p)" : "Pause (p)"}>
       <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true" class="line-icon">
         <path d=${paused ? "M5 3.5v9l7-4.5z" : "M5.5 3.5v9m5-9v9"} />
       </svg>
-      ${paused ? "Paused" : "Pause"}
+      ${paused ? "Resume" : "Pause"}
     </button>
   </div>`;
 }
@@ -136,15 +140,21 @@ class RunRow extends Component {
 
   render({ run, active, still, fresh, row }) {
     const { kind } = look(run.status, run.liveness);
-    const href = runPath(run.runId, run.flowKey);
     return html`<tr role="row" class=${`list-row${fresh ? " fresh" : ""}`} data-testid="run-row" data-run=${run.runId}
       data-flow=${run.flowKey} data-kind=${kind} ...${row(keyOf(run))}>
-      <td role="cell" class="cell-status"><${Status} key=${kind} status=${run.status} liveness=${run.liveness} /></td>
-      <td role="cell" class="cell-run"><${Link} href=${href} class="row-link mono ellipsis" data-row-link title=${run.runId}>${run.runId}<//></td>
-      <td role="cell" class="cell-in"><${Link} href=${flowPath(run.flowKey)} class="over mono ellipsis" title=${run.flowKey}>${run.flowKey}<//></td>
+      <td role="cell" class="cell-status"><${Status} status=${run.status} liveness=${run.liveness} /></td>
+      <td role="cell" class="cell-run">
+        <${Link} href=${runPath(run.runId, run.flowKey)} class="row-link mono ellipsis" data-row-link
+          title=${run.runId}>${run.runId}<//>
+      </td>
+      <td role="cell" class="cell-in">
+        <${Link} href=${flowPath(run.flowKey)} class="over mono ellipsis" title=${run.flowKey}>${run.flowKey}<//>
+      </td>
       <td role="cell" class="cell-step"><${Where} run=${run} kind=${kind} /></td>
       <td role="cell" class="number cell-duration"><${RunDuration} run=${run} still=${still} /></td>
-      <td role="cell" class="number cell-seen"><time datetime=${run.activeAt} title=${dateTime(run.activeAt)}>${active}</time></td>
+      <td role="cell" class="number cell-seen">
+        <time datetime=${run.activeAt} title=${dateTime(run.activeAt)}>${active}</time>
+      </td>
     </tr>`;
   }
 }

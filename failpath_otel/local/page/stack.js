@@ -2,38 +2,34 @@
 import { html, useState } from "./vendor/preact-htm.js";
 import { plural } from "./format.js";
 
-// Neighbouring library frames as one group; [{application, frames}].
-export function groups(frames) {
-  const found = [];
-  for (const frame of frames) {
-    const last = found.at(-1);
-    if (last && last.application === frame.application) last.frames.push(frame);
-    else found.push({ application: frame.application, frames: [frame] });
-  }
-  return found;
-}
+// What names a place in code. Other lines (headings, the message) are told elsewhere, and stand in the whole stack.
+const PLACE = /, line \d+|:\d+(?=[:)\s]|$)|\(\d+\): |^\s*at /m;
+
+const isOwn = (frame) => frame.application && PLACE.test(frame.text);
 
 export function Stack({ error }) {
   const [whole, setWhole] = useState(false);
   if (!error.stack) return null;
   const frames = error.frames ?? [];
-  const foldable = frames.some((frame) => frame.application) && frames.some((frame) => !frame.application);
-  return html`<section class="panel-part" aria-labelledby="stack-title">
+  const own = frames.filter(isOwn);
+  const libraries = frames.filter((frame) => !frame.application);
+  const foldable = own.length > 0 && own.length < frames.length;
+  return html`<div class="panel-part">
     <div class="part-head">
-      <h3 id="stack-title">Stack</h3>
+      <h3>Stack</h3>
       ${foldable &&
       html`<button type="button" class="button button-small" aria-pressed=${whole ? "true" : "false"} onClick=${() => setWhole(!whole)}>
         Whole stack
       </button>`}
     </div>
     <div class="stack" data-testid="stack" role="region" aria-label="Stack" tabindex="0">
-      ${whole || !foldable ? html`<${Whole} error=${error} frames=${frames} />` : html`<${Application} frames=${frames} />`}
+      ${whole || !foldable ? html`<${Whole} error=${error} frames=${frames} />` : html`<${Application} own=${own} libraries=${libraries} />`}
     </div>
-  </section>`;
+  </div>`;
 }
 
 function Frame({ frame }) {
-  return html`<pre class=${`frame${frame.application ? " frame-application" : ""}`} data-testid="frame"
+  return html`<pre class=${`frame${isOwn(frame) ? " frame-application" : ""}`} data-testid="frame"
     data-application=${frame.application ? "true" : "false"}>${frame.text}</pre>`;
 }
 
@@ -44,14 +40,18 @@ function Whole({ error, frames }) {
 }
 
 // First the application's own frames, in the order of the stack; the libraries' below, folded.
-function Application({ frames }) {
-  const own = frames.filter((frame) => frame.application);
-  const rest = frames.filter((frame) => !frame.application);
+function Application({ own, libraries }) {
   return html`
     ${own.map((frame, index) => html`<${Frame} key=${`own-${index}`} frame=${frame} />`)}
-    <details class="frames-folded">
-      <summary>${plural(rest.length, "more line")} of libraries</summary>
-      ${rest.map((frame, index) => html`<${Frame} key=${`rest-${index}`} frame=${frame} />`)}
-    </details>
+    ${libraries.length > 0 &&
+    html`<details class="frames-folded">
+      <summary>${plural(libraries.length, "library frame")}</summary>
+      ${libraries.map((frame, index) => html`<${Frame} key=${`library-${index}`} frame=${frame} />`)}
+    </details>`}
   `;
+}
+
+// The application's own frames of an error, as lines.
+export function ownFrames({ frames }) {
+  return (frames ?? []).filter(isOwn).map(({ text }) => text);
 }

@@ -20,7 +20,7 @@ function receive(message) {
     connection = message.state;
     for (const watcher of watchers) watcher(connection);
   } else if (message.type === "hello" && !message.resumed) {
-    // What a view has loaded may be older than the stream's beginning. A view whose data says this revision is up to date.
+    // What a view has loaded may be older than the stream's beginning; one whose data has this revision is up to date.
     tell({ revision: message.revision, count: 0, rows: [], more: true });
   } else if (message.type === "changes") {
     tell(message);
@@ -43,7 +43,8 @@ function connectAlone() {
 
 function connectShared() {
   let alone = null;
-  const worker = new SharedWorker(new URL("./stream-worker.js", import.meta.url), { type: "module", name: "failpath-1" });
+  const script = new URL("./stream-worker.js", import.meta.url);
+  const worker = new SharedWorker(script, { type: "module", name: "failpath-1" });
   worker.onerror = () => {
     alone ??= connectAlone();
   };

@@ -6,7 +6,7 @@ import { look } from "./status.js";
 import { useStream } from "./stream.js";
 
 export const PAGE = 100;
-const MOST = 200; // Rows in the document. With more the page is loaded again, which also says where the older ones begin.
+const MOST = 200; // Rows shown. With more the list is loaded again, which also says where the older ones begin.
 
 export const keyOf = (run) => `${run.flowKey}\n${run.runId}`;
 
@@ -35,10 +35,12 @@ function merge(data, recent, matches, before) {
   return before ? merged : merged.sort(newestFirst).slice(0, MOST);
 }
 
-// `filter`: {flow, status, text, before}. Returns what to show, and the number of runs that have changed since the pause.
+// `filter`: {flow, status, text, before}. Returns what to show, of which list it is and whether that is
+// the one asked for, and the number of runs that have changed since the pause.
 export function useTail(filter, paused) {
   const path = `runs${search({ ...filter, limit: PAGE })}`;
-  const { data, error, loading, reload, reloadSoon } = useResource(path, { key: "runs" });
+  const { data, of, error, reload, reloadSoon } = useResource(path, { key: "runs" });
+  const current = data !== null && of === path;
   const [told, setTold] = useState(0);
   const recent = useRef(new Map()).current;
   const held = useRef(null);
@@ -58,14 +60,14 @@ export function useTail(filter, paused) {
 
   const rows = useMemo(() => {
     for (const [key, run] of recent) if (data && run.revision <= data.revision) recent.delete(key);
-    return merge(data, recent, matches, filter.before);
-  }, [data, told, path]);
+    return current ? merge(data, recent, matches, filter.before) : (data?.runs ?? []);
+  }, [data, told, path, current]);
 
   if (!paused) held.current = null;
   else if (held.current === null || held.current.path !== path) {
     // Another filter is another list; what stood still was the one before.
-    const ready = data && !loading;
-    held.current = { path: ready ? path : null, rows, next: data?.next ?? null, revision: newest(data, recent), changed: new Set() };
+    const revision = newest(data, recent);
+    held.current = { path: current ? path : null, rows, next: data?.next ?? null, revision, changed: new Set() };
   }
   const hold = held.current;
   if (hold?.path) {
@@ -77,8 +79,9 @@ export function useTail(filter, paused) {
     rows: hold ? hold.rows : rows,
     next: hold ? hold.next : (data?.next ?? null),
     changed: hold ? hold.changed.size : 0,
+    list: of,
     loaded: data !== null,
-    loading,
+    current,
     error,
     reload,
   };

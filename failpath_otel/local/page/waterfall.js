@@ -3,6 +3,7 @@ import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./v
 import { instant, isGrowing, nameOf } from "./attempts.js";
 import { useReducedMotion } from "./elapsed.js";
 import { duration } from "./format.js";
+import { memo } from "./memo.js";
 import { Length } from "./node.js";
 import { reach, tickLabel, ticks } from "./scale.js";
 import { Glyph, look } from "./status.js";
@@ -14,9 +15,7 @@ export function Waterfall({ run, steps, labels, p50Ms, selected, onSelect }) {
   const list = useRef(null);
   const tried = useMemo(() => repeated(run.steps), [run]);
 
-  useEffect(() => {
-    if (selected !== null) list.current.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
-  }, [selected]);
+  useReveal(list, axis.box, selected);
 
   const marks = ticks(axis.total, axis.most);
   const percent = (at) => `${(100 * at) / axis.total}%`;
@@ -55,6 +54,20 @@ export function Waterfall({ run, steps, labels, p50Ms, selected, onSelect }) {
       </div>
     </div>
   </div>`;
+}
+
+// Keeps the selected row in sight: at first within the waterfall only, so that a page that was just opened stays at its top.
+function useReveal(list, box, selected) {
+  const opened = useRef(false);
+  useEffect(() => {
+    const row = selected === null ? null : list.current.querySelector("[aria-selected=true]");
+    if (row !== null && opened.current) row.scrollIntoView({ block: "nearest" });
+    else if (row !== null) {
+      const hidden = row.getBoundingClientRect().bottom - box.current.getBoundingClientRect().bottom;
+      if (hidden > 0) box.current.scrollTop += hidden + row.clientHeight;
+    }
+    opened.current = true;
+  }, [selected]);
 }
 
 function repeated(steps) {
@@ -118,7 +131,7 @@ function lastMoment(run, start) {
 
 const share = (text) => `calc(${text} / var(--total) * 100%)`;
 
-function Row({ id, step, label, repeated: again, start, p50Ms, selected, onSelect }) {
+const Row = memo(({ id, step, label, repeated: again, start, p50Ms, selected, onSelect }) => {
   const { kind, word } = look(step.status, step.liveness);
   return html`<div
     class=${`attempt-row row-${kind}`}
@@ -135,7 +148,7 @@ function Row({ id, step, label, repeated: again, start, p50Ms, selected, onSelec
     </div>
     <div class="track" aria-hidden="true"><${Bar} step=${step} kind=${kind} start=${start} p50Ms=${p50Ms} /></div>
   </div>`;
-}
+});
 
 function Bar({ step, kind, start, p50Ms }) {
   const from = instant(step.startedAt ?? step.endedAt) - start;
