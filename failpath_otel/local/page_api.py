@@ -106,7 +106,8 @@ class PageApi:
         facts = self._parts.flows.facts(flow_key)
         if not facts.rows and facts.declared is None:
             raise HTTPException(404, "no such flow")
-        current = {key: its for key, its in self._parts.watch.current().items() if key.flow_key == flow_key}
+        everywhere = self._parts.watch.current()
+        current: dict[RunKey, Liveness] = {key: its for key, its in everywhere.items() if key.flow_key == flow_key}
         return answers.FlowPage(
             *heading,
             flow=self._flow_row(flow_key, {flow_key: Counter(current.values())}, current),
@@ -178,7 +179,7 @@ class PageApi:
 
     def _heading(self) -> tuple[int, str]:
         """The revision that an answer is at least as new as, and the time; before anything else is asked."""
-        self._parts.projector.catch_up()
+        self._parts.catch_up()
         return self._store.revision(), moment(self._parts.clock())
 
     def _flow_row(

@@ -22,11 +22,14 @@ _START: Final = EPOCH_NS // 1000
 class Page:
     """A receiver without its threads, at ``seconds`` after the start of the tests' events."""
 
-    def __init__(self, store: Store, settings: Settings | None = None) -> None:
+    def __init__(self, path: Path, store: Store, settings: Settings | None = None) -> None:
         self.seconds = 100.0
+        self.path = path
         self.store = store
         self.parts = Parts(store, self.now, settings)
-        self.client = TestClient(create_app(self.parts), base_url="http://127.0.0.1:3001", raise_server_exceptions=False)
+        self.client = TestClient(
+            create_app(self.parts), base_url="http://127.0.0.1:3001", raise_server_exceptions=False
+        )
 
     def now(self) -> int:
         """The time, in microseconds since the epoch."""
@@ -66,7 +69,7 @@ def opened_page(path: Path, settings: Settings | None = None) -> Iterator[Page]:
     """A page over the database at ``path``."""
     store = Store(path)
     try:
-        page = Page(store, settings)
+        page = Page(path, store, settings)
         try:
             yield page
         finally:

@@ -4,14 +4,14 @@ import socket
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import quote
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record
+from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status
 from tests.local.events import event
 from tests.local.page import Page, opened_page
 
@@ -22,7 +22,7 @@ ELSEWHERE: Final = ProcessInfo(1, "another-host")
 @st.composite
 def records(draw: st.DrawFn) -> Record:
     """Any record of a few runs; those with a span of their own, and those that share one, in any state and order."""
-    status = draw(st.sampled_from(["running", "success", "error", "skipped"]))
+    status: Status = draw(st.sampled_from(get_args(Status)))
     seconds = draw(st.integers(0, 100))
     record = event(
         status,
@@ -40,7 +40,11 @@ def records(draw: st.DrawFn) -> Record:
 
 def answers(page: Page) -> dict[str, Any]:
     """All that the receiver says, but for what the order of arrival decides."""
-    said: dict[str, Any] = {"flows": page.get("flows"), "runs": page.get("runs"), "old": page.client.get("/api/runs").json()}
+    said: dict[str, Any] = {
+        "flows": page.get("flows"),
+        "runs": page.get("runs"),
+        "old": page.client.get("/api/runs").json(),
+    }
     for row in said["runs"]["runs"]:
         key = (row["runId"], row["flowKey"])
         said[f"run {key}"] = page.run(row["runId"], flow=row["flowKey"])
@@ -69,7 +73,10 @@ def check_agreement(said: dict[str, Any]) -> None:
         page, run = said[f"run {key}"], said[f"run {key}"]["run"]
         assert page["row"] == row
         assert said[f"old {key}"] == old[key]
-        plain = [step | {"error": step["error"] and {k: v for k, v in step["error"].items() if k != "frames"}} for step in run["steps"]]
+        plain = [
+            step | {"error": step["error"] and {k: v for k, v in step["error"].items() if k != "frames"}}
+            for step in run["steps"]
+        ]
         assert run | {"steps": plain} == old[key]
         for name in ("status", "liveness", "startedAt", "endedAt", "durationMs"):
             assert run[name] == row[name], name
@@ -93,7 +100,11 @@ def check_agreement(said: dict[str, Any]) -> None:
             assert flow[name] == sum(row["liveness"] == liveness for row in own)
         for node in said[f"flow {flow_key}"]["graph"]["nodes"]:
             steps = [
-                [step for step in said[f"run {(row['runId'], flow_key)}"]["run"]["steps"] if step["stepKey"] == node["stepKey"]]
+                [
+                    step
+                    for step in said[f"run {(row['runId'], flow_key)}"]["run"]["steps"]
+                    if step["stepKey"] == node["stepKey"]
+                ]
                 for row in own
             ]
             newest_statuses = [of_run[-1]["status"] for of_run in steps if of_run]

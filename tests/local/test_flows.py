@@ -1,6 +1,7 @@
 """What the page says of flows: numbers counted by hand, shapes, and that nothing old stays."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from failpath_otel.export.record import ErrorInfo, Record
 from failpath_otel.local import flows as flows_module
 from failpath_otel.local.database import StoreError
-from failpath_otel.local.flows_file import FlowsFile
 from failpath_otel.local.flows import Flows
+from failpath_otel.local.flows_file import FlowsFile
 from failpath_otel.local.parts import Settings
+from failpath_otel.local.rows import RunKey, StoredRun
 from tests.local.events import at, event
 from tests.local.page import Page, opened_page
 
@@ -46,12 +48,22 @@ def test_rates_and_percentiles_are_those_counted_by_hand(page: Page) -> None:
         page.add(event("success", begin + number / 100, step="cart", span=f"a{number}", run=run, started=begin))
     for number in (1, 2, 3):
         page.add(
-            event("error", number * 10 + 2, span=f"b{number}", run=f"run-{number}", started=number * 10 + 1, error=DECLINED)
+            event(
+                "error",
+                number * 10 + 2,
+                span=f"b{number}",
+                run=f"run-{number}",
+                started=number * 10 + 1,
+                error=DECLINED,
+            )
         )
     page.add(event("success", 36, span="again", run="run-3", started=33))
     page.add(event("skipped", 41, span="b4", run="run-4"))
     page.add(event("running", 51, span="b5", run="run-5"))
-    page.add(event("success", 62, span="b6", run="run-6", started=61), event("success", 75, span="b7", run="run-7", started=71))
+    page.add(
+        event("success", 62, span="b6", run="run-6", started=61),
+        event("success", 75, span="b7", run="run-7", started=71),
+    )
     page.seconds = 75
     answer = page.flow("checkout")
     assert answer["flow"] | {"outcomes": None} == {
@@ -86,7 +98,10 @@ def test_the_outcomes_are_the_newest_twenty_and_the_last_stands_last(page: Page)
     page.add(event("running", 310, run="silent", span="x"), event("running", 990, run="live", span="y"))
     answer = page.flow("checkout")
     outcomes = answer["flow"]["outcomes"]
-    assert [outcome["runId"] for outcome in outcomes] == [f"run-{number:03d}" for number in range(12, 30)] + ["silent", "live"]
+    assert [outcome["runId"] for outcome in outcomes] == [f"run-{number:03d}" for number in range(12, 30)] + [
+        "silent",
+        "live",
+    ]
     assert [outcome["status"] for outcome in outcomes[:2]] == ["error", "success"]
     assert [(outcome["status"], outcome["liveness"]) for outcome in outcomes[-3:]] == [
         ("success", None),
@@ -113,7 +128,9 @@ def test_flows_stand_in_the_order_in_which_they_were_active(page: Page) -> None:
 
 def test_the_numbers_speak_of_the_newest_five_hundred_runs(page: Page) -> None:
     page.seconds = 10_000
-    page.add(*[event("error", 1 + number, run=f"{number:03d}", span=f"{number}", started=number) for number in range(510)])
+    page.add(
+        *[event("error", 1 + number, run=f"{number:03d}", span=f"{number}", started=number) for number in range(510)]
+    )
     page.add(event("success", 600, run="511", span="x", started=599))
     answer = page.flow("checkout")
     assert (answer["flow"]["runs"], answer["flow"]["failed"], nodes(answer)["pay"]["failed"]) == (500, 499, 499)
@@ -149,7 +166,12 @@ def test_only_runs_that_have_changed_are_read_again(page: Page, monkeypatch: pyt
     page.add(*[record for number in range(5) for record in run_of(number)])
     flows, read = page.parts.flows, page.store.stored
     asked: list[str] = []
-    monkeypatch.setattr(page.store, "stored", lambda runs: (asked.extend(run.run_id for run in runs), read(runs))[1])
+
+    def noted(runs: Sequence[RunKey]) -> list[StoredRun]:
+        asked.extend(run.run_id for run in runs)
+        return read(runs)
+
+    monkeypatch.setattr(page.store, "stored", noted)
     flows.facts("checkout")
     assert sorted(asked) == [f"run-{number:03d}" for number in range(5)]
     page.add(event("error", 99, step="pay", span="late", run="run-003", error=DECLINED), *run_of(7))
@@ -214,12 +236,23 @@ def test_a_flow_that_is_only_declared_has_a_graph_and_no_numbers(tmp_path: Path)
     with opened_page(tmp_path / "x.db", Settings(tmp_path / "flows.json")) as page:
         answer = page.flow("checkout")
         assert answer["graph"]["declared"] is True
-        assert [(node["stepKey"], node["label"]) for node in answer["graph"]["nodes"]] == [("cart", "Cart"), ("pay", "Pay")]
+        assert [(node["stepKey"], node["label"]) for node in answer["graph"]["nodes"]] == [
+            ("cart", "Cart"),
+            ("pay", "Pay"),
+        ]
         assert numbers(nodes(answer)["pay"]) == (0, 0, 0, 0, 0, None, None, None, None)
-        assert [(edge["source"], edge["target"], edge["taken"]) for edge in answer["graph"]["edges"]] == [("cart", "pay", 0)]
+        assert [(edge["source"], edge["target"], edge["taken"]) for edge in answer["graph"]["edges"]] == [
+            ("cart", "pay", 0)
+        ]
         assert (answer["errors"], answer["runs"]) == ([], [])
         row = answer["flow"]
-        assert (row["runs"], row["failureRate"], row["p50Ms"], row["lastSeen"], row["outcomes"]) == (0, None, None, None, [])
+        assert (row["runs"], row["failureRate"], row["p50Ms"], row["lastSeen"], row["outcomes"]) == (
+            0,
+            None,
+            None,
+            None,
+            [],
+        )
         page.add(event("success", 1, flow="seen"))
         assert [flow["flowKey"] for flow in page.get("flows")["flows"]] == ["seen", "checkout"]
         assert page.get("status")["flows"] == 2

@@ -21,7 +21,23 @@ from tests.receiver import Receiver
 NOBODY: Final = ProcessInfo(2**22, socket.gethostname())
 """A process of this host that cannot be there."""
 
-HARD: Final = ["a/b", "/", "//x//", "a\nb", "\r\n", "100%", "%2F", "%", "?a=1&b#c", "..", "../x", "Grüße 漢字 🦀", " ", "\x00", "+"]
+HARD: Final = [
+    "a/b",
+    "/",
+    "//x//",
+    "a\nb",
+    "\r\n",
+    "100%",
+    "%2F",
+    "%",
+    "?a=1&b#c",
+    "..",
+    "../x",
+    "Grüße 漢字 🦀",
+    " ",
+    "\x00",
+    "+",
+]
 """Ids that an address has to be careful with."""
 
 
@@ -122,7 +138,9 @@ def test_the_list_tells_the_liveness_of_what_runs_and_of_nothing_else(page: Page
     }
 
 
-@pytest.mark.parametrize("text", ["%", "_", "'", '"', "\\", "*", "🦀", "50%_'\"", "straße", "STRASSE", "Σ", "--", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["%", "_", "'", '"', "\\", "*", "🦀", "50%_'\"", "straße", "STRASSE", "Σ", "--", "\x00"]
+)
 def test_the_text_filter_finds_what_holds_the_text_and_nothing_else(page: Page, text: str) -> None:
     page.add(event("success", 1, run=f"a {text} b"), event("success", 2, run="another", span="b"))
     page.add(event("error", 3, run="by-error", span="c", error=ErrorInfo("E", f"it was {text}!")))
@@ -136,7 +154,9 @@ def test_an_empty_filter_is_none(page: Page) -> None:
     assert len(page.ids(status="", text="", flow="", before="")) == 6
 
 
-@pytest.mark.parametrize("query", [{}, {"flow": "checkout"}, {"status": "success"}, {"text": "run"}, {"status": "silent"}])
+@pytest.mark.parametrize(
+    "query", [{}, {"flow": "checkout"}, {"status": "success"}, {"text": "run"}, {"status": "silent"}]
+)
 def test_pages_follow_each_other_without_gap_or_double_while_runs_arrive(page: Page, query: dict[str, str]) -> None:
     status: Any = "running" if query.get("status") == "silent" else "success"
     # Some were active in the same microsecond.
@@ -183,7 +203,9 @@ def test_the_last_page_says_that_it_is_the_last(page: Page) -> None:
 
 
 def test_a_cursor_may_hold_any_id(page: Page) -> None:
-    page.add(*[event("success", 1, run=run, flow=flow, span=f"{flow} {run}") for run in HARD for flow in ("a", "ü/\n%")])
+    page.add(
+        *[event("success", 1, run=run, flow=flow, span=f"{flow} {run}") for run in HARD for flow in ("a", "ü/\n%")]
+    )
     seen: list[tuple[str, str]] = []
     before = ""
     while True:
@@ -219,7 +241,9 @@ def test_a_question_that_makes_no_sense_is_refused_in_one_line(page: Page, query
     assert "\n" not in answer.json()["error"]
 
 
-@pytest.mark.parametrize("path", ["run/none", "run/", "flow/none", "flow/", "nothing", "", "runs/", "status/x", "run/run-1?flow=none"])
+@pytest.mark.parametrize(
+    "path", ["run/none", "run/", "flow/none", "flow/", "nothing", "", "runs/", "status/x", "run/run-1?flow=none"]
+)
 def test_what_is_not_there_is_said_to_be_not_there(page: Page, path: str) -> None:
     page.add(event("success", 1))
     answer = page.ask(path)

@@ -36,7 +36,9 @@ def test_a_run_is_told_whole(page: Page) -> None:
         ["revision", "now", "run", "row", "graph", "events", "previous", "next", "p50Ms", "traceUrl"]
     )
     run = answer["run"]
-    assert {name: run[name] for name in ("runId", "flowKey", "status", "liveness", "startedAt", "endedAt", "durationMs")} == {
+    assert {
+        name: run[name] for name in ("runId", "flowKey", "status", "liveness", "startedAt", "endedAt", "durationMs")
+    } == {
         "runId": "run-1",
         "flowKey": "checkout",
         "status": "running",
@@ -96,7 +98,10 @@ def test_records_by_hand_have_no_start_and_belong_to_the_attempt_that_they_end(p
         assert (step["startedAt"], step["durationMs"]) == (None, None)
     assert [logged["attempt"] for logged in answer["events"]] == [1, 1, 1, 1]
     assert answer["p50Ms"] == {"pay": 2000.0}
-    numbers = {node["stepKey"]: (node["runs"], node["p50Ms"], node["failureRate"], node["skipRate"]) for node in answer["graph"]["nodes"]}
+    numbers = {
+        node["stepKey"]: (node["runs"], node["p50Ms"], node["failureRate"], node["skipRate"])
+        for node in answer["graph"]["nodes"]
+    }
     assert numbers == {"pay": (1, 2000.0, 0.0, 0.0), "mail": (1, None, 1.0, 0.0), "ship": (1, None, None, 1.0)}
 
 
@@ -140,7 +145,9 @@ def test_a_huge_run_is_shown_as_its_events_say_also_before_its_row_is_made(
     page.add(event("running", 99, span="a"))
     # As for a run that rests, because its last picture took long.
     monkeypatch.setattr(page.parts.projector, "catch_up", lambda: None)
-    page.store.add(arrivals(event("success", 100, span="a", started=99), event("skipped", 101, step="new", span="b")), 1)
+    page.store.add(
+        arrivals(event("success", 100, span="a", started=99), event("skipped", 101, step="new", span="b")), 1
+    )
     answer = page.run("run-1")
     assert (answer["row"]["status"], answer["row"]["steps"], answer["run"]["status"]) == ("success", 2, "success")
     assert len(answer["events"]) == 3
@@ -163,7 +170,17 @@ def test_a_run_that_is_deleted_meanwhile_is_not_there(page: Page, monkeypatch: p
 def test_text_in_every_field_arrives_as_it_is(page: Page) -> None:
     evil = "</script><script>alert(1)</script>\u2028&amp;\x00🦀"
     page.add(
-        event("error", 2, run=evil, flow=evil, step=evil, span=evil, started=1, error=ErrorInfo(evil, evil, evil), note=evil)
+        event(
+            "error",
+            2,
+            run=evil,
+            flow=evil,
+            step=evil,
+            span=evil,
+            started=1,
+            error=ErrorInfo(evil, evil, evil),
+            note=evil,
+        )
     )
     answer = page.run(evil, flow=evil)
     (step,) = answer["run"]["steps"]
@@ -175,8 +192,6 @@ def test_text_in_every_field_arrives_as_it_is(page: Page) -> None:
 
 def test_a_field_that_nobody_knows_is_no_trouble(page: Page) -> None:
     fields = wire(event("success", 1), later={"deep": [1]}, version=9)
-    answer = page.client.post(
-        "/v1/events", json={"events": [fields]}, headers={"Authorization": "Bearer fp_project_x"}
-    )
+    answer = page.client.post("/v1/events", json={"events": [fields]}, headers={"Authorization": "Bearer fp_project_x"})
     assert answer.json() == {"accepted": 1, "rejected": []}
     assert page.run("run-1")["row"]["status"] == "success"

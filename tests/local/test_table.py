@@ -50,7 +50,9 @@ def test_what_is_silent_or_gone_is_not_shown_as_running() -> None:
             "  c-write                                                   gone                                   -\n"
         )
     live = format_runs([replace(run, liveness="live")], zone=ZONE).splitlines()[1]
-    assert live == "run-1                                 checkout              running   2023-11-15 00:13:21          -"
+    assert (
+        live == "run-1                                 checkout              running   2023-11-15 00:13:21          -"
+    )
 
 
 def test_no_runs_are_said_in_words() -> None:
