@@ -3,6 +3,8 @@
 import ast
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -127,6 +129,19 @@ def test_the_table_of_options_has_the_variable_and_the_default(option: Any) -> N
     assert (None if default == NONE else ast.literal_eval(default.strip("`"))) == option.default
     assert allowed
     assert meaning
+
+
+def test_the_table_of_the_local_receiver_has_the_options_of_its_command_and_their_defaults() -> None:
+    page = read_page(ROOT / "docs" / "local.md")
+    table = {cells[0].strip("`"): cells[1].strip("`") for cells in page.rows("option")}
+    shown = subprocess.run(
+        [sys.executable, "-m", "failpath_otel.cli", "local", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert set(table) == set(re.findall(r"^  (--[a-z-]+)", shown, re.MULTILINE))
+    for option, default in table.items():
+        if default.isdigit() or default.startswith(("127.", "FAILPATH_")):
+            said = shown.partition(f"  {option}")[2].partition("\n  -")[0]
+            assert default in said
 
 
 @pytest.mark.parametrize("by_hand", [FailpathSpanProcessor, FailpathSpanExporter])

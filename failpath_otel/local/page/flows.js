@@ -105,10 +105,9 @@ function Outcomes({ flow }) {
   </ol>`;
 }
 
-// `running` counts all that have not ended; those that are quiet are told apart.
+// `running` counts what is not known to be quiet.
 function Now({ flow }) {
-  const live = Math.max(0, flow.running - flow.silent - flow.gone);
-  const parts = [["running", live], ["silent", flow.silent], ["gone", flow.gone]].filter(([, number]) => number > 0);
+  const parts = [["running", flow.running], ["silent", flow.silent], ["gone", flow.gone]].filter(([, number]) => number > 0);
   return html`<span class="now" data-metric="running" data-running=${flow.running}>
     ${parts.length === 0 && html`<span class="muted">–</span>`}
     ${parts.map(([kind, number]) => html`<span class=${`badge status kind-${kind}`} key=${kind}>

@@ -5,7 +5,7 @@ import { memo } from "./memo.js";
 import { FlowNode, nodeLabel, RunNode } from "./node.js";
 import { edgePath, middle } from "./path.js";
 
-const SMALLEST_SCALE = 0.8; // Smaller than this its text cannot be read; it scrolls instead.
+const SMALLEST_SCALE = 0.68; // Smaller than this its text cannot be read; it scrolls instead.
 const ALL_IN_TAB_ORDER = 40;
 const AT_ONCE = 100; // A larger graph is drawn after the rest of the page, in the space that is kept for it.
 

@@ -44,8 +44,14 @@ export function Help({ open, onClose }) {
     if (!open && dialog.current.open) dialog.current.close();
   }, [open]);
   const outside = (event) => event.target === dialog.current && onClose();
+  // Only the state opens and closes it, so that Esc and ? in quick succession are taken in their order.
+  const cancel = (event) => {
+    event.preventDefault();
+    onClose();
+  };
+  const closed = () => dialog.current.open || onClose();
   const again = (event) => event.key === "?" && onClose();
-  return html`<dialog ref=${dialog} class="help" aria-labelledby="help-title" onClose=${onClose} onCancel=${onClose}
+  return html`<dialog ref=${dialog} class="help" aria-labelledby="help-title" onClose=${closed} onCancel=${cancel}
     onClick=${outside} onKeyDown=${again}>
     <div class="help-body">
       <div class="help-head">

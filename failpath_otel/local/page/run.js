@@ -8,7 +8,7 @@ import { useKeys } from "./keyboard.js";
 import { Panel } from "./panel.js";
 import { Failure, Loading } from "./parts.js";
 import { Link, navigate, search, setQuery, useLocation } from "./router.js";
-import { RunHeader } from "./runheader.js";
+import { RunHeader, Trouble } from "./runheader.js";
 import { look } from "./status.js";
 import { useStream } from "./stream.js";
 import { Waterfall } from "./waterfall.js";
@@ -91,7 +91,7 @@ function Run({ data, query }) {
   });
 
   return html`
-    <${RunHeader} data=${data} labels=${labels} selected=${selected} onSelect=${choose} />
+    <${RunHeader} data=${data} selected=${selected} />
     <div class=${`run-body${selected === null ? "" : " run-body-split"}`}>
       <div class="run-main">
         ${graph.nodes.length > 0 &&
@@ -105,6 +105,7 @@ function Run({ data, query }) {
             onSelect=${chooseStep}
           />
         </section>`}
+        <${Trouble} run=${run} labels=${labels} selected=${selected} onSelect=${choose} />
         <section class="card waterfall-card" aria-labelledby="waterfall-title">
           <div class="card-head">
             <h2 id="waterfall-title">Steps</h2>

@@ -10,7 +10,7 @@ import { flowPath, Link, runPath } from "./router.js";
 import { look, Status } from "./status.js";
 import { serverNow, useNow } from "./stream.js";
 
-export function RunHeader({ data, labels, selected, onSelect }) {
+export function RunHeader({ data, selected }) {
   const { run, previous, next } = data;
   const { kind } = look(run.status, run.liveness);
   return html`<div class="run-header" data-testid="run-header" data-kind=${kind}>
@@ -31,7 +31,6 @@ export function RunHeader({ data, labels, selected, onSelect }) {
       <${Facts} run=${run} />
       <${Actions} data=${data} selected=${selected} />
     </div>
-    <${Trouble} run=${run} labels=${labels} selected=${selected} onSelect=${onSelect} />
   </div>`;
 }
 
@@ -80,7 +79,8 @@ function Actions({ data, selected }) {
 }
 
 // The one sentence that a run which failed, or may never end, begins with; it leads to its step.
-function Trouble({ run, labels, selected, onSelect }) {
+// It stands below the graph, whose nodes stay in their places when it comes.
+export function Trouble({ run, labels, selected, onSelect }) {
   const step = trouble(run);
   if (step === null) return null;
   const label = labels.get(step.stepKey) ?? step.stepKey;

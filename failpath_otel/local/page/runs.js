@@ -42,7 +42,7 @@ export function RunsView({ server }) {
   return html`
     <div class="view-head">
       <h1>Runs</h1>
-      <span class="muted">${server.data ? count(Math.max(server.data.runs, rows.length)) : ""}</span>
+      <span class="muted">${server.data && !filtered ? count(Math.max(server.data.runs, rows.length)) : ""}</span>
       <${PauseButton} paused=${paused} changed=${changed} onClick=${pause} />
     </div>
     <${Filters} filter=${filter} filtered=${filtered} />
@@ -103,7 +103,7 @@ function useFresh(rows, list) {
     known.list = list;
     known.arrivals = new Map(rows.map((run) => [keyOf(run), -Infinity]));
   }
-  for (const run of rows) if (!known.arrivals.has(keyOf(run))) known.arrivals.set(keyOf(run), instant);
+  known.arrivals = new Map(rows.map((run) => [keyOf(run), known.arrivals.get(keyOf(run)) ?? instant]));
   return new Set([...known.arrivals].filter(([, at]) => instant - at < FRESH_MS).map(([key]) => key));
 }
 

@@ -1,6 +1,6 @@
 // The receiver's stream of changes: one EventSource that is made anew, with backoff, from where the last one ended.
 const FIRST_WAIT = 250;
-const LONGEST_WAIT = 4000;
+const LONGEST_WAIT = 2000;
 
 // `emit` gets {type: "state", state} | {type: "hello", storeId, revision, offset, resumed}
 //           | {type: "changes", revision, offset, count, rows, more} | {type: "reset"}.

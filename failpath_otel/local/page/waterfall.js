@@ -2,7 +2,6 @@
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/preact-htm.js";
 import { instant, isGrowing, nameOf } from "./attempts.js";
 import { useReducedMotion } from "./elapsed.js";
-import { duration } from "./format.js";
 import { memo } from "./memo.js";
 import { Length } from "./node.js";
 import { reach, tickLabel, ticks } from "./scale.js";
@@ -158,7 +157,7 @@ function Bar({ step, kind, start, p50Ms }) {
   const usual = p50Ms === null ? null : from + p50Ms;
   return html`
     <span class=${`bar bar-${kind}`} ...${facts} style=${{ left: share(from), width: `calc((${to} - ${from}) / var(--total) * 100%)` }}></span>
-    ${usual !== null && html`<span class="usual" title=${`p50 ${duration(p50Ms)}`} style=${{ left: share(usual) }}></span>`}
+    ${usual !== null && html`<span class="usual" style=${{ left: share(usual) }}></span>`}
   `;
 }
 
