@@ -211,6 +211,7 @@ class StatusAnswer(_Answer, frozen=True):
     runs: int
     flows: int
     window: int
+    window_attempts: int
     trace_url: str | None
     keep: Keep
     pruned: Pruned
@@ -230,12 +231,12 @@ def moment(microseconds: int) -> str:
 
 
 def row_of(run: RunRow, liveness: Liveness | None) -> Row:
-    """The row of a run."""
+    """The row of a run. What is known of its liveness may be of another moment than the row, which decides."""
     return Row(
         flow_key=run.flow_key,
         run_id=run.run_id,
         status=run.status,
-        liveness=liveness,
+        liveness=_of_running(run, liveness),
         started_at=moment(run.started),
         ended_at=None if run.ended is None else moment(run.ended),
         duration_ms=run.duration_ms,
@@ -246,6 +247,15 @@ def row_of(run: RunRow, liveness: Liveness | None) -> Row:
         message=run.message,
         revision=run.revision,
     )
+
+
+def outcome_of(run: RunRow, liveness: Liveness | None) -> Outcome:
+    """How the run ended, or that it runs."""
+    return Outcome(run.run_id, run.status, _of_running(run, liveness))
+
+
+def _of_running(run: RunRow, liveness: Liveness | None) -> Liveness | None:
+    return (liveness or "live") if run.status == "running" else None
 
 
 def flow_row(

@@ -8,21 +8,44 @@ from typing import Final
 
 from failpath_otel.local.flows_file import FlowsFile
 from failpath_otel.local.layout import Layout, layout
-from failpath_otel.local.rows import StoredRun
+from failpath_otel.local.rows import RunRow
 from failpath_otel.local.statistics import WINDOW, FlowStats, StepStats, flow_stats, step_stats
 from failpath_otel.local.store import Store
 from failpath_otel.local.summary import AttemptSummary
-from failpath_otel.local.topology import DeclaredFlow, Shape, shape_of
+from failpath_otel.local.topology import DeclaredFlow, Shape, observed_edges, shape_of
+
+MAX_ATTEMPTS: Final = 25_000
+"""Of a flow with large runs the newest with so many attempts together are looked at, and always the very newest."""
 
 _CHANGES: Final = 500
 """How many changed runs are asked for at once; beyond these everything is looked at anew."""
 
+_CHUNK: Final = 100
+"""Runs that are read at once, so that a flow with large ones is not read further than it is looked at."""
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """A run as of one revision; what follows from it is worked out once."""
+
+    row: RunRow
+    attempts: list[AttemptSummary]
+
+    @cached_property
+    def edges(self) -> set[tuple[str, str]]:
+        """What directly followed what in it."""
+        return observed_edges(self.attempts)
+
 
 @dataclass(frozen=True)
 class FlowFacts:
-    """The newest runs of a flow, the one that was active last first, and what follows from them."""
+    """The newest runs of a flow, the one that was active last first, and what follows from them.
 
-    runs: list[StoredRun]
+    ``runs`` are as many of ``rows`` as numbers and shape speak of.
+    """
+
+    rows: list[RunRow]
+    runs: list[KnownRun]
     declared: DeclaredFlow | None
     older: Sequence[AttemptSummary] | None = None
     """A run that is not among the newest, and whose steps the shape has too."""
@@ -37,7 +60,7 @@ class FlowFacts:
     @cached_property
     def stats(self) -> FlowStats:
         """The numbers of the flow."""
-        return flow_stats([stored.row for stored in self.runs])
+        return flow_stats([run.row for run in self.runs])
 
     @cached_property
     def steps(self) -> dict[str, StepStats]:
@@ -47,8 +70,12 @@ class FlowFacts:
     @cached_property
     def shape(self) -> Shape:
         """Its steps, and the ways between them."""
-        runs = [stored.attempts for stored in reversed(self.runs)]
-        return shape_of(runs if self.older is None else [self.older, *runs], self.declared)
+        runs = [run.attempts for run in reversed(self.runs)]
+        edges = [run.edges for run in reversed(self.runs)]
+        if self.older is not None:
+            runs.insert(0, list(self.older))
+            edges.insert(0, observed_edges(self.older))
+        return shape_of(runs, self.declared, edges)
 
     @cached_property
     def layout(self) -> Layout:
@@ -65,6 +92,7 @@ class Flows:
         self._declared = declared
         self._lock = threading.Lock()
         self._facts: dict[str, FlowFacts] = {}
+        self._stale: set[str] = set()
         self._seen = 0
 
     def known(self) -> list[str]:
@@ -76,12 +104,16 @@ class Flows:
         """What is known of a flow now; one that nobody knows has no runs and no steps."""
         declared = self._declarations().get(flow_key)
         with self._lock:
-            self._forget_changed()
+            self._note_changes()
             facts = self._facts.get(flow_key)
-            if facts is None or facts.declared != declared:
-                facts = FlowFacts(self._store.newest(flow_key, WINDOW), declared)
+            if facts is None or flow_key in self._stale or facts.declared != declared:
+                facts = self._look(flow_key, facts, declared)
+                # Only now: a look that failed has to be repeated.
+                self._stale.discard(flow_key)
                 if facts.runs or declared:
                     self._facts[flow_key] = facts
+                else:
+                    self._facts.pop(flow_key, None)
             return facts
 
     def p95_ms(self, flow_key: str, step_key: str) -> float | None:
@@ -93,18 +125,37 @@ class Flows:
         """Looks everything up again: runs were deleted."""
         with self._lock:
             self._facts.clear()
+            self._stale.clear()
 
     def _declarations(self) -> Mapping[str, DeclaredFlow]:
         return {} if self._declared is None else self._declared.flows()
 
-    def _forget_changed(self) -> None:
+    def _note_changes(self) -> None:
         changed = self._store.changes(self._seen, _CHANGES)
-        if not changed:
-            return
         if len(changed) == _CHANGES:
             self._seen = self._store.revision()
-            self._facts.clear()
-            return
-        self._seen = changed[-1].revision
-        for row in changed:
-            self._facts.pop(row.flow_key, None)
+            self._stale = set(self._facts)
+        elif changed:
+            self._seen = changed[-1].revision
+            self._stale |= self._facts.keys() & {row.flow_key for row in changed}
+
+    def _look(self, flow_key: str, before: FlowFacts | None, declared: DeclaredFlow | None) -> FlowFacts:
+        """Reads the attempts of those runs only that are not known as of the revision that they have."""
+        known = {} if before is None else {(run.row.run_id, run.row.revision): run for run in before.runs}
+        rows = self._store.rows(WINDOW, flow_key=flow_key)
+        runs: list[KnownRun] = []
+        attempts = 0
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            unknown = [row.key for row in chunk if (row.run_id, row.revision) not in known]
+            # What was deleted meanwhile is not there; what has changed is there as it is now, and changes again.
+            read = {stored.row.run_id: KnownRun(*stored) for stored in self._store.stored(unknown)}
+            for row in chunk:
+                run = known.get((row.run_id, row.revision)) or read.get(row.run_id)
+                if run is None:
+                    continue
+                attempts += len(run.attempts)
+                if runs and attempts > MAX_ATTEMPTS:
+                    return FlowFacts(rows, runs, declared)
+                runs.append(run)
+        return FlowFacts(rows, runs, declared)

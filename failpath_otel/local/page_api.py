@@ -4,7 +4,7 @@ import base64
 import socket
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -14,8 +14,9 @@ from starlette.routing import Route
 
 from failpath_otel._version import __version__
 from failpath_otel.local import answers
-from failpath_otel.local.answers import Row, moment, row_of
+from failpath_otel.local.answers import Row, moment, outcome_of, row_of
 from failpath_otel.local.event import decode_event
+from failpath_otel.local.flows import MAX_ATTEMPTS
 from failpath_otel.local.liveness import Liveness
 from failpath_otel.local.parts import Parts
 from failpath_otel.local.replies import STATUSES, in_thread, json_reply, limit_in, one_of
@@ -33,7 +34,7 @@ _NEWEST: Final = 20
 _LOST: Final = 5
 _DERIVED: Final[tuple[Liveness, ...]] = ("silent", "gone")
 
-_Cursor = tuple[int, str, str]
+_Cursor = tuple[Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)], str, str]
 _decode_cursor: Final[Callable[[bytes], _Cursor]] = msgspec.json.Decoder(_Cursor).decode
 
 
@@ -60,17 +61,19 @@ class PageApi:
     def status(self, request: Request) -> answers.StatusAnswer:
         """The receiver itself: its limits, and what it holds."""
         parts, store = self._parts, self._store
+        revision, now = self._heading()
         pruned = store.pruned()
         keys = parts.flows.known()
         return answers.StatusAnswer(
             version=__version__,
             store_id=store.store_id(),
-            revision=store.revision(),
-            now=moment(parts.clock()),
+            revision=revision,
+            now=now,
             url=f"{request.url.scheme}://{request.url.netloc}",
             runs=store.count_runs(),
             flows=len(keys),
             window=WINDOW,
+            window_attempts=MAX_ATTEMPTS,
             trace_url=parts.settings.trace_url,
             keep=answers.Keep(parts.settings.days, parts.settings.megabytes),
             pruned=answers.Pruned(pruned.runs, None if pruned.before is None else moment(pruned.before)),
@@ -101,15 +104,16 @@ class PageApi:
         heading = self._heading()
         flow_key: str = request.path_params["flow_key"]
         facts = self._parts.flows.facts(flow_key)
-        if not facts.runs and facts.declared is None:
+        if not facts.rows and facts.declared is None:
             raise HTTPException(404, "no such flow")
-        current = {key: its for key, its in self._parts.watch.current().items() if key.flow_key == flow_key}
+        everywhere = self._parts.watch.current()
+        current: dict[RunKey, Liveness] = {key: its for key, its in everywhere.items() if key.flow_key == flow_key}
         return answers.FlowPage(
             *heading,
             flow=self._flow_row(flow_key, {flow_key: Counter(current.values())}, current),
             graph=answers.graph_of(facts.shape, facts.layout, facts.steps),
             errors=top_errors(facts.runs),
-            runs=[row_of(stored.row, current.get(stored.row.key)) for stored in facts.runs[:_NEWEST]],
+            runs=[row_of(row, current.get(row.key)) for row in facts.rows[:_NEWEST]],
         )
 
     def rows(self, request: Request) -> answers.RowList:
@@ -157,9 +161,11 @@ class PageApi:
         self.remove_sample(_request)  # which would be there twice
         now = self._parts.clock()
         arrivals = [Arrival(decode_event(text), text) for text in sample_events(now, socket.gethostname())]
+        runs = {RunKey(event.flow_key, event.run_id) for event, _ in arrivals}
         self._store.add(arrivals, now)
-        self._parts.projector.catch_up()
-        return answers.SampleAnswer(len({RunKey(event.flow_key, event.run_id) for event, _ in arrivals}))
+        for _ in runs:  # each time works out one at least, and most often all of them
+            self._parts.projector.catch_up()
+        return answers.SampleAnswer(len(runs))
 
     def remove_sample(self, _request: Request) -> answers.SampleAnswer:
         """Takes the flows of the sample away."""
@@ -173,15 +179,15 @@ class PageApi:
 
     def _heading(self) -> tuple[int, str]:
         """The revision that an answer is at least as new as, and the time; before anything else is asked."""
-        self._parts.projector.catch_up()
+        self._parts.catch_up()
         return self._store.revision(), moment(self._parts.clock())
 
     def _flow_row(
         self, flow_key: str, counts: dict[str, Counter[Liveness]], current: dict[RunKey, Liveness]
     ) -> answers.FlowRow:
         facts = self._parts.flows.facts(flow_key)
-        newest = [stored.row for stored in facts.runs[:_NEWEST]]
-        outcomes = [answers.Outcome(row.run_id, row.status, current.get(row.key)) for row in reversed(newest)]
+        newest = facts.rows[:_NEWEST]
+        outcomes = [outcome_of(row, current.get(row.key)) for row in reversed(newest)]
         last_seen = newest[0].active_at if newest else None
         return answers.flow_row(flow_key, outcomes, facts.stats, counts.get(flow_key, Counter()), last_seen)
 

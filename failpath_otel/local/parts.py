@@ -1,5 +1,6 @@
 """The parts of a running receiver, joined: what one of them notices, the others hear of."""
 
+import contextlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from failpath_otel.local.liveness import Processes
 from failpath_otel.local.projector import Projector
 from failpath_otel.local.pruning import DEFAULT_DAYS, DEFAULT_MEGABYTES, Pruner
 from failpath_otel.local.rows import RunKey
-from failpath_otel.local.store import Store
+from failpath_otel.local.store import Store, StoreError
 from failpath_otel.local.stream import Changes
 from failpath_otel.local.watch import Watch
 
@@ -56,6 +57,15 @@ class Parts:
         self.pruner.close()
         self.watch.close()
         self.projector.close()
+
+    def catch_up(self) -> None:
+        """Makes the rows of what was stored before the call.
+
+        Where the database cannot be written, because another process does, they follow later: what can be read is
+        better than no answer.
+        """
+        with contextlib.suppress(StoreError):
+            self.projector.catch_up()
 
     def runs_deleted(self, _runs: int = 0) -> None:
         """Forgets what was known of runs that are not there any more."""

@@ -95,7 +95,8 @@ class Rows:
         if text:
             index = "runs_by_text"
             conditions.append("instr(search, ?)")
-            values.append(text.casefold().encode(errors="replace").decode())
+            # As in `summary.py`, where a line break separates one text from the next.
+            values.append(text.casefold().replace("\n", " ").encode(errors="replace").decode())
         if only is not None:
             return self._only(list(only), conditions, values, limit)
         query = f"SELECT {COLUMNS} FROM runs INDEXED BY {index} WHERE {_all(conditions)} {_ORDER}"  # noqa: S608
@@ -105,8 +106,7 @@ class Rows:
         found: list[RunRow] = []
         for start in range(0, len(keys), _KEYS):
             some = keys[start : start + _KEYS]
-            named = f"(flow_key, run_id) IN (VALUES {', '.join(['(?, ?)'] * len(some))})"
-            query = f"SELECT {COLUMNS} FROM runs WHERE {_all([named, *conditions])} {_ORDER}"  # noqa: S608
+            query = f"SELECT {COLUMNS} FROM runs WHERE {_all([_named(some), *conditions])} {_ORDER}"  # noqa: S608
             flat = [part for key in some for part in key]
             found += [RunRow(*row) for row in self._database.rows(query, *flat, *values, limit)]
         return sorted(found, key=lambda row: (-row.active_at, row.flow_key, row.run_id))[:limit]
@@ -125,6 +125,15 @@ class Rows:
     def newest(self, flow_key: str, limit: int) -> list[StoredRun]:
         """The runs of a flow that were active last, the newest first, with their attempts."""
         return self._stored(f"INDEXED BY runs_of_flow WHERE flow_key = ? {_ORDER}", flow_key, limit)
+
+    def stored(self, runs: Sequence[RunKey]) -> list[StoredRun]:
+        """Those of these runs that are there, with their attempts, in no particular order."""
+        found: list[StoredRun] = []
+        for start in range(0, len(runs), _KEYS):
+            some = runs[start : start + _KEYS]
+            flat = [part for key in some for part in key]
+            found += self._stored(f"WHERE {_named(some)}", *flat)
+        return found
 
     def running(self, after_revision: int | None = None) -> list[StoredRun]:
         """Every run that is ``running``, with its attempts, or those of them that changed after a revision."""
@@ -168,6 +177,10 @@ class Rows:
 
 def _all(conditions: Sequence[str]) -> str:
     return " AND ".join(conditions) or "1"
+
+
+def _named(runs: Sequence[RunKey]) -> str:
+    return f"(flow_key, run_id) IN (VALUES {', '.join(['(?, ?)'] * len(runs))})"
 
 
 def _marks(values: Collection[str]) -> str:

@@ -18,7 +18,7 @@ def recent_runs(
     parts: Parts, limit: int, *, flow_key: str | None = None, status: Status | None = None
 ) -> list[RunView]:
     """Up to ``limit`` runs, the one with the newest event first, of one flow and one status where they are given."""
-    parts.projector.catch_up()
+    parts.catch_up()
     store = parts.store
     found: list[RunView] = []
     before: tuple[int, str, str] | None = None

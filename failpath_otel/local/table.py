@@ -17,7 +17,7 @@ _GAP: Final = "  "
 _WIDTH: Final = _RUN_WIDTH + _FLOW_WIDTH + _STATUS_WIDTH + _STARTED_WIDTH + _DURATION_WIDTH + 4 * len(_GAP)
 
 _BOLD: Final = "1"
-_COLOURS: Final = {"running": "33", "success": "32", "error": "31", "skipped": "2"}
+_COLOURS: Final = {"running": "33", "silent": "35", "gone": "31", "success": "32", "error": "31", "skipped": "2"}
 _NOTHING: Final = "-"
 
 _SMALL_UNITS: Final = ((9.95, 1, 1, "ms"), (999.5, 1, 0, "ms"), (59_995.0, 1000, 2, "s"))
@@ -29,8 +29,9 @@ _MANY_HOURS: Final = 1000
 def format_runs(runs: Sequence[RunView], *, colour: bool = False, zone: tzinfo | None = None) -> str:
     """The runs as a table of at most 100 columns, each with its steps below it; ends in a line break.
 
-    Times are shown in ``zone``, by default this machine's. Text from outside is shortened where it does not fit, and
-    characters in it that would steer the terminal appear as escapes. Only ``colour=True`` adds escape sequences.
+    What runs, but is silent or has lost its process, is shown as ``silent`` or ``gone``. Times are shown in ``zone``,
+    by default this machine's. Text from outside is shortened where it does not fit, and characters in it that would
+    steer the terminal appear as escapes. Only ``colour=True`` adds escape sequences.
     """
     if not runs:
         return "No runs.\n"
@@ -67,7 +68,7 @@ def _run_line(run: RunView, *, colour: bool, zone: tzinfo | None) -> str:
     return _row(
         run.run_id,
         run.flow_key,
-        _status(run.status, colour=colour),
+        _status(run, colour=colour),
         _local(run.started_at, zone),
         format_duration(run.duration_ms),
     )
@@ -78,7 +79,7 @@ def _step_lines(step: StepView, *, colour: bool) -> Iterator[str]:
     width = _RUN_WIDTH + _FLOW_WIDTH
     name = _fit(f"  {_cut(printable(step.step_key), width - 2 - len(attempt))}{attempt}", width + len(_GAP))
     duration = _fit(format_duration(step.duration_ms), _STARTED_WIDTH + len(_GAP) + _DURATION_WIDTH, right=True)
-    yield f"{name}{_GAP}{_status(step.status, colour=colour)}{_GAP}{duration}"
+    yield f"{name}{_GAP}{_status(step, colour=colour)}{_GAP}{duration}"
     if step.error is not None:
         text = printable(f"{step.error.name}: {step.error.message}")
         yield f"      {_paint(_cut(text, _WIDTH - 6), _COLOURS['error'], colour=colour)}"
@@ -96,8 +97,10 @@ def _row(run: str, flow: str, status: str, started: str, duration: str) -> str:
     )
 
 
-def _status(status: str, *, colour: bool) -> str:
-    return _paint(status.ljust(_STATUS_WIDTH), _COLOURS[status], colour=colour)
+def _status(shown: RunView | StepView, *, colour: bool) -> str:
+    # What still runs goes without saying; that it does not seem to, or cannot, is what a reader wants to know.
+    word = shown.liveness if shown.liveness in ("silent", "gone") else shown.status
+    return _paint(word.ljust(_STATUS_WIDTH), _COLOURS[word], colour=colour)
 
 
 def _local(timestamp: str, zone: tzinfo | None) -> str:

@@ -1,7 +1,7 @@
 """The shape of a flow: its steps and what follows what, as declared, or as it was seen to happen."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -60,8 +60,14 @@ def observed_edges(attempts: Sequence[AttemptSummary]) -> set[tuple[str, str]]:
     }
 
 
-def shape_of(runs: Sequence[Sequence[AttemptSummary]], declared: DeclaredFlow | None) -> Shape:
+def shape_of(
+    runs: Sequence[Sequence[AttemptSummary]],
+    declared: DeclaredFlow | None,
+    edges: Sequence[Collection[tuple[str, str]]] | None = None,
+) -> Shape:
     """The shape of a flow that these are the runs of, oldest first.
+
+    ``edges`` are what :func:`observed_edges` says of each run, where that is known already.
 
     Declared steps come first and keep their order, the others follow as they were first seen. Where edges are
     declared they stand for all that was seen between declared steps; a run has taken one if the one step had ended
@@ -72,10 +78,10 @@ def shape_of(runs: Sequence[Sequence[AttemptSummary]], declared: DeclaredFlow | 
     nodes = dict(labels)
     seen: dict[tuple[str, str], int] = {}
     taken = dict.fromkeys(fixed, 0)
-    for attempts in runs:
+    for place, attempts in enumerate(runs):
         for attempt in attempts:
             nodes.setdefault(attempt.step_key, attempt.step_key)
-        for edge in sorted(observed_edges(attempts)):
+        for edge in sorted(observed_edges(attempts) if edges is None else edges[place]):
             seen[edge] = seen.get(edge, 0) + 1
         if fixed:
             spans = {span.step_key: span for span in _spans(attempts)}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failpath_otel import limits
-from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, cut_down, encode, record_id, rfc3339
+from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, cut_down, decode, encode, record_id, rfc3339
 from tests.export.spans import ENDED_AT, STARTED_AT
 
 
@@ -90,6 +90,14 @@ def test_a_record_survives_the_round_trip_through_json() -> None:
         process=ProcessInfo(1, "h"),
     )
     assert msgspec.json.decode(encode(record), type=Record) == record
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"7", b"{", b"{}", b'{"id":"\xff"}', b'{"id":"\xed\xa0\x80"}', b'{"metadata":' * 100_000, b"\xff"]
+)
+def test_what_is_no_record_is_nothing_and_never_raises(data: bytes) -> None:
+    assert decode(data) is None
+    assert decode(encode(a_record())) == a_record()
 
 
 @pytest.mark.parametrize(

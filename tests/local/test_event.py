@@ -41,8 +41,10 @@ def test_anything_else_is_refused_with_the_field_and_the_reason(changes: dict[st
         _decode(**changes)
 
 
-@pytest.mark.parametrize("payload", ["7", "null", "[]", '{"id":', '{"id": "\\ud800"}', '{"a":' * 100_000])
-def test_what_is_no_json_object_is_refused_and_never_crashes(payload: str) -> None:
+@pytest.mark.parametrize(
+    "payload", ["7", "null", "[]", '{"id":', '{"id": "\\ud800"}', '{"a":' * 100_000, b'{"id":"\xff"}', b"\xff"]
+)
+def test_what_is_no_json_object_is_refused_and_never_crashes(payload: str | bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         decode_event(payload)
 

@@ -5,10 +5,11 @@ import unicodedata
 from datetime import timedelta, timezone
 
 import pytest
+from msgspec.structs import replace
 
 from failpath_otel.export.record import ErrorInfo
 from failpath_otel.local.table import format_duration, format_runs, printable
-from failpath_otel.local.view import picture
+from failpath_otel.local.view import Liveness, picture
 from tests.local.events import event
 
 ZONE = timezone(timedelta(hours=2))
@@ -32,6 +33,25 @@ def test_a_run_is_a_line_and_its_steps_are_indented_below_it() -> None:
         "      CardDeclined: not enough money\n"
         "  charge-card #2                                            running                                -\n"
         "  send-receipt                                              skipped                                -\n"
+    )
+
+
+def test_what_is_silent_or_gone_is_not_shown_as_running() -> None:
+    run = picture([event("running", 1, step=step, span=step) for step in ("a-read", "b-parse", "c-write")])
+    liveness: tuple[Liveness, ...] = ("live", "silent", "gone")
+    steps = [replace(step, liveness=its) for step, its in zip(run.steps, liveness, strict=True)]
+    for coloured in (False, True):
+        text = format_runs([replace(run, liveness="gone", steps=steps)], colour=coloured, zone=ZONE)
+        assert re.sub(r"\x1b\[\d+m", "", text) == (
+            "RUN                                   FLOW                  STATUS    STARTED               DURATION\n"
+            "run-1                                 checkout              gone      2023-11-15 00:13:21          -\n"
+            "  a-read                                                    running                                -\n"
+            "  b-parse                                                   silent                                 -\n"
+            "  c-write                                                   gone                                   -\n"
+        )
+    live = format_runs([replace(run, liveness="live")], zone=ZONE).splitlines()[1]
+    assert (
+        live == "run-1                                 checkout              running   2023-11-15 00:13:21          -"
     )
 
 

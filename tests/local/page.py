@@ -1,0 +1,78 @@
+"""The API of the page over a store, for tests: what it answers at a time that they choose."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import httpx
+from starlette.testclient import TestClient
+
+from failpath_otel.export.record import Record
+from failpath_otel.local.app import create_app
+from failpath_otel.local.parts import Parts, Settings
+from failpath_otel.local.store import Store
+from tests.local.events import EPOCH_NS
+from tests.local.rows import arrivals, project
+
+_START: Final = EPOCH_NS // 1000
+
+
+class Page:
+    """A receiver without its threads, at ``seconds`` after the start of the tests' events."""
+
+    def __init__(self, path: Path, store: Store, settings: Settings | None = None) -> None:
+        self.seconds = 100.0
+        self.path = path
+        self.store = store
+        self.parts = Parts(store, self.now, settings)
+        self.client = TestClient(
+            create_app(self.parts), base_url="http://127.0.0.1:3001", raise_server_exceptions=False
+        )
+
+    def now(self) -> int:
+        """The time, in microseconds since the epoch."""
+        return _START + round(self.seconds * 1_000_000)
+
+    def add(self, *records: Record) -> None:
+        """Stores records as if they had been received now, and makes every row: reading alone makes some of them."""
+        self.store.add(arrivals(*records), self.now())
+        project(self.store)
+
+    def ask(self, path: str, **query: str | int) -> httpx.Response:
+        """Any question to the API of the page; ``path`` is taken as it is."""
+        answer: httpx.Response = self.client.get(f"/api/page/{path}{'?' if query else ''}{urlencode(query)}")
+        return answer
+
+    def get(self, path: str, **query: str | int) -> Any:
+        """What is answered, which has to be right."""
+        answer = self.ask(path, **query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def run(self, run_id: str, **query: str) -> Any:
+        """The page of a run."""
+        return self.get(f"run/{quote(run_id, safe='')}", **query)
+
+    def flow(self, flow_key: str) -> Any:
+        """The page of a flow."""
+        return self.get(f"flow/{quote(flow_key, safe='')}")
+
+    def ids(self, **query: str | int) -> list[str]:
+        """The ids of the runs in a list."""
+        return [run["runId"] for run in self.get("runs", **query)["runs"]]
+
+
+@contextmanager
+def opened_page(path: Path, settings: Settings | None = None) -> Iterator[Page]:
+    """A page over the database at ``path``."""
+    store = Store(path)
+    try:
+        page = Page(path, store, settings)
+        try:
+            yield page
+        finally:
+            page.parts.close()
+    finally:
+        store.close()
