@@ -326,7 +326,7 @@ def test_senders_do_not_wait_for_readers(tmp_path: Path, monkeypatch: pytest.Mon
                     )
             finally:
                 let_go.set()
-            return answer.status_code
+        return answer.status_code
 
     with closing(Store(tmp_path / "db")) as store, closing(Parts(store, lambda: 0)) as parts:
         monkeypatch.setattr(store, "rows", read)
