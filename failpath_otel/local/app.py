@@ -4,6 +4,7 @@ import logging
 from functools import partial
 from typing import Final
 
+import anyio
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -27,6 +28,9 @@ from failpath_otel.local.view import RunList
 
 DEFAULT_LIMIT: Final = 50
 
+_SENDERS: Final = 4
+"""Threads that take events and do nothing else, so that no sender waits for those who read."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -39,11 +43,15 @@ class _Routes:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._senders: anyio.CapacityLimiter | None = None
 
     async def receive(self, request: Request) -> Response:
         gzipped = check_headers(request)
         body = await read_body(request)
-        return json_reply(await in_thread(partial(self._take, body, gzipped=gzipped)), 202)
+        if self._senders is None:
+            # Not before there is an event loop, which it belongs to.
+            self._senders = anyio.CapacityLimiter(_SENDERS)
+        return json_reply(await in_thread(partial(self._take, body, gzipped=gzipped), self._senders), 202)
 
     async def runs(self, request: Request) -> Response:
         limit = limit_in(request.query_params.get("limit"), DEFAULT_LIMIT)

@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, Literal, NamedTuple
 
 from failpath_otel import semconv
@@ -38,17 +38,25 @@ def silent_from(started: int, p95_ms: float | None) -> float:
 
 
 def liveness_of(
-    attempt: AttemptSummary, now: int, p95_ms: float | None, is_gone: Callable[[ProcessInfo], bool]
+    attempt: AttemptSummary, now: int, p95: Callable[[str], float | None], is_gone: Callable[[ProcessInfo], bool]
 ) -> Liveness:
     """The liveness of an attempt that is ``running``; ``now`` is in microseconds since the epoch.
 
-    It is silent when it began, by its own record's time, longer ago than 30 s and than three times ``p95_ms``.
+    It is silent when it began, by its own record's time, longer ago than 30 s and than three times what ``p95`` says
+    of its step in milliseconds.
     """
     if attempt.process is not None and is_gone(attempt.process):
         return "gone"
-    if attempt.started is not None and now > silent_from(attempt.started, p95_ms):
-        return "silent"
-    return "live"
+    started = attempt.started
+    # In this order: a p95 takes a look at hundreds of runs, and most of what runs has just begun.
+    if started is None or now <= silent_from(started, None) or now <= silent_from(started, p95(attempt.step_key)):
+        return "live"
+    return "silent"
+
+
+def worst(found: Collection[Liveness]) -> Liveness | None:
+    """The worst of them; ``None`` of nothing."""
+    return next((liveness for liveness in _BAD_TO_GOOD if liveness in found), None)
 
 
 def run_liveness(
@@ -61,12 +69,13 @@ def run_liveness(
 
     ``p95`` tells a step's p95 in milliseconds.
     """
-    found = {
-        liveness_of(attempt, now, p95(attempt.step_key), is_gone)
-        for attempt in attempts
-        if attempt.newest and attempt.status == semconv.STATUS_RUNNING
-    }
-    return next((liveness for liveness in _BAD_TO_GOOD if liveness in found), None)
+    return worst(
+        {
+            liveness_of(attempt, now, p95, is_gone)
+            for attempt in attempts
+            if attempt.newest and attempt.status == semconv.STATUS_RUNNING
+        }
+    )
 
 
 class _Found(NamedTuple):

@@ -137,11 +137,11 @@ class Projector:
     def _summary(self, run: RunKey) -> RunSummary | None:
         # The time of this thread alone: on a busy machine every run would seem huge otherwise.
         begin = time.thread_time()
-        events = self._store.events(run)
         try:
+            events = self._store.events(run)
             return summarise(picture(events), events) if events else None
         except (ValueError, RecursionError):
-            # Nothing that the receiver accepts gets here; but one run must not keep the others waiting.
+            # Nothing that the receiver accepts gets here, but a file may be damaged: the other runs do not wait.
             _log.exception("run %r of flow %r cannot be shown", run.run_id, run.flow_key)
             return None
         finally:

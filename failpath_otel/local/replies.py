@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar, cast, get_args
 
+import anyio
 import anyio.to_thread
 import msgspec
 from starlette.exceptions import HTTPException
@@ -18,9 +19,12 @@ STATUSES: Final = get_args(Status)
 _T = TypeVar("_T")
 
 
-async def in_thread(work: Callable[[], _T]) -> _T:
-    """Runs what blocks off the event loop; a receiver that stops does not wait for it."""
-    return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+async def in_thread(work: Callable[[], _T], limiter: anyio.CapacityLimiter | None = None) -> _T:
+    """Runs what blocks off the event loop; a receiver that stops does not wait for it.
+
+    It waits for one of the threads that ``limiter`` hands out, or else of those that all others share.
+    """
+    return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
 
 
 def json_reply(content: msgspec.Struct, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -138,7 +138,9 @@ class Rows:
     def running(self, after_revision: int | None = None) -> list[StoredRun]:
         """Every run that is ``running``, with its attempts, or those of them that changed after a revision."""
         if after_revision is None:
-            return self._stored("WHERE status = 'running' ORDER BY active_at DESC, flow_key, run_id")
+            return self._stored(
+                "INDEXED BY runs_running WHERE status = 'running' ORDER BY active_at DESC, flow_key, run_id"
+            )
         return self._stored("INDEXED BY runs_by_revision WHERE revision > ? AND status = 'running'", after_revision)
 
     def neighbours(self, run: RunKey) -> tuple[RunKey | None, RunKey | None]:

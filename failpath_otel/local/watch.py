@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from failpath_otel import semconv
 from failpath_otel.export.record import ProcessInfo
-from failpath_otel.local.liveness import Liveness, liveness_of, run_liveness
+from failpath_otel.local.liveness import Liveness, liveness_of, run_liveness, worst
 from failpath_otel.local.store import RunKey, Store, StoredRun, StoreError
 from failpath_otel.local.summary import AttemptSummary
 
@@ -31,16 +31,27 @@ class Judgement(NamedTuple):
     attempts: list[Liveness | None]
 
 
+class _State(NamedTuple):
+    """The liveness of a running run, and which of its running attempts are not live, by step and span."""
+
+    run: Liveness
+    lost: frozenset[tuple[str, str, Liveness]]
+
+
+_ALL_LIVE: Final = _State("live", frozenset())
+
+
 class Watch:
     """Knows the liveness of every running run of a store. Used by any number of threads.
 
     Every answer is worked out when it is asked for, from the store as it is at that moment, by the same rule, the
     same clock (microseconds since the epoch) and the same ``p95``. What is asked of the store is only what has
-    changed since the last time, and a run that is gone is not looked at again until it changes. Reading raises
+    changed since the last time, and a run of which all is gone is not looked at again until it changes. Reading raises
     :class:`StoreError` when the database refuses.
 
-    After :meth:`start`, ``on_change`` gets the runs whose liveness has become another one than it was told last (a run
-    that is live from the start is not told), on the watch's own thread. What it raises is logged, and tried again.
+    After :meth:`start`, ``on_change`` gets the runs in which the liveness of something that runs has become another one
+    than it was told last (what is live from the start is not told), on the watch's own thread. What it raises is
+    logged, and tried again.
     """
 
     def __init__(
@@ -62,7 +73,7 @@ class Watch:
         self._lock: Final = threading.Lock()
         self._ended: Final = threading.Event()
         self._thread: Final = threading.Thread(target=self._run, name="failpath-watch", daemon=True)
-        self._told: dict[RunKey, Liveness] = {}
+        self._told: dict[RunKey, _State] = {}
         self._forget()
 
     def start(self) -> None:
@@ -85,7 +96,7 @@ class Watch:
         with self._lock:
             self._catch_up()
             current: dict[RunKey, Liveness] = dict.fromkeys(self._gone, "gone")
-            return current | self._judge_open()
+            return current | {run: state.run for run, state in self._judge_open().items()}
 
     def liveness(self, run: RunKey) -> Liveness | None:
         """The liveness of one run; ``None`` if it is not running, or not there."""
@@ -108,9 +119,7 @@ class Watch:
         return Judgement(
             run_liveness(attempts, now, p95, self._is_gone),
             [
-                liveness_of(attempt, now, p95(attempt.step_key), self._is_gone)
-                if attempt.status == semconv.STATUS_RUNNING
-                else None
+                liveness_of(attempt, now, p95, self._is_gone) if attempt.status == semconv.STATUS_RUNNING else None
                 for attempt in attempts
             ],
         )
@@ -119,12 +128,10 @@ class Watch:
         """Tells ``on_change`` what has changed, and returns it; this is what the thread does all the time."""
         with self._lock:
             self._catch_up()
-            judged = self._judge_open()
-            for run in self._newly_gone:
-                judged[run] = "gone"
-            changed: dict[RunKey, Liveness] = {
-                run: its for run, its in judged.items() if self._told.get(run, "live") != its
-            }
+            states = self._judge_open()
+            seen = self._newly_gone.copy()
+            states |= {run: self._gone[run] for run in seen}
+            changed = {run: its for run, its in states.items() if self._told.get(run, _ALL_LIVE) != its}
         if changed:
             self._on_change(list(changed))
         with self._lock:
@@ -132,7 +139,7 @@ class Watch:
                 # Unless it has ended meanwhile.
                 if run in self._open or run in self._gone:
                     self._told[run] = its
-            self._newly_gone.difference_update([run for run, its in judged.items() if its == "gone"])
+            self._newly_gone -= seen
         return list(changed)
 
     def _run(self) -> None:
@@ -151,7 +158,8 @@ class Watch:
     def _forget(self) -> None:
         self._revision: int | None = None
         self._open: dict[RunKey, list[AttemptSummary]] = {}
-        self._gone: set[RunKey] = set()
+        # Those of which nothing is left that could still end, with what was lost of them.
+        self._gone: dict[RunKey, _State] = {}
         # Among those, the ones that the thread has not seen since: all would be too many for every look.
         self._newly_gone: set[RunKey] = set()
 
@@ -177,7 +185,7 @@ class Watch:
                     others = True
                     continue
                 self._open.pop(row.key, None)
-                self._gone.discard(row.key)
+                self._gone.pop(row.key, None)
                 self._newly_gone.discard(row.key)
                 self._told.pop(row.key, None)
             rows = self._store.changes(rows[-1].revision, _PAGE) if len(rows) == _PAGE else []
@@ -185,23 +193,26 @@ class Watch:
 
     def _take(self, runs: Sequence[StoredRun]) -> None:
         for row, attempts in runs:
-            self._gone.discard(row.key)
+            self._gone.pop(row.key, None)
             self._newly_gone.discard(row.key)
-            self._open[row.key] = [
-                attempt for attempt in attempts if attempt.newest and attempt.status == semconv.STATUS_RUNNING
-            ]
+            self._open[row.key] = [attempt for attempt in attempts if attempt.status == semconv.STATUS_RUNNING]
 
-    def _judge_open(self) -> dict[RunKey, Liveness]:
-        """The liveness of the runs that were not known as gone; those that are, are known as such from now on."""
+    def _judge_open(self) -> dict[RunKey, _State]:
+        """What has become of the runs that were not known as gone; those that are, are known as such from now on."""
         now, p95 = self._clock(), cache(self._p95)
-        judged: dict[RunKey, Liveness] = {}
+        states: dict[RunKey, _State] = {}
         for run, attempts in self._open.items():
-            its = run_liveness(attempts, now, partial(p95, run.flow_key), self._is_gone)
+            judged = [
+                (attempt, liveness_of(attempt, now, partial(p95, run.flow_key), self._is_gone)) for attempt in attempts
+            ]
+            its = worst({liveness for attempt, liveness in judged if attempt.newest})
+            lost = [(attempt.step_key, attempt.span_id, liveness) for attempt, liveness in judged if liveness != "live"]
             if its is not None:
-                judged[run] = its
-        for run, its in judged.items():
-            if its == "gone":
+                states[run] = _State(its, frozenset(lost))
+        for run, state in states.items():
+            gone = [liveness for _, _, liveness in state.lost if liveness == "gone"]
+            if len(gone) == len(self._open[run]):
                 del self._open[run]
-                self._gone.add(run)
+                self._gone[run] = state
                 self._newly_gone.add(run)
-        return judged
+        return states

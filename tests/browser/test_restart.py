@@ -7,8 +7,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.browsing import Browsing, becomes, find, hook, kinds
 from tests.browser.senders import start_sender
-from tests.browser.stories import finished
-from tests.receiver import start_receiver, wait_for
+from tests.browser.stories import begun, ended, finished
+from tests.receiver import Receiver, start_receiver, wait_for
 
 CUT_SHORT = "net::ERR_(INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)"
 """What Chromium says of answers that the end of the server cuts short."""
@@ -67,6 +67,37 @@ def test_a_page_that_is_open_over_a_restart_has_no_gap_and_no_double(browsing: B
         runs.reload()
         run.reload()
         becomes(runs, lambda: (kinds(runs), events(run)), lived)
+
+
+def test_a_view_that_could_not_load_what_it_was_told_of_does_so_after_the_restart(
+    browsing: Browsing, tmp_path: Path
+) -> None:
+    browsing.expect_complaints("ERR_")
+    database = tmp_path / "local.db"
+    with start_receiver(database) as receiver:
+        receiver.post(begun("one"))
+        page = browsing.open(receiver, "/runs/one")
+        expect(find(page, "run-header", kind="running")).to_be_visible()
+        # The receiver ends between the change and the question about it.
+        page.route("**/api/page/run/*", lambda route: route.abort())
+        with page.expect_event("requestfailed"):
+            receiver.post(ended("one"))
+        port = receiver.port
+    connection(page, "lost")
+    page.unroute_all()
+    with start_receiver(database, port=port):
+        expect(find(page, "run-header", kind="success")).to_be_visible()
+
+
+def test_a_view_asks_again_where_the_receiver_could_not_answer(browsing: Browsing, receiver: Receiver) -> None:
+    browsing.expect_complaints("503")
+    receiver.post(begun("one"))
+    page = browsing.open(receiver, "/runs/one")
+    expect(find(page, "run-header", kind="running")).to_be_visible()
+    busy = {"status": 503, "json": {"error": "the database is locked"}}
+    page.route("**/api/page/run/*", lambda route: route.fulfill(**busy), times=1)
+    receiver.post(ended("one"))
+    expect(find(page, "run-header", kind="success")).to_be_visible()
 
 
 def test_another_database_at_the_same_address_replaces_what_the_page_shows(browsing: Browsing, tmp_path: Path) -> None:

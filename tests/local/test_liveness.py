@@ -57,6 +57,10 @@ def never(_process: ProcessInfo) -> bool:
     return False
 
 
+def unknown(_step_key: str) -> None:
+    return None
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -116,18 +120,30 @@ def moved(process: ProcessInfo, seconds: float) -> ProcessInfo:
 def test_silent_is_what_takes_longer_than_30_s_and_than_three_times_the_p95(
     p95_ms: float | None, seconds: float, expected: Liveness
 ) -> None:
-    assert liveness_of(running(), 1000 * SECOND + round(seconds * SECOND), p95_ms, never) == expected
+    assert liveness_of(running(), 1000 * SECOND + round(seconds * SECOND), lambda _: p95_ms, never) == expected
 
 
 def test_what_is_gone_is_not_called_silent(child: Child, processes: Processes) -> None:
     attempt = running(process=child.info)
-    assert liveness_of(attempt, 5000 * SECOND, None, processes.is_gone) == "silent"
+    assert liveness_of(attempt, 5000 * SECOND, unknown, processes.is_gone) == "silent"
     child.kill()
-    assert liveness_of(attempt, 5000 * SECOND, None, Processes().is_gone) == "gone"
+    assert liveness_of(attempt, 5000 * SECOND, unknown, Processes().is_gone) == "gone"
 
 
 def test_what_has_no_start_is_never_silent() -> None:
-    assert liveness_of(running(started=None), 9**18, None, never) == "live"
+    assert liveness_of(running(started=None), 9**18, unknown, never) == "live"
+
+
+def test_a_p95_is_asked_for_only_of_what_it_can_make_silent() -> None:
+    asked: list[str] = []
+
+    def p95(step_key: str) -> None:
+        asked.append(step_key)
+
+    assert liveness_of(running("young"), 1030 * SECOND, p95, never) == "live"
+    assert asked == []
+    assert liveness_of(running("old"), 1031 * SECOND, p95, never) == "silent"
+    assert asked == ["old"]
 
 
 def test_a_run_is_as_bad_as_the_worst_newest_attempt_of_its_steps() -> None:

@@ -1,7 +1,9 @@
 """The rows of the store say what its events say, however those came."""
 
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -194,6 +196,19 @@ def test_what_follows_from_older_events_neither_replaces_a_newer_row_nor_hides_w
         assert [row.status for row in store.rows(5)] == ["success"]
         project(store)
         assert [row.status for row in store.rows(5)] == ["error"]
+
+
+def test_a_run_whose_events_cannot_be_read_does_not_keep_the_others_waiting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(tmp_path / "db") as store:
+        store.add(arrivals(event("running", 0, run="good"), event("running", 0, run="bad", span="b")), 1)
+        with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
+            other.execute("UPDATE events SET payload = '{' WHERE run_id = 'bad'")
+        Projector(store).catch_up()
+        assert [row.run_id for row in store.rows(9)] == ["good"]
+        assert not store.dirty(1)
+    assert "'bad'" in caplog.text
 
 
 def test_neither_the_newest_nor_the_oldest_of_too_many_runs_waits_for_the_others(tmp_path: Path) -> None:

@@ -6,13 +6,21 @@ import socket
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
+import httpx
 import pytest
+from starlette.types import ASGIApp
 
 from failpath_otel.export.record import ErrorInfo
+from failpath_otel.local.app import create_app
 from failpath_otel.local.ingest import MAX_BODY_BYTES
+from failpath_otel.local.parts import Parts
+from failpath_otel.local.store import Store
 from tests.local.events import at, event, wire
 from tests.receiver import Answer, Receiver, start_receiver, wait_for
 
@@ -286,6 +294,43 @@ def test_senders_at_the_same_time_lose_nothing(receiver: Receiver) -> None:
         statuses = [status for sent in pool.map(send, range(8)) for status in sent]
     assert set(statuses) == {202}
     assert len((receiver.run("run-1") or {})["steps"]) == 80
+
+
+def test_senders_do_not_wait_for_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go, reading = threading.Event(), threading.Semaphore(0)
+
+    def read(*_: object, **__: object) -> list[object]:
+        reading.release()
+        let_go.wait(30)
+        return []
+
+    def wait_for_readers(threads: int) -> None:
+        for _ in range(threads):
+            assert reading.acquire(timeout=20)
+
+    async def ask(app: ASGIApp) -> int:
+        headers = {"authorization": "Bearer any"}
+        threads = int(anyio.to_thread.current_default_thread_limiter().total_tokens)
+        async with (
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client,
+            anyio.create_task_group() as readers,
+        ):
+            for _ in range(threads):
+                readers.start_soon(client.get, "/api/runs")
+            try:
+                limiter = anyio.CapacityLimiter(1)  # of its own, as all others are taken
+                await anyio.to_thread.run_sync(wait_for_readers, threads, limiter=limiter)
+                with anyio.fail_after(20):
+                    answer = await client.post(
+                        "/v1/events", json={"events": [wire(event("running", 1))]}, headers=headers
+                    )
+            finally:
+                let_go.set()
+        return answer.status_code
+
+    with closing(Store(tmp_path / "db")) as store, closing(Parts(store, lambda: 0)) as parts:
+        monkeypatch.setattr(store, "rows", read)
+        assert anyio.run(ask, create_app(parts)) == 202
 
 
 def test_a_database_that_cannot_be_written_asks_the_sender_to_try_again(receiver: Receiver, tmp_path: Path) -> None:

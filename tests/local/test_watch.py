@@ -142,6 +142,36 @@ def test_a_run_that_begins_again_after_its_end_is_told_again(scene: Scene) -> No
     assert scene.watch.look() == [RUN]
 
 
+def test_each_step_of_a_run_that_falls_silent_is_told(scene: Scene) -> None:
+    scene.arrive(event("running", 0, span="a"), event("running", 10, step="ship", span="b"))
+    scene.now = 35
+    assert (scene.watch.look(), scene.watch.look()) == ([RUN], [])
+    scene.now = 45
+    assert (scene.watch.look(), scene.watch.look()) == ([RUN], [])
+
+
+def test_each_process_of_a_run_that_ends_is_told(scene: Scene) -> None:
+    later = ProcessInfo(8, "here", DEAD.start_time)
+    scene.arrive(
+        of(DEAD, event("running", 0, span="a")),
+        of(later, event("running", 0, step="ship", span="b")),
+    )
+    scene.dead.add(DEAD)
+    assert (scene.watch.look(), scene.watch.look()) == ([RUN], [])
+    scene.dead.add(later)
+    assert (scene.watch.look(), scene.watch.look()) == ([RUN], [])
+    scene.asked.clear()
+    assert scene.watch.look() == []
+    assert scene.asked == []
+
+
+def test_an_earlier_attempt_whose_process_ends_is_told(scene: Scene) -> None:
+    scene.arrive(of(DEAD, event("running", 0, span="a")), event("running", 1, span="b"))
+    assert scene.watch.look() == []
+    scene.dead.add(DEAD)
+    assert (scene.watch.look(), scene.watch.liveness(RUN)) == ([RUN], "live")
+
+
 def test_runs_that_were_touched_without_a_change_are_not_told(scene: Scene) -> None:
     scene.dead.add(DEAD)
     scene.arrive(of(DEAD, event("running", 0)), event("running", 0, run="run-2"))

@@ -2,6 +2,7 @@
 import { useCallback, useEffect, useRef, useState } from "./vendor/preact-htm.js";
 
 const REMEMBERED = 24;
+const RETRY_MS = 2000;
 const remembered = new Map(); // Newest answers by path, so that going back shows something at once.
 
 export class ApiError extends Error {
@@ -42,7 +43,8 @@ export function forget() {
 
 // Loads `path` and again whenever it changes. The data shown stays while newer is on its way, as long as `key` (of what
 // it is about; the path where it is not given) stays; `of` is the path that it answers.
-// `reloadSoon` is for the stream: at most once in `every` ms.
+// `reloadSoon` is for the stream: at most once in `every` ms. What the receiver could not answer is asked for again,
+// because the stream does not tell the same change twice; when there is no receiver, the stream's next greeting does.
 export function useResource(path, { key = path, every = 500 } = {}) {
   const [shown, setShown] = useState({ key, data: remembered.get(path) ?? null, of: path, error: null, loading: true });
   const own = useRef({ path, inFlight: null, again: false, timer: null, loadedAt: 0 }).current;
@@ -73,17 +75,19 @@ export function useResource(path, { key = path, every = 500 } = {}) {
     if (own.again) {
       own.again = false;
       load();
-    }
+    } else if (result.error?.status >= 500) own.timer ??= setTimeout(onTimer, RETRY_MS);
+  }, []);
+
+  const onTimer = useCallback(() => {
+    own.timer = null;
+    load();
   }, []);
 
   const reloadSoon = useCallback(() => {
     if (own.timer !== null) return;
     const interval = document.hidden ? Math.max(every, 2000) : every;
     const wait = Math.max(0, own.loadedAt + interval - performance.now());
-    own.timer = setTimeout(() => {
-      own.timer = null;
-      load();
-    }, wait);
+    own.timer = setTimeout(onTimer, wait);
   }, [every]);
 
   useEffect(() => {

@@ -19,8 +19,9 @@ function receive(message) {
   if (message.type === "state") {
     connection = message.state;
     for (const watcher of watchers) watcher(connection);
-  } else if (message.type === "hello" && !message.resumed) {
-    // What a view has loaded may be older than the stream's beginning; one whose data has this revision is up to date.
+  } else if (message.type === "hello") {
+    // What a view has loaded may be older than where the stream begins or goes on: it could not load what it was told
+    // of, if the receiver ended in between. One whose data has this revision is up to date.
     tell({ revision: message.revision, count: 0, rows: [], more: true });
   } else if (message.type === "changes") {
     tell(message);

@@ -1,5 +1,5 @@
 // The rows of the list of runs: a page of them as loaded, merged with what the stream tells, and held while paused.
-import { useMemo, useRef, useState } from "./vendor/preact-htm.js";
+import { useEffect, useMemo, useRef, useState } from "./vendor/preact-htm.js";
 import { useResource } from "./api.js";
 import { search } from "./router.js";
 import { look } from "./status.js";
@@ -62,6 +62,12 @@ export function useTail(filter, paused) {
     for (const [key, run] of recent) if (data && run.revision <= data.revision) recent.delete(key);
     return current ? merge(data, recent, matches, filter.before) : (data?.runs ?? []);
   }, [data, told, path, current]);
+
+  // What no longer passes the filter leaves room for older ones, which only the receiver knows.
+  const short = current && data.next !== null && rows.length < data.runs.length;
+  useEffect(() => {
+    if (short) reloadSoon();
+  }, [short, rows]);
 
   if (!paused) held.current = null;
   else if (held.current === null || held.current.path !== path) {
