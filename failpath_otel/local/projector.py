@@ -137,8 +137,8 @@ class Projector:
     def _summary(self, run: RunKey) -> RunSummary | None:
         # The time of this thread alone: on a busy machine every run would seem huge otherwise.
         begin = time.thread_time()
-        events = self._store.events(run)
         try:
+            events = self._store.events(run)
             return summarise(picture(events), events) if events else None
         except (ValueError, RecursionError):
             # Nothing that the receiver accepts gets here; but one run must not keep the others waiting.
