@@ -79,6 +79,7 @@ class Projector:
     def _run(self) -> None:
         stirred = self._store.stirred
         wait: float | None = None
+        said: str | None = None
         while not self._stop.is_set():
             stirred.wait(wait)
             if self._stop.is_set():
@@ -86,10 +87,14 @@ class Projector:
             stirred.clear()
             try:
                 wait = self._look()
+                said = None
             except StoreError as error:
                 if self._stop.is_set():
                     return
-                _log.error("%s", error)
+                if said != str(error):
+                    # Once, and not with every retry.
+                    said = str(error)
+                    _log.error("%s", said)
                 wait = 0.0
                 self._stop.wait(_RETRY_SECONDS)
             self._stop.wait(_PAUSE_SECONDS)
