@@ -21,7 +21,7 @@ MAX_DISCARDED_BYTES: Final = 64 * 1_048_576
 """How much of a body that is too large is read and thrown away, so that its sender gets to read the answer."""
 
 MAX_DEPTH: Final = 200
-"""How deep an event may be nested: whoever reads, copies or writes it again does so by recursion, and needs the room."""
+"""How deep an event may be nested: who reads, copies or writes it again does so by recursion, and needs the room."""
 
 _STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BEARER: Final = re.compile(r"Bearer +\S+ *", re.IGNORECASE)
