@@ -29,7 +29,7 @@ class Database:
     """
 
     def __init__(self, path: Path, prepare: Callable[[sqlite3.Connection, Path], None]) -> None:
-        self._path = path
+        self._path = path.absolute()
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._closed = False
@@ -45,11 +45,12 @@ class Database:
                 self._writer.close()
                 raise
             self._reader.execute("PRAGMA query_only = ON")
+            self._identity = _identity(self._path)
 
     def rows(self, query: str, *values: str | int | None) -> list[tuple[Any, ...]]:
         """The answer to one question, which sees everything that was committed when it began."""
         with self.errors(), self._read_lock:
-            self._check_open()
+            self._check_usable()
             return self._reader.execute(query, values).fetchall()
 
     def number(self, query: str, *values: str | int | None) -> int:
@@ -60,7 +61,7 @@ class Database:
     def transaction(self) -> Generator[sqlite3.Connection, None, None]:
         """Everything in the block is written, or none of it."""
         with self.errors(), self._write_lock:
-            self._check_open()
+            self._check_usable()
             connection = self._writer
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -74,7 +75,7 @@ class Database:
     def shrink(self, pages: int) -> None:
         """Gives up to so many unused pages back to the file system, if the file was made for that."""
         with self.errors(), self._write_lock:
-            self._check_open()
+            self._check_usable()
             # Each row of the answer is one page that went.
             self._writer.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
 
@@ -109,10 +110,22 @@ class Database:
             msg = f"{self._path}: {reason or type(error).__name__}"
             raise StoreError(msg) from error
 
-    def _check_open(self) -> None:
+    def _check_usable(self) -> None:
         if self._closed:
             msg = f"{self._path} is closed"
             raise StoreError(msg)
+        # SQLite would go on with the file that has no name any more, and all that it takes would be lost at the end.
+        if _identity(self._path) != self._identity:
+            msg = f"{self._path} was deleted or replaced while it was in use; start the receiver again"
+            raise StoreError(msg)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _connect(path: Path) -> sqlite3.Connection:

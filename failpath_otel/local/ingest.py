@@ -20,6 +20,10 @@ MAX_BODY_BYTES: Final = 2 * 1_048_576
 MAX_DISCARDED_BYTES: Final = 64 * 1_048_576
 """How much of a body that is too large is read and thrown away, so that its sender gets to read the answer."""
 
+MAX_DEPTH: Final = 200
+"""How deep an event may be nested: who reads, copies or writes it again does so by recursion, and needs the room."""
+
+_STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BEARER: Final = re.compile(r"Bearer +\S+ *", re.IGNORECASE)
 
 
@@ -123,10 +127,27 @@ def read_events(body: bytes) -> tuple[list[Arrival], list[Rejection]]:
     rejected: list[Rejection] = []
     for index, payload in enumerate(_payloads(body)):
         try:
+            _check_depth(payload)
             arrivals.append(Arrival(decode_event(payload), payload))
         except ValueError as error:
             rejected.append(Rejection(index, str(error)))
     return arrivals, rejected
+
+
+def _check_depth(payload: str) -> None:
+    """Raises ``ValueError`` for JSON that is nested too deeply."""
+    # Nearly every event has fewer brackets than may be open at once.
+    if payload.count("{") + payload.count("[") <= MAX_DEPTH:
+        return
+    depth = 0
+    for character in _STRING.sub("", payload):
+        if character in "{[":
+            depth += 1
+            if depth > MAX_DEPTH:
+                msg = f"nested deeper than {MAX_DEPTH}"
+                raise ValueError(msg)
+        elif character in "}]":
+            depth -= 1
 
 
 def _payloads(body: bytes) -> list[str]:

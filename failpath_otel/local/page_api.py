@@ -211,6 +211,10 @@ def _cursor(text: str | None) -> _Cursor | None:
     if not text:
         return None
     try:
-        return _decode_cursor(base64.urlsafe_b64decode(text))
-    except ValueError:  # which a failure to decode is, too
-        raise HTTPException(400, "expected what `next` of another answer said as `before`") from None
+        place = _decode_cursor(base64.urlsafe_b64decode(text))
+    except (ValueError, RecursionError):  # the first is also what a failure to decode is
+        place = None
+    # The database takes no larger numbers.
+    if place is None or not 0 <= place[0] < 1 << 63:
+        raise HTTPException(400, "expected what `next` of another answer said as `before`")
+    return place

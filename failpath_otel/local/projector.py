@@ -1,5 +1,6 @@
 """The projector: works out the rows of the runs that have new events, and tells who listens."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -59,14 +60,17 @@ class Projector:
     def catch_up(self) -> None:
         """Works out now, on this thread, what is waiting, so that a list shows what was stored before the call.
 
-        Ends after about 0.1 s also if there is more, and leaves huge runs to the thread.
+        Ends after about 0.1 s also if there is more, and leaves huge runs to the thread, as it does with all if the
+        database cannot be written.
         """
         deadline = time.monotonic() + _CATCH_UP_SECONDS
         if not self._store.dirty(1) or not self._lock.acquire(timeout=_CATCH_UP_SECONDS):
             return
         try:
-            while time.monotonic() < deadline and self._project(deadline, huge=False):
-                pass
+            # A full disk keeps nobody from reading what is there. The thread tries again, and says why it cannot.
+            with contextlib.suppress(StoreError):
+                while time.monotonic() < deadline and self._project(deadline, huge=False):
+                    pass
         finally:
             self._lock.release()
         # The thread tells those who listen.
@@ -75,6 +79,7 @@ class Projector:
     def _run(self) -> None:
         stirred = self._store.stirred
         wait: float | None = None
+        said: str | None = None
         while not self._stop.is_set():
             stirred.wait(wait)
             if self._stop.is_set():
@@ -82,10 +87,14 @@ class Projector:
             stirred.clear()
             try:
                 wait = self._look()
+                said = None
             except StoreError as error:
                 if self._stop.is_set():
                     return
-                _log.error("%s", error)
+                if said != str(error):
+                    # Once, and not with every retry.
+                    said = str(error)
+                    _log.error("%s", said)
                 wait = 0.0
                 self._stop.wait(_RETRY_SECONDS)
             self._stop.wait(_PAUSE_SECONDS)

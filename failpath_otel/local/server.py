@@ -28,6 +28,9 @@ _IPV4: Final = 4
 _GRACE_SECONDS: Final = 1
 """How long requests that are under way at the end may take."""
 
+_END_SECONDS: Final = 1.7
+"""How long the end may take as a whole: what a thread still works out for nobody would hold up the process."""
+
 
 def default_database() -> Path:
     """Where the receiver keeps its events by default; makes the directory, for its owner only."""
@@ -85,6 +88,7 @@ class _Server(uvicorn.Server):
     """Uvicorn's server, which says when it is ready and ends a process that was asked to end as a success.
 
     ``ending`` is called before it waits for the requests that are under way: some of them end for nothing else.
+    The process ends with it, at the latest some time afterwards; all that was accepted is in the database by then.
     """
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]) -> None:
@@ -105,6 +109,9 @@ class _Server(uvicorn.Server):
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        timer = threading.Timer(_END_SECONDS, os._exit, [0])
+        timer.daemon = True
+        timer.start()
         self._ending()
         await super().shutdown(sockets)
 

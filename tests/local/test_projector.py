@@ -227,3 +227,19 @@ def test_a_store_that_is_closed_first_does_not_keep_the_thread(tmp_path: Path) -
     projector.close()
     assert projector._thread is not None
     assert not projector._thread.is_alive()
+
+
+def test_what_cannot_be_worked_out_because_nothing_can_be_written_waits_and_keeps_nobody_from_reading(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path / "db") as store, closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
+        projector = Projector(store)
+        store.add(arrivals(event("running", 1, run="r1")), 1)
+        projector.catch_up()
+        store.add(arrivals(event("running", 2, run="r2")), 1)
+        other.execute("BEGIN IMMEDIATE")
+        projector.catch_up()
+        assert [row.run_id for row in store.rows(9)] == ["r1"]
+        other.execute("ROLLBACK")
+        projector.catch_up()
+        assert [row.run_id for row in store.rows(9)] == ["r2", "r1"]

@@ -1,6 +1,7 @@
 """The receiver as a process, with streams open: how it ends, where it listens, what it opens."""
 
 import http.client
+import json
 import os
 import shlex
 import signal
@@ -137,3 +138,21 @@ def _has_ipv6() -> bool:
             return True
     except OSError:
         return False
+
+
+@POSIX
+def test_a_signal_ends_it_within_two_seconds_while_something_large_is_worked_out(tmp_path: Path) -> None:
+    nodes = [{"sdkStepKey": f"step {number}"} for number in range(20_000)]
+    edges = [{"source": f"step {number}", "target": f"step {number + 1}"} for number in range(19_999)]
+    flows = tmp_path / "flows.json"
+    flows.write_text(json.dumps({"flows": [{"slug": "huge", "nodes": nodes, "edges": edges}]}))
+    with (
+        start_receiver(tmp_path / "local.db", "--flows", str(flows)) as receiver,
+        closing(http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)) as connection,
+    ):
+        connection.request("GET", "/api/page/flow/huge")
+        assert receiver.request("/api/page/status").status == 200
+        begin = time.monotonic()
+        receiver.process.send_signal(signal.SIGINT)
+        assert receiver.process.wait(10) == 0
+        assert time.monotonic() - begin < 2
