@@ -57,5 +57,6 @@ export function trouble(run) {
 export function factor(durationMs, p50Ms) {
   if (durationMs === null || !p50Ms) return null;
   const times = durationMs / p50Ms;
+  if (times < 0.05) return "less than 0.1×";
   return `${times >= 9.95 ? Math.round(times).toLocaleString("en-US") : times.toFixed(1)}×`;
 }

@@ -47,7 +47,7 @@ function Flow({ data, query }) {
 
   return html`
     <div class="flow-header" data-testid="flow-header">
-      <div class="crumbs"><${Link} href="/">Flows<//><span aria-hidden="true">/</span></div>
+      <div class="crumbs"><${Link} href="/">Flows<//></div>
       <div class="run-title">
         <h1 class="mono">${flow.flowKey}</h1>
         <${Link} class="button button-small flow-runs" href=${`/runs${search({ flow: flow.flowKey })}`}>All its runs<//>
@@ -57,7 +57,7 @@ function Flow({ data, query }) {
     <section class="card graph-card" aria-labelledby="graph-title">
       <div class="card-head">
         <h2 id="graph-title">Graph</h2>
-        <p class="muted">${source(graph)}</p>
+        <p class="muted">${source(graph, flow.runs)}</p>
       </div>
       ${graph.nodes.length > 0
         ? html`<${Graph} graph=${graph} name=${flow.flowKey} runs=${Math.min(flow.runs, WINDOW)} selected=${chosen?.stepKey ?? null}
@@ -72,9 +72,9 @@ function Flow({ data, query }) {
   `;
 }
 
-function source({ declared }) {
+function source({ declared }, runs) {
   const shape = declared ? "shape from flows.json" : "shape from the order in which steps were seen";
-  return `Last ${WINDOW} runs, ${shape}`;
+  return `${runs > WINDOW ? `Newest ${WINDOW} runs` : plural(runs, "run")}, ${shape}`;
 }
 
 function Numbers({ flow }) {
@@ -108,7 +108,7 @@ function StepNumbers({ node, flowKey, onClose }) {
       ${number("Skipped", rate(node.skipRate), node.runs > 0 && `${count(node.skipped)} of ${plural(node.runs, "run")}`)}
       ${number("Running", count(node.running))}
       ${number("p50", duration(node.p50Ms))}
-      ${number("p95", node.p95Ms === null ? NONE : duration(node.p95Ms), node.p95Ms === null && "from five on")}
+      ${number("p95", node.p95Ms === null ? NONE : duration(node.p95Ms), node.p95Ms === null && "from five runs on")}
     </dl>
     <div class="node-detail-actions">
       <${Link} class="button button-small" href=${`/runs${search({ flow: flowKey, text: node.stepKey })}`}>Runs with this step<//>

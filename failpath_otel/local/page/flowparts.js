@@ -49,7 +49,7 @@ export function LastRuns({ runs, labels }) {
               <th role="columnheader" scope="col">Run</th>
               <th role="columnheader" scope="col" class="last-run-where">Step</th>
               <th role="columnheader" scope="col" class="number last-run-length">Duration</th>
-              <th role="columnheader" scope="col" class="number last-run-when">Active</th>
+              <th role="columnheader" scope="col" class="number last-run-when">Last event</th>
             </tr>
           </thead>
           <tbody role="rowgroup">

@@ -97,7 +97,7 @@ function useReveal(box, selected, drawn) {
     const find = (...kinds) => kinds.map((kind) => box.current.querySelector(`.node${kind}`)).find((node) => node !== null);
     const node = opened.current
       ? find("[aria-pressed=true]")
-      : find("[aria-pressed=true]", "[data-kind=error]", "[data-kind=gone]", "[data-kind=running]", "");
+      : find("[aria-pressed=true]", "[data-kind=error]", "[data-kind=gone]", "[data-kind=silent]", "[data-kind=running]", "");
     opened.current = true;
     if (!node) return;
     const outer = box.current.getBoundingClientRect();

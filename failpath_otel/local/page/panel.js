@@ -9,6 +9,8 @@ import { Stack } from "./stack.js";
 import { look, Status } from "./status.js";
 import { serverNow } from "./stream.js";
 
+const MUCH_LONGER = 3;
+
 export function Panel({ step, label, attempts, p50Ms, traceUrl, onSelect, onClose, panelRef }) {
   return html`<aside class="panel card" data-testid="panel" aria-label=${`Step ${label}`} tabindex="-1" ref=${panelRef}>
     <header class="panel-head">
@@ -27,7 +29,7 @@ export function Panel({ step, label, attempts, p50Ms, traceUrl, onSelect, onClos
         </span>
         <span class="panel-length"><${Took} step=${step} p50Ms=${p50Ms} /></span>
       </div>
-      <${Doubt} step=${step} />
+      <${Doubt} step=${step} p50Ms=${p50Ms} />
       <${Attempts} attempts=${attempts} step=${step} onSelect=${onSelect} />
       ${step.error && html`<${StepError} error=${step.error} />`}
       ${step.error && html`<${Stack} key=${step.spanId} error=${step.error} />`}
@@ -47,7 +49,7 @@ function Took({ step, p50Ms }) {
 }
 
 // Why something that has not ended may never end, in one sentence.
-export function Doubt({ step, name = null }) {
+export function Doubt({ step, p50Ms, name = null }) {
   if (step.status !== "running" || step.liveness === "live" || step.liveness === null) return null;
   const since = step.startedAt;
   const whose = name === null ? "this step" : html`<strong>${name}</strong>`;
@@ -56,8 +58,10 @@ export function Doubt({ step, name = null }) {
     const which = step.process ? `Process ${step.process.pid} on ${step.process.host}` : "The process";
     return html`<p class="doubt doubt-gone">${which} is not there any more: it ended before ${whose} did, which it had begun at ${when}.</p>`;
   }
+  // Of a step that has hardly ever ended nobody knows what is usual.
+  const unusual = p50Ms !== null && serverNow() - Date.parse(since) > MUCH_LONGER * p50Ms;
   return html`<p class="doubt doubt-silent">
-    Nothing has been heard from ${whose} since it began at ${when}, far longer than it usually takes.
+    Nothing has been heard from ${whose} since it began at ${when}${unusual ? ", far longer than it usually takes" : ""}.
   </p>`;
 }
 

@@ -70,7 +70,7 @@ function metadata(run) {
     if (Object.keys(step.metadata).length === 0) continue;
     const text = JSON.stringify(step.metadata, null, 2);
     if (!found.has(text)) found.set(text, new Set());
-    found.get(text).add(step.stepKey);
+    found.get(text).add(step.attempt > 1 ? `${step.stepKey} #${step.attempt}` : step.stepKey);
   }
   return [...found].map(([text, names]) => `Metadata of ${namesOf([...names])}\n${text}`);
 }

@@ -10,13 +10,15 @@ import { flowPath, Link, runPath } from "./router.js";
 import { look, Status } from "./status.js";
 import { serverNow, useNow } from "./stream.js";
 
+const LONGEST = 240; // The panel has all of a message; here it shall not push the steps out of sight.
+
 export function RunHeader({ data, selected }) {
   const { run, previous, next } = data;
   const { kind } = look(run.status, run.liveness);
   return html`<div class="run-header" data-testid="run-header" data-kind=${kind}>
     <div class="crumbs">
       <${Link} href="/">Flows<//><span aria-hidden="true">/</span>
-      <${Link} href=${flowPath(run.flowKey)} class="mono">${run.flowKey}<//><span aria-hidden="true">/</span>
+      <${Link} href=${flowPath(run.flowKey)} class="mono">${run.flowKey}<//>
     </div>
     <div class="run-title">
       <h1 class="mono">${run.runId}</h1>
@@ -80,7 +82,7 @@ function Actions({ data, selected }) {
 
 // The one sentence that a run which failed, or may never end, begins with; it leads to its step.
 // It stands below the graph, whose nodes stay in their places when it comes.
-export function Trouble({ run, labels, selected, onSelect }) {
+export function Trouble({ run, labels, p50Ms, selected, onSelect }) {
   const step = trouble(run);
   if (step === null) return null;
   const label = labels.get(step.stepKey) ?? step.stepKey;
@@ -90,10 +92,13 @@ export function Trouble({ run, labels, selected, onSelect }) {
     <div class="trouble-text">
       ${step.error
         ? html`<p><strong>${label}</strong> failed: <span class="mono">${step.error.name}: ${firstLine(step.error.message)}</span></p>`
-        : html`<${Doubt} step=${step} name=${label} />`}
+        : html`<${Doubt} step=${step} p50Ms=${p50Ms[step.stepKey] ?? null} name=${label} />`}
     </div>
     ${!here && html`<button type="button" class="button button-small" onClick=${() => onSelect(step)}>Show the step</button>`}
   </div>`;
 }
 
-const firstLine = (text) => text.split("\n", 1)[0].slice(0, 300);
+function firstLine(text) {
+  const [line] = text.split("\n", 1);
+  return line.length > LONGEST ? `${line.slice(0, LONGEST).trimEnd()}…` : line;
+}

@@ -9,7 +9,9 @@ const isOwn = (frame) => frame.application && PLACE.test(frame.text);
 
 export function Stack({ error }) {
   const [whole, setWhole] = useState(false);
-  if (!error.stack) return null;
+  if (!error.stack) return html`<p class="no-stack muted">
+    No stack was sent. <code>FAILPATH_CAPTURE_STACK=true</code>, or <code>capture_stack=True</code> in the program, sends it.
+  </p>`;
   const frames = error.frames ?? [];
   const own = frames.filter(isOwn);
   const libraries = frames.filter((frame) => !frame.application);

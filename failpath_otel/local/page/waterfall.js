@@ -8,6 +8,8 @@ import { reach, tickLabel, ticks } from "./scale.js";
 import { Glyph, look } from "./status.js";
 import { serverNow } from "./stream.js";
 
+const LAST_LABEL = 0.96; // A label further right would be cut off.
+
 // `steps` in the order of the rows; `labels` by step key; `p50Ms` by step key; `selected` is the name of an attempt.
 export function Waterfall({ run, steps, labels, p50Ms, selected, onSelect }) {
   const axis = useAxis(run);
@@ -22,7 +24,7 @@ export function Waterfall({ run, steps, labels, p50Ms, selected, onSelect }) {
   return html`<div class="waterfall" data-testid="waterfall" ref=${axis.box} data-total=${axis.total}>
     <div class="axis" aria-hidden="true">
       <div class="axis-track">
-        ${marks.map((at) => html`<span key=${at} class="tick" style=${{ left: percent(at) }}><span>${tickLabel(at)}</span></span>`)}
+        ${marks.map((at) => html`<span key=${at} class="tick" style=${{ left: percent(at) }}>${at < LAST_LABEL * axis.total && html`<span>${tickLabel(at)}</span>`}</span>`)}
       </div>
     </div>
     <div class="rows-box">
