@@ -66,7 +66,7 @@ class Pruner:
         return pruned
 
     def _delete(self, before: Callable[[], int | None]) -> int:
-        """Deletes the oldest runs that were active last before a time, which is asked for before each transaction."""
+        """Deletes the oldest runs that were heard of last before a time, which is asked for before each transaction."""
         pruned = 0
         while not self._stop.is_set():
             gone, more = self._store.delete_oldest(before())

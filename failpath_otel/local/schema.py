@@ -47,6 +47,7 @@ _ROWS: Final = (
         message TEXT,
         revision INTEGER NOT NULL,
         mark INTEGER NOT NULL,
+        heard_at INTEGER NOT NULL,
         search TEXT NOT NULL,
         attempts BLOB NOT NULL,
         PRIMARY KEY (flow_key, run_id)
@@ -58,6 +59,7 @@ _ROWS: Final = (
     "CREATE INDEX runs_by_text ON runs (active_at DESC, flow_key, run_id, status, search)",
     "CREATE INDEX runs_by_id ON runs (run_id, active_at DESC, flow_key)",
     "CREATE INDEX runs_by_start ON runs (flow_key, started, run_id)",
+    "CREATE INDEX runs_by_age ON runs (heard_at)",
     "CREATE INDEX runs_by_revision ON runs (revision)",
     "CREATE INDEX runs_running ON runs (active_at) WHERE status = 'running'",
     # One row: who this store is, and the numbers that must not go back when it is opened again.
@@ -79,6 +81,7 @@ _DIRTY: Final = (
         flow_key TEXT NOT NULL,
         run_id TEXT NOT NULL,
         mark INTEGER NOT NULL,
+        received_at INTEGER NOT NULL,
         PRIMARY KEY (flow_key, run_id)
     ) WITHOUT ROWID
     """,
@@ -89,8 +92,10 @@ _FROM_VERSION_1: Final = (
     *_DIRTY,
     # What was active last gets the highest mark, and so its row first.
     """
-    INSERT INTO dirty (flow_key, run_id, mark)
-    SELECT flow_key, run_id, row_number() OVER (ORDER BY active_at, flow_key, run_id) FROM runs
+    INSERT INTO dirty (flow_key, run_id, mark, received_at)
+    SELECT flow_key, run_id, row_number() OVER (ORDER BY active_at, flow_key, run_id), (
+        SELECT max(received_at) FROM events WHERE events.flow_key = runs.flow_key AND events.run_id = runs.run_id
+    ) FROM runs
     """,
     "DROP TABLE runs",
     *_ROWS,

@@ -33,10 +33,11 @@ _FREE_SHARE: Final = 8
 
 _END_OF_TIME: Final = 1 << 62
 
-_SHOWN: Final = f"{COLUMNS}, mark, search, attempts".split(", ")
+_SHOWN: Final = f"{COLUMNS}, mark, heard_at, search, attempts".split(", ")
 _PUT: Final = (
     f"INSERT INTO runs ({', '.join(_SHOWN)}) VALUES ({', '.join('?' * len(_SHOWN))}) "  # noqa: S608
-    f"ON CONFLICT (flow_key, run_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _SHOWN[2:])} "
+    f"ON CONFLICT (flow_key, run_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _SHOWN[2:] if name != 'heard_at')}, "
+    "heard_at = max(runs.heard_at, excluded.heard_at) "
     "WHERE excluded.mark > runs.mark"
 )
 
@@ -109,9 +110,10 @@ class Store(Rows):
             if new > 0:
                 connection.execute("UPDATE meta SET mark = mark + 1")
                 connection.execute(
-                    "INSERT INTO dirty SELECT DISTINCT flow_key, run_id, (SELECT mark FROM meta) FROM events "
-                    "WHERE rowid > ? ON CONFLICT (flow_key, run_id) DO UPDATE SET mark = excluded.mark",
-                    (last,),
+                    "INSERT INTO dirty SELECT DISTINCT flow_key, run_id, (SELECT mark FROM meta), ? FROM events "
+                    "WHERE rowid > ? ON CONFLICT (flow_key, run_id) "
+                    "DO UPDATE SET mark = excluded.mark, received_at = excluded.received_at",
+                    (received_at, last),
                 )
         if new > 0:
             self.stirred.set()
@@ -181,12 +183,12 @@ class Store(Rows):
             values: list[tuple[object, ...]] = []
             for (run, mark), summary in summaries:
                 # A run that was deleted meanwhile is no longer dirty, and must not come back.
-                if (
-                    summary is not None
-                    and connection.execute("SELECT 1 FROM dirty WHERE flow_key = ? AND run_id = ?", run).fetchone()
-                ):
+                dirty = connection.execute(
+                    "SELECT received_at FROM dirty WHERE flow_key = ? AND run_id = ?", run
+                ).fetchone()
+                if summary is not None and dirty is not None:
                     revision += 1
-                    values.append(_row_values(summary, revision, mark))
+                    values.append(_row_values(summary, revision, mark, max(summary.active_at, dirty[0])))
             connection.executemany(_PUT, values)
             connection.executemany(
                 "DELETE FROM dirty WHERE flow_key = ? AND run_id = ? AND mark <= ?",
@@ -220,22 +222,22 @@ class Store(Rows):
         return Pruned(*self._database.rows("SELECT pruned_runs, pruned_before FROM meta")[0])
 
     def delete_oldest(self, before: int | None = None) -> Deletion:
-        """Deletes, in one small transaction, some of the runs that were active last before a time, the oldest first.
+        """Deletes, in one small transaction, some of the runs that were heard of last before a time, the oldest first.
 
-        Without a time any run may go. What is too large for one transaction needs several calls: ask until there is
+        What comes late is heard of when it comes, so that nothing is deleted that has only just been accepted. Without a time any run may go. What is too large for one transaction needs several calls: ask until there is
         no ``more``, and let others in between.
         """
         with self._database.transaction() as connection:
             rows = connection.execute(
-                "SELECT flow_key, run_id, active_at FROM runs INDEXED BY runs_by_activity WHERE active_at < ? "
-                "ORDER BY active_at LIMIT ?",
+                "SELECT flow_key, run_id, active_at FROM runs INDEXED BY runs_by_age WHERE heard_at < ? "
+                "ORDER BY heard_at LIMIT ?",
                 (_END_OF_TIME if before is None else before, _DELETED_RUNS + 1),
             ).fetchall()
             gone = _delete(connection, [RunKey(*row[:2]) for row in rows[:_DELETED_RUNS]])
             if gone:
                 connection.execute(
                     "UPDATE meta SET pruned_runs = pruned_runs + ?, pruned_before = max(coalesce(pruned_before, 0), ?)",
-                    (gone, rows[gone - 1][2]),
+                    (gone, max(row[2] for row in rows[:gone])),
                 )
         return Deletion(gone, more=gone < len(rows))
 
@@ -293,7 +295,7 @@ def _event_values(arrival: Arrival, received_at: int) -> tuple[str | int, ...]:
     )
 
 
-def _row_values(summary: RunSummary, revision: int, mark: int) -> tuple[object, ...]:
+def _row_values(summary: RunSummary, revision: int, mark: int, heard_at: int) -> tuple[object, ...]:
     return (
         summary.flow_key,
         summary.run_id,
@@ -308,6 +310,7 @@ def _row_values(summary: RunSummary, revision: int, mark: int) -> tuple[object, 
         summary.message,
         revision,
         mark,
+        heard_at,
         summary.search,
         _encode(summary.attempts),
     )

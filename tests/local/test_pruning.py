@@ -11,7 +11,7 @@ from failpath_otel.local.pruning import Pruner
 from failpath_otel.local.rows import RunKey
 from failpath_otel.local.store import Pruned, Store
 from tests.local.events import EPOCH_NS, event
-from tests.local.rows import arrivals, opened, stored
+from tests.local.rows import arrivals, opened, project, stored
 from tests.receiver import wait_for
 
 _DAY = 86_400
@@ -44,6 +44,19 @@ def test_runs_whose_last_event_is_too_old_go_also_those_that_still_run(tmp_path:
         assert pruner.prune() == 0
     with opened(tmp_path / "db") as again:
         assert again.pruned() == Pruned(2, _after(1))
+
+
+def test_what_comes_late_is_kept_from_when_it_comes(tmp_path: Path) -> None:
+    """As from the journal of a process that died long ago, or from a clock that stands wrong."""
+    with opened(tmp_path / "db") as store:
+        store.add(arrivals(event("running", 0, run="late"), event("running", 0, run="older")), _after(8 * _DAY))
+        project(store)
+        pruner = Pruner(store, lambda: _after(9 * _DAY), days=7)
+        assert pruner.prune() == 0
+        store.add(arrivals(event("success", 1, run="late")), _after(10 * _DAY))
+        project(store)
+        assert Pruner(store, lambda: _after(16 * _DAY), days=7).prune() == 1
+        assert _ids(store) == ["late"]
 
 
 def test_the_oldest_go_until_the_rest_is_small_enough(tmp_path: Path) -> None:
