@@ -27,6 +27,7 @@ from failpath_otel.local.stream import Stream
 from failpath_otel.local.view import RunList
 
 DEFAULT_LIMIT: Final = 50
+_NOT_FOUND: Final = 404
 
 _SENDERS: Final = 4
 """Threads that take events and do nothing else, so that no sender waits for those who read."""
@@ -78,6 +79,7 @@ def create_app(parts: Parts, access: Access | None = None) -> ASGIApp:
     """The application over its parts; ``access`` says who may ask, by default this machine alone."""
     routes = _Routes(parts)
     page = PageApi(parts)
+    assets = Assets()
     stream = Stream(parts.store, parts.changes, page.row, parts.clock)
     app = Starlette(
         routes=[
@@ -86,17 +88,24 @@ def create_app(parts: Parts, access: Access | None = None) -> ASGIApp:
             Route(f"/api/runs/{{run_id:{ANYTHING}}}", routes.run, methods=["GET"]),
             Route(f"{PREFIX}/stream", stream.respond, methods=["GET"]),
             *page.routes,
-            *Assets().routes,
+            *assets.routes,
         ],
-        exception_handlers={HTTPException: _refused, StoreError: _unavailable, Exception: _broken},
+        exception_handlers={
+            HTTPException: partial(_refused, assets=assets),
+            StoreError: _unavailable,
+            Exception: _broken,
+        },
     )
     # A redirect would be a final failure for a sender of the wire contract, and no JSON.
     app.router.redirect_slashes = False
     return guarded(app, Access() if access is None else access)
 
 
-def _refused(_request: Request, error: Exception) -> Response:
+def _refused(request: Request, error: Exception, assets: Assets) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == _NOT_FOUND and "text/html" in request.headers.get("accept", ""):
+        # A person who has mistyped an address is told by the page.
+        return assets.shell(request, _NOT_FOUND)
     return json_reply(_Failure(error.detail), error.status_code, error.headers)
 
 

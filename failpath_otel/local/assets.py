@@ -59,13 +59,17 @@ class Assets:
         pages = [Route(address, self._shell, methods=["GET"]) for address in PAGE_ADDRESSES]
         return [*pages, Route(f"/page/{{path:{ANYTHING}}}", self._file, methods=["GET"])]
 
+    def shell(self, request: Request, status_code: int = 200) -> Response:
+        """The page, which reads from its address what to show; ``status_code`` says whether there is such an address."""
+        return self._respond(request, SHELL, status_code)
+
     async def _shell(self, request: Request) -> Response:
-        return self._respond(request, SHELL)
+        return self.shell(request)
 
     async def _file(self, request: Request) -> Response:
         return self._respond(request, request.path_params["path"])
 
-    def _respond(self, request: Request, path: str) -> Response:
+    def _respond(self, request: Request, path: str, status_code: int = 200) -> Response:
         if (state := self._state()) != self._seen:
             self._seen, self._files = state, dict(_read(self._root))
         # A path is only ever looked up among the files that were found, never put together with the root.
@@ -75,7 +79,7 @@ class Assets:
         headers = {"etag": asset.etag, "cache-control": "no-cache"}
         if _names(request.headers.getlist("if-none-match"), asset.etag):
             return Response(status_code=304, headers=headers)
-        return Response(asset.body, headers=headers | {"content-type": asset.media_type})
+        return Response(asset.body, status_code, headers | {"content-type": asset.media_type})
 
     def _state(self) -> frozenset[tuple[str, int, int]]:
         """What changes when a file does; nothing where files are not followed."""

@@ -17,6 +17,12 @@ from failpath_otel.local.topology import DeclaredFlow, Shape, observed_edges, sh
 MAX_ATTEMPTS: Final = 25_000
 """Of a flow with large runs the newest with so many attempts together are looked at, and always the very newest."""
 
+MAX_KEPT_ATTEMPTS: Final = 100_000
+"""Of all flows together; beyond these, what was asked for longest ago is read again when it is asked for again."""
+
+NEWEST: Final = 20
+"""Runs of a flow that are shown one by one."""
+
 _CHANGES: Final = 500
 """How many changed runs are asked for at once; beyond these everything is looked at anew."""
 
@@ -38,13 +44,17 @@ class KnownRun:
 
 
 @dataclass(frozen=True)
+class FlowNumbers:
+    """The numbers of a flow over its newest runs, and a few of these, the one that was active last first."""
+
+    stats: FlowStats
+    newest: list[RunRow]
+
+
+@dataclass(frozen=True)
 class FlowFacts:
-    """The newest runs of a flow, the one that was active last first, and what follows from them.
+    """The newest runs of a flow with their attempts, the one that was active last first, and what follows from them."""
 
-    ``runs`` are as many of ``rows`` as numbers and shape speak of.
-    """
-
-    rows: list[RunRow]
     runs: list[KnownRun]
     declared: DeclaredFlow | None
     older: Sequence[AttemptSummary] | None = None
@@ -56,11 +66,6 @@ class FlowFacts:
         if all(attempt.step_key in known for attempt in attempts):
             return self
         return replace(self, older=attempts)
-
-    @cached_property
-    def stats(self) -> FlowStats:
-        """The numbers of the flow."""
-        return flow_stats([run.row for run in self.runs])
 
     @cached_property
     def steps(self) -> dict[str, StepStats]:
@@ -91,29 +96,40 @@ class Flows:
         self._store = store
         self._declared = declared
         self._lock = threading.Lock()
-        self._facts: dict[str, FlowFacts] = {}
+        self._numbers: dict[str, FlowNumbers] = {}
+        self._facts: dict[str, FlowFacts] = {}  # what was asked for last is last
         self._stale: set[str] = set()
         self._seen = 0
 
     def known(self) -> list[str]:
         """The flows that have runs, and then those that are only declared."""
-        seen = self._store.flow_keys()
-        return seen + [key for key in self._declarations() if key not in set(seen)]
+        return list(dict.fromkeys([*self._store.flow_keys(), *self._declarations()]))
+
+    def numbers(self, flow_key: str) -> FlowNumbers:
+        """The numbers of a flow now, without a look at the attempts of its runs."""
+        with self._lock:
+            self._note_changes()
+            numbers = self._numbers.get(flow_key)
+            if numbers is None:
+                rows = self._store.rows(WINDOW, flow_key=flow_key)
+                numbers = FlowNumbers(flow_stats(rows), rows[:NEWEST])
+                if rows:
+                    self._numbers[flow_key] = numbers
+            return numbers
 
     def facts(self, flow_key: str) -> FlowFacts:
         """What is known of a flow now; one that nobody knows has no runs and no steps."""
         declared = self._declarations().get(flow_key)
         with self._lock:
             self._note_changes()
-            facts = self._facts.get(flow_key)
+            facts = self._facts.pop(flow_key, None)
             if facts is None or flow_key in self._stale or facts.declared != declared:
+                # A look that fails leaves nothing behind, and is repeated.
                 facts = self._look(flow_key, facts, declared)
-                # Only now: a look that failed has to be repeated.
                 self._stale.discard(flow_key)
-                if facts.runs or declared:
-                    self._facts[flow_key] = facts
-                else:
-                    self._facts.pop(flow_key, None)
+            if facts.runs or declared:
+                self._facts[flow_key] = facts
+                self._make_room()
             return facts
 
     def p95_ms(self, flow_key: str, step_key: str) -> float | None:
@@ -124,6 +140,7 @@ class Flows:
     def forget(self) -> None:
         """Looks everything up again: runs were deleted."""
         with self._lock:
+            self._numbers.clear()
             self._facts.clear()
             self._stale.clear()
 
@@ -134,10 +151,24 @@ class Flows:
         changed = self._store.changes(self._seen, _CHANGES)
         if len(changed) == _CHANGES:
             self._seen = self._store.revision()
+            self._numbers.clear()
             self._stale = set(self._facts)
         elif changed:
             self._seen = changed[-1].revision
-            self._stale |= self._facts.keys() & {row.flow_key for row in changed}
+            flow_keys = {row.flow_key for row in changed}
+            for flow_key in flow_keys:
+                self._numbers.pop(flow_key, None)
+            self._stale |= self._facts.keys() & flow_keys
+
+    def _make_room(self) -> None:
+        kept = {flow_key: sum(len(run.attempts) for run in facts.runs) for flow_key, facts in self._facts.items()}
+        total = sum(kept.values())
+        for flow_key in list(self._facts)[:-1]:
+            if total <= MAX_KEPT_ATTEMPTS:
+                return
+            total -= kept[flow_key]
+            del self._facts[flow_key]
+            self._stale.discard(flow_key)
 
     def _look(self, flow_key: str, before: FlowFacts | None, declared: DeclaredFlow | None) -> FlowFacts:
         """Reads the attempts of those runs only that are not known as of the revision that they have."""
@@ -156,6 +187,6 @@ class Flows:
                     continue
                 attempts += len(run.attempts)
                 if runs and attempts > MAX_ATTEMPTS:
-                    return FlowFacts(rows, runs, declared)
+                    return FlowFacts(runs, declared)
                 runs.append(run)
-        return FlowFacts(rows, runs, declared)
+        return FlowFacts(runs, declared)

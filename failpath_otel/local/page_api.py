@@ -30,7 +30,6 @@ from failpath_otel.local.store import Arrival
 PREFIX: Final = "/api/page"
 
 _ROWS: Final = 100
-_NEWEST: Final = 20
 _LOST: Final = 5
 _DERIVED: Final[tuple[Liveness, ...]] = ("silent", "gone")
 
@@ -104,7 +103,7 @@ class PageApi:
         heading = self._heading()
         flow_key: str = request.path_params["flow_key"]
         facts = self._parts.flows.facts(flow_key)
-        if not facts.rows and facts.declared is None:
+        if not facts.runs and facts.declared is None:
             raise HTTPException(404, "no such flow")
         everywhere = self._parts.watch.current()
         current: dict[RunKey, Liveness] = {key: its for key, its in everywhere.items() if key.flow_key == flow_key}
@@ -113,7 +112,7 @@ class PageApi:
             flow=self._flow_row(flow_key, {flow_key: Counter(current.values())}, current),
             graph=answers.graph_of(facts.shape, facts.layout, facts.steps),
             errors=top_errors(facts.runs),
-            runs=[row_of(row, current.get(row.key)) for row in facts.rows[:_NEWEST]],
+            runs=[row_of(row, current.get(row.key)) for row in self._parts.flows.numbers(flow_key).newest],
         )
 
     def rows(self, request: Request) -> answers.RowList:
@@ -185,11 +184,10 @@ class PageApi:
     def _flow_row(
         self, flow_key: str, counts: dict[str, Counter[Liveness]], current: dict[RunKey, Liveness]
     ) -> answers.FlowRow:
-        facts = self._parts.flows.facts(flow_key)
-        newest = facts.rows[:_NEWEST]
-        outcomes = [outcome_of(row, current.get(row.key)) for row in reversed(newest)]
-        last_seen = newest[0].active_at if newest else None
-        return answers.flow_row(flow_key, outcomes, facts.stats, counts.get(flow_key, Counter()), last_seen)
+        numbers = self._parts.flows.numbers(flow_key)
+        outcomes = [outcome_of(row, current.get(row.key)) for row in reversed(numbers.newest)]
+        last_seen = numbers.newest[0].active_at if numbers.newest else None
+        return answers.flow_row(flow_key, outcomes, numbers.stats, counts.get(flow_key, Counter()), last_seen)
 
 
 def _route(path: str, ask: Callable[[Request], msgspec.Struct], method: str = "GET", status_code: int = 200) -> Route:

@@ -1,7 +1,7 @@
 """The page of one run: its picture with what this machine knows of its processes, its graph and its events."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,6 +13,10 @@ from failpath_otel.local.stack import split_stack
 from failpath_otel.local.summary import RunSummary, summarise
 from failpath_otel.local.view import RunView, attempt_numbers, in_order, picture
 from failpath_otel.local.watch import Judgement
+
+
+_SPLIT_STACKS: Final = 200
+"""Of a run with more failures only the last stacks are told in frames, and the others as they came."""
 
 
 def run_page(parts: Parts, key: RunKey, heading: tuple[int, str]) -> RunPage | None:
@@ -43,10 +47,11 @@ def _run(view: RunView, judgement: Judgement) -> dict[str, Any]:
     """The picture as JSON, with the liveness of all that runs, and stacks in frames too."""
     run: dict[str, Any] = msgspec.to_builtins(view)
     run["liveness"] = judgement.run
-    for shown, step, liveness in zip(run["steps"], view.steps, judgement.attempts, strict=True):
+    for shown, liveness in zip(run["steps"], judgement.attempts, strict=True):
         shown["liveness"] = liveness
-        if step.error is not None and step.error.stack is not None:
-            shown["error"]["frames"] = msgspec.to_builtins(split_stack(step.error.stack))
+    failed = [shown["error"] for shown in run["steps"] if shown["error"] is not None]
+    for error in [error for error in failed if error.get("stack") is not None][-_SPLIT_STACKS:]:
+        error["frames"] = msgspec.to_builtins(split_stack(error["stack"]))
     return run
 
 

@@ -160,3 +160,8 @@ def test_every_vendored_package_comes_with_its_licence() -> None:
 
 def _tool() -> dict[str, Any]:
     return runpy.run_path(str(TOOL))
+
+
+def test_no_file_of_the_page_is_long() -> None:
+    lengths = {path.name: len(path.read_text().splitlines()) for path in PAGE.glob("*.*")}
+    assert {name: length for name, length in lengths.items() if length > 300} == {}

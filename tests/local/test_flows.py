@@ -157,7 +157,8 @@ def test_of_large_runs_fewer_are_looked_at_but_the_newest_always(page: Page, mon
         monkeypatch.setattr(flows_module, "MAX_ATTEMPTS", attempts)
         page.parts.flows.forget()
         answer = page.flow("checkout")
-        assert (answer["flow"]["runs"], nodes(answer)["pay"]["runs"]) == (runs, runs)
+        # The numbers of the flow itself need no attempts.
+        assert (answer["flow"]["runs"], nodes(answer)["pay"]["runs"]) == (30, runs)
         # What is listed is not what is counted.
         assert len(answer["flow"]["outcomes"]) == len(answer["runs"]) == 20
 
@@ -188,9 +189,21 @@ def test_only_runs_that_have_changed_are_read_again(page: Page, monkeypatch: pyt
     assert facts == Flows(page.store, None).facts("checkout")
 
 
+def test_of_many_flows_those_that_were_asked_for_last_are_kept(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows_module, "MAX_KEPT_ATTEMPTS", 5)
+    for flow in "abc":
+        page.add(*[event("success", 1, flow=flow, run=f"{number}", span=f"{flow}{number}") for number in range(2)])
+    flows = page.parts.flows
+    known = {flow: flows.facts(flow) for flow in "abac"}
+    assert flows.facts("a") is known["a"]
+    assert flows.facts("c") is known["c"]
+    assert flows.facts("b") is not known["b"]
+    assert flows.facts("b") == known["b"]
+
+
 def test_a_look_that_fails_is_repeated(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     page.add(*run_of(1))
-    assert page.parts.flows.facts("checkout").stats.runs == 1
+    assert len(page.parts.flows.facts("checkout").runs) == 1
     page.add(*run_of(2))
 
     def fail(*_: object, **__: object) -> None:
@@ -200,17 +213,17 @@ def test_a_look_that_fails_is_repeated(page: Page, monkeypatch: pytest.MonkeyPat
         patch.setattr(page.store, "stored", fail)
         with pytest.raises(StoreError):
             page.parts.flows.facts("checkout")
-    assert page.parts.flows.facts("checkout").stats.runs == 2
+    assert len(page.parts.flows.facts("checkout").runs) == 2
 
 
 def test_more_changes_than_are_asked_for_at_once_are_all_seen(page: Page) -> None:
     page.add(*run_of(1), event("success", 1, flow="other", span="o", run="o"))
-    assert page.parts.flows.facts("checkout").stats.runs == 1
+    assert page.parts.flows.numbers("checkout").stats.runs == 1
     page.add(*[event("success", 10, flow="many", span=f"{number}", run=f"{number}") for number in range(600)])
     page.add(*run_of(2))
-    assert page.parts.flows.facts("checkout").stats.runs == 2
-    assert page.parts.flows.facts("other").stats.runs == 1
-    assert page.parts.flows.facts("many").stats.runs == 500
+    assert page.parts.flows.numbers("checkout").stats.runs == 2
+    assert page.parts.flows.numbers("other").stats.runs == 1
+    assert page.parts.flows.numbers("many").stats.runs == 500
 
 
 def test_runs_that_were_deleted_are_in_no_number(page: Page) -> None:

@@ -299,7 +299,9 @@ def test_the_sample_is_neither_asked_for_nor_replaced(shared_receiver: Receiver)
 
 
 def test_what_was_pruned_is_said(page: Page) -> None:
+    page.seconds = 5
     page.add(*one_of_each())
+    page.seconds = 100
     page.get("flows")
     page.parts.pruner.days = 50 / 86_400
     page.parts.runs_deleted(page.parts.pruner.prune())
@@ -307,3 +309,12 @@ def test_what_was_pruned_is_said(page: Page) -> None:
     assert page.ids() == ["running"]
     assert [row["runs"] for row in page.get("flows")["flows"]] == [1]
     assert page.ask("run/success").status_code == 404
+
+
+def test_a_person_who_has_mistyped_an_address_gets_the_page_and_a_program_does_not(page: Page) -> None:
+    shown = page.client.get("/nowhere/at/all", headers={"Accept": "text/html"})
+    assert (shown.status_code, shown.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert 'id="app"' in shown.text
+    assert "content-security-policy" in shown.headers
+    told = page.client.get("/nowhere/at/all")
+    assert (told.status_code, told.json()) == (404, {"error": "Not Found"})

@@ -67,7 +67,8 @@ def test_many_threads_with_deletions_in_between_end_on_the_right_answers(
                 )
                 old = event("success", -200_000 + number, run=f"old-{thread}-{number}", flow=flow, span=f"old{number}")
                 process = chance.choice([None, NOBODY, elsewhere])
-                page.store.add(arrivals(replace(record, process=process), old), page.now())
+                page.store.add(arrivals(replace(record, process=process)), page.now())
+                page.store.add(arrivals(old), page.now() - 200_000_000_000)
 
         def read(thread: int) -> None:
             chance = random.Random(thread)

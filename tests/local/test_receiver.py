@@ -62,6 +62,7 @@ def test_what_was_sent_is_shown(receiver: Receiver) -> None:
                 "spanId": "a",
                 "traceId": "trace",
                 "process": None,
+                "liveness": None,
             },
             {
                 "stepKey": "pay",
@@ -75,8 +76,10 @@ def test_what_was_sent_is_shown(receiver: Receiver) -> None:
                 "spanId": "b",
                 "traceId": "trace",
                 "process": {"pid": 12, "host": "box", "startTime": at(0)},
+                "liveness": "silent",
             },
         ],
+        "liveness": "silent",
     }
     assert receiver.run("run-1") == run
     assert receiver.runs() == [run]
