@@ -119,6 +119,8 @@ class Processes:
         self._lock: Final = threading.Lock()
         self._known: Final[dict[ProcessInfo, _Verdict]] = {}
         self._tells_starts: Final = start_time(os.getpid()) is not None
+        self._born = _microseconds(start_time(os.getpid())) or 0
+        self._clock_steps = [0]
         # Processes that are older than this are not of this namespace. All others there are can be seen from the first.
         self._began: Final = 0 if sees_every_process() else _microseconds(start_time(1)) or 0
         self._nested: dict[int, list[int]] = {}
@@ -149,14 +151,25 @@ class Processes:
         holder_is_older = False
         if look(pid) is not None:
             holder = _microseconds(start_time(pid))
-            if holder is None or abs(holder - started) <= _SAME_START:
+            if holder is None or self._is_start(holder, started):
                 return self._verdict(pid)
             holder_is_older = holder < started
         for outer in self._pids_of_nested(pid, started):
             holder = _microseconds(start_time(outer))
-            if holder is not None and abs(holder - started) <= _SAME_START:
+            if holder is not None and self._is_start(holder, started):
                 return self._verdict(outer)
         return "untold" if holder_is_older or started < self._began - _SAME_START else "gone"
+
+    def _is_start(self, holder: int, started: int) -> bool:
+        """Whether the start of a process, as the system tells it now, is the one that a record names.
+
+        The system reckons starts by the clock as it is now: after that was set, all of them are others. So a record
+        may name what a start was called before, as far as that was seen on the receiver's own.
+        """
+        step = self._born - (_microseconds(start_time(os.getpid())) or self._born)
+        if all(abs(step - known) > _SAME_START for known in self._clock_steps):
+            self._clock_steps.append(step)
+        return any(abs(holder + step - known - started) <= _SAME_START for known in self._clock_steps)
 
     def _look_again(self, found: _Found) -> _Verdict:
         return self._verdict(found.pid, found.ticks)

@@ -308,6 +308,25 @@ def test_a_process_of_another_user_exists(processes: Processes, monkeypatch: pyt
 
 
 @on_linux
+def test_a_clock_that_is_set_ends_no_process(
+    child: Child, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system reckons all starts by it, also those of processes whose records name what it said before."""
+    before = start_time
+
+    def an_hour_later(pid: int) -> str | None:
+        begun = before(pid)
+        return begun and rfc3339((instant(begun) + 3600 * SECOND) * 1000)
+
+    monkeypatch.setattr("failpath_otel.local.liveness.start_time", an_hour_later)
+    assert not processes.is_gone(child.info)
+    assert not processes.is_gone(moved(child.info, 3600))
+    assert processes.is_gone(moved(child.info, -60))
+    assert processes.is_gone(moved(child.info, 3540))
+    child.kill()
+    assert Processes().is_gone(child.info)
+
+
 def test_gone_is_final_for_this_start_time_only(child: Child, clock: Clock, processes: Processes) -> None:
     former = moved(child.info, -10)
     assert processes.is_gone(former)
