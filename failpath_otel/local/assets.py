@@ -60,7 +60,7 @@ class Assets:
         return [*pages, Route(f"/page/{{path:{ANYTHING}}}", self._file, methods=["GET"])]
 
     def shell(self, request: Request, status_code: int = 200) -> Response:
-        """The page, which reads from its address what to show; ``status_code`` says whether there is such an address."""
+        """The page, which reads its address; ``status_code`` says whether there is such a one."""
         return self._respond(request, SHELL, status_code)
 
     async def _shell(self, request: Request) -> Response:

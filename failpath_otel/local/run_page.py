@@ -14,7 +14,6 @@ from failpath_otel.local.summary import RunSummary, summarise
 from failpath_otel.local.view import RunView, attempt_numbers, in_order, picture
 from failpath_otel.local.watch import Judgement
 
-
 _SPLIT_STACKS: Final = 200
 """Of a run with more failures only the last stacks are told in frames, and the others as they came."""
 

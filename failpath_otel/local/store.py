@@ -34,10 +34,10 @@ _FREE_SHARE: Final = 8
 _END_OF_TIME: Final = 1 << 62
 
 _SHOWN: Final = f"{COLUMNS}, mark, heard_at, search, attempts".split(", ")
+_CHANGING: Final = ", ".join(f"{name} = excluded.{name}" for name in _SHOWN[2:] if name != "heard_at")
 _PUT: Final = (
     f"INSERT INTO runs ({', '.join(_SHOWN)}) VALUES ({', '.join('?' * len(_SHOWN))}) "  # noqa: S608
-    f"ON CONFLICT (flow_key, run_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _SHOWN[2:] if name != 'heard_at')}, "
-    "heard_at = max(runs.heard_at, excluded.heard_at) "
+    f"ON CONFLICT (flow_key, run_id) DO UPDATE SET {_CHANGING}, heard_at = max(runs.heard_at, excluded.heard_at) "
     "WHERE excluded.mark > runs.mark"
 )
 
@@ -224,8 +224,9 @@ class Store(Rows):
     def delete_oldest(self, before: int | None = None) -> Deletion:
         """Deletes, in one small transaction, some of the runs that were heard of last before a time, the oldest first.
 
-        What comes late is heard of when it comes, so that nothing is deleted that has only just been accepted. Without a time any run may go. What is too large for one transaction needs several calls: ask until there is
-        no ``more``, and let others in between.
+        What comes late is heard of when it comes, so that nothing goes that has only just been accepted. Without a time
+        any run may go. What is too large for one transaction needs several calls: ask until there is no ``more``, and
+        let others in between.
         """
         with self._database.transaction() as connection:
             rows = connection.execute(

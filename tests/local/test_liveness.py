@@ -327,6 +327,7 @@ def test_a_clock_that_is_set_ends_no_process(
     assert Processes().is_gone(child.info)
 
 
+@on_linux
 def test_gone_is_final_for_this_start_time_only(child: Child, clock: Clock, processes: Processes) -> None:
     former = moved(child.info, -10)
     assert processes.is_gone(former)
