@@ -124,7 +124,7 @@ def test_the_demo_shows_a_success_an_error_a_skip_and_a_crash() -> None:
     out = run_example("demo.py")
     table = [line.split() for line in out.splitlines()]
     assert ["send-receipt-email", "skipped", "-"] in table
-    assert ["charge-card", "running", "-"] in table
+    assert ["charge-card", "gone", "-"] in table
     assert any(line[:2] == ["charge-card", "error"] for line in table)
     assert "the bank declined the card" in out
     address, advice = out.splitlines()[-2:]
@@ -134,7 +134,7 @@ def test_the_demo_shows_a_success_an_error_a_skip_and_a_crash() -> None:
         ["order-1", "checkout", "success"],
         ["order-2", "checkout", "error"],
         ["order-3", "checkout", "success"],
-        ["order-4", "checkout", "running"],
+        ["order-4", "checkout", "gone"],
     ]
 
 
