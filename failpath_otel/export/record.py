@@ -69,7 +69,7 @@ def decode(data: bytes) -> Record | None:
     """The record that was encoded so; ``None`` for anything else."""
     try:
         return _decode(data)
-    except (ValueError, RecursionError):  # msgspec raises UnicodeDecodeError for a text that is no UTF-8
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

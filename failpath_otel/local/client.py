@@ -78,5 +78,5 @@ def _port(url: str) -> int:
 def _reason(error: HTTPError) -> str:
     try:
         return msgspec.json.decode(error.read(), type=_Answer).error
-    except (ValueError, OSError, HTTPException):  # a text that is no UTF-8 is no DecodeError
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError, HTTPException):
         return error.reason or "no reason given"

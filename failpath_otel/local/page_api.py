@@ -210,7 +210,7 @@ def _cursor(text: str | None) -> _Cursor | None:
         return None
     try:
         place = _decode_cursor(base64.urlsafe_b64decode(text))
-    except (ValueError, RecursionError):  # the first is also what a failure to decode is
+    except (ValueError, msgspec.DecodeError, RecursionError):
         place = None
     # The database takes no larger numbers.
     if place is None or not 0 <= place[0] < 1 << 63:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from failpath_otel.local.store import Dirty, RunKey, Store, StoreError
 from failpath_otel.local.summary import RunSummary, summarise
 from failpath_otel.local.view import picture
@@ -149,7 +151,7 @@ class Projector:
         try:
             events = self._store.events(run)
             return summarise(picture(events), events) if events else None
-        except (ValueError, RecursionError):
+        except (ValueError, msgspec.DecodeError, RecursionError):
             # Nothing that the receiver accepts gets here, but a file may be damaged: the other runs do not wait.
             _log.exception("run %r of flow %r cannot be shown", run.run_id, run.flow_key)
             return None
