@@ -76,8 +76,8 @@ class Database:
         """Gives up to so many unused pages back to the file system, if the file was made for that."""
         with self.errors(), self._write_lock:
             self._check_usable()
-            # Each row of the answer is one page that went.
-            self._writer.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
+            # Each step of the statement frees one page, and `execute` makes one step only.
+            self._writer.executescript(f"PRAGMA incremental_vacuum({int(pages)})")
 
     def close(self) -> None:
         """Ends what is being asked right now and closes the file. It cannot be used afterwards.

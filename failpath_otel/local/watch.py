@@ -96,7 +96,8 @@ class Watch:
         with self._lock:
             self._catch_up()
             current: dict[RunKey, Liveness] = dict.fromkeys(self._gone, "gone")
-            return current | {run: state.run for run, state in self._judge_open().items()}
+            current.update({run: state.run for run, state in self._judge_open().items()})
+            return current
 
     def liveness(self, run: RunKey) -> Liveness | None:
         """The liveness of one run; ``None`` if it is not running, or not there."""
@@ -202,11 +203,14 @@ class Watch:
         now, p95 = self._clock(), cache(self._p95)
         states: dict[RunKey, _State] = {}
         for run, attempts in self._open.items():
-            judged = [
+            judged: list[tuple[AttemptSummary, Liveness]] = [
                 (attempt, liveness_of(attempt, now, partial(p95, run.flow_key), self._is_gone)) for attempt in attempts
             ]
-            its = worst({liveness for attempt, liveness in judged if attempt.newest})
-            lost = [(attempt.step_key, attempt.span_id, liveness) for attempt, liveness in judged if liveness != "live"]
+            newest: set[Liveness] = {liveness for attempt, liveness in judged if attempt.newest}
+            its = worst(newest)
+            lost: list[tuple[str, str, Liveness]] = [
+                (attempt.step_key, attempt.span_id, liveness) for attempt, liveness in judged if liveness != "live"
+            ]
             if its is not None:
                 states[run] = _State(its, frozenset(lost))
         for run, state in states.items():
