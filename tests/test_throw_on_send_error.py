@@ -260,6 +260,7 @@ def test_an_error_that_is_being_retried_says_so(configure: Configure, server: Fa
             a_step(client)
         assert (caught.value.status, caught.value.retrying) == (503, True)
     assert len(server.requests) == 1
+    server.answer_with(accepted)  # before the next attempt, which would be told of another minute
     client._join.reporter._pipelines[-1]._backlog.succeeded()  # the minute is over
 
 
