@@ -170,7 +170,7 @@ panic({0x1, 0x2})
 main.pay(0x3)
 	/go/src/shop/pay.go:12 +0x1d
 github.com/x/lib.Do()
-	/root/go/pkg/mod/github.com/x/lib@v1.2.0/do.go:5
+	/srv/go/pkg/mod/github.com/x/lib@v1.2.0/do.go:5
 runtime.goexit()
 	asm_amd64.s:1598 +0x1
 created by main.main in goroutine 1
@@ -184,7 +184,7 @@ def test_go_frames_are_two_lines() -> None:
         ("goroutine 1 [running]:", True),
         ("panic({0x1, 0x2})\n\t/usr/local/go/src/runtime/panic.go:884 +0x212", False),
         ("main.pay(0x3)\n\t/go/src/shop/pay.go:12 +0x1d", True),
-        ("github.com/x/lib.Do()\n\t/root/go/pkg/mod/github.com/x/lib@v1.2.0/do.go:5", False),
+        ("github.com/x/lib.Do()\n\t/srv/go/pkg/mod/github.com/x/lib@v1.2.0/do.go:5", False),
         ("runtime.goexit()\n\tasm_amd64.s:1598 +0x1", False),
         ("created by main.main in goroutine 1\n\t/srv/shop/main.go:5 +0x20", True),
         ("exit status 2", True),
