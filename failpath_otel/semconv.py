@@ -16,6 +16,13 @@ RUN_ID: Final = "failpath.run.id"
 STEP_KEY: Final = "failpath.step.key"
 """Span attribute, string: the step. Set at span start; the span of a run has none."""
 
+FLOW_KEY_HEADER: Final = "failpath-flow-key"
+RUN_ID_HEADER: Final = "failpath-run-id"
+"""Headers, of a request or of a message, by which a run goes on in another service: percent-encoded UTF-8.
+
+As W3C baggage it travels in entries that are named as the attributes are, :data:`FLOW_KEY` and :data:`RUN_ID`.
+"""
+
 STEP_STATUS: Final = "failpath.step.status"
 """Span attribute, string: the outcome, set when it is known.
 

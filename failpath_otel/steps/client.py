@@ -9,12 +9,14 @@ from opentelemetry.trace import TracerProvider, get_tracer, get_tracer_provider
 from failpath_otel import limits, semconv
 from failpath_otel._version import __version__
 from failpath_otel.clean import clean_text
+from failpath_otel.report import say_once
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.keys import check_key, check_status, make_run_id
 from failpath_otel.steps.manual import Time, check_times, record_manually
 from failpath_otel.steps.opened import NoStep, OpenStep
 from failpath_otel.steps.outcome import described_error_attributes
+from failpath_otel.steps.propagation import UNKNOWN_FLOW, Headers, read_baggage, read_headers
 from failpath_otel.steps.run import Run, current_run
 from failpath_otel.steps.tracing import Tracing
 from failpath_otel.steps.wrap import decorate
@@ -40,24 +42,70 @@ class Failpath:
         self._tracing = Tracing(get_tracer(SCOPE_NAME, __version__, tracer_provider))
         self._current_key = f"failpath.current_run.{next(_client_numbers)}"
 
-    def run(self, flow_key: str, *, run_id: object = None, metadata: Metadata | None = None) -> Run:
+    def run(
+        self, flow_key: str, *, run_id: object = None, metadata: Metadata | None = None, propagate: bool = False
+    ) -> Run:
         """One execution of a flow. Sends nothing by itself.
 
         Args:
             flow_key: names the flow; 1 to 200 characters.
             run_id: groups the steps of this execution: a request id, a job id. Anything with a text is taken by its
                 text; ``None`` or empty: one is generated.
-            metadata: JSON-like values for every step of the run. Never secrets.
+            metadata: JSON-like values for every step of the run. Never secrets, and never sent to other services.
+            propagate: send the flow key and the run id along as W3C baggage, while the run is the current one or a step
+                of it is open, so that :meth:`current_run` finds the run in the services that are called. OpenTelemetry
+                sends baggage to *every* host that the program calls, those of others too; where some of them are not
+                to see these two, leave this off and send :meth:`Run.headers` to those that are.
 
         Raises:
             TypeError: ``flow_key`` is not a string.
             ValueError: ``flow_key`` is empty or too long.
         """
-        return Run(self._tracing, self._current_key, flow_key, run_id, metadata)
+        return Run(self._tracing, self._current_key, flow_key, run_id, metadata, propagate)
+
+    def run_from_headers(self, headers: Headers, *, flow: str | None = None, metadata: Metadata | None = None) -> Run:
+        """The run that another service goes on with here, from what its :meth:`Run.headers` said. Sends nothing.
+
+        Whoever can send headers chooses the flow and the run: they are for services that trust each other. What is not
+        well formed (too long, with control characters, of a wrong type, values that contradict each other) is refused,
+        which the log says once; a refused or missing run id is generated. Never raises because of ``headers``.
+
+        Args:
+            headers: those of a request or of a message: a mapping or pairs; names in any case; values that are texts,
+                bytes, or lists of them; also a WSGI environment, an ASGI scope's ``headers``, gRPC metadata, and the
+                message attributes of SQS. ``None``: there are none.
+            flow: the flow key where ``headers`` have none; without it, ``"unknown"``.
+            metadata: JSON-like values for every step that this service takes. Never secrets.
+
+        Raises:
+            TypeError: ``flow`` is not a string.
+            ValueError: ``flow`` is empty or too long.
+        """
+        fallback = None if flow is None else check_key("flow", flow)
+        flow_key, run_id = read_headers(headers)
+        if flow_key is None and fallback is None:
+            say_once(
+                "run headers without flow",
+                "Failpath: headers came without a usable flow key; the run's flow is %r. flow= names another.",
+                UNKNOWN_FLOW,
+            )
+        return Run(self._tracing, self._current_key, flow_key or fallback or UNKNOWN_FLOW, run_id, metadata)
 
     def current_run(self) -> Run | None:
-        """The run of this client whose ``with`` block encloses the caller, or ``None``."""
-        return current_run(self._current_key)
+        """The run of this client whose ``with`` block encloses the caller, else the one that another service sent.
+
+        That is the run in the W3C baggage of the current context: one with ``propagate=True`` there, where
+        OpenTelemetry's instrumentations send and receive baggage. It is a new object at every call, with the flow key
+        and the run id and no metadata. Baggage that is not well formed is refused, which the log says once.
+
+        Returns:
+            ``None``: there is no such run.
+        """
+        run = current_run(self._current_key)
+        if run is not None:
+            return run
+        found = read_baggage()
+        return None if found is None else Run(self._tracing, self._current_key, *found, None)
 
     def step(self, step_key: str, *, metadata: Metadata | None = None) -> Callable[[F], F]:
         """Decorates a function that is defined before there is a run: each call is a step of the current run.

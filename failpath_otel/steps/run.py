@@ -16,6 +16,7 @@ from failpath_otel.steps.keys import check_key, make_run_id
 from failpath_otel.steps.manual import record_manually
 from failpath_otel.steps.opened import OpenStep, describe, status_description
 from failpath_otel.steps.outcome import is_failure
+from failpath_otel.steps.propagation import Propagating, write_headers
 from failpath_otel.steps.step import Step
 from failpath_otel.steps.tracing import Tracing, leave_context
 from failpath_otel.steps.wrap import call, is_coroutine_function, run_coroutine
@@ -36,11 +37,19 @@ class Run:
 
     __slots__ = ("_attributes", "_current_key", "_entries", "_flow_key", "_run_id", "_tracing")
 
-    def __init__(self, tracing: Tracing, current_key: str, flow_key: object, run_id: object, metadata: object) -> None:
-        self._tracing: Final = tracing
+    def __init__(  # noqa: PLR0917 - made by the client alone
+        self,
+        tracing: Tracing,
+        current_key: str,
+        flow_key: object,
+        run_id: object,
+        metadata: object,
+        propagate: bool = False,  # noqa: FBT001, FBT002 - as above
+    ) -> None:
         self._current_key: Final = current_key
         self._flow_key: Final = check_key("flow_key", flow_key)
         self._run_id: Final = make_run_id(run_id)
+        self._tracing: Final = Propagating(tracing, self._flow_key, self._run_id) if propagate else tracing
         identity: Attributes = {FLOW_KEY: self._flow_key, RUN_ID: self._run_id}
         self._entries: list[_Entered] = []
         self._attributes = with_metadata(identity, metadata_attributes(metadata))
@@ -54,6 +63,14 @@ class Run:
     def run_id(self) -> str:
         """The id that groups the steps of this run: as given, or generated."""
         return self._run_id
+
+    def headers(self) -> dict[str, str]:
+        """This run for another service: headers of a request or of a message, for ``failpath.run_from_headers()``.
+
+        ``failpath-flow-key`` and ``failpath-run-id``, percent-encoded; a new dictionary at every call. Nothing else
+        travels: no metadata, no secret, and no ``traceparent``, which is for OpenTelemetry's instrumentations.
+        """
+        return write_headers(self._flow_key, self._run_id)
 
     @overload
     def step(self, step_key: str, *, metadata: Metadata | None = None) -> Step: ...

@@ -20,10 +20,10 @@ _PRIVATE_PARENT: Final = "failpath.private_parent"
 class Tracing:
     """The host's tracer, and behind it the fallback for spans that nobody would report."""
 
-    __slots__ = ("_host", "reporting")
+    __slots__ = ("host", "reporting")
 
     def __init__(self, host: Tracer, reporting: "Reporting | None" = None) -> None:
-        self._host = host
+        self.host = host
         self.reporting = reporting
 
     def start_step(
@@ -39,7 +39,7 @@ class Tracing:
         parent = get_current()
         start = StartMarker(attributes, None if self.reporting is None else self.reporting.owner)
         try:
-            host = self._host.start_span(
+            host = self.host.start_span(
                 name, Context({**parent, STEP_START: start}), attributes=attributes, start_time=start_ns
             )
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
@@ -79,7 +79,7 @@ class Tracing:
         """Starts the span of a run: the parent of its steps, and the reason why they share a trace."""
         parent = get_current()
         try:
-            host = self._host.start_span(name, parent, attributes=attributes)
+            host = self.host.start_span(name, parent, attributes=attributes)
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             report_fault("starting a span at the host's tracer provider")
             host = INVALID_SPAN

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from email.message import Message
 from functools import partial
 
 from opentelemetry.trace import TracerProvider
@@ -51,6 +52,15 @@ def clients(provider: TracerProvider) -> None:
     assert_type(failpath.stats(), Stats)
     assert_type(run.run_id, str)
     assert_type(run.flow_key, str)
+
+
+def other_services(environ: dict[str, object], message: Message, pairs: list[tuple[bytes, bytes]]) -> None:
+    assert_type(failpath.run("checkout", propagate=True), Run)
+    assert_type(run.headers(), dict[str, str])
+    assert_type(failpath.run_from_headers(run.headers()), Run)
+    assert_type(failpath.run_from_headers(None, flow="shipping", metadata={"a": 1}), Run)
+    for headers in (environ, message, pairs):
+        failpath.run_from_headers(headers)
 
 
 def functions() -> None:

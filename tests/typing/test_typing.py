@@ -20,6 +20,7 @@ WRONG = {
     "a value instead of a function": "run.step('x', 5)",
     "the type of a value": "text: str = run.step('x', lambda: 1)",
     "the type of a decorated function": "decorated('text')",
+    "headers that are a number": "failpath.run_from_headers(17)",
     "an unknown option": "failpath_otel.configure(colour='red')",
     "metadata that is no mapping": "run.step('x', metadata=['a'])",
     "a record without a status": "failpath.record_step(flow_key='a', run_id='b', step_key='c')",

@@ -1,0 +1,222 @@
+"""A run's identity on its way to another service: in headers that a program sends itself, and in W3C baggage."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeVar, cast
+from urllib.parse import quote, unquote
+
+from opentelemetry.baggage import get_all, set_baggage
+from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.trace import Span
+
+from failpath_otel import limits
+from failpath_otel.report import report_fault, say_once
+from failpath_otel.semconv import FLOW_KEY, FLOW_KEY_HEADER, RUN_ID, RUN_ID_HEADER, StartMarker
+from failpath_otel.steps.attributes import Attributes
+from failpath_otel.steps.tracing import Tracing
+
+UNKNOWN_FLOW: Final = "unknown"
+"""The flow of a run whose headers name none, where the receiving service does not say which it is."""
+
+_PAIR: Final = 2
+_WSGI: Final = "HTTP_"
+_NAMES: Final = {
+    spelling: name
+    for name in (FLOW_KEY_HEADER, RUN_ID_HEADER)
+    for spelling in (name, (_WSGI + name.replace("-", "_")).lower())
+}
+"""Headers as they are looked up: in lower case, and as WSGI and CGI name them."""
+
+_LONGEST_NAME: Final = max(map(len, _NAMES))
+_WHAT: Final = {FLOW_KEY_HEADER: "flow key", RUN_ID_HEADER: "run id", FLOW_KEY: "flow key", RUN_ID: "run id"}
+_MAX_CHARS: Final = {
+    FLOW_KEY_HEADER: limits.MAX_KEY_CHARS,
+    RUN_ID_HEADER: limits.MAX_RUN_ID_CHARS,
+    FLOW_KEY: limits.MAX_KEY_CHARS,
+    RUN_ID: limits.MAX_RUN_ID_CHARS,
+}
+_ENCODED: Final = 12
+"""What one character may take in a header: four bytes of UTF-8, each as ``%XX``."""
+
+_MAX_VALUES: Final = 16
+"""Values of one header that are compared; more of them are refused."""
+
+_QUEUE_VALUES: Final = frozenset({"stringvalue", "value"})
+"""Where Amazon's queues keep the value of a message attribute, in lower case."""
+
+
+T = TypeVar("T")
+
+
+class HasItems(Protocol):
+    """A mapping, or what web frameworks have in its place."""
+
+    def items(self) -> Iterable[tuple[Any, Any]]:
+        """Pairs of a name and a value; a name may come more than once."""
+        ...
+
+
+Headers = HasItems | Iterable[tuple[Any, Any]] | None
+"""Headers of a request or of a message, as servers and queues hand them over."""
+
+
+class Identity(NamedTuple):
+    """What was found of a run; nothing where it was missing or refused."""
+
+    flow_key: str | None = None
+    run_id: str | None = None
+
+
+class _Refused(Exception):  # noqa: N818 - never leaves this module
+    """A value that is not taken over; its text says what is wrong with it, and not what it was."""
+
+
+def write_headers(flow_key: str, run_id: str) -> dict[str, str]:
+    """A run as headers: percent-encoded UTF-8, so that every transport takes them as they are."""
+    return {FLOW_KEY_HEADER: quote(flow_key, safe=""), RUN_ID_HEADER: quote(run_id, safe="")}
+
+
+def read_headers(headers: object) -> Identity:
+    """What ``headers`` say of a run; never raises. What is refused is said once."""
+    try:
+        found: dict[str, list[object]] = {}
+        for given, value in _items(headers):
+            name = _NAMES.get(_lower(given))
+            if name is not None:
+                found.setdefault(name, []).extend(_values(value))
+        return Identity(
+            _accepted(_decoded, FLOW_KEY_HEADER, found.get(FLOW_KEY_HEADER, [])),
+            _accepted(_decoded, RUN_ID_HEADER, found.get(RUN_ID_HEADER, [])),
+        )
+    except Exception:  # noqa: BLE001 - a mapping of the user's, or of a web framework, may raise anything
+        report_fault("reading the headers of a run")
+        return Identity()
+
+
+def read_baggage() -> Identity | None:
+    """The run that is named by the baggage of the current context, if that is a whole one."""
+    entries = get_all()
+    if FLOW_KEY not in entries and RUN_ID not in entries:
+        return None
+    flow_key = _accepted(_checked, FLOW_KEY, entries.get(FLOW_KEY))
+    run_id = _accepted(_checked, RUN_ID, entries.get(RUN_ID))
+    return None if flow_key is None or run_id is None else Identity(flow_key, run_id)
+
+
+class Propagating(Tracing):
+    """A tracing that puts a run's identity into the baggage of every context in which one of its spans is open."""
+
+    __slots__ = ("_flow_key", "_run_id")
+
+    def __init__(self, tracing: Tracing, flow_key: str, run_id: str) -> None:
+        super().__init__(tracing.host, tracing.reporting)
+        self._flow_key = flow_key
+        self._run_id = run_id
+
+    def start_step(
+        self, name: str, attributes: Attributes, start_ns: int
+    ) -> tuple[tuple[Span, ...], Context, StartMarker]:
+        """As without baggage, which the host's span processors see at the start as well."""
+        token = attach(self._carrying(get_current()))
+        try:
+            return super().start_step(name, attributes, start_ns)
+        finally:
+            detach(token)
+
+    def start_run(self, name: str, attributes: Attributes) -> tuple[tuple[Span, ...], Context]:
+        """As without baggage."""
+        token = attach(self._carrying(get_current()))
+        try:
+            return super().start_run(name, attributes)
+        finally:
+            detach(token)
+
+    def _carrying(self, context: Context) -> Context:
+        return set_baggage(RUN_ID, self._run_id, set_baggage(FLOW_KEY, self._flow_key, context))
+
+
+def _items(headers: object) -> Iterable[tuple[object, object]]:
+    """The pairs of a mapping, of something with ``items()``, or of a sequence of pairs, as ASGI and gRPC have it."""
+    if headers is None:
+        return ()
+    given: Any = headers
+    items = getattr(given, "items", None)
+    if callable(items):
+        return cast("Iterable[tuple[object, object]]", items())
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        say_once("run headers type", "Failpath: the headers of a run are no mapping; they are taken for none.")
+        return ()
+    return ((pair[0], pair[1]) for pair in given if isinstance(pair, (tuple, list)) and len(pair) == _PAIR)
+
+
+def _lower(name: object) -> str:
+    if isinstance(name, bytes):
+        name = name[: _LONGEST_NAME + 1].decode("latin-1")
+    return name.lower() if isinstance(name, str) and len(name) <= _LONGEST_NAME else ""
+
+
+def _values(value: object) -> Iterator[object]:
+    """The values of one header: of a list, each; of an attribute of a message queue, what it holds."""
+    if isinstance(value, (list, tuple)):
+        yield from value[: _MAX_VALUES + 1]
+    elif isinstance(value, Mapping):
+        held = [item for key, item in value.items() if isinstance(key, str) and key.lower() in _QUEUE_VALUES]
+        yield held[0] if held else value
+    elif value is not None:
+        yield value
+
+
+def _accepted(read: Callable[[str, T], str | None], name: str, given: T) -> str | None:
+    try:
+        return read(name, given)
+    except _Refused as refused:
+        say_once(
+            f"refused {name}", "Failpath: a %s that came from elsewhere is refused: %s.", _WHAT[name], str(refused)
+        )
+        return None
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise _Refused(reason)
+
+
+def _decoded(name: str, values: list[object]) -> str | None:
+    """The one value of a header."""
+    if len(values) > _MAX_VALUES:
+        _refuse("it has too many values")
+    # What this package sends has no comma: where there is one, somebody has joined several headers of the same name.
+    texts = {text.strip(" \t") for value in values for text in _text(name, value).split(",")}
+    if len(texts) > 1:
+        _refuse("its values contradict each other")
+    for text in texts:
+        try:
+            return _checked(name, unquote(text, errors="strict"))
+        except UnicodeDecodeError:
+            _refuse("it is not UTF-8")
+    return None
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        value = bytes(value[: _MAX_CHARS[name] * _ENCODED + 1]).decode("latin-1")
+    if not isinstance(value, str):
+        _refuse("it is not a text")
+    value = str.__str__(value)
+    if len(value) > _MAX_CHARS[name] * _ENCODED:
+        _refuse("it is too long")
+    if not value.isascii():
+        _refuse("it is not percent-encoded")
+    return value
+
+
+def _checked(name: str, value: object) -> str | None:
+    """A flow key or a run id as it has come from elsewhere."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        _refuse("it is not a text")
+    value = str.__str__(value)
+    if len(value) > _MAX_CHARS[name]:
+        _refuse(f"it has more than {_MAX_CHARS[name]} characters")
+    if not value.isprintable():
+        _refuse("it has control characters, or others that cannot be printed")
+    return value
