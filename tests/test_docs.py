@@ -26,6 +26,7 @@ DELIVERED: Final = {
         *("send-receipt-email skipped", "ship success"),
     },
     "options.md": {"charge-card running", "charge-card success", "charge-card error", "send-receipt-email skipped"},
+    "services.md": {"print-label success"},
     "otlp-backends.md": {"charge-card running", "charge-card success", "pack success", "resize running"},
 }
 """What the programs of a page deliver to Failpath, among other things."""

@@ -1,0 +1,162 @@
+"""The examples of services, run as they stand: by the servers that their docstrings name, on free ports."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.integration.processes.redis_server import open_redis
+from tests.integration.test_examples import EXAMPLES, at, run_example, run_of, statuses
+from tests.receiver import COMMAND, Receiver, start_receiver, wait_for
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    with start_receiver(tmp_path / "local.db") as started:
+        yield started
+
+
+@contextmanager
+def serving(log: Path, ready: str, *command: str, **environment: str) -> Generator[str, None, None]:
+    """Starts a server as a docstring does, yields what ``ready`` finds in its output, and ends it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FAILPATH", "OTEL"))}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=EXAMPLES.parent,
+            env=kept | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+    def found() -> re.Match[str] | None:
+        assert process.poll() is None, log.read_text()
+        return re.search(ready, log.read_text())
+
+    try:
+        match = wait_for(found, 30, f"{command} is not ready")
+        assert match is not None
+        yield match[0]
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def post(url: str, **headers: str) -> Any:
+    request = urllib.request.Request(url, b"", {name.replace("_", "-"): value for name, value in headers.items()})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=20) as response:
+        return json.load(response)
+
+
+def ended(receiver: Receiver, run_id: str, count: int) -> dict[str, Any]:
+    """The run, once it has ``count`` steps that have ended."""
+
+    def whole() -> dict[str, Any]:
+        run = receiver.run(run_id)
+        return run if run is not None and len(run["steps"]) == count and run["status"] != "running" else {}
+
+    return wait_for(whole, 20)
+
+
+def test_the_flask_service_goes_on_with_the_run_of_its_caller_or_begins_one(receiver: Receiver, tmp_path: Path) -> None:
+    command = ("flask", "--app", "examples/flask_service.py", "run", "--port", "0")
+    with serving(tmp_path / "log", r"http://127\.0\.0\.1:\d+", *command, **at(receiver)) as url:
+        answer = post(f"{url}/orders", failpath_flow_key="web-shop", failpath_run_id="order-17")
+        begun = post(f"{url}/orders")["run"]
+        assert answer == {"run": "order-17", "charge": "ch_4999"}
+        for run_id, flow in (("order-17", "web-shop"), (begun, "checkout")):
+            run = ended(receiver, run_id, 2)
+            assert (run["flowKey"], statuses(run)) == (flow, {"price-cart": "success", "charge-card": "success"})
+
+
+def test_the_fastapi_service_calls_its_warehouse_in_the_same_run(receiver: Receiver, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    url = f"http://127.0.0.1:{port}"
+    command = ("uvicorn", "--app-dir", "examples", "fastapi_service:app", "--port", port)
+    with serving(tmp_path / "log", "running on", *command, **at(receiver), WAREHOUSE_URL=url):
+        assert post(f"{url}/orders/order-17") == {"run": "order-17", "shelf": "B-7"}
+    # It has ended, and delivered what there was.
+    run = run_of(receiver, "order-17")
+    assert (run["flowKey"], statuses(run)) == (
+        "fulfilment",
+        {"call-warehouse": "success", "reserve-stock": "success"},
+    )
+    assert run["steps"][0]["metadata"] == {"status": 200}
+
+
+def test_the_celery_task_goes_on_with_the_run_of_who_has_asked_for_it(receiver: Receiver, tmp_path: Path) -> None:
+    command = ("celery", "--workdir", "examples", "--app", "celery_tasks", "worker", "--concurrency", "1")
+    (tmp_path / "redis").mkdir()
+    with open_redis(tmp_path / "redis") as broker:
+        environment = {**at(receiver), "CELERY_BROKER_URL": broker}
+        with serving(tmp_path / "log", r" ready\.", *command, "--loglevel", "INFO", **environment):
+            out = run_example("celery_tasks.py", "order-17", **environment)
+            run = ended(receiver, "order-17", 3)
+    assert out == "Asked for the receipt of order-17.\n"
+    assert run["flowKey"] == "checkout"
+    assert statuses(run) == {"order-receipt": "success", "render-receipt": "success", "send-mail": "success"}
+    mail = next(step for step in run["steps"] if step["stepKey"] == "send-mail")
+    assert mail["metadata"] == {"attempt": 0, "characters": 23}
+
+
+def test_the_lambda_function_ships_when_it_is_called_by_hand(receiver: Receiver) -> None:
+    assert run_example("aws_lambda.py", "order-17", **at(receiver)) == "{'shipped': 1}\n"
+    run = run_of(receiver, "order-17")
+    assert (run["flowKey"], statuses(run)) == ("checkout", {"print-label": "success", "hand-over": "success"})
+
+
+FROZEN: Final = """
+import os, signal
+from aws_lambda import handler, queued
+
+messages = [queued("order-17", "1 High Street"), queued("order-18", "")]
+try:
+    handler({"Records": messages}, None)
+except ValueError:
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+def test_the_lambda_function_has_delivered_all_steps_when_it_is_frozen_even_if_it_failed(receiver: Receiver) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FAILPATH", "OTEL"))}
+    process = subprocess.Popen([sys.executable, "-c", FROZEN], cwd=EXAMPLES, env=kept | at(receiver))
+    try:
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        assert statuses(run_of(receiver, "order-17")) == {"print-label": "success", "hand-over": "success"}
+        assert statuses(run_of(receiver, "order-18")) == {"print-label": "error"}
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+
+
+def test_the_nightly_job_has_delivered_its_run_when_it_ends(receiver: Receiver) -> None:
+    assert run_example("cron_job.py", **at(receiver)) == "3 sales, 65.49 in all.\n"
+    [run] = receiver.runs()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", run["runId"])
+    assert statuses(run) == {"load-sales": "success", "write-report": "success"}
+
+
+def test_what_a_killed_nightly_job_has_left_is_delivered_by_the_second_command_of_its_line(receiver: Receiver) -> None:
+    killed = "import builtins, os, cron_job; builtins.print = lambda _: os.kill(os.getpid(), 9); cron_job.main()"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FAILPATH", "OTEL"))}
+    environment = kept | at(receiver)
+    job = subprocess.run([sys.executable, "-c", killed], cwd=EXAMPLES, env=environment, check=False, timeout=30)
+    assert job.returncode == -signal.SIGKILL
+
+    drained = subprocess.run([*COMMAND, "drain", "--timeout", "60"], env=environment, check=False, capture_output=True)
+    assert drained.returncode == 0, drained.stderr
+    [run] = receiver.runs()
+    assert statuses(run) == {"load-sales": "success", "write-report": "running"}
