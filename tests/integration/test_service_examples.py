@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -49,7 +48,10 @@ def serving(log: Path, ready: str, *command: str, **environment: str) -> Generat
         yield match[0]
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(20)
+        finally:
+            process.kill()
 
 
 def post(url: str, **headers: str) -> Any:
@@ -80,14 +82,27 @@ def test_the_flask_service_goes_on_with_the_run_of_its_caller_or_begins_one(rece
             assert (run["flowKey"], statuses(run)) == (flow, {"price-cart": "success", "charge-card": "success"})
 
 
+@pytest.mark.parametrize("forged", ["x" * 201, "order%0D%0A17", "order-17,order-18", "\xfc"])
+def test_the_flask_service_serves_who_forges_a_run_id_and_gives_the_run_another_one(
+    receiver: Receiver, tmp_path: Path, forged: str
+) -> None:
+    command = ("flask", "--app", "examples/flask_service.py", "run", "--port", "0")
+    with serving(tmp_path / "log", r"http://127\.0\.0\.1:\d+", *command, **at(receiver)) as url:
+        run_id = post(f"{url}/orders", failpath_flow_key="web-shop", failpath_run_id=forged)["run"]
+        assert re.fullmatch("[0-9a-f]{32}", run_id)
+        assert ended(receiver, run_id, 2)["flowKey"] == "web-shop"
+    assert (tmp_path / "log").read_text().count("a run id that came from elsewhere is refused") == 1
+
+
 def test_the_fastapi_service_calls_its_warehouse_in_the_same_run(receiver: Receiver, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
-    url = f"http://127.0.0.1:{port}"
-    command = ("uvicorn", "--app-dir", "examples", "fastapi_service:app", "--port", port)
-    with serving(tmp_path / "log", "running on", *command, **at(receiver), WAREHOUSE_URL=url):
+    command = ("uvicorn", "--app-dir", "examples", "fastapi_service:app", "--port", "0")
+    address = r"http://127\.0\.0\.1:\d+"
+    with (
+        serving(tmp_path / "warehouse.log", address, *command, **at(receiver)) as warehouse,
+        serving(tmp_path / "log", address, *command, **at(receiver), WAREHOUSE_URL=warehouse) as url,
+    ):
         assert post(f"{url}/orders/order-17") == {"run": "order-17", "shelf": "B-7"}
-    # It has ended, and delivered what there was.
+    # They have ended, and delivered what there was.
     run = run_of(receiver, "order-17")
     assert (run["flowKey"], statuses(run)) == (
         "fulfilment",

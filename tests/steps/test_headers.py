@@ -247,3 +247,12 @@ def test_a_wrong_flow_of_the_services_own_is_told_at_once(
 ) -> None:
     with pytest.raises(error, match="flow must"):
         failpath.run_from_headers(SENT, flow=flow)
+
+
+def test_a_value_that_is_far_too_long_is_refused_before_it_is_decoded(
+    failpath: Failpath, caplog: pytest.LogCaptureFixture
+) -> None:
+    failpath.run_from_headers({FLOW: "checkout", RUN: "%" * 2401})
+
+    [record] = caplog.records
+    assert record.getMessage().endswith("it is too long.")
