@@ -18,7 +18,9 @@ from failpath_otel.local.table import format_runs, printable
 
 _ENDPOINT_VARIABLE: Final = "FAILPATH_DEV_ENDPOINT"
 _LOCAL_VARIABLE: Final = "FAILPATH_LOCAL_TOKEN"
+_GATEWAY_VARIABLE: Final = "FAILPATH_GATEWAY_TOKEN"
 _LOCAL_EXTRA: Final = ("anyio", "sse_starlette", "starlette", "uvicorn")
+_GATEWAY_EXTRA: Final = ("anyio", "google", "opentelemetry", "starlette", "uvicorn")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,12 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command == "local":
             return _local(arguments)
+        if arguments.command == "gateway":
+            return _gateway(arguments)
         if arguments.command == "drain":
             given = {name: getattr(arguments, name) for name in ("journal", "endpoint", "route")}
             return _drain(given, arguments.timeout, arguments.rebind)
         return _runs(arguments)
     except KeyboardInterrupt:
-        return 0 if arguments.command == "local" else 130
+        return 0 if arguments.command in ("local", "gateway") else 130
     except BrokenPipeError:
         # Whoever was reading (`| head`) has seen enough; the interpreter's own flush at exit must not say so again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -75,6 +79,29 @@ def _local(arguments: argparse.Namespace) -> int:
         )
     except (StoreError, FlowsFileError) as error:
         return _fail(str(error))
+    except OSError as error:
+        return _fail(f"cannot serve at {arguments.host}:{arguments.port}: {error.strerror or error}")
+    return 0
+
+
+def _gateway(arguments: argparse.Namespace) -> int:
+    # Here, because the other commands need nothing of what delivers.
+    from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
+    from failpath_otel.export.options import Options as DeliveryOptions  # noqa: PLC0415
+
+    try:
+        import google.protobuf  # noqa: F401, PLC0415
+        import opentelemetry.proto.collector.trace.v1.trace_service_pb2  # noqa: F401, PLC0415
+
+        from failpath_otel.gateway.server import Place, serve  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _GATEWAY_EXTRA:
+            raise
+        return _fail('the gateway is an extra; install it with: pip install "failpath-otel[gateway]"')
+    try:
+        serve(Place(arguments.port, arguments.host, arguments.token), DeliveryOptions.resolve_delivery())
+    except ConfigurationError as error:
+        return _fail(str(error).replace("pass project_key=, or set", "set"))
     except OSError as error:
         return _fail(f"cannot serve at {arguments.host}:{arguments.port}: {error.strerror or error}")
     return 0
@@ -171,6 +198,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     local.add_argument("--open", action="store_true", help="open the page in a browser")
     local.set_defaults(usage_error=local.error)
+
+    gateway = commands.add_parser(
+        "gateway",
+        help="take OTLP from any OpenTelemetry SDK or Collector",
+        description="Takes OTLP/HTTP (/v1/traces, protobuf or JSON), and delivers the steps among the spans to"
+        " Failpath. Reads FAILPATH_PROJECT_KEY and the other variables of configure().",
+    )
+    gateway.add_argument("--port", type=_port, default=4318, help="default %(default)s; 0 picks a free one")
+    gateway.add_argument(
+        "--host", type=_address, default="127.0.0.1", metavar="IP", help="default %(default)s; 0.0.0.0 for all"
+    )
+    gateway.add_argument(
+        "--token",
+        type=_token,
+        default=os.environ.get(_GATEWAY_VARIABLE) or None,
+        help=f"what every sender has to show as a bearer; default: {_GATEWAY_VARIABLE}, else nothing",
+    )
 
     runs = commands.add_parser(
         "runs", help="show the newest runs of a local receiver", description="Shows runs of a local receiver."

@@ -1,7 +1,7 @@
 """The way from a finished record to Failpath, and waiting for the truth about it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic, sleep
 from typing import Final
 
@@ -11,6 +11,7 @@ from failpath_otel.export.interruption import interrupted_in
 from failpath_otel.export.queue import RecordQueue
 from failpath_otel.export.thread import DeliveryThread
 from failpath_otel.export.watch import Notify, Watcher
+from failpath_otel.journal.segment import FRAME_BYTES
 
 
 class Pipeline(DeliveryThread):
@@ -22,6 +23,40 @@ class Pipeline(DeliveryThread):
         with self._lock:
             self._recount()
             return self._accepted
+
+    def put_safely(self, records: Sequence[bytes]) -> tuple[int, bool]:
+        """Queues all of ``records``, or none of them: then whoever has them keeps them, and none counts as lost.
+
+        As no other way in, this one takes no more than a journal has room for without dropping its oldest.
+
+        Returns:
+            The number of the last of them, 0 if they were not taken; and whether all are in the journal now.
+        """
+        size = sum(map(len, records))
+        with self._lock:
+            journal = self._journal if self._journaling else None
+            if journal is not None and journal.room() < size + len(records) * FRAME_BYTES:
+                return 0, False
+            if not self.has_room(len(records), size):
+                return 0, False
+            for record in records:
+                self._put(record)
+            return self._accepted, self._journaling
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the last attempt has failed, and what it was about waits to be sent again."""
+        return self._backlog.failing and bool(self._backlog)
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next attempt may be made."""
+        return self._backlog.pause()
+
+    @property
+    def journaling(self) -> bool:
+        """Whether what is put now goes into a journal."""
+        return self._journaling
 
     def watch(
         self, notify: Notify, *, of_attempt: bool = False, numbers: tuple[int, int] | None = None
@@ -201,7 +236,7 @@ _HOLDING_THE_LOCK: Final = {
             RecordQueue.lose_outcome,
         ),
         *(RecordQueue.stats, RecordQueue.is_idle, RecordQueue._take, RecordQueue._settle),  # noqa: SLF001
-        *(Pipeline.watch, Pipeline.already, Pipeline._pass_over, Pipeline._report_overflow),  # noqa: SLF001
+        *(Pipeline.put_safely, Pipeline.watch, Pipeline.already, Pipeline._pass_over, Pipeline._report_overflow),  # noqa: SLF001
         *(Pipeline._leave_journal, Pipeline._tidy_journal),  # noqa: SLF001
     )
 }

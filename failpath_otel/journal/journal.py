@@ -93,6 +93,11 @@ class Journal(Log):
             raise
         return True
 
+    def room(self) -> int:
+        """Bytes of records that can be appended for sure before the oldest ones have to go, the frames included."""
+        used = len(self._unconfirmed) - len(self._dropped)
+        return max(limits.JOURNAL_SEGMENTS - used, 0) * (limits.JOURNAL_SEGMENT_BYTES - 2 * limits.MAX_RECORD_BYTES)
+
     def _recount(self) -> None:
         """Counts the records of the segment at hand once more."""
         segment, writer = self._current, self._writer

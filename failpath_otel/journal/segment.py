@@ -25,6 +25,9 @@ written, in seconds since the epoch."""
 
 CLOSED: Final = -1
 BEGIN: Final = _HEADER.size
+FRAME_BYTES: Final = _FRAME.size
+"""What a record takes beside itself."""
+
 _CONFIRMED_AT: Final = 8
 pack_frame: Final = _FRAME.pack
 _pack_confirmed: Final = Struct("<Q").pack

@@ -17,7 +17,7 @@ from failpath_otel.export import wire
 from failpath_otel.local.assets import Assets
 from failpath_otel.local.convertor import ANYTHING
 from failpath_otel.local.guard import Access, guarded
-from failpath_otel.local.ingest import Receipt, check_headers, decompress, read_body, read_events
+from failpath_otel.local.ingest import MAX_BODY_BYTES, Receipt, check_headers, read_events
 from failpath_otel.local.page_api import PREFIX, PageApi
 from failpath_otel.local.parts import Parts
 from failpath_otel.local.replies import in_thread, json_reply, limit_in, status_in
@@ -25,6 +25,7 @@ from failpath_otel.local.runs import find_run, recent_runs
 from failpath_otel.local.store import StoreError
 from failpath_otel.local.stream import Stream
 from failpath_otel.local.view import RunList
+from failpath_otel.serving.body import decompress, read_body
 
 DEFAULT_LIMIT: Final = 50
 _NOT_FOUND: Final = 404
@@ -48,7 +49,7 @@ class _Routes:
 
     async def receive(self, request: Request) -> Response:
         gzipped = check_headers(request)
-        body = await read_body(request)
+        body = await read_body(request, MAX_BODY_BYTES)
         if self._senders is None:
             # Not before there is an event loop, which it belongs to.
             self._senders = anyio.CapacityLimiter(_SENDERS)
@@ -70,7 +71,7 @@ class _Routes:
         return json_reply(found)
 
     def _take(self, body: bytes, *, gzipped: bool) -> Receipt:
-        arrivals, rejected = read_events(decompress(body) if gzipped else body)
+        arrivals, rejected = read_events(decompress(body, MAX_BODY_BYTES) if gzipped else body)
         self._parts.store.add(arrivals, self._parts.clock())
         return Receipt(accepted=len(arrivals), rejected=rejected)
 

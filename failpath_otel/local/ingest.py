@@ -1,24 +1,19 @@
 """What the receiver accepts: the wire contract, seen from the other side."""
 
-import gzip
 import json
 import re
-import zlib
-from io import BytesIO
 from typing import Any, Final
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from failpath_otel.local.event import decode_event
 from failpath_otel.local.store import Arrival
+from failpath_otel.serving.body import is_gzipped, media_type
 
 MAX_BODY_BYTES: Final = 2 * 1_048_576
 """Twice what a sender of this package puts into one request."""
-
-MAX_DISCARDED_BYTES: Final = 64 * 1_048_576
-"""How much of a body that is too large is read and thrown away, so that its sender gets to read the answer."""
 
 MAX_DEPTH: Final = 200
 """How deep an event may be nested: who reads, copies or writes it again does so by recursion, and needs the room."""
@@ -65,57 +60,9 @@ def check_headers(request: Request) -> bool:
         raise HTTPException(401, "expected the header 'Authorization: Bearer <project key>'")
     if "origin" in headers:
         raise HTTPException(403, "events are not accepted from web pages")
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if media_type(request) != "application/json":
         raise HTTPException(415, "expected the header 'Content-Type: application/json'")
-    named = ",".join(headers.getlist("content-encoding")).lower().split(",")
-    codings = [coding.strip() for coding in named if coding.strip() not in ("", "identity")]
-    if codings and codings not in (["gzip"], ["x-gzip"]):
-        # The answer names what would be accepted (RFC 9110, 12.5.3).
-        refusal = "expected a body with 'Content-Encoding: gzip', or without one"
-        raise HTTPException(415, refusal, headers={"Accept-Encoding": "gzip"})
-    return bool(codings)
-
-
-async def read_body(request: Request) -> bytes:
-    """The body, of which no more than ``MAX_BODY_BYTES`` are ever held.
-
-    Raises ``HTTPException``: 413 for a larger one, 400 if the sender goes away.
-    """
-    announced = request.headers.get("content-length", "")
-    # The server has checked that the header is a number, and never hands out more than it says.
-    if announced and int(announced) > MAX_DISCARDED_BYTES:
-        raise _too_large()
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= MAX_BODY_BYTES:
-                chunks.append(chunk)
-            else:
-                chunks.clear()
-            if size > MAX_DISCARDED_BYTES:
-                break
-    except ClientDisconnect:
-        raise HTTPException(400, "the body ended early") from None
-    if size > MAX_BODY_BYTES:
-        raise _too_large()
-    return b"".join(chunks)
-
-
-def decompress(body: bytes) -> bytes:
-    """What a gzipped body holds; of a larger one, no more than ``MAX_BODY_BYTES`` are ever decompressed.
-
-    Raises ``HTTPException``: 413 for a larger one, 400 if it is not gzip, or not all of it.
-    """
-    try:
-        with gzip.GzipFile(fileobj=BytesIO(body)) as file:
-            content = file.read(MAX_BODY_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise HTTPException(400, f"the body cannot be decompressed: {error}") from None
-    if len(content) > MAX_BODY_BYTES:
-        raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes when it is decompressed")
-    return content
+    return is_gzipped(request)
 
 
 def read_events(body: bytes) -> tuple[list[Arrival], list[Rejection]]:
@@ -176,7 +123,3 @@ def _lenient_payloads(text: str) -> list[str]:
     except ValueError as error:
         raise msgspec.DecodeError(str(error)) from None
     return [json.dumps(event) for event in msgspec.convert(content, _LenientBatch).events]
-
-
-def _too_large() -> HTTPException:
-    return HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes", headers={"Connection": "close"})

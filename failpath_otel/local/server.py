@@ -1,30 +1,24 @@
 """The receiver as a process: a socket, a database, signals, and an end that takes less than two seconds."""
 
 import os
-import signal
-import socket
 import sys
 import threading
 import time
 import webbrowser
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
-from types import FrameType
 from typing import Final
 from urllib.parse import urlencode
 
-import uvicorn
 from platformdirs import user_state_path
 
 from failpath_otel.local.app import create_app
 from failpath_otel.local.guard import LOOPBACK, Access
 from failpath_otel.local.parts import Parts, Settings
 from failpath_otel.local.store import Store
+from failpath_otel.serving.server import Server, address_of, listen
 
-_IPV4: Final = 4
 _GRACE_SECONDS: Final = 1
 """How long requests that are under way at the end may take."""
 
@@ -59,61 +53,32 @@ def serve(options: Options) -> None:
     ``FlowsFileError`` if the file with the flows is none.
     """
     with (
-        _listen(options.host, options.port) as listener,
+        listen(options.host, options.port) as listener,
         closing(Store(options.database)) as store,
         closing(Parts(store, _now, options.settings)) as parts,
     ):
-        config = uvicorn.Config(
-            create_app(parts, Access(options.host, options.token)),
-            http="h11",
-            loop="asyncio",
-            ws="none",
-            lifespan="off",
-            # The application logs its own failures; what is left are requests that the end cut short.
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
+        app = create_app(parts, Access(options.host, options.token))
+        address = address_of(options.host, listener.getsockname()[1])
+        server = Server(
+            app,
+            ready=lambda: _tell(options, address),
+            ending=lambda: _end(parts),
+            grace_seconds=_GRACE_SECONDS,
         )
-        address = _address(options.host, listener.getsockname()[1])
-        server = _Server(config, lambda: _tell(options, address), parts.changes.close)
         server.stop_on_signals()
         parts.start()
         server.run(sockets=[listener])
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn's server, which says when it is ready and ends a process that was asked to end as a success.
+def _end(parts: Parts) -> None:
+    """Ends the streams, which end for nothing else, and the process with them, at the latest some time afterwards.
 
-    ``ending`` is called before it waits for the requests that are under way: some of them end for nothing else.
-    The process ends with it, at the latest some time afterwards; all that was accepted is in the database by then.
+    All that was accepted is in the database by then; a thread that works something out may take longer than that.
     """
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-        self._ending = ending
-
-    def stop_on_signals(self) -> None:
-        # Uvicorn handles both signals while it serves, and afterwards raises them again for these handlers.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
-
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        self.should_exit = True
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        timer = threading.Timer(_END_SECONDS, os._exit, [0])
-        timer.daemon = True
-        timer.start()
-        self._ending()
-        await super().shutdown(sockets)
+    timer = threading.Timer(_END_SECONDS, os._exit, [0])
+    timer.daemon = True
+    timer.start()
+    parts.changes.close()
 
 
 def _now() -> int:
@@ -137,25 +102,3 @@ def _tell(options: Options, address: str) -> None:
 def _open(page: str, address: str) -> None:
     if not webbrowser.open(page):
         sys.stderr.write(f"failpath-otel: no browser could be opened; the page is at {address}\n")
-
-
-def _address(host: str, port: int) -> str:
-    """The page's address as this machine sees it; one that stands for all of a machine's is none to go to."""
-    address = ip_address(host)
-    if address.is_unspecified:
-        address = ip_address(LOOPBACK if address.version == _IPV4 else "::1")
-    return f"http://{address}:{port}" if address.version == _IPV4 else f"http://[{address}]:{port}"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET if ip_address(host).version == _IPV4 else socket.AF_INET6)
-    try:
-        if os.name == "posix":
-            # A port that was in use until a moment ago is free; on Windows the option would take it from its owner.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen()
-    except BaseException:
-        listener.close()
-        raise
-    return listener

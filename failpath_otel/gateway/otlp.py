@@ -1,0 +1,108 @@
+"""OTLP/HTTP for traces: the spans of a request in either encoding, the records of a span, and the answers."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, cast
+
+import msgspec
+
+from failpath_otel.export.policy import Policy
+from failpath_otel.export.record import Record
+from failpath_otel.export.translation import span_records
+from failpath_otel.gateway.span import OtlpSpan
+from failpath_otel.semconv import STEP_KEY
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+ROUTE: Final = "/v1/traces"
+PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+MEDIA_TYPES: Final = (PROTOBUF, JSON)
+
+_SEVEN_BITS: Final = 0x7F
+_INVALID_ARGUMENT: Final = 3
+_RESOURCE_EXHAUSTED: Final = 8
+_INTERNAL: Final = 13
+_UNAVAILABLE: Final = 14
+_CODES: Final = {413: _RESOURCE_EXHAUSTED, 429: _RESOURCE_EXHAUSTED, 500: _INTERNAL, 503: _UNAVAILABLE}
+
+
+class Unusable(Exception):  # noqa: N818 - says what the span is
+    """The span is a step, and no record can be made of it; the text says why."""
+
+
+def spans_in(body: bytes, media_type: str, *, every: bool = False) -> Iterator[OtlpSpan | None]:
+    """The spans of a request in their order; ``None`` for one without a step key, unless ``every`` is asked for.
+
+    Raises ``ValueError``, at once and not while the spans are taken, where the body holds none.
+    """
+    if media_type == JSON:
+        # Here and below, because it takes a while to import, and most senders speak one of the two.
+        from failpath_otel.gateway import otlp_json  # noqa: PLC0415
+
+        return otlp_json.read(otlp_json.parse(body), every=every)
+    from failpath_otel.gateway import protobuf  # noqa: PLC0415
+
+    return protobuf.read(protobuf.parse(body), every=every)
+
+
+def records_of(span: OtlpSpan, policy: Policy) -> list[Record]:
+    """The records of a step, in the order in which things happened; none where the span is no step.
+
+    Raises :class:`Unusable`.
+    """
+    if span.problem:
+        if STEP_KEY in span.attributes:
+            raise Unusable(span.problem)
+        return []
+    # It has all that the translation reads.
+    records = span_records(cast("ReadableSpan", span), span.process, policy)
+    if not records and STEP_KEY in span.attributes:
+        msg = "its step key or its flow key is no text, or empty"
+        raise Unusable(msg)
+    return records
+
+
+class _PartialSuccess(msgspec.Struct, rename="camel", omit_defaults=True):
+    rejected_spans: str
+    error_message: str
+
+
+class _Response(msgspec.Struct, rename="camel", omit_defaults=True):
+    partial_success: _PartialSuccess | None = None
+
+
+class _Status(msgspec.Struct):
+    code: int
+    message: str
+
+
+def response(media_type: str, rejected: int = 0, reason: str = "") -> bytes:
+    """An ``ExportTraceServiceResponse``; with a number of rejected spans, or a reason alone, which is a warning."""
+    if not (rejected or reason):
+        return b"{}" if media_type == JSON else b""
+    if media_type == JSON:
+        return msgspec.json.encode(_Response(_PartialSuccess(str(rejected), reason)))
+    counted = b"\x08" + _varint(rejected) if rejected else b""
+    return _text(1, counted + _text(2, reason.encode()))
+
+
+def refusal(media_type: str, status_code: int, reason: str) -> bytes:
+    """A ``google.rpc.Status``, as the specification asks of every answer that is no success."""
+    code = _CODES.get(status_code, _INVALID_ARGUMENT)
+    if media_type == PROTOBUF:
+        return b"\x08" + _varint(code) + _text(2, reason.encode())
+    return msgspec.json.encode(_Status(code, reason))
+
+
+def _text(field: int, content: bytes) -> bytes:
+    return bytes([field << 3 | 2]) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > _SEVEN_BITS:
+        encoded.append(number & _SEVEN_BITS | _SEVEN_BITS + 1)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)

@@ -1,0 +1,228 @@
+"""OTLP as JSON: the JSON mapping of proto3 with hexadecimal ids, as the OTLP specification has it."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from failpath_otel.export.record import ProcessInfo
+from failpath_otel.gateway.span import (
+    EVENTS_READ,
+    NO_IDS,
+    UNSET,
+    OtlpSpan,
+    Scope,
+    SpanEvent,
+    SpanIds,
+    problem_of,
+    process_of,
+    status_of,
+)
+from failpath_otel.semconv import STEP_KEY
+
+_MAX_DEPTH: Final = 32
+_MAX_UINT64: Final = (1 << 64) - 1
+_CODES: Final = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
+_Integer = int | str
+"""Integers of 64 bits are texts; a number is taken too."""
+
+
+class _Struct(msgspec.Struct, rename="camel", gc=False):
+    """A message: every field may be missing or ``null``, and fields that are not known are passed over."""
+
+
+class _Array(_Struct):
+    values: "list[_AnyValue] | None" = None
+
+
+class _Mapping(_Struct):
+    values: "list[_KeyValue] | None" = None
+
+
+class _AnyValue(_Struct):
+    string_value: str | None = None
+    bool_value: bool | None = None
+    int_value: _Integer | None = None
+    double_value: float | str | None = None
+    array_value: _Array | None = None
+    kvlist_value: _Mapping | None = None
+    bytes_value: str | None = None
+
+
+class _KeyValue(_Struct):
+    key: str | None = None
+    value: _AnyValue | None = None
+
+
+class _Event(_Struct):
+    name: str | None = None
+    attributes: list[_KeyValue] | None = None
+
+
+class _Status(_Struct):
+    code: _Integer | None = None
+    message: str | None = None
+
+
+class _Span(_Struct):
+    trace_id: str | None = None
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    name: str | None = None
+    start_time_unix_nano: _Integer | None = None
+    end_time_unix_nano: _Integer | None = None
+    attributes: list[_KeyValue] | None = None
+    events: list[_Event] | None = None
+    dropped_events_count: _Integer | None = None
+    status: _Status | None = None
+
+
+class _Scope(_Struct):
+    name: str | None = None
+
+
+class _ScopeSpans(_Struct):
+    scope: _Scope | None = None
+    spans: list[_Span] | None = None
+
+
+class _Resource(_Struct):
+    attributes: list[_KeyValue] | None = None
+
+
+class ResourceSpans(_Struct):
+    """The spans of one resource."""
+
+    resource: _Resource | None = None
+    scope_spans: list[_ScopeSpans] | None = None
+
+
+class _Request(_Struct):
+    resource_spans: list[ResourceSpans] | None = None
+
+
+_decode: Final = msgspec.json.Decoder(_Request).decode
+
+
+def parse(body: bytes) -> list[ResourceSpans]:
+    """The spans of a request, as they came. Raises ``ValueError`` where it is no such message."""
+    try:
+        try:
+            return _decode(body).resource_spans or []
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            # It refuses half a surrogate pair anywhere, as `JSON.stringify` writes it for a text that was cut.
+            return msgspec.convert(json.loads(body), _Request).resource_spans or []
+    except (ValueError, RecursionError) as error:
+        msg = f"the body is no ExportTraceServiceRequest: {str(error)[:200]}"
+        raise ValueError(msg) from None
+
+
+def read(groups: Iterable[ResourceSpans], *, every: bool) -> Iterator[OtlpSpan | None]:
+    """The spans in their order; ``None`` for one without a step key, unless ``every`` span is asked for."""
+    for group in groups:
+        process = process_of(_attributes(group.resource.attributes) if group.resource else {})
+        for spans in group.scope_spans or ():
+            scope = Scope((spans.scope.name or "") if spans.scope else "")
+            for span in spans.spans or ():
+                if every or any(pair.key == STEP_KEY for pair in span.attributes or ()):
+                    yield _span(span, scope, process)
+                else:
+                    yield None
+
+
+def _span(span: _Span, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:
+    trace_id, span_id, parent_id = _id(span.trace_id), _id(span.span_id), _id(span.parent_span_id)
+    start_time = _uint64(span.start_time_unix_nano)
+    problem = problem_of(trace_id, span_id, start_time)
+    trace_number = 0 if problem else int.from_bytes(trace_id, "big")
+    status = span.status
+    return OtlpSpan(
+        span.name or "",
+        NO_IDS if problem else SpanIds(trace_number, int.from_bytes(span_id, "big")),
+        SpanIds(trace_number, int.from_bytes(parent_id, "big")) if parent_id else None,
+        start_time,
+        _uint64(span.end_time_unix_nano) or None,
+        _attributes(span.attributes),
+        [
+            SpanEvent(event.name, _attributes(event.attributes))
+            for event in span.events or ()
+            if event.name is not None and event.name in EVENTS_READ
+        ],
+        UNSET if status is None else status_of(_code(status.code), status.message or ""),
+        _uint64(span.dropped_events_count),
+        scope,
+        process,
+        problem,
+    )
+
+
+def _id(text: str | None) -> bytes:
+    try:
+        return bytes.fromhex(text or "")
+    except ValueError:
+        return b""
+
+
+def _uint64(value: _Integer | None) -> int:
+    """A number of 64 bits without sign; 0 for anything else."""
+    number = _int(value)
+    return number if isinstance(number, int) and 0 <= number <= _MAX_UINT64 else 0
+
+
+def _code(value: _Integer | None) -> int:
+    known = _CODES.get(value) if isinstance(value, str) else None
+    return _uint64(value) if known is None else known
+
+
+def _int(value: _Integer | None) -> _Integer | None:
+    """The number in a text; a text that holds none stays what it is."""
+    try:
+        return int(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _attributes(pairs: list[_KeyValue] | None) -> dict[str, Any]:
+    return {pair.key or "": None if pair.value is None else _value(pair.value, 0) for pair in pairs or ()}
+
+
+def _value(value: _AnyValue, depth: int) -> Any:  # noqa: ANN401, PLR0911 - what an attribute can be; a case each
+    if value.string_value is not None:
+        return value.string_value
+    if value.int_value is not None:
+        return _int(value.int_value)
+    if value.bool_value is not None:
+        return value.bool_value
+    if value.double_value is not None:
+        return _double(value.double_value)
+    if value.bytes_value is not None:
+        return _bytes(value.bytes_value)
+    if depth > _MAX_DEPTH:
+        return None
+    if value.array_value is not None:
+        return tuple(_value(each, depth + 1) for each in value.array_value.values or ())
+    if value.kvlist_value is not None:
+        pairs = value.kvlist_value.values or ()
+        return {pair.key or "": None if pair.value is None else _value(pair.value, depth + 1) for pair in pairs}
+    return None
+
+
+def _double(value: float | str) -> float | str:
+    """``NaN`` and the infinities are texts."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _bytes(text: str) -> bytes | str:
+    """Base64, in the alphabet for URLs too, with or without padding."""
+    try:
+        return base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)
+    except (ValueError, binascii.Error):
+        return text

@@ -1,0 +1,55 @@
+"""The gateway as a process: a socket, a pipeline, signals, and an end that loses nothing."""
+
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+from failpath_otel import limits
+from failpath_otel.export.options import Options
+from failpath_otel.gateway.app import create_app
+from failpath_otel.gateway.forward import Forwarder
+from failpath_otel.serving.server import LOOPBACK, Server, address_of, listen
+
+DEFAULT_PORT: Final = 4318
+
+_GRACE_SECONDS: Final = 5
+"""How long requests that are under way at the end may take."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a gateway listens, and the token that senders have to show, if there is one; port 0 picks a free one."""
+
+    port: int = DEFAULT_PORT
+    host: str = LOOPBACK
+    token: str | None = None
+
+
+def serve(place: Place, options: Options) -> None:
+    """Serves until Ctrl-C or SIGTERM; prints one line when it is ready. Main thread only.
+
+    Then it takes no more, finishes what is under way, delivers for at most 5 s, and leaves the rest in the journal.
+
+    Raises ``OSError`` if the port cannot be had.
+    """
+    with listen(place.host, place.port) as listener:
+        forwarder = Forwarder(options)
+        address = address_of(place.host, listener.getsockname()[1])
+        server = Server(
+            create_app(forwarder, place.token),
+            ready=lambda: _tell(address, options),
+            ending=lambda: None,
+            grace_seconds=_GRACE_SECONDS,
+        )
+        server.stop_on_signals()
+        try:
+            server.run(sockets=[listener])
+        finally:
+            forwarder.pipeline.shutdown(limits.FLUSH_TIMEOUT)
+
+
+def _tell(address: str, options: Options) -> None:
+    """Says that the gateway is ready, and where; programs read the first line, so it is there at once."""
+    journal = "no journal" if options.journal is None else f"journal: {options.journal}"
+    sys.stdout.write(f"Failpath gateway at {address}/v1/traces to {options.endpoint} ({journal})\n")
+    sys.stdout.flush()

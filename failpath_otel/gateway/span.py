@@ -1,0 +1,114 @@
+"""The span: one of OTLP, with exactly what the translation reads of a span of the SDK.
+
+An SDK span of the same content takes ten times as long to make, for locks and bounds that nobody needs here.
+"""
+
+from functools import lru_cache
+from typing import Any, Final, cast
+
+import msgspec
+from opentelemetry.trace import StatusCode
+
+from failpath_otel.clean import text_of
+from failpath_otel.export.record import ProcessInfo
+from failpath_otel.semconv import EXCEPTION_EVENT, STEP_EVENTS
+
+TRACE_ID_BYTES: Final = 16
+SPAN_ID_BYTES: Final = 8
+EVENTS_READ: Final = frozenset({*STEP_EVENTS, EXCEPTION_EVENT})
+"""Names of the span events that the translation reads; of others no object is made."""
+
+_MAX_HOST_CHARS: Final = 255
+_MAX_TIME_CHARS: Final = 64
+_MAX_PID: Final = 1 << 32
+
+
+class SpanIds(msgspec.Struct, frozen=True, gc=False):
+    """What stands for a span context: the two ids."""
+
+    trace_id: int
+    span_id: int
+
+
+class SpanEvent(msgspec.Struct, frozen=True, gc=False):
+    """A span event of a name that is read."""
+
+    name: str
+    attributes: dict[str, Any]
+
+
+class SpanStatus(msgspec.Struct, frozen=True, gc=False):
+    """A span status."""
+
+    status_code: StatusCode
+    description: str | None = None
+
+
+class Scope(msgspec.Struct, frozen=True, gc=False):
+    """An instrumentation scope."""
+
+    name: str
+
+
+class OtlpSpan(msgspec.Struct, gc=False):
+    """A span that came by OTLP; ``problem`` says why no record can be made of it, if so.
+
+    ``process`` is that of its resource, where the resource names one.
+    """
+
+    name: str
+    context: SpanIds
+    parent: SpanIds | None
+    start_time: int
+    end_time: int | None
+    attributes: dict[str, Any]
+    events: list[SpanEvent]
+    status: SpanStatus
+    dropped_events: int
+    instrumentation_scope: Scope
+    process: ProcessInfo | None
+    problem: str
+
+    def get_span_context(self) -> SpanIds:
+        """The two ids."""
+        return self.context
+
+
+UNSET: Final = SpanStatus(StatusCode.UNSET)
+OK: Final = SpanStatus(StatusCode.OK)
+_OK_CODE: Final = 1
+_ERROR_CODE: Final = 2
+NO_IDS: Final = SpanIds(0, 0)
+
+
+def status_of(code: int, message: str) -> SpanStatus:
+    """The status by its number in OTLP; an unknown one says nothing."""
+    if code == _ERROR_CODE:
+        return SpanStatus(StatusCode.ERROR, message)
+    return OK if code == _OK_CODE else UNSET
+
+
+def problem_of(trace_id: bytes, span_id: bytes, start_time: int) -> str:
+    """Why a span with these cannot be used; empty where it can."""
+    if len(trace_id) != TRACE_ID_BYTES:
+        return f"its trace id has {len(trace_id)} bytes, not {TRACE_ID_BYTES}"
+    if len(span_id) != SPAN_ID_BYTES:
+        return f"its span id has {len(span_id)} bytes, not {SPAN_ID_BYTES}"
+    if not any(trace_id) or not any(span_id):
+        return "its trace id or its span id is zero"
+    return "" if start_time else "it has no start time"
+
+
+def process_of(resource: dict[str, Any]) -> ProcessInfo | None:
+    """The process that a resource names by pid and host, encoded once for all of its records."""
+    pid, host = resource.get("process.pid"), resource.get("host.name")
+    created = resource.get("process.creation.time")
+    if type(pid) is not int or not 0 < pid < _MAX_PID or type(host) is not str or not host:
+        return None
+    return _encoded(pid, host[:_MAX_HOST_CHARS], created[:_MAX_TIME_CHARS] if type(created) is str else None)
+
+
+@lru_cache(maxsize=1_024)
+def _encoded(pid: int, host: str, created: str | None) -> ProcessInfo:
+    process = ProcessInfo(pid, text_of(host, _MAX_HOST_CHARS), None if created is None else text_of(created, 64))
+    return cast("ProcessInfo", msgspec.Raw(msgspec.json.encode(process)))

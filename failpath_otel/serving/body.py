@@ -1,0 +1,107 @@
+"""The body of a request, plain or gzipped, of which no more is ever held than a limit says."""
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+MAX_DISCARDED_BYTES: Final = 64 * 1_048_576
+"""How much of a body that is too large is read and thrown away, so that its sender gets to read the answer."""
+
+
+def media_type(request: Request) -> str:
+    """What the body is said to be, in lower case and without parameters; empty where nothing is said."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def is_gzipped(request: Request) -> bool:
+    """Whether the body is compressed by gzip. Raises ``HTTPException`` (415) for any other coding."""
+    named = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
+    codings = [coding.strip() for coding in named if coding.strip() not in ("", "identity")]
+    if codings and codings not in (["gzip"], ["x-gzip"]):
+        # The answer names what would be accepted (RFC 9110, 12.5.3).
+        refusal = "expected a body with 'Content-Encoding: gzip', or without one"
+        raise HTTPException(415, refusal, headers={"Accept-Encoding": "gzip"})
+    return bool(codings)
+
+
+class Room:
+    """How many bytes of bodies may be held at a time, by all requests together; for one event loop.
+
+    Args:
+        max_bytes: so many.
+        refusal: makes the answer for who comes in vain.
+    """
+
+    def __init__(self, max_bytes: int, refusal: Callable[[], HTTPException]) -> None:
+        self._left = max_bytes
+        self._refusal: Final = refusal
+
+    @contextmanager
+    def of_request(self) -> Iterator[Callable[[int], None]]:
+        """What takes bytes for one request, or raises the refusal; at the end of the block they are given back."""
+        held = 0
+
+        def take(size: int) -> None:
+            nonlocal held
+            if size > self._left:
+                raise self._refusal()
+            self._left -= size
+            held += size
+
+        try:
+            yield take
+        finally:
+            self._left += held
+
+
+async def read_body(request: Request, max_bytes: int, take: Callable[[int], None] = lambda _: None) -> bytes:
+    """The body, of which no more than ``max_bytes`` are ever held; ``take`` hears of each part of it.
+
+    Raises ``HTTPException``: 413 for a larger one, 400 if the sender goes away.
+    """
+    announced = request.headers.get("content-length", "")
+    # The server has checked that the header is a number, and never hands out more than it says.
+    if announced and int(announced) > MAX_DISCARDED_BYTES:
+        raise _too_large(max_bytes)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= max_bytes:
+                take(len(chunk))
+                chunks.append(chunk)
+            else:
+                chunks.clear()
+            if size > MAX_DISCARDED_BYTES:
+                break
+    except ClientDisconnect:
+        raise HTTPException(400, "the body ended early") from None
+    if size > max_bytes:
+        raise _too_large(max_bytes)
+    return b"".join(chunks)
+
+
+def decompress(body: bytes, max_bytes: int) -> bytes:
+    """What a gzipped body holds; of a larger one, no more than ``max_bytes`` are ever decompressed.
+
+    Raises ``HTTPException``: 413 for a larger one, 400 if it is not gzip, or not all of it.
+    """
+    try:
+        with gzip.GzipFile(fileobj=BytesIO(body)) as file:
+            content = file.read(max_bytes + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise HTTPException(400, f"the body cannot be decompressed: {error}") from None
+    if len(content) > max_bytes:
+        raise HTTPException(413, f"the body is larger than {max_bytes} bytes when it is decompressed")
+    return content
+
+
+def _too_large(max_bytes: int) -> HTTPException:
+    return HTTPException(413, f"the body is larger than {max_bytes} bytes", headers={"Connection": "close"})
