@@ -29,6 +29,13 @@ STEP_STATUS: Final = "failpath.step.status"
 On a manual record and on a skip it is set at span start, so that nobody announces those as ``running``.
 """
 
+START_MARKER: Final = "failpath.step.start_marker"
+"""Span attribute, ``True``: the span stands for the start of the step whose span is its parent, and is over at once.
+
+OpenTelemetry exports spans that have ended, so only such a span can tell of a step that runs. Beside this it has all
+that the step's span has at its start.
+"""
+
 METADATA_PREFIX: Final = "failpath.metadata."
 """Prefix of span attributes that hold metadata: a scalar, or a list of scalars of one type."""
 

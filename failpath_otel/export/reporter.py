@@ -31,7 +31,7 @@ from failpath_otel.export.translation import (
 )
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY, STEP_START, STEP_STATUS, StartMarker
+from failpath_otel.semconv import EXCEPTION_EVENT, START_MARKER, STEP_KEY, STEP_START, STEP_STATUS, StartMarker
 
 _SpanKey = tuple[int, int, int]
 """Trace id, span id and start: programs that call ``random.seed`` repeat ids."""
@@ -108,7 +108,7 @@ class Reporter:
             if marker is not None and marker.seen is None:
                 marker.seen = span
                 marker.reporter = self
-            if self._off:
+            if self._off or START_MARKER in start.attributes:  # its step was reported just now
                 self.disregard(span.get_span_context())
                 return
             self._begin(span, start)

@@ -11,7 +11,14 @@ from failpath_otel import limits, semconv
 from failpath_otel.clean import Json, clean_metadata, clean_text, error_text, text_of
 from failpath_otel.export.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
-from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX, STEP_EVENTS, STEP_STATUS, StartMarker
+from failpath_otel.semconv import (
+    METADATA_JSON_PREFIX,
+    METADATA_PREFIX,
+    START_MARKER,
+    STEP_EVENTS,
+    STEP_STATUS,
+    StartMarker,
+)
 
 _ANY_METADATA: Final = "failpath.metadata"
 _PREFIX_LENGTH: Final = len(METADATA_PREFIX)
@@ -182,6 +189,8 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, policy: Policy
     start = read_start(span)
     if start is None:
         return []
+    if START_MARKER in start.attributes:
+        return _marked_start(start, span, process, policy)
     statuses = _event_statuses(span)
     # An ended step states its outcome too. By hand it was recorded if it states that it is running, or if it has
     # events and none of a beginning, unless others have pushed that one out.
@@ -202,6 +211,14 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, policy: Policy
     if status is not None:
         records.append(outcome_record(start, span, status, plain_attributes(span), process, policy, began))
     return records
+
+
+def _marked_start(start: StepStart, span: ReadableSpan, process: ProcessInfo | None, policy: Policy) -> list[Record]:
+    """The ``running`` record of the step that a marker stands for; that of the step's own span has the same id."""
+    if span.parent is None:
+        return []
+    start.span_id = "%016x" % span.parent.span_id  # noqa: UP031 - as above
+    return [running_record(start, process, policy)]
 
 
 def _event_statuses(span: ReadableSpan) -> list[str]:

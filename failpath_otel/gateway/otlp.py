@@ -1,18 +1,11 @@
-"""OTLP/HTTP for traces: the spans of a request in either encoding, the records of a span, and the answers."""
+"""OTLP/HTTP for traces: the spans of a request in either encoding, and the answers."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
 import msgspec
 
-from failpath_otel.export.policy import Policy
-from failpath_otel.export.record import Record
-from failpath_otel.export.translation import span_records
 from failpath_otel.gateway.span import OtlpSpan
-from failpath_otel.semconv import STEP_KEY
-
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
 
 ROUTE: Final = "/v1/traces"
 PROTOBUF: Final = "application/x-protobuf"
@@ -25,10 +18,6 @@ _RESOURCE_EXHAUSTED: Final = 8
 _INTERNAL: Final = 13
 _UNAVAILABLE: Final = 14
 _CODES: Final = {413: _RESOURCE_EXHAUSTED, 429: _RESOURCE_EXHAUSTED, 500: _INTERNAL, 503: _UNAVAILABLE}
-
-
-class Unusable(Exception):  # noqa: N818 - says what the span is
-    """The span is a step, and no record can be made of it; the text says why."""
 
 
 def spans_in(body: bytes, media_type: str, *, every: bool = False) -> Iterator[OtlpSpan | None]:
@@ -44,23 +33,6 @@ def spans_in(body: bytes, media_type: str, *, every: bool = False) -> Iterator[O
     from failpath_otel.gateway import protobuf  # noqa: PLC0415
 
     return protobuf.read(protobuf.parse(body), every=every)
-
-
-def records_of(span: OtlpSpan, policy: Policy) -> list[Record]:
-    """The records of a step, in the order in which things happened; none where the span is no step.
-
-    Raises :class:`Unusable`.
-    """
-    if span.problem:
-        if STEP_KEY in span.attributes:
-            raise Unusable(span.problem)
-        return []
-    # It has all that the translation reads.
-    records = span_records(cast("ReadableSpan", span), span.process, policy)
-    if not records and STEP_KEY in span.attributes:
-        msg = "its step key or its flow key is no text, or empty"
-        raise Unusable(msg)
-    return records
 
 
 class _PartialSuccess(msgspec.Struct, rename="camel", omit_defaults=True):

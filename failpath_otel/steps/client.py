@@ -35,11 +35,13 @@ class Failpath:
 
     Args:
         tracer_provider: where spans are opened. ``None``: the global provider, also one that is set later.
+        start_markers: also open, at the start of each step, a span below it that is over at once. Spans are exported
+            when they have ended, so that is how ``failpath-otel gateway`` learns by OTLP of a step that still runs.
     """
 
-    def __init__(self, *, tracer_provider: TracerProvider | None = None) -> None:
+    def __init__(self, *, tracer_provider: TracerProvider | None = None, start_markers: bool = False) -> None:
         self._tracer_provider = tracer_provider
-        self._tracing = Tracing(get_tracer(SCOPE_NAME, __version__, tracer_provider))
+        self._tracing = Tracing(get_tracer(SCOPE_NAME, __version__, tracer_provider), marks_starts=bool(start_markers))
         self._current_key = f"failpath.current_run.{next(_client_numbers)}"
 
     def run(

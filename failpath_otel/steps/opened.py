@@ -61,6 +61,8 @@ class OpenStep:
         try:
             for span in self._spans:
                 span.add_event(_RUNNING, timestamp=start_ns)
+            if tracing.marks_starts:
+                tracing.mark_start(self._spans[0], attributes, start_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             report_fault("adding a span event")
         except BaseException as interruption:  # Ctrl-C in our midst: nobody else could end the step

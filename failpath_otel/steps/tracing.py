@@ -9,7 +9,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, StatusCode, Tracer, set_span
 
 from failpath_otel.errors import DeliveryError
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import STEP_START, StartMarker
+from failpath_otel.semconv import EVENT_NAMES, START_MARKER, STATUS_RUNNING, STEP_KEY, STEP_START, StartMarker
 from failpath_otel.steps.attributes import Attributes
 from failpath_otel.steps.loop import on_asyncio, on_event_loop
 
@@ -20,11 +20,13 @@ _PRIVATE_PARENT: Final = "failpath.private_parent"
 class Tracing:
     """The host's tracer, and behind it the fallback for spans that nobody would report."""
 
-    __slots__ = ("host", "reporting")
+    __slots__ = ("host", "marks_starts", "reporting")
 
-    def __init__(self, host: Tracer, reporting: "Reporting | None" = None) -> None:
+    def __init__(self, host: Tracer, reporting: "Reporting | None" = None, *, marks_starts: bool = False) -> None:
         self.host = host
         self.reporting = reporting
+        self.marks_starts = marks_starts
+        """Whoever begins a step is to call :meth:`mark_start`."""
 
     def start_step(
         self, name: str, attributes: Attributes, start_ns: int
@@ -62,6 +64,19 @@ class Tracing:
         start = StartMarker(attributes, self.reporting.owner)
         private = self._start_private(name, host, parent, attributes, start_ns, start)
         return (host, private), set_value(_PRIVATE_PARENT, private, inside), start
+
+    def mark_start(self, span: Span, attributes: Attributes, start_ns: int) -> None:
+        """Leaves a span below ``span`` that is over at once, so that the beginning of its step is exported now."""
+        if not span.is_recording():
+            return
+        marker = self.host.start_span(
+            attributes[STEP_KEY],
+            set_span_in_context(span),
+            attributes={**attributes, START_MARKER: True},
+            start_time=start_ns,
+        )
+        marker.add_event(EVENT_NAMES[STATUS_RUNNING], timestamp=start_ns)
+        marker.end(start_ns)
 
     def sent(self, marker: StartMarker) -> DeliveryError | None:
         """Waits until what was reported of a step so far was sent, unless an event loop runs on this thread.

@@ -1,0 +1,107 @@
+"""Spans of a request to records, and what is to be said of those of which none could be made."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Final, cast
+
+import msgspec
+
+from failpath_otel.export.policy import Policy
+from failpath_otel.export.record import Record
+from failpath_otel.export.translation import span_records
+from failpath_otel.gateway.span import OtlpSpan
+from failpath_otel.report import report_fault
+from failpath_otel.semconv import START_MARKER, STEP_KEY
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+_TOGETHER: Final = 512
+"""Spans whose records are in memory at a time, in the order of their times."""
+
+
+class Receipt(msgspec.Struct):
+    """How many spans a request had, and what they were; ``reason`` is about the first that was rejected, if any."""
+
+    received: int = 0
+    steps: int = 0
+    ignored: int = 0
+    rejected: int = 0
+    reason: str = ""
+
+    def reject(self, reason: str) -> None:
+        """Counts the span that was received last as one that cannot be used."""
+        self.rejected += 1
+        self.warn(f"span {self.received - 1}: {reason}")
+
+    def warn(self, reason: str) -> None:
+        """Keeps a reason, if it is the first."""
+        self.reason = self.reason or reason
+
+
+Put = Callable[[list[Record], Receipt], object]
+"""Takes records for good, or raises."""
+
+
+class Unusable(Exception):  # noqa: N818 - says what the span is
+    """The span is a step, and no record can be made of it; the text says why."""
+
+
+def records_of(span: OtlpSpan, policy: Policy) -> list[Record]:
+    """The records of a step, in the order in which things happened; none where the span is no step.
+
+    Raises :class:`Unusable`.
+    """
+    if span.problem:
+        if STEP_KEY in span.attributes:
+            raise Unusable(span.problem)
+        return []
+    # It has all that the translation reads.
+    records = span_records(cast("ReadableSpan", span), span.process, policy)
+    if not records and STEP_KEY in span.attributes:
+        marker = START_MARKER in span.attributes and span.parent is None
+        msg = "it marks a start and has no parent" if marker else "its step key or its flow key is no text, or empty"
+        raise Unusable(msg)
+    return records
+
+
+def take_spans(spans: Iterator[OtlpSpan | None], policy: Policy, put: Put) -> Receipt:
+    """Has ``put`` take the records of all spans, some hundred at a time; ``None`` stands for a span that is no step."""
+    receipt = Receipt()
+    more = True
+    while more:
+        before = receipt.received
+        records = _read(islice(spans, _TOGETHER), policy, receipt)
+        if records:
+            put(records, receipt)
+        more = receipt.received - before == _TOGETHER
+    return receipt
+
+
+def _read(spans: Iterable[OtlpSpan | None], policy: Policy, receipt: Receipt) -> list[Record]:
+    """The records of these spans in the order in which things happened; spans come in that of their ends."""
+    found: list[Record] = []
+    for span in spans:
+        receipt.received += 1
+        if span is None:
+            receipt.ignored += 1
+            continue
+        try:
+            records = records_of(span, policy)
+        except Unusable as error:
+            receipt.reject(str(error))
+        except Exception:  # noqa: BLE001 - one span must not cost the others
+            report_fault("translating a span")
+            receipt.reject("it could not be read")
+        else:
+            if records:
+                receipt.steps += 1
+                found += records
+            else:
+                receipt.ignored += 1
+    found.sort(key=_time_of)
+    return found
+
+
+def _time_of(record: Record) -> str:
+    return record.timestamp

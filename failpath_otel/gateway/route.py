@@ -1,0 +1,111 @@
+"""OTLP/HTTP for traces as a route: who may send, what a body may be, and the answers."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from math import ceil
+from typing import Final
+
+import anyio
+import anyio.to_thread
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from failpath_otel.gateway.otlp import JSON, MEDIA_TYPES, refusal, response, spans_in
+from failpath_otel.gateway.reading import Receipt
+from failpath_otel.gateway.span import OtlpSpan
+from failpath_otel.serving.access import refuse_web_pages
+from failpath_otel.serving.body import Room, decompress, is_gzipped, media_type, read_body
+
+MAX_BODY_BYTES: Final = 16 * 1_048_576
+"""Of one request, decompressed."""
+
+MAX_HELD_BYTES: Final = 4 * MAX_BODY_BYTES
+"""Of all requests together, as they came."""
+
+_LARGE_BYTES: Final = 1_048_576
+_LARGE_AT_A_TIME: Final = 2
+_AT_A_TIME: Final = 32
+
+Take = Callable[[Iterator[OtlpSpan | None]], Receipt]
+"""Takes the spans of one request, on a thread of its own, or raises :class:`Busy`."""
+
+
+class Busy(Exception):  # noqa: N818 - says how it is here
+    """No more is taken now: the answer's status, and the seconds after which it is worth another try."""
+
+    def __init__(self, status_code: int, reason: str, pause: float) -> None:
+        super().__init__(reason)
+        self.status_code: Final = status_code
+        self.retry_after: Final = max(ceil(pause), 1)
+
+
+class OtlpRoute:
+    """Takes requests.
+
+    Args:
+        take: takes the spans.
+        check: raises ``HTTPException`` for a request, or :class:`Busy`, before its body is decoded.
+        every: spans without a step key may be steps as well.
+        told: hears of each request: what it had, or ``None`` where it was refused.
+    """
+
+    def __init__(
+        self,
+        take: Take,
+        *,
+        check: Callable[[Request], object] = lambda _: None,
+        every: bool = False,
+        told: Callable[[Receipt | None], object] = lambda _: None,
+    ) -> None:
+        self._take_spans: Final = take
+        self._check: Final = check
+        self._every: Final = every
+        self._told: Final = told
+        self._room: Final = Room(
+            MAX_HELD_BYTES, lambda: HTTPException(429, "too much at once", headers={"Retry-After": "1"})
+        )
+        # What is decoded takes several times the room of what came.
+        self._large: Final = anyio.CapacityLimiter(_LARGE_AT_A_TIME)
+        self._small: Final = anyio.CapacityLimiter(_AT_A_TIME)
+
+    async def receive(self, request: Request) -> Response:
+        """Answers with an ``ExportTraceServiceResponse`` or a ``google.rpc.Status``, in the encoding of the request."""
+        kind = media_type(request)
+        try:
+            receipt = await self._receive(request, kind)
+        except Busy as busy:
+            self._told(None)
+            return refused(kind, busy.status_code, str(busy), {"Retry-After": str(busy.retry_after)})
+        except HTTPException as error:
+            self._told(None)
+            return refused(kind, error.status_code, error.detail, error.headers)
+        self._told(receipt)
+        return Response(response(kind, receipt.rejected, receipt.reason), media_type=kind)
+
+    async def _receive(self, request: Request, kind: str) -> Receipt:
+        refuse_web_pages(request, "spans")
+        self._check(request)
+        if kind not in MEDIA_TYPES:
+            raise HTTPException(415, f"expected a Content-Type of {' or '.join(MEDIA_TYPES)}")
+        gzipped = is_gzipped(request)
+        with self._room.of_request() as take:
+            body = await read_body(request, MAX_BODY_BYTES, take)
+            limiter = self._large if gzipped or len(body) > _LARGE_BYTES else self._small
+            work = partial(self._take, body, kind, gzipped=gzipped)
+            return await anyio.to_thread.run_sync(work, limiter=limiter, abandon_on_cancel=True)
+
+    def _take(self, body: bytes, kind: str, *, gzipped: bool) -> Receipt:
+        if gzipped:
+            body = decompress(body, MAX_BODY_BYTES)
+        try:
+            spans = spans_in(body, kind, every=self._every)
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from None
+        return self._take_spans(spans)
+
+
+def refused(kind: str, status_code: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer that is no success, in the encoding ``kind`` or, where that is unknown, as JSON."""
+    shown = kind if kind in MEDIA_TYPES else JSON
+    return Response(refusal(shown, status_code, reason), status_code, headers, media_type=shown)
