@@ -22,6 +22,8 @@ from failpath_otel.local.page_api import PREFIX, PageApi
 from failpath_otel.local.parts import Parts
 from failpath_otel.local.replies import in_thread, json_reply, limit_in, status_in
 from failpath_otel.local.runs import find_run, recent_runs
+from failpath_otel.local.spans import ROUTE as SPANS
+from failpath_otel.local.spans import span_route
 from failpath_otel.local.store import StoreError
 from failpath_otel.local.stream import Stream
 from failpath_otel.local.view import RunList
@@ -85,6 +87,7 @@ def create_app(parts: Parts, access: Access | None = None) -> ASGIApp:
     app = Starlette(
         routes=[
             Route(wire.ROUTE, routes.receive, methods=["POST"]),
+            Route(SPANS, span_route(parts.store, parts.clock).receive, methods=["POST"]),
             Route("/api/runs", routes.runs, methods=["GET"]),
             Route(f"/api/runs/{{run_id:{ANYTHING}}}", routes.run, methods=["GET"]),
             Route(f"{PREFIX}/stream", stream.respond, methods=["GET"]),

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from failpath_otel.export import wire
+from failpath_otel.gateway.otlp import ROUTE as SPANS
 
 LOOPBACK: Final = "127.0.0.1"
 CONTENT_SECURITY_POLICY: Final = (
@@ -86,7 +87,7 @@ class _HostCheck:
     Without a token, reading needs nothing that a web page does not have, so it must not be able to read by giving its
     own name this machine's address (DNS rebinding). A receiver that others can reach also answers to IP addresses,
     which cannot be given away like that, and to the machine's name. Events may come under any name, as from a
-    container: they need a key and must not come from a page.
+    container: they need a key and must not come from a page. So may spans that come with one.
     """
 
     def __init__(self, app: ASGIApp, host: str) -> None:
@@ -98,15 +99,14 @@ class _HostCheck:
             self._names |= {name, name.partition(".")[0]}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            scope["type"] == "http"
-            and scope["path"] != wire.ROUTE
-            and not self._knows(Headers(scope=scope).get("host"))
-        ):
+        if scope["type"] == "http" and not self._lets_in(scope["path"], Headers(scope=scope)):
             expected = "an address or the name of this machine" if self._any_address else "a loopback name"
             await _refusal(f"expected {expected} in the Host header", 400)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    def _lets_in(self, path: str, headers: Headers) -> bool:
+        return path == wire.ROUTE or (path == SPANS and "authorization" in headers) or self._knows(headers.get("host"))
 
     def _knows(self, host: str | None) -> bool:
         found = _HOST.fullmatch(host or "")
@@ -126,7 +126,7 @@ class _HostCheck:
 
 
 class _OriginCheck:
-    """Answers 403 to what a web page of another origin sends, and to every page that would send events.
+    """Answers 403 to what a web page of another origin sends, and to every page that would send events or spans.
 
     A browser names the page in ``Origin`` with everything but plain reading, and no page can keep it from that. Where
     a question was put from another site it says so as well, which also covers reading.
@@ -142,8 +142,8 @@ class _OriginCheck:
     @staticmethod
     def _reason(path: str, headers: Headers) -> str | None:
         origins = headers.getlist("origin")
-        if path == wire.ROUTE:
-            return "events are not accepted from web pages" if origins else None
+        if path in (wire.ROUTE, SPANS):
+            return f"{'events' if path == wire.ROUTE else 'spans'} are not accepted from web pages" if origins else None
         own = f"http://{headers.get('host', '')}".lower()
         if any(origin.lower() != own for origin in origins):
             return "not accepted from a page of another origin"
@@ -173,11 +173,12 @@ class _TokenCheck:
         path: str = scope["path"]
         headers = Headers(scope=scope)
         events, page = path == wire.ROUTE, not path.startswith(("/api/", "/v1/"))
+        sent = events or path == SPANS
         # Two receivers on one host share their cookies, but not their port.
         cookie = f"failpath_local_{(scope.get('server') or ('', 0))[1]}"
         if page and scope["method"] in ("GET", "HEAD") and (redirect := self._redirect(scope, cookie)):
             return redirect
-        if self._bears(headers) or (not events and self._has_cookie(headers.getlist("cookie"), cookie)):
+        if self._bears(headers) or (not sent and self._has_cookie(headers.getlist("cookie"), cookie)):
             return None
         if page and "text/html" in headers.get("accept", ""):
             refusal = Response(_LOCKED_PAGE, 401, media_type="text/html")

@@ -1,0 +1,35 @@
+"""Spans into the store: OTLP, so that a program in any language shows up on the page."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from failpath_otel.export.policy import Policy
+from failpath_otel.export.record import Record, encode
+from failpath_otel.gateway.otlp import ROUTE as ROUTE
+from failpath_otel.gateway.reading import Receipt, take_spans
+from failpath_otel.gateway.route import OtlpRoute
+from failpath_otel.gateway.span import OtlpSpan
+from failpath_otel.local.event import decode_event
+from failpath_otel.local.store import Arrival, Store
+
+# Who sends a stack by OTLP has put it on the span; it stays on this machine.
+_POLICY: Final = Policy(capture_stack=True)
+
+
+def span_route(store: Store, clock: Callable[[], int]) -> OtlpRoute:
+    """The route that stores the steps among the spans which it takes."""
+
+    def put(records: list[Record], receipt: Receipt) -> None:
+        arrivals: list[Arrival] = []
+        for record in records:
+            payload = encode(record).decode()
+            try:
+                arrivals.append(Arrival(decode_event(payload), payload))
+            except ValueError as error:
+                receipt.warn(f"a record could not be stored: {error}")
+        store.add(arrivals, clock())
+
+    def take(spans: Iterator[OtlpSpan | None]) -> Receipt:
+        return take_spans(spans, _POLICY, put)
+
+    return OtlpRoute(take)
