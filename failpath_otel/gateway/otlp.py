@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from failpath_otel.gateway.span import OtlpSpan
+from failpath_otel.gateway.span import TooManySpans as TooManySpans
 
 ROUTE: Final = "/v1/traces"
 PROTOBUF: Final = "application/x-protobuf"
@@ -23,16 +24,17 @@ _CODES: Final = {413: _RESOURCE_EXHAUSTED, 429: _RESOURCE_EXHAUSTED, 500: _INTER
 def spans_in(body: bytes, media_type: str, *, every: bool = False) -> Iterator[OtlpSpan | None]:
     """The spans of a request in their order; ``None`` for one without a step key, unless ``every`` is asked for.
 
-    Raises ``ValueError``, at once and not while the spans are taken, where the body holds none.
+    Raises ``ValueError``, at once and not while the spans are taken, where the body holds none, and
+    :class:`TooManySpans`.
     """
     if media_type == JSON:
         # Here and below, because it takes a while to import, and most senders speak one of the two.
         from failpath_otel.gateway import otlp_json  # noqa: PLC0415
 
-        return otlp_json.read(otlp_json.parse(body), every=every)
+        return otlp_json.spans_in(body, every=every)
     from failpath_otel.gateway import protobuf  # noqa: PLC0415
 
-    return protobuf.read(protobuf.parse(body), every=every)
+    return protobuf.spans_in(body, every=every)
 
 
 class _PartialSuccess(msgspec.Struct, rename="camel", omit_defaults=True):

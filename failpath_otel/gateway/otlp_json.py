@@ -1,9 +1,12 @@
-"""OTLP as JSON: the JSON mapping of proto3 with hexadecimal ids, as the OTLP specification has it."""
+"""OTLP as JSON: the JSON mapping of proto3 with hexadecimal ids, as the OTLP specification has it.
+
+As in :mod:`failpath_otel.gateway.protobuf`, each span is parsed by itself when it is its turn.
+"""
 
 import base64
 import binascii
-import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -11,12 +14,16 @@ import msgspec
 from failpath_otel.export.record import ProcessInfo
 from failpath_otel.gateway.span import (
     EVENTS_READ,
+    MAX_SPAN_BYTES,
+    MAX_SPANS,
     NO_IDS,
     UNSET,
     OtlpSpan,
     Scope,
     SpanEvent,
     SpanIds,
+    TooManySpans,
+    broken_span,
     problem_of,
     process_of,
     status_of,
@@ -25,6 +32,14 @@ from failpath_otel.semconv import STEP_KEY
 
 _MAX_DEPTH: Final = 32
 _MAX_UINT64: Final = (1 << 64) - 1
+_MAX_OBJECTS: Final = 10 * MAX_SPANS
+_STEP_KEY: Final = STEP_KEY.encode()
+_ESCAPE: Final = re.compile(
+    rb"""\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"""
+)
+"""An escaped backslash, or a whole surrogate pair, or half of one."""
+
+_REPLACEMENT: Final = rb"\ufffd"
 _CODES: Final = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 _Integer = int | str
 """Integers of 64 bits are texts; a number is taken too."""
@@ -86,53 +101,76 @@ class _Scope(_Struct):
 
 class _ScopeSpans(_Struct):
     scope: _Scope | None = None
-    spans: list[_Span] | None = None
+    spans: list[msgspec.Raw] | None = None
 
 
 class _Resource(_Struct):
     attributes: list[_KeyValue] | None = None
 
 
-class ResourceSpans(_Struct):
-    """The spans of one resource."""
-
+class _ResourceSpans(_Struct):
     resource: _Resource | None = None
     scope_spans: list[_ScopeSpans] | None = None
 
 
 class _Request(_Struct):
-    resource_spans: list[ResourceSpans] | None = None
+    resource_spans: list[_ResourceSpans] | None = None
 
 
 _decode: Final = msgspec.json.Decoder(_Request).decode
+_decode_span: Final = msgspec.json.Decoder(_Span).decode
 
 
-def parse(body: bytes) -> list[ResourceSpans]:
-    """The spans of a request, as they came. Raises ``ValueError`` where it is no such message."""
+def spans_in(body: bytes, *, every: bool) -> Iterator[OtlpSpan | None]:
+    """The spans of a request in their order; ``None`` for one without a step key, unless ``every`` span is asked for.
+
+    Raises ``ValueError``, at once, where the body is no such message, and :class:`TooManySpans`.
+    """
+    if body.count(b"{") > _MAX_OBJECTS:
+        raise TooManySpans
     try:
         try:
-            return _decode(body).resource_spans or []
+            groups = _decode(body).resource_spans or []
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:
             # It refuses half a surrogate pair anywhere, as `JSON.stringify` writes it for a text that was cut.
-            return msgspec.convert(json.loads(body), _Request).resource_spans or []
+            groups = _decode(_ESCAPE.sub(_whole, body)).resource_spans or []
     except (ValueError, RecursionError) as error:
         msg = f"the body is no ExportTraceServiceRequest: {str(error)[:200]}"
         raise ValueError(msg) from None
+    return _read(groups, every=every)
 
 
-def read(groups: Iterable[ResourceSpans], *, every: bool) -> Iterator[OtlpSpan | None]:
-    """The spans in their order; ``None`` for one without a step key, unless ``every`` span is asked for."""
+def _whole(found: re.Match[bytes]) -> bytes:
+    """What stands for an escape: itself, unless it is half a surrogate pair."""
+    return found[0] if found[1] is None else _REPLACEMENT
+
+
+def _read(groups: list[_ResourceSpans], *, every: bool) -> Iterator[OtlpSpan | None]:
     for group in groups:
         process = process_of(_attributes(group.resource.attributes) if group.resource else {})
         for spans in group.scope_spans or ():
             scope = Scope((spans.scope.name or "") if spans.scope else "")
-            for span in spans.spans or ():
-                if every or any(pair.key == STEP_KEY for pair in span.attributes or ()):
-                    yield _span(span, scope, process)
+            for raw in spans.spans or ():
+                text = bytes(raw)
+                # Most spans are no steps, and need not be parsed. An escape can stand for anything.
+                if every or _STEP_KEY in text or b"\\u" in text:
+                    yield _parse(text, scope, process, every=every)
                 else:
                     yield None
+
+
+def _parse(text: bytes, scope: Scope, process: ProcessInfo | None, *, every: bool) -> OtlpSpan | None:
+    if len(text) > MAX_SPAN_BYTES:
+        return broken_span(f"it is larger than {MAX_SPAN_BYTES} bytes")
+    try:
+        span = _decode_span(text)
+    except (ValueError, RecursionError) as error:
+        return broken_span(f"it is no span: {str(error)[:200]}")
+    if every or any(pair.key == STEP_KEY for pair in span.attributes or ()):
+        return _span(span, scope, process)
+    return None
 
 
 def _span(span: _Span, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:

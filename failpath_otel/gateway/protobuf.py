@@ -1,22 +1,31 @@
-"""OTLP as protobuf."""
+"""OTLP as protobuf.
+
+Whole requests are not parsed: 16 MiB can hold eight million empty messages, which would be gigabytes of objects. The
+outer layers are walked here, and each span is parsed by itself when it is its turn; one that is broken costs no other.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from failpath_otel.export.record import ProcessInfo
 from failpath_otel.gateway.span import (
     EVENTS_READ,
+    MAX_SPAN_BYTES,
+    MAX_SPANS,
     NO_IDS,
+    NO_SCOPE,
     UNSET,
     OtlpSpan,
     Scope,
     SpanEvent,
     SpanIds,
+    TooManySpans,
+    broken_span,
     problem_of,
     process_of,
     status_of,
@@ -24,29 +33,139 @@ from failpath_otel.gateway.span import (
 from failpath_otel.semconv import STEP_KEY
 
 _MAX_DEPTH: Final = 32
+_STEP_KEY: Final = STEP_KEY.encode()
+_RESOURCE_SPANS: Final = 1
+_RESOURCE: Final = 1
+_SCOPE_SPANS: Final = 2
+_SCOPE: Final = 1
+_SPANS: Final = 2
+
+_VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
+_SEVEN_BITS: Final = 0x7F
+_MAX_VARINT_BITS: Final = 63
+
+_Part = tuple[int, int]
+"""Where a message begins in the body, and where it ends."""
+_Group = tuple[_Part | None, list[tuple[_Part | None, list[_Part]]]]
+"""The spans of one resource: where that is, and of each scope where it is, and where its spans are."""
 
 
-def parse(body: bytes) -> list[ResourceSpans]:
-    """The spans of a request, as they came. Raises ``ValueError`` where it is no such message."""
+def spans_in(body: bytes, *, every: bool) -> Iterator[OtlpSpan | None]:
+    """The spans of a request in their order; ``None`` for one without a step key, unless ``every`` span is asked for.
+
+    Raises ``ValueError``, at once, where the body is no such message, and :class:`TooManySpans`.
+    """
     try:
-        return list(ExportTraceServiceRequest.FromString(body).resource_spans)
-    except DecodeError:
+        groups = _Walk(body).groups()
+    except (ValueError, IndexError):
         msg = "the body is no ExportTraceServiceRequest"
         raise ValueError(msg) from None
+    return _read(body, groups, every=every)
 
 
-def read(groups: Iterable[ResourceSpans], *, every: bool) -> Iterator[OtlpSpan | None]:
-    """The spans in their order; ``None`` for one without a step key, unless ``every`` span is asked for."""
-    for group in groups:
-        process = process_of(_attributes(group.resource.attributes))
-        for spans in group.scope_spans:
-            scope = Scope(spans.scope.name)
-            for span in spans.spans:
-                # Most spans are no steps; of those that are, the key is among the first attributes.
-                if every or any(pair.key == STEP_KEY for pair in span.attributes):
-                    yield _span(span, scope, process)
+class _Walk:
+    """One walk over the outer layers of a request."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body: Final = body
+        self._left = MAX_SPANS  # of messages of all layers: an empty one is a message too
+
+    def groups(self) -> list[_Group]:
+        return [self._group(part) for part in self._parts((0, len(self._body)), _RESOURCE_SPANS)[_RESOURCE_SPANS]]
+
+    def _group(self, part: _Part) -> _Group:
+        found = self._parts(part, _RESOURCE, _SCOPE_SPANS)
+        return _last(found[_RESOURCE]), [self._scope(scope) for scope in found[_SCOPE_SPANS]]
+
+    def _scope(self, part: _Part) -> tuple[_Part | None, list[_Part]]:
+        found = self._parts(part, _SCOPE, _SPANS)
+        return _last(found[_SCOPE]), found[_SPANS]
+
+    def _parts(self, part: _Part, *fields: int) -> dict[int, list[_Part]]:
+        """Where the messages in these fields are; the fields of others are passed over."""
+        body = self._body
+        found: dict[int, list[_Part]] = {field: [] for field in fields}
+        at, end = part
+        while at < end:
+            tag, at = body[at], at + 1
+            if tag > _SEVEN_BITS:
+                tag, at = _varint(body, at - 1)
+            kind = tag & 7
+            if kind == _BYTES:
+                size, begin = body[at], at + 1
+                if size > _SEVEN_BITS:
+                    size, begin = _varint(body, at)
+                at = begin + size
+                if at <= end and (wanted := found.get(tag >> 3)) is not None:
+                    self._left -= 1
+                    if self._left < 0:
+                        raise TooManySpans
+                    wanted.append((begin, at))
+            elif kind == _VARINT:
+                at = _varint(body, at)[1]
+            elif kind in {_FIXED_64, _FIXED_32}:
+                at += 8 if kind == _FIXED_64 else 4
+            else:
+                raise ValueError
+        if at != end:
+            raise ValueError
+        return found
+
+
+def _varint(body: bytes, at: int) -> tuple[int, int]:
+    """The number there, and where it ends."""
+    number = shift = 0
+    while (byte := body[at]) > _SEVEN_BITS:
+        number |= (byte & _SEVEN_BITS) << shift
+        shift += 7
+        at += 1
+        if shift > _MAX_VARINT_BITS:
+            raise ValueError
+    return number | byte << shift, at + 1
+
+
+def _last(parts: list[_Part]) -> _Part | None:
+    return parts[-1] if parts else None
+
+
+def _read(body: bytes, groups: Iterable[_Group], *, every: bool) -> Iterator[OtlpSpan | None]:
+    for resource, scopes in groups:
+        process = _process(body, resource)
+        for place, spans in scopes:
+            scope = _scope(body, place)
+            for begin, end in spans:
+                # Most spans are no steps, and need not be parsed.
+                if every or body.find(_STEP_KEY, begin, end) >= 0:
+                    yield _parse(body, begin, end, scope, process)
                 else:
                     yield None
+
+
+def _process(body: bytes, part: _Part | None) -> ProcessInfo | None:
+    try:
+        if part is None or part[1] - part[0] > MAX_SPAN_BYTES:
+            return None
+        return process_of(_attributes(Resource.FromString(body[part[0] : part[1]]).attributes))
+    except DecodeError:
+        return None
+
+
+def _scope(body: bytes, part: _Part | None) -> Scope:
+    try:
+        if part is None or part[1] - part[0] > MAX_SPAN_BYTES:
+            return NO_SCOPE
+        return Scope(InstrumentationScope.FromString(body[part[0] : part[1]]).name)
+    except DecodeError:
+        return NO_SCOPE
+
+
+def _parse(body: bytes, begin: int, end: int, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:
+    if end - begin > MAX_SPAN_BYTES:
+        return broken_span(f"it is larger than {MAX_SPAN_BYTES} bytes")
+    try:
+        return _span(Span.FromString(body[begin:end]), scope, process)
+    except DecodeError:
+        return broken_span("it is no span")
 
 
 def _span(span: Span, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from failpath_otel.gateway.otlp import JSON, MEDIA_TYPES, refusal, response, spans_in
+from failpath_otel.gateway.otlp import JSON, MEDIA_TYPES, TooManySpans, refusal, response, spans_in
 from failpath_otel.gateway.reading import Receipt
 from failpath_otel.gateway.span import OtlpSpan
 from failpath_otel.serving.access import refuse_web_pages
@@ -100,6 +100,8 @@ class OtlpRoute:
             body = decompress(body, MAX_BODY_BYTES)
         try:
             spans = spans_in(body, kind, every=self._every)
+        except TooManySpans as error:
+            raise HTTPException(413, str(error)) from None
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
         return self._take_spans(spans)

@@ -11,12 +11,18 @@ from opentelemetry.trace import StatusCode
 
 from failpath_otel.clean import text_of
 from failpath_otel.export.record import ProcessInfo
-from failpath_otel.semconv import EXCEPTION_EVENT, STEP_EVENTS
+from failpath_otel.semconv import EXCEPTION_EVENT, STEP_EVENTS, STEP_KEY
 
 TRACE_ID_BYTES: Final = 16
 SPAN_ID_BYTES: Final = 8
 EVENTS_READ: Final = frozenset({*STEP_EVENTS, EXCEPTION_EVENT})
 """Names of the span events that the translation reads; of others no object is made."""
+
+MAX_SPAN_BYTES: Final = 1_048_576
+"""The largest span that is read, as it came."""
+
+MAX_SPANS: Final = 100_000
+"""The most spans of one request, or messages of any kind around them."""
 
 _MAX_HOST_CHARS: Final = 255
 _MAX_TIME_CHARS: Final = 64
@@ -79,6 +85,21 @@ OK: Final = SpanStatus(StatusCode.OK)
 _OK_CODE: Final = 1
 _ERROR_CODE: Final = 2
 NO_IDS: Final = SpanIds(0, 0)
+
+
+NO_SCOPE: Final = Scope("")
+
+
+class TooManySpans(Exception):  # noqa: N818 - says what the request is
+    """A request has more than :data:`MAX_SPANS`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"there are more than {MAX_SPANS} spans in the body")
+
+
+def broken_span(problem: str) -> OtlpSpan:
+    """A step that could not be read."""
+    return OtlpSpan("", NO_IDS, None, 0, None, {STEP_KEY: ""}, [], UNSET, 0, NO_SCOPE, None, problem)
 
 
 def status_of(code: int, message: str) -> SpanStatus:

@@ -1,0 +1,82 @@
+"""A real gateway for tests: ``failpath-otel gateway`` as a process of its own."""
+
+import os
+import re
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.gateway.requests import PROTOBUF
+from tests.receiver import COMMAND, Answer, first_line
+
+KEY: Final = "fp_project_gateway_0123"
+_STOP_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway."""
+
+    url: str
+    process: subprocess.Popen[str]
+    errors: Path
+
+    def request(self, path: str, body: bytes | None = None, method: str | None = None, **headers: str) -> Answer:
+        """Any request; ``_`` stands for ``-`` in the names of headers."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(self.url + path, data=body, headers=named, method=method)
+        if body is not None and not request.has_header("Content-type"):
+            request.add_header("Content-Type", "")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=30) as response:
+                return Answer(response.status, dict(response.headers), response.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, dict(error.headers), error.read())
+
+    def send(self, body: bytes, kind: str = PROTOBUF, **headers: str) -> Answer:
+        """Posts spans."""
+        return self.request("/v1/traces", body, Content_Type=kind, **headers)
+
+    def health(self) -> Any:
+        return self.request("/healthz").json()
+
+    def stderr(self) -> str:
+        return self.errors.read_text()
+
+
+@contextmanager
+def start_gateway(endpoint: str, journal: Path | None, *options: str, **environment: str) -> Generator[Gateway]:
+    """Starts a gateway that delivers to ``endpoint``, yields it when it is ready, and stops it at the end."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FAILPATH_", "OTEL_"))}
+    variables = {
+        **kept,
+        "FAILPATH_PROJECT_KEY": KEY,
+        "FAILPATH_DEV_ENDPOINT": endpoint,
+        "FAILPATH_JOURNAL": "off" if journal is None else str(journal),
+        **environment,
+    }
+    command = [*COMMAND, "gateway", "--port", "0", *options]
+    with tempfile.TemporaryDirectory() as directory:
+        errors = Path(directory, "stderr")
+        with errors.open("w") as stderr:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=variables)
+        with process:
+            try:
+                ready = first_line(process)
+                found = re.search(r" at (http://127\.0\.0\.1:\d+)/v1/traces ", ready)
+                assert found, f"not ready: {ready!r} {errors.read_text()}"
+                yield Gateway(found[1], process, errors)
+            finally:
+                process.terminate()
+                try:
+                    process.wait(_STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()

@@ -1,0 +1,125 @@
+"""What the gateway takes while Failpath takes less: no more than a journal has room for without losing its oldest."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from failpath_otel import limits
+from failpath_otel.export.options import Options
+from failpath_otel.gateway import forward
+from failpath_otel.gateway.forward import Forwarder
+from failpath_otel.gateway.otlp import spans_in
+from failpath_otel.gateway.reading import Receipt
+from failpath_otel.gateway.route import Busy
+from tests.fault_server import FaultServer, accepted, fault_server, held, silent, status
+from tests.gateway.requests import JSON, attribute, json_request, json_span
+from tests.receiver import wait_for
+
+KEY = "fp_project_forward_0123"
+LARGE = attribute("failpath.metadata.text", "x" * 4_000)
+
+
+def forwarder_to(url: str, journal: Path | None, **options: Any) -> Forwarder:
+    given = {"project_key": KEY, "endpoint": url, "journal": None if journal is None else str(journal), **options}
+    return Forwarder(Options.resolve_delivery(**given))
+
+
+def take(forwarder: Forwarder, *spans: dict[str, Any]) -> Receipt:
+    return forwarder.take(spans_in(json_request(*spans), JSON))
+
+
+def large(number: int) -> dict[str, Any]:
+    span = json_span(spanId=f"{number:016x}")
+    return {**span, "attributes": [*span["attributes"], LARGE]}
+
+
+@pytest.fixture
+def small_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal of three files, and no patience."""
+    monkeypatch.setattr(limits, "JOURNAL_SEGMENTS", 3)
+    monkeypatch.setattr(forward, "_ROOM_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("small_journal")
+def test_a_full_journal_takes_no_more_and_loses_nothing(tmp_path: Path) -> None:
+    gate = threading.Event()
+    taken: list[int] = []
+    with fault_server(held(gate, accepted)) as server:
+        forwarder = forwarder_to(server.url, tmp_path, send_timeout=30)
+        with pytest.raises(Busy) as busy:
+            for number in range(1, 1_000):
+                take(forwarder, large(number))
+                taken.append(number)
+        assert (busy.value.status_code, busy.value.retry_after) == (429, 1)
+        assert "the journal is full" in str(busy.value)
+        assert len(taken) > 100
+        assert forwarder.pipeline.stats().dropped == {}
+        gate.set()
+        assert forwarder.pipeline.flush(20)
+        take(forwarder, large(1_000))
+        assert forwarder.pipeline.flush(20)
+        assert {event["spanId"] for event in server.taken} == {f"{number:016x}" for number in [*taken, 1_000]}
+        forwarder.pipeline.shutdown(5)
+
+
+def test_a_request_waits_a_moment_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "JOURNAL_SEGMENTS", 3)
+    monkeypatch.setattr(forward, "_ROOM_SECONDS", 60.0)
+    with fault_server() as server:
+        forwarder = forwarder_to(server.url, tmp_path)
+        # Four times what there is room for.
+        assert take(forwarder, *[large(number) for number in range(1, 1_500)]).steps == 1_499
+        assert forwarder.pipeline.flush(20)
+        assert len(server.taken) == 2_998
+        forwarder.pipeline.shutdown(5)
+
+
+def test_a_request_that_the_memory_has_no_room_for_goes_in_parts(server: FaultServer) -> None:
+    forwarder = forwarder_to(server.url, None, max_queue_size=1_024)
+    assert take(forwarder, *[json_span(spanId=f"{number:016x}") for number in range(1, 2_001)]).steps == 2_000
+    assert len(server.taken) == 4_000
+    assert forwarder.pipeline.stats().waiting == 0
+    forwarder.pipeline.shutdown(5)
+
+
+def test_a_full_memory_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward, "_ROOM_SECONDS", 0.0)
+    with fault_server(silent) as server:
+        forwarder = forwarder_to(server.url, None, max_queue_size=4, send_timeout=30)
+        first = threading.Thread(target=lambda: pytest.raises(Busy, take, forwarder, large(1), large(2)))
+        first.start()
+        server.wait_for_requests(1)
+        with pytest.raises(Busy) as busy:
+            take(forwarder, large(3))
+        assert (busy.value.status_code, str(busy.value)[:17]) == (429, "the queue is full")
+        assert forwarder.pipeline.stats().dropped == {}
+        server.close()
+        first.join(30)
+        assert not first.is_alive()
+        forwarder.pipeline.shutdown(0)
+
+
+def test_a_journal_that_cannot_be_written_is_none(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.write_text("")
+    with fault_server(status(503)) as server:
+        forwarder = forwarder_to(server.url, place)
+        with pytest.raises(Busy) as busy:
+            take(forwarder, large(1))
+        assert busy.value.status_code == 503
+        server.answer_with(accepted)
+        wait_for(lambda: not forwarder.pipeline.stuck, 20)
+        assert take(forwarder, large(2)).steps == 1
+        assert len(server.taken) == 4
+        forwarder.pipeline.shutdown(5)
+
+
+def test_a_gateway_that_ends_takes_no_more(server: FaultServer, tmp_path: Path) -> None:
+    forwarder = forwarder_to(server.url, tmp_path)
+    forwarder.pipeline.shutdown(5)
+    with pytest.raises(Busy) as busy:
+        take(forwarder, large(1))
+    assert busy.value.status_code == 503
+    assert forwarder.pipeline.stats().dropped == {}

@@ -1,0 +1,128 @@
+"""A step that still runs is told of by a span that is over at once, and by nothing else twice."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from failpath_otel import Failpath, FailpathSpanExporter, FailpathSpanProcessor
+from failpath_otel.export.policy import Policy
+from failpath_otel.export.record import Record
+from failpath_otel.gateway.otlp import spans_in
+from failpath_otel.gateway.reading import take_spans
+from tests.fault_server import FaultServer
+from tests.gateway.requests import PROTOBUF, protobuf_of
+
+KEY = "fp_project_markers_0123"
+
+
+class Markers:
+    """A client that marks starts, and what its provider has exported."""
+
+    def __init__(self, **options: Any) -> None:
+        self.provider = TracerProvider(shutdown_on_exit=False, **options)
+        self.exporter = InMemorySpanExporter()
+        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.failpath = Failpath(tracer_provider=self.provider, start_markers=True)
+
+    def records(self) -> list[Record]:
+        """The records of all that was exported so far, as a gateway makes them."""
+        found: list[Record] = []
+        body = protobuf_of(self.exporter.get_finished_spans())
+        take_spans(spans_in(body, PROTOBUF), Policy(), lambda records, _: found.extend(records))
+        return found
+
+
+@pytest.fixture
+def markers() -> Iterator[Markers]:
+    made = Markers()
+    yield made
+    made.provider.shutdown()
+
+
+def test_a_step_that_runs_is_running_and_nothing_is_told_twice(markers: Markers) -> None:
+    run = markers.failpath.run("checkout", run_id="req-1", metadata={"route": "/buy"})
+    with run.step("charge", metadata={"cart": 7}):
+        [running] = markers.records()
+    assert (running.flow_key, running.run_id, running.step_key, running.status) == (
+        *("checkout", "req-1", "charge"),
+        "running",
+    )
+    assert running.metadata == {"route": "/buy", "cart": 7}
+    marked, again, success = markers.records()
+    assert marked == again == running
+    assert success.status == "success"
+    assert {record.span_id for record in (running, success)} == {running.span_id}
+
+
+def test_a_marker_is_a_child_of_its_step_and_has_no_length(markers: Markers) -> None:
+    markers.failpath.run("checkout").step("charge", lambda: None)
+    marker, step = markers.exporter.get_finished_spans()
+    assert step.context is not None
+    assert marker.parent is not None
+    assert marker.parent.span_id == step.context.span_id
+    assert (marker.name, marker.start_time, marker.end_time) == (step.name, step.start_time, step.start_time)
+    assert [event.name for event in marker.events] == ["failpath.step.running"]
+    assert marker.attributes is not None
+    assert marker.attributes["failpath.step.start_marker"] is True
+
+
+def test_there_are_none_by_default() -> None:
+    made = Markers()
+    Failpath(tracer_provider=made.provider).run("checkout").step("charge", lambda: None)
+    assert len(made.exporter.get_finished_spans()) == 1
+
+
+def test_what_is_recorded_by_hand_and_what_is_skipped_has_none(markers: Markers) -> None:
+    markers.failpath.run("checkout").skip("ship")
+    markers.failpath.record_step(flow_key="checkout", run_id="1", step_key="pay", status="success")
+    assert [record.status for record in markers.records()] == ["skipped", "success"]
+
+
+def test_a_step_that_is_not_sampled_has_none() -> None:
+    made = Markers(sampler=ALWAYS_OFF)
+    made.failpath.run("checkout").step("charge", lambda: None)
+    assert made.exporter.get_finished_spans() == ()
+
+
+def test_the_processor_of_the_same_process_reports_each_step_once(server: FaultServer) -> None:
+    made = Markers()
+    processor = FailpathSpanProcessor(project_key=KEY, endpoint=server.url, journal=None)
+    made.provider.add_span_processor(processor)
+    made.failpath.run("checkout").step("charge", lambda: None)
+    assert processor.flush()
+    assert server.statuses == ["running", "success"]
+    made.provider.shutdown()
+
+
+def test_the_exporter_tells_of_the_start_under_one_id(server: FaultServer) -> None:
+    made = Markers()
+    exporter = FailpathSpanExporter(project_key=KEY, endpoint=server.url, journal=None)
+    made.provider.add_span_processor(SimpleSpanProcessor(exporter))
+    with made.failpath.run("checkout").step("charge"):
+        assert server.statuses == ["running"]
+    assert [event["status"] for event in server.taken] == ["running", "running", "success"] or len(
+        {event["id"] for event in server.events}
+    ) == 2
+    made.provider.shutdown()
+
+
+def test_a_provider_that_raises_at_the_marker_changes_nothing_of_the_step(
+    markers: Markers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAILPATH_RAISE_FAULTS", "")
+    tracer = markers.failpath._tracing._host
+    real = tracer.start_span
+
+    def start_span(name: str, context: Any = None, **more: Any) -> Any:
+        if "failpath.step.start_marker" in more["attributes"]:
+            raise RuntimeError("no more spans")
+        return real(name, context, **more)
+
+    monkeypatch.setattr(tracer, "start_span", start_span)
+    assert markers.failpath.run("checkout").step("charge", lambda: 7) == 7
+    assert [record.status for record in markers.records()] == ["running", "success"]
