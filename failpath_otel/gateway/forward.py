@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from time import monotonic, sleep
 from typing import Final
 
+from failpath_otel import limits
 from failpath_otel.errors import RecordsRejected
 from failpath_otel.export.factory import pipeline_to_failpath
 from failpath_otel.export.options import Options
@@ -29,7 +30,8 @@ class Forwarder:
         self._policy: Final = Policy(
             capture_stack=options.capture_stack, default_metadata=options.default_metadata, redact=options.redact
         )
-        self._patience: Final = 2 * options.send_timeout + 1
+        self._patience: Final = 2 * options.send_timeout + 1 if options.send_timeout else limits.MAX_SECONDS
+        self._most: Final = min(limits.MAX_BATCH_RECORDS, options.max_queue_size)
         self.pipeline: Final = pipeline_to_failpath(options)
         """Where the records go."""
 
@@ -49,11 +51,23 @@ class Forwarder:
         return take_spans(spans, self._policy, self._put)
 
     def _put(self, records: list[Record], receipt: Receipt) -> None:
-        encoded = [encode(record) for record in records]
+        """Takes records, as many at a time as there may be room for."""
+        some: list[bytes] = []
+        size = 0
+        for record in records:
+            data = encode(record)
+            if some and (len(some) >= self._most or size + len(data) > limits.MAX_BATCH_BYTES):
+                self._put_together(some, receipt)
+                some, size = [], 0
+            some.append(data)
+            size += len(data)
+        self._put_together(some, receipt)
+
+    def _put_together(self, records: list[bytes], receipt: Receipt) -> None:
         deadline = monotonic() + _ROOM_SECONDS
         while True:
             self.check()
-            last, safe = self.pipeline.put_safely(encoded)
+            last, safe = self.pipeline.put_safely(records)
             if safe:
                 return
             if last:
@@ -62,7 +76,7 @@ class Forwarder:
                 what = "the journal" if self.pipeline.journaling else "the queue"
                 raise Busy(429, f"{what} is full, because Failpath takes less than comes in", self.pipeline.pause)
             sleep(_LOOK_SECONDS)
-        in_time, error = self.pipeline.await_attempt(self._patience, (last - len(encoded) + 1, last))
+        in_time, error = self.pipeline.await_attempt(self._patience, (last - len(records) + 1, last))
         if isinstance(error, RecordsRejected):
             receipt.warn(f"Failpath has rejected records: {error}")
         elif error is not None or not in_time:

@@ -15,7 +15,8 @@ _IDS: Final = frozenset({"traceId", "spanId", "parentSpanId"})
 
 
 def protobuf_of(spans: Sequence[ReadableSpan]) -> bytes:
-    return encode_spans(spans).SerializeToString()
+    body: bytes = encode_spans(spans).SerializeToString()
+    return body
 
 
 def json_of(spans: Sequence[ReadableSpan]) -> bytes:

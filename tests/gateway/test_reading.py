@@ -152,7 +152,7 @@ def test_half_a_surrogate_pair_in_json_costs_nothing_else() -> None:
 def test_a_record_names_the_process_of_the_resource(kind: str) -> None:
     named = {"process.pid": 12, "host.name": "box", "process.creation.time": "2023-11-14T22:13:20Z"}
     span = a_span()
-    for resource, process in [
+    rows: list[tuple[dict[str, Any], bytes]] = [
         (named, b'"process":{"pid":12,"host":"box","startTime":"2023-11-14T22:13:20Z"}'),
         ({"process.pid": 12, "host.name": "box"}, b'"process":{"pid":12,"host":"box"}'),
         ({"process.pid": 12}, b""),
@@ -160,7 +160,8 @@ def test_a_record_names_the_process_of_the_resource(kind: str) -> None:
         ({"process.pid": "12", "host.name": "box"}, b""),
         ({"process.pid": -1, "host.name": "box"}, b""),
         ({}, b""),
-    ]:
+    ]
+    for resource, process in rows:
         span._resource = Resource(resource)  # what a provider is given
         for record in by_otlp(span, kind):
             assert (process in record) if process else (b"process" not in record)
