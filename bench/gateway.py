@@ -1,0 +1,159 @@
+"""How many spans a second a core of the gateway takes by OTLP and delivers."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from bench.sink import HOST, BenchError, Sink
+from bench.span import PROJECT_KEY
+from bench.table import Row
+from failpath_otel import Failpath
+
+_REQUESTS: Final = 100
+_SPANS: Final = 512
+_OTHERS: Final = 9
+"""Spans of other libraries beside each step, in the mixed load."""
+
+_BAR: Final = 50.0
+"""Microseconds of one core: 20,000 spans a second."""
+
+_COMMAND: Final = (sys.executable, "-m", "failpath_otel.cli", "gateway", "--port", "0")
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_OK: Final = 200
+
+
+def measure(sink: Sink) -> list[Row]:
+    """512 spans a request, one after another over one connection; until the last record is delivered to the sink.
+
+    The figure is the processor time of the gateway's process alone, its start not included.
+    """
+    steps, mixed = [_steps(number) for number in range(_REQUESTS)], [_mixed(number) for number in range(_REQUESTS)]
+    rows = []
+    for name, bodies, records, journal in (
+        ("steps, into the journal", steps, 2 * _SPANS, True),
+        ("steps, without a journal", steps, 2 * _SPANS, False),
+        (f"1 step in {_OTHERS + 1} spans", mixed, 2 * (_SPANS // (_OTHERS + 1)), True),
+    ):
+        spans = _REQUESTS * _SPANS
+        cpu, wall = _forward(sink, bodies, records * _REQUESTS, journal=journal)
+        each = cpu / spans * 1e6
+        rows.append(
+            Row(
+                f"gateway: {name}",
+                f"{spans / cpu:,.0f} spans/s a core, {each:.1f} µs each; {spans / wall:,.0f}/s in all",
+                value=each,
+                unit=" µs each",
+                bar=_BAR,
+            )
+        )
+    return rows
+
+
+def _forward(sink: Sink, bodies: Sequence[bytes], records: int, *, journal: bool) -> tuple[float, float]:
+    """The processor time and the time that it took to deliver so many records."""
+    variables = {**os.environ, "FAILPATH_PROJECT_KEY": PROJECT_KEY, "FAILPATH_DEV_ENDPOINT": sink.endpoint}
+    if not journal:
+        variables["FAILPATH_JOURNAL"] = "off"
+    server = subprocess.Popen(_COMMAND, stdout=subprocess.PIPE, text=True, env=variables)
+    try:
+        assert server.stdout is not None
+        port = int(server.stdout.readline().partition(f"http://{HOST}:")[2].partition("/")[0])
+        connection = HTTPConnection(HOST, port, timeout=60)
+        _send(connection, bodies[0])  # loads what the first request loads
+        _wait(connection, records // len(bodies))
+        cpu, begin = _cpu(server.pid), time.perf_counter()
+        for body in bodies[1:]:
+            _send(connection, body)
+        _wait(connection, records)
+        spent, wall = _cpu(server.pid) - cpu, time.perf_counter() - begin
+    finally:
+        server.terminate()
+        server.communicate()
+    arrived = len(sink.take().records)
+    if arrived != records:
+        msg = f"{records} records were sent by the gateway, {arrived} arrived"
+        raise BenchError(msg)
+    part = len(bodies) / (len(bodies) - 1)
+    return spent * part, wall * part
+
+
+def _send(connection: HTTPConnection, body: bytes) -> None:
+    connection.request("POST", "/v1/traces", body, {"Content-Type": "application/x-protobuf"})
+    answer = connection.getresponse()
+    answer.read()
+    if answer.status != _OK:
+        msg = f"the gateway answered {answer.status}"
+        raise BenchError(msg)
+
+
+def _wait(connection: HTTPConnection, records: int) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        connection.request("GET", "/healthz")
+        counts: Any = msgspec.json.decode(connection.getresponse().read())
+        if counts["records"]["delivered"] >= records:
+            return
+        if time.monotonic() > deadline:
+            msg = f"the records never came: {counts}"
+            raise BenchError(msg)
+        time.sleep(0.05)
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _steps(number: int) -> bytes:
+    recorded = _Recorded()
+    for _ in range(_SPANS):
+        recorded.step(number)
+    return recorded.body()
+
+
+def _mixed(number: int) -> bytes:
+    recorded = _Recorded()
+    for index in range(_SPANS):
+        if index % (_OTHERS + 1) == _OTHERS:
+            recorded.step(number)
+        else:
+            recorded.query()
+    return recorded.body()
+
+
+class _Recorded:
+    """Spans as an application makes them."""
+
+    def __init__(self) -> None:
+        resource = Resource({"service.name": "shop", "process.pid": 4711, "host.name": "box"})
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._exporter = InMemorySpanExporter()
+        self._provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self._failpath = Failpath(tracer_provider=self._provider)
+        self._tracer = self._provider.get_tracer("sql")
+
+    def step(self, number: int) -> None:
+        run = self._failpath.run("checkout", run_id=f"req-{number}", metadata={"route": "/checkout"})
+        run.step("charge-card", str, metadata={"cart_id": "cart_1842", "amount": 4999})
+
+    def query(self) -> None:
+        attributes = {f"db.{name}": f"some text about the {name}" for name in ("name", "statement", "user", "system")}
+        self._tracer.start_span("SELECT", attributes=attributes).end()
+
+    def body(self) -> bytes:
+        spans: Sequence[ReadableSpan] = self._exporter.get_finished_spans()
+        body: bytes = encode_spans(spans).SerializeToString()
+        return body
