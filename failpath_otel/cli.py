@@ -90,9 +90,6 @@ def _gateway(arguments: argparse.Namespace) -> int:
     from failpath_otel.export.options import Options as DeliveryOptions  # noqa: PLC0415
 
     try:
-        import google.protobuf  # noqa: F401, PLC0415
-        import opentelemetry.proto.collector.trace.v1.trace_service_pb2  # noqa: F401, PLC0415
-
         from failpath_otel.gateway.server import Place, serve  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _GATEWAY_EXTRA:

@@ -111,7 +111,7 @@ def outcome_record(  # noqa: PLR0917
     start: StepStart,
     span: ReadableSpan,
     status: Status,
-    attributes: dict[str, Any],
+    attributes: Mapping[str, Any],
     process: ProcessInfo | None,
     policy: Policy,
     began: bool = True,  # noqa: FBT001, FBT002 - on the hot path, where a keyword costs
@@ -209,7 +209,7 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, policy: Policy
     if began or status is None:
         records.append(running_record(start, process, policy))
     if status is not None:
-        records.append(outcome_record(start, span, status, plain_attributes(span), process, policy, began))
+        records.append(outcome_record(start, span, status, start.attributes, process, policy, began))
     return records
 
 
@@ -258,7 +258,7 @@ def plain_attributes(span: ReadableSpan) -> dict[str, Any]:
 def _end_metadata(start: StepStart, attributes: Mapping[str, Any]) -> dict[str, Json]:
     """The metadata at the end: what the step started with, and over it what was set since and is still there."""
     before = start.attributes
-    if attributes == before:  # as for nearly every step
+    if attributes is before or attributes == before:  # as for nearly every step
         return start.metadata
     for name, value in attributes.items():
         if type(name) is str and name.startswith(_ANY_METADATA):
@@ -291,7 +291,7 @@ def _was_cut(before: object, after: object, attributes: Mapping[str, Any]) -> bo
 def _metadata(attributes: Mapping[str, Any]) -> dict[str, Json]:
     metadata: dict[str, Json] = {}
     for name, value in attributes.items():
-        if type(name) is not str:
+        if type(name) is not str or not name.startswith(_ANY_METADATA):
             continue
         if name.startswith(METADATA_PREFIX):
             metadata[name[_PREFIX_LENGTH:]] = list(value) if type(value) is tuple else value

@@ -28,7 +28,7 @@ from failpath_otel.gateway.span import (
     process_of,
     status_of,
 )
-from failpath_otel.semconv import STEP_KEY
+from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY
 
 _MAX_DEPTH: Final = 32
 _MAX_UINT64: Final = (1 << 64) - 1
@@ -187,7 +187,7 @@ def _span(span: _Span, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:
         _uint64(span.end_time_unix_nano) or None,
         _attributes(span.attributes),
         [
-            SpanEvent(event.name, _attributes(event.attributes))
+            SpanEvent(event.name, _attributes(event.attributes) if event.name == EXCEPTION_EVENT else {})
             for event in span.events or ()
             if event.name is not None and event.name in EVENTS_READ
         ],

@@ -30,7 +30,7 @@ from failpath_otel.gateway.span import (
     process_of,
     status_of,
 )
-from failpath_otel.semconv import STEP_KEY
+from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY
 
 _MAX_DEPTH: Final = 32
 _STEP_KEY: Final = STEP_KEY.encode()
@@ -182,7 +182,11 @@ def _span(span: Span, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:
         start_time,
         span.end_time_unix_nano or None,
         _attributes(span.attributes),
-        [SpanEvent(event.name, _attributes(event.attributes)) for event in span.events if event.name in EVENTS_READ],
+        [
+            SpanEvent(event.name, _attributes(event.attributes) if event.name == EXCEPTION_EVENT else {})
+            for event in span.events
+            if event.name in EVENTS_READ
+        ],
         status_of(code, status.message) if code else UNSET,
         span.dropped_events_count,
         scope,
@@ -202,6 +206,8 @@ def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
 
 def _value(value: AnyValue, depth: int) -> Any:  # noqa: ANN401 - what an attribute can be
     kind = value.WhichOneof("value")
+    if kind == "int_value":
+        return value.int_value
     if kind is None or depth > _MAX_DEPTH:
         return None
     if kind == "array_value":

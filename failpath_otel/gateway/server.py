@@ -1,11 +1,13 @@
 """The gateway as a process: a socket, a pipeline, signals, and an end that loses nothing."""
 
+import gc
 import sys
 from dataclasses import dataclass
 from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.export.options import Options
+from failpath_otel.gateway import protobuf as protobuf  # now, so that it is said at the start if it is missing
 from failpath_otel.gateway.app import create_app
 from failpath_otel.gateway.forward import Forwarder
 from failpath_otel.serving.server import LOOPBACK, Server, address_of, listen
@@ -14,6 +16,10 @@ DEFAULT_PORT: Final = 4318
 
 _GRACE_SECONDS: Final = 5
 """How long requests that are under way at the end may take."""
+
+
+_GC_THRESHOLD: Final = 50_000
+"""Objects after which the garbage collector looks for cycles; Python's 700 are there after a hundred spans."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,9 @@ def serve(place: Place, options: Options) -> None:
             grace_seconds=_GRACE_SECONDS,
         )
         server.stop_on_signals()
+        # What is there now stays; and what a request leaves has no cycles, so there is no hurry to look for them.
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD)
         try:
             server.run(sockets=[listener])
         finally:

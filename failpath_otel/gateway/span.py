@@ -37,7 +37,7 @@ class SpanIds(msgspec.Struct, frozen=True, gc=False):
 
 
 class SpanEvent(msgspec.Struct, frozen=True, gc=False):
-    """A span event of a name that is read."""
+    """A span event of a name that is read; of the lifecycle only the names are."""
 
     name: str
     attributes: dict[str, Any]

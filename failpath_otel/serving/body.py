@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Final
@@ -43,7 +43,7 @@ class Room:
         self._refusal: Final = refusal
 
     @contextmanager
-    def of_request(self) -> Iterator[Callable[[int], None]]:
+    def of_request(self) -> Generator[Callable[[int], None], None, None]:
         """What takes bytes for one request, or raises the refusal; at the end of the block they are given back."""
         held = 0
 
