@@ -16,6 +16,7 @@ from failpath_otel.errors import (
 )
 from failpath_otel.export.exporter import FailpathSpanExporter
 from failpath_otel.export.processor import FailpathSpanProcessor
+from failpath_otel.export.rules import StepRule
 from failpath_otel.export.stats import Stats
 from failpath_otel.steps.client import Failpath
 from failpath_otel.steps.run import Run
@@ -39,6 +40,7 @@ __all__ = [
     "ShutDown",
     "Stats",
     "Step",
+    "StepRule",
     "__version__",
     "configure",
 ]

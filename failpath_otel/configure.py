@@ -14,7 +14,7 @@ from failpath_otel import limits
 from failpath_otel._version import __version__
 from failpath_otel.clean import type_name
 from failpath_otel.errors import ConfigurationError, DeliveryError
-from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact
+from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact, RulesOption
 from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
 from failpath_otel.forking import after_fork_in_child
@@ -105,6 +105,7 @@ def configure(
     route: str | None = None,
     headers: Mapping[str, str] | None = None,
     payload: Payload | None = None,
+    rules: RulesOption | None = None,
     tracer_provider: TracerProvider | None = None,
 ) -> FailpathClient:
     """Sends the steps of this process to Failpath. One call; returns the client.
@@ -147,6 +148,8 @@ def configure(
         route: the path that is added to the endpoint. ``/v1/events``.
         headers: HTTP headers, over those of the wire contract.
         payload: makes the JSON body of a request from its list of events.
+        rules: :class:`StepRule` objects, which make steps of the spans of other tracers, or the path of a TOML file
+            with rules. ``FAILPATH_RULES``, a path; else none.
         tracer_provider: the provider to join. Default: the global one, also one that is set later.
 
     Raises:
@@ -173,6 +176,7 @@ def configure(
         route=route,
         headers=headers,
         payload=payload,
+        rules=rules,
     )
     if tracer_provider is not None and (
         isinstance(tracer_provider, type) or not callable(getattr(tracer_provider, "get_tracer", None))

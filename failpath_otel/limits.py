@@ -113,3 +113,22 @@ ADOPT_SECONDS: Final = 3.0
 
 JOURNAL_RETRY_SECONDS: Final = 30.0
 """Seconds after which a journal that could not be written is tried again."""
+
+MAX_PATTERN_CHARS: Final = 300
+"""Longest pattern of a rule, and longest name of the attribute that holds a run id."""
+
+MAX_RULES: Final = 500
+MAX_RULES_BYTES: Final = 1_048_576
+"""The largest file of rules."""
+
+MAX_KEPT_NAMES: Final = 4_096
+"""Spans, by scope and name, of which it is kept whether a rule matches."""
+
+MAX_KEPT_NAME_CHARS: Final = 256
+"""Longer names are looked at each time."""
+
+LATE_RUN_ID_LOOK: Final = 0.05
+"""Seconds between two looks whether a rule's step has the attribute by now that holds its run id."""
+
+LATE_RUN_ID: Final = 1.0
+"""Seconds that such a step waits for it, before it is reported without."""

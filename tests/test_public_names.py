@@ -20,6 +20,7 @@ def test_the_public_names_are_exactly_these() -> None:
         "ShutDown",
         "Stats",
         "Step",
+        "StepRule",
         "__version__",
         "configure",
     ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from failpath_otel.clean import Json
 from failpath_otel.errors import DeliveryError
+from failpath_otel.export.rules import StepRule
 
 if TYPE_CHECKING:
     from requests import Session
@@ -15,6 +16,7 @@ Compression = Literal["none", "gzip"]
 OnError = Callable[[DeliveryError], object]
 Redact = Callable[[str, Json], object]
 Payload = Callable[[Sequence[dict[str, Any]]], object]
+RulesOption = Sequence[StepRule] | str | PathLike[str]
 
 
 class DeliveryOptions(TypedDict, total=False):
@@ -35,3 +37,4 @@ class DeliveryOptions(TypedDict, total=False):
     route: str | None
     headers: Mapping[str, str] | None
     payload: Payload | None
+    rules: RulesOption | None

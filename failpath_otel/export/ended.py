@@ -19,9 +19,7 @@ class EndedSpans:
     """What happens behind a span exporter."""
 
     def __init__(self, options: Options) -> None:
-        self._policy = Policy(
-            capture_stack=options.capture_stack, default_metadata=options.default_metadata, redact=options.redact
-        )
+        self._policy = Policy.of(options)
         self._off = not options.enabled
         self.pipeline = pipeline_to_failpath(options)
         """Where the records go."""

@@ -13,6 +13,8 @@ from failpath_otel.export import checks
 from failpath_otel.export.arguments import Compression, DeliveryMode, DeliveryOptions, OnError, Payload, Redact
 from failpath_otel.export.checks import Check
 from failpath_otel.export.endpoint import check_endpoint
+from failpath_otel.export.rules import StepRule
+from failpath_otel.export.rules_file import check_rules
 from failpath_otel.export.wire import ROUTE
 from failpath_otel.report import say_once
 
@@ -49,6 +51,7 @@ OPTIONS: Final = (
     Option("route", checks.route, default=ROUTE),
     Option("headers", checks.headers),
     Option("payload", checks.callback),
+    Option("rules", check_rules, "FAILPATH_RULES"),
 )
 """Every option, in the order in which the documentation has them."""
 
@@ -75,6 +78,7 @@ class Options:
     route: str = ROUTE
     headers: Mapping[str, str] | None = field(default=None, repr=False)
     payload: Payload | None = field(default=None, repr=False, compare=False)
+    rules: tuple[StepRule, ...] | None = field(default=None, repr=False)
 
     @classmethod
     def resolve(cls, **given: object) -> "Options":

@@ -1,11 +1,15 @@
 """What a record carries beyond what its span says, and what it must not show."""
 
 import threading
-from collections.abc import Callable, Mapping
-from typing import Final, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, cast
 
 from failpath_otel.clean import DROPPED_KEYS, REDACTED, Json, clean_metadata, error_text
+from failpath_otel.export.rules import Rules, StepRule
 from failpath_otel.report import report_fault
+
+if TYPE_CHECKING:
+    from failpath_otel.export.options import Options
 
 ERROR_MESSAGE: Final = "error.message"
 ERROR_STACK: Final = "error.stack"
@@ -24,9 +28,10 @@ class Policy:
         default_metadata: clean metadata for every record, under that of the run and the step.
         redact: called with the key and the value of each metadata item, and of each text of an error; what it returns
             takes the value's place.
+        rules: which spans are steps although they carry none of our names.
     """
 
-    __slots__ = ("_default", "_redact", "_redacting", "capture_stack", "plain")
+    __slots__ = ("_default", "_redact", "_redacting", "capture_stack", "plain", "rules")
 
     def __init__(
         self,
@@ -34,13 +39,25 @@ class Policy:
         capture_stack: bool = False,
         default_metadata: Mapping[str, Json] | None = None,
         redact: Callable[[str, Json], object] | None = None,
+        rules: Sequence[StepRule] | None = None,
     ) -> None:
         self.capture_stack: Final = capture_stack
+        self.rules: Final = Rules(rules) if rules else None
         self._default: Final = dict(default_metadata or {})
         self._redact: Final = redact
         self._redacting: Final = _Redacting()
         self.plain: Final = not self._default and redact is None
         """Metadata and texts stay what they are."""
+
+    @classmethod
+    def of(cls, options: "Options") -> "Policy":
+        """The policy that ``options`` ask for."""
+        return cls(
+            capture_stack=options.capture_stack,
+            default_metadata=options.default_metadata,
+            redact=options.redact,
+            rules=options.rules,
+        )
 
     def metadata(self, own: Mapping[str, Json]) -> dict[str, Json]:
         """The metadata of a record whose run and step have ``own``."""

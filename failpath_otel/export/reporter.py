@@ -16,6 +16,7 @@ from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.process import ThisProcess
 from failpath_otel.export.record import encode
+from failpath_otel.export.ruled import RuledSpans, SpanKey
 from failpath_otel.export.stats import Stats, add_up
 from failpath_otel.export.translation import (
     StepStart,
@@ -33,8 +34,6 @@ from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import EXCEPTION_EVENT, START_MARKER, STEP_KEY, STEP_START, STEP_STATUS, StartMarker
 
-_SpanKey = tuple[int, int, int]
-"""Trace id, span id and start: programs that call ``random.seed`` repeat ids."""
 NewPipeline = Callable[[Options], Pipeline]
 """Makes the pipeline for options: in production :func:`failpath_otel.export.factory.pipeline_to_failpath`."""
 
@@ -51,11 +50,12 @@ class Reporter:
         self._new_pipeline = new_pipeline
         self._process = ThisProcess()
         # How the step began, where its start went, whether that was accepted, and what its records carry.
-        self._open: dict[_SpanKey, tuple[StepStart, Pipeline, bool, Policy]] = {}
+        self._open: dict[SpanKey, tuple[StepStart, Pipeline, bool, Policy]] = {}
         self._disregarded: set[tuple[int, int]] = set()
-        self._ended_early: set[_SpanKey] = set()  # of the open ones, those whose span has ended all the same
+        self._ended_early: set[SpanKey] = set()  # of the open ones, those whose span has ended all the same
         # The last one takes what begins; earlier ones deliver what they have, and the outcomes of what began there.
         self._pipelines: list[Pipeline] = []
+        self._ruled: RuledSpans | None = None
         self._past = Stats(0, 0, 0)  # of pipelines that are gone
         self._use(options)
         after_fork_in_child(self._in_child)
@@ -63,10 +63,12 @@ class Reporter:
     def _use(self, options: Options) -> None:
         self.options = options
         """What holds for steps that begin now."""
-        self._policy = Policy(
-            capture_stack=options.capture_stack, default_metadata=options.default_metadata, redact=options.redact
-        )
+        self._policy = Policy.of(options)
         self._off = not options.enabled
+        if self._ruled is None and self._policy.rules is not None:
+            self._ruled = RuledSpans(self._begin)
+        if self._ruled is not None:
+            self._ruled.rules = None if self._off else self._policy.rules
         self._pipelines.append(self._new_pipeline(options))
 
     def reconfigure(self, options: Options) -> None:
@@ -85,6 +87,8 @@ class Reporter:
     def _in_child(self) -> None:
         # Only the process that opened a step ends it; here its span will end a second time.
         self._disregarded |= {(trace_id, span_id) for trace_id, span_id, _ in self._open}
+        if self._ruled is not None:
+            self._disregarded |= self._ruled.in_child()
         self._ended_early = set()
         self._open = {}
         self._past = Stats(0, 0, 0)
@@ -104,6 +108,8 @@ class Reporter:
             # Else it is somebody else's span, perhaps one that a host's processor has opened in the same context.
             start = start or read_start(span)
             if start is None:
+                if self._ruled is not None:
+                    self._ruled.on_start(span, parent_context)
                 return
             if marker is not None and marker.seen is None:
                 marker.seen = span
@@ -135,6 +141,8 @@ class Reporter:
             if context is None:
                 return
             key = (context.trace_id, context.span_id, span.start_time or 0)
+            if self._ruled is not None:
+                self._ruled.on_end(key)
             opened = self._open.pop(key, None)
             if opened is not None:
                 told = False

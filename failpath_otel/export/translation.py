@@ -11,6 +11,7 @@ from failpath_otel import limits, semconv
 from failpath_otel.clean import Json, clean_metadata, clean_text, error_text, text_of
 from failpath_otel.export.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
+from failpath_otel.export.rules import StepRule, named_run
 from failpath_otel.semconv import (
     METADATA_JSON_PREFIX,
     METADATA_PREFIX,
@@ -86,6 +87,16 @@ def trusted_start(span: ReadableSpan, attributes: Mapping[str, Any]) -> StepStar
         attributes,
         semconv.STEP_STATUS in attributes,
     )
+
+
+def ruled_start(span: ReadableSpan, rule: StepRule, run_id: str) -> StepStart:
+    """The start of a step that a rule makes of a span; without a run id, the trace id is the run id."""
+    attributes = plain_attributes(span)
+    identity = {semconv.FLOW_KEY: rule.flow, semconv.RUN_ID: run_id, semconv.STEP_KEY: rule.step}
+    start = trusted_start(span, {**attributes, **identity})
+    start.metadata = clean_metadata(start.metadata)
+    start.attributes = attributes
+    return start
 
 
 def running_record(start: StepStart, process: ProcessInfo | None, policy: Policy) -> Record:
@@ -187,6 +198,9 @@ def judged_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str
 def span_records(span: ReadableSpan, process: ProcessInfo | None, policy: Policy) -> list[Record]:
     """All records of a span that nobody saw begin, in the order in which things happened; none if it is no step."""
     start = read_start(span)
+    if start is None and policy.rules is not None:
+        rule = policy.rules.of(span)
+        start = None if rule is None else ruled_start(span, rule, named_run(rule, span))
     if start is None:
         return []
     if START_MARKER in start.attributes:

@@ -2,14 +2,17 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import failpath_otel
-from failpath_otel import ConfigurationError, FailpathSpanExporter, FailpathSpanProcessor
+from failpath_otel import ConfigurationError, FailpathSpanExporter, FailpathSpanProcessor, StepRule
 from failpath_otel.export.options import DEFAULT_ENDPOINT, OPTIONS, Options, default_journal
 from tests.export.conftest import KEY
+
+RULES = Path(__file__).parent / "rules.toml"
 
 GOOD: list[tuple[str, str, str, Any]] = [
     ("project_key", "FAILPATH_PROJECT_KEY", f" {KEY} ", KEY),
@@ -28,6 +31,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("max_queue_size", "FAILPATH_MAX_QUEUE_SIZE", "2", 2),
     ("max_queue_size", "FAILPATH_MAX_QUEUE_SIZE", "1000000", 1_000_000),
     ("compression", "FAILPATH_COMPRESSION", "GZIP", "gzip"),
+    ("rules", "FAILPATH_RULES", str(RULES), (StepRule("checkout", "charge-card", span_name="POST /charge"),)),
 ]
 """Options, their variables, a text that each takes, and what it means."""
 
@@ -42,6 +46,7 @@ BAD = [
     *(("FAILPATH_MAX_QUEUE_SIZE", text) for text in ("1", "0", "-5", "2.5", "1e3", "1000001", "9" * 5000, "many")),
     ("FAILPATH_JOURNAL", "~nobody-of-this-name/journal"),
     *(("FAILPATH_COMPRESSION", text) for text in ("br", "zstd", "gzip, br", "true")),
+    *(("FAILPATH_RULES", text) for text in ("no-such-rules.toml", "/", "nul\\0byte", str(Path(__file__)))),
 ]
 
 OTHER = {
@@ -55,6 +60,7 @@ OTHER = {
     "max_queue_size": 77,
     "journal": "/tmp/journal-of-others",
     "compression": "gzip",
+    "rules": (StepRule("delivery", "ship", span_name="ship"),),
 }
 """An argument for each option that has a variable."""
 
@@ -205,7 +211,7 @@ def test_bad_input_an_option_that_does_not_exist_is_a_type_error_that_names_it(m
 
 
 def test_an_option_that_does_not_exist_is_answered_with_those_that_do() -> None:
-    with pytest.raises(TypeError, match=r"no option colour, flavour; the options are project_key, endpoint, .*payload"):
+    with pytest.raises(TypeError, match=r"no option colour, flavour; the options are project_key, endpoint, .*rules"):
         Options.resolve(project_key=KEY, flavour=1, colour=2)
 
 

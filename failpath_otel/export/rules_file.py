@@ -1,0 +1,124 @@
+"""Rules as an option: objects in code, or a TOML file, whose errors are told with their line."""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from importlib import import_module
+from typing import Any, Final
+
+from failpath_otel import limits
+from failpath_otel.clean import clean_text, text_of, type_name
+from failpath_otel.errors import ConfigurationError
+from failpath_otel.export.rules import StepRule, first_clash
+
+_KEYS: Final = [field.name for field in fields(StepRule)]
+_NEEDED: Final = ("flow", "step", "span_name")
+_HEADER: Final = re.compile(r"\s*\[\[\s*[\"']?rules[\"']?\s*\]\]\s*(#.*)?$")
+
+
+def check_rules(source: str, given: object) -> tuple[StepRule, ...] | None:
+    """The rules that an option names; ``None`` where it names none.
+
+    Raises:
+        ConfigurationError: they cannot work; for those of a file with its name and the line.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        path: object = os.fspath(given)
+        if isinstance(path, str) and path.strip() and "\0" not in path and len(path) <= limits.MAX_PATH_CHARS:
+            return _read(source, path.strip())
+    elif isinstance(given, Sequence) and all(isinstance(rule, StepRule) for rule in given):
+        rules = tuple(given)
+        _check_together(rules, lambda place: f"{source}, rule {place + 1}")
+        return rules or None
+    msg = f"{source} must be StepRules or the path of a TOML file, got {text_of(given, 80)!r} ({type_name(given)})"
+    raise ConfigurationError(msg)
+
+
+def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
+    # Here, because most programs have no file of rules.
+    tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    shown = f"{source}: {clean_text(path, limits.MAX_PATTERN_CHARS)}"
+    try:
+        with open(os.path.expanduser(path), "rb") as file:  # noqa: PTH111, PTH123 - as for the journal
+            data = file.read(limits.MAX_RULES_BYTES + 1)
+    except OSError as error:
+        msg = f"{shown} cannot be read: {error.strerror or type_name(error)}"
+        raise ConfigurationError(msg) from None
+    if len(data) > limits.MAX_RULES_BYTES:
+        msg = f"{shown} has more than {limits.MAX_RULES_BYTES} bytes"
+        raise ConfigurationError(msg)
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+        document = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        msg = f"{shown}, line {data.count(10, 0, error.start) + 1}: not UTF-8"
+        raise ConfigurationError(msg) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        found = re.search(r"at line (\d+)", str(error))
+        line = int(found[1]) if found else text.count("\n") + 1
+        reason = re.sub(r"\s*\(at [^)]*\)$", "", str(error))
+        msg = f"{shown}, line {line}: not TOML: {clean_text(reason, 200)}"
+        raise ConfigurationError(msg) from None
+    return _File(shown, text).rules(document)
+
+
+class _File:
+    """A file of rules: where in it each rule stands."""
+
+    def __init__(self, shown: str, text: str) -> None:
+        self._shown = shown
+        self._lines = text.split("\n")
+        self._headers = [number for number, line in enumerate(self._lines) if _HEADER.match(line)]
+
+    def rules(self, document: dict[str, Any]) -> tuple[StepRule, ...] | None:
+        for key in document:
+            if key != "rules":
+                raise self._error(self._line_of(key, 0, len(self._lines)), f"unknown {key!r}; rules are [[rules]]")
+        tables = document.get("rules", [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise self._error(self._line_of("rules", 0, len(self._lines)), "rules are [[rules]]")
+        rules = tuple(self._rule(place, table) for place, table in enumerate(tables))
+        _check_together(rules, lambda place: f"{self._shown}, line {self._start(place) + 1}")
+        return rules or None
+
+    def _rule(self, place: int, table: dict[str, Any]) -> StepRule:
+        start, end = self._start(place), self._start(place + 1)
+        for key in table:
+            if key not in _KEYS:
+                message = f"unknown key {clean_text(key, 80)!r}; a rule has {', '.join(_KEYS)}"
+                raise self._error(self._line_of(key, start, end), message)
+        for key in _NEEDED:
+            if key not in table:
+                raise self._error(start, f"the rule has no {key}")
+        try:
+            return StepRule(**table)
+        except ConfigurationError as error:
+            key = str(error).partition(" ")[0]
+            raise self._error(self._line_of(key, start, end), str(error)) from None
+
+    def _start(self, place: int) -> int:
+        return self._headers[place] if place < len(self._headers) else len(self._lines)
+
+    def _line_of(self, key: str, start: int, end: int) -> int:
+        says = re.compile(rf"""\s*(\[\[?\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""")
+        return next((number for number in range(start, end) if says.match(self._lines[number])), start)
+
+    def _error(self, number: int, message: str) -> ConfigurationError:
+        return ConfigurationError(f"{self._shown}, line {min(number + 1, len(self._lines))}: {message}")
+
+
+def _check_together(rules: Sequence[StepRule], where: Any) -> None:  # noqa: ANN401 - a function of a place
+    if len(rules) > limits.MAX_RULES:
+        msg = f"{where(limits.MAX_RULES)}: there are {len(rules)} rules, and can be {limits.MAX_RULES}"
+        raise ConfigurationError(msg)
+    clash = first_clash(rules)
+    if clash is not None:
+        earlier, later = clash
+        one, other = rules[earlier], rules[later]
+        msg = (
+            f"{where(later)}: two rules for one span: {other.span_name!r} of scope {other.scope!r}, and"
+            f" {one.span_name!r} of scope {one.scope!r} ({where(earlier).rpartition(', ')[2]})"
+        )
+        raise ConfigurationError(msg)
