@@ -21,7 +21,9 @@ FLOOR = $(shell sed -n 's/^ *"\(opentelemetry-sdk\|requests\|urllib3\|msgspec\|p
 
 # What needs more than the oldest SDK has: oteltap and the instrumentations; and what needs servers, which fork and die
 # alike whatever the SDK, or a browser, which does not see an SDK at all.
-FLOOR_IGNORES = --ignore=tests/browser $(addprefix --ignore=tests/integration/,test_otlp_backend.py test_otlp_backend_itself.py test_service_examples.py test_untraced.py) \
+FLOOR_IGNORES = --ignore=tests/browser \
+	$(addprefix --ignore=tests/integration/,test_no_code.py test_otlp_backend.py test_otlp_backend_itself.py test_rules.py) \
+	$(addprefix --ignore=tests/integration/,test_service_examples.py test_untraced.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_gunicorn.py test_seeds.py test_services.py)
 
 .DEFAULT_GOAL := help

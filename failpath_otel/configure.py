@@ -18,6 +18,7 @@ from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, P
 from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
 from failpath_otel.forking import after_fork_in_child
+from failpath_otel.joins import Joins
 from failpath_otel.private_provider import private_tracer
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import StartMarker
@@ -280,32 +281,11 @@ class _Reporting:
         self.owner.lose(2)
 
 
-class _Joins:
-    """The join of each provider that has one, found by identity: a provider need not be hashable (Logfire's is not)."""
-
-    def __init__(self) -> None:
-        self._by_id: dict[int, tuple[weakref.ref[TracerProvider], Join]] = {}
-
-    def get(self, provider: TracerProvider) -> Join | None:
-        found = self._by_id.get(id(provider))
-        return found[1] if found is not None and found[0]() is provider else None
-
-    def put(self, provider: TracerProvider, join: Join) -> None:
-        key = id(provider)
-
-        def forget(gone: "weakref.ref[TracerProvider]") -> None:
-            found = self._by_id.get(key)
-            if found is not None and found[0] is gone:
-                del self._by_id[key]
-
-        self._by_id[key] = (weakref.ref(provider, forget), join)
-
-
 class _Registry:
     """The joins of this process: one a provider, and one for whatever the global provider is."""
 
     def __init__(self) -> None:
-        self.joins: Final = _Joins()
+        self.joins: Final[Joins[Join]] = Joins()
         self.default: Join | None = None
         self._unlock()
         after_fork_in_child(self._unlock)
@@ -322,3 +302,8 @@ def _find(tracer_provider: TracerProvider | None) -> Join | None:
     """The join that a provider has already; for the global one, also the join that waits for it."""
     provider = tracer_provider if tracer_provider is not None else get_tracer_provider()
     return _registry.joins.get(provider) or (_registry.default if tracer_provider is None else None)
+
+
+def joined_since(provider: TracerProvider) -> int | None:
+    """When our processor was added to ``provider``, in nanoseconds since the epoch; ``None`` where it was not."""
+    return _registry.joins.since(provider)

@@ -1,0 +1,125 @@
+"""The start without code: what ``opentelemetry-instrument`` and OpenTelemetry's own configuration load by name."""
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import get_tracer_provider
+
+from failpath_otel.configure import FailpathClient, configure, joined_since
+from failpath_otel.errors import ConfigurationError
+from failpath_otel.export.arguments import DeliveryOptions
+from failpath_otel.export.exporter import FailpathSpanExporter
+from failpath_otel.report import report_fault, say
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_NOT_OURS: Final = {
+    *("skip_dep_check", "raise_exception_on_conflict"),
+    *("meter_provider", "logger_provider", "event_logger_provider"),
+}
+"""What loaders and distributions hand to every instrumentor."""
+_KEY: Final = "FAILPATH_PROJECT_KEY"
+
+
+class FailpathInstrumentor:
+    """Joins the tracer provider that OpenTelemetry has configured, as :func:`failpath_otel.configure` does.
+
+    Loaded by ``opentelemetry-instrument`` under the name ``failpath``. Has the methods of OpenTelemetry's
+    ``BaseInstrumentor`` that its loaders call, and does not need that package. There is one for the process.
+
+    Does nothing where there is no project key; where the options are wrong, one line in the log says so. Never raises.
+    """
+
+    _instance: ClassVar["FailpathInstrumentor | None"] = None
+    _client: FailpathClient | None = None
+
+    def __new__(cls) -> "Self":
+        """The one of this process."""
+        if cls._instance is None:
+            cls._instance = super().__new__(cls)
+        return cls._instance  # type: ignore[return-value]
+
+    @property
+    def is_instrumented_by_opentelemetry(self) -> bool:
+        """Whether the provider was joined."""
+        return self._client is not None
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """No library has to be there."""
+        return ()
+
+    def instrument(self, **options: Any) -> None:  # noqa: ANN401 - whoever loads this hands over what it has
+        """Joins the provider.
+
+        Args:
+            options: those of :func:`failpath_otel.configure`; others that loaders give to every instrumentor are left
+                out. Without any, those of the exporter ``failpath`` hold, where OpenTelemetry's configuration names it.
+        """
+        if self._client is not None:
+            return  # the first one may have come with options, from a file
+        try:
+            given = {name: value for name, value in options.items() if name not in _NOT_OURS}
+            given = given or dict(NamedSpanExporter.options)
+            if not given.get("project_key") and not os.environ.get(_KEY, "").strip():
+                return
+            self._client = configure(**given)
+            if not hasattr(get_tracer_provider(), "add_span_processor"):
+                say(
+                    "Failpath: OpenTelemetry has no tracer provider of its SDK yet, so only steps of failpath_otel are "
+                    "reported. Install opentelemetry-distro, or call failpath_otel.configure() once you have set yours."
+                )
+        except (ConfigurationError, TypeError) as error:
+            say("Failpath: no steps are reported: %s", str(error))
+        except Exception:  # noqa: BLE001 - what is raised here would end the instrumentation of everything else
+            report_fault("joining the tracer provider")
+
+    def uninstrument(self, **_: Any) -> None:  # noqa: ANN401 - as above
+        """Flushes, and takes no more records."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.shutdown()
+
+
+class NamedSpanExporter(SpanExporter):
+    """:class:`FailpathSpanExporter`, as OpenTelemetry's configuration makes it: ``OTEL_TRACES_EXPORTER=failpath``.
+
+    Where the processor has joined the global provider as well, that reports, because it does so live, and this one has
+    nothing to do. Where its options are wrong, one line in the log says so, and other exporters go on.
+
+    Args:
+        options: those of :class:`FailpathSpanExporter`.
+    """
+
+    options: ClassVar[Mapping[str, Any]] = {}
+    """Those of the last one that could be made, for a processor that has none of its own."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - from a file
+        self._exporter: FailpathSpanExporter | None = None
+        try:
+            given: DeliveryOptions = options  # type: ignore[assignment]
+            self._exporter = FailpathSpanExporter(**given)
+            NamedSpanExporter.options = options
+        except (ConfigurationError, TypeError) as error:
+            say("Failpath: the exporter failpath sends nothing: %s", str(error))
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Sends the steps among ``spans`` that no processor has reported."""
+        if self._exporter is None:
+            return SpanExportResult.SUCCESS
+        since = joined_since(get_tracer_provider())
+        if since is not None:
+            spans = [span for span in spans if (span.end_time or 0) < since]
+        return self._exporter.export(spans)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Waits at most so long until everything that was exported is delivered; tells whether all of it ever was."""
+        return self._exporter is None or self._exporter.force_flush(timeout_millis)
+
+    def shutdown(self) -> None:
+        """Sends what is kept, then takes no more spans."""
+        if self._exporter is not None:
+            self._exporter.shutdown()

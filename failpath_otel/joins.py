@@ -1,0 +1,37 @@
+"""Which tracer providers were joined, by what, and since when."""
+
+import weakref
+from time import time_ns
+from typing import Generic, TypeVar
+
+from opentelemetry.trace import TracerProvider
+
+_JoinT = TypeVar("_JoinT")
+
+
+class Joins(Generic[_JoinT]):
+    """The join of each provider that has one, found by identity: a provider need not be hashable (Logfire's is not)."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, tuple[weakref.ref[TracerProvider], _JoinT, int]] = {}
+
+    def get(self, provider: TracerProvider) -> _JoinT | None:
+        """The join of ``provider``."""
+        found = self._by_id.get(id(provider))
+        return found[1] if found is not None and found[0]() is provider else None
+
+    def since(self, provider: TracerProvider) -> int | None:
+        """When ``provider`` was joined, in nanoseconds since the epoch; ``None`` where it was not."""
+        found = self._by_id.get(id(provider))
+        return found[2] if found is not None and found[0]() is provider else None
+
+    def put(self, provider: TracerProvider, join: _JoinT) -> None:
+        """Remembers that ``provider`` is joined from now on, as long as it lives."""
+        key = id(provider)
+
+        def forget(gone: "weakref.ref[TracerProvider]") -> None:
+            found = self._by_id.get(key)
+            if found is not None and found[0] is gone:
+                del self._by_id[key]
+
+        self._by_id[key] = (weakref.ref(provider, forget), join, time_ns())
