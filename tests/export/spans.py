@@ -41,10 +41,11 @@ def a_span(
     description: str | None = None,
     end_ns: int | None = END_NS,
     identity: Mapping[str, Any] = IDENTITY,
+    name: str = "a span",
 ) -> ReadableSpan:
     """An ended span that carries ``identity`` and ``attributes``."""
     return ReadableSpan(
-        "a span",
+        name,
         SpanContext(TRACE_ID, SPAN_ID, is_remote=False, trace_flags=TraceFlags(1)),
         attributes={**identity, **(attributes or {})},
         events=events,

@@ -1,0 +1,262 @@
+"""Rules: which spans they are for, which errors they have, and what they say in a file."""
+
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import failpath_otel
+from failpath_otel import ConfigurationError, StepRule, limits
+from failpath_otel.export.rules import Rules, first_clash, usable_run_id
+from failpath_otel.export.rules_file import check_rules
+
+FLASK = "opentelemetry.instrumentation.flask"
+
+
+def rule(span_name: str, scope: str = "*", **more: Any) -> StepRule:
+    return StepRule("checkout", "charge-card", span_name=span_name, scope=scope, **more)
+
+
+@pytest.mark.parametrize(
+    ("span_name", "scope", "matches"),
+    [
+        ("POST /charge", "*", True),
+        ("POST /*", "*", True),
+        ("POST /char?e", "*", True),
+        ("*", FLASK, True),
+        ("*arge", "opentelemetry.instrumentation.*", True),
+        ("post /charge", "*", False),
+        ("POST /", "*", False),
+        ("POST /charge?", "*", False),
+        ("POST /charge", "opentelemetry.instrumentation", False),
+        ("POST /charge", "opentelemetry?instrumentation?flask", True),
+        ("POST /[c]harge", "*", False),
+        (".*", "*", False),
+    ],
+)
+def test_a_rule_matches_by_the_whole_name_and_the_whole_scope(span_name: str, scope: str, matches: bool) -> None:
+    rules = Rules([rule(span_name, scope)])
+    for _ in range(2):  # and so it is kept
+        assert (rules.match(FLASK, "POST /charge") is not None) is matches
+
+
+def test_brackets_in_a_pattern_are_brackets() -> None:
+    assert Rules([rule("items[0-9]*")]).match("", "items[0-9] of 7")
+
+
+@pytest.mark.parametrize("names", [("a*", "*b"), ("*b", "a*")])
+def test_of_patterns_that_overlap_the_first_rule_holds(names: tuple[str, str]) -> None:
+    first, second = (StepRule("flow", name, span_name=name) for name in names)
+    assert first_clash([first, second]) is None
+    assert Rules([first, second]).match("", "ab") is first
+
+
+def test_a_name_without_stars_and_one_with_them_hold_in_their_order() -> None:
+    # Not of one scope for certain, so no clash.
+    literal, glob = rule("ab", "x*"), rule("a*", "*y")
+    assert first_clash([literal, glob]) is None
+    assert Rules([literal, glob]).match("xy", "ab") is literal
+    assert Rules([glob, literal]).match("xy", "ab") is glob
+
+
+def test_what_is_kept_of_names_is_bounded() -> None:
+    rules = Rules([rule("POST *")])
+    for number in range(3 * limits.MAX_KEPT_NAMES):
+        assert rules.match(FLASK, f"GET /{number}") is None
+    assert len(rules._kept) <= limits.MAX_KEPT_NAMES
+    assert rules.match(FLASK, "POST /" + "x" * 100_000)
+    assert all(len(name) <= limits.MAX_KEPT_NAME_CHARS for _, name in rules._kept)
+
+
+def test_names_are_looked_up_from_many_threads_at_once() -> None:
+    rules = Rules([rule("POST *")])
+    wrong: list[str] = []
+
+    def look() -> None:
+        for number in range(limits.MAX_KEPT_NAMES + 100):
+            names = [f"{method} /{number}" for method in ("POST", "GET")]
+            wrong.extend(name for name in names if (rules.match(FLASK, name) is None) is name.startswith("POST"))
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"flow": ""}, "flow"),
+        ({"flow": "f" * 201}, "flow"),
+        ({"step": 7}, "step"),
+        ({"step": "a\nb"}, "step"),
+        ({"span_name": ""}, "span_name"),
+        ({"span_name": " "}, "span_name"),
+        ({"span_name": None}, "span_name"),
+        ({"span_name": "*" * 301}, "span_name"),
+        ({"scope": ""}, "scope"),
+        ({"scope": b"x"}, "scope"),
+        ({"run_id": ""}, "run_id"),
+        ({"run_id": "http.request.header.authorization"}, "run_id"),
+    ],
+)
+def test_bad_input_a_rule_that_cannot_work_is_refused_where_it_is_made(given: Mapping[str, Any], names: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{names} of a rule must"):
+        StepRule(**{"flow": "checkout", "step": "pack", "span_name": "pack", **given})
+
+
+def test_a_rule_cannot_be_changed_and_is_equal_to_one_that_says_the_same() -> None:
+    made = rule("x")
+    with pytest.raises(AttributeError):
+        made.flow = "other"  # type: ignore[misc]
+    assert made == rule("x")
+    assert hash(made) == hash(rule("x"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "clash"),
+    [
+        (("x", "*"), ("x", "*"), True),
+        (("x", "a.b"), ("x", "a.*"), True),
+        (("x", "a.b"), ("x", "a.c"), False),
+        (("x*", "a"), ("xy", "a"), True),
+        (("xy", "a"), ("x*", "a"), True),
+        (("x*", "a"), ("x*z", "a"), True),
+        (("x*", "a"), ("*z", "a"), False),
+        (("x", "*"), ("y", "*"), False),
+        (("x?", "*"), ("x", "*"), False),
+    ],
+)
+def test_two_rules_for_one_span_are_found_where_their_patterns_show_it(
+    one: tuple[str, str], other: tuple[str, str], clash: bool
+) -> None:
+    assert first_clash([rule(*one), rule("else"), rule(*other)]) == ((0, 2) if clash else None)
+
+
+@pytest.mark.parametrize(
+    ("value", "run_id"),
+    [
+        ("req-1", "req-1"),
+        (" req-1 ", "req-1"),
+        (("req-1",), "req-1"),
+        (["req-1", "req-2"], "req-1"),
+        (17, "17"),
+        (True, ""),
+        (1.5, ""),
+        ("", ""),
+        ((), ""),
+        (None, ""),
+        ("a\nb", ""),
+        ("\x1b[31m", ""),
+        ("x" * 201, ""),
+        ("Bearer abcdefghijklmnopqrstuvwxyz0123456789", ""),
+        (b"req-1", ""),
+    ],
+)
+def test_bad_input_a_run_id_that_others_send_is_taken_or_left(value: object, run_id: str) -> None:
+    assert usable_run_id(value) == run_id
+
+
+GOOD = """
+# What the shop does.
+[[rules]]
+flow = "checkout"
+step = "charge-card"
+span_name = "POST /charge"
+scope = "opentelemetry.instrumentation.flask"
+run_id = "http.request.header.x_request_id"
+
+[[rules]]
+flow = "checkout"
+step = "save-payment"
+span_name = "INSERT *"
+"""
+
+
+def written(tmp_path: Path, text: str | bytes) -> Path:
+    path = tmp_path / "rules.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_file_says_what_the_same_rules_say_in_code(tmp_path: Path, newline: str) -> None:
+    path = written(tmp_path, GOOD.replace("\n", newline))
+    assert check_rules("rules", path) == (
+        StepRule(
+            "checkout",
+            "charge-card",
+            span_name="POST /charge",
+            scope="opentelemetry.instrumentation.flask",
+            run_id="http.request.header.x_request_id",
+        ),
+        StepRule("checkout", "save-payment", span_name="INSERT *"),
+    )
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "rules = []\n"])
+def test_a_file_without_rules_is_none(tmp_path: Path, text: str) -> None:
+    assert check_rules("rules", written(tmp_path, text)) is None
+
+
+RULE = '[[rules]]\nflow = "a"\nstep = "b"\nspan_name = "c"\n'
+
+WRONG: list[tuple[str | bytes, int, str]] = [
+    (RULE + 'colour = "red"\n', 5, "unknown key 'colour'; a rule has flow, step, span_name, scope, run_id"),
+    (RULE + '\n[[rules]]\nflow = "a"\nstep = "b"\n"colour" = 1\n', 9, "unknown key 'colour'"),
+    (RULE.replace('"c"', '""'), 4, "span_name of a rule must have"),
+    (RULE + "scope = 7\n", 5, "scope of a rule must be a text"),
+    (RULE + 'run_id = "http.request.header.cookie"\n', 5, "must not name a secret"),
+    ('# first\n\n[[rules]]\nflow = "a"\nspan_name = "c"\n', 3, "the rule has no step"),
+    (RULE + "\n" + RULE, 6, "two rules for one span: 'c' of scope '*', and 'c' of scope '*' (line 1)"),
+    (RULE + "\n" + RULE.replace('"c"', '"c*"'), 6, "two rules for one span"),
+    (RULE + "span_name = ", 5, "not TOML"),
+    (RULE + "[[rules]\n", 5, "not TOML"),
+    ("\n\n[rule]\nflow = 'a'\n", 3, "unknown 'rule'; rules are [[rules]]"),
+    ("# x\nrules = 3\n", 2, "rules are [[rules]]"),
+    ("[rules]\nflow = 'a'\n", 1, "rules are [[rules]]"),
+    (b'[[rules]]\nflow = "\xff"\n', 2, "not UTF-8"),
+    ("x = " + "[" * 100_000, 1, "not TOML"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "says"), WRONG)
+def test_bad_input_an_error_in_a_file_is_told_with_its_line(
+    tmp_path: Path, text: str | bytes, line: int, says: str
+) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigurationError) as refused:
+        check_rules("FAILPATH_RULES", path)
+    assert f"FAILPATH_RULES: {path}, line {line}: " in str(refused.value)
+    assert says in str(refused.value)
+    assert len(str(refused.value)) < 600
+
+
+def test_bad_input_a_file_that_is_missing_or_too_large_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"gone\.toml cannot be read: No such file"):
+        check_rules("rules", tmp_path / "gone.toml")
+    with pytest.raises(ConfigurationError, match="more than"):
+        check_rules("rules", written(tmp_path, b"#" * (limits.MAX_RULES_BYTES + 1)))
+
+
+@pytest.mark.parametrize("given", [7, [7], {"rules": []}, [{"flow": "a"}], ""])
+def test_bad_input_what_is_neither_rules_nor_a_path_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^rules must be StepRules or the path"):
+        failpath_otel.configure(project_key="fp_project_rules", rules=given)
+
+
+def test_bad_input_two_rules_for_one_span_in_code_are_refused_by_their_number() -> None:
+    with pytest.raises(ConfigurationError, match=re.escape("rules, rule 2: two rules for one span")):
+        failpath_otel.configure(project_key="fp_project_rules", rules=[rule("x"), rule("x")])
+
+
+def test_bad_input_more_rules_than_can_be_are_refused() -> None:
+    many = [rule(f"x{number}") for number in range(limits.MAX_RULES + 1)]
+    with pytest.raises(ConfigurationError, match=f"there are {len(many)} rules"):
+        check_rules("rules", many)
+    assert len(check_rules("rules", many[:-1]) or ()) == limits.MAX_RULES
