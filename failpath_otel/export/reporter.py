@@ -141,7 +141,7 @@ class Reporter:
             if context is None:
                 return
             key = (context.trace_id, context.span_id, span.start_time or 0)
-            if self._ruled is not None:
+            if self._ruled is not None and (self._ruled.open or self._ruled.late):
                 self._ruled.on_end(key)
             opened = self._open.pop(key, None)
             if opened is not None:

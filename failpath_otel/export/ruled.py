@@ -51,8 +51,8 @@ class RuledSpans:
         self.rules: Rules | None = None
         """Which spans are steps that begin from now on."""
         self._begin = begin
-        # What runs in a trace, by span; and those of which the run id is not known yet.
-        self._open: dict[int, dict[int, StepStart]] = {}
+        self.open: dict[int, dict[int, StepStart]] = {}
+        """The steps that are open in a trace, by span."""
         self.late: Final[dict[SpanKey, _Late]] = {}
         """Spans whose step has begun and was not reported yet."""
         self._unlock()
@@ -67,7 +67,7 @@ class RuledSpans:
         """Forgets, in a forked child, the steps that the parent has open; returns those nobody has reported yet."""
         late = {key[:2] for key in self.late}
         self.late.clear()
-        self._open = {}
+        self.open = {}
         return late
 
     def on_start(self, span: ReadableSpan, parent_context: Context | None) -> None:
@@ -105,12 +105,12 @@ class RuledSpans:
         """Forgets the span that ends, and reports that its step had begun, if that was not done."""
         if key in self.late:
             self.settle(key)
-        if key[0] in self._open:
+        if key[0] in self.open:
             with self._lock:
-                inside = self._open.get(key[0], {})
+                inside = self.open.get(key[0], {})
                 inside.pop(key[1], None)
                 if not inside:
-                    self._open.pop(key[0], None)
+                    self.open.pop(key[0], None)
 
     def _report(self, span: ReadableSpan, rule: StepRule, run_id: str) -> None:
         start = ruled_start(span, rule, run_id)
@@ -118,7 +118,7 @@ class RuledSpans:
         assert context is not None  # of a span that has begun
         self._begin(span, start)
         with self._lock:
-            self._open.setdefault(context.trace_id, {})[context.span_id] = start
+            self.open.setdefault(context.trace_id, {})[context.span_id] = start
 
     def _enclosing_run(self, span: ReadableSpan, rule: StepRule, parent_context: Context) -> str:
         """The run of the step of the same flow that ``span`` is in; empty where there is none."""
@@ -130,7 +130,7 @@ class RuledSpans:
         for key in tuple(self.late):
             if key[0] == trace_id and key[2] < started:  # those around it, and never itself
                 self.settle(key)
-        inside = self._open.get(trace_id, {})
+        inside = self.open.get(trace_id, {})
         around = inside.get(parent.get_span_context().span_id)
         # Spans that are no steps may stand between the two: then it is the newest one that is open in this trace.
         found = [around] if around is not None else list(inside.values())[::-1]

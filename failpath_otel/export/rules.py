@@ -108,7 +108,11 @@ class Rules:
     def of(self, span: Any) -> StepRule | None:  # noqa: ANN401 - a span of OpenTelemetry's SDK, or one that reads alike
         """The rule for ``span``, unless it says itself which flow or step it is."""
         scope = span.instrumentation_scope
-        rule = self.match("" if scope is None else scope.name, span.name)
+        key = ("" if scope is None else scope.name, span.name)
+        try:
+            rule = self._kept[key]  # as `match` does, without a call for each span of the application
+        except KeyError:
+            rule = self.match(*key)
         if rule is None:
             return None
         attributes = span.attributes or ()

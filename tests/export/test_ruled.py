@@ -258,7 +258,7 @@ def test_a_step_inside_of_another_of_the_same_flow_is_in_its_run(shop: Callable[
         ("req-1", "charge-card", "success"),
     ]
     assert made.processor._reporter._ruled is not None
-    assert made.processor._reporter._ruled._open == {}
+    assert made.processor._reporter._ruled.open == {}
 
 
 def test_steps_of_another_flow_or_another_trace_have_runs_of_their_own(shop: Callable[..., Shop]) -> None:

@@ -1,0 +1,66 @@
+"""Rules: what they cost a span of the application that none of them is for."""
+
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter_ns
+from typing import Final
+
+from opentelemetry.sdk.trace import TracerProvider
+
+from bench.sink import Sink
+from bench.span import PROJECT_KEY
+from bench.table import Row
+from failpath_otel import FailpathSpanProcessor, StepRule
+
+_ROUNDS: Final = 200
+_BURST: Final = 500
+_RULES: Final = 50
+
+
+def measure(sink: Sink) -> list[Row]:
+    """The time of a span that starts and ends behind our processor, in bursts that take turns.
+
+    The rules are fifty, every other one with a star. Names that come again are those of an instrumentation that follows
+    OpenTelemetry's conventions; a name that is always another one is the worst case. A ratio is the median of the
+    ratios within a round.
+    """
+    rules = [StepRule("flow", f"step-{n}", span_name=f"POST /{n}" + "/*" * (n % 2)) for n in range(_RULES)]
+    none = FailpathSpanProcessor(project_key=PROJECT_KEY, endpoint=sink.endpoint, rules=())
+    fifty = FailpathSpanProcessor(project_key=PROJECT_KEY, endpoint=sink.endpoint, rules=rules)
+    subjects = [_spans(processor, name) for name in ("GET /orders", None) for processor in (none, fifty)]
+    times: list[list[float]] = [[] for _ in subjects]
+    for number in range(_ROUNDS + 1):
+        for place in range(len(subjects)):
+            turn = (place + number) % len(subjects)
+            times[turn].append(subjects[turn]())
+    without, matched, without_new, new = (each[1:] for each in times)  # the first one warms up
+    for processor in (none, fifty):
+        processor.shutdown()
+    return [
+        _row("rules: span that matches none of 50, against no rules", matched, without),
+        _row("rules: the same, each span with a name of its own", new, without_new),
+    ]
+
+
+def _spans(processor: FailpathSpanProcessor, name: str | None) -> Callable[[], float]:
+    """A burst of spans: its time in microseconds a span."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    start = provider.get_tracer("opentelemetry.instrumentation.flask").start_span
+    count = 0
+
+    def burst() -> float:
+        nonlocal count
+        names = [name or f"GET /orders/{count + number}" for number in range(_BURST)]
+        count += _BURST
+        begin = perf_counter_ns()
+        for each in names:
+            start(each).end()
+        return (perf_counter_ns() - begin) / 1000 / _BURST
+
+    return burst
+
+
+def _row(measure: str, ours: list[float], theirs: list[float]) -> Row:
+    ratio = median(mine / other for mine, other in zip(ours, theirs, strict=True))
+    return Row(measure, f"{median(ours):.2f} µs", f"{median(theirs):.2f} µs", ratio)
