@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import select
 import socket
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -117,6 +119,22 @@ def test_bad_input_a_hundred_megabytes_in_chunks_are_refused(shared_gateway: Gat
             assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
     assert still_works(shared_gateway)
     assert resident(shared_gateway) < MOST_RESIDENT
+
+
+def test_bad_input_many_large_bodies_at_once_are_told_to_come_again(shared_gateway: Gateway) -> None:
+    host, port = shared_gateway.url.removeprefix("http://").split(":")
+    size = MAX_BODY_BYTES - 1
+    head = f"POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {size}\r\n\r\n"
+    with ExitStack() as stack:
+        connections = [stack.enter_context(socket.create_connection((host, int(port)), 30)) for _ in range(5)]
+        for connection in connections:
+            connection.sendall(head.encode() + bytes(size - 1))
+        # All but the last byte of five: there is room for four.
+        ready, _, _ = select.select(connections, [], [], 30)
+        [refused] = [connection for connection in connections if connection in ready]
+        assert refused.recv(100).startswith(b"HTTP/1.1 429 ")
+        assert resident(shared_gateway) < MOST_RESIDENT
+    assert wait_for(lambda: still_works(shared_gateway))
 
 
 EMPTY_SPANS: Final = b"\x12\x00" * (7 * 1_048_576)
