@@ -1,6 +1,7 @@
 """Spans at the local receiver: as at the gateway, and straight into the store."""
 
 import gzip
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -77,5 +78,6 @@ def test_the_token_has_to_be_shown_where_there_is_one(tmp_path: Path) -> None:
         assert send(receiver, body, JSON).status == 401
         assert send(receiver, body, JSON, Authorization="Bearer secret-of-yours").status == 401
         assert send(receiver, body, JSON, Authorization="Bearer secret-of-mine").status == 200
-        cookie = receiver.request("/?token=secret-of-mine").headers.get("set-cookie", "").partition(";")[0]
+        cookie = f"failpath_local_{receiver.port}=" + sha256(b"failpath-otel local\0secret-of-mine").hexdigest()
+        assert receiver.request("/api/runs", headers={"Cookie": cookie}).status == 200
         assert send(receiver, body, JSON, Cookie=cookie).status == 401
