@@ -250,6 +250,10 @@ tracer_provider:
             project_key: fp_project_yaml
             endpoint: $URL
             rules: $RULES
+propagator:
+  composite:
+    - tracecontext: {}
+    - baggage: {}
 """
 
 
