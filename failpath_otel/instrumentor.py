@@ -8,6 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import get_tracer_provider
 
+from failpath_otel.config_file import file_options
 from failpath_otel.configure import FailpathClient, configure, joined_since
 from failpath_otel.errors import ConfigurationError
 from failpath_otel.export.arguments import DeliveryOptions
@@ -57,13 +58,14 @@ class FailpathInstrumentor:
 
         Args:
             options: those of :func:`failpath_otel.configure`; others that loaders give to every instrumentor are left
-                out. Without any, those of the exporter ``failpath`` hold, where OpenTelemetry's configuration names it.
+                out. Without any, those in OpenTelemetry's configuration file hold, else those of the exporter
+                ``failpath``, where OpenTelemetry's configuration names it.
         """
         if self._client is not None:
             return  # the first one may have come with options, from a file
         try:
             given = {name: value for name, value in options.items() if name not in _NOT_OURS}
-            given = given or dict(NamedSpanExporter.options)
+            given = given or file_options() or dict(NamedSpanExporter.options)
             if not given.get("project_key") and not os.environ.get(_KEY, "").strip():
                 return
             self._client = configure(**given)

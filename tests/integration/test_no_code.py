@@ -48,12 +48,12 @@ def at_the_end(server: FaultServer) -> set[tuple[str, str]]:
 def test_the_requests_of_an_instrumented_program_are_runs_on_the_receiver(tmp_path: Path, receiver: Receiver) -> None:
     done = run_instrumented(SHOP, given(tmp_path, receiver.url))
     assert (done.returncode, done.stdout, done.stderr) == (0, ANSWERED, "")
-    run = wait_for(lambda: receiver.run("req-1"))
+    run = wait_for(lambda: receiver.run("req-1") or {})
     assert [(step["stepKey"], step["status"]) for step in run["steps"]] == [
         ("charge-card", "success"),
         ("save-payment", "success"),
     ]
-    failed = wait_for(lambda: receiver.run("req-2"))
+    failed = wait_for(lambda: receiver.run("req-2") or {})
     [step] = failed["steps"]
     assert (step["status"], failed["status"]) == ("error", "error")
 
@@ -223,9 +223,10 @@ def test_an_exporter_without_a_key_says_so_once_and_sends_nothing(tmp_path: Path
 # OpenTelemetry's configuration file.
 
 CONFIGURABLE: Final = any(
-    importlib.util.find_spec(name) is not None for name in ("opentelemetry.configuration", "jsonschema")
+    importlib.util.find_spec(name) is not None
+    for name in ("opentelemetry.configuration", "opentelemetry.sdk._configuration._sdk")
 )
-"""SDK 1.43 reads the file where PyYAML and jsonschema are there; from 1.44 on a package of its own does."""
+"""SDK 1.43 reads the file by itself; from 1.44 on the package opentelemetry-configuration does."""
 
 with_configuration: Final = pytest.mark.skipif(not CONFIGURABLE, reason="nothing here reads OTEL_CONFIG_FILE")
 
@@ -270,6 +271,51 @@ def test_the_configuration_file_names_the_exporter_with_its_options(
     if live:  # by the processor, which has the options of the exporter
         assert told(server) == STORY
     assert {request.headers["authorization"] for request in server.requests} == {"Bearer fp_project_yaml"}
+
+
+PROCESSOR: Final = """
+file_format: "1.0"
+tracer_provider:
+  processors:
+    - batch:
+        exporter:
+          console: {}
+propagator:
+  composite:
+    - tracecontext: {}
+    - baggage: {}
+instrumentation/development:
+  python:
+    failpath:
+      project_key: ${OUR_KEY:-fp_project_yaml}
+      endpoint: $URL
+      rules: $RULES
+"""
+
+
+@with_configuration
+@pytest.mark.parametrize("variable", ["", "fp_project_variable"])
+def test_the_configuration_file_names_the_processor_with_its_options(
+    tmp_path: Path, server: FaultServer, variable: str
+) -> None:
+    done = configured(tmp_path, server, PROCESSOR, OUR_KEY=variable)
+    assert done.stdout.startswith("200\n"), done.stderr
+    assert "Failpath" not in done.stderr
+    assert told(server) == STORY
+    keys = {request.headers["authorization"] for request in server.requests}
+    assert keys == {f"Bearer {variable or 'fp_project_yaml'}"}
+
+
+@with_configuration
+def test_bad_input_options_in_the_configuration_file_that_cannot_work_are_one_line(
+    tmp_path: Path, server: FaultServer
+) -> None:
+    done = configured(tmp_path, server, PROCESSOR.replace("rules:", "colour:"))
+    assert done.stdout.startswith("200\n"), done.stderr
+    assert [line for line in done.stderr.splitlines() if "Failpath" in line] == [
+        "Failpath: no steps are reported: configure() got an unexpected keyword argument 'colour'"
+    ]
+    assert server.requests == []
 
 
 # What loaders do with it.
