@@ -108,7 +108,7 @@ class Propagating(Tracing):
     __slots__ = ("_flow_key", "_run_id")
 
     def __init__(self, tracing: Tracing, flow_key: str, run_id: str) -> None:
-        super().__init__(tracing.host, tracing.reporting)
+        super().__init__(tracing.host, tracing.reporting, marks_starts=tracing.marks_starts)
         self._flow_key = flow_key
         self._run_id = run_id
 
