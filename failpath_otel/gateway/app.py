@@ -61,7 +61,7 @@ def create_app(forwarder: Forwarder, token: str | None = None) -> Starlette:
         content = _Health(status, counts, forwarder.pipeline.stats())
         return Response(msgspec.json.encode(content), media_type=JSON)
 
-    route = OtlpRoute(forwarder.take, check=check, told=counts.count)
+    route = OtlpRoute(forwarder.take, check=check, every=forwarder.every, told=counts.count)
     app = Starlette(
         routes=[
             Route(ROUTE, route.receive, methods=["POST"]),

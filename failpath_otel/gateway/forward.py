@@ -27,9 +27,9 @@ class Forwarder:
     """
 
     def __init__(self, options: Options) -> None:
-        self._policy: Final = Policy(
-            capture_stack=options.capture_stack, default_metadata=options.default_metadata, redact=options.redact
-        )
+        self._policy: Final = Policy.of(options)
+        self.every: Final = self._policy.rules is not None
+        """Spans that carry none of our names may be steps."""
         self._patience: Final = 2 * options.send_timeout + 1 if options.send_timeout else limits.MAX_SECONDS
         self._most: Final = min(limits.MAX_BATCH_RECORDS, options.max_queue_size)
         self.pipeline: Final = pipeline_to_failpath(options)

@@ -53,7 +53,7 @@ def records_of(span: OtlpSpan, policy: Policy) -> list[Record]:
     Raises :class:`Unusable`.
     """
     if span.problem:
-        if STEP_KEY in span.attributes:
+        if STEP_KEY in span.attributes or (policy.rules is not None and policy.rules.of(span) is not None):
             raise Unusable(span.problem)
         return []
     # It has all that the translation reads.

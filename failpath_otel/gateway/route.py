@@ -15,7 +15,7 @@ from failpath_otel.gateway.otlp import JSON, MEDIA_TYPES, TooManySpans, refusal,
 from failpath_otel.gateway.reading import Receipt
 from failpath_otel.gateway.span import OtlpSpan
 from failpath_otel.serving.access import refuse_web_pages
-from failpath_otel.serving.body import Room, decompress, is_gzipped, media_type, read_body
+from failpath_otel.serving.body import Room, decompress, is_gzipped, media_type, read_body, too_large_decompressed
 
 MAX_BODY_BYTES: Final = 16 * 1_048_576
 """Of one request, decompressed."""
@@ -91,13 +91,28 @@ class OtlpRoute:
         gzipped = is_gzipped(request)
         with self._room.of_request() as take:
             body = await read_body(request, MAX_BODY_BYTES, take)
-            limiter = self._large if gzipped or len(body) > _LARGE_BYTES else self._small
-            work = partial(self._take, body, kind, gzipped=gzipped)
-            return await anyio.to_thread.run_sync(work, limiter=limiter, abandon_on_cancel=True)
+            if len(body) <= _LARGE_BYTES:
+                receipt = await self._on_thread(body, kind, self._small, _LARGE_BYTES if gzipped else None)
+                if receipt is not None:
+                    return receipt
+            receipt = await self._on_thread(body, kind, self._large, MAX_BODY_BYTES if gzipped else None)
+            if receipt is None:
+                raise too_large_decompressed(MAX_BODY_BYTES)
+            return receipt
 
-    def _take(self, body: bytes, kind: str, *, gzipped: bool) -> Receipt:
-        if gzipped:
-            body = decompress(body, MAX_BODY_BYTES)
+    async def _on_thread(
+        self, body: bytes, kind: str, limiter: anyio.CapacityLimiter, most: int | None
+    ) -> Receipt | None:
+        """What was in a body, of which no more than ``most`` bytes are decompressed; ``None`` for one that has more."""
+        work = partial(self._take, body, kind, most)
+        return await anyio.to_thread.run_sync(work, limiter=limiter, abandon_on_cancel=True)
+
+    def _take(self, body: bytes, kind: str, most: int | None) -> Receipt | None:
+        if most is not None:
+            decompressed = decompress(body, most)
+            if decompressed is None:
+                return None
+            body = decompressed
         try:
             spans = spans_in(body, kind, every=self._every)
         except TooManySpans as error:

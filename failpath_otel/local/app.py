@@ -27,7 +27,7 @@ from failpath_otel.local.spans import span_route
 from failpath_otel.local.store import StoreError
 from failpath_otel.local.stream import Stream
 from failpath_otel.local.view import RunList
-from failpath_otel.serving.body import decompress, read_body
+from failpath_otel.serving.body import decompress, read_body, too_large_decompressed
 
 DEFAULT_LIMIT: Final = 50
 _NOT_FOUND: Final = 404
@@ -73,7 +73,10 @@ class _Routes:
         return json_reply(found)
 
     def _take(self, body: bytes, *, gzipped: bool) -> Receipt:
-        arrivals, rejected = read_events(decompress(body, MAX_BODY_BYTES) if gzipped else body)
+        content = decompress(body, MAX_BODY_BYTES) if gzipped else body
+        if content is None:
+            raise too_large_decompressed(MAX_BODY_BYTES)
+        arrivals, rejected = read_events(content)
         self._parts.store.add(arrivals, self._parts.clock())
         return Receipt(accepted=len(arrivals), rejected=rejected)
 

@@ -88,19 +88,22 @@ async def read_body(request: Request, max_bytes: int, take: Callable[[int], None
     return b"".join(chunks)
 
 
-def decompress(body: bytes, max_bytes: int) -> bytes:
-    """What a gzipped body holds; of a larger one, no more than ``max_bytes`` are ever decompressed.
+def decompress(body: bytes, max_bytes: int) -> bytes | None:
+    """What a gzipped body holds; ``None`` where that is more, and no more than ``max_bytes`` are ever decompressed.
 
-    Raises ``HTTPException``: 413 for a larger one, 400 if it is not gzip, or not all of it.
+    Raises ``HTTPException`` (400) if it is not gzip, or not all of it.
     """
     try:
         with gzip.GzipFile(fileobj=BytesIO(body)) as file:
             content = file.read(max_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise HTTPException(400, f"the body cannot be decompressed: {error}") from None
-    if len(content) > max_bytes:
-        raise HTTPException(413, f"the body is larger than {max_bytes} bytes when it is decompressed")
-    return content
+    return None if len(content) > max_bytes else content
+
+
+def too_large_decompressed(max_bytes: int) -> HTTPException:
+    """The answer (413) to a body that holds more than ``max_bytes``."""
+    return HTTPException(413, f"the body is larger than {max_bytes} bytes when it is decompressed")
 
 
 def _too_large(max_bytes: int) -> HTTPException:

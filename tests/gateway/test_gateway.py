@@ -18,7 +18,7 @@ from failpath_otel import Failpath
 from tests.export.spans import a_span
 from tests.fault_server import FaultServer, accepted, answer, fault_server, held, json_answer, status, unused_url
 from tests.gateway.gateways import KEY, start_gateway
-from tests.gateway.requests import JSON, PROTOBUF, body_of, json_request, json_span, protobuf_of
+from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of
 from tests.receiver import COMMAND, wait_for
 
 
@@ -216,3 +216,38 @@ def test_a_port_that_is_taken_ends_it_with_one_line(server: FaultServer) -> None
     ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
     assert "cannot serve at 127.0.0.1" in ended.stderr
+
+
+def test_a_rule_makes_steps_of_spans_that_carry_none_of_our_names(server: FaultServer, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rules]]\nflow = "checkout"\nstep = "charge"\nspan_name = "POST /charge"\nrun_id = "order"\n')
+    order = attribute("order", "o-7")
+    other = json_span(name="GET /health", attributes=[])
+    unusable = json_span(name="POST /charge", attributes=[order], traceId="00")
+    with start_gateway(server.url, tmp_path / "journal", FAILPATH_RULES=str(rules)) as gateway:
+        body = json_request(json_span(name="POST /charge", attributes=[order]), other, unusable)
+        reply = gateway.send(body, JSON)
+        assert reply.json()["partialSuccess"]["errorMessage"] == "span 2: its trace id has 1 bytes, not 16"
+        events = server.wait_for_events(2)
+        counts = gateway.health()["spans"]
+    assert (counts["steps"], counts["ignored"], counts["rejected"]) == (1, 1, 1)
+    assert {(event["flowKey"], event["runId"], event["stepKey"]) for event in events} == {("checkout", "o-7", "charge")}
+
+
+def test_a_file_of_rules_that_is_none_ends_it_with_one_line(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rules]]\nflow = "checkout"\nstep = "charge"\nname = "x"\n')
+    variables = {**os.environ, "FAILPATH_PROJECT_KEY": KEY, "FAILPATH_JOURNAL": "off", "FAILPATH_RULES": str(rules)}
+    command = [*COMMAND, "gateway", "--port", "0"]
+    ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert "rules.toml" in ended.stderr
+
+
+def test_a_large_request_that_was_compressed_well_is_taken(server: FaultServer, tmp_path: Path) -> None:
+    body = json_request(*[numbered(number) for number in range(1, 5_001)])
+    packed = gzip.compress(body)
+    assert len(packed) < 1_048_576 < len(body)
+    with start_gateway(server.url, tmp_path / "journal") as gateway:
+        assert gateway.send(packed, JSON, Content_Encoding="gzip").status == 200
+        assert len(server.wait_for_events(10_000, 30)) == 10_000
