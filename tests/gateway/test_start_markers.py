@@ -125,7 +125,7 @@ def test_the_exporter_tells_of_the_start_under_one_id(server: FaultServer) -> No
 def test_a_provider_that_raises_at_the_marker_changes_nothing_of_the_step(
     markers: Markers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracer = markers.failpath._tracing._host
+    tracer = markers.failpath._tracing.host
     real = tracer.start_span
 
     def start_span(name: str, context: Any = None, **more: Any) -> Any:
