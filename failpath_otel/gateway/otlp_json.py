@@ -136,7 +136,7 @@ def spans_in(body: bytes, *, every: bool) -> Iterator[OtlpSpan | None]:
         except msgspec.DecodeError:
             # It refuses half a surrogate pair anywhere, as `JSON.stringify` writes it for a text that was cut.
             groups = _decode(_ESCAPE.sub(_whole, body)).resource_spans or []
-    except (ValueError, RecursionError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         msg = f"the body is no ExportTraceServiceRequest: {str(error)[:200]}"
         raise ValueError(msg) from None
     return _read(groups, every=every)
@@ -166,7 +166,7 @@ def _parse(text: bytes, scope: Scope, process: ProcessInfo | None, *, every: boo
         return broken_span(f"it is larger than {MAX_SPAN_BYTES} bytes")
     try:
         span = _decode_span(text)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         return broken_span(f"it is no span: {str(error)[:200]}")
     if every or any(pair.key == STEP_KEY for pair in span.attributes or ()):
         return _span(span, scope, process)

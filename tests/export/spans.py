@@ -23,9 +23,15 @@ IDENTITY: Final[Mapping[str, Any]] = {
 }
 
 
+class EventAttributes(dict[str, Any]):
+    """Attributes as the SDK has them on its events: the exporters of older versions ask how many were dropped."""
+
+    dropped = 0
+
+
 def event(name: str, at: int = END_NS, **attributes: Any) -> Event:
     """A span event; ``__`` in the names of attributes stands for a dot."""
-    return Event(name, {key.replace("__", "."): value for key, value in attributes.items()}, at)
+    return Event(name, EventAttributes({key.replace("__", "."): value for key, value in attributes.items()}), at)
 
 
 def lifecycle(*statuses: str) -> list[Event]:

@@ -16,7 +16,7 @@ from failpath_otel.export.record import Record, encode
 from failpath_otel.export.translation import span_records
 from failpath_otel.gateway.otlp import spans_in
 from failpath_otel.gateway.reading import Receipt, records_of, take_spans
-from tests.export.spans import IDENTITY, a_span, event, lifecycle
+from tests.export.spans import IDENTITY, EventAttributes, a_span, event, lifecycle
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span
 
 POLICY = Policy(capture_stack=True)
@@ -53,7 +53,10 @@ def spans(draw: st.DrawFn) -> ReadableSpan:
         SpanContext(trace_id, draw(st.integers(1, (1 << 64) - 1)), is_remote=False, trace_flags=TraceFlags(1)),
         parent=None if parent is None else SpanContext(trace_id, parent, is_remote=False),
         attributes={**identity, **draw(attributes)},
-        events=[Event(name, draw(event_attributes), draw(times)) for name in draw(st.lists(event_names, max_size=3))],
+        events=[
+            Event(name, EventAttributes(draw(event_attributes)), draw(times))
+            for name in draw(st.lists(event_names, max_size=3))
+        ],
         status=draw(st.sampled_from([Status(code) for code in StatusCode] + [Status(StatusCode.ERROR, "no money")])),
         start_time=start,
         end_time=draw(times),
