@@ -7,8 +7,10 @@ VENV_FLOOR ?= .venv-floor
 VENV_NEIGHBOURS ?= .venv-neighbours
 # Further arguments, for pytest or the demo: `make test ARGS="-k delivery"`, `make demo ARGS=--open`.
 ARGS ?=
-# `make test PARALLEL=` runs the tests one after another.
+# `make test PARALLEL=` runs the tests one after another, `make test-floor PARALLEL_FLOOR=` those on the oldest SDK.
 PARALLEL ?= -n auto --maxprocesses 4
+# Without the browser most tests wait for something, and not for a processor.
+PARALLEL_FLOOR ?= -n 4
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -20,10 +22,10 @@ PIP_INSTALL = -m pip --quiet --quiet install --editable
 FLOOR = $(shell sed -n 's/^ *"\(opentelemetry-sdk\|requests\|urllib3\|msgspec\|platformdirs\)>=\([0-9.]*\)",*$$/\1==\2/p' pyproject.toml)
 
 # What needs more than the oldest SDK has: oteltap and the instrumentations; and what needs servers, which fork and die
-# alike whatever the SDK, or a browser, which does not see an SDK at all.
+# alike whatever the SDK, or a browser or a wheel, which do not see an SDK at all.
 FLOOR_IGNORES = --ignore=tests/browser \
 	$(addprefix --ignore=tests/integration/,test_no_code.py test_otlp_backend.py test_otlp_backend_itself.py test_rules.py) \
-	$(addprefix --ignore=tests/integration/,test_service_examples.py test_untraced.py) \
+	$(addprefix --ignore=tests/integration/,test_service_examples.py test_untraced.py test_wheel.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_gunicorn.py test_seeds.py test_services.py)
 
 .DEFAULT_GOAL := help
@@ -50,7 +52,7 @@ test: $(VENV)/.dev
 
 test-floor: $(VENV_FLOOR)/.floor
 	@echo "Tests on $(FLOOR):"
-	$(VENV_FLOOR)/bin/python -m pytest $(PARALLEL) $(FLOOR_IGNORES) $(ARGS)
+	$(VENV_FLOOR)/bin/python -m pytest $(PARALLEL_FLOOR) $(FLOOR_IGNORES) $(ARGS)
 
 test-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 	$(VENV_NEIGHBOURS)/bin/python -m pytest tests/neighbours tests/integration/test_untraced.py $(ARGS)
