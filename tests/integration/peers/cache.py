@@ -40,7 +40,7 @@ def missing(reason: str, required: str) -> NoReturn:
 
 
 def run(command: Sequence[str], folder: Path, variables: Mapping[str, str] | None = None) -> str:
-    """Runs what installs something in ``folder``; returns why it could not, or nothing."""
+    """Runs a command in ``folder``; returns why it has failed, or nothing."""
     try:
         done = subprocess.run(
             command,
@@ -53,6 +53,6 @@ def run(command: Sequence[str], folder: Path, variables: Mapping[str, str] | Non
             timeout=_SECONDS,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        return f"it takes longer than {_SECONDS} s"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
     return (done.stdout[-500:] or f"exit code {done.returncode}") if done.returncode else ""

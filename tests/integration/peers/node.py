@@ -23,7 +23,8 @@ _PACKAGES: Final = _HERE / "package.json"
 _OLDEST: Final = (18, 19)
 _STORY_SECONDS: Final = 40.0
 _QUIETLY: Final = ("--no-audit", "--no-fund", "--loglevel=error")
-_NPM: Final = ("install", "--no-package-lock", "--ignore-scripts", "--fetch-retries=1", *_QUIETLY)
+_PATIENCE: Final = ("--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-retry-maxtimeout=2000")
+_NPM: Final = ("install", "--no-package-lock", "--ignore-scripts", *_PATIENCE, *_QUIETLY)
 
 
 @dataclass

@@ -63,9 +63,8 @@ def find_rotel() -> Path:
         wheel.unlink()
 
     program = installed(f"rotel-{_VERSION}-{machine}", install) / _MEMBER
-    tried = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30, check=False)
-    if tried.returncode:
-        missing(f"rotel does not run (on Debian 12: apt-get install libpython3.11): {tried.stderr[-500:]}", REQUIRED)
+    if failure := run([str(program), "--version"], program.parent):
+        missing(f"rotel does not run (on Debian 12: apt-get install libpython3.11): {failure}", REQUIRED)
     return program
 
 
