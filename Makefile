@@ -21,9 +21,9 @@ PIP_INSTALL = -m pip --quiet --quiet install --editable
 # The oldest of each that pyproject.toml claims: "opentelemetry-sdk>=1.2" gives opentelemetry-sdk==1.2.
 FLOOR = $(shell sed -n 's/^ *"\(opentelemetry-sdk\|requests\|urllib3\|msgspec\|platformdirs\)>=\([0-9.]*\)",*$$/\1==\2/p' pyproject.toml)
 
-# What needs more than the oldest SDK has: oteltap and the instrumentations; and what needs servers, which fork and die
-# alike whatever the SDK, or a browser or a wheel, which do not see an SDK at all.
-FLOOR_IGNORES = --ignore=tests/browser \
+# What needs more than the oldest SDK has: oteltap and the instrumentations, and the JSON exporter among the peers; and
+# what needs servers, which fork and die alike whatever the SDK, or a browser or a wheel, which do not see an SDK at all.
+FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/integration/peers \
 	$(addprefix --ignore=tests/integration/,test_no_code.py test_otlp_backend.py test_otlp_backend_itself.py test_rules.py) \
 	$(addprefix --ignore=tests/integration/,test_service_examples.py test_untraced.py test_wheel.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_gunicorn.py test_seeds.py test_services.py)
@@ -72,7 +72,7 @@ bench: $(VENV)/.dev
 venv: $(VENV)/.dev
 
 clean:
-	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) build dist .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of packages; .dev holds all that .local does.

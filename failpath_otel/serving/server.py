@@ -41,6 +41,8 @@ class Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                # Not the 5 s after which OpenTelemetry's exporters send again: their request would meet the end.
+                timeout_keep_alive=18,
                 timeout_graceful_shutdown=grace_seconds,
             )
         )
