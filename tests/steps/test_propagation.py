@@ -224,10 +224,20 @@ def test_what_the_receiving_service_finds_is_what_was_sent(recording: Recording)
     assert (found.flow_key, found.run_id) == ("kasse: bücher", '17; a="b", 50 % + 1')
 
 
+class Unequal:
+    """A value that cannot be compared, as an array."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("no truth value")
+
+    __hash__ = object.__hash__
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a run id that is too long": ({FLOW: "checkout", RUN: "x" * 201}, "run id"),
     "a run id with a line break": ({FLOW: "checkout", RUN: "a\nb"}, "run id"),
     "a run id of a wrong type": ({FLOW: "checkout", RUN: 17}, "run id"),
+    "a run id that cannot be compared": ({FLOW: "checkout", RUN: Unequal()}, "run id"),
     "a flow key that is too long": ({FLOW: "x" * 201, RUN: "req-1"}, "flow key"),
     "a flow key with an escape sequence": ({FLOW: "\x1b[2J", RUN: "req-1"}, "flow key"),
     "a flow key of a wrong type": ({FLOW: ["checkout"], RUN: "req-1"}, "flow key"),
