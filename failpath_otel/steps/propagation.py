@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeVar, cast
-from urllib.parse import quote, unquote
+from urllib.parse import quote, quote_plus, unquote
 
-from opentelemetry.baggage import get_all, set_baggage
+from opentelemetry.baggage import get_all, remove_baggage, set_baggage
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span
 
@@ -32,7 +32,17 @@ _MAX_CHARS: Final = {
     RUN_ID: limits.MAX_RUN_ID_CHARS,
 }
 _ENCODED: Final = 12
-"""What one character may take in a header: four bytes of UTF-8, each as ``%XX``."""
+_ENCODED_ASCII: Final = 3
+"""What one character may take in a header: four bytes of UTF-8, each as ``%XX``; of ASCII, one."""
+
+_MAX_BAGGAGE_BYTES: Final = 8192
+_MAX_BAGGAGE_ENTRIES: Final = 180
+"""What every propagator of W3C baggage takes at least, and OpenTelemetry's at most."""
+
+_ENTRIES: Final = frozenset({FLOW_KEY, RUN_ID})
+_BAGGAGE_FULL: Final = (
+    "Failpath: a run does not travel: the application's own baggage leaves no room for it. run.headers() do travel."
+)
 
 _MAX_VALUES: Final = 16
 """Values of one header that are compared; more of them are refused."""
@@ -129,7 +139,33 @@ class Propagating(Tracing):
             detach(token)
 
     def _carrying(self, context: Context) -> Context:
-        return set_baggage(RUN_ID, self._run_id, set_baggage(FLOW_KEY, self._flow_key, context))
+        try:
+            entries = get_all(context)
+            if entries.get(RUN_ID) == self._run_id and entries.get(FLOW_KEY) == self._flow_key:
+                return context
+            if _has_room(entries, self._flow_key, self._run_id):
+                return set_baggage(RUN_ID, self._run_id, set_baggage(FLOW_KEY, self._flow_key, context))
+            say_once("baggage full", _BAGGAGE_FULL)
+            # What is there of a run is of another one.
+            return remove_baggage(RUN_ID, remove_baggage(FLOW_KEY, context)) if entries.keys() & _ENTRIES else context
+        except Exception:  # noqa: BLE001 - a value that the application has put there may raise anything
+            report_fault("sending a run along as baggage")
+            return context
+
+
+def _has_room(entries: Mapping[str, object], flow_key: str, run_id: str) -> bool:
+    """Whether the baggage takes a run beside ``entries``, those of a run left out.
+
+    What is too large may arrive without the entries of the application, or not at all, and older propagators do not cut
+    it themselves.
+    """
+    others = [str(text) for pair in entries.items() if pair[0] not in _ENTRIES for text in pair]
+    count = len(others) // 2 + len(_ENTRIES)
+    if count > _MAX_BAGGAGE_ENTRIES:
+        return False
+    text = "".join((*others, FLOW_KEY, flow_key, RUN_ID, run_id))
+    free = _MAX_BAGGAGE_BYTES - 2 * count + 1  # each entry has a "=", and a comma before the next one
+    return len(text) * (_ENCODED_ASCII if text.isascii() else _ENCODED) <= free or len(quote_plus(text)) <= free
 
 
 def _items(headers: object) -> Iterable[tuple[object, object]]:
