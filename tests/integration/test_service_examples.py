@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -236,11 +237,38 @@ def test_a_lambda_function_answers_before_its_time_is_over_where_nothing_can_be_
         assert printed(process).splitlines()[0] == "[1.0, 0.3, 0.0]"
 
 
-def test_the_nightly_job_has_delivered_its_run_when_it_ends(receiver: Receiver) -> None:
-    assert run_example("cron_job.py", **at(receiver)) == "3 sales, 65.49 in all.\n"
+# Somewhere it is always another day than in Greenwich.
+@pytest.mark.parametrize(("zone", "hours"), [("EAST-14", 14), ("WEST+12", -12)])
+def test_the_nightly_job_has_delivered_its_run_when_it_ends(receiver: Receiver, zone: str, hours: int) -> None:
+    here = timezone(timedelta(hours=hours))
+    before = datetime.now(here)
+    assert run_example("cron_job.py", **at(receiver), TZ=zone) == "3 sales, 65.49 in all.\n"
     [run] = receiver.runs()
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d", run["runId"])
+    assert run["runId"] in {f"{moment:%Y-%m-%d}" for moment in (before, datetime.now(here))}
     assert statuses(run) == {"load-sales": "success", "write-report": "success"}
+
+
+FAILING: Final = """
+import cron_job
+
+def flush(timeout):
+    print("flushed" if deliver(timeout) else "not flushed")
+    return True
+
+deliver, cron_job.failpath.flush = cron_job.failpath.flush, flush
+cron_job.write_report = cron_job.failpath.step("write-report")(lambda _: 1 / 0)
+try:
+    cron_job.main()
+except ZeroDivisionError:
+    print("failed")
+"""
+
+
+def test_a_nightly_job_that_fails_delivers_its_run_too(receiver: Receiver) -> None:
+    with program(FAILING, receiver) as process:
+        assert printed(process).splitlines() == ["flushed", "failed"]
+    [run] = receiver.runs()
+    assert statuses(run) == {"load-sales": "success", "write-report": "error"}
 
 
 def test_what_a_killed_nightly_job_has_left_is_delivered_by_the_second_command_of_its_line(receiver: Receiver) -> None:
