@@ -265,6 +265,14 @@ def test_the_receiving_service_finds_the_run_and_its_decorated_functions_join_it
     assert metadata(recording.only()) == {}
 
 
+def test_the_service_that_sends_a_run_finds_it_too_while_a_step_of_it_is_open(recording: Recording, run: Run) -> None:
+    found = run.step("pack", recording.failpath.current_run)
+
+    assert found is not None
+    assert (found.flow_key, found.run_id) == ("checkout", "req-1")
+    assert recording.failpath.current_run() is None
+
+
 @pytest.mark.usefixtures("received")
 def test_a_run_of_the_process_itself_goes_before_the_one_that_was_received(recording: Recording) -> None:
     with recording.failpath.run("refund") as own:
