@@ -11,9 +11,10 @@ import pytest
 from opentelemetry import baggage
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context, attach, detach
-from opentelemetry.sdk.trace import Span, SpanProcessor
+from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from failpath_otel import Run, report
+from failpath_otel import Failpath, Run, report
 from failpath_otel.testing import MockFailpath
 from tests.spans import Recording, identity, metadata, recording_with
 
@@ -247,6 +248,12 @@ def test_it_travels_where_there_is_no_tracer_provider_too() -> None:
         run.step("pack", lambda: None)
     assert [event.step_key for event in mock.events] == ["pack", "pack"]
     mock.shutdown(0)
+
+
+def test_it_travels_in_a_trace_that_is_not_sampled_too() -> None:
+    provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    with Failpath(tracer_provider=provider).run("checkout", run_id="req-1", propagate=True) as run:
+        assert run.step("pack", sent) == sent() == "failpath.flow.key=checkout,failpath.run.id=req-1"
 
 
 @pytest.mark.usefixtures("received")
