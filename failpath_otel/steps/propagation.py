@@ -37,7 +37,7 @@ _ENCODED_ASCII: Final = 3
 
 _MAX_BAGGAGE_BYTES: Final = 8192
 _MAX_BAGGAGE_ENTRIES: Final = 180
-"""What every propagator of W3C baggage takes at least, and OpenTelemetry's at most."""
+"""What OpenTelemetry's propagator of W3C baggage takes at most."""
 
 _ENTRIES: Final = frozenset({FLOW_KEY, RUN_ID})
 _BAGGAGE_FULL: Final = (
@@ -149,7 +149,7 @@ class Propagating(Tracing):
             # What is there of a run is of another one.
             return remove_baggage(RUN_ID, remove_baggage(FLOW_KEY, context)) if entries.keys() & _ENTRIES else context
         except Exception:  # noqa: BLE001 - a value that the application has put there may raise anything
-            report_fault("sending a run along as baggage")
+            report_fault("sending a run along as baggage", with_text=False)
             return context
 
 
