@@ -1,12 +1,13 @@
 """An AWS Lambda function: what its steps have reported is delivered before Lambda freezes the process.
 
 Deploy this file with ``failpath-otel`` beside it, ``aws_lambda.handler`` as the handler, and the variables
-``FAILPATH_PROJECT_KEY`` and ``FAILPATH_JOURNAL=/tmp/failpath``: only ``/tmp`` can be written there. Here, with an event
-as a queue of SQS sends it:
+``FAILPATH_PROJECT_KEY`` and ``FAILPATH_JOURNAL=/tmp/failpath``: only ``/tmp`` can be written there. The queue's trigger
+has to report batch item failures. Here, with an event as a queue of SQS sends it:
 
     python examples/aws_lambda.py order-17
 """
 
+import contextlib
 import functools
 import sys
 from collections.abc import Callable
@@ -17,11 +18,17 @@ import failpath_otel
 failpath = failpath_otel.configure()
 Handler = Callable[[dict[str, Any], Any], Any]
 
+LONGEST = 1.0
+"""Seconds for which a call may wait for the delivery."""
+
+RESERVE = 0.5
+"""Seconds before Lambda's own timeout, which would kill the process, that nothing is waited for any more."""
+
 
 def delivers(handler: Handler) -> Handler:
-    """Decorates a handler: waits for the delivery at its end, a second at most, whether it has failed or not.
+    """Decorates a handler: waits for the delivery at its end, for a short time, whether it has failed or not.
 
-    What could not be delivered within it waits in the journal, and goes out with the next call of this process.
+    What could not be delivered by then waits in the journal, and goes out with the next call of this process.
     """
 
     @functools.wraps(handler)
@@ -29,29 +36,42 @@ def delivers(handler: Handler) -> Handler:
         try:
             return handler(event, context)
         finally:
-            failpath.flush(timeout=1.0)
+            # No context: called by hand, or by a test.
+            left = LONGEST if context is None else context.get_remaining_time_in_millis() / 1000 - RESERVE
+            with contextlib.suppress(failpath_otel.DeliveryError):  # where `throw_on_send_error` asks for it
+                failpath.flush(timeout=max(0.0, min(LONGEST, left)))
 
     return wrapper
 
 
 @delivers
-def handler(event: dict[str, Any], _: Any) -> dict[str, int]:  # noqa: ANN401 - Lambda's context
-    """Ships what a queue asks for; each message goes on with the run of the service that has sent it."""
+def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's context
+    """Ships what a queue asks for; of a batch, Lambda gets those again that have failed."""
+    failed: list[dict[str, str]] = []
     for message in event["Records"]:
-        run = failpath.run_from_headers(message["messageAttributes"], flow="shipping")
-        with run.step("print-label", metadata={"address": message["body"]}):
-            if not message["body"]:
-                msg = "a parcel without an address"
-                raise ValueError(msg)
-        run.step("hand-over", lambda: None)
-    return {"shipped": len(event["Records"])}
+        try:
+            ship(message)
+        except Exception as error:  # noqa: BLE001 - the other messages have nothing to do with it
+            print(f"{message['messageId']}: {error!r}", file=sys.stderr)
+            failed.append({"itemIdentifier": message["messageId"]})
+    return {"batchItemFailures": failed}
+
+
+def ship(message: dict[str, Any]) -> None:
+    """Goes on with the run of the service that has sent the message."""
+    run = failpath.run_from_headers(message["messageAttributes"], flow="shipping")
+    with run.step("print-label", metadata={"message": message["messageId"]}):
+        if not message["body"]:
+            msg = "a parcel without an address"
+            raise ValueError(msg)
+    run.step("hand-over", lambda: None)
 
 
 def queued(order: str, address: str) -> dict[str, Any]:
     """A message as Lambda gets it from SQS. A sender with boto3 has ``StringValue`` and ``DataType`` instead."""
     headers = failpath.run("checkout", run_id=order).headers()
     attributes = {name: {"stringValue": value, "dataType": "String"} for name, value in headers.items()}
-    return {"body": address, "messageAttributes": attributes}
+    return {"messageId": f"message of {order}", "body": address, "messageAttributes": attributes}
 
 
 if __name__ == "__main__":

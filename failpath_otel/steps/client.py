@@ -97,8 +97,9 @@ class Failpath:
         """The run of this client whose ``with`` block encloses the caller, else the one that another service sent.
 
         That is the run in the W3C baggage of the current context: one with ``propagate=True`` there, where
-        OpenTelemetry's instrumentations send and receive baggage. It is a new object at every call, with the flow key
-        and the run id and no metadata. Baggage that is not well formed is refused, which the log says once.
+        OpenTelemetry's instrumentations send and receive baggage; or here, while a step of it is open outside of its
+        block. It is a new object at every call, with the flow key and the run id and no metadata. Baggage that is not
+        well formed is refused, which the log says once.
 
         Returns:
             ``None``: there is no such run.

@@ -1,10 +1,11 @@
 """A run's identity on its way to another service: in headers that a program sends itself, and in W3C baggage."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeVar, cast
-from urllib.parse import quote, unquote
+from urllib.parse import quote, quote_plus, unquote
 
-from opentelemetry.baggage import get_all, set_baggage
+from opentelemetry.baggage import get_all, remove_baggage, set_baggage
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span
 
@@ -18,13 +19,9 @@ UNKNOWN_FLOW: Final = "unknown"
 """The flow of a run whose headers name none, where the receiving service does not say which it is."""
 
 _PAIR: Final = 2
-_WSGI: Final = "HTTP_"
-_NAMES: Final = {
-    spelling: name
-    for name in (FLOW_KEY_HEADER, RUN_ID_HEADER)
-    for spelling in (name, (_WSGI + name.replace("-", "_")).lower())
-}
-"""Headers as they are looked up: in lower case, and as WSGI and CGI name them."""
+_NAMES: Final = (FLOW_KEY_HEADER, RUN_ID_HEADER)
+_VARIABLES: Final = {f"HTTP_{name.replace('-', '_').upper()}": name for name in _NAMES}
+"""The headers as CGI and WSGI name them."""
 
 _LONGEST_NAME: Final = max(map(len, _NAMES))
 _WHAT: Final = {FLOW_KEY_HEADER: "flow key", RUN_ID_HEADER: "run id", FLOW_KEY: "flow key", RUN_ID: "run id"}
@@ -35,7 +32,17 @@ _MAX_CHARS: Final = {
     RUN_ID: limits.MAX_RUN_ID_CHARS,
 }
 _ENCODED: Final = 12
-"""What one character may take in a header: four bytes of UTF-8, each as ``%XX``."""
+_ENCODED_ASCII: Final = 3
+"""What one character may take in a header: four bytes of UTF-8, each as ``%XX``; of ASCII, one."""
+
+_MAX_BAGGAGE_BYTES: Final = 8192
+_MAX_BAGGAGE_ENTRIES: Final = 180
+"""What OpenTelemetry's propagator of W3C baggage takes at most."""
+
+_ENTRIES: Final = frozenset({FLOW_KEY, RUN_ID})
+_BAGGAGE_FULL: Final = (
+    "Failpath: a run does not travel: the application's own baggage leaves no room for it. run.headers() do travel."
+)
 
 _MAX_VALUES: Final = 16
 """Values of one header that are compared; more of them are refused."""
@@ -80,15 +87,16 @@ def read_headers(headers: object) -> Identity:
     try:
         found: dict[str, list[object]] = {}
         for given, value in _items(headers):
-            name = _NAMES.get(_lower(given))
-            if name is not None:
-                found.setdefault(name, []).extend(_values(value))
+            name = _lower(given)
+            if name in _NAMES and len(values := found.setdefault(name, [])) <= _MAX_VALUES:
+                values.extend(_values(value))
         return Identity(
             _accepted(_decoded, FLOW_KEY_HEADER, found.get(FLOW_KEY_HEADER, [])),
             _accepted(_decoded, RUN_ID_HEADER, found.get(RUN_ID_HEADER, [])),
         )
     except Exception:  # noqa: BLE001 - a mapping of the user's, or of a web framework, may raise anything
-        report_fault("reading the headers of a run")
+        # Without its text, which may quote headers of others.
+        report_fault("reading the headers of a run", with_text=False)
         return Identity()
 
 
@@ -131,7 +139,33 @@ class Propagating(Tracing):
             detach(token)
 
     def _carrying(self, context: Context) -> Context:
-        return set_baggage(RUN_ID, self._run_id, set_baggage(FLOW_KEY, self._flow_key, context))
+        try:
+            entries = get_all(context)
+            if entries.get(RUN_ID) == self._run_id and entries.get(FLOW_KEY) == self._flow_key:
+                return context
+            if _has_room(entries, self._flow_key, self._run_id):
+                return set_baggage(RUN_ID, self._run_id, set_baggage(FLOW_KEY, self._flow_key, context))
+            say_once("baggage full", _BAGGAGE_FULL)
+            # What is there of a run is of another one.
+            return remove_baggage(RUN_ID, remove_baggage(FLOW_KEY, context)) if entries.keys() & _ENTRIES else context
+        except Exception:  # noqa: BLE001 - a value that the application has put there may raise anything
+            report_fault("sending a run along as baggage", with_text=False)
+            return context
+
+
+def _has_room(entries: Mapping[str, object], flow_key: str, run_id: str) -> bool:
+    """Whether the baggage takes a run beside ``entries``, those of a run left out.
+
+    What is too large may arrive without the entries of the application, or not at all, and older propagators do not cut
+    it themselves.
+    """
+    others = [str(text) for pair in entries.items() if pair[0] not in _ENTRIES for text in pair]
+    count = len(others) // 2 + len(_ENTRIES)
+    if count > _MAX_BAGGAGE_ENTRIES:
+        return False
+    text = "".join((*others, FLOW_KEY, flow_key, RUN_ID, run_id))
+    free = _MAX_BAGGAGE_BYTES - 2 * count + 1  # each entry has a "=", and a comma before the next one
+    return len(text) * (_ENCODED_ASCII if text.isascii() else _ENCODED) <= free or len(quote_plus(text)) <= free
 
 
 def _items(headers: object) -> Iterable[tuple[object, object]]:
@@ -139,6 +173,8 @@ def _items(headers: object) -> Iterable[tuple[object, object]]:
     if headers is None:
         return ()
     given: Any = headers
+    if _is_environ(given):
+        return [(name, given.get(variable)) for variable, name in _VARIABLES.items()]
     items = getattr(given, "items", None)
     if callable(items):
         return cast("Iterable[tuple[object, object]]", items())
@@ -146,6 +182,18 @@ def _items(headers: object) -> Iterable[tuple[object, object]]:
         say_once("run headers type", "Failpath: the headers of a run are no mapping; they are taken for none.")
         return ()
     return ((pair[0], pair[1]) for pair in given if isinstance(pair, (tuple, list)) and len(pair) == _PAIR)
+
+
+def _is_environ(headers: object) -> bool:
+    """Whether these are the variables of CGI or WSGI.
+
+    Told by what no header could be. A header may have any name, also that of a variable, behind which a caller could
+    hide a run from a proxy that removes the headers of runs.
+    """
+    if isinstance(headers, type(os.environ)):
+        return True
+    # By PEP 3333 a dictionary with this truth value; Django has both where it makes the variables from ASGI as well.
+    return isinstance(headers, dict) and isinstance(cast("dict[str, object]", headers).get("wsgi.multithread"), int)
 
 
 def _lower(name: object) -> str:
@@ -210,11 +258,13 @@ def _text(name: str, value: object) -> str:
 
 def _checked(name: str, value: object) -> str | None:
     """A flow key or a run id as it has come from elsewhere."""
-    if value is None or value == "":
+    if value is None:
         return None
     if not isinstance(value, str):
         _refuse("it is not a text")
     value = str.__str__(value)
+    if not value:
+        return None
     if len(value) > _MAX_CHARS[name]:
         _refuse(f"it has more than {_MAX_CHARS[name]} characters")
     if not value.isprintable():

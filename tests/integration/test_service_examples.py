@@ -4,11 +4,13 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,41 +129,146 @@ def test_the_celery_task_goes_on_with_the_run_of_who_has_asked_for_it(receiver: 
 
 
 def test_the_lambda_function_ships_when_it_is_called_by_hand(receiver: Receiver) -> None:
-    assert run_example("aws_lambda.py", "order-17", **at(receiver)) == "{'shipped': 1}\n"
+    assert run_example("aws_lambda.py", "order-17", **at(receiver)) == "{'batchItemFailures': []}\n"
     run = run_of(receiver, "order-17")
     assert (run["flowKey"], statuses(run)) == ("checkout", {"print-label": "success", "hand-over": "success"})
 
 
-FROZEN: Final = """
+@contextmanager
+def program(code: str, receiver: Receiver, **environment: str) -> "Generator[subprocess.Popen[str], None, None]":
+    """Starts a program that has the example as a module; kills what is left of it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FAILPATH", "OTEL"))}
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=EXAMPLES,
+        env=kept | at(receiver) | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until_frozen(process: "subprocess.Popen[str]") -> None:
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+
+
+def printed(process: "subprocess.Popen[str]") -> str:
+    """What the program has printed, once it has ended well."""
+    text, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, text
+    return text
+
+
+LAMBDA: Final = """
 import os, signal
-from aws_lambda import handler, queued
+from aws_lambda import delivers, failpath, handler, queued
+
+
+class Context:
+    def __init__(self, seconds):
+        self.get_remaining_time_in_millis = lambda: int(seconds * 1000)
+
+
+def freeze():
+    os.kill(os.getpid(), signal.SIGSTOP)
+
 
 messages = [queued("order-17", "1 High Street"), queued("order-18", "")]
-try:
-    handler({"Records": messages}, None)
-except ValueError:
-    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+FROZEN: Final = """
+print(handler({"Records": messages}, Context(3)))
+freeze()
+failpath.run("checkout", run_id="order-19").step("thawed", lambda: None)
+handler({"Records": []}, Context(3))
+freeze()
 """
 
 
-def test_the_lambda_function_has_delivered_all_steps_when_it_is_frozen_even_if_it_failed(receiver: Receiver) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FAILPATH", "OTEL"))}
-    process = subprocess.Popen([sys.executable, "-c", FROZEN], cwd=EXAMPLES, env=kept | at(receiver))
-    try:
-        _, status = os.waitpid(process.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status)
+def test_the_lambda_function_has_delivered_all_steps_whenever_it_is_frozen(receiver: Receiver) -> None:
+    with program(LAMBDA + FROZEN, receiver) as process:
+        wait_until_frozen(process)
         assert statuses(run_of(receiver, "order-17")) == {"print-label": "success", "hand-over": "success"}
         assert statuses(run_of(receiver, "order-18")) == {"print-label": "error"}
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.send_signal(signal.SIGCONT)
+        wait_until_frozen(process)
+        assert statuses(run_of(receiver, "order-19")) == {"thawed": "success"}
+        process.send_signal(signal.SIGCONT)
+        assert "{'batchItemFailures': [{'itemIdentifier': 'message of order-18'}]}" in printed(process)
 
 
-def test_the_nightly_job_has_delivered_its_run_when_it_ends(receiver: Receiver) -> None:
-    assert run_example("cron_job.py", **at(receiver)) == "3 sales, 65.49 in all.\n"
+RAISING: Final = """
+@delivers
+def raising(event, context):
+    failpath.run("checkout", run_id="order-17").step("print-label", lambda: 1 / 0)
+
+
+try:
+    raising({}, Context(3))
+except ZeroDivisionError:
+    freeze()
+"""
+
+
+def test_a_lambda_function_that_raises_has_delivered_its_steps_when_it_is_frozen(receiver: Receiver) -> None:
+    with program(LAMBDA + RAISING, receiver) as process:
+        wait_until_frozen(process)
+        assert statuses(run_of(receiver, "order-17")) == {"print-label": "error"}
+
+
+LATE: Final = """
+flush, waits = failpath.flush, []
+failpath.flush = lambda timeout: waits.append(round(timeout, 3)) or flush(timeout)
+for seconds in (60, 0.8, 0.2):
+    assert handler({"Records": messages[:1]}, Context(seconds)) == {"batchItemFailures": []}
+print(waits)
+"""
+
+
+def test_a_lambda_function_answers_before_its_time_is_over_where_nothing_can_be_delivered(receiver: Receiver) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        away = {"FAILPATH_DEV_ENDPOINT": f"http://127.0.0.1:{gone.getsockname()[1]}"}
+    with program(LAMBDA + LATE, receiver, **away, FAILPATH_THROW_ON_SEND_ERROR="true") as process:
+        assert printed(process).splitlines()[0] == "[1.0, 0.3, 0.0]"
+
+
+# Somewhere it is always another day than in Greenwich.
+@pytest.mark.parametrize(("zone", "hours"), [("EAST-14", 14), ("WEST+12", -12)])
+def test_the_nightly_job_has_delivered_its_run_when_it_ends(receiver: Receiver, zone: str, hours: int) -> None:
+    here = timezone(timedelta(hours=hours))
+    before = datetime.now(here)
+    assert run_example("cron_job.py", **at(receiver), TZ=zone) == "3 sales, 65.49 in all.\n"
     [run] = receiver.runs()
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d", run["runId"])
+    assert run["runId"] in {f"{moment:%Y-%m-%d}" for moment in (before, datetime.now(here))}
     assert statuses(run) == {"load-sales": "success", "write-report": "success"}
+
+
+FAILING: Final = """
+import cron_job
+
+def flush(timeout):
+    print("flushed" if deliver(timeout) else "not flushed")
+    return True
+
+deliver, cron_job.failpath.flush = cron_job.failpath.flush, flush
+cron_job.write_report = cron_job.failpath.step("write-report")(lambda _: 1 / 0)
+try:
+    cron_job.main()
+except ZeroDivisionError:
+    print("failed")
+"""
+
+
+def test_a_nightly_job_that_fails_delivers_its_run_too(receiver: Receiver) -> None:
+    with program(FAILING, receiver) as process:
+        assert printed(process).splitlines() == ["flushed", "failed"]
+    [run] = receiver.runs()
+    assert statuses(run) == {"load-sales": "success", "write-report": "error"}
 
 
 def test_what_a_killed_nightly_job_has_left_is_delivered_by_the_second_command_of_its_line(receiver: Receiver) -> None:

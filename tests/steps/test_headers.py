@@ -1,10 +1,12 @@
 """A run that goes on in another service by headers."""
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from email.message import Message
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 from hypothesis import given
@@ -74,8 +76,14 @@ def as_message() -> Message:
     return message
 
 
-class Environ:
-    """Headers that are no mapping, as those of Werkzeug."""
+def as_environ() -> dict[str, Any]:
+    environ: dict[str, Any] = {"HTTP_FAILPATH_FLOW_KEY": "checkout", "HTTP_FAILPATH_RUN_ID": "req-1"}
+    setup_testing_defaults(environ)
+    return environ
+
+
+class Items:
+    """Headers that are no mapping, as those of older versions of Werkzeug."""
 
     def items(self) -> Iterator[tuple[str, str]]:
         return iter(SENT.items())
@@ -84,16 +92,12 @@ class Environ:
 SHAPES: dict[str, Any] = {
     "a dictionary": SENT,
     "names in any case": {"Failpath-Flow-Key": "checkout", "FAILPATH-RUN-ID": "req-1"},
-    "a WSGI environment": {
-        "wsgi.input": object(),
-        "HTTP_FAILPATH_FLOW_KEY": "checkout",
-        "HTTP_FAILPATH_RUN_ID": "req-1",
-    },
+    "a WSGI environment": as_environ(),
     "an ASGI scope's pairs": [(b"host", b"\xff"), (b"failpath-flow-key", b"checkout"), (b"failpath-run-id", b"req-1")],
     "pairs as lists, as JSON has them": [[FLOW, "checkout"], [RUN, "req-1"]],
     "gRPC metadata": ((FLOW, "checkout"), (RUN, "req-1")),
     "an HTTP message": as_message(),
-    "what only has items": Environ(),
+    "what only has items": Items(),
     "bytes": {FLOW: b"checkout", RUN: bytearray(b"req-1")},
     "bytes as names": {FLOW.encode(): b"checkout", RUN.encode(): memoryview(b"req-1")},
     "lists of values": {FLOW: ["checkout"], RUN: (b"req-1",)},
@@ -119,6 +123,25 @@ def test_headers_are_read_in_the_shape_in_which_servers_and_queues_hand_them_ove
 ) -> None:
     assert names(failpath.run_from_headers(headers)) == ("checkout", "req-1")
     assert caplog.records == []
+
+
+def test_the_variables_of_cgi_are_read(failpath: Failpath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_FAILPATH_FLOW_KEY", "checkout")
+    monkeypatch.setenv("HTTP_FAILPATH_RUN_ID", "req-1")
+
+    assert names(failpath.run_from_headers(os.environ)) == ("checkout", "req-1")
+
+
+@pytest.mark.parametrize("variables", [{}, {"REQUEST_METHOD": "GET"}, {"wsgi.multithread": "1"}])
+def test_a_header_with_the_name_of_a_variable_names_no_run_because_no_proxy_removes_it(
+    failpath: Failpath, variables: dict[str, str]
+) -> None:
+    headers = {**variables, "HTTP_FAILPATH_FLOW_KEY": "refund", "http_failpath_run_id": "req-1"}
+    for shape in (headers, list(headers.items()), [(name.encode(), text.encode()) for name, text in headers.items()]):
+        run = failpath.run_from_headers(shape, flow="shipping")
+
+        assert run.flow_key == "shipping"
+        assert GENERATED.fullmatch(run.run_id)
 
 
 REFUSED: dict[str, Any] = {
@@ -184,7 +207,10 @@ class Hostile:
     """Headers of which everything raises."""
 
     def items(self) -> Any:
-        raise RuntimeError("no")
+        raise RuntimeError(self.quoted())
+
+    def quoted(self) -> str:
+        return "customer: basket 17"
 
 
 class Text(str):
@@ -214,6 +240,14 @@ def test_what_are_no_headers_is_taken_for_none(failpath: Failpath, headers: Any)
 
     assert run.flow_key == "shipping"
     assert GENERATED.fullmatch(run.run_id)
+
+
+def test_what_headers_say_when_they_raise_is_not_logged(failpath: Failpath, caplog: pytest.LogCaptureFixture) -> None:
+    failpath.run_from_headers(Hostile(), flow="shipping")
+
+    [record] = caplog.records
+    assert "in items" in record.getMessage()
+    assert "basket" not in record.getMessage()
 
 
 @pytest.mark.parametrize("headers", [None, {}, [], {"host": "example.com"}, {FLOW: "", RUN: ""}, {FLOW: None, RUN: []}])

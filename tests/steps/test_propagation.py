@@ -11,9 +11,10 @@ import pytest
 from opentelemetry import baggage
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context, attach, detach
-from opentelemetry.sdk.trace import Span, SpanProcessor
+from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from failpath_otel import Run, report
+from failpath_otel import Failpath, Run, report
 from failpath_otel.testing import MockFailpath
 from tests.spans import Recording, identity, metadata, recording_with
 
@@ -177,6 +178,12 @@ def test_it_travels_where_there_is_no_tracer_provider_too() -> None:
     mock.shutdown(0)
 
 
+def test_it_travels_in_a_trace_that_is_not_sampled_too() -> None:
+    provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    with Failpath(tracer_provider=provider).run("checkout", run_id="req-1", propagate=True) as run:
+        assert run.step("pack", sent) == sent() == "failpath.flow.key=checkout,failpath.run.id=req-1"
+
+
 @pytest.mark.usefixtures("received")
 def test_the_receiving_service_finds_the_run_and_its_decorated_functions_join_it(recording: Recording) -> None:
     @recording.failpath.step("reserve")
@@ -191,6 +198,14 @@ def test_the_receiving_service_finds_the_run_and_its_decorated_functions_join_it
     assert run.headers() == {"failpath-flow-key": "checkout", "failpath-run-id": "req-1"}
     assert identity(recording.only()) == ("checkout", "req-1", "reserve")
     assert metadata(recording.only()) == {}
+
+
+def test_the_service_that_sends_a_run_finds_it_too_while_a_step_of_it_is_open(recording: Recording, run: Run) -> None:
+    found = run.step("pack", recording.failpath.current_run)
+
+    assert found is not None
+    assert (found.flow_key, found.run_id) == ("checkout", "req-1")
+    assert recording.failpath.current_run() is None
 
 
 @pytest.mark.usefixtures("received")
@@ -224,10 +239,20 @@ def test_what_the_receiving_service_finds_is_what_was_sent(recording: Recording)
     assert (found.flow_key, found.run_id) == ("kasse: bücher", '17; a="b", 50 % + 1')
 
 
+class Unequal:
+    """A value that cannot be compared, as an array."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("no truth value")
+
+    __hash__ = object.__hash__
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a run id that is too long": ({FLOW: "checkout", RUN: "x" * 201}, "run id"),
     "a run id with a line break": ({FLOW: "checkout", RUN: "a\nb"}, "run id"),
     "a run id of a wrong type": ({FLOW: "checkout", RUN: 17}, "run id"),
+    "a run id that cannot be compared": ({FLOW: "checkout", RUN: Unequal()}, "run id"),
     "a flow key that is too long": ({FLOW: "x" * 201, RUN: "req-1"}, "flow key"),
     "a flow key with an escape sequence": ({FLOW: "\x1b[2J", RUN: "req-1"}, "flow key"),
     "a flow key of a wrong type": ({FLOW: ["checkout"], RUN: "req-1"}, "flow key"),
