@@ -64,8 +64,10 @@ class FailingFailpath:
 
     async def fail_at_times(self, over: asyncio.Event) -> None:
         """Fails now and then until it is ``over``; then it is well."""
+        moods: list[str] = []
         while not await is_over(over, self._chance.uniform(*_WELL)):
-            self._mood = self._chance.choice(_MOODS)
+            moods = moods or self._chance.sample(_MOODS, len(_MOODS))
+            self._mood = moods.pop()
             self.failures[self._mood] += 1
             if self._mood == "down":
                 self.stop()
