@@ -132,11 +132,12 @@ def test_the_table_of_options_has_the_variable_and_the_default(option: Any) -> N
     assert meaning
 
 
-def test_the_table_of_the_local_receiver_has_the_options_of_its_command_and_their_defaults() -> None:
-    page = read_page(ROOT / "docs" / "local.md")
+@pytest.mark.parametrize(("name", "command"), [("local.md", "local"), ("scale.md", "gateway")])
+def test_the_table_of_a_server_has_the_options_of_its_command_and_their_defaults(name: str, command: str) -> None:
+    page = read_page(ROOT / "docs" / name)
     table = {cells[0].strip("`"): cells[1].strip("`") for cells in page.rows("option")}
     shown = subprocess.run(
-        [sys.executable, "-m", "failpath_otel.cli", "local", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "failpath_otel.cli", command, "--help"], capture_output=True, text=True, check=True
     ).stdout
     assert set(table) == set(re.findall(r"^  (--[a-z-]+)", shown, re.MULTILINE))
     for option, default in table.items():
