@@ -94,15 +94,15 @@ class Rules:
 
     def match(self, scope: str, name: str) -> StepRule | None:
         """The rule for a span with this name, of this instrumentation scope."""
-        key = (scope, name)
+        # Some put a whole URL or a statement there, whose length others decide on.
+        key = (scope[: limits.MAX_NAME_CHARS], name[: limits.MAX_NAME_CHARS])
         try:
             return self._kept[key]
         except KeyError:
-            found = self._look(scope, name)
-        if len(scope) + len(name) <= limits.MAX_KEPT_NAME_CHARS:
-            if len(self._kept) >= limits.MAX_KEPT_NAMES:
-                self._kept.clear()  # names that come but once are many; those that come again are soon back
-            self._kept[key] = found
+            found = self._look(*key)
+        if len(self._kept) >= limits.MAX_KEPT_NAMES:
+            self._kept.clear()  # names that come but once are many; those that come again are soon back
+        self._kept[key] = found
         return found
 
     def of(self, span: Any) -> StepRule | None:  # noqa: ANN401 - a span of OpenTelemetry's SDK, or one that reads alike

@@ -70,7 +70,14 @@ def test_what_is_kept_of_names_is_bounded() -> None:
     assert len(rules._kept) <= limits.MAX_KEPT_NAMES
     assert rules.match(FLASK, "POST /" + "x" * 100_000)
     assert rules.match("x" * 100_000, "POST /")  # a gateway is told any scope
-    assert all(len(scope) + len(name) <= limits.MAX_KEPT_NAME_CHARS for scope, name in rules._kept)
+    assert all(max(map(len, kept)) <= limits.MAX_NAME_CHARS for kept in rules._kept)
+
+
+def test_of_a_long_name_the_beginning_counts() -> None:
+    rules = Rules([rule("POST *"), StepRule("flow", "end", span_name="GET *end")])
+    assert rules.match(FLASK, "POST /" + "x" * 100_000)
+    assert rules.match(FLASK, "GET /" + "x" * 100_000 + "end") is None
+    assert rules.match(FLASK, "GET /" + "x" * 500 + "end")
 
 
 def test_names_are_looked_up_from_many_threads_at_once() -> None:
