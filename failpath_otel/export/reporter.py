@@ -54,7 +54,7 @@ class Reporter:
         self._ended_early: set[SpanKey] = set()  # of the open ones, those whose span has ended all the same
         # The last one takes what begins; earlier ones deliver what they have, and the outcomes of what began there.
         self._pipelines: list[Pipeline] = []
-        self._ruled = RuledSpans(self._begin, self._open)
+        self._ruled = RuledSpans(self._begin, self._open, self.disregard)
         self._past = Stats(0, 0, 0)  # of pipelines that are gone
         self._use(options)
         after_fork_in_child(self._in_child)

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from opentelemetry.baggage import get_baggage
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan, Span
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import SpanContext, SpanKind, get_current_span
 
 from failpath_otel import limits, semconv
 from failpath_otel.export.pipeline import Pipeline
@@ -36,11 +36,12 @@ class _Late(NamedTuple):
 class _Open:
     """A step that is open, or the span of a run: what spans inside of it have to know."""
 
-    __slots__ = ("around", "flow_key", "inside", "key", "late", "run_id", "span")
+    __slots__ = ("around", "flow_key", "inside", "key", "late", "request_rule", "run_id", "span")
 
     def __init__(self, key: SpanKey, flow_key: str, around: "_Open | None") -> None:
         self.key: Final = key
         self.flow_key: Final = flow_key
+        self.request_rule: StepRule | None = None  # by which it is a step, if it is a request, a message or a call
         self.run_id: str | None = None  # not known yet; empty for the trace id
         self.around = around
         self.inside: Final[set[tuple[int, int]]] = set()  # open spans that are no steps
@@ -58,13 +59,15 @@ class RuledSpans:
     Args:
         begin: reports that a step begins.
         steps: those that were reported, and have not ended.
+        disregard: leaves a span alone when it ends.
     """
 
-    def __init__(self, begin: Begin, steps: OpenSteps) -> None:
+    def __init__(self, begin: Begin, steps: OpenSteps, disregard: Callable[[SpanContext], None]) -> None:
         self.rules: Rules | None = None
         """Which spans are steps that begin from now on."""
         self._begin = begin
         self._steps = steps
+        self._disregard = disregard
         # No lock is held around any of these: a garbage collection may come back here from anywhere.
         self.open: Final[dict[tuple[int, int], _Open]] = {}
         """By the ids of a span, the step that it is, or else the innermost one that it is in."""
@@ -94,7 +97,15 @@ class RuledSpans:
             return
         if parent_context is None:
             parent_context = get_current()  # that of this thread, at this time
-        opened = self._keep(span, rule.flow, self._around(span) or _named_around(parent_context), self._gone)
+        around = self._around(span) or _named_around(parent_context)
+        is_internal = span.kind is SpanKind.INTERNAL
+        if is_internal and around is not None and around.request_rule == rule:
+            # A part of that request, as `POST /charge http send` is of FastAPI's `POST /charge`, and no other attempt.
+            self._pass(span)
+            self._disregard(SpanContext(*key_of(span)[:2], is_remote=False))
+            return
+        opened = self._keep(span, rule.flow, around, self._gone)
+        opened.request_rule = None if is_internal else rule
         run_id = named_run(rule, span) or _carried_run(rule, parent_context)
         if rule.run_id is not None and not run_id:
             opened.late = _Late(span, rule, monotonic() + limits.LATE_RUN_ID, threading.RLock())

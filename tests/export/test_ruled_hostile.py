@@ -4,12 +4,13 @@ import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Final
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import Tracer, set_span_in_context
+from opentelemetry.trace import SpanKind, StatusCode, Tracer, set_span_in_context
 
 import failpath_otel
 from failpath_otel import FailpathSpanProcessor, StepRule, limits
@@ -224,6 +225,33 @@ def test_a_forked_child_goes_on_with_the_run_that_its_parent_has_open(
         ("req-1", "charge-card"),
         ("req-1", "save-payment"),
     }
+
+
+def test_a_span_inside_of_a_request_that_the_same_rule_makes_a_step_is_a_part_of_it(shop: Callable[..., Shop]) -> None:
+    made = shop(replace(CHARGE, span_name="POST /charge*"), StepRule("audit", "see", span_name="view"))
+    with made.web.start_as_current_span("POST /charge", kind=SpanKind.SERVER) as charge:
+        send = made.web.start_span("POST /charge http send")
+        with made.web.start_as_current_span("view"):
+            made.web.start_span("POST /charge again").end()
+        charge.set_status(StatusCode.ERROR)
+    send.end()  # later than the step
+    assert [(step, status) for _, step, status in made.told()] == [
+        *(("charge-card", "running"), ("see", "running"), ("charge-card", "running")),
+        *(("charge-card", "success"), ("see", "success"), ("charge-card", "error")),
+    ]
+    assert made.reporter._disregarded == set()
+
+
+@pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.INTERNAL])
+def test_a_request_inside_of_another_and_work_inside_of_work_are_steps_of_their_own(
+    shop: Callable[..., Shop], kind: SpanKind
+) -> None:
+    made = shop(CHARGE)
+    with made.web.start_as_current_span("POST /charge", kind=kind) as first:
+        made.web.start_span("POST /charge", kind=kind).end()
+    assert made.told() == [
+        (trace_id(first), "charge-card", status) for status in ("running", "running", "success", "success")
+    ]
 
 
 # Waiting for a run id.
