@@ -85,7 +85,10 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
         ],
     ),
     "payload": FUNCTION,
-    "rules": ("StepRules or the path of a TOML file", ["", " ", "a\0b", 7, True, b"rules.toml", ["rules.toml"], {}, [7]]),
+    "rules": (
+        "StepRules or the path of a TOML file",
+        ["", " ", "a\0b", 7, True, b"rules.toml", ["rules.toml"], {}, [7]],
+    ),
 }
 """For each option: what the refusal says is allowed, and values that are not."""
 
