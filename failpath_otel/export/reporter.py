@@ -113,7 +113,8 @@ class Reporter:
                 self.disregard(span.get_span_context())
                 return
             self._begin(span, start)
-            self._ruled.on_named(span, start.flow_key, start.run_id)
+            if self._ruled.rules is not None:
+                self._ruled.on_named(span, start.flow_key, start.run_id)
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             report_fault("reporting the start of a step")
             self.lose()
@@ -254,9 +255,7 @@ class Reporter:
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT, *, last: bool = False) -> bool:
         """Waits at most ``timeout`` seconds until every record so far was delivered.
 
-        Args:
-            timeout: how long.
-            last: nothing may come after this, so what waits for its run id is reported without.
+        What waits for its run id is not among these, unless this is the ``last`` time.
 
         Returns:
             Whether every record of this process so far, since it began or was forked, was really delivered. A record

@@ -117,8 +117,7 @@ class RuledSpans:
 
     def on_named(self, span: ReadableSpan, flow_key: str, run_id: str) -> None:
         """Remembers the span of a step or of a run that names itself, for those inside of it."""
-        if self.rules is not None:
-            self._keep(span, flow_key, self._around(span), self.on_end).run_id = run_id
+        self._keep(span, flow_key, self._around(span), self.on_end).run_id = run_id
 
     def on_end(self, key: SpanKey) -> None:
         """Forgets the span that ends, and reports that its step had begun, if that was not done."""
