@@ -202,8 +202,8 @@ class RuledSpans:
             return
         try:
             if opened.run_id is None:
-                opened.run_id = named_run(late.rule, late.span) or self._run_around(opened)
                 try:
+                    opened.run_id = named_run(late.rule, late.span) or self._run_around(opened)
                     self._begin(late.span, ruled_start(late.span, late.rule, opened.run_id))
                 finally:
                     opened.late = None
