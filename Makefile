@@ -26,7 +26,8 @@ FLOOR = $(shell sed -n 's/^ *"\(opentelemetry-sdk\|requests\|urllib3\|msgspec\|p
 FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/integration/peers \
 	$(addprefix --ignore=tests/integration/,test_no_code.py test_otlp_backend.py test_otlp_backend_itself.py test_rules.py) \
 	$(addprefix --ignore=tests/integration/,test_service_examples.py test_untraced.py test_wheel.py) \
-	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_gunicorn.py test_seeds.py test_services.py)
+	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_gunicorn.py test_seeds.py test_services.py) \
+	--ignore=tests/integration/processes/test_unaware.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-floor test-neighbours check bench venv clean

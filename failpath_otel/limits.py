@@ -124,8 +124,8 @@ MAX_RULES_BYTES: Final = 1_048_576
 MAX_KEPT_NAMES: Final = 4_096
 """Spans, by scope and name, of which it is kept whether a rule matches."""
 
-MAX_KEPT_NAME_CHARS: Final = 256
-"""Longer names are looked at each time."""
+MAX_NAME_CHARS: Final = 512
+"""How much of a span's name, and of its scope, a rule looks at."""
 
 LATE_RUN_ID_LOOK: Final = 0.05
 """Seconds between two looks whether a rule's step has the attribute by now that holds its run id."""

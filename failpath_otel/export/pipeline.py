@@ -234,6 +234,7 @@ _HOLDING_THE_LOCK: Final = {
             RecordQueue.put_together,
             RecordQueue.lose,
             RecordQueue.lose_outcome,
+            RecordQueue.forgo_outcome,
         ),
         *(RecordQueue.stats, RecordQueue.is_idle, RecordQueue._take, RecordQueue._settle),  # noqa: SLF001
         *(Pipeline.put_safely, Pipeline.watch, Pipeline.already, Pipeline._pass_over, Pipeline._report_overflow),  # noqa: SLF001

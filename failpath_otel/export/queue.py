@@ -91,8 +91,8 @@ class RecordQueue:
         """Queues the ``running`` record of a step and reserves a place for its outcome.
 
         Returns:
-            The record's number, from 1; 0 if it was not accepted. Where it was, :meth:`put_outcome` or
-            :meth:`lose_outcome` has to follow once.
+            The record's number, from 1; 0 if it was not accepted. Where it was, :meth:`put_outcome`,
+            :meth:`lose_outcome` or :meth:`forgo_outcome` has to follow once.
         """
         with self._lock:
             if (self._journaling and not self._closed) or self.has_room(2, len(record)):
@@ -164,6 +164,11 @@ class RecordQueue:
     def refuse(self) -> None:
         """Counts a record that was not accepted: its own refusal, or that of the start which it belongs to."""
         self.lose("shut_down" if self._closed else "queue_full")
+
+    def forgo_outcome(self) -> None:
+        """Gives the place of an outcome back that will never come: nobody can end the step any more."""
+        with self._lock:
+            self._reserved -= 1
 
     def lose_outcome(self, reason: str) -> None:
         """Counts the outcome of a step whose start was accepted, and gives its place back."""

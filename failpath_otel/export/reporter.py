@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span
@@ -16,7 +16,7 @@ from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.process import ThisProcess
 from failpath_otel.export.record import encode
-from failpath_otel.export.ruled import RuledSpans, SpanKey
+from failpath_otel.export.ruled import OpenSteps, RuledSpans, SpanKey
 from failpath_otel.export.stats import Stats, add_up
 from failpath_otel.export.translation import (
     StepStart,
@@ -49,13 +49,12 @@ class Reporter:
     def __init__(self, options: Options, new_pipeline: NewPipeline) -> None:
         self._new_pipeline = new_pipeline
         self._process = ThisProcess()
-        # How the step began, where its start went, whether that was accepted, and what its records carry.
-        self._open: dict[SpanKey, tuple[StepStart, Pipeline, bool, Policy]] = {}
+        self._open: Final[OpenSteps] = {}
         self._disregarded: set[tuple[int, int]] = set()
         self._ended_early: set[SpanKey] = set()  # of the open ones, those whose span has ended all the same
         # The last one takes what begins; earlier ones deliver what they have, and the outcomes of what began there.
         self._pipelines: list[Pipeline] = []
-        self._ruled: RuledSpans | None = None
+        self._ruled = RuledSpans(self._begin, self._open, self.disregard)
         self._past = Stats(0, 0, 0)  # of pipelines that are gone
         self._use(options)
         after_fork_in_child(self._in_child)
@@ -65,10 +64,7 @@ class Reporter:
         """What holds for steps that begin now."""
         self._policy = Policy.of(options)
         self._off = not options.enabled
-        if self._ruled is None and self._policy.rules is not None:
-            self._ruled = RuledSpans(self._begin)
-        if self._ruled is not None:
-            self._ruled.rules = None if self._off else self._policy.rules
+        self._ruled.rules = None if self._off else self._policy.rules
         self._pipelines.append(self._new_pipeline(options))
 
     def reconfigure(self, options: Options) -> None:
@@ -87,10 +83,9 @@ class Reporter:
     def _in_child(self) -> None:
         # Only the process that opened a step ends it; here its span will end a second time.
         self._disregarded |= {(trace_id, span_id) for trace_id, span_id, _ in self._open}
-        if self._ruled is not None:
-            self._disregarded |= self._ruled.in_child()
+        self._disregarded |= self._ruled.in_child()
         self._ended_early = set()
-        self._open = {}
+        self._open.clear()
         self._past = Stats(0, 0, 0)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -108,7 +103,7 @@ class Reporter:
             # Else it is somebody else's span, perhaps one that a host's processor has opened in the same context.
             start = start or read_start(span)
             if start is None:
-                if self._ruled is not None:
+                if self._ruled.rules is not None:
                     self._ruled.on_start(span, parent_context)
                 return
             if marker is not None and marker.seen is None:
@@ -118,6 +113,8 @@ class Reporter:
                 self.disregard(span.get_span_context())
                 return
             self._begin(span, start)
+            if self._ruled.rules is not None:
+                self._ruled.on_named(span, start.flow_key, start.run_id)
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             report_fault("reporting the start of a step")
             self.lose()
@@ -141,7 +138,7 @@ class Reporter:
             if context is None:
                 return
             key = (context.trace_id, context.span_id, span.start_time or 0)
-            if self._ruled is not None and (self._ruled.open or self._ruled.late):
+            if self._ruled.open:
                 self._ruled.on_end(key)
             opened = self._open.pop(key, None)
             if opened is not None:
@@ -255,8 +252,10 @@ class Reporter:
         """Leaves alone the span with ``context`` when it ends: another one is recorded in its place."""
         self._disregarded.add((context.trace_id, context.span_id))
 
-    def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
+    def flush(self, timeout: float = limits.FLUSH_TIMEOUT, *, last: bool = False) -> bool:
         """Waits at most ``timeout`` seconds until every record so far was delivered.
+
+        What waits for its run id is not among these, unless this is the ``last`` time.
 
         Returns:
             Whether every record of this process so far, since it began or was forked, was really delivered. A record
@@ -266,6 +265,7 @@ class Reporter:
             ConfigurationError: ``timeout`` is not a number of seconds.
         """
         deadline = monotonic() + seconds("timeout", timeout)
+        self._ruled.look(wait=not last)
         complete = [pipeline.flush(max(deadline - monotonic(), 0)) for pipeline in tuple(self._pipelines)]
         return all(complete) and not self._past.dropped
 
@@ -275,6 +275,7 @@ class Reporter:
         from failpath_otel.export.waiting import settled  # noqa: PLC0415
 
         deadline = monotonic() + seconds("timeout", timeout)
+        self._ruled.look()
         complete = [await settled(pipeline, max(deadline - monotonic(), 0)) for pipeline in tuple(self._pipelines)]
         return all(complete) and not self._past.dropped
 
@@ -319,6 +320,7 @@ class Reporter:
     def close(self, timeout: float) -> bool:
         """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said."""
         deadline = monotonic() + seconds("timeout", timeout)
+        self._ruled.look(wait=False)
         complete = [pipeline.shutdown(max(deadline - monotonic(), 0)) for pipeline in tuple(self._pipelines)]
         return all(complete) and not self._past.dropped
 

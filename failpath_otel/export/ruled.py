@@ -1,32 +1,238 @@
 """Spans that are steps by a rule: how such a step begins, and which run it belongs to."""
 
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from opentelemetry.baggage import get_baggage
 from opentelemetry.context import Context, get_current
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import get_current_span
+from opentelemetry.sdk.trace import ReadableSpan, Span
+from opentelemetry.trace import SpanContext, SpanKind, get_current_span
 
 from failpath_otel import limits, semconv
+from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.policy import Policy
 from failpath_otel.export.rules import Rules, StepRule, named_run, usable_run_id
 from failpath_otel.export.translation import StepStart, ruled_start
-from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import report_fault
 
 SpanKey = tuple[int, int, int]
 """Trace id, span id and start: programs that call ``random.seed`` repeat ids."""
 Begin = Callable[[Any, StepStart], None]
 """Reports that a step begins."""
+OpenSteps = dict[SpanKey, tuple[StepStart, Pipeline, bool, Policy]]
+"""How each step began, where its start went, whether that was accepted, and what its records carry."""
 
 
 class _Late(NamedTuple):
     span: ReadableSpan
     rule: StepRule
-    parent_context: Context
     due: float
+    lock: Any  # an RLock, because a signal handler or a garbage collection may end the span on the thread that has it
+
+
+class _Open:
+    """A step that is open, or the span of a run: what spans inside of it have to know."""
+
+    __slots__ = ("around", "flow_key", "inside", "key", "late", "request_rule", "run_id", "span")
+
+    def __init__(self, key: SpanKey, flow_key: str, around: "_Open | None") -> None:
+        self.key: Final = key
+        self.flow_key: Final = flow_key
+        self.request_rule: StepRule | None = None  # by which it is a step, if it is a request, a message or a call
+        self.run_id: str | None = None  # not known yet; empty for the trace id
+        self.around = around
+        self.inside: Final[set[tuple[int, int]]] = set()  # open spans that are no steps
+        self.late: _Late | None = None
+        self.span: object = None  # a weak reference
+
+
+class RuledSpans:
+    """The spans of one reporter that are steps by a rule, and are open.
+
+    An instrumentation may set the attribute that holds the run id right after it has started the span, where no
+    processor is told. Then ``running`` is reported a moment later: by a timer, or when a step of the same flow starts
+    inside of it, or when it ends.
+
+    Args:
+        begin: reports that a step begins.
+        steps: those that were reported, and have not ended.
+        disregard: leaves a span alone when it ends.
+    """
+
+    def __init__(self, begin: Begin, steps: OpenSteps, disregard: Callable[[SpanContext], None]) -> None:
+        self.rules: Rules | None = None
+        """Which spans are steps that begin from now on."""
+        self._begin = begin
+        self._steps = steps
+        self._disregard = disregard
+        # No lock is held around any of these: a garbage collection may come back here from anywhere.
+        self.open: Final[dict[tuple[int, int], _Open]] = {}
+        """By the ids of a span, the step that it is, or else the innermost one that it is in."""
+        self.late: Final[set[_Open]] = set()
+        """Steps that have begun and were not reported yet."""
+        self._timer: threading.Timer | None = None
+
+    def in_child(self) -> set[tuple[int, int]]:
+        """Leaves to the parent of a forked child what was not reported yet; returns which spans these are."""
+        late = {opened.key[:2] for opened in self.open.values() if opened.late is not None}
+        for opened in self.open.values():
+            opened.late = None  # with its lock, which a thread may have that does not exist here
+        self.late.clear()
+        self._timer = None
+        return late
+
+    def on_start(self, span: ReadableSpan, parent_context: Context | None) -> None:
+        """Reports that a step begins, if ``span`` is one by a rule."""
+        rules = self.rules
+        rule = None if rules is None else rules.of(span)
+        if rule is None:
+            scope = span.instrumentation_scope
+            if scope is not None and scope.name == _OURS:
+                self._on_ours(span)
+            elif self.open:
+                self._pass(span)
+            return
+        if parent_context is None:
+            parent_context = get_current()  # that of this thread, at this time
+        around = self._around(span) or _named_around(parent_context)
+        is_internal = span.kind is SpanKind.INTERNAL
+        if is_internal and around is not None and around.request_rule == rule:
+            # A part of that request, as `POST /charge http send` is of FastAPI's `POST /charge`, and no other attempt.
+            self._pass(span)
+            self._disregard(SpanContext(*key_of(span)[:2], is_remote=False))
+            return
+        opened = self._keep(span, rule.flow, around, self._gone)
+        opened.request_rule = None if is_internal else rule
+        run_id = named_run(rule, span) or _carried_run(rule, parent_context)
+        if rule.run_id is not None and not run_id:
+            opened.late = _Late(span, rule, monotonic() + limits.LATE_RUN_ID, threading.RLock())
+            self.late.add(opened)
+            self._look_later()
+            return
+        opened.run_id = run_id or self._run_around(opened)
+        self._begin(span, ruled_start(span, rule, opened.run_id))
+
+    def on_named(self, span: ReadableSpan, flow_key: str, run_id: str) -> None:
+        """Remembers the span of a step or of a run that names itself, for those inside of it."""
+        self._keep(span, flow_key, self._around(span), self.on_end).run_id = run_id
+
+    def on_end(self, key: SpanKey) -> None:
+        """Forgets the span that ends, and reports that its step had begun, if that was not done."""
+        ids = key[:2]
+        opened = self.open.get(ids)
+        if opened is None:
+            return
+        if opened.key[:2] != ids:
+            self.open.pop(ids, None)
+            opened.inside.discard(ids)
+            return
+        if opened.key != key:
+            return  # ids were given twice
+        self._settle(opened)
+        self.open.pop(ids, None)
+        opened.around = None  # or a chain of spans, each begun in the one before, would be kept for good
+        for inside in list(opened.inside):
+            self.open.pop(inside, None)
+
+    def look(self, *, wait: bool = True) -> None:
+        """Reports the steps that have their run id by now, or have waited for it; all, if not to ``wait`` any more."""
+        for opened in list(self.late):
+            late = opened.late
+            try:
+                # Without the attribute not at once: who has started the span may be about to set it.
+                if late is not None and not (wait and late.due > monotonic() and not named_run(late.rule, late.span)):
+                    self._settle(opened)
+            except Exception:  # noqa: BLE001 - the others have begun as well
+                report_fault("reporting the start of a step")
+
+    def _on_ours(self, span: ReadableSpan) -> None:
+        """Remembers the span of a run."""
+        attributes = span.attributes or {}
+        flow_key = attributes.get(semconv.FLOW_KEY)
+        if isinstance(flow_key, str):
+            self.on_named(span, flow_key, usable_run_id(attributes.get(semconv.RUN_ID)))
+
+    def _pass(self, span: ReadableSpan) -> None:
+        """Remembers in which step a span is that is none."""
+        around = self._around(span)
+        if around is not None:
+            ids = key_of(span)[:2]
+            self.open[ids] = around
+            around.inside.add(ids)
+
+    def _keep(self, span: ReadableSpan, flow_key: str, around: _Open | None, gone: Callable[[SpanKey], None]) -> _Open:
+        key = key_of(span)
+        opened = _Open(key, flow_key, around)
+        self.open[key[:2]] = opened
+        if isinstance(span, Span):  # and nothing that stands for one, and may be gone sooner
+            # The application may drop a span that it has never ended.
+            opened.span = weakref.ref(span, lambda _: gone(key))
+        return opened
+
+    def _gone(self, key: SpanKey) -> None:
+        _, pipeline, accepted, _ = self._steps.pop(key, (None, None, False, None))
+        if pipeline is not None and accepted:
+            pipeline.forgo_outcome()
+        self.on_end(key)
+
+    def _around(self, span: ReadableSpan) -> _Open | None:
+        """The innermost step or run that ``span`` is in, of those that are open."""
+        parent = span.parent
+        return None if parent is None else self.open.get((parent.trace_id, parent.span_id))
+
+    def _run_around(self, opened: _Open) -> str:
+        """The run of the innermost step of the same flow around one; empty where there is none."""
+        around = opened.around
+        while around is not None and around.flow_key != opened.flow_key:
+            around = around.around
+        if around is None:
+            return ""
+        self._settle(around)
+        return around.run_id or ""
+
+    def _settle(self, opened: _Open) -> None:
+        """Reports that a step has begun, if that was not done, with the run id that it has by now."""
+        late = opened.late
+        # Its end may come while the timer does this, and has to wait. But never for good: who can tell what a `redact`
+        # of the user's waits for?
+        if late is None or not late.lock.acquire(timeout=_PATIENCE):
+            return
+        try:
+            if opened.run_id is None:
+                try:
+                    opened.run_id = named_run(late.rule, late.span) or self._run_around(opened)
+                    self._begin(late.span, ruled_start(late.span, late.rule, opened.run_id))
+                finally:
+                    opened.late = None
+                    self.late.discard(opened)
+        finally:
+            late.lock.release()
+
+    def _look_later(self) -> None:
+        if self._timer is None:
+            timer = threading.Timer(limits.LATE_RUN_ID_LOOK, self._on_time)
+            timer.daemon = True
+            self._timer = timer
+            try:
+                timer.start()
+            except RuntimeError:  # the interpreter ends, or there can be no more threads
+                self._timer = None
+                self.look()
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self.look()
+        if self.late:
+            self._look_later()
+
+
+_OURS: Final = __name__.partition(".")[0]
+"""The scope of the spans of our runs."""
+_PATIENCE: Final = 1.0
+"""Seconds that the end of a span waits for its start to be reported."""
 
 
 def key_of(span: ReadableSpan) -> SpanKey:
@@ -36,128 +242,16 @@ def key_of(span: ReadableSpan) -> SpanKey:
     return context.trace_id, context.span_id, span.start_time or 0
 
 
-class RuledSpans:
-    """The spans of one reporter that are steps by a rule, and are open.
-
-    An instrumentation may set the attribute that holds the run id right after it has started the span, where no
-    processor is told. Then ``running`` is reported a moment later: by a timer, or when a span inside of it starts, or
-    when it ends.
-
-    Args:
-        begin: reports that a step begins.
-    """
-
-    def __init__(self, begin: Begin) -> None:
-        self.rules: Rules | None = None
-        """Which spans are steps that begin from now on."""
-        self._begin = begin
-        self.open: dict[int, dict[int, StepStart]] = {}
-        """The steps that are open in a trace, by span."""
-        self.late: Final[dict[SpanKey, _Late]] = {}
-        """Spans whose step has begun and was not reported yet."""
-        self._unlock()
-        after_fork_in_child(self._unlock)
-
-    def _unlock(self) -> None:
-        # Another thread may have held it when the process was forked, and does not exist in the child.
-        self._lock = threading.RLock()
-        self._timer: threading.Timer | None = None
-
-    def in_child(self) -> set[tuple[int, int]]:
-        """Forgets, in a forked child, the steps that the parent has open; returns those nobody has reported yet."""
-        late = {key[:2] for key in self.late}
-        self.late.clear()
-        self.open = {}
-        return late
-
-    def on_start(self, span: ReadableSpan, parent_context: Context | None) -> None:
-        """Reports that a step begins, if ``span`` is one by a rule."""
-        rule = None if self.rules is None else self.rules.of(span)
-        if rule is None:
-            return
-        if parent_context is None:
-            parent_context = get_current()  # that of this thread, at this time
-        run_id = named_run(rule, span) or _carried_run(rule, parent_context)
-        if rule.run_id is not None and not run_id:
-            self.late[key_of(span)] = _Late(span, rule, parent_context, monotonic() + limits.LATE_RUN_ID)
-            self._look_later()
-            return
-        self._report(span, rule, run_id or self._enclosing_run(span, rule, parent_context))
-
-    def settle(self, key: SpanKey) -> None:
-        """Reports that the step of one span begins, if that was not done, with the run id that it has by now."""
-        with self._lock:  # its end may come while the timer does this
-            found = self.late.get(key)
-            if found is not None:
-                span, rule = found.span, found.rule
-                try:
-                    run_id = named_run(rule, span)
-                    self._report(span, rule, run_id or self._enclosing_run(span, rule, found.parent_context))
-                finally:
-                    self.late.pop(key, None)
-
-    def settle_all(self) -> None:
-        """:meth:`settle` for all spans."""
-        for key in tuple(self.late):
-            self.settle(key)
-
-    def on_end(self, key: SpanKey) -> None:
-        """Forgets the span that ends, and reports that its step had begun, if that was not done."""
-        if key in self.late:
-            self.settle(key)
-        if key[0] in self.open:
-            with self._lock:
-                inside = self.open.get(key[0], {})
-                inside.pop(key[1], None)
-                if not inside:
-                    self.open.pop(key[0], None)
-
-    def _report(self, span: ReadableSpan, rule: StepRule, run_id: str) -> None:
-        start = ruled_start(span, rule, run_id)
-        context = span.get_span_context()
-        assert context is not None  # of a span that has begun
-        self._begin(span, start)
-        with self._lock:
-            self.open.setdefault(context.trace_id, {})[context.span_id] = start
-
-    def _enclosing_run(self, span: ReadableSpan, rule: StepRule, parent_context: Context) -> str:
-        """The run of the step of the same flow that ``span`` is in; empty where there is none."""
-        parent = get_current_span(parent_context)
-        attributes: Any = getattr(parent, "attributes", None)
-        if isinstance(attributes, Mapping) and attributes.get(semconv.FLOW_KEY) == rule.flow:
-            return usable_run_id(attributes.get(semconv.RUN_ID))
-        trace_id, _, started = key_of(span)
-        for key in tuple(self.late):
-            if key[0] == trace_id and key[2] < started:  # those around it, and never itself
-                self.settle(key)
-        inside = self.open.get(trace_id, {})
-        around = inside.get(parent.get_span_context().span_id)
-        # Spans that are no steps may stand between the two: then it is the newest one that is open in this trace.
-        found = [around] if around is not None else list(inside.values())[::-1]
-        return next((start.run_id for start in found if start.flow_key == rule.flow), "")
-
-    def _look_later(self) -> None:
-        if self._timer is None:
-            timer = threading.Timer(limits.LATE_RUN_ID_LOOK, self._look)
-            timer.daemon = True
-            self._timer = timer
-            try:
-                timer.start()
-            except RuntimeError:  # the interpreter ends, or there can be no more threads
-                self._timer = None
-                self.settle_all()
-
-    def _look(self) -> None:
-        self._timer = None
-        try:
-            for key, late in tuple(self.late.items()):
-                # Without the attribute not at once: who has started the span may be about to set it.
-                if late.due <= monotonic() or named_run(late.rule, late.span):
-                    self.settle(key)
-            if self.late:
-                self._look_later()
-        except Exception:  # noqa: BLE001 - on a thread of ours
-            report_fault("reporting the start of a step")
+def _named_around(parent_context: Context) -> _Open | None:
+    """The parent, where it says itself of which run it is, and was there before the rules were."""
+    parent = get_current_span(parent_context)
+    attributes: Any = getattr(parent, "attributes", None)
+    if not isinstance(attributes, Mapping) or semconv.FLOW_KEY not in attributes:
+        return None
+    context = parent.get_span_context()
+    named = _Open((context.trace_id, context.span_id, 0), str(attributes[semconv.FLOW_KEY]), None)
+    named.run_id = usable_run_id(attributes.get(semconv.RUN_ID))
+    return named
 
 
 def _carried_run(rule: StepRule, context: Context) -> str:

@@ -94,15 +94,15 @@ class Rules:
 
     def match(self, scope: str, name: str) -> StepRule | None:
         """The rule for a span with this name, of this instrumentation scope."""
-        key = (scope, name)
+        # Some put a whole URL or a statement there, whose length others decide on.
+        key = (scope[: limits.MAX_NAME_CHARS], name[: limits.MAX_NAME_CHARS])
         try:
             return self._kept[key]
         except KeyError:
-            found = self._look(scope, name)
-        if len(name) <= limits.MAX_KEPT_NAME_CHARS:
-            if len(self._kept) >= limits.MAX_KEPT_NAMES:
-                self._kept.clear()  # names that come but once are many; those that come again are soon back
-            self._kept[key] = found
+            found = self._look(*key)
+        if len(self._kept) >= limits.MAX_KEPT_NAMES:
+            self._kept.clear()  # names that come but once are many; those that come again are soon back
+        self._kept[key] = found
         return found
 
     def of(self, span: Any) -> StepRule | None:  # noqa: ANN401 - a span of OpenTelemetry's SDK, or one that reads alike
@@ -111,8 +111,9 @@ class Rules:
         key = ("" if scope is None else scope.name, span.name)
         try:
             rule = self._kept[key]  # as `match` does, without a call for each span of the application
-        except KeyError:
-            rule = self.match(*key)
+        except (KeyError, TypeError):
+            # OpenTelemetry does not look at what an application gives as a name.
+            rule = self.match(*key) if isinstance(key[0], str) and isinstance(key[1], str) else None
         if rule is None:
             return None
         attributes = span.attributes or ()
@@ -134,12 +135,15 @@ def usable_run_id(value: object) -> str:
     """A run id that somebody else has sent; empty where it cannot be one, or has a secret in it."""
     if isinstance(value, (tuple, list)) and value:
         value = value[0]  # captured HTTP headers are lists
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= _MAX_ID_BITS:
         value = str(value)
     if not isinstance(value, str) or not value.isprintable() or len(value) > limits.MAX_RUN_ID_CHARS:
         return ""
     return value.strip() if redact_values(value) == value else ""
 
+
+_MAX_ID_BITS: Final = 64
+"""Python refuses to write out numbers that are much larger."""
 
 _Pattern = Callable[[str], object]
 

@@ -3,9 +3,11 @@
 import os
 import re
 import sys
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import fields
 from importlib import import_module
+from stat import S_ISDIR, S_ISREG
 from typing import Any, Final
 
 from failpath_otel import limits
@@ -15,6 +17,7 @@ from failpath_otel.export.rules import StepRule, first_clash
 
 _KEYS: Final = [field.name for field in fields(StepRule)]
 _NEEDED: Final = ("flow", "step", "span_name")
+_UNKNOWN: Final = "unknown {!r}; rules are [[rules]]"
 _HEADER: Final = re.compile(r"\s*\[\[\s*[\"']?rules[\"']?\s*\]\]\s*(#.*)?$")
 
 
@@ -41,10 +44,15 @@ def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
     tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     shown = f"{source}: {clean_text(path, limits.MAX_PATTERN_CHARS)}"
     try:
-        with open(os.path.expanduser(path), "rb") as file:  # noqa: PTH111, PTH123 - as for the journal
+        path = os.path.expanduser(path)  # noqa: PTH111 - as for the journal
+        # Not to wait for somebody who writes into a pipe; a directory is refused where it is opened.
+        if not S_ISREG(mode := os.stat(path).st_mode) and not S_ISDIR(mode):  # noqa: PTH116
+            msg = f"{shown} cannot be read: it is no file"
+            raise ConfigurationError(msg)
+        with open(path, "rb") as file:  # noqa: PTH123
             data = file.read(limits.MAX_RULES_BYTES + 1)
-    except OSError as error:
-        msg = f"{shown} cannot be read: {error.strerror or type_name(error)}"
+    except (OSError, UnicodeError) as error:
+        msg = f"{shown} cannot be read: {getattr(error, 'strerror', None) or type_name(error)}"
         raise ConfigurationError(msg) from None
     if len(data) > limits.MAX_RULES_BYTES:
         msg = f"{shown} has more than {limits.MAX_RULES_BYTES} bytes"
@@ -56,13 +64,28 @@ def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
         raise ConfigurationError(msg) from None
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not all of them are of its own
         found = re.search(r"at line (\d+)", str(error))
-        line = int(found[1]) if found else text.count("\n") + 1
+        line = int(found[1]) if found else _line_of_fault(text, tomllib)
         reason = re.sub(r"\s*\(at [^)]*\)$", "", str(error))
         msg = f"{shown}, line {line}: not TOML: {clean_text(reason, 200)}"
         raise ConfigurationError(msg) from None
     return _File(shown, text).rules(document)
+
+
+def _line_of_fault(text: str, tomllib: Any) -> int:  # noqa: ANN401 - a module
+    lines = text.rstrip("\n").split("\n")
+
+    def fails(count: int) -> bool:
+        try:
+            tomllib.loads("\n".join(lines[:count]))
+        except tomllib.TOMLDecodeError:
+            return False  # the text goes on
+        except (ValueError, RecursionError):
+            return True
+        return False
+
+    return min(bisect_left(range(len(lines)), True, key=fails), len(lines))  # noqa: FBT003 - what is looked for
 
 
 class _File:
@@ -70,22 +93,35 @@ class _File:
 
     def __init__(self, shown: str, text: str) -> None:
         self._shown = shown
+        self._inline = False
         self._lines = text.split("\n")
         self._headers = [number for number, line in enumerate(self._lines) if _HEADER.match(line)]
 
     def rules(self, document: dict[str, Any]) -> tuple[StepRule, ...] | None:
         for key in document:
             if key != "rules":
-                raise self._error(self._line_of(key, 0, len(self._lines)), f"unknown {key!r}; rules are [[rules]]")
+                raise self._error(self._line_of(key, 0, len(self._lines)), _UNKNOWN.format(clean_text(key, 80)))
         tables = document.get("rules", [])
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
             raise self._error(self._line_of("rules", 0, len(self._lines)), "rules are [[rules]]")
+        if len(self._headers) != len(tables):  # they are written in another way, and begin who knows where
+            self._headers = [self._line_of("rules", 0, len(self._lines))] * len(tables)
+            self._inline = True
         rules = tuple(self._rule(place, table) for place, table in enumerate(tables))
-        _check_together(rules, lambda place: f"{self._shown}, line {self._start(place) + 1}")
+        _check_together(rules, lambda place: f"{self._shown}, {self._place(place)}")
         return rules or None
 
     def _rule(self, place: int, table: dict[str, Any]) -> StepRule:
         start, end = self._start(place), self._start(place + 1)
+        if self._inline:
+            try:
+                return self._checked(table, start, start)
+            except ConfigurationError as error:
+                msg = f"{error} (rule {place + 1})"
+                raise ConfigurationError(msg) from None
+        return self._checked(table, start, end)
+
+    def _checked(self, table: dict[str, Any], start: int, end: int) -> StepRule:
         for key in table:
             if key not in _KEYS:
                 message = f"unknown key {clean_text(key, 80)!r}; a rule has {', '.join(_KEYS)}"
@@ -101,6 +137,9 @@ class _File:
 
     def _start(self, place: int) -> int:
         return self._headers[place] if place < len(self._headers) else len(self._lines)
+
+    def _place(self, place: int) -> str:
+        return f"line {self._start(place) + 1}{f' (rule {place + 1})' if self._inline else ''}"
 
     def _line_of(self, key: str, start: int, end: int) -> int:
         says = re.compile(rf"""\s*(\[\[?\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""")

@@ -26,4 +26,4 @@ class SharedProcessor(SpanProcessor):
 
     def shutdown(self) -> None:
         """Flushes for at most 5 s (2 s at the end of the interpreter)."""
-        self._reporter.flush(patience(limits.FLUSH_TIMEOUT))
+        self._reporter.flush(patience(limits.FLUSH_TIMEOUT), last=True)

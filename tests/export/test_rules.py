@@ -1,5 +1,6 @@
 """Rules: which spans they are for, which errors they have, and what they say in a file."""
 
+import os
 import re
 import threading
 from collections.abc import Mapping
@@ -68,7 +69,15 @@ def test_what_is_kept_of_names_is_bounded() -> None:
         assert rules.match(FLASK, f"GET /{number}") is None
     assert len(rules._kept) <= limits.MAX_KEPT_NAMES
     assert rules.match(FLASK, "POST /" + "x" * 100_000)
-    assert all(len(name) <= limits.MAX_KEPT_NAME_CHARS for _, name in rules._kept)
+    assert rules.match("x" * 100_000, "POST /")  # a gateway is told any scope
+    assert all(max(map(len, kept)) <= limits.MAX_NAME_CHARS for kept in rules._kept)
+
+
+def test_of_a_long_name_the_beginning_counts() -> None:
+    rules = Rules([rule("POST *"), StepRule("flow", "end", span_name="GET *end")])
+    assert rules.match(FLASK, "POST /" + "x" * 100_000)
+    assert rules.match(FLASK, "GET /" + "x" * 100_000 + "end") is None
+    assert rules.match(FLASK, "GET /" + "x" * 500 + "end")
 
 
 def test_names_are_looked_up_from_many_threads_at_once() -> None:
@@ -184,9 +193,10 @@ def written(tmp_path: Path, text: str | bytes) -> Path:
     return path
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_a_file_says_what_the_same_rules_say_in_code(tmp_path: Path, newline: str) -> None:
-    path = written(tmp_path, GOOD.replace("\n", newline))
+def test_a_file_says_what_the_same_rules_say_in_code(tmp_path: Path, newline: str, mark: str) -> None:
+    path = written(tmp_path, mark + GOOD.replace("\n", newline))
     assert check_rules("rules", path) == (
         StepRule(
             "checkout",
@@ -205,6 +215,8 @@ def test_a_file_without_rules_is_none(tmp_path: Path, text: str) -> None:
 
 
 RULE = '[[rules]]\nflow = "a"\nstep = "b"\nspan_name = "c"\n'
+INLINE_RULE = '{flow="a", step="b", span_name="c"}'
+INLINE = f"# x\nrules = [\n  {INLINE_RULE},\n  $RULE,\n]\n\n"
 
 WRONG: list[tuple[str | bytes, int, str]] = [
     (RULE + 'colour = "red"\n', 5, "unknown key 'colour'; a rule has flow, step, span_name, scope, run_id"),
@@ -222,6 +234,14 @@ WRONG: list[tuple[str | bytes, int, str]] = [
     ("[rules]\nflow = 'a'\n", 1, "rules are [[rules]]"),
     (b'[[rules]]\nflow = "\xff"\n', 2, "not UTF-8"),
     ("x = " + "[" * 100_000, 1, "not TOML"),
+    (RULE + "x = " + "9" * 5000 + "\n" + RULE, 5, "not TOML: Exceeds the limit"),
+    (RULE + "\nx = " + "[" * 100_000 + "\n\n" + RULE, 6, "not TOML"),
+    ("k" * 500_000 + " = 1\n", 1, "unknown 'kkk"),
+    ('"\\u001b[31m" = 1\n', 1, r"unknown '\x1b[31m'"),
+    (INLINE.replace("$RULE", INLINE_RULE.replace('"c"', '""')), 2, "(rule 2)"),
+    (INLINE.replace("$RULE", INLINE_RULE.replace("name", "nam")), 2, "(rule 2)"),
+    (INLINE.replace("$RULE", INLINE_RULE), 2, "(rule 1)"),
+    (RULE + 'scope = """\n[[rules]]\n"""\n', 1, "scope of a rule must have"),
 ]
 
 
@@ -232,9 +252,39 @@ def test_bad_input_an_error_in_a_file_is_told_with_its_line(
     path = written(tmp_path, text)
     with pytest.raises(ConfigurationError) as refused:
         check_rules("FAILPATH_RULES", path)
-    assert f"FAILPATH_RULES: {path}, line {line}: " in str(refused.value)
+    told = str(refused.value).replace(f"line {line} (rule 2): two", f"line {line}: two")
+    assert f"FAILPATH_RULES: {path}, line {line}: " in told
     assert says in str(refused.value)
     assert len(str(refused.value)) < 600
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_bad_input_a_pipe_into_which_nobody_writes_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rules.toml")
+    with pytest.raises(ConfigurationError, match=r"rules\.toml cannot be read: it is no file"):
+        check_rules("rules", tmp_path / "rules.toml")
+
+
+def test_bad_input_a_directory_and_a_name_that_cannot_be_one_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
+        check_rules("rules", tmp_path)
+    with pytest.raises(ConfigurationError, match="cannot be read: UnicodeEncodeError"):
+        check_rules("rules", "\ud800")
+
+
+def test_bad_input_a_file_that_this_user_may_not_read_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path, RULE)
+    check_rules("rules", path)  # whatever is imported for it
+    path.chmod(0)
+    user = os.geteuid()
+    if not user:
+        os.seteuid(65_534)  # root may read everything
+    try:
+        with pytest.raises(ConfigurationError, match="cannot be read: Permission denied"):
+            check_rules("rules", path)
+    finally:
+        if not user:
+            os.seteuid(0)
 
 
 def test_bad_input_a_file_that_is_missing_or_too_large_is_told(tmp_path: Path) -> None:

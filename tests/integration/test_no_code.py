@@ -1,6 +1,8 @@
 """The start without code: a program that knows nothing of us, started by ``opentelemetry-instrument``."""
 
 import importlib.util
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from tests.fault_server import FaultServer
 from tests.integration.instrumented import KEY, RULES, SHOP, environment, run_instrumented, serving_shop
 from tests.receiver import Receiver, start_receiver, wait_for
 
+ROOT: Final = Path(__file__).parents[2]
 ANSWERED: Final = "200\n500\n"
 STORY: Final = [
     *(("req-1", "charge-card", "running"), ("req-1", "save-payment", "running")),
@@ -189,6 +192,39 @@ def test_without_a_provider_one_line_says_so(tmp_path: Path, server: FaultServer
     assert done.stdout == ANSWERED
     assert "Failpath: OpenTelemetry has no tracer provider of its SDK yet" in done.stderr
     assert server.requests == []
+
+
+def test_the_lines_of_the_readme_are_all_that_is_needed(tmp_path: Path, server: FaultServer) -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## No code\n")[2].partition("\n## ")[0]
+    lines = re.findall(r"^\$ (.*)$", section, re.MULTILINE)
+    rules = re.search(r"^```toml\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    assert rules is not None
+    assert [line.partition(" ")[0] for line in lines] == ["pip", "export", "opentelemetry-instrument"]
+    (tmp_path / "rules.toml").write_text(rules[1])
+    (tmp_path / "app.py").write_text(
+        "from flask import Flask\n"
+        "app = Flask(__name__)\n"
+        "app.post('/charge')(lambda: 'charged')\n"
+        "print(app.test_client().post('/charge').text)\n"
+    )
+    env = environment(tmp_path / "journal", FAILPATH_DEV_ENDPOINT=server.url)
+    for name in [name for name in env if name.startswith("OTEL")]:
+        del env[name]
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    done = subprocess.run(
+        ["bash", "-ec", "\n".join(lines[1:])],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "charged\n", "")
+    assert [(event["flowKey"], event["stepKey"], event["status"]) for event in server.events] == [
+        ("checkout", "charge-card", "running"),
+        ("checkout", "charge-card", "success"),
+    ]
 
 
 # The exporter.
