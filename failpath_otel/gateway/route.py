@@ -1,5 +1,6 @@
 """OTLP/HTTP for traces as a route: who may send, what a body may be, and the answers."""
 
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from math import ceil
@@ -63,11 +64,10 @@ class OtlpRoute:
         self._every: Final = every
         self._told: Final = told
         self._room: Final = Room(
-            MAX_HELD_BYTES, lambda: HTTPException(429, "too much at once", headers={"Retry-After": "1"})
+            MAX_HELD_BYTES, lambda: HTTPException(503, "too much at once", headers={"Retry-After": "1"})
         )
         # What is decoded takes several times the room of what came.
-        self._large: Final = anyio.CapacityLimiter(_LARGE_AT_A_TIME)
-        self._small: Final = anyio.CapacityLimiter(_AT_A_TIME)
+        self._limiters: dict[int, anyio.CapacityLimiter] = {}
 
     async def receive(self, request: Request) -> Response:
         """Answers with an ``ExportTraceServiceResponse`` or a ``google.rpc.Status``, in the encoding of the request."""
@@ -80,6 +80,10 @@ class OtlpRoute:
         except HTTPException as error:
             self._told(None)
             return refused(kind, error.status_code, error.detail, error.headers)
+        except CancelledError:
+            # The server ends, and has waited long enough. It would answer 500, which senders take for final.
+            self._told(None)
+            return refused(kind, 503, "this server is about to end", {"Retry-After": "1"})
         self._told(receipt)
         return Response(response(kind, receipt.rejected, receipt.reason), media_type=kind)
 
@@ -92,18 +96,20 @@ class OtlpRoute:
         with self._room.of_request() as take:
             body = await read_body(request, MAX_BODY_BYTES, take)
             if len(body) <= _LARGE_BYTES:
-                receipt = await self._on_thread(body, kind, self._small, _LARGE_BYTES if gzipped else None)
+                receipt = await self._on_thread(body, kind, _AT_A_TIME, _LARGE_BYTES if gzipped else None)
                 if receipt is not None:
                     return receipt
-            receipt = await self._on_thread(body, kind, self._large, MAX_BODY_BYTES if gzipped else None)
+            receipt = await self._on_thread(body, kind, _LARGE_AT_A_TIME, MAX_BODY_BYTES if gzipped else None)
             if receipt is None:
                 raise too_large_decompressed(MAX_BODY_BYTES)
             return receipt
 
-    async def _on_thread(
-        self, body: bytes, kind: str, limiter: anyio.CapacityLimiter, most: int | None
-    ) -> Receipt | None:
+    async def _on_thread(self, body: bytes, kind: str, at_a_time: int, most: int | None) -> Receipt | None:
         """What was in a body, of which no more than ``most`` bytes are decompressed; ``None`` for one that has more."""
+        limiter = self._limiters.get(at_a_time)
+        if limiter is None:
+            # Not before there is an event loop, which it belongs to.
+            limiter = self._limiters[at_a_time] = anyio.CapacityLimiter(at_a_time)
         work = partial(self._take, body, kind, most)
         return await anyio.to_thread.run_sync(work, limiter=limiter, abandon_on_cancel=True)
 
