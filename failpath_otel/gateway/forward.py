@@ -5,7 +5,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.errors import RecordsRejected
+from failpath_otel.errors import DeliveryError, RecordsRejected
 from failpath_otel.export.factory import pipeline_to_failpath
 from failpath_otel.export.options import Options
 from failpath_otel.export.policy import Policy
@@ -18,6 +18,9 @@ _ROOM_SECONDS: Final = 2.0
 """How long a request waits for room, before its sender is told to come again."""
 
 _LOOK_SECONDS: Final = 0.02
+
+_WAIT_SECONDS: Final = 0.5
+"""How long a request waits for its delivery, before it looks whether the gateway ends."""
 
 
 class Forwarder:
@@ -74,13 +77,23 @@ class Forwarder:
                 break
             if monotonic() >= deadline:
                 what = "the journal" if self.pipeline.journaling else "the queue"
-                raise Busy(429, f"{what} is full, because Failpath takes less than comes in", self.pipeline.pause)
+                # No 429: OpenTelemetry's Python exporters have long taken that for final.
+                raise Busy(503, f"{what} is full, because Failpath takes less than comes in", self.pipeline.pause)
             sleep(_LOOK_SECONDS)
-        in_time, error = self.pipeline.await_attempt(self._patience, (last - len(records) + 1, last))
+        in_time, error = self._await_attempt(last - len(records) + 1, last)
         if isinstance(error, RecordsRejected):
             receipt.warn(f"Failpath has rejected records: {error}")
         elif error is not None or not in_time:
             raise self._down()
+
+    def _await_attempt(self, first: int, last: int) -> tuple[bool, DeliveryError | None]:
+        """As :meth:`Pipeline.await_attempt`, with some patience, which ends when the gateway does."""
+        deadline = monotonic() + self._patience
+        while True:
+            left = deadline - monotonic()
+            in_time, error = self.pipeline.await_attempt(max(min(left, _WAIT_SECONDS), 0), (first, last))
+            if in_time or error is not None or left <= 0 or self.pipeline.closed:
+                return in_time, error
 
     def _down(self) -> Busy:
         return Busy(503, "Failpath cannot be reached, and there is no journal", self.pipeline.pause)

@@ -198,6 +198,7 @@ def test_senders_show_the_token_where_there_is_one(server: FaultServer, tmp_path
         ({"FAILPATH_PROJECT_KEY": ""}, "set FAILPATH_PROJECT_KEY"),
         ({"FAILPATH_DEV_ENDPOINT": "nowhere"}, "FAILPATH_DEV_ENDPOINT"),
         ({"FAILPATH_SEND_TIMEOUT": "soon"}, "FAILPATH_SEND_TIMEOUT"),
+        ({"FAILPATH_ENABLED": "false"}, "FAILPATH_ENABLED turns delivery off"),
     ],
     ids=str,
 )
