@@ -203,7 +203,7 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, policy: Policy
         start = None if rule is None else ruled_start(span, rule, named_run(rule, span))
     if start is None:
         return []
-    if START_MARKER in start.attributes:
+    if start.attributes.get(START_MARKER) is True:
         return _marked_start(start, span, process, policy)
     statuses = _event_statuses(span)
     # An ended step states its outcome too. By hand it was recorded if it states that it is running, or if it has
@@ -220,6 +220,8 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, policy: Policy
     records = []
     began = not start.manual
     status = judged_outcome(start, span, start.attributes)
+    if span.end_time is None and not states_outcome(span):
+        status = None  # it came by OTLP before it had ended
     if began or status is None:
         records.append(running_record(start, process, policy))
     if status is not None:

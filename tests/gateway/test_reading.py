@@ -1,5 +1,6 @@
 """A span that came by OTLP gives the records that the SDK's span gives, whatever is on it and in either encoding."""
 
+import json
 from typing import Any
 
 import pytest
@@ -97,6 +98,8 @@ ANY_VALUES: list[tuple[dict[str, Any], Any]] = [
     ({"intValue": 7}, 7),
     ({"intValue": "-9223372036854775808"}, -(1 << 63)),
     ({"intValue": "seven"}, "seven"),
+    ({"intValue": "9" * 100}, "9" * 100),
+    ({"intValue": 10**30}, str(10**30)),
     ({"boolValue": False}, False),
     ({"doubleValue": 1.5}, 1.5),
     ({"doubleValue": 2}, 2.0),
@@ -142,10 +145,22 @@ def test_json_may_be_written_in_several_ways(fields: dict[str, Any]) -> None:
     assert records == plain
 
 
+@pytest.mark.parametrize("end", [None, "0", 0], ids=str)
+def test_a_span_that_has_not_ended_is_running_unless_it_says_more(end: object) -> None:
+    open_span = {**json_span(), "endTimeUnixNano": end}
+    records, _ = read(json_request(open_span))
+    assert [record.status for record in records] == ["running"]
+    records, _ = read(json_request({**open_span, "status": {"code": 2}}))
+    assert [(record.status, record.duration_ms) for record in records] == [("running", None), ("error", 0.0)]
+
+
 def test_half_a_surrogate_pair_in_json_costs_nothing_else() -> None:
     body = json_request(json_span(), json_span(name="x")).replace(b'"x"', b'"\\ud83d"')
     records, receipt = read(body)
     assert (len(records), receipt.received) == (4, 2)
+    csv = attribute("failpath.metadata.csv", "," * 1_000_001)
+    records, _ = read(body.replace(b"[{", b'[{"new": %b, ' % json.dumps(csv).encode(), 1))
+    assert len(records) == 4
 
 
 @KINDS

@@ -15,7 +15,7 @@ from failpath_otel.export.record import Record
 from failpath_otel.gateway.otlp import spans_in
 from failpath_otel.gateway.reading import take_spans
 from tests.fault_server import FaultServer
-from tests.gateway.requests import PROTOBUF, protobuf_of
+from tests.gateway.requests import JSON, PROTOBUF, json_request, json_span, protobuf_of
 
 KEY = "fp_project_markers_0123"
 
@@ -120,6 +120,17 @@ def test_the_exporter_tells_of_the_start_under_one_id(server: FaultServer) -> No
     assert server.statuses == ["running", "running", "success"]
     assert len({event["id"] for event in server.events}) == 2
     made.provider.shutdown()
+
+
+def test_a_span_that_denies_to_be_a_marker_is_none() -> None:
+    denied = {"key": "failpath.step.start_marker", "value": {"boolValue": False}}
+    span = json_span(attributes=[*json_span()["attributes"], denied], parentSpanId="00f067aa0ba902b8")
+    found: list[Record] = []
+    take_spans(spans_in(json_request(span), JSON), Policy(), lambda records, _: found.extend(records))
+    assert [(record.status, record.span_id) for record in found] == [
+        ("running", "00f067aa0ba902b7"),
+        ("success", "00f067aa0ba902b7"),
+    ]
 
 
 def test_a_provider_that_raises_at_the_marker_changes_nothing_of_the_step(
