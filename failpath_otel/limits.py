@@ -125,7 +125,7 @@ MAX_KEPT_NAMES: Final = 4_096
 """Spans, by scope and name, of which it is kept whether a rule matches."""
 
 MAX_KEPT_NAME_CHARS: Final = 256
-"""Longer names are looked at each time."""
+"""Longer names, with that of the scope, are looked at each time."""
 
 LATE_RUN_ID_LOOK: Final = 0.05
 """Seconds between two looks whether a rule's step has the attribute by now that holds its run id."""

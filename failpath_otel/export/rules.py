@@ -99,7 +99,7 @@ class Rules:
             return self._kept[key]
         except KeyError:
             found = self._look(scope, name)
-        if len(name) <= limits.MAX_KEPT_NAME_CHARS:
+        if len(scope) + len(name) <= limits.MAX_KEPT_NAME_CHARS:
             if len(self._kept) >= limits.MAX_KEPT_NAMES:
                 self._kept.clear()  # names that come but once are many; those that come again are soon back
             self._kept[key] = found
