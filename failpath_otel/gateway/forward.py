@@ -41,7 +41,8 @@ class Forwarder:
     def check(self) -> None:
         """Raises :class:`Busy` where it is known already that nothing can be taken."""
         if self.pipeline.closed:
-            raise Busy(503, "this gateway is about to end", 1)
+            reason = "this gateway is about to end"
+            raise Busy(reason, 1)
         if not self.pipeline.journaling and self.pipeline.stuck:
             raise self._down()
 
@@ -77,8 +78,8 @@ class Forwarder:
                 break
             if monotonic() >= deadline:
                 what = "the journal" if self.pipeline.journaling else "the queue"
-                # No 429: OpenTelemetry's Python exporters have long taken that for final.
-                raise Busy(503, f"{what} is full, because Failpath takes less than comes in", self.pipeline.pause)
+                reason = f"{what} is full, because Failpath takes less than comes in"
+                raise Busy(reason, self.pipeline.pause)
             sleep(_LOOK_SECONDS)
         in_time, error = self._await_attempt(last - len(records) + 1, last)
         if isinstance(error, RecordsRejected):
@@ -96,4 +97,4 @@ class Forwarder:
                 return in_time, error
 
     def _down(self) -> Busy:
-        return Busy(503, "Failpath cannot be reached, and there is no journal", self.pipeline.pause)
+        return Busy("Failpath takes nothing now, and there is no journal", self.pipeline.pause)

@@ -16,7 +16,15 @@ from failpath_otel.gateway.otlp import JSON, MEDIA_TYPES, TooManySpans, refusal,
 from failpath_otel.gateway.reading import Receipt
 from failpath_otel.gateway.span import OtlpSpan
 from failpath_otel.serving.access import refuse_web_pages
-from failpath_otel.serving.body import Room, decompress, is_gzipped, media_type, read_body, too_large_decompressed
+from failpath_otel.serving.body import (
+    Room,
+    decompress,
+    discard_body,
+    is_gzipped,
+    media_type,
+    read_body,
+    too_large_decompressed,
+)
 
 MAX_BODY_BYTES: Final = 16 * 1_048_576
 """Of one request, decompressed."""
@@ -32,13 +40,13 @@ Take = Callable[[Iterator[OtlpSpan | None]], Receipt]
 """Takes the spans of one request, on a thread of its own, or raises :class:`Busy`."""
 
 
-class Busy(Exception):  # noqa: N818 - says how it is here
-    """No more is taken now: the answer's status, and the seconds after which it is worth another try."""
+class Busy(HTTPException):
+    """No more is taken now: the answer's reason, and the seconds after which it is worth another try."""
 
-    def __init__(self, status_code: int, reason: str, pause: float) -> None:
-        super().__init__(reason)
-        self.status_code: Final = status_code
+    def __init__(self, reason: str, pause: float) -> None:
+        # No 429: OpenTelemetry's Python exporters have long taken that for final.
         self.retry_after: Final = max(ceil(pause), 1)
+        super().__init__(503, reason, {"Retry-After": str(self.retry_after)})
 
 
 class OtlpRoute:
@@ -46,7 +54,7 @@ class OtlpRoute:
 
     Args:
         take: takes the spans.
-        check: raises ``HTTPException`` for a request, or :class:`Busy`, before its body is decoded.
+        check: raises ``HTTPException`` for a request, as :class:`Busy` is one, before its body is decoded.
         every: spans without a step key may be steps as well.
         told: hears of each request: what it had, or ``None`` where it was refused.
     """
@@ -63,9 +71,7 @@ class OtlpRoute:
         self._check: Final = check
         self._every: Final = every
         self._told: Final = told
-        self._room: Final = Room(
-            MAX_HELD_BYTES, lambda: HTTPException(503, "too much at once", headers={"Retry-After": "1"})
-        )
+        self._room: Final = Room(MAX_HELD_BYTES, lambda: Busy("too much at once", 1))
         # What is decoded takes several times the room of what came.
         self._limiters: dict[int, anyio.CapacityLimiter] = {}
 
@@ -74,16 +80,16 @@ class OtlpRoute:
         kind = media_type(request)
         try:
             receipt = await self._receive(request, kind)
-        except Busy as busy:
-            self._told(None)
-            return refused(kind, busy.status_code, str(busy), {"Retry-After": str(busy.retry_after)})
         except HTTPException as error:
             self._told(None)
+            if "Connection" not in (error.headers or {}):
+                await discard_body(request)
             return refused(kind, error.status_code, error.detail, error.headers)
         except CancelledError:
             # The server ends, and has waited long enough. It would answer 500, which senders take for final.
             self._told(None)
-            return refused(kind, 503, "this server is about to end", {"Retry-After": "1"})
+            busy = Busy("this server is about to end", 1)
+            return refused(kind, busy.status_code, busy.detail, busy.headers)
         self._told(receipt)
         return Response(response(kind, receipt.rejected, receipt.reason), media_type=kind)
 

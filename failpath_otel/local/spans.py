@@ -34,7 +34,7 @@ def span_route(store: Store, clock: Callable[[], int]) -> OtlpRoute:
             store.add(arrivals, clock())
         except StoreError as error:  # the database is busy or full
             _log.error("%s", error)
-            raise Busy(503, str(error), 1) from None
+            raise Busy(str(error), 1) from None
 
     def take(spans: Iterator[OtlpSpan | None]) -> Receipt:
         return take_spans(spans, _POLICY, put)

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import anyio
@@ -97,6 +97,18 @@ async def read_body(request: Request, max_bytes: int, take: Callable[[int], None
     if size > max_bytes:
         raise _too_large(max_bytes)
     return bytes(body)
+
+
+async def discard_body(request: Request) -> None:
+    """Throws away what is left of a body, if the connection is closed after the answer.
+
+    A sender that is cut off while it sends never gets to read that. On a connection that stays, Uvicorn does the same.
+    """
+    closing = request.headers.get("connection", "").lower() == "close" or request.scope["http_version"] == "1.0"
+    if not closing or "expect" in request.headers:  # who expects something waits for the answer
+        return
+    with suppress(HTTPException, RuntimeError):  # the second where nothing is left
+        await read_body(request, 0)
 
 
 def decompress(body: bytes, max_bytes: int) -> bytes | None:

@@ -110,6 +110,15 @@ def test_bad_input_a_body_that_is_announced_as_huge_is_refused_before_it_is_read
     assert still_works(shared_gateway)
 
 
+def test_bad_input_a_large_body_that_is_refused_at_once_does_not_cost_its_sender_the_answer(
+    shared_gateway: Gateway,
+) -> None:
+    # urllib wants the connection closed afterwards, and sends all before it reads.
+    answer = shared_gateway.send(bytes(MAX_BODY_BYTES), "text/plain")
+    assert answer.status == 415
+    assert still_works(shared_gateway)
+
+
 def test_bad_input_a_hundred_megabytes_in_chunks_are_refused(shared_gateway: Gateway) -> None:
     host, port = shared_gateway.url.removeprefix("http://").split(":")
     block = bytes(1_000_000)

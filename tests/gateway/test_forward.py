@@ -53,7 +53,7 @@ def test_a_full_journal_takes_no_more_and_loses_nothing(tmp_path: Path) -> None:
                 take(forwarder, large(number))
                 taken.append(number)
         assert (busy.value.status_code, busy.value.retry_after) == (503, 1)
-        assert "the journal is full" in str(busy.value)
+        assert "the journal is full" in busy.value.detail
         assert len(taken) > 100
         assert forwarder.pipeline.stats().dropped == {}
         gate.set()
@@ -98,7 +98,7 @@ def test_a_full_memory_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
         server.wait_for_requests(1)
         with pytest.raises(Busy) as busy:
             take(forwarder, large(3))
-        assert (busy.value.status_code, str(busy.value)[:17]) == (503, "the queue is full")
+        assert (busy.value.status_code, busy.value.detail[:17]) == (503, "the queue is full")
         assert forwarder.pipeline.stats().dropped == {}
         server.close()
         first.join(30)

@@ -68,7 +68,7 @@ def test_a_connection_without_a_whole_head_is_closed(monkeypatch: pytest.MonkeyP
 
 
 def test_a_request_that_takes_long_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(server, "_IDLE_SECONDS", 0.5)
     taking, gate = threading.Event(), threading.Event()
 
     def take(_: object) -> Receipt:
