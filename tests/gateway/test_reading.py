@@ -18,13 +18,18 @@ from failpath_otel.export.translation import span_records
 from failpath_otel.gateway.otlp import spans_in
 from failpath_otel.gateway.reading import Receipt, records_of, take_spans
 from tests.export.spans import IDENTITY, a_span, event, lifecycle
-from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span
+from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of
 
 POLICY = Policy(capture_stack=True)
 KINDS = pytest.mark.parametrize("kind", [PROTOBUF, JSON])
 
 texts = st.text(max_size=20)
-scalars = texts | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.floats() | st.binary(max_size=20)
+# Older encoders leave bytes out.
+encodes_bytes = b"\x00\xff" in protobuf_of([a_span({"bytes": b"\x00\xff"})])
+some_bytes = st.binary(max_size=20) if encodes_bytes else st.nothing()
+scalars: st.SearchStrategy[Any] = (
+    texts | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.floats() | some_bytes
+)
 # A span of the SDK has tuples.
 lists = st.lists(texts, max_size=3).map(tuple) | st.lists(st.integers(-9, 9), max_size=3).map(tuple)
 values = scalars | lists | st.dictionaries(texts, scalars, max_size=3)
