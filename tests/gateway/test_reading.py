@@ -17,6 +17,7 @@ from failpath_otel.export.record import Record, encode
 from failpath_otel.export.translation import span_records
 from failpath_otel.gateway.otlp import spans_in
 from failpath_otel.gateway.reading import Receipt, records_of, take_spans
+from failpath_otel.steps.keys import make_run_id
 from tests.export.spans import IDENTITY, a_span, event, lifecycle
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of
 
@@ -193,6 +194,14 @@ def test_spans_are_counted_by_what_they_are(kind: str) -> None:
     records, receipt = read(body_of(all_spans, kind), kind)
     assert len(records) == 2
     assert receipt == Receipt(4, 1, 1, 2, "span 2: its step key or its flow key is no text, or empty")
+
+
+def test_a_long_run_id_names_the_run_that_it_names_in_python() -> None:
+    ids = ["order-" + "é" * 300 + end for end in ("1", "2")]
+    spans = [json_span(attributes=[*json_span()["attributes"], attribute("failpath.run.id", each)]) for each in ids]
+    records, _ = read(json_request(*spans))
+    assert {record.run_id for record in records} == {make_run_id(each) for each in ids}
+    assert len({record.run_id for record in records}) == 2
 
 
 def test_a_run_span_has_no_step_key_and_is_passed_over() -> None:
