@@ -68,6 +68,23 @@ def clean_text(text: str, max_chars: int, length: int | None = None) -> str:
     return kept if len(kept) <= max_chars else kept[: max_chars - len(mark)] + mark
 
 
+def whole_run_id(text: str) -> str:
+    """A run id as encodable UTF-8 of at most :data:`failpath_otel.limits.MAX_RUN_ID_CHARS` characters.
+
+    A longer one keeps its beginning and ends in a hash of the whole, so that the same long id names the same run
+    everywhere, and another one another.
+    """
+    if not text.isascii():
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if len(text) <= limits.MAX_RUN_ID_CHARS:
+        return text
+    # Here, because hashlib loads OpenSSL.
+    from hashlib import blake2b  # noqa: PLC0415
+
+    digest = blake2b(text.encode(), digest_size=8).hexdigest()
+    return f"{text[: limits.MAX_RUN_ID_CHARS - 17]}-{digest}"
+
+
 def text_of(value: object, max_chars: int) -> str:
     """The ``str()`` of any object; where that fails, a text that names the object's type and the failure."""
     return clean_text(_str(value), max_chars)

@@ -109,7 +109,7 @@ class Reporter:
             if marker is not None and marker.seen is None:
                 marker.seen = span
                 marker.reporter = self
-            if self._off or START_MARKER in start.attributes:  # its step was reported just now
+            if self._off or start.attributes.get(START_MARKER) is True:  # its step was reported just now
                 self.disregard(span.get_span_context())
                 return
             self._begin(span, start)

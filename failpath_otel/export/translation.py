@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
-from failpath_otel.clean import Json, clean_metadata, clean_text, error_text, text_of
+from failpath_otel.clean import Json, clean_metadata, clean_text, error_text, text_of, whole_run_id
 from failpath_otel.export.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 from failpath_otel.export.rules import StepRule, named_run
@@ -21,6 +21,7 @@ from failpath_otel.semconv import (
     StartMarker,
 )
 
+_ANY_LENGTH: Final = 1 << 30
 _ANY_METADATA: Final = "failpath.metadata"
 _PREFIX_LENGTH: Final = len(METADATA_PREFIX)
 _JSON_PREFIX_LENGTH: Final = len(METADATA_JSON_PREFIX)
@@ -61,7 +62,7 @@ def read_start(span: ReadableSpan) -> StepStart | None:
     cleaned = {
         semconv.FLOW_KEY: clean_text(flow_key, limits.MAX_KEY_CHARS),
         semconv.STEP_KEY: clean_text(step_key, limits.MAX_KEY_CHARS),
-        semconv.RUN_ID: text_of(attributes.get(semconv.RUN_ID) or "", limits.MAX_RUN_ID_CHARS),
+        semconv.RUN_ID: whole_run_id(text_of(attributes.get(semconv.RUN_ID) or "", _ANY_LENGTH)),
     }
     start = trusted_start(span, {**attributes, **cleaned})
     start.metadata = clean_metadata(start.metadata)
@@ -203,7 +204,7 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, policy: Policy
         start = None if rule is None else ruled_start(span, rule, named_run(rule, span))
     if start is None:
         return []
-    if START_MARKER in start.attributes:
+    if start.attributes.get(START_MARKER) is True:
         return _marked_start(start, span, process, policy)
     statuses = _event_statuses(span)
     # An ended step states its outcome too. By hand it was recorded if it states that it is running, or if it has
@@ -220,6 +221,8 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, policy: Policy
     records = []
     began = not start.manual
     status = judged_outcome(start, span, start.attributes)
+    if span.end_time is None and not states_outcome(span):
+        status = None  # it came by OTLP before it had ended
     if began or status is None:
         records.append(running_record(start, process, policy))
     if status is not None:

@@ -5,7 +5,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.errors import RecordsRejected
+from failpath_otel.errors import DeliveryError, RecordsRejected
 from failpath_otel.export.factory import pipeline_to_failpath
 from failpath_otel.export.options import Options
 from failpath_otel.export.policy import Policy
@@ -17,7 +17,13 @@ from failpath_otel.gateway.span import OtlpSpan
 _ROOM_SECONDS: Final = 2.0
 """How long a request waits for room, before its sender is told to come again."""
 
+_FULL_SECONDS: Final = 1.0
+"""How long nobody else waits for room, after a request has waited in vain."""
+
 _LOOK_SECONDS: Final = 0.02
+
+_WAIT_SECONDS: Final = 0.5
+"""How long a request waits for its delivery, before it looks whether the gateway ends."""
 
 
 class Forwarder:
@@ -32,13 +38,20 @@ class Forwarder:
         """Spans that carry none of our names may be steps."""
         self._patience: Final = 2 * options.send_timeout + 1 if options.send_timeout else limits.MAX_SECONDS
         self._most: Final = min(limits.MAX_BATCH_RECORDS, options.max_queue_size)
+        self._full_until = 0.0
         self.pipeline: Final = pipeline_to_failpath(options)
         """Where the records go."""
 
     def check(self) -> None:
-        """Raises :class:`Busy` where it is known already that nothing can be taken."""
+        """Raises :class:`Busy` where it is known already that nothing can be taken: nobody has to wait to hear that."""
+        self._check_open()
+        if monotonic() < self._full_until:
+            raise self._full()
+
+    def _check_open(self) -> None:
         if self.pipeline.closed:
-            raise Busy(503, "this gateway is about to end", 1)
+            reason = "this gateway is about to end"
+            raise Busy(reason, 1)
         if not self.pipeline.journaling and self.pipeline.stuck:
             raise self._down()
 
@@ -66,21 +79,34 @@ class Forwarder:
     def _put_together(self, records: list[bytes], receipt: Receipt) -> None:
         deadline = monotonic() + _ROOM_SECONDS
         while True:
-            self.check()
+            self._check_open()
             last, safe = self.pipeline.put_safely(records)
             if safe:
                 return
             if last:
                 break
             if monotonic() >= deadline:
-                what = "the journal" if self.pipeline.journaling else "the queue"
-                raise Busy(429, f"{what} is full, because Failpath takes less than comes in", self.pipeline.pause)
+                self._full_until = monotonic() + _FULL_SECONDS
+                raise self._full()
             sleep(_LOOK_SECONDS)
-        in_time, error = self.pipeline.await_attempt(self._patience, (last - len(records) + 1, last))
+        in_time, error = self._await_attempt(last - len(records) + 1, last)
         if isinstance(error, RecordsRejected):
             receipt.warn(f"Failpath has rejected records: {error}")
         elif error is not None or not in_time:
             raise self._down()
 
+    def _await_attempt(self, first: int, last: int) -> tuple[bool, DeliveryError | None]:
+        """As :meth:`Pipeline.await_attempt`, with some patience, which ends when the gateway does."""
+        deadline = monotonic() + self._patience
+        while True:
+            left = deadline - monotonic()
+            in_time, error = self.pipeline.await_attempt(max(min(left, _WAIT_SECONDS), 0), (first, last))
+            if in_time or error is not None or left <= 0 or self.pipeline.closed:
+                return in_time, error
+
+    def _full(self) -> Busy:
+        what = "the journal" if self.pipeline.journaling else "the queue"
+        return Busy(f"{what} is full, because Failpath takes less than comes in", self.pipeline.pause)
+
     def _down(self) -> Busy:
-        return Busy(503, "Failpath cannot be reached, and there is no journal", self.pipeline.pause)
+        return Busy("Failpath takes nothing now, and there is no journal", self.pipeline.pause)

@@ -24,6 +24,7 @@ from failpath_otel.gateway.span import (
     SpanIds,
     TooManySpans,
     broken_span,
+    parent_of,
     problem_of,
     process_of,
     status_of,
@@ -32,6 +33,7 @@ from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY
 
 _MAX_DEPTH: Final = 32
 _MAX_UINT64: Final = (1 << 64) - 1
+_MAX_DIGITS: Final = 40
 _MAX_OBJECTS: Final = 10 * MAX_SPANS
 _STEP_KEY: Final = STEP_KEY.encode()
 _ESCAPE: Final = re.compile(
@@ -104,6 +106,14 @@ class _ScopeSpans(_Struct):
     spans: list[msgspec.Raw] | None = None
 
 
+class _Message(_Struct):
+    pass
+
+
+class _ScopeMessages(_Struct):
+    spans: list[_Message] | None = None
+
+
 class _Resource(_Struct):
     attributes: list[_KeyValue] | None = None
 
@@ -117,6 +127,17 @@ class _Request(_Struct):
     resource_spans: list[_ResourceSpans] | None = None
 
 
+class _ResourceMessages(_Struct):
+    scope_spans: list[_ScopeMessages] | None = None
+
+
+class _Messages(_Struct):
+    """A request of which nothing is kept but that its spans are objects."""
+
+    resource_spans: list[_ResourceMessages] | None = None
+
+
+_check: Final = msgspec.json.Decoder(_Messages).decode
 _decode: Final = msgspec.json.Decoder(_Request).decode
 _decode_span: Final = msgspec.json.Decoder(_Span).decode
 
@@ -130,16 +151,25 @@ def spans_in(body: bytes, *, every: bool) -> Iterator[OtlpSpan | None]:
         raise TooManySpans
     try:
         try:
-            groups = _decode(body).resource_spans or []
+            groups = _groups(body)
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:
             # It refuses half a surrogate pair anywhere, as `JSON.stringify` writes it for a text that was cut.
-            groups = _decode(_ESCAPE.sub(_whole, body)).resource_spans or []
-    except (ValueError, msgspec.DecodeError, RecursionError) as error:
+            groups = _groups(_ESCAPE.sub(_whole, body))
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         msg = f"the body is no ExportTraceServiceRequest: {str(error)[:200]}"
         raise ValueError(msg) from None
+    if sum(len(spans.spans or ()) for group in groups for spans in group.scope_spans or ()) > MAX_SPANS:
+        raise TooManySpans
     return _read(groups, every=every)
+
+
+def _groups(body: bytes) -> list[_ResourceSpans]:
+    # What is no object has no brace that was counted, and would be kept until it is its turn.
+    if body.count(b",") > _MAX_OBJECTS:
+        _check(body)
+    return _decode(body).resource_spans or []
 
 
 def _whole(found: re.Match[bytes]) -> bytes:
@@ -166,7 +196,7 @@ def _parse(text: bytes, scope: Scope, process: ProcessInfo | None, *, every: boo
         return broken_span(f"it is larger than {MAX_SPAN_BYTES} bytes")
     try:
         span = _decode_span(text)
-    except (ValueError, msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return broken_span(f"it is no span: {str(error)[:200]}")
     if every or any(pair.key == STEP_KEY for pair in span.attributes or ()):
         return _span(span, scope, process)
@@ -182,7 +212,7 @@ def _span(span: _Span, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:
     return OtlpSpan(
         span.name or "",
         NO_IDS if problem else SpanIds(trace_number, int.from_bytes(span_id, "big")),
-        SpanIds(trace_number, int.from_bytes(parent_id, "big")) if parent_id else None,
+        parent_of(trace_number, parent_id) if parent_id else None,
         start_time,
         _uint64(span.end_time_unix_nano) or None,
         _attributes(span.attributes),
@@ -220,7 +250,8 @@ def _code(value: _Integer | None) -> int:
 def _int(value: _Integer | None) -> _Integer | None:
     """The number in a text; a text that holds none stays what it is."""
     try:
-        return int(value) if isinstance(value, str) else value
+        # A long text of digits would keep everybody else waiting: reading it takes the square of its length.
+        return int(value) if isinstance(value, str) and len(value) <= _MAX_DIGITS else value
     except ValueError:
         return value
 

@@ -26,6 +26,7 @@ from failpath_otel.gateway.span import (
     SpanIds,
     TooManySpans,
     broken_span,
+    parent_of,
     problem_of,
     process_of,
     status_of,
@@ -178,7 +179,7 @@ def _span(span: Span, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:
     return OtlpSpan(
         span.name,
         NO_IDS if problem else SpanIds(trace_number, int.from_bytes(span_id, "big")),
-        SpanIds(trace_number, int.from_bytes(parent_id, "big")) if parent_id else None,
+        parent_of(trace_number, parent_id) if parent_id else None,
         start_time,
         span.end_time_unix_nano or None,
         _attributes(span.attributes),

@@ -59,8 +59,8 @@ def records_of(span: OtlpSpan, policy: Policy) -> list[Record]:
     # It has all that the translation reads.
     records = span_records(cast("ReadableSpan", span), span.process, policy)
     if not records and STEP_KEY in span.attributes:
-        marker = START_MARKER in span.attributes and span.parent is None
-        msg = "it marks a start and has no parent" if marker else "its step key or its flow key is no text, or empty"
+        marker = span.attributes.get(START_MARKER) is True and span.parent is None
+        msg = "it marks a start and names no parent" if marker else "its step key or its flow key is no text, or empty"
         raise Unusable(msg)
     return records
 

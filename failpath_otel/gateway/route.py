@@ -1,5 +1,6 @@
 """OTLP/HTTP for traces as a route: who may send, what a body may be, and the answers."""
 
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from math import ceil
@@ -15,7 +16,15 @@ from failpath_otel.gateway.otlp import JSON, MEDIA_TYPES, TooManySpans, refusal,
 from failpath_otel.gateway.reading import Receipt
 from failpath_otel.gateway.span import OtlpSpan
 from failpath_otel.serving.access import refuse_web_pages
-from failpath_otel.serving.body import Room, decompress, is_gzipped, media_type, read_body, too_large_decompressed
+from failpath_otel.serving.body import (
+    Room,
+    decompress,
+    discard_body,
+    is_gzipped,
+    media_type,
+    read_body,
+    too_large_decompressed,
+)
 
 MAX_BODY_BYTES: Final = 16 * 1_048_576
 """Of one request, decompressed."""
@@ -31,13 +40,13 @@ Take = Callable[[Iterator[OtlpSpan | None]], Receipt]
 """Takes the spans of one request, on a thread of its own, or raises :class:`Busy`."""
 
 
-class Busy(Exception):  # noqa: N818 - says how it is here
-    """No more is taken now: the answer's status, and the seconds after which it is worth another try."""
+class Busy(HTTPException):
+    """No more is taken now: the answer's reason, and the seconds after which it is worth another try."""
 
-    def __init__(self, status_code: int, reason: str, pause: float) -> None:
-        super().__init__(reason)
-        self.status_code: Final = status_code
+    def __init__(self, reason: str, pause: float) -> None:
+        # No 429: OpenTelemetry's Python exporters have long taken that for final.
         self.retry_after: Final = max(ceil(pause), 1)
+        super().__init__(503, reason, {"Retry-After": str(self.retry_after)})
 
 
 class OtlpRoute:
@@ -45,7 +54,7 @@ class OtlpRoute:
 
     Args:
         take: takes the spans.
-        check: raises ``HTTPException`` for a request, or :class:`Busy`, before its body is decoded.
+        check: raises ``HTTPException`` for a request, as :class:`Busy` is one, before its body is decoded.
         every: spans without a step key may be steps as well.
         told: hears of each request: what it had, or ``None`` where it was refused.
     """
@@ -62,24 +71,25 @@ class OtlpRoute:
         self._check: Final = check
         self._every: Final = every
         self._told: Final = told
-        self._room: Final = Room(
-            MAX_HELD_BYTES, lambda: HTTPException(429, "too much at once", headers={"Retry-After": "1"})
-        )
+        self._room: Final = Room(MAX_HELD_BYTES, lambda: Busy("too much at once", 1))
         # What is decoded takes several times the room of what came.
-        self._large: Final = anyio.CapacityLimiter(_LARGE_AT_A_TIME)
-        self._small: Final = anyio.CapacityLimiter(_AT_A_TIME)
+        self._limiters: dict[int, anyio.CapacityLimiter] = {}
 
     async def receive(self, request: Request) -> Response:
         """Answers with an ``ExportTraceServiceResponse`` or a ``google.rpc.Status``, in the encoding of the request."""
         kind = media_type(request)
         try:
             receipt = await self._receive(request, kind)
-        except Busy as busy:
-            self._told(None)
-            return refused(kind, busy.status_code, str(busy), {"Retry-After": str(busy.retry_after)})
         except HTTPException as error:
             self._told(None)
+            if "Connection" not in (error.headers or {}):
+                await discard_body(request)
             return refused(kind, error.status_code, error.detail, error.headers)
+        except CancelledError:
+            # The server ends, and has waited long enough. It would answer 500, which senders take for final.
+            self._told(None)
+            busy = Busy("this server is about to end", 1)
+            return refused(kind, busy.status_code, busy.detail, busy.headers)
         self._told(receipt)
         return Response(response(kind, receipt.rejected, receipt.reason), media_type=kind)
 
@@ -92,18 +102,20 @@ class OtlpRoute:
         with self._room.of_request() as take:
             body = await read_body(request, MAX_BODY_BYTES, take)
             if len(body) <= _LARGE_BYTES:
-                receipt = await self._on_thread(body, kind, self._small, _LARGE_BYTES if gzipped else None)
+                receipt = await self._on_thread(body, kind, _AT_A_TIME, _LARGE_BYTES if gzipped else None)
                 if receipt is not None:
                     return receipt
-            receipt = await self._on_thread(body, kind, self._large, MAX_BODY_BYTES if gzipped else None)
+            receipt = await self._on_thread(body, kind, _LARGE_AT_A_TIME, MAX_BODY_BYTES if gzipped else None)
             if receipt is None:
                 raise too_large_decompressed(MAX_BODY_BYTES)
             return receipt
 
-    async def _on_thread(
-        self, body: bytes, kind: str, limiter: anyio.CapacityLimiter, most: int | None
-    ) -> Receipt | None:
+    async def _on_thread(self, body: bytes, kind: str, at_a_time: int, most: int | None) -> Receipt | None:
         """What was in a body, of which no more than ``most`` bytes are decompressed; ``None`` for one that has more."""
+        limiter = self._limiters.get(at_a_time)
+        if limiter is None:
+            # Not before there is an event loop, which it belongs to.
+            limiter = self._limiters[at_a_time] = anyio.CapacityLimiter(at_a_time)
         work = partial(self._take, body, kind, most)
         return await anyio.to_thread.run_sync(work, limiter=limiter, abandon_on_cancel=True)
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.errors import ConfigurationError
 from failpath_otel.export.options import Options
 from failpath_otel.gateway import protobuf as protobuf  # now, so that it is said at the start if it is missing
 from failpath_otel.gateway.app import create_app
 from failpath_otel.gateway.forward import Forwarder
-from failpath_otel.serving.server import LOOPBACK, Server, address_of, listen
+from failpath_otel.serving.server import LOOPBACK, Server, address_of, allow_many_connections, listen
 
 DEFAULT_PORT: Final = 4318
 
@@ -36,8 +37,12 @@ def serve(place: Place, options: Options) -> None:
 
     Then it takes no more, finishes what is under way, delivers for at most 5 s, and leaves the rest in the journal.
 
-    Raises ``OSError`` if the port cannot be had.
+    Raises ``OSError`` if the port cannot be had, and ``ConfigurationError`` where delivery is turned off.
     """
+    if not options.enabled:
+        msg = "the gateway would deliver nothing: FAILPATH_ENABLED turns delivery off"
+        raise ConfigurationError(msg)
+    allow_many_connections()
     with listen(place.host, place.port) as listener:
         forwarder = Forwarder(options)
         address = address_of(place.host, listener.getsockname()[1])

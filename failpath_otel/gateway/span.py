@@ -120,6 +120,12 @@ def problem_of(trace_id: bytes, span_id: bytes, start_time: int) -> str:
     return "" if start_time else "it has no start time"
 
 
+def parent_of(trace_number: int, parent_id: bytes) -> SpanIds | None:
+    """The parent of a span of that trace; ``None`` where it has none, or none that can be."""
+    number = int.from_bytes(parent_id, "big") if len(parent_id) == SPAN_ID_BYTES else 0
+    return SpanIds(trace_number, number) if number else None
+
+
 def process_of(resource: dict[str, Any]) -> ProcessInfo | None:
     """The process that a resource names by pid and host, encoded once for all of its records."""
     pid, host = resource.get("process.pid"), resource.get("host.name")

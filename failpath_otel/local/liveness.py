@@ -31,6 +31,9 @@ _SAME_START: Final = 2_000_000
 """Microseconds by which two readings of one start may differ: the kernel tells the boot in whole seconds, and the
 clock may have been corrected in between. Nobody gets the same pid again as soon as that."""
 
+_JUST_NOW: Final = 500_000
+"""Microseconds for which a look at all containers is believed where nothing says when a process began."""
+
 
 def silent_from(started: int, p95_ms: float | None) -> float:
     """The last moment (microseconds since the epoch) at which an attempt that began at ``started`` is not silent."""
@@ -97,7 +100,7 @@ class Processes:
     - one that has been found here is gone as soon as its pid is free, a zombie's or another process's;
     - one that was not found when it was first asked for is gone, because records come after the start of their
       process; of a start before the machine's boot is therefore gone too;
-    - without a start time in the record only the pid is looked at.
+    - without a start time in the record only the pid is looked at, here and in containers on this machine.
 
     A container may bear this host's name and number its processes by itself. So nothing is said of a process (it
     counts as not gone)
@@ -145,7 +148,10 @@ class Processes:
     def _first_look(self, process: ProcessInfo) -> _Verdict:
         pid, started = process.pid, _microseconds(process.start_time)
         if started is None:
-            return self._verdict(pid)
+            # As most SDKs have it. Of a container that bears this host's name, only the pid in there is known.
+            since = time.time_ns() // 1000 - _SAME_START - _JUST_NOW
+            inside = self._pids_of_nested(pid, since) if look(pid) is None else []
+            return self._verdict(inside[0] if inside else pid)
         if not self._tells_starts:
             return "untold"
         holder_is_older = False

@@ -1,5 +1,6 @@
 """Spans into the store: OTLP, so that a program in any language shows up on the page."""
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -7,10 +8,12 @@ from failpath_otel.export.policy import Policy
 from failpath_otel.export.record import Record, encode
 from failpath_otel.gateway.otlp import ROUTE as ROUTE
 from failpath_otel.gateway.reading import Receipt, take_spans
-from failpath_otel.gateway.route import OtlpRoute
+from failpath_otel.gateway.route import Busy, OtlpRoute
 from failpath_otel.gateway.span import OtlpSpan
 from failpath_otel.local.event import decode_event
-from failpath_otel.local.store import Arrival, Store
+from failpath_otel.local.store import Arrival, Store, StoreError
+
+_log: Final = logging.getLogger(__name__)
 
 # Who sends a stack by OTLP has put it on the span; it stays on this machine.
 _POLICY: Final = Policy(capture_stack=True)
@@ -27,7 +30,11 @@ def span_route(store: Store, clock: Callable[[], int]) -> OtlpRoute:
                 arrivals.append(Arrival(decode_event(payload), payload))
             except ValueError as error:
                 receipt.warn(f"a record could not be stored: {error}")
-        store.add(arrivals, clock())
+        try:
+            store.add(arrivals, clock())
+        except StoreError as error:  # the database is busy or full
+            _log.error("%s", error)
+            raise Busy(str(error), 1) from None
 
     def take(spans: Iterator[OtlpSpan | None]) -> Receipt:
         return take_spans(spans, _POLICY, put)

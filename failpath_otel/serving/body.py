@@ -1,17 +1,23 @@
 """The body of a request, plain or gzipped, of which no more is ever held than a limit says."""
 
-import gzip
 import zlib
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from io import BytesIO
+from contextlib import contextmanager, suppress
 from typing import Final
 
+import anyio
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 MAX_DISCARDED_BYTES: Final = 64 * 1_048_576
 """How much of a body that is too large is read and thrown away, so that its sender gets to read the answer."""
+
+BODY_SECONDS: Final = 30.0
+"""How long a body may take to come: one that never ends holds what others need."""
+
+_MAX_MEMBERS: Final = 100
+_GZIP: Final = 31
+"""What :mod:`zlib` calls the format of gzip."""
 
 
 def media_type(request: Request) -> str:
@@ -63,42 +69,71 @@ class Room:
 async def read_body(request: Request, max_bytes: int, take: Callable[[int], None] = lambda _: None) -> bytes:
     """The body, of which no more than ``max_bytes`` are ever held; ``take`` hears of each part of it.
 
-    Raises ``HTTPException``: 413 for a larger one, 400 if the sender goes away.
+    Raises ``HTTPException``: 413 for a larger one, 400 if the sender goes away, 503 if it takes too long.
     """
     announced = request.headers.get("content-length", "")
     # The server has checked that the header is a number, and never hands out more than it says.
     if announced and int(announced) > MAX_DISCARDED_BYTES:
         raise _too_large(max_bytes)
-    chunks: list[bytes] = []
+    body = bytearray()
     size = 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= max_bytes:
-                take(len(chunk))
-                chunks.append(chunk)
-            else:
-                chunks.clear()
-            if size > MAX_DISCARDED_BYTES:
-                break
+        with anyio.fail_after(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size <= max_bytes:
+                    take(len(chunk))
+                    body += chunk
+                else:
+                    body.clear()
+                if size > MAX_DISCARDED_BYTES:
+                    break
     except ClientDisconnect:
         raise HTTPException(400, "the body ended early") from None
+    except TimeoutError:
+        # No 408: senders of OTLP take that for final.
+        headers = {"Retry-After": "1", "Connection": "close"}
+        raise HTTPException(503, f"the body took longer than {BODY_SECONDS:.0f} s", headers=headers) from None
     if size > max_bytes:
         raise _too_large(max_bytes)
-    return b"".join(chunks)
+    return bytes(body)
+
+
+async def discard_body(request: Request) -> None:
+    """Throws away what is left of a body, if the connection is closed after the answer.
+
+    A sender that is cut off while it sends never gets to read that. On a connection that stays, Uvicorn does the same.
+    """
+    closing = request.headers.get("connection", "").lower() == "close" or request.scope["http_version"] == "1.0"
+    if not closing or "expect" in request.headers:  # who expects something waits for the answer
+        return
+    with suppress(HTTPException, RuntimeError):  # the second where nothing is left
+        await read_body(request, 0)
 
 
 def decompress(body: bytes, max_bytes: int) -> bytes | None:
     """What a gzipped body holds; ``None`` where that is more, and no more than ``max_bytes`` are ever decompressed.
 
-    Raises ``HTTPException`` (400) if it is not gzip, or not all of it.
+    Raises ``HTTPException`` (400) if it is not gzip, or not all of it, or in more parts than anybody makes: each part
+    costs time, however little is in it.
     """
-    try:
-        with gzip.GzipFile(fileobj=BytesIO(body)) as file:
-            content = file.read(max_bytes + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise HTTPException(400, f"the body cannot be decompressed: {error}") from None
-    return None if len(content) > max_bytes else content
+    content, reason = b"", f"it has more than {_MAX_MEMBERS} parts"
+    for _ in range(_MAX_MEMBERS):
+        member = zlib.decompressobj(_GZIP)
+        try:
+            content += member.decompress(body, max_bytes + 1 - len(content))
+        except zlib.error as error:
+            reason = str(error)
+            break
+        if len(content) > max_bytes:
+            return None
+        if not member.eof:
+            reason = "it ends early"
+            break
+        body = member.unused_data.lstrip(b"\0")  # which may be there to fill a block
+        if not body:
+            return content
+    raise HTTPException(400, f"the body cannot be decompressed: {reason}")
 
 
 def too_large_decompressed(max_bytes: int) -> HTTPException:

@@ -1,18 +1,30 @@
 """A server as a process: a socket, signals, and an end that is a success."""
 
+import contextlib
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from ipaddress import ip_address
+from time import monotonic
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
+if sys.platform != "win32":
+    import resource
+
 LOOPBACK: Final = "127.0.0.1"
 _IPV4: Final = 4
+
+_IDLE_SECONDS: Final = 20.0
+"""How long a connection may be there without a whole head of a request: Uvicorn would wait for one without end."""
+
+_TICKS: Final = 10
+"""One look a second: Uvicorn ticks ten times."""
 
 
 class Server(uvicorn.Server):
@@ -48,6 +60,7 @@ class Server(uvicorn.Server):
         )
         self._ready = ready
         self._ending = ending
+        self._idle: dict[Any, tuple[object, float]] = {}  # connections, their last requests, and since when
 
     def stop_on_signals(self) -> None:
         """Lets Ctrl-C and SIGTERM end it, and the process go on. Main thread only."""
@@ -63,10 +76,40 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         self._ready()
 
+    async def on_tick(self, counter: int) -> bool:
+        """Closes connections on which nothing comes."""
+        if counter % _TICKS == 0:
+            self._close_idle(monotonic())
+        return await super().on_tick(counter)
+
+    def _close_idle(self, now: float) -> None:
+        before, self._idle = self._idle, {}
+        for connection in tuple(self.server_state.connections):
+            cycle = getattr(connection, "cycle", None)
+            if cycle is not None and not cycle.response_complete:
+                continue
+            known, since = before.get(connection, (cycle, now))
+            if known is not cycle:
+                since = now
+            if now - since < _IDLE_SECONDS:
+                self._idle[connection] = cycle, since
+            else:
+                connection.transport.abort()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Takes no more requests, and waits for those that are under way."""
         self._ending()
         await super().shutdown(sockets)
+
+
+def allow_many_connections() -> None:
+    """Lets this process have as many files open as it may: each connection is one, and so are the journal's."""
+    if sys.platform == "win32":
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # macOS takes less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def address_of(host: str, port: int) -> str:

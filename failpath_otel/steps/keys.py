@@ -3,7 +3,7 @@
 import uuid
 
 from failpath_otel import limits, semconv
-from failpath_otel.clean import clean_text, text_of, type_name
+from failpath_otel.clean import clean_text, text_of, type_name, whole_run_id
 
 
 def check_key(name: str, value: object) -> str:
@@ -35,16 +35,7 @@ def make_run_id(run_id: object) -> str:
     A run id beyond :data:`failpath_otel.limits.MAX_RUN_ID_CHARS` characters keeps its beginning and ends in a hash of
     the whole, so that the same long id names the same run everywhere.
     """
-    text = "" if run_id is None else _text(run_id).encode("utf-8", "backslashreplace").decode("utf-8")
-    if not text:
-        return uuid.uuid4().hex
-    if len(text) > limits.MAX_RUN_ID_CHARS:
-        # Here, because hashlib loads OpenSSL.
-        from hashlib import blake2b  # noqa: PLC0415
-
-        digest = blake2b(text.encode(), digest_size=8).hexdigest()
-        return f"{text[: limits.MAX_RUN_ID_CHARS - 17]}-{digest}"
-    return text
+    return whole_run_id("" if run_id is None else _text(run_id)) or uuid.uuid4().hex
 
 
 def _text(run_id: object) -> str:

@@ -14,13 +14,25 @@ JSON: Final = "application/json"
 _IDS: Final = frozenset({"traceId", "spanId", "parentSpanId"})
 
 
+class _Attributes(dict[str, Any]):
+    dropped = 0
+
+
+def _encode(spans: Sequence[ReadableSpan]) -> Any:
+    for span in spans:
+        for event in span.events:
+            # Older encoders ask for what the attributes of an event of the SDK's own making have.
+            event._attributes = _Attributes(event.attributes or {})
+    return encode_spans(spans)
+
+
 def protobuf_of(spans: Sequence[ReadableSpan]) -> bytes:
-    body: bytes = encode_spans(spans).SerializeToString()
+    body: bytes = _encode(spans).SerializeToString()
     return body
 
 
 def json_of(spans: Sequence[ReadableSpan]) -> bytes:
-    message = MessageToDict(encode_spans(spans), use_integers_for_enums=True)
+    message = MessageToDict(_encode(spans), use_integers_for_enums=True)
     return json.dumps(_with_hex_ids(message)).encode()
 
 

@@ -65,7 +65,14 @@ REFUSED: list[tuple[str, bytes, dict[str, str], int, str]] = [
     ("two codings", STEP, {"Content_Encoding": "gzip, gzip"}, 415, "gzip"),
     ("gzip that is none", STEP, {"Content_Encoding": "gzip"}, 400, "cannot be decompressed"),
     ("gzip cut short", gzip.compress(STEP)[:-9], {"Content_Encoding": "gzip"}, 400, "cannot be decompressed"),
-    ("gzip with a wrong checksum", gzip.compress(STEP)[:-8] + bytes(8), {"Content_Encoding": "gzip"}, 400, "CRC"),
+    (
+        "gzip with a wrong checksum",
+        gzip.compress(STEP)[:-8] + bytes(8),
+        {"Content_Encoding": "gzip"},
+        400,
+        "data check",
+    ),
+    ("gzip in too many parts", gzip.compress(b"") * 101, {"Content_Encoding": "gzip"}, 400, "more than 100 parts"),
     ("a body that is too large", bytes(MAX_BODY_BYTES + 1), {}, 413, "larger than"),
     ("a gzip bomb", bomb(1 << 30), {"Content_Encoding": "gzip"}, 413, "when it is decompressed"),
     ("a page in a browser", STEP, {"Origin": "http://127.0.0.1:4318"}, 403, "web pages"),
@@ -103,6 +110,15 @@ def test_bad_input_a_body_that_is_announced_as_huge_is_refused_before_it_is_read
     assert still_works(shared_gateway)
 
 
+def test_bad_input_a_large_body_that_is_refused_at_once_does_not_cost_its_sender_the_answer(
+    shared_gateway: Gateway,
+) -> None:
+    # urllib wants the connection closed afterwards, and sends all before it reads.
+    answer = shared_gateway.send(bytes(MAX_BODY_BYTES), "text/plain")
+    assert answer.status == 415
+    assert still_works(shared_gateway)
+
+
 def test_bad_input_a_hundred_megabytes_in_chunks_are_refused(shared_gateway: Gateway) -> None:
     host, port = shared_gateway.url.removeprefix("http://").split(":")
     block = bytes(1_000_000)
@@ -132,7 +148,7 @@ def test_bad_input_many_large_bodies_at_once_are_told_to_come_again(shared_gatew
         # All but the last byte of five: there is room for four.
         ready, _, _ = select.select(connections, [], [], 30)
         [refused] = [connection for connection in connections if connection in ready]
-        assert refused.recv(100).startswith(b"HTTP/1.1 429 ")
+        assert refused.recv(100).startswith(b"HTTP/1.1 503 ")
         assert resident(shared_gateway) < MOST_RESIDENT
     assert wait_for(lambda: still_works(shared_gateway))
 
@@ -148,6 +164,7 @@ def message(field: int, content: bytes) -> bytes:
     return bytes([field << 3 | 2, *length, size]) + content
 
 
+SPANS_IN_JSON: Final = b'{"resourceSpans":[{"scopeSpans":[{"spans":[%b]}]}]}'
 STEP_KEY: Final = message(9, message(1, b"failpath.step.key"))
 MANY: list[tuple[str, bytes, str, int, str]] = [
     ("resources", b"\x0a\x00" * (7 * 1_048_576), PROTOBUF, 413, "more than 100000 spans"),
@@ -162,11 +179,14 @@ MANY: list[tuple[str, bytes, str, int, str]] = [
     ),
     (
         "spans in JSON",
-        b'{"resourceSpans":[{"scopeSpans":[{"spans":[' + b"{}," * 5_000_000 + b"{}]}]}]}",
+        SPANS_IN_JSON % (b"{}," * 5_000_000 + b"{}"),
         JSON,
         413,
         "more than 100000 spans",
     ),
+    ("few spans too many in JSON", SPANS_IN_JSON % (b"{}," * 150_000 + b"{}"), JSON, 413, "more than 100000 spans"),
+    ("numbers for spans in JSON", SPANS_IN_JSON % (b"1," * 8_000_000 + b"1"), JSON, 400, "Expected `object`"),
+    ("lists for spans in JSON", SPANS_IN_JSON % (b"[]," * 5_000_000 + b"[]"), JSON, 400, "Expected `object`"),
     ("resources in JSON", b'{"resourceSpans":[' + b"{}," * 5_000_000 + b"{}]}", JSON, 413, "more than 100000 spans"),
 ]
 
@@ -224,6 +244,20 @@ UNUSABLE: list[tuple[str, dict[str, Any], str]] = [
         },
         "no parent",
     ),
+    *[
+        (
+            f"a start marker whose parent is {parent}",
+            {
+                "parentSpanId": parent,
+                "attributes": [
+                    *json_span()["attributes"],
+                    {"key": "failpath.step.start_marker", "value": {"boolValue": True}},
+                ],
+            },
+            "no parent",
+        )
+        for parent in ("0" * 16, "00f0", "00" * 9)
+    ],
 ]
 
 

@@ -35,6 +35,14 @@ def large(number: int) -> dict[str, Any]:
     return {**span, "attributes": [*span["attributes"], LARGE]}
 
 
+def lets_in(forwarder: Forwarder) -> bool:
+    try:
+        forwarder.check()
+    except Busy:
+        return False
+    return True
+
+
 @pytest.fixture
 def small_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal of three files, and no patience."""
@@ -52,12 +60,15 @@ def test_a_full_journal_takes_no_more_and_loses_nothing(tmp_path: Path) -> None:
             for number in range(1, 1_000):
                 take(forwarder, large(number))
                 taken.append(number)
-        assert (busy.value.status_code, busy.value.retry_after) == (429, 1)
-        assert "the journal is full" in str(busy.value)
+        assert (busy.value.status_code, busy.value.retry_after) == (503, 1)
+        assert "the journal is full" in busy.value.detail
+        with pytest.raises(Busy, match="the journal is full"):
+            forwarder.check()  # others need not send in vain
         assert len(taken) > 100
         assert forwarder.pipeline.stats().dropped == {}
         gate.set()
         assert forwarder.pipeline.flush(20)
+        wait_for(lambda: lets_in(forwarder))
         take(forwarder, large(1_000))
         assert forwarder.pipeline.flush(20)
         assert {event["spanId"] for event in server.taken} == {f"{number:016x}" for number in [*taken, 1_000]}
@@ -98,7 +109,7 @@ def test_a_full_memory_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
         server.wait_for_requests(1)
         with pytest.raises(Busy) as busy:
             take(forwarder, large(3))
-        assert (busy.value.status_code, str(busy.value)[:17]) == (429, "the queue is full")
+        assert (busy.value.status_code, busy.value.detail[:17]) == (503, "the queue is full")
         assert forwarder.pipeline.stats().dropped == {}
         server.close()
         first.join(30)
@@ -119,6 +130,24 @@ def test_a_journal_that_cannot_be_written_is_none(tmp_path: Path) -> None:
         assert take(forwarder, large(2)).steps == 1
         assert len(server.taken) == 4
         forwarder.pipeline.shutdown(5)
+
+
+def test_a_gateway_that_ends_keeps_nobody_waiting_who_would_wait_for_ever() -> None:
+    refused: list[Busy] = []
+
+    def wait_in_vain() -> None:
+        with pytest.raises(Busy) as busy:
+            take(forwarder, large(1))
+        refused.append(busy.value)
+
+    with fault_server(silent) as server:
+        forwarder = forwarder_to(server.url, None, send_timeout=0)
+        thread = threading.Thread(target=wait_in_vain, daemon=True)
+        thread.start()
+        server.wait_for_requests(1)
+        forwarder.pipeline.shutdown(0)
+        thread.join(20)
+        assert [busy.status_code for busy in refused] == [503]
 
 
 def test_a_gateway_that_ends_takes_no_more(server: FaultServer, tmp_path: Path) -> None:

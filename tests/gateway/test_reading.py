@@ -1,5 +1,6 @@
 """A span that came by OTLP gives the records that the SDK's span gives, whatever is on it and in either encoding."""
 
+import json
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from failpath_otel.export.record import Record, encode
 from failpath_otel.export.translation import span_records
 from failpath_otel.gateway.otlp import spans_in
 from failpath_otel.gateway.reading import Receipt, records_of, take_spans
+from failpath_otel.steps.keys import make_run_id
 from tests.export.spans import IDENTITY, EventAttributes, a_span, event, lifecycle
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of
 
@@ -103,6 +105,8 @@ ANY_VALUES: list[tuple[dict[str, Any], Any]] = [
     ({"intValue": 7}, 7),
     ({"intValue": "-9223372036854775808"}, -(1 << 63)),
     ({"intValue": "seven"}, "seven"),
+    ({"intValue": "9" * 100}, "9" * 100),
+    ({"intValue": 10**30}, str(10**30)),
     ({"boolValue": False}, False),
     ({"doubleValue": 1.5}, 1.5),
     ({"doubleValue": 2}, 2.0),
@@ -148,10 +152,22 @@ def test_json_may_be_written_in_several_ways(fields: dict[str, Any]) -> None:
     assert records == plain
 
 
+@pytest.mark.parametrize("end", [None, "0", 0], ids=str)
+def test_a_span_that_has_not_ended_is_running_unless_it_says_more(end: object) -> None:
+    open_span = {**json_span(), "endTimeUnixNano": end}
+    records, _ = read(json_request(open_span))
+    assert [record.status for record in records] == ["running"]
+    records, _ = read(json_request({**open_span, "status": {"code": 2}}))
+    assert [(record.status, record.duration_ms) for record in records] == [("running", None), ("error", 0.0)]
+
+
 def test_half_a_surrogate_pair_in_json_costs_nothing_else() -> None:
     body = json_request(json_span(), json_span(name="x")).replace(b'"x"', b'"\\ud83d"')
     records, receipt = read(body)
     assert (len(records), receipt.received) == (4, 2)
+    csv = attribute("failpath.metadata.csv", "," * 1_000_001)
+    records, _ = read(body.replace(b"[{", b'[{"new": %b, ' % json.dumps(csv).encode(), 1))
+    assert len(records) == 4
 
 
 @KINDS
@@ -179,6 +195,14 @@ def test_spans_are_counted_by_what_they_are(kind: str) -> None:
     records, receipt = read(body_of(all_spans, kind), kind)
     assert len(records) == 2
     assert receipt == Receipt(4, 1, 1, 2, "span 2: its step key or its flow key is no text, or empty")
+
+
+def test_a_long_run_id_names_the_run_that_it_names_in_python() -> None:
+    ids = ["order-" + "é" * 300 + end for end in ("1", "2")]
+    spans = [json_span(attributes=[*json_span()["attributes"], attribute("failpath.run.id", each)]) for each in ids]
+    records, _ = read(json_request(*spans))
+    assert {record.run_id for record in records} == {make_run_id(each) for each in ids}
+    assert len({record.run_id for record in records}) == 2
 
 
 def test_a_run_span_has_no_step_key_and_is_passed_over() -> None:

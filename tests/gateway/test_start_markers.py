@@ -1,6 +1,9 @@
 """A step that still runs is told of by a span that is over at once, and by nothing else twice."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +18,9 @@ from failpath_otel.export.record import Record
 from failpath_otel.gateway.otlp import spans_in
 from failpath_otel.gateway.reading import take_spans
 from tests.fault_server import FaultServer
-from tests.gateway.requests import PROTOBUF, protobuf_of
+from tests.gateway.gateways import start_gateway
+from tests.gateway.requests import JSON, PROTOBUF, json_request, json_span, protobuf_of
+from tests.receiver import start_receiver
 
 KEY = "fp_project_markers_0123"
 
@@ -120,6 +125,45 @@ def test_the_exporter_tells_of_the_start_under_one_id(server: FaultServer) -> No
     assert server.statuses == ["running", "running", "success"]
     assert len({event["id"] for event in server.events}) == 2
     made.provider.shutdown()
+
+
+def test_a_span_that_denies_to_be_a_marker_is_none() -> None:
+    denied = {"key": "failpath.step.start_marker", "value": {"boolValue": False}}
+    span = json_span(attributes=[*json_span()["attributes"], denied], parentSpanId="00f067aa0ba902b8")
+    found: list[Record] = []
+    take_spans(spans_in(json_request(span), JSON), Policy(), lambda records, _: found.extend(records))
+    assert [(record.status, record.span_id) for record in found] == [
+        ("running", "00f067aa0ba902b7"),
+        ("success", "00f067aa0ba902b7"),
+    ]
+
+
+@pytest.mark.parametrize("sent", ["marker first", "step first", "marker alone", "marker twice"])
+def test_marker_and_step_may_come_in_any_order_and_at_different_gateways(
+    markers: Markers, tmp_path: Path, sent: str
+) -> None:
+    markers.failpath.run("checkout", run_id="req-1").step("charge", lambda: None)
+    marker, step = ([span] for span in markers.exporter.get_finished_spans())
+    order = {
+        "marker first": [marker, step],
+        "step first": [step, marker],
+        "marker alone": [marker],
+        "marker twice": [marker, marker, step],
+    }[sent]
+    with (
+        start_receiver(tmp_path / "db") as receiver,
+        start_gateway(receiver.url, None) as one,
+        start_gateway(receiver.url, None) as other,
+    ):
+        for number, spans in enumerate(order):
+            # Without a journal, what was answered is there.
+            assert (one, other)[number % 2].send(protobuf_of(spans)).status == 200
+        run = receiver.run("req-1")
+    assert run is not None
+    assert [shown["status"] for shown in run["steps"]] == ["running" if sent == "marker alone" else "success"]
+    with closing(sqlite3.connect(tmp_path / "db")) as database:
+        [(events,)] = database.execute("SELECT count(*) FROM events")
+    assert events == (1 if sent == "marker alone" else 2)
 
 
 def test_a_provider_that_raises_at_the_marker_changes_nothing_of_the_step(

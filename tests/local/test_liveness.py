@@ -381,6 +381,30 @@ def test_a_process_in_a_container_with_this_hosts_name_is_watched_from_outside(
         wait_for(lambda: _later(clock) and processes.is_gone(info))
 
 
+@on_linux
+def test_a_process_in_a_container_is_found_without_its_start_time_too(
+    child: Child, clock: Clock, processes: Processes
+) -> None:
+    command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    child.kill()
+    # The pid is free out here.
+    given = f'echo {child.info.pid - 1} > /proc/sys/kernel/ns_last_pid; "$@"; true'
+    script = [*command, "sh", "-c", given, "sh", sys.executable, "-c", SAY_AND_SLEEP]
+    if subprocess.run([*command, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no pid namespace can be made here")
+    with subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as outer:
+        try:
+            assert outer.stdout is not None
+            info = ProcessInfo(msgspec.json.decode(outer.stdout.readline(), type=ProcessInfo).pid, HOST)
+            if info.pid != child.info.pid:
+                pytest.skip("no pid can be chosen here")
+            assert not processes.is_gone(info)
+        finally:
+            outer.kill()
+            outer.wait(10)
+        wait_for(lambda: _later(clock) and processes.is_gone(info))
+
+
 def _later(clock: Clock) -> bool:
     clock.now += 1
     return True

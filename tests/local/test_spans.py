@@ -72,6 +72,15 @@ def test_a_page_of_the_receiver_itself_sends_no_spans(shared_receiver: Receiver)
     assert send(shared_receiver, json_request(), JSON, Origin=shared_receiver.url).status == 403
 
 
+@pytest.mark.parametrize("kind", [PROTOBUF, JSON])
+def test_a_database_that_cannot_be_written_asks_the_sender_to_come_again(tmp_path: Path, kind: str) -> None:
+    with start_receiver(tmp_path / "db") as receiver:
+        (tmp_path / "db").unlink()
+        answer = send(receiver, body_of([a_span()], kind), kind)
+        assert (answer.status, answer.headers["content-type"], answer.headers["retry-after"]) == (503, kind, "1")
+        assert b"was deleted or replaced" in answer.body
+
+
 def test_the_token_has_to_be_shown_where_there_is_one(tmp_path: Path) -> None:
     body = json_request(json_span(attributes=[]))
     with start_receiver(tmp_path / "local.db", "--token", "secret-of-mine") as receiver:
