@@ -65,6 +65,9 @@ EXCEPTION_MESSAGE: Final = "exception.message"
 EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 """OpenTelemetry's semantic conventions for a span event that records an exception (stable since 1.23)."""
 
+HTTP_STATUS_CODES: Final = ("http.response.status_code", "http.status_code")
+"""OpenTelemetry's names of the status of an HTTP answer: the stable one, and the one before."""
+
 STEP_START: Final = "failpath.step.start"
 """Context key of a :class:`StartMarker`, in the context that is passed to ``start_span`` and nowhere else."""
 

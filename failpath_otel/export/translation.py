@@ -250,7 +250,7 @@ def _error(span: ReadableSpan, policy: Policy) -> ErrorInfo:
     name = attributes.get(semconv.EXCEPTION_TYPE) or "Error"
     message = attributes.get(semconv.EXCEPTION_MESSAGE)
     if message is None:
-        message = span.status.description or ""
+        message = span.status.description or _http_status(span)
     stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if policy.capture_stack else None
     # Whoever has opened the span, and the message of one that others have opened is as it was raised.
     shown = error_text(message, limits.MAX_ERROR_MESSAGE_CHARS)
@@ -259,6 +259,13 @@ def _error(span: ReadableSpan, policy: Policy) -> ErrorInfo:
         shown = policy.text(ERROR_MESSAGE, shown, limits.MAX_ERROR_MESSAGE_CHARS)
         traced = None if traced is None else policy.text(ERROR_STACK, traced, limits.MAX_STACK_CHARS)
     return ErrorInfo(error_text(name, limits.MAX_ERROR_NAME_CHARS), shown, traced)
+
+
+def _http_status(span: ReadableSpan) -> str:
+    """What an instrumentation of HTTP tells of an answer that is an error: it raises nothing, and describes nothing."""
+    attributes: Mapping[str, Any] = span.attributes or {}
+    code = next((attributes[name] for name in semconv.HTTP_STATUS_CODES if name in attributes), None)
+    return f"HTTP {code}" if type(code) is int else ""
 
 
 def plain_attributes(span: ReadableSpan) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace.status import StatusCode
 
@@ -52,6 +53,24 @@ def test_an_error_without_any_exception_event_has_the_description_of_the_span_st
     error = records(a_span(status=StatusCode.ERROR, description="went wrong"))[-1].error
     assert error is not None
     assert (error.name, error.message) == ("Error", "went wrong")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"http.response.status_code": 402}, "HTTP 402"),
+        ({"http.status_code": 500}, "HTTP 500"),
+        ({"http.response.status_code": 503, "http.status_code": 500}, "HTTP 503"),
+        ({"http.status_code": "402 or what a stranger writes"}, ""),
+        ({}, ""),
+    ],
+)
+def test_an_http_answer_that_nothing_else_is_told_of_is_told_by_its_status(
+    attributes: dict[str, Any], message: str
+) -> None:
+    error = records(a_span(attributes, status=StatusCode.ERROR))[-1].error
+    assert error is not None
+    assert (error.name, error.message) == ("Error", message)
 
 
 def test_of_several_exception_events_the_last_one_ended_the_step() -> None:
