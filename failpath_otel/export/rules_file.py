@@ -1,5 +1,6 @@
 """Rules as an option: objects in code, or a TOML file, whose errors are told with their line."""
 
+import contextlib
 import os
 import re
 import sys
@@ -52,7 +53,7 @@ def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
         with open(path, "rb") as file:  # noqa: PTH123
             data = file.read(limits.MAX_RULES_BYTES + 1)
     except (OSError, UnicodeError) as error:
-        msg = f"{shown} cannot be read: {getattr(error, 'strerror', None) or type_name(error)}"
+        msg = f"{shown} cannot be read: {getattr(error, 'strerror', None) or type_name(error)}{_looked_in(path)}"
         raise ConfigurationError(msg) from None
     if len(data) > limits.MAX_RULES_BYTES:
         msg = f"{shown} has more than {limits.MAX_RULES_BYTES} bytes"
@@ -71,6 +72,14 @@ def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
         msg = f"{shown}, line {line}: not TOML: {clean_text(reason, 200)}"
         raise ConfigurationError(msg) from None
     return _File(shown, text).rules(document)
+
+
+def _looked_in(path: str) -> str:
+    """Where a relative path was looked for: whoever starts the program may do that from somewhere else."""
+    if not os.path.isabs(path):  # noqa: PTH117 - as above
+        with contextlib.suppress(OSError):  # that directory may be gone itself
+            return f" (looked for in {clean_text(os.getcwd(), limits.MAX_PATH_CHARS)})"  # noqa: PTH109
+    return ""
 
 
 def _line_of_fault(text: str, tomllib: Any) -> int:  # noqa: ANN401 - a module

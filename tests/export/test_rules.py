@@ -294,6 +294,16 @@ def test_bad_input_a_file_that_is_missing_or_too_large_is_told(tmp_path: Path) -
         check_rules("rules", written(tmp_path, b"#" * (limits.MAX_RULES_BYTES + 1)))
 
 
+def test_bad_input_of_a_relative_path_it_is_told_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=re.escape(f"No such file or directory (looked for in {tmp_path})")):
+        check_rules("rules", "gone.toml")
+    with pytest.raises(ConfigurationError, match=r"No such file or directory$"):
+        check_rules("rules", tmp_path / "gone.toml")
+
+
 @pytest.mark.parametrize("given", [7, [7], {"rules": []}, [{"flow": "a"}], ""])
 def test_bad_input_what_is_neither_rules_nor_a_path_is_refused(given: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^rules must be StepRules or the path"):
