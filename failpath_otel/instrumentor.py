@@ -24,6 +24,7 @@ _NOT_OURS: Final = {
 }
 """What loaders and distributions hand to every instrumentor."""
 _KEY: Final = "FAILPATH_PROJECT_KEY"
+_RULES: Final = "FAILPATH_RULES"
 
 
 class FailpathInstrumentor:
@@ -32,7 +33,8 @@ class FailpathInstrumentor:
     Loaded by ``opentelemetry-instrument`` under the name ``failpath``. Has the methods of OpenTelemetry's
     ``BaseInstrumentor`` that its loaders call, and does not need that package. There is one for the process.
 
-    Does nothing where there is no project key; where the options are wrong, one line in the log says so. Never raises.
+    Does nothing where there is no project key. Where there are rules, and the variable of the key is not even empty,
+    one line in the log says so, as where the options are wrong. Never raises.
     """
 
     _instance: ClassVar["FailpathInstrumentor | None"] = None
@@ -67,6 +69,8 @@ class FailpathInstrumentor:
             given = {name: value for name, value in options.items() if name not in _NOT_OURS}
             given = given or file_options() or dict(NamedSpanExporter.options)
             if not given.get("project_key") and not os.environ.get(_KEY, "").strip():
+                if _KEY not in os.environ and os.environ.get(_RULES, "").strip():
+                    say("Failpath: no steps are reported: %s is set, and %s is not", _RULES, _KEY)
                 return
             self._client = configure(**given)
             if not hasattr(get_tracer_provider(), "add_span_processor"):

@@ -149,6 +149,15 @@ def test_without_a_key_nothing_happens_and_nothing_is_said(
     assert server.requests == []
 
 
+def test_rules_without_the_variable_of_the_key_are_one_line(tmp_path: Path, server: FaultServer) -> None:
+    env = given(tmp_path, server.url)
+    del env["FAILPATH_PROJECT_KEY"]
+    done = run_instrumented(SHOP, env)
+    assert (done.returncode, done.stdout) == (0, ANSWERED)
+    assert done.stderr == ("Failpath: no steps are reported: FAILPATH_RULES is set, and FAILPATH_PROJECT_KEY is not\n")
+    assert server.requests == []
+
+
 def test_the_disabled_instrumentations_can_name_ours(tmp_path: Path, server: FaultServer) -> None:
     env = given(tmp_path, server.url, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="requests , failpath")
     done = run_instrumented(SHOP, env)
