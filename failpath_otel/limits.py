@@ -127,6 +127,9 @@ MAX_KEPT_NAMES: Final = 4_096
 MAX_NAME_CHARS: Final = 512
 """How much of a span's name, and of its scope, a rule looks at."""
 
+MAX_MISSES_CHARS: Final = 1_000
+"""How much the log tells of spans where no rule has matched any."""
+
 LATE_RUN_ID_LOOK: Final = 0.05
 """Seconds between two looks whether a rule's step has the attribute by now that holds its run id."""
 

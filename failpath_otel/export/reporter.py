@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanContext
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
 from failpath_otel.export.checks import seconds
-from failpath_otel.export.options import Options
+from failpath_otel.export.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.process import ThisProcess
@@ -65,6 +65,7 @@ class Reporter:
         self._policy = Policy.of(options)
         self._off = not options.enabled
         self._ruled.rules = None if self._off else self._policy.rules
+        self._ruled.tells_misses = options.endpoint != DEFAULT_ENDPOINT  # as somebody's own receiver has
         self._pipelines.append(self._new_pipeline(options))
 
     def reconfigure(self, options: Options) -> None:

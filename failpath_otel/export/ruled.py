@@ -12,11 +12,12 @@ from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.trace import SpanContext, SpanKind, get_current_span
 
 from failpath_otel import limits, semconv
+from failpath_otel.clean import clean_text
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.rules import Rules, StepRule, named_run, usable_run_id
 from failpath_otel.export.translation import StepStart, ruled_start
-from failpath_otel.report import report_fault
+from failpath_otel.report import report_fault, say_once
 
 SpanKey = tuple[int, int, int]
 """Trace id, span id and start: programs that call ``random.seed`` repeat ids."""
@@ -65,6 +66,8 @@ class RuledSpans:
     def __init__(self, begin: Begin, steps: OpenSteps, disregard: Callable[[SpanContext], None]) -> None:
         self.rules: Rules | None = None
         """Which spans are steps that begin from now on."""
+        self.tells_misses = False
+        """Somebody tries the rules out, and wants to hear of it where none of them ever matches."""
         self._begin = begin
         self._steps = steps
         self._disregard = disregard
@@ -138,7 +141,10 @@ class RuledSpans:
             self.open.pop(inside, None)
 
     def look(self, *, wait: bool = True) -> None:
-        """Reports the steps that have their run id by now, or have waited for it; all, if not to ``wait`` any more."""
+        """Reports the steps that have their run id by now, or have waited for it; all, if not to ``wait`` any more.
+
+        That is at the end: where there were requests or messages and no rule has matched any span, the log says so.
+        """
         for opened in list(self.late):
             late = opened.late
             try:
@@ -147,6 +153,8 @@ class RuledSpans:
                     self._settle(opened)
             except Exception:  # noqa: BLE001 - the others have begun as well
                 report_fault("reporting the start of a step")
+        if not wait and self.tells_misses and self.rules is not None:
+            _tell(self.rules.misses())
 
     def _on_ours(self, span: ReadableSpan) -> None:
         """Remembers the span of a run."""
@@ -231,6 +239,8 @@ class RuledSpans:
 
 _OURS: Final = __name__.partition(".")[0]
 """The scope of the spans of our runs."""
+_NAMED: Final = 10
+"""Of how many kinds of spans the log speaks where no rule matches."""
 _PATIENCE: Final = 1.0
 """Seconds that the end of a span waits for its start to be reported."""
 
@@ -252,6 +262,14 @@ def _named_around(parent_context: Context) -> _Open | None:
     named = _Open((context.trace_id, context.span_id, 0), str(attributes[semconv.FLOW_KEY]), None)
     named.run_id = usable_run_id(attributes.get(semconv.RUN_ID))
     return named
+
+
+def _tell(misses: list[tuple[str, str]]) -> None:
+    others = [f"{name!r} of scope {scope!r}" for scope, name in misses if scope != _OURS]
+    if others:
+        more = f", and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        shown = clean_text(", ".join(others[:_NAMED]), limits.MAX_MISSES_CHARS)
+        say_once("rules", "Failpath: no rule has matched a span of this process. There were: %s%s", shown, more)
 
 
 def _carried_run(rule: StepRule, context: Context) -> str:

@@ -6,6 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from fnmatch import translate
 from typing import Any, Final
 
+from opentelemetry.trace import SpanKind
+
 from failpath_otel import limits, semconv
 from failpath_otel.clean import clean_text, text_of, type_name
 from failpath_otel.errors import ConfigurationError
@@ -76,10 +78,12 @@ class Rules:
         rules: the first one that matches a span holds.
     """
 
-    __slots__ = ("_globs", "_kept", "_literal", "_may_match")
+    __slots__ = ("_globs", "_has_entry", "_has_matched", "_kept", "_literal", "_may_match")
 
     def __init__(self, rules: Sequence[StepRule]) -> None:
         self._kept: Final[dict[tuple[str, str], StepRule | None]] = {}
+        self._has_entry = False
+        self._has_matched = False
         # By their place, because the first one holds, whatever its kind.
         self._literal: Final[dict[str, list[tuple[int, _Pattern, StepRule]]]] = {}
         self._globs: Final[list[tuple[int, _Pattern, _Pattern, StepRule]]] = []
@@ -103,7 +107,16 @@ class Rules:
         if len(self._kept) >= limits.MAX_KEPT_NAMES:
             self._kept.clear()  # names that come but once are many; those that come again are soon back
         self._kept[key] = found
+        self._has_matched = self._has_matched or found is not None
         return found
+
+    def misses(self) -> list[tuple[str, str]]:
+        """The scopes and names of spans that were seen, and are still kept.
+
+        None as soon as any rule has matched, and none before the first request or message: a worker that has had
+        nothing to do may well have spans, of its start.
+        """
+        return list(self._kept) if self._has_entry and not self._has_matched else []
 
     def of(self, span: Any) -> StepRule | None:  # noqa: ANN401 - a span of OpenTelemetry's SDK, or one that reads alike
         """The rule for ``span``, unless it says itself which flow or step it is."""
@@ -114,6 +127,7 @@ class Rules:
         except (KeyError, TypeError):
             # OpenTelemetry does not look at what an application gives as a name.
             rule = self.match(*key) if isinstance(key[0], str) and isinstance(key[1], str) else None
+            self._has_entry = self._has_entry or getattr(span, "kind", None) in _ENTRIES
         if rule is None:
             return None
         attributes = span.attributes or ()
@@ -142,6 +156,7 @@ def usable_run_id(value: object) -> str:
     return value.strip() if redact_values(value) == value else ""
 
 
+_ENTRIES: Final = (SpanKind.SERVER, SpanKind.CONSUMER)
 _MAX_ID_BITS: Final = 64
 """Python refuses to write out numbers that are much larger."""
 

@@ -4,15 +4,19 @@ import os
 import threading
 from collections.abc import Callable
 from typing import Any, Final
+from unittest.mock import create_autospec
 
 import pytest
 from opentelemetry import baggage
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import SpanKind, StatusCode, Tracer, set_span_in_context
 from opentelemetry.trace.status import Status
 
 import failpath_otel
 from failpath_otel import FailpathSpanExporter, FailpathSpanProcessor, StepRule, limits, semconv
+from failpath_otel.export.options import DEFAULT_ENDPOINT, Options
+from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.reporter import Reporter
 from tests.export.conftest import KEY
 from tests.export.spans import IDENTITY, a_span, tracer_with
 from tests.fault_server import FaultServer
@@ -44,6 +48,10 @@ class Shop:
 @pytest.fixture
 def shop(new_processor: NewProcessor, server: FaultServer) -> Callable[..., Shop]:
     return lambda *rules, **options: Shop(new_processor(server.url, rules=rules, **options), server)
+
+
+def started(name: str, kind: SpanKind) -> Any:
+    return TracerProvider().get_tracer("web").start_span(name, kind=kind)
 
 
 def trace_id(span: Any) -> str:
@@ -387,3 +395,25 @@ def test_an_exporter_makes_both_records_of_a_span_that_has_ended(server: FaultSe
     told = [(event["runId"], event["stepKey"], event["status"]) for event in server.events]
     exporter.shutdown()
     assert told == [("req-1", "charge-card", "running"), ("req-1", "charge-card", "success")]
+
+
+@pytest.mark.parametrize("endpoint", [DEFAULT_ENDPOINT, "http://127.0.0.1:9"])
+@pytest.mark.parametrize("name", ["POST /other", "POST /charge"])
+def test_spans_that_no_rule_matches_are_told_at_the_end_of_a_trial_and_only_there(
+    endpoint: str, name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("failpath_otel.report._said", set())
+    options = Options.resolve_delivery(project_key=KEY, endpoint=endpoint, rules=[CHARGE], journal="off")
+    pipeline = create_autospec(Pipeline, instance=True)
+    pipeline.put_start.return_value = 1
+    reporter = Reporter(options, lambda _: pipeline)
+    reporter.on_start(started("GET /\ud800", SpanKind.CLIENT))
+    reporter._ruled.look(wait=False)
+    assert caplog.messages == []  # nobody has asked this process for anything
+    reporter.on_start(started(name, SpanKind.SERVER))
+    assert caplog.messages == []
+    reporter._ruled.look(wait=False)
+    reporter._ruled.look(wait=False)
+    told = r"There were: 'GET /\ud800' of scope 'web', 'POST /other' of scope 'web'"
+    is_trial = (endpoint, name) == ("http://127.0.0.1:9", "POST /other")
+    assert caplog.messages == [f"Failpath: no rule has matched a span of this process. {told}"] * is_trial

@@ -196,6 +196,19 @@ def test_the_spans_of_the_program_are_what_they_are_without_us(tmp_path: Path, s
     assert told(server) == STORY
 
 
+def test_the_end_tells_which_spans_there_were_where_no_rule_has_matched_any(
+    tmp_path: Path, server: FaultServer
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULES.read_text().replace("POST /", "POST /no-such-").replace("INSERT", "UPSERT"))
+    done = run_instrumented(SHOP, given(tmp_path, server.url, FAILPATH_RULES=str(rules)))
+    assert (done.returncode, done.stdout) == (0, ANSWERED)
+    [line] = done.stderr.splitlines()
+    assert line.startswith("Failpath: no rule has matched a span of this process. There were: ")
+    assert "'POST /charge' of scope 'opentelemetry.instrumentation.flask'" in line
+    assert server.requests == []
+
+
 def test_without_a_provider_one_line_says_so(tmp_path: Path, server: FaultServer) -> None:
     done = run_instrumented(SHOP, given(tmp_path, server.url, OTEL_PYTHON_CONFIGURATOR="none-such"))
     assert done.stdout == ANSWERED
