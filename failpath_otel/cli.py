@@ -128,7 +128,8 @@ def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
     from failpath_otel.export.options import Options  # noqa: PLC0415
 
     try:
-        options = Options.resolve(enabled=True, **{name: value for name, value in given.items() if value is not None})
+        given = {name: value for name, value in given.items() if value is not None}
+        options = Options.resolve(enabled=True, rules=(), **given)  # records are not made here, so no rule is needed
     except ConfigurationError as error:
         return _fail(str(error).replace("pass project_key=, or set", "set"))
     if options.journal is None:

@@ -107,6 +107,12 @@ def test_a_timeout_that_is_none_is_refused(journal: Path, seconds: str) -> None:
     assert caught.value.code == 2
 
 
+def test_rules_that_are_for_programs_and_lie_elsewhere_do_not_matter(server: FaultServer, journal: Path) -> None:
+    leave(journal, server.url, "a")
+    drained = drain(journal, server.url, FAILPATH_RULES="no-such.toml")
+    assert drained == (0, "failpath-otel: 1 record delivered\n", "")
+
+
 def test_what_is_for_another_project_or_endpoint_stays_until_it_is_moved_on_purpose(
     server: FaultServer, journal: Path
 ) -> None:
