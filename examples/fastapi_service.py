@@ -5,7 +5,7 @@
     curl -X POST http://127.0.0.1:8000/orders/order-17
 
 Needs ``FAILPATH_PROJECT_KEY``; ``FAILPATH_DEV_ENDPOINT`` points it at a receiver of your own. Without
-``WAREHOUSE_URL`` it is its own warehouse, so that one process is enough to try it.
+``WAREHOUSE_URL`` it is its own warehouse at port 8000, so that one process is enough to try it.
 """
 
 import asyncio
