@@ -13,7 +13,7 @@ from failpath_otel.configure import FailpathClient, configure, joined_since
 from failpath_otel.errors import ConfigurationError
 from failpath_otel.export.arguments import DeliveryOptions
 from failpath_otel.export.exporter import FailpathSpanExporter
-from failpath_otel.report import report_fault, say
+from failpath_otel.report import report_fault, say, say_once
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -79,7 +79,8 @@ class FailpathInstrumentor:
                     "reported. Install opentelemetry-distro, or call failpath_otel.configure() once you have set yours."
                 )
         except (ConfigurationError, TypeError) as error:
-            say("Failpath: no steps are reported: %s", str(error))
+            # OpenTelemetry's configuration and `opentelemetry-instrument` may both have us join.
+            say_once(f"no steps: {error}", "Failpath: no steps are reported: %s", str(error))
         except Exception:  # noqa: BLE001 - what is raised here would end the instrumentation of everything else
             report_fault("joining the tracer provider")
 

@@ -54,7 +54,7 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 # Not the 5 s after which OpenTelemetry's exporters send again: their request would meet the end.
-                timeout_keep_alive=18,
+                timeout_keep_alive=8,
                 timeout_graceful_shutdown=grace_seconds,
             )
         )
