@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 
 from failpath_otel import ConfigurationError, FailpathSpanExporter, limits, semconv
 from tests.export.conftest import KEY
-from tests.export.spans import END_NS, IDENTITY, a_span, event, lifecycle
+from tests.export.spans import END_NS, IDENTITY, START_NS, a_span, event, lifecycle
 from tests.fault_server import (
     FaultServer,
     accepted,
@@ -59,7 +59,7 @@ def test_a_batch_span_processor_reports_both_events_in_the_order_of_time(
 def test_start_and_end_within_one_microsecond_keep_their_order(
     exporter: FailpathSpanExporter, server: FaultServer
 ) -> None:
-    assert exporter.export([a_span(end_ns=None)]) is SUCCESS
+    assert exporter.export([a_span(end_ns=START_NS)]) is SUCCESS
     assert server.statuses == ["running", "success"]
 
 
