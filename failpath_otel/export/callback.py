@@ -43,13 +43,12 @@ class ErrorCallback:
             else:
                 self._waiting.append(error)
             self._idle.clear()
-            if self._thread is None:
-                self._start()
-
-    def _start(self) -> None:
-        thread = threading.Thread(target=self._work, name="failpath-on-error", daemon=True)
-        self._thread = thread
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._work, name="failpath-on-error", daemon=True)
+            self._thread = thread
         try:
+            # Not under the lock: this waits for the new thread, on which a garbage collection may end a step first.
             contextvars.Context().run(thread.start)  # and not in that of a step
         except RuntimeError:  # the interpreter is ending, or there are no threads left: `drain` makes the calls
             self._thread = None

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from failpath_otel import limits
 from failpath_otel.export.ending import patience
 from failpath_otel.export.factory import pipeline_to_failpath
 from failpath_otel.export.options import Options
@@ -23,7 +22,7 @@ class EndedSpans:
         self._off = not options.enabled
         self.pipeline = pipeline_to_failpath(options)
         """Where the records go."""
-        self._patience = 2 * options.send_timeout + 1 if options.send_timeout else limits.MAX_SECONDS
+        self._patience = options.patience
         self._process = ThisProcess()
 
     def send(self, spans: Sequence[ReadableSpan]) -> bool:

@@ -124,6 +124,11 @@ class Options:
         text = f"{self.project_key}\0{self.endpoint}\0{self.route}\0{'' if self.payload is None else 'payload'}"
         return blake2b(text.encode(), digest_size=8, person=b"failpath-journal").hexdigest()
 
+    @property
+    def patience(self) -> float:
+        """Seconds that are enough for the batch that is under way, and for the next one."""
+        return 2 * self.send_timeout + 1 if self.send_timeout else limits.MAX_SECONDS
+
     def same_as(self, other: "Options") -> bool:
         """Whether all is the same; objects of the user's are not asked, they are the same or not."""
         mine = (self.on_error, self.redact, self.session, self.payload)

@@ -41,7 +41,10 @@ class Pipeline(DeliveryThread):
                 return 0, False
             for record in records:
                 self._put(record)
-            return self._accepted, self._journaling
+            taken = self._accepted, self._journaling
+        if self._unattended:
+            self._start()
+        return taken
 
     @property
     def stuck(self) -> bool:
@@ -84,8 +87,7 @@ class Pipeline(DeliveryThread):
             if not of_attempt:
                 self._backlog.hurry()
             self._wake.put(None)
-            if self._thread is None:
-                self._start()
+        self._start()
 
         def cancel() -> None:
             with self._lock:

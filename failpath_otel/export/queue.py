@@ -83,6 +83,7 @@ class RecordQueue:
         self._taken = 0
         self._settled = 0
         self._heed_at = 0  # the number of the record that is worth a call
+        self._unattended = False  # records have come, and nobody is there to take them
         self._doomed = 0  # accepted, and dropped from the journal since
         self._delivered = 0
         self._dropped: dict[str, int] = {}
@@ -94,6 +95,7 @@ class RecordQueue:
             The record's number, from 1; 0 if it was not accepted. Where it was, :meth:`put_outcome`,
             :meth:`lose_outcome` or :meth:`forgo_outcome` has to follow once.
         """
+        number = 0
         with self._lock:
             if (self._journaling and not self._closed) or self.has_room(2, len(record)):
                 self._reserved += 1
@@ -102,9 +104,12 @@ class RecordQueue:
                 except BaseException:
                     self._reserved -= 1  # nobody will tell the outcome
                     raise
-                return self._accepted
-        self.refuse()
-        return 0
+                number = self._accepted
+        if self._unattended:
+            self._start()
+        if not number:
+            self.refuse()
+        return number
 
     def put_outcome(self, data: bytes, record: Record) -> int:
         """Queues the outcome of a step whose start was accepted; where bytes are short, what is left of ``record``.
@@ -114,13 +119,16 @@ class RecordQueue:
         """
         with self._lock:
             self._reserved -= 1
-            if self._closed:
-                self.lose("shut_down")
-                return 0
-            if not self._journaling and self._bytes + len(data) > self._max_bytes:
-                data = cut_down(record).to_json()
-            self._put(data)
-            return self._accepted
+            closed = self._closed
+            if not closed:
+                short = not self._journaling and self._bytes + len(data) > self._max_bytes
+                self._put(cut_down(record).to_json() if short else data)
+            number = self._accepted
+        if self._unattended:
+            self._start()
+        if closed:
+            self.lose("shut_down")
+        return 0 if closed else number
 
     def put(self, record: bytes) -> int:
         """Queues a record that stands alone.
@@ -137,13 +145,16 @@ class RecordQueue:
             The number of the last of them; 0 if they were not accepted.
         """
         with self._lock:
-            if self.has_room(len(records), sum(map(len, records))):
+            taken = self.has_room(len(records), sum(map(len, records)))
+            if taken:
                 for record in records:
                     self._put(record)
-                return self._accepted
-        for _ in records:
+            number = self._accepted
+        if self._unattended:
+            self._start()
+        for _ in () if taken else records:
             self.refuse()
-        return 0
+        return number if taken else 0
 
     def refusal(self) -> DeliveryError:
         """Why a record was not accepted."""
@@ -212,6 +223,9 @@ class RecordQueue:
 
     def _arrived(self) -> None:
         """As many records have come as ``_heed_at`` says; for those who take them."""
+
+    def _start(self) -> None:
+        """Records have come, and nobody is there to take them; not under the lock, which a new thread may want."""
 
     def _recount(self) -> None:
         """Counts a record that was stored when a signal came, before it was counted; under the lock."""

@@ -280,11 +280,6 @@ class Reporter:
         complete = [await settled(pipeline, max(deadline - monotonic(), 0)) for pipeline in tuple(self._pipelines)]
         return all(complete) and not self._past.dropped
 
-    @property
-    def _patience(self) -> float:
-        """Seconds for the batch that is under way, and for the next one."""
-        return 2 * self.options.send_timeout + 1 if self.options.send_timeout else limits.MAX_SECONDS
-
     @staticmethod
     def _ticket(marker: StartMarker) -> tuple[Pipeline, int]:
         """Where the last record of a step went, and its number there; 0 if it was refused."""
@@ -300,7 +295,7 @@ class Reporter:
         if marker.ticket is None:
             return None
         pipeline, number = self._ticket(marker)
-        return pipeline.await_attempt(self._patience, (number, number))[1] if number else pipeline.refusal()
+        return pipeline.await_attempt(self.options.patience, (number, number))[1] if number else pipeline.refusal()
 
     async def aawait_attempt(self, marker: StartMarker) -> DeliveryError | None:
         """:meth:`await_attempt` for async code: waits without blocking the event loop."""
@@ -311,7 +306,7 @@ class Reporter:
             return pipeline.refusal()
         from failpath_otel.export.waiting import attempted  # noqa: PLC0415
 
-        return await attempted(pipeline, self._patience, (number, number))
+        return await attempted(pipeline, self.options.patience, (number, number))
 
     def take_error(self) -> DeliveryError | None:
         """The first loss since this was last asked; where there is none, the failure that is being retried."""

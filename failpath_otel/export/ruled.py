@@ -1,7 +1,9 @@
 """Spans that are steps by a rule: how such a step begins, and which run it belongs to."""
 
+import contextvars
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -16,7 +18,7 @@ from failpath_otel.clean import clean_text
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.rules import Rules, StepRule, named_run, usable_run_id
-from failpath_otel.export.translation import StepStart, ruled_start
+from failpath_otel.export.translation import StepStart, ruled_start, stated_run_id
 from failpath_otel.report import report_fault, say_once
 
 SpanKey = tuple[int, int, int]
@@ -77,6 +79,8 @@ class RuledSpans:
         self.late: Final[set[_Open]] = set()
         """Steps that have begun and were not reported yet."""
         self._timer: threading.Timer | None = None
+        self._dropped: Final[deque[tuple[SpanKey, bool]]] = deque()
+        """Spans that are gone without an end, and whether a rule made them steps."""
 
     def in_child(self) -> set[tuple[int, int]]:
         """Leaves to the parent of a forked child what was not reported yet; returns which spans these are."""
@@ -107,7 +111,7 @@ class RuledSpans:
             self._pass(span)
             self._disregard(SpanContext(*key_of(span)[:2], is_remote=False))
             return
-        opened = self._keep(span, rule.flow, around, self._gone)
+        opened = self._keep(span, rule.flow, around, by_rule=True)
         opened.request_rule = None if is_internal else rule
         run_id = named_run(rule, span) or _carried_run(rule, parent_context)
         if rule.run_id is not None and not run_id:
@@ -120,7 +124,7 @@ class RuledSpans:
 
     def on_named(self, span: ReadableSpan, flow_key: str, run_id: str) -> None:
         """Remembers the span of a step or of a run that names itself, for those inside of it."""
-        self._keep(span, flow_key, self._around(span), self.on_end).run_id = run_id
+        self._keep(span, flow_key, self._around(span), by_rule=False).run_id = run_id
 
     def on_end(self, key: SpanKey) -> None:
         """Forgets the span that ends, and reports that its step had begun, if that was not done."""
@@ -145,6 +149,7 @@ class RuledSpans:
 
         That is at the end: where there were requests or messages and no rule has matched any span, the log says so.
         """
+        self._forget_dropped()
         for opened in list(self.late):
             late = opened.late
             try:
@@ -161,7 +166,7 @@ class RuledSpans:
         attributes = span.attributes or {}
         flow_key = attributes.get(semconv.FLOW_KEY)
         if isinstance(flow_key, str):
-            self.on_named(span, flow_key, usable_run_id(attributes.get(semconv.RUN_ID)))
+            self.on_named(span, flow_key, stated_run_id(attributes))
 
     def _pass(self, span: ReadableSpan) -> None:
         """Remembers in which step a span is that is none."""
@@ -171,20 +176,32 @@ class RuledSpans:
             self.open[ids] = around
             around.inside.add(ids)
 
-    def _keep(self, span: ReadableSpan, flow_key: str, around: _Open | None, gone: Callable[[SpanKey], None]) -> _Open:
+    def _keep(self, span: ReadableSpan, flow_key: str, around: _Open | None, *, by_rule: bool) -> _Open:
+        self._forget_dropped()
         key = key_of(span)
         opened = _Open(key, flow_key, around)
         self.open[key[:2]] = opened
         if isinstance(span, Span):  # and nothing that stands for one, and may be gone sooner
-            # The application may drop a span that it has never ended.
-            opened.span = weakref.ref(span, lambda _: gone(key))
+            # The application may drop a span that it has never ended. A garbage collection then tells of it, anywhere,
+            # below any lock and on a thread that another one waits for with a lock: only a note is taken there.
+            dropped = self._dropped
+            opened.span = weakref.ref(span, lambda _: dropped.append((key, by_rule)))
         return opened
 
-    def _gone(self, key: SpanKey) -> None:
+    def _forget_dropped(self) -> None:
+        while self._dropped:
+            try:
+                key, by_rule = self._dropped.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            if by_rule:
+                self._expect_no_outcome(key)
+            self.on_end(key)
+
+    def _expect_no_outcome(self, key: SpanKey) -> None:
         _, pipeline, accepted, _ = self._steps.pop(key, (None, None, False, None))
         if pipeline is not None and accepted:
             pipeline.forgo_outcome()
-        self.on_end(key)
 
     def _around(self, span: ReadableSpan) -> _Open | None:
         """The innermost step or run that ``span`` is in, of those that are open."""
@@ -213,6 +230,8 @@ class RuledSpans:
                 try:
                     opened.run_id = named_run(late.rule, late.span) or self._run_around(opened)
                     self._begin(late.span, ruled_start(late.span, late.rule, opened.run_id))
+                    if self.open.get(opened.key[:2]) is not opened:
+                        self._expect_no_outcome(opened.key)  # its end could not wait, and was told already
                 finally:
                     opened.late = None
                     self.late.discard(opened)
@@ -225,7 +244,7 @@ class RuledSpans:
             timer.daemon = True
             self._timer = timer
             try:
-                timer.start()
+                contextvars.Context().run(timer.start)  # and not in that of the span, which tracers hand on
             except RuntimeError:  # the interpreter ends, or there can be no more threads
                 self._timer = None
                 self.look()
@@ -260,7 +279,7 @@ def _named_around(parent_context: Context) -> _Open | None:
         return None
     context = parent.get_span_context()
     named = _Open((context.trace_id, context.span_id, 0), str(attributes[semconv.FLOW_KEY]), None)
-    named.run_id = usable_run_id(attributes.get(semconv.RUN_ID))
+    named.run_id = stated_run_id(attributes)
     return named
 
 

@@ -153,7 +153,7 @@ def usable_run_id(value: object) -> str:
         value = str(value)
     if not isinstance(value, str) or not value.isprintable() or len(value) > limits.MAX_RUN_ID_CHARS:
         return ""
-    return value.strip() if redact_values(value) == value else ""
+    return value if value.strip() and redact_values(value) == value else ""
 
 
 _ENTRIES: Final = (SpanKind.SERVER, SpanKind.CONSUMER)

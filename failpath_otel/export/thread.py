@@ -53,11 +53,8 @@ class DeliveryThread(Attempts):
     def adopt(self) -> None:
         """Looks for what processes have left that are gone, and starts delivering it; without that, does nothing."""
         if self._adoption is not None and not self._closed and self._adoption.look(tidy=False):
-            with self._lock:
-                if self._thread is None:
-                    self._start()
-                else:
-                    self._wake.put(None)
+            self._wake.put(None)
+            self._start()
 
     def _overflow(self, records: int) -> None:
         super()._overflow(records)
@@ -67,16 +64,20 @@ class DeliveryThread(Attempts):
         if self._asleep or self._untaken >= limits.MAX_BATCH_RECORDS:
             self._asleep = False
             self._wake.put(None)
-        if self._thread is None:
-            self._start()
+        self._unattended = self._thread is None
         if self._thread is not None:
             full = self._taken + limits.MAX_BATCH_RECORDS
             self._heed_at = full if self._accepted < full else self._accepted + limits.MAX_BATCH_RECORDS
 
     def _start(self) -> None:
-        thread = threading.Thread(target=self._work, name="failpath-delivery", daemon=True)
-        self._thread = thread
+        with self._lock:
+            self._unattended = False
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._work, name="failpath-delivery", daemon=True)
+            self._thread = thread
         try:
+            # Not under the lock: this waits for the new thread, on which a garbage collection may end a step first.
             # Not in the context of whichever step happened to come first: tracers hand theirs on to new threads.
             contextvars.Context().run(thread.start)
         except RuntimeError:  # the interpreter is ending, or there are no threads left; the next record tries again

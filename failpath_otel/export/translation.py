@@ -62,12 +62,17 @@ def read_start(span: ReadableSpan) -> StepStart | None:
     cleaned = {
         semconv.FLOW_KEY: clean_text(flow_key, limits.MAX_KEY_CHARS),
         semconv.STEP_KEY: clean_text(step_key, limits.MAX_KEY_CHARS),
-        semconv.RUN_ID: whole_run_id(text_of(attributes.get(semconv.RUN_ID) or "", _ANY_LENGTH)),
+        semconv.RUN_ID: stated_run_id(attributes),
     }
     start = trusted_start(span, {**attributes, **cleaned})
     start.metadata = clean_metadata(start.metadata)
     start.attributes = attributes
     return start
+
+
+def stated_run_id(attributes: Mapping[str, Any]) -> str:
+    """The run id that a span states as its own; empty where it states none."""
+    return whole_run_id(text_of(attributes.get(semconv.RUN_ID) or "", _ANY_LENGTH))
 
 
 def trusted_start(span: ReadableSpan, attributes: Mapping[str, Any]) -> StepStart:

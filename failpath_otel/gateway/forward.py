@@ -36,7 +36,7 @@ class Forwarder:
         self._policy: Final = Policy.of(options)
         self.every: Final = self._policy.rules is not None
         """Spans that carry none of our names may be steps."""
-        self._patience: Final = 2 * options.send_timeout + 1 if options.send_timeout else limits.MAX_SECONDS
+        self._patience: Final = options.patience
         self._most: Final = min(limits.MAX_BATCH_RECORDS, options.max_queue_size)
         self._full_until = 0.0
         self.pipeline: Final = pipeline_to_failpath(options)

@@ -18,7 +18,7 @@ _INVALID_ARGUMENT: Final = 3
 _RESOURCE_EXHAUSTED: Final = 8
 _INTERNAL: Final = 13
 _UNAVAILABLE: Final = 14
-_CODES: Final = {413: _RESOURCE_EXHAUSTED, 429: _RESOURCE_EXHAUSTED, 500: _INTERNAL, 503: _UNAVAILABLE}
+_CODES: Final = {413: _RESOURCE_EXHAUSTED, 500: _INTERNAL, 503: _UNAVAILABLE}
 
 
 def spans_in(body: bytes, media_type: str, *, every: bool = False) -> Iterator[OtlpSpan | None]:

@@ -90,6 +90,9 @@ class OtlpRoute:
             self._told(None)
             busy = Busy("this server is about to end", 1)
             return refused(kind, busy.status_code, busy.detail, busy.headers)
+        except BaseException:  # whoever serves answers 500
+            self._told(None)
+            raise
         self._told(receipt)
         return Response(response(kind, receipt.rejected, receipt.reason), media_type=kind)
 

@@ -17,8 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from failpath_otel.export import wire
 from failpath_otel.gateway.otlp import ROUTE as SPANS
+from failpath_otel.serving.access import bearer_of
+from failpath_otel.serving.server import LOOPBACK
 
-LOOPBACK: Final = "127.0.0.1"
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -32,7 +33,6 @@ SECURITY_HEADERS: Final = {
 
 _HOST: Final = re.compile(r"(?P<name>[^:\[\]@/\s]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.IGNORECASE)
 _LOOPBACK_NAMES: Final = frozenset({"localhost", LOOPBACK, "::1"})
-_BEARER: Final = re.compile(r"Bearer +(\S+) *", re.IGNORECASE)
 _LOCKED_PAGE: Final = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Failpath</title>
 <h1>This receiver asks for its token</h1>
@@ -204,8 +204,8 @@ class _TokenCheck:
         return response
 
     def _bears(self, headers: Headers) -> bool:
-        found = _BEARER.fullmatch(headers.get("authorization", ""))
-        return found is not None and hmac.compare_digest(found[1].encode(), self._token)
+        given = bearer_of(headers.get("authorization", ""))
+        return given is not None and hmac.compare_digest(given.encode(), self._token)
 
     def _has_cookie(self, lines: Iterable[str], name: str) -> bool:
         for line in lines:

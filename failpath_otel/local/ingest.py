@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from failpath_otel.local.event import decode_event
 from failpath_otel.local.store import Arrival
+from failpath_otel.serving.access import bearer_of, refuse_web_pages
 from failpath_otel.serving.body import is_gzipped, media_type
 
 MAX_BODY_BYTES: Final = 2 * 1_048_576
@@ -19,7 +20,6 @@ MAX_DEPTH: Final = 200
 """How deep an event may be nested: who reads, copies or writes it again does so by recursion, and needs the room."""
 
 _STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_BEARER: Final = re.compile(r"Bearer +\S+ *", re.IGNORECASE)
 
 
 class Rejection(msgspec.Struct, frozen=True, rename="camel"):
@@ -56,10 +56,9 @@ def check_headers(request: Request) -> bool:
     into taking this receiver for the page's own server (DNS rebinding) still names the page as ``Origin``.
     """
     headers = request.headers
-    if not _BEARER.fullmatch(headers.get("authorization", "")):
+    if bearer_of(headers.get("authorization", "")) is None:
         raise HTTPException(401, "expected the header 'Authorization: Bearer <project key>'")
-    if "origin" in headers:
-        raise HTTPException(403, "events are not accepted from web pages")
+    refuse_web_pages(request, "events")
     if media_type(request) != "application/json":
         raise HTTPException(415, "expected the header 'Content-Type: application/json'")
     return is_gzipped(request)

@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 from platformdirs import user_state_path
 
 from failpath_otel.local.app import create_app
-from failpath_otel.local.guard import LOOPBACK, Access
+from failpath_otel.local.guard import Access
 from failpath_otel.local.parts import Parts, Settings
 from failpath_otel.local.store import Store
-from failpath_otel.serving.server import Server, address_of, listen
+from failpath_otel.serving.server import LOOPBACK, Server, address_of, listen
 
 _GRACE_SECONDS: Final = 1
 """How long requests that are under way at the end may take."""

@@ -151,7 +151,7 @@ def test_two_rules_for_one_span_are_found_where_their_patterns_show_it(
     ("value", "run_id"),
     [
         ("req-1", "req-1"),
-        (" req-1 ", "req-1"),
+        (" req-1 ", " req-1 "),
         (("req-1",), "req-1"),
         (["req-1", "req-2"], "req-1"),
         (17, "17"),

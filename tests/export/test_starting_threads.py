@@ -1,0 +1,80 @@
+"""Threads of ours that begin: a garbage collection on one may end a step, before whoever has started it goes on."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from failpath_otel import DeliveryError, FailpathSpanProcessor
+from tests.export.conftest import KEY
+from tests.export.spans import IDENTITY, tracer_with
+from tests.fault_server import FaultServer
+from tests.receiver import wait_for
+
+_DEADLINE: Final = 10.0
+
+
+def first_on(monkeypatch: pytest.MonkeyPatch, name: str, action: Callable[[], object]) -> list[str]:
+    """Has ``action`` called on each thread of that name, where a garbage collection may be the first thing."""
+    whole: Any = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]
+    called: list[str] = []
+
+    def begin(thread: threading.Thread) -> None:
+        if thread.name == name:
+            action()
+            called.append(name)
+        whole(thread)
+
+    monkeypatch.setattr(threading.Thread, "_bootstrap_inner", begin)
+    return called
+
+
+def comes_back(work: Callable[[], object]) -> bool:
+    """Whether ``work`` is over in time."""
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(_DEADLINE)
+    return not worker.is_alive()
+
+
+def test_a_step_that_ends_on_the_new_delivery_thread_holds_nobody_up(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = FailpathSpanProcessor(project_key=KEY, endpoint=server.url, journal=None)
+    tracer = tracer_with(processor)
+
+    def step() -> None:
+        tracer.start_span("charge-card", attributes=IDENTITY).end()
+
+    called = first_on(monkeypatch, "failpath-delivery", step)
+    assert comes_back(step)
+    assert processor.flush()
+    assert (len(called), len(server.events)) == (1, 4)
+    processor.shutdown()
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["full", "shut down"])
+def test_a_step_that_is_refused_on_the_new_thread_of_on_error_holds_nobody_up(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    errors: list[DeliveryError] = []
+    processor = FailpathSpanProcessor(
+        project_key=KEY, endpoint=server.url, journal=None, max_queue_size=2, on_error=errors.append
+    )
+    tracer = tracer_with(processor)
+    kept = tracer.start_span("charge-card", attributes=IDENTITY)
+    if ended:
+        processor.shutdown()
+
+    def refused() -> None:
+        kept.end() if ended else None
+        tracer.start_span("charge-card", attributes=IDENTITY)
+
+    called = first_on(
+        monkeypatch, "failpath-on-error", lambda: tracer.start_span("charge-card", attributes=IDENTITY).end()
+    )
+    assert comes_back(refused)
+    assert called
+    assert wait_for(lambda: sum(error.records for error in errors) >= (3 if ended else 2))
+    processor.shutdown()
