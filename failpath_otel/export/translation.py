@@ -8,23 +8,14 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
-from failpath_otel.clean import Json, clean_metadata, clean_text, error_text, text_of, whole_run_id
+from failpath_otel.clean import clean_metadata, clean_text, error_text, text_of, whole_run_id
+from failpath_otel.export.metadata import metadata_at_end, metadata_in
 from failpath_otel.export.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 from failpath_otel.export.rules import StepRule, named_run
-from failpath_otel.semconv import (
-    METADATA_JSON_PREFIX,
-    METADATA_PREFIX,
-    START_MARKER,
-    STEP_EVENTS,
-    STEP_STATUS,
-    StartMarker,
-)
+from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS, StartMarker
 
 _ANY_LENGTH: Final = 1 << 30
-_ANY_METADATA: Final = "failpath.metadata"
-_PREFIX_LENGTH: Final = len(METADATA_PREFIX)
-_JSON_PREFIX_LENGTH: Final = len(METADATA_JSON_PREFIX)
 _OUTCOMES: Final[dict[str, Status]] = {"success": "success", "error": "error", "skipped": "skipped"}
 
 
@@ -89,7 +80,7 @@ def trusted_start(span: ReadableSpan, attributes: Mapping[str, Any]) -> StepStar
         "%016x" % context.span_id,  # noqa: UP031
         start_ns,
         rfc3339(start_ns),
-        _metadata(attributes),
+        metadata_in(attributes),
         attributes,
         semconv.STEP_STATUS in attributes,
     )
@@ -149,7 +140,7 @@ def outcome_record(  # noqa: PLR0917
     if end_ns is None or end_ns < start_ns:
         end_ns = start_ns
     timed = began or end_ns > start_ns
-    metadata = _end_metadata(start, attributes)
+    metadata = metadata_at_end(start.attributes, start.metadata, attributes)
     return Record(
         record_id(start.trace_id, start.span_id, status, end_ns),
         start.flow_key,
@@ -282,53 +273,3 @@ def plain_attributes(span: ReadableSpan) -> dict[str, Any]:
     except AttributeError:
         copied = attributes or {}
     return copied if type(copied) is dict else dict(copied)
-
-
-def _end_metadata(start: StepStart, attributes: Mapping[str, Any]) -> dict[str, Json]:
-    """The metadata at the end: what the step started with, and over it what was set since and is still there."""
-    before = start.attributes
-    if attributes is before or attributes == before:  # as for nearly every step
-        return start.metadata
-    for name, value in attributes.items():
-        if type(name) is str and name.startswith(_ANY_METADATA):
-            old = before.get(name)
-            if old != value and not _same_list(old, value) and not _was_cut(old, value, attributes):
-                break
-    else:
-        return start.metadata
-    # All of it in the order of the span, which is the order in which it was set: a key may stand there in both kinds.
-    uncut = {name: value for name, value in attributes.items() if not _was_cut(before.get(name), value, attributes)}
-    return clean_metadata({**start.metadata, **_metadata(uncut)})
-
-
-def _same_list(before: object, after: object) -> bool:
-    """Whether a list came back from a span as the tuple that the SDK makes of it."""
-    return isinstance(before, list) and isinstance(after, tuple) and tuple(before) == after
-
-
-def _was_cut(before: object, after: object, attributes: Mapping[str, Any]) -> bool:
-    """Whether a host's limit on the length of values has cut a text: no text on the span is longer than the rest."""
-    return (
-        isinstance(before, str)
-        and isinstance(after, str)
-        and len(after) < len(before)
-        and before.startswith(after)
-        and all(len(value) <= len(after) for value in attributes.values() if isinstance(value, str))
-    )
-
-
-def _metadata(attributes: Mapping[str, Any]) -> dict[str, Json]:
-    metadata: dict[str, Json] = {}
-    for name, value in attributes.items():
-        if type(name) is not str or not name.startswith(_ANY_METADATA):
-            continue
-        if name.startswith(METADATA_PREFIX):
-            metadata[name[_PREFIX_LENGTH:]] = list(value) if type(value) is tuple else value
-        elif name.startswith(METADATA_JSON_PREFIX):
-            try:
-                metadata[name[_JSON_PREFIX_LENGTH:]] = msgspec.json.decode(value)
-            except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
-                # A host that limits the length of attribute values cuts JSON too; the text still says something.
-                # As a text it has keys in it.
-                metadata[name[_JSON_PREFIX_LENGTH:]] = error_text(value, limits.MAX_METADATA_TEXT_CHARS)
-    return metadata

@@ -1,0 +1,69 @@
+"""Metadata of steps, which stands on spans as attributes."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from failpath_otel import limits
+from failpath_otel.clean import Json, clean_metadata, error_text
+from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX
+
+_ANY_METADATA: Final = "failpath.metadata"
+_PREFIX_LENGTH: Final = len(METADATA_PREFIX)
+_JSON_PREFIX_LENGTH: Final = len(METADATA_JSON_PREFIX)
+
+
+def metadata_at_end(
+    before: Mapping[str, Any], started_with: dict[str, Json], attributes: Mapping[str, Any]
+) -> dict[str, Json]:
+    """The metadata of a step at its end: what it ``started_with``, and over it what was set since and is still there.
+
+    ``before`` are the attributes at its start.
+    """
+    if attributes is before or attributes == before:  # as for nearly every step
+        return started_with
+    for name, value in attributes.items():
+        if type(name) is str and name.startswith(_ANY_METADATA):
+            old = before.get(name)
+            if old != value and not _same_list(old, value) and not _was_cut(old, value, attributes):
+                break
+    else:
+        return started_with
+    # All of it in the order of the span, which is the order in which it was set: a key may stand there in both kinds.
+    uncut = {name: value for name, value in attributes.items() if not _was_cut(before.get(name), value, attributes)}
+    return clean_metadata({**started_with, **metadata_in(uncut)})
+
+
+def _same_list(before: object, after: object) -> bool:
+    """Whether a list came back from a span as the tuple that the SDK makes of it."""
+    return isinstance(before, list) and isinstance(after, tuple) and tuple(before) == after
+
+
+def _was_cut(before: object, after: object, attributes: Mapping[str, Any]) -> bool:
+    """Whether a host's limit on the length of values has cut a text: no text on the span is longer than the rest."""
+    return (
+        isinstance(before, str)
+        and isinstance(after, str)
+        and len(after) < len(before)
+        and before.startswith(after)
+        and all(len(value) <= len(after) for value in attributes.values() if isinstance(value, str))
+    )
+
+
+def metadata_in(attributes: Mapping[str, Any]) -> dict[str, Json]:
+    """The metadata among the attributes of a span, as it is there."""
+    metadata: dict[str, Json] = {}
+    for name, value in attributes.items():
+        if type(name) is not str or not name.startswith(_ANY_METADATA):
+            continue
+        if name.startswith(METADATA_PREFIX):
+            metadata[name[_PREFIX_LENGTH:]] = list(value) if type(value) is tuple else value
+        elif name.startswith(METADATA_JSON_PREFIX):
+            try:
+                metadata[name[_JSON_PREFIX_LENGTH:]] = msgspec.json.decode(value)
+            except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
+                # A host that limits the length of attribute values cuts JSON too; the text still says something.
+                # As a text it has keys in it.
+                metadata[name[_JSON_PREFIX_LENGTH:]] = error_text(value, limits.MAX_METADATA_TEXT_CHARS)
+    return metadata
