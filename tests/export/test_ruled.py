@@ -407,13 +407,18 @@ def test_spans_that_no_rule_matches_are_told_at_the_end_of_a_trial_and_only_ther
     pipeline = create_autospec(Pipeline, instance=True)
     pipeline.put_start.return_value = 1
     reporter = Reporter(options, lambda _: pipeline)
+
+    def said() -> list[str]:
+        # The log is that of the process: a pipeline that another test has left may still say something.
+        return [message for message in caplog.messages if "no rule" in message]
+
     reporter.on_start(started("GET /\ud800", SpanKind.CLIENT))
     reporter._ruled.look(wait=False)
-    assert caplog.messages == []  # nobody has asked this process for anything
+    assert said() == []  # nobody has asked this process for anything
     reporter.on_start(started(name, SpanKind.SERVER))
-    assert caplog.messages == []
+    assert said() == []
     reporter._ruled.look(wait=False)
     reporter._ruled.look(wait=False)
     told = r"There were: 'GET /\ud800' of scope 'web', 'POST /other' of scope 'web'"
     is_trial = (endpoint, name) == ("http://127.0.0.1:9", "POST /other")
-    assert caplog.messages == [f"Failpath: no rule has matched a span of this process. {told}"] * is_trial
+    assert said() == [f"Failpath: no rule has matched a span of this process. {told}"] * is_trial
