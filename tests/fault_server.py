@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from tests.http_request import Request as Request
-from tests.http_request import read_request
+from tests.http_request import read_body, read_head
 from tests.receiver import wait_for
 
 HOST: Final = "127.0.0.1"
@@ -283,14 +283,18 @@ class FaultServer:
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as incoming, suppress(OSError):
             while not self._closing.is_set():
-                with self._lock:
-                    reads_body = getattr(self._script[0], "reads_body", True)
-                request = read_request(incoming, reads_body=reads_body)
+                request = read_head(incoming)
                 if request is None:
                     break
+                # Not before: the script may have been another while the connection had nothing to say.
+                with self._lock:
+                    behaviour = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+                if getattr(behaviour, "reads_body", True):
+                    request = read_body(incoming, request)
+                    if request is None:
+                        break
                 with self._lock:
                     self.requests.append(request)
-                    behaviour = self._script.pop(0) if len(self._script) > 1 else self._script[0]
                 if not behaviour(Exchange(request, connection, self._closing, self._took)):
                     break
         with self._lock:
@@ -305,9 +309,3 @@ def fault_server(*script: Behaviour) -> Iterator[FaultServer]:
         yield server
     finally:
         server.close()
-
-
-def unused_url() -> str:
-    """A URL at which nobody listens."""
-    with socket.create_server((HOST, 0)) as listener:
-        return f"http://{HOST}:{listener.getsockname()[1]}"

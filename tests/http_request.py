@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, cast
 
 
@@ -27,18 +27,21 @@ class Request:
         return cast("list[dict[str, Any]]", json.loads(self.plain)["events"])
 
 
-def read_request(incoming: BinaryIO, *, reads_body: bool) -> Request | None:
-    """The next request; ``None`` where the connection ends before one is there."""
-    line = incoming.readline()
-    if not line.strip():
-        return None
-    method, path, _ = line.decode("latin-1").split()
-    headers: dict[str, str] = {}
+def read_head(incoming: BinaryIO) -> Request | None:
+    """The next request, without events; ``None`` where the connection ends before its headers do."""
+    lines: list[str] = []
     while (line := incoming.readline()).strip():
-        name, _, value = line.decode("latin-1").partition(":")
-        headers[name.strip().lower()] = value.strip()
-    if not reads_body:
-        return Request(method, path, headers, b'{"events": []}')
-    length = int(headers.get("content-length", "0"))
+        lines.append(line.decode("latin-1").strip())
+    if not (lines and line.endswith(b"\n")):
+        return None
+    method, path, _ = lines[0].split()
+    fields = (line.partition(":") for line in lines[1:])
+    headers = {name.strip().lower(): value.strip() for name, _, value in fields}
+    return Request(method, path, headers, b'{"events": []}')
+
+
+def read_body(incoming: BinaryIO, request: Request) -> Request | None:
+    """The request with its body; ``None`` where the connection ends before that does."""
+    length = int(request.headers.get("content-length", "0"))
     body = incoming.read(length)
-    return Request(method, path, headers, body) if len(body) == length else None
+    return replace(request, body=body) if len(body) == length else None

@@ -7,7 +7,6 @@ http/protobuf without compression and prints each span that it receives as one l
 import http.client
 import importlib.util
 import platform
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.ports import unused_port
 
 START_TIMEOUT: Final = 30.0
 """Seconds that the backend may take from the start of its process until it listens."""
@@ -132,7 +133,7 @@ def start_otlp_backend() -> Iterator[OtlpBackend]:
     with tempfile.TemporaryDirectory(prefix="otlp-backend-", ignore_cleanup_errors=True) as directory:
         output, errors = Path(directory, "stdout"), Path(directory, "stderr")
         for _ in range(_START_ATTEMPTS):
-            port = _free_port()
+            port = unused_port()
             process = _start(port, output, errors)
             try:
                 if _listens(process, output):
@@ -143,13 +144,6 @@ def start_otlp_backend() -> Iterator[OtlpBackend]:
         # Somebody else may take a port between choosing and binding it, but not time after time.
         message = f"the OTLP backend did not start:\n{errors.read_text(errors='replace')}"
         raise RuntimeError(message)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _start(port: int, output: Path, errors: Path) -> subprocess.Popen[bytes]:

@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace import TracerProvider
 import failpath_otel
 from failpath_otel import FailpathClient, Run, SendError, limits
 from failpath_otel.export.stats import Stats
-from tests.fault_server import Behaviour, FaultServer, accepted, held, silent, status, unused_url
+from tests.fault_server import Behaviour, FaultServer, accepted, held, silent, status
+from tests.ports import unused_url
 from tests.receiver import wait_for
 from tests.steps.forms import FUTURE_FORMS, SYNC_FORMS, Form
 

@@ -22,6 +22,7 @@ from failpath_otel._version import __version__
 from failpath_otel.cli import main
 from failpath_otel.export.record import ErrorInfo
 from tests.local.events import event, wire
+from tests.ports import unused_port, unused_url
 from tests.receiver import COMMAND, Receiver, start_receiver
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes are those of POSIX")
@@ -103,7 +104,7 @@ def test_without_the_extra_the_receiver_names_it_and_the_rest_of_the_command_wor
 
     assert 'pip install "failpath-otel[local]"' in _line(run("local", "--port", "0"))
     assert run("--version").returncode == 0
-    assert "no receiver" in _line(run("runs", "--url", f"http://127.0.0.1:{_free_port()}"))
+    assert "no receiver" in _line(run("runs", "--url", unused_url()))
 
 
 def test_importing_the_command_loads_nothing_of_the_extra() -> None:
@@ -277,14 +278,14 @@ def test_a_person_is_told_what_to_do_with_the_address(tmp_path: Path) -> None:
 
 
 def test_a_proxy_in_the_environment_is_not_asked(tmp_path: Path) -> None:
-    nowhere = f"http://127.0.0.1:{_free_port()}"
+    nowhere = unused_url()
     with start_receiver(tmp_path / "db") as receiver:
         result = _run("runs", "--url", receiver.url, http_proxy=nowhere, HTTP_PROXY=nowhere, no_proxy="")
     assert result.returncode == 0, result
 
 
 def test_without_a_receiver_the_command_that_starts_it_is_named() -> None:
-    port = _free_port()
+    port = unused_port()
     line = _line(_run("runs", "--url", f"http://127.0.0.1:{port}"))
     assert line.endswith(f"start one with: failpath-otel local --port {port}")
 
@@ -344,12 +345,6 @@ def _in_terminal(*arguments: str, **environment: str) -> bytes:
     finally:
         os.close(ours)
         os.close(theirs)
-
-
-def _free_port() -> int:
-    """A port that nothing listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from failpath_otel.export.options import Options
 from failpath_otel.journal.journal import Journal
 from tests.export.pipelines import a_record
 from tests.export.programs import start_program
-from tests.fault_server import FaultServer, redirect, rejecting, silent, status, unused_url
+from tests.fault_server import FaultServer, redirect, rejecting, silent, status
 from tests.faults import knowing_key
+from tests.ports import unused_url
 from tests.receiver import COMMAND, wait_for
 
 KEY = "fp_project_of_a_drain"

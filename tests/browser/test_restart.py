@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.browsing import Browsing, becomes, find, hook, kinds
 from tests.browser.senders import start_sender
 from tests.browser.stories import begun, ended, finished
+from tests.ports import unused_port
 from tests.receiver import Receiver, start_receiver, wait_for
 
 CUT_SHORT = "net::ERR_(INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)"
@@ -26,7 +27,8 @@ def test_a_page_that_is_open_over_a_restart_has_no_gap_and_no_double(browsing: B
     browsing.expect_complaints(CUT_SHORT)
     database = tmp_path / "local.db"
     with ExitStack() as first, ExitStack() as second:
-        receiver = first.enter_context(start_receiver(database))
+        port = unused_port()
+        receiver = first.enter_context(start_receiver(database, port=port))
         sender = second.enter_context(start_sender(receiver, "over-the-restart"))
         sender.begin("before")
         sender.end()
@@ -43,7 +45,6 @@ def test_a_page_that_is_open_over_a_restart_has_no_gap_and_no_double(browsing: B
         sender.begin("while it was down")
         sender.end()
 
-        port = receiver.port
         receiver = second.enter_context(start_receiver(database, port=port))
         connection(runs, "connected")
         connection(run, "connected")
@@ -74,7 +75,8 @@ def test_a_view_that_could_not_load_what_it_was_told_of_does_so_after_the_restar
 ) -> None:
     browsing.expect_complaints("ERR_")
     database = tmp_path / "local.db"
-    with start_receiver(database) as receiver:
+    port = unused_port()
+    with start_receiver(database, port=port) as receiver:
         receiver.post(begun("one"))
         page = browsing.open(receiver, "/runs/one")
         expect(find(page, "run-header", kind="running")).to_be_visible()
@@ -82,7 +84,6 @@ def test_a_view_that_could_not_load_what_it_was_told_of_does_so_after_the_restar
         page.route("**/api/page/run/*", lambda route: route.abort())
         with page.expect_event("requestfailed"):
             receiver.post(ended("one"))
-        port = receiver.port
     connection(page, "lost")
     page.unroute_all()
     with start_receiver(database, port=port):
@@ -102,11 +103,11 @@ def test_a_view_asks_again_where_the_receiver_could_not_answer(browsing: Browsin
 
 def test_another_database_at_the_same_address_replaces_what_the_page_shows(browsing: Browsing, tmp_path: Path) -> None:
     browsing.expect_complaints(CUT_SHORT)
-    with start_receiver(tmp_path / "one.db") as receiver:
+    port = unused_port()
+    with start_receiver(tmp_path / "one.db", port=port) as receiver:
         receiver.post(*finished("of the one"))
         page = browsing.open(receiver, "/runs")
         expect(find(page, "run-row", run="of the one")).to_be_visible()
-        port = receiver.port
     connection(page, "lost")
     with start_receiver(tmp_path / "other.db", port=port) as receiver:
         receiver.post(*finished("of the other"))

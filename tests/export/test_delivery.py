@@ -36,8 +36,8 @@ from tests.fault_server import (
     silent,
     status,
     trickling,
-    unused_url,
 )
+from tests.ports import unused_url
 
 BATCH = [numbered(1), numbered(2), numbered(3)]
 NewDelivery = Callable[..., Delivery]

@@ -21,8 +21,8 @@ from tests.fault_server import (
     rejecting,
     silent,
     status,
-    unused_url,
 )
+from tests.ports import unused_url
 
 EXCEPTION = event("exception", exception__type="E", exception__message="m", exception__stacktrace="Traceback")
 SUCCESS, FAILURE = SpanExportResult.SUCCESS, SpanExportResult.FAILURE

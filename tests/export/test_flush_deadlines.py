@@ -17,8 +17,9 @@ from failpath_otel.export.waiting import settled
 from tests.export.conftest import KEY
 from tests.export.pipelines import HeldDelivery, numbered
 from tests.export.test_sender import from_list
-from tests.fault_server import Behaviour, FaultServer, accepted, silent, status, trickling, unused_url
+from tests.fault_server import Behaviour, FaultServer, accepted, silent, status, trickling
 from tests.faults import asks_for_peace, reset, slow, trickled_body, truncated
+from tests.ports import unused_url
 
 TIMEOUT = 0.4
 GRACE = 0.2

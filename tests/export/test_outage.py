@@ -27,8 +27,8 @@ from tests.fault_server import (
     silent,
     status,
     trickling,
-    unused_url,
 )
+from tests.ports import unused_url
 from tests.receiver import wait_for
 
 Configure = Callable[..., FailpathClient]

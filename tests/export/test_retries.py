@@ -27,8 +27,8 @@ from tests.fault_server import (
     close_while_answering,
     silent,
     status,
-    unused_url,
 )
+from tests.ports import unused_url
 from tests.receiver import wait_for
 
 NewPipeline = Callable[..., Pipeline]

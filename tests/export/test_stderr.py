@@ -20,9 +20,9 @@ from tests.fault_server import (
     html,
     silent,
     status,
-    unused_url,
 )
 from tests.faults import asks_for_peace, reset, truncated
+from tests.ports import unused_url
 from tests.receiver import wait_for
 
 URL = "http://127.0.0.1:9/v1/events"

@@ -17,9 +17,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from failpath_otel import Failpath
 from tests.export.spans import a_span
-from tests.fault_server import FaultServer, accepted, answer, fault_server, held, json_answer, status, unused_url
+from tests.fault_server import FaultServer, accepted, answer, fault_server, held, json_answer, status
 from tests.gateway.gateways import KEY, start_gateway
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of
+from tests.ports import unused_url
 from tests.receiver import COMMAND, wait_for
 
 

@@ -4,9 +4,7 @@ What is between the services and the gateways is a small balancer of these tests
 of the Collector.
 """
 
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from tests.fault_server import FaultServer, accepted, fault_server, status
 from tests.gateway.gateways import Gateway, start_gateway
 from tests.integration.fleet.balancer import balancing
 from tests.integration.fleet.service import FLOW, STEPS
+from tests.ports import unused_port
 from tests.receiver import first_line, wait_for
 
 ROOT: Final = Path(__file__).parents[2]
@@ -76,15 +75,6 @@ def start_service(name: str, directory: Path, otlp: str, next_url: str) -> Itera
             yield Service(process, first_line(process).strip(), place)
         finally:
             process.kill()
-
-
-def unused_port() -> int:
-    """A port outside of those from which the system picks: nobody gets it while the gateway is down that has it."""
-    while True:
-        port = random.SystemRandom().randrange(20_000, 30_000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
 
 
 def received(server: FaultServer) -> set[Told]:

@@ -17,6 +17,7 @@ from typing import Final
 import pytest
 
 from tests.integration.peers.cache import installed, missing, run
+from tests.ports import unused_port
 from tests.receiver import wait_for
 
 REQUIRED: Final = "ROTEL_REQUIRED"
@@ -88,8 +89,7 @@ def _start(
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ROTEL_", "OTEL_"))}
     log = directory / "rotel.log"
     for _ in range(_ATTEMPTS):
-        with socket.create_server((_HOST, 0)) as one, socket.create_server((_HOST, 0)) as other:
-            http, grpc = (f"{_HOST}:{listener.getsockname()[1]}" for listener in (one, other))
+        http, grpc = (f"{_HOST}:{unused_port()}" for _ in range(2))
         # Somebody else may take a port before rotel does, which then ends at once.
         command = [str(program), "start", "--otlp-http-endpoint", http, "--otlp-grpc-endpoint", grpc]
         command += ["--exporter", "otlp", "--otlp-exporter-protocol", "http", "--otlp-exporter-endpoint", gateway]

@@ -6,15 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault_server import accepted, fault_server, held, status, unused_url
+from tests.fault_server import accepted, fault_server, held, status
 from tests.gateway.gateways import start_gateway
 from tests.integration.peers.node import Node
 from tests.integration.peers.records import Chain, assert_story, statuses
+from tests.ports import unused_port
 from tests.receiver import wait_for
-
-
-def port_of(url: str) -> str:
-    return url.rpartition(":")[2]
 
 
 def assert_told_when(retries: list[int], least: int) -> None:
@@ -60,10 +57,10 @@ def test_while_there_is_no_room_the_exporter_is_told_to_come_again(node: Node, r
 
 
 def test_a_gateway_that_comes_late_gets_everything_once(node: Node, run_id: str, tmp_path: Path) -> None:
-    url = unused_url()
-    with fault_server() as failpath, node.acting("steps", run_id, url, "json") as act:
+    port = str(unused_port())
+    with fault_server() as failpath, node.acting("steps", run_id, f"http://127.0.0.1:{port}", "json") as act:
         act.wait_for("retry")
-        with start_gateway(failpath.url, tmp_path / "journal", "--port", port_of(url)) as gateway:
+        with start_gateway(failpath.url, tmp_path / "journal", "--port", port) as gateway:
             told = act.finish()
             assert told.taken == [True]
             chain = Chain(gateway, failpath)
@@ -72,9 +69,10 @@ def test_a_gateway_that_comes_late_gets_everything_once(node: Node, run_id: str,
 
 
 def test_a_gateway_that_is_killed_and_comes_back_loses_nothing(node: Node, run_id: str, tmp_path: Path) -> None:
+    port = ("--port", str(unused_port()))
     with (
         fault_server(status(503)) as failpath,
-        start_gateway(failpath.url, tmp_path / "journal") as gateway,
+        start_gateway(failpath.url, tmp_path / "journal", *port) as gateway,
         node.acting("many", run_id, gateway.url, "protobuf") as act,
     ):
         act.wait_for("sent")
@@ -82,7 +80,7 @@ def test_a_gateway_that_is_killed_and_comes_back_loses_nothing(node: Node, run_i
         gateway.process.wait(10)
         assert failpath.taken == []
         failpath.answer_with(accepted)
-        with start_gateway(failpath.url, tmp_path / "journal", "--port", port_of(gateway.url)) as again:
+        with start_gateway(failpath.url, tmp_path / "journal", *port) as again:
             told = act.finish()
             wait_for(lambda: len(failpath.taken) == 2400, 30)
             kept = Chain(again, failpath).kept_of(run_id)

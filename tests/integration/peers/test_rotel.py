@@ -16,6 +16,7 @@ from tests.integration.peers.exporters import STORY, act, exporting
 from tests.integration.peers.node import Node
 from tests.integration.peers.records import Chain, assert_story, statuses
 from tests.integration.peers.rotel import Rotel, start_rotel
+from tests.ports import unused_port
 from tests.receiver import wait_for
 
 RECORDS: Final = sum(map(len, STORY.values()))
@@ -60,9 +61,10 @@ def test_while_the_gateway_answers_503_nothing_is_lost(rotel_program: Path, run_
 def test_one_gateway_goes_and_another_comes_and_nothing_is_lost(
     rotel_program: Path, run_id: str, tmp_path: Path
 ) -> None:
+    port = ("--port", str(unused_port()))
     with (
         fault_server() as failpath,
-        start_gateway(failpath.url, tmp_path / "first") as first,
+        start_gateway(failpath.url, tmp_path / "first", *port) as first,
         start_rotel(rotel_program, first.url, tmp_path) as rotel,
         exporting(rotel.url, "protobuf") as provider,
     ):
@@ -73,7 +75,7 @@ def test_one_gateway_goes_and_another_comes_and_nothing_is_lost(
         act(provider, f"{run_id}-2")
         wait_for(lambda: rotel.said("Err(Connect)") >= 2, 20)
         act(provider, f"{run_id}-3")
-        with start_gateway(failpath.url, tmp_path / "second", "--port", first.url.rpartition(":")[2]) as second:
+        with start_gateway(failpath.url, tmp_path / "second", *port) as second:
             failpath.wait_for_events(3 * RECORDS, 20)
             chain = Chain(second, failpath)
             chain.settle()

@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from tests.ports import unused_port
 from tests.receiver import wait_for
 
 REQUIRED: Final = "REDIS_REQUIRED"
@@ -42,8 +43,7 @@ def open_redis(directory: Path) -> Iterator[str]:
 def _start(command: str, directory: Path) -> "tuple[subprocess.Popen[bytes], int]":
     log = directory / "redis.log"
     for _ in range(_ATTEMPTS):
-        with socket.create_server((_HOST, 0)) as listener:
-            port = listener.getsockname()[1]
+        port = unused_port()
         # Somebody else may take the port before Redis does, which then ends at once.
         options = {"bind": _HOST, "port": str(port), "dir": str(directory), "save": "", "appendonly": "no"}
         arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
