@@ -83,7 +83,8 @@ class Reporter:
 
     def _in_child(self) -> None:
         # Only the process that opened a step ends it; here its span will end a second time.
-        self._disregarded |= {(trace_id, span_id) for trace_id, span_id, _ in self._open}
+        opened = tuple(self._open)  # a garbage collection in between may end a step
+        self._disregarded |= {(trace_id, span_id) for trace_id, span_id, _ in opened}
         self._disregarded |= self._ruled.in_child()
         self._ended_early = set()
         self._open.clear()
