@@ -234,7 +234,7 @@ def test_a_lambda_function_answers_before_its_time_is_over_where_nothing_can_be_
     with socket.create_server(("127.0.0.1", 0)) as gone:
         away = {"FAILPATH_DEV_ENDPOINT": f"http://127.0.0.1:{gone.getsockname()[1]}"}
     with program(LAMBDA + LATE, receiver, **away, FAILPATH_THROW_ON_SEND_ERROR="true") as process:
-        assert printed(process).splitlines()[0] == "[1.0, 0.3, 0.0]"
+        assert "[1.0, 0.3, 0.0]" in printed(process).splitlines()
 
 
 # Somewhere it is always another day than in Greenwich.
