@@ -273,7 +273,7 @@ def test_an_export_during_a_pause_that_the_server_asked_for_makes_no_attempt_and
     assert exporter.export([a_span()]) is FAILURE
     began = monotonic()
     assert exporter.export([a_span()]) is FAILURE
-    assert monotonic() - began < 0.4
+    assert monotonic() - began < 5
     assert len(server.requests) == 1
     server.answer_with(accepted)
     exporter._ended.pipeline._backlog.succeeded()  # or the end of the test would have to wait for the minute to pass
