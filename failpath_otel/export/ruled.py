@@ -14,10 +14,9 @@ from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.trace import SpanContext, SpanKind, get_current_span
 
 from failpath_otel import limits, semconv
-from failpath_otel.clean import clean_text
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.policy import Policy
-from failpath_otel.export.rules import Rules, StepRule, named_run, usable_run_id
+from failpath_otel.export.rules import Rules, StepRule, named_misses, named_run, usable_run_id
 from failpath_otel.export.translation import StepStart, ruled_start, stated_run_id
 from failpath_otel.report import report_fault, say_once
 
@@ -258,8 +257,6 @@ class RuledSpans:
 
 _OURS: Final = __name__.partition(".")[0]
 """The scope of the spans of our runs."""
-_NAMED: Final = 10
-"""Of how many kinds of spans the log speaks where no rule matches."""
 _PATIENCE: Final = 1.0
 """Seconds that the end of a span waits for its start to be reported."""
 
@@ -284,11 +281,9 @@ def _named_around(parent_context: Context) -> _Open | None:
 
 
 def _tell(misses: list[tuple[str, str]]) -> None:
-    others = [f"{name!r} of scope {scope!r}" for scope, name in misses if scope != _OURS]
+    others = [(scope, name) for scope, name in misses if scope != _OURS]
     if others:
-        more = f", and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-        shown = clean_text(", ".join(others[:_NAMED]), limits.MAX_MISSES_CHARS)
-        say_once("rules", "Failpath: no rule has matched a span of this process. There were: %s%s", shown, more)
+        say_once("rules", "Failpath: no rule has matched a span of this process. There were: %s", named_misses(others))
 
 
 def _carried_run(rule: StepRule, context: Context) -> str:

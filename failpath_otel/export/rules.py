@@ -116,7 +116,11 @@ class Rules:
         None as soon as any rule has matched, and none before the first request or message: a worker that has had
         nothing to do may well have spans, of its start.
         """
-        return list(self._kept) if self._has_entry and not self._has_matched else []
+        return self.unmatched() if self._has_entry else []
+
+    def unmatched(self) -> list[tuple[str, str]]:
+        """The same, whatever kinds of spans there were."""
+        return [] if self._has_matched else list(self._kept)
 
     def of(self, span: Any) -> StepRule | None:  # noqa: ANN401 - a span of OpenTelemetry's SDK, or one that reads alike
         """The rule for ``span``, unless it says itself which flow or step it is."""
@@ -155,6 +159,16 @@ def usable_run_id(value: object) -> str:
         return ""
     return value if value.strip() and redact_values(value) == value else ""
 
+
+def named_misses(misses: Sequence[tuple[str, str]]) -> str:
+    """Scopes and names of spans, as the log shows them."""
+    more = f", and {len(misses) - _NAMED} more" if len(misses) > _NAMED else ""
+    named = ", ".join(f"{name!r} of scope {scope!r}" for scope, name in misses[:_NAMED])
+    return clean_text(named, limits.MAX_MISSES_CHARS) + more
+
+
+_NAMED: Final = 10
+"""Of how many kinds of spans the log speaks where no rule matches."""
 
 _ENTRIES: Final = (SpanKind.SERVER, SpanKind.CONSUMER)
 _MAX_ID_BITS: Final = 64

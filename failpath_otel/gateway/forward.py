@@ -10,7 +10,7 @@ from failpath_otel.export.factory import pipeline_to_failpath
 from failpath_otel.export.options import Options
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.record import Record, encode
-from failpath_otel.gateway.reading import Receipt, take_spans
+from failpath_otel.gateway.reading import Reader, Receipt
 from failpath_otel.gateway.route import Busy
 from failpath_otel.gateway.span import OtlpSpan
 
@@ -33,8 +33,9 @@ class Forwarder:
     """
 
     def __init__(self, options: Options) -> None:
-        self._policy: Final = Policy.of(options)
-        self.every: Final = self._policy.rules is not None
+        policy = Policy.of(options)
+        self._reader: Final = Reader(policy, self._put)
+        self.every: Final = policy.rules is not None
         """Spans that carry none of our names may be steps."""
         self._patience: Final = options.patience
         self._most: Final = min(limits.MAX_BATCH_RECORDS, options.max_queue_size)
@@ -61,7 +62,7 @@ class Forwarder:
         Raises :class:`Busy` where not all were taken: the sender has to send all of them again, and the receiver drops
         by their ids those that it has twice.
         """
-        return take_spans(spans, self._policy, self._put)
+        return self._reader.take(spans)
 
     def _put(self, records: list[Record], receipt: Receipt) -> None:
         """Takes records, as many at a time as there may be room for."""

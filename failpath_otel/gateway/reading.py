@@ -8,9 +8,10 @@ import msgspec
 
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.record import Record
+from failpath_otel.export.rules import named_misses
 from failpath_otel.export.translation import span_records
 from failpath_otel.gateway.span import OtlpSpan
-from failpath_otel.report import report_fault
+from failpath_otel.report import report_fault, say
 from failpath_otel.semconv import START_MARKER, STEP_KEY
 
 if TYPE_CHECKING:
@@ -65,17 +66,46 @@ def records_of(span: OtlpSpan, policy: Policy) -> list[Record]:
     return records
 
 
-def take_spans(spans: Iterator[OtlpSpan | None], policy: Policy, put: Put) -> Receipt:
-    """Has ``put`` take the records of all spans, some hundred at a time; ``None`` stands for a span that is no step."""
-    receipt = Receipt()
-    more = True
-    while more:
-        before = receipt.received
-        records = _read(islice(spans, _TOGETHER), policy, receipt)
-        if records:
-            put(records, receipt)
-        more = receipt.received - before == _TOGETHER
-    return receipt
+class Reader:
+    """Reads the spans of one request after the other, on any number of threads.
+
+    Where those of a first request are all passed over, the log says so, once: who has forgotten the attributes, or
+    whose rule matches nothing, would look for the steps elsewhere.
+
+    Args:
+        policy: what the records carry, and the rules.
+        put: takes the records, some hundred at a time.
+    """
+
+    def __init__(self, policy: Policy, put: Put) -> None:
+        self._policy: Final = policy
+        self._put: Final = put
+        self._is_told = False
+
+    def take(self, spans: Iterator[OtlpSpan | None]) -> Receipt:
+        """Reads all spans of a request; ``None`` stands for one that is no step."""
+        receipt = Receipt()
+        more = True
+        while more:
+            before = receipt.received
+            records = _read(islice(spans, _TOGETHER), self._policy, receipt)
+            if records:
+                self._put(records, receipt)
+            more = receipt.received - before == _TOGETHER
+        if receipt.received and not self._is_told:
+            self._is_told = True
+            if receipt.ignored == receipt.received:
+                self._tell(receipt.ignored)
+        return receipt
+
+    def _tell(self, ignored: int) -> None:
+        rules = self._policy.rules
+        if rules is None:
+            text = "Failpath: none of the first %d spans is a step: they carry no %s, and there are no rules (%s)."
+            say(text, ignored, STEP_KEY, "FAILPATH_RULES")
+        elif misses := rules.unmatched():  # none, where another request has some that match, at the same time
+            text = "Failpath: none of the first %d spans is a step: no rule matches them. There were: %s"
+            say(text, ignored, named_misses(misses))
 
 
 def _read(spans: Iterable[OtlpSpan | None], policy: Policy, receipt: Receipt) -> list[Record]:

@@ -1,10 +1,11 @@
 """The parts of a running receiver, joined: what one of them notices, the others hear of."""
 
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from failpath_otel.export.rules import StepRule
 from failpath_otel.local.flows import Flows
 from failpath_otel.local.flows_file import find_flows_file
 from failpath_otel.local.liveness import Processes
@@ -18,12 +19,16 @@ from failpath_otel.local.watch import Watch
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user decides: the file with the shapes of flows, a link to traces, how many days and MiB are kept."""
+    """What a user decides: the file with the shapes of flows, a link to traces, how many days and MiB are kept.
+
+    And the rules that say which spans are steps that do not say so themselves.
+    """
 
     flows: Path | None = None
     trace_url: str | None = None
     days: float = DEFAULT_DAYS
     megabytes: float = DEFAULT_MEGABYTES
+    rules: Sequence[StepRule] | None = None
 
 
 class Parts:

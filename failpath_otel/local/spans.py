@@ -1,26 +1,23 @@
 """Spans into the store: OTLP, so that a program in any language shows up on the page."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.record import Record, encode
+from failpath_otel.export.rules import StepRule
 from failpath_otel.gateway.otlp import ROUTE as ROUTE
-from failpath_otel.gateway.reading import Receipt, take_spans
+from failpath_otel.gateway.reading import Reader, Receipt
 from failpath_otel.gateway.route import Busy, OtlpRoute
-from failpath_otel.gateway.span import OtlpSpan
 from failpath_otel.local.event import decode_event
 from failpath_otel.local.store import Arrival, Store, StoreError
 
 _log: Final = logging.getLogger(__name__)
 
-# Who sends a stack by OTLP has put it on the span; it stays on this machine.
-_POLICY: Final = Policy(capture_stack=True)
 
-
-def span_route(store: Store, clock: Callable[[], int]) -> OtlpRoute:
-    """The route that stores the steps among the spans which it takes."""
+def span_route(store: Store, clock: Callable[[], int], rules: Sequence[StepRule] | None = None) -> OtlpRoute:
+    """The route that stores the steps among the spans which it takes; which are, ``rules`` may say as well."""
 
     def put(records: list[Record], receipt: Receipt) -> None:
         arrivals: list[Arrival] = []
@@ -36,7 +33,6 @@ def span_route(store: Store, clock: Callable[[], int]) -> OtlpRoute:
             _log.error("%s", error)
             raise Busy(str(error), 1) from None
 
-    def take(spans: Iterator[OtlpSpan | None]) -> Receipt:
-        return take_spans(spans, _POLICY, put)
-
-    return OtlpRoute(take)
+    # Who sends a stack by OTLP has put it on the span; it stays on this machine.
+    reader = Reader(Policy(capture_stack=True, rules=rules), put)
+    return OtlpRoute(reader.take, every=bool(rules))

@@ -237,16 +237,6 @@ def test_a_rule_makes_steps_of_spans_that_carry_none_of_our_names(server: FaultS
     assert {(event["flowKey"], event["runId"], event["stepKey"]) for event in events} == {("checkout", "o-7", "charge")}
 
 
-def test_a_file_of_rules_that_is_none_ends_it_with_one_line(tmp_path: Path) -> None:
-    rules = tmp_path / "rules.toml"
-    rules.write_text('[[rules]]\nflow = "checkout"\nstep = "charge"\nname = "x"\n')
-    variables = {**os.environ, "FAILPATH_PROJECT_KEY": KEY, "FAILPATH_JOURNAL": "off", "FAILPATH_RULES": str(rules)}
-    command = [*COMMAND, "gateway", "--port", "0"]
-    ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=30, check=False)
-    assert ended.returncode == 1
-    assert "rules.toml" in ended.stderr
-
-
 def test_a_large_request_that_was_compressed_well_is_taken(server: FaultServer, tmp_path: Path) -> None:
     body = json_request(*[numbered(number) for number in range(1, 5_001)])
     packed = gzip.compress(body)

@@ -16,7 +16,7 @@ from failpath_otel.export.policy import Policy
 from failpath_otel.export.record import Record, encode
 from failpath_otel.export.translation import span_records
 from failpath_otel.gateway.otlp import spans_in
-from failpath_otel.gateway.reading import Receipt, records_of, take_spans
+from failpath_otel.gateway.reading import Reader, Receipt, records_of
 from failpath_otel.steps.keys import make_run_id
 from tests.export.spans import IDENTITY, EventAttributes, a_span, event, lifecycle
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of
@@ -71,7 +71,7 @@ def spans(draw: st.DrawFn) -> ReadableSpan:
 
 def by_otlp(span: ReadableSpan, kind: str) -> list[bytes]:
     found: list[Record] = []
-    take_spans(spans_in(body_of([span], kind), kind), POLICY, lambda records, _: found.extend(records))
+    Reader(POLICY, lambda records, _: found.extend(records)).take(spans_in(body_of([span], kind), kind))
     return [encode(record) for record in found]
 
 
@@ -97,7 +97,7 @@ def test_a_step_gives_the_records_of_its_lifecycle(kind: str, statuses: tuple[st
 
 def read(body: bytes, kind: str = JSON) -> tuple[list[Record], Receipt]:
     found: list[Record] = []
-    return found, take_spans(spans_in(body, kind), POLICY, lambda records, _: found.extend(records))
+    return found, Reader(POLICY, lambda records, _: found.extend(records)).take(spans_in(body, kind))
 
 
 ANY_VALUES: list[tuple[dict[str, Any], Any]] = [
@@ -221,7 +221,7 @@ def test_a_span_that_cannot_be_read_costs_only_itself(monkeypatch: pytest.Monkey
     assert spans[0] is not None
     spans[0].events = None  # type: ignore[assignment]
     found: list[Record] = []
-    receipt = take_spans(iter(spans), POLICY, lambda records, _: found.extend(records))
+    receipt = Reader(POLICY, lambda records, _: found.extend(records)).take(iter(spans))
     assert (len(found), receipt.steps, receipt.rejected) == (2, 1, 1)
 
 

@@ -16,7 +16,7 @@ from failpath_otel import Failpath, FailpathSpanExporter, FailpathSpanProcessor
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.record import Record
 from failpath_otel.gateway.otlp import spans_in
-from failpath_otel.gateway.reading import take_spans
+from failpath_otel.gateway.reading import Reader
 from tests.fault_server import FaultServer
 from tests.gateway.gateways import start_gateway
 from tests.gateway.requests import JSON, PROTOBUF, json_request, json_span, protobuf_of
@@ -38,7 +38,7 @@ class Markers:
         """The records of all that was exported so far, as a gateway makes them."""
         found: list[Record] = []
         body = protobuf_of(self.exporter.get_finished_spans())
-        take_spans(spans_in(body, PROTOBUF), Policy(), lambda records, _: found.extend(records))
+        Reader(Policy(), lambda records, _: found.extend(records)).take(spans_in(body, PROTOBUF))
         return found
 
 
@@ -131,7 +131,7 @@ def test_a_span_that_denies_to_be_a_marker_is_none() -> None:
     denied = {"key": "failpath.step.start_marker", "value": {"boolValue": False}}
     span = json_span(attributes=[*json_span()["attributes"], denied], parentSpanId="00f067aa0ba902b8")
     found: list[Record] = []
-    take_spans(spans_in(json_request(span), JSON), Policy(), lambda records, _: found.extend(records))
+    Reader(Policy(), lambda records, _: found.extend(records)).take(spans_in(json_request(span), JSON))
     assert [(record.status, record.span_id) for record in found] == [
         ("running", "00f067aa0ba902b7"),
         ("success", "00f067aa0ba902b7"),
