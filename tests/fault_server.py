@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from tests.http_request import Request as Request
 from tests.http_request import read_body, read_head
+from tests.ports import HOST, unused_port
 from tests.receiver import wait_for
 
-HOST: Final = "127.0.0.1"
 _JOIN_SECONDS: Final = 5.0
 
 
@@ -181,14 +181,13 @@ class FaultServer:
         self._script: list[Behaviour] = []
         self._took: list[tuple[Request, frozenset[int]]] = []
         self.answer_with(*script)
-        self._port = 0
+        self._port = unused_port()
         self._place = socket.socket()
         self.come_up()
 
     def come_up(self) -> None:
         """Listens, where it listened before."""
         self._listener = socket.create_server((HOST, self._port), backlog=64)
-        self._port = self._listener.getsockname()[1]
         self._place.close()
         self._spawn(self._accept, self._listener)
 

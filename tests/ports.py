@@ -1,30 +1,49 @@
-"""Ports that nobody listens on, for servers that are down, not up yet, or about to come back."""
+"""Ports of the tests' own, each of which is used by one server of one test.
 
+The system gives a port to the next one soon after its server is gone, perhaps while a program of that server's test
+still sends to it: what it sends would be in another test. And nobody may get the port of a server that is down, or is
+not up yet.
+"""
+
+import itertools
+import os
 import random
 import socket
+import threading
+from collections.abc import Iterator
 from typing import Final
 
 HOST: Final = "127.0.0.1"
 
-_PORTS: Final = range(20_000, 30_000)
-"""Outside of those from which the systems pick (Linux: 32768 to 60999, others: 49152 to 65535).
+_ALL: Final = range(10_000, 32_000)
+"""Outside of those from which the systems pick (Linux: 32768 to 60999, others: 49152 to 65535)."""
 
-A port of theirs may be anybody's a moment after it was seen unused, and then what a test sends to nobody reaches a
-server of another test.
-"""
 
-_random: Final = (
-    random.SystemRandom()
-)  # the tests seed the common one: every process of theirs would pick the same port
+def _share() -> Iterator[int]:
+    """The ports of this process among those that run tests, over and over, from a random one on."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = _ALL[worker::workers]
+    first = random.SystemRandom().randrange(len(ports))  # the common one is seeded: every run would begin alike
+    return itertools.cycle([*ports[first:], *ports[:first]])
+
+
+_ports: Final = _share()
+_lock: Final = threading.Lock()
 
 
 def unused_port() -> int:
     """A port at which connections are refused, until the caller lets somebody listen there."""
     while True:
-        port = _random.choice(_PORTS)
+        with _lock:
+            port = next(_ports)
         with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)):
-                return port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
 
 
 def unused_url() -> str:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
+from tests.ports import unused_port
+
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.01
@@ -114,9 +116,9 @@ class Receiver:
 
 
 @contextmanager
-def start_receiver(db: Path, *options: str, port: int = 0) -> Generator[Receiver, None, None]:
+def start_receiver(db: Path, *options: str, port: int | None = None) -> Generator[Receiver, None, None]:
     """Starts ``failpath-otel local`` on the database ``db``, yields it when it is ready, and stops it at the end."""
-    command = [*COMMAND, "local", "--port", str(port), "--db", str(db), *options]
+    command = [*COMMAND, "local", "--port", str(port or unused_port()), "--db", str(db), *options]
     with tempfile.TemporaryDirectory() as directory:
         errors = Path(directory, "stderr")
         with errors.open("w") as stderr:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.gateway.requests import PROTOBUF
+from tests.ports import unused_port
 from tests.receiver import COMMAND, Answer, first_line
 
 KEY: Final = "fp_project_gateway_0123"
@@ -63,7 +64,7 @@ def start_gateway(endpoint: str, journal: Path | None, *options: str, **environm
         "FAILPATH_JOURNAL": "off" if journal is None else str(journal),
         **environment,
     }
-    command = [*COMMAND, "gateway", "--port", "0", *options]
+    command = [*COMMAND, "gateway", "--port", str(unused_port()), *options]
     with tempfile.TemporaryDirectory() as directory:
         errors = Path(directory, "stderr")
         with errors.open("w") as stderr:
