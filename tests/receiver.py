@@ -148,3 +148,14 @@ def first_line(process: subprocess.Popen[str]) -> str:
     except queue.Empty:
         msg = f"the receiver said nothing within {_START_SECONDS} s"
         raise AssertionError(msg) from None
+
+
+def fastest(seconds: Callable[[Path], float], directory: Path) -> float:
+    """The least of what up to three attempts take: a machine that is busy with something else only makes it more.
+
+    Two seconds are what a receiver has for its end; each attempt gets the path of a database of its own.
+    """
+    taken = [seconds(directory / "0.db")]
+    while min(taken) >= 2 and len(taken) < 3:
+        taken.append(seconds(directory / f"{len(taken)}.db"))
+    return min(taken)
