@@ -204,6 +204,16 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     assert path.read_text() == "not a database " * 100
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc")
+def test_a_file_that_was_refused_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database " * 100)
+    with pytest.raises(StoreError) as refused:
+        Store(path)
+    assert refused.tb is not None  # the frames are kept, and what they would have left open with them
+    assert str(path) not in [os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()]
+
+
 def test_a_directory_and_a_path_below_a_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is a directory"):
         Store(tmp_path)
