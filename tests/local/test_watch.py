@@ -15,12 +15,11 @@ import pytest
 
 from failpath_otel.export.process import start_time
 from failpath_otel.export.record import ProcessInfo, Record
-from failpath_otel.local.event import decode_event
 from failpath_otel.local.liveness import Processes
-from failpath_otel.local.projector import Projector
-from failpath_otel.local.store import Arrival, RunKey, Store, StoredRun, StoreError
+from failpath_otel.local.store import RunKey, Store, StoredRun, StoreError
 from failpath_otel.local.watch import Watch
 from tests.local.events import EPOCH_NS, event
+from tests.local.rows import arrivals, project
 
 RUN, OTHER = RunKey("checkout", "run-1"), RunKey("checkout", "run-2")
 DEAD = ProcessInfo(7, "here", "2023-11-14T22:13:20.000000Z")
@@ -53,10 +52,8 @@ class Scene:
         return process in self.dead
 
     def arrive(self, *records: Record) -> None:
-        texts = [record.to_json().decode() for record in records]
-        self.store.add([Arrival(decode_event(text), text) for text in texts], 0)
-        Projector(self.store).catch_up()
-        assert not self.store.dirty(1)
+        self.store.add(arrivals(*records), 0)
+        project(self.store)
 
     def attempts(self, run: RunKey) -> StoredRun:
         return next(stored for stored in self.store.newest(run.flow_key, 1000) if stored.row.key == run)
