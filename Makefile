@@ -8,8 +8,9 @@ VENV_NEIGHBOURS ?= .venv-neighbours
 # Further arguments, for pytest or the demo: `make test ARGS="-k delivery"`, `make demo ARGS=--open`.
 ARGS ?=
 # `make test PARALLEL=` runs the tests one after another, `make test-floor PARALLEL_FLOOR=` those on the oldest SDK.
-PARALLEL ?= -n auto --maxprocesses 4
-# Without the browser most tests wait for something, and not for a processor.
+# One worker more than there are processors, because many tests wait for something, and not for a processor.
+PARALLEL ?= -n $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 1, 4))')
+# Without the browser most tests do.
 PARALLEL_FLOOR ?= -n 4
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -22,10 +23,12 @@ PIP_INSTALL = -m pip --quiet --quiet install --editable
 FLOOR = $(shell sed -n 's/^ *"\(opentelemetry-sdk\|requests\|urllib3\|msgspec\|platformdirs\)>=\([0-9.]*\)",*$$/\1==\2/p' pyproject.toml)
 
 # What needs more than the oldest SDK has: oteltap and the instrumentations, and the JSON exporter among the peers; and
-# what needs servers, which fork and die alike whatever the SDK, or a browser or a wheel, which do not see an SDK at all.
-FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/integration/peers \
+# what needs servers and storms of signals, which fork and die alike whatever the SDK, or a browser, the command or a
+# wheel, which do not see an SDK at all.
+FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/integration/peers --ignore=tests/typing --ignore=tests/test_cli.py \
 	$(addprefix --ignore=tests/integration/,test_no_code.py test_otlp_backend.py test_otlp_backend_itself.py test_rules.py) \
-	$(addprefix --ignore=tests/integration/,test_service_examples.py test_untraced.py test_wheel.py) \
+	$(addprefix --ignore=tests/integration/,test_examples.py test_fleet.py test_kill_storm.py test_service_examples.py) \
+	$(addprefix --ignore=tests/integration/,test_stress.py test_untraced.py test_wheel.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_gunicorn.py test_seeds.py test_services.py) \
 	--ignore=tests/integration/processes/test_unaware.py
 
