@@ -154,7 +154,7 @@ class Journal(Log):
         segment = Segment(holding.directory, name, holding.new_file(name))
         try:
             return segment, self._new_writer(segment)
-        except (OSError, ValueError):  # the second where the file is not as long as it was made
+        except BaseException:  # a ValueError where the file is not as long as it was made, or Ctrl-C
             segment.close()
             segment.remove()
             raise

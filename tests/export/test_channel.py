@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import socket
+import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -285,6 +286,8 @@ def test_a_connection_whose_descriptor_is_a_file_of_the_application_by_now_is_no
 
 def _peer(descriptor: int) -> str:
     try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return ""
         with socket.socket(fileno=os.dup(descriptor)) as connection:
             return "http://{}:{}".format(*connection.getpeername())
     except OSError:
