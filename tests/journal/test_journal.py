@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from mmap import mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -374,6 +374,26 @@ def test_a_record_of_a_signal_handler_in_the_midst_of_any_call_is_stored_or_refu
     assert sorted(take_all(journal)) == sorted(stored)
     journal.forsake()
     assert sorted(left(base)) == sorted(stored)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc")
+def test_ctrl_c_while_a_segment_is_made_leaves_no_file_of_it(
+    new_journal: NewJournal, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    journal = new_journal()
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "_new_writer", interrupted)
+        with pytest.raises(KeyboardInterrupt) as raised:
+            journal.append(numbered(0))
+    assert raised.tb is not None  # the frames are kept, and what they would have left open with them
+    opened = [os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()]
+    assert [name for name in opened if ".records" in name and name.startswith(str(base))] == []
+    assert files(base) == ["lock"]
+    assert journal.append(numbered(1))
+    assert take_all(journal) == [numbered(1)]
 
 
 @pytest.mark.usefixtures("small_segments")
