@@ -1,5 +1,6 @@
 """A run of 500 steps is no slower to look at than a person notices."""
 
+import time
 from typing import Any
 
 from playwright.sync_api import Page, expect
@@ -9,8 +10,17 @@ from tests.browser.stories import record
 from tests.receiver import Receiver
 
 STEPS = 500
-LIMIT_SECONDS = 2.0
-LOADS = 5
+LIMIT_MS = 2000.0
+PATIENCE_SECONDS = 60.0
+
+NOTE_PANEL = """
+  new MutationObserver(() => {
+    if (window.panelAt === undefined && document.querySelector('[data-testid="panel"]')) {
+      window.panelAt = performance.now();
+    }
+  }).observe(document, {subtree: true, childList: true});
+"""
+"""Notes when the panel was first there, counted from the start of the navigation."""
 
 
 def long_run() -> list[dict[str, Any]]:
@@ -22,26 +32,26 @@ def long_run() -> list[dict[str, Any]]:
     return events
 
 
-def seconds_until_a_click_is_answered(page: Page) -> float:
-    """The time of the processor that the page's thread takes from its start on: that of the clock is the machine's."""
-    tools = page.context.new_cdp_session(page)
-    tools.send("Performance.enable", {"timeDomain": "threadTicks"})
+def milliseconds_until_a_click_is_answered(page: Page) -> float:
+    page.add_init_script(NOTE_PANEL)
     page.goto("/runs/long", wait_until="commit")
     # The middle of a bar so narrow may be under the mark of its p50, so it is the row that is clicked.
     page.get_by_role("option").filter(has=find(page, "bar", step="step-003")).click()
     expect(find(page, "panel")).to_contain_text("step-003")
     expect(find(page, "bar")).to_have_count(STEPS)
-    metrics = {each["name"]: each["value"] for each in tools.send("Performance.getMetrics")["metrics"]}
-    return float(metrics["ThreadTime"])
+    return float(page.evaluate("window.panelAt"))
 
 
 def test_a_run_of_500_steps_answers_a_click_within_two_seconds(browsing: Browsing, receiver: Receiver) -> None:
     receiver.post(*long_run())
     taken: list[float] = []
-    # More than once on a machine that is busy with something else: its processors are slower then.
-    while not taken or (min(taken) >= LIMIT_SECONDS and len(taken) < LOADS):
-        taken.append(seconds_until_a_click_is_answered(browsing.context(receiver).new_page()))
-    assert 0 < min(taken) < LIMIT_SECONDS, taken
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    # More than once on a machine that is busy with something else: that can only make it longer than it is.
+    while not taken or (min(taken) >= LIMIT_MS and time.monotonic() < deadline):
+        context = browsing.context(receiver)
+        taken.append(milliseconds_until_a_click_is_answered(context.new_page()))
+        context.close()
+    assert min(taken) < LIMIT_MS, taken
 
 
 def test_a_run_of_500_steps_is_live_to_its_last_step(browsing: Browsing, receiver: Receiver) -> None:
