@@ -114,6 +114,9 @@ ADOPT_SECONDS: Final = 3.0
 JOURNAL_RETRY_SECONDS: Final = 30.0
 """Seconds after which a journal that could not be written is tried again."""
 
+END_OF_TIME: Final = 253_402_300_800
+"""Seconds since the epoch before which every time lies: the year 9999 is the last one that RFC 3339 can tell."""
+
 MAX_PATTERN_CHARS: Final = 300
 """Longest pattern of a rule, and longest name of the attribute that holds a run id."""
 
