@@ -17,6 +17,7 @@ from failpath_otel.errors import ConfigurationError, DeliveryError
 from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact, RulesOption
 from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
+from failpath_otel.export.tickets import aawait_attempt, await_attempt
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.joins import Joins
 from failpath_otel.private_provider import private_tracer
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import requests
 
     from failpath_otel.export.options import Options
-    from failpath_otel.export.reporter import NewPipeline
+    from failpath_otel.export.pipelines import NewPipeline
 
 
 class FailpathClient(Failpath):
@@ -217,7 +218,7 @@ class Join:
         """Leaves alone the end of ``span``, whose beginning was not reported: its step has a private span."""
         if self._joined and span.is_recording():
             # It began before the provider was joined, and will end after.
-            self.reporter.disregard(span.get_span_context())
+            self.reporter.disregard(span)
 
     def follow(self) -> None:
         """Joins the global provider if it was set meanwhile, for the steps to come."""
@@ -261,10 +262,10 @@ class _Reporting:
         return self.owner.options.delivery == "await"
 
     def sent(self, marker: StartMarker) -> DeliveryError | None:
-        return self._told(self.owner.await_attempt(marker))
+        return self._told(await_attempt(marker, self.owner.options.patience))
 
     async def asent(self, marker: StartMarker) -> DeliveryError | None:
-        return self._told(await self.owner.aawait_attempt(marker))
+        return self._told(await aawait_attempt(marker, self.owner.options.patience))
 
     def _told(self, error: DeliveryError | None) -> DeliveryError | None:
         return error if self.owner.options.throw_on_send_error else None

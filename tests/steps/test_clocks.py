@@ -61,9 +61,7 @@ def test_a_machine_that_is_suspended_in_a_step_does_not_make_it_longer(
     assert seconds(recording.only()) == 2
 
 
-def test_the_events_of_the_outcome_have_the_time_of_the_end(
-    recording: Recording, run: Run, clocks: Clocks
-) -> None:
+def test_the_events_of_the_outcome_have_the_time_of_the_end(recording: Recording, run: Run, clocks: Clocks) -> None:
     def fail() -> None:
         clocks.pass_by(0.25, -3 * YEAR)
         raise PermissionError("declined")
