@@ -78,6 +78,10 @@ MAX_RETRY_AFTER: Final = 3_600.0
 IDLE_SECONDS: Final = 30.0
 """Seconds without a record after which the delivery thread ends and its connections are closed."""
 
+LEAVE_SECONDS: Final = 5.0
+"""Seconds after the last provider is gone, or after a shutdown, from which on a failing endpoint is not tried any more,
+and what is in the journal is left to another process."""
+
 FLUSH_TIMEOUT: Final = 5.0
 """Seconds that ``flush()`` and ``shutdown()`` wait by default."""
 

@@ -41,10 +41,25 @@ class Pipelines:
                 pipeline.shutdown(0)
                 self.all.remove(pipeline)
 
+    def release(self) -> None:
+        """Has each deliver what waits, and then let go of its journal, its connection and its thread.
+
+        Only takes notes, so that the garbage collector can call it anywhere. What comes all the same is delivered too.
+        """
+        for pipeline in tuple(self.all):
+            pipeline.release()
+
+    __del__ = release
+    """Whoever has fed them is gone, and nobody has shut them down."""
+
+    def resume(self) -> None:
+        """Takes :meth:`release` back, for what begins from now on."""
+        self.all[-1].resume()
+
     def flush(self, deadline: float) -> bool:
         """Waits until ``deadline`` that everything so far is delivered; returns whether all of it ever was."""
         complete = [pipeline.flush(max(deadline - monotonic(), 0)) for pipeline in tuple(self.all)]
-        return all(complete) and not self._past.dropped
+        return all(complete) and not (self._past.dropped or self._past.waiting)
 
     async def aflush(self, deadline: float) -> bool:
         """:meth:`flush` for async code: waits without blocking the event loop and without another thread."""
@@ -52,12 +67,12 @@ class Pipelines:
         from failpath_otel.export.waiting import settled  # noqa: PLC0415
 
         complete = [await settled(pipeline, max(deadline - monotonic(), 0)) for pipeline in tuple(self.all)]
-        return all(complete) and not self._past.dropped
+        return all(complete) and not (self._past.dropped or self._past.waiting)
 
     def shutdown(self, deadline: float) -> bool:
         """Flushes until ``deadline``, then takes no more records; returns what the flush said."""
         complete = [pipeline.shutdown(max(deadline - monotonic(), 0)) for pipeline in tuple(self.all)]
-        return all(complete) and not self._past.dropped
+        return all(complete) and not (self._past.dropped or self._past.waiting)
 
     def take_error(self) -> DeliveryError | None:
         """The first loss since this was last asked; where there is none, the failure that is being retried."""

@@ -319,6 +319,14 @@ class Reporter:
         self._ruled.look(wait=False)
         return self._delivery.shutdown(deadline)
 
+    def release(self) -> None:
+        """Has everything delivered, and then lets go of thread, connection and journal, until something comes again."""
+        self._delivery.release()
+
+    def resume(self) -> None:
+        """Takes :meth:`release` back."""
+        self._delivery.resume()
+
     def stats(self) -> Stats:
         """How many records there were, and what became of them."""
         return self._delivery.stats()
