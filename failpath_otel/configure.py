@@ -17,6 +17,7 @@ from failpath_otel.errors import ConfigurationError, DeliveryError
 from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact, RulesOption
 from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
+from failpath_otel.export.tickets import aawait_attempt, await_attempt
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.joins import Joins
 from failpath_otel.private_provider import private_tracer
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import requests
 
     from failpath_otel.export.options import Options
-    from failpath_otel.export.reporter import NewPipeline
+    from failpath_otel.export.pipelines import NewPipeline
 
 
 class FailpathClient(Failpath):
@@ -207,17 +208,17 @@ class Join:
         from failpath_otel.export.reporter import Reporter  # noqa: PLC0415
 
         self.reporter: Final = Reporter(options, new_pipeline or pipeline_to_failpath)
-        self._shared: Final = SharedProcessor(self.reporter)
         self.current_key: Final = f"failpath.current_run.of_join.{next(_join_numbers)}"
-        self.private_tracer: Final = private_tracer(self._shared, SCOPE_NAME, __version__)
+        self.private_tracer: Final = private_tracer(SharedProcessor(self.reporter), SCOPE_NAME, __version__)
         self._tried: Callable[[], object] = lambda: None
         self._joined = False
+        self._feeding: Final[set[int]] = set()  # ids of the joined providers that live and were not shut down
 
     def unseen(self, span: Span) -> None:
         """Leaves alone the end of ``span``, whose beginning was not reported: its step has a private span."""
         if self._joined and span.is_recording():
             # It began before the provider was joined, and will end after.
-            self.reporter.disregard(span.get_span_context())
+            self.reporter.disregard(span)
 
     def follow(self) -> None:
         """Joins the global provider if it was set meanwhile, for the steps to come."""
@@ -235,16 +236,30 @@ class Join:
             self._tried = lambda: provider
             known = False
         self._joined = _registry.joins.get(provider) is self if known else False
+        key = id(provider)
+        if self._joined:  # it is configured anew, perhaps after its shutdown
+            self._fed_by(key)
         add: Any = getattr(provider, "add_span_processor", None)
         if add is None or not known or _registry.joins.get(provider) is not None:
             return
         try:
-            add(self._shared)
+            add(SharedProcessor(self.reporter, lambda: self._left_by(key)))
         except Exception:  # noqa: BLE001 - a provider of another vendor may raise anything; the private one is there
             report_fault("joining the tracer provider")
             return
-        _registry.joins.put(provider, self)
+        _registry.joins.put(provider, self, lambda: self._left_by(key))
         self._joined = True
+        self._fed_by(key)
+
+    def _fed_by(self, key: int) -> None:
+        self._feeding.add(key)
+        self.reporter.resume()
+
+    def _left_by(self, key: int) -> None:
+        """A provider is shut down or collected; takes notes alone, because the garbage collector may call it."""
+        self._feeding.discard(key)
+        if not self._feeding:
+            self.reporter.release()
 
 
 class _Reporting:
@@ -261,10 +276,10 @@ class _Reporting:
         return self.owner.options.delivery == "await"
 
     def sent(self, marker: StartMarker) -> DeliveryError | None:
-        return self._told(self.owner.await_attempt(marker))
+        return self._told(await_attempt(marker, self.owner.options.patience))
 
     async def asent(self, marker: StartMarker) -> DeliveryError | None:
-        return self._told(await self.owner.aawait_attempt(marker))
+        return self._told(await aawait_attempt(marker, self.owner.options.patience))
 
     def _told(self, error: DeliveryError | None) -> DeliveryError | None:
         return error if self.owner.options.throw_on_send_error else None

@@ -1,6 +1,7 @@
 """Which tracer providers were joined, by what, and since when."""
 
 import weakref
+from collections.abc import Callable
 from time import time_ns
 from typing import Generic, TypeVar
 
@@ -25,13 +26,20 @@ class Joins(Generic[_JoinT]):
         found = self._by_id.get(id(provider))
         return found[2] if found is not None and found[0]() is provider else None
 
-    def put(self, provider: TracerProvider, join: _JoinT) -> None:
-        """Remembers that ``provider`` is joined from now on, as long as it lives."""
+    def put(self, provider: TracerProvider, join: _JoinT, collected: Callable[[], object]) -> None:
+        """Remembers that ``provider`` is joined from now on, as long as it lives; then the collector calls a function.
+
+        Args:
+            provider: what is joined.
+            join: by what.
+            collected: must not wait for anything.
+        """
         key = id(provider)
 
         def forget(gone: "weakref.ref[TracerProvider]") -> None:
             found = self._by_id.get(key)
             if found is not None and found[0] is gone:
                 del self._by_id[key]
+                collected()
 
         self._by_id[key] = (weakref.ref(provider, forget), join, time_ns())

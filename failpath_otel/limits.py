@@ -78,6 +78,10 @@ MAX_RETRY_AFTER: Final = 3_600.0
 IDLE_SECONDS: Final = 30.0
 """Seconds without a record after which the delivery thread ends and its connections are closed."""
 
+LEAVE_SECONDS: Final = 5.0
+"""Seconds after the last provider is gone, or after a shutdown, from which on a failing endpoint is not tried any more,
+and what is in the journal is left to another process."""
+
 FLUSH_TIMEOUT: Final = 5.0
 """Seconds that ``flush()`` and ``shutdown()`` wait by default."""
 
@@ -119,6 +123,9 @@ JOURNAL_RETRY_SECONDS: Final = 30.0
 
 JOURNAL_SLICE_RECORDS: Final = 64
 """Records that are moved from memory into the journal before other threads get a turn for sure."""
+
+END_OF_TIME: Final = 253_402_300_800
+"""Seconds since the epoch before which every time lies: the year 9999 is the last one that RFC 3339 can tell."""
 
 MAX_PATTERN_CHARS: Final = 300
 """Longest pattern of a rule, and longest name of the attribute that holds a run id."""

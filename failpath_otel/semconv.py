@@ -83,7 +83,7 @@ class StartMarker:
     last event that it has taken.
     """
 
-    __slots__ = ("attributes", "owner", "reporter", "seen", "ticket")
+    __slots__ = ("__weakref__", "attributes", "owner", "reporter", "seen", "ticket")
 
     def __init__(self, attributes: Mapping[str, Any], owner: object = None) -> None:
         self.attributes = attributes

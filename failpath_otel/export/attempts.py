@@ -56,6 +56,7 @@ class Attempts(RecordQueue):
             self._adoption.forsake()
         self._first_loss: DeliveryError | None = None
         self._losses: deque[Loss] = deque(maxlen=_LOSSES_KEPT)
+        self._left = 0  # records in journals that were left to another process
 
     def _next_batch(self, max_bytes: int) -> Batch:
         """Own records, and in turn with them those that gone processes have left."""
@@ -256,12 +257,50 @@ class Attempts(RecordQueue):
         finally:
             self._sender.end_alone()
 
+    def _leave_records(self) -> None:
+        """Leaves what waits in the journal to another process, unless some of it is in memory alone."""
+        journal = self._journal
+        if journal is None or not self._sender.begin_alone():
+            return
+        try:
+            with self._lock:
+                self._recount()
+                if self._volatile > 0 or self._queue or journal.held or journal.has_deleted():
+                    return
+                before, records = self._settled, self._accepted - self._settled - self._doomed
+                self._backlog.leave()
+                journal.forsake()
+                self._left += records
+                self._doomed = 0
+                self._taken = self._settled = self._accepted
+                failure = self._sender.failure
+                losses = [] if failure is None else [Loss(before + 1, self._settled, failure)]
+                self._losses.extend(losses)
+                due = self._watchers.settled(self._settled, losses)
+        finally:
+            self._sender.end_alone()
+        if self._adoption is not None:
+            self._adoption.let_go()
+        for watcher in due:
+            watcher.tell()
+        if records:
+            text = "Failpath: %d records wait in %s for another process or `failpath-otel drain`: %s."
+            say_once("left records", text, records, journal.path, self._backlog.cause)
+
+    @property
+    def lossless(self) -> bool:
+        """Whether no record was lost, or left to another process, since the process began."""
+        return not (self._dropped or self._left)
+
     def stats(self) -> Stats:
         """The counts at this moment."""
-        stats = super().stats()
-        if self._adoption is None:
-            return stats
-        return replace(stats, adopted=self._adoption.delivered, adopted_dropped=dict(self._adoption.dropped))
+        with self._lock:
+            stats = super().stats()
+            if self._adoption is None:
+                return stats
+            waiting = stats.waiting + self._left
+        adoption = self._adoption
+        return replace(stats, waiting=waiting, adopted=adoption.delivered, adopted_dropped=dict(adoption.dropped))
 
     def _say_full(self, text: str) -> None:
         # On stderr an outage is one line: its own, or that of the exit.

@@ -56,6 +56,12 @@ class Backlog:
         """The batch that is next."""
         return self._batches.popleft()
 
+    def leave(self) -> None:
+        """Leaves all batches where they were taken from; what comes later is tried, after the pause at hand."""
+        self._batches.clear()
+        self._failures = 0
+        self._unsaid = ""
+
     @property
     def failing(self) -> bool:
         """Whether the last attempt failed."""

@@ -25,6 +25,10 @@ class EndedSpans:
         self._patience = options.patience
         self._process = ThisProcess()
 
+    def __del__(self) -> None:
+        if hasattr(self, "pipeline"):
+            self.pipeline.release()  # nobody has shut it down
+
     def send(self, spans: Sequence[ReadableSpan]) -> bool:
         """Sends the records of all steps among ``spans``; tells whether all of them were delivered."""
         if self._off:

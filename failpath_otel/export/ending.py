@@ -115,11 +115,14 @@ def patience(timeout: float) -> float:
     OpenTelemetry's providers shut their processors down at exit too; without a common deadline, every one of them
     would delay the end of the program once more.
     """
+    return min(timeout, _ending.patience()) if is_ending() else timeout
+
+
+def is_ending() -> bool:
+    """Whether the interpreter is at its end."""
     # The functions of `atexit` are called on the main thread, which counts as ended by then.
     main = threading.main_thread()
-    if not _ending.deadline and (main.is_alive() or threading.current_thread() is not main):
-        return timeout
-    return min(timeout, _ending.patience())
+    return bool(_ending.deadline) or not (main.is_alive() or threading.current_thread() is not main)
 
 
 def _drain() -> None:

@@ -188,7 +188,7 @@ class Pipeline(DeliveryThread):
         """How many of the records that wait outlive the process, how many do not, and where the first are."""
         with self._lock:
             # At one instant: daemon threads may still record, and an answer may just come in.
-            waiting = self.stats().waiting
+            waiting = self.stats().waiting - self._left  # which was said when it was left
             if self._journal is None or self._journal.has_deleted():
                 return 0, waiting, ""
             lost = min(max(self._volatile, 0), waiting)
@@ -217,6 +217,7 @@ class Pipeline(DeliveryThread):
         self.secure(limits.EXIT_POLL)
         with self._lock:
             self._closed = True
+            self._leave_by = monotonic() + limits.LEAVE_SECONDS
             self._wake.put(None)
         self._leave_journal()
         return complete
@@ -241,6 +242,7 @@ _HOLDING_THE_LOCK: Final = {
         ),
         *(RecordQueue.stats, RecordQueue.is_idle, RecordQueue._take, RecordQueue._settle),  # noqa: SLF001
         *(Pipeline.put_safely, Pipeline.watch, Pipeline.already, Pipeline._pass_over, Pipeline._report_overflow),  # noqa: SLF001
-        *(Pipeline._leave_journal, Pipeline._tidy_journal, Pipeline._return_to_journal, Pipeline.secure),  # noqa: SLF001
+        *(Pipeline.stats, Pipeline._leave_journal, Pipeline._leave_records, Pipeline._tidy_journal),  # noqa: SLF001
+        *(Pipeline._return_to_journal, Pipeline.secure),  # noqa: SLF001
     )
 }

@@ -1,23 +1,27 @@
 """Reports steps: ``running`` the moment a step's span starts, and the outcome when it ends."""
 
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span
+from opentelemetry.trace import Span as AnySpan
 from opentelemetry.trace import SpanContext
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
 from failpath_otel.export.checks import seconds
+from failpath_otel.export.dropped import DroppedSpans, SpanKey, SpanReference
 from failpath_otel.export.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.pipelines import NewPipeline, Pipelines
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.process import ThisProcess
 from failpath_otel.export.record import encode
-from failpath_otel.export.ruled import OpenSteps, RuledSpans, SpanKey
-from failpath_otel.export.stats import Stats, add_up
+from failpath_otel.export.ruled import RuledSpans
+from failpath_otel.export.stats import Stats
 from failpath_otel.export.translation import (
     StepStart,
     judged_outcome,
@@ -32,10 +36,10 @@ from failpath_otel.export.translation import (
 )
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import EXCEPTION_EVENT, START_MARKER, STEP_KEY, STEP_START, STEP_STATUS, StartMarker
+from failpath_otel.semconv import EXCEPTION_EVENT, START_MARKER, STEP_KEY, STEP_START, STEP_STATUS
 
-NewPipeline = Callable[[Options], Pipeline]
-"""Makes the pipeline for options: in production :func:`failpath_otel.export.factory.pipeline_to_failpath`."""
+OpenSteps = dict[SpanKey, tuple[StepStart, Pipeline, bool, Policy]]
+"""How each step began, where its start went, whether that was accepted, and what its records carry."""
 
 
 class Reporter:
@@ -47,15 +51,15 @@ class Reporter:
     """
 
     def __init__(self, options: Options, new_pipeline: NewPipeline) -> None:
-        self._new_pipeline = new_pipeline
         self._process = ThisProcess()
         self._open: Final[OpenSteps] = {}
-        self._disregarded: set[tuple[int, int]] = set()
-        self._ended_early: set[SpanKey] = set()  # of the open ones, those whose span has ended all the same
-        # The last one takes what begins; earlier ones deliver what they have, and the outcomes of what began there.
-        self._pipelines: list[Pipeline] = []
-        self._ruled = RuledSpans(self._begin, self._open, self.disregard)
-        self._past = Stats(0, 0, 0)  # of pipelines that are gone
+        self._disregarded: Final[dict[tuple[int, int], SpanReference | None]] = {}
+        self._ended_early: Final[set[SpanKey]] = set()  # of the open ones, those whose span has ended all the same
+        self._delivery: Final = Pipelines(new_pipeline)
+        self._pipelines: Final = self._delivery.all
+        self._dropped = DroppedSpans()
+        self._noted: Final = self._dropped.noted
+        self._ruled = RuledSpans(self._begin, self._forgo, self.disregard, self._dropped)
         self._use(options)
         after_fork_in_child(self._in_child)
 
@@ -66,29 +70,22 @@ class Reporter:
         self._off = not options.enabled
         self._ruled.rules = None if self._off else self._policy.rules
         self._ruled.tells_misses = options.endpoint != DEFAULT_ENDPOINT  # as somebody's own receiver has
-        self._pipelines.append(self._new_pipeline(options))
+        self._delivery.begin(options)
 
     def reconfigure(self, options: Options) -> None:
         """From now on, steps that begin go where ``options`` say; open ones end where they began."""
         if options.same_as(self.options) and not self._pipelines[-1].closed:
             return
+        self._forget_dropped()
         self._use(options)
-        self._pipelines[-2].retire()
-        # Not the one that was retired just now: a step that begins on another thread may be about to use it.
-        for pipeline in self._pipelines[:-2]:
-            if pipeline.is_idle():
-                self._past = add_up((self._past, pipeline.stats()))
-                pipeline.shutdown(0)
-                self._pipelines.remove(pipeline)
 
     def _in_child(self) -> None:
         # Only the process that opened a step ends it; here its span will end a second time.
-        opened = tuple(self._open)  # a garbage collection in between may end a step
-        self._disregarded |= {(trace_id, span_id) for trace_id, span_id, _ in opened}
-        self._disregarded |= self._ruled.in_child()
-        self._ended_early = set()
+        opened = tuple(self._open.items())  # a garbage collection in between may end a step
+        self._disregarded.update((key[:2], start.watched) for key, (start, *_) in opened)
+        self._disregarded.update(self._ruled.in_child())
+        self._ended_early.clear()
         self._open.clear()
-        self._past = Stats(0, 0, 0)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Reports ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
@@ -97,11 +94,12 @@ class Reporter:
             start: StepStart | None = None
             if marker is not None and span.name == marker.attributes.get(STEP_KEY):
                 if marker.owner not in (None, self) and (marker.seen is None or marker.seen is span):
-                    self.disregard(span.get_span_context())
+                    self.disregard(span)
                     return
                 if marker.seen is None:
                     start = trusted_start(span, marker.attributes)
-                    start.marker = marker
+                    # It has the span, and would keep it here for good if nobody ends it.
+                    start.marker = weakref.ref(marker)
             # Else it is somebody else's span, perhaps one that a host's processor has opened in the same context.
             start = start or read_start(span)
             if start is None:
@@ -112,7 +110,7 @@ class Reporter:
                 marker.seen = span
                 marker.reporter = self
             if self._off or start.attributes.get(START_MARKER) is True:  # its step was reported just now
-                self.disregard(span.get_span_context())
+                self.disregard(span)
                 return
             self._begin(span, start)
             if self._ruled.rules is not None:
@@ -122,16 +120,23 @@ class Reporter:
             self.lose()
 
     def _begin(self, span: Span, start: StepStart) -> None:
+        if self._noted:
+            self._forget_dropped()
         policy, number = self._policy, 0
         data = b"" if start.manual else encode(running_record(start, self._process.info, policy))
         # Not before: making the record may call the user's `redact`, and last longer than the pipeline does.
         pipeline = self._pipelines[-1]
         if not start.manual:
             number = pipeline.put_start(data)
-        if start.marker is not None:
-            start.marker.ticket = (pipeline, number)
+        marker = None if start.marker is None else start.marker()
+        if marker is not None:
+            marker.ticket = (pipeline, number)
         context = span.get_span_context()
-        self._open[context.trace_id, context.span_id, start.start_ns] = (start, pipeline, number > 0, policy)
+        key = context.trace_id, context.span_id, start.start_ns
+        if Span in type(span).__mro__:  # as `DroppedSpans.watch` does, which would be a call more
+            start.watched = watched = SpanReference(span, self._noted.append)
+            watched.key = key
+        self._open[key] = (start, pipeline, number > 0, policy)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Reports the outcome if ``span`` is a step."""
@@ -152,7 +157,7 @@ class Reporter:
                         self._open[key] = opened
                         self._ended_early.add(key)
             elif key[:2] in self._disregarded:
-                self._disregarded.discard(key[:2])
+                self._disregarded.pop(key[:2], None)
             elif not self._off:
                 # Most often no step at all; else one that began before this processor was there.
                 records = span_records(span, self._process.info, self._policy)
@@ -172,14 +177,17 @@ class Reporter:
     ) -> bool:
         """Reports the outcome that ``span`` tells; returns whether it tells one."""
         process = self._process.info
+        marker = None if start.marker is None else start.marker()
         try:
             attributes = plain_attributes(span)
             status = stated_outcome(attributes)
             if status is None:
                 if start.marker is not None and not start.manual and not states_outcome(span):
                     # Somebody else has ended the span, as Logfire does at exit with all that are open: the step goes
-                    # on, and may yet say how it ends.
-                    return False
+                    # on, and may yet say how it ends, unless it is gone.
+                    if marker is None and accepted:
+                        pipeline.forgo_outcome()
+                    return marker is None
                 status = judged_outcome(start, span, attributes)
             attributes.pop(STEP_STATUS, None)
             if status is None:
@@ -201,8 +209,8 @@ class Reporter:
             number = pipeline.put(data)
         else:
             pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
-        if start.marker is not None:
-            start.marker.ticket = (pipeline, number)
+        if marker is not None:
+            marker.ticket = (pipeline, number)
         return True
 
     def end_of_ended(
@@ -225,7 +233,7 @@ class Reporter:
         if key in self._ended_early:
             self._ended_early.discard(key)
         else:
-            self.disregard(context)  # should its end be told yet
+            self.disregard(span)  # should its end be told yet
         events = list(span.events)
         if exception is not None:
             events.append(Event(EXCEPTION_EVENT, exception, end_ns))
@@ -248,11 +256,33 @@ class Reporter:
 
     def forget(self, context: SpanContext) -> None:
         """Takes :meth:`disregard` back, where the span has ended and nobody has told this reporter."""
-        self._disregarded.discard((context.trace_id, context.span_id))
+        self._disregarded.pop((context.trace_id, context.span_id), None)
 
-    def disregard(self, context: SpanContext) -> None:
-        """Leaves alone the span with ``context`` when it ends: another one is recorded in its place."""
-        self._disregarded.add((context.trace_id, context.span_id))
+    def disregard(self, span: AnySpan | ReadableSpan) -> None:
+        """Leaves ``span`` alone when it ends: another one is recorded in its place."""
+        if self._noted:
+            self._forget_dropped()
+        context = span.get_span_context()
+        assert context is not None  # of a span that has begun
+        key = context.trace_id, context.span_id, 0
+        self._disregarded[key[:2]] = self._dropped.watch(span, key)
+
+    def _forget_dropped(self) -> None:
+        """Keeps nothing of spans that the application has dropped: their steps stay ``running``."""
+        for reference in self._dropped.take():
+            key = reference.key
+            if key in self._open and self._open[key][0].watched is reference:
+                self._forgo(key)
+            if self._disregarded.get(key[:2]) is reference:
+                del self._disregarded[key[:2]]
+            self._ruled.on_end(key)
+
+    def _forgo(self, key: SpanKey) -> None:
+        """Expects no outcome of a step any more."""
+        _, pipeline, accepted, _ = self._open.pop(key, (None, None, False, None))
+        self._ended_early.discard(key)
+        if pipeline is not None and accepted:
+            pipeline.forgo_outcome()
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT, *, last: bool = False) -> bool:
         """Waits at most ``timeout`` seconds until every record so far was delivered.
@@ -267,60 +297,36 @@ class Reporter:
             ConfigurationError: ``timeout`` is not a number of seconds.
         """
         deadline = monotonic() + seconds("timeout", timeout)
+        self._forget_dropped()
         self._ruled.look(wait=not last)
-        complete = [pipeline.flush(max(deadline - monotonic(), 0)) for pipeline in tuple(self._pipelines)]
-        return all(complete) and not self._past.dropped
+        return self._delivery.flush(deadline)
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """:meth:`flush` for async code: waits without blocking the event loop and without another thread."""
-        # Here, because importing it takes longer than all of this package; who awaits this has done so.
-        from failpath_otel.export.waiting import settled  # noqa: PLC0415
-
         deadline = monotonic() + seconds("timeout", timeout)
+        self._forget_dropped()
         self._ruled.look()
-        complete = [await settled(pipeline, max(deadline - monotonic(), 0)) for pipeline in tuple(self._pipelines)]
-        return all(complete) and not self._past.dropped
-
-    @staticmethod
-    def _ticket(marker: StartMarker) -> tuple[Pipeline, int]:
-        """Where the last record of a step went, and its number there; 0 if it was refused."""
-        ticket: tuple[Pipeline, int] = marker.ticket
-        return ticket
-
-    def await_attempt(self, marker: StartMarker) -> DeliveryError | None:
-        """Waits until the last record of a step was sent, or an attempt to send it has failed.
-
-        Returns:
-            Why that record is not delivered, if it is not.
-        """
-        if marker.ticket is None:
-            return None
-        pipeline, number = self._ticket(marker)
-        return pipeline.await_attempt(self.options.patience, (number, number))[1] if number else pipeline.refusal()
-
-    async def aawait_attempt(self, marker: StartMarker) -> DeliveryError | None:
-        """:meth:`await_attempt` for async code: waits without blocking the event loop."""
-        if marker.ticket is None:
-            return None
-        pipeline, number = self._ticket(marker)
-        if not number:
-            return pipeline.refusal()
-        from failpath_otel.export.waiting import attempted  # noqa: PLC0415
-
-        return await attempted(pipeline, self.options.patience, (number, number))
+        return await self._delivery.aflush(deadline)
 
     def take_error(self) -> DeliveryError | None:
         """The first loss since this was last asked; where there is none, the failure that is being retried."""
-        errors = [pipeline.take_error() for pipeline in tuple(self._pipelines)]
-        return next((error for error in errors if error is not None), None)
+        return self._delivery.take_error()
 
     def close(self, timeout: float) -> bool:
         """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said."""
         deadline = monotonic() + seconds("timeout", timeout)
+        self._forget_dropped()
         self._ruled.look(wait=False)
-        complete = [pipeline.shutdown(max(deadline - monotonic(), 0)) for pipeline in tuple(self._pipelines)]
-        return all(complete) and not self._past.dropped
+        return self._delivery.shutdown(deadline)
+
+    def release(self) -> None:
+        """Has everything delivered, and then lets go of thread, connection and journal, until something comes again."""
+        self._delivery.release()
+
+    def resume(self) -> None:
+        """Takes :meth:`release` back."""
+        self._delivery.resume()
 
     def stats(self) -> Stats:
         """How many records there were, and what became of them."""
-        return add_up((self._past, *(pipeline.stats() for pipeline in tuple(self._pipelines))))
+        return self._delivery.stats()

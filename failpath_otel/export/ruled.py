@@ -2,30 +2,23 @@
 
 import contextvars
 import threading
-import weakref
-from collections import deque
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from opentelemetry.baggage import get_baggage
 from opentelemetry.context import Context, get_current
-from opentelemetry.sdk.trace import ReadableSpan, Span
-from opentelemetry.trace import SpanContext, SpanKind, get_current_span
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanKind, get_current_span
 
 from failpath_otel import limits, semconv
-from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.policy import Policy
+from failpath_otel.export.dropped import DroppedSpans, SpanKey, SpanReference, key_of
 from failpath_otel.export.rules import Rules, StepRule, named_misses, named_run, usable_run_id
 from failpath_otel.export.translation import StepStart, ruled_start, stated_run_id
 from failpath_otel.report import report_fault, say_once
 
-SpanKey = tuple[int, int, int]
-"""Trace id, span id and start: programs that call ``random.seed`` repeat ids."""
 Begin = Callable[[Any, StepStart], None]
 """Reports that a step begins."""
-OpenSteps = dict[SpanKey, tuple[StepStart, Pipeline, bool, Policy]]
-"""How each step began, where its start went, whether that was accepted, and what its records carry."""
 
 
 class _Late(NamedTuple):
@@ -38,7 +31,7 @@ class _Late(NamedTuple):
 class _Open:
     """A step that is open, or the span of a run: what spans inside of it have to know."""
 
-    __slots__ = ("around", "flow_key", "inside", "key", "late", "request_rule", "run_id", "span")
+    __slots__ = ("around", "flow_key", "inside", "key", "late", "request_rule", "run_id", "watched")
 
     def __init__(self, key: SpanKey, flow_key: str, around: "_Open | None") -> None:
         self.key: Final = key
@@ -48,7 +41,7 @@ class _Open:
         self.around = around
         self.inside: Final[set[tuple[int, int]]] = set()  # open spans that are no steps
         self.late: _Late | None = None
-        self.span: object = None  # a weak reference
+        self.watched: SpanReference | None = None
 
 
 class RuledSpans:
@@ -60,30 +53,36 @@ class RuledSpans:
 
     Args:
         begin: reports that a step begins.
-        steps: those that were reported, and have not ended.
+        forgo: expects no outcome of a step any more.
         disregard: leaves a span alone when it ends.
+        dropped: watches what is open. Whoever takes from it calls :meth:`on_end`.
     """
 
-    def __init__(self, begin: Begin, steps: OpenSteps, disregard: Callable[[SpanContext], None]) -> None:
+    def __init__(
+        self,
+        begin: Begin,
+        forgo: Callable[[SpanKey], None],
+        disregard: Callable[[ReadableSpan], None],
+        dropped: DroppedSpans,
+    ) -> None:
         self.rules: Rules | None = None
         """Which spans are steps that begin from now on."""
         self.tells_misses = False
         """Somebody tries the rules out, and wants to hear of it where none of them ever matches."""
         self._begin = begin
-        self._steps = steps
+        self._forgo = forgo
         self._disregard = disregard
+        self._dropped = dropped
         # No lock is held around any of these: a garbage collection may come back here from anywhere.
         self.open: Final[dict[tuple[int, int], _Open]] = {}
         """By the ids of a span, the step that it is, or else the innermost one that it is in."""
         self.late: Final[set[_Open]] = set()
         """Steps that have begun and were not reported yet."""
         self._timer: threading.Timer | None = None
-        self._dropped: Final[deque[tuple[SpanKey, bool]]] = deque()
-        """Spans that are gone without an end, and whether a rule made them steps."""
 
-    def in_child(self) -> set[tuple[int, int]]:
+    def in_child(self) -> dict[tuple[int, int], SpanReference | None]:
         """Leaves to the parent of a forked child what was not reported yet; returns which spans these are."""
-        late = {opened.key[:2] for opened in self.open.values() if opened.late is not None}
+        late = {opened.key[:2]: opened.watched for opened in self.open.values() if opened.late is not None}
         for opened in self.open.values():
             opened.late = None  # with its lock, which a thread may have that does not exist here
         self.late.clear()
@@ -108,9 +107,9 @@ class RuledSpans:
         if is_internal and around is not None and around.request_rule == rule:
             # A part of that request, as `POST /charge http send` is of FastAPI's `POST /charge`, and no other attempt.
             self._pass(span)
-            self._disregard(SpanContext(*key_of(span)[:2], is_remote=False))
+            self._disregard(span)
             return
-        opened = self._keep(span, rule.flow, around, by_rule=True)
+        opened = self._keep(span, rule.flow, around)
         opened.request_rule = None if is_internal else rule
         run_id = named_run(rule, span) or _carried_run(rule, parent_context)
         if rule.run_id is not None and not run_id:
@@ -123,7 +122,7 @@ class RuledSpans:
 
     def on_named(self, span: ReadableSpan, flow_key: str, run_id: str) -> None:
         """Remembers the span of a step or of a run that names itself, for those inside of it."""
-        self._keep(span, flow_key, self._around(span), by_rule=False).run_id = run_id
+        self._keep(span, flow_key, self._around(span)).run_id = run_id
 
     def on_end(self, key: SpanKey) -> None:
         """Forgets the span that ends, and reports that its step had begun, if that was not done."""
@@ -148,7 +147,6 @@ class RuledSpans:
 
         That is at the end: where there were requests or messages and no rule has matched any span, the log says so.
         """
-        self._forget_dropped()
         for opened in list(self.late):
             late = opened.late
             try:
@@ -175,32 +173,12 @@ class RuledSpans:
             self.open[ids] = around
             around.inside.add(ids)
 
-    def _keep(self, span: ReadableSpan, flow_key: str, around: _Open | None, *, by_rule: bool) -> _Open:
-        self._forget_dropped()
+    def _keep(self, span: ReadableSpan, flow_key: str, around: _Open | None) -> _Open:
         key = key_of(span)
         opened = _Open(key, flow_key, around)
         self.open[key[:2]] = opened
-        if isinstance(span, Span):  # and nothing that stands for one, and may be gone sooner
-            # The application may drop a span that it has never ended. A garbage collection then tells of it, anywhere,
-            # below any lock and on a thread that another one waits for with a lock: only a note is taken there.
-            dropped = self._dropped
-            opened.span = weakref.ref(span, lambda _: dropped.append((key, by_rule)))
+        opened.watched = self._dropped.watch(span, key)
         return opened
-
-    def _forget_dropped(self) -> None:
-        while self._dropped:
-            try:
-                key, by_rule = self._dropped.popleft()
-            except IndexError:  # another thread was quicker
-                return
-            if by_rule:
-                self._expect_no_outcome(key)
-            self.on_end(key)
-
-    def _expect_no_outcome(self, key: SpanKey) -> None:
-        _, pipeline, accepted, _ = self._steps.pop(key, (None, None, False, None))
-        if pipeline is not None and accepted:
-            pipeline.forgo_outcome()
 
     def _around(self, span: ReadableSpan) -> _Open | None:
         """The innermost step or run that ``span`` is in, of those that are open."""
@@ -230,7 +208,7 @@ class RuledSpans:
                     opened.run_id = named_run(late.rule, late.span) or self._run_around(opened)
                     self._begin(late.span, ruled_start(late.span, late.rule, opened.run_id))
                     if self.open.get(opened.key[:2]) is not opened:
-                        self._expect_no_outcome(opened.key)  # its end could not wait, and was told already
+                        self._forgo(opened.key)  # its end could not wait, and was told already
                 finally:
                     opened.late = None
                     self.late.discard(opened)
@@ -259,13 +237,6 @@ _OURS: Final = __name__.partition(".")[0]
 """The scope of the spans of our runs."""
 _PATIENCE: Final = 1.0
 """Seconds that the end of a span waits for its start to be reported."""
-
-
-def key_of(span: ReadableSpan) -> SpanKey:
-    """What tells ``span`` from all others of this process."""
-    context = span.get_span_context()
-    assert context is not None  # of a span that has begun
-    return context.trace_id, context.span_id, span.start_time or 0
 
 
 def _named_around(parent_context: Context) -> _Open | None:

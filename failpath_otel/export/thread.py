@@ -35,6 +35,8 @@ class DeliveryThread(Attempts):
     ) -> None:
         self._schedule_delay = schedule_delay
         self._retired = False
+        self._released = False
+        self._leave_by = 0.0
         super().__init__(delivery, max_records, max_bytes, on_error, journal)
         after_fork_in_child(self._in_child)
 
@@ -55,6 +57,22 @@ class DeliveryThread(Attempts):
         if self._adoption is not None and not self._closed and self._adoption.look(tidy=False):
             self._wake.put(None)
             self._start()
+
+    def release(self) -> None:
+        """Delivers what waits, lets go of the journal and ends the thread: nothing is expected to come any more.
+
+        What comes all the same starts another thread. While the endpoint fails, what is in the journal is left there
+        after a while, for another process. The garbage collector calls this anywhere and below any lock, so only a
+        note is taken.
+        """
+        self._leave_by = monotonic() + limits.LEAVE_SECONDS
+        self._busy_until = 0.0
+        self._released = True
+        self._wake.put(None)
+
+    def resume(self) -> None:
+        """Takes :meth:`release` back."""
+        self._released = False
 
     def _overflow(self, records: int) -> None:
         super()._overflow(records)
@@ -80,6 +98,8 @@ class DeliveryThread(Attempts):
                 return
             thread = threading.Thread(target=self._work, name="failpath-delivery", daemon=True)
             self._thread = thread
+            if self._released:
+                self._leave_by = monotonic() + limits.LEAVE_SECONDS
         try:
             # Not under the lock: this waits for the new thread, on which a garbage collection may end a step first.
             # Not in the context of whichever step happened to come first: tracers hand theirs on to new threads.
@@ -96,7 +116,9 @@ class DeliveryThread(Attempts):
                 self._report_overflow()
                 self._backlog.speak()
                 self._tidy_journal()
-                if self._adoption is not None and self._adoption.is_due() and not self._retired:
+                if (self._released or self._closed) and self._backlog.failing and monotonic() >= self._leave_by:
+                    self._leave_records()
+                if self._adoption is not None and self._adoption.is_due() and not (self._retired or self._released):
                     self._adoption.look()
                 while self._has_work() and not self._backlog.pause():
                     self._attempt()
@@ -137,6 +159,8 @@ class DeliveryThread(Attempts):
         Returns:
             Whether this thread goes on.
         """
+        if self._released and self._ends():
+            return False
         idle_until = monotonic() + limits.IDLE_SECONDS
         while True:
             try:
@@ -151,14 +175,20 @@ class DeliveryThread(Attempts):
                         self._leave_journal()  # what was delivered need not stay on the disk
                         idle_until += limits.MAX_SECONDS
                     continue
-            with self._lock:
-                self._asleep = False
-                if not self._has_work():
-                    self._thread = None
-                    self._heed_at = 0
-                    return False
+            if self._ends():
+                return False
         self._asleep = False
-        return True
+        return not (self._released and self._ends())
+
+    def _ends(self) -> bool:
+        """Lets go of this thread, unless there is something to do."""
+        with self._lock:
+            self._asleep = False
+            if not self._has_work():
+                self._thread = None
+                self._heed_at = 0
+                return True
+        return False
 
     def _await_records(self) -> None:
         """Waits for the schedule delay, less if somebody flushes or a batch is full, and more if nothing happens.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from weakref import ReferenceType
 
 import msgspec
 from opentelemetry.sdk.trace import ReadableSpan
@@ -9,6 +10,7 @@ from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
 from failpath_otel.clean import clean_metadata, clean_text, error_text, text_of, whole_run_id
+from failpath_otel.export.dropped import SpanReference
 from failpath_otel.export.metadata import metadata_at_end, metadata_in
 from failpath_otel.export.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
@@ -23,8 +25,8 @@ class StepStart(msgspec.Struct, gc=False):
     """What identifies an open step, kept apart from its span, which may lose all of it before it ends.
 
     ``attributes`` are those the span started with; ``manual`` says that a lifecycle event is recorded by hand, so
-    that nobody announces the step as ``running``; ``marker`` is that of who has opened the span, and will state the
-    outcome on it before ending it.
+    that nobody announces the step as ``running``; ``marker`` refers to that of who has opened the span, and will state
+    the outcome on it before ending it; it is gone where nobody can do so any more. ``watched`` refers to the span.
     """
 
     flow_key: str
@@ -37,7 +39,8 @@ class StepStart(msgspec.Struct, gc=False):
     metadata: dict[str, Any]
     attributes: Mapping[str, Any]
     manual: bool
-    marker: StartMarker | None = None
+    marker: ReferenceType[StartMarker] | None = None
+    watched: SpanReference | None = None
 
 
 def read_start(span: ReadableSpan) -> StepStart | None:

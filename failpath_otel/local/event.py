@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from failpath_otel import limits
 from failpath_otel.export.record import Record
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -13,7 +14,6 @@ _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_END_OF_TIME: Final = (datetime(9999, 12, 31, tzinfo=timezone.utc) - _EPOCH) // _MICROSECOND
 
 
 class Event(Record, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ def instant(text: str) -> int:
         msg = f"expected an RFC 3339 time with a zone, got {text[:64]!r}"
         raise ValueError(msg) from None
     microseconds = (moment - _EPOCH) // _MICROSECOND
-    if not 0 <= microseconds < _END_OF_TIME:
+    if not 0 <= microseconds < limits.END_OF_TIME * 1_000_000:
         msg = f"expected a time from 1970 to 9999, got {text[:64]!r}"
         raise ValueError(msg)
     return microseconds

@@ -7,7 +7,7 @@ from time import time_ns
 
 from opentelemetry.trace import Span, StatusCode
 
-from failpath_otel import semconv
+from failpath_otel import limits, semconv
 from failpath_otel.clean import text_of
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import EVENT_NAMES, STEP_KEY, STEP_STATUS
@@ -17,8 +17,6 @@ from failpath_otel.steps.tracing import Tracing
 
 Time = datetime | float
 """A point in time: a ``datetime`` (naive means local time), or seconds since the epoch."""
-
-_MAX_SECONDS = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that RFC 3339 can tell
 
 
 def record_manually(
@@ -93,12 +91,11 @@ def _nanoseconds(name: str, given: object) -> int | None:
         # A float holds today's seconds to a fraction of a microsecond only; the datetime has them exactly.
         nanoseconds = None if math.isnan(seconds) else round(seconds - microsecond / 1e6) * 10**9 + microsecond * 1000
     elif isinstance(given, (int, float)) and not isinstance(given, bool):
-        seconds = given
-        nanoseconds = round(given * 10**9) if 0 <= given <= _MAX_SECONDS else None
+        nanoseconds = round(given * 10**9) if 0 <= given < limits.END_OF_TIME else None
     else:
         msg = f"{name} must be a datetime or seconds since the epoch, got {text_of(given, 80)!r}"
         raise TypeError(msg)
-    if nanoseconds is None or not 0 <= seconds <= _MAX_SECONDS:
+    if nanoseconds is None or not 0 <= nanoseconds < limits.END_OF_TIME * 10**9:
         msg = f"{name} must be a time between the years 1970 and 9999, got {text_of(given, 80)}"
         raise ValueError(msg)
     return nanoseconds

@@ -2,7 +2,7 @@
 
 from contextvars import Token
 from copy import copy
-from time import time_ns
+from time import monotonic_ns, time_ns
 from typing import Final
 
 from opentelemetry.context import Context, attach, get_current
@@ -20,6 +20,8 @@ from failpath_otel.steps.tracing import Tracing, leave_context
 _RUNNING: Final = EVENT_NAMES[semconv.STATUS_RUNNING]
 _SUCCESS: Final = EVENT_NAMES[semconv.STATUS_SUCCESS]
 _ERROR: Final = EVENT_NAMES[semconv.STATUS_ERROR]
+_MAX_DIFFERENCE_NS: Final = 10**9
+"""By how much the two clocks may differ over a step until the one on the wall is not believed: it was set."""
 
 
 class OpenStep:
@@ -35,6 +37,7 @@ class OpenStep:
         "_ended",
         "_late",
         "_marker",
+        "_monotonic_ns",
         "_spans",
         "_start_ns",
         "_started_with",
@@ -46,6 +49,7 @@ class OpenStep:
 
     def __init__(self, tracing: Tracing, attributes: Attributes) -> None:
         self._tracing = tracing
+        self._monotonic_ns = monotonic_ns()
         self._start_ns = start_ns = time_ns()
         self._started_with = attributes
         self._late: Attributes | None = None
@@ -132,7 +136,11 @@ class OpenStep:
         if self._ended:
             return
         self._ended = True
-        end_ns = max(time_ns(), self._start_ns)
+        end_ns = time_ns()
+        elapsed_ns = monotonic_ns() - self._monotonic_ns
+        if not -_MAX_DIFFERENCE_NS <= end_ns - self._start_ns - elapsed_ns <= _MAX_DIFFERENCE_NS:
+            end_ns = self._start_ns + elapsed_ns
+        end_ns = max(end_ns, self._start_ns)
         try:
             exception = describe(error) if error is not None and is_failure(error) else None
             self._end(exception, end_ns)

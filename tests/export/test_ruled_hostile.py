@@ -240,7 +240,7 @@ def test_a_span_inside_of_a_request_that_the_same_rule_makes_a_step_is_a_part_of
         *(("charge-card", "running"), ("see", "running"), ("charge-card", "running")),
         *(("charge-card", "success"), ("see", "success"), ("charge-card", "error")),
     ]
-    assert made.reporter._disregarded == set()
+    assert made.reporter._disregarded == {}
 
 
 @pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.INTERNAL])

@@ -1,12 +1,14 @@
 """What counts as an event, and how a time is read."""
 
 import json
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from failpath_otel.local.event import decode_event, instant
 from tests.local.events import event, wire
+from tests.properties.tape import Tape
 
 
 def _decode(**changes: Any) -> Any:
@@ -59,3 +61,38 @@ def test_a_time_is_read_to_the_microsecond_in_any_zone() -> None:
 def test_a_time_that_not_every_platform_can_show_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="from 1970 to 9999"):
         instant(text)
+
+
+_FIRST = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_LAST = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [_FIRST, 0, _LAST - timedelta(days=1), _LAST - timedelta(seconds=1), 253_402_300_799, _LAST],
+    ids=str,
+)
+def test_any_time_that_can_be_recorded_by_hand_is_one_that_the_receiver_takes(given: datetime | float) -> None:
+    tape = Tape()
+    tape.record_step(flow_key="f", run_id="r", step_key="s", status="success", started_at=given, timestamp=given)
+    told = decode_event(tape.kept[0])
+    expected = (given - _FIRST) // timedelta(microseconds=1) if isinstance(given, datetime) else given * 10**6
+    assert instant(told.timestamp) == expected
+    assert told.started_at in {None, told.timestamp}
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (253_402_300_800, "9999-12-31T23:00:00-01:00"),
+        (datetime(9999, 12, 31, 23, tzinfo=timezone(-timedelta(hours=1))), "9999-12-31T23:00:00-01:00"),
+        (-1e-6, "1969-12-31T23:59:59.999999Z"),
+        (_FIRST - timedelta(microseconds=1), "1969-12-31T23:59:59.999999Z"),
+    ],
+    ids=str,
+)
+def test_a_time_that_the_receiver_refuses_cannot_be_recorded_by_hand(given: datetime | float, text: str) -> None:
+    with pytest.raises(ValueError, match="1970 to 9999"):
+        instant(text)
+    with pytest.raises(ValueError, match="between the years 1970 and 9999"):
+        Tape().record_step(flow_key="f", run_id="r", step_key="s", status="success", timestamp=given)

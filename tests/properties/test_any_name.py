@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from failpath_otel import limits
+from failpath_otel.local.event import decode_event
 from tests.properties.hostile import Given, Text, anything
 from tests.properties.tape import Tape, properties
 from tests.schema import moment
@@ -89,6 +90,7 @@ def test_any_time_is_refused_or_told(status: Any, started_at: Any, timestamp: An
         return
     (record,) = tape.records()
     assert record.status == status
+    assert decode_event(tape.kept[0]).timestamp == record.timestamp  # the receiver takes it, too
     for told, given_time in ((record.timestamp, timestamp), (record.started_at, started_at)):
         if told is not None and isinstance(given_time, datetime) and status != "running":
             assert moment(told) == given_time.astimezone(timezone.utc)

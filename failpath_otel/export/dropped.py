@@ -1,0 +1,59 @@
+"""Spans that are gone without an end: the application has dropped them, and nothing can end them any more."""
+
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+from opentelemetry.sdk.trace import ReadableSpan, Span
+
+SpanKey = tuple[int, int, int]
+"""Trace id, span id and start: programs that call ``random.seed`` repeat ids."""
+
+
+class SpanReference(weakref.ref[Span]):
+    """A weak reference to a span, and what tells that span from all others of this process."""
+
+    __slots__ = ("key",)
+
+    key: SpanKey
+
+
+class DroppedSpans:
+    """Watches spans that are open.
+
+    A garbage collection tells that a span is gone anywhere, below any lock and on a thread that another one waits for
+    with a lock. So only a note is taken there; :meth:`take` is for those who can act on it.
+    """
+
+    def __init__(self) -> None:
+        self.noted: Final[deque[SpanReference]] = deque()
+        """References to spans that are gone."""
+
+    def watch(self, span: object, key: SpanKey) -> SpanReference | None:
+        """A reference that is noted when ``span`` is gone, unless it was let go of before.
+
+        Returns:
+            ``None`` for what only stands for a span, and may be gone sooner.
+        """
+        if not isinstance(span, Span):
+            return None
+        reference = SpanReference(span, self.noted.append)
+        reference.key = key
+        return reference
+
+    def take(self) -> Iterator[SpanReference]:
+        """Each reference that was noted, once, also where several threads ask."""
+        while self.noted:
+            try:
+                reference = self.noted.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            yield reference
+
+
+def key_of(span: ReadableSpan) -> SpanKey:
+    """What tells ``span`` from all others of this process."""
+    context = span.get_span_context()
+    assert context is not None  # of a span that has begun
+    return context.trace_id, context.span_id, span.start_time or 0

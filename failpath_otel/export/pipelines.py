@@ -1,0 +1,84 @@
+"""The pipelines of one reporter: the one at hand, and those that were there before it was configured anew."""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from failpath_otel.errors import DeliveryError
+from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.stats import Stats, add_up
+from failpath_otel.forking import after_fork_in_child
+
+if TYPE_CHECKING:
+    from failpath_otel.export.options import Options
+
+NewPipeline = Callable[["Options"], Pipeline]
+"""Makes the pipeline for options: in production :func:`failpath_otel.export.factory.pipeline_to_failpath`."""
+
+
+class Pipelines:
+    """The last one takes what begins; earlier ones deliver what they have, and the outcomes of what began there."""
+
+    def __init__(self, new_pipeline: NewPipeline) -> None:
+        self._new_pipeline: Final = new_pipeline
+        self.all: Final[list[Pipeline]] = []
+        """In the order in which they were made."""
+        self._past = Stats(0, 0, 0)  # of pipelines that are gone
+        after_fork_in_child(self._in_child)
+
+    def _in_child(self) -> None:
+        self._past = Stats(0, 0, 0)
+
+    def begin(self, options: "Options") -> None:
+        """Adds the pipeline for ``options``; those before end when nothing waits in them."""
+        self.all.append(self._new_pipeline(options))
+        if len(self.all) > 1:
+            self.all[-2].retire()
+        # Not the one that was retired just now: a step that begins on another thread may be about to use it.
+        for pipeline in self.all[:-2]:
+            if pipeline.is_idle():
+                self._past = add_up((self._past, pipeline.stats()))
+                pipeline.shutdown(0)
+                self.all.remove(pipeline)
+
+    def release(self) -> None:
+        """Has each deliver what waits, and then let go of its journal, its connection and its thread.
+
+        Only takes notes, so that the garbage collector can call it anywhere. What comes all the same is delivered too.
+        """
+        for pipeline in tuple(self.all):
+            pipeline.release()
+
+    __del__ = release
+    """Whoever has fed them is gone, and nobody has shut them down."""
+
+    def resume(self) -> None:
+        """Takes :meth:`release` back, for what begins from now on."""
+        self.all[-1].resume()
+
+    def flush(self, deadline: float) -> bool:
+        """Waits until ``deadline`` that everything so far is delivered; returns whether all of it ever was."""
+        complete = [pipeline.flush(max(deadline - monotonic(), 0)) for pipeline in tuple(self.all)]
+        return all(complete) and not (self._past.dropped or self._past.waiting)
+
+    async def aflush(self, deadline: float) -> bool:
+        """:meth:`flush` for async code: waits without blocking the event loop and without another thread."""
+        # Here, because importing it takes longer than all of this package; who awaits this has done so.
+        from failpath_otel.export.waiting import settled  # noqa: PLC0415
+
+        complete = [await settled(pipeline, max(deadline - monotonic(), 0)) for pipeline in tuple(self.all)]
+        return all(complete) and not (self._past.dropped or self._past.waiting)
+
+    def shutdown(self, deadline: float) -> bool:
+        """Flushes until ``deadline``, then takes no more records; returns what the flush said."""
+        complete = [pipeline.shutdown(max(deadline - monotonic(), 0)) for pipeline in tuple(self.all)]
+        return all(complete) and not (self._past.dropped or self._past.waiting)
+
+    def take_error(self) -> DeliveryError | None:
+        """The first loss since this was last asked; where there is none, the failure that is being retried."""
+        errors = [pipeline.take_error() for pipeline in tuple(self.all)]
+        return next((error for error in errors if error is not None), None)
+
+    def stats(self) -> Stats:
+        """How many records there were, and what became of them."""
+        return add_up((self._past, *(pipeline.stats() for pipeline in tuple(self.all))))

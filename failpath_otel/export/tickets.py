@@ -1,0 +1,40 @@
+"""Waiting for the last record of a step, by the ticket that its marker has of it."""
+
+from typing import TYPE_CHECKING
+
+from failpath_otel.errors import DeliveryError
+from failpath_otel.semconv import StartMarker
+
+if TYPE_CHECKING:
+    from failpath_otel.export.pipeline import Pipeline
+
+
+def _ticket(marker: StartMarker) -> "tuple[Pipeline, int]":
+    """Where the last record of a step went, and its number there; 0 if it was refused."""
+    ticket: tuple[Pipeline, int] = marker.ticket
+    return ticket
+
+
+def await_attempt(marker: StartMarker, patience: float) -> DeliveryError | None:
+    """Waits until the last record of a step was sent, or an attempt to send it has failed, for ``patience`` seconds.
+
+    Returns:
+        Why that record is not delivered, if it is not.
+    """
+    if marker.ticket is None:
+        return None
+    pipeline, number = _ticket(marker)
+    return pipeline.await_attempt(patience, (number, number))[1] if number else pipeline.refusal()
+
+
+async def aawait_attempt(marker: StartMarker, patience: float) -> DeliveryError | None:
+    """:func:`await_attempt` for async code: waits without blocking the event loop."""
+    if marker.ticket is None:
+        return None
+    pipeline, number = _ticket(marker)
+    if not number:
+        return pipeline.refusal()
+    # Here, because importing it takes longer than all of this package; who awaits this has done so.
+    from failpath_otel.export.waiting import attempted  # noqa: PLC0415
+
+    return await attempted(pipeline, patience, (number, number))
