@@ -93,7 +93,7 @@ class DeliveryThread(Attempts):
                 self._backlog.speak()
                 self._tidy_journal()
                 if self._adoption is not None and self._adoption.is_due() and not self._retired:
-                    self._adoption.look()
+                    self._adoption.look(failing=self._backlog.failing)
                 while self._has_work() and not self._backlog.pause():
                     self._attempt()
                     if not (self._backlog or self._adoption or self._is_urgent()):
@@ -138,7 +138,7 @@ class DeliveryThread(Attempts):
                 break
             except Empty:
                 if self._adoption is not None:
-                    if self._adoption.look():
+                    if self._adoption.look(failing=self._backlog.failing):
                         break
                     if monotonic() >= idle_until:
                         self._delivery.close()

@@ -11,9 +11,11 @@ from typing import Any, Final
 from zlib import crc32
 
 from failpath_otel import limits
+from failpath_otel.journal.frame import pack_frame
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.log import Log
-from failpath_otel.journal.segment import SPARE, SUFFIX, MappedWriter, PlainWriter, Segment, pack_frame
+from failpath_otel.journal.segment import SPARE, SUFFIX, MappedWriter, PlainWriter, Segment
+from failpath_otel.journal.trimming import trim_open
 from failpath_otel.report import say_once
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
@@ -192,10 +194,6 @@ class Journal(Log):
         writer = self._writer
         return writer.end() if segment is self._current and writer is not None else segment.size()
 
-    def _is_damaged(self, segment: Segment) -> bool:
-        # What is written now is whole up to its end, and followed by nothing.
-        return segment.position < self._end(segment) and segment.is_damaged()
-
     def _give_up(self, segment: Segment) -> int:
         if segment is self._current and self._writer is not None:
             segment.last = self.appended
@@ -255,17 +253,11 @@ class Journal(Log):
 
     def move(self) -> None:
         """Has the next record begin a new directory, because this one was deleted; what is open can still be read."""
-        if self._writer is not None:
-            self._finished.append(self._writer)
-        self._current, self._writer, self._write = None, None, _no_room
+        self._put_down()
         for segment in self._unconfirmed:
             segment.deleted = True
             if segment.last is None:
                 segment.last = self.appended
-        for segment, writer in self._spares:
-            writer.close()
-            segment.close()
-        self._spares.clear()
         if self._holding is not None:
             self._holding.close()
             self._holding = None
@@ -294,6 +286,24 @@ class Journal(Log):
             holding.remove()
 
         return remove
+
+    def seal(self) -> None:
+        """Gives back the room that was set aside for more records; one that comes all the same begins another file."""
+        segment, holding = self._current, self._holding
+        if segment is not None and holding is not None:
+            segment.last = self.appended
+            self._put_down()
+            holding.delete(SPARE)
+            trim_open(holding, segment)
+
+    def _put_down(self) -> None:
+        if self._writer is not None:
+            self._finished.append(self._writer)
+        self._current, self._writer, self._write = None, None, _no_room
+        for segment, writer in self._spares:
+            writer.close()
+            segment.close()
+        self._spares.clear()
 
     def _writers(self) -> "list[MappedWriter | PlainWriter]":
         return [
