@@ -78,9 +78,9 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
         others = {} if rebind else dict(survey(path))
         others.pop(options.binding, None)
         left_there = adoption.waiting() + count_records(path, binding)
-        adoption.let_go()
-        harmed = adoption.harmed
-        return Drained(adoption.delivered, adoption.dropped, harmed, left_there, failure or adoption.trouble, others)
+        failure = failure or adoption.trouble
+        adoption.let_go()  # which counts what it was that is left
+        return Drained(adoption.delivered, adoption.dropped, adoption.harmed, left_there, failure, others)
     finally:
         adoption.let_go()
         delivery.close()

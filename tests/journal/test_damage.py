@@ -307,7 +307,7 @@ def test_whatever_is_written_into_a_file_all_that_it_left_whole_is_found_in_orde
 
 
 def own_file(base: Path) -> Path:
-    return sorted(base.glob("*/*.records"))[0]
+    return min(base.glob("*/*.records"))
 
 
 def test_a_flipped_bit_in_the_own_file_costs_that_record_and_is_counted(new_journal: NewJournal, base: Path) -> None:
