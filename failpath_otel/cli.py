@@ -133,10 +133,11 @@ def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
     if options.journal is None:
         return _fail("there is no journal: it is turned off, or there is no place for it; name one by --journal")
     drained = drain(options.journal, options, timeout, rebind)
-    if drained.failure and not (drained.left or drained.delivered or drained.dropped):
+    if drained.failure and not (drained.left or drained.delivered or drained.dropped or drained.harmed):
         return _fail(drained.failure)
     said = [f"{_records(drained.delivered)} delivered"] if drained.delivered else []
     said += [f"{records} lost ({reason})" for reason, records in sorted(drained.dropped.items())]
+    said += [f"{drained.harmed} damaged file{'s' * (drained.harmed > 1)}"] if drained.harmed else []
     said += [f"{drained.left} left in {options.journal}"] if drained.left else []
     if drained.left and drained.failure:
         said.append(drained.failure)
@@ -148,7 +149,7 @@ def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
         listed = ", ".join(f"{binding} ({count})" for binding, count in sorted(drained.bound_elsewhere.items()))
         text = f"journals for another project key, endpoint or route: {listed}; --rebind HASH sends them here"
         sys.stderr.write(f"failpath-otel: there are {text}\n")
-    return 1 if drained.left else 0
+    return 1 if drained.left or drained.harmed or drained.dropped.get("damaged") else 0
 
 
 def _records(number: int) -> str:

@@ -110,7 +110,17 @@ MAX_ADOPTED: Final = 16
 """Journals that one process adopts at a time."""
 
 MAX_JOURNALS: Final = 1_000
-"""Journals that a journal directory may hold; beyond, the oldest of processes that are gone are deleted."""
+"""Journals of gone processes that a journal directory may hold while they cannot be delivered; the oldest go first."""
+
+MAX_JOURNALS_BYTES: Final = 1_073_741_824
+"""Bytes that all journals of a directory may take together; beyond, the oldest of gone processes go."""
+
+MAX_JOURNALS_SHARE: Final = 0.05
+"""The part of the file system that they may take, where that is less."""
+
+THIN_OUT_SECONDS: Final = 60.0
+"""Seconds for which what gone processes have left could not be delivered until there may be too much of it; and from
+one look at that to the next."""
 
 ADOPT_SECONDS: Final = 3.0
 """Seconds after which a process looks again for journals whose processes are gone."""

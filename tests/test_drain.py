@@ -5,17 +5,21 @@ import os
 import re
 import signal
 import subprocess
+import time
+from email.utils import formatdate
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from failpath_otel import limits
 from failpath_otel.cli import main
 from failpath_otel.export.options import Options
+from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal.journal import Journal
 from tests.export.pipelines import a_record
 from tests.export.programs import start_program
-from tests.fault_server import FaultServer, redirect, rejecting, silent, status
+from tests.fault_server import Behaviour, FaultServer, answer, redirect, rejecting, silent, status
 from tests.faults import knowing_key
 from tests.ports import unused_url
 from tests.receiver import COMMAND, wait_for
@@ -245,3 +249,106 @@ def test_a_place_that_is_no_directory_is_said_and_is_a_failure(server: FaultServ
     code, said, complained = drain(journal, server.url)
     assert (code, said, complained.count("\n")) == (1, "", 1)
     assert str(journal) in complained
+
+
+def dated(times: int) -> list[Behaviour]:
+    """Answers of a server that shows its clock."""
+    return [answer(202, b"", (), Date=formatdate(usegmt=True))] * times
+
+
+def the_file(journal: Path) -> Path:
+    [path] = journal.glob("*/*.records")
+    return path
+
+
+def test_a_flipped_bit_costs_one_record_which_is_said_and_makes_it_fail(server: FaultServer, journal: Path) -> None:
+    leave(journal, server.url, *(f"step-{number}" for number in range(200)))
+    path = the_file(journal)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"step-77")] ^= 1
+    path.write_bytes(content)
+    code, said, complained = drain(journal, server.url)
+    assert (code, said) == (1, "failpath-otel: 199 records delivered; 1 lost (damaged)\n")
+    assert names(server) == [f"step-{number}" for number in range(200) if number != 77]
+    assert "damaged and lost: at least 1" in complained
+    assert "cut off" not in complained
+    assert drain(journal, server.url) == (0, "", "")
+
+
+def test_a_damaged_header_costs_no_record_is_said_and_makes_it_fail(server: FaultServer, journal: Path) -> None:
+    leave(journal, server.url, "a", "b")
+    with the_file(journal).open("r+b") as file:
+        file.seek(8)
+        file.write(b"\xff" * 8)
+    code, said, complained = drain(journal, server.url)
+    assert (code, said) == (1, "failpath-otel: 2 records delivered; 1 damaged file\n")
+    assert names(server) == ["a", "b"]
+    assert "header" in complained
+
+
+def test_a_record_that_was_cut_off_by_the_end_of_its_process_is_no_failure(server: FaultServer, journal: Path) -> None:
+    leave(journal, server.url, "a", "torn")
+    path = the_file(journal)
+    content = path.read_bytes()
+    with path.open("r+b") as file:
+        file.seek(len(content.rstrip(b"\0")) - 30)
+        file.write(b"\0" * 30)
+    code, said, complained = drain(journal, server.url)
+    assert (code, said) == (0, "failpath-otel: 1 record delivered\n")
+    assert "cut off by the end of its process" in complained
+
+
+def test_a_file_that_is_larger_than_a_segment_is_refused_by_name_and_not_read(
+    server: FaultServer, journal: Path
+) -> None:
+    leave(journal, server.url, "a")
+    path = the_file(journal)
+    large = path.with_name("00000002.records")
+    large.write_bytes(path.read_bytes())
+    os.truncate(large, 20 << 30)
+    program = f"""
+        import resource, sys
+        from failpath_otel.cli import main
+        code = main(["drain", "--journal", {str(journal)!r}])
+        print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1))
+    """
+    with start_program(program, server.url, FAILPATH_PROJECT_KEY=KEY) as draining:
+        said, complained = draining.communicate(timeout=30)
+    assert said.splitlines()[0] == "failpath-otel: 1 record delivered; 1 damaged file"
+    code, kilobytes = map(int, said.splitlines()[1].split())
+    assert code == 1
+    assert kilobytes < 300_000
+    assert f"00000002.records in {large.parent.name} is left alone: it is larger than any segment" in complained
+    assert large.exists()
+
+
+def test_a_clock_that_stands_years_ahead_costs_no_record(server: FaultServer, journal: Path) -> None:
+    leave(journal, server.url, *(f"step-{number}" for number in range(1_200)))
+    server.answer_with(*dated(3))
+    program = f"""
+        import time
+        now = time.time
+        time.time = lambda: now() + 3 * 365 * 86_400
+        from failpath_otel.cli import main
+        print(main(["drain", "--journal", {str(journal)!r}]))
+    """
+    with start_program(program, server.url, FAILPATH_PROJECT_KEY=KEY) as draining:
+        said, _ = draining.communicate(timeout=30)
+    assert said == "failpath-otel: 1200 records delivered\n0\n"
+    assert len(names(server)) == 1_200
+
+
+@pytest.mark.parametrize("date", [True, False])
+def test_records_that_are_too_old_by_a_clock_that_the_endpoint_confirms_are_given_up(
+    server: FaultServer, journal: Path, date: bool
+) -> None:
+    long_ago = time.time() - limits.MAX_AGE_SECONDS - 100
+    with patch.object(journal_module, "time", lambda: long_ago):
+        leave(journal, server.url, *(f"step-{number}" for number in range(1_200)))
+    os.utime(the_file(journal), (long_ago, long_ago))
+    if date:
+        server.answer_with(*dated(3))
+    code, said, _ = drain(journal, server.url)
+    assert code == 0
+    expected = "512 records delivered; 688 lost (too_old)" if date else "1200 records delivered"
+    assert said == f"failpath-otel: {expected}\n"

@@ -9,13 +9,14 @@ from failpath_otel import limits
 from failpath_otel.export import wire
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.record import decode
-from failpath_otel.journal.finding import adopt
+from failpath_otel.journal.finding import Lost, adopt
 from failpath_otel.journal.orphan import Orphan
+from failpath_otel.journal.room import thin_out
 from failpath_otel.report import report_fault, say
 
 _DELETED: Final = {
     "too_old": f"they are older than {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and for another project or endpoint",
-    "journal_full": f"there are more than {limits.MAX_JOURNALS} journals, and theirs are the oldest",
+    "journal_full": "the journals here are too many, or take too much room, and theirs are the oldest",
 }
 
 
@@ -39,6 +40,8 @@ class Adoption:
         self._next_look = 0.0
         self.trouble = ""
         """Why nothing can be found in the directory."""
+        self._stuck_since: float | None = None  # since when nothing of all that is there can be delivered
+        self._next_thinning = 0.0
         self._passed_over = 0  # records between those of a batch, to be confirmed after it
 
     def _count_anew(self) -> None:
@@ -46,6 +49,8 @@ class Adoption:
         """Records of others that Failpath has taken."""
         self.dropped: dict[str, int] = {}
         """Records of others that are lost, by reason."""
+        self.harmed = 0
+        """Files of others that were damaged beyond single records, or that are no segments of a journal can be."""
 
     def __bool__(self) -> bool:
         """Whether something of others waits here."""
@@ -55,11 +60,13 @@ class Adoption:
         """Whether it is time to look again."""
         return monotonic() >= self._next_look
 
-    def look(self, *, tidy: bool = True) -> bool:
+    def look(self, *, tidy: bool = True, failing: bool | None = None) -> bool:
         """Locks what processes have left that are gone; returns whether there is something now. Never raises.
 
         Args:
-            tidy: delete what is too old or too much as well, which may take a while.
+            tidy: delete what is too old, and give back room that was set aside, as well, which may take a while.
+            failing: whether the endpoint takes nothing at the moment. If given, and if that has lasted, or what is
+                left is for others, the oldest goes of what is too much.
         """
         looking = self._looking
         if not looking.acquire(blocking=False):
@@ -67,11 +74,13 @@ class Adoption:
         try:
             self._next_look = monotonic() + limits.ADOPT_SECONDS
             deleted: Counter[str] = Counter()
-            room = limits.MAX_ADOPTED - len(self._orphans)
-            if room > 0:
-                self._orphans.extend(
-                    adopt(self._path, self._binding, lambda why, lost: deleted.update({why: lost}), room, tidy=tidy)
-                )
+
+            def lost(reason: str, records: int) -> None:
+                deleted[reason] += records
+
+            self._adopt(lost, tidy=tidy)
+            if failing is not None and self._may_thin_out(failing=failing):
+                self._thin_out(lost, failing=failing)
             for reason, records in deleted.items():
                 self._lost(reason, records)
         except OSError as error:
@@ -82,6 +91,36 @@ class Adoption:
         finally:
             looking.release()
         return bool(self._orphans)
+
+    def _adopt(self, lost: Lost, *, tidy: bool) -> None:
+        room = limits.MAX_ADOPTED - len(self._orphans)
+        if room > 0:
+            self._orphans.extend(adopt(self._path, self._binding, lost, room, tidy=tidy))
+        if tidy:
+            for orphan in self._orphans:
+                orphan.trim()
+
+    def _may_thin_out(self, *, failing: bool) -> bool:
+        """Whether delivery was given its chance, and has changed nothing for a while."""
+        now = monotonic()
+        if not failing and self._orphans:
+            self._stuck_since = None
+            return False
+        if self._stuck_since is None:
+            self._stuck_since = now
+        return now >= max(self._stuck_since + limits.THIN_OUT_SECONDS, self._next_thinning)
+
+    def _thin_out(self, lost: Lost, *, failing: bool) -> None:
+        self._next_thinning = monotonic() + limits.THIN_OUT_SECONDS
+        # These may be the oldest; but for the first one, of which a batch may be in flight.
+        while len(self._orphans) > 1:
+            self._let_go_of(self._orphans.pop())
+        thin_out(self._path, None if failing else self._binding, lost)
+        self._adopt(lost, tidy=False)
+
+    def _let_go_of(self, orphan: Orphan) -> None:
+        self.harmed += orphan.harmed
+        orphan.close()
 
     def _lost(self, reason: str, records: int) -> None:
         say("Failpath: %d records of processes that are gone are deleted: %s.", records, _DELETED[reason])
@@ -95,6 +134,7 @@ class Adoption:
         """The next batch, of at most so many bytes; ``None`` where there is none. Nothing else may be in flight."""
         while self._orphans:
             orphan = self._orphans[0]
+            orphan.trim()
             orphan.confirm(self._passed_over)
             self._passed_over = 0
             read = orphan.read(limits.MAX_BATCH_RECORDS, wire.budget(max_bytes))
@@ -104,6 +144,7 @@ class Adoption:
             orphan.take(read)
             if read.segment is None:
                 orphan.confirm()
+                self.harmed += orphan.harmed
                 orphan.remove()
                 self._orphans.popleft()
                 continue
@@ -136,5 +177,5 @@ class Adoption:
     def let_go(self) -> None:
         """Leaves it to another process."""
         for orphan in self._orphans:
-            orphan.close()
+            self._let_go_of(orphan)
         self._begin()

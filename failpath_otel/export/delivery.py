@@ -19,6 +19,7 @@ from failpath_otel.export.endpoint import warn_of_plain_http
 from failpath_otel.export.options import Options
 from failpath_otel.export.transport import time_limit
 from failpath_otel.forking import after_fork_in_child
+from failpath_otel.journal.clock import machine_clock
 from failpath_otel.report import report_fault
 
 _SUPPRESS: Final = "suppress_instrumentation"
@@ -126,6 +127,9 @@ class Delivery:
             report_fault("making the payload")
             return wire.Answer("was not asked, because making the payload failed")
         with channel.post(body, headers, timeout) as response:
+            now = wire.date_of(response.headers)
+            if now is not None:
+                machine_clock.witness(now)
             content = b""
             for chunk in response.iter_content(limits.MAX_RESPONSE_BYTES):
                 content += chunk

@@ -22,6 +22,9 @@ class Drained:
     dropped: dict[str, int] = field(default_factory=dict)
     """Lost, by reason."""
 
+    harmed: int = 0
+    """Files that were damaged beyond single records; what is known of them was said."""
+
     left: int = 0
     """Records that could not be delivered in time, or were not taken; they stay."""
 
@@ -75,7 +78,9 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
         others = {} if rebind else dict(survey(path))
         others.pop(options.binding, None)
         left_there = adoption.waiting() + count_records(path, binding)
-        return Drained(adoption.delivered, adoption.dropped, left_there, failure or adoption.trouble, others)
+        failure = failure or adoption.trouble
+        adoption.let_go()  # which counts what it was that is left
+        return Drained(adoption.delivered, adoption.dropped, adoption.harmed, left_there, failure, others)
     finally:
         adoption.let_go()
         delivery.close()

@@ -11,7 +11,7 @@ from failpath_otel.export.interruption import interrupted_in
 from failpath_otel.export.queue import RecordQueue
 from failpath_otel.export.thread import DeliveryThread
 from failpath_otel.export.watch import Notify, Watcher
-from failpath_otel.journal.segment import FRAME_BYTES
+from failpath_otel.journal.frame import FRAME_BYTES
 
 
 class Pipeline(DeliveryThread):
@@ -202,10 +202,20 @@ class Pipeline(DeliveryThread):
     def leave(self) -> None:
         """The process ends: deletes the journal if nothing waits; else tells ``on_error`` of what is lost with it."""
         self._leave_journal()
+        self._seal_journal()
         lost = self.left[1]
         if lost:
             status = None if self._sender.failure is None else self._sender.failure.status
             self._callback.call(SendError("the process ended before they could be delivered", lost, status))
+
+    def _seal_journal(self) -> None:
+        # Not in the midst of an attempt: what becomes of it is to be noted in the file that it was read from.
+        if self._journal is not None and self._sender.begin_alone(limits.SCHEDULE_DELAY):
+            try:
+                with self._lock:
+                    self._journal.seal()
+            finally:
+                self._sender.end_alone()
 
     def drain_callbacks(self, timeout: float) -> None:
         """Waits at most ``timeout`` seconds until ``on_error`` was called for all errors so far."""
@@ -243,6 +253,6 @@ _HOLDING_THE_LOCK: Final = {
         *(RecordQueue.stats, RecordQueue.is_idle, RecordQueue._take, RecordQueue._settle),  # noqa: SLF001
         *(Pipeline.put_safely, Pipeline.watch, Pipeline.already, Pipeline._pass_over, Pipeline._report_overflow),  # noqa: SLF001
         *(Pipeline.stats, Pipeline._leave_journal, Pipeline._leave_records, Pipeline._tidy_journal),  # noqa: SLF001
-        *(Pipeline._return_to_journal, Pipeline.secure),  # noqa: SLF001
+        *(Pipeline._return_to_journal, Pipeline.secure, Pipeline._seal_journal),  # noqa: SLF001
     )
 }

@@ -267,7 +267,7 @@ class RecordQueue:
         with self._lock:  # no record is half-way into it
             before = self._accepted, journal.appended
         # Not under the lock: reading takes a while, and only one at a time does it.
-        read = journal.read(limits.MAX_BATCH_RECORDS, wire.budget(max_bytes))
+        read = journal.read(limits.MAX_BATCH_RECORDS, wire.budget(max_bytes), before[1])
         batch, skipped = NOTHING, None
         with self._lock:
             taken = journal.take(read)  # or another thread has dropped what was read meanwhile

@@ -119,7 +119,7 @@ class DeliveryThread(Attempts):
                 if (self._released or self._closed) and self._backlog.failing and monotonic() >= self._leave_by:
                     self._leave_records()
                 if self._adoption is not None and self._adoption.is_due() and not (self._retired or self._released):
-                    self._adoption.look()
+                    self._adoption.look(failing=self._backlog.failing)
                 while self._has_work() and not self._backlog.pause():
                     self._attempt()
                     if self._is_journal_due:
@@ -168,7 +168,7 @@ class DeliveryThread(Attempts):
                 break
             except Empty:
                 if self._adoption is not None:
-                    if self._adoption.look() or self._is_journal_due:
+                    if self._adoption.look(failing=self._backlog.failing) or self._is_journal_due:
                         break
                     if monotonic() >= idle_until:
                         self._delivery.close()

@@ -137,6 +137,11 @@ def read_answer(status: int, sent_headers: Mapping[str, str], content: bytes, co
     return Answer(failure, status, too_large=status == _TOO_LARGE)
 
 
+def date_of(sent_headers: Mapping[str, str]) -> float | None:
+    """What a server's clock shows (RFC 9110, 6.6.1), in seconds since the epoch; ``None`` where it does not say."""
+    return _timestamp(sent_headers.get("Date", ""))
+
+
 def _retry_after(sent_headers: Mapping[str, str]) -> float:
     """Seconds by ``Retry-After`` (RFC 9110, 10.2.3): a number of them, or a date; 0 where neither can be read."""
     text = sent_headers.get("Retry-After", "").strip()
@@ -147,7 +152,7 @@ def _retry_after(sent_headers: Mapping[str, str]) -> float:
         if until is None:
             return 0.0
         # By the server's own clock, if it shows it.
-        now = _timestamp(sent_headers.get("Date", ""))
+        now = date_of(sent_headers)
         wait = until - (time() if now is None else now)
     return min(max(wait, 0.0), limits.MAX_RETRY_AFTER)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from time import time
 
 from failpath_otel import limits
+from failpath_otel.journal.clock import machine_clock
 from failpath_otel.journal.holding import Holding, journals, open_base
 from failpath_otel.journal.log import PASSING
 from failpath_otel.journal.orphan import Orphan
@@ -26,7 +27,7 @@ def adopt(
         binding: project and endpoint; ``None``: any.
         lost: for what is deleted.
         limit: how many journals at most.
-        tidy: delete those that have another binding and are too old, and, where there are too many, the oldest.
+        tidy: delete those that have another binding and are too old.
 
     Raises:
         OSError: ``path`` cannot be read, or is no place for journals; not where it does not exist.
@@ -37,12 +38,9 @@ def adopt(
         return []
     found: list[Orphan] = []
     try:
-        names = list(journals(base))
-        if tidy and len(names) > limits.MAX_JOURNALS:
-            _thin_out(base, [name for name, _ in names], lost)
-        for name, bound_to in names:
+        for name, bound_to in list(journals(base)):
             if binding in {None, bound_to}:
-                orphan = _seize(base, name) if len(found) < limit else None
+                orphan = seize(base, name) if len(found) < limit else None
                 if orphan is not None:
                     found.append(orphan)
             elif tidy and _age(base, name) > limits.MAX_AGE_SECONDS:
@@ -73,7 +71,7 @@ def _unowned(path: str) -> Iterator[tuple[Orphan, str]]:
         return
     try:
         for name, bound_to in journals(base):
-            orphan = _seize(base, name)
+            orphan = seize(base, name)
             if orphan is not None:
                 try:
                     yield orphan, bound_to
@@ -83,7 +81,8 @@ def _unowned(path: str) -> Iterator[tuple[Orphan, str]]:
         os.close(base)
 
 
-def _seize(base: int, name: str) -> Orphan | None:
+def seize(base: int, name: str) -> Orphan | None:
+    """Locks a journal if its process is gone and nobody else has it. Never raises; says once what is in the way."""
     holding = None
     try:
         holding = Holding.seize(base, name)
@@ -93,7 +92,8 @@ def _seize(base: int, name: str) -> Orphan | None:
             holding.close()
         # Its process may have just removed it; and who is short of descriptors now may have some later.
         if not isinstance(error, FileNotFoundError) and error.errno not in PASSING:
-            say_once("foreign journal", "Failpath: the journal %s is left alone: %s.", name, error.strerror or error)
+            reason = error.strerror or str(error)
+            say_once(f"foreign journal: {reason}", "Failpath: the journal %s is left alone: %s.", name, reason)
         return None
 
 
@@ -105,26 +105,18 @@ def _age(base: int, name: str) -> float:
 
 
 def _expire(base: int, name: str, lost: Lost) -> None:
-    """Deletes a journal, if its last record is too old."""
-    orphan = _seize(base, name)
+    """Deletes a journal, if its last record is too old by a clock that can be believed."""
+    orphan = seize(base, name) if machine_clock.is_believed() else None
     if orphan is None:
         return
     if time() - orphan.newest() > limits.MAX_AGE_SECONDS:
-        _delete(orphan, "too_old", lost)
+        delete(orphan, "too_old", lost)
     else:
         orphan.close()
 
 
-def _thin_out(base: int, names: list[str], lost: Lost) -> None:
-    """Deletes the oldest journals that no process owns: a program that is started again and again has left them."""
-    oldest = sorted(names, key=lambda name: _age(base, name), reverse=True)
-    for name in oldest[: len(names) - limits.MAX_JOURNALS]:
-        orphan = _seize(base, name)
-        if orphan is not None:
-            _delete(orphan, "journal_full", lost)
-
-
-def _delete(orphan: Orphan, reason: str, lost: Lost) -> None:
+def delete(orphan: Orphan, reason: str, lost: Lost) -> None:
+    """Deletes a journal unread, and tells how much that costs."""
     records = orphan.waiting()
     orphan.remove()
     if records:

@@ -28,6 +28,8 @@ _UNFINISHED_SECONDS: Final = 60.0
 _NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY: Final[int] = getattr(os, "O_DIRECTORY", 0) | _NO_LINK  # for reading
 _FILE: Final[int] = os.O_RDWR | _NO_LINK
+_AT_ONCE: Final[int] = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+"""Whatever may be there by the time that it is opened."""
 
 
 class UnusableError(OSError):
@@ -145,7 +147,7 @@ class Holding:
                 msg = "it belongs to another user"
                 raise UnusableError(msg)
             try:
-                lock = os.open(_LOCK, _FILE, dir_fd=directory)
+                lock = _open_regular(_LOCK, directory, "its lock")
             except FileNotFoundError:
                 # Whoever has emptied it was killed before the last step of that; it takes no file away.
                 _quietly_rmdir(name, base)
@@ -196,8 +198,12 @@ class Holding:
         return os.open(name, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.directory)
 
     def open_file(self, name: str) -> int:
-        """Opens a file that exists."""
-        return os.open(name, _FILE, dir_fd=self.directory)
+        """Opens a file that exists.
+
+        Raises:
+            OSError: that cannot be, or it is a device, a FIFO or another thing that is no regular file.
+        """
+        return _open_regular(name, self.directory, "it")
 
     def delete(self, name: str) -> None:
         """Deletes a file."""
@@ -247,6 +253,17 @@ def _remove_unfinished(base: int, name: str) -> None:
             found.remove()
         else:
             _quietly_rmdir(name, base)
+
+
+def _open_regular(name: str, directory: int, what: str) -> int:
+    # Asked before as well: to open a device may block, or do something.
+    if stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+        opened = os.open(name, _FILE | _AT_ONCE, dir_fd=directory)
+        if stat.S_ISREG(os.fstat(opened).st_mode):
+            return opened
+        os.close(opened)
+    msg = f"{what} is no regular file"
+    raise UnusableError(msg)
 
 
 def _is_same(descriptor: int, path: str, base: int) -> bool:

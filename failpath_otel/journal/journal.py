@@ -11,11 +11,13 @@ from typing import Final
 from zlib import crc32
 
 from failpath_otel import limits
+from failpath_otel.journal.frame import pack_frame
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.log import Log
 from failpath_otel.journal.outage import Outage
-from failpath_otel.journal.segment import BEGIN, SUFFIX, Segment, pack_frame
+from failpath_otel.journal.segment import BEGIN, SPARE, SUFFIX, Segment, no_room
 from failpath_otel.journal.supply import Supply, Writer
+from failpath_otel.journal.trimming import trim_open
 from failpath_otel.report import say_once
 
 _MAX_UNSAID: Final = 8
@@ -56,7 +58,7 @@ class Journal(Log):
         self._finished: list[Writer] = []
         self._dropped: list[Segment] = []
         self._names = itertools.count(1)
-        self._write: Callable[[bytes], object] = _no_room
+        self._write: Callable[[bytes], object] = no_room
         self._rolling = False
         self.held: deque[bytes] = deque()
         """What came while another append was under way."""
@@ -196,7 +198,7 @@ class Journal(Log):
         """Ends the segment at hand."""
         if self._writer is not None:
             self._finished.append(self._writer)
-        self._current, self._writer, self._write = None, None, _no_room
+        self._current, self._writer, self._write = None, None, no_room
         # A copy, because the thread that delivers confirms without the lock.
         for segment in tuple(self._unconfirmed):
             if segment.last is None:
@@ -216,17 +218,12 @@ class Journal(Log):
         writer = self._writer
         return writer.end() if segment is self._current and writer is not None else segment.size()
 
-    def _is_damaged(self, segment: Segment) -> bool:
-        # What is written now is whole up to its end, and followed by nothing.
-        return segment.position < self._end(segment) and segment.is_damaged()
-
     def _give_up(self, segment: Segment) -> int:
         if segment is self._current:
             self._finish()
         assert segment.last is not None  # it is the current one, or one before
         lost = max(segment.last - self.taken, 0)
-        if lost:
-            # Not said here, under the lock: a logging handler takes locks of its own.
+        if lost:  # which is said later: a logging handler takes locks of its own
             self._unsaid.append(("Failpath: %d records in %s cannot be read any more.", lost))
         return lost
 
@@ -305,7 +302,7 @@ class Journal(Log):
             What deletes the directory, to be called without the lock; ``None`` where something is left.
         """
         holding = self._holding
-        if holding is None or (read := self.read(1, 1)).segment is not None or read.later:
+        if holding is None or (read := self.read(1, 1, self.appended)).segment is not None or read.later:
             return None
         if any(segment.confirmed < segment.taken for segment in self._unconfirmed):
             return None
@@ -321,6 +318,15 @@ class Journal(Log):
             holding.remove()
 
         return remove
+
+    def seal(self) -> None:
+        """Gives back the room that was set aside for more records; one that comes all the same begins another file."""
+        segment, holding = self._current, self._holding
+        if segment is not None and holding is not None:
+            self._finish()
+            self._supply.drop()
+            holding.delete(SPARE)
+            trim_open(holding, segment)
 
     def _files(self) -> tuple[set[Segment], list[Writer]]:
         """All segments, and all that writes or has written one and is still open."""
@@ -342,9 +348,3 @@ class Journal(Log):
         self._unsaid.clear()
         self.outage = Outage(self.path)
         self._start()
-
-
-def _no_room(_: bytes) -> None:
-    """Appending where there is no segment yet."""
-    msg = "there is no segment"
-    raise ValueError(msg)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.journal.frame import Gap
 from failpath_otel.journal.segment import CLOSED, Segment, Written
 
 PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
@@ -28,6 +29,9 @@ class Read:
 
     reason: str = ""
     """Why they are lost: ``too_old``, ``journal_full`` or ``damaged``."""
+
+    gap: Gap | None = None
+    """What is damaged, where reading goes on behind it."""
 
     later: bool = False
     """There may be records, which cannot be read just now."""
@@ -57,16 +61,26 @@ class Log(ABC):
     def _open(self, segment: Segment) -> int:
         """A descriptor of a segment that was closed for a while."""
 
-    def _is_damaged(self, segment: Segment) -> bool:
-        """Whether there is more in a segment, which cannot be read."""
-        return segment.is_damaged()
+    def _lost_in(self, gap: Gap, last: int) -> int:  # noqa: ARG002 - for those who do not know the number
+        """How many records up to number ``last`` are lost with a gap.
+
+        One here, however many there were, and the others where all that is there is read: then it is exact.
+        """
+        return min(1, max(last - self.taken, 0))
+
+    def _pass(self, segment: Segment, gap: Gap) -> None:
+        """Goes on behind what is damaged."""
+        segment.skip(gap)
 
     @abstractmethod
     def _give_up(self, segment: Segment) -> int:
         """Ends the reading of a segment whose rest cannot be read; returns how many records are lost with that."""
 
-    def read(self, max_records: int, budget: int) -> Read:
-        """The records that are next; see :meth:`Segment.read` for the arguments.
+    def read(self, max_records: int, budget: int, appended: int = 0) -> Read:
+        """The records that are next; see :meth:`Segment.read` for the other arguments.
+
+        ``appended`` is the number of the record that was written last, of a journal that this process writes: asked for
+        while none was half-way into it.
 
         What is older than the limit comes as a number of lost records instead, and so does what was dropped, or
         cannot be read.
@@ -81,22 +95,29 @@ class Log(ABC):
             try:
                 if segment.descriptor == CLOSED:
                     segment.descriptor = self._open(segment)
-                written = segment.read(self._end(segment), max_records, budget)
-                damaged = not written and self._is_damaged(segment)
+                end = self._end(segment)
+                written = segment.read(end, max_records, budget)
+                gap = None if written else segment.gap(end)
             except OSError as error:
-                if error.errno in PASSING:
-                    return Read(later=True)
-                written, damaged = [], True
-            if damaged:
-                return Read(segment, reason="damaged")
+                later = error.errno in PASSING
+                return Read(later=True) if later else Read(segment, reason="damaged")
             if written:
                 return self._without_old(segment, written)
-            if last is None:
-                break
-            if last > self.taken:  # somebody has cut the file off
-                return Read(segment, reason="damaged")
+            if gap is not None:
+                return Read(segment, lost=self._lost_in(gap, last or appended), reason="damaged", gap=gap)
+            if last is None or last > self.taken:
+                return self._missing(segment, last, end, appended - self.taken)
             self._unread.popleft()
         return Read()
+
+    @staticmethod
+    def _missing(segment: Segment, last: int | None, end: int, records: int) -> Read:
+        """Where all is read of a segment of which ``records`` should be there and are not, if any."""
+        if last is not None:  # somebody has cut the file off
+            return Read(segment, reason="damaged")
+        if records <= 0:
+            return Read()
+        return Read(segment, lost=records, reason="damaged", gap=Gap(max(end, segment.position), records))
 
     def age(self, written: Written) -> float:
         """Seconds for which a record waits; 0 if it was written while the machine did not know the time yet."""
@@ -124,6 +145,10 @@ class Log(ABC):
             segment.advance(read.written)
             self.taken += len(read.written)
             return True
+        if read.gap is not None:
+            self._pass(segment, read.gap)
+            self.taken += read.lost
+            return True
         if read.reason == "damaged":
             read.lost = self._give_up(segment)
         self.taken += read.lost
@@ -136,7 +161,7 @@ class Log(ABC):
             segment = self._unconfirmed[0]
             step = min(records, segment.taken - segment.confirmed)
             records -= step
-            segment.confirmed += step
+            segment.confirm(step)
             if segment.confirmed == segment.taken and segment.last is not None and segment not in self._unread:
                 self._unconfirmed.popleft()
                 self._discard(segment)

@@ -1,14 +1,17 @@
 """A journal whose process is gone."""
 
 import contextlib
-from time import time
+from time import monotonic, time
 from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.journal.clock import machine_clock
+from failpath_otel.journal.frame import Gap
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.log import PASSING, Log
-from failpath_otel.journal.segment import CLOSED, SPARE, SUFFIX, Segment
-from failpath_otel.report import say_once
+from failpath_otel.journal.segment import CLOSED, SPARE, SUFFIX, Segment, Written
+from failpath_otel.journal.trimming import trim
+from failpath_otel.report import say, say_once
 
 
 class Orphan(Log):
@@ -17,6 +20,12 @@ class Orphan(Log):
     def __init__(self, holding: Holding) -> None:
         super().__init__()
         self._holding: Final = holding
+        self._since: Final = monotonic()
+        self._touched = 0.0  # when the file that is being read was written last
+        self._is_trimmed = False
+        self._damaged = 0  # records that are lost with damaged bytes
+        self.harmed = 0
+        """How many of its files have a damaged header, cannot be read to their end, or are too large to be read."""
         self._foreign: set[Segment] = set()
         for name in holding.files():
             if name.endswith(SUFFIX):
@@ -31,18 +40,31 @@ class Orphan(Log):
     def _open(self, segment: Segment) -> int:
         try:
             segment.descriptor = self._holding.open_file(segment.name)
-            if segment.taken or segment.resume():
-                return segment.descriptor
+            self._touched = self._holding.modified(segment.name)
+            if not segment.resumed:
+                self._resume(segment)
         except OSError as error:
-            # The next time it is resumed again: what is confirmed must not come twice.
+            # The next time it is resumed again.
             segment.close()
             segment.begin_again()
             if error.errno not in PASSING:
-                self._foreign.add(segment)
+                self._leave_alone(segment, error.strerror or str(error))
             raise
+        return segment.descriptor
+
+    def _resume(self, segment: Segment) -> None:
+        if not segment.resume():
+            msg = "it is no segment of a journal"
+            raise OSError(msg)
+        if segment.harmed:
+            self.harmed += 1
+            text = "Failpath: the header of %s in %s is damaged; what is in it is sent, perhaps a second time."
+            say_once("damaged header", text, segment.name, self.name)
+
+    def _leave_alone(self, segment: Segment, reason: str) -> None:
         self._foreign.add(segment)
-        msg = "it is no segment of a journal"
-        raise OSError(msg)
+        self.harmed += segment.is_oversized
+        say_once(f"foreign file: {reason}", "Failpath: %s in %s is left alone: %s.", segment.name, self.name, reason)
 
     @property
     def name(self) -> str:
@@ -53,20 +75,49 @@ class Orphan(Log):
         """Seconds since the epoch."""
         return time()
 
+    def age(self, written: Written) -> float:
+        """Seconds for which a record waits, as far as that is certain.
+
+        Its process's clock and this one's may have been set to anything in between. So an age counts from when the
+        file was written last, if that is later, and where another machine has confirmed this one's clock; else from
+        when this process has found it.
+        """
+        certain = monotonic() - self._since
+        if not machine_clock.is_believed():
+            return certain
+        return max(certain, min(super().age(written), self.now() - self._touched))
+
     def newest(self) -> float:
         """When the last record was written, at the earliest: seconds since the epoch."""
         return max((self._holding.modified(segment.name) for segment in self._unconfirmed), default=0.0)
 
+    def trim(self) -> None:
+        """Gives back the room that was set aside for more records, once; not of what is being read."""
+        if self._is_trimmed:
+            return
+        self._is_trimmed = True
+        for segment in self._unconfirmed:
+            if not segment.resumed:
+                with contextlib.suppress(OSError):
+                    trim(self._holding, segment.name)
+
+    def _lost_in(self, gap: Gap, last: int) -> int:  # noqa: ARG002 - how many there are, nobody knows
+        return gap.records
+
+    def _pass(self, segment: Segment, gap: Gap) -> None:
+        super()._pass(segment, gap)
+        self._damaged += gap.records
+        if not gap.records:
+            # Its step's function was not entered.
+            text = "Failpath: a record in %s was cut off by the end of its process; it is left out."
+            say_once("torn record", text, self.name)
+
     def _give_up(self, segment: Segment) -> int:
         if segment in self._foreign:
-            text = "Failpath: %s in %s is left alone: it is no segment of a journal."
-            say_once("foreign file", text, segment.name, self.name)
             return 0
-        # Nobody knows how many; most often it is one, whose writer was killed before the step's function was entered.
-        say_once(
-            "torn record", "Failpath: a record in %s was cut off by the end of its process; it is left out.", self.name
-        )
-        return 0
+        self.harmed += 1
+        self._damaged += 1  # at least
+        return 1
 
     def _discard(self, segment: Segment) -> None:
         if segment in self._foreign:
@@ -87,19 +138,30 @@ class Orphan(Log):
         records = 0
         reader = Segment(self._holding.directory, segment.name, self._holding.open_file(segment.name))
         try:
-            if segment.taken:
+            if segment.resumed:
                 reader.position = segment.position
             elif not reader.resume():
                 return 0
-            while read := reader.read(reader.size(), limits.MAX_BATCH_RECORDS, 0):
-                reader.advance(read)
-                records += len(read)
+            while True:
+                if read := reader.read(reader.size(), limits.MAX_BATCH_RECORDS, 0):
+                    reader.advance(read)
+                    records += len(read)
+                elif gap := reader.gap(reader.size()):
+                    reader.position = gap.end
+                else:
+                    return records
         finally:
             reader.close()
-        return records
+
+    def _say_damaged(self) -> None:
+        if self._damaged:
+            text = "Failpath: in %s, which a process that is gone has left, records are damaged and lost: at least %d."
+            say(text, self.name, self._damaged)
+            self._damaged = 0
 
     def remove(self) -> None:
         """Deletes all that is left of it."""
+        self._say_damaged()
         for segment in self._unconfirmed:
             self._discard(segment)
         self._unconfirmed.clear()
@@ -108,6 +170,7 @@ class Orphan(Log):
 
     def close(self) -> None:
         """Lets go of it; what is left is another process's to deliver, once this one has ended."""
+        self._say_damaged()
         for segment in self._unconfirmed:
             segment.close()
         self._unconfirmed.clear()

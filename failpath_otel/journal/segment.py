@@ -1,7 +1,9 @@
 """One file of a journal: a header, then records, each framed so that one that was cut off shows."""
 
 import contextlib
+import errno
 import os
+from collections import deque
 from collections.abc import Callable
 from mmap import mmap
 from struct import Struct
@@ -9,6 +11,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from failpath_otel import limits
+from failpath_otel.journal.frame import FRAME_BYTES, Checks, Gap, count_lost, is_cut_off, unpack_frame
 from failpath_otel.journal.owned import Owned
 
 SUFFIX: Final = ".records"
@@ -16,21 +19,15 @@ SPARE: Final = "spare"
 """The name of a segment that is not in use yet."""
 
 _MAGIC: Final = b"failpath"
-_HEADER: Final = Struct("<8sQ")
-"""What the file is, and how many of its records are confirmed: Failpath has them, or they are lost for good."""
-
-_FRAME: Final = Struct("<III")
-"""The length of the record that follows, its CRC-32 with the time as its start value, and the time when it was
-written, in seconds since the epoch."""
+_MARK_AT: Final = len(_MAGIC)
+_MARK: Final = Struct("<II")
+"""Up to where its records are confirmed, Failpath has them or they are lost for good, and the CRC-32 of that number;
+two zeros in a file of which nothing is confirmed."""
 
 CLOSED: Final = -1
-BEGIN: Final = _HEADER.size
-FRAME_BYTES: Final = _FRAME.size
-"""What a record takes beside itself."""
-
-_CONFIRMED_AT: Final = 8
-pack_frame: Final = _FRAME.pack
-_pack_confirmed: Final = Struct("<Q").pack
+BEGIN: Final = _MARK_AT + _MARK.size
+_SALT: Final = 0x66616970
+"""What the CRC-32 of the mark starts with, so that it is not that of anything else."""
 
 
 class Written(NamedTuple):
@@ -54,10 +51,7 @@ class Segment:
         self.name = name
         self._owned: Owned | None = None
         self.descriptor = descriptor
-        self.position = BEGIN
-        """Where the next record begins that is to be taken."""
-        self.taken = 0
-        self.confirmed = 0
+        self.begin_again()
         self.first = 0
         """The number of its first record; of segments that this process writes."""
         self.last: int | None = None
@@ -66,6 +60,8 @@ class Segment:
         """It cannot be opened again: somebody has deleted it."""
         self.dropped = False
         """What was not taken by then is lost."""
+        self.is_oversized = False
+        """It is larger than a segment can be."""
 
     @property
     def descriptor(self) -> int:
@@ -80,33 +76,60 @@ class Segment:
     def descriptor(self, descriptor: int) -> None:
         self._owned = None if descriptor == CLOSED else Owned(descriptor)
 
+    def begin_again(self) -> None:
+        """Forgets what was read of it."""
+        self.position = BEGIN
+        """Where the next record begins that is to be taken."""
+        self.taken = 0
+        self.confirmed = 0
+        self.resumed = False
+        """Its header was read."""
+        self.harmed = False
+        """Its header is damaged, so that records may come that were confirmed before."""
+        self._mark = BEGIN
+        self._ends: deque[int] = deque()  # of the records that are taken and not confirmed
+        self._newest = 0
+        self._checks = Checks()
+        self._gap: Gap | None = None
+        self._gap_at = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Gives the memory back that is needed only where something is damaged."""
+        self._kept = b""
+        self._kept_at = self._content = 0
+
     def begin(self) -> None:
         """Writes the header of a new file."""
-        os.pwrite(self.descriptor, _HEADER.pack(_MAGIC, 0), 0)
+        os.pwrite(self.descriptor, _MAGIC + _MARK.pack(0, 0), 0)
 
     def resume(self) -> bool:
         """Reads the header of a file that exists, and goes to the first record that is not confirmed.
 
         Returns:
-            Whether it is a segment. One that was never begun is one without records.
+            Whether it is a segment. One that was never begun is one without records; one whose header is damaged is
+            known by its records, of which none counts as confirmed.
+
+        Raises:
+            OSError: it cannot be read, or is too large to be one.
         """
+        size = self.size()
+        self.is_oversized = size > limits.JOURNAL_SEGMENT_BYTES
+        if self.is_oversized:
+            raise OSError(errno.EFBIG, "it is larger than any segment of a journal")
         header = os.pread(self.descriptor, BEGIN, 0)
+        self.resumed = True
         if not header.strip(b"\0"):
             return True
-        if len(header) < BEGIN or not header.startswith(_MAGIC):
-            return False
-        confirmed = _HEADER.unpack(header)[1]
-        while self.confirmed < confirmed:
-            read = self.read(self.size(), min(confirmed - self.confirmed, limits.MAX_BATCH_RECORDS), 0)
-            if not read:
-                break
-            self.advance(read)
-            self.confirmed = self.taken
-        return True
-
-    def begin_again(self) -> None:
-        """Forgets how far it was resumed."""
-        self.position, self.taken, self.confirmed = BEGIN, 0, 0
+        mark, checksum = _MARK.unpack(header[_MARK_AT:].ljust(_MARK.size, b"\0"))
+        known = mark >= BEGIN and checksum == _checksum(mark)
+        if known:
+            self.position = self._mark = min(mark, size)
+        is_ours = header.startswith(_MAGIC)
+        self.harmed = not (is_ours and (known or (mark, checksum) == (0, 0)))
+        if is_ours or known:
+            return len(header) == BEGIN
+        return bool(self.read(size, 1, 0)) or ((gap := self.gap(size)) is not None and gap.end < size)
 
     def size(self) -> int:
         """The length of the file in bytes."""
@@ -129,21 +152,28 @@ class Segment:
         Returns:
             The records; none where there are no more, or where the next one is damaged.
         """
-        most = budget + max_records * _FRAME.size if budget else end
-        size = min(end - self.position, max(most, limits.MAX_RECORD_BYTES + _FRAME.size))
-        if size < _FRAME.size:
+        if self._gap is not None and self._gap_at == self.position:
             return []
-        chunk = os.pread(self.descriptor, size, self.position)
+        end = min(end, limits.JOURNAL_SEGMENT_BYTES)
+        most = budget + max_records * FRAME_BYTES if budget else end
+        size = min(end - self.position, max(most, limits.MAX_RECORD_BYTES + FRAME_BYTES))
+        if size < FRAME_BYTES:
+            return []
+        chunk, offset = self._load(size)
+        stop = min(offset + size, len(chunk))
         found: list[Written] = []
-        offset = used = 0
-        while len(found) < max_records and offset + _FRAME.size <= len(chunk):
-            length, checksum, seconds = _FRAME.unpack_from(chunk, offset)
+        used = 0
+        while len(found) < max_records and offset + FRAME_BYTES <= stop:
+            length, checksum, seconds = unpack_frame(chunk, offset)
             used += length + 1
-            offset += _FRAME.size
-            record = chunk[offset : offset + length]
-            if not length or (found and budget and used > budget) or len(record) < length:
+            offset += FRAME_BYTES
+            if not length or (found and budget and used > budget) or offset + length > stop:
                 break
+            if self._checks.failed and not self._checks.allow(self.position, length):
+                break
+            record = chunk[offset : offset + length]
             if crc32(record, seconds) != checksum:
+                self._checks.fail(length)
                 break
             found.append(Written(record, seconds))
             offset += length
@@ -156,25 +186,69 @@ class Segment:
             reader.advance(read)
         return reader.taken if reader.position == end else None
 
-    def is_damaged(self) -> bool:
-        """Whether a record stands at the position that cannot be read: its writer was cut off, or the disk failed."""
-        rest = os.pread(self.descriptor, _FRAME.size, self.position)
-        return bool(rest.strip(b"\0")) and not self.read(self.size(), 1, 0)
+    def _load(self, size: int) -> tuple[bytes, int]:
+        """Bytes from the position on, and where in them the position is."""
+        offset = self.position - self._kept_at
+        if 0 <= offset <= offset + size <= len(self._kept):
+            return self._kept, offset
+        return os.pread(self.descriptor, size, self.position), 0
+
+    def gap(self, end: int) -> Gap | None:
+        """What stands at the position where no record can be read; ``None``: nothing but zeros up to ``end``."""
+        if self._gap is None or self._gap_at != self.position:
+            self._gap = self._find_gap(min(end, limits.JOURNAL_SEGMENT_BYTES))
+            self._gap_at = self.position
+        return self._gap
+
+    def _find_gap(self, end: int) -> Gap | None:
+        size = end - self.position
+        if size <= 0:
+            return None
+        chunk, begin = self._load(size)
+        if chunk is not self._kept:
+            # Until the file is closed: where one record is damaged, others may be.
+            self._kept, self._kept_at, self._content = chunk, self.position, len(chunk.rstrip(b"\0"))
+        stop = min(begin + size, self._content)
+        if begin >= stop:
+            return None
+        following = self._checks.next_record(chunk, begin, stop, self._kept_at, self._newest)
+        if following >= 0:
+            return Gap(self._kept_at + following, count_lost(chunk, begin, following))
+        return Gap(end, 0 if is_cut_off(chunk, begin, stop) else count_lost(chunk, begin, stop))
+
+    def skip(self, gap: Gap) -> None:
+        """Goes on behind a gap; it counts as confirmed together with the record before it."""
+        self.position = gap.end
+        if self._ends:
+            self._ends[-1] = gap.end
+        else:
+            self._mark = gap.end
+            self.note()
 
     def advance(self, read: list[Written]) -> None:
         """Takes what was read."""
-        self.position += sum(len(written.record) for written in read) + len(read) * _FRAME.size
+        for written in read:
+            self.position += len(written.record) + FRAME_BYTES
+            self._ends.append(self.position)
         self.taken += len(read)
+        self._newest = read[-1].seconds
+
+    def confirm(self, records: int) -> None:
+        """Takes note that so many of the records that were taken need not be sent again."""
+        self.confirmed += records
+        for _ in range(records):
+            self._mark = self._ends.popleft()
 
     def note(self) -> None:
-        """Writes into the file how many of its records are confirmed."""
+        """Writes into the file up to where its records are confirmed."""
         # A failing disk costs a repetition after a crash, and no more. Eight bytes within a page: whoever reads them
         # after a crash finds the old number or the new one.
         with contextlib.suppress(OSError):
-            os.pwrite(self.descriptor, _pack_confirmed(self.confirmed), _CONFIRMED_AT)
+            os.pwrite(self.descriptor, _MARK.pack(self._mark, _checksum(self._mark)), _MARK_AT)
 
     def close(self) -> None:
         """Closes the file; it can be opened again."""
+        self._forget()
         owned, self._owned = self._owned, None
         if owned is not None:
             owned.close()
@@ -185,8 +259,18 @@ class Segment:
             os.unlink(self.name, dir_fd=self._directory.number)
 
 
+def _checksum(mark: int) -> int:
+    return crc32(mark.to_bytes(4, "little"), _SALT)
+
+
 Write = Callable[[bytes], object]
 """Appends a frame; raises ``ValueError`` where the segment has no room for it."""
+
+
+def no_room(_: bytes) -> None:
+    """Appending where there is no segment yet."""
+    msg = "there is no segment"
+    raise ValueError(msg)
 
 
 class MappedWriter:

@@ -7,17 +7,25 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from failpath_otel import DeliveryError, limits, report
+from failpath_otel.export.adoption import Adoption
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.queue import JournalPlace
 from failpath_otel.export.record import decode
 from failpath_otel.export.wire import Answer
+from failpath_otel.journal import clock as clock_module
+from failpath_otel.journal import finding as finding_module
+from failpath_otel.journal import journal as journal_module
+from failpath_otel.journal import orphan as orphan_module
+from failpath_otel.journal.clock import machine_clock
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.journal import Journal
 from tests.export.pipelines import GONE, HeldDelivery, a_record, pipeline
@@ -32,6 +40,13 @@ def _all_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "_said", set())
 
 
+@pytest.fixture(autouse=True)
+def _the_clock_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As another machine has said; without that no age counts."""
+    monkeypatch.setattr(machine_clock, "_epoch", None)
+    machine_clock.witness(time.time())
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> JournalPlace:
     return JournalPlace(str(tmp_path / "journal"), BINDING)
@@ -43,6 +58,17 @@ def leave(place: JournalPlace, *records: bytes, binding: str = BINDING) -> None:
     for record in records:
         assert journal.append(record)
     journal.forsake()
+
+
+def leave_old(place: JournalPlace, *records: bytes, seconds: float = limits.MAX_AGE_SECONDS + 60) -> Path:
+    """As :func:`leave`, so many seconds ago; returns the file."""
+    before = set(Path(place.path).glob("*/*.records"))
+    with patch.object(journal_module, "time", lambda: time.time() - seconds):
+        leave(place, *records)
+    [path] = set(Path(place.path).glob("*/*.records")) - before
+    for each in (*path.parent.iterdir(), path.parent):
+        os.utime(each, (time.time() - seconds,) * 2)
+    return path
 
 
 def descriptors() -> list[str]:
@@ -148,12 +174,8 @@ def test_records_of_another_project_that_are_older_than_the_limit_are_deleted_an
 def test_records_that_are_too_old_are_counted_and_the_others_delivered(
     place: JournalPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = Journal(place.path, BINDING, lambda _: None)
-    journal._epoch -= limits.MAX_AGE_SECONDS + 60
-    assert journal.append(step("old"))
-    journal._epoch += limits.MAX_AGE_SECONDS + 60
-    assert journal.append(step("young"))
-    journal.forsake()
+    leave_old(place, step("old"))
+    leave(place, step("young"))
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
         queue.adopt()
@@ -402,21 +424,189 @@ def test_a_torn_last_record_is_left_out_and_all_before_it_is_delivered(
     assert len([line for line in caplog.messages if "cut off" in line]) == 1
 
 
-def test_journals_that_are_too_many_are_thinned_out_from_the_oldest_and_that_is_one_line(
+def test_one_flipped_bit_costs_one_record_and_that_is_said_and_counted(
+    place: JournalPlace, caplog: pytest.LogCaptureFixture
+) -> None:
+    leave(place, *(step(f"a{number}") for number in range(50)))
+    [path] = Path(place.path).glob("*/*.records")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"a7")] ^= 1
+    path.write_bytes(content)
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: gone(place))
+        assert (queue.stats().adopted, queue.stats().adopted_dropped) == (49, {"damaged": 1})
+    assert names(delivery) == [f"a{number}" for number in range(50) if number != 7]
+    [line] = caplog.messages
+    assert "damaged and lost: at least 1" in line
+
+
+def test_records_that_were_damaged_in_the_own_journal_are_counted_and_all_others_delivered(place: JournalPlace) -> None:
+    delivery = HeldDelivery(held=True)
+    errors: list[DeliveryError] = []
+    with pipeline(delivery, journal=place, on_error=errors.append) as queue:
+        queue.put(step("first"))
+        assert delivery.sending.wait(10)
+        for number in range(20):
+            queue.put(step(f"a{number:02d}"))
+        [path] = Path(place.path).glob("*/*.records")
+        content = path.read_bytes()
+        with path.open("r+b") as file:
+            for name in (b"a07", b"a08", b"a15"):
+                file.seek(content.index(name))
+                file.write(b"b")
+        delivery.gate.set()
+        assert not queue.flush(10), "it has lost some"
+        stats = queue.stats()
+        assert (stats.accepted, stats.delivered, stats.waiting, stats.dropped) == (21, 18, 0, {"damaged": 3})
+        queue.put(step("last"))
+        wait_for(lambda: queue.stats().delivered == 19)
+        queue.drain_callbacks(10)
+    assert names(delivery) == ["first", *(f"a{each:02d}" for each in range(20) if each not in {7, 8, 15}), "last"]
+    assert sum(error.records for error in errors) == 3
+
+
+# The clock of this machine.
+
+
+def test_a_clock_that_stands_years_ahead_costs_no_record(place: JournalPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = leave_old(place, step("a"), step("b"), seconds=10)
+    leave(place, step("theirs"), binding=OTHER)
+    for module in (orphan_module, clock_module, finding_module):
+        monkeypatch.setattr(module, "time", lambda: time.time() + 3 * 365 * 86_400)
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        assert queue._adoption is not None
+        queue._adoption.look()
+        queue.adopt()
+        wait_for(lambda: not path.exists())
+        assert (queue.stats().adopted, queue.stats().adopted_dropped) == (2, {})
+    assert len(list(Path(place.path).iterdir())) == 1
+
+
+def test_an_age_that_no_other_machine_has_confirmed_does_not_count(place: JournalPlace) -> None:
+    path = leave_old(place, step("a"))
+    machine_clock._epoch = None
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: not path.exists())
+        assert (queue.stats().adopted, queue.stats().adopted_dropped) == (1, {})
+
+
+def test_an_age_does_not_count_where_the_file_was_written_later(place: JournalPlace) -> None:
+    path = leave_old(place, step("a"))
+    os.utime(path)
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: not path.exists())
+        assert (queue.stats().adopted, queue.stats().adopted_dropped) == (1, {})
+
+
+def test_what_this_process_has_kept_for_the_longest_time_is_too_old_whatever_the_clock_shows(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(place, step("a"))
+    machine_clock._epoch = None
+    adoption = Adoption(*place)
+    assert adoption.look()
+    monkeypatch.setattr(orphan_module, "monotonic", lambda: time.monotonic() + limits.MAX_AGE_SECONDS + 1)
+    assert adoption.take(1_000_000) is None
+    assert adoption.dropped == {"too_old": 1}
+
+
+# What is too much.
+
+
+def test_journals_of_processes_that_live_and_empty_directories_cost_no_record(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are; and while the endpoint takes records, nor do those of processes that are gone."""
+    monkeypatch.setattr(limits, "MAX_JOURNALS", 3)
+    monkeypatch.setattr(limits, "THIN_OUT_SECONDS", 0.0)
+    living = [Journal(place.path, BINDING, lambda _: None) for _ in range(4)]
+    for each in living:
+        assert each.append(step("living"))
+    for number in range(4):
+        Path(place.path, f"v1.{BINDING}.1.{number}").mkdir()
+        Path(place.path, f"v1.{OTHER}.1.{number}").mkdir()
+    for number in range(8):
+        leave_old(place, step(f"a{number}"), seconds=1_000 - number)
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        assert queue._adoption is not None
+        queue._adoption.look(failing=False)
+        queue.adopt()
+        wait_for(lambda: queue.stats().adopted == 8 or looked(queue))
+        assert queue.stats().adopted_dropped == {}
+    for each in living:
+        each.forsake()
+
+
+def test_journals_that_are_too_many_and_cannot_be_delivered_are_thinned_out_from_the_oldest_and_that_is_one_line(
     place: JournalPlace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(limits, "MAX_JOURNALS", 3)
     for number in range(8):
-        leave(place, step(f"a{number}"), step(f"b{number}"))
-        newest = max(Path(place.path).iterdir(), key=lambda path: path.stat().st_mtime_ns)
-        os.utime(newest, (0, 1_000_000 * (number + 1)))
-    delivery = HeldDelivery()
-    with pipeline(delivery, journal=place) as queue:
-        assert queue._adoption is not None
-        queue._adoption.look()  # as the thread does
-        queue.adopt()
-        wait_for(lambda: queue.stats().adopted == 6)
-        assert queue.stats().adopted_dropped == {"journal_full": 10}
-    assert sorted(names(delivery)) == ["a5", "a6", "a7", "b5", "b6", "b7"]
+        leave_old(place, step(f"a{number}"), step(f"b{number}"), seconds=1_000 - number)
+    adoption = Adoption(*place)
+    assert adoption.look(failing=True)
+    assert adoption.dropped == {}, "delivery has not had its chance"
+    monkeypatch.setattr(limits, "THIN_OUT_SECONDS", 0.0)
+    assert adoption.look(failing=True)
+    # The first one may be on its way.
+    assert adoption.dropped == {"journal_full": 8}
+    assert adoption.waiting() == 8
     [line] = [line for line in caplog.messages if "deleted" in line]
-    assert "10 records" in line
+    assert "8 records" in line
+    adoption.let_go()
+
+
+def test_what_takes_too_much_room_goes_from_the_oldest_by_the_blocks_that_it_takes(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [leave_old(place, step(f"a{number}", 30_000), seconds=1_000 - number) for number in range(12)]
+    sparse = paths[-1].with_name("notes")
+    sparse.touch()
+    os.truncate(sparse, 1 << 30)  # a length is no room
+    monkeypatch.setattr(limits, "THIN_OUT_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "MAX_JOURNALS_BYTES", 200_000)
+    adoption = Adoption(place.path, OTHER)  # so that none of these is held
+    assert not adoption.look(failing=False)
+    left = sum(path.stat().st_blocks for path in paths if path.exists()) * 512
+    assert 200_000 - 40_000 < left <= 200_000
+    there = [path.exists() for path in paths]
+    assert there == sorted(there), "the oldest have gone"
+    assert adoption.dropped == {"journal_full": there.count(False)}
+
+
+def test_what_those_take_that_live_leaves_those_that_are_gone_a_quarter_of_the_room(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    living = Journal(place.path, BINDING, lambda _: None)
+    assert living.append(step("living"))
+    paths = [leave_old(place, step(f"a{number}", 30_000), seconds=1_000 - number) for number in range(6)]
+    monkeypatch.setattr(limits, "THIN_OUT_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "MAX_JOURNALS_BYTES", 400_000)
+    adoption = Adoption(place.path, OTHER)
+    adoption.look(failing=False)
+    assert 0 < sum(path.exists() for path in paths) < 6
+    assert len(list(Path(place.path).glob(f"{living._holding.name}/*.records" if living._holding else ""))) == 1
+    living.forsake()
+
+
+def test_while_the_endpoint_takes_records_only_those_of_others_make_room(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_JOURNALS", 1)
+    monkeypatch.setattr(limits, "THIN_OUT_SECONDS", 0.0)
+    ours = [leave_old(place, step(f"a{number}"), seconds=1_000) for number in range(2)]
+    leave(place, step("theirs"), binding=OTHER)
+    adoption = Adoption(*place)
+    assert adoption.look(failing=False)
+    assert adoption.dropped == {}, "what can be delivered comes first"
+    assert adoption.take(1_000_000) is not None
+    assert all(path.exists() for path in ours)
+    adoption.let_go()

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 
-from failpath_otel.journal import finding, holding, owned, segment
+from failpath_otel.journal import finding, holding, owned, room, segment, trimming
 
 CHANGING: Final = ("mkdir", "rename", "unlink", "rmdir", "ftruncate", "posix_fallocate")
 LOOKING: Final = ("pread", "fstat", "stat", "listdir")
@@ -212,7 +212,7 @@ def many_lives() -> Iterator[None]:
         return _map(*args) if get_ident() == thread else mmap.mmap(*args)
 
     with ExitStack() as patches:
-        for module in (holding, finding, owned, segment):
+        for module in (holding, finding, owned, room, segment, trimming):
             patches.enter_context(patch.object(module, "os", system))
         patches.enter_context(patch.object(holding, "fcntl", _InThisThread(_Fcntl(), fcntl)))
         # What is locked here is nothing that a forked child of the tests would have to close.

@@ -27,7 +27,7 @@ PARENT = """
     after_fork_in_child(journal.forsake)
     for number in range(5):
         assert journal.append(b"parent%d" % number)
-    read = journal.read(2, 0)
+    read = journal.read(2, 0, journal.appended)
     journal.take(read)
     journal.confirm(2)
 """
@@ -112,7 +112,7 @@ def test_a_child_that_ends_first_neither_frees_nor_changes_what_is_the_parents(b
         print(child, flush=True)
         sys.stdin.readline()
         assert journal.append(b"parent5")
-        read = journal.read(512, 0)
+        read = journal.read(512, 0, journal.appended)
         journal.take(read)
         print(len(read.written), flush=True)
         sys.stdin.readline()

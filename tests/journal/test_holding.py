@@ -2,12 +2,15 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from failpath_otel.journal import holding as holding_module
+from failpath_otel.journal.finding import adopt
 from failpath_otel.journal.holding import Holding, UnusableError, journals, open_base
 from tests.journal.conftest import BINDING
 
@@ -122,3 +125,61 @@ def test_a_file_of_somebody_else_stays_when_the_journal_is_removed(base: Path, o
     held.remove()
     assert [path.name for path in (base / held.name).iterdir()] == ["notes.txt"]
     assert Holding.seize(opened, held.name) is None
+
+
+@pytest.mark.parametrize("name", ["lock", "00000001.records"])
+@pytest.mark.parametrize("kind", ["fifo", "device", "directory"])
+def test_what_is_no_file_in_the_place_of_one_is_not_opened_and_is_said_once(
+    base: Path, name: str, kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Holding.create(str(base), BINDING)
+    held.close()
+    path = base / held.name / name
+    path.unlink(missing_ok=True)
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        try:
+            os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+        except PermissionError:
+            pytest.skip("only root makes devices")
+    open_file = os.open
+
+    def watched(file: str, *arguments: int, dir_fd: int | None = None) -> int:
+        assert file != name, "to open it may block, or do something"
+        return open_file(file, *arguments, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", watched)
+    monkeypatch.setattr(os, "supports_dir_fd", {*os.supports_dir_fd, watched})
+    for _ in range(2):
+        for orphan in adopt(str(base), BINDING, lambda *_: None):
+            orphan.take(orphan.read(512, 0))
+            orphan.close()
+    assert os.path.lexists(path)
+    [line] = caplog.messages
+    assert "no regular file" in line
+    assert held.name in line
+
+
+def test_a_pipe_that_comes_into_the_place_of_the_lock_at_the_last_moment_does_not_block(
+    base: Path, opened: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Holding.create(str(base), BINDING)
+    held.close()
+    path = base / held.name / "lock"
+    look = os.stat
+
+    def late(name: str, **arguments: Any) -> os.stat_result:
+        found = look(name, **arguments)
+        monkeypatch.setattr(os, "stat", look)
+        path.unlink()
+        os.mkfifo(path)
+        return found
+
+    monkeypatch.setattr(os, "stat", late)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(UnusableError, match="no regular file"):
+        Holding.seize(opened, held.name)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -163,7 +163,7 @@ def test_over_the_cap_the_oldest_segment_goes_and_its_records_are_told(new_journ
     journal.tidy()
     assert len([name for name in files(base) if name != "spare"]) == 4 + 1
     lost = 0
-    while (read := journal.read(512, 0)).reason == "journal_full":
+    while (read := journal.read(512, 0, journal.appended)).reason == "journal_full":
         assert journal.take(read)
         lost += read.lost
     assert lost == sum(told)
@@ -181,14 +181,14 @@ def test_a_segment_that_is_dropped_while_a_batch_of_it_is_in_flight_costs_the_re
     for number in range(10):
         journal.append(numbered(number))
     assert take(journal, records=5) == [numbered(number) for number in range(5)]
-    stale = journal.read(512, 0)
+    stale = journal.read(512, 0, journal.appended)
     number = 10
     while not told:
         journal.append(numbered(number))
         number += 1
     assert not journal.take(stale), "it was dropped meanwhile"
     journal.tidy()
-    read = journal.read(512, 0)
+    read = journal.read(512, 0, journal.appended)
     assert (read.reason, read.lost) == ("journal_full", told[0])
     assert journal.take(read)
     journal.confirm(5)
@@ -325,7 +325,7 @@ def test_half_a_plain_write_is_no_damage_to_a_reader_on_another_thread(
     writer = threading.Thread(target=journal.append, args=(numbered(2),))
     writer.start()
     assert half.wait(10)
-    read = journal.read(512, 0)
+    read = journal.read(512, 0, 1)  # as many as there were when none was half-way into it
     go_on.set()
     writer.join(10)
     assert (read.segment, read.written) == (None, [])
@@ -502,7 +502,7 @@ def test_what_is_too_old_is_told_and_passed_over(new_journal: NewJournal, monkey
         journal.append(numbered(number))
     monkeypatch.setattr(journal, "_epoch", journal._epoch + limits.MAX_AGE_SECONDS + 10)
     journal.append(numbered(3))
-    read = journal.read(512, 0)
+    read = journal.read(512, 0, journal.appended)
     assert (read.lost, read.reason) == (3, "too_old")
     assert journal.take(read)
     assert take(journal) == [numbered(3)]
@@ -516,7 +516,7 @@ def test_a_disk_that_cannot_be_read_costs_what_is_there_and_the_next_segment_goe
         journal.append(numbered(number))
     with monkeypatch.context() as broken:
         broken.setattr(os, "pread", fault(errno.EIO))
-        read = journal.read(512, 0)
+        read = journal.read(512, 0, journal.appended)
     assert journal.take(read)
     assert (read.lost, read.reason) == (3, "damaged")
     journal.append(numbered(3))

@@ -1,4 +1,7 @@
-"""Journals whose processes are killed between any two system calls: what was appended is found, in order and untorn."""
+"""Journals whose processes are killed between any two system calls: what was appended is found, in order and untorn.
+
+Also on a disk that loses some of it.
+"""
 
 import errno
 import tempfile
@@ -124,6 +127,7 @@ class Journals(RuleBasedStateMachine):
         self.living: list[Owner] = []
         self.number = 0
         self.lives: list[Life] = []
+        self.is_damaged = False
 
     def teardown(self) -> None:
         try:
@@ -157,7 +161,7 @@ class Journals(RuleBasedStateMachine):
             for _ in range(count):
                 self.number += 1
                 record, returned = (b"%d " % self.number) * size, False
-                record = record[:size] + b"!" + str(self.number).encode()
+                record = b"{" + record[:size] + b"!" + str(self.number).encode() + b"}"
                 kept = owner.journal.append(record)
                 returned = True
                 if kept:
@@ -173,7 +177,7 @@ class Journals(RuleBasedStateMachine):
         if owner.taken:
             return
         with acting(owner.life, fate):
-            read = owner.journal.read(most, budget)
+            read = owner.journal.read(most, budget, owner.journal.appended)
             taken = owner.journal.take(read)
             assert taken
             if read.lost:
@@ -257,6 +261,39 @@ class Journals(RuleBasedStateMachine):
                 self.left[owner.name] = owner.story
             else:
                 assert not owner.story.must
+
+    # Disks that lose what was written.
+
+    @precondition(lambda self: self.left)
+    @rule(at=which, where=st.floats(0, 1), length=st.sampled_from([1, 1, 8, 40, 400]), zeros=st.booleans())
+    def is_harmed(self, at: int, where: float, length: int, zeros: bool) -> None:
+        """A bit of a file, or some bytes of it, are not what they were; of a journal that nobody has."""
+        held = {heir.orphan.name for heir in self.held if heir.orphan is not None}
+        paths = [
+            path
+            for path in sorted(Path(self.path).glob("*/*.records"))
+            if path.parent.name in self.left.keys() - held and path.read_bytes().strip(b"\0")
+        ]
+        if not paths:
+            return
+        path = paths[at % len(paths)]
+        content = path.read_bytes()
+        end = len(content.rstrip(b"\0"))
+        begin = int(where * (end - 1))
+        harmed = bytearray(content[:end])
+        for offset in range(begin, min(begin + length, end)):
+            harmed[offset] = 0 if zeros else harmed[offset] ^ 1
+        path.write_bytes(bytes(harmed) + content[end:])
+        self.is_damaged = True
+        story = self.left[path.parent.name]
+        for index, record in enumerate(story.records):
+            stands = content.find(record)
+            if stands < 0:
+                continue
+            if begin < stands + len(record) and stands - 12 < begin + length:
+                story.excuse({index})
+            if begin < 16 and index not in story.must:  # what was confirmed may be found again
+                story.may.add(index)
 
     # Processes that deliver what others have left.
 
@@ -363,7 +400,7 @@ class Journals(RuleBasedStateMachine):
             while heir.orphan is not None:
                 self.deliver(heir, 5, 0, None)
         left = [path for path in Path(self.path).glob("*/*") if path.suffix]
-        assert not left or any(life.failed for life in self.lives), left
+        assert not left or self.is_damaged or any(life.failed for life in self.lives), left
 
 
 TestJournals = Journals.TestCase

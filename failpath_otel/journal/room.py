@@ -1,0 +1,107 @@
+"""The room on the disk that all journals of a directory may take together."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from failpath_otel import limits
+from failpath_otel.journal.finding import Lost, delete, seize
+from failpath_otel.journal.holding import journals, open_base
+
+_UNIT: Final = 512
+"""Of ``st_blocks``, whatever the file system."""
+
+_FOR_THE_DEAD: Final = 4
+"""The part of the room, as one of so many, that is left to gone processes however much those take that live."""
+
+
+@dataclass(slots=True)
+class _Dead:
+    """A journal with records whose process is gone."""
+
+    name: str
+    newest: float
+    room: int
+
+
+def thin_out(path: str, binding: str | None, lost: Lost) -> None:
+    """Deletes the oldest journals of gone processes below ``path``, as long as they are too many or take too much.
+
+    Args:
+        path: the journal directory.
+        binding: do not touch those that have this one, which are delivered instead; ``None``: any may be deleted.
+        lost: for what is deleted.
+
+    Raises:
+        OSError: ``path`` cannot be read, or is no place for journals; not where it does not exist.
+    """
+    try:
+        base = open_base(path, create=False)
+    except FileNotFoundError:
+        return
+    try:
+        room = room_for_all(base)
+        names = list(journals(base))
+        most = (limits.JOURNAL_SEGMENTS + 2) * limits.JOURNAL_SEGMENT_BYTES  # of one, with what it sets aside
+        if len(names) <= limits.MAX_JOURNALS and len(names) * most <= room:
+            return
+        taken = {name: _room(base, name) for name, _ in names}
+        if len(names) <= limits.MAX_JOURNALS and sum(taken.values()) <= room:
+            return
+        dead = [found for name, _ in names if (found := _look_at(base, name)) is not None]
+        living = sum(taken.values()) - sum(taken[each.name] for each in dead)
+        _delete_oldest(base, dead, max(room - living, room // _FOR_THE_DEAD), lost, _of(names, binding))
+    finally:
+        os.close(base)
+
+
+def room_for_all(base: int) -> int:
+    """Bytes that the journals below an open base may take together."""
+    system = os.fstatvfs(base)
+    return min(limits.MAX_JOURNALS_BYTES, int(system.f_blocks * system.f_frsize * limits.MAX_JOURNALS_SHARE))
+
+
+def _of(names: list[tuple[str, str]], binding: str | None) -> set[str]:
+    return {name for name, bound_to in names if binding is not None and bound_to == binding}
+
+
+def _room(base: int, name: str) -> int:
+    """Bytes that the files of a journal take, however long they are; 0 where that cannot be told."""
+    with contextlib.suppress(OSError):
+        directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=base)
+        try:
+            files = os.listdir(directory)  # noqa: PTH208 - a descriptor
+            return sum(os.stat(each, dir_fd=directory, follow_symlinks=False).st_blocks for each in files) * _UNIT
+        finally:
+            os.close(directory)
+    return 0
+
+
+def _look_at(base: int, name: str) -> _Dead | None:
+    """What a gone process has left, made as small as it can be; ``None`` where one lives, or nothing is in it."""
+    orphan = seize(base, name)
+    if orphan is None:
+        return None
+    try:
+        orphan.trim()
+        newest = orphan.newest()
+    finally:
+        orphan.close()
+    return _Dead(name, newest, _room(base, name)) if newest else None
+
+
+def _delete_oldest(base: int, dead: list[_Dead], room: int, lost: Lost, spared: set[str]) -> None:
+    taken = sum(each.room for each in dead)
+    many = len(dead)
+    for each in sorted(dead, key=lambda each: each.newest):
+        if taken <= room and many <= limits.MAX_JOURNALS:
+            return
+        if each.name in spared:
+            continue
+        orphan = seize(base, each.name)
+        if orphan is not None:
+            delete(orphan, "journal_full", lost)
+        # Or another process sees to it.
+        taken -= each.room
+        many -= 1

@@ -1,0 +1,64 @@
+"""Giving back the room that was set aside for records which will not come."""
+
+import contextlib
+import os
+from typing import Final
+
+from failpath_otel import limits
+from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.segment import SPARE, Segment
+
+_BLOCK: Final = 4_096
+"""What a file takes at least, so that nothing is gained by less."""
+
+_UNIT: Final = 512
+"""Of ``st_blocks``, whatever the file system."""
+
+
+def trim(holding: Holding, name: str) -> None:
+    """Puts a file in the place of ``name`` that ends with what was written.
+
+    It is not made shorter itself: should its process live all the same and have it mapped, that would end it by SIGBUS.
+    A copy that was interrupted is deleted by whoever comes next, as a segment that was not in use yet.
+
+    Raises:
+        OSError: that cannot be; the file is as it was.
+    """
+    source = holding.open_file(name)
+    try:
+        status = os.fstat(source)
+        size = status.st_size
+        room = min(status.st_blocks * _UNIT, size)
+        if size > limits.JOURNAL_SEGMENT_BYTES or os.pread(source, _BLOCK, max(size - _BLOCK, 0)).strip(b"\0"):
+            return
+        written = os.pread(source, size, 0)
+        # Whole blocks: they take no more room, and are as they were.
+        end = -(-len(written.rstrip(b"\0")) // _BLOCK) * _BLOCK
+        if end < room:
+            _replace(holding, name, written[:end], status)
+    finally:
+        os.close(source)
+
+
+def trim_open(holding: Holding, segment: Segment) -> None:
+    """:func:`trim` for a segment that is open and goes on being read, if that can be."""
+    with contextlib.suppress(OSError):
+        trim(holding, segment.name)
+        segment.close()
+        segment.descriptor = holding.open_file(segment.name)
+
+
+def _replace(holding: Holding, name: str, content: bytes, status: os.stat_result) -> None:
+    directory = holding.directory
+    times = os.fstat(directory)
+    copy = holding.new_file(SPARE)
+    try:
+        if os.pwrite(copy, content, 0) < len(content):
+            return
+        # When it was written last is told by these, and how old the journal is by those of the directory.
+        os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.rename(SPARE, name, src_dir_fd=directory, dst_dir_fd=directory)
+    finally:
+        os.close(copy)
+        holding.delete(SPARE)
+        os.utime(directory, ns=(times.st_atime_ns, times.st_mtime_ns))
