@@ -239,7 +239,7 @@ def test_what_was_left_in_the_journal_still_waits_and_what_comes_later_is_delive
         )
         server.answer_with(accepted)
     wait_for(lambda: taken(server) == ["success"], 30)
-    assert client.stats() == failpath_otel.Stats(4, 1, 3)
+    wait_for(lambda: client.stats() == failpath_otel.Stats(4, 1, 3))
     assert client.flush(5) is False  # three of them have never been delivered by this client
     wait_for(lambda: held.journals() == [journal], 30)
 
