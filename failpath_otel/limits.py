@@ -115,8 +115,14 @@ MAX_JOURNALS: Final = 1_000
 ADOPT_SECONDS: Final = 3.0
 """Seconds after which a process looks again for journals whose processes are gone."""
 
+JOURNAL_RETRY_FIRST_SECONDS: Final = 1.0
+"""Seconds after which a journal that could not be written is tried again; doubled from failure to failure."""
+
 JOURNAL_RETRY_SECONDS: Final = 30.0
-"""Seconds after which a journal that could not be written is tried again."""
+"""Seconds between two such tries, at most."""
+
+JOURNAL_SLICE_RECORDS: Final = 64
+"""Records that are moved from memory into the journal before other threads get a turn for sure."""
 
 END_OF_TIME: Final = 253_402_300_800
 """Seconds since the epoch before which every time lies: the year 9999 is the last one that RFC 3339 can tell."""

@@ -1,7 +1,9 @@
 """The queue with attempts to send what is in it, and with what becomes of the records of each."""
 
+import itertools
 from collections import deque
 from dataclasses import replace
+from time import sleep
 from typing import Final
 
 from failpath_otel import limits
@@ -10,11 +12,13 @@ from failpath_otel.export.adoption import Adoption
 from failpath_otel.export.arguments import OnError
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.callback import ErrorCallback
-from failpath_otel.export.queue import JournalPlace, RecordQueue, Skipped
+from failpath_otel.export.losses import Skipped
+from failpath_otel.export.queue import JournalPlace, RecordQueue
 from failpath_otel.export.sender import Delivering, Outcome, Sender
 from failpath_otel.export.stats import Stats
 from failpath_otel.export.watch import Loss, Watcher, Watchers
 from failpath_otel.export.wire import KEY_REFUSED
+from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.report import is_heard, say_once
 
@@ -45,6 +49,7 @@ class Attempts(RecordQueue):
         self._watchers = Watchers()
         self._sender = Sender(self._delivery, lambda: sum(self._dropped.values()), self._confirm)
         self._backlog = self._sender.backlog
+        self._at_end = False
         self._others_next = False  # it is the turn of what gone processes have left
         self._overflowed = 0
         if self._adoption is not None:
@@ -171,7 +176,69 @@ class Attempts(RecordQueue):
                 elif self._journal.is_deleted():
                     with self._lock:
                         self._journal.move()
+                self._resume_journal(self._journal)
                 self._journal.tidy()
+            finally:
+                self._sender.end_alone()
+
+    @property
+    def _is_journal_due(self) -> bool:
+        """Whether a journal that has failed is to be tried again."""
+        if self._journaling or self._journal is None:
+            return False
+        return self._returning or self._at_end or self._journal.outage.may_try()
+
+    def _resume_journal(self, journal: Journal) -> None:
+        """Have the journal take what waits in memory, and all that follows, if that can be tried again.
+
+        Nobody makes an attempt meanwhile.
+        """
+        with self._lock:
+            journal.write_held()
+        if not self._is_journal_due or not (self._returning or journal.prepare()):
+            return
+        with self._lock:
+            self._take_back()
+            self._returning = True
+        self._return_to_journal()
+        journal.tidy()
+
+    def _return_to_journal(self) -> None:
+        """Move what waits in memory into the journal, which can be written again."""
+        for moved in itertools.count(1):
+            # For each record anew: a thread that records waits for no more than one of them.
+            with self._lock:
+                if not self._returning:
+                    return
+                self._move_one()
+            if not moved % limits.JOURNAL_SLICE_RECORDS:
+                sleep(0)
+
+    def _take_back(self) -> None:
+        """Take back what was taken from memory and has to be sent again: it comes before what waits there."""
+        batches: list[Batch] = []
+        while self._backlog:
+            batch = self._backlog.take()
+            if batch.source is not None:
+                self._backlog.add(batch)
+                break
+            batches.append(batch)
+        for batch in reversed(batches):
+            self._taken -= len(batch.records)
+            self._bytes += batch.length - batch.size
+            self._queue.extendleft(reversed(batch.records))
+
+    def secure(self, timeout: float) -> None:
+        """Write what waits in memory into the journal, whether or not it is time to try that: the process may end.
+
+        Waits at most ``timeout`` seconds for an attempt that is being made; after that, the delivery thread does it.
+        """
+        if self._journal is None:
+            return
+        self._at_end = True
+        if not self._journaling and self._sender.begin_alone(timeout):
+            try:
+                self._resume_journal(self._journal)
             finally:
                 self._sender.end_alone()
 
@@ -198,7 +265,7 @@ class Attempts(RecordQueue):
         try:
             with self._lock:
                 self._recount()
-                if self._volatile > 0 or self._queue or journal.has_deleted():
+                if self._volatile > 0 or self._queue or journal.held or journal.has_deleted():
                     return
                 before, records = self._settled, self._accepted - self._settled - self._doomed
                 self._backlog.leave()

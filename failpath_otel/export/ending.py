@@ -26,6 +26,10 @@ class Drainable(Protocol):
         """Starts sending what waits, without waiting for it."""
         ...
 
+    def secure(self, timeout: float) -> None:
+        """Write what waits in memory into the journal; wait at most ``timeout`` seconds for an attempt to end."""
+        ...
+
     def stats(self) -> Stats:
         """The counts at this moment."""
         ...
@@ -125,7 +129,9 @@ def _drain() -> None:
     """The end of a process by `atexit`."""
     pipelines = _of_this_process()
     _in_turn(
+        *(lambda each=each: each.secure(0.0) for each in pipelines),
         lambda: _flush(pipelines),
+        *(lambda each=each: each.secure(limits.EXIT_POLL) for each in pipelines),
         # A program that is started again and again, each time for a moment, has to get around to what the last one
         # left, and one whose children were killed to what these have left.
         *(lambda each=each: each.deliver_adopted(_patience_but_for_callbacks()) for each in pipelines),
@@ -140,8 +146,10 @@ def _drain_child() -> None:
     _ending.patience()
     pipelines = _of_this_process()
     _in_turn(
+        *(lambda each=each: each.secure(0.0) for each in pipelines),
         *(pipeline.hurry for pipeline in pipelines),
         *(lambda each=each: each.await_attempt(_patience_but_for_callbacks()) for each in pipelines),
+        *(lambda each=each: each.secure(limits.EXIT_POLL) for each in pipelines),
         *(pipeline.leave for pipeline in pipelines),
         *(lambda each=each: each.drain_callbacks(patience(limits.EXIT_TIMEOUT)) for each in pipelines),
     )

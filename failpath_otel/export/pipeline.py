@@ -214,6 +214,7 @@ class Pipeline(DeliveryThread):
     def shutdown(self, timeout: float) -> bool:
         """Flushes, then takes no more records, and ends the thread once it has nothing left to send."""
         complete = self.flush(timeout)
+        self.secure(limits.EXIT_POLL)
         with self._lock:
             self._closed = True
             self._leave_by = monotonic() + limits.LEAVE_SECONDS
@@ -242,5 +243,6 @@ _HOLDING_THE_LOCK: Final = {
         *(RecordQueue.stats, RecordQueue.is_idle, RecordQueue._take, RecordQueue._settle),  # noqa: SLF001
         *(Pipeline.put_safely, Pipeline.watch, Pipeline.already, Pipeline._pass_over, Pipeline._report_overflow),  # noqa: SLF001
         *(Pipeline.stats, Pipeline._leave_journal, Pipeline._leave_records, Pipeline._tidy_journal),  # noqa: SLF001
+        *(Pipeline._return_to_journal, Pipeline.secure),  # noqa: SLF001
     )
 }

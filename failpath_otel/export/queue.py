@@ -7,22 +7,14 @@ from time import monotonic, sleep
 from typing import Final, NamedTuple
 
 from failpath_otel import limits
-from failpath_otel.errors import DeliveryError, InvalidRecord, JournalError, QueueFull, ShutDown
+from failpath_otel.errors import DeliveryError
 from failpath_otel.export import wire
 from failpath_otel.export.batch import Batch
+from failpath_otel.export.losses import Skipped
 from failpath_otel.export.record import Record, cut_down
 from failpath_otel.export.stats import Stats
 from failpath_otel.journal.journal import Journal
 from failpath_otel.report import say
-
-_LOSSES: Final[dict[str, tuple[type[DeliveryError], str]]] = {
-    "damaged": (JournalError, "the journal cannot be read any more; what waited there is lost"),
-    "journal_full": (JournalError, "the journal is full; its oldest records are dropped"),
-    "too_old": (JournalError, f"records have waited for {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and are given up"),
-    "queue_full": (QueueFull, "the queue is full; new records are dropped until it empties"),
-    "shut_down": (ShutDown, "records came after the shutdown"),
-    "invalid": (InvalidRecord, "records could not be made; the log says why"),
-}
 
 
 class JournalPlace(NamedTuple):
@@ -30,18 +22,6 @@ class JournalPlace(NamedTuple):
 
     path: str
     binding: str
-
-
-class Skipped(NamedTuple):
-    """Records that are lost, of those that come next."""
-
-    records: int
-    reason: str
-
-    def error(self) -> DeliveryError:
-        """Why they are lost."""
-        kind, text = _LOSSES[self.reason]
-        return kind(text, self.records)
 
 
 NOTHING: Final = Batch((), 0, 0.0)
@@ -75,6 +55,8 @@ class RecordQueue:
         if self._journal is not None:
             self._journal.forsake()
         self._journaling = self._journal is not None
+        self._returning = False  # the journal can be written again, and what waits in memory goes into it
+        self._moving = False
         self._queue: deque[bytes] = deque()
         self._bytes = 0  # of the queue, and of what of it is in flight
         self._volatile = 0  # records of the same
@@ -158,8 +140,7 @@ class RecordQueue:
 
     def refusal(self) -> DeliveryError:
         """Why a record was not accepted."""
-        kind, text = _LOSSES["shut_down" if self._closed else "queue_full"]
-        return kind(text, 1)
+        return Skipped(1, "shut_down" if self._closed else "queue_full").error()
 
     def has_room(self, records: int, size: int) -> bool:
         """Whether so many records of so many bytes together would be accepted now."""
@@ -192,11 +173,11 @@ class RecordQueue:
         with self._lock:
             first = reason not in self._dropped
             self._dropped[reason] = self._dropped.get(reason, 0) + 1
-        kind, text = _LOSSES[reason]
+        error = Skipped(1, reason).error()
         # Not under the lock: a logging handler takes locks of its own.
         if first and reason == "queue_full":
-            self._say_full(text)
-        self._lost(kind(text, 1))
+            self._say_full(str(error))
+        self._lost(error)
 
     def _lost(self, error: DeliveryError) -> None:
         """Records are lost; for those who tell somebody."""
@@ -207,19 +188,50 @@ class RecordQueue:
         self._dropped["journal_full"] = self._dropped.get("journal_full", 0) + records
 
     def _say_full(self, text: str) -> None:
-        """The first record has found the queue full."""
         say("Failpath: %s.", text)
 
     def _put(self, record: bytes) -> None:
         if not (self._journaling and self._journal is not None and self._journal.append(record)):
-            # Everything that follows as well, until it is sent, so that the order holds.
-            self._journaling = False
+            if self._journaling:
+                self._leave_journaling()
             self._bytes += len(record)
             self._volatile += 1
             self._queue.append(record)
+            if self._returning:
+                self._move_one()  # or threads that record without a pause would never let the memory become empty
         self._accepted += 1
         if self._accepted >= self._heed_at:
             self._arrived()
+
+    def _leave_journaling(self) -> None:
+        """Have all that follows wait in memory, so that the order holds, until it is in the journal again or sent."""
+        self._journaling = False
+        assert self._journal is not None  # or there was no journaling
+        while self._journal.held:
+            record = self._journal.held.popleft()
+            self._bytes += len(record)
+            self._volatile += 1
+            self._queue.append(record)
+
+    def _move_one(self) -> None:
+        """Move the oldest record in memory into the journal, if there is one; under the lock."""
+        journal = self._journal
+        if self._moving or journal is None:
+            return
+        if self._queue:
+            record, before = self._queue[0], journal.appended
+            self._moving = True
+            try:
+                self._returning = journal.append(record)
+            finally:
+                if journal.appended > before:  # also where Ctrl-C came just then
+                    self._queue.popleft()
+                    self._bytes -= len(record)
+                    self._volatile -= 1
+                self._moving = False
+        if self._returning and not self._queue:
+            self._returning, self._journaling = False, True
+            journal.outage.end()
 
     def _arrived(self) -> None:
         """As many records have come as ``_heed_at`` says; for those who take them."""
@@ -230,8 +242,9 @@ class RecordQueue:
     def _recount(self) -> None:
         """Counts a record that was stored when a signal came, before it was counted; under the lock."""
         journal = self._journal
-        stored = len(self._queue) + (0 if journal is None else journal.appended - journal.taken)
-        self._accepted = max(self._accepted, self._taken + stored)
+        if not self._moving:  # then a record is in both for a moment
+            stored = len(self._queue) + (0 if journal is None else journal.unread)
+            self._accepted = max(self._accepted, self._taken + stored)
 
     @property
     def _untaken(self) -> int:
@@ -251,7 +264,8 @@ class RecordQueue:
 
     def _take_from_journal(self, journal: Journal, max_bytes: int) -> tuple[Batch, Skipped | None]:
         """As :meth:`_take`; what is in memory comes after what is in the journal."""
-        before = self._accepted
+        with self._lock:  # no record is half-way into it
+            before = self._accepted, journal.appended
         # Not under the lock: reading takes a while, and only one at a time does it.
         read = journal.read(limits.MAX_BATCH_RECORDS, wire.budget(max_bytes))
         batch, skipped = NOTHING, None
@@ -262,19 +276,27 @@ class RecordQueue:
                 self._recount()
                 if read.lost:
                     skipped = Skipped(read.lost, read.reason)
-                elif not read.written and not read.later and self._queue:
-                    batch = self._take_from_memory(max_bytes)
-                elif read.segment is None and not read.later and self._accepted == before and self._untaken:
-                    # It cannot be; better said than waited for without end.
-                    skipped = Skipped(self._untaken, "damaged")
-                    self._taken = self._accepted
+                elif read.segment is None and not read.later and journal.appended == before[1]:
+                    # Else records were moved into it meanwhile, which come first.
+                    batch, skipped = self._take_behind(journal, before[0], max_bytes)
         journal.tidy()
         if read.later:
             sleep(limits.SCHEDULE_DELAY)
         if taken and read.written and not skipped:
             since = monotonic() - journal.age(read.written[0])
-            batch = Batch([each.record for each in read.written], 0, since, source=journal)
+            return Batch([each.record for each in read.written], 0, since, source=journal), None
         return batch, skipped
+
+    def _take_behind(self, journal: Journal, accepted: int, max_bytes: int) -> tuple[Batch, Skipped | None]:
+        """What comes after a journal that has been read to its end, when ``accepted`` records had come."""
+        missing = journal.appended - journal.taken
+        if self._accepted == accepted and not self._queue and not journal.held:
+            missing = self._untaken
+        if missing:  # it cannot be; better said than waited for without end
+            journal.taken = journal.appended
+            self._taken += missing
+            return NOTHING, Skipped(missing, "damaged")
+        return self._take_from_memory(max_bytes) if self._queue and not journal.unread else NOTHING, None
 
     def _take_from_memory(self, max_bytes: int) -> Batch:
         records: list[bytes] = []
@@ -301,8 +323,6 @@ class RecordQueue:
             self._delivered += delivered
             if delivered < records:
                 self._dropped[reason] = self._dropped.get(reason, 0) + records - delivered
-            if not (self._journaling or self._queue or self._settled < self._taken):
-                self._journaling = self._journal is not None and self._journal.is_usable()
 
     @property
     def closed(self) -> bool:

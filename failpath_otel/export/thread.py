@@ -78,6 +78,10 @@ class DeliveryThread(Attempts):
         super()._overflow(records)
         self._wake.put(None)
 
+    def _leave_journaling(self) -> None:
+        super()._leave_journaling()
+        self._wake.put(None)
+
     def _arrived(self) -> None:
         if self._asleep or self._untaken >= limits.MAX_BATCH_RECORDS:
             self._asleep = False
@@ -118,6 +122,8 @@ class DeliveryThread(Attempts):
                     self._adoption.look()
                 while self._has_work() and not self._backlog.pause():
                     self._attempt()
+                    if self._is_journal_due:
+                        break
                     if not (self._backlog or self._adoption or self._is_urgent()):
                         break
             except BaseException:  # noqa: BLE001 - the thread must outlive any fault, of a logging handler as well
@@ -162,7 +168,7 @@ class DeliveryThread(Attempts):
                 break
             except Empty:
                 if self._adoption is not None:
-                    if self._adoption.look():
+                    if self._adoption.look() or self._is_journal_due:
                         break
                     if monotonic() >= idle_until:
                         self._delivery.close()

@@ -7,17 +7,16 @@ import os
 from collections import deque
 from collections.abc import Callable
 from time import monotonic, time
-from typing import Any, Final
+from typing import Final
 from zlib import crc32
 
 from failpath_otel import limits
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.log import Log
-from failpath_otel.journal.segment import SPARE, SUFFIX, MappedWriter, PlainWriter, Segment, pack_frame
+from failpath_otel.journal.outage import Outage
+from failpath_otel.journal.segment import BEGIN, SUFFIX, Segment, pack_frame
+from failpath_otel.journal.supply import Supply, Writer
 from failpath_otel.report import say_once
-
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
-"""Errors that plain writes would meet too."""
 
 _MAX_UNSAID: Final = 8
 
@@ -42,6 +41,8 @@ class Journal(Log):
         self.path: Final = path
         self._binding: Final = binding
         self._overflow: Final = overflow
+        self._unsaid: deque[tuple[str, int]] = deque(maxlen=_MAX_UNSAID)
+        self.outage = Outage(path)
         self._start()
 
     def _start(self) -> None:
@@ -50,15 +51,15 @@ class Journal(Log):
         self.appended = self.taken = 0
         self._holding: Holding | None = None
         self._current: Segment | None = None
-        self._writer: MappedWriter | PlainWriter | None = None
-        self._spares: deque[tuple[Segment, MappedWriter | PlainWriter]] = deque()
-        self._finished: list[MappedWriter | PlainWriter] = []
+        self._writer: Writer | None = None
+        self._supply = Supply()
+        self._finished: list[Writer] = []
         self._dropped: list[Segment] = []
         self._names = itertools.count(1)
-        self._unsaid: deque[tuple[Any, ...]] = deque(maxlen=_MAX_UNSAID)
         self._write: Callable[[bytes], object] = _no_room
         self._rolling = False
-        self._next_try = 0.0
+        self.held: deque[bytes] = deque()
+        """What came while another append was under way."""
         # The clock on the wall may jump by years when a machine has started without a battery.
         self._epoch = min(max(time() - monotonic(), 0.0), _LATEST)
 
@@ -69,29 +70,75 @@ class Journal(Log):
     # On the threads of the application, under the lock.
 
     def append(self, record: bytes) -> bool:
-        """Appends a record; once this has returned ``True``, it outlives the process.
+        """Append a record; once this has returned ``True``, it outlives the process.
+
+        The one exception is a record that a signal handler, or a finaliser, makes in the midst of another append: it
+        is held in memory until that append is through, and is the first to be written then.
 
         Returns:
-            Whether that was possible. If not, it may be again after a while: see :meth:`is_usable`.
+            Whether that was possible. If not, it may be again after a while: see :class:`Outage`.
         """
-        seconds = int(self._epoch + monotonic())
-        # The time is the start value of the checksum, so that it is covered as well.
+        seconds = int(self._epoch + monotonic())  # the start value of the checksum, so that it is covered as well
         framed = pack_frame(len(record), crc32(record, seconds), seconds) + record
         try:
             try:
+                # Counted first: once the call is through, a signal handler may append as well, and begin a segment.
+                self.appended += 1
                 self._write(framed)
             except ValueError:  # there is no room in the segment, or no segment yet
-                if not self._append_to_next(framed):
+                self.appended -= 1
+                if self._is_busy():
+                    return self._hold(record)
+                if len(framed) > limits.JOURNAL_SEGMENT_BYTES // 2:
                     return False
-            self.appended += 1
-        except OSError as error:
-            self._fail(error)
+                self._write_or_roll(framed, held_first=True)
+            except BaseException:
+                self.appended -= 1
+                raise
+        except (OSError, ValueError) as error:
+            self.outage.fail(error)
             return False
         except BaseException:  # Ctrl-C, perhaps when it was written already
             self._rolling = False
             self._recount()
             raise
+        if self.held:
+            self.write_held()
         return True
+
+    def _is_busy(self) -> bool:
+        """Whether another append is under way, which is further up on the stack of this thread."""
+        return self._rolling or (self._writer is not None and self._writer.busy)
+
+    def _hold(self, record: bytes) -> bool:
+        if len(self.held) >= limits.MAX_BATCH_RECORDS:  # signals are faster than the disk
+            return False
+        self.held.append(record)
+        return True
+
+    def write_held(self) -> None:
+        """Write what was held while the journal was busy; what cannot be written is still held."""
+        with contextlib.suppress(OSError, ValueError):  # the next record will meet the same failure, and say it
+            self._write_held()
+
+    def _write_held(self) -> None:
+        # No more than there is now: a handler may come with each write.
+        for _ in range(0 if self._is_busy() else len(self.held)):
+            try:
+                record = self.held.popleft()
+            except IndexError:  # a handler was here meanwhile
+                return
+            seconds = int(self.now())
+            try:
+                self._write_or_roll(pack_frame(len(record), crc32(record, seconds), seconds) + record)
+            except BaseException:
+                self.held.appendleft(record)
+                raise
+
+    @property
+    def unread(self) -> int:
+        """How many records are in it that were not taken yet, with those that are held."""
+        return self.appended - self.taken + len(self.held)
 
     def room(self) -> int:
         """Bytes of records that can be appended for sure before the oldest ones have to go, the frames included."""
@@ -100,49 +147,44 @@ class Journal(Log):
 
     def _recount(self) -> None:
         """Counts the records of the segment at hand once more."""
-        segment, writer = self._current, self._writer
-        if segment is None or writer is None or self._holding is None:
-            return
-        reader = Segment(self._holding.directory, segment.name, segment.descriptor)
-        with contextlib.suppress(OSError):
-            while read := reader.read(writer.end(), limits.MAX_BATCH_RECORDS, 0):
-                reader.advance(read)
-            self.appended = max(self.appended, segment.first - 1 + reader.taken)
+        if self._current is not None and self._writer is not None and self._holding is not None:
+            with contextlib.suppress(OSError):
+                found = self._current.count(self._writer.end())
+                self.appended = self.appended if found is None else self._current.first - 1 + found
 
-    def _append_to_next(self, framed: bytes) -> bool:
-        # A signal handler that ends a step in the midst of this finds neither the old segment nor the new one.
-        busy = self._rolling or (self._writer is not None and self._writer.busy)
-        if busy or len(framed) > limits.JOURNAL_SEGMENT_BYTES // 2:
-            return False
-        try:
-            self._rolling = True
+    def _write_or_roll(self, framed: bytes, *, held_first: bool = False) -> None:
+        while True:
+            try:
+                self.appended += 1
+                self._write(framed)
+            except ValueError:
+                self.appended -= 1
+                if self._writer is not None and self._writer.end() == BEGIN:
+                    raise
+            except BaseException:
+                self.appended -= 1
+                raise
+            else:
+                return
             self._roll()
-            self._write(framed)
-        except (OSError, ValueError) as error:
-            self._fail(error)
-            return False
-        finally:
-            self._rolling = False
-        return True
+            if held_first:
+                self._write_held()
 
     def _roll(self) -> None:
+        # A signal handler that ends a step in the midst of this finds neither the old segment nor the new one.
+        self._rolling = True
+        try:
+            self._begin_segment()
+        finally:
+            self._rolling = False
+
+    def _begin_segment(self) -> None:
         """Begins the next segment; also where the last time was interrupted by Ctrl-C, wherever that was."""
-        if self._writer is not None:
-            self._finished.append(self._writer)
-        self._current, self._writer, self._write = None, None, _no_room
-        # A copy, here and in `waiting`, because the thread that delivers confirms without the lock.
-        for before in tuple(self._unconfirmed):
-            if before.last is None:
-                before.last = self.appended
+        self._finish()
         if self._holding is None:
             self._holding = Holding.create(self.path, self._binding)
         name = f"{next(self._names):08d}{SUFFIX}"
-        if self._spares:
-            segment, writer = self._spares[0]
-            segment.rename(name)
-            self._spares.popleft()
-        else:
-            segment, writer = self._new_segment(self._holding, name)
+        segment, writer = self._supply.next(self._holding, name)
         segment.first = self.appended + 1
         self._unconfirmed.append(segment)
         self._unread.append(segment)
@@ -150,23 +192,15 @@ class Journal(Log):
         if len(self._unconfirmed) - len(self._dropped) > limits.JOURNAL_SEGMENTS:
             self._drop_oldest()
 
-    def _new_segment(self, holding: Holding, name: str) -> tuple[Segment, MappedWriter | PlainWriter]:
-        segment = Segment(holding.directory, name, holding.new_file(name))
-        try:
-            return segment, self._new_writer(segment)
-        except BaseException:  # a ValueError where the file is not as long as it was made, or Ctrl-C
-            segment.close()
-            segment.remove()
-            raise
-
-    def _new_writer(self, segment: Segment) -> MappedWriter | PlainWriter:
-        try:
-            return MappedWriter(segment)
-        except (AttributeError, OSError) as error:
-            if isinstance(error, OSError) and error.errno in _FULL:
-                raise
-            self._say("plain journal", "Failpath: the journal in %s is written by system calls: %s.", self.path, error)
-            return PlainWriter(segment)
+    def _finish(self) -> None:
+        """Ends the segment at hand."""
+        if self._writer is not None:
+            self._finished.append(self._writer)
+        self._current, self._writer, self._write = None, None, _no_room
+        # A copy, because the thread that delivers confirms without the lock.
+        for segment in tuple(self._unconfirmed):
+            if segment.last is None:
+                segment.last = self.appended
 
     def _drop_oldest(self) -> None:
         for segment in tuple(self._unread):
@@ -175,16 +209,6 @@ class Journal(Log):
                 self._dropped.append(segment)
                 self._overflow(segment.last - max(self.taken, segment.first - 1))
                 return
-
-    def _fail(self, error: Exception) -> None:
-        self._next_try = monotonic() + limits.JOURNAL_RETRY_SECONDS
-        reason = getattr(error, "strerror", None) or error
-        text = "Failpath: records wait in memory alone, because the journal in %s fails: %s."
-        self._say("journal", text, self.path, reason)
-
-    def _say(self, place: str, text: str, *arguments: object) -> None:
-        # Not here, under the lock: a logging handler takes locks of its own.
-        self._unsaid.append((place, text, *arguments))
 
     # On the thread that delivers.
 
@@ -197,14 +221,13 @@ class Journal(Log):
         return segment.position < self._end(segment) and segment.is_damaged()
 
     def _give_up(self, segment: Segment) -> int:
-        if segment is self._current and self._writer is not None:
-            segment.last = self.appended
-            self._finished.append(self._writer)
-            self._current, self._writer, self._write = None, None, _no_room
+        if segment is self._current:
+            self._finish()
         assert segment.last is not None  # it is the current one, or one before
         lost = max(segment.last - self.taken, 0)
         if lost:
-            self._say("damaged journal", "Failpath: %d records in %s cannot be read any more.", lost, self.path)
+            # Not said here, under the lock: a logging handler takes locks of its own.
+            self._unsaid.append(("Failpath: %d records in %s cannot be read any more.", lost))
         return lost
 
     def _discard(self, segment: Segment) -> None:
@@ -229,14 +252,26 @@ class Journal(Log):
         """Whether records wait in files that somebody has deleted."""
         return self.is_deleted() or any(segment.deleted for segment in tuple(self._unconfirmed))
 
-    def is_usable(self) -> bool:
-        """Whether it can be tried to append again."""
-        return monotonic() >= self._next_try
+    def prepare(self) -> bool:
+        """Make what the next record needs, to see whether that can be done again. Nothing may be appended meanwhile."""
+        try:
+            if self._holding is None:
+                self._holding = Holding.create(self.path, self._binding)
+            self._supply.set_aside(self._holding)
+        except (OSError, ValueError) as error:
+            self.outage.fail(error)
+            return False
+        return True
 
     def tidy(self) -> None:
         """Does what would take time on the threads of the application: says, unmaps, deletes, sets room aside."""
+        self.outage.speak()
         while self._unsaid:
-            say_once(*self._unsaid.popleft())
+            text, count = self._unsaid.popleft()
+            say_once("damaged journal", text, count, self.path)
+        if self._supply.plain is not None:
+            text = "Failpath: the journal in %s is written by system calls: %s."
+            say_once("plain journal", text, self.path, self._supply.plain)
         while self._finished:
             self._finished.pop().close()
         for segment in tuple(self._unread)[1:]:  # but for the one that is being read
@@ -246,26 +281,19 @@ class Journal(Log):
             segment.close()  # its room is free only then
             segment.remove()
         holding, writer = self._holding, self._writer
-        if holding is None or writer is None or self._spares or writer.end() < limits.JOURNAL_SEGMENT_BYTES // 2:
+        if holding is None or writer is None or writer.end() < limits.JOURNAL_SEGMENT_BYTES // 2:
             return
-        with contextlib.suppress(OSError):  # the next record will meet the same failure, and say it
-            self._spares.append(self._new_segment(holding, SPARE))
+        with contextlib.suppress(OSError, ValueError):  # the next record will meet the same failure, and say it
+            self._supply.set_aside(holding)
 
     # On any thread, under the lock, while nothing is being read.
 
     def move(self) -> None:
         """Has the next record begin a new directory, because this one was deleted; what is open can still be read."""
-        if self._writer is not None:
-            self._finished.append(self._writer)
-        self._current, self._writer, self._write = None, None, _no_room
+        self._finish()
         for segment in self._unconfirmed:
             segment.deleted = True
-            if segment.last is None:
-                segment.last = self.appended
-        for segment, writer in self._spares:
-            writer.close()
-            segment.close()
-        self._spares.clear()
+        self._supply.drop()
         if self._holding is not None:
             self._holding.close()
             self._holding = None
@@ -281,8 +309,7 @@ class Journal(Log):
             return None
         if any(segment.confirmed < segment.taken for segment in self._unconfirmed):
             return None
-        segments = [*self._unconfirmed, *(segment for segment, _ in self._spares)]
-        writers = self._writers()
+        segments, writers = self._files()
         self._start()
 
         def remove() -> None:
@@ -295,22 +322,25 @@ class Journal(Log):
 
         return remove
 
-    def _writers(self) -> "list[MappedWriter | PlainWriter]":
-        return [
-            *self._finished,
-            *(writer for _, writer in self._spares),
-            *([] if self._writer is None else [self._writer]),
-        ]
+    def _files(self) -> tuple[set[Segment], list[Writer]]:
+        """All segments, and all that writes or has written one and is still open."""
+        current = [] if self._writer is None else [self._writer]
+        spare = [] if self._supply.spare is None else [self._supply.spare]
+        segments = {*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}
+        return segments, [*self._finished, *current, *(writer for _, writer in spare)]
 
     def forsake(self) -> None:
         """In a forked child: lets go of all that is the parent's, without a trace in its files."""
         if self._holding is not None:
-            for writer in self._writers():
+            segments, writers = self._files()
+            for writer in writers:
                 with contextlib.suppress(ValueError, BufferError, OSError):
                     writer.close()
-            for segment in {*self._unconfirmed, *self._unread, *(segment for segment, _ in self._spares)}:
+            for segment in segments:
                 segment.close()
             self._holding.close()
+        self._unsaid.clear()
+        self.outage = Outage(self.path)
         self._start()
 
 

@@ -149,6 +149,13 @@ class Segment:
             offset += length
         return found
 
+    def count(self, end: int) -> int | None:
+        """How many records stand before ``end``; ``None`` where one of them is damaged."""
+        reader = Segment(self._directory.number, self.name, self.descriptor)
+        while read := reader.read(end, limits.MAX_BATCH_RECORDS, 0):
+            reader.advance(read)
+        return reader.taken if reader.position == end else None
+
     def is_damaged(self) -> bool:
         """Whether a record stands at the position that cannot be read: its writer was cut off, or the disk failed."""
         rest = os.pread(self.descriptor, _FRAME.size, self.position)

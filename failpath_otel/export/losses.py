@@ -1,0 +1,27 @@
+"""Why records are lost, in the words of the log and of `on_error`."""
+
+from typing import Final, NamedTuple
+
+from failpath_otel import limits
+from failpath_otel.errors import DeliveryError, InvalidRecord, JournalError, QueueFull, ShutDown
+
+_LOSSES: Final[dict[str, tuple[type[DeliveryError], str]]] = {
+    "damaged": (JournalError, "the journal cannot be read any more; what waited there is lost"),
+    "journal_full": (JournalError, "the journal is full; its oldest records are dropped"),
+    "too_old": (JournalError, f"records have waited for {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and are given up"),
+    "queue_full": (QueueFull, "the queue is full; new records are dropped until it empties"),
+    "shut_down": (ShutDown, "records came after the shutdown"),
+    "invalid": (InvalidRecord, "records could not be made; the log says why"),
+}
+
+
+class Skipped(NamedTuple):
+    """So many records are lost, for a reason as `stats()` counts it."""
+
+    records: int
+    reason: str
+
+    def error(self) -> DeliveryError:
+        """Why they are lost."""
+        kind, text = _LOSSES[self.reason]
+        return kind(text, self.records)

@@ -1,0 +1,58 @@
+"""Whether a journal can be written, and what the log says of it."""
+
+from math import inf
+from time import monotonic
+from typing import Final
+
+from failpath_otel import limits
+from failpath_otel.report import say
+
+_OFF: Final = (
+    "Failpath: the journal in %s fails: %s. Until it is back, records wait in memory, where there is less room for "
+    "them, and are lost if the process is killed."
+)
+_BACK: Final = "Failpath: the journal in %s is written again after %.1f s; what waited in memory is in it."
+
+
+class Outage:
+    """The time for which one journal cannot be written, from the first failure to the last record that is moved.
+
+    The delay until the next try doubles from failure to failure, also where the journal has been back for a moment.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path: Final = path
+        self._failures = 0
+        self._next_try = 0.0
+        self._since: float | None = None
+        self._ended = -inf
+        self._unsaid: list[tuple[str, object]] = []
+
+    def fail(self, error: Exception) -> None:
+        """Take note of a failure."""
+        now = monotonic()
+        if self._since is None:
+            self._since = now
+            if now - self._ended > limits.JOURNAL_RETRY_SECONDS:
+                self._failures = 0
+            self._unsaid.append((_OFF, getattr(error, "strerror", None) or error))
+        delay = limits.JOURNAL_RETRY_FIRST_SECONDS * 2 ** min(self._failures, 16)
+        self._failures += 1
+        self._next_try = now + min(delay, limits.JOURNAL_RETRY_SECONDS)
+
+    def end(self) -> None:
+        """Take note that what waited in memory is in the journal, and that all that follows will be."""
+        since, self._since = self._since, None
+        if since is not None:
+            self._ended = monotonic()
+            self._unsaid.append((_BACK, self._ended - since))
+
+    def may_try(self) -> bool:
+        """Whether it is time to try again."""
+        return monotonic() >= self._next_try
+
+    def speak(self) -> None:
+        """Log what there is to say; not under a lock, because a logging handler takes locks of its own."""
+        while self._unsaid:
+            text, argument = self._unsaid.pop(0)
+            say(text, self._path, argument)

@@ -1,0 +1,68 @@
+"""The files that a journal writes next, each in the best way that the file system allows."""
+
+import errno
+from typing import Final
+
+from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.segment import SPARE, MappedWriter, PlainWriter, Segment
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
+"""Errors that plain writes would meet too."""
+
+Writer = MappedWriter | PlainWriter
+
+
+class Supply:
+    """Makes segments, and sets one aside, so that the next one is there when it is needed."""
+
+    def __init__(self) -> None:
+        self.spare: tuple[Segment, Writer] | None = None
+        """A segment that was set aside."""
+
+        self.plain: Exception | None = None
+        """Why the newest segment is written by system calls; ``None`` where it is mapped."""
+
+    def next(self, holding: Holding, name: str) -> tuple[Segment, Writer]:
+        """The segment that was set aside, under this name, or a new one.
+
+        Raises:
+            OSError: it cannot be made.
+            ValueError: it is not as long as it was made.
+        """
+        if self.spare is None:
+            return self._new(holding, name)
+        found = self.spare
+        found[0].rename(name)
+        self.spare = None
+        return found
+
+    def set_aside(self, holding: Holding) -> None:
+        """Set a segment aside, unless there is one; raises what :meth:`next` raises."""
+        if self.spare is None:
+            self.spare = self._new(holding, SPARE)
+
+    def drop(self) -> None:
+        """Let go of what was set aside."""
+        spare, self.spare = self.spare, None
+        if spare is not None:
+            segment, writer = spare
+            writer.close()
+            segment.close()
+
+    def _new(self, holding: Holding, name: str) -> tuple[Segment, Writer]:
+        segment = Segment(holding.directory, name, holding.new_file(name))
+        try:
+            return segment, self._new_writer(segment)
+        except BaseException:  # or Ctrl-C
+            segment.close()
+            segment.remove()
+            raise
+
+    def _new_writer(self, segment: Segment) -> Writer:
+        try:
+            return MappedWriter(segment)
+        except (AttributeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise
+            self.plain = error
+            return PlainWriter(segment)
