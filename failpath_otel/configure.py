@@ -118,7 +118,8 @@ def configure(
 
     A provider has one destination: called again for the same provider, the last call's options hold, for steps that
     begin from then on and for all clients of that provider, and ``shutdown()`` of one of them ends delivery for all.
-    A global provider that is set later is joined when the next step begins.
+    A global provider that is set later is joined when the next step begins. When the last joined provider is shut down
+    or collected, what waits is delivered, then thread, connection and journal are let go of until another step begins.
 
     An argument that is ``None`` is taken from its environment variable, else from its default.
 

@@ -15,6 +15,7 @@ from opentelemetry.trace import NoOpTracerProvider
 
 import failpath_otel
 from failpath_otel import Failpath, FailpathClient, FailpathSpanExporter, FailpathSpanProcessor, limits
+from tests.export.programs import succeed
 from tests.fault_server import FaultServer, accepted, status
 from tests.receiver import wait_for
 
@@ -114,7 +115,7 @@ def drop_an_exporter(server: FaultServer) -> None:
     provider.add_span_processor(processor)
     Failpath(tracer_provider=provider).run("checkout").step("pack", str)
     processor.force_flush()
-    processor.span_exporter.shutdown = lambda: None  # type: ignore[method-assign]
+    processor.span_exporter.shutdown = lambda: None
     provider.shutdown()  # or OpenTelemetry's own thread keeps it
 
 
@@ -238,7 +239,7 @@ def test_what_was_left_in_the_journal_still_waits_and_what_comes_later_is_delive
         )
         server.answer_with(accepted)
     wait_for(lambda: taken(server) == ["success"], 30)
-    assert client.stats() == failpath_otel.Stats(4, 1, 3)
+    wait_for(lambda: client.stats() == failpath_otel.Stats(4, 1, 3))
     assert client.flush(5) is False  # three of them have never been delivered by this client
     wait_for(lambda: held.journals() == [journal], 30)
 
@@ -267,6 +268,28 @@ def test_a_provider_that_is_configured_again_after_its_shutdown_is_as_new(server
     provider.shutdown()
     wait_for(held.nothing, 30)
     assert server.statuses == ["running", "success"]
+
+
+def test_at_the_end_of_the_interpreter_the_shutdown_of_the_provider_closes_nothing_too_early(
+    server: FaultServer,
+) -> None:
+    held = Held()
+    succeed(
+        """
+        import atexit
+        import failpath_otel
+        from opentelemetry.sdk.trace import TracerProvider
+
+        atexit.register(lambda: run.step("after the shutdown", str))
+        provider = TracerProvider()  # and its shutdown, which goes before what was registered before
+        run = failpath_otel.configure(tracer_provider=provider).run("checkout")
+        run.step("before", str)
+        print("end", flush=True)
+        """,
+        server.url,
+    )
+    assert [event["stepKey"] for event in server.taken] == ["before"] * 2 + ["after the shutdown"] * 2
+    assert held.journals() == []
 
 
 @pytest.fixture

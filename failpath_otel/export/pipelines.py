@@ -46,8 +46,11 @@ class Pipelines:
 
         Only takes notes, so that the garbage collector can call it anywhere. What comes all the same is delivered too.
         """
-        for pipeline in tuple(self.all):
-            pipeline.release()
+        try:
+            for pipeline in tuple(self.all):
+                pipeline.release()
+        except Exception:  # noqa: BLE001 - the interpreter is being taken down, and what this needs is gone
+            return
 
     __del__ = release
     """Whoever has fed them is gone, and nobody has shut them down."""

@@ -56,6 +56,8 @@ class Reporter:
         self._disregarded: Final[dict[tuple[int, int], SpanReference | None]] = {}
         self._ended_early: Final[set[SpanKey]] = set()  # of the open ones, those whose span has ended all the same
         self._delivery: Final = Pipelines(new_pipeline)
+        self.release: Final = self._delivery.release
+        self.resume: Final = self._delivery.resume
         self._pipelines: Final = self._delivery.all
         self._dropped = DroppedSpans()
         self._noted: Final = self._dropped.noted
@@ -318,14 +320,6 @@ class Reporter:
         self._forget_dropped()
         self._ruled.look(wait=False)
         return self._delivery.shutdown(deadline)
-
-    def release(self) -> None:
-        """Has everything delivered, and then lets go of thread, connection and journal, until something comes again."""
-        self._delivery.release()
-
-    def resume(self) -> None:
-        """Takes :meth:`release` back."""
-        self._delivery.resume()
 
     def stats(self) -> Stats:
         """How many records there were, and what became of them."""
