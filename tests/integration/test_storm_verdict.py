@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id
+from tests.integration.storm_ledger import Program
 from tests.integration.storm_program import FLOW
-from tests.integration.storm_verdict import Program, Verdict, judge
+from tests.integration.storm_verdict import Verdict, judge
 
 LEDGER = """\
 configured
