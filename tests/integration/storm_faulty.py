@@ -30,10 +30,11 @@ from failpath_otel import FailpathClient, configure, limits  # noqa: E402
 from failpath_otel.export.pipeline import Pipeline  # noqa: E402
 from failpath_otel.export.stats import Stats  # noqa: E402
 from failpath_otel.journal.journal import Journal  # noqa: E402
+from failpath_otel.journal.segment import PlainWriter  # noqa: E402
 from tests.integration.storm_program import Ledger, Worker, hold, work  # noqa: E402
 
-ROLLING: Final = frozenset({Journal._append_to_next.__code__, Journal._roll.__code__})
-"""What is interrupted by a signal handler whose records have to wait for a segment."""
+ROLLING: Final = frozenset({Journal._roll.__code__, PlainWriter.write.__code__})
+"""What is interrupted by a signal handler whose records have to wait until that is over."""
 
 BEFORE: Final = frozenset({"queue_full", "shut_down", "invalid"})
 """Why records are dropped that were not accepted."""
@@ -168,6 +169,7 @@ class Alarms:
 def main(name: str, path: str, seed: str, steps: int, after: str, faults: frozenset[str]) -> None:
     """Runs the program."""
     limits.JOURNAL_SEGMENT_BYTES = storm_faults.SEGMENT_BYTES  # type: ignore[misc]
+    limits.JOURNAL_RETRY_FIRST_SECONDS = storm_faults.RETRY_SECONDS
     limits.JOURNAL_RETRY_SECONDS = storm_faults.RETRY_SECONDS  # type: ignore[misc]
     limits.ADOPT_SECONDS = 0.2  # type: ignore[misc]
     limits.RETRY_FIRST_DELAY = 0.05  # type: ignore[misc]
