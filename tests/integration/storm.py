@@ -137,9 +137,12 @@ class Storm:
             command.append(",".join(faults))
         ended, held = os.pipe()  # closed when the program has ended, and all its children
         try:
-            with errors.open("wb") as stderr, subprocess.Popen(
-                command, env=self._environment, stderr=stderr, start_new_session=True, pass_fds=[held]
-            ) as process:
+            with (
+                errors.open("wb") as stderr,
+                subprocess.Popen(
+                    command, env=self._environment, stderr=stderr, start_new_session=True, pass_fds=[held]
+                ) as process,
+            ):
                 os.close(held)
                 try:
                     yield process, ledger

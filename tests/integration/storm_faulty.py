@@ -26,18 +26,28 @@ else:
     CLOCK = None
 
 # Not before: the package takes functions of `time` as it finds them.
-from failpath_otel import FailpathClient, configure, limits  # noqa: E402
-from failpath_otel.export.pipeline import Pipeline  # noqa: E402
-from failpath_otel.export.stats import Stats  # noqa: E402
-from failpath_otel.journal.journal import Journal  # noqa: E402
-from failpath_otel.journal.segment import PlainWriter  # noqa: E402
-from tests.integration.storm_program import Ledger, Worker, hold, work  # noqa: E402
+from failpath_otel import FailpathClient, configure, limits
+from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.stats import Stats
+from failpath_otel.journal.journal import Journal
+from failpath_otel.journal.segment import PlainWriter
+from tests.integration.storm_program import Ledger, Worker, hold, work
 
 ROLLING: Final = frozenset({Journal._roll.__code__, PlainWriter.write.__code__})
 """What is interrupted by a signal handler whose records have to wait until that is over."""
 
 BEFORE: Final = frozenset({"queue_full", "shut_down", "invalid"})
 """Why records are dropped that were not accepted."""
+
+LIMITS: Final = {
+    "JOURNAL_SEGMENT_BYTES": storm_faults.SEGMENT_BYTES,
+    "JOURNAL_RETRY_FIRST_SECONDS": storm_faults.RETRY_SECONDS,
+    "JOURNAL_RETRY_SECONDS": storm_faults.RETRY_SECONDS,
+    "ADOPT_SECONDS": 0.2,
+    "RETRY_FIRST_DELAY": 0.05,
+    "RETRY_MAX_DELAY": 0.5,
+}
+"""Of such a program, so that within its short life much happens."""
 
 _LOOKS: Final = (0.000_5, 0.004)
 _ALIVE_SECONDS: Final = 0.1
@@ -166,14 +176,10 @@ class Alarms:
         self._again()
 
 
-def main(name: str, path: str, seed: str, steps: int, after: str, faults: frozenset[str]) -> None:
+def main(name: str, path: str, seed: str, steps: int, after: str, *, faults: frozenset[str]) -> None:
     """Runs the program."""
-    limits.JOURNAL_SEGMENT_BYTES = storm_faults.SEGMENT_BYTES  # type: ignore[misc]
-    limits.JOURNAL_RETRY_FIRST_SECONDS = storm_faults.RETRY_SECONDS
-    limits.JOURNAL_RETRY_SECONDS = storm_faults.RETRY_SECONDS  # type: ignore[misc]
-    limits.ADOPT_SECONDS = 0.2  # type: ignore[misc]
-    limits.RETRY_FIRST_DELAY = 0.05  # type: ignore[misc]
-    limits.RETRY_MAX_DELAY = 0.5  # type: ignore[misc]
+    for limit, value in LIMITS.items():
+        setattr(limits, limit, value)
     Worker.lengths = (0, 0, 40, 400, 3_000, 4_000, 4_000)
     Worker.refused = 0.01
     Worker.rests = 0.1
@@ -216,7 +222,7 @@ def main(name: str, path: str, seed: str, steps: int, after: str, faults: frozen
         run_faults.begin()
         alarms.begin()
 
-    first = work(failpath, watch.ledger, name, seed, steps, begun)
+    first = work(failpath, watch.ledger, name, seed, steps, begun=begun)
     alarms.end()
     run_faults.end()
     if after == "end":
@@ -228,4 +234,4 @@ def main(name: str, path: str, seed: str, steps: int, after: str, faults: frozen
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5], frozenset(sys.argv[6].split(",")))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5], faults=frozenset(sys.argv[6].split(",")))

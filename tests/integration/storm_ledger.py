@@ -1,5 +1,6 @@
 """What the ledger of a program tells: of its steps, and of what its journal, its log and its counts were like."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ _SAYING_SECONDS: Final = 1.5
 """In which the log says what has happened to the journal; a program that is killed before need not have said it."""
 _NOTICE_SECONDS: Final = 0.5
 """In which a program that waits for a processor notices that its journal has failed."""
-_RETURN_SECONDS: Final = RETRY_SECONDS + 2.0
+_RETURN_SECONDS: Final = RETRY_SECONDS + 1.5
 """In which a journal is written again, once nothing is in its way any more."""
 
 
@@ -61,8 +62,8 @@ class Told:
     """Steps of a signal handler, while a segment was begun of which it is not known that it has come to be."""
     turns: list[tuple[str, float]] = field(default_factory=list)
     """When the journal was seen to be off, and on again."""
-    faults: list[tuple[str, float, float | None]] = field(default_factory=list)
-    """What was in its way, from when until when."""
+    faults: list[tuple[float, float]] = field(default_factory=list)
+    """From when until when something was in its way."""
     said: list[tuple[str, str]] = field(default_factory=list)
     """What the log has said, and on which level."""
     problems: list[str] = field(default_factory=list)
@@ -112,32 +113,37 @@ def _read(words: list[str], program: Program, told: Told) -> None:
             told.entered[run_id, key] = _mode(run_id, key, state, program, told)
         case ["ended", run_id, key, status, *state]:
             told.ended[run_id, key] = status, _mode(run_id, key, state, program, told)
+        case ["counted", accepted, _, _, dropped]:
+            told.problems += _wrong_counts(program, told, int(accepted), dropped)
+        case [_] | ["pid", _]:
+            pass
+        case _:
+            told.last = max(told.last, float(_read_moment(words, program, told)))
+
+
+def _read_moment(words: list[str], program: Program, told: Told) -> str:
+    """Reads a line about a moment, and returns when that was."""
+    match words:
+        case ["alive", at]:
+            pass
         case ["journal", mode, at]:
             told.turns.append((mode, float(at)))
         case ["fault", name, "begins", at]:
             if name in _OF_THE_DISK:
-                told.faults.append((name, float(at), None))
+                told.faults.append((float(at), math.inf))
         case ["fault", name, "ends", at]:
             if name in _OF_THE_DISK:
-                told.faults[-1] = (*told.faults[-1][:2], float(at))
+                told.faults[-1] = (told.faults[-1][0], float(at))
         case ["said", level, at, text]:
             told.said.append((level, text))
         case ["amiss", what, at]:
             told.problems.append(f"stats: {program.name} has {what}")
         case ["child", name, what, at]:
             told.problems.append(f"child: {name} is {what}")
-        case ["counted", accepted, _, _, dropped]:
-            told.problems += _wrong_counts(program, told, int(accepted), dropped)
-            return
-        case ["alive", at]:
-            pass
-        case [_] | ["pid", _]:
-            return
         case _:
             msg = f"no line of a ledger: {words!r}"
             raise AssertionError(msg)
-    if words[0] not in {"entered", "ended"}:
-        told.last = max(told.last, float(at))
+    return at
 
 
 def _mode(run_id: str, key: str, state: list[str], program: Program, told: Told) -> str:
@@ -165,15 +171,15 @@ def _wrong_with_journal(told: Told, *, killed: bool) -> Iterator[str]:
     """What is wrong with when the journal was off, or with what the log has said of it."""
     off = list(told.stretches())
     for begin, end in off:
-        if not any(since <= begin <= (told.last if until is None else until + _NOTICE_SECONDS) for _, since, until in told.faults):
+        if not any(since <= begin <= until + _NOTICE_SECONDS for since, until in told.faults):
             yield f"off: the journal, at {begin}, with nothing in its way"
         yield from _comes_late(told, begin, end)
     said = [OFF if _SAYS_OFF in text else ON for _, text in told.said if _SAYS_OFF in text or _SAYS_ON in text]
     yield from (f"log: it says twice that the journal is {mode}" for mode in _repeated(said))
     saying = _SAYING_SECONDS if killed else 0.0
     must = {
-        OFF: sum(begin < told.last - saying for begin, _ in off),
-        ON: sum(end is not None and end < told.last - saying for _, end in off),
+        OFF: sum(begin <= told.last - saying for begin, _ in off),
+        ON: sum(end is not None and end <= told.last - saying for _, end in off),
     }
     for mode, times in must.items():
         if said.count(mode) < times:
@@ -183,10 +189,7 @@ def _wrong_with_journal(told: Told, *, killed: bool) -> Iterator[str]:
 
 def _comes_late(told: Told, begin: float, end: float | None) -> Iterator[str]:
     until = told.last if end is None else end
-    ends = [fault_end for _, since, fault_end in told.faults if since < until]
-    if None in ends:
-        return  # it is still so
-    free = max([begin, *(each for each in ends if each is not None)])
+    free = max([begin, *(over for since, over in told.faults if since < until)])
     if until > free + _RETURN_SECONDS:
         yield f"off: the journal, for {until - free:.1f} s after nothing was in its way any more"
 
@@ -198,5 +201,3 @@ def _repeated(said: list[str]) -> Iterator[str]:
         if mode == before:
             yield mode
         before = mode
-
-

@@ -201,7 +201,7 @@ class Task(Worker):
 
 
 def work(
-    failpath: FailpathClient, ledger: Ledger, name: str, seed: str, steps: int, begun: Callable[[], object] = tuple
+    failpath: FailpathClient, ledger: Ledger, name: str, seed: str, steps: int, *, begun: Callable[[], object] = tuple
 ) -> Worker:
     """Has some workers run their steps to the end, and returns the one of this thread.
 

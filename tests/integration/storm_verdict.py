@@ -14,6 +14,8 @@ from tests.integration.storm_program import FLOW, REFUSED
 from tests.schema import records_of
 
 _SHOWN: Final = 10
+_LONGEST_MS: Final = 120_000.0
+"""No program runs for so long, whatever its clock says."""
 
 
 @dataclass
@@ -142,6 +144,8 @@ def _check_contents(record: Record, verdict: Verdict) -> None:
     metadata: dict[str, Any] = record.metadata
     if metadata and metadata != {"text": metadata.get("text"), "sum": zlib.crc32(str(metadata.get("text")).encode())}:
         verdict.problems.append(f"torn: the metadata of {record}")
+    if record.duration_ms is not None and record.duration_ms > _LONGEST_MS:
+        verdict.problems.append(f"time: the duration of {record}")
 
 
 def _statuses(records: Sequence[Record], verdict: Verdict) -> dict[Step, list[str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from failpath_otel import limits
-from tests.fault_server import FaultServer, fault_server
+from tests.fault_server import fault_server
 from tests.integration.storm import Storm
 from tests.integration.storm_answers import Answers
 from tests.integration.storm_faults import FAULTS
