@@ -32,6 +32,7 @@ _YEAR: Final = 31_556_952
 _REST: Final = (0.005, 0.15)
 _FAULT: Final = (0.005, 0.3)
 _LOOK_SECONDS: Final = 0.02
+_SLOW_SECONDS: Final = 0.005
 _MOST_CHILDREN: Final = 3
 _CHILD_SECONDS: Final = 20.0
 
@@ -70,6 +71,19 @@ def fill_disk() -> None:
 def empty_disk() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def slow_disk(chance: random.Random) -> None:
+    """From now on it takes a while to set a segment aside, so that signals come meanwhile."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    set_aside = os.posix_fallocate
+
+    def slowly(descriptor: int, offset: int, length: int) -> None:
+        time.sleep(chance.uniform(0, _SLOW_SECONDS))
+        set_aside(descriptor, offset, length)
+
+    os.posix_fallocate = slowly
 
 
 def take_descriptors() -> None:

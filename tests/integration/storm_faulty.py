@@ -218,6 +218,9 @@ def main(name: str, path: str, seed: str, steps: int, after: str, *, faults: fro
         children.fork if storm_faults.FORKS in faults else lambda: None,
     )
 
+    if storm_faults.SIGNALS in faults:
+        storm_faults.slow_disk(random.Random(f"{seed} disk"))
+
     def begun() -> None:
         run_faults.begin()
         alarms.begin()

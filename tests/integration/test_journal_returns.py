@@ -5,6 +5,7 @@ the journal is off, and runs more steps then.
 """
 
 import json
+import os
 import signal
 import subprocess
 from collections import defaultdict
@@ -144,6 +145,7 @@ HANDLER: Final = """
 """
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no room is set aside")
 def test_steps_of_a_signal_handler_while_segments_are_begun_leave_the_journal_on(server: FaultServer) -> None:
     told = tell_all(server, HANDLER, up=False, killed=True, queue=50)
     assert not any("memory" in text for text in told["said"]), told["said"]
