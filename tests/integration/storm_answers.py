@@ -24,7 +24,9 @@ _WAYS: Final = (
 
 
 class Answers:
-    """A behaviour of a server; ``taken`` are the bodies of the requests that it has made its own.
+    """A behaviour of a server; ``taken`` are the bodies of the requests that it has made its own, in their order.
+
+    ``refused`` is how many it has refused for what they contain.
 
     Args:
         seed: of what it chooses.
@@ -33,6 +35,7 @@ class Answers:
 
     def __init__(self, seed: int, astray: float) -> None:
         self.taken: Final[list[bytes]] = []
+        self.refused = 0
         self.astray = astray
         self._chance: Final = random.Random(seed)
 
@@ -41,6 +44,7 @@ class Answers:
             return self._chance.choice(_WAYS)(exchange)
         exchange.closing.wait(self._chance.uniform(0, _SLOW_SECONDS))
         if _MARK in exchange.request.body:
+            self.refused += 1
             return status(self._chance.choice(_REFUSALS))(exchange)
         self.taken.append(exchange.request.body)
         return answer(202, Date=formatdate(usegmt=True))(exchange)

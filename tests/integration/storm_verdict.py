@@ -29,6 +29,9 @@ class Verdict:
     resent: int = 0
     """How often a request began with records of a program that had come before."""
 
+    asked: int = 0
+    """Single records that came again later."""
+
     records: int = 0
     entered: int = 0
     torn_off: int = 0
@@ -56,7 +59,8 @@ class Verdict:
         shown = [*self.problems[:_SHOWN], *([f"… {len(self.problems)} in all"] if len(self.problems) > _SHOWN else [])]
         counted = (
             f"{self.entered} steps entered; {self.records} records received, {self.repeated} of them again, in "
-            f"{self.resent} requests; {self.torn_off} steps died between a record and its line in the ledger"
+            f"{self.resent} requests, and {self.asked} that were to come again; {self.torn_off} steps died between a "
+            "record and its line in the ledger"
         )
         faults = (
             f"{self.turned_off} times a journal was off, {self.entered_off} steps were entered meanwhile, "
@@ -72,11 +76,13 @@ def judge(programs: Sequence[Program], bodies: Iterable[bytes], again: int = 0) 
     Args:
         programs: those that have run.
         bodies: of the requests that the endpoint has taken, in their order.
-        again: how many records of a batch in flight may have been taken when their sender dies, because the batch was
-            sent in parts.
+        again: where the endpoint refuses contents, how many records of a batch in flight may have been taken when
+            their sender dies, because the batch was sent in parts. There a sender may also ask by a single record
+            whether the endpoint takes any, and sends that again in its place.
     """
     verdict = Verdict()
-    records = _received(bodies, again, verdict)
+    batches = _batches(bodies, verdict)
+    records = _received(_without_questions(batches, verdict) if again else batches, again, verdict)
     statuses = _statuses(records, verdict)
     names = {program.name for program in programs}
     strangers = {run_id for run_id, _ in statuses if program_of(run_id) not in names}
@@ -91,16 +97,34 @@ def judge(programs: Sequence[Program], bodies: Iterable[bytes], again: int = 0) 
     return verdict
 
 
-def _received(bodies: Iterable[bytes], again: int, verdict: Verdict) -> list[Record]:
+def _batches(bodies: Iterable[bytes], verdict: Verdict) -> list[list[Record]]:
+    batches = []
+    for body in bodies:
+        try:
+            batches.append(records_of(body))
+        except (msgspec.MsgspecError, AssertionError, ValueError) as error:
+            verdict.problems.append(f"torn: {error!r} of {body[:200]!r}")
+    return batches
+
+
+def _without_questions(batches: list[list[Record]], verdict: Verdict) -> list[list[Record]]:
+    """All but the single records that come again later."""
+    later: set[str] = set()
+    kept = []
+    for records in reversed(batches):
+        if len(records) == 1 and records[0].id in later:
+            verdict.asked += 1
+        else:
+            kept.append(records)
+        later.update(record.id for record in records)
+    return kept[::-1]
+
+
+def _received(batches: list[list[Record]], again: int, verdict: Verdict) -> list[Record]:
     """The records in the order in which each came first."""
     by_id: dict[str, Record] = {}
     histories: defaultdict[str, _History] = defaultdict(lambda: _History(again))
-    for body in bodies:
-        try:
-            records = records_of(body)
-        except (msgspec.MsgspecError, AssertionError, ValueError) as error:
-            verdict.problems.append(f"torn: {error!r} of {body[:200]!r}")
-            continue
+    for records in batches:
         by_program: defaultdict[str, list[str]] = defaultdict(list)
         for record in records:
             verdict.records += 1

@@ -35,6 +35,8 @@ def check(storm: Storm, answers: Answers) -> None:
     assert verdict.entered > len(storm.programs)
     killed = sum(program.killed for program in storm.programs)
     assert verdict.repeated <= killed * limits.MAX_BATCH_RECORDS
+    # Once a request was refused, at most one single record is taken that comes again, unless its sender is killed.
+    assert verdict.asked <= answers.refused + killed * limits.MAX_BATCH_RECORDS
 
 
 def test_what_faulty_programs_had_begun_when_they_were_killed_is_told(tmp_path: Path, seed: int) -> None:

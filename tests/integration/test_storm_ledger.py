@@ -53,7 +53,7 @@ def problems_of(tmp_path: Path) -> Callable[..., list[str]]:
         STRETCH + "fault disk begins 9.1\njournal off 9.2\n" + OFF_SAID + "fault disk ends 9.3\n",
         STRETCH + "said WARNING 9.1 Failpath:_the_endpoint_answered_404\n",
         "configured\ncounted 0 0 0 -\n",
-        "configured\ncounted 0 0 0 rejected:4\n",
+        "entered p0.main.0 bad-0 on 1.0\nended p0.main.0 bad-0 error on 1.0\ncounted 2 0 0 rejected:1,send_failed:1\n",
     ],
 )
 def test_what_is_right_is_no_problem(problems_of: Callable[..., list[str]], text: str) -> None:
@@ -81,7 +81,8 @@ def test_what_is_right_is_no_problem(problems_of: Callable[..., list[str]], text
         (STRETCH + "child p0c1 failed 9.1\n", "child: p0c1 is failed"),
         ("entered p0.main.0 a on 1.0\ncounted 2 0 2 -\n", "has accepted 2 records, and made 1"),
         ("entered p0.main.0 a on 1.0\ncounted 0 0 0 -\n", "has accepted 0 records, and made 1"),
-        ("counted 0 0 0 queue_full:2,rejected:1\n", "stats: p0 has dropped queue_full:2"),
+        ("entered p0.main.0 bad-0 on 1.0\ncounted 1 0 0 queue_full:1\n", "stats: p0 has dropped queue_full:1"),
+        ("entered p0.main.0 bad-0 on 1.0\ncounted 1 0 0 send_failed:2\n", "stats: p0 has dropped send_failed:2"),
     ],
 )
 def test_what_is_wrong_is_named(problems_of: Callable[..., list[str]], text: str, problem: str) -> None:

@@ -120,6 +120,17 @@ def test_a_batch_that_is_sent_in_parts_may_come_again_as_far_as_it_reached(tmp_p
     assert ["settled" in problem for problem in judge([program], bodies, again=1).problems] == [True]
 
 
+def test_a_single_record_that_comes_again_in_its_place_is_counted_where_contents_are_refused(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    ledger.write_text(LEDGER)
+    batches = [story()[0][1:], story()[1][1:], *story()]
+    bodies = [msgspec.json.encode({"events": batch}) for batch in batches]
+    verdict = judge([Program("p0", 7, True, ledger)], bodies, again=512)
+    assert (verdict.problems, verdict.asked, verdict.repeated) == ([], 2, 0)
+    assert judge([Program("p0", 7, True, ledger)], bodies).problems != []
+    assert judge([Program("p0", 7, True, ledger)], bodies[:2] + bodies[3:], again=512).problems != []
+
+
 def test_a_program_that_nobody_has_killed_leaves_nothing_unsaid(verdict_on: Callable[..., Verdict]) -> None:
     given = [*story(), [event(3, "running")]]
     assert verdict_on(given).problems == []
