@@ -113,11 +113,7 @@ class RecordQueue:
         return 0 if closed else number
 
     def put(self, record: bytes) -> int:
-        """Queues a record that stands alone.
-
-        Returns:
-            The record's number; 0 if it was not accepted.
-        """
+        """Queues a record that stands alone; returns its number, 0 if it was not accepted."""
         return self.put_together([record])
 
     def put_together(self, records: Sequence[bytes]) -> int:
@@ -191,15 +187,19 @@ class RecordQueue:
         say("Failpath: %s.", text)
 
     def _put(self, record: bytes) -> None:
-        if not (self._journaling and self._journal is not None and self._journal.append(record)):
-            if self._journaling:
-                self._leave_journaling()
-            self._bytes += len(record)
-            self._volatile += 1
-            self._queue.append(record)
-            if self._returning:
-                self._move_one()  # or threads that record without a pause would never let the memory become empty
-        self._accepted += 1
+        self._accepted += 1  # before it is stored, so that a signal handler that counts does not count it twice
+        try:
+            if not (self._journaling and self._journal is not None and self._journal.append(record)):
+                if self._journaling:
+                    self._leave_journaling()
+                self._bytes += len(record)
+                self._volatile += 1
+                self._queue.append(record)
+                if self._returning:
+                    self._move_one()  # or threads that record without a pause would never let the memory become empty
+        except BaseException:
+            self._accepted -= 1  # or it is counted when it is found
+            raise
         if self._accepted >= self._heed_at:
             self._arrived()
 

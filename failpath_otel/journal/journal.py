@@ -59,7 +59,7 @@ class Journal(Log):
         self._dropped: list[Segment] = []
         self._names = itertools.count(1)
         self._write: Callable[[bytes], object] = no_room
-        self._rolling = False
+        self._rolling = self._writing_held = False
         self.held: deque[bytes] = deque()
         """What came while another append was under way."""
         # The clock on the wall may jump by years when a machine has started without a battery.
@@ -124,18 +124,16 @@ class Journal(Log):
             self._write_held()
 
     def _write_held(self) -> None:
-        # No more than there is now: a handler may come with each write.
-        for _ in range(0 if self._is_busy() else len(self.held)):
-            try:
-                record = self.held.popleft()
-            except IndexError:  # a handler was here meanwhile
-                return
-            seconds = int(self.now())
-            try:
+        if self._is_busy() or self._writing_held:  # a handler must not overtake what is further up on the stack
+            return
+        self._writing_held = True
+        try:
+            for _ in range(len(self.held)):  # no more than there is now: a handler may come with each write
+                record, seconds = self.held[0], int(self.now())
                 self._write_or_roll(pack_frame(len(record), crc32(record, seconds), seconds) + record)
-            except BaseException:
-                self.held.appendleft(record)
-                raise
+                self.held.popleft()
+        finally:
+            self._writing_held = False
 
     @property
     def unread(self) -> int:

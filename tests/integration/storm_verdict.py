@@ -4,39 +4,18 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from failpath_otel.export.record import Record
-from tests.integration.storm_program import FLOW
+from tests.integration.storm_ledger import OFF, ROLL, Program, Step, Told, program_of, read_ledger, worker_of
+from tests.integration.storm_program import FLOW, REFUSED
 from tests.schema import records_of
 
-Step = tuple[str, str]
-"""A run id and a step key."""
-
 _SHOWN: Final = 10
-
-
-def program_of(run_id: str) -> str:
-    """The name of the program whose run it is."""
-    return run_id.partition(".")[0]
-
-
-def worker_of(run_id: str) -> str:
-    """The worker whose run it is, by the name of its program and its own."""
-    return run_id.rpartition(".")[0]
-
-
-@dataclass(frozen=True)
-class Program:
-    """One run of the program: its name and its pid, whether it was killed, and its ledger."""
-
-    name: str
-    pid: int
-    killed: bool
-    ledger: Path
+_LONGEST_MS: Final = 120_000.0
+"""No program runs for so long, whatever its clock says."""
 
 
 @dataclass
@@ -50,24 +29,60 @@ class Verdict:
     resent: int = 0
     """How often a request began with records of a program that had come before."""
 
+    asked: int = 0
+    """Single records that came again later."""
+
     records: int = 0
     entered: int = 0
     torn_off: int = 0
     """Steps that the ledger does not know, or not the end of, because their program was killed just then."""
 
+    entered_off: int = 0
+    """Steps that were entered while the journal was off."""
+
+    lost_off: int = 0
+    """Steps of killed programs of which a record is not there that was made while the journal was off."""
+
+    entered_rolling: int = 0
+    """Steps that a signal handler has run while a segment was begun."""
+
+    lost_rolling: int = 0
+    """Those of which a record is not there, because their program was killed just then."""
+
+    turned_off: int = 0
+    """How often a journal was off."""
+
+    refused: int = 0
+    """Steps that the endpoint does not take."""
+
     def __str__(self) -> str:
         shown = [*self.problems[:_SHOWN], *([f"… {len(self.problems)} in all"] if len(self.problems) > _SHOWN else [])]
         counted = (
             f"{self.entered} steps entered; {self.records} records received, {self.repeated} of them again, in "
-            f"{self.resent} requests; {self.torn_off} steps died between a record and its line in the ledger"
+            f"{self.resent} requests, and {self.asked} that were to come again; {self.torn_off} steps died between a "
+            "record and its line in the ledger"
         )
-        return "\n".join([counted, *shown])
+        faults = (
+            f"{self.turned_off} times a journal was off, {self.entered_off} steps were entered meanwhile, "
+            f"{self.lost_off} of them are not there or not whole; {self.entered_rolling} were run by signal handlers "
+            f"while a segment was begun, {self.lost_rolling} of them are not there or not whole; {self.refused} refused"
+        )
+        return "\n".join([counted, faults, *shown])
 
 
-def judge(programs: Sequence[Program], bodies: Iterable[bytes]) -> Verdict:
-    """Whether every step is there that a ledger knows, whole and once, and no step that it cannot know."""
+def judge(programs: Sequence[Program], bodies: Iterable[bytes], again: int = 0) -> Verdict:
+    """Whether every step is there that a ledger knows, whole and once, and no step that it cannot know.
+
+    Args:
+        programs: those that have run.
+        bodies: of the requests that the endpoint has taken, in their order.
+        again: where the endpoint refuses contents, how many records of a batch in flight may have been taken when
+            their sender dies, because the batch was sent in parts. There a sender may also ask by a single record
+            whether the endpoint takes any, and sends that again in its place.
+    """
     verdict = Verdict()
-    records = _received(bodies, verdict)
+    batches = _batches(bodies, verdict)
+    records = _received(_without_questions(batches, verdict) if again else batches, again, verdict)
     statuses = _statuses(records, verdict)
     names = {program.name for program in programs}
     strangers = {run_id for run_id, _ in statuses if program_of(run_id) not in names}
@@ -75,23 +90,41 @@ def judge(programs: Sequence[Program], bodies: Iterable[bytes]) -> Verdict:
     pids = {program.name: program.pid for program in programs}
     for record in records:
         pid = record.process.pid if record.process is not None else None
-        if pid != pids.get(program_of(record.run_id), pid):
+        if pid != (pids.get(program_of(record.run_id)) or pid):
             verdict.problems.append(f"a record of another process: {record}")
     for program in programs:
         _compare(program, statuses, verdict)
     return verdict
 
 
-def _received(bodies: Iterable[bytes], verdict: Verdict) -> list[Record]:
-    """The records in the order in which each came first."""
-    by_id: dict[str, Record] = {}
-    histories: defaultdict[str, _History] = defaultdict(_History)
+def _batches(bodies: Iterable[bytes], verdict: Verdict) -> list[list[Record]]:
+    batches = []
     for body in bodies:
         try:
-            records = records_of(body)
+            batches.append(records_of(body))
         except (msgspec.MsgspecError, AssertionError, ValueError) as error:
             verdict.problems.append(f"torn: {error!r} of {body[:200]!r}")
-            continue
+    return batches
+
+
+def _without_questions(batches: list[list[Record]], verdict: Verdict) -> list[list[Record]]:
+    """All but the single records that come again later."""
+    later: set[str] = set()
+    kept = []
+    for records in reversed(batches):
+        if len(records) == 1 and records[0].id in later:
+            verdict.asked += 1
+        else:
+            kept.append(records)
+        later.update(record.id for record in records)
+    return kept[::-1]
+
+
+def _received(batches: list[list[Record]], again: int, verdict: Verdict) -> list[Record]:
+    """The records in the order in which each came first."""
+    by_id: dict[str, Record] = {}
+    histories: defaultdict[str, _History] = defaultdict(lambda: _History(again))
+    for records in batches:
         by_program: defaultdict[str, list[str]] = defaultdict(list)
         for record in records:
             verdict.records += 1
@@ -115,7 +148,8 @@ class _History:
     whoever has sent it knew that all before were delivered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, again: int) -> None:
+        self._again = again
         self._places: dict[str, int] = {}
         self._settled = 0
 
@@ -123,7 +157,7 @@ class _History:
         known = len(self._places)
         first = min(self._places.setdefault(record_id, len(self._places)) for record_id in ids)
         verdict.resent += first < known
-        if first < self._settled:
+        if first < self._settled - self._again:
             verdict.problems.append(f"settled, and sent again: record {first} of {name} after {self._settled}")
         self._settled = max(first, self._settled)
 
@@ -134,6 +168,8 @@ def _check_contents(record: Record, verdict: Verdict) -> None:
     metadata: dict[str, Any] = record.metadata
     if metadata and metadata != {"text": metadata.get("text"), "sum": zlib.crc32(str(metadata.get("text")).encode())}:
         verdict.problems.append(f"torn: the metadata of {record}")
+    if record.duration_ms is not None and record.duration_ms > _LONGEST_MS:
+        verdict.problems.append(f"time: the duration of {record}")
 
 
 def _statuses(records: Sequence[Record], verdict: Verdict) -> dict[Step, list[str]]:
@@ -152,41 +188,41 @@ def _statuses(records: Sequence[Record], verdict: Verdict) -> dict[Step, list[st
 
 
 def _compare(program: Program, statuses: dict[Step, list[str]], verdict: Verdict) -> None:
-    entered, ended = _read(program.ledger)
-    verdict.entered += len(entered)
+    told = read_ledger(program)
+    verdict.problems += [f"{problem} ({program.name})" for problem in told.problems]
+    verdict.entered += len(told.entered)
+    verdict.entered_off += sum(mode == OFF for mode in told.entered.values())
+    verdict.entered_rolling += sum(mode == ROLL for mode in told.entered.values())
+    verdict.turned_off += sum(1 for _ in told.stretches())
     late: Counter[str] = Counter()
-    for step in entered:
-        if "running" not in statuses.get(step, []):
-            verdict.problems.append(f"lost: {step} of {program} was entered and is not there: {statuses.get(step)}")
-    for step, status in ended.items():
-        expected = ["running", status] if step in entered else [status]
-        if statuses.get(step) != expected:
-            verdict.problems.append(f"lost: {step} of {program} has ended as {expected}, got {statuses.get(step)}")
+    for step in told.entered.keys() | told.ended.keys():
+        if step[1].startswith(f"{REFUSED}-"):
+            verdict.refused += 1
+        else:
+            _compare_step(program, told, step, statuses.get(step, []), verdict)
     for step, got in statuses.items():
-        if program_of(step[0]) != program.name or step in ended:
+        if program_of(step[0]) != program.name or step in told.ended:
             continue
         # What a worker was at when it was killed can be between a record and the line about it; all else cannot.
-        if step not in entered or got != ["running"]:
+        if step not in told.entered or got != ["running"]:
             late[worker_of(step[0])] += 1
             if not program.killed or late[worker_of(step[0])] > 1:
                 verdict.problems.append(f"invented: {step} of {program} has no line in the ledger: {got}")
     verdict.torn_off += sum(late.values())
 
 
-def _read(ledger: Path) -> tuple[set[Step], dict[Step, str]]:
-    """The steps that were entered, and those that have ended, with their status."""
-    entered: set[Step] = set()
-    ended: dict[Step, str] = {}
-    # A program may be killed while it writes its last line.
-    for line in ledger.read_text(encoding="ascii").split("\n")[:-1] if ledger.exists() else []:
-        match line.split(" "):
-            case ["entered", run_id, key]:
-                entered.add((run_id, key))
-            case ["ended", run_id, key, status]:
-                ended[run_id, key] = status
-            case [_]:
-                pass
-            case _:
-                msg = f"no line of a ledger: {line!r}"
-                raise AssertionError(msg)
-    return entered, ended
+def _compare_step(program: Program, told: Told, step: Step, got: list[str], verdict: Verdict) -> None:
+    """Whether the records of a step are there, or may be missing."""
+    made = [("running", told.entered[step])] if step in told.entered else []
+    made += [told.ended[step]] if step in told.ended else []
+    expected = [status for status, _ in made]
+    if got[: len(expected)] == expected:
+        return
+    # What comes after a record that is sure is in the journal behind it.
+    sure = [number for number, (_, mode) in enumerate(made, 1) if not program.killed or told.is_sure(step, mode)]
+    if len(got) < max(sure, default=0) or got != expected[: len(got)]:
+        verdict.problems.append(f"lost: {step} of {program} was recorded as {made}, got {got}")
+    elif any(mode == ROLL for _, mode in made[len(got) :]):
+        verdict.lost_rolling += 1
+    else:
+        verdict.lost_off += 1

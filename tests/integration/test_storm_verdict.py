@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id
+from tests.integration.storm_ledger import Program
 from tests.integration.storm_program import FLOW
-from tests.integration.storm_verdict import Program, Verdict, judge
+from tests.integration.storm_verdict import Verdict, judge
 
 LEDGER = """\
 configured
@@ -20,6 +21,7 @@ ended p0.main.0 step-1 skipped
 entered p0.main.0 step-2
 entered p0.main.0 ste"""
 TEXT = "whole €"
+YEARS = {"startedAt": "2025-11-22T20:38:25.000000Z", "durationMs": 365 * 86_400_000.0}
 
 
 def event(step: int, status: Status, **changes: Any) -> dict[str, Any]:
@@ -98,12 +100,35 @@ def test_a_request_that_comes_again_after_a_later_one_is_a_problem(verdict_on: C
         (lambda: [*story(), [event(3, "running", extra=1)]], "torn"),
         (lambda: [*story(), [event(3, "running", spanId=None)]], "torn"),
         (lambda: [*story(), []], "torn"),
+        (lambda: [[event(0, "running"), event(0, "success", durationMs=2.0)], story()[1]], "torn"),
+        (lambda: [[event(0, "running"), event(0, "success", **YEARS)], story()[1]], "time: the duration of"),
     ],
 )
 def test_what_is_wrong_is_named(
     verdict_on: Callable[..., Verdict], given: Callable[[], list[list[dict[str, Any]]]], problem: str
 ) -> None:
     assert any(problem in found for found in verdict_on(given()).problems)
+
+
+def test_a_batch_that_is_sent_in_parts_may_come_again_as_far_as_it_reached(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    ledger.write_text(LEDGER)
+    first, second = story()
+    bodies = [msgspec.json.encode({"events": batch}) for batch in (first, second, first)]
+    program = Program("p0", 7, True, ledger)
+    assert judge([program], bodies, again=2).problems == []
+    assert ["settled" in problem for problem in judge([program], bodies, again=1).problems] == [True]
+
+
+def test_a_single_record_that_comes_again_in_its_place_is_counted_where_contents_are_refused(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    ledger.write_text(LEDGER)
+    batches = [story()[0][1:], story()[1][1:], *story()]
+    bodies = [msgspec.json.encode({"events": batch}) for batch in batches]
+    verdict = judge([Program("p0", 7, True, ledger)], bodies, again=512)
+    assert (verdict.problems, verdict.asked, verdict.repeated) == ([], 2, 0)
+    assert judge([Program("p0", 7, True, ledger)], bodies).problems != []
+    assert judge([Program("p0", 7, True, ledger)], bodies[:2] + bodies[3:], again=512).problems != []
 
 
 def test_a_program_that_nobody_has_killed_leaves_nothing_unsaid(verdict_on: Callable[..., Verdict]) -> None:
