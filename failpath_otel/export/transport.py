@@ -120,7 +120,7 @@ def _bounded(connection: Any) -> Any:  # noqa: ANN401 - whatever kind of socket 
     with contextlib.suppress(TypeError):  # where gevent has changed the classes after this was imported
         if type(connection) in _BOUNDED:
             connection.__class__ = _BOUNDED[type(connection)]
-        if isinstance(connection, (_BoundedSocket, _BoundedTlsSocket)):
+        if type(connection) in _BOUNDED.values():
             _owned[connection] = Owned(connection.fileno())
     return connection
 
@@ -204,8 +204,21 @@ def _socks_pools() -> _Pools:
     import socks  # type: ignore[import-untyped] # noqa: PLC0415
     from urllib3.contrib import socks as pools  # noqa: PLC0415
 
-    class _SocksSocket(_BoundedSocket, socks.socksocket):  # type: ignore[misc] # untyped
+    class _SocksSocket(socks.socksocket):  # type: ignore[misc] # untyped; with another base, its layout would differ
         __slots__ = ()
+
+        def close(self) -> None:
+            _let_go_if_foreign(self)
+            super().close()
+
+        def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
+            _limit(self)
+            read: int = super().recv_into(*args, **kwargs)
+            return read
+
+        def sendall(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
+            _limit(self)
+            super().sendall(*args, **kwargs)
 
     class _SocksConnection(_Connection, pools.SOCKSConnection):  # pyright: ignore[reportIncompatibleMethodOverride]
         pass
