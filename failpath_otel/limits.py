@@ -55,8 +55,25 @@ AWAKE_SECONDS: Final = 1.0
 SEND_TIMEOUT: Final = 1.5
 """Seconds that one send may take (Failpath's documentation, ``sendTimeoutMs``)."""
 
+LARGER_DELAY: Final = 0.25
+"""Seconds after a 413 until batches as large as the one that was refused are tried again; doubles each time in vain."""
+
+LARGER_MAX_DELAY: Final = 60.0
+
 BATCHES_UNTIL_LARGER: Final = 64
-"""Batches that have to be taken after a 413 until batches of twice the size are tried."""
+"""Batches after which they are tried even sooner."""
+
+MIN_TOO_LARGE_BYTES: Final = 4_096
+"""A record of fewer bytes is not too large for any endpoint: a 413 to it, and nothing else, is a failure."""
+
+SINGLES_IN_DOUBT: Final = 4
+"""Single records that have to be refused for what they contain, until that may be about the way to the endpoint."""
+
+MAX_PROBES: Final = 64
+"""Requests by which one batch is searched for what is refused, until there is a pause."""
+
+MAX_BATCHES_IN_DOUBT: Final = 4
+"""Batches that are looked into for a record that the endpoint takes."""
 
 MAX_AGE_SECONDS: Final = 172_800.0
 """Seconds after which records that could not be delivered are given up (48 hours)."""
@@ -65,6 +82,9 @@ RETRY_FIRST_DELAY: Final = 0.5
 """Seconds until the second attempt; the delay doubles from attempt to attempt."""
 
 RETRY_MAX_DELAY: Final = 30.0
+
+RETRY_MAX_DELAY_OF_WAY: Final = 300.0
+"""The same where the failure is about the way to the endpoint, or about the set-up of this machine."""
 
 RETRY_JITTER: Final = 0.25
 """The part of a delay by which chance changes it, so that many processes do not come back at the same moment."""

@@ -162,10 +162,36 @@ def answer_before_reading(code: int = 503, *, close: bool = False) -> Behaviour:
     return behave
 
 
+def refusing_where(wrong: Callable[[dict[str, Any]], bool], code: int = 400) -> Behaviour:
+    """Takes all events of a request, or none where one of them is ``wrong``, and does not say which."""
+
+    def behave(exchange: Exchange) -> bool:
+        return (status(code) if any(map(wrong, exchange.request.events)) else accepted)(exchange)
+
+    return behave
+
+
+def informing(code: int, then: Behaviour) -> Behaviour:
+    """Sends an interim answer (103 Early Hints) before that of ``then``."""
+
+    def behave(exchange: Exchange) -> bool:
+        exchange.send(f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\nLink: </style.css>; rel=preload\r\n\r\n".encode())
+        return then(exchange)
+
+    return behave
+
+
 accepted: Final = answer(202, b"", ())
 no_content: Final = answer(204, b"", ())
 accepted_json: Final = json_answer({"accepted": 1}, 202, takes=())
 html: Final = answer(200, b"<!doctype html><title>Log in</title>", Content_Type="text/html")
+tls_only: Final = answer(400, b"<h1>The plain HTTP request was sent to HTTPS port</h1>", Content_Type="text/html")
+MISROUTES: Final[Mapping[str, Behaviour]] = {
+    "login page": html,
+    "redirect": redirect("http://portal.invalid/login"),
+    **{str(code): status(code) for code in (308, 404, 405, 409, 410, 421)},
+}
+"""What is answered by something that is not Failpath, but stands on the way to it; it takes nothing."""
 
 
 class FaultServer:

@@ -12,9 +12,9 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
-from failpath_otel import FailpathClient, Run, SendError, limits
+from failpath_otel import FailpathClient, RecordsRejected, Run, limits
 from failpath_otel.export.stats import Stats
-from tests.fault_server import Behaviour, FaultServer, accepted, held, silent, status
+from tests.fault_server import Behaviour, FaultServer, accepted, held, rejecting, silent, status
 from tests.ports import unused_url
 from tests.receiver import wait_for
 from tests.steps.forms import FUTURE_FORMS, SYNC_FORMS, Form
@@ -288,11 +288,11 @@ def test_a_step_on_the_thread_of_on_error_waits_and_comes_through(configure: Con
     done = threading.Event()
 
     def on_error(error: Exception) -> None:
-        assert isinstance(error, SendError)
+        assert isinstance(error, RecordsRejected)
         alarmed.run("alarm").step("alarm", lambda: None)
         done.set()
 
-    server.answer_with(status(410), accepted)
+    server.answer_with(rejecting(0), accepted)
     alarmed = configure(on_error=on_error, send_timeout=10)
     alarmed.run("checkout").step("pack", lambda: None)
     assert done.wait(10)

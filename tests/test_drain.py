@@ -19,7 +19,18 @@ from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal.journal import Journal
 from tests.export.pipelines import a_record
 from tests.export.programs import start_program
-from tests.fault_server import Behaviour, FaultServer, answer, redirect, rejecting, silent, status
+from tests.fault_server import (
+    Behaviour,
+    FaultServer,
+    answer,
+    html,
+    redirect,
+    refusing_where,
+    rejecting,
+    silent,
+    status,
+    tls_only,
+)
 from tests.faults import knowing_key
 from tests.ports import unused_url
 from tests.receiver import COMMAND, wait_for
@@ -169,10 +180,12 @@ def test_what_is_left_counts_the_journals_too_that_were_not_begun(server: FaultS
         (status(404), "404"),
         (status(401), "refused the project key"),
         (redirect("http://127.0.0.1:9/"), "redirects"),
+        (status(421), "421"),
+        (html, "something other than JSON"),
     ],
-    ids=["404", "401", "redirect"],
+    ids=["404", "401", "redirect", "421", "html"],
 )
-def test_a_failure_that_is_final_ends_it_at_once_and_loses_nothing(
+def test_an_answer_that_is_about_the_key_or_the_way_ends_it_at_once_and_loses_nothing(
     server: FaultServer, journal: Path, behaviour: object, why: str
 ) -> None:
     leave(journal, server.url, "a", "b", "c")
@@ -182,6 +195,47 @@ def test_a_failure_that_is_final_ends_it_at_once_and_loses_nothing(
     assert re.fullmatch(f"failpath-otel: 3 left in {re.escape(str(journal))}; .*{why}.*\n", said), said
     assert len(server.requests) == 1
     assert left(journal) == 3
+
+
+def test_an_endpoint_that_refuses_whatever_it_is_asked_to_take_ends_it_and_loses_nothing(
+    server: FaultServer, journal: Path
+) -> None:
+    leave(journal, server.url, *"abcdefghij")
+    server.answer_with(tls_only)
+    code, said, _ = drain(journal, server.url)
+    assert (code, said.count("\n")) == (1, 1)
+    assert "10 left in" in said
+    assert "(400), whatever record it is asked to take" in said
+    assert len(server.requests) == 5
+    assert left(journal) == 10
+
+
+def test_records_that_are_refused_for_what_they_contain_are_lost_and_their_neighbours_are_not(
+    server: FaultServer, journal: Path
+) -> None:
+    leave(journal, server.url, *"abcdefghij")
+    server.answer_with(refusing_where(lambda event: event["stepKey"] == "d"))
+    assert drain(journal, server.url)[:2] == (0, "failpath-otel: 9 records delivered; 1 lost (send_failed)\n")
+    assert sorted(set(names(server))) == list("abcefghij")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem", "REQUESTS_CA_BUNDLE names /nowhere/ca.pem, which does not exist"),
+        ("ALL_PROXY", "http://", "ALL_PROXY is not the URL of a proxy"),
+    ],
+)
+def test_a_set_up_by_which_nothing_can_be_asked_ends_it_at_once_names_the_variable_and_loses_nothing(
+    journal: Path, variable: str, value: str, why: str
+) -> None:
+    endpoint = unused_url().replace("http://", "https://")
+    leave(journal, endpoint, "a", "b")
+    code, said, _ = drain(journal, endpoint, "--timeout", "20", **{variable: value})
+    assert code == 1
+    assert "2 left in" in said
+    assert why in said
+    assert left(journal) == 2
 
 
 def test_the_right_key_delivers_what_a_wrong_one_has_left(server: FaultServer, journal: Path) -> None:

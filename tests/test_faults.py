@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.fault_server import FaultServer, accepted, rejecting, status
+from tests.fault_server import (
+    MISROUTES,
+    FaultServer,
+    accepted,
+    informing,
+    refusing_where,
+    rejecting,
+    status,
+    tls_only,
+)
 from tests.faults import (
     asks_for_peace,
     knowing_key,
@@ -89,6 +98,29 @@ def test_events_are_rejected_by_what_is_in_them(server: FaultServer) -> None:
     _, _, body = post(server)
     assert json.loads(body) == {"rejected": [{"index": 1, "reason": "odd"}, {"index": 3, "reason": "odd"}]}
     assert ids(server) == "02"
+
+
+def test_contents_are_refused_without_a_word_of_which_and_nothing_of_the_request_is_taken(server: FaultServer) -> None:
+    server.answer_with(refusing_where(lambda event: event["id"] == "3", 422))
+    assert [post(server, events)[0] for events in (EVENTS, EVENTS[2:], EVENTS[:2])] == [422, 422, 202]
+    assert ids(server) == "01"
+
+
+def test_an_interim_answer_comes_before_the_one_that_counts(server: FaultServer) -> None:
+    server.answer_with(informing(103, accepted))
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), 5) as connection:
+        connection.sendall(b'POST / HTTP/1.1\r\nContent-Length: 13\r\n\r\n{"events":[]}')
+        with connection.makefile("rb") as answers:
+            lines = [next(answers) for _ in range(4)]
+    assert lines[0] == b"HTTP/1.1 103 Early Hints\r\n"
+    assert lines[3] == b"HTTP/1.1 202 Accepted\r\n"
+
+
+@pytest.mark.parametrize("behaviour", [*MISROUTES.values(), tls_only], ids=[*MISROUTES, "tls only"])
+def test_what_stands_on_the_way_takes_nothing(server: FaultServer, behaviour: Any) -> None:
+    server.answer_with(behaviour)
+    post(server)
+    assert ids(server) == ""
 
 
 def test_a_key_is_known_or_not(server: FaultServer) -> None:

@@ -133,7 +133,11 @@ def test_flush_raises_the_first_delivery_error_with_throw_on_send_error(server: 
     failpath.run("checkout").skip("ship")
     with pytest.raises(SendError, match=re.escape("400")) as raised:
         failpath.flush()
-    assert (raised.value.status, raised.value.records, raised.value.retrying) == (400, 1, False)
+    assert (raised.value.status, raised.value.records, raised.value.retrying) == (
+        400,
+        1,
+        True,
+    )  # nothing was ever taken
     failpath.shutdown(0)
 
 

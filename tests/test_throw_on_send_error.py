@@ -82,17 +82,17 @@ def test_each_loss_is_raised_once_and_a_flush_with_nothing_new_to_tell_is_false(
     configure: Configure, server: FaultServer, flush: Flush
 ) -> None:
     errors: list[DeliveryError] = []
-    server.answer_with(status(410), accepted)
+    server.answer_with(rejecting(0, reason="the first"), accepted)
     client = configure(on_error=errors.append)
     a_step(client)
     wait_for(lambda: errors)
-    with pytest.raises(SendError, match="410"):
+    with pytest.raises(RecordsRejected, match="the first"):
         flush(client, 10)
     assert flush(client, 10) is False
-    server.answer_with(status(404), accepted)
+    server.answer_with(rejecting(0, reason="the second"), accepted)
     a_step(client)
     wait_for(lambda: len(errors) == 2)
-    with pytest.raises(SendError, match="404"):
+    with pytest.raises(RecordsRejected, match="the second"):
         flush(client, 10)
 
 

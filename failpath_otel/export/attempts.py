@@ -13,11 +13,10 @@ from failpath_otel.export.arguments import OnError
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.callback import ErrorCallback
 from failpath_otel.export.losses import Skipped
-from failpath_otel.export.queue import JournalPlace, RecordQueue
+from failpath_otel.export.queue import NOTHING, JournalPlace, RecordQueue
 from failpath_otel.export.sender import Delivering, Outcome, Sender
 from failpath_otel.export.stats import Stats
 from failpath_otel.export.watch import Loss, Watcher, Watchers
-from failpath_otel.export.wire import KEY_REFUSED
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.report import is_heard, say_once
@@ -38,6 +37,7 @@ class Attempts(RecordQueue):
         journal: JournalPlace | None,
     ) -> None:
         self._delivery = delivery
+        self._place: Final = journal
         self._adoption = None if journal is None else Adoption(*journal)
         self._callback = ErrorCallback(on_error)
         super().__init__(max_records, max_bytes, journal)
@@ -47,10 +47,13 @@ class Attempts(RecordQueue):
         self._hurry = 0  # how many wait for everything, and for an attempt
         self._urgent = 0
         self._watchers = Watchers()
-        self._sender = Sender(self._delivery, lambda: sum(self._dropped.values()), self._confirm)
+        binding = "" if self._place is None else self._place.binding
+        self._sender = Sender(self._delivery, lambda: sum(self._dropped.values()), self._confirm, binding)
         self._backlog = self._sender.backlog
         self._at_end = False
         self._others_next = False  # it is the turn of what gone processes have left
+        self._full = False  # more waited than the batch that was taken last could hold
+        self._skipped: Skipped | None = None  # come next, and are to be passed over once nothing is before them
         self._overflowed = 0
         if self._adoption is not None:
             self._adoption.forsake()
@@ -60,6 +63,11 @@ class Attempts(RecordQueue):
 
     def _next_batch(self, max_bytes: int) -> Batch:
         """Own records, and in turn with them those that gone processes have left."""
+        if self._backlog:
+            return self._further_batch(max_bytes)
+        if self._skipped is not None:
+            due, self._skipped = self._skipped, None
+            self._pass_over(due)
         if self._adoption and (self._others_next or not self._untaken):
             self._others_next = False
             batch = self._adoption.take(max_bytes)
@@ -69,8 +77,16 @@ class Attempts(RecordQueue):
         while True:
             batch, skipped = self._take(max_bytes)
             if skipped is None:
+                self._full = bool(batch.records and self._untaken)
                 return batch
             self._pass_over(skipped)
+
+    def _further_batch(self, max_bytes: int) -> Batch:
+        """Own records, while others that were taken before them are not settled."""
+        if self._skipped is not None or not self._untaken:
+            return NOTHING
+        batch, self._skipped = self._take(max_bytes)
+        return batch
 
     def _pass_over(self, skipped: Skipped) -> None:
         """Settles records that the journal has lost."""
@@ -108,6 +124,8 @@ class Attempts(RecordQueue):
         """Sends the batch that is next, and sees to what became of it; for at most ``within`` seconds, if given."""
         outcome = self._sender.attempt(self._next_batch, within)
         if outcome is None:
+            if self._sender.dividing:
+                self._tell_of_division()
             return
         source = outcome.batch.source
         if self._adoption is not None and isinstance(source, Orphan):
@@ -126,7 +144,7 @@ class Attempts(RecordQueue):
                 self._losses.extend(losses)
                 due = self._watchers.settled(self._settled, losses)
             else:
-                due = self._watchers_of_failure(error)
+                due = self._watchers_of_failure(outcome)
         # First those who may be asked by those who are told.
         for loss in losses:
             self._lost(loss.error)
@@ -141,13 +159,22 @@ class Attempts(RecordQueue):
         if journal is not None and outcome.batch.source is journal:
             journal.confirm(len(outcome.batch.records))
 
-    def _watchers_of_failure(self, error: DeliveryError | None) -> list[Watcher]:
+    def _tell_of_division(self) -> None:
+        """What was sent goes out in parts: those who wait for one attempt do not wait for all of these."""
+        error = self._sender.failure
+        if error is not None:
+            with self._lock:
+                due = self._watchers.attempted(self._settled, error)
+            for watcher in due:
+                watcher.tell()
+
+    def _watchers_of_failure(self, outcome: Outcome) -> list[Watcher]:
         """Those who do not wait any longer, now that a batch has to be sent again; under the lock."""
+        error = outcome.error
         assert isinstance(error, SendError)  # or the batch would not be kept
-        # A key that was refused will be so in half a second too: nobody waits for that.
-        refused = error.status in KEY_REFUSED
-        due = self._watchers.attempted(self._settled, error, everybody=refused)
-        if self._hurry and not refused:
+        # What is about the key, the way or the set-up will be so in half a second too: nobody waits for that.
+        due = self._watchers.attempted(self._settled, error, everybody=outcome.lasting)
+        if self._hurry and not outcome.lasting:
             self._backlog.hurry(limits.RETRY_FIRST_DELAY)
         return due
 
@@ -160,7 +187,7 @@ class Attempts(RecordQueue):
                     self._callback.call(error)
             return
         with self._lock:
-            due = self._watchers_of_failure(outcome.error)
+            due = self._watchers_of_failure(outcome)
         for watcher in due:
             watcher.tell()
         if outcome.first and outcome.error is not None:
@@ -216,14 +243,7 @@ class Attempts(RecordQueue):
 
     def _take_back(self) -> None:
         """Take back what was taken from memory and has to be sent again: it comes before what waits there."""
-        batches: list[Batch] = []
-        while self._backlog:
-            batch = self._backlog.take()
-            if batch.source is not None:
-                self._backlog.add(batch)
-                break
-            batches.append(batch)
-        for batch in reversed(batches):
+        for batch in self._backlog.take_back():
             self._taken -= len(batch.records)
             self._bytes += batch.length - batch.size
             self._queue.extendleft(reversed(batch.records))

@@ -1,7 +1,7 @@
 """What has been taken from the queue and is not settled: the batches to be sent next, and when."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf
 from random import Random
 from time import monotonic
@@ -12,21 +12,38 @@ from failpath_otel.export.batch import Batch
 from failpath_otel.export.wire import KEY_REFUSED, Answer
 from failpath_otel.report import is_heard, say
 
-_LOST: Final = "records are lost until it takes them"
 _TOO_OLD: Final = "records that have waited for {:.0f} hours are lost"
 _KEPT: Final = "records wait, and are sent again for up to {:.0f} hours"
 _KEY_REFUSED: Final = "records are kept until the key is accepted, for up to {:.0f} hours"
+_REBIND: Final = (
+    "; if the address is wrong, correct it, and send what waits there by `failpath-otel drain --rebind {binding}`"
+)
 
 
 class Backlog:
     """The batches at the head, in their order, and the pauses between attempts while the endpoint fails.
 
     A failed batch stays at the head, and everything new queues behind it, so that the order within a run holds. The
-    delay doubles from attempt to attempt up to 30 s; ``Retry-After`` makes it longer. Used by one thread at a time.
+    delay doubles from attempt to attempt up to 30 s, and up to five minutes where the failure is about the way to the
+    endpoint or the set-up here; ``Retry-After`` makes it longer. Used by one thread at a time, but for :meth:`hurry`,
+    and for what can be asked.
+
+    Args:
+        url: where the batches go.
+        clock: seconds, as :func:`time.monotonic`.
+        lost: how many records are lost so far.
+        binding: the hash of the journal, if there is one, by which its records can be sent elsewhere.
     """
 
-    def __init__(self, url: str, clock: Callable[[], float] = monotonic, lost: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Callable[[], float] = monotonic,
+        lost: Callable[[], int] = lambda: 0,
+        binding: str = "",
+    ) -> None:
         self._url: Final = url
+        self._binding: Final = binding
         self._clock: Final = clock
         self._lost: Final = lost
         self._batches: deque[Batch] = deque()
@@ -35,12 +52,13 @@ class Backlog:
         self._failures = 0  # in a row
         self.said = False
         """The outage at hand was logged."""
-        self._said_key = False
+        self._said_causes: set[str] = set()
         self._unsaid = ""
         self.cause = ""
         """A sentence about why the last attempt failed; empty if it did not."""
         self._began = 0.0
         self._lost_before = 0
+        self._delay = 0.0  # before chance has changed it
         self._next_try = 0.0
         self._not_before = 0.0
 
@@ -52,9 +70,28 @@ class Backlog:
         """Puts batches before all others."""
         self._batches.extendleft(reversed(batches))
 
+    def append(self, batch: Batch) -> None:
+        """Puts a batch behind all others."""
+        self._batches.append(batch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches in their order."""
+        return iter(tuple(self._batches))
+
+    def __len__(self) -> int:
+        """How many batches wait here."""
+        return len(self._batches)
+
     def take(self) -> Batch:
         """The batch that is next."""
         return self._batches.popleft()
+
+    def take_back(self) -> list[Batch]:
+        """The batches that were taken from memory, the last one first; they stand behind those from a journal."""
+        taken: list[Batch] = []
+        while self._batches and self._batches[-1].source is None:
+            taken.append(self._batches.pop())
+        return taken
 
     def leave(self) -> None:
         """Leaves all batches where they were taken from; what comes later is tried, after the pause at hand."""
@@ -69,7 +106,8 @@ class Backlog:
 
     def pause(self) -> float:
         """Seconds until the next attempt may be made."""
-        return max(self._next_try - self._clock(), 0.0)
+        # Here and not where the attempt is planned, because `hurry` comes from other threads in the midst of that.
+        return max(max(self._next_try, self._not_before) - self._clock(), 0.0)
 
     def refused(self) -> float:
         """Seconds that are left of the pause that the server has asked for (``Retry-After``)."""
@@ -77,7 +115,11 @@ class Backlog:
 
     def hurry(self, within: float = 0.0) -> None:
         """Makes the next attempt due in at most ``within`` seconds, unless the server has asked for a longer pause."""
-        self._next_try = min(self._next_try, max(self._clock() + within, self._not_before))
+        self._next_try = min(self._next_try, self._clock() + within)
+
+    def rest(self) -> None:
+        """Puts the next attempt off a little, although none has failed."""
+        self._next_try = max(self._next_try, self._clock() + self._by_chance(limits.RETRY_FIRST_DELAY))
 
     def keep(self, batch: Batch, answer: Answer) -> bool:
         """Takes note of a failure that is worth another try, and plans that.
@@ -87,29 +129,28 @@ class Backlog:
         """
         now = self._clock()
         self._failures += 1
-        delay = min(limits.RETRY_FIRST_DELAY * 2 ** min(self._failures - 1, 16), limits.RETRY_MAX_DELAY)
-        delay *= 1 + limits.RETRY_JITTER * self._chance.uniform(-1, 1)
+        longest = limits.RETRY_MAX_DELAY_OF_WAY if answer.way else limits.RETRY_MAX_DELAY
+        self._delay = min(2 * self._delay or limits.RETRY_FIRST_DELAY, longest)
         self._not_before = now + answer.retry_after
-        self._next_try = max(now + delay, self._not_before)
+        self._next_try = now + self._by_chance(self._delay)
         batch.failed = True
         # By now, and not by then: a pause that the server asks for may be longer, and is to be worth the wait.
         kept = now - batch.since < limits.MAX_AGE_SECONDS
         if kept:
             self.add(batch)
-            consequence = _KEY_REFUSED if answer.status in KEY_REFUSED else _KEPT
-        else:
-            consequence = _TOO_OLD
-        self._say(answer, consequence.format(limits.MAX_AGE_SECONDS / 3600))
+        self._say(answer, self._consequence(answer) if kept else _TOO_OLD)
         return kept
 
-    def give_up(self, answer: Answer) -> None:
-        """Takes note of a failure that is final."""
-        self._failures += 1
-        self._next_try = self._not_before = 0.0
-        self._say(answer, _LOST)
+    def _by_chance(self, delay: float) -> float:
+        return delay * (1 + limits.RETRY_JITTER * self._chance.uniform(-1, 1))
+
+    def _consequence(self, answer: Answer) -> str:
+        if answer.status in KEY_REFUSED:
+            return _KEY_REFUSED
+        return _KEPT + _REBIND if answer.misaddressed and self._binding else _KEPT
 
     def _say(self, answer: Answer, consequence: str) -> None:
-        """Logs an outage once, and in it once that the key is refused, which somebody has to see to.
+        """Logs an outage once, and in it once that the key is refused or the way is wrong, which has to be seen to.
 
         What may pass by itself is held back for a while where it would be a line on stderr: a short program that says
         at its end what waits has said it all.
@@ -119,13 +160,15 @@ class Backlog:
         if self._failures == 1:
             self._began = now
             self._lost_before = self._lost()
-            self.said = self._said_key = False
-        refused = answer.status in KEY_REFUSED
-        if self._said_key if refused else self.said:
+            self.said = False
+            self._said_causes.clear()
+        cause = "way" if answer.way else "key" if answer.lasting else ""
+        if cause in self._said_causes if cause else self.said:
             return
-        self._unsaid = f"{self.cause}; {consequence}"
-        self._said_key |= refused
-        if not answer.again or refused or is_heard() or not self.silence():
+        hours = limits.MAX_AGE_SECONDS / 3600
+        self._unsaid = f"{self.cause}; {consequence.format(hours, binding=self._binding)}"
+        self._said_causes.add(cause)
+        if cause or is_heard() or not self.silence():
             self._break_silence()
 
     def silence(self) -> float:
@@ -144,7 +187,7 @@ class Backlog:
 
     def succeeded(self) -> None:
         """Takes note that a batch was taken."""
-        self._next_try = self._not_before = 0.0
+        self._next_try = self._not_before = self._delay = 0.0
         if not self._failures:
             return
         self._failures = 0

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from failpath_otel.export.halving import Halving
 from failpath_otel.export.record import cut_down, decode
 from failpath_otel.journal.log import Log
 
@@ -24,15 +25,20 @@ class Batch:
     source: Log | None = None
     """The journal that they were taken from, to which it is to be told when they are settled."""
 
+    halving: Halving | None = None
+    """What this is a half of, where that was refused."""
+
     @property
     def length(self) -> int:
         """The bytes of the records."""
         return sum(map(len, self.records))
 
-    def halves(self) -> "tuple[Batch, Batch]":
-        """Two batches in the place of one that was too large."""
+    def halves(self, halving: Halving | None = None) -> "tuple[Batch, Batch]":
+        """Two batches in the place of one that was too large, or was refused and is searched by ``halving``."""
         middle = len(self.records) // 2
-        return self._part(self.records[:middle]), self._part(self.records[middle:])
+        if halving is None and self.halving is not None:
+            halving = Halving(self.length, self.halving)
+        return self._part(self.records[:middle], halving), self._part(self.records[middle:], halving)
 
     def cut_down(self) -> "Batch | None":
         """The one record as its identity and its status; ``None`` where that is not less than there was."""
@@ -42,5 +48,6 @@ class Batch:
             return None
         return replace(self, records=(smaller,))
 
-    def _part(self, records: Sequence[bytes]) -> "Batch":
-        return replace(self, records=records, size=sum(map(len, records)) if self.size else 0)
+    def _part(self, records: Sequence[bytes], halving: Halving | None) -> "Batch":
+        size = sum(map(len, records)) if self.size else 0
+        return replace(self, records=records, size=size, halving=halving)

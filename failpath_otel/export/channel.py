@@ -1,10 +1,13 @@
 """The way of one request to the endpoint: over connections of our own, or through a session of the user's."""
 
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 import requests
 from requests.auth import AuthBase
+from requests.utils import select_proxy
 
+from failpath_otel.export.obstacles import Means
 from failpath_otel.export.transport import BoundedAdapter
 from failpath_otel.report import say_once
 
@@ -18,6 +21,10 @@ class Channel(Protocol):
         Raises:
             requests.RequestException: there is no answer.
         """
+        ...
+
+    def means(self) -> Means:
+        """By what the endpoint is asked."""
         ...
 
     def close(self) -> None:
@@ -50,6 +57,10 @@ class OwnChannel:
         request = requests.Request("POST", self._url, data=body, headers=headers).prepare()
         return self._adapter.send(request, timeout=timeout, **self._settings)
 
+    def means(self) -> Means:
+        """As :class:`Channel` says."""
+        return _means(self._url, self._settings or {})
+
     def close(self) -> None:
         """As :class:`Channel` says."""
         self._adapter.close()
@@ -78,8 +89,17 @@ class SessionChannel:
             stream=True,
         )
 
+    def means(self) -> Means:
+        """As :class:`Channel` says."""
+        return _means(self._url, self._session.merge_environment_settings(self._url, {}, None, None, None))
+
     def close(self) -> None:
         """Does nothing."""
+
+
+def _means(url: str, settings: Mapping[str, Any]) -> Means:
+    bundle = settings.get("verify")
+    return Means(url, select_proxy(url, settings.get("proxies")) or "", bundle if isinstance(bundle, str) else "")
 
 
 class _Sent(AuthBase):

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import replace
+from functools import partial
 from threading import Lock, current_thread, get_ident, main_thread
 from typing import Final
 
@@ -12,10 +13,11 @@ import requests
 from opentelemetry.context import attach, detach, set_value
 
 from failpath_otel import limits
-from failpath_otel.clean import REDACTED, type_name
+from failpath_otel.clean import REDACTED
 from failpath_otel.export import wire
 from failpath_otel.export.channel import Channel, OwnChannel, SessionChannel
 from failpath_otel.export.endpoint import warn_of_plain_http
+from failpath_otel.export.obstacles import Means, obstacle, proxy_password
 from failpath_otel.export.options import Options
 from failpath_otel.export.transport import time_limit
 from failpath_otel.forking import after_fork_in_child
@@ -69,35 +71,33 @@ class Delivery:
             # the connection is in use, and whoever uses it cannot go on before this returns.
             channel = self._new_channel()
             try:
-                return Context().run(self._answer, lambda: self._post(channel, records, timeout), timeout)
+                return Context().run(self._answer, channel, lambda: self._post(channel, records, timeout), timeout)
             finally:
                 channel.close()
         with self._lock:
             self._sender = get_ident()
             try:
                 # Not in the context of whoever sends: a tracer would find the application's span in it.
-                return Context().run(self._answer, lambda: self._post_on_living_connection(records, timeout), timeout)
+                post = partial(self._post_on_living_connection, records, timeout)
+                return Context().run(self._answer, self._channel, post, timeout)
             finally:
                 self._sender = None
 
-    def _answer(self, post: Callable[[], wire.Answer], timeout: float | None) -> wire.Answer:
+    def _answer(self, channel: Channel, post: Callable[[], wire.Answer], timeout: float | None) -> wire.Answer:
         token = attach(set_value(_SUPPRESS, True))  # noqa: FBT003 - the value of a context key
         try:
             with time_limit(timeout):
-                return post()
+                answer = post()
+            return proxy_password(answer, _means(channel)) if answer.status == wire.PROXY_PASSWORD else answer
         except (requests.Timeout, TimeoutError):
             return _too_late(timeout)
         except requests.RequestException as error:
             # The answer's body is read here, and a read that times out then has another name.
-            if "timed out" in str(error).lower():
-                return _too_late(timeout)
-            if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
-                return wire.Answer(f"could not be asked ({type_name(error)})")
-            return wire.no_answer(f"could not be reached ({type_name(error)})")
+            return _too_late(timeout) if "timed out" in str(error).lower() else obstacle(error, _means(channel))
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
                 raise  # at the end of the interpreter, batches are sent there
-            return wire.Answer(f"could not be asked ({type_name(error)})")
+            return obstacle(error, _means(channel))
         finally:
             detach(token)
 
@@ -125,8 +125,12 @@ class Delivery:
             body, headers = self._request(records)
         except Exception:  # noqa: BLE001 - a callback of the user's may raise anything
             report_fault("making the payload")
+            # It may be about one of the records, as where the endpoint refuses them.
             return wire.Answer("was not asked, because making the payload failed")
         with channel.post(body, headers, timeout) as response:
+            if response.status_code in wire.INTERIM:
+                # The one that counts comes over the same connection: unread, that is closed with this response.
+                return wire.read_answer(response.status_code, response.headers, b"", len(records))
             now = wire.date_of(response.headers)
             if now is not None:
                 machine_clock.witness(now)
@@ -137,7 +141,7 @@ class Delivery:
                     break
             if len(content) > limits.MAX_RESPONSE_BYTES and response.ok:
                 failure = f"answered {response.status_code} with more than any Failpath endpoint would"
-                return wire.Answer(failure, response.status_code)
+                return wire.no_way(failure, response.status_code, misaddressed=True)
             return self._discreet(wire.read_answer(response.status_code, response.headers, content, len(records)))
 
     def _discreet(self, answer: wire.Answer) -> wire.Answer:
@@ -170,6 +174,13 @@ class Delivery:
             with self._lock:
                 self._channel.close()
                 self._reused = False
+
+
+def _means(channel: Channel) -> Means:
+    try:
+        return channel.means()
+    except Exception:  # noqa: BLE001 - a session of the user's may raise anything
+        return Means("")
 
 
 def _too_late(timeout: float | None) -> wire.Answer:

@@ -9,7 +9,6 @@ from failpath_otel.export.delivery import Delivery
 from failpath_otel.export.options import Options
 from failpath_otel.export.queue import NOTHING
 from failpath_otel.export.sender import Outcome, Sender
-from failpath_otel.export.wire import KEY_REFUSED
 from failpath_otel.journal.finding import count_records, survey
 from failpath_otel.journal.orphan import Orphan
 
@@ -38,7 +37,8 @@ class Drained:
 def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drained:
     """Delivers the journals below ``path`` whose processes are gone, for at most ``timeout`` seconds.
 
-    A failure that is final ends this, and costs no record: whoever runs a command may have the wrong address in mind.
+    A failure that is about the key, the way to the endpoint or the set-up of this machine ends this, and costs no
+    record: it is for whoever runs the command to correct.
 
     Args:
         path: the journal directory.
@@ -54,7 +54,8 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
     failure = ""
 
     def take(max_bytes: int) -> Batch:
-        return adoption.take(max_bytes) or NOTHING
+        # One batch at a time, as `adoption` gives them.
+        return (None if sender.backlog else adoption.take(max_bytes)) or NOTHING
 
     try:
         while adoption.look():
@@ -71,9 +72,9 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
             if outcome is None:
                 continue
             failure = "" if outcome.error is None else str(outcome.error)
-            if outcome.settled and not (outcome.error and outcome.reason == "send_failed"):
+            if outcome.settled:
                 _settle(adoption, outcome)
-            elif outcome.settled or getattr(outcome.error, "status", None) in KEY_REFUSED:
+            elif outcome.lasting:
                 break
         others = {} if rebind else dict(survey(path))
         others.pop(options.binding, None)

@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from random import Random
 from time import monotonic
 from typing import Final, Protocol
 
@@ -10,14 +11,16 @@ from failpath_otel import limits
 from failpath_otel.errors import DeliveryError, RecordsRejected, SendError
 from failpath_otel.export.backlog import Backlog
 from failpath_otel.export.batch import Batch
+from failpath_otel.export.batch_size import BatchSize
+from failpath_otel.export.halving import Doubt, Halving
 from failpath_otel.export.rejection import rejection
-from failpath_otel.export.wire import Answer
+from failpath_otel.export.wire import Answer, no_way
 from failpath_otel.report import say
 
 Take = Callable[[int], Batch]
 """Takes the next batch of at most so many bytes from the queue; one without records where nothing waits."""
 
-_FAULT: Final = Answer("could not be asked")
+_FAULT: Final = no_way("could not be asked")
 _INSTANT: Final = 0.001
 """The least that a socket can be told to wait: 0 would mean not to wait at all."""
 
@@ -75,6 +78,9 @@ class Outcome:
     rejected: tuple[tuple[int, RecordsRejected], ...] = ()
     """The indexes of the records that are lost where these are not all, in their order, and each one's error."""
 
+    lasting: bool = False
+    """Nobody need wait for another attempt: it is the key, the way or the set-up here."""
+
 
 class Sender:
     """One attempt at a time; several threads may ask for one."""
@@ -84,14 +90,21 @@ class Sender:
         delivery: Delivering,
         lost: Callable[[], int] = lambda: 0,
         settled: "Callable[[Outcome], object]" = lambda _: None,
+        binding: str = "",
     ) -> None:
         self._delivery: Final = delivery
         self._settled: Final = settled  # told while nobody else makes an attempt
-        self.backlog: Final = Backlog(delivery.url, lost=lost)
+        self.backlog: Final = Backlog(delivery.url, lost=lost, binding=binding)
         self.failure: SendError | None = None
         """Why the last attempt failed; ``None`` if it did not."""
-        self._max_bytes = limits.MAX_BATCH_BYTES
-        self._taken = 0  # batches since it last changed
+        self.dividing = False
+        """What was sent last is sent again in parts, or after a look whether anything is taken."""
+        self._size: Final = BatchSize(delivery.url)
+        self._chance: Final = Random()  # noqa: S311 - no secret
+        # Single records that were refused for what they contain since one was taken; at first that is in doubt.
+        self._refused_singles = limits.SINGLES_IN_DOUBT
+        self._doubt: Doubt | None = None
+        self._all_refused = False  # the last doubt has ended with that
         # Reentrant: a garbage collection or a signal handler may flush in the middle of an attempt.
         self._attempting = threading.RLock()
         self._said: set[str] = set()
@@ -105,24 +118,30 @@ class Sender:
 
         Returns:
             What became of it; ``None`` where there was none, where another thread was sending all the while, or where
-            it was too large, to be sent in parts.
+            it is ``dividing``: it was too large or partly refused, to be sent in parts.
         """
         began = monotonic()
         if not self._attempting.acquire(timeout=-1 if within is None else within):
             return None
         try:
+            self.dividing = False
             batch = self._next(take)
             if not batch.records:
                 return None
+            doubt = self._doubt if self._doubt is not None and self._doubt.batch is batch else None
+            if batch.halving is not None:
+                batch.halving.whole.probes += 1
             try:
                 left = None if within is None else max(within - (monotonic() - began), _INSTANT)
-                answer = self._delivery.send(batch.records, left)
+                answer = self._delivery.send(batch.records if doubt is None else [doubt.next()], left)
             except BaseException as error:
                 if not isinstance(error, Exception):
+                    self._doubt = None
                     self.backlog.add(batch)
                     raise
                 answer = _FAULT
-            outcome = self._judge(batch, answer)
+            outcome = self._judge(batch, answer, take) if doubt is None else self._judge_doubt(doubt, answer)
+            self._pace(batch)
             if outcome is not None and outcome.settled:
                 self._settled(outcome)
             return outcome
@@ -139,53 +158,149 @@ class Sender:
 
     def _next(self, take: Take) -> Batch:
         if not self.backlog:
-            return take(self._max_bytes)
-        while (batch := self.backlog.take()).length > self._max_bytes and len(batch.records) > 1:
+            return take(self._size.bytes)
+        while (batch := self.backlog.take()).length > self._size.bytes and len(batch.records) > 1:
             self.backlog.add(*batch.halves())
         return batch
 
-    def _judge(self, batch: Batch, answer: Answer) -> Outcome | None:
-        count = len(batch.records)
-        first = not batch.failed
+    def _judge(self, batch: Batch, answer: Answer, take: Take) -> Outcome | None:
         if answer.failure is None:
-            self.failure = None
-            self.backlog.succeeded()
-            self._grow()
-            rejected = self._rejections(batch, answer)
-            return Outcome(batch, True, count - len(rejected), "rejected", None, first, rejected)  # noqa: FBT003
-        if answer.too_large and self._reduce(batch):
-            return None
-        kept = answer.again and self.backlog.keep(batch, answer)
-        if not answer.again:
-            self.backlog.give_up(answer)
-        text = f"{self._delivery.url} {answer.failure}"
-        too_old = answer.again and not kept
-        if too_old:
-            text += f"; the records have waited for {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and are given up"
-        self.failure = SendError(text, count, answer.status, retrying=kept)
-        return Outcome(batch, not kept, 0, "too_old" if too_old else "send_failed", self.failure, first)
+            return self._taken(batch, answer)
+        if answer.too_large:
+            return self._reduce(batch, answer)
+        if answer.again:
+            return self._keep(batch, answer)
+        doubt = self._doubt_of(batch, answer, take)
+        return self._refuse(batch, answer) if doubt is None else self._pursue(doubt)
 
-    def _reduce(self, batch: Batch) -> bool:
+    def _taken(self, batch: Batch, answer: Answer) -> Outcome:
+        self._trust()
+        self._size.take(batch.length)
+        if batch.halving is not None and batch.halving.passes():
+            self._size.refuse(batch.halving.length)
+        rejected = self._rejections(batch, answer)
+        delivered = len(batch.records) - len(rejected)
+        return Outcome(batch, True, delivered, "rejected", None, not batch.failed, rejected)  # noqa: FBT003
+
+    def _trust(self) -> None:
+        """The endpoint takes records, so it means what it says of others."""
+        self.failure = None
+        self.backlog.succeeded()
+        self._refused_singles = 0
+        self._all_refused = False
+
+    def _keep(self, batch: Batch, answer: Answer) -> Outcome:
+        """Has the batch wait for another try, unless it is too old for that."""
+        self._doubt = None
+        if answer.lasting:
+            self._refused_singles = limits.SINGLES_IN_DOUBT  # whatever answers by then has to prove itself
+        first = not batch.failed
+        kept = self.backlog.keep(batch, answer)
+        text = self._text(answer)
+        if not kept:
+            text += f"; the records have waited for {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and are given up"
+        self.failure = SendError(text, len(batch.records), answer.status, retrying=kept)
+        return Outcome(batch, not kept, 0, "too_old", self.failure, first, lasting=kept and answer.lasting)
+
+    def _lose(self, batch: Batch, answer: Answer) -> Outcome:
+        """Gives up a single record: the failure is about that, and about nothing else."""
+        self.failure = SendError(self._text(answer), 1, answer.status)
+        return Outcome(batch, True, 0, "send_failed", self.failure, not batch.failed)  # noqa: FBT003
+
+    def _divide(self, batch: Batch, answer: Answer, *parts: Batch) -> Outcome | None:
+        """Has the batch sent in parts, or wait for a look at others: nothing has become of it yet."""
+        self.backlog.add(*parts or (batch,))
+        self.failure = SendError(self._text(answer), len(batch.records), answer.status, retrying=True)
+        self.dividing = True
+        return None
+
+    def _text(self, answer: Answer) -> str:
+        return f"{self._delivery.url} {answer.failure}"
+
+    def _reduce(self, batch: Batch, answer: Answer) -> Outcome | None:
         """Puts what was too large back in a smaller form, if there is one: as two batches, or as less of a record."""
         if len(batch.records) > 1:
-            # Nor will it take another batch of that size.
-            self._max_bytes = batch.length // 2
-            self._taken = 0
-            self.backlog.add(*batch.halves())
-            return True
+            self._size.refuse(batch.length)  # nor will it take another batch of that size
+            return self._divide(batch, answer, *batch.halves())
         smaller = batch.cut_down()
-        if smaller is None:
-            return False
-        self._say_once("Failpath: a record of %d bytes was too large; it is sent without metadata.", batch.length)
-        self.backlog.add(smaller)
-        return True
+        if smaller is not None:
+            self._say_once("Failpath: a record of %d bytes was too large; it is sent without metadata.", batch.length)
+            return self._divide(batch, answer, smaller)
+        if batch.length < limits.MIN_TOO_LARGE_BYTES:
+            failure = f"answered 413 to a record of {batch.length} bytes, which is not too large"
+            return self._keep(batch, replace(answer, failure=failure, again=True, too_large=False))
+        self._say_once(
+            "Failpath: a record of %d bytes is too large for %s; it is lost.", batch.length, self._delivery.url
+        )
+        return self._lose(batch, answer)
 
-    def _grow(self) -> None:
-        """Allows larger batches again after a while: what was too large may have been the fault of a few records."""
-        self._taken += 1
-        if self._taken == limits.BATCHES_UNTIL_LARGER and self._max_bytes < limits.MAX_BATCH_BYTES:
-            self._max_bytes = min(self._max_bytes * 2, limits.MAX_BATCH_BYTES)
-            self._taken = 0
+    def _doubt_of(self, batch: Batch, answer: Answer, take: Take) -> Doubt | None:
+        """Whether single records are asked before the answer is believed to be about what the batch contains.
+
+        They are where nothing was taken since the way or the key was in question, and where there are enough for it.
+        """
+        trusted = self._refused_singles < limits.SINGLES_IN_DOUBT
+        if trusted and batch.halving is not None:
+            return None
+        others = self._others(batch)
+        enough = limits.SINGLES_IN_DOUBT + (len(others) if self._all_refused else 0)
+        while not trusted and len(others) < enough and (further := self._further(batch, take)):
+            others += further
+        if trusted and len(others) < limits.SINGLES_IN_DOUBT:
+            return None
+        return Doubt(batch, answer, others, self._chance)
+
+    def _others(self, batch: Batch) -> list[bytes]:
+        own = batch.records if len(batch.records) > 1 else ()
+        return [*own, *(record for each in self.backlog for record in each.records)]
+
+    def _further(self, batch: Batch, take: Take) -> Sequence[bytes]:
+        """What comes behind all that has been taken; it waits behind it from now on."""
+        if len(self.backlog) + 1 >= limits.MAX_BATCHES_IN_DOUBT:
+            return ()
+        self.backlog.add(batch)  # so that whoever gives the next one knows that something waits before it
+        try:
+            further = take(self._size.bytes)
+        finally:
+            self.backlog.take()
+        if further.records:
+            self.backlog.append(further)
+        return further.records
+
+    def _judge_doubt(self, doubt: Doubt, answer: Answer) -> Outcome | None:
+        """What becomes of a batch that was refused, by the answer to a single record."""
+        batch = doubt.batch
+        if answer.failure is None:
+            self._doubt = None
+            self._trust()
+            return self._refuse(batch, doubt.answer)
+        return self._keep(batch, answer) if answer.again else self._pursue(doubt)
+
+    def _pursue(self, doubt: Doubt) -> Outcome | None:
+        """Goes on asking single records; where all of them were refused, what was refused is kept."""
+        if doubt:
+            self._doubt = doubt
+            return self._divide(doubt.batch, doubt.answer)
+        self._all_refused = True
+        return self._keep(doubt.batch, doubt.verdict())
+
+    def _refuse(self, batch: Batch, answer: Answer) -> Outcome | None:
+        """Searches the batch for what is refused, by its halves; a single record is lost."""
+        if len(batch.records) > 1:
+            return self._divide(batch, answer, *batch.halves(Halving(batch.length, batch.halving)))
+        self._refused_singles += 1
+        self._say_once("Failpath: %s, and takes others; that one is lost.", f"{self._text(answer)} for one record")
+        return self._lose(batch, answer)
+
+    def _pace(self, batch: Batch) -> None:
+        """Has a pause follow a batch that was searched by halves, and within one that takes many requests."""
+        if batch.halving is None or self.backlog.failing:
+            return
+        whole = batch.halving.whole
+        upcoming = next((each.halving for each in self.backlog), None)
+        if upcoming is None or upcoming.whole is not whole or whole.probes >= limits.MAX_PROBES:
+            whole.probes = 0
+            self.backlog.rest()
 
     def _rejections(self, batch: Batch, answer: Answer) -> tuple[tuple[int, RecordsRejected], ...]:
         if not answer.rejected:

@@ -133,17 +133,17 @@ class DeliveryThread(Attempts):
         self._leave_journal()
 
     def _has_work(self) -> bool:
-        return bool(self._untaken or self._backlog or self._adoption)
+        return bool(self._untaken or self._backlog or self._skipped or self._adoption)
 
     def _is_urgent(self) -> bool:
-        """Whether somebody waits, or a batch is full."""
-        return self._hurry > 0 or self._urgent > 0 or self._untaken >= limits.MAX_BATCH_RECORDS
+        """Whether somebody waits, or a batch is full, whatever the endpoint finds full at the moment."""
+        return self._hurry > 0 or self._urgent > 0 or self._full or self._untaken >= limits.MAX_BATCH_RECORDS
 
     def _is_done(self) -> bool:
         with self._lock:
             if self._thread is not threading.current_thread():
                 return True
-            if self._untaken or self._backlog or not (self._closed or self._retired):
+            if self._untaken or self._backlog or self._skipped or not (self._closed or self._retired):
                 return False
             if self._adoption is not None:
                 self._adoption.let_go()

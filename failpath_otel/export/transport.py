@@ -3,7 +3,7 @@
 ``requests`` has a limit for each read and none for all of them: with ``timeout=1.0``, a server that sends a byte now
 and then keeps a request open for as long as it likes. Here the socket itself asks, before every read and write, how
 much time is left. That covers all but the look-up of the host's name, and the way to a host with several addresses of
-which none answers: each of them has the whole time.
+which none answers, or through a SOCKS proxy: each of them has the whole time.
 """
 
 import contextlib
@@ -14,13 +14,14 @@ import ssl
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from time import monotonic
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from failpath_otel.journal.owned import Owned
@@ -37,6 +38,10 @@ _OF_HTTP: Final = frozenset(
     {"host", "accept-encoding", "content-length", "transfer-encoding", "connection", "proxy-authorization"}
 )
 """Headers that the adapter and the connection add by themselves, beside those of the request."""
+
+_INTERIM: Final = frozenset(range(100, 200)) - {101}
+_MAX_INTERIM: Final = 100
+"""Interim answers that are waited for to end."""
 
 
 @contextmanager
@@ -106,16 +111,30 @@ class _BoundedTlsSocket(ssl.SSLSocket):
         return super().send(*args, **kwargs)
 
 
+_BOUNDED: Final[dict[type, type[socket.socket]]] = {socket.socket: _BoundedSocket, ssl.SSLSocket: _BoundedTlsSocket}
+"""The classes of sockets, and what takes their place."""
+
+
 def _bounded(connection: Any) -> Any:  # noqa: ANN401 - whatever kind of socket urllib3 has made
     # An object of a class gets a class that only adds methods; anything else, as TLS inside of TLS, stays as it is.
     with contextlib.suppress(TypeError):  # where gevent has changed the classes after this was imported
-        if type(connection) is socket.socket:
-            connection.__class__ = _BoundedSocket
-        elif type(connection) is ssl.SSLSocket:
-            connection.__class__ = _BoundedTlsSocket
-        if isinstance(connection, (_BoundedSocket, _BoundedTlsSocket)):
+        if type(connection) in _BOUNDED:
+            connection.__class__ = _BOUNDED[type(connection)]
+        if type(connection) in _BOUNDED.values():
             _owned[connection] = Owned(connection.fileno())
     return connection
+
+
+class _FinalAnswer(http.client.HTTPResponse):
+    """The answer that counts: interim ones (103 Early Hints) are read over, of which `http.client` knows only 100."""
+
+    def begin(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
+        super().begin(*args, **kwargs)
+        for _ in range(_MAX_INTERIM):
+            if self.status not in _INTERIM:
+                break
+            self.headers = self.msg = None  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+            super().begin(*args, **kwargs)
 
 
 class _Plain(http.client.HTTPConnection):
@@ -124,6 +143,7 @@ class _Plain(http.client.HTTPConnection):
     Deliveries are not the application's calls, and have no place in its traces.
     """
 
+    response_class = _FinalAnswer
     request: Any = inspect.unwrap(http.client.HTTPConnection.request)
     putrequest: Any = inspect.unwrap(http.client.HTTPConnection.putrequest)
     getresponse: Any = inspect.unwrap(http.client.HTTPConnection.getresponse)
@@ -165,6 +185,9 @@ def _is_ours(header: str) -> bool:
     return header.lower() in _send.headers or header.lower() in _OF_HTTP
 
 
+_Pools = dict[str, type[HTTPConnectionPool | HTTPSConnectionPool]]
+
+
 class _Pool(HTTPConnectionPool):
     urlopen: Any = inspect.unwrap(HTTPConnectionPool.urlopen)
     ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType] - as urllib3's own class, it is not typed so
@@ -173,6 +196,44 @@ class _Pool(HTTPConnectionPool):
 class _TlsPool(HTTPSConnectionPool):
     urlopen: Any = inspect.unwrap(HTTPSConnectionPool.urlopen)
     ConnectionCls = _TlsConnection  # pyright: ignore[reportAssignmentType]
+
+
+@cache
+def _socks_pools() -> _Pools:
+    """The pools behind a SOCKS proxy; made where there is one, because they need PySocks."""
+    import socks  # type: ignore[import-untyped] # noqa: PLC0415
+    from urllib3.contrib import socks as pools  # noqa: PLC0415
+
+    class _SocksSocket(socks.socksocket):  # type: ignore[misc] # untyped; with another base, its layout would differ
+        __slots__ = ()
+
+        def close(self) -> None:
+            _let_go_if_foreign(self)
+            super().close()
+
+        def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
+            _limit(self)
+            read: int = super().recv_into(*args, **kwargs)
+            return read
+
+        def sendall(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
+            _limit(self)
+            super().sendall(*args, **kwargs)
+
+    class _SocksConnection(_Connection, pools.SOCKSConnection):  # pyright: ignore[reportIncompatibleMethodOverride]
+        pass
+
+    class _SocksTlsConnection(_TlsConnection, pools.SOCKSHTTPSConnection):  # pyright: ignore[reportIncompatibleMethodOverride]
+        pass
+
+    class _SocksPool(_Pool, pools.SOCKSHTTPConnectionPool):
+        ConnectionCls: Any = _SocksConnection
+
+    class _SocksTlsPool(_TlsPool, pools.SOCKSHTTPSConnectionPool):
+        ConnectionCls: Any = _SocksTlsConnection
+
+    _BOUNDED[socks.socksocket] = _SocksSocket
+    return {"http": _SocksPool, "https": _SocksTlsPool}
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -191,10 +252,13 @@ class BoundedAdapter(HTTPAdapter):
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - passed on
         """Makes the pools behind a proxy; called by ``requests``."""
         manager = super().proxy_manager_for(*args, **kwargs)
-        self._bind(manager)
+        if isinstance(manager, ProxyManager):
+            self._bind(manager)
+        else:
+            manager.pool_classes_by_scheme = _socks_pools()
         return manager
 
     @staticmethod
     def _bind(manager: PoolManager) -> None:
-        pools: dict[str, type[HTTPConnectionPool | HTTPSConnectionPool]] = {"http": _Pool, "https": _TlsPool}
+        pools: _Pools = {"http": _Pool, "https": _TlsPool}
         manager.pool_classes_by_scheme = pools

@@ -24,23 +24,31 @@ from failpath_otel.redaction import redact_text
 ROUTE: Final = "/v1/events"
 USER_AGENT: Final = f"failpath-otel/{__version__}"
 
-_INFORMATION: Final = 1
+INTERIM: Final = frozenset(range(100, 200))
+"""Statuses of answers that are not the one that counts."""
+
 _DELIVERED: Final = 2
 _REDIRECTED: Final = 3
 _SERVER_ERROR: Final = 5
 _TOO_LARGE: Final = 413
+PROXY_PASSWORD: Final = 407
+"""The status by which a proxy asks for a password."""
+
 KEY_REFUSED: Final = frozenset({401, 403})
 """Statuses by which a server refuses the project key."""
 
-_WORTH_ANOTHER_TRY: Final = frozenset({408, 429}) | KEY_REFUSED
+_CONTENTS_REFUSED: Final = frozenset({400, 422})
+_OF_THE_MOMENT: Final = frozenset({408, 425, 429})
+_BASE_URL: Final = "the endpoint is the base URL, to which the route is added"
 _FAILURES: Final = {
     400: "did not understand the request (400)",
     401: "refused the project key (401)",
     403: "refused the project key (403)",
-    404: "answered 404; the endpoint is the base URL, to which the route is added",
-    405: "answered 405; the endpoint is the base URL, to which the route is added",
+    404: f"answered 404; {_BASE_URL}",
+    405: f"answered 405; {_BASE_URL}",
     407: "could not be asked, because a proxy wants a password (407)",
     413: "answered 413 to a single record, which is too large for it",
+    422: "refused what the request contains (422)",
     429: "asks for fewer requests (429)",
 }
 
@@ -83,15 +91,27 @@ class Answer:
     """The HTTP status; ``None`` where there was no answer."""
 
     again: bool = False
-    """The failure is worth another try."""
+    """The failure is worth another try. Where it is not, and not about the size, it is about what some of the records
+    contain, if the endpoint takes others."""
 
     retry_after: float = 0.0
     """Seconds for which the server wants to be left alone."""
 
     too_large: bool = False
-    """The batch has to be split."""
+    """The failure is about the size: the batch has to be split."""
+
+    way: bool = False
+    """The failure is about the way to the endpoint, or about the set-up here: no try soon will mend it."""
+
+    misaddressed: bool = False
+    """The failure may end when the endpoint or the route is corrected."""
 
     rejected: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def lasting(self) -> bool:
+        """Whether no try soon will mend it: it is about the key, the way or the set-up here."""
+        return self.way or self.status in KEY_REFUSED
 
 
 class _Accepted(msgspec.Struct):
@@ -107,6 +127,11 @@ class _Rejected(msgspec.Struct):
     reason: Any = None
 
 
+def no_way(failure: str, status: int | None = None, *, retry_after: float = 0.0, misaddressed: bool = False) -> Answer:
+    """A failure of the way to the endpoint, or of the set-up here."""
+    return Answer(failure, status, again=True, retry_after=retry_after, way=True, misaddressed=misaddressed)
+
+
 def no_answer(failure: str) -> Answer:
     """A timeout or a broken connection, which are worth another try."""
     return Answer(failure, again=True)
@@ -115,26 +140,33 @@ def no_answer(failure: str) -> Answer:
 def read_answer(status: int, sent_headers: Mapping[str, str], content: bytes, count: int) -> Answer:
     """Reads a server's answer to a batch of ``count`` records; ``sent_headers`` are case-insensitive."""
     kind = status // 100
+    retry_after = _retry_after(sent_headers)
     if kind == _DELIVERED:
-        if not content.strip():
-            return Answer(status=status)
-        try:
-            # Not by `msgspec`, which refuses half a surrogate pair, as servers send that cut a text short; the batch
-            # is delivered all the same.
-            parsed = json.loads(content)
-        except (ValueError, RecursionError):
-            failure = f"answered {status} with something other than JSON, so it is no Failpath endpoint"
-            return Answer(failure, status)
-        return Answer(status=status, rejected=_rejected(parsed, count))
+        return _read_success(status, content, count, retry_after)
     if kind == _REDIRECTED:
         location = sent_headers.get("Location")
         where = f" to {redact_text(_USER.sub('//', location.split('?')[0]))[:200]}" if location else ""
         failure = f"redirects{where} ({status}), which is not followed, because the project key would travel along"
-        return Answer(failure, status)
+        return no_way(failure, status, retry_after=retry_after, misaddressed=True)
     failure = _FAILURES.get(status, f"answered {status}")
-    if kind in {_INFORMATION, _SERVER_ERROR} or status in _WORTH_ANOTHER_TRY:
-        return Answer(failure, status, again=True, retry_after=_retry_after(sent_headers))
-    return Answer(failure, status, too_large=status == _TOO_LARGE)
+    if status == _TOO_LARGE or status in _CONTENTS_REFUSED:
+        return Answer(failure, status, retry_after=retry_after, too_large=status == _TOO_LARGE)
+    if kind == _SERVER_ERROR or status in _OF_THE_MOMENT | INTERIM | KEY_REFUSED:
+        return Answer(failure, status, again=True, retry_after=retry_after)
+    return no_way(failure, status, retry_after=retry_after, misaddressed=status != PROXY_PASSWORD)
+
+
+def _read_success(status: int, content: bytes, count: int, retry_after: float) -> Answer:
+    if not content.strip():
+        return Answer(status=status)
+    try:
+        # Not by `msgspec`, which refuses half a surrogate pair, as servers send that cut a text short; the batch
+        # is delivered all the same.
+        parsed = json.loads(content)
+    except (ValueError, RecursionError):
+        failure = f"answered {status} with something other than JSON, so it is no Failpath endpoint"
+        return no_way(failure, status, retry_after=retry_after, misaddressed=True)
+    return Answer(status=status, rejected=_rejected(parsed, count))
 
 
 def date_of(sent_headers: Mapping[str, str]) -> float | None:

@@ -13,7 +13,7 @@ from failpath_otel.export.record import Record
 from failpath_otel.export.wire import Answer
 
 GONE = Answer("is gone", 410)
-"""A failure that is final."""
+"""A failure that is final for a record, where the endpoint takes others."""
 
 REJECTED = Answer(status=202, rejected=((0, "unknown flow"),))
 

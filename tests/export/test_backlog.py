@@ -1,6 +1,7 @@
 """When a batch that failed is tried again, and when no more; by a clock that a test sets."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -8,10 +9,10 @@ import pytest
 from failpath_otel import limits
 from failpath_otel.export.backlog import Backlog
 from failpath_otel.export.batch import Batch
-from failpath_otel.export.wire import Answer, no_answer
+from failpath_otel.export.wire import Answer, no_answer, no_way
 
 BUSY = Answer("answered 503", 503, again=True)
-GONE = Answer("answered 410", 410)
+GONE = no_way("answered 410", 410)
 BROKEN = no_answer("could not be reached")
 _ROUNDING = 1e-6
 
@@ -140,14 +141,34 @@ def test_who_is_in_a_hurry_makes_the_next_attempt_due_at_once(backlog: Backlog, 
     assert backlog.pause() == 0
 
 
-def test_a_final_failure_and_a_success_end_the_pause(backlog: Backlog) -> None:
+def test_a_success_ends_the_pause_and_one_of_a_wrong_way_asks_for_none(backlog: Backlog) -> None:
     assert backlog.keep(a_batch(), asking_for(60.0))
     backlog.take()
-    backlog.give_up(GONE)
-    assert (backlog.pause(), backlog.refused(), bool(backlog)) == (0, False, False)
+    assert backlog.keep(a_batch(), GONE)
+    assert (backlog.pause() < 60, backlog.refused(), bool(backlog)) == (True, False, True)
     assert backlog.keep(a_batch(), asking_for(60.0))
     backlog.succeeded()
     assert (backlog.pause(), backlog.refused()) == (0, False)
+
+
+def test_a_hurry_in_the_midst_of_planning_a_pause_does_not_take_away_what_the_server_has_asked_for() -> None:
+    class Interrupting(Clock):
+        """Lets the delivery thread plan a pause while another one has begun to hurry."""
+
+        then: Callable[[], object] | None = None
+
+        def __call__(self) -> float:
+            then, self.then = self.then, None
+            if then is not None:
+                then()
+            return super().__call__()
+
+    clock = Interrupting()
+    backlog = Backlog("http://127.0.0.1:9/v1/events", clock)
+    assert backlog.keep(a_batch(), BUSY)
+    clock.then = lambda: backlog.keep(backlog.take(), asking_for(60.0))
+    backlog.hurry()
+    assert backlog.pause() == 60
 
 
 def test_batches_that_are_put_back_come_first_and_keep_their_order(backlog: Backlog) -> None:
@@ -169,20 +190,23 @@ def test_halves_of_a_batch_hold_its_records_in_their_order_and_its_history(count
     assert [(half.since, half.failed) for half in (first, second)] == [(5.0, True)] * 2
 
 
-def test_an_outage_is_two_log_lines_whatever_fails_in_it(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_two_log_lines_whatever_fails_in_it_and_one_for_the_way(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     lost = iter([7, 10])
     backlog = Backlog("http://127.0.0.1:9/v1/events", clock, lambda: next(lost))
     backlog.keep(a_batch(), BUSY)
     backlog.keep(backlog.take(), BROKEN)
-    backlog.take()
-    backlog.give_up(GONE)
+    backlog.keep(backlog.take(), GONE)
+    backlog.keep(backlog.take(), GONE)
     clock.now += limits.MAX_AGE_SECONDS
     assert not backlog.keep(a_batch(since=0.0), asking_for(1.0))
     clock.now += 12
     backlog.succeeded()
     backlog.succeeded()
-    began, ended = caplog.messages
+    began, way, ended = caplog.messages
     assert "answered 503" in began
+    assert "answered 410" in way
     assert f"takes records again after {limits.MAX_AGE_SECONDS + 12:.0f} s; 3 were lost" in ended
 
 
@@ -191,7 +215,7 @@ def test_the_next_outage_is_told_anew_with_its_own_length_and_losses(
 ) -> None:
     lost = iter([0, 2, 2, 2])
     backlog = Backlog("http://127.0.0.1:9/v1/events", clock, lambda: next(lost))
-    backlog.give_up(GONE)
+    backlog.keep(a_batch(), GONE)
     backlog.succeeded()
     clock.now += 500
     backlog.keep(a_batch(), BROKEN)

@@ -17,6 +17,7 @@ from failpath_otel import (
     FailpathSpanProcessor,
     InvalidRecord,
     QueueFull,
+    RecordsRejected,
     SendError,
     ShutDown,
     report,
@@ -25,7 +26,7 @@ from failpath_otel.export.callback import ErrorCallback
 from tests.export.conftest import KEY
 from tests.export.programs import run_program
 from tests.export.spans import a_span, tracer_with
-from tests.fault_server import FaultServer, accepted, fault_server, held, status
+from tests.fault_server import FaultServer, accepted, fault_server, held, rejecting, status
 from tests.receiver import wait_for
 
 Configure = Callable[..., FailpathClient]
@@ -75,7 +76,7 @@ def skip(client: FailpathClient, key: str = "ship") -> None:
 
 
 @pytest.mark.parametrize(("code", "said"), [(400, "400"), (404, "route"), (410, "410"), (418, "418")])
-def test_a_final_failure_is_told_with_its_status_and_its_records(
+def test_a_failure_is_told_with_its_status_and_its_records(
     configure: Configure, server: FaultServer, code: int, said: str
 ) -> None:
     server.answer_with(status(code))
@@ -85,7 +86,7 @@ def test_a_final_failure_is_told_with_its_status_and_its_records(
     assert not client.flush()
     [error] = told.wait(2)
     assert isinstance(error, SendError)
-    assert (error.status, error.records, error.retrying) == (code, 2, False)
+    assert (error.status, error.records, error.retrying) == (code, 2, True)
     assert said in str(error)
     assert server.url in str(error)
     assert KEY not in str(error)
@@ -104,9 +105,11 @@ def test_a_failure_that_is_retried_is_told_once_at_the_first_attempt(configure: 
 
 
 def test_a_loss_after_retries_is_told_again_as_one(configure: Configure, server: FaultServer) -> None:
-    server.answer_with(status(503), status(503), status(400))
+    server.answer_with(accepted, status(503), status(503), status(400))
     told = Told()
     client = configure(on_error=told)
+    skip(client)
+    assert client.flush()
     skip(client)
     wait_for(lambda: client.stats().dropped or client.flush(0.05))
     told.wait(2)
@@ -142,7 +145,7 @@ def test_a_span_that_cannot_be_read_is_told_as_an_invalid_record(server: FaultSe
 
 @pytest.mark.parametrize("by_hand", [FailpathSpanProcessor, FailpathSpanExporter])
 def test_a_processor_and_an_exporter_tell_too(server: FaultServer, by_hand: Any) -> None:
-    server.answer_with(status(400))
+    server.answer_with(rejecting(0, 1))
     told = Told()
     made = by_hand(project_key=KEY, endpoint=server.url, on_error=told)
     if isinstance(made, FailpathSpanExporter):
@@ -158,7 +161,7 @@ def test_a_processor_and_an_exporter_tell_too(server: FaultServer, by_hand: Any)
 def test_bad_input_an_on_error_that_raises_is_logged_once_and_called_for_what_comes(
     configure: Configure, server: FaultServer, caplog: pytest.LogCaptureFixture, error: type[BaseException]
 ) -> None:
-    server.answer_with(status(400))
+    server.answer_with(rejecting(0))
     calls: list[DeliveryError] = []
 
     def on_error(told: DeliveryError) -> None:
@@ -179,7 +182,7 @@ def test_bad_input_an_on_error_that_raises_is_logged_once_and_called_for_what_co
 def test_bad_input_an_on_error_with_other_parameters_is_logged_and_costs_nothing(
     configure: Configure, server: FaultServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.answer_with(status(400), accepted)
+    server.answer_with(rejecting(0), accepted)
     client = configure(on_error=lambda: None)
     with caplog.at_level(logging.ERROR, "failpath_otel"):
         skip(client)
@@ -193,7 +196,7 @@ def test_bad_input_an_on_error_with_other_parameters_is_logged_and_costs_nothing
 def test_bad_input_an_on_error_that_blocks_delays_neither_a_step_nor_the_delivery(
     configure: Configure, server: FaultServer
 ) -> None:
-    server.answer_with(status(400), accepted)
+    server.answer_with(rejecting(0), accepted)
     told = Told(held=True)
     client = configure(on_error=told)
     skip(client)
@@ -225,7 +228,7 @@ def test_bad_input_an_on_error_that_blocks_does_not_delay_a_full_queue(
 
 
 def test_bad_input_an_on_error_that_blocks_for_ever_does_not_keep_the_process() -> None:
-    with fault_server(status(400)) as server:
+    with fault_server(rejecting(0)) as server:
         ended = run_program(
             """
             import threading, failpath_otel
@@ -240,7 +243,7 @@ def test_bad_input_an_on_error_that_blocks_for_ever_does_not_keep_the_process() 
 
 
 def test_bad_input_an_on_error_that_comes_back_to_us_is_answered(configure: Configure, server: FaultServer) -> None:
-    server.answer_with(status(400), accepted)
+    server.answer_with(rejecting(0), accepted)
     done = threading.Event()
     said: list[object] = []
 
@@ -258,11 +261,11 @@ def test_bad_input_an_on_error_that_comes_back_to_us_is_answered(configure: Conf
 
 
 def test_bad_input_an_on_error_that_shuts_down_ends_delivery(configure: Configure, server: FaultServer) -> None:
-    server.answer_with(status(400), accepted)
+    server.answer_with(rejecting(0), accepted)
     done = threading.Event()
 
     def on_error(error: DeliveryError) -> None:
-        if isinstance(error, SendError):
+        if isinstance(error, RecordsRejected):
             client.shutdown(10)
             done.set()
 
@@ -270,7 +273,7 @@ def test_bad_input_an_on_error_that_shuts_down_ends_delivery(configure: Configur
     skip(client)
     assert done.wait(20)
     assert client.run("checkout").step("pack", lambda: 7) == 7
-    assert client.stats().dropped == {"send_failed": 1, "shut_down": 2}
+    assert client.stats().dropped == {"rejected": 1, "shut_down": 2}
 
 
 def test_errors_of_one_kind_that_wait_come_as_one_with_all_their_records() -> None:

@@ -137,7 +137,7 @@ def test_rejected_records_are_named_with_the_reason(delivery: Delivery, server: 
     assert answer.rejected == ((0, "unknown flow"), (2, "unknown flow"))
 
 
-FINAL = [
+OF_THE_WAY = [
     pytest.param(html, "no Failpath endpoint", id="200-html"),
     pytest.param(answer(200, b'{"rejected"'), "no Failpath endpoint", id="200-half-json"),
     pytest.param(answer(200, b"\xff\xfe\xfa"), "no Failpath endpoint", id="200-binary"),
@@ -145,12 +145,12 @@ FINAL = [
     pytest.param(redirect("/login", 301), "redirects", id="301"),
     pytest.param(redirect("/login", 307), "redirects", id="307"),
     pytest.param(answer(304), "redirects", id="304-without-location"),
-    pytest.param(status(400), "400", id="400"),
     pytest.param(status(404), "the base URL, to which the route is added", id="404"),
     pytest.param(status(405), "the base URL, to which the route is added", id="405"),
     pytest.param(status(407), "a proxy", id="407"),
     pytest.param(status(410), "410", id="410"),
-    pytest.param(status(422), "422", id="422"),
+    pytest.param(status(409), "409", id="409"),
+    pytest.param(status(421), "421", id="421"),
     pytest.param(long_body(8_000_000), "more than any Failpath endpoint", id="200-very-long"),
     pytest.param(long_body(8_000_000, 404), "404", id="404-very-long"),
 ]
@@ -158,6 +158,7 @@ WORTH_ANOTHER_TRY = [
     pytest.param(status(401), "refused the project key", id="401"),
     pytest.param(status(403), "refused the project key", id="403"),
     pytest.param(status(408), "408", id="408"),
+    pytest.param(status(425), "425", id="425"),
     pytest.param(status(429), "fewer requests (429)", id="429"),
     pytest.param(status(500), "500", id="500"),
     pytest.param(status(502), "502", id="502"),
@@ -170,15 +171,25 @@ WORTH_ANOTHER_TRY = [
 ]
 
 
-@pytest.mark.parametrize(("behaviour", "said"), FINAL)
-def test_bad_input_an_answer_that_is_no_success_is_final_and_says_what_to_do(
+@pytest.mark.parametrize(("behaviour", "said"), OF_THE_WAY)
+def test_bad_input_an_answer_that_is_about_the_way_says_what_to_do_and_is_worth_a_slow_retry(
     delivery: Delivery, server: FaultServer, behaviour: Behaviour, said: str
 ) -> None:
     server.answer_with(behaviour)
     answered = delivery.send(BATCH)
     assert answered.failure is not None
     assert said in answered.failure
-    assert (answered.again, answered.too_large) == (False, False)
+    assert (answered.again, answered.lasting, answered.too_large) == (True, True, False)
+
+
+@pytest.mark.parametrize("code", [400, 422])
+def test_bad_input_an_answer_that_is_about_the_contents_says_so(
+    delivery: Delivery, server: FaultServer, code: int
+) -> None:
+    server.answer_with(status(code))
+    answered = delivery.send(BATCH)
+    assert str(code) in str(answered.failure)
+    assert (answered.again, answered.lasting, answered.too_large) == (False, False, False)
 
 
 @pytest.mark.parametrize(("behaviour", "said"), WORTH_ANOTHER_TRY)

@@ -99,7 +99,7 @@ def test_a_server_that_is_not_there_is_a_failure_and_no_exception() -> None:
 def test_a_failure_of_one_batch_of_several_is_a_failure_of_all(
     exporter: FailpathSpanExporter, server: FaultServer
 ) -> None:
-    server.answer_with(status(400), accepted)
+    server.answer_with(rejecting(0), accepted)
     assert exporter.export([a_span()] * 300) is FAILURE
     assert len(server.requests) == 2
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.export.pipelines import GONE, HeldDelivery, numbered, pipeline
+from tests.export.pipelines import REJECTED, HeldDelivery, numbered, pipeline
 
 
 @pytest.mark.parametrize("wait", ["flush", "await_attempt"])
@@ -40,7 +40,7 @@ def test_who_interrupts_a_put_does_not_wait_for_the_lock_that_the_put_holds(wait
 
 
 def test_who_is_told_of_a_loss_can_ask_for_it() -> None:
-    delivery = HeldDelivery(answers=[GONE])
+    delivery = HeldDelivery(answers=[REJECTED])
     found: list[object] = []
     told = threading.Event()
     with pipeline(delivery) as queue:

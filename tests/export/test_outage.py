@@ -24,6 +24,7 @@ from tests.fault_server import (
     close_while_answering,
     html,
     redirect,
+    rejecting,
     silent,
     status,
     trickling,
@@ -122,7 +123,7 @@ def test_bad_input_an_endpoint_where_nobody_listens_is_no_delivery(
 
 
 @pytest.mark.usefixtures("quick")
-def test_an_outage_of_many_batches_and_kinds_is_one_line_at_its_start_and_one_at_its_end(
+def test_an_outage_of_many_batches_and_kinds_is_one_line_at_its_start_one_for_the_way_and_one_at_its_end(
     configure: Configure,
     server: FaultServer,
     caplog: pytest.LogCaptureFixture,
@@ -134,12 +135,13 @@ def test_an_outage_of_many_batches_and_kinds_is_one_line_at_its_start_and_one_at
     steps(client, 900)
     wait_for(lambda: sum(client.stats().dropped.values()) == client.stats().accepted == 1_800, 20)
     lost = sum(client.stats().dropped.values())
-    assert len(caplog.messages) == 1
+    assert len(caplog.messages) == 2
     server.answer_with(accepted)
     steps(client, 1)
     wait_for(lambda: client.stats().delivered == 2)
-    began, ended = caplog.messages
+    began, way, ended = caplog.messages
     assert "503" in began
+    assert "410" in way  # it asks for something else than patience, and 404 for the same
     assert re.search(rf"takes records again after \d s; {lost} were lost", ended)
 
 
@@ -206,12 +208,12 @@ def test_what_on_error_raises_is_logged_and_hinders_nothing(
         called.set()
         raise raised
 
-    server.answer_with(status(410), accepted)
+    server.answer_with(rejecting(0, 1), accepted)
     client = configure(on_error=on_error)
     steps(client, 1)
     assert called.wait(10)
     called.clear()
-    server.answer_with(status(410), accepted)
+    server.answer_with(rejecting(0, 1), accepted)
     steps(client, 1)
     assert called.wait(10)
     steps(client, 1)
@@ -225,12 +227,12 @@ def test_an_on_error_that_uses_the_client_waits_for_nothing_for_good(configure: 
         client.run("alarm").step("alarm", lambda: None)
         said.append(client.flush(5))
 
-    server.answer_with(status(410), accepted)
+    server.answer_with(rejecting(0), accepted)
     client = configure(on_error=on_error)
     steps(client, 1)
     wait_for(lambda: said)
     assert said == [False]
-    assert client.stats().delivered == 2
+    assert client.stats().delivered == 3
 
 
 @pytest.fixture

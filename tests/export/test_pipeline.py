@@ -174,7 +174,7 @@ def test_an_outcome_for_which_bytes_are_short_is_cut_to_its_identity() -> None:
 
 
 def test_counts_of_every_kind_of_loss_add_up_with_what_was_accepted() -> None:
-    delivery = HeldDelivery(held=True, answers=[REJECTED, GONE])
+    delivery = HeldDelivery(held=True, answers=[REJECTED, *[GONE] * 5])
     with pipeline(delivery, max_records=6) as queue:
         for number in range(3):
             queue.put(numbered(number))

@@ -186,21 +186,23 @@ def test_after_the_deadline_a_batch_is_lost_and_the_next_one_has_its_turn(
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_final_failure_loses_the_batch_at_once_and_the_next_one_is_sent_at_once(
+def test_a_record_that_is_refused_by_an_endpoint_that_takes_others_is_lost_at_once_and_the_next_one_is_sent_at_once(
     server: FaultServer, new_pipeline: NewPipeline
 ) -> None:
     errors: list[DeliveryError] = []
-    server.answer_with(status(410), accepted)
+    server.answer_with(accepted, status(422), accepted)
     pipeline = new_pipeline(server.url, on_error=errors.append)
+    pipeline.put(numbered(0))
+    assert pipeline.flush(10)
     pipeline.put(numbered(1))
     wait_for(lambda: pipeline.stats().dropped == {"send_failed": 1})
     pipeline.put(numbered(2))
-    wait_for(lambda: pipeline.stats().delivered == 1)
-    assert numbers(server) == [1, 2]
+    wait_for(lambda: pipeline.stats().delivered == 2)
+    assert numbers(server) == [0, 1, 2]
     pipeline.drain_callbacks(10)
     [error] = errors
     assert isinstance(error, SendError)
-    assert (error.status, error.records, error.retrying) == (410, 1, False)
+    assert (error.status, error.records, error.retrying) == (422, 1, False)
 
 
 def in_seconds(seconds: int) -> str:

@@ -109,13 +109,28 @@ def test_a_batch_that_failed_is_kept_and_is_the_first_to_be_sent_again() -> None
     assert sender.failure is None
 
 
-def test_a_failure_that_is_final_loses_the_batch_at_once() -> None:
-    sender = Sender(HeldDelivery(answers=[GONE]))
-    [outcome] = all_outcomes(sender, [b"a", b"b"])
+def test_a_failure_that_is_final_loses_the_record_that_it_is_about_at_once() -> None:
+    sender = Sender(HeldDelivery(answers=[Answer(), GONE]))
+    assert all_outcomes(sender, [b"a"])[0].delivered == 1
+    [outcome] = all_outcomes(sender, [b"b"])
     assert (outcome.settled, outcome.delivered, outcome.reason) == (True, 0, "send_failed")
     assert isinstance(outcome.error, SendError)
-    assert (outcome.error.retrying, outcome.error.status, outcome.error.records) == (False, 410, 2)
+    assert (outcome.error.retrying, outcome.error.status, outcome.error.records) == (False, 410, 1)
     assert sender.failure is outcome.error
+
+
+@pytest.mark.parametrize("code", [302, 404, 405, 409, 410, 421])
+def test_an_answer_that_is_about_the_way_keeps_the_batch(code: int) -> None:
+    away = read_answer(code, {}, b"", 2)
+    sender, take = Sender(HeldDelivery(answers=[away, away])), from_list([b"a", b"b"])
+    first, second, third = (sender.attempt(take) for _ in range(3))
+    for outcome in (first, second):
+        assert outcome is not None
+        assert (outcome.settled, outcome.lasting) == (False, True)
+        assert isinstance(outcome.error, SendError)
+        assert (outcome.error.retrying, outcome.error.status) == (True, code)
+    assert third is not None
+    assert third.delivered == 2
 
 
 @pytest.mark.parametrize("code", [401, 403])
@@ -181,7 +196,7 @@ def test_a_cut_record_that_fails_for_a_while_stays_cut_and_keeps_its_place() -> 
     assert delivery.batches[1] == delivery.batches[2] != delivery.batches[0]
 
 
-@pytest.mark.parametrize("large", [a_record(2_000), a_record(0), b"x" * 2_000], ids=["cut", "small", "unreadable"])
+@pytest.mark.parametrize("large", [a_record(2_000, step_key="k" * 9_000), b"x" * 5_000], ids=["cut", "unreadable"])
 def test_a_single_record_that_is_refused_in_its_smallest_form_is_lost_and_its_neighbours_are_not(large: bytes) -> None:
     class Refusing(HeldDelivery):
         def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
@@ -266,7 +281,9 @@ def test_a_logging_handler_that_raises_changes_nothing(caplog: pytest.LogCapture
     handler = Raising()
     logging.getLogger("failpath_otel").addHandler(handler)
     try:
-        outcomes = all_outcomes(Sender(HeldDelivery(answers=[BUSY, GONE, REJECTED])), [b"a" * 900_000, b"b" * 900_000])
+        outcomes = all_outcomes(
+            Sender(HeldDelivery(answers=[BUSY, Answer(), REJECTED])), [b"a" * 900_000, b"b" * 900_000]
+        )
     finally:
         logging.getLogger("failpath_otel").removeHandler(handler)
     assert [outcome.settled for outcome in outcomes] == [False, True, True]

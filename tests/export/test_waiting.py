@@ -66,7 +66,9 @@ def test_an_attempt_that_fails_is_enough_although_the_records_are_kept(attempt: 
 def test_who_waits_for_an_attempt_hears_why_the_records_are_lost_also_afterwards(
     attempt: Attempt, answer: Answer, kind: type[DeliveryError]
 ) -> None:
-    with pipeline(HeldDelivery(answers=[answer])) as queue:
+    with pipeline(HeldDelivery(answers=[Answer(), answer])) as queue:
+        queue.put(numbered(0))
+        assert queue.flush(10)
         queue.put(numbered(1))
         error = attempt(queue, 10)
         assert type(error) is kind
@@ -75,7 +77,7 @@ def test_who_waits_for_an_attempt_hears_why_the_records_are_lost_also_afterwards
 
 @each_way_to_attempt
 def test_a_loss_before_the_records_that_somebody_waits_for_is_not_theirs(attempt: Attempt) -> None:
-    delivery = HeldDelivery(held=True, answers=[GONE])
+    delivery = HeldDelivery(held=True, answers=[REJECTED])
     with pipeline(delivery) as queue:
         queue.put(numbered(1))
         cancel = queue.watch(lambda _: None)
@@ -85,7 +87,7 @@ def test_a_loss_before_the_records_that_somebody_waits_for_is_not_theirs(attempt
         threading.Timer(0.05, delivery.gate.set).start()
         assert attempt(queue, 10) is None
         cancel()
-        assert queue.stats().dropped == {"send_failed": 1}
+        assert queue.stats().dropped == {"rejected": 1}
 
 
 @each_way_to_attempt
@@ -135,7 +137,7 @@ def test_a_flush_is_false_in_time_during_a_pause_that_the_server_asked_for(settl
 
 @each_way_to_settle
 def test_a_flush_is_false_after_a_loss(settle: Settle) -> None:
-    with pipeline(HeldDelivery(answers=[GONE])) as queue:
+    with pipeline(HeldDelivery(answers=[REJECTED])) as queue:
         queue.put(numbered(1))
         assert settle(queue, 10) is False
 
