@@ -19,8 +19,11 @@ _LOCKS: Final = sys.platform != "win32" and os.open in os.supports_dir_fd
 
 _LOCK: Final = "lock"
 _NEW: Final = ".new-"
-_VERSION: Final = "v1"
+_VERSION: Final = "v2"
 """Of the format; journals of another one are left to those who know it."""
+
+_COUNTED: Final = "v1"
+"""The format before, which is still read: its headers have the number of the records that are confirmed."""
 
 _UNFINISHED_SECONDS: Final = 60.0
 """Age after which a directory that was begun and never finished is nobody's."""
@@ -175,6 +178,11 @@ class Holding:
         """
         return self._directory.number
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether its files are of the format before."""
+        return self.name.startswith(_COUNTED)
+
     def is_locked(self) -> bool:
         """Whether nobody else has closed the lock, which would have freed it."""
         try:
@@ -239,7 +247,7 @@ def journals(base: int) -> Iterator[tuple[str, str]]:
     """The name and the binding of each journal below an open base; removes what was begun and never finished."""
     for name in sorted(os.listdir(base)):
         version, _, rest = name.partition(".")
-        if version == _VERSION and rest.count(".") == 2:  # noqa: PLR2004 - binding, process id, token
+        if version in {_VERSION, _COUNTED} and rest.count(".") == 2:  # noqa: PLR2004 - binding, process id, token
             yield name, rest.partition(".")[0]
         elif name.startswith(_NEW):
             with contextlib.suppress(OSError):

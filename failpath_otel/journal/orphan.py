@@ -30,7 +30,7 @@ class Orphan(Log):
         for name in holding.files():
             if name.endswith(SUFFIX):
                 # Opened when it is read: there may be many, and the application needs descriptors too.
-                segment = Segment(holding.directory, name, CLOSED)
+                segment = Segment(holding.directory, name, CLOSED, counted=holding.is_counted)
                 segment.last = 0  # nobody writes it any more
                 self._unread.append(segment)
                 self._unconfirmed.append(segment)
@@ -136,7 +136,12 @@ class Orphan(Log):
     def _count(self, segment: Segment) -> int:
         """How many records of a segment are not taken yet."""
         records = 0
-        reader = Segment(self._holding.directory, segment.name, self._holding.open_file(segment.name))
+        reader = Segment(
+            self._holding.directory,
+            segment.name,
+            self._holding.open_file(segment.name),
+            counted=self._holding.is_counted,
+        )
         try:
             if segment.resumed:
                 reader.position = segment.position

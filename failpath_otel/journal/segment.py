@@ -44,11 +44,13 @@ class Segment:
         directory: the descriptor of the directory that it is in.
         name: its name there.
         descriptor: its own.
+        counted: its header has the number of the records that are confirmed, as version 1 of the format.
     """
 
-    def __init__(self, directory: int, name: str, descriptor: int) -> None:
+    def __init__(self, directory: int, name: str, descriptor: int, *, counted: bool = False) -> None:
         self._directory: Final = Owned(directory)
         self.name = name
+        self._counted: Final = counted
         self._owned: Owned | None = None
         self.descriptor = descriptor
         self.begin_again()
@@ -121,6 +123,9 @@ class Segment:
         self.resumed = True
         if not header.strip(b"\0"):
             return True
+        if self._counted and header.startswith(_MAGIC):
+            self._skip_confirmed(int.from_bytes(header[_MARK_AT:], "little"))
+            return len(header) == BEGIN
         mark, checksum = _MARK.unpack(header[_MARK_AT:].ljust(_MARK.size, b"\0"))
         known = mark >= BEGIN and checksum == _checksum(mark)
         if known:
@@ -130,6 +135,16 @@ class Segment:
         if is_ours or known:
             return len(header) == BEGIN
         return bool(self.read(size, 1, 0)) or ((gap := self.gap(size)) is not None and gap.end < size)
+
+    def _skip_confirmed(self, count: int) -> None:
+        while self.confirmed < count:
+            read = self.read(self.size(), min(count - self.confirmed, limits.MAX_BATCH_RECORDS), 0)
+            if not read:  # the number is wrong, or one of the records is damaged: better once more than never
+                self.begin_again()
+                self.resumed = self.harmed = True
+                return
+            self.advance(read)
+            self.confirm(len(read))
 
     def size(self) -> int:
         """The length of the file in bytes."""
@@ -244,7 +259,10 @@ class Segment:
         # A failing disk costs a repetition after a crash, and no more. Eight bytes within a page: whoever reads them
         # after a crash finds the old number or the new one.
         with contextlib.suppress(OSError):
-            os.pwrite(self.descriptor, _MARK.pack(self._mark, _checksum(self._mark)), _MARK_AT)
+            mark = self.confirmed.to_bytes(_MARK.size, "little")
+            if not self._counted:
+                mark = _MARK.pack(self._mark, _checksum(self._mark))
+            os.pwrite(self.descriptor, mark, _MARK_AT)
 
     def close(self) -> None:
         """Closes the file; it can be opened again."""

@@ -530,8 +530,8 @@ def test_journals_of_processes_that_live_and_empty_directories_cost_no_record(
     for each in living:
         assert each.append(step("living"))
     for number in range(4):
-        Path(place.path, f"v1.{BINDING}.1.{number}").mkdir()
-        Path(place.path, f"v1.{OTHER}.1.{number}").mkdir()
+        Path(place.path, f"v2.{BINDING}.1.{number}").mkdir()
+        Path(place.path, f"v2.{OTHER}.1.{number}").mkdir()
     for number in range(8):
         leave_old(place, step(f"a{number}"), seconds=1_000 - number)
     delivery = HeldDelivery()

@@ -85,7 +85,7 @@ def test_what_was_begun_and_never_finished_is_removed_after_a_while(base: Path, 
 
 
 def test_what_does_not_look_like_a_journal_is_left_alone(base: Path, opened: int) -> None:
-    for name in ("v1", "v1.a.b", "v2.a.1.b", "notes", "v1.a.b.c.d", "lost+found"):
+    for name in ("v2", "v2.a.b", "v3.a.1.b", "notes", "v2.a.b.c.d", "lost+found"):
         (base / name).mkdir()
         os.utime(base / name, (0, 0))
     assert list(journals(opened)) == []
