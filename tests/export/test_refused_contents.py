@@ -218,8 +218,8 @@ def new_pipeline(server: FaultServer) -> Iterator[NewPipeline]:
 
     yield new
     server.answer_with(accepted)
-    for pipeline in made:
-        pipeline.shutdown(5)
+    for each in made:
+        each.shutdown(5)
 
 
 def is_bad(event: dict[str, Any]) -> bool:
