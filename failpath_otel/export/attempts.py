@@ -164,7 +164,7 @@ class Attempts(RecordQueue):
         error = self._sender.failure
         if error is not None:
             with self._lock:
-                due = self._watchers.attempted(self._settled, error)
+                due = self._watchers.divided(self._settled, error)
             for watcher in due:
                 watcher.tell()
 

@@ -53,5 +53,7 @@ class EndedSpans:
             groups = [[encode(record) for record in step] for step in steps if step]
         for group in groups:
             complete = self.pipeline.put_together(group) > 0 and complete
-        in_time, error = self.pipeline.await_attempt(patience(self._patience), (before + 1, self.pipeline.accepted))
+        in_time, error = self.pipeline.await_attempt(
+            patience(self._patience), (before + 1, self.pipeline.accepted), patient=True
+        )
         return complete and in_time and error is None

@@ -62,7 +62,12 @@ class Pipeline(DeliveryThread):
         return self._journaling
 
     def watch(
-        self, notify: Notify, *, of_attempt: bool = False, numbers: tuple[int, int] | None = None
+        self,
+        notify: Notify,
+        *,
+        of_attempt: bool = False,
+        numbers: tuple[int, int] | None = None,
+        patient: bool = False,
     ) -> Callable[[], None] | None:
         """Calls ``notify`` from the delivery thread once everything accepted so far is settled; hurries it up.
 
@@ -70,6 +75,7 @@ class Pipeline(DeliveryThread):
             notify: called once, with ``None`` or with why one of the records was lost that ``numbers`` are about.
             of_attempt: do not wait for records that are kept to be sent again: an attempt that failed is enough.
             numbers: wait for the records from the first to the second of these numbers. Default: for the last one.
+            patient: wait for records that are sent again in parts, also where an attempt is enough.
 
         Returns:
             A function that takes the wish back; ``None`` where there is nothing to wait for.
@@ -80,7 +86,7 @@ class Pipeline(DeliveryThread):
             # While the endpoint fails, an attempt is one of those that are planned; nobody waits for it.
             if last <= self._settled or (of_attempt and self._backlog.pause()):
                 return None
-            watcher = Watcher(first, last, notify, of_attempt=of_attempt)
+            watcher = Watcher(first, last, notify, of_attempt=of_attempt, patient=patient)
             self._watchers.add(watcher)
             self._hurry += not of_attempt
             self._urgent += of_attempt
@@ -110,22 +116,24 @@ class Pipeline(DeliveryThread):
         return self._wait(timeout, of_attempt=False) == (True, None) and self.lossless
 
     def await_attempt(
-        self, timeout: float, numbers: tuple[int, int] | None = None
+        self, timeout: float, numbers: tuple[int, int] | None = None, *, patient: bool = False
     ) -> tuple[bool, DeliveryError | None]:
         """Waits at most ``timeout`` seconds until everything accepted so far was sent, or an attempt has failed.
+
+        With ``patient``, what is sent again in parts counts as one attempt.
 
         Returns:
             Whether it came to that in time, and why one of the records from the first to the second of ``numbers`` is
             not delivered, if so; without ``numbers``, why the last one is not.
         """
-        return self._wait(timeout, of_attempt=True, numbers=numbers)
+        return self._wait(timeout, of_attempt=True, numbers=numbers, patient=patient)
 
     def is_hopeless(self, timeout: float) -> bool:
         """Whether the server wants to be left alone for so long that ``timeout`` seconds of waiting bring nothing."""
         return self._settled < self._accepted and self._backlog.refused() > timeout
 
     def _wait(
-        self, timeout: float, *, of_attempt: bool, numbers: tuple[int, int] | None = None
+        self, timeout: float, *, of_attempt: bool, numbers: tuple[int, int] | None = None, patient: bool = False
     ) -> tuple[bool, DeliveryError | None]:
         """Whether it was settled in time, and the error that :meth:`watch` tells."""
         deadline = monotonic() + timeout
@@ -140,7 +148,7 @@ class Pipeline(DeliveryThread):
             told.append(error)
             settled.set()
 
-        cancel = self.watch(notify, of_attempt=of_attempt, numbers=numbers)
+        cancel = self.watch(notify, of_attempt=of_attempt, numbers=numbers, patient=patient)
         if cancel is None:
             return self.already(numbers)
         try:

@@ -14,15 +14,17 @@ class Watcher:
     """Somebody who waits for the records with the numbers ``first`` to ``last``, and for all before them.
 
     ``notify`` is called once, from the thread that delivers: with ``None``, or with why the first of these records to
-    be lost was lost. A watcher ``of_attempt`` does not wait for records that are kept to be sent again.
+    be lost was lost. A watcher ``of_attempt`` does not wait for records that are kept to be sent again, and only where
+    it is ``patient`` for those that are sent again in parts.
     """
 
-    __slots__ = ("_error", "_notify", "first", "last", "of_attempt")
+    __slots__ = ("_error", "_notify", "first", "last", "of_attempt", "patient")
 
-    def __init__(self, first: int, last: int, notify: Notify, *, of_attempt: bool) -> None:
+    def __init__(self, first: int, last: int, notify: Notify, *, of_attempt: bool, patient: bool = False) -> None:
         self.first: Final = first
         self.last: Final = last
         self.of_attempt: Final = of_attempt
+        self.patient: Final = patient
         self._notify: Final = notify
         self._error: DeliveryError | None = None
 
@@ -87,8 +89,15 @@ class Watchers:
 
         With ``everybody``, also those who would wait for further attempts.
         """
-        due = [watcher for watcher in self._watchers if watcher.of_attempt or everybody]
+        return self._take_out([each for each in self._watchers if each.of_attempt or everybody], before, error)
+
+    def divided(self, before: int, error: DeliveryError) -> list[Watcher]:
+        """Takes out those who wait for an attempt, and not until what follows ``before`` was sent in parts."""
+        return self._take_out([each for each in self._watchers if each.of_attempt and not each.patient], before, error)
+
+    def _take_out(self, due: list[Watcher], before: int, error: DeliveryError) -> list[Watcher]:
         for watcher in due:
             watcher.heed([Loss(before + 1, watcher.last, error)])
-        self._watchers = [watcher for watcher in self._watchers if not (watcher.of_attempt or everybody)]
+        told = set(due)
+        self._watchers = [watcher for watcher in self._watchers if watcher not in told]
         return due

@@ -5,7 +5,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.errors import DeliveryError, RecordsRejected
+from failpath_otel.errors import DeliveryError, RecordsRejected, SendError
 from failpath_otel.export.factory import pipeline_to_failpath
 from failpath_otel.export.options import Options
 from failpath_otel.export.policy import Policy
@@ -93,6 +93,8 @@ class Forwarder:
         in_time, error = self._await_attempt(last - len(records) + 1, last)
         if isinstance(error, RecordsRejected):
             receipt.warn(f"Failpath has rejected records: {error}")
+        elif isinstance(error, SendError) and not error.retrying:  # and would be refused again
+            receipt.warn(f"Failpath has refused records: {error}")
         elif error is not None or not in_time:
             raise self._down()
 
@@ -101,7 +103,7 @@ class Forwarder:
         deadline = monotonic() + self._patience
         while True:
             left = deadline - monotonic()
-            in_time, error = self.pipeline.await_attempt(max(min(left, _WAIT_SECONDS), 0), (first, last))
+            in_time, error = self.pipeline.await_attempt(max(min(left, _WAIT_SECONDS), 0), (first, last), patient=True)
             if in_time or error is not None or left <= 0 or self.pipeline.closed:
                 return in_time, error
 

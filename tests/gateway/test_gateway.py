@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from failpath_otel import Failpath
 from tests.export.spans import a_span
-from tests.fault_server import FaultServer, accepted, answer, fault_server, held, json_answer, status
+from tests.fault_server import FaultServer, accepted, answer, fault_server, held, json_answer, refusing_where, status
 from tests.gateway.gateways import KEY, start_gateway
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of
 from tests.ports import unused_url
@@ -178,6 +178,20 @@ def test_a_record_that_failpath_rejects_is_a_warning(tmp_path: Path) -> None:
         reply = gateway.send(json_request(numbered(1)), JSON)
     assert reply.status == 200
     assert "unknown flow" in reply.json()["partialSuccess"]["errorMessage"]
+
+
+def test_a_record_that_failpath_refuses_for_what_it_contains_is_a_warning(tmp_path: Path) -> None:
+    wrong = f"{1:016x}"
+    with (
+        fault_server(accepted, refusing_where(lambda event: event["spanId"] == wrong)) as server,
+        start_gateway(server.url, None) as gateway,
+    ):
+        assert gateway.send(json_request(numbered(3)), JSON).status == 200
+        reply = gateway.send(json_request(numbered(1), numbered(2)), JSON)
+        taken = {event["spanId"] for event in server.taken}
+    assert reply.status == 200
+    assert "(400)" in reply.json()["partialSuccess"]["errorMessage"]
+    assert taken == {f"{2:016x}", f"{3:016x}"}
 
 
 def test_what_failpath_refuses_for_good_is_not_said_to_be_taken(tmp_path: Path) -> None:
