@@ -1,5 +1,6 @@
 """Damaged files: reading goes on at the next record that checks out, and what is lost is counted."""
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -355,6 +356,41 @@ def test_all_that_is_damaged_in_the_own_file_is_counted_exactly(
     assert journal.appended == journal.taken == total
     assert journal.append(a_record(99))
     assert read_all(journal) == ([a_record(99)], 0)
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_what_stands_behind_all_records_of_the_own_file_costs_none(new_journal: NewJournal, base: Path) -> None:
+    journal = new_journal()
+    number = 0
+    while len(journal._unconfirmed) < 2:
+        assert journal.append(a_record(number, 1_000))
+        number += 1
+    change(own_file(base), 4_000, b"noise")
+    assert read_all(journal) == ([a_record(each, 1_000) for each in range(number)], 0)
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_disk_that_cannot_be_read_is_no_record_that_was_cut_off(
+    base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, calls: int
+) -> None:
+    leave(base)
+    orphan = adopted(base)
+    pread, made = os.pread, 0
+
+    def failing(*arguments: int) -> bytes:
+        nonlocal made
+        made += 1
+        if made > calls:
+            raise OSError(errno.EIO, "the disk")
+        return pread(*arguments)
+
+    monkeypatch.setattr(os, "pread", failing)
+    found, lost = read_all(orphan)
+    orphan.close()
+    assert (len(found), lost) == (0 if calls == 1 else 10, 1)
+    assert orphan.harmed == 1
+    assert "damaged and lost: at least 1" in caplog.text
+    assert "cut off" not in caplog.text
 
 
 def test_a_record_that_comes_while_the_end_is_looked_at_is_not_passed_over(
