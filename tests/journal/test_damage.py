@@ -275,7 +275,7 @@ def test_hostile_bytes_cost_checksums_of_a_few_times_their_size_and_no_record_be
     assert work.bytes < 8 * 1_048_576
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_whatever_is_written_into_a_file_all_that_it_left_whole_is_found_in_order_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
