@@ -61,12 +61,12 @@ class Log(ABC):
     def _open(self, segment: Segment) -> int:
         """A descriptor of a segment that was closed for a while."""
 
-    def _lost_in(self, gap: Gap, last: int) -> int:  # noqa: ARG002 - for those who do not know the number
-        """How many records up to number ``last`` are lost with a gap.
+    def _judge(self, gap: Gap, last: int) -> Gap | None:
+        """What a gap costs of the records up to number ``last``; ``None``: nothing, because all are read.
 
         One here, however many there were, and the others where all that is there is read: then it is exact.
         """
-        return min(1, max(last - self.taken, 0))
+        return Gap(gap.end, 1) if last > self.taken else None
 
     def _pass(self, segment: Segment, gap: Gap) -> None:
         """Goes on behind what is damaged."""
@@ -97,14 +97,14 @@ class Log(ABC):
                     segment.descriptor = self._open(segment)
                 end = self._end(segment)
                 written = segment.read(end, max_records, budget)
-                gap = None if written else segment.gap(end)
+                gap = None if written or (gap := segment.gap(end)) is None else self._judge(gap, last or appended)
             except OSError as error:
                 later = error.errno in PASSING
                 return Read(later=True) if later else Read(segment, reason="damaged")
             if written:
                 return self._without_old(segment, written)
             if gap is not None:
-                return Read(segment, lost=self._lost_in(gap, last or appended), reason="damaged", gap=gap)
+                return Read(segment, lost=gap.records, reason="damaged", gap=gap)
             if last is None or last > self.taken:
                 return self._missing(segment, last, end, appended - self.taken)
             self._unread.popleft()

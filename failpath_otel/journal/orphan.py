@@ -101,8 +101,8 @@ class Orphan(Log):
                 with contextlib.suppress(OSError):
                     trim(self._holding, segment.name)
 
-    def _lost_in(self, gap: Gap, last: int) -> int:  # noqa: ARG002 - how many there are, nobody knows
-        return gap.records
+    def _judge(self, gap: Gap, last: int) -> Gap | None:  # noqa: ARG002 - how many there are, nobody knows
+        return gap
 
     def _pass(self, segment: Segment, gap: Gap) -> None:
         super()._pass(segment, gap)
