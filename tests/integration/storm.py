@@ -27,7 +27,9 @@ STEPS: Final = 150
 
 _LOOK_SECONDS: Final = 0.000_5
 _DEADLINE: Final = 60.0
-_DRAIN: Final = (*COMMAND, "drain", "--timeout", str(_DEADLINE))
+_DRAIN: Final = (*COMMAND, "drain", "--timeout")
+_DRAIN_SECONDS: Final = 1.0
+"""For what each program has left: a batch that is refused for what it contains is searched, and a pause follows."""
 _IMPORT_SECONDS: Final = 0.15
 _CONFIGURED: Final = len("configured\n")
 _SURE_BYTES: Final = 4_000
@@ -114,12 +116,13 @@ class Storm:
 
     def drain(self) -> str:
         """Delivers what is left, as a user would; returns what that has said."""
+        seconds = _DEADLINE + len(self.programs) * _DRAIN_SECONDS
         done = subprocess.run(
-            _DRAIN,
+            [*_DRAIN, str(seconds)],
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=2 * _DEADLINE,
+            timeout=seconds + _DEADLINE,
             check=False,
         )
         assert done.returncode == 0, done
@@ -173,7 +176,7 @@ class Storm:
         return Program(name, process.pid, True, ledger)
 
     def _kill_drain(self, delay: float) -> None:
-        with subprocess.Popen(_DRAIN, env=self._environment, stdout=subprocess.DEVNULL) as process:
+        with subprocess.Popen([*_DRAIN, str(_DEADLINE)], env=self._environment, stdout=subprocess.DEVNULL) as process:
             time.sleep(_IMPORT_SECONDS + delay)
             process.kill()
             code = process.wait(_DEADLINE)

@@ -30,7 +30,7 @@ class Answers:
 
     Args:
         seed: of what it chooses.
-        astray: the part of the requests that end somewhere else.
+        astray: the part of the requests that end somewhere else; without any, it answers at once.
     """
 
     def __init__(self, seed: int, astray: float) -> None:
@@ -42,7 +42,8 @@ class Answers:
     def __call__(self, exchange: Exchange) -> bool:
         if self._chance.random() < self.astray:
             return self._chance.choice(_WAYS)(exchange)
-        exchange.closing.wait(self._chance.uniform(0, _SLOW_SECONDS))
+        if self.astray:
+            exchange.closing.wait(self._chance.uniform(0, _SLOW_SECONDS))
         if _MARK in exchange.request.body:
             self.refused += 1
             return status(self._chance.choice(_REFUSALS))(exchange)

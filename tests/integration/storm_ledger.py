@@ -24,11 +24,11 @@ _REFUSALS: Final = frozenset({"rejected", "send_failed"})
 _SAYS_OFF: Final = "wait_in_memory"
 _SAYS_ON: Final = "is_written_again"
 _FAULT: Final = "failed;_the_application_goes_on"
-_SAYING_SECONDS: Final = 1.5
+_SAYING_SECONDS: Final = 2.0
 """In which the log says what has happened to the journal; a program that is killed before need not have said it."""
-_NOTICE_SECONDS: Final = 0.5
+_NOTICE_SECONDS: Final = 1.0
 """In which a program that waits for a processor notices that its journal has failed."""
-_RETURN_SECONDS: Final = RETRY_SECONDS + 1.5
+_RETURN_SECONDS: Final = RETRY_SECONDS + 2.5
 """In which a journal is written again, once nothing is in its way any more."""
 
 
