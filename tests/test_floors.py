@@ -2,6 +2,8 @@
 
 import os
 import re
+import tracemalloc
+import zlib
 from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +13,12 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from failpath_otel.export.delivery import Delivery
+from failpath_otel.export.options import Options
+from tests.fault_server import FaultServer, answer
 from tools.floors import EXTRAS, floors, project
 
+MIB: Final = 1_048_576
 README: Final = Path(__file__).parents[1] / "README.md"
 PINS: Final = [Requirement(pin) for pin in floors(project())]
 SAFE: Final = [
@@ -70,18 +76,33 @@ def test_the_floor_is_not_below_the_first_safe_version(name: str, safe: str) -> 
     assert Version(specifier.version) >= Version(safe)
 
 
+def test_an_answer_that_is_a_gzip_bomb_is_not_held_as_a_whole(server: FaultServer) -> None:
+    compressor = zlib.compressobj(9, wbits=31)
+    block = b" " * MIB
+    bomb = b"".join([compressor.compress(block) for _ in range(64)]) + compressor.flush()
+    assert len(bomb) < 100_000
+    server.answer_with(answer(200, bomb, Content_Type="application/json", Content_Encoding="gzip"))
+    delivery = Delivery(Options("fp_project_any", server.url))
+    tracemalloc.start()
+    try:
+        said = delivery.send([b"{}"])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        delivery.close()
+    assert said.failure
+    assert peak < 8 * MIB
+
+
 @pytest.mark.parametrize("extra", ["local", "gateway"])
 def test_the_servers_name_the_parser_of_http_whose_version_matters(extra: str) -> None:
     assert "h11" in {Requirement(each).name for each in project()["optional-dependencies"][extra]}
 
 
-def test_the_readme_names_the_floors_of_the_core_that_it_is_about() -> None:
-    support = README.read_text(encoding="utf-8").partition("## Support")[2]
-    named = {"opentelemetry-sdk": "OpenTelemetry SDK", "requests": "requests", "urllib3": "urllib3"}
-    for pin in PINS:
-        if pin.name in named:
-            (specifier,) = pin.specifier
-            assert f"{named[pin.name]} {specifier.version}" in support
+@pytest.mark.parametrize("name", ["requests", "urllib3"])
+def test_the_readme_names_the_floor(name: str) -> None:
+    (specifier,) = next(pin.specifier for pin in PINS if pin.name == name)
+    assert f"{name} {specifier.version}" in README.read_text(encoding="utf-8").partition("## Support")[2]
 
 
 @pytest.mark.skipif("FLOORS" not in os.environ, reason="only `make test-floor` installs the lowest versions")

@@ -208,7 +208,7 @@ def _span(span: Span, scope: Scope, process: ProcessInfo | None, allowance: Allo
         span.end_time_unix_nano or None,
         _attributes(attributes, allowance),
         [
-            SpanEvent(name, _exception(event.attributes, allowance) if name == EXCEPTION_EVENT else {})
+            SpanEvent(name, _exception_attributes(event.attributes, allowance) if name == EXCEPTION_EVENT else {})
             for event in events
             if (name := event.name) in EVENTS_READ
         ]
@@ -222,7 +222,7 @@ def _span(span: Span, scope: Scope, process: ProcessInfo | None, allowance: Allo
     )
 
 
-def _exception(pairs: Collection[KeyValue], allowance: Allowance) -> dict[str, Any]:
+def _exception_attributes(pairs: Collection[KeyValue], allowance: Allowance) -> dict[str, Any]:
     allowance.take(len(pairs))
     return _attributes(pairs, allowance)
 
