@@ -20,22 +20,22 @@ export PIP_NO_INPUT := 1
 PIP_INSTALL = -m pip --quiet --quiet install --editable
 
 # What needs more than the oldest SDK has: oteltap and the instrumentations, and the JSON exporter among the peers; and
-# what does not depend on how old the libraries are: storms of signals, which fork and die alike, the page, the command, a
-# wheel, the files of a journal, and what the receiver works out of the events that it has. The receiver itself and the
-# gateway are tested, on the lowest versions of their extras.
+# what does not depend on how old the libraries are: storms of signals, and children of `multiprocessing`, which fork and
+# die alike, the page, the command, a wheel, the files of a journal, and what the receiver works out of the events that it
+# has. The receiver itself and the gateway are tested, on the lowest versions of their extras.
 FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/test_cli.py \
 	--ignore=tests/integration/peers \
 	$(addprefix --ignore=tests/integration/,test_no_code.py test_otlp_backend.py test_otlp_backend_itself.py test_rules.py) \
 	$(addprefix --ignore=tests/integration/,test_examples.py test_fleet.py test_kill_storm.py test_service_examples.py) \
 	$(addprefix --ignore=tests/integration/,test_storm_verdict.py test_stress.py test_untraced.py test_wheel.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_gunicorn.py test_seeds.py test_services.py) \
-	--ignore=tests/integration/processes/test_unaware.py \
+	$(addprefix --ignore=tests/integration/processes/,test_multiprocessing.py test_pools.py test_unaware.py) \
 	$(addsuffix .py,$(addprefix --ignore=tests/local/test_,agreement event flows flows_file layout liveness lost_file parts)) \
 	$(addsuffix .py,$(addprefix --ignore=tests/local/test_,projector pruning rows run_page sample schema stack statistics)) \
 	$(addsuffix .py,$(addprefix --ignore=tests/local/test_,store summary table topology view watch))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-floor test-neighbours check bench venv clean
+.PHONY: help demo test test-floor test-neighbours check bench venv venv-floor venv-neighbours clean
 # A recipe that fails half-way must not leave a stamp that says it succeeded.
 .DELETE_ON_ERROR:
 
@@ -47,7 +47,7 @@ help:
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
 	@echo "make check             ruff, mypy and pyright"
 	@echo "make bench             measure what a step costs"
-	@echo "make venv              only install, into $(VENV)"
+	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours: for the targets of that name)"
 	@echo "make clean             delete everything that these targets made"
 
 demo: $(VENV)/.local
@@ -76,6 +76,8 @@ bench: $(VENV)/.dev
 	@$(VENV)/bin/python -m bench
 
 venv: $(VENV)/.dev
+venv-floor: $(VENV_FLOOR)/.floor
+venv-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 
 clean:
 	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) build dist .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import subprocess
 import tracemalloc
 import zlib
 from importlib.metadata import requires, version
@@ -19,7 +21,8 @@ from tests.fault_server import FaultServer, answer
 from tools.floors import EXTRAS, floors, project
 
 MIB: Final = 1_048_576
-README: Final = Path(__file__).parents[1] / "README.md"
+ROOT: Final = Path(__file__).parents[1]
+README: Final = ROOT / "README.md"
 PINS: Final = [Requirement(pin) for pin in floors(project())]
 SAFE: Final = [
     # A few kilobytes of an answer could become hundreds of megabytes of memory.
@@ -103,6 +106,15 @@ def test_the_servers_name_the_parser_of_http_whose_version_matters(extra: str) -
 def test_the_readme_names_the_floor(name: str) -> None:
     (specifier,) = next(pin.specifier for pin in PINS if pin.name == name)
     assert f"{name} {specifier.version}" in README.read_text(encoding="utf-8").partition("## Support")[2]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+def test_what_the_floor_run_leaves_out_is_there_to_be_left_out() -> None:
+    said = subprocess.run(["make", "-n", "test-floor"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    ignored = re.findall(r"--ignore=(\S+)", said)
+    assert len(ignored) > 20
+    assert [path for path in ignored if not (ROOT / path).exists()] == []
+    assert not {"tests/local", "tests/gateway", "tests/serving", "tests/export"} & set(ignored)
 
 
 @pytest.mark.skipif("FLOORS" not in os.environ, reason="only `make test-floor` installs the lowest versions")
