@@ -31,6 +31,15 @@ MAX_STACK_CHARS: Final = 16_384
 MAX_RECORD_BYTES: Final = 65_536
 """A larger record is cut down to its identity and its status."""
 
+MAX_SPAN_PARTS: Final = 10_000
+"""Attributes, events, and values in lists and mappings of one span that came by OTLP; OpenTelemetry's SDKs keep 128
+attributes and 128 events, unless they are told otherwise. A step with more is rejected: without those beyond, it could
+be another step, of another run, or with another outcome. Of a resource with more, no process is read."""
+
+MAX_REQUEST_PARTS: Final = 1_000_000
+"""The same of all spans and resources of one request together, and of the fields around them that are passed over.
+The largest request has room for half as many attributes of a usual kind; steps beyond are rejected."""
+
 MAX_BATCH_RECORDS: Final = 512
 MAX_BATCH_BYTES: Final = 1_048_576
 

@@ -6,14 +6,17 @@ As in :mod:`failpath_otel.gateway.protobuf`, each span is parsed by itself when 
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
 from failpath_otel.export.record import ProcessInfo
+from failpath_otel.gateway.allowance import Allowance, TooManyParts
 from failpath_otel.gateway.span import (
     EVENTS_READ,
+    MAX_LIST_VALUES,
     MAX_SPAN_BYTES,
     MAX_SPANS,
     NO_IDS,
@@ -36,12 +39,16 @@ _MAX_UINT64: Final = (1 << 64) - 1
 _MAX_DIGITS: Final = 40
 _MAX_OBJECTS: Final = 10 * MAX_SPANS
 _STEP_KEY: Final = STEP_KEY.encode()
-_ESCAPE: Final = re.compile(
-    rb"""\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"""
+_HALF: Final = re.compile(
+    rb"""\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"""
+    rb"""|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"""
 )
-"""An escaped backslash, or a whole surrogate pair, or half of one."""
+"""Half a surrogate pair, in a text without escaped backslashes."""
 
-_REPLACEMENT: Final = rb"\ufffd"
+_REPLACEMENT: Final = rb"\\ufffd"
+"""As a template, in which a backslash is escaped."""
+
+_NO_JSON: Final = b"\0\0"
 _CODES: Final = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 _Integer = int | str
 """Integers of 64 bits are texts; a number is taken too."""
@@ -156,7 +163,7 @@ def spans_in(body: bytes, *, every: bool) -> Iterator[OtlpSpan | None]:
             raise
         except msgspec.DecodeError:
             # It refuses half a surrogate pair anywhere, as `JSON.stringify` writes it for a text that was cut.
-            groups = _groups(_ESCAPE.sub(_whole, body))
+            groups = _groups(_whole(body))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         msg = f"the body is no ExportTraceServiceRequest: {str(error)[:200]}"
         raise ValueError(msg) from None
@@ -172,38 +179,56 @@ def _groups(body: bytes) -> list[_ResourceSpans]:
     return _decode(body).resource_spans or []
 
 
-def _whole(found: re.Match[bytes]) -> bytes:
-    """What stands for an escape: itself, unless it is half a surrogate pair."""
-    return found[0] if found[1] is None else _REPLACEMENT
+def _whole(body: bytes) -> bytes:
+    """The body with U+FFFD for each half of a surrogate pair, without a call for each escape."""
+    if _NO_JSON in body:
+        return body
+    return _HALF.sub(_REPLACEMENT, body.replace(rb"\\", _NO_JSON)).replace(_NO_JSON, rb"\\")
 
 
 def _read(groups: list[_ResourceSpans], *, every: bool) -> Iterator[OtlpSpan | None]:
+    allowance = Allowance()
     for group in groups:
-        process = process_of(_attributes(group.resource.attributes) if group.resource else {})
+        process = _process(group.resource, allowance)
         for spans in group.scope_spans or ():
             scope = Scope((spans.scope.name or "") if spans.scope else "")
             for raw in spans.spans or ():
                 text = bytes(raw)
                 # Most spans are no steps, and need not be parsed. An escape can stand for anything.
                 if every or _STEP_KEY in text or b"\\u" in text:
-                    yield _parse(text, scope, process, every=every)
+                    yield _parse(text, scope, process, allowance, every=every)
                 else:
                     yield None
 
 
-def _parse(text: bytes, scope: Scope, process: ProcessInfo | None, *, every: bool) -> OtlpSpan | None:
+def _process(resource: _Resource | None, allowance: Allowance) -> ProcessInfo | None:
+    pairs = [] if resource is None else resource.attributes or []
+    try:
+        allowance.begin(len(pairs))
+        return process_of(_attributes(pairs, allowance))
+    except TooManyParts:
+        return None
+
+
+def _parse(
+    text: bytes, scope: Scope, process: ProcessInfo | None, allowance: Allowance, *, every: bool
+) -> OtlpSpan | None:
     if len(text) > MAX_SPAN_BYTES:
         return broken_span(f"it is larger than {MAX_SPAN_BYTES} bytes")
     try:
         span = _decode_span(text)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return broken_span(f"it is no span: {str(error)[:200]}")
-    if every or any(pair.key == STEP_KEY for pair in span.attributes or ()):
-        return _span(span, scope, process)
-    return None
+    try:
+        found = _span(span, scope, process, allowance)
+    except TooManyParts as error:
+        return broken_span(str(error), span.name or "", scope, is_step=_STEP_KEY in text)
+    return found if every or STEP_KEY in found.attributes else None
 
 
-def _span(span: _Span, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:
+def _span(span: _Span, scope: Scope, process: ProcessInfo | None, allowance: Allowance) -> OtlpSpan:
+    attributes, events = span.attributes or [], span.events or []
+    allowance.begin(len(attributes) + len(events))
     trace_id, span_id, parent_id = _id(span.trace_id), _id(span.span_id), _id(span.parent_span_id)
     start_time = _uint64(span.start_time_unix_nano)
     problem = problem_of(trace_id, span_id, start_time)
@@ -215,10 +240,10 @@ def _span(span: _Span, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:
         parent_of(trace_number, parent_id) if parent_id else None,
         start_time,
         _uint64(span.end_time_unix_nano) or None,
-        _attributes(span.attributes),
+        _attributes(attributes, allowance),
         [
-            SpanEvent(event.name, _attributes(event.attributes) if event.name == EXCEPTION_EVENT else {})
-            for event in span.events or ()
+            SpanEvent(event.name, _mapping(event.attributes, allowance) if event.name == EXCEPTION_EVENT else {})
+            for event in events
             if event.name is not None and event.name in EVENTS_READ
         ],
         UNSET if status is None else status_of(_code(status.code), status.message or ""),
@@ -256,11 +281,17 @@ def _int(value: _Integer | None) -> _Integer | None:
         return value
 
 
-def _attributes(pairs: list[_KeyValue] | None) -> dict[str, Any]:
-    return {pair.key or "": None if pair.value is None else _value(pair.value, 0) for pair in pairs or ()}
+def _mapping(pairs: list[_KeyValue] | None, allowance: Allowance, depth: int = 0) -> dict[str, Any]:
+    allowance.take(len(pairs or ()))
+    return _attributes(pairs or (), allowance, depth)
 
 
-def _value(value: _AnyValue, depth: int) -> Any:  # noqa: ANN401, PLR0911 - what an attribute can be; a case each
+def _attributes(pairs: Iterable[_KeyValue], allowance: Allowance, depth: int = 0) -> dict[str, Any]:
+    """The attributes by their keys; the pairs were taken already, and not what is in their values."""
+    return {pair.key or "": None if pair.value is None else _value(pair.value, depth, allowance) for pair in pairs}
+
+
+def _value(value: _AnyValue, depth: int, allowance: Allowance) -> Any:  # noqa: ANN401, PLR0911 - what an attribute can be; a case each
     if value.string_value is not None:
         return value.string_value
     if value.int_value is not None:
@@ -274,10 +305,11 @@ def _value(value: _AnyValue, depth: int) -> Any:  # noqa: ANN401, PLR0911 - what
     if depth > _MAX_DEPTH:
         return None
     if value.array_value is not None:
-        return tuple(_value(each, depth + 1) for each in value.array_value.values or ())
+        values = value.array_value.values or ()
+        allowance.take(min(len(values), MAX_LIST_VALUES))
+        return tuple(_value(each, depth + 1, allowance) for each in islice(values, MAX_LIST_VALUES))
     if value.kvlist_value is not None:
-        pairs = value.kvlist_value.values or ()
-        return {pair.key or "": None if pair.value is None else _value(pair.value, depth + 1) for pair in pairs}
+        return _mapping(value.kvlist_value.values, allowance, depth + 1)
     return None
 
 

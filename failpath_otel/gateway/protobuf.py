@@ -4,7 +4,8 @@ Whole requests are not parsed: 16 MiB can hold eight million empty messages, whi
 outer layers are walked here, and each span is parsed by itself when it is its turn; one that is broken costs no other.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -12,9 +13,12 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationSc
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from failpath_otel import limits
 from failpath_otel.export.record import ProcessInfo
+from failpath_otel.gateway.allowance import Allowance, TooManyParts
 from failpath_otel.gateway.span import (
     EVENTS_READ,
+    MAX_LIST_VALUES,
     MAX_SPAN_BYTES,
     MAX_SPANS,
     NO_IDS,
@@ -70,6 +74,7 @@ class _Walk:
     def __init__(self, body: bytes) -> None:
         self._body: Final = body
         self._left = MAX_SPANS  # of messages of all layers: an empty one is a message too
+        self._passed_over = 0
 
     def groups(self) -> list[_Group]:
         return [self._group(part) for part in self._parts((0, len(self._body)), _RESOURCE_SPANS)[_RESOURCE_SPANS]]
@@ -102,15 +107,24 @@ class _Walk:
                     if self._left < 0:
                         raise TooManySpans
                     wanted.append((begin, at))
-            elif kind == _VARINT:
-                at = _varint(body, at)[1]
-            elif kind in {_FIXED_64, _FIXED_32}:
-                at += 8 if kind == _FIXED_64 else 4
+                    continue
             else:
+                at = _after(body, kind, at)
+            self._passed_over += 1
+            if self._passed_over > limits.MAX_REQUEST_PARTS:
                 raise ValueError
         if at != end:
             raise ValueError
         return found
+
+
+def _after(body: bytes, kind: int, at: int) -> int:
+    """Where a field ends that begins there, and is no message."""
+    if kind == _VARINT:
+        return _varint(body, at)[1]
+    if kind not in {_FIXED_64, _FIXED_32}:
+        raise ValueError
+    return at + (8 if kind == _FIXED_64 else 4)
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:
@@ -130,24 +144,27 @@ def _last(parts: list[_Part]) -> _Part | None:
 
 
 def _read(body: bytes, groups: Iterable[_Group], *, every: bool) -> Iterator[OtlpSpan | None]:
+    allowance = Allowance()
     for resource, scopes in groups:
-        process = _process(body, resource)
+        process = _process(body, resource, allowance)
         for place, spans in scopes:
             scope = _scope(body, place)
             for begin, end in spans:
                 # Most spans are no steps, and need not be parsed.
                 if every or body.find(_STEP_KEY, begin, end) >= 0:
-                    yield _parse(body, begin, end, scope, process)
+                    yield _parse(body[begin:end], scope, process, allowance)
                 else:
                     yield None
 
 
-def _process(body: bytes, part: _Part | None) -> ProcessInfo | None:
+def _process(body: bytes, part: _Part | None, allowance: Allowance) -> ProcessInfo | None:
+    if part is None or part[1] - part[0] > MAX_SPAN_BYTES:
+        return None
     try:
-        if part is None or part[1] - part[0] > MAX_SPAN_BYTES:
-            return None
-        return process_of(_attributes(Resource.FromString(body[part[0] : part[1]]).attributes))
-    except DecodeError:
+        pairs = Resource.FromString(body[part[0] : part[1]]).attributes
+        allowance.begin(len(pairs))
+        return process_of(_attributes(pairs, allowance))
+    except (DecodeError, TooManyParts):
         return None
 
 
@@ -160,16 +177,23 @@ def _scope(body: bytes, part: _Part | None) -> Scope:
         return NO_SCOPE
 
 
-def _parse(body: bytes, begin: int, end: int, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:
-    if end - begin > MAX_SPAN_BYTES:
+def _parse(text: bytes, scope: Scope, process: ProcessInfo | None, allowance: Allowance) -> OtlpSpan:
+    if len(text) > MAX_SPAN_BYTES:
         return broken_span(f"it is larger than {MAX_SPAN_BYTES} bytes")
     try:
-        return _span(Span.FromString(body[begin:end]), scope, process)
+        span = Span.FromString(text)
     except DecodeError:
         return broken_span("it is no span")
+    try:
+        return _span(span, scope, process, allowance)
+    except TooManyParts as error:
+        return broken_span(str(error), span.name, scope, is_step=_STEP_KEY in text)
 
 
-def _span(span: Span, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:
+def _span(span: Span, scope: Scope, process: ProcessInfo | None, allowance: Allowance) -> OtlpSpan:
+    attributes, events = span.attributes, span.events
+    event_count = len(events)
+    allowance.begin(len(attributes) + event_count)
     trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
     start_time = span.start_time_unix_nano
     problem = problem_of(trace_id, span_id, start_time)
@@ -182,12 +206,14 @@ def _span(span: Span, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:
         parent_of(trace_number, parent_id) if parent_id else None,
         start_time,
         span.end_time_unix_nano or None,
-        _attributes(span.attributes),
+        _attributes(attributes, allowance),
         [
-            SpanEvent(event.name, _attributes(event.attributes) if event.name == EXCEPTION_EVENT else {})
-            for event in span.events
-            if event.name in EVENTS_READ
-        ],
+            SpanEvent(name, _exception_attributes(event.attributes, allowance) if name == EXCEPTION_EVENT else {})
+            for event in events
+            if (name := event.name) in EVENTS_READ
+        ]
+        if event_count
+        else [],
         status_of(code, status.message) if code else UNSET,
         span.dropped_events_count,
         scope,
@@ -196,23 +222,33 @@ def _span(span: Span, scope: Scope, process: ProcessInfo | None) -> OtlpSpan:
     )
 
 
-def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
+def _exception_attributes(pairs: Collection[KeyValue], allowance: Allowance) -> dict[str, Any]:
+    allowance.take(len(pairs))
+    return _attributes(pairs, allowance)
+
+
+def _attributes(pairs: Iterable[KeyValue], allowance: Allowance) -> dict[str, Any]:
+    """The attributes by their keys; the pairs were taken already, and not what is in their values."""
     found: dict[str, Any] = {}
     for pair in pairs:
         value = pair.value
         # Nearly all are texts; asking which kind a value is takes longer.
-        found[pair.key] = value.string_value or _value(value, 0)
+        found[pair.key] = value.string_value or _value(value, 0, allowance)
     return found
 
 
-def _value(value: AnyValue, depth: int) -> Any:  # noqa: ANN401 - what an attribute can be
+def _value(value: AnyValue, depth: int, allowance: Allowance) -> Any:  # noqa: ANN401 - what an attribute can be
     kind = value.WhichOneof("value")
     if kind == "int_value":
         return value.int_value
     if kind is None or depth > _MAX_DEPTH:
         return None
     if kind == "array_value":
-        return tuple(_value(each, depth + 1) for each in value.array_value.values)
+        values = value.array_value.values
+        allowance.take(min(len(values), MAX_LIST_VALUES))
+        return tuple(_value(each, depth + 1, allowance) for each in islice(values, MAX_LIST_VALUES))
     if kind == "kvlist_value":
-        return {pair.key: _value(pair.value, depth + 1) for pair in value.kvlist_value.values}
+        pairs = value.kvlist_value.values
+        allowance.take(len(pairs))
+        return {pair.key: _value(pair.value, depth + 1, allowance) for pair in pairs}
     return getattr(value, kind)

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import msgspec
 from opentelemetry.trace import StatusCode
 
+from failpath_otel import limits
 from failpath_otel.clean import text_of
 from failpath_otel.export.record import ProcessInfo
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_EVENTS, STEP_KEY
@@ -23,6 +24,9 @@ MAX_SPAN_BYTES: Final = 1_048_576
 
 MAX_SPANS: Final = 100_000
 """The most spans of one request, or messages of any kind around them."""
+
+MAX_LIST_VALUES: Final = limits.MAX_METADATA_ITEMS + 1
+"""The values of a list that are read: with one more than metadata keeps, it says itself that there are others."""
 
 _MAX_HOST_CHARS: Final = 255
 _MAX_TIME_CHARS: Final = 64
@@ -97,9 +101,10 @@ class TooManySpans(Exception):  # noqa: N818 - says what the request is
         super().__init__(f"there are more than {MAX_SPANS} spans in the body")
 
 
-def broken_span(problem: str) -> OtlpSpan:
-    """A step that could not be read."""
-    return OtlpSpan("", NO_IDS, None, 0, None, {STEP_KEY: ""}, [], UNSET, 0, NO_SCOPE, None, problem)
+def broken_span(problem: str, name: str = "", scope: Scope = NO_SCOPE, *, is_step: bool = True) -> OtlpSpan:
+    """A span that could not be read; one that ``is_step`` only by a rule, if at all, has to have its name and scope."""
+    attributes = {STEP_KEY: ""} if is_step else {}
+    return OtlpSpan(name, NO_IDS, None, 0, None, attributes, [], UNSET, 0, scope, None, problem)
 
 
 def status_of(code: int, message: str) -> SpanStatus:

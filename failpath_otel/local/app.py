@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from failpath_otel.export import wire
+from failpath_otel.gateway.route import MAX_HELD_BYTES, Busy
 from failpath_otel.local.assets import Assets
 from failpath_otel.local.convertor import ANYTHING
 from failpath_otel.local.guard import Access, guarded
@@ -27,7 +28,7 @@ from failpath_otel.local.spans import span_route
 from failpath_otel.local.store import StoreError
 from failpath_otel.local.stream import Stream
 from failpath_otel.local.view import RunList
-from failpath_otel.serving.body import decompress, read_body, too_large_decompressed
+from failpath_otel.serving.body import Room, decompress, discard_body, read_body, too_large_decompressed
 
 DEFAULT_LIMIT: Final = 50
 _NOT_FOUND: Final = 404
@@ -48,14 +49,26 @@ class _Routes:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._senders: anyio.CapacityLimiter | None = None
+        # As large as that of OTLP, and apart from it: one kind of sender does not take the room of the other.
+        self._room: Final = Room(MAX_HELD_BYTES, lambda: Busy("too much at once", 1))
 
     async def receive(self, request: Request) -> Response:
+        try:
+            receipt = await self._receive(request)
+        except HTTPException as error:
+            if "Connection" not in (error.headers or {}):
+                await discard_body(request)
+            raise
+        return json_reply(receipt, 202)
+
+    async def _receive(self, request: Request) -> Receipt:
         gzipped = check_headers(request)
-        body = await read_body(request, MAX_BODY_BYTES)
         if self._senders is None:
             # Not before there is an event loop, which it belongs to.
             self._senders = anyio.CapacityLimiter(_SENDERS)
-        return json_reply(await in_thread(partial(self._take, body, gzipped=gzipped), self._senders), 202)
+        with self._room.of_request() as take:
+            body = await read_body(request, MAX_BODY_BYTES, take)
+            return await in_thread(partial(self._take, body, gzipped=gzipped), self._senders)
 
     async def runs(self, request: Request) -> Response:
         limit = limit_in(request.query_params.get("limit"), DEFAULT_LIMIT)

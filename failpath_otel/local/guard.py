@@ -196,8 +196,9 @@ class _TokenCheck:
         if not given or not hmac.compare_digest(given[-1].encode(errors="replace"), self._token):
             return None
         rest = urlencode([(name, value) for name, value in query if name != "token"])
-        # Two slashes in front would name another host.
-        path = "/" + quote(scope["path"] if scope.get("raw_path") is None else scope["raw_path"], safe="/%").lstrip("/")
+        # Some put the query there as well, against the specification. Two slashes in front would name another host.
+        raw_path = (scope.get("raw_path") or b"").partition(b"?")[0]
+        path = "/" + quote(raw_path or scope["path"], safe="/%").lstrip("/")
         response = Response(status_code=303, headers={"location": f"{path}?{rest}" if rest else path})
         response.set_cookie(cookie, self._cookie_value, httponly=True, samesite="strict")
         response.headers["cache-control"] = "no-store"

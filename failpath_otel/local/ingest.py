@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -16,9 +16,13 @@ from failpath_otel.serving.body import is_gzipped, media_type
 MAX_BODY_BYTES: Final = 2 * 1_048_576
 """Twice what a sender of this package puts into one request."""
 
+MAX_EVENTS: Final = 20_000
+"""More than the largest body has room for, were each as small as it can be; what is none costs time and an answer."""
+
 MAX_DEPTH: Final = 200
 """How deep an event may be nested: who reads, copies or writes it again does so by recursion, and needs the room."""
 
+_T = TypeVar("_T")
 _STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
@@ -67,7 +71,8 @@ def check_headers(request: Request) -> bool:
 def read_events(body: bytes) -> tuple[list[Arrival], list[Rejection]]:
     """The events in a body, and the reasons why others are none. One bad event is no reason to refuse the rest.
 
-    Raises ``HTTPException`` (400) if the body as a whole is not ``{"events": [...]}``.
+    Raises ``HTTPException``: 400 if the body as a whole is not ``{"events": [...]}``, 413 for more events than a body
+    of real ones can have.
     """
     arrivals: list[Arrival] = []
     rejected: list[Rejection] = []
@@ -101,7 +106,7 @@ def _payloads(body: bytes) -> list[str]:
         # As text, because msgspec leaves bytes that it skips unchecked, and those are stored too.
         text = body.decode()
         try:
-            return [bytes(raw).decode() for raw in _decode_batch(text).events]
+            return [bytes(raw).decode() for raw in _bounded(_decode_batch(text).events)]
         except msgspec.DecodeError:
             return _lenient_payloads(text)
     except UnicodeDecodeError:
@@ -121,4 +126,10 @@ def _lenient_payloads(text: str) -> list[str]:
         content: object = json.loads(text)
     except ValueError as error:
         raise msgspec.DecodeError(str(error)) from None
-    return [json.dumps(event) for event in msgspec.convert(content, _LenientBatch).events]
+    return [json.dumps(event) for event in _bounded(msgspec.convert(content, _LenientBatch).events)]
+
+
+def _bounded(events: list[_T]) -> list[_T]:
+    if len(events) > MAX_EVENTS:
+        raise HTTPException(413, f"there are more than {MAX_EVENTS} events in the body")
+    return events

@@ -23,6 +23,7 @@ _IPV4: Final = 4
 _IDLE_SECONDS: Final = 20.0
 """How long a connection may be there without a whole head of a request: Uvicorn would wait for one without end."""
 
+_UNKNOWN: Final = object()
 _TICKS: Final = 10
 """One look a second: Uvicorn ticks ten times."""
 
@@ -84,9 +85,11 @@ class Server(uvicorn.Server):
 
     def _close_idle(self, now: float) -> None:
         before, self._idle = self._idle, {}
-        for connection in tuple(self.server_state.connections):
-            cycle = getattr(connection, "cycle", None)
-            if cycle is not None and not cycle.response_complete:
+        for connection in tuple(getattr(self.server_state, "connections", ())):
+            # Uvicorn documents none of these names. Where one has moved, its connections are left alone.
+            cycle = getattr(connection, "cycle", _UNKNOWN)
+            transport = getattr(connection, "transport", None)
+            if transport is None or not (cycle is None or getattr(cycle, "response_complete", False)):
                 continue
             known, since = before.get(connection, (cycle, now))
             if known is not cycle:
@@ -94,7 +97,7 @@ class Server(uvicorn.Server):
             if now - since < _IDLE_SECONDS:
                 self._idle[connection] = cycle, since
             else:
-                connection.transport.abort()
+                transport.abort()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Takes no more requests, and waits for those that are under way."""

@@ -170,6 +170,22 @@ def test_half_a_surrogate_pair_in_json_costs_nothing_else() -> None:
     assert len(records) == 4
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        (rb"\ud83d\ude00\ud83d", "\U0001f600\ufffd"),
+        (rb"\ude00\ud83d\ude00", "\ufffd\U0001f600"),
+        (rb"\ud83d\ud83d\ude00\ude00", "\ufffd\U0001f600\ufffd"),
+        (rb"\\ud83d\ud83d", "\\ud83d\ufffd"),
+        (rb"\\\ud83d\\\\ude00", "\\\ufffd\\\\ude00"),
+    ],
+)
+def test_only_halves_of_surrogate_pairs_in_json_are_replaced(text: bytes, meant: str) -> None:
+    span = json_span(attributes=[*json_span()["attributes"], attribute("failpath.metadata.v", "PLACE")])
+    records, _ = read(json_request(span).replace(b"PLACE", text))
+    assert records[0].metadata == {"v": meant}
+
+
 @KINDS
 def test_a_record_names_the_process_of_the_resource(kind: str) -> None:
     named = {"process.pid": 12, "host.name": "box", "process.creation.time": "2023-11-14T22:13:20Z"}

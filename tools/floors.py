@@ -1,0 +1,45 @@
+"""Prints the lowest versions that pyproject.toml claims, as pip takes them: ``requests==2.32.4`` for ``>=2.32.4``.
+
+They are those of the core and of the extras that are part of the package; what only the tests need is not among them.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # before anything is installed, there is no other
+    from pip._vendor import tomli as tomllib
+
+EXTRAS: Final = ("otlp", "local", "gateway")
+_PYPROJECT: Final = Path(__file__).parents[1] / "pyproject.toml"
+_REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)>=([0-9.]+)(; .+)?")
+
+
+def floors(project: dict[str, Any]) -> list[str]:
+    """The pins, by name. Raises ``ValueError`` for a requirement that is no floor, or has two of them."""
+    extras = project["optional-dependencies"]
+    found: dict[str, str] = {}
+    for requirement in [*project["dependencies"], *(each for name in EXTRAS for each in extras[name])]:
+        parts = _REQUIREMENT.fullmatch(requirement)
+        if parts is None:
+            msg = f"expected 'name>=version', and no upper bound, got {requirement!r}"
+            raise ValueError(msg)
+        name, version, marker = parts.groups()
+        pin = f"{name}=={version}{marker or ''}"
+        if found.setdefault(name, pin) != pin:
+            msg = f"{name} has two floors: {found[name]} and {pin}"
+            raise ValueError(msg)
+    return [found[name] for name in sorted(found)]
+
+
+def project() -> dict[str, Any]:
+    """What pyproject.toml says of the project."""
+    named: dict[str, Any] = tomllib.loads(_PYPROJECT.read_text(encoding="utf-8"))["project"]
+    return named
+
+
+if __name__ == "__main__":
+    sys.stdout.write("".join(f"{pin}\n" for pin in floors(project())))
