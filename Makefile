@@ -30,7 +30,7 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/local --ignore=tests/typin
 	$(addprefix --ignore=tests/integration/,test_no_code.py test_otlp_backend.py test_otlp_backend_itself.py test_rules.py) \
 	$(addprefix --ignore=tests/integration/,test_examples.py test_fleet.py test_kill_storm.py test_service_examples.py) \
 	$(addprefix --ignore=tests/integration/,test_stress.py test_untraced.py test_wheel.py) \
-	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_gunicorn.py test_seeds.py test_services.py) \
+	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_gunicorn.py test_queues.py test_rq.py test_seeds.py test_services.py) \
 	--ignore=tests/integration/processes/test_unaware.py
 
 .DEFAULT_GOAL := help

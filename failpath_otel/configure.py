@@ -15,6 +15,7 @@ from failpath_otel._version import __version__
 from failpath_otel.clean import type_name
 from failpath_otel.errors import ConfigurationError, DeliveryError
 from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact, RulesOption
+from failpath_otel.export.ending import hasten
 from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
 from failpath_otel.forking import after_fork_in_child
@@ -279,6 +280,9 @@ class _Reporting:
 
     def lost(self) -> None:
         self.owner.lose(2)
+
+    def run_ended(self, timeout: float) -> None:
+        hasten(timeout)
 
 
 class _Registry:
