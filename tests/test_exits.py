@@ -68,7 +68,7 @@ ENDS = pytest.mark.parametrize("end", [take_one, take_one_in_a_block])
 
 
 @ENDS
-def test_below_a_function_that_calls_os_exit_the_end_of_a_run_waits_until_all_is_delivered(
+def test_below_a_function_that_calls_os_exit_the_end_of_a_run_waits_until_all_is_delivered_and_leaves_no_journal(
     server: FaultServer, client: FailpathClient, end: Callable[[FailpathClient], None]
 ) -> None:
     server.answer_with(slow(0.02))
@@ -77,7 +77,8 @@ def test_below_a_function_that_calls_os_exit_the_end_of_a_run_waits_until_all_is
     for number in range(1, 4):
         abrupt_exit._begin()
         below_exit(lambda: end(client))
-        shown.append(len(server.taken) == 2 * number)
+        left = list(Path(os.environ["FAILPATH_JOURNAL"]).iterdir())
+        shown.append(len(server.taken) == 2 * number and left == [])
         assert client.flush(10)
     assert any(shown)
     assert abrupt_exit.expected

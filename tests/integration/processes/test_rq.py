@@ -62,9 +62,8 @@ def test_the_outcome_of_a_job_is_shown_within_two_seconds_of_its_end_without_a_n
     # On a machine that is busy, the time that a run may take at its end may be too short: one of three is enough.
     assert any(seconds_until_shown(site, queue, way) < SECONDS for _ in range(3)), site.differences()
     site.wait_until_shown()
-    assert list(site.journal.iterdir()) == []
-    # One wait for a run, however many steps it has.
-    assert all(expected and 0 < spent < 0.5 for expected, spent in site.patience())
+    # The job that fails has told this while its exception still kept its run.
+    assert all(expected and (spent > 0) == (way != "decline") for expected, spent in site.patience())
 
 
 def test_a_parent_that_is_configured_shows_within_two_seconds_that_a_job_has_died(site: Site, queue: Queue) -> None:
