@@ -57,8 +57,10 @@ class DeliveryThread(Attempts):
     def _forked(self) -> None:
         if self._adoption is not None and not (self._closed or self._retired):
             self._adoption.forked()
-            self._wake.put(None)
-            self._start_looking()
+            if self._thread is None:
+                self._start_looking()
+            else:
+                self._wake.put(None)
 
     def stand_by(self) -> None:
         """:meth:`adopt`, now and as long as this process lives.

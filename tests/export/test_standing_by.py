@@ -120,6 +120,7 @@ def test_green_threads_do_not_begin_in_the_midst_of_a_fork(
         queue.stand_by()
         queue._forked()
         assert queue._thread is None
+        assert queue._wake.empty()
 
 
 IDLE = """
