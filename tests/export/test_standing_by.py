@@ -72,12 +72,12 @@ def test_a_thread_that_looks_after_a_fork_ends_if_no_child_makes_a_journal_direc
     place: JournalPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "FORK_ADOPT_SECONDS", 0.02)
-    monkeypatch.setattr(limits, "FORK_SECONDS", 0.1)
     monkeypatch.setattr(limits, "ADOPT_SECONDS", 0.05)
-    monkeypatch.setattr(limits, "AWAKE_SECONDS", 0.05)
     with pipeline(HeldDelivery(), journal=place) as queue:
         queue._forked()
         assert queue._thread is not None
+        assert queue._adoption is not None
+        queue._adoption._forked_until = 0  # the ten seconds are over
         wait_for(lambda: queue._thread is None)
         # And begins again with whatever comes.
         queue._forked()
