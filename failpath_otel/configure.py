@@ -15,6 +15,7 @@ from failpath_otel._version import __version__
 from failpath_otel.clean import type_name
 from failpath_otel.errors import ConfigurationError, DeliveryError
 from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact, RulesOption
+from failpath_otel.export.ending import hasten
 from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
 from failpath_otel.export.tickets import aawait_attempt, await_attempt
@@ -295,6 +296,9 @@ class _Reporting:
 
     def lost(self) -> None:
         self.owner.lose(2)
+
+    def run_ended(self, timeout: float) -> None:
+        hasten(timeout)
 
 
 class _Registry:

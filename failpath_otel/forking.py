@@ -1,4 +1,4 @@
-"""What a forked child has to make anew: one hook for the whole package, because Python cannot take a hook back."""
+"""What a fork has to be followed by: one hook for the whole package, because Python cannot take a hook back."""
 
 import os
 import weakref
@@ -7,24 +7,39 @@ from typing import Any
 
 from failpath_otel.report import report_fault
 
-_in_child: list["weakref.WeakMethod[Callable[[], Any]]"] = []
+_Methods = list["weakref.WeakMethod[Callable[[], Any]]"]
+
+_in_child: _Methods = []
+_in_parent: _Methods = []
 
 
 def after_fork_in_child(method: Callable[[], Any]) -> None:
     """Has the bound ``method`` called in every child process that is forked while its object lives."""
-    _in_child[:] = [reference for reference in _in_child if reference() is not None]
-    _in_child.append(weakref.WeakMethod(method))
+    _add(_in_child, method)
 
 
-def _run() -> None:
-    for reference in tuple(_in_child):
+def after_fork_in_parent(method: Callable[[], Any]) -> None:
+    """Has the bound ``method`` called in this process after it has forked, while its object lives."""
+    _add(_in_parent, method)
+
+
+def _add(methods: _Methods, method: Callable[[], Any]) -> None:
+    methods[:] = [reference for reference in methods if reference() is not None]
+    methods.append(weakref.WeakMethod(method))
+
+
+def _run(methods: _Methods, what: str) -> None:
+    for reference in tuple(methods):
         method = reference()
         if method is not None:
             try:
                 method()
             except Exception:  # noqa: BLE001 - the others have to let go of what is the parent's all the same
-                report_fault("beginning anew in a forked child")
+                report_fault(what)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_run)
+    os.register_at_fork(
+        after_in_child=lambda: _run(_in_child, "beginning anew in a forked child"),
+        after_in_parent=lambda: _run(_in_parent, "looking after a forked child"),
+    )

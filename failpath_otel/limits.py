@@ -120,6 +120,12 @@ EXIT_TIMEOUT: Final = 2.0
 EXIT_RESERVE: Final = 0.2
 """The part of these seconds that is kept for calls of ``on_error``."""
 
+RUN_END_TIMEOUT: Final = 0.25
+"""Seconds that the end of a run may wait for delivery in a process that is going to end by ``os._exit``."""
+
+RUN_END_SHARE: Final = 0.02
+"""The part of such a process's life that the ends of runs may wait, beyond :data:`RUN_END_TIMEOUT` for all together."""
+
 EXIT_POLL: Final = 0.01
 """Seconds between two looks, at the end of the interpreter, at what is being delivered for others."""
 
@@ -153,6 +159,12 @@ one look at that to the next."""
 
 ADOPT_SECONDS: Final = 3.0
 """Seconds after which a process looks again for journals whose processes are gone."""
+
+FORK_SECONDS: Final = 10.0
+"""Seconds after a fork for which the parent looks more often: children may end without a word."""
+
+FORK_ADOPT_SECONDS: Final = 1.0
+"""Seconds after which it then looks again."""
 
 JOURNAL_RETRY_FIRST_SECONDS: Final = 1.0
 """Seconds after which a journal that could not be written is tried again; doubled from failure to failure."""

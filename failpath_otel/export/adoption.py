@@ -1,5 +1,6 @@
 """What processes have left that are gone: found, and delivered by this one."""
 
+import os
 import threading
 from collections import Counter, deque
 from time import monotonic, sleep
@@ -38,6 +39,7 @@ class Adoption:
         self._orphans: deque[Orphan] = deque()
         self._looking = threading.Lock()
         self._next_look = 0.0
+        self._forked_until = 0.0
         self.trouble = ""
         """Why nothing can be found in the directory."""
         self._stuck_since: float | None = None  # since when nothing of all that is there can be delivered
@@ -60,6 +62,20 @@ class Adoption:
         """Whether it is time to look again."""
         return monotonic() >= self._next_look
 
+    @property
+    def seconds(self) -> float:
+        """Seconds from one look to the next."""
+        return limits.FORK_ADOPT_SECONDS if monotonic() < self._forked_until else limits.ADOPT_SECONDS
+
+    def is_worthwhile(self) -> bool:
+        """Whether something can be found by looking again: the directory is there, or children may make it."""
+        return monotonic() < self._forked_until or os.path.isdir(self._path)  # noqa: PTH112 - as cheap as can be
+
+    def forked(self) -> None:
+        """Has this process look more often for a while: it has a child, which may leave something."""
+        self._forked_until = monotonic() + limits.FORK_SECONDS
+        self._next_look = min(self._next_look, monotonic() + limits.FORK_ADOPT_SECONDS)
+
     def look(self, *, tidy: bool = True, failing: bool | None = None) -> bool:
         """Locks what processes have left that are gone; returns whether there is something now. Never raises.
 
@@ -72,7 +88,7 @@ class Adoption:
         if not looking.acquire(blocking=False):
             return bool(self._orphans)
         try:
-            self._next_look = monotonic() + limits.ADOPT_SECONDS
+            self._next_look = monotonic() + self.seconds
             deleted: Counter[str] = Counter()
 
             def lost(reason: str, records: int) -> None:

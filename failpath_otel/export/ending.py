@@ -38,6 +38,10 @@ class Drainable(Protocol):
         """Waits at most ``timeout`` seconds until everything accepted so far was sent, or an attempt has failed."""
         ...
 
+    def hasten(self, timeout: float) -> None:
+        """Sends what waits, waits at most ``timeout`` seconds for one attempt, and deletes an empty journal."""
+        ...
+
     def deliver_adopted(self, timeout: float) -> None:
         """Delivers what gone processes have left, for at most ``timeout`` seconds, and while the endpoint takes it."""
         ...
@@ -107,6 +111,13 @@ def _register_end_of_child(_: _Ending) -> None:
     process: Any = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
         util.Finalize(None, _drain_child, exitpriority=-100)  # after those of the application
+
+
+def hasten(timeout: float) -> None:
+    """Has all pipelines send what waits, for at most ``timeout`` seconds: the process may be about to end at once."""
+    deadline = monotonic() + timeout
+    for pipeline in _of_this_process():
+        pipeline.hasten(deadline - monotonic())
 
 
 def patience(timeout: float) -> float:

@@ -21,5 +21,5 @@ def pipeline_to_failpath(options: Options) -> Pipeline:
         journal=None if options.journal is None else JournalPlace(options.journal, options.binding),
     )
     drain_at_exit(pipeline)
-    pipeline.adopt()
+    pipeline.stand_by()
     return pipeline

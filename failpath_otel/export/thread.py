@@ -5,18 +5,20 @@ the timeout, a full queue evicts the oldest record, which may be the ``running``
 up at every schedule delay although nothing waits, and what it queues must look like a span.
 """
 
+import _thread
 import contextlib
 import contextvars
 import threading
 from queue import Empty, SimpleQueue
 from time import monotonic, sleep
+from types import BuiltinFunctionType
 
 from failpath_otel import limits
 from failpath_otel.export.arguments import OnError
 from failpath_otel.export.attempts import Attempts
 from failpath_otel.export.queue import JournalPlace
 from failpath_otel.export.sender import Delivering
-from failpath_otel.forking import after_fork_in_child
+from failpath_otel.forking import after_fork_in_child, after_fork_in_parent
 from failpath_otel.report import report_fault
 
 
@@ -39,6 +41,8 @@ class DeliveryThread(Attempts):
         self._leave_by = 0.0
         super().__init__(delivery, max_records, max_bytes, on_error, journal)
         after_fork_in_child(self._in_child)
+        if self._adoption is not None:
+            after_fork_in_parent(self._forked)
 
     def _begin(self) -> None:
         super()._begin()
@@ -50,7 +54,29 @@ class DeliveryThread(Attempts):
     def _in_child(self) -> None:
         self._begin()
         # It may well be there in the place of one that was killed.
+        self.stand_by()
+
+    def _forked(self) -> None:
+        if self._adoption is not None and not (self._closed or self._retired):
+            self._adoption.forked()
+            if self._thread is None:
+                self._start_looking()
+            else:
+                self._wake.put(None)
+
+    def stand_by(self) -> None:
+        """:meth:`adopt`, now and as long as this process lives.
+
+        Where there is no journal directory, nothing of others can come: then a thread begins with the first record.
+        """
         self.adopt()
+        if self._adoption is not None and not self._closed and self._adoption.is_worthwhile():
+            self._start_looking()
+
+    def _start_looking(self) -> None:
+        # Not by green threads, as gevent's: they would run others in the midst of a fork. These begin with a record.
+        if isinstance(_thread.start_new_thread, BuiltinFunctionType):
+            self._start()
 
     def adopt(self) -> None:
         """Looks for what processes have left that are gone, and starts delivering it; without that, does nothing."""
@@ -154,7 +180,8 @@ class DeliveryThread(Attempts):
     def _sleep(self) -> bool:
         """Sleeps until there is a record; after a long time with none this thread ends, and the next starts another.
 
-        With a journal it does not end, but looks every now and then for those whose processes are gone.
+        Where there is a journal directory it does not end, but looks every now and then for journals whose processes
+        are gone.
 
         Returns:
             Whether this thread goes on.
@@ -162,19 +189,23 @@ class DeliveryThread(Attempts):
         if self._released and self._ends():
             return False
         idle_until = monotonic() + limits.IDLE_SECONDS
+        rested = False
         while True:
             try:
-                self._wake.get(timeout=limits.IDLE_SECONDS if self._adoption is None else limits.ADOPT_SECONDS)
+                self._wake.get(timeout=limits.IDLE_SECONDS if self._adoption is None else self._adoption.seconds)
                 break
             except Empty:
                 if self._adoption is not None:
                     if self._adoption.look(failing=self._backlog.failing) or self._is_journal_due:
                         break
-                    if monotonic() >= idle_until:
+                    idle = monotonic() >= idle_until
+                    worthwhile = self._adoption.is_worthwhile()
+                    if idle and worthwhile and not rested:
+                        rested = True
                         self._delivery.close()
                         self._leave_journal()  # what was delivered need not stay on the disk
-                        idle_until += limits.MAX_SECONDS
-                    continue
+                    if worthwhile or (self._accepted and not idle):
+                        continue
             if self._ends():
                 return False
         self._asleep = False

@@ -108,7 +108,7 @@ class Failpath:
         if run is not None:
             return run
         found = read_baggage()
-        return None if found is None else Run(self._tracing, self._current_key, *found, None)
+        return None if found is None else Run(self._tracing, self._current_key, *found, None, begins=False)
 
     def step(self, step_key: str, *, metadata: Metadata | None = None) -> Callable[[F], F]:
         """Decorates a function that is defined before there is a run: each call is a step of the current run.

@@ -9,6 +9,7 @@ from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import semconv
 from failpath_otel.clean import type_name
+from failpath_otel.exits import abrupt_exit
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
@@ -17,6 +18,7 @@ from failpath_otel.steps.manual import record_manually
 from failpath_otel.steps.opened import OpenStep, describe, status_description
 from failpath_otel.steps.outcome import is_failure
 from failpath_otel.steps.propagation import Propagating, write_headers
+from failpath_otel.steps.release import Release, release_of
 from failpath_otel.steps.step import Step
 from failpath_otel.steps.tracing import Tracing, leave_context
 from failpath_otel.steps.wrap import call, is_coroutine_function, run_coroutine
@@ -35,7 +37,7 @@ class Run:
     also in other threads and tasks at the same time.
     """
 
-    __slots__ = ("_attributes", "_current_key", "_entries", "_flow_key", "_run_id", "_tracing")
+    __slots__ = ("_attributes", "_current_key", "_entries", "_flow_key", "_release", "_run_id", "_tracing")
 
     def __init__(  # noqa: PLR0917 - made by the client alone
         self,
@@ -45,6 +47,8 @@ class Run:
         run_id: object,
         metadata: object,
         propagate: bool = False,  # noqa: FBT001, FBT002 - as above
+        *,
+        begins: bool = True,
     ) -> None:
         self._current_key: Final = current_key
         self._flow_key: Final = check_key("flow_key", flow_key)
@@ -53,6 +57,9 @@ class Run:
         identity: Attributes = {FLOW_KEY: self._flow_key, RUN_ID: self._run_id}
         self._entries: list[_Entered] = []
         self._attributes = with_metadata(identity, metadata_attributes(metadata))
+        # One that was found here, and not begun, does not end here either.
+        exits = begins and abrupt_exit.expected is not False
+        self._release: Final[Release | None] = release_of(tracing.reporting, current_key) if exits else None
 
     @property
     def flow_key(self) -> str:
@@ -156,6 +163,8 @@ class Run:
         else:
             return
         entered.end(error)
+        if self._release is not None:
+            self._release.end()
 
     async def __aenter__(self: RunT) -> RunT:  # noqa: PYI019 - `Self` came with Python 3.11
         """The same as ``with``, for use in ``async with``; nothing is awaited."""

@@ -214,3 +214,7 @@ class Reporting(Protocol):
     def lost(self) -> None:
         """A step will not be reported at all."""
         ...
+
+    def run_ended(self, timeout: float) -> None:
+        """A run has ended, and so may this process, at once: sends what waits, and waits at most so many seconds."""
+        ...

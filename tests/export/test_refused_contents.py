@@ -10,9 +10,10 @@ import pytest
 from failpath_otel import DeliveryError, SendError, limits
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.factory import pipeline_to_failpath
+from failpath_otel.export.losses import Skipped
 from failpath_otel.export.options import Options
 from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.queue import NOTHING, JournalPlace, Skipped
+from failpath_otel.export.queue import NOTHING, JournalPlace
 from failpath_otel.export.sender import Outcome, Sender
 from failpath_otel.export.stats import Stats
 from failpath_otel.export.wire import Answer, read_answer

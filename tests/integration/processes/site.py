@@ -132,6 +132,11 @@ class Site:
         """What the programs say of their steps."""
         return read_ledger(self.directory / "ledger")
 
+    def patience(self) -> list[tuple[bool | None, float]]:
+        """What processes say of their ends: whether these will be abrupt, and for how long ends of runs have waited."""
+        lines = (self.directory / "ledger-patience").read_text().splitlines()
+        return [(expected, spent) for _, expected, spent in map(json.loads, lines)]
+
     def wait_for_mark(self, mark: str, key: str, count: int = 1) -> list[Told]:
         """Waits until ``count`` steps with ``key`` have got as far as ``mark``; returns them."""
 

@@ -52,3 +52,5 @@ def test_the_steps_of_tasks_whose_processes_are_gone_appear_while_the_worker_run
     worker.process.terminate()
     assert worker.wait() == 0
     site.check()
+    # And the end of no run has waited for anything.
+    assert set(site.patience()) == {(False, 0.0)}

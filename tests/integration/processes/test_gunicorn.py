@@ -28,3 +28,5 @@ def test_the_last_steps_of_a_killed_worker_appear_without_a_restart(site: Site, 
     # Workers that end as gunicorn has them end leave nothing behind.
     site.wait_until_shown()
     site.check()
+    # And the end of no run has waited for anything.
+    assert set(site.patience()) == {(False, 0.0)}

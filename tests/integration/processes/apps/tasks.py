@@ -10,7 +10,7 @@ from celery import Celery
 from celery.signals import worker_process_init
 
 from failpath_otel import FailpathClient
-from tests.integration.processes.apps.telling import begin_run, block, connect, take_some
+from tests.integration.processes.apps.telling import begin_run, block, connect, take_some, tell_patience
 
 app: Final[Any] = Celery("tasks", broker=os.environ["BROKER"])
 _clients: Final[list[FailpathClient]] = []
@@ -51,6 +51,14 @@ WAYS: Final = {function.__name__: function for function in (vanish, die, fail, h
 
 @app.task(name="work", ignore_result=True)  # type: ignore[untyped-decorator]
 def work(way: str) -> None:
+    try:
+        take_steps(way)
+    finally:
+        tell_patience()
+
+
+def take_steps(way: str) -> None:
+    """One run, which has ended with this function where nothing is raised."""
     run = begin_run(_clients[0])
     take_some(run)
     with block(run, way):

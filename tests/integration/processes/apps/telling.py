@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 from failpath_otel import Run
+from failpath_otel.exits import abrupt_exit
 
 _T = TypeVar("_T")
 
@@ -80,9 +81,17 @@ def _within(run: Run, key: str, body: Callable[[], _T]) -> _T:
 
 def tell(mark: str, run: Run, key: str) -> None:
     """Adds one line to the ledger: at once, and whole, because a short write with O_APPEND is never torn."""
-    line = json.dumps([mark, run.run_id, key, os.getpid()]) + "\n"
-    ledger = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    _add(os.environ["LEDGER"], [mark, run.run_id, key, os.getpid()])
+
+
+def tell_patience() -> None:
+    """Tells whether this process counts on ending by ``os._exit``, and for how long ends of runs have waited in it."""
+    _add(os.environ["LEDGER"] + "-patience", [os.getpid(), abrupt_exit.expected, abrupt_exit._spent])
+
+
+def _add(path: str, told: list[Any]) -> None:
+    ledger = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(ledger, line.encode())
+        os.write(ledger, (json.dumps(told) + "\n").encode())
     finally:
         os.close(ledger)

@@ -8,21 +8,27 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from tests.integration.processes.apps.telling import begin_run, block, connect, take_some
+from tests.integration.processes.apps.telling import begin_run, block, connect, take_some, tell_patience
 from tests.integration.processes.ledger import read_ledger
 
 failpath: Final = connect()
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    answer(environ)
+    tell_patience()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(os.getpid()).encode()]
+
+
+def answer(environ: dict[str, Any]) -> None:
+    """One run, which has ended with this function."""
     run = begin_run(failpath)
     path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
     take_some(run, "before: ")
     with block(run, f"{path}?{query}" if query else path):
         REQUESTS[path](query)
     take_some(run, "after: ")
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [str(os.getpid()).encode()]
 
 
 def meet(meeting: str) -> None:
