@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from failpath_otel import limits
 from failpath_otel.export.stats import Stats
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.segment import PlainWriter, Segment
-from tests.integration.storm_faulty import amiss, is_rolling
+from tests.integration.storm_faulty import LIMITS, amiss, is_rolling
 from tests.integration.storm_ledger import Program, pid_in, read_ledger
 from tests.integration.storm_verdict import Verdict, judge
 from tests.integration.test_storm_verdict import event
@@ -183,6 +184,10 @@ def test_a_step_that_the_endpoint_does_not_take_is_counted_and_not_missed(verdic
 )
 def test_counts_that_do_not_add_up_or_go_back_are_seen(stats: Stats, said: str) -> None:
     assert amiss(Stats(5, 2, 3), stats) == said
+
+
+def test_the_limits_that_a_program_of_the_storm_sets_are_limits_of_the_package() -> None:
+    assert [name for name in LIMITS if not hasattr(limits, name)] == []
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no room is set aside")
