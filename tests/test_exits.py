@@ -265,7 +265,7 @@ def test_a_time_limit_that_comes_while_the_end_of_a_run_waits_passes_through(
     assert came == [signal.SIGALRM]
 
 
-@pytest.mark.parametrize("place", ["_put", "_new_segment"])
+@pytest.mark.parametrize("place", ["_put", "_begin_segment"])
 def test_a_garbage_collection_in_the_midst_of_a_record_ends_a_run_without_a_wait(
     server: FaultServer, client: FailpathClient, place: str
 ) -> None:

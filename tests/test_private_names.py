@@ -39,6 +39,7 @@ from tests.receiver import wait_for
 
 PACKAGE: Final = Path(failpath_otel.__file__).parent
 KNOWN: Final = {
+    "_current_frames": "sys._current_frames, which is documented",
     "_exit": "os._exit, which is documented",
     "_exception": "of Futures; see test_a_future_keeps_its_error_under_a_name_of_its_own",
     "_replace": "of named tuples, which is documented",

@@ -255,6 +255,7 @@ def test_a_large_request_that_was_compressed_well_is_taken(server: FaultServer, 
     body = json_request(*[numbered(number) for number in range(1, 5_001)])
     packed = gzip.compress(body)
     assert len(packed) < 1_048_576 < len(body)
-    with start_gateway(server.url, tmp_path / "journal") as gateway:
+    # On a machine that is busy, a batch that has come must not be taken for lost, and sent again.
+    with start_gateway(server.url, tmp_path / "journal", FAILPATH_SEND_TIMEOUT="30") as gateway:
         assert gateway.send(packed, JSON, Content_Encoding="gzip").status == 200
         assert len(server.wait_for_events(10_000, 30)) == 10_000
