@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _gateway(arguments)
         if arguments.command == "drain":
             given = {name: getattr(arguments, name) for name in ("journal", "endpoint", "route")}
-            return _drain(given, arguments.timeout, arguments.rebind)
+            return _drain(given, arguments.timeout, arguments.rebind or "")
         return _runs(arguments)
     except KeyboardInterrupt:
         return 0 if arguments.command in ("local", "gateway") else 130

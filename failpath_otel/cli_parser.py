@@ -96,10 +96,10 @@ def new_parser() -> argparse.ArgumentParser:
     drain.add_argument("--timeout", type=_seconds, default=30.0, help="seconds; default %(default).0f")
     drain.add_argument(
         "--rebind",
+        type=_hash,
         metavar="HASH",
         nargs="?",
         const="all",
-        default="",
         help="also deliver what was recorded for other project keys, endpoints and routes, or only what has this hash"
         " in the names of its journals",
     )
@@ -110,6 +110,13 @@ def _seconds(text: str) -> float:
     if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", text):
         return float(text)
     msg = f"expected a number of seconds, got {text!r}"
+    raise argparse.ArgumentTypeError(msg)
+
+
+def _hash(text: str) -> str:
+    if text == "all" or re.fullmatch(r"[0-9a-f]{16}", text):
+        return text
+    msg = f"expected a hash of 16 digits from 0 to f, as in the name of a journal, got {text!r}"
     raise argparse.ArgumentTypeError(msg)
 
 

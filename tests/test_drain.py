@@ -156,6 +156,16 @@ def test_what_is_moved_can_be_what_was_recorded_for_one_of_several(server: Fault
     assert left(journal) == 1
 
 
+@pytest.mark.parametrize("mistyped", ["", "nonsense", "25D3BF6DA0CAEC5B", "25d3bf6da0caec5", "--rebind"])
+def test_bad_input_a_hash_that_no_journal_can_have_is_a_mistake_and_not_nothing_to_deliver(
+    mistyped: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["drain", f"--rebind={mistyped}"])
+    assert caught.value.code == 2
+    assert "expected a hash of 16 digits" in capsys.readouterr().err
+
+
 def test_a_route_is_a_part_of_what_a_journal_is_for(server: FaultServer, journal: Path) -> None:
     made = Journal(str(journal), Options(KEY, server.url, route="/ingest").binding, lambda _: None)
     assert made.append(a_record(step_key="a", id=f"{'a':0>32}"))

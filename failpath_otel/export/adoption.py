@@ -3,21 +3,28 @@
 import os
 import threading
 from collections import Counter, deque
+from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.errors import DeliveryError, JournalError
 from failpath_otel.export import wire
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.record import decode
 from failpath_otel.journal.finding import Lost, adopt
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.room import thin_out
-from failpath_otel.report import report_fault, say
+from failpath_otel.report import report_fault, say, say_once
 
 _DELETED: Final = {
     "too_old": f"they are older than {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and for another project or endpoint",
     "journal_full": "the journals here are too many, or take too much room, and theirs are the oldest",
+}
+_SKIPPED: Final = {
+    "damaged": "are damaged, and are lost",
+    "too_old": f"have waited for {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and are given up",
+    "invalid": "are no records, and are left out",
 }
 
 
@@ -27,11 +34,15 @@ class Adoption:
     Args:
         path: the journal directory.
         binding: of whom the records are that are taken; ``None``: anybody's.
+        tell: is given an error for records that are lost before they are sent.
     """
 
-    def __init__(self, path: str, binding: str | None) -> None:
+    def __init__(
+        self, path: str, binding: str | None, tell: Callable[[DeliveryError], object] = lambda _: None
+    ) -> None:
         self._path: Final = path
         self._binding: Final = binding
+        self._tell: Final = tell
         self._begin()
         self._count_anew()
 
@@ -141,6 +152,17 @@ class Adoption:
     def _lost(self, reason: str, records: int) -> None:
         say("Failpath: %d records of processes that are gone are deleted: %s.", records, _DELETED[reason])
         self._lose(reason, records)
+        self._tell(JournalError(f"records of processes that are gone are deleted: {_DELETED[reason]}", records))
+
+    def _skip(self, reason: str, records: int) -> None:
+        """Counts and tells what is in a journal and cannot be sent."""
+        if not records:
+            return
+        self._lose(reason, records)
+        text = f"records of processes that are gone {_SKIPPED.get(reason, 'are lost')}"
+        if reason != "damaged":  # which is said with the name of the journal
+            say_once(f"adopted {reason}", "Failpath: %d %s.", records, text)
+        self._tell(JournalError(text, records))
 
     def _lose(self, reason: str, records: int) -> None:
         if records:
@@ -164,12 +186,12 @@ class Adoption:
                 orphan.remove()
                 self._orphans.popleft()
                 continue
-            self._lose(read.reason, read.lost)
+            self._skip(read.reason, read.lost)
             # Whatever else may have been found in the files, only records go out.
             records = [] if read.lost else [each.record for each in read.written if decode(each.record) is not None]
             self._passed_over = len(read.written) - len(records)
             if not read.lost:
-                self._lose("invalid", self._passed_over)
+                self._skip("invalid", self._passed_over)
             if records:
                 since = monotonic() - orphan.age(read.written[0])
                 return Batch(records, sum(map(len, records)), since, source=orphan)

@@ -38,8 +38,8 @@ class Attempts(RecordQueue):
     ) -> None:
         self._delivery = delivery
         self._place: Final = journal
-        self._adoption = None if journal is None else Adoption(*journal)
         self._callback = ErrorCallback(on_error)
+        self._adoption = None if journal is None else Adoption(*journal, tell=self._callback.call)
         super().__init__(max_records, max_bytes, journal)
 
     def _begin(self) -> None:

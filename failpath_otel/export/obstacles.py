@@ -56,7 +56,8 @@ def obstacle(error: BaseException, means: Means) -> Answer:
     if isinstance(error, exceptions.InvalidHeader):
         return no_way("could not be asked: the option `headers` has one that cannot be sent")
     if isinstance(error, (requests.RequestException, OSError)) and not isinstance(error, ValueError):
-        return no_answer(f"could not be reached ({type_name(error)})")
+        through = f" through the proxy of {means.proxy_name}" if means.proxy else ""
+        return no_answer(f"could not be reached{through} ({_innermost(error)})")
     return no_way(f"could not be asked ({type_name(error)})")
 
 
@@ -107,9 +108,12 @@ def _of_tls(error: BaseException, means: Means) -> Answer | None:
             return None  # the other end has gone away
         reason = getattr(each, "reason", None) or (each.args or [type_name(each)])[-1]  # ours has none
         why = getattr(each, "verify_message", "") or str(reason).replace("_", " ").lower()
+        if getattr(each, "library", None) == "SSL" and not isinstance(each, ssl.SSLCertVerificationError):
+            # The two ends do not agree, as where the other one speaks no TLS: no matter of certificates to trust.
+            return no_way(f"could not be asked: TLS failed ({why})", misaddressed=not means.proxy)
         trusted = f"{means.bundle_name} names {means.bundle}" if means.bundle else "REQUESTS_CA_BUNDLE can name others"
         unheeded = "" if means.bundle or not os.environ.get("SSL_CERT_FILE") else ", SSL_CERT_FILE is not heeded"
-        return no_way(f"could not be asked: TLS failed ({why}); of the certificates to trust, {trusted}{unheeded}")
+        return no_way(f"could not be asked: TLS failed ({why}); trusted certificates: {trusted}{unheeded}")
     return None
 
 
@@ -121,6 +125,11 @@ def _of_host(error: BaseException, means: Means) -> Answer | None:
                 return no_way(f"could not be asked: {means.proxy_name} names a proxy whose host does not exist")
             return no_way(f"could not be found: there is no host {urlsplit(means.url).hostname}", misaddressed=True)
     return None
+
+
+def _innermost(error: BaseException) -> str:
+    """What the system or the connection said, as `ConnectionRefusedError`; `requests` wraps it in less precise ones."""
+    return type_name([each for each in _chain(error) if isinstance(each, OSError)][-1])
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import pytest
 
-from failpath_otel import DeliveryError, limits, report
+from failpath_otel import DeliveryError, JournalError, limits, report
 from failpath_otel.export.adoption import Adoption
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.queue import JournalPlace
@@ -161,37 +161,52 @@ def test_records_of_another_project_that_are_older_than_the_limit_are_deleted_an
     leave(place, step("young"), binding=OTHER)
     for path in (*old.iterdir(), old):
         os.utime(path, (0, 0))
-    with pipeline(HeldDelivery(), journal=place) as queue:
+    errors: list[DeliveryError] = []
+    with pipeline(HeldDelivery(), journal=place, on_error=errors.append) as queue:
         assert queue._adoption is not None
         queue._adoption.look()  # as the thread does
         queue.adopt()
         assert queue.stats().adopted_dropped == {"too_old": 2}
+        queue.drain_callbacks(10)
+    assert [error.records for error in errors] == [2]
     assert not old.exists()
     assert len(list(Path(place.path).iterdir())) == 1
     assert "older than 48 h" in caplog.text
 
 
-def test_records_that_are_too_old_are_counted_and_the_others_delivered(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+def test_records_that_are_too_old_are_counted_and_told_and_the_others_delivered(
+    place: JournalPlace, caplog: pytest.LogCaptureFixture
 ) -> None:
     leave_old(place, step("old"))
     leave(place, step("young"))
     delivery = HeldDelivery()
-    with pipeline(delivery, journal=place) as queue:
+    errors: list[DeliveryError] = []
+    with pipeline(delivery, journal=place, on_error=errors.append) as queue:
         queue.adopt()
         wait_for(lambda: queue.stats().adopted == 1)
         wait_for(lambda: gone(place))
         assert queue.stats().adopted_dropped == {"too_old": 1}
+        queue.drain_callbacks(10)
     assert names(delivery) == ["young"]
+    [error] = errors
+    assert isinstance(error, JournalError)
+    assert (error.records, str(error)) == (
+        1,
+        "records of processes that are gone have waited for 48 hours, and are given up",
+    )
+    assert f"Failpath: 1 {error}." in caplog.messages
 
 
 def test_what_is_no_record_is_left_out_and_counted(place: JournalPlace) -> None:
     leave(place, step("a"), b"{}", b"\xff\xfe", b'{"stepKey": 1}', step("b"), b"[" * 5_000)
     delivery = HeldDelivery()
-    with pipeline(delivery, journal=place) as queue:
+    errors: list[DeliveryError] = []
+    with pipeline(delivery, journal=place, on_error=errors.append) as queue:
         queue.adopt()
         wait_for(lambda: gone(place))
         assert (queue.stats().adopted, queue.stats().adopted_dropped) == (2, {"invalid": 4})
+        queue.drain_callbacks(10)
+    assert sum(error.records for error in errors) == 4
     assert names(delivery) == ["a", "b"]
 
 
@@ -433,10 +448,13 @@ def test_one_flipped_bit_costs_one_record_and_that_is_said_and_counted(
     content[content.index(b"a7")] ^= 1
     path.write_bytes(content)
     delivery = HeldDelivery()
-    with pipeline(delivery, journal=place) as queue:
+    errors: list[DeliveryError] = []
+    with pipeline(delivery, journal=place, on_error=errors.append) as queue:
         queue.adopt()
         wait_for(lambda: gone(place))
         assert (queue.stats().adopted, queue.stats().adopted_dropped) == (49, {"damaged": 1})
+        queue.drain_callbacks(10)
+    assert [(type(error), error.records) for error in errors] == [(JournalError, 1)]
     assert names(delivery) == [f"a{number}" for number in range(50) if number != 7]
     [line] = caplog.messages
     assert "damaged and lost: at least 1" in line

@@ -109,8 +109,11 @@ def test_a_server_that_speaks_no_tls_is_said() -> None:
 
         thread = threading.Thread(target=refuse)
         thread.start()
-        is_about_the_setup(send(f"https://127.0.0.1:{listener.getsockname()[1]}"), "TLS failed (wrong version number)")
+        given = send(f"https://127.0.0.1:{listener.getsockname()[1]}")
         thread.join(10)
+    is_about_the_setup(given, "TLS failed (wrong version number)")
+    assert "certificates" not in str(given.failure)
+    assert given.misaddressed
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
@@ -176,6 +179,13 @@ def test_a_proxy_where_nobody_listens_is_a_matter_of_the_moment(monkeypatch: pyt
     monkeypatch.setenv("HTTPS_PROXY", unused_url())
     given = send()
     assert (given.again, given.lasting) == (True, False)
+    assert given.failure == "could not be reached through the proxy of HTTPS_PROXY (ConnectionRefusedError)"
+
+
+def test_a_port_where_nothing_listens_is_told_as_a_refused_connection() -> None:
+    given = send(unused_url())
+    assert (given.again, given.lasting) == (True, False)
+    assert given.failure == "could not be reached (ConnectionRefusedError)"
 
 
 def test_what_a_session_raises_is_kept(server: FaultServer) -> None:
