@@ -200,9 +200,11 @@ def test_an_answer_that_is_about_the_key_or_the_way_ends_it_at_once_and_loses_no
 ) -> None:
     leave(journal, server.url, "a", "b", "c")
     server.answer_with(behaviour)  # type: ignore[arg-type]
-    code, said, _ = drain(journal, server.url)
+    code, said, logged = drain(journal, server.url)
     assert code == 1
     assert re.fullmatch(f"failpath-otel: 3 left in {re.escape(str(journal))}; .*{why}.*\n", said), said
+    assert "stay in the journal" in logged
+    assert "sent again" not in logged
     assert len(server.requests) == 1
     assert left(journal) == 3
 

@@ -14,6 +14,7 @@ from failpath_otel.report import is_heard, say
 
 _TOO_OLD: Final = "records that have waited for {:.0f} hours are lost"
 _KEPT: Final = "records wait, and are sent again for up to {:.0f} hours"
+_LEFT: Final = "its records stay in the journal"
 _KEY_REFUSED: Final = "records are kept until the key is accepted, for up to {:.0f} hours"
 _REBIND: Final = (
     "; if the address is wrong, correct it, and send what waits there by `failpath-otel drain --rebind {binding}`"
@@ -33,6 +34,7 @@ class Backlog:
         clock: seconds, as :func:`time.monotonic`.
         lost: how many records are lost so far.
         binding: the hash of the journal, if there is one, by which its records can be sent elsewhere.
+        once: this process tries no longer than its command runs, and leaves the records where they are.
     """
 
     def __init__(
@@ -41,9 +43,12 @@ class Backlog:
         clock: Callable[[], float] = monotonic,
         lost: Callable[[], int] = lambda: 0,
         binding: str = "",
+        *,
+        once: bool = False,
     ) -> None:
         self._url: Final = url
         self._binding: Final = binding
+        self._once: Final = once
         self._clock: Final = clock
         self._lost: Final = lost
         self._batches: deque[Batch] = deque()
@@ -145,6 +150,8 @@ class Backlog:
         return delay * (1 + limits.RETRY_JITTER * self._chance.uniform(-1, 1))
 
     def _consequence(self, answer: Answer) -> str:
+        if self._once:
+            return _LEFT
         if answer.status in KEY_REFUSED:
             return _KEY_REFUSED
         return _KEPT + _REBIND if answer.misaddressed and self._binding else _KEPT

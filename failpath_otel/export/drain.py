@@ -49,7 +49,7 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
     binding = None if rebind == "all" else rebind or options.binding
     adoption = Adoption(path, binding)
     delivery = Delivery(options)
-    sender = Sender(delivery)
+    sender = Sender(delivery, once=True)
     deadline = monotonic() + timeout
     failure = ""
 

@@ -91,10 +91,12 @@ class Sender:
         lost: Callable[[], int] = lambda: 0,
         settled: "Callable[[Outcome], object]" = lambda _: None,
         binding: str = "",
+        *,
+        once: bool = False,
     ) -> None:
         self._delivery: Final = delivery
         self._settled: Final = settled  # told while nobody else makes an attempt
-        self.backlog: Final = Backlog(delivery.url, lost=lost, binding=binding)
+        self.backlog: Final = Backlog(delivery.url, lost=lost, binding=binding, once=once)
         self.failure: SendError | None = None
         """Why the last attempt failed; ``None`` if it did not."""
         self.dividing = False
