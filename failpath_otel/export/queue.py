@@ -219,12 +219,12 @@ class RecordQueue:
         if self._moving or journal is None:
             return
         if self._queue:
-            record, before = self._queue[0], journal.appended
+            record, before = self._queue[0], journal.unread
             self._moving = True
             try:
                 self._returning = journal.append(record)
             finally:
-                if journal.appended > before:  # also where Ctrl-C came just then
+                if journal.unread > before:  # also where Ctrl-C came just then; what was held counted before
                     self._queue.popleft()
                     self._bytes -= len(record)
                     self._volatile -= 1

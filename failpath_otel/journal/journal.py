@@ -129,9 +129,15 @@ class Journal(Log):
         self._writing_held = True
         try:
             for _ in range(len(self.held)):  # no more than there is now: a handler may come with each write
-                record, seconds = self.held[0], int(self.now())
-                self._write_or_roll(pack_frame(len(record), crc32(record, seconds), seconds) + record)
-                self.held.popleft()
+                seconds = int(self.now())
+                if not self.held:  # a handler has found that the journal fails, and has moved them into memory
+                    return
+                record = self.held.popleft()
+                try:
+                    self._write_or_roll(pack_frame(len(record), crc32(record, seconds), seconds) + record)
+                except BaseException:
+                    self.held.appendleft(record)
+                    raise
         finally:
             self._writing_held = False
 
@@ -157,13 +163,10 @@ class Journal(Log):
             try:
                 self.appended += 1
                 self._write(framed)
-            except ValueError:
+            except BaseException as error:
                 self.appended -= 1
-                if self._writer is not None and self._writer.end() == BEGIN:
+                if not isinstance(error, ValueError) or (self._writer is not None and self._writer.end() == BEGIN):
                     raise
-            except BaseException:
-                self.appended -= 1
-                raise
             else:
                 return
             self._roll()
@@ -220,8 +223,7 @@ class Journal(Log):
         if segment is self._current:
             self._finish()
         assert segment.last is not None  # it is the current one, or one before
-        lost = max(segment.last - self.taken, 0)
-        if lost:  # which is said later: a logging handler takes locks of its own
+        if lost := max(segment.last - self.taken, 0):  # which is said later: a logging handler takes locks of its own
             self._unsaid.append(("Failpath: %d records in %s cannot be read any more.", lost))
         return lost
 

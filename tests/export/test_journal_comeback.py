@@ -352,3 +352,63 @@ def test_ctrl_c_while_a_record_is_moved_neither_loses_nor_invents_one(
         wait_for(lambda: queue.journaling)
         assert queue.stats() == Stats(10, 0, 10)
         assert left_behind(queue, place) == [numbered(number) for number in range(10)]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no room is set aside")
+def test_a_handler_that_finds_the_journal_failing_while_held_records_are_written_loses_and_doubles_none(
+    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with down(place) as queue:
+        put(queue, range(1))
+        wait_for(lambda: queue.stuck)
+        journal = own(queue)
+        with queue._lock:
+            journal.held.extend(numbered(number) for number in range(1, 4))
+            queue._accepted += 3
+            write_or_roll = journal._write_or_roll
+
+            def interrupted(framed: bytes, **options: Any) -> None:
+                monkeypatch.setattr(journal, "_write_or_roll", write_or_roll)
+                disk.error = errno.ENOSPC
+                journal._finish()
+                journal._supply.drop()
+                put(queue, range(4, 5))  # as a signal handler does
+                disk.error = 0
+                write_or_roll(framed, **options)
+
+            monkeypatch.setattr(journal, "_write_or_roll", interrupted)
+            journal.write_held()
+            assert queue.stats() == Stats(5, 0, 5)
+        wait_for(lambda: queue.journaling)
+        assert queue.stats() == Stats(5, 0, 5)
+        assert sorted(left_behind(queue, place)) == [numbered(number) for number in range(5)]
+
+
+def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
+    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with down(place) as queue:
+        put(queue, range(1))
+        wait_for(lambda: queue.stuck)
+        fill(queue, disk)
+        put(queue, range(1, 3))
+        journal = own(queue)
+        with queue._lock:
+            journal.held.append(numbered(3))
+            queue._accepted += 1
+            queue._returning = True
+            disk.error = 0
+            write = journal._write_held
+
+            def full_after() -> None:
+                write()
+                fill(queue, disk)
+
+            with monkeypatch.context() as patched:
+                patched.setattr(journal, "_write_held", full_after)
+                queue._move_one()
+            assert queue.stats() == Stats(4, 0, 4)
+            assert queue._queue[0] == numbered(1)
+            disk.error = 0
+        wait_for(lambda: queue.journaling)
+        assert sorted(left_behind(queue, place)) == [numbered(number) for number in range(4)]
