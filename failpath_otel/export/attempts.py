@@ -256,7 +256,7 @@ class Attempts(RecordQueue):
         if self._journal is None:
             return
         self._at_end = True
-        if not self._journaling and self._sender.begin_alone(timeout):
+        if (self._journal.held or not self._journaling) and self._sender.begin_alone(timeout):
             try:
                 self._resume_journal(self._journal)
             finally:

@@ -119,8 +119,7 @@ class RecordQueue:
     def put_together(self, records: Sequence[bytes]) -> int:
         """Queues all of ``records`` or none of them: a ``running`` without its outcome would look like a crash.
 
-        Returns:
-            The number of the last of them; 0 if they were not accepted.
+        Returns the number of the last of them; 0 if they were not accepted.
         """
         with self._lock:
             taken = self.has_room(len(records), sum(map(len, records)))
@@ -289,14 +288,15 @@ class RecordQueue:
 
     def _take_behind(self, journal: Journal, accepted: int, max_bytes: int) -> tuple[Batch, Skipped | None]:
         """What comes after a journal that has been read to its end, when ``accepted`` records had come."""
-        missing = journal.appended - journal.taken
-        if self._accepted == accepted and not self._queue and not journal.held:
-            missing = self._untaken
+        is_all = self._accepted == accepted and not self._queue and not journal.held
+        missing = self._untaken if is_all else journal.appended - journal.taken
         if missing:  # it cannot be; better said than waited for without end
             journal.taken = journal.appended
             self._taken += missing
             return NOTHING, Skipped(missing, "damaged")
-        return self._take_from_memory(max_bytes) if self._queue and not journal.unread else NOTHING, None
+        if journal.held:  # which could not be written, and may not be for long
+            self._leave_journaling()
+        return self._take_from_memory(max_bytes) if self._queue else NOTHING, None
 
     def _take_from_memory(self, max_bytes: int) -> Batch:
         records: list[bytes] = []

@@ -412,3 +412,35 @@ def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
             disk.error = 0
         wait_for(lambda: queue.journaling)
         assert sorted(left_behind(queue, place)) == [numbered(number) for number in range(4)]
+
+
+def test_what_a_handler_has_left_is_delivered_while_the_disk_is_full_and_nothing_else_comes(
+    place: JournalPlace, disk: Disk
+) -> None:
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        put(queue, range(1))
+        assert queue.flush(10)
+        with queue._lock:
+            fill(queue, disk)
+            own(queue)._supply.drop()
+            own(queue).held.append(numbered(1))
+            queue._accepted += 1
+        assert queue.flush(10)
+        assert delivery.records == [numbered(0), numbered(1)]
+        assert queue.stats() == Stats(2, 2, 0)
+
+
+def test_at_the_end_what_a_handler_has_left_is_written_and_counts_as_in_memory_until_then(
+    place: JournalPlace, disk: Disk
+) -> None:
+    with down(place) as queue:
+        put(queue, range(1))
+        wait_for(lambda: queue.stuck)
+        with queue._sender._attempting, queue._lock:  # so that the delivery thread does not write it
+            own(queue).held.append(numbered(1))
+            queue._accepted += 1
+            assert queue.left[:2] == (1, 1)
+            queue.secure(10)
+            assert queue.left == (2, 0, place.path)
+        assert left_behind(queue, place) == [numbered(0), numbered(1)]
