@@ -292,6 +292,7 @@ class Attempts(RecordQueue):
                     return
                 before, records = self._settled, self._accepted - self._settled - self._doomed
                 self._backlog.leave()
+                self._skipped = None  # among those that are left, or counted when it happened
                 journal.forsake()
                 self._left += records
                 self._doomed = 0

@@ -270,6 +270,35 @@ def test_records_that_the_journal_has_lost_are_passed_over_after_the_batch_befor
         assert queue.stats() == Stats(3, 2, 0, {"damaged": 1})
 
 
+def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_has_lost_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = Choosy()
+    delivery.all_of_it = True
+    delivery.gate.clear()
+    with pipeline(delivery, journal=JournalPlace(str(tmp_path), "0123456789abcdef")) as queue:
+        take = queue._take
+
+        def take_but_the_second(max_bytes: int) -> tuple[Batch, Skipped | None]:
+            batch, skipped = take(max_bytes)
+            return (NOTHING, Skipped(1, "damaged")) if numbered(2) in batch.records else (batch, skipped)
+
+        monkeypatch.setattr(queue, "_take", take_but_the_second)
+        queue.put(numbered(1))
+        assert delivery.sending.wait(10)
+        queue.put(numbered(2))
+        delivery.gate.set()
+        assert queue.flush(10) is False
+        monkeypatch.setattr(limits, "LEAVE_SECONDS", 0.0)
+        queue.release()
+        wait_for(lambda: queue._thread is None)
+        assert queue.stats() == Stats(2, 0, 2)
+        delivery.all_of_it = False
+        assert queue.put(numbered(3)) == 3
+        assert not queue.flush(10), "two records were left"
+        assert queue.stats() == Stats(3, 1, 2)
+
+
 def test_own_records_show_that_what_a_gone_process_has_left_is_refused_for_its_contents(tmp_path: Path) -> None:
     place = JournalPlace(str(tmp_path), "0123456789abcdef")
     gone = Journal(*place, lambda _: None)
