@@ -83,8 +83,10 @@ class Pipeline(DeliveryThread):
         with self._lock:
             accepted = self.accepted
             first, last = numbers or (accepted, accepted)
-            # While the endpoint fails, an attempt is one of those that are planned; nobody waits for it.
-            if last <= self._settled or (of_attempt and self._backlog.pause()):
+            # While the endpoint fails, an attempt is one of those that are planned; nobody waits for it. Nor for the
+            # end of a pause after others were sent in parts, unless with patience for that.
+            is_pause = of_attempt and self._backlog.pause() and (self._backlog.failing or not patient)
+            if last <= self._settled or is_pause:
                 return None
             watcher = Watcher(first, last, notify, of_attempt=of_attempt, patient=patient)
             self._watchers.add(watcher)
