@@ -185,7 +185,9 @@ class Pipeline(DeliveryThread):
             accepted = self.accepted
             first, last = numbers or (accepted, accepted)
             if last > self._settled:
-                return False, self._sender.failure
+                failure = self._sender.failure
+                # One that is not tried again was about another record.
+                return False, failure if failure is not None and failure.retrying else None
             return True, next((loss.error for loss in self._losses if loss.concerns(first, last)), None)
 
     def take_error(self) -> DeliveryError | None:

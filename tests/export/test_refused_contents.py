@@ -319,6 +319,17 @@ def test_own_records_show_that_what_a_gone_process_has_left_is_refused_for_its_c
         assert queue.stats() == Stats(1, 1, 0, {}, 0, {"send_failed": 1})
 
 
+def test_who_waits_for_a_record_is_not_told_why_another_one_was_refused() -> None:
+    with pipeline(Choosy(1, 2)) as queue:
+        assert queue.put(numbered(0))
+        assert queue.await_attempt(10) == (True, None)
+        queue.put_together([numbered(1), numbered(2)])
+        assert not queue.flush(10)
+        queue._backlog.rest()  # as it does after such a batch
+        number = queue.put(numbered(3))
+        assert queue.await_attempt(10, (number, number)) == (False, None)
+
+
 def test_who_waits_for_an_attempt_does_not_wait_through_a_halving(
     server: FaultServer, new_pipeline: NewPipeline
 ) -> None:
