@@ -283,9 +283,6 @@ class Attempts(RecordQueue):
         if journal is None or not self._sender.begin_alone():
             return
         try:
-            if self._skipped is not None:  # what is before it is left
-                skipped, self._skipped = self._skipped, None
-                self._pass_over(skipped)
             with self._lock:
                 self._recount()
                 if self._volatile > 0 or self._queue or journal.held or journal.has_deleted():
