@@ -17,6 +17,7 @@ from failpath_otel.export.queue import NOTHING, JournalPlace
 from failpath_otel.export.sender import Outcome, Sender
 from failpath_otel.export.stats import Stats
 from failpath_otel.export.wire import Answer, read_answer
+from failpath_otel.journal.finding import count_records
 from failpath_otel.journal.journal import Journal
 from tests.export.conftest import KEY
 from tests.export.pipelines import HeldDelivery, a_record, numbered, pipeline
@@ -270,8 +271,9 @@ def test_records_that_the_journal_has_lost_are_passed_over_after_the_batch_befor
         assert queue.stats() == Stats(3, 2, 0, {"damaged": 1})
 
 
+@pytest.mark.parametrize("reason", ["damaged", "too_old"])
 def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_has_lost_some(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     delivery = Choosy()
     delivery.all_of_it = True
@@ -281,7 +283,7 @@ def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_ha
 
         def take_but_the_second(max_bytes: int) -> tuple[Batch, Skipped | None]:
             batch, skipped = take(max_bytes)
-            return (NOTHING, Skipped(1, "damaged")) if numbered(2) in batch.records else (batch, skipped)
+            return (NOTHING, Skipped(1, reason)) if numbered(2) in batch.records else (batch, skipped)
 
         monkeypatch.setattr(queue, "_take", take_but_the_second)
         queue.put(numbered(1))
@@ -293,6 +295,7 @@ def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_ha
         queue.release()
         wait_for(lambda: queue._thread is None)
         assert queue.stats() == Stats(2, 0, 2)
+        assert count_records(str(tmp_path), None) == 2
         delivery.all_of_it = False
         assert queue.put(numbered(3)) == 3
         assert not queue.flush(10), "two records were left"
