@@ -256,7 +256,7 @@ class Attempts(RecordQueue):
         if self._journal is None:
             return
         self._at_end = True
-        if not self._journaling and self._sender.begin_alone(timeout):
+        if (self._journal.held or not self._journaling) and self._sender.begin_alone(timeout):
             try:
                 self._resume_journal(self._journal)
             finally:
@@ -283,15 +283,13 @@ class Attempts(RecordQueue):
         if journal is None or not self._sender.begin_alone():
             return
         try:
-            if self._skipped is not None:  # what is before it is left
-                skipped, self._skipped = self._skipped, None
-                self._pass_over(skipped)
             with self._lock:
                 self._recount()
                 if self._volatile > 0 or self._queue or journal.held or journal.has_deleted():
                     return
                 before, records = self._settled, self._accepted - self._settled - self._doomed
                 self._backlog.leave()
+                self._skipped = None  # among those that are left, or counted when it happened
                 journal.forsake()
                 self._left += records
                 self._doomed = 0

@@ -83,8 +83,10 @@ class Pipeline(DeliveryThread):
         with self._lock:
             accepted = self.accepted
             first, last = numbers or (accepted, accepted)
-            # While the endpoint fails, an attempt is one of those that are planned; nobody waits for it.
-            if last <= self._settled or (of_attempt and self._backlog.pause()):
+            # While the endpoint fails, an attempt is one of those that are planned; nobody waits for it. Nor for the
+            # end of a pause after others were sent in parts, unless with patience for that.
+            is_pause = of_attempt and self._backlog.pause() and (self._backlog.failing or not patient)
+            if last <= self._settled or is_pause:
                 return None
             watcher = Watcher(first, last, notify, of_attempt=of_attempt, patient=patient)
             self._watchers.add(watcher)
@@ -183,7 +185,9 @@ class Pipeline(DeliveryThread):
             accepted = self.accepted
             first, last = numbers or (accepted, accepted)
             if last > self._settled:
-                return False, self._sender.failure
+                failure = self._sender.failure
+                # One that is not tried again was about another record.
+                return False, failure if failure is not None and failure.retrying else None
             return True, next((loss.error for loss in self._losses if loss.concerns(first, last)), None)
 
     def take_error(self) -> DeliveryError | None:
@@ -213,7 +217,7 @@ class Pipeline(DeliveryThread):
             waiting = self.stats().waiting - self._left  # which was said when it was left
             if self._journal is None or self._journal.has_deleted():
                 return 0, waiting, ""
-            lost = min(max(self._volatile, 0), waiting)
+            lost = min(max(self._volatile, 0) + len(self._journal.held), waiting)
             return waiting - lost, lost, self._journal.path
 
     @property

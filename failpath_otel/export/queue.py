@@ -96,8 +96,7 @@ class RecordQueue:
     def put_outcome(self, data: bytes, record: Record) -> int:
         """Queues the outcome of a step whose start was accepted; where bytes are short, what is left of ``record``.
 
-        Returns:
-            The record's number; 0 if it was not accepted.
+        Returns the record's number; 0 if it was not accepted.
         """
         with self._lock:
             self._reserved -= 1
@@ -119,8 +118,7 @@ class RecordQueue:
     def put_together(self, records: Sequence[bytes]) -> int:
         """Queues all of ``records`` or none of them: a ``running`` without its outcome would look like a crash.
 
-        Returns:
-            The number of the last of them; 0 if they were not accepted.
+        Returns the number of the last of them; 0 if they were not accepted.
         """
         with self._lock:
             taken = self.has_room(len(records), sum(map(len, records)))
@@ -219,12 +217,13 @@ class RecordQueue:
         if self._moving or journal is None:
             return
         if self._queue:
-            record, before = self._queue[0], journal.appended
-            self._moving = True
+            before = None
             try:
+                self._moving = True  # before anything is read of what a signal handler may change
+                record, before = self._queue[0], journal.unread
                 self._returning = journal.append(record)
             finally:
-                if journal.appended > before:  # also where Ctrl-C came just then
+                if before is not None and journal.unread > before:  # also where Ctrl-C came just then
                     self._queue.popleft()
                     self._bytes -= len(record)
                     self._volatile -= 1
@@ -254,8 +253,7 @@ class RecordQueue:
     def _take(self, max_bytes: int = limits.MAX_BATCH_BYTES) -> tuple[Batch, Skipped | None]:
         """The next batch, within the limits of the wire contract; it is in flight from now.
 
-        Returns:
-            The batch, and, where it is empty, which records are lost that come next, and why.
+        Returns the batch, and, where it is empty, which records are lost that come next, and why.
         """
         if self._journal is not None:
             return self._take_from_journal(self._journal, max_bytes)
@@ -278,7 +276,7 @@ class RecordQueue:
                     skipped = Skipped(read.lost, read.reason)
                 elif read.segment is None and not read.later and journal.appended == before[1]:
                     # Else records were moved into it meanwhile, which come first.
-                    batch, skipped = self._take_behind(journal, before[0], max_bytes)
+                    batch, skipped = self._take_behind(journal, before, max_bytes)
         journal.tidy()
         if read.later:
             sleep(limits.SCHEDULE_DELAY)
@@ -287,16 +285,18 @@ class RecordQueue:
             return Batch([each.record for each in read.written], 0, since, source=journal), None
         return batch, skipped
 
-    def _take_behind(self, journal: Journal, accepted: int, max_bytes: int) -> tuple[Batch, Skipped | None]:
-        """What comes after a journal that has been read to its end, when ``accepted`` records had come."""
-        missing = journal.appended - journal.taken
-        if self._accepted == accepted and not self._queue and not journal.held:
-            missing = self._untaken
+    def _take_behind(self, journal: Journal, before: tuple[int, int], max_bytes: int) -> tuple[Batch, Skipped | None]:
+        """What comes after a journal that has been read to its end, when so many were accepted and appended."""
+        accepted, appended = before  # and not what a signal handler or a garbage collection has added since
+        is_all = self._accepted == accepted and not self._queue and not journal.held
+        missing = accepted - self._taken if is_all else appended - journal.taken
         if missing:  # it cannot be; better said than waited for without end
-            journal.taken = journal.appended
+            journal.taken = appended
             self._taken += missing
             return NOTHING, Skipped(missing, "damaged")
-        return self._take_from_memory(max_bytes) if self._queue and not journal.unread else NOTHING, None
+        if journal.held:  # which could not be written, and may not be for long
+            self._leave_journaling()
+        return self._take_from_memory(max_bytes) if self._queue and journal.appended == appended else NOTHING, None
 
     def _take_from_memory(self, max_bytes: int) -> Batch:
         records: list[bytes] = []

@@ -148,7 +148,7 @@ class DeliveryThread(Attempts):
                     self._adoption.look(failing=self._backlog.failing)
                 while self._has_work() and not self._backlog.pause():
                     self._attempt()
-                    if self._is_journal_due:
+                    if self._is_journal_due or (self._adoption is not None and self._adoption.is_due()):
                         break
                     if not (self._backlog or self._adoption or self._is_urgent()):
                         break

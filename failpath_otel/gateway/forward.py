@@ -5,7 +5,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.errors import DeliveryError, RecordsRejected, SendError
+from failpath_otel.errors import RecordsRejected, SendError
 from failpath_otel.export.factory import pipeline_to_failpath
 from failpath_otel.export.options import Options
 from failpath_otel.export.policy import Policy
@@ -90,22 +90,25 @@ class Forwarder:
                 self._full_until = monotonic() + _FULL_SECONDS
                 raise self._full()
             sleep(_LOOK_SECONDS)
-        in_time, error = self._await_attempt(last - len(records) + 1, last)
-        if isinstance(error, RecordsRejected):
+        numbers = last - len(records) + 1, last
+        self._await_attempt(numbers)
+        # And not what the waiting was told: one of them may be refused while others wait in memory.
+        settled, error = self.pipeline.already(numbers)
+        if settled and isinstance(error, RecordsRejected):
             receipt.warn(f"Failpath has rejected records: {error}")
-        elif isinstance(error, SendError) and not error.retrying:  # and would be refused again
+        elif settled and isinstance(error, SendError):  # and would be refused again
             receipt.warn(f"Failpath has refused records: {error}")
-        elif error is not None or not in_time:
+        elif not settled or error is not None:
             raise self._down()
 
-    def _await_attempt(self, first: int, last: int) -> tuple[bool, DeliveryError | None]:
+    def _await_attempt(self, numbers: tuple[int, int]) -> None:
         """As :meth:`Pipeline.await_attempt`, with some patience, which ends when the gateway does."""
         deadline = monotonic() + self._patience
         while True:
             left = deadline - monotonic()
-            in_time, error = self.pipeline.await_attempt(max(min(left, _WAIT_SECONDS), 0), (first, last), patient=True)
+            in_time, error = self.pipeline.await_attempt(max(min(left, _WAIT_SECONDS), 0), numbers, patient=True)
             if in_time or error is not None or left <= 0 or self.pipeline.closed:
-                return in_time, error
+                return
 
     def _full(self) -> Busy:
         what = "the journal" if self.pipeline.journaling else "the queue"

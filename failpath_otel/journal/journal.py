@@ -77,26 +77,25 @@ class Journal(Log):
         The one exception is a record that a signal handler, or a finaliser, makes in the midst of another append: it
         is held in memory until that append is through, and is the first to be written then.
 
-        Returns:
-            Whether that was possible. If not, it may be again after a while: see :class:`Outage`.
+        Returns whether that was possible. If not, it may be again after a while: see :class:`Outage`.
         """
         seconds = int(self._epoch + monotonic())  # the start value of the checksum, so that it is covered as well
         framed = pack_frame(len(record), crc32(record, seconds), seconds) + record
         try:
+            number = self.appended + 1
             try:
                 # Counted first: once the call is through, a signal handler may append as well, and begin a segment.
                 self.appended += 1
                 self._write(framed)
-            except ValueError:  # there is no room in the segment, or no segment yet
-                self.appended -= 1
+            except BaseException as error:
+                self._uncount(number)
+                if not isinstance(error, ValueError):  # there is no room in the segment, or no segment yet
+                    raise
                 if self._is_busy():
                     return self._hold(record)
                 if len(framed) > limits.JOURNAL_SEGMENT_BYTES // 2:
                     return False
                 self._write_or_roll(framed, held_first=True)
-            except BaseException:
-                self.appended -= 1
-                raise
         except (OSError, ValueError) as error:
             self.outage.fail(error)
             return False
@@ -129,9 +128,16 @@ class Journal(Log):
         self._writing_held = True
         try:
             for _ in range(len(self.held)):  # no more than there is now: a handler may come with each write
-                record, seconds = self.held[0], int(self.now())
-                self._write_or_roll(pack_frame(len(record), crc32(record, seconds), seconds) + record)
-                self.held.popleft()
+                seconds = int(self.now())
+                try:
+                    record = self.held.popleft()
+                except IndexError:  # a handler has found that the journal fails, and has moved them into memory
+                    return
+                try:
+                    self._write_or_roll(pack_frame(len(record), crc32(record, seconds), seconds) + record)
+                except BaseException:
+                    self.held.appendleft(record)
+                    raise
         finally:
             self._writing_held = False
 
@@ -154,16 +160,14 @@ class Journal(Log):
 
     def _write_or_roll(self, framed: bytes, *, held_first: bool = False) -> None:
         while True:
+            number = self.appended + 1
             try:
                 self.appended += 1
                 self._write(framed)
-            except ValueError:
-                self.appended -= 1
-                if self._writer is not None and self._writer.end() == BEGIN:
+            except BaseException as error:
+                self._uncount(number)
+                if not isinstance(error, ValueError) or (self._writer is not None and self._writer.end() == BEGIN):
                     raise
-            except BaseException:
-                self.appended -= 1
-                raise
             else:
                 return
             self._roll()
@@ -220,8 +224,7 @@ class Journal(Log):
         if segment is self._current:
             self._finish()
         assert segment.last is not None  # it is the current one, or one before
-        lost = max(segment.last - self.taken, 0)
-        if lost:  # which is said later: a logging handler takes locks of its own
+        if lost := max(segment.last - self.taken, 0):  # which is said later: a logging handler takes locks of its own
             self._unsaid.append(("Failpath: %d records in %s cannot be read any more.", lost))
         return lost
 
@@ -296,8 +299,7 @@ class Journal(Log):
     def close(self) -> Callable[[], None] | None:
         """Begins anew, if all that was written is read and confirmed; a later record has a new directory.
 
-        Returns:
-            What deletes the directory, to be called without the lock; ``None`` where something is left.
+        Returns what deletes the directory, to be called without the lock; ``None`` where something is left.
         """
         holding = self._holding
         if holding is None or (read := self.read(1, 1, self.appended)).segment is not None or read.later:

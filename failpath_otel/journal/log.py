@@ -48,6 +48,17 @@ class Log(ABC):
         self._unconfirmed: deque[Segment] = deque()
         self.taken = 0
         """The number of the record that was taken last, or passed over."""
+        self.appended = 0
+        """The number of the record that was appended last; of a journal that this process writes."""
+
+    def _uncount(self, number: int) -> None:
+        """Takes back that a record had ``number``, also in segments that a signal handler has begun or ended since."""
+        self.appended -= self.appended >= number  # else Ctrl-C came first
+        for segment in tuple(self._unconfirmed):
+            if segment.first > number:
+                segment.first -= 1
+            if segment.last is not None and segment.last >= number:
+                segment.last -= 1
 
     def _end(self, segment: Segment) -> int:
         """Where the records of a segment end, at most."""

@@ -286,8 +286,8 @@ Write = Callable[[bytes], object]
 
 
 def no_room(_: bytes) -> None:
-    """Appending where there is no segment yet."""
-    msg = "there is no segment"
+    """Appending where there is no segment yet, or where it is full or busy."""
+    msg = "there is no room for it"
     raise ValueError(msg)
 
 
@@ -324,12 +324,13 @@ class PlainWriter:
 
     def write(self, data: bytes) -> None:
         """Appends a frame, or nothing of it."""
-        if self.busy or self._end + len(data) > limits.JOURNAL_SEGMENT_BYTES:
-            msg = "there is no room in the segment"
-            raise ValueError(msg)
-        self.busy = True
+        if self.busy:
+            no_room(data)
         done = 0
         try:
+            self.busy = True  # before anything is read of what a signal handler may change
+            if self._end + len(data) > limits.JOURNAL_SEGMENT_BYTES:
+                no_room(data)
             while done < len(data):
                 done += os.pwrite(self._segment.descriptor, data[done:], self._end + done)
             # Not before: another thread reads up to here.

@@ -32,7 +32,11 @@ class Supply:
         if self.spare is None:
             return self._new(holding, name)
         found = self.spare
-        found[0].rename(name)
+        try:
+            found[0].rename(name)
+        except FileNotFoundError:  # somebody has deleted it
+            self.drop()
+            return self._new(holding, name)
         self.spare = None
         return found
 

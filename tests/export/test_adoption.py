@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -628,3 +628,27 @@ def test_while_the_endpoint_takes_records_only_those_of_others_make_room(
     assert adoption.take(1_000_000) is not None
     assert all(path.exists() for path in ours)
     adoption.let_go()
+
+
+def test_a_process_that_always_has_a_full_batch_to_send_looks_for_others_and_says_what_its_journal_has_lost(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ADOPT_SECONDS", 0.01)
+    errors: list[DeliveryError] = []
+    enough = 2_000
+
+    class Endless(HeldDelivery):
+        def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
+            while len(self.batches) < enough and queue._untaken < 2 * limits.MAX_BATCH_RECORDS:
+                queue.put(a_record())
+            if len(self.batches) == 1:
+                leave(place, a_record(step_key="left"))
+                queue._overflowed += 1
+            return super().send(records, within)
+
+    delivery = Endless()
+    with pipeline(delivery, journal=place, on_error=errors.append) as queue:
+        queue.put(a_record())
+        wait_for(lambda: errors and queue.stats().adopted, 30)
+        assert len(delivery.batches) < enough
+        delivery.batches += [[]] * enough

@@ -352,3 +352,95 @@ def test_ctrl_c_while_a_record_is_moved_neither_loses_nor_invents_one(
         wait_for(lambda: queue.journaling)
         assert queue.stats() == Stats(10, 0, 10)
         assert left_behind(queue, place) == [numbered(number) for number in range(10)]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no room is set aside")
+def test_a_handler_that_finds_the_journal_failing_while_held_records_are_written_loses_and_doubles_none(
+    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with down(place) as queue:
+        put(queue, range(1))
+        wait_for(lambda: queue.stuck)
+        journal = own(queue)
+        with queue._lock:
+            journal.held.extend(numbered(number) for number in range(1, 4))
+            queue._accepted += 3
+            write_or_roll = journal._write_or_roll
+
+            def interrupted(framed: bytes, **options: Any) -> None:
+                monkeypatch.setattr(journal, "_write_or_roll", write_or_roll)
+                disk.error = errno.ENOSPC
+                journal._finish()
+                journal._supply.drop()
+                put(queue, range(4, 5))  # as a signal handler does
+                disk.error = 0
+                write_or_roll(framed, **options)
+
+            monkeypatch.setattr(journal, "_write_or_roll", interrupted)
+            journal.write_held()
+            assert queue.stats() == Stats(5, 0, 5)
+        wait_for(lambda: queue.journaling)
+        assert queue.stats() == Stats(5, 0, 5)
+        assert sorted(left_behind(queue, place)) == [numbered(number) for number in range(5)]
+
+
+def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
+    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with down(place) as queue:
+        put(queue, range(1))
+        wait_for(lambda: queue.stuck)
+        fill(queue, disk)
+        put(queue, range(1, 3))
+        journal = own(queue)
+        with queue._lock:
+            journal.held.append(numbered(3))
+            queue._accepted += 1
+            queue._returning = True
+            disk.error = 0
+            write = journal._write_held
+
+            def full_after() -> None:
+                write()
+                fill(queue, disk)
+
+            with monkeypatch.context() as patched:
+                patched.setattr(journal, "_write_held", full_after)
+                queue._move_one()
+            assert queue.stats() == Stats(4, 0, 4)
+            assert queue._queue[0] == numbered(1)
+            disk.error = 0
+        wait_for(lambda: queue.journaling)
+        assert sorted(left_behind(queue, place)) == [numbered(number) for number in range(4)]
+
+
+def test_what_a_handler_has_left_is_delivered_while_the_disk_is_full_and_nothing_else_comes(
+    place: JournalPlace, disk: Disk
+) -> None:
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        put(queue, range(1))
+        assert queue.flush(10)
+        with queue._lock:
+            fill(queue, disk)
+            own(queue)._supply.drop()
+            own(queue).held.append(numbered(1))
+            queue._accepted += 1
+        assert queue.flush(10)
+        assert delivery.records == [numbered(0), numbered(1)]
+        assert queue.stats() == Stats(2, 2, 0)
+
+
+def test_at_the_end_what_a_handler_has_left_is_written_and_counts_as_in_memory_until_then(
+    place: JournalPlace, disk: Disk
+) -> None:
+    with down(place) as queue:
+        put(queue, range(1))
+        wait_for(lambda: queue.stuck)
+        with queue._sender._attempting, queue._lock:  # so that the delivery thread does not write it
+            own(queue).held.append(numbered(1))
+            queue._accepted += 1
+            assert queue.left[:2] == (1, 1)
+            queue.secure(10)
+            assert queue.left == (2, 0, place.path)
+        assert left_behind(queue, place) == [numbered(0), numbered(1)]

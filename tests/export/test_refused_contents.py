@@ -17,6 +17,7 @@ from failpath_otel.export.queue import NOTHING, JournalPlace
 from failpath_otel.export.sender import Outcome, Sender
 from failpath_otel.export.stats import Stats
 from failpath_otel.export.wire import Answer, read_answer
+from failpath_otel.journal.finding import count_records
 from failpath_otel.journal.journal import Journal
 from tests.export.conftest import KEY
 from tests.export.pipelines import HeldDelivery, a_record, numbered, pipeline
@@ -270,6 +271,37 @@ def test_records_that_the_journal_has_lost_are_passed_over_after_the_batch_befor
         assert queue.stats() == Stats(3, 2, 0, {"damaged": 1})
 
 
+@pytest.mark.parametrize("reason", ["damaged", "too_old"])
+def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_has_lost_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    delivery = Choosy()
+    delivery.all_of_it = True
+    delivery.gate.clear()
+    with pipeline(delivery, journal=JournalPlace(str(tmp_path), "0123456789abcdef")) as queue:
+        take = queue._take
+
+        def take_but_the_second(max_bytes: int) -> tuple[Batch, Skipped | None]:
+            batch, skipped = take(max_bytes)
+            return (NOTHING, Skipped(1, reason)) if numbered(2) in batch.records else (batch, skipped)
+
+        monkeypatch.setattr(queue, "_take", take_but_the_second)
+        queue.put(numbered(1))
+        assert delivery.sending.wait(10)
+        queue.put(numbered(2))
+        delivery.gate.set()
+        assert queue.flush(10) is False
+        monkeypatch.setattr(limits, "LEAVE_SECONDS", 0.0)
+        queue.release()
+        wait_for(lambda: queue._thread is None)
+        assert queue.stats() == Stats(2, 0, 2)
+        assert count_records(str(tmp_path), None) == 2
+        delivery.all_of_it = False
+        assert queue.put(numbered(3)) == 3
+        assert not queue.flush(10), "two records were left"
+        assert queue.stats() == Stats(3, 1, 2)
+
+
 def test_own_records_show_that_what_a_gone_process_has_left_is_refused_for_its_contents(tmp_path: Path) -> None:
     place = JournalPlace(str(tmp_path), "0123456789abcdef")
     gone = Journal(*place, lambda _: None)
@@ -288,6 +320,17 @@ def test_own_records_show_that_what_a_gone_process_has_left_is_refused_for_its_c
         queue.put(a_record(step_key="good"))
         wait_for(lambda: queue.flush(10), 20)
         assert queue.stats() == Stats(1, 1, 0, {}, 0, {"send_failed": 1})
+
+
+def test_who_waits_for_a_record_is_not_told_why_another_one_was_refused() -> None:
+    with pipeline(Choosy(1, 2)) as queue:
+        assert queue.put(numbered(0))
+        assert queue.await_attempt(10) == (True, None)
+        queue.put_together([numbered(1), numbered(2)])
+        assert not queue.flush(10)
+        queue._backlog.rest()  # as it does after such a batch
+        number = queue.put(numbered(3))
+        assert queue.await_attempt(10, (number, number)) == (False, None)
 
 
 def test_who_waits_for_an_attempt_does_not_wait_through_a_halving(

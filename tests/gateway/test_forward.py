@@ -13,7 +13,7 @@ from failpath_otel.gateway.forward import Forwarder
 from failpath_otel.gateway.otlp import spans_in
 from failpath_otel.gateway.reading import Receipt
 from failpath_otel.gateway.route import Busy
-from tests.fault_server import FaultServer, accepted, fault_server, held, silent, status
+from tests.fault_server import Exchange, FaultServer, accepted, fault_server, held, refusing_where, silent, status
 from tests.gateway.requests import JSON, attribute, json_request, json_span
 from tests.receiver import wait_for
 
@@ -130,6 +130,49 @@ def test_a_journal_that_cannot_be_written_is_none(tmp_path: Path) -> None:
         assert take(forwarder, large(2)).steps == 1
         assert len(server.taken) == 4
         forwarder.pipeline.shutdown(5)
+
+
+def bad(event: dict[str, Any]) -> bool:
+    return str(event["spanId"]).startswith("bad")
+
+
+def bad_span(number: int) -> dict[str, Any]:
+    return json_span(spanId=f"bad{number:013x}")
+
+
+def test_after_another_request_was_searched_for_what_is_refused_the_next_is_not_taken_before_it_is_delivered(
+    server: FaultServer,
+) -> None:
+    server.answer_with(refusing_where(bad))
+    forwarder = forwarder_to(server.url, None)
+    take(forwarder, json_span(spanId="0" * 15 + "1"))  # so that a refusal is about the contents
+    assert "Failpath has refused records" in take(forwarder, bad_span(1)).reason
+    assert forwarder.pipeline.pause > 0
+    assert take(forwarder, json_span(spanId="0" * 15 + "2")).reason == ""
+    assert "0" * 15 + "2" in {event["spanId"] for event in server.taken}
+    forwarder.pipeline.shutdown(5)
+
+
+def test_a_request_of_which_one_record_is_refused_and_others_wait_is_not_taken(server: FaultServer) -> None:
+    refused = threading.Event()
+
+    def behave(exchange: Exchange) -> bool:
+        events = exchange.request.events
+        if len(events) == 1 and bad(events[0]):
+            refused.set()
+        elif refused.is_set():
+            return status(503)(exchange)
+        return refusing_where(bad)(exchange)
+
+    forwarder = forwarder_to(server.url, None)
+    take(forwarder, json_span(spanId="0" * 15 + "1"))
+    server.answer_with(behave)
+    with pytest.raises(Busy):
+        take(forwarder, bad_span(1), json_span(spanId="0" * 15 + "2"))
+    assert forwarder.pipeline.stats().waiting
+    server.answer_with(accepted)
+    assert forwarder.pipeline.flush(20) is False
+    forwarder.pipeline.shutdown(5)
 
 
 def test_a_gateway_that_ends_keeps_nobody_waiting_who_would_wait_for_ever() -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.export.queue import JournalPlace
+from failpath_otel.journal.journal import Journal
 from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.journal.conftest import BINDING
+from tests.journal.reading import take_all
 from tests.receiver import wait_for
 
 
@@ -83,3 +85,15 @@ def test_a_journal_whose_lock_somebody_has_closed_is_left_to_others_and_another_
             return {path.name for path in Path(place.path).iterdir()} - {before.name} != set()
 
         wait_for(begins_anew)
+
+
+def test_a_segment_that_was_set_aside_and_is_deleted_by_others_does_not_turn_the_journal_off(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path), BINDING, lambda _: None)
+    assert journal.append(b"first")
+    assert journal.prepare()
+    [spare] = tmp_path.glob("*/spare")
+    spare.unlink()
+    journal._finish()
+    assert journal.append(b"second")
+    assert take_all(journal) == [b"first", b"second"]
+    journal.forsake()
