@@ -4,7 +4,7 @@ import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import Final
 
 from failpath_otel import limits
@@ -87,13 +87,15 @@ class Adoption:
         self._forked_until = monotonic() + limits.FORK_SECONDS
         self._next_look = min(self._next_look, monotonic() + limits.FORK_ADOPT_SECONDS)
 
-    def look(self, *, tidy: bool = True, failing: bool | None = None) -> bool:
+    def look(self, *, tidy: bool = True, failing: bool | None = None, last: bool = False) -> bool:
         """Locks what processes have left that are gone; returns whether there is something now. Never raises.
 
         Args:
             tidy: delete what is too old, and give back room that was set aside, as well, which may take a while.
             failing: whether the endpoint takes nothing at the moment. If given, and if that has lasted, or what is
                 left is for others, the oldest goes of what is too much.
+            last: this process ends, and nothing of all that it knows was taken: how long that has lasted is told by
+                what was left.
         """
         looking = self._looking
         if not looking.acquire(blocking=False):
@@ -106,7 +108,7 @@ class Adoption:
                 deleted[reason] += records
 
             self._adopt(lost, tidy=tidy)
-            if failing is not None and self._may_thin_out(failing=failing):
+            if failing is not None and self._may_thin_out(failing=failing, lasted=self._age() if last else 0.0):
                 self._thin_out(lost, failing=failing)
             for reason, records in deleted.items():
                 self._lost(reason, records)
@@ -127,14 +129,18 @@ class Adoption:
             for orphan in self._orphans:
                 orphan.trim()
 
-    def _may_thin_out(self, *, failing: bool) -> bool:
+    def _age(self) -> float:
+        """Seconds since the oldest of what was found here was written last."""
+        return max((time() - orphan.newest() for orphan in self._orphans), default=0.0)
+
+    def _may_thin_out(self, *, failing: bool, lasted: float) -> bool:
         """Whether delivery was given its chance, and has changed nothing for a while."""
         now = monotonic()
         if not failing and self._orphans:
             self._stuck_since = None
             return False
         if self._stuck_since is None:
-            self._stuck_since = now
+            self._stuck_since = now - lasted
         return now >= max(self._stuck_since + limits.THIN_OUT_SECONDS, self._next_thinning)
 
     def _thin_out(self, lost: Lost, *, failing: bool) -> None:

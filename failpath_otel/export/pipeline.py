@@ -7,6 +7,7 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError, SendError
+from failpath_otel.export.adoption import Adoption
 from failpath_otel.export.interruption import interrupted_in
 from failpath_otel.export.queue import RecordQueue
 from failpath_otel.export.thread import DeliveryThread
@@ -208,6 +209,16 @@ class Pipeline(DeliveryThread):
                 self._attempt(left)
             else:
                 sleep(limits.EXIT_POLL)
+        if self._adoption and self._backlog.failing and not (self._delivered or self._adoption.delivered):
+            self._thin_out(self._adoption)
+
+    def _thin_out(self, adoption: Adoption) -> None:
+        # Of programs that all end soon, none would see for how long nothing can be delivered.
+        if self._sender.begin_alone():
+            try:
+                adoption.look(failing=True, last=True)
+            finally:
+                self._sender.end_alone()
 
     @property
     def left(self) -> tuple[int, int, str]:

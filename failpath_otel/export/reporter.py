@@ -273,10 +273,11 @@ class Reporter:
         """Keeps nothing of spans that the application has dropped: their steps stay ``running``."""
         for reference in self._dropped.take():
             key = reference.key
-            if key in self._open and self._open[key][0].watched is reference:
+            opened = self._open.get(key)
+            if opened is not None and opened[0].watched is reference:
                 self._forgo(key)
             if self._disregarded.get(key[:2]) is reference:
-                del self._disregarded[key[:2]]
+                self._disregarded.pop(key[:2], None)  # another thread may end it
             self._ruled.on_end(key)
 
     def _forgo(self, key: SpanKey) -> None:

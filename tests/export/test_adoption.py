@@ -582,6 +582,23 @@ def test_journals_that_are_too_many_and_cannot_be_delivered_are_thinned_out_from
     adoption.let_go()
 
 
+@pytest.mark.parametrize("seconds", [1_000, 10], ids=["for long", "for a moment"])
+def test_programs_that_all_end_soon_bound_what_they_leave_where_nothing_was_taken_for_long(
+    place: JournalPlace, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    monkeypatch.setattr(limits, "MAX_JOURNALS", 3)
+    for number in range(8):
+        leave_old(place, step(f"a{number}"), step(f"b{number}"), seconds=seconds - number)
+    delivery = HeldDelivery(answers=[Answer("is busy", 503, again=True)] * 10_000)
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: queue._backlog.failing)
+        for _ in range(100):  # it may just make an attempt
+            queue.deliver_adopted(0.01)
+        assert bool(queue.stats().adopted_dropped) == (seconds > limits.THIN_OUT_SECONDS)
+        delivery._answers.clear()
+
+
 def test_what_takes_too_much_room_goes_from_the_oldest_by_the_blocks_that_it_takes(
     place: JournalPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
