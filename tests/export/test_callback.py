@@ -1,9 +1,11 @@
 """on_error: what it is told and when, and what a bad one costs."""
 
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from time import monotonic
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from tests.fault_server import FaultServer, accepted, fault_server, held, reject
 from tests.receiver import wait_for
 
 Configure = Callable[..., FailpathClient]
+TraceFunction = Callable[[FrameType, str, Any], Any]
 
 
 @pytest.fixture(autouse=True)
@@ -341,3 +344,31 @@ def test_a_drain_waits_for_the_call_that_is_under_way() -> None:
     gate.set()
     draining.join(20)
     assert done == [True]
+
+
+def test_a_signal_handler_in_the_midst_of_telling_an_error_can_tell_another_one() -> None:
+    told = Told()
+    callback = ErrorCallback(told)
+    nested = 0
+
+    def interrupt(frame: FrameType, event: str, argument: object) -> TraceFunction:
+        """Tells an error before any line, as a handler does that finds the queue full."""
+        nonlocal nested
+        sys.settrace(None)
+        nested += 1
+        callback.call(QueueFull(f"of the handler at {frame.f_lineno}, {nested}", 1))
+        sys.settrace(interrupt)
+        return interrupt
+
+    def tell() -> None:
+        sys.settrace(interrupt)
+        callback.call(QueueFull("of the application", 1))
+        sys.settrace(None)
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive(), "it waits for itself"
+    told.wait(nested + 1)
+    callback.drain(10)
+    assert callback._thread is None
