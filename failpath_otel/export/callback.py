@@ -33,8 +33,8 @@ class ErrorCallback:
 
     def call(self, error: DeliveryError) -> None:
         """Has the function called with ``error`` soon; never waits for it. Several of a kind may come as one."""
-        if self._on_error is None:
-            return
+        if self._on_error is None or threading.current_thread() is self._thread:
+            return  # what the function itself records and loses is counted; to tell it that would have no end
         with self._lock:
             last = self._waiting[-1] if self._waiting else None
             # A full queue refuses thousands of records a second, and each time for the same reason.

@@ -279,6 +279,27 @@ def test_bad_input_an_on_error_that_shuts_down_ends_delivery(configure: Configur
     assert client.stats().dropped == {"rejected": 1, "shut_down": 2}
 
 
+def test_bad_input_an_on_error_that_records_a_step_into_a_full_queue_is_not_told_of_that_without_end(
+    configure: Configure, server: FaultServer
+) -> None:
+    server.answer_with(status(503))
+    told: list[DeliveryError] = []
+
+    def on_error(error: DeliveryError) -> None:
+        told.append(error)
+        assert len(told) < 100
+        skip(client)
+
+    client = configure(on_error=on_error, journal="off", max_queue_size=2)
+    for _ in range(4):
+        skip(client)
+    wait_for(lambda: any(isinstance(error, QueueFull) for error in told))
+    client._join.reporter._pipelines[-1].drain_callbacks(10)
+    full = [error for error in told if isinstance(error, QueueFull)]
+    assert sum(error.records for error in full) == 2
+    assert client.stats().dropped["queue_full"] > 2
+
+
 def test_errors_of_one_kind_that_wait_come_as_one_with_all_their_records() -> None:
     told = Told(held=True)
     callback = ErrorCallback(told)
