@@ -222,6 +222,8 @@ class Attempts(RecordQueue):
         """
         with self._lock:
             journal.write_held()
+            if journal.held and self._journaling:  # it cannot be written, and no other record need come that shows it
+                self._leave_journaling()
         if not self._is_journal_due or not (self._returning or journal.prepare()):
             return
         with self._lock:
@@ -256,7 +258,7 @@ class Attempts(RecordQueue):
         if self._journal is None:
             return
         self._at_end = True
-        if not self._journaling and self._sender.begin_alone(timeout):
+        if (not self._journaling or self._journal.held) and self._sender.begin_alone(timeout):
             try:
                 self._resume_journal(self._journal)
             finally:
