@@ -51,6 +51,9 @@ class ErrorCallback:
             contextvars.Context().run(thread.start)  # and not in that of a step
         except RuntimeError:  # the interpreter is ending, or there are no threads left: `drain` makes the calls
             self._thread = None
+        except BaseException:  # Ctrl-C or a time limit; the next error begins another one
+            self._thread = None
+            raise
 
     def _work(self) -> None:
         while True:
