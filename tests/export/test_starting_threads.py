@@ -8,6 +8,7 @@ import pytest
 
 from failpath_otel import DeliveryError, FailpathSpanProcessor
 from failpath_otel.export.callback import ErrorCallback
+from failpath_otel.export.pipeline import Pipeline
 from tests.export.conftest import KEY
 from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.export.spans import IDENTITY, tracer_with
@@ -117,3 +118,23 @@ def test_ctrl_c_while_the_thread_of_on_error_is_started_does_not_end_its_calls(m
         callback.call(DeliveryError("first"))
     callback.call(DeliveryError("second"))
     wait_for(lambda: [str(error) for error in told] == ["first", "second"])
+
+
+@pytest.mark.parametrize("wait", [Pipeline.flush, Pipeline.await_attempt], ids=["flush", "attempt"])
+def test_ctrl_c_while_a_flush_starts_the_delivery_thread_leaves_no_hurry_behind(
+    monkeypatch: pytest.MonkeyPatch, wait: Callable[[Pipeline, float], object]
+) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError
+
+    def interrupted(_: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    with pipeline(HeldDelivery()) as queue:
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(threading.Thread, "start", refused)
+            queue.put(numbered(0))
+            patched.setattr(threading.Thread, "start", interrupted)
+            wait(queue, _DEADLINE)
+        assert (queue._hurry, queue._urgent, len(queue._watchers)) == (0, 0, 0)
+        assert queue.flush(_DEADLINE)
