@@ -222,6 +222,8 @@ class Attempts(RecordQueue):
         """
         with self._lock:
             journal.write_held()
+            if journal.held and self._journaling:  # it cannot be written, and no other record need come that shows it
+                self._leave_journaling()
         if not self._is_journal_due or not (self._returning or journal.prepare()):
             return
         with self._lock:

@@ -3,9 +3,10 @@
 import contextvars
 import threading
 from collections import deque
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
+from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
 from failpath_otel.export.arguments import OnError
 from failpath_otel.forking import after_fork_in_child
@@ -24,17 +25,16 @@ class ErrorCallback:
         after_fork_in_child(self._begin)
 
     def _begin(self) -> None:
-        # Reentrant: a garbage collection can end a step, which finds the queue full, at any allocation.
+        # Reentrant, and without an event, which is not: a garbage collection or a signal handler can end a step, which
+        # finds the queue full, at any moment.
         self._lock = threading.RLock()
         self._waiting: deque[DeliveryError] = deque(maxlen=_MAX_WAITING)
-        self._idle = threading.Event()
-        self._idle.set()
         self._thread: threading.Thread | None = None
 
     def call(self, error: DeliveryError) -> None:
         """Has the function called with ``error`` soon; never waits for it. Several of a kind may come as one."""
-        if self._on_error is None:
-            return
+        if self._on_error is None or threading.current_thread() is self._thread:
+            return  # what the function itself records and loses is counted; to tell it that would have no end
         with self._lock:
             last = self._waiting[-1] if self._waiting else None
             # A full queue refuses thousands of records a second, and each time for the same reason.
@@ -42,7 +42,6 @@ class ErrorCallback:
                 last.records += error.records
             else:
                 self._waiting.append(error)
-            self._idle.clear()
             if self._thread is not None:
                 return
             thread = threading.Thread(target=self._work, name="failpath-on-error", daemon=True)
@@ -52,13 +51,15 @@ class ErrorCallback:
             contextvars.Context().run(thread.start)  # and not in that of a step
         except RuntimeError:  # the interpreter is ending, or there are no threads left: `drain` makes the calls
             self._thread = None
+        except BaseException:  # Ctrl-C or a time limit; the next error begins another one
+            self._thread = None
+            raise
 
     def _work(self) -> None:
         while True:
             with self._lock:
                 if not self._waiting:
                     self._thread = None
-                    self._idle.set()
                     return
                 error = self._waiting.popleft()
             self._call(error)
@@ -77,9 +78,9 @@ class ErrorCallback:
         deadline = monotonic() + timeout
         while self._thread is None and self._waiting and monotonic() < deadline:
             self._call(self._waiting.popleft())
-        thread = self._thread  # also while it is in the midst of the last call
-        if thread is not None and thread is not threading.current_thread():
-            self._idle.wait(max(deadline - monotonic(), 0))
+        # The thread is there until the last call has returned.
+        while self._thread not in {None, threading.current_thread()} and monotonic() < deadline:
+            sleep(limits.EXIT_POLL)
 
 
 def _kind(error: DeliveryError) -> tuple[object, ...]:

@@ -161,6 +161,8 @@ def _drain_child() -> None:
         *(pipeline.hurry for pipeline in pipelines),
         *(lambda each=each: each.await_attempt(_patience_but_for_callbacks()) for each in pipelines),
         *(lambda each=each: each.secure(limits.EXIT_POLL) for each in pipelines),
+        # What is left in a journal is delivered by the parent, and not worth a line of each child.
+        lambda: _say_what_waits([pipeline for pipeline in pipelines if pipeline.left[1]]),
         *(pipeline.leave for pipeline in pipelines),
         *(lambda each=each: each.drain_callbacks(patience(limits.EXIT_TIMEOUT)) for each in pipelines),
     )

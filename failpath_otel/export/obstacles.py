@@ -1,5 +1,6 @@
 """Why nothing could be asked, in words that name what to correct: a variable, a file, an option."""
 
+import http.client
 import os
 import re
 import socket
@@ -81,7 +82,8 @@ def _of_proxy(error: BaseException, means: Means) -> Answer | None:
     name = means.proxy_name
     if isinstance(error, exceptions.InvalidSchema):
         return no_way(f"could not be asked: {name} names a SOCKS proxy, for which PySocks is not installed")
-    if isinstance(error, exceptions.InvalidURL):
+    # An older `requests` does not look itself, and lets the connection find out.
+    if any(isinstance(each, (exceptions.InvalidURL, http.client.InvalidURL)) for each in _chain(error)):
         return no_way(f"could not be asked: {name} is not the URL of a proxy that can be used")
     for each in _chain(error):
         tunnel = _TUNNEL.search(str(each)) if isinstance(each, OSError) else None

@@ -91,12 +91,11 @@ class Pipeline(DeliveryThread):
                 return None
             watcher = Watcher(first, last, notify, of_attempt=of_attempt, patient=patient)
             self._watchers.add(watcher)
-            self._hurry += not of_attempt
-            self._urgent += of_attempt
             if not of_attempt:
                 self._backlog.hurry()
             self._wake.put(None)
-        self._start()
+            self._hurry += not of_attempt
+            self._urgent += of_attempt
 
         def cancel() -> None:
             with self._lock:
@@ -104,6 +103,11 @@ class Pipeline(DeliveryThread):
                 self._urgent -= of_attempt
                 self._watchers.discard(watcher)
 
+        try:
+            self._start()
+        except BaseException:  # Ctrl-C or a time limit: whoever asked does not wait, and cannot take the wish back
+            cancel()
+            raise
         return cancel
 
     def hurry(self) -> None:

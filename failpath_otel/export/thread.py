@@ -132,6 +132,9 @@ class DeliveryThread(Attempts):
             contextvars.Context().run(thread.start)
         except RuntimeError:  # the interpreter is ending, or there are no threads left; the next record tries again
             self._thread = None
+        except BaseException:  # Ctrl-C or a time limit; should it have begun all the same, it ends by itself
+            self._thread = None
+            raise
 
     # On the delivery thread.
 

@@ -222,6 +222,13 @@ class Holding:
         """The names of the files, but for the lock, in their order."""
         return sorted(name for name in os.listdir(self.directory) if name != _LOCK)  # noqa: PTH208 - a descriptor
 
+    def empty(self, *endings: str) -> None:
+        """Delete the files whose names have one of these endings."""
+        with contextlib.suppress(OSError):
+            for name in self.files():
+                if name.endswith(endings):
+                    self.delete(name)
+
     def remove(self) -> None:
         """Deletes the directory, whose files are deleted already, and lets go of it.
 

@@ -315,6 +315,7 @@ class Journal(Log):
             for segment in segments:
                 segment.close()
                 segment.remove()
+            holding.empty(SUFFIX, SPARE)  # of which Ctrl-C has let nobody know
             holding.remove()
 
         return remove

@@ -34,15 +34,19 @@ class Supply:
         found = self.spare
         try:
             found[0].rename(name)
+            self.spare = None
         except FileNotFoundError:  # somebody has deleted it
-            self.drop()
+            self._discard(holding, name)
             return self._new(holding, name)
-        self.spare = None
+        except BaseException:  # or Ctrl-C, perhaps when it had its name already
+            self._discard(holding, name)
+            raise
         return found
 
     def set_aside(self, holding: Holding) -> None:
         """Set a segment aside, unless there is one; raises what :meth:`next` raises."""
         if self.spare is None:
+            holding.delete(SPARE)  # of which Ctrl-C has let nobody know
             self.spare = self._new(holding, SPARE)
 
     def drop(self) -> None:
@@ -52,6 +56,12 @@ class Supply:
             segment, writer = spare
             writer.close()
             segment.close()
+
+    def _discard(self, holding: Holding, name: str) -> None:
+        """Let go of what was set aside, and delete its file, whether or not it has got this name."""
+        holding.delete(SPARE)
+        holding.delete(name)
+        self.drop()
 
     def _new(self, holding: Holding, name: str) -> tuple[Segment, Writer]:
         segment = Segment(holding.directory, name, holding.new_file(name))

@@ -1,9 +1,11 @@
 """on_error: what it is told and when, and what a bad one costs."""
 
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from time import monotonic
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from tests.fault_server import FaultServer, accepted, fault_server, held, reject
 from tests.receiver import wait_for
 
 Configure = Callable[..., FailpathClient]
+TraceFunction = Callable[[FrameType, str, Any], Any]
 
 
 @pytest.fixture(autouse=True)
@@ -276,6 +279,27 @@ def test_bad_input_an_on_error_that_shuts_down_ends_delivery(configure: Configur
     assert client.stats().dropped == {"rejected": 1, "shut_down": 2}
 
 
+def test_bad_input_an_on_error_that_records_a_step_into_a_full_queue_is_not_told_of_that_without_end(
+    configure: Configure, server: FaultServer
+) -> None:
+    server.answer_with(status(503))
+    told: list[DeliveryError] = []
+
+    def on_error(error: DeliveryError) -> None:
+        told.append(error)
+        assert len(told) < 100
+        skip(client)
+
+    client = configure(on_error=on_error, journal="off", max_queue_size=2)
+    for _ in range(4):
+        skip(client)
+    wait_for(lambda: any(isinstance(error, QueueFull) for error in told))
+    client._join.reporter._pipelines[-1].drain_callbacks(10)
+    full = [error for error in told if isinstance(error, QueueFull)]
+    assert sum(error.records for error in full) == 2
+    assert client.stats().dropped["queue_full"] > 2
+
+
 def test_errors_of_one_kind_that_wait_come_as_one_with_all_their_records() -> None:
     told = Told(held=True)
     callback = ErrorCallback(told)
@@ -341,3 +365,31 @@ def test_a_drain_waits_for_the_call_that_is_under_way() -> None:
     gate.set()
     draining.join(20)
     assert done == [True]
+
+
+def test_a_signal_handler_in_the_midst_of_telling_an_error_can_tell_another_one() -> None:
+    told = Told()
+    callback = ErrorCallback(told)
+    nested = 0
+
+    def interrupt(frame: FrameType, event: str, argument: object) -> TraceFunction:
+        """Tells an error before any line, as a handler does that finds the queue full."""
+        nonlocal nested
+        sys.settrace(None)
+        nested += 1
+        callback.call(QueueFull(f"of the handler at {frame.f_lineno}, {nested}", 1))
+        sys.settrace(interrupt)
+        return interrupt
+
+    def tell() -> None:
+        sys.settrace(interrupt)
+        callback.call(QueueFull("of the application", 1))
+        sys.settrace(None)
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive(), "it waits for itself"
+    told.wait(nested + 1)
+    callback.drain(10)
+    assert callback._thread is None

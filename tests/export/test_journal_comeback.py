@@ -310,6 +310,49 @@ def test_a_signal_handler_that_records_while_a_segment_is_begun_does_not_turn_th
     assert not [message for message in caplog.messages if "fails" in message]
 
 
+def test_what_a_handler_records_in_the_midst_of_the_last_write_before_the_disk_is_full_is_sent(
+    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It waits for the journal; no later record shows that this cannot be written any more."""
+    monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
+    monkeypatch.delattr(os, "posix_fallocate")
+    numbers = count()
+    write = os.pwrite
+    main = threading.get_ident()
+    due = False
+
+    def interrupted(descriptor: int, data: bytes, at: int) -> int:
+        nonlocal due
+        if due and threading.get_ident() == main:
+            due = False
+            signal.raise_signal(signal.SIGALRM)
+        return write(descriptor, data, at)
+
+    def handle() -> None:
+        for _ in range(10):
+            assert queue.put(numbered(next(numbers)))
+
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        monkeypatch.setattr(os, "pwrite", interrupted)
+        with alarm(handle, 3_600.0):
+            assert queue.put(numbered(next(numbers)))
+            while (writer := own(queue)._writer) is not None and writer.end() < 3_900:
+                assert queue.put(numbered(next(numbers)))
+            disk.error, due = errno.ENOSPC, True
+            with queue._lock:
+                own(queue)._supply.drop()
+            assert queue.put(numbered(next(numbers)))
+        assert not due
+        assert queue.flush(10)
+        total = next(numbers)
+        assert queue.stats() == Stats(total, total, 0)
+        wait_for(lambda: any("fails" in message for message in caplog.messages))
+        disk.error = 0
+        wait_for(lambda: queue.journaling)
+    assert sorted(delivery.records) == sorted(numbered(number) for number in range(total))
+
+
 def test_while_failpath_is_up_a_handler_that_records_each_millisecond_is_never_refused(
     place: JournalPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,10 @@ from typing import Any, Final
 import pytest
 
 from failpath_otel import DeliveryError, FailpathSpanProcessor
+from failpath_otel.export.callback import ErrorCallback
+from failpath_otel.export.pipeline import Pipeline
 from tests.export.conftest import KEY
+from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.export.spans import IDENTITY, tracer_with
 from tests.fault_server import FaultServer
 from tests.receiver import wait_for
@@ -78,3 +81,60 @@ def test_a_step_that_is_refused_on_the_new_thread_of_on_error_holds_nobody_up(
     assert called
     assert wait_for(lambda: sum(error.records for error in errors) >= (3 if ended else 2))
     processor.shutdown()
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before it has begun", "when it has begun"])
+def test_ctrl_c_while_the_delivery_thread_is_started_does_not_end_delivery(
+    monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    start = threading.Thread.start
+    interrupted_threads: list[threading.Thread] = []
+
+    def interrupted(thread: threading.Thread) -> None:
+        interrupted_threads.append(thread)
+        if begun:
+            start(thread)
+        raise KeyboardInterrupt
+
+    delivery = HeldDelivery()
+    with pipeline(delivery) as queue:
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(threading.Thread, "start", interrupted)
+            queue.put(numbered(0))
+        assert queue.put(numbered(1))
+        assert queue.flush(_DEADLINE)
+        assert delivery.records == [numbered(0), numbered(1)]
+        wait_for(lambda: not any(thread.is_alive() for thread in interrupted_threads))
+
+
+def test_ctrl_c_while_the_thread_of_on_error_is_started_does_not_end_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    told: list[DeliveryError] = []
+    callback = ErrorCallback(told.append)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(threading.Thread, "start", interrupted)
+        callback.call(DeliveryError("first"))
+    callback.call(DeliveryError("second"))
+    wait_for(lambda: [str(error) for error in told] == ["first", "second"])
+
+
+@pytest.mark.parametrize("wait", [Pipeline.flush, Pipeline.await_attempt], ids=["flush", "attempt"])
+def test_ctrl_c_while_a_flush_starts_the_delivery_thread_leaves_no_hurry_behind(
+    monkeypatch: pytest.MonkeyPatch, wait: Callable[[Pipeline, float], object]
+) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError
+
+    def interrupted(_: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    with pipeline(HeldDelivery()) as queue:
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(threading.Thread, "start", refused)
+            queue.put(numbered(0))
+            patched.setattr(threading.Thread, "start", interrupted)
+            wait(queue, _DEADLINE)
+        assert (queue._hurry, queue._urgent, len(queue._watchers)) == (0, 0, 0)
+        assert queue.flush(_DEADLINE)

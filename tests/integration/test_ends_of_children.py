@@ -63,3 +63,11 @@ def test_a_silent_endpoint_holds_up_children_and_their_parent_for_two_seconds_ea
     assert ended.errors.count("\n") <= 1
     assert ended.seconds < 3 + 2 + 2
     assert len(journals()) == 3
+
+
+def test_a_child_without_a_journal_says_what_it_could_not_deliver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAILPATH_JOURNAL", "off")
+    with fault_server(silent) as server:
+        ended = run_program(CHILDREN.format(inside="str", after="pass"), server.url)
+    assert ended.code == 0
+    assert ended.errors.count("2 records could not be delivered before the process ended") == 3, ended.errors

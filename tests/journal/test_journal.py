@@ -207,6 +207,18 @@ def test_room_is_set_aside_before_it_is_needed(new_journal: NewJournal, base: Pa
     assert files(base) == ["00000001.records", "00000002.records", "lock"]
 
 
+@pytest.mark.usefixtures("small_segments")
+def test_room_that_was_set_aside_and_deleted_by_others_is_not_missed(new_journal: NewJournal, base: Path) -> None:
+    journal = new_journal()
+    while journal._supply.spare is None:
+        assert journal.append(numbered(1))
+        journal.tidy()
+    next(base.glob("*/spare")).unlink()
+    while len(journal._unconfirmed) == 1:
+        assert journal.append(numbered(2))
+    assert files(base) == ["00000001.records", "00000002.records", "lock"]
+
+
 def replace(patch: pytest.MonkeyPatch, name: str, function: Callable[..., Any]) -> None:
     """Puts another function of the operating system in the place of ``os.name``; it has the same abilities."""
     patch.setattr(os, name, function)
@@ -402,13 +414,19 @@ def test_ctrl_c_while_a_segment_is_made_leaves_no_file_of_it(
 
 
 @pytest.mark.usefixtures("small_segments")
-def test_ctrl_c_between_any_two_statements_costs_at_most_its_own_record(new_journal: NewJournal, base: Path) -> None:
+@pytest.mark.parametrize("spare", [False, True], ids=["a new segment", "one that was set aside"])
+def test_ctrl_c_between_any_two_statements_costs_at_most_its_own_record(
+    new_journal: NewJournal, base: Path, *, spare: bool
+) -> None:
     """A line of `append`, or of what it calls, is followed by KeyboardInterrupt: each line once, until none is left."""
     at = 0
     while True:
         journal = new_journal(f"{at:016d}")
         for number in range(60):
             assert journal.append(numbered(number))
+        if spare:
+            journal.tidy()
+            assert journal._supply.spare is not None
         lines = 0
 
         def trace(frame: Any, event: str, _: object, until: int = at + 1) -> Any:
@@ -443,6 +461,7 @@ def test_ctrl_c_between_any_two_statements_costs_at_most_its_own_record(new_jour
         remove = journal.close()
         assert remove is not None, at
         remove()
+        assert files(base) == [], at
         if not interrupted:
             break
         at += 1
