@@ -55,6 +55,7 @@ class Adoption:
         """Why nothing can be found in the directory."""
         self._stuck_since: float | None = None  # since when nothing of all that is there can be delivered
         self._next_thinning = 0.0
+        self._put_off: dict[str, float] = {}  # the names of journals that cannot be read for now, and until when
         self._passed_over = 0  # records between those of a batch, to be confirmed after it
 
     def _count_anew(self) -> None:
@@ -124,7 +125,9 @@ class Adoption:
     def _adopt(self, lost: Lost, *, tidy: bool) -> None:
         room = limits.MAX_ADOPTED - len(self._orphans)
         if room > 0:
-            self._orphans.extend(adopt(self._path, self._binding, lost, room, tidy=tidy))
+            now = monotonic()
+            self._put_off = {name: until for name, until in self._put_off.items() if until > now}
+            self._orphans.extend(adopt(self._path, self._binding, lost, room, tidy=tidy, but=self._put_off))
         if tidy:
             for orphan in self._orphans:
                 orphan.trim()
@@ -191,6 +194,8 @@ class Adoption:
                 self.harmed += orphan.harmed
                 orphan.remove()
                 self._orphans.popleft()
+                if orphan.is_put_off:
+                    self._put_off[orphan.name] = monotonic() + limits.JOURNAL_RETRY_SECONDS
                 continue
             self._skip(read.reason, read.lost)
             # Whatever else may have been found in the files, only records go out.

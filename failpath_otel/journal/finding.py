@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from time import time
 
 from failpath_otel import limits
@@ -18,7 +18,13 @@ Lost = Callable[[str, int], object]
 
 
 def adopt(
-    path: str, binding: str | None, lost: Lost, limit: int = limits.MAX_ADOPTED, *, tidy: bool = True
+    path: str,
+    binding: str | None,
+    lost: Lost,
+    limit: int = limits.MAX_ADOPTED,
+    *,
+    tidy: bool = True,
+    but: Container[str] = (),
 ) -> list[Orphan]:
     """Locks the journals below ``path`` that have this binding and whose processes are gone; at most ``limit``.
 
@@ -28,6 +34,7 @@ def adopt(
         lost: for what is deleted.
         limit: how many journals at most.
         tidy: delete those that have another binding and are too old.
+        but: the names of those that are left alone.
 
     Raises:
         OSError: ``path`` cannot be read, or is no place for journals; not where it does not exist.
@@ -40,7 +47,7 @@ def adopt(
     try:
         for name, bound_to in list(journals(base)):
             if binding in {None, bound_to}:
-                orphan = seize(base, name) if len(found) < limit else None
+                orphan = seize(base, name) if len(found) < limit and name not in but else None
                 if orphan is not None:
                     found.append(orphan)
             elif tidy and _age(base, name) > limits.MAX_AGE_SECONDS:

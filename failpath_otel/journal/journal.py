@@ -107,8 +107,7 @@ class Journal(Log):
             self.write_held()
         return True
 
-    def _is_busy(self) -> bool:
-        """Whether another append is under way, which is further up on the stack of this thread."""
+    def _is_busy(self) -> bool:  # with another append, which is further up on the stack of this thread
         return self._rolling or (self._writer is not None and self._writer.busy)
 
     def _hold(self, record: bytes) -> bool:

@@ -72,6 +72,10 @@ class Log(ABC):
     def _open(self, segment: Segment) -> int:
         """A descriptor of a segment that was closed for a while."""
 
+    def _failed(self, segment: Segment, error: OSError) -> Read:
+        """What is read where a segment cannot be opened or read."""
+        return Read(later=True) if error.errno in PASSING else Read(segment, reason="damaged")
+
     def _judge(self, gap: Gap, last: int) -> Gap | None:
         """What a gap costs of the records up to number ``last``; ``None``: nothing, because all are read.
 
@@ -110,8 +114,7 @@ class Log(ABC):
                 written = segment.read(end, max_records, budget)
                 gap = None if written or (gap := segment.gap(end)) is None else self._judge(gap, last or appended)
             except OSError as error:
-                later = error.errno in PASSING
-                return Read(later=True) if later else Read(segment, reason="damaged")
+                return self._failed(segment, error)
             if written:
                 return self._without_old(segment, written)
             if gap is not None:

@@ -1,6 +1,7 @@
 """A journal whose process is gone."""
 
 import contextlib
+import errno
 from time import monotonic, time
 from typing import Final
 
@@ -8,10 +9,13 @@ from failpath_otel import limits
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.journal.frame import Gap
 from failpath_otel.journal.holding import Holding
-from failpath_otel.journal.log import PASSING, Log
+from failpath_otel.journal.log import PASSING, Log, Read
 from failpath_otel.journal.segment import CLOSED, SPARE, SUFFIX, Segment, Written
 from failpath_otel.journal.trimming import trim
 from failpath_otel.report import say, say_once
+
+_MAY_PASS: Final = frozenset({errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY})
+"""Errors of a file that may be read another time, when a disk, a mount or a permission is mended."""
 
 
 class Orphan(Log):
@@ -27,6 +31,8 @@ class Orphan(Log):
         self.harmed = 0
         """How many of its files have a damaged header, cannot be read to their end, or are too large to be read."""
         self._foreign: set[Segment] = set()
+        self.is_put_off = False
+        """One of its files cannot be read for now: it is not removed, but let go of, to be found again."""
         for name in holding.files():
             if name.endswith(SUFFIX):
                 # Opened when it is read: there may be many, and the application needs descriptors too.
@@ -47,10 +53,17 @@ class Orphan(Log):
             # The next time it is resumed again.
             segment.close()
             segment.begin_again()
-            if error.errno not in PASSING:
+            if error.errno not in PASSING | _MAY_PASS:
                 self._leave_alone(segment, error.strerror or str(error))
             raise
         return segment.descriptor
+
+    def _failed(self, segment: Segment, error: OSError) -> Read:
+        if error.errno in _MAY_PASS and segment not in self._foreign:
+            self.is_put_off = True
+            self.harmed += 1
+            self._leave_alone(segment, error.strerror or str(error))
+        return super()._failed(segment, error)
 
     def _resume(self, segment: Segment) -> None:
         if not segment.resume():
@@ -165,13 +178,16 @@ class Orphan(Log):
             self._damaged = 0
 
     def remove(self) -> None:
-        """Deletes all that is left of it."""
+        """Deletes all that is left of it, but for what cannot be read for now."""
         self._say_damaged()
         for segment in self._unconfirmed:
             self._discard(segment)
         self._unconfirmed.clear()
         self._unread.clear()
-        self._holding.remove()
+        if self.is_put_off:
+            self._holding.close()
+        else:
+            self._holding.remove()
 
     def close(self) -> None:
         """Lets go of it; what is left is another process's to deliver, once this one has ended."""

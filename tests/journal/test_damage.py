@@ -18,6 +18,7 @@ from failpath_otel.journal import frame as frame_module
 from failpath_otel.journal import segment as segment_module
 from failpath_otel.journal.finding import adopt, count_records
 from failpath_otel.journal.frame import pack_frame
+from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.log import Log
 from failpath_otel.journal.orphan import Orphan
@@ -389,9 +390,9 @@ def test_a_disk_that_cannot_be_read_is_no_record_that_was_cut_off(
     monkeypatch.setattr(os, "pread", failing)
     found, lost = read_all(orphan)
     orphan.close()
-    assert (len(found), lost) == (0 if calls == 1 else 10, 1)
-    assert orphan.harmed == 1
-    assert "damaged and lost: at least 1" in caplog.text
+    assert (len(found), lost) == (0 if calls == 1 else 10, 0)
+    assert (orphan.harmed, orphan.is_put_off) == (1, True)
+    assert "is left alone: the disk" in caplog.text
     assert "cut off" not in caplog.text
 
 
@@ -414,3 +415,27 @@ def test_a_record_that_comes_while_the_end_is_looked_at_is_not_passed_over(
     assert read_all(journal) == ([], 0)
     found, lost = read_all(journal)
     assert (found, lost) == ([a_record(1), a_record(2)], 0)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("call", ["open_file", "pread"])
+def test_a_file_that_cannot_be_read_for_now_is_found_again_with_all_of_its_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    path = leave(tmp_path)
+
+    def fails(*_: object) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Holding if call == "open_file" else os, call, fails)
+        [orphan] = adopt(str(tmp_path), BINDING, lambda *_: None)
+        assert read_all(orphan) == ([], 0)
+        assert (orphan.is_put_off, orphan.harmed) == (True, 1)
+        orphan.remove()
+    assert path.exists()
+    [orphan] = adopt(str(tmp_path), BINDING, lambda *_: None)
+    assert read_all(orphan) == ([a_record(number) for number in range(10)], 0)
+    orphan.confirm(10)
+    orphan.remove()
+    assert list(tmp_path.iterdir()) == []
