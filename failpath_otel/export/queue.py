@@ -217,7 +217,7 @@ class RecordQueue:
         if self._moving or journal is None:
             return
         if self._queue:
-            before = None
+            record, before = b"", None
             try:
                 self._moving = True  # before anything is read of what a signal handler may change
                 record, before = self._queue[0], journal.unread
