@@ -126,7 +126,7 @@ def configure(
 
     Args:
         project_key: the Failpath project. ``FAILPATH_PROJECT_KEY``. A secret.
-        endpoint: where Failpath is. ``FAILPATH_DEV_ENDPOINT``, else ``https://api.failpath.dev``.
+        endpoint: where Failpath is. ``FAILPATH_DEV_ENDPOINT`` or ``FAILPATH_ENDPOINT``, else ``https://api.failpath.dev``.
         enabled: ``False``: functions run, steps are spans of your provider, and nothing is sent; no key is needed.
             ``FAILPATH_ENABLED``, else ``True``.
         default_metadata: JSON-like values for every record, under those of the run and the step. Never secrets.

@@ -15,6 +15,7 @@ from failpath_otel.export.checks import Check
 from failpath_otel.export.endpoint import check_endpoint
 from failpath_otel.export.rules import StepRule
 from failpath_otel.export.rules_file import check_rules
+from failpath_otel.export.variables import ENDPOINT_VARIABLES, warn_of_misspelt_variables
 from failpath_otel.export.wire import ROUTE
 from failpath_otel.report import say_once
 
@@ -31,11 +32,13 @@ class Option(NamedTuple):
     check: Check
     variable: str | None = None
     default: object = None
+    synonym: str | None = None
+    """Another variable for the same; both may be set if they agree."""
 
 
 OPTIONS: Final = (
     Option("project_key", checks.project_key, "FAILPATH_PROJECT_KEY"),
-    Option("endpoint", check_endpoint, "FAILPATH_DEV_ENDPOINT", DEFAULT_ENDPOINT),
+    Option("endpoint", check_endpoint, ENDPOINT_VARIABLES[0], DEFAULT_ENDPOINT, ENDPOINT_VARIABLES[1]),
     Option("enabled", checks.flag, "FAILPATH_ENABLED", default=True),
     Option("default_metadata", checks.metadata),
     Option("capture_stack", checks.flag, "FAILPATH_CAPTURE_STACK", default=False),
@@ -88,6 +91,7 @@ class Options:
             ConfigurationError: there is no project key, although delivery is enabled, or an option cannot work.
             TypeError: there is no such option.
         """
+        warn_of_misspelt_variables()
         names = [option.name for option in OPTIONS]
         unknown = sorted(given.keys() - set(names))
         if unknown:
@@ -153,12 +157,20 @@ def default_journal() -> str | None:
 
 
 def _value(option: Option, given: object) -> Any:  # noqa: ANN401 - each option has a type of its own
-    source = option.name
+    if given is not None:
+        return _checked(option, option.name, given)
     # As in OpenTelemetry, an environment variable that is empty counts as not set.
-    if given is None and option.variable is not None and os.environ.get(option.variable, "").strip():
-        source, given = option.variable, os.environ[option.variable]
-    if given is None:
+    variables = [name for name in (option.variable, option.synonym) if name and os.environ.get(name, "").strip()]
+    values = [_checked(option, name, os.environ[name]) for name in variables]
+    if not values:
         return option.default
+    if values[0] != values[-1]:
+        msg = f"the environment variables {' and '.join(variables)} mean the same, and differ; unset one of them"
+        raise ConfigurationError(msg)
+    return values[0]
+
+
+def _checked(option: Option, source: str, given: object) -> Any:  # noqa: ANN401 - as above
     try:
         return option.check(source, given)
     except ConfigurationError:
