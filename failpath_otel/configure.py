@@ -14,7 +14,7 @@ from failpath_otel import limits
 from failpath_otel._version import __version__
 from failpath_otel.clean import type_name
 from failpath_otel.errors import ConfigurationError, DeliveryError
-from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact, RulesOption
+from failpath_otel.export.arguments import Compression, DeliveryMode, Enabled, OnError, Payload, Redact, RulesOption
 from failpath_otel.export.ending import hasten
 from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
@@ -93,7 +93,7 @@ def configure(
     *,
     project_key: str | None = None,
     endpoint: str | None = None,
-    enabled: bool | None = None,
+    enabled: Enabled | None = None,
     default_metadata: Mapping[str, object] | None = None,
     capture_stack: bool | None = None,
     delivery: DeliveryMode | None = None,
@@ -128,7 +128,7 @@ def configure(
         project_key: the Failpath project. ``FAILPATH_PROJECT_KEY``. A secret.
         endpoint: where Failpath is. ``FAILPATH_DEV_ENDPOINT`` or ``FAILPATH_ENDPOINT``, else ``https://api.failpath.dev``.
         enabled: ``False``: functions run, steps are spans of your provider, and nothing is sent; no key is needed.
-            ``FAILPATH_ENABLED``, else ``True``.
+            ``"if-key-present"``: the same without a key, as in CI and migrations. ``FAILPATH_ENABLED``, else ``True``.
         default_metadata: JSON-like values for every record, under those of the run and the step. Never secrets.
         capture_stack: send the stack trace of an error along. ``FAILPATH_CAPTURE_STACK``, else ``False``.
         delivery: ``"background"``, or ``"await"``: a step waits until its event was sent, or an attempt to send it has

@@ -12,6 +12,7 @@ from failpath_otel.config_file import file_options
 from failpath_otel.configure import FailpathClient, configure, joined_since
 from failpath_otel.errors import ConfigurationError
 from failpath_otel.export.arguments import DeliveryOptions
+from failpath_otel.export.checks import IF_KEY_PRESENT
 from failpath_otel.export.exporter import FailpathSpanExporter
 from failpath_otel.export.variables import warn_of_misspelt_variables
 from failpath_otel.report import report_fault, say, say_once
@@ -26,6 +27,7 @@ _NOT_OURS: Final = {
 """What loaders and distributions hand to every instrumentor."""
 _KEY: Final = "FAILPATH_PROJECT_KEY"
 _RULES: Final = "FAILPATH_RULES"
+_ENABLED: Final = "FAILPATH_ENABLED"
 
 
 class FailpathInstrumentor:
@@ -72,7 +74,8 @@ class FailpathInstrumentor:
             if not given.get("project_key") and not os.environ.get(_KEY, "").strip():
                 if _KEY not in os.environ:
                     warn_of_misspelt_variables()
-                    if os.environ.get(_RULES, "").strip():
+                    enabled = given.get("enabled") or os.environ.get(_ENABLED, "").strip().lower()
+                    if enabled != IF_KEY_PRESENT and os.environ.get(_RULES, "").strip():
                         say("Failpath: no steps are reported: %s is set, and %s is not", _RULES, _KEY)
                 return
             self._client = configure(**given)

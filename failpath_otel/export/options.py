@@ -39,7 +39,7 @@ class Option(NamedTuple):
 OPTIONS: Final = (
     Option("project_key", checks.project_key, "FAILPATH_PROJECT_KEY"),
     Option("endpoint", check_endpoint, ENDPOINT_VARIABLES[0], DEFAULT_ENDPOINT, ENDPOINT_VARIABLES[1]),
-    Option("enabled", checks.flag, "FAILPATH_ENABLED", default=True),
+    Option("enabled", checks.enabled, "FAILPATH_ENABLED", default=True),
     Option("default_metadata", checks.metadata),
     Option("capture_stack", checks.flag, "FAILPATH_CAPTURE_STACK", default=False),
     Option("delivery", checks.one_of("background", "await"), "FAILPATH_DELIVERY", "background"),
@@ -57,6 +57,7 @@ OPTIONS: Final = (
     Option("rules", check_rules, "FAILPATH_RULES"),
 )
 """Every option, in the order in which the documentation has them."""
+_KEY, _ENABLED = (next(option for option in OPTIONS if option.name == name) for name in ("project_key", "enabled"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,15 @@ class Options:
             # An object of the user's is not compared: it may raise.
             if not (type(journal) is str and journal == checks.DEFAULT_JOURNAL):
                 given["journal"] = checks.OFF if journal is None else journal
+        enabled = _value(_ENABLED, given.get("enabled"))
+        if enabled == checks.IF_KEY_PRESENT:
+            given["enabled"] = enabled = _has_key(given.get("project_key"))
+            if not enabled:
+                given["project_key"] = None
         values = {option.name: _value(option, given.get(option.name)) for option in OPTIONS}
         if values["project_key"] is None:
-            values["project_key"] = checks.project_key("project_key", "") if values["enabled"] else ""
-        if not values["enabled"]:
+            values["project_key"] = checks.project_key("project_key", "") if enabled else ""
+        if not enabled:
             values["journal"] = None
         elif values["journal"] == checks.DEFAULT_JOURNAL:
             values["journal"] = default_journal()
@@ -154,6 +160,13 @@ def default_journal() -> str | None:
     except (OSError, RuntimeError) as error:  # a user without a home
         say_once("journal", "Failpath: records wait in memory alone; there is no place for a journal: %s.", error)
         return None
+
+
+def _has_key(given: object) -> bool:
+    """Whether there is a project key, good or bad; an empty one is none, as an argument too."""
+    if given is None:
+        given = os.environ.get(_KEY.variable or "", "")
+    return not isinstance(given, str) or bool(str.__str__(given).strip())
 
 
 def _value(option: Option, given: object) -> Any:  # noqa: ANN401 - each option has a type of its own
