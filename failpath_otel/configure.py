@@ -47,6 +47,10 @@ class FailpathClient(Failpath):
             _Reporting(join, follows_global=tracer_provider is None),
         )
 
+    def _tell_of_no_run(self, step_key: str, fn: Callable[..., Any]) -> None:
+        if self._join.reporter.options.enabled:
+            super()._tell_of_no_run(step_key, fn)
+
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """Waits at most ``timeout`` seconds until everything recorded so far was delivered.
 
