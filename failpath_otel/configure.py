@@ -24,6 +24,7 @@ from failpath_otel.joins import Joins
 from failpath_otel.private_provider import private_tracer
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import StartMarker
+from failpath_otel.start_line import tell_start
 from failpath_otel.steps.client import SCOPE_NAME, Failpath
 from failpath_otel.steps.tracing import Tracing
 
@@ -197,10 +198,15 @@ def configure(
             join = Join(options)
         else:
             join.reporter.reconfigure(options)
-        join.add_to(tracer_provider if tracer_provider is not None else get_tracer_provider())
+        provider = tracer_provider if tracer_provider is not None else get_tracer_provider()
+        join.add_to(provider)
         if tracer_provider is None:
             _registry.default = join
-        return FailpathClient(tracer_provider, join)
+        client = FailpathClient(tracer_provider, join)
+        joined = _registry.joins.get(provider) is join
+    # Not under the lock: a logging handler of the application may take its time, or call this again.
+    tell_start(options, provider if joined else None)
+    return client
 
 
 _join_numbers: Final = itertools.count()

@@ -70,10 +70,14 @@ def say(text: str, *arguments: object) -> None:
 
     Secrets are taken out of ``arguments`` that are texts, which may quote a server.
     """
+    _log(logging.WARNING, text, arguments)
+
+
+def _log(level: int, text: str, arguments: tuple[object, ...]) -> None:
     with contextlib.suppress(Exception, SystemExit):
         _enable_again()
         shown = [redact_text(argument) if isinstance(argument, str) else argument for argument in arguments]
-        logger.warning(text, *shown)
+        logger.log(level, text, *shown)
 
 
 def say_once(place: str, text: str, *arguments: object) -> None:
@@ -81,3 +85,11 @@ def say_once(place: str, text: str, *arguments: object) -> None:
     if place not in _said:
         _said.add(place)
         say(text, *arguments)
+
+
+def inform_once(text: str, *arguments: object) -> None:
+    """Logs at level ``INFO`` what is no fault, the first time that it is said with these arguments."""
+    place = f"{text} {arguments}"
+    if place not in _said:
+        _said.add(place)
+        _log(logging.INFO, text, arguments)
