@@ -135,6 +135,9 @@ def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
         return _fail(str(error).replace("pass project_key=, or set", "set"))
     if options.journal is None:
         return _fail("there is no journal: it is turned off, or there is no place for it; name one by --journal")
+    # Only the one that is named: the others are made by the first program that records something.
+    if "journal" in given and not _exists(options.journal):
+        return _fail(f"the journal directory {options.journal} does not exist", 2)
     drained = drain(options.journal, options, timeout, rebind)
     if drained.failure and not (drained.left or drained.delivered or drained.dropped or drained.harmed):
         return _fail(drained.failure)
@@ -157,6 +160,16 @@ def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
 
 def _records(number: int) -> str:
     return "1 record" if number == 1 else f"{number} records"
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # not for this user to see
+        return True
+    return True
 
 
 def _fail(reason: str, code: int = 1) -> int:

@@ -88,7 +88,8 @@ def new_parser() -> argparse.ArgumentParser:
         "drain",
         help="deliver what processes have left that are gone",
         description="Delivers the records that processes have left in their journals, and that no living process has"
-        " taken over. Reads FAILPATH_PROJECT_KEY. Exits with 0 if nothing is left, else with 1.",
+        " taken over. Reads FAILPATH_PROJECT_KEY. Exits with 0 if nothing is left, else with 1; with 2"
+        " where --journal names a directory that does not exist.",
     )
     drain.add_argument("--journal", type=Path, metavar="DIR", help="default: FAILPATH_JOURNAL, else the user's")
     drain.add_argument("--endpoint", metavar="URL", help=f"default: {_ENDPOINT}, else Failpath's")
