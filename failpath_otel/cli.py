@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import Final
 
-from failpath_otel.cli_parser import LOCAL_VARIABLE, new_parser
+from failpath_otel.cli_parser import new_parser
+from failpath_otel.export.variables import ENDPOINT_VARIABLES, LOCAL_VARIABLE
 from failpath_otel.local.client import ReceiverError, fetch_run, fetch_runs
 from failpath_otel.local.store import StoreError
 from failpath_otel.local.table import format_runs, printable
@@ -106,6 +107,8 @@ def _runs(arguments: argparse.Namespace) -> int:
     url, token, flow_key = arguments.url, arguments.token, arguments.flow
     if arguments.port is not None:
         url = f"http://127.0.0.1:{arguments.port}"
+    elif url is None:
+        return _fail(f"{' and '.join(ENDPOINT_VARIABLES)} differ; unset one of them, or say which by --url", 2)
     try:
         if arguments.run is None:
             runs = fetch_runs(url, limit=arguments.limit, flow_key=flow_key, token=token)
@@ -132,6 +135,9 @@ def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
         return _fail(str(error).replace("pass project_key=, or set", "set"))
     if options.journal is None:
         return _fail("there is no journal: it is turned off, or there is no place for it; name one by --journal")
+    # Only the one that is named: the others are made by the first program that records something.
+    if "journal" in given and not _exists(options.journal):
+        return _fail(f"the journal directory {options.journal} does not exist", 2)
     drained = drain(options.journal, options, timeout, rebind)
     if drained.failure and not (drained.left or drained.delivered or drained.dropped or drained.harmed):
         return _fail(drained.failure)
@@ -156,9 +162,19 @@ def _records(number: int) -> str:
     return "1 record" if number == 1 else f"{number} records"
 
 
-def _fail(reason: str) -> int:
+def _exists(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # not for this user to see
+        return True
+    return True
+
+
+def _fail(reason: str, code: int = 1) -> int:
     sys.stderr.write(f"failpath-otel: {printable(reason)}\n")
-    return 1
+    return code
 
 
 if __name__ == "__main__":

@@ -9,11 +9,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from failpath_otel._version import __version__
+from failpath_otel.export.variables import ENDPOINT_VARIABLES, GATEWAY_VARIABLE, LOCAL_VARIABLE
 from failpath_otel.local.client import DEFAULT_PORT, DEFAULT_URL
 
-ENDPOINT_VARIABLE: Final = "FAILPATH_DEV_ENDPOINT"
-LOCAL_VARIABLE: Final = "FAILPATH_LOCAL_TOKEN"
-_GATEWAY_VARIABLE: Final = "FAILPATH_GATEWAY_TOKEN"
+_ENDPOINT: Final = " or ".join(ENDPOINT_VARIABLES)
 
 
 def new_parser() -> argparse.ArgumentParser:
@@ -68,16 +67,17 @@ def new_parser() -> argparse.ArgumentParser:
     gateway.add_argument(
         "--token",
         type=_token,
-        default=os.environ.get(_GATEWAY_VARIABLE) or None,
-        help=f"what every sender has to show as a bearer; default: {_GATEWAY_VARIABLE}, else nothing",
+        default=os.environ.get(GATEWAY_VARIABLE) or None,
+        help=f"what every sender has to show as a bearer; default: {GATEWAY_VARIABLE}, else nothing",
     )
 
     runs = commands.add_parser(
         "runs", help="show the newest runs of a local receiver", description="Shows runs of a local receiver."
     )
-    url = os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_URL
     receiver = runs.add_mutually_exclusive_group()
-    receiver.add_argument("--url", default=url, help=f"the receiver; default: {ENDPOINT_VARIABLE}, else {DEFAULT_URL}")
+    named = {os.environ.get(name, "").strip().rstrip("/") for name in ENDPOINT_VARIABLES} - {""}
+    url = None if len(named) > 1 else next(iter(named), DEFAULT_URL)
+    receiver.add_argument("--url", default=url, help=f"the receiver; default: {_ENDPOINT}, else {DEFAULT_URL}")
     receiver.add_argument("--port", type=_taken_port, help="the receiver on this machine that has this port")
     runs.add_argument("--token", type=_token, default=token, help=f"the receiver's; default: {LOCAL_VARIABLE}")
     runs.add_argument("--limit", type=_limit, default=10, help="how many runs; default %(default)s")
@@ -88,10 +88,11 @@ def new_parser() -> argparse.ArgumentParser:
         "drain",
         help="deliver what processes have left that are gone",
         description="Delivers the records that processes have left in their journals, and that no living process has"
-        " taken over. Reads FAILPATH_PROJECT_KEY. Exits with 0 if nothing is left, else with 1.",
+        " taken over. Reads FAILPATH_PROJECT_KEY. Exits with 0 if nothing is left, else with 1; with 2"
+        " where --journal names a directory that does not exist.",
     )
     drain.add_argument("--journal", type=Path, metavar="DIR", help="default: FAILPATH_JOURNAL, else the user's")
-    drain.add_argument("--endpoint", metavar="URL", help=f"default: {ENDPOINT_VARIABLE}, else Failpath's")
+    drain.add_argument("--endpoint", metavar="URL", help=f"default: {_ENDPOINT}, else Failpath's")
     drain.add_argument("--route", metavar="PATH", help="as in configure(); default: Failpath's")
     drain.add_argument("--timeout", type=_seconds, default=30.0, help="seconds; default %(default).0f")
     drain.add_argument(

@@ -14,7 +14,7 @@ from failpath_otel import limits
 from failpath_otel._version import __version__
 from failpath_otel.clean import type_name
 from failpath_otel.errors import ConfigurationError, DeliveryError
-from failpath_otel.export.arguments import Compression, DeliveryMode, OnError, Payload, Redact, RulesOption
+from failpath_otel.export.arguments import Compression, DeliveryMode, Enabled, OnError, Payload, Redact, RulesOption
 from failpath_otel.export.ending import hasten
 from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
@@ -24,6 +24,7 @@ from failpath_otel.joins import Joins
 from failpath_otel.private_provider import private_tracer
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import StartMarker
+from failpath_otel.start_line import tell_start
 from failpath_otel.steps.client import SCOPE_NAME, Failpath
 from failpath_otel.steps.tracing import Tracing
 
@@ -46,6 +47,10 @@ class FailpathClient(Failpath):
             get_tracer(SCOPE_NAME, __version__, tracer_provider),
             _Reporting(join, follows_global=tracer_provider is None),
         )
+
+    def _tell_of_no_run(self, step_key: str, fn: Callable[..., Any]) -> None:
+        if self._join.reporter.options.enabled:
+            super()._tell_of_no_run(step_key, fn)
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """Waits at most ``timeout`` seconds until everything recorded so far was delivered.
@@ -93,7 +98,7 @@ def configure(
     *,
     project_key: str | None = None,
     endpoint: str | None = None,
-    enabled: bool | None = None,
+    enabled: Enabled | None = None,
     default_metadata: Mapping[str, object] | None = None,
     capture_stack: bool | None = None,
     delivery: DeliveryMode | None = None,
@@ -126,9 +131,9 @@ def configure(
 
     Args:
         project_key: the Failpath project. ``FAILPATH_PROJECT_KEY``. A secret.
-        endpoint: where Failpath is. ``FAILPATH_DEV_ENDPOINT``, else ``https://api.failpath.dev``.
+        endpoint: where Failpath is. ``FAILPATH_DEV_ENDPOINT`` or ``FAILPATH_ENDPOINT``, else ``https://api.failpath.dev``.
         enabled: ``False``: functions run, steps are spans of your provider, and nothing is sent; no key is needed.
-            ``FAILPATH_ENABLED``, else ``True``.
+            ``"if-key-present"``: the same without a key, as in CI and migrations. ``FAILPATH_ENABLED``, else ``True``.
         default_metadata: JSON-like values for every record, under those of the run and the step. Never secrets.
         capture_stack: send the stack trace of an error along. ``FAILPATH_CAPTURE_STACK``, else ``False``.
         delivery: ``"background"``, or ``"await"``: a step waits until its event was sent, or an attempt to send it has
@@ -193,10 +198,15 @@ def configure(
             join = Join(options)
         else:
             join.reporter.reconfigure(options)
-        join.add_to(tracer_provider if tracer_provider is not None else get_tracer_provider())
+        provider = tracer_provider if tracer_provider is not None else get_tracer_provider()
+        join.add_to(provider)
         if tracer_provider is None:
             _registry.default = join
-        return FailpathClient(tracer_provider, join)
+        client = FailpathClient(tracer_provider, join)
+        joined = _registry.joins.get(provider) is join
+    # Not under the lock: a logging handler of the application may take its time, or call this again.
+    tell_start(options, provider if joined else None)
+    return client
 
 
 _join_numbers: Final = itertools.count()

@@ -12,7 +12,9 @@ from failpath_otel.config_file import file_options
 from failpath_otel.configure import FailpathClient, configure, joined_since
 from failpath_otel.errors import ConfigurationError
 from failpath_otel.export.arguments import DeliveryOptions
+from failpath_otel.export.checks import IF_KEY_PRESENT
 from failpath_otel.export.exporter import FailpathSpanExporter
+from failpath_otel.export.variables import warn_of_misspelt_variables
 from failpath_otel.report import report_fault, say, say_once
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ _NOT_OURS: Final = {
 """What loaders and distributions hand to every instrumentor."""
 _KEY: Final = "FAILPATH_PROJECT_KEY"
 _RULES: Final = "FAILPATH_RULES"
+_ENABLED: Final = "FAILPATH_ENABLED"
 
 
 class FailpathInstrumentor:
@@ -69,8 +72,11 @@ class FailpathInstrumentor:
             given = {name: value for name, value in options.items() if name not in _NOT_OURS}
             given = given or file_options() or dict(NamedSpanExporter.options)
             if not given.get("project_key") and not os.environ.get(_KEY, "").strip():
-                if _KEY not in os.environ and os.environ.get(_RULES, "").strip():
-                    say("Failpath: no steps are reported: %s is set, and %s is not", _RULES, _KEY)
+                if _KEY not in os.environ:
+                    warn_of_misspelt_variables()
+                    enabled = given.get("enabled") or os.environ.get(_ENABLED, "").strip().lower()
+                    if enabled != IF_KEY_PRESENT and os.environ.get(_RULES, "").strip():
+                        say("Failpath: no steps are reported: %s is set, and %s is not", _RULES, _KEY)
                 return
             self._client = configure(**given)
             if not hasattr(get_tracer_provider(), "add_span_processor"):

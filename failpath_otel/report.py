@@ -9,6 +9,8 @@ from typing import Final
 from failpath_otel.redaction import redact_text, redacted_tail
 
 logger: Final = logging.getLogger("failpath_otel")
+_witness: Final = logging.getLogger("failpath_otel.report")
+"""Logs nothing: that it is disabled shows that all loggers were, and not the one that applications know."""
 
 _said: Final[set[str]] = set()
 
@@ -28,6 +30,7 @@ def report_fault(place: str, *, with_text: bool = True) -> None:
         return
     _said.add(place)
     try:
+        _enable_again()
         # Not by its `exc_info`, which handlers show as it is, some of them with the variables of every frame.
         logger.error(
             "Failpath: %s failed; the application goes on. Further failures there are not logged.\n%s",
@@ -41,6 +44,16 @@ def report_fault(place: str, *, with_text: bool = True) -> None:
 def is_heard() -> bool:
     """Whether the application has configured logging. Where it has not, Python prints every warning on stderr."""
     return logger.hasHandlers()
+
+
+def _enable_again() -> None:
+    """Undoes what ``logging.config`` does by default to the loggers that there are: it disables them unasked.
+
+    An application that silences our logger by its level or its handlers stays obeyed; so does one that sets
+    ``disabled`` of this logger alone.
+    """
+    if logger.disabled and _witness.disabled:
+        logger.disabled = _witness.disabled = False
 
 
 def _traceback(*, with_text: bool) -> str:
@@ -57,9 +70,14 @@ def say(text: str, *arguments: object) -> None:
 
     Secrets are taken out of ``arguments`` that are texts, which may quote a server.
     """
+    _log(logging.WARNING, text, arguments)
+
+
+def _log(level: int, text: str, arguments: tuple[object, ...]) -> None:
     with contextlib.suppress(Exception, SystemExit):
+        _enable_again()
         shown = [redact_text(argument) if isinstance(argument, str) else argument for argument in arguments]
-        logger.warning(text, *shown)
+        logger.log(level, text, *shown)
 
 
 def say_once(place: str, text: str, *arguments: object) -> None:
@@ -67,3 +85,11 @@ def say_once(place: str, text: str, *arguments: object) -> None:
     if place not in _said:
         _said.add(place)
         say(text, *arguments)
+
+
+def inform_once(text: str, *arguments: object) -> None:
+    """Logs at level ``INFO`` what is no fault, the first time that it is said with these arguments."""
+    place = f"{text} {arguments}"
+    if place not in _said:
+        _said.add(place)
+        _log(logging.INFO, text, arguments)

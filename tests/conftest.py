@@ -32,8 +32,9 @@ def _no_span_stays_current() -> Iterator[None]:
 def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No option is set by whoever starts the tests; journals are in a directory of each test's own."""
     for option in OPTIONS:
-        if option.variable is not None:
-            monkeypatch.delenv(option.variable, raising=False)
+        for variable in (option.variable, option.synonym):
+            if variable is not None:
+                monkeypatch.delenv(variable, raising=False)
     # The second for programs that get none of our variables.
     monkeypatch.setenv("FAILPATH_JOURNAL", str(tmp_path_factory.mktemp("journal")))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))

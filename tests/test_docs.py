@@ -126,7 +126,8 @@ def test_the_docstring_of_configure_explains_each_option_in_the_same_order() -> 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_the_table_of_options_has_the_variable_and_the_default(option: Any) -> None:
     variable, default, allowed, meaning = option_table()[option.name]
-    assert variable == (NONE if option.variable is None else f"`{option.variable}`")
+    named = [f"`{each}`" for each in (option.variable, option.synonym) if each is not None]
+    assert variable == (" or ".join(named) or NONE)
     assert (None if default == NONE else ast.literal_eval(default.strip("`"))) == option.default
     assert allowed
     assert meaning

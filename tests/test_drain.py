@@ -98,9 +98,36 @@ def test_the_journal_may_come_from_the_environment_and_the_endpoint_from_an_argu
 def test_where_nothing_is_nothing_is_said_and_nothing_is_made(server: FaultServer, journal: Path, there: bool) -> None:
     if there:
         journal.mkdir()
-    assert drain(journal, server.url) == (0, "", "")
+        assert drain(journal, server.url) == (0, "", "")
+    # That of the environment is made by the first program that records something.
+    assert drain(None, server.url, FAILPATH_JOURNAL=str(journal)) == (0, "", "")
     assert journal.exists() is there
     assert server.requests == []
+
+
+@pytest.mark.parametrize("below", ["typo", "no/such/typo", "a-file/typo"])
+def test_a_directory_that_is_named_and_does_not_exist_is_a_mistake_in_the_arguments(
+    server: FaultServer, tmp_path: Path, below: str
+) -> None:
+    (tmp_path / "a-file").touch()
+    where = tmp_path / below
+    assert drain(where, server.url) == (2, "", f"failpath-otel: the journal directory {where} does not exist\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-file"]
+    assert server.requests == []
+
+
+def test_a_directory_that_is_named_is_looked_for_where_home_is(server: FaultServer, tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    assert drain(Path("~/journal"), server.url, HOME=str(tmp_path)) == (0, "", "")
+    code, _, complained = drain(Path("~/typo"), server.url, HOME=str(tmp_path))
+    assert (code, complained) == (2, f"failpath-otel: the journal directory {tmp_path}/typo does not exist\n")
+
+
+def test_a_directory_that_cannot_be_looked_at_is_not_said_to_be_missing(server: FaultServer, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    code, said, complained = drain(tmp_path / "loop" / "journal", server.url)
+    assert "does not exist" not in said + complained
+    assert code != 2
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from failpath_otel.export.rules import StepRule
 if TYPE_CHECKING:
     from requests import Session
 
+Enabled = bool | Literal["if-key-present"]
 DeliveryMode = Literal["background", "await"]
 Compression = Literal["none", "gzip"]
 OnError = Callable[[DeliveryError], object]
@@ -24,7 +25,7 @@ class DeliveryOptions(TypedDict, total=False):
 
     project_key: str | None
     endpoint: str | None
-    enabled: bool | None
+    enabled: Enabled | None
     default_metadata: Mapping[str, object] | None
     capture_stack: bool | None
     send_timeout: float | None

@@ -36,6 +36,20 @@ def flag(source: str, given: object) -> bool:
     raise _wrong(source, allowed, given)
 
 
+IF_KEY_PRESENT: Final = "if-key-present"
+
+
+def enabled(source: str, given: object) -> bool | str:
+    """A flag, or the word that makes it one as soon as the project key is known."""
+    if isinstance(given, str) and (given.strip().lower() if source.isupper() else given) == IF_KEY_PRESENT:
+        return IF_KEY_PRESENT
+    try:
+        return flag(source, given)
+    except ConfigurationError:
+        allowed = "true, false" if source.isupper() else "True, False"
+        raise _wrong(source, f"{allowed} or {IF_KEY_PRESENT!r}", given) from None
+
+
 def seconds(source: str, given: object) -> float:
     """A time to wait: from 0 to a day."""
     value = _number(float, source, given)

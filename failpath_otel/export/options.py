@@ -15,6 +15,7 @@ from failpath_otel.export.checks import Check
 from failpath_otel.export.endpoint import check_endpoint
 from failpath_otel.export.rules import StepRule
 from failpath_otel.export.rules_file import check_rules
+from failpath_otel.export.variables import ENDPOINT_VARIABLES, warn_of_misspelt_variables
 from failpath_otel.export.wire import ROUTE
 from failpath_otel.report import say_once
 
@@ -31,12 +32,14 @@ class Option(NamedTuple):
     check: Check
     variable: str | None = None
     default: object = None
+    synonym: str | None = None
+    """Another variable for the same; both may be set if they agree."""
 
 
 OPTIONS: Final = (
     Option("project_key", checks.project_key, "FAILPATH_PROJECT_KEY"),
-    Option("endpoint", check_endpoint, "FAILPATH_DEV_ENDPOINT", DEFAULT_ENDPOINT),
-    Option("enabled", checks.flag, "FAILPATH_ENABLED", default=True),
+    Option("endpoint", check_endpoint, ENDPOINT_VARIABLES[0], DEFAULT_ENDPOINT, ENDPOINT_VARIABLES[1]),
+    Option("enabled", checks.enabled, "FAILPATH_ENABLED", default=True),
     Option("default_metadata", checks.metadata),
     Option("capture_stack", checks.flag, "FAILPATH_CAPTURE_STACK", default=False),
     Option("delivery", checks.one_of("background", "await"), "FAILPATH_DELIVERY", "background"),
@@ -54,6 +57,7 @@ OPTIONS: Final = (
     Option("rules", check_rules, "FAILPATH_RULES"),
 )
 """Every option, in the order in which the documentation has them."""
+_KEY, _ENABLED = (next(option for option in OPTIONS if option.name == name) for name in ("project_key", "enabled"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class Options:
             ConfigurationError: there is no project key, although delivery is enabled, or an option cannot work.
             TypeError: there is no such option.
         """
+        warn_of_misspelt_variables()
         names = [option.name for option in OPTIONS]
         unknown = sorted(given.keys() - set(names))
         if unknown:
@@ -98,10 +103,15 @@ class Options:
             # An object of the user's is not compared: it may raise.
             if not (type(journal) is str and journal == checks.DEFAULT_JOURNAL):
                 given["journal"] = checks.OFF if journal is None else journal
+        enabled = _value(_ENABLED, given.get("enabled"))
+        if enabled == checks.IF_KEY_PRESENT:
+            given["enabled"] = enabled = _has_key(given.get("project_key"))
+            if not enabled:
+                given["project_key"] = None
         values = {option.name: _value(option, given.get(option.name)) for option in OPTIONS}
         if values["project_key"] is None:
-            values["project_key"] = checks.project_key("project_key", "") if values["enabled"] else ""
-        if not values["enabled"]:
+            values["project_key"] = checks.project_key("project_key", "") if enabled else ""
+        if not enabled:
             values["journal"] = None
         elif values["journal"] == checks.DEFAULT_JOURNAL:
             values["journal"] = default_journal()
@@ -152,13 +162,28 @@ def default_journal() -> str | None:
         return None
 
 
-def _value(option: Option, given: object) -> Any:  # noqa: ANN401 - each option has a type of its own
-    source = option.name
-    # As in OpenTelemetry, an environment variable that is empty counts as not set.
-    if given is None and option.variable is not None and os.environ.get(option.variable, "").strip():
-        source, given = option.variable, os.environ[option.variable]
+def _has_key(given: object) -> bool:
+    """Whether there is a project key, good or bad; an empty one is none, as an argument too."""
     if given is None:
+        given = os.environ.get(_KEY.variable or "", "")
+    return not isinstance(given, str) or bool(str.__str__(given).strip())
+
+
+def _value(option: Option, given: object) -> Any:  # noqa: ANN401 - each option has a type of its own
+    if given is not None:
+        return _checked(option, option.name, given)
+    # As in OpenTelemetry, an environment variable that is empty counts as not set.
+    variables = [name for name in (option.variable, option.synonym) if name and os.environ.get(name, "").strip()]
+    values = [_checked(option, name, os.environ[name]) for name in variables]
+    if not values:
         return option.default
+    if values[0] != values[-1]:
+        msg = f"the environment variables {' and '.join(variables)} mean the same, and differ; unset one of them"
+        raise ConfigurationError(msg)
+    return values[0]
+
+
+def _checked(option: Option, source: str, given: object) -> Any:  # noqa: ANN401 - as above
     try:
         return option.check(source, given)
     except ConfigurationError:

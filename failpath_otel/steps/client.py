@@ -1,5 +1,6 @@
 """The client: opens runs, records by hand."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -8,7 +9,7 @@ from opentelemetry.trace import TracerProvider, get_tracer, get_tracer_provider
 
 from failpath_otel import limits, semconv
 from failpath_otel._version import __version__
-from failpath_otel.clean import clean_text
+from failpath_otel.clean import clean_text, type_name
 from failpath_otel.report import say_once
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
@@ -27,6 +28,10 @@ Metadata = Mapping[str, object]
 SCOPE_NAME: Final = "failpath_otel"
 """The instrumentation scope of every span that this package opens."""
 
+_NO_RUN: Final = (
+    "Failpath: %s, which is the step %r of the current run, was called without one, as on a thread of a pool; such"
+    " calls are not recorded. Give it the run and call run.step() there, or run it in contextvars.copy_context()."
+)
 _client_numbers: Final = itertools.count()
 
 
@@ -113,7 +118,8 @@ class Failpath:
     def step(self, step_key: str, *, metadata: Metadata | None = None) -> Callable[[F], F]:
         """Decorates a function that is defined before there is a run: each call is a step of the current run.
 
-        Called where there is no current run, the function runs plainly and nothing is recorded.
+        Called where there is no current run, the function runs plainly and nothing is recorded, which the log says
+        once a function.
 
         Args:
             step_key: names the step in the flow; 1 to 200 characters.
@@ -125,11 +131,28 @@ class Failpath:
         """
         key = check_key("step_key", step_key)
 
-        def open_step() -> OpenStep | NoStep:
-            run = self.current_run()
-            return NoStep() if run is None else run._open(key, metadata)  # noqa: SLF001 - a friend of Run
+        def decorated(fn: F) -> F:
+            told = False
 
-        return lambda fn: decorate(open_step, fn)
+            def open_step() -> OpenStep | NoStep:
+                nonlocal told
+                run = self.current_run()
+                if run is not None:
+                    return run._open(key, metadata)  # noqa: SLF001 - a friend of Run
+                if not told:
+                    told = True
+                    self._tell_of_no_run(key, fn)
+                return NoStep()
+
+            return decorate(open_step, fn)
+
+        return decorated
+
+    def _tell_of_no_run(self, step_key: str, fn: Callable[..., Any]) -> None:
+        with contextlib.suppress(Exception):  # a callable of the user's may raise anything where it has no name
+            name = f"{fn.__module__}.{getattr(fn, '__qualname__', type_name(fn))}"
+            # By its name: a function may be defined, and decorated, again and again.
+            say_once(f"no run {name} {step_key}", _NO_RUN, name, step_key)
 
     def record_step(
         self,

@@ -51,7 +51,7 @@ FUNCTION = ("a function that is not async", [1, True, "print", [print], {}, "", 
 WRONG: dict[str, tuple[str, list[Any]]] = {
     "project_key": ("a string", [7, b"fp_project_x", ["fp_project_x"], True, 1.5]),
     "endpoint": ("an http:// or https:// URL", [7, b"http://127.0.0.1", ["http://127.0.0.1"], True, {}]),
-    "enabled": FLAG,
+    "enabled": ("True, False or 'if-key-present'", FLAG[1]),
     "default_metadata": ("a mapping of JSON-like values", [1, True, "a=b", ["a"], [("a", 1)], {"a"}, (), b""]),
     "capture_stack": FLAG,
     "delivery": ("'background' or 'await'", ["", "sync", "AWAIT", " await", 1, True, b"await", ["await"]]),

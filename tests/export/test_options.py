@@ -19,6 +19,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("endpoint", "FAILPATH_DEV_ENDPOINT", "http://127.0.0.1:3001/", "http://127.0.0.1:3001"),
     *(("enabled", "FAILPATH_ENABLED", text, True) for text in ("true", "TRUE", "1", "yes", "On", " true ")),
     *(("enabled", "FAILPATH_ENABLED", text, False) for text in ("false", "False", "0", "NO", "off")),
+    ("enabled", "FAILPATH_ENABLED", "if-key-present", True),
     ("capture_stack", "FAILPATH_CAPTURE_STACK", "true", True),
     ("capture_stack", "FAILPATH_CAPTURE_STACK", "0", False),
     ("delivery", "FAILPATH_DELIVERY", "await", "await"),

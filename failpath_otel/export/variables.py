@@ -1,0 +1,57 @@
+"""The environment variables of this package, and what is said of others that are nearly one of them."""
+
+import os
+from typing import Final
+
+from failpath_otel.report import say_once
+
+ENDPOINT_VARIABLES: Final = ("FAILPATH_DEV_ENDPOINT", "FAILPATH_ENDPOINT")
+"""Two names for one option: that of Failpath's other SDK, and the one that is tried first without reading."""
+LOCAL_VARIABLE: Final = "FAILPATH_LOCAL_TOKEN"
+GATEWAY_VARIABLE: Final = "FAILPATH_GATEWAY_TOKEN"
+
+VARIABLES: Final = (
+    "FAILPATH_PROJECT_KEY",
+    *ENDPOINT_VARIABLES,
+    "FAILPATH_ENABLED",
+    "FAILPATH_CAPTURE_STACK",
+    "FAILPATH_DELIVERY",
+    "FAILPATH_THROW_ON_SEND_ERROR",
+    "FAILPATH_SEND_TIMEOUT",
+    "FAILPATH_MAX_QUEUE_SIZE",
+    "FAILPATH_JOURNAL",
+    "FAILPATH_COMPRESSION",
+    "FAILPATH_RULES",
+    LOCAL_VARIABLE,
+    GATEWAY_VARIABLE,
+)
+"""All of them; a test compares them with those that the source names."""
+
+_PREFIX: Final = "FAILPATH_"
+_CLOSE: Final = 0.8
+_MAX_NAME: Final = 60
+
+
+def warn_of_misspelt_variables() -> None:
+    """Says once for each variable of the environment that is nearly one of ours, and therefore ignored."""
+    for name in tuple(os.environ):
+        if name[: len(_PREFIX)].upper() == _PREFIX and name not in VARIABLES and len(name) <= _MAX_NAME:
+            meant = _nearest(name.upper())
+            if meant is not None:
+                text = "Failpath: the environment variable %s means nothing here; did you mean %s?"
+                say_once(f"variable {name}", text, name, meant)
+
+
+def _nearest(name: str) -> str | None:
+    """The variable that is close in its letters, else the only one that has all of its words."""
+    # Here, because it is needed where something is misspelt only.
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    ours = {variable.removeprefix(_PREFIX): variable for variable in VARIABLES}
+    rest = name.removeprefix(_PREFIX)
+    close = get_close_matches(rest, ours, 1, _CLOSE)
+    if close:
+        return ours[close[0]]
+    words = set(rest.split("_"))
+    holding = [variable for short, variable in ours.items() if words <= set(short.split("_"))]
+    return holding[0] if len(holding) == 1 else None
