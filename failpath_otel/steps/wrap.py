@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar, cast
 from failpath_otel.clean import type_name
 from failpath_otel.steps.follow import InStep, afail, asucceed, follow, goes_on
 from failpath_otel.steps.opened import AnyStep
+from failpath_otel.steps.outcome import CoroutineClosed
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -163,6 +164,7 @@ def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         generator = fn(*args, **kwargs)
         step = open_step()
+        closing = False
         try:
             if step.awaits:
                 await step.asent()
@@ -181,9 +183,15 @@ def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[
                 try:
                     sent = yield item
                 except BaseException as thrown:  # noqa: BLE001 - handed on to the generator, GeneratorExit as well
+                    closing = isinstance(thrown, GeneratorExit)
                     pending = generator.athrow(thrown)
                 else:
                     pending = generator.asend(sent)
+        except GeneratorExit as error:
+            # It comes where an item is yielded when the consumer takes no more, and where this waits for the next item
+            # when the coroutine of the consumer is closed.
+            step.finish(error if closing else CoroutineClosed())
+            raise
         except BaseException as error:
             await afail(step, error)
             raise
