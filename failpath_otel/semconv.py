@@ -65,6 +65,12 @@ EXCEPTION_MESSAGE: Final = "exception.message"
 EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 """OpenTelemetry's semantic conventions for a span event that records an exception (stable since 1.23)."""
 
+ERROR_TYPE: Final = "error.type"
+"""Span attribute, string, of OpenTelemetry's semantic conventions: the class of an error."""
+
+ERROR_TYPE_OTHER: Final = "_OTHER"
+"""The value of :data:`ERROR_TYPE` where an instrumentation has no name for an error."""
+
 HTTP_STATUS_CODES: Final = ("http.response.status_code", "http.status_code")
 """OpenTelemetry's names of the status of an HTTP answer: the stable one, and the one before."""
 

@@ -246,10 +246,10 @@ def _error(span: ReadableSpan, policy: Policy) -> ErrorInfo:
     for event in span.events:
         if event.name == semconv.EXCEPTION_EVENT:
             attributes = event.attributes or {}  # the last one is the one that ended the step
-    name = attributes.get(semconv.EXCEPTION_TYPE) or "Error"
+    name = attributes.get(semconv.EXCEPTION_TYPE) or _error_type(span)
     message = attributes.get(semconv.EXCEPTION_MESSAGE)
     if message is None:
-        message = span.status.description or _http_status(span)
+        message = span.status.description or _http_status(span) or name
     stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if policy.capture_stack else None
     # Whoever has opened the span, and the message of one that others have opened is as it was raised.
     shown = error_text(message, limits.MAX_ERROR_MESSAGE_CHARS)
@@ -257,7 +257,13 @@ def _error(span: ReadableSpan, policy: Policy) -> ErrorInfo:
     if not policy.plain:
         shown = policy.text(ERROR_MESSAGE, shown, limits.MAX_ERROR_MESSAGE_CHARS)
         traced = None if traced is None else policy.text(ERROR_STACK, traced, limits.MAX_STACK_CHARS)
-    return ErrorInfo(error_text(name, limits.MAX_ERROR_NAME_CHARS), shown, traced)
+    return ErrorInfo(error_text(name or "Error", limits.MAX_ERROR_NAME_CHARS), shown, traced)
+
+
+def _error_type(span: ReadableSpan) -> object:
+    """The class of an error of which no event has one; empty where an instrumentation has no name for it."""
+    told = (span.attributes or {}).get(semconv.ERROR_TYPE)
+    return "" if not told or told == semconv.ERROR_TYPE_OTHER else told
 
 
 def _http_status(span: ReadableSpan) -> str:

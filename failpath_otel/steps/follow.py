@@ -12,7 +12,7 @@ from failpath_otel.steps.outcome import CoroutineClosed, NeverAwaited
 
 T = TypeVar("T")
 
-_VALUES: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
+VALUES: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
 """Types that certainly do not go on; asking a type for an attribute that it does not have takes a while."""
 
 
@@ -155,10 +155,8 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
 
 
 def goes_on(result: object) -> bool:
-    """Whether what a function returned may be work that is not done yet."""
+    """Whether what a function returned, and is none of :data:`VALUES`, may be work that is not done yet."""
     kind = type(result)
-    if kind in _VALUES:
-        return False
     try:
         return hasattr(kind, "__await__") or hasattr(kind, "add_done_callback") or kind is GeneratorType
     except Exception:  # noqa: BLE001 - a metaclass of the user's may raise anything

@@ -19,6 +19,7 @@ from failpath_otel.steps.opened import OpenStep, describe, status_description
 from failpath_otel.steps.outcome import is_failure
 from failpath_otel.steps.propagation import Propagating, write_headers
 from failpath_otel.steps.release import Release, release_of
+from failpath_otel.steps.span_events import write_event
 from failpath_otel.steps.step import Step
 from failpath_otel.steps.tracing import Tracing, leave_context
 from failpath_otel.steps.wrap import call, run_later, what_it_makes
@@ -202,7 +203,8 @@ class _Entered:
                 if error is not None and is_failure(error):
                     exception = describe(error)
                     span.set_status(StatusCode.ERROR, status_description(exception))
-                    span.add_event(semconv.EXCEPTION_EVENT, exception)
+                    span.set_attribute(semconv.ERROR_TYPE, exception[semconv.EXCEPTION_TYPE])
+                    write_event(span, semconv.EXCEPTION_EVENT, exception, None)
                 span.end()
             except Exception:  # noqa: BLE001 - span processors of the host run inside end() and may raise anything
                 report_fault("ending a run's span")

@@ -8,7 +8,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, Final, TypeVar, cast
 
 from failpath_otel.clean import type_name
-from failpath_otel.steps.follow import InStep, afail, asucceed, follow, goes_on
+from failpath_otel.steps.follow import VALUES, InStep, afail, asucceed, follow, goes_on
 from failpath_otel.steps.opened import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed
 
@@ -60,9 +60,11 @@ def call(step: AnyStep, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T
         _fail(step, error)
         raise
     step.leave()
-    if goes_on(result):
+    if type(result) not in VALUES and goes_on(result):
         return cast("T", follow(step, result))
-    _succeed(step)
+    step.finish(None)
+    if step.awaits:
+        _await_success(step)
     return result
 
 
@@ -73,11 +75,9 @@ def _fail(step: AnyStep, error: BaseException) -> None:
         step.sent()
 
 
-def _succeed(step: AnyStep) -> None:
-    step.finish(None)
-    if step.awaits:
-        step.sent()
-        step.raise_unsent()
+def _await_success(step: AnyStep) -> None:
+    step.sent()
+    step.raise_unsent()
 
 
 def run_later(open_step: Opener, fn: Callable[[], T], makes: int) -> T:
@@ -164,7 +164,9 @@ def _around_generator(open_step: Opener, fn: Callable[..., Generator[Any, Any, A
                 item = advance(sent)
             except StopIteration as stop:
                 step.leave()
-                _succeed(step)
+                step.finish(None)
+                if step.awaits:
+                    _await_success(step)
                 return stop.value
             except BaseException as error:
                 step.leave()

@@ -256,6 +256,21 @@ def test_an_error_leaves_the_standard_exception_event(recording: Recording, form
     assert "failpath_otel" not in found["exception.stacktrace"].splitlines()[-3]
 
 
+@every_form
+def test_an_error_is_named_by_error_type_too(recording: Recording, form: Form) -> None:
+    with pytest.raises(ValueError, match="declined"):
+        form(recording.failpath, recording.run(), "pack", raising(ValueError("card declined")))
+
+    assert dict(recording.named("pack").attributes or {})["error.type"] == "ValueError"
+
+
+@every_form
+def test_a_success_has_no_error_type(recording: Recording, form: Form) -> None:
+    form(recording.failpath, recording.run(), "pack", lambda: None)
+
+    assert "error.type" not in (recording.named("pack").attributes or {})
+
+
 def test_the_type_of_an_error_is_told_with_its_module(run: Run, recording: Recording) -> None:
     class Declined(Exception):  # noqa: N818 - a name as an application might have it
         pass

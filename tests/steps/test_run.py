@@ -121,6 +121,7 @@ def test_an_error_passes_out_of_a_block_untouched_and_stands_on_its_span(run: Ru
     assert error.__context__ is None
     assert otel_status(recording.only()) == "ERROR"
     assert [event.name for event in recording.only().events] == ["exception"]
+    assert dict(recording.only().attributes or {})["error.type"] == "ValueError"
 
 
 @pytest.mark.parametrize(
