@@ -65,8 +65,23 @@ EXCEPTION_MESSAGE: Final = "exception.message"
 EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 """OpenTelemetry's semantic conventions for a span event that records an exception (stable since 1.23)."""
 
+ERROR_TYPE: Final = "error.type"
+"""Span attribute, string, of OpenTelemetry's semantic conventions: the class of an error."""
+
+ERROR_TYPE_OTHER: Final = "_OTHER"
+"""The value of :data:`ERROR_TYPE` where an instrumentation has no name for an error."""
+
 HTTP_STATUS_CODES: Final = ("http.response.status_code", "http.status_code")
 """OpenTelemetry's names of the status of an HTTP answer: the stable one, and the one before."""
+
+RPC_SYSTEMS: Final = ("rpc.system.name", "rpc.system")
+"""OpenTelemetry's names of the system of a remote call, as ``grpc``: the newer one, and the one before."""
+
+RPC_GRPC_STATUS_CODE: Final = "rpc.grpc.status_code"
+"""Span attribute, int, of OpenTelemetry's conventions: the code with which a call by gRPC has ended."""
+
+RPC_RESPONSE_STATUS_CODE: Final = "rpc.response.status_code"
+"""The newer one: a string, of gRPC the name of its code, and of other systems whatever they have."""
 
 STEP_START: Final = "failpath.step.start"
 """Context key of a :class:`StartMarker`, in the context that is passed to ``start_span`` and nowhere else."""

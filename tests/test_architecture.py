@@ -120,3 +120,13 @@ def test_no_file_is_much_longer_than_300_lines() -> None:
 def test_the_route_and_the_header_names_stand_in_the_wire_module_alone() -> None:
     knowing = [source.name for source in sources("export") if "/v1/events" in source.read_text(encoding="utf-8")]
     assert knowing == ["wire.py"]
+
+
+def test_one_function_writes_span_events() -> None:
+    calls = [
+        str(source.relative_to(PACKAGE))
+        for source in sources()
+        for node in ast.walk(tree(source))
+        if isinstance(node, ast.Attribute) and node.attr in {"add_event", "record_exception"}
+    ]
+    assert calls == ["steps/span_events.py"]

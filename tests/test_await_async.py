@@ -252,6 +252,23 @@ def test_a_coroutine_that_is_never_awaited_is_one_warning_that_names_the_users_o
     assert "charge_card' was never awaited" in str(warning.message)
 
 
+@pytest.mark.parametrize("resumed", [False, True], ids=["unawaited", "half way"])
+@pytest.mark.filterwarnings("ignore:coroutine 'seven' was never awaited")
+def test_a_returned_coroutine_that_is_dropped_is_one_error(
+    client: FailpathClient, server: FaultServer, resumed: bool
+) -> None:
+    async def main() -> None:
+        dropped: Any = client.run("checkout").step("pack", lambda: seven())  # noqa: PLW0108
+        if resumed:
+            dropped.send(None)
+        del dropped
+        gc.collect()
+
+    asyncio.run(main())
+    assert client.flush(10)
+    assert server.statuses == ["running", "error"]
+
+
 def test_hundreds_of_tasks_that_wait_at_once_all_come_through(client: FailpathClient) -> None:
     run = client.run("checkout")
 

@@ -10,6 +10,7 @@ from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
 from failpath_otel.clean import clean_metadata, clean_text, error_text, text_of, whole_run_id
+from failpath_otel.export.answer import answer_of, grpc_call_failed, is_grpc
 from failpath_otel.export.dropped import SpanReference
 from failpath_otel.export.metadata import metadata_at_end, metadata_in
 from failpath_otel.export.policy import ERROR_MESSAGE, ERROR_STACK, Policy
@@ -179,7 +180,7 @@ def states_outcome(span: ReadableSpan) -> bool:
 
 
 def judged_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str, Any]) -> Status | None:
-    """The outcome of a span by its events, its attributes or its status, in this order.
+    """The outcome of a span by its events, its attributes or its status, in this order, as ``docs/rules.md`` has it.
 
     ``None`` for a ``running`` that was recorded by hand.
     """
@@ -192,7 +193,9 @@ def judged_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str
     if start.manual:
         # A host may have cut or dropped what was there from the start.
         return stated_outcome(start.attributes)
-    return "error" if span.status.status_code is StatusCode.ERROR else "success"
+    code = span.status.status_code
+    failed = code is StatusCode.ERROR or (code is StatusCode.UNSET and grpc_call_failed(span, attributes))
+    return "error" if failed else "success"
 
 
 def span_records(span: ReadableSpan, process: ProcessInfo | None, policy: Policy) -> list[Record]:
@@ -246,10 +249,12 @@ def _error(span: ReadableSpan, policy: Policy) -> ErrorInfo:
     for event in span.events:
         if event.name == semconv.EXCEPTION_EVENT:
             attributes = event.attributes or {}  # the last one is the one that ended the step
-    name = attributes.get(semconv.EXCEPTION_TYPE) or "Error"
+    of_span: Mapping[str, Any] = span.attributes or {}
+    name = attributes.get(semconv.EXCEPTION_TYPE) or _error_type(of_span)
     message = attributes.get(semconv.EXCEPTION_MESSAGE)
-    if message is None:
-        message = span.status.description or _http_status(span)
+    # What gRPC raises to abort a call has no message.
+    if message is None or (not message and is_grpc(of_span)):
+        message = span.status.description or answer_of(of_span) or (name if message is None else "")
     stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if policy.capture_stack else None
     # Whoever has opened the span, and the message of one that others have opened is as it was raised.
     shown = error_text(message, limits.MAX_ERROR_MESSAGE_CHARS)
@@ -257,14 +262,13 @@ def _error(span: ReadableSpan, policy: Policy) -> ErrorInfo:
     if not policy.plain:
         shown = policy.text(ERROR_MESSAGE, shown, limits.MAX_ERROR_MESSAGE_CHARS)
         traced = None if traced is None else policy.text(ERROR_STACK, traced, limits.MAX_STACK_CHARS)
-    return ErrorInfo(error_text(name, limits.MAX_ERROR_NAME_CHARS), shown, traced)
+    return ErrorInfo(error_text(name or "Error", limits.MAX_ERROR_NAME_CHARS), shown, traced)
 
 
-def _http_status(span: ReadableSpan) -> str:
-    """What an instrumentation of HTTP tells of an answer that is an error: it raises nothing, and describes nothing."""
-    attributes: Mapping[str, Any] = span.attributes or {}
-    code = next((attributes[name] for name in semconv.HTTP_STATUS_CODES if name in attributes), None)
-    return f"HTTP {code}" if type(code) is int else ""
+def _error_type(attributes: Mapping[str, Any]) -> object:
+    """The class of an error of which no event has one; empty where an instrumentation has no name for it."""
+    told = attributes.get(semconv.ERROR_TYPE)
+    return "" if not told or told == semconv.ERROR_TYPE_OTHER else told
 
 
 def plain_attributes(span: ReadableSpan) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from failpath_otel.report import report_fault
 from failpath_otel.steps.opened import AnyStep
+from failpath_otel.steps.outcome import CoroutineClosed, NeverAwaited
 
 T = TypeVar("T")
 
-_VALUES: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
+VALUES: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
 """Types that certainly do not go on; asking a type for an attribute that it does not have takes a while."""
 
 
@@ -103,9 +104,13 @@ async def _run_between(step: AnyStep, given: Any) -> Any:
 
 
 class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
-    """A coroutine that application code made inside a step; the step ends with it, also if nobody ever awaits it."""
+    """A coroutine that application code made inside a step; the step ends with it, also if it is never awaited."""
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "_unended")
+
+    def __init__(self, step: AnyStep, awaitable: Awaitable[T]) -> None:
+        super().__init__(step, awaitable)
+        self._unended: type[Exception] = NeverAwaited
 
     def send(self, value: Any) -> Any:
         """Runs one slice; the step ends with the last one."""
@@ -116,6 +121,7 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
         return self._ending(super().throw, *error)
 
     def _ending(self, advance: Callable[..., Any], *args: Any) -> Any:
+        self._unended = CoroutineClosed
         try:
             return advance(*args)
         except StopIteration:
@@ -132,14 +138,14 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
         except BaseException as error:
             self._step.finish(error)
             raise
-        self._step.finish(None)
+        self._step.finish(self._unended())
 
     def __del__(self) -> None:
         if self._step.awaits:
             # The one around it was never awaited either, and Python would say so as well.
             self._inner.close()
         # The coroutine inside is dropped with this object, and Python says itself that it was never awaited.
-        self._step.finish(None)
+        self._step.finish(self._unended())
 
     def __getattr__(self, name: str) -> Any:
         # cr_frame, cr_code and their kin, for debuggers
@@ -149,10 +155,8 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
 
 
 def goes_on(result: object) -> bool:
-    """Whether what a function returned may be work that is not done yet."""
+    """Whether what a function returned, and is none of :data:`VALUES`, may be work that is not done yet."""
     kind = type(result)
-    if kind in _VALUES:
-        return False
     try:
         return hasattr(kind, "__await__") or hasattr(kind, "add_done_callback") or kind is GeneratorType
     except Exception:  # noqa: BLE001 - a metaclass of the user's may raise anything

@@ -13,6 +13,7 @@ from failpath_otel.report import report_fault
 from failpath_otel.semconv import EVENT_NAMES, STEP_KEY, STEP_STATUS
 from failpath_otel.steps.attributes import Attributes
 from failpath_otel.steps.opened import status_description
+from failpath_otel.steps.span_events import write_event
 from failpath_otel.steps.tracing import Tracing
 
 Time = datetime | float
@@ -33,6 +34,9 @@ def record_manually(
     start_ns = started_ns if started_ns is not None else end_ns
     # The status stands on the span from its start, so that nobody announces it as running.
     attributes = {**attributes, STEP_STATUS: status}
+    if error is not None:
+        # First, because where a host keeps few attributes, the first ones go first.
+        attributes = {semconv.ERROR_TYPE: error[semconv.EXCEPTION_TYPE], **attributes}
     spans, _, marker = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
     told = True
     for span in spans:
@@ -60,8 +64,8 @@ def _write(span: Span, status: str, error: dict[str, str] | None, event_ns: int)
     elif status == semconv.STATUS_ERROR:
         span.set_status(StatusCode.ERROR, None if error is None else status_description(error))
     if error is not None:
-        span.add_event(semconv.EXCEPTION_EVENT, error, timestamp=event_ns)
-    span.add_event(EVENT_NAMES[status], timestamp=event_ns)
+        write_event(span, semconv.EXCEPTION_EVENT, error, event_ns)
+    write_event(span, EVENT_NAMES[status], None, event_ns)
 
 
 def check_times(started_at: object, timestamp: object) -> tuple[int | None, int | None]:

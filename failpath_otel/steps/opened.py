@@ -15,6 +15,7 @@ from failpath_otel.report import report_fault
 from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_STATUS
 from failpath_otel.steps.attributes import DROPPED_NAME, Attributes, metadata_attributes, other_kind
 from failpath_otel.steps.outcome import error_attributes, is_failure
+from failpath_otel.steps.span_events import write_event
 from failpath_otel.steps.tracing import Tracing, leave_context
 
 _RUNNING: Final = EVENT_NAMES[semconv.STATUS_RUNNING]
@@ -64,7 +65,7 @@ class OpenStep:
         # The event comes after the start, because only the start is seen live; it carries the start's own time.
         try:
             for span in self._spans:
-                span.add_event(_RUNNING, timestamp=start_ns)
+                write_event(span, _RUNNING, None, start_ns)
             if tracing.marks_starts:
                 tracing.mark_start(self._spans[0], attributes, start_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
@@ -156,16 +157,19 @@ class OpenStep:
                 if not span.is_recording():
                     told = False
                     continue
-                span.set_attribute(STEP_STATUS, status)
+                if exception is None:
+                    span.set_attribute(STEP_STATUS, status)
+                else:
+                    span.set_attributes({semconv.ERROR_TYPE: exception[semconv.EXCEPTION_TYPE], STEP_STATUS: status})
                 if getattr(span, "dropped_attributes", 0):
                     self._restore(span)
                 if exception is None:
                     span.set_status(StatusCode.OK)
-                    span.add_event(_SUCCESS, timestamp=end_ns)
+                    write_event(span, _SUCCESS, None, end_ns)
                 else:
                     span.set_status(StatusCode.ERROR, status_description(exception))
-                    span.add_event(semconv.EXCEPTION_EVENT, exception, timestamp=end_ns)
-                    span.add_event(_ERROR, timestamp=end_ns)
+                    write_event(span, semconv.EXCEPTION_EVENT, exception, end_ns)
+                    write_event(span, _ERROR, None, end_ns)
             except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
                 report_fault("writing a step's outcome on its span")
                 told = False

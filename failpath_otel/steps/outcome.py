@@ -2,7 +2,8 @@
 
 import traceback
 from collections.abc import Mapping
-from typing import Any
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR, CO_ITERABLE_COROUTINE
+from typing import Any, Final
 
 from failpath_otel import limits, semconv
 from failpath_otel.clean import clean_text, error_text
@@ -10,18 +11,41 @@ from failpath_otel.redaction import MAX_SCANNED_CHARS, redact_text, redacted_hea
 
 _MAX_LEAVES = 20
 _MAX_MEMBERS = 200
+_COROUTINE: Final = CO_COROUTINE | CO_ITERABLE_COROUTINE
+_GENERATOR: Final = CO_GENERATOR | CO_ASYNC_GENERATOR
+
+
+class CoroutineClosed(Exception):  # noqa: N818 - says what happened to the coroutine
+    """Ends a step whose coroutine was closed or dropped half way; never raised."""
+
+    __module__ = "failpath_otel"
+
+    def __init__(self) -> None:
+        super().__init__("the coroutine was closed before it ended")
+
+
+class NeverAwaited(Exception):  # noqa: N818 - as above
+    """Ends a step whose coroutine was closed or dropped before it was resumed for the first time; never raised."""
+
+    __module__ = "failpath_otel"
+
+    def __init__(self) -> None:
+        super().__init__("the coroutine was never awaited, its code has not run")
 
 
 def is_failure(error: BaseException | None) -> bool:
     """Whether a block that was left by ``error`` has failed.
 
-    ``SystemExit`` with code 0 or ``None`` is a decision of the program to end well, ``GeneratorExit`` one of the
-    consumer to take no more. Every other exception, ``KeyboardInterrupt`` and ``asyncio.CancelledError`` included, is
-    a failure. (OpenTelemetry's ``use_span`` leaves all of ``BaseException`` beyond ``Exception`` unset.)
+    ``SystemExit`` with code 0 or ``None`` is a decision of the program to end well, the ``GeneratorExit`` that closes a
+    generator one of the consumer to take no more. Every other exception, ``KeyboardInterrupt`` and
+    ``asyncio.CancelledError`` included, is a failure, and so is the ``GeneratorExit`` that closes a coroutine.
+    (OpenTelemetry's ``use_span`` leaves all of ``BaseException`` beyond ``Exception`` unset.)
     """
     try:
-        if error is None or isinstance(error, GeneratorExit):
+        if error is None:
             return False
+        if isinstance(error, GeneratorExit):
+            return not _is_raised_in(error, _GENERATOR) or _is_raised_in(error, _COROUTINE)
         return not isinstance(error, SystemExit) or (error.code is not None and bool(error.code != 0))
     except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - an exception of the user's may raise from anything
         return True
@@ -32,6 +56,9 @@ def error_attributes(error: BaseException) -> dict[str, str]:
 
     The stack leaves out the frame of this package that caught the exception.
     """
+    if isinstance(error, GeneratorExit) and _is_raised_in(error, _COROUTINE):
+        closed = CoroutineClosed()
+        return _attributes(_type_name(type(closed)), str(closed), _stack(error))
     return _attributes(_type_name(type(error)), _message(error), _stack(error))
 
 
@@ -60,6 +87,14 @@ def described_error_attributes(error: object) -> dict[str, str]:
             None if stack is None else error_text(stack, limits.MAX_STACK_CHARS),
         )
     return _attributes("Error", "" if error is None else error_text(error, limits.MAX_ERROR_MESSAGE_CHARS), None)
+
+
+def _is_raised_in(error: BaseException, flags: int) -> bool:
+    """Whether the code that raised ``error``, or that was suspended when it was closed by it, has one of ``flags``."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and bool(trace.tb_frame.f_code.co_flags & flags)
 
 
 def _attributes(name: str, message: str, stack: str | None) -> dict[str, str]:

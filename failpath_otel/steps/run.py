@@ -19,9 +19,10 @@ from failpath_otel.steps.opened import OpenStep, describe, status_description
 from failpath_otel.steps.outcome import is_failure
 from failpath_otel.steps.propagation import Propagating, write_headers
 from failpath_otel.steps.release import Release, release_of
+from failpath_otel.steps.span_events import write_event
 from failpath_otel.steps.step import Step
 from failpath_otel.steps.tracing import Tracing, leave_context
-from failpath_otel.steps.wrap import call, is_coroutine_function, run_coroutine
+from failpath_otel.steps.wrap import call, run_later, what_it_makes
 
 T = TypeVar("T")
 RunT = TypeVar("RunT", bound="Run")
@@ -87,7 +88,8 @@ class Run:
         """One step of this run.
 
         With ``fn``: reports ``running``, calls ``fn`` once, reports ``success`` or ``error``, and returns its value or
-        lets its exception pass, untouched. A coroutine function returns a coroutine that does all this when awaited.
+        lets its exception pass, untouched. A coroutine function returns a coroutine that does all this when awaited, a
+        generator function of either kind a generator that is the step from its first item to its end.
         Where any other ``fn`` returns a coroutine, a Future or a Task, the step ends with that.
 
         Without ``fn``: returns a :class:`Step`, for ``with``, ``async with`` or as a decorator.
@@ -104,8 +106,9 @@ class Run:
         attributes = self._step_attributes(step_key, metadata)
         if fn is _NO_FN:
             return Step(self._tracing, attributes)
-        if is_coroutine_function(fn):
-            return run_coroutine(lambda: OpenStep(self._tracing, attributes), fn)
+        makes = what_it_makes(fn)
+        if makes:
+            return run_later(lambda: OpenStep(self._tracing, attributes), fn, makes)
         if not callable(fn):
             msg = (
                 f"fn must be a function, not its result: got {type_name(fn)}; run.step('key', lambda: f(x)) calls f(x)"
@@ -200,7 +203,8 @@ class _Entered:
                 if error is not None and is_failure(error):
                     exception = describe(error)
                     span.set_status(StatusCode.ERROR, status_description(exception))
-                    span.add_event(semconv.EXCEPTION_EVENT, exception)
+                    span.set_attribute(semconv.ERROR_TYPE, exception[semconv.EXCEPTION_TYPE])
+                    write_event(span, semconv.EXCEPTION_EVENT, exception, None)
                 span.end()
             except Exception:  # noqa: BLE001 - span processors of the host run inside end() and may raise anything
                 report_fault("ending a run's span")

@@ -12,6 +12,7 @@ from failpath_otel.report import report_fault
 from failpath_otel.semconv import EVENT_NAMES, START_MARKER, STATUS_RUNNING, STEP_KEY, STEP_START, StartMarker
 from failpath_otel.steps.attributes import Attributes
 from failpath_otel.steps.loop import on_asyncio, on_event_loop
+from failpath_otel.steps.span_events import write_event
 
 _PRIVATE_PARENT: Final = "failpath.private_parent"
 """Context key: the innermost span of the fallback tracer, where the host has no span that could be the parent."""
@@ -75,7 +76,7 @@ class Tracing:
             attributes={**attributes, START_MARKER: True},
             start_time=start_ns,
         )
-        marker.add_event(EVENT_NAMES[STATUS_RUNNING], timestamp=start_ns)
+        write_event(marker, EVENT_NAMES[STATUS_RUNNING], None, start_ns)
         marker.end(start_ns)
 
     def sent(self, marker: StartMarker) -> DeliveryError | None:

@@ -4,32 +4,48 @@ import functools
 import inspect
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from types import CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, Final, TypeVar, cast
 
 from failpath_otel.clean import type_name
-from failpath_otel.steps.follow import InStep, afail, asucceed, follow, goes_on
+from failpath_otel.steps.follow import VALUES, InStep, afail, asucceed, follow, goes_on
 from failpath_otel.steps.opened import AnyStep
+from failpath_otel.steps.outcome import CoroutineClosed
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 Opener = Callable[[], AnyStep]
 
 _MAKES_COROUTINE: Final = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE
+_RUNS_LATER: Final = _MAKES_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_NO_GENERATORS: Final = frozenset({type, BuiltinFunctionType, FunctionType})
+"""Kinds of callables that are generator functions by the flags of their code, or not at all."""
 
 
-def is_coroutine_function(fn: Callable[..., Any]) -> bool:
-    """Whether calling ``fn`` runs nothing yet, because it only makes a coroutine."""
-    if type(fn) is FunctionType:
-        code: CodeType = fn.__code__
-        if code.co_flags & _MAKES_COROUTINE:
-            return True
-        if not fn.__dict__:  # where `inspect.markcoroutinefunction` would leave its mark
-            return False
+def what_it_makes(fn: Callable[..., Any]) -> int:
+    """What calling ``fn`` makes before any of it runs: the flags of a coroutine, a generator or an asynchronous one.
+
+    Returns:
+        0: ``fn`` is any other function, and runs when it is called.
+    """
+    given: Any = fn
+    while (kind := type(given)) is functools.partial or kind is MethodType:
+        given = given.func if kind is functools.partial else given.__func__
+    if kind is FunctionType:
+        code: CodeType = given.__code__
+        flags = code.co_flags & _RUNS_LATER
+        if flags or not given.__dict__:  # where `inspect.markcoroutinefunction` would leave its mark
+            return flags
     try:
-        return inspect.iscoroutinefunction(fn)
+        if inspect.iscoroutinefunction(fn):
+            return inspect.CO_COROUTINE
+        if kind in _NO_GENERATORS:  # others, as those of other compilers, may have such flags too
+            return 0
+        if inspect.isgeneratorfunction(fn):
+            return inspect.CO_GENERATOR
+        return inspect.CO_ASYNC_GENERATOR if inspect.isasyncgenfunction(fn) else 0
     except Exception:  # noqa: BLE001 - it reads attributes, for which a callable of the user's may raise anything
-        return False
+        return 0
 
 
 def call(step: AnyStep, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
@@ -44,9 +60,11 @@ def call(step: AnyStep, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T
         _fail(step, error)
         raise
     step.leave()
-    if goes_on(result):
+    if type(result) not in VALUES and goes_on(result):
         return cast("T", follow(step, result))
-    _succeed(step)
+    step.finish(None)
+    if step.awaits:
+        _await_success(step)
     return result
 
 
@@ -57,20 +75,25 @@ def _fail(step: AnyStep, error: BaseException) -> None:
         step.sent()
 
 
-def _succeed(step: AnyStep) -> None:
-    step.finish(None)
-    if step.awaits:
-        step.sent()
-        step.raise_unsent()
+def _await_success(step: AnyStep) -> None:
+    step.sent()
+    step.raise_unsent()
 
 
-def run_coroutine(open_step: Opener, fn: Callable[..., Awaitable[T]]) -> Awaitable[T]:
-    """A coroutine that, when it is first resumed, opens the step and runs the coroutine of ``fn`` inside it."""
-    coroutine: Any = _run_coroutine(open_step, fn)
+def run_later(open_step: Opener, fn: Callable[[], T], makes: int) -> T:
+    """What ``fn`` makes, by :func:`what_it_makes`; when it is first resumed, it opens the step and runs inside it."""
+    given: Any = fn
+    made: Any
+    if makes & _MAKES_COROUTINE:
+        made = _run_coroutine(open_step, given)
+    elif makes & inspect.CO_GENERATOR:
+        made = _around_generator(open_step, given)()
+    else:
+        made = _around_async_generator(open_step, given)()
     # Python's warning about a coroutine that was never awaited names the coroutine: the user's, then.
-    coroutine.__name__ = getattr(fn, "__name__", coroutine.__name__)
-    coroutine.__qualname__ = getattr(fn, "__qualname__", coroutine.__qualname__)
-    return cast("Awaitable[T]", coroutine)
+    made.__name__ = getattr(fn, "__name__", made.__name__)
+    made.__qualname__ = getattr(fn, "__qualname__", made.__qualname__)
+    return cast("T", made)
 
 
 async def _run_coroutine(open_step: Opener, fn: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
@@ -96,12 +119,13 @@ def decorate(open_step: Opener, fn: F) -> F:
     if not callable(given) or isinstance(given, (type, staticmethod, classmethod)):
         msg = f"a step decorates a function, got {type_name(fn)}; @staticmethod and @classmethod go above it"
         raise TypeError(msg)
-    if inspect.isasyncgenfunction(fn):
-        wrapper = _around_async_generator(open_step, fn)
-    elif is_coroutine_function(fn):
+    makes = what_it_makes(fn)
+    if makes & _MAKES_COROUTINE:
         wrapper = _around_coroutine(open_step, fn)
-    elif inspect.isgeneratorfunction(fn):
+    elif makes & inspect.CO_GENERATOR:
         wrapper = _around_generator(open_step, fn)
+    elif makes:
+        wrapper = _around_async_generator(open_step, fn)
     else:
         wrapper = _around_function(open_step, fn)
     return cast("F", functools.wraps(fn)(wrapper))
@@ -140,7 +164,9 @@ def _around_generator(open_step: Opener, fn: Callable[..., Generator[Any, Any, A
                 item = advance(sent)
             except StopIteration as stop:
                 step.leave()
-                _succeed(step)
+                step.finish(None)
+                if step.awaits:
+                    _await_success(step)
                 return stop.value
             except BaseException as error:
                 step.leave()
@@ -163,6 +189,7 @@ def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         generator = fn(*args, **kwargs)
         step = open_step()
+        closing = False
         try:
             if step.awaits:
                 await step.asent()
@@ -181,9 +208,15 @@ def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[
                 try:
                     sent = yield item
                 except BaseException as thrown:  # noqa: BLE001 - handed on to the generator, GeneratorExit as well
+                    closing = isinstance(thrown, GeneratorExit)
                     pending = generator.athrow(thrown)
                 else:
                     pending = generator.asend(sent)
+        except GeneratorExit as error:
+            # It comes where an item is yielded when the consumer takes no more, and where this waits for the next item
+            # when the coroutine of the consumer is closed.
+            step.finish(error if closing else CoroutineClosed())
+            raise
         except BaseException as error:
             await afail(step, error)
             raise

@@ -295,7 +295,7 @@ _names = st.one_of(
             semconv.STEP_KEY,
             semconv.STEP_STATUS,
             "failpath.metadata.",
-            "exception.type",
+            semconv.ERROR_TYPE,
         ]
     ),
     st.text().map("failpath.metadata.".__add__),

@@ -3,14 +3,15 @@
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
 from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import semconv
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.record import Record, encode
 from failpath_otel.export.translation import span_records
-from tests.export.spans import END_NS, START_NS, a_span, event, lifecycle
+from tests.export.spans import END_NS, IDENTITY, START_NS, a_span, event, lifecycle
+from tests.spans import recording_with
 
 
 def records(span: ReadableSpan, *, capture_stack: bool = False) -> list[Record]:
@@ -53,6 +54,86 @@ def test_an_error_without_any_exception_event_has_the_description_of_the_span_st
     error = records(a_span(status=StatusCode.ERROR, description="went wrong"))[-1].error
     assert error is not None
     assert (error.name, error.message) == ("Error", "went wrong")
+
+
+@pytest.mark.parametrize(
+    ("told", "description", "expected"),
+    [
+        ("PaymentError", "card declined", ("PaymentError", "card declined")),
+        ("PaymentError", None, ("PaymentError", "PaymentError")),
+        ("timeout", "", ("timeout", "timeout")),
+        ("_OTHER", "card declined", ("Error", "card declined")),
+        ("_OTHER", None, ("Error", "")),
+        ("", "card declined", ("Error", "card declined")),
+        (7, None, ("7", "7")),
+        ("token=geheim123", None, ("token=[redacted]", "token=[redacted]")),
+    ],
+)
+def test_an_error_without_any_exception_event_has_the_name_that_error_type_tells(
+    told: object, description: str | None, expected: tuple[str, str]
+) -> None:
+    span = a_span({"error.type": told}, status=StatusCode.ERROR, description=description)
+    error = records(span)[-1].error
+    assert error is not None
+    assert (error.name, error.message) == expected
+
+
+def test_the_type_of_the_last_exception_event_goes_before_error_type() -> None:
+    span = a_span(
+        {"error.type": "500"},
+        events=[event(semconv.EXCEPTION_EVENT, exception__type="Final", exception__message="")],
+        status=StatusCode.ERROR,
+        description="the description",
+    )
+    error = records(span)[-1].error
+    assert error is not None
+    assert (error.name, error.message) == ("Final", "")
+
+
+def test_an_exception_event_without_a_type_leaves_the_name_to_error_type() -> None:
+    span = a_span(
+        {"error.type": "PaymentError"},
+        events=[event(semconv.EXCEPTION_EVENT, exception__message="declined")],
+        status=StatusCode.ERROR,
+    )
+    error = records(span)[-1].error
+    assert error is not None
+    assert (error.name, error.message) == ("PaymentError", "declined")
+
+
+def test_a_span_that_records_no_exception_still_tells_what_its_instrumentation_says() -> None:
+    with recording_with() as recording:
+        tracer = recording.provider.get_tracer("dbos")
+        with (
+            pytest.raises(ValueError, match="declined"),
+            tracer.start_as_current_span("step", attributes=IDENTITY, record_exception=False) as span,
+        ):
+            try:
+                raise ValueError("card declined")
+            except ValueError as declined:
+                span.set_attribute("error.type", type(declined).__qualname__)
+                raise
+        error = records(recording.only())[-1].error
+    assert error is not None
+    assert (error.name, error.message) == ("ValueError", "ValueError: card declined")
+
+
+def test_a_step_of_ours_whose_events_were_pushed_out_keeps_its_name_and_message() -> None:
+    with recording_with(SpanLimits(max_events=0)) as recording:
+        with pytest.raises(ValueError, match="declined"), recording.run().step("pack"):
+            raise ValueError("card declined")
+        span = recording.only()
+    assert not span.events
+    error = records(span)[-1].error
+    assert error is not None
+    assert (error.name, error.message) == ("ValueError", "ValueError: card declined")
+
+
+def test_an_http_answer_that_error_type_names_has_its_status_as_message() -> None:
+    span = a_span({"http.response.status_code": 402, "error.type": "402"}, status=StatusCode.ERROR)
+    error = records(span)[-1].error
+    assert error is not None
+    assert (error.name, error.message) == ("402", "HTTP 402")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ scalars = texts | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.fl
 lists = st.lists(texts, max_size=3).map(tuple) | st.lists(st.integers(-9, 9), max_size=3).map(tuple)
 values = scalars | lists | st.dictionaries(texts, scalars, max_size=3)
 names = (
-    st.sampled_from([semconv.FLOW_KEY, semconv.RUN_ID, semconv.STEP_KEY, semconv.STEP_STATUS])
+    st.sampled_from([semconv.FLOW_KEY, semconv.RUN_ID, semconv.STEP_KEY, semconv.STEP_STATUS, semconv.ERROR_TYPE])
     | texts.map("failpath.metadata.{}".format)
     | texts.map("failpath.metadata_json.{}".format)
     | texts

@@ -120,6 +120,10 @@ def _of_run(apply: Callable[[Decorator, Body], Any]) -> Form:
     return lambda _, run, key, body: apply(run.step(key), body)
 
 
+def _called(apply: Callable[[Decorator, Body], Any]) -> Form:
+    return lambda _, run, key, body: apply(lambda fn: lambda: run.step(key, fn), body)
+
+
 def _of_current_run(apply: Callable[[Decorator, Body], Any]) -> Form:
     def form(failpath: Failpath, run: Run, key: str, body: Body) -> Any:
         with run:
@@ -130,6 +134,7 @@ def _of_current_run(apply: Callable[[Decorator, Body], Any]) -> Form:
 
 SYNC_FORMS: Final[dict[str, Form]] = {
     "function": _function,
+    "generator function": _called(_decorated_generator),
     "block": _block,
     "decorated function": _of_run(_decorated),
     "decorated generator": _of_run(_decorated_generator),
@@ -140,6 +145,7 @@ SYNC_FORMS: Final[dict[str, Form]] = {
 
 IN_TASK_FORMS: Final[dict[str, Form]] = {
     "coroutine function": _async_function,
+    "async generator function": _called(_decorated_async_generator),
     "returning a coroutine": _returning_coroutine,
     "async block": _async_block,
     "decorated coroutine function": _of_run(_decorated_coroutine_function),

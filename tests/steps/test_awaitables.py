@@ -1,6 +1,7 @@
 """Steps whose function is a coroutine function, or returns something to await."""
 
 import asyncio
+import contextlib
 import gc
 import inspect
 import types
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import Run
-from tests.spans import Recording, current_name, lifecycle, otel_status, outcome
+from tests.spans import Recording, current_name, exception, lifecycle, otel_status, outcome
 
 
 async def one() -> int:
@@ -104,11 +105,82 @@ def test_a_returned_coroutine_is_taken_wherever_asyncio_takes_one(
     assert outcome(recording.only()) == "success"
 
 
-def test_a_returned_coroutine_that_is_closed_ends_its_step(run: Run, recording: Recording) -> None:
+CLOSED = ("failpath_otel.CoroutineClosed", "the coroutine was closed before it ended")
+NEVER_AWAITED = ("failpath_otel.NeverAwaited", "the coroutine was never awaited, its code has not run")
+
+
+def assert_failed(recording: Recording, expected: tuple[str, str]) -> None:
+    """The step has ended once, as an error of this name and message."""
+    span = recording.only()
+    assert (outcome(span), otel_status(span), lifecycle(span)) == ("error", "ERROR", ["running", "error"])
+    found = exception(span)
+    assert (found["exception.type"], found["exception.message"]) == expected
+
+
+def test_a_returned_coroutine_that_is_closed_unawaited_is_an_error(run: Run, recording: Recording) -> None:
     coroutine = run.step("pack", make_one)
     coroutine.close()
+    coroutine.close()
 
-    assert outcome(recording.only()) == "success"
+    assert_failed(recording, NEVER_AWAITED)
+
+
+@pytest.mark.parametrize("form", ["step", "decorated", "returned", "old style"])
+@pytest.mark.parametrize("how", ["closed", "dropped"])
+def test_a_coroutine_that_does_not_come_to_its_end_is_an_error(
+    run: Run, recording: Recording, form: str, how: str
+) -> None:
+    make: dict[str, Callable[[], Any]] = {
+        "step": lambda: run.step("pack", one),
+        "decorated": run.step("pack")(one),
+        "returned": lambda: run.step("pack", make_one),
+        "old style": lambda: run.step("pack", old_style),
+    }
+    coroutine = make[form]()
+    coroutine.send(None)
+    if how == "closed":
+        coroutine.close()
+    del coroutine
+    gc.collect()
+
+    assert_failed(recording, CLOSED)
+
+
+def test_a_coroutine_whose_cleanup_fails_when_it_is_closed_has_that_error(run: Run, recording: Recording) -> None:
+    async def work() -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            raise KeyError("cleanup")
+
+    for number, fn in enumerate((work, lambda: work())):  # noqa: PLW0108 - a function that is no coroutine function
+        coroutine: Any = run.step(f"pack-{number}", fn)
+        coroutine.send(None)
+        with pytest.raises(KeyError):
+            coroutine.close()
+        assert exception(recording.named(f"pack-{number}"))["exception.type"] == "KeyError"
+
+
+def test_a_coroutine_that_ends_when_it_is_closed_is_still_closed(run: Run, recording: Recording) -> None:
+    async def work() -> None:
+        with contextlib.suppress(GeneratorExit):
+            await asyncio.sleep(0)
+
+    coroutine: Any = run.step("pack", lambda: work())  # noqa: PLW0108 - a function that is no coroutine function
+    coroutine.send(None)
+    coroutine.close()
+
+    assert_failed(recording, CLOSED)
+
+
+def test_a_coroutine_that_has_ended_may_be_closed_and_dropped(run: Run, recording: Recording) -> None:
+    coroutine = run.step("pack", make_one)
+    asyncio.run(coroutine)
+    coroutine.close()
+    del coroutine
+    gc.collect()
+
+    assert (outcome(recording.only()), lifecycle(recording.only())) == ("success", ["running", "success"])
 
 
 def test_a_returned_coroutine_that_is_closed_half_way_ends_its_step(run: Run, recording: Recording) -> None:
@@ -125,25 +197,16 @@ def test_a_returned_coroutine_that_is_closed_half_way_ends_its_step(run: Run, re
     coroutine.close()
 
     assert cleaned == ["pack"]
-    assert outcome(recording.only()) == "success"
+    assert_failed(recording, CLOSED)
 
 
 @pytest.mark.filterwarnings("ignore:coroutine 'one' was never awaited")
-def test_a_returned_coroutine_that_is_dropped_unawaited_ends_its_step(run: Run, recording: Recording) -> None:
+def test_a_returned_coroutine_that_is_dropped_unawaited_is_an_error(run: Run, recording: Recording) -> None:
     coroutine = run.step("pack", make_one)
     del coroutine
     gc.collect()
 
-    assert outcome(recording.only()) == "success"
-
-
-def test_a_coroutine_that_is_dropped_half_way_ends_its_step(run: Run, recording: Recording) -> None:
-    coroutine = run.step("pack", one)
-    coroutine.send(None)
-    del coroutine
-    gc.collect()
-
-    assert outcome(recording.only()) == "success"
+    assert_failed(recording, NEVER_AWAITED)
 
 
 def test_a_returned_coroutine_can_be_thrown_into(run: Run, recording: Recording) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import functools
 import inspect
 import itertools
-from collections.abc import AsyncGenerator, Callable, Generator
+import types
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any
 
 import pytest
@@ -54,6 +55,10 @@ QUESTIONS = (
 )
 
 
+async def awaited(made: Awaitable[Any]) -> Any:
+    return await made
+
+
 def outcome_of(made: Any) -> Any:
     async def items() -> list[Any]:
         return [item async for item in made]
@@ -63,6 +68,51 @@ def outcome_of(made: Any) -> Any:
     if inspect.isasyncgen(made):
         return asyncio.run(items())
     return list(made) if inspect.isgenerator(made) else made
+
+
+class Callables:
+    """The kinds of functions as methods and beside them."""
+
+    def generator(self) -> Generator[str, None, None]:
+        yield from generator(2)
+
+    async def async_generator(self) -> AsyncGenerator[str, None]:
+        yield "aa"
+
+    async def coroutine(self) -> str:
+        return "aa"
+
+
+@types.coroutine
+def old_coroutine(number: int) -> Generator[Any, Any, str]:
+    yield from asyncio.sleep(0).__await__()
+    return "a" * number
+
+
+LAZY: dict[str, Callable[[], Any]] = {
+    "generator": functools.partial(generator, 2),
+    "async generator": functools.partial(async_generator, 2),
+    "coroutine": functools.partial(coroutine, 2),
+    "generator-based coroutine": functools.partial(old_coroutine, 2),
+    "method that is a generator": Callables().generator,
+    "method that is an async generator": Callables().async_generator,
+    "method that is a coroutine": functools.partial(Callables().coroutine),
+}
+
+
+@pytest.mark.parametrize("decorated", [False, True], ids=["called", "decorated"])
+@pytest.mark.parametrize("fn", LAZY.values(), ids=LAZY.keys())
+def test_a_step_opens_with_the_body_whatever_callable_the_function_is(
+    run: Run, recording: Recording, fn: Callable[[], Any], decorated: bool
+) -> None:
+    made = run.step("pack")(fn)() if decorated else run.step("pack", fn)
+    before = recording.started()
+
+    value = asyncio.run(awaited(made)) if inspect.isawaitable(made) else outcome_of(made)
+
+    assert value == ("aa" if inspect.isawaitable(made) else ["aa"])
+    assert before == []
+    assert (outcome(recording.only()), lifecycle(recording.only())) == ("success", ["running", "success"])
 
 
 @every_decorator

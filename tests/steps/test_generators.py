@@ -224,6 +224,23 @@ def test_a_generator_that_was_never_started_is_no_step(run: Run, recording: Reco
     assert recording.started() == []
 
 
+def test_a_generator_function_that_is_called_in_a_step_and_never_started_is_no_step(
+    run: Run, recording: Recording
+) -> None:
+    run.step("items", counting).close()
+
+    assert recording.started() == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
+@pytest.mark.parametrize("make", GENERATORS, ids=lambda make: make.__name__)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_consumer_of_a_generator_function_in_a_step_sees_no_difference_either(
+    run: Run, make: Callable[[], Items], script: Script
+) -> None:
+    assert play(lambda: run.step("items", make), script) == play(make, script)
+
+
 def test_break_leaves_the_current_span_and_the_log_as_they_were(
     run: Run, recording: Recording, caplog: pytest.LogCaptureFixture
 ) -> None:

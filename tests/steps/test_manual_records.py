@@ -88,6 +88,7 @@ def test_all_arguments_together_stand_on_the_span(recording: Recording) -> None:
     assert metadata(span) == {"carrier": "x", "sizes": [1, 2], "box": {"w": 1}}
     assert (span.start_time, span.end_time) == (1_700_000_000 * NANO, 1_700_000_002 * NANO + NANO // 2)
     assert (exception(span)["exception.type"], exception(span)["exception.message"]) == ("ValueError", "lost")
+    assert dict(span.attributes or {})["error.type"] == "ValueError"
     assert (span.status.description, outcome(span)) == ("ValueError: lost", "error")
     assert {event.timestamp for event in span.events} == {span.end_time}
 

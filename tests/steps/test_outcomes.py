@@ -1,10 +1,12 @@
 """Which ends of a step are a success, and which are an error."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import CancelledError as ConcurrentCancelledError
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -30,7 +32,7 @@ EVERY_END: list[tuple[Callable[[], BaseException], str]] = [
     (lambda: SystemExit("text"), "error"),
     (lambda: SystemExit(0), "success"),
     (lambda: SystemExit(None), "success"),
-    (GeneratorExit, "success"),
+    (GeneratorExit, "error"),
     (Own, "error"),
 ]
 every_end = pytest.mark.parametrize(("make", "expected"), EVERY_END, ids=[repr(make()) for make, _ in EVERY_END])
@@ -159,6 +161,70 @@ def test_an_async_generator_that_its_consumer_closes_is_a_success(run: Run, reco
     assert_ended(recording, "success")
 
 
+def test_a_block_in_a_generator_that_its_consumer_closes_is_a_success(run: Run, recording: Recording) -> None:
+    def items() -> Generator[int, None, None]:
+        with run.step("pack"):
+            yield 1
+
+    generator = items()
+    next(generator)
+    generator.close()
+
+    assert_ended(recording, "success")
+
+
+def test_a_block_in_an_async_generator_that_its_consumer_closes_is_a_success(run: Run, recording: Recording) -> None:
+    async def items() -> AsyncGenerator[int, None]:
+        async with run.step("pack"):
+            yield 1
+
+    async def main() -> None:
+        generator = items()
+        await generator.__anext__()
+        await generator.aclose()
+
+    asyncio.run(main())
+
+    assert_ended(recording, "success")
+
+
+def test_a_block_in_a_coroutine_that_is_closed_is_an_error(run: Run, recording: Recording) -> None:
+    @contextmanager
+    def packing() -> Generator[None, None, None]:
+        with run.step("pack"):
+            yield
+
+    async def work() -> None:
+        with packing():
+            await asyncio.sleep(0)
+
+    coroutine = work()
+    coroutine.send(None)
+    coroutine.close()
+
+    assert_ended(recording, "error")
+    assert exception(recording.only())["exception.type"] == "failpath_otel.CoroutineClosed"
+
+
+def test_an_async_generator_whose_consumer_is_closed_while_it_waits_is_an_error(run: Run, recording: Recording) -> None:
+    @run.step("pack")
+    async def items() -> AsyncGenerator[int, None]:
+        await asyncio.sleep(0)
+        yield 1
+
+    async def consume() -> None:
+        async for _ in items():
+            pass
+
+    coroutine = consume()
+    coroutine.send(None)
+    coroutine.close()
+    gc.collect()
+
+    assert_ended(recording, "error")
+    assert exception(recording.only())["exception.type"] == "failpath_otel.CoroutineClosed"
+
+
 def test_a_step_that_is_still_open_is_not_ended_by_anybody(run: Run, recording: Recording) -> None:
     entered, leave = threading.Event(), threading.Event()
 
@@ -188,6 +254,21 @@ def test_an_error_leaves_the_standard_exception_event(recording: Recording, form
     assert (found["exception.type"], found["exception.message"]) == ("ValueError", "card declined")
     assert "raise error\nValueError: card declined\n" in found["exception.stacktrace"]
     assert "failpath_otel" not in found["exception.stacktrace"].splitlines()[-3]
+
+
+@every_form
+def test_an_error_is_named_by_error_type_too(recording: Recording, form: Form) -> None:
+    with pytest.raises(ValueError, match="declined"):
+        form(recording.failpath, recording.run(), "pack", raising(ValueError("card declined")))
+
+    assert dict(recording.named("pack").attributes or {})["error.type"] == "ValueError"
+
+
+@every_form
+def test_a_success_has_no_error_type(recording: Recording, form: Form) -> None:
+    form(recording.failpath, recording.run(), "pack", lambda: None)
+
+    assert "error.type" not in (recording.named("pack").attributes or {})
 
 
 def test_the_type_of_an_error_is_told_with_its_module(run: Run, recording: Recording) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -121,6 +121,7 @@ def test_an_error_passes_out_of_a_block_untouched_and_stands_on_its_span(run: Ru
     assert error.__context__ is None
     assert otel_status(recording.only()) == "ERROR"
     assert [event.name for event in recording.only().events] == ["exception"]
+    assert dict(recording.only().attributes or {})["error.type"] == "ValueError"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_an_error_passes_out_of_a_block_untouched_and_stands_on_its_span(run: Ru
         (asyncio.CancelledError, "ERROR"),
         (lambda: SystemExit(1), "ERROR"),
         (lambda: SystemExit(0), "UNSET"),
-        (GeneratorExit, "UNSET"),
+        (GeneratorExit, "ERROR"),
     ],
 )
 def test_a_block_fails_by_the_same_rules_as_a_step(
@@ -140,6 +141,25 @@ def test_a_block_fails_by_the_same_rules_as_a_step(
         raise make()
 
     assert otel_status(recording.only()) == expected
+
+
+@pytest.mark.parametrize("kind", ["generator", "coroutine"])
+def test_a_block_that_is_closed_fails_in_a_coroutine_and_not_in_a_generator(
+    run: Run, recording: Recording, kind: str
+) -> None:
+    def items() -> Generator[int, None, None]:
+        with run:
+            yield 1
+
+    async def work() -> None:
+        with run:
+            await asyncio.sleep(0)
+
+    suspended = items() if kind == "generator" else work()
+    suspended.send(None)
+    suspended.close()
+
+    assert otel_status(recording.only()) == ("UNSET" if kind == "generator" else "ERROR")
 
 
 def test_what_was_current_before_a_block_is_current_again_after_it(recording: Recording) -> None:
