@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from failpath_otel.secret_keys import FRAGMENTS, REDACTED, SHORT_FRAGMENTS, is_secret_key, words_of
+from failpath_otel.secret_keys import REDACTED, is_secret_key, may_name_secret, words_of
 
 Span = tuple[int, int]
+Search = Callable[..., "re.Match[str] | None"]
+"""The ``search`` of a pattern."""
 Find = Callable[[str, "re.Match[str]"], Span | None]
 """Where the secret stands that a match has led to; ``None`` where there is none."""
 
@@ -45,14 +47,20 @@ _SPEAKING: Final = frozenset({"error", "exception", "warning"})
 # Their values have parts, and go on to the end of the line where no quote says where they end.
 _LONG: Final = frozenset({"authorization", "cookie", "cookies", "setcookie", "credentials", "passphrase"})
 _LEAST_TOKEN: Final = 16
+_FOLDED: Final = bytes(range(256)).lower().translate(bytes.maketrans(b"123456789", b"0" * 9))
 _MAX_KEY_CHARS: Final = 128
 
 
-def replace_found(text: str, pattern: "re.Pattern[str]", find: Find) -> str:
-    """``text`` with a mark in the place of every secret to which a match of ``pattern`` leads."""
+def fold(text: str) -> str:
+    """``text`` in lower case, in which a quick look is for ASCII: each digit is ``0``, and what is not ASCII ``?``."""
+    return text.encode("ascii", "replace").translate(_FOLDED).decode("ascii")
+
+
+def replace_found(text: str, search: Search, find: Find) -> str:
+    """``text`` with a mark in the place of every secret to which a match of ``search`` leads."""
     kept: list[str] = []
     done = position = 0
-    while (found := pattern.search(text, position)) is not None:
+    while (found := search(text, position)) is not None:
         span = find(text, found)
         position = found.end()
         if span is not None and span[0] < span[1]:
@@ -61,17 +69,18 @@ def replace_found(text: str, pattern: "re.Pattern[str]", find: Find) -> str:
     return "".join((*kept, text[done:])) if kept else text
 
 
-def redact_pairs(text: str) -> str:
-    """``text`` without the values that stand under keys that look like secrets."""
-    lowered = text.lower()
-    if not any(part in lowered for part in FRAGMENTS) and not any(part in lowered for part in SHORT_FRAGMENTS):
+def redact_pairs(text: str, folded: str) -> str:
+    """``text`` without the values that stand under keys that look like secrets; ``folded`` is what it was folded."""
+    if "=" not in text and ":" not in text and "--" not in text and "(" not in text:
+        return text
+    if not may_name_secret(folded):
         return text
     if "=" in text or ":" in text:
-        text = replace_found(text, _PAIR, _pair)
+        text = replace_found(text, _PAIR.search, _pair)
     if "--" in text:
-        text = replace_found(text, _OPTION, _item)
+        text = replace_found(text, _OPTION.search, _item)
     if "('" in text or '("' in text or "(b" in text or "(\\" in text:
-        text = replace_found(text, _ITEM, _item)
+        text = replace_found(text, _ITEM.search, _item)
     return text
 
 
