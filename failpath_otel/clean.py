@@ -17,6 +17,7 @@ from failpath_otel import limits
 from failpath_otel.redaction import MAX_SCANNED_CHARS, redact_text, redact_values, redacted_head, whole_words
 from failpath_otel.secret_keys import REDACTED as REDACTED
 from failpath_otel.secret_keys import is_secret_key as is_secret_key
+from failpath_otel.secret_keys import is_secret_text_key
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -48,7 +49,7 @@ def _is_plain_key(key: str) -> bool:
     """Whether a key is short, has only ASCII characters, and is neither the name of a secret nor one itself."""
     if not (0 < len(key) <= limits.MAX_METADATA_KEY_CHARS and key.isascii()):
         return False
-    if is_secret_key(key) or redact_values(key) != key:
+    if is_secret_text_key(key) or redact_values(key) != key:
         return False
     if len(_plain_keys) >= _MAX_PLAIN_KEYS:
         _plain_keys.clear()  # a program that makes up keys; those that come again are soon there again
@@ -185,9 +186,8 @@ class _Cleaner:
                 break
             text = str.__str__(key) if isinstance(key, str) else text_of(key, _MAX_JUDGED_KEY_CHARS)
             name = self._text(text, limits.MAX_METADATA_KEY_CHARS) or "<empty>"
-            secret = value is not None and (
-                is_secret_key(text[:_MAX_JUDGED_KEY_CHARS]) or is_secret_key(text[-_MAX_JUDGED_KEY_CHARS:])
-            )
+            judge = is_secret_text_key if isinstance(value, (str, bytes, bytearray)) else is_secret_key
+            secret = value is not None and (judge(text[:_MAX_JUDGED_KEY_CHARS]) or judge(text[-_MAX_JUDGED_KEY_CHARS:]))
             cleaned[name] = REDACTED if secret else self._guarded(value)
         missing = len(mapping) - len(cleaned)
         if missing > 0:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from failpath_otel.secret_keys import REDACTED, is_secret_key, may_name_secret, words_of
+from failpath_otel.secret_keys import REDACTED, is_number, is_secret_key, is_secret_text_key, may_name_secret, words_of
 
 Span = tuple[int, int]
 Search = Callable[..., "re.Match[str] | None"]
@@ -85,7 +85,14 @@ def redact_pairs(text: str, folded: str) -> str:
 
 
 def _item(text: str, found: "re.Match[str]") -> Span | None:
-    return _value(text, found.end(), found["key"]) if is_secret_key(found["key"]) else None
+    return _of_text(text, _value(text, found.end(), found["key"]), found["key"])
+
+
+def _of_text(text: str, span: Span | None, key: str) -> Span | None:
+    """``span`` where ``key`` names a secret, of texts alone or of numbers too."""
+    if span is None or is_secret_key(key):
+        return span
+    return span if is_secret_text_key(key) and not is_number(text[span[0] : span[1]]) else None
 
 
 def _pair(text: str, found: "re.Match[str]") -> Span | None:
@@ -95,8 +102,10 @@ def _pair(text: str, found: "re.Match[str]") -> Span | None:
     begin = found.end()
     if found["quote"]:
         space = _SPACE.match(text, begin)
-        return _value(text, begin if space is None else space.end(), key)
-    return _after_colon(text, begin, key) if found["sign"] == ":" else _value(text, begin, key)
+        span = _value(text, begin if space is None else space.end(), key)
+    else:
+        span = _after_colon(text, begin, key) if found["sign"] == ":" else _value(text, begin, key)
+    return _of_text(text, span, key)
 
 
 def _after_colon(text: str, begin: int, key: str) -> Span | None:
@@ -106,6 +115,8 @@ def _after_colon(text: str, begin: int, key: str) -> Span | None:
         return _value(text, annotation.end(), key)
     if words_of(key)[-1] in _SPEAKING or (key.lower() in _AMBIGUOUS and not _is_token(text, begin)):
         return None
+    if not is_secret_key(key) and not _OPENING.match(text, begin) and not _has_digit(text, begin):
+        return None  # "session: closed by the peer"
     return _line(text, begin) if _is_long(key) else _value(text, begin, key)
 
 
@@ -116,7 +127,7 @@ def _secret_key(text: str, found: "re.Match[str]") -> str | None:
         key = f"{key[:_MAX_KEY_CHARS]}.{key[-_MAX_KEY_CHARS:]}"
     begin = found.start()
     before = text[begin - 1 : begin]
-    if before == "\\" and key[0] in "nrt" and is_secret_key(key[1:]):
+    if before == "\\" and key[0] in "nrt" and is_secret_text_key(key[1:]):
         return key[1:]  # the text has been through `repr`, and this is the end of a line
     if before == " ":
         word = _WORD_BEFORE.search(text, max(begin - 25, 0), begin)
@@ -125,7 +136,12 @@ def _secret_key(text: str, found: "re.Match[str]") -> str | None:
             or (key.lower() == "token" and word[1].lower() in _KINDS_OF_TOKEN)
         ):
             return f"{word[1]}_{key}"
-    return key if is_secret_key(key) else None
+    return key if is_secret_text_key(key) else None
+
+
+def _has_digit(text: str, begin: int) -> bool:
+    found = _BARE.match(text, begin, begin + 2 * _LEAST_TOKEN)
+    return found is not None and any(character.isdigit() for character in found[0])
 
 
 def _is_token(text: str, begin: int) -> bool:

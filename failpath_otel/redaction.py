@@ -12,7 +12,7 @@ from typing import Final
 from failpath_otel.card_numbers import redact_card_numbers
 from failpath_otel.pairs import fold, redact_pairs, replace_found
 from failpath_otel.secret_forms import redact_tokens
-from failpath_otel.secret_keys import REDACTED, is_secret_key
+from failpath_otel.secret_keys import REDACTED, is_number, is_secret_key, is_secret_text_key
 
 MAX_SCANNED_CHARS: Final = 32_768
 """How much of a text is looked at. What lies beyond would be cut off anyway."""
@@ -47,7 +47,7 @@ _LEAST_LONG_TOKEN: Final = 24
 
 _JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*")
 _PROJECT_KEY: Final = re.compile(r"fp_project_[^\s\"'`<>,;&()\[\]{}\\]+")
-_PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<key>[\w.\[\]-]{1,128})=(?P<value>[^&#\s\"'<>]+)")
+_PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<key>[\w.\[\]-]{1,128})=(?P<value>(?:(?!\\[nrt])[^&#\s\"'<>])+)")
 # As much of a card's number as is seen in a folded text.
 _DIGITS: Final = re.compile(r"0000(?:0{9}|[ -]0000[ -]?0)")
 
@@ -139,7 +139,13 @@ def _userinfo(text: str, slashes: "re.Match[str]") -> tuple[int, int] | None:
 
 
 def _parameter(_: str, found: "re.Match[str]") -> tuple[int, int] | None:
-    return found.span("value") if is_secret_key(found["key"]) else None
+    value = found["value"]
+    if value.startswith(REDACTED) or not is_secret_text_key(found["key"]):
+        return None
+    if is_number(value) and not is_secret_key(found["key"]):
+        return None
+    begin = found.start("value")
+    return begin, begin + len(value.rstrip(_CLOSING))
 
 
 def _authorization(text: str, found: "re.Match[str]") -> tuple[int, int] | None:
