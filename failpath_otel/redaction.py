@@ -13,6 +13,7 @@ from failpath_otel.card_numbers import redact_card_numbers
 from failpath_otel.pairs import fold, redact_pairs, replace_found
 from failpath_otel.secret_forms import redact_tokens
 from failpath_otel.secret_keys import REDACTED, is_number, is_secret_key, is_secret_text_key
+from failpath_otel.statements import redact_statements
 
 MAX_SCANNED_CHARS: Final = 32_768
 """How much of a text is looked at. What lies beyond would be cut off anyway."""
@@ -53,9 +54,9 @@ _DIGITS: Final = re.compile(r"0000(?:0{9}|[ -]0000[ -]?0)")
 
 
 def redact_text(text: str) -> str:
-    """``text`` without all that :func:`redact_values` finds, and without the values of keys that look like secrets."""
+    """``text`` without all that :func:`redact_values` finds, the values of secret keys, and passwords in statements."""
     folded = fold(text)
-    return redact_pairs(_values(text, folded), folded)
+    return redact_statements(redact_pairs(_values(text, folded), folded), folded)
 
 
 def redact_values(text: str) -> str:

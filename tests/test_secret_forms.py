@@ -87,7 +87,7 @@ NAMED = [
     ("Sentry", "sntrys_", "eyJpYXQiO" + some(ALNUM, 80) + "_" + some(ALNUM, 43)),
     ("Telegram", "bot1234567890:", "AA" + some(URL_SAFE, 33)),
     ("Azure storage", "AccountName=shop;AccountKey=", some(ALNUM, 86) + "=="),
-    ("Azure storage", "SharedAccessKeyName=root;SharedAccessKey=", some(ALNUM, 43) + "="),
+    ("Azure storage", "Endpoint=sb://shop.example/;SharedAccessKey=", some(ALNUM, 43) + "="),
     ("Azure SAS", "https://shop.blob.core.windows.net/x?sv=2022-11-02&sig=", some(ALNUM, 43) + "%3D"),
     ("AWS signatures", "https://shop.s3.amazonaws.com/x?X-Amz-Expires=60&X-Amz-Signature=", some(HEX, 64)),
     ("Slack hooks", "https://hooks.slack.com/", "services/T01234567/B01234567/" + some(ALNUM, 24)),
