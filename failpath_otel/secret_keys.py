@@ -76,12 +76,12 @@ def may_name_secret(folded: str) -> bool:
         or ("cre" in folded and ("secret" in folded or "credential" in folded))
         or "bearer" in folded
         or "pin" in folded
-        or "cv" in folded  # cvc, cvv
-        or "srf" in folded  # csrf, xsrf
+        or ("v" in folded and ("cvc" in folded or "cvv" in folded))
+        or ("f" in folded and "srf" in folded)  # csrf, xsrf
         or "sid" in folded
         or "otp" in folded
         or "card" in folded
-        or "signature" in folded
+        or ("g" in folded and "signature" in folded)
         or ("y" in folded and "social" in folded)
     )
 
