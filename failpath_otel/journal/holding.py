@@ -28,6 +28,9 @@ _COUNTED: Final = "v1"
 _UNFINISHED_SECONDS: Final = 60.0
 """Age after which a directory that was begun and never finished is nobody's."""
 
+_TRIES: Final = 3
+"""Another process whose clock stands ahead may take a directory that is being made for one that was never finished."""
+
 _NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY: Final[int] = getattr(os, "O_DIRECTORY", 0) | _NO_LINK  # for reading
 _FILE: Final[int] = os.O_RDWR | _NO_LINK
@@ -117,6 +120,13 @@ class Holding:
         Raises:
             OSError: that cannot be.
         """
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(FileNotFoundError, BlockingIOError):
+                return cls._create(path, binding)
+        return cls._create(path, binding)
+
+    @classmethod
+    def _create(cls, path: str, binding: str) -> "Holding":
         with _held.lock, contextlib.ExitStack() as undo:
             base = open_base(path, create=True)
             undo.callback(os.close, base)

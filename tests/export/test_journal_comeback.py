@@ -83,9 +83,10 @@ def fill(queue: Pipeline, disk: Disk, error: int = errno.ENOSPC) -> None:
 
 def left_behind(queue: Pipeline, place: JournalPlace) -> list[bytes]:
     """What another process finds after this one was killed."""
-    with queue._lock:
+    assert queue._adoption is not None
+    with queue._adoption._looking, queue._lock:  # or it finds that itself
         own(queue).forsake()
-    [orphan] = adopt(place.path, BINDING, lambda *_: None)
+        [orphan] = adopt(place.path, BINDING, lambda *_: None)
     try:
         return take_all(orphan)
     finally:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,30 @@ def test_a_pipe_that_comes_into_the_place_of_the_lock_at_the_last_moment_does_no
     with pytest.raises(UnusableError, match="no regular file"):
         Holding.seize(opened, held.name)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("call", ["mkdir", "open"])
+def test_a_process_whose_clock_stands_ahead_does_not_keep_another_one_from_its_journal(
+    base: Path, opened: int, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """It takes the directory that is being made for one that was begun long ago, before or after it has a lock."""
+    original = getattr(os, call)
+    looks: list[str] = []
+
+    def looked_at(path: Any, *arguments: Any, **more: Any) -> Any:
+        made = original(path, *arguments, **more)
+        if not looks and str(path).startswith(".new-" if call == "mkdir" else "lock"):
+            looks.append(path)
+            with monkeypatch.context() as ahead:
+                ahead.setattr(holding_module, "time", lambda: time.time() + 3_600)
+                assert list(journals(opened)) == []
+        return made
+
+    monkeypatch.setattr(os, call, looked_at)
+    monkeypatch.setattr(os, "supports_dir_fd", {*os.supports_dir_fd, looked_at})
+    made = Holding.create(str(base), BINDING)
+    assert looks
+    assert made.is_there()
+    assert [name for name, _ in journals(opened)] == [made.name]
+    made.remove()
+    assert list(base.iterdir()) == []
