@@ -172,7 +172,7 @@ class Attempts(RecordQueue):
         """Those who do not wait any longer, now that a batch has to be sent again; under the lock."""
         error = outcome.error
         assert isinstance(error, SendError)  # or the batch would not be kept
-        # What is about the key, the way or the set-up will be so in half a second too: nobody waits for that.
+        # A failure of the key, the way or the set-up will be there in half a second too, so all waits end.
         due = self._watchers.attempted(self._settled, error, everybody=outcome.lasting)
         if self._hurry and not outcome.lasting:
             self._backlog.hurry(limits.RETRY_FIRST_DELAY)
@@ -218,7 +218,7 @@ class Attempts(RecordQueue):
     def _resume_journal(self, journal: Journal) -> None:
         """Have the journal take what waits in memory, and all that follows, if that can be tried again.
 
-        Nobody makes an attempt meanwhile.
+        To be called between ``begin_alone`` and ``end_alone`` of the sender, so that no attempt runs meanwhile.
         """
         with self._lock:
             journal.write_held()

@@ -38,7 +38,7 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
     """Delivers the journals below ``path`` whose processes are gone, for at most ``timeout`` seconds.
 
     A failure that is about the key, the way to the endpoint or the set-up of this machine ends this, and costs no
-    record: it is for whoever runs the command to correct.
+    record: the user of the command has to correct it.
 
     Args:
         path: the journal directory.
