@@ -17,6 +17,7 @@ from failpath_otel import limits
 from failpath_otel.redaction import MAX_SCANNED_CHARS, redact_text, redact_values, redacted_head, whole_words
 from failpath_otel.secret_keys import REDACTED as REDACTED
 from failpath_otel.secret_keys import is_secret_key as is_secret_key
+from failpath_otel.signals import pass_on
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -106,6 +107,7 @@ def _str(value: object) -> str:
     try:
         return str.__str__(str(value))
     except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's __str__ may raise anything
+        pass_on(error)
         return f"<{type_name(value)}: its text raised {type_name(error)}>"
 
 
@@ -113,7 +115,8 @@ def type_name(value: object) -> str:
     """The name of the type of any object."""
     try:
         return str(type(value).__name__)
-    except Exception:  # noqa: BLE001 - a metaclass of the user's may raise anything
+    except Exception as error:  # noqa: BLE001 - a metaclass of the user's may raise anything
+        pass_on(error)
         return "object"
 
 
@@ -136,6 +139,7 @@ def clean_metadata(metadata: object) -> dict[str, Json]:
             return {UNUSABLE: f"a {type_name(metadata)}, not a mapping"}
         return _Cleaner().mapping(metadata, limits.MAX_METADATA_KEYS)
     except Exception as error:  # noqa: BLE001 - a user's mapping may raise anything
+        pass_on(error)
         return {UNUSABLE: f"a {type_name(metadata)} that raised {type_name(error)}"}
 
 
@@ -196,6 +200,7 @@ class _Cleaner:
         try:
             return self._value(value)
         except Exception as error:  # noqa: BLE001 - one bad value costs itself, not its neighbours
+            pass_on(error)
             return f"<{type_name(value)}: reading it raised {type_name(error)}>"
 
     def _value(self, value: Any) -> Json:  # noqa: ANN401, PLR0911 - anything at all; a case each

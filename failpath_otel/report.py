@@ -1,12 +1,12 @@
 """How this package speaks of its own faults: by the ``failpath_otel`` logger, and never more than once a place."""
 
-import contextlib
 import logging
 import sys
 import traceback
 from typing import Final
 
 from failpath_otel.redaction import redact_text, redacted_tail
+from failpath_otel.signals import pass_on
 
 logger: Final = logging.getLogger("failpath_otel")
 _witness: Final = logging.getLogger("failpath_otel.report")
@@ -25,7 +25,14 @@ def report_fault(place: str, *, with_text: bool = True) -> None:
     Args:
         place: what failed.
         with_text: log what the exception says, and not only where it was raised.
+
+    Raises:
+        BaseException: the exception being handled, where a signal handler has raised it: that is no fault, it came in
+            our midst by chance, and the application waits for it.
     """
+    error = sys.exc_info()[1]
+    if error is not None:
+        pass_on(error)
     if place in _said:
         return
     _said.add(place)
@@ -37,8 +44,9 @@ def report_fault(place: str, *, with_text: bool = True) -> None:
             place,
             _traceback(with_text=with_text),
         )
-    except (Exception, SystemExit):  # noqa: BLE001 - a handler of the host, or no stack is left; perhaps there is another time
+    except (Exception, SystemExit) as failure:  # noqa: BLE001 - a handler of the host, or no stack is left; perhaps there is another time
         _said.discard(place)
+        pass_on(failure)
 
 
 def is_heard() -> bool:
@@ -74,10 +82,12 @@ def say(text: str, *arguments: object) -> None:
 
 
 def _log(level: int, text: str, arguments: tuple[object, ...]) -> None:
-    with contextlib.suppress(Exception, SystemExit):
+    try:
         _enable_again()
         shown = [redact_text(argument) if isinstance(argument, str) else argument for argument in arguments]
         logger.log(level, text, *shown)
+    except (Exception, SystemExit) as failure:  # noqa: BLE001 - a logging handler of the host may raise anything
+        pass_on(failure)
 
 
 def say_once(place: str, text: str, *arguments: object) -> None:

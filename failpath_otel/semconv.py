@@ -95,10 +95,11 @@ class StartMarker:
     here it stands uncut. Who reports the step puts its span into ``seen``, so that who started it knows; a span that
     comes with a start that was seen already is another one. Where there is an ``owner``, nobody else reports it.
     ``reporter`` is who does, and takes the step's outcome where the span could not; ``ticket`` is its own note of the
-    last event that it has taken.
+    last event that it has taken, and ``start`` of how the step began. ``spans`` are those that were started for the
+    step so far, that of the host first.
     """
 
-    __slots__ = ("__weakref__", "attributes", "owner", "reporter", "seen", "ticket")
+    __slots__ = ("__weakref__", "attributes", "owner", "reporter", "seen", "spans", "start", "ticket")
 
     def __init__(self, attributes: Mapping[str, Any], owner: object = None) -> None:
         self.attributes = attributes
@@ -106,3 +107,5 @@ class StartMarker:
         self.seen: Any = None
         self.reporter: Any = None
         self.ticket: Any = None
+        self.start: Any = None
+        self.spans: tuple[Any, ...] = ()

@@ -14,6 +14,7 @@ from failpath_otel.configure import FailpathClient, Join
 from failpath_otel.export import checks
 from failpath_otel.export.options import Options
 from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.queue import Receipt
 from failpath_otel.export.record import ErrorInfo as ErrorInfo
 from failpath_otel.export.record import Record as Record
 from failpath_otel.export.sender import Nowhere
@@ -96,13 +97,13 @@ class _Memory(Pipeline):
         if self._on_event is not None:
             self._untold.events.append(event)
 
-    def put_start(self, record: bytes) -> int:
-        number = super().put_start(record)
+    def put_start(self, record: bytes, receipt: Receipt | None = None) -> int:
+        number = super().put_start(record, receipt)
         self._tell()
         return number
 
-    def put_outcome(self, data: bytes, record: Record) -> int:
-        number = super().put_outcome(data, record)
+    def put_outcome(self, data: bytes, record: Record, receipt: Receipt | None = None) -> int:
+        number = super().put_outcome(data, record, receipt)
         self._tell()
         return number
 

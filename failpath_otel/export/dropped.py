@@ -2,8 +2,7 @@
 
 import weakref
 from collections import deque
-from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry.sdk.trace import ReadableSpan, Span
 
@@ -11,8 +10,8 @@ SpanKey = tuple[int, int, int]
 """Trace id, span id and start: programs that call ``random.seed`` repeat ids."""
 
 
-class SpanReference(weakref.ref[Span]):
-    """A weak reference to a span, and what tells that span from all others of this process."""
+class Reference(weakref.ref[Any]):
+    """A weak reference to a span, or to who ends it, and what tells that span from all others of this process."""
 
     __slots__ = ("key",)
 
@@ -27,10 +26,10 @@ class DroppedSpans:
     """
 
     def __init__(self) -> None:
-        self.noted: Final[deque[SpanReference]] = deque()
+        self.noted: Final[deque[Reference]] = deque()
         """References to spans that are gone."""
 
-    def watch(self, span: object, key: SpanKey) -> SpanReference | None:
+    def watch(self, span: object, key: SpanKey) -> Reference | None:
         """A reference that is noted when ``span`` is gone, unless it was let go of before.
 
         Returns:
@@ -38,18 +37,16 @@ class DroppedSpans:
         """
         if not isinstance(span, Span):
             return None
-        reference = SpanReference(span, self.noted.append)
+        reference = Reference(span, self.noted.append)
         reference.key = key
         return reference
 
-    def take(self) -> Iterator[SpanReference]:
-        """Each reference that was noted, once, also where several threads ask."""
-        while self.noted:
-            try:
-                reference = self.noted.popleft()
-            except IndexError:  # another thread was quicker
-                return
-            yield reference
+    def take(self) -> Reference | None:
+        """The next reference that was noted, once, also where several threads ask; ``None``: there is none."""
+        try:
+            return self.noted.popleft()
+        except IndexError:
+            return None
 
 
 def key_of(span: ReadableSpan) -> SpanKey:

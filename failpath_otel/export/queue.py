@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic, sleep
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
@@ -22,6 +22,20 @@ class JournalPlace(NamedTuple):
 
     path: str
     binding: str
+
+
+class Receipt(Protocol):
+    """What is noted of the records of one step, as they are accepted.
+
+    An exception of a signal handler may come before the number of a record is returned; who catches it finds here
+    what was accepted, and what was not.
+    """
+
+    number: int
+    """That of the ``running`` record; 0 before it is accepted."""
+
+    told: bool
+    """Whether the outcome was accepted, or counted as lost."""
 
 
 NOTHING: Final = Batch((), 0, 0.0)
@@ -70,7 +84,7 @@ class RecordQueue:
         self._delivered = 0
         self._dropped: dict[str, int] = {}
 
-    def put_start(self, record: bytes) -> int:
+    def put_start(self, record: bytes, receipt: Receipt | None = None) -> int:
         """Queues the ``running`` record of a step and reserves a place for its outcome.
 
         Returns:
@@ -84,26 +98,38 @@ class RecordQueue:
                 try:
                     self._put(record)
                 except BaseException:
-                    self._reserved -= 1  # nobody will tell the outcome
+                    if not self._is_kept(record):
+                        self._reserved -= 1  # nobody will tell the outcome
+                    elif receipt is not None:
+                        receipt.number = self._accepted
                     raise
                 number = self._accepted
+                if receipt is not None:
+                    receipt.number = number
         if self._unattended:
             self._start()
         if not number:
             self.refuse()
         return number
 
-    def put_outcome(self, data: bytes, record: Record) -> int:
+    def put_outcome(self, data: bytes, record: Record, receipt: Receipt | None = None) -> int:
         """Queues the outcome of a step whose start was accepted; where bytes are short, what is left of ``record``.
 
         Returns the record's number; 0 if it was not accepted.
         """
         with self._lock:
-            self._reserved -= 1
-            closed = self._closed
-            if not closed:
-                short = not self._journaling and self._bytes + len(data) > self._max_bytes
-                self._put(cut_down(record).to_json() if short else data)
+            closed, kept = self._closed, False
+            try:
+                if not closed:
+                    if not self._journaling and self._bytes + len(data) > self._max_bytes:
+                        data = cut_down(record).to_json()
+                    self._put(data)
+                kept = True
+            finally:
+                if kept or self._is_kept(data):
+                    self._reserved -= 1
+                    if receipt is not None:
+                        receipt.told = True
             number = self._accepted
         if self._unattended:
             self._start()
@@ -200,6 +226,14 @@ class RecordQueue:
             raise
         if self._accepted >= self._heed_at:
             self._arrived()
+
+    def _is_kept(self, record: bytes) -> bool:
+        """Whether ``record`` was stored, where an exception has come in the midst of that; under the lock."""
+        journal = self._journal
+        kept = record in self._queue or (journal is not None and journal.holds(record))
+        if kept:
+            self._recount()
+        return kept
 
     def _leave_journaling(self) -> None:
         """Have all that follows wait in memory, so that the order holds, until it is in the journal again or sent."""

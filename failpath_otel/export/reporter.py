@@ -1,8 +1,7 @@
 """Reports steps: ``running`` the moment a step's span starts, and the outcome when it ends."""
 
-import weakref
 from collections.abc import Mapping
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Any, Final
 
 from opentelemetry.context import Context
@@ -13,9 +12,8 @@ from opentelemetry.trace import SpanContext
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
 from failpath_otel.export.checks import seconds
-from failpath_otel.export.dropped import DroppedSpans, SpanKey, SpanReference
+from failpath_otel.export.dropped import DroppedSpans, Reference, SpanKey
 from failpath_otel.export.options import DEFAULT_ENDPOINT, Options
-from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.pipelines import NewPipeline, Pipelines
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.process import ThisProcess
@@ -36,10 +34,23 @@ from failpath_otel.export.translation import (
 )
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import EXCEPTION_EVENT, START_MARKER, STEP_KEY, STEP_START, STEP_STATUS
+from failpath_otel.semconv import (
+    EXCEPTION_EVENT,
+    EXCEPTION_MESSAGE,
+    EXCEPTION_TYPE,
+    START_MARKER,
+    STATUS_ERROR,
+    STATUS_SUCCESS,
+    STEP_KEY,
+    STEP_START,
+    STEP_STATUS,
+)
 
-OpenSteps = dict[SpanKey, tuple[StepStart, Pipeline, bool, Policy]]
-"""How each step began, where its start went, whether that was accepted, and what its records carry."""
+_DROPPED: Final = {
+    EXCEPTION_TYPE: "failpath_otel.StepDropped",
+    EXCEPTION_MESSAGE: "the step was dropped before it ended",
+}
+"""The error of a step whose block was never left."""
 
 
 class Reporter:
@@ -52,8 +63,8 @@ class Reporter:
 
     def __init__(self, options: Options, new_pipeline: NewPipeline) -> None:
         self._process = ThisProcess()
-        self._open: Final[OpenSteps] = {}
-        self._disregarded: Final[dict[tuple[int, int], SpanReference | None]] = {}
+        self._open: Final[dict[SpanKey, StepStart]] = {}
+        self._disregarded: Final[dict[tuple[int, int], Reference | None]] = {}
         self._ended_early: Final[set[SpanKey]] = set()  # of the open ones, those whose span has ended all the same
         self._delivery: Final = Pipelines(new_pipeline)
         self.release: Final = self._delivery.release
@@ -84,24 +95,23 @@ class Reporter:
     def _in_child(self) -> None:
         # Only the process that opened a step ends it; here its span will end a second time.
         opened = tuple(self._open.items())  # a garbage collection in between may end a step
-        self._disregarded.update((key[:2], start.watched) for key, (start, *_) in opened)
+        self._disregarded.update((key[:2], start.watched) for key, start in opened)
         self._disregarded.update(self._ruled.in_child())
         self._ended_early.clear()
         self._open.clear()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Reports ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
+        start: StepStart | None = None
+        opener: Any = None
         try:
             marker: Any = None if parent_context is None else parent_context.get(STEP_START)
-            start: StepStart | None = None
             if marker is not None and span.name == marker.attributes.get(STEP_KEY):
                 if marker.owner not in (None, self) and (marker.seen is None or marker.seen is span):
                     self.disregard(span)
                     return
                 if marker.seen is None:
-                    start = trusted_start(span, marker.attributes)
-                    # It has the span, and would keep it here for good if nobody ends it.
-                    start.marker = weakref.ref(marker)
+                    start, opener = trusted_start(span, marker.attributes), marker
             # Else it is somebody else's span, perhaps one that a host's processor has opened in the same context.
             start = start or read_start(span)
             if start is None:
@@ -114,34 +124,45 @@ class Reporter:
             if self._off or start.attributes.get(START_MARKER) is True:  # its step was reported just now
                 self.disregard(span)
                 return
-            self._begin(span, start)
+            self._begin(span, start, opener)
             if self._ruled.rules is not None:
                 self._ruled.on_named(span, start.flow_key, start.run_id)
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             report_fault("reporting the start of a step")
-            self.lose()
+            if start is None or not start.number:
+                self.lose()
 
-    def _begin(self, span: Span, start: StepStart) -> None:
+    def _begin(self, span: Span, start: StepStart, marker: Any = None) -> None:  # noqa: ANN401 - a `StartMarker`
         if self._noted:
             self._forget_dropped()
-        policy, number = self._policy, 0
+        start.policy = policy = self._policy
         data = b"" if start.manual else encode(running_record(start, self._process.info, policy))
         # Not before: making the record may call the user's `redact`, and last longer than the pipeline does.
-        pipeline = self._pipelines[-1]
-        if not start.manual:
-            number = pipeline.put_start(data)
-        marker = None if start.marker is None else start.marker()
-        if marker is not None:
-            marker.ticket = (pipeline, number)
+        start.pipeline = pipeline = self._pipelines[-1]
         context = span.get_span_context()
         key = context.trace_id, context.span_id, start.start_ns
         if Span in type(span).__mro__:  # as `DroppedSpans.watch` does, which would be a call more
-            start.watched = watched = SpanReference(span, self._noted.append)
+            start.watched = watched = Reference(span, self._noted.append)
             watched.key = key
-        self._open[key] = (start, pipeline, number > 0, policy)
+        if marker is not None:
+            # It has the span, and would keep it here for good if nobody ends it.
+            start.marker = opened = Reference(marker, self._noted.append)
+            opened.key = key
+            marker.start = start
+        self._open[key] = start
+        if not start.manual:
+            try:
+                pipeline.put_start(data, start)
+            except BaseException:
+                if not start.number:
+                    del self._open[key]  # its end, if there is one, tells both
+                raise
+        if marker is not None:
+            marker.ticket = (pipeline, start.number)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Reports the outcome if ``span`` is a step."""
+        start: StepStart | None = None
         try:
             context = span.context
             if context is None:
@@ -149,15 +170,15 @@ class Reporter:
             key = (context.trace_id, context.span_id, span.start_time or 0)
             if self._ruled.open:
                 self._ruled.on_end(key)
-            opened = self._open.pop(key, None)
-            if opened is not None:
-                told = False
-                try:
-                    told = self._end(span, *opened)
-                finally:  # also after Ctrl-C in our midst: the step itself may say it once more
-                    if not told:
-                        self._open[key] = opened
-                        self._ended_early.add(key)
+            # It stays there until its outcome is told: what a signal handler raises may come before that, and the step
+            # itself says it once more.
+            start = self._open.get(key)
+            if start is not None:
+                if self._end(span, start):
+                    start.watched = start.marker = None  # before these are gone, which would be noted
+                    del self._open[key]
+                else:
+                    self._ended_early.add(key)
             elif key[:2] in self._disregarded:
                 self._disregarded.pop(key[:2], None)
             elif not self._off:
@@ -167,18 +188,14 @@ class Reporter:
                     self._pipelines[-1].put_together([encode(record) for record in records])
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             report_fault("reporting the end of a step")
-            self.lose()
+            if start is None:
+                self.lose()
 
-    def _end(
-        self,
-        span: ReadableSpan,
-        start: StepStart,
-        pipeline: Pipeline,
-        accepted: bool,  # noqa: FBT001 - as it stands in the table
-        policy: Policy,
-    ) -> bool:
-        """Reports the outcome that ``span`` tells; returns whether it tells one."""
-        process = self._process.info
+    def _end(self, span: ReadableSpan, start: StepStart) -> bool:
+        """Reports the outcome that ``span`` tells, once; returns whether it tells one."""
+        if start.told:
+            return True
+        process, policy, pipeline = self._process.info, start.policy, start.pipeline
         marker = None if start.marker is None else start.marker()
         try:
             attributes = plain_attributes(span)
@@ -187,7 +204,7 @@ class Reporter:
                 if start.marker is not None and not start.manual and not states_outcome(span):
                     # Somebody else has ended the span, as Logfire does at exit with all that are open: the step goes
                     # on, and may yet say how it ends, unless it is gone.
-                    if marker is None and accepted:
+                    if marker is None and start.number:
                         pipeline.forgo_outcome()
                     return marker is None
                 status = judged_outcome(start, span, attributes)
@@ -199,18 +216,21 @@ class Reporter:
             data = encode(record)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             report_fault("reading a span that has ended")
-            if accepted:
+            start.told = True
+            if start.number:
                 pipeline.lose_outcome("invalid")
             else:
                 pipeline.lose("invalid")
             return True
         number = 0
-        if accepted:
-            number = pipeline.put_outcome(data, record)
-        elif start.manual:
-            number = pipeline.put(data)
+        if start.number:
+            number = pipeline.put_outcome(data, record, start)
         else:
-            pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
+            start.told = True
+            if start.manual:
+                number = pipeline.put(data)
+            else:
+                pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
         if marker is not None:
             marker.ticket = (pipeline, number)
         return True
@@ -229,27 +249,30 @@ class Reporter:
         context = span.get_span_context()
         assert context is not None  # of a span that has begun
         key = (context.trace_id, context.span_id, span.start_time or 0)
-        opened = self._open.pop(key, None)
-        if opened is None:
+        start = self._open.get(key)
+        if start is None:
             return
+        if not start.told:
+            events = list(span.events)
+            if exception is not None:
+                events.append(Event(EXCEPTION_EVENT, exception, end_ns))
+            whole = ReadableSpan(
+                name=span.name,
+                context=context,
+                resource=span.resource,
+                attributes={**plain_attributes(span), **late},
+                events=events,
+                status=span.status,
+                start_time=span.start_time,
+                end_time=end_ns,
+            )
+            self._end(whole, start)
+        start.watched = start.marker = None
+        del self._open[key]
         if key in self._ended_early:
             self._ended_early.discard(key)
         else:
             self.disregard(span)  # should its end be told yet
-        events = list(span.events)
-        if exception is not None:
-            events.append(Event(EXCEPTION_EVENT, exception, end_ns))
-        whole = ReadableSpan(
-            name=span.name,
-            context=context,
-            resource=span.resource,
-            attributes={**plain_attributes(span), **late},
-            events=events,
-            status=span.status,
-            start_time=span.start_time,
-            end_time=end_ns,
-        )
-        self._end(whole, *opened)
 
     def lose(self, records: int = 1) -> None:
         """Counts records that could not be made."""
@@ -270,22 +293,65 @@ class Reporter:
         self._disregarded[key[:2]] = self._dropped.watch(span, key)
 
     def _forget_dropped(self) -> None:
-        """Keeps nothing of spans that the application has dropped: their steps stay ``running``."""
-        for reference in self._dropped.take():
+        """Keeps nothing of spans that the application has dropped, and ends the steps of ours that it has dropped.
+
+        Such a step has lost its end: what a signal handler raised came as its block was left, no room was left on the
+        stack, or its block was never left. Steps of the application's own spans stay ``running``.
+        """
+        while (reference := self._dropped.take()) is not None:
             key = reference.key
-            opened = self._open.get(key)
-            if opened is not None and opened[0].watched is reference:
-                self._forgo(key)
+            start = self._open.get(key)
+            if start is not None and (start.watched is reference or start.marker is reference):
+                self._forget(key, start)
             if self._disregarded.get(key[:2]) is reference:
                 self._disregarded.pop(key[:2], None)  # another thread may end it
             self._ruled.on_end(key)
 
+    def _look(self, *, wait: bool = True) -> None:
+        """What is due before something waits for all records."""
+        self._forget_dropped()
+        for key, start in tuple(self._open.items()):
+            # What a signal handler has raised may have cost it its turn.
+            if any(reference is not None and reference() is None for reference in (start.marker, start.watched)):
+                self._forget(key, start)
+        self._ruled.look(wait=wait)
+
+    def _forget(self, key: SpanKey, start: StepStart) -> None:
+        """Does what is left to do for a step that nothing can end any more."""
+        if start.marker is None or start.manual:
+            self._forgo(key)
+        elif self._open.pop(key, None) is not None:  # or another thread does this
+            self._ended_early.discard(key)
+            try:
+                self._end_dropped(key, start)
+            except BaseException:
+                if not start.told:
+                    self._open[key] = start
+                raise
+
+    def _end_dropped(self, key: SpanKey, start: StepStart) -> None:
+        """Reports the outcome of a step that was dropped: the one that it was about to have, or an error."""
+        late, exception, end_ns = start.stated or (None, _DROPPED, time_ns())
+        status = STATUS_SUCCESS if exception is None else STATUS_ERROR
+        whole = ReadableSpan(
+            name=start.step_key,
+            context=SpanContext(key[0], key[1], is_remote=False),
+            attributes={**start.attributes, **(late or {}), STEP_STATUS: status},
+            events=() if exception is None else (Event(EXCEPTION_EVENT, exception, end_ns),),
+            start_time=start.start_ns,
+            end_time=end_ns,
+        )
+        self._end(whole, start)
+        span = None if start.watched is None else start.watched()
+        if span is not None:
+            self.disregard(span)  # it is still the current one somewhere
+
     def _forgo(self, key: SpanKey) -> None:
         """Expects no outcome of a step any more."""
-        _, pipeline, accepted, _ = self._open.pop(key, (None, None, False, None))
+        start = self._open.pop(key, None)
         self._ended_early.discard(key)
-        if pipeline is not None and accepted:
-            pipeline.forgo_outcome()
+        if start is not None and start.number:
+            start.pipeline.forgo_outcome()
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT, *, last: bool = False) -> bool:
         """Waits at most ``timeout`` seconds until every record so far was delivered.
@@ -300,15 +366,13 @@ class Reporter:
             ConfigurationError: ``timeout`` is not a number of seconds.
         """
         deadline = monotonic() + seconds("timeout", timeout)
-        self._forget_dropped()
-        self._ruled.look(wait=not last)
+        self._look(wait=not last)
         return self._delivery.flush(deadline)
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """:meth:`flush` for async code: waits without blocking the event loop and without another thread."""
         deadline = monotonic() + seconds("timeout", timeout)
-        self._forget_dropped()
-        self._ruled.look()
+        self._look()
         return await self._delivery.aflush(deadline)
 
     def take_error(self) -> DeliveryError | None:
@@ -318,8 +382,7 @@ class Reporter:
     def close(self, timeout: float) -> bool:
         """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said."""
         deadline = monotonic() + seconds("timeout", timeout)
-        self._forget_dropped()
-        self._ruled.look(wait=False)
+        self._look(wait=False)
         return self._delivery.shutdown(deadline)
 
     def stats(self) -> Stats:

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, get_current_span
 
 from failpath_otel import limits, semconv
-from failpath_otel.export.dropped import DroppedSpans, SpanKey, SpanReference, key_of
+from failpath_otel.export.dropped import DroppedSpans, Reference, SpanKey, key_of
 from failpath_otel.export.rules import Rules, StepRule, named_misses, named_run, usable_run_id
 from failpath_otel.export.translation import StepStart, ruled_start, stated_run_id
 from failpath_otel.report import report_fault, say_once
@@ -41,7 +41,7 @@ class _Open:
         self.around = around
         self.inside: Final[set[tuple[int, int]]] = set()  # open spans that are no steps
         self.late: _Late | None = None
-        self.watched: SpanReference | None = None
+        self.watched: Reference | None = None
 
 
 class RuledSpans:
@@ -80,7 +80,7 @@ class RuledSpans:
         """Steps that have begun and were not reported yet."""
         self._timer: threading.Timer | None = None
 
-    def in_child(self) -> dict[tuple[int, int], SpanReference | None]:
+    def in_child(self) -> dict[tuple[int, int], Reference | None]:
         """Leaves to the parent of a forked child what was not reported yet; returns which spans these are."""
         late = {opened.key[:2]: opened.watched for opened in self.open.values() if opened.late is not None}
         for opened in self.open.values():

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
-from weakref import ReferenceType
 
 import msgspec
 from opentelemetry.sdk.trace import ReadableSpan
@@ -11,12 +10,12 @@ from opentelemetry.trace import StatusCode
 from failpath_otel import limits, semconv
 from failpath_otel.clean import clean_metadata, clean_text, error_text, text_of, whole_run_id
 from failpath_otel.export.answer import answer_of, grpc_call_failed, is_grpc
-from failpath_otel.export.dropped import SpanReference
+from failpath_otel.export.dropped import Reference
 from failpath_otel.export.metadata import metadata_at_end, metadata_in
 from failpath_otel.export.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 from failpath_otel.export.rules import StepRule, named_run
-from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS, StartMarker
+from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS
 
 _ANY_LENGTH: Final = 1 << 30
 _OUTCOMES: Final[dict[str, Status]] = {"success": "success", "error": "error", "skipped": "skipped"}
@@ -28,6 +27,9 @@ class StepStart(msgspec.Struct, gc=False):
     ``attributes`` are those the span started with; ``manual`` says that a lifecycle event is recorded by hand, so
     that nobody announces the step as ``running``; ``marker`` refers to that of who has opened the span, and will state
     the outcome on it before ending it; it is gone where nobody can do so any more. ``watched`` refers to the span.
+    ``pipeline`` is where its records go, ``number`` what that has given to the first, ``told`` whether it has the
+    outcome, and ``policy`` what the records carry. ``stated`` is the outcome as who has opened the span is about to
+    write it: late attributes, those of an ``exception`` event, and the time.
     """
 
     flow_key: str
@@ -40,8 +42,13 @@ class StepStart(msgspec.Struct, gc=False):
     metadata: dict[str, Any]
     attributes: Mapping[str, Any]
     manual: bool
-    marker: ReferenceType[StartMarker] | None = None
-    watched: SpanReference | None = None
+    marker: Reference | None = None
+    watched: Reference | None = None
+    pipeline: Any = None
+    policy: Any = None
+    number: int = 0
+    told: bool = False
+    stated: tuple[Mapping[str, Any] | None, Mapping[str, str] | None, int] | None = None
 
 
 def read_start(span: ReadableSpan) -> StepStart | None:

@@ -116,6 +116,13 @@ class Journal(Log):
         self.held.append(record)
         return True
 
+    def holds(self, record: bytes) -> bool:
+        """Whether ``record`` is among those that were appended last, where an exception came as that was done."""
+        if record in self.held:
+            return True
+        current, writer = self._current, self._writer
+        return current is not None and writer is not None and current.contains(record, writer.end())
+
     def write_held(self) -> None:
         """Write what was held while the journal was busy; what cannot be written is still held."""
         with contextlib.suppress(OSError, ValueError):  # the next record will meet the same failure, and say it

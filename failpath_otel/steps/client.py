@@ -1,6 +1,5 @@
 """The client: opens runs, records by hand."""
 
-import contextlib
 import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -12,15 +11,16 @@ from failpath_otel._version import __version__
 from failpath_otel.clean import clean_text, type_name
 from failpath_otel.report import say_once
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
+from failpath_otel.signals import pass_on
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.keys import check_key, check_status, make_run_id
 from failpath_otel.steps.manual import Time, check_times, record_manually
-from failpath_otel.steps.opened import NoStep, OpenStep
+from failpath_otel.steps.opened import NoStep
 from failpath_otel.steps.outcome import described_error_attributes
 from failpath_otel.steps.propagation import UNKNOWN_FLOW, Headers, read_baggage, read_headers
 from failpath_otel.steps.run import Run, current_run
 from failpath_otel.steps.tracing import Tracing
-from failpath_otel.steps.wrap import decorate
+from failpath_otel.steps.wrap import Beginning, decorate
 
 F = TypeVar("F", bound=Callable[..., Any])
 Metadata = Mapping[str, object]
@@ -134,25 +134,27 @@ class Failpath:
         def decorated(fn: F) -> F:
             told = False
 
-            def open_step() -> OpenStep | NoStep:
+            def open_step() -> Beginning:
                 nonlocal told
                 run = self.current_run()
                 if run is not None:
-                    return run._open(key, metadata)  # noqa: SLF001 - a friend of Run
+                    return run._opening(key, metadata)  # noqa: SLF001 - a friend of Run
                 if not told:
                     told = True
                     self._tell_of_no_run(key, fn)
-                return NoStep()
+                return NoStep(), None, None
 
             return decorate(open_step, fn)
 
         return decorated
 
     def _tell_of_no_run(self, step_key: str, fn: Callable[..., Any]) -> None:
-        with contextlib.suppress(Exception):  # a callable of the user's may raise anything where it has no name
+        try:
             name = f"{fn.__module__}.{getattr(fn, '__qualname__', type_name(fn))}"
             # By its name: a function may be defined, and decorated, again and again.
             say_once(f"no run {name} {step_key}", _NO_RUN, name, step_key)
+        except Exception as error:  # noqa: BLE001 - a callable of the user's may raise anything where it has no name
+            pass_on(error)
 
     def record_step(
         self,

@@ -7,8 +7,10 @@ from types import GeneratorType
 from typing import Any, Final, Generic, TypeVar, cast
 
 from failpath_otel.report import report_fault
+from failpath_otel.signals import pass_on
 from failpath_otel.steps.opened import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed, NeverAwaited
+from failpath_otel.steps.postponed import raise_later
 
 T = TypeVar("T")
 
@@ -39,8 +41,8 @@ class InStep(Generic[T]):
 
     def send(self, value: Any) -> Any:
         """Runs one slice; as for a coroutine."""
-        self._step.resume()
         try:
+            self._step.resume()
             if value is None and not hasattr(self._inner, "send"):
                 return next(self._inner)
             return self._inner.send(value)
@@ -49,16 +51,16 @@ class InStep(Generic[T]):
 
     def throw(self, *error: Any) -> Any:
         """Runs one slice that begins with an exception; as for a coroutine, in both forms of the arguments."""
-        self._step.resume()
         try:
+            self._step.resume()
             return self._inner.throw(*error)
         finally:
             self._step.pause()
 
     def close(self) -> None:
         """Ends it early; as for a coroutine."""
-        self._step.resume()
         try:
+            self._step.resume()
             self._inner.close()
         finally:
             self._step.pause()
@@ -66,18 +68,18 @@ class InStep(Generic[T]):
 
 async def afail(step: AnyStep, error: BaseException) -> None:
     """Ends ``step`` with ``error``, and waits until that was sent where that is asked for."""
+    if not hasattr(step, "awaits"):
+        return  # it has not begun
     step.finish(error)
     # A cancellation wants to go on at once, and where a coroutine is closed nothing can be awaited.
     if step.awaits and isinstance(error, Exception):
         await step.asent()
 
 
-async def asucceed(step: AnyStep) -> None:
-    """Ends ``step`` well, and waits until that was sent where that is asked for."""
-    step.finish(None)
-    if step.awaits:
-        await step.asent()
-        step.raise_unsent()
+async def await_success(step: AnyStep) -> None:
+    """Waits until the end of ``step`` was sent, and raises why it was not where that is asked for."""
+    await step.asent()
+    step.raise_unsent()
 
 
 def _sent_around(step: AnyStep, given: Any) -> Any:
@@ -96,10 +98,11 @@ async def _run_between(step: AnyStep, given: Any) -> Any:
             given.close()  # or Python would say that nobody has awaited it
             raise
         result = await given
+        step.finish(None)
     except BaseException as error:
         await afail(step, error)
         raise
-    await asucceed(step)
+    await await_success(step)
     return result
 
 
@@ -135,17 +138,25 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
         """Ends it early, and the step with it."""
         try:
             super().close()
+            self._step.finish(self._unended())
         except BaseException as error:
             self._step.finish(error)
             raise
-        self._step.finish(self._unended())
 
     def __del__(self) -> None:
-        if self._step.awaits:
-            # The one around it was never awaited either, and Python would say so as well.
-            self._inner.close()
-        # The coroutine inside is dropped with this object, and Python says itself that it was never awaited.
-        self._step.finish(self._unended())
+        if not hasattr(self, "_unended"):
+            return  # an exception came as it was made, which has ended the step
+        try:
+            if self._step.ended:
+                return
+            if self._step.awaits:
+                # The one around it was never awaited either, and Python would say so as well.
+                self._inner.close()
+            # The coroutine inside is dropped with this object, and Python says itself that it was never awaited.
+            self._step.finish(self._unended())
+        except BaseException as error:  # noqa: BLE001 - here, Python would print it and go on
+            self._step.finish(error)
+            raise_later(error, StepCoroutine.__del__.__code__)
 
     def __getattr__(self, name: str) -> Any:
         # cr_frame, cr_code and their kin, for debuggers
@@ -159,7 +170,8 @@ def goes_on(result: object) -> bool:
     kind = type(result)
     try:
         return hasattr(kind, "__await__") or hasattr(kind, "add_done_callback") or kind is GeneratorType
-    except Exception:  # noqa: BLE001 - a metaclass of the user's may raise anything
+    except Exception as error:  # noqa: BLE001 - a metaclass of the user's may raise anything
+        pass_on(error)
         return False
 
 
@@ -190,11 +202,15 @@ def _is_old_coroutine(result: object) -> bool:
 
 def _end_with_future(step: AnyStep, future: Any) -> None:
     try:
-        error = _future_error(future)
-    except Exception:  # noqa: BLE001 - an object of the user's that only looks like a Future
-        report_fault("reading a Future's outcome")
-        error = None
-    step.finish(error)
+        try:
+            error = _future_error(future)
+        except Exception:  # noqa: BLE001 - an object of the user's that only looks like a Future
+            report_fault("reading a Future's outcome")
+            error = None
+        step.finish(error)
+    except BaseException as interruption:
+        step.finish(interruption)
+        raise
 
 
 def _future_error(future: Any) -> BaseException | None:

@@ -4,6 +4,7 @@ import uuid
 
 from failpath_otel import limits, semconv
 from failpath_otel.clean import clean_text, text_of, type_name, whole_run_id
+from failpath_otel.signals import pass_on
 
 
 def check_key(name: str, value: object) -> str:
@@ -41,7 +42,8 @@ def make_run_id(run_id: object) -> str:
 def _text(run_id: object) -> str:
     try:
         return str.__str__(run_id if isinstance(run_id, str) else str(run_id))
-    except Exception:  # noqa: BLE001 - an id without text is no id
+    except Exception as error:  # noqa: BLE001 - an id without text is no id
+        pass_on(error)
         return ""
 
 

@@ -10,7 +10,7 @@ from opentelemetry.trace import Span, StatusCode
 from failpath_otel import limits, semconv
 from failpath_otel.clean import text_of
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import EVENT_NAMES, STEP_KEY, STEP_STATUS
+from failpath_otel.semconv import EVENT_NAMES, STEP_STATUS, StartMarker
 from failpath_otel.steps.attributes import Attributes
 from failpath_otel.steps.opened import status_description
 from failpath_otel.steps.span_events import write_event
@@ -37,7 +37,9 @@ def record_manually(
     if error is not None:
         # First, because where a host keeps few attributes, the first ones go first.
         attributes = {semconv.ERROR_TYPE: error[semconv.EXCEPTION_TYPE], **attributes}
-    spans, _, marker = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
+    marker = StartMarker(attributes, None if tracing.reporting is None else tracing.reporting.owner)
+    tracing.start_step(marker, start_ns)
+    spans = marker.spans
     told = True
     for span in spans:
         try:

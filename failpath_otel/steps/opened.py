@@ -12,7 +12,8 @@ from failpath_otel import limits, semconv
 from failpath_otel.clean import clean_text, type_name
 from failpath_otel.errors import DeliveryError
 from failpath_otel.report import report_fault
-from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_STATUS
+from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_STATUS, StartMarker
+from failpath_otel.signals import is_from_handler
 from failpath_otel.steps.attributes import DROPPED_NAME, Attributes, metadata_attributes, other_kind
 from failpath_otel.steps.outcome import error_attributes, is_failure
 from failpath_otel.steps.span_events import write_event
@@ -21,12 +22,17 @@ from failpath_otel.steps.tracing import Tracing, leave_context
 _RUNNING: Final = EVENT_NAMES[semconv.STATUS_RUNNING]
 _SUCCESS: Final = EVENT_NAMES[semconv.STATUS_SUCCESS]
 _ERROR: Final = EVENT_NAMES[semconv.STATUS_ERROR]
+_MAX_TRIES: Final = 5
+"""How often an end that exceptions of signal handlers interrupt is tried."""
 _MAX_DIFFERENCE_NS: Final = 10**9
 """By how much the two clocks may differ over a step until the one on the wall is not believed: it was set."""
 
 
 class OpenStep:
-    """One step from its ``running`` event to its outcome. Nothing here raises.
+    """One step from its ``running`` event to its outcome. Nothing here raises, but what a signal handler raises.
+
+    It is made first, and begun inside the ``try`` that ends it: then an exception that a signal handler raises, which
+    may come anywhere, finds a step that can be ended, however far it got.
 
     The application's code runs between :meth:`resume` and :meth:`leave`, or, where it is suspended and resumed,
     between :meth:`resume` and :meth:`pause`, once for every slice.
@@ -35,51 +41,58 @@ class OpenStep:
     __slots__ = (
         "_before",
         "_context",
-        "_ended",
+        "_inside",
         "_late",
         "_marker",
         "_monotonic_ns",
-        "_spans",
+        "_outcome",
         "_start_ns",
         "_started_with",
         "_token",
         "_tracing",
         "_unsent",
         "awaits",
+        "ended",
     )
 
-    def __init__(self, tracing: Tracing, attributes: Attributes) -> None:
+    def begin(self, tracing: Tracing, attributes: Attributes) -> None:
+        """Reports ``running``; has to be the first call."""
+        self.ended = self._inside = False
+        self._marker: StartMarker | None = None
         self._tracing = tracing
-        self._monotonic_ns = monotonic_ns()
-        self._start_ns = start_ns = time_ns()
         self._started_with = attributes
         self._late: Attributes | None = None
-        self._ended = False
+        self._outcome: tuple[dict[str, str] | None, int] | None = None
         self._token: Token[Context] | None = None
         self._unsent: DeliveryError | None = None
-        reporting = tracing.reporting
-        self.awaits = reporting is not None and reporting.awaits
+        self.awaits = False
         """Whoever runs the step is to call :meth:`sent` or :meth:`asent` after it began and after it ended."""
-        self._spans, self._context, self._marker = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
-        self._before = self._context
+        self._monotonic_ns = monotonic_ns()
+        self._start_ns = start_ns = time_ns()
+        reporting = tracing.reporting
+        if reporting is None:
+            self._marker = marker = StartMarker(attributes)
+        else:
+            self._marker = marker = StartMarker(attributes, reporting.owner)
+            self.awaits = reporting.awaits
+        self._before = self._context = tracing.start_step(marker, start_ns)
         # The event comes after the start, because only the start is seen live; it carries the start's own time.
         try:
-            for span in self._spans:
+            for span in marker.spans:
                 write_event(span, _RUNNING, None, start_ns)
             if tracing.marks_starts:
-                tracing.mark_start(self._spans[0], attributes, start_ns)
+                tracing.mark_start(marker.spans[0], attributes, start_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             report_fault("adding a span event")
-        except BaseException as interruption:  # Ctrl-C in our midst: nobody else could end the step
-            self.finish(interruption)
-            raise
 
     def sent(self) -> None:
         """Waits until the step's events so far were sent, or could not be; not where an event loop runs."""
+        assert self._marker is not None  # or it has not begun
         self._keep(self._tracing.sent(self._marker))
 
     async def asent(self) -> None:
         """:meth:`sent` without blocking the event loop."""
+        assert self._marker is not None  # as above
         self._keep(await self._tracing.asent(self._marker))
 
     def _keep(self, error: DeliveryError | None) -> None:
@@ -97,19 +110,20 @@ class OpenStep:
     def resume(self) -> None:
         """Makes the step's span the current one."""
         self._before = get_current()
+        self._token, self._inside = None, True
         self._token = attach(self._context)
 
     def pause(self) -> None:
         """Makes current again what was before, and keeps what is current now for the next slice."""
-        self._context = get_current()
-        self.leave()
+        if self._inside:
+            self._context = get_current()
+            self.leave()
 
     def leave(self) -> None:
         """Makes current again what was before :meth:`resume`."""
-        token = self._token
-        if token is not None:
-            self._token = None
-            leave_context(self._context, self._before, token)
+        if self._inside:
+            leave_context(self._context, self._before, self._token)
+            self._inside = False
 
     def set_metadata(self, metadata: object) -> None:
         """Adds metadata to the span; later values win. Keys beyond the limit are dropped and counted."""
@@ -129,30 +143,64 @@ class OpenStep:
             late[name] = more[name]
         if dropped:
             more[DROPPED_NAME] = late[DROPPED_NAME] = late.get(DROPPED_NAME, before.get(DROPPED_NAME, 0)) + dropped
-        for span in self._spans:
+        assert self._marker is not None  # or it has not begun
+        for span in self._marker.spans:
             self._guarded_set(span, more)
 
     def finish(self, error: BaseException | None) -> None:
-        """Ends the step with the outcome that ``error`` means. A second call does nothing."""
-        if self._ended:
+        """Leaves and ends the step with the outcome that ``error`` means. A second call ends nothing."""
+        if self.ended:
+            if self._inside:
+                self.leave()
             return
-        self._ended = True
-        end_ns = time_ns()
-        elapsed_ns = monotonic_ns() - self._monotonic_ns
-        if not -_MAX_DIFFERENCE_NS <= end_ns - self._start_ns - elapsed_ns <= _MAX_DIFFERENCE_NS:
-            end_ns = self._start_ns + elapsed_ns
-        end_ns = max(end_ns, self._start_ns)
+        self.ended = True
         try:
-            exception = describe(error) if error is not None and is_failure(error) else None
-            self._end(exception, end_ns)
-        except BaseException:  # Ctrl-C in our midst: it goes on, but the step has an end
-            self._end(None if error is None else {semconv.EXCEPTION_TYPE: type_name(error)}, end_ns)
-            raise
+            if self._inside:
+                self.leave()
+            self._end(error)
+        except BaseException as interruption:  # noqa: BLE001 - raised again, if it is the application's
+            self._end_after(error, interruption)
 
-    def _end(self, exception: dict[str, str] | None, end_ns: int) -> None:
+    def _end_after(self, error: BaseException | None, interruption: BaseException) -> None:
+        """Ends the step, where ``interruption`` came in the midst of it; with that, if nothing was said yet.
+
+        Raises:
+            BaseException: the last exception that a signal handler has raised meanwhile.
+        """
+        raised: BaseException | None = None
+        for _ in range(_MAX_TRIES):  # another signal may come at any time
+            if not isinstance(interruption, Exception) or is_from_handler(interruption):
+                raised = interruption
+            try:
+                if self._inside:
+                    self.leave()
+                self._end(error or raised, again=True)
+                break
+            except BaseException as again:  # noqa: BLE001 - as above
+                interruption = again
+        if raised is not None:
+            raise raised
+
+    def _end(self, error: BaseException | None, *, again: bool = False) -> None:
+        marker = self._marker
+        if marker is None:
+            return
+        if self._outcome is None:
+            end_ns = time_ns()
+            elapsed_ns = monotonic_ns() - self._monotonic_ns
+            if not -_MAX_DIFFERENCE_NS <= end_ns - self._start_ns - elapsed_ns <= _MAX_DIFFERENCE_NS:
+                end_ns = self._start_ns + elapsed_ns
+            exception = describe(error) if error is not None and is_failure(error) else None
+            self._outcome = exception, max(end_ns, self._start_ns)
+        exception, end_ns = self._outcome
         status = semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR
+        if marker.start is not None:
+            marker.start.stated = self._late, exception, end_ns
+        spans, seen = marker.spans, marker.seen
+        if seen is not None and seen not in spans:
+            spans = (*spans, seen)  # what was raised as it began has cost it its place there
         told = True
-        for span in self._spans:
+        for span in spans:
             try:
                 if not span.is_recording():
                     told = False
@@ -163,22 +211,26 @@ class OpenStep:
                     span.set_attributes({semconv.ERROR_TYPE: exception[semconv.EXCEPTION_TYPE], STEP_STATUS: status})
                 if getattr(span, "dropped_attributes", 0):
                     self._restore(span)
+                written = _names_of_events(span) if again else ()
                 if exception is None:
                     span.set_status(StatusCode.OK)
-                    write_event(span, _SUCCESS, None, end_ns)
+                    if _SUCCESS not in written:
+                        write_event(span, _SUCCESS, None, end_ns)
                 else:
                     span.set_status(StatusCode.ERROR, status_description(exception))
-                    write_event(span, semconv.EXCEPTION_EVENT, exception, end_ns)
-                    write_event(span, _ERROR, None, end_ns)
+                    if semconv.EXCEPTION_EVENT not in written:
+                        write_event(span, semconv.EXCEPTION_EVENT, exception, end_ns)
+                    if _ERROR not in written:
+                        write_event(span, _ERROR, None, end_ns)
             except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
                 report_fault("writing a step's outcome on its span")
                 told = False
             told = self._tracing.end(span, end_ns) and told
         if not told:
             late = {**(self._late or {}), STEP_STATUS: status}
-            self._tracing.tell_end(self._marker, late, exception, end_ns)
-        if len(self._spans) > 1:
-            self._tracing.ended_all(self._spans)
+            self._tracing.tell_end(marker, late, exception, end_ns)
+        if len(spans) > 1:
+            self._tracing.ended_all(spans)
 
     def _restore(self, span: Span) -> None:
         """Writes again what an SDK span has evicted: it keeps 128 attributes, and the oldest ones are the identity."""
@@ -202,11 +254,20 @@ def describe(error: BaseException) -> dict[str, str]:
         return {semconv.EXCEPTION_TYPE: type_name(error), semconv.EXCEPTION_MESSAGE: ""}
 
 
+def _names_of_events(span: object) -> set[str]:
+    """The names of the events that a span of OpenTelemetry's SDK has; none for other spans."""
+    return {event.name for event in getattr(span, "events", ())}
+
+
 class NoStep:
     """Stands in for a step where there is no run that it could belong to: does nothing."""
 
     __slots__ = ()
     awaits = False
+    ended = True
+
+    def begin(self, tracing: Tracing, attributes: Attributes) -> None:
+        """Reports nothing."""
 
     def resume(self) -> None:
         """Changes nothing."""

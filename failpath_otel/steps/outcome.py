@@ -8,6 +8,7 @@ from typing import Any, Final
 from failpath_otel import limits, semconv
 from failpath_otel.clean import clean_text, error_text
 from failpath_otel.redaction import MAX_SCANNED_CHARS, redact_text, redacted_head, redacted_tail
+from failpath_otel.signals import pass_on
 
 _MAX_LEAVES = 20
 _MAX_MEMBERS = 200
@@ -47,7 +48,8 @@ def is_failure(error: BaseException | None) -> bool:
         if isinstance(error, GeneratorExit):
             return not _is_raised_in(error, _GENERATOR) or _is_raised_in(error, _COROUTINE)
         return not isinstance(error, SystemExit) or (error.code is not None and bool(error.code != 0))
-    except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - an exception of the user's may raise from anything
+    except (Exception, SystemExit, GeneratorExit) as raised:  # noqa: BLE001 - an exception of the user's may raise from anything
+        pass_on(raised)
         return True
 
 
@@ -77,7 +79,8 @@ def described_error_attributes(error: object) -> dict[str, str]:
             if isinstance(error, Mapping)
             else [None, None, None]
         )
-    except Exception:  # noqa: BLE001 - an object of the user's may raise anything
+    except Exception as raised:  # noqa: BLE001 - an object of the user's may raise anything
+        pass_on(raised)
         described = True
         name = message = stack = None
     if described:
@@ -134,7 +137,8 @@ def _leaves(error: BaseException) -> list[BaseException]:
         seen.add(id(current))
         try:
             members: Any = getattr(current, "exceptions", None)
-        except Exception:  # noqa: BLE001 - a property of the user's may raise anything
+        except Exception as raised:  # noqa: BLE001 - a property of the user's may raise anything
+            pass_on(raised)
             members = None
         if isinstance(members, tuple) and members and all(isinstance(member, BaseException) for member in members):
             pending[:0] = members[:_MAX_MEMBERS]
@@ -164,7 +168,8 @@ def _stack(error: BaseException) -> str | None:
             lines = [*traceback.format_tb(trace), f"{_type_name(type(error))}: {_message(error)}\n"]
         else:
             lines = traceback.format_exception(type(error), error, trace)
-    except Exception:  # noqa: BLE001 - formatting runs code of the exception, which may raise anything
+    except Exception as raised:  # noqa: BLE001 - formatting runs code of the exception, which may raise anything
+        pass_on(raised)
         return None
     text = "".join(lines)
     if len(text) <= MAX_SCANNED_CHARS:

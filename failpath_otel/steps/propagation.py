@@ -6,14 +6,14 @@ from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeVar, cast
 from urllib.parse import quote, quote_plus, unquote
 
 from opentelemetry.baggage import get_all, remove_baggage, set_baggage
-from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import Span
 
 from failpath_otel import limits
 from failpath_otel.report import report_fault, say_once
 from failpath_otel.semconv import FLOW_KEY, FLOW_KEY_HEADER, RUN_ID, RUN_ID_HEADER, StartMarker
 from failpath_otel.steps.attributes import Attributes
-from failpath_otel.steps.tracing import Tracing
+from failpath_otel.steps.tracing import Tracing, leave_context
 
 UNKNOWN_FLOW: Final = "unknown"
 """The flow of a run whose headers name none, where the receiving service does not say which it is."""
@@ -120,23 +120,25 @@ class Propagating(Tracing):
         self._flow_key = flow_key
         self._run_id = run_id
 
-    def start_step(
-        self, name: str, attributes: Attributes, start_ns: int
-    ) -> tuple[tuple[Span, ...], Context, StartMarker]:
+    def start_step(self, marker: StartMarker, start_ns: int) -> Context:
         """As without baggage, which the host's span processors see at the start as well."""
-        token = attach(self._carrying(get_current()))
+        before = get_current()
+        inside, token = self._carrying(before), None
         try:
-            return super().start_step(name, attributes, start_ns)
+            token = attach(inside)
+            return super().start_step(marker, start_ns)
         finally:
-            detach(token)
+            leave_context(inside, before, token)
 
     def start_run(self, name: str, attributes: Attributes) -> tuple[tuple[Span, ...], Context]:
         """As without baggage."""
-        token = attach(self._carrying(get_current()))
+        before = get_current()
+        inside, token = self._carrying(before), None
         try:
+            token = attach(inside)
             return super().start_run(name, attributes)
         finally:
-            detach(token)
+            leave_context(inside, before, token)
 
     def _carrying(self, context: Context) -> Context:
         try:

@@ -1,5 +1,6 @@
 """A run: one execution of a flow, and the steps that belong to it."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, TypeVar, overload
@@ -22,7 +23,7 @@ from failpath_otel.steps.release import Release, release_of
 from failpath_otel.steps.span_events import write_event
 from failpath_otel.steps.step import Step
 from failpath_otel.steps.tracing import Tracing, leave_context
-from failpath_otel.steps.wrap import call, run_later, what_it_makes
+from failpath_otel.steps.wrap import Beginning, call, run_later, what_it_makes
 
 T = TypeVar("T")
 RunT = TypeVar("RunT", bound="Run")
@@ -108,13 +109,13 @@ class Run:
             return Step(self._tracing, attributes)
         makes = what_it_makes(fn)
         if makes:
-            return run_later(lambda: OpenStep(self._tracing, attributes), fn, makes)
+            return run_later(lambda: (OpenStep(), self._tracing, attributes), fn, makes)
         if not callable(fn):
             msg = (
                 f"fn must be a function, not its result: got {type_name(fn)}; run.step('key', lambda: f(x)) calls f(x)"
             )
             raise TypeError(msg)
-        return call(OpenStep(self._tracing, attributes), fn)
+        return call(OpenStep(), self._tracing, attributes, fn)
 
     def skip(self, step_key: str, *, metadata: Metadata | None = None) -> None:
         """Records that a step was left out on purpose, so that the dashboard can tell it from a missing one.
@@ -129,8 +130,8 @@ class Run:
         """
         record_manually(self._tracing, self._step_attributes(step_key, metadata), semconv.STATUS_SKIPPED)
 
-    def _open(self, step_key: str, metadata: object) -> OpenStep:
-        return OpenStep(self._tracing, self._step_attributes(step_key, metadata))
+    def _opening(self, step_key: str, metadata: object) -> Beginning:
+        return OpenStep(), self._tracing, self._step_attributes(step_key, metadata)
 
     def _step_attributes(self, step_key: object, metadata: object) -> Attributes:
         # The identity comes first in a fixed order; it is also what the step writes again at its end.
@@ -146,28 +147,49 @@ class Run:
         """Opens the run's own span and makes this the current run."""
         spans, context = self._tracing.start_run(self._flow_key, self._attributes)
         entered = _Entered(self, spans)
-        entered.before = get_current()
-        entered.inside = set_value(self._current_key, entered, context)
-        entered.token = attach(entered.inside)
-        self._entries.append(entered)
+        try:
+            entered.before = get_current()
+            entered.inside = set_value(self._current_key, entered, context)
+            entered.token = attach(entered.inside)
+            self._entries.append(entered)
+        except BaseException as interruption:  # of a signal handler
+            self._leave(entered, interruption)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Ends the run's span; the exception that left the block, if any, goes on unchanged."""
-        entered = get_value(self._current_key)
-        if isinstance(entered, _Entered) and entered in self._entries:
-            self._entries.remove(entered)
-            leave_context(entered.inside, entered.before, entered.token)
-        elif self._entries:
-            # Left in another context than it was entered in, as by an asynchronous fixture: nothing to detach here.
-            entered = self._entries.pop()
-        else:
-            return
-        entered.end(error)
+        entered: _Entered | None = None
+        try:
+            entered = self._entered()
+            if entered is None:
+                return
+            self._leave(entered, error)
+        except BaseException as interruption:  # of a signal handler
+            entered = entered or self._entered()
+            if entered is not None:
+                self._leave(entered, error or interruption)
+            raise
         if self._release is not None:
             self._release.end()
+
+    def _entered(self) -> "_Entered | None":
+        """The entry of the block that is left now; ``None``: there is none."""
+        entered = get_value(self._current_key)
+        if isinstance(entered, _Entered) and entered in self._entries:
+            return entered
+        # Left in another context than it was entered in, as by an asynchronous fixture: nothing to detach there.
+        return self._entries[-1] if self._entries else None
+
+    def _leave(self, entered: "_Entered", error: BaseException | None) -> None:
+        """Leaves one entry of the block; what of that was done already is not done again."""
+        if get_value(self._current_key) is entered:
+            leave_context(entered.inside, entered.before, entered.token)
+        with contextlib.suppress(ValueError):  # another thread that has left it elsewhere
+            self._entries.remove(entered)
+        entered.end(error)
 
     async def __aenter__(self: RunT) -> RunT:  # noqa: PYI019 - `Self` came with Python 3.11
         """The same as ``with``, for use in ``async with``; nothing is awaited."""

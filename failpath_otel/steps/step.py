@@ -5,7 +5,6 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
-from failpath_otel.steps.follow import afail, asucceed
 from failpath_otel.steps.opened import OpenStep
 from failpath_otel.steps.tracing import Tracing
 from failpath_otel.steps.wrap import decorate
@@ -51,20 +50,22 @@ class Step:
             RuntimeError: the step was entered before.
         """
         opened = self._open()
-        if opened.awaits:
-            try:
+        try:
+            opened.begin(self._tracing, self._attributes)
+            if opened.awaits:
                 opened.sent()
-            except BaseException as error:
+            opened.resume()
+        except BaseException as error:
+            if hasattr(opened, "awaits"):  # it has begun
                 opened.finish(error)
-                raise
-        opened.resume()
+            raise
         return self
 
     def _open(self) -> OpenStep:
         if self._opened is not None:
             msg = "this step was entered before; call run.step() for another one"
             raise RuntimeError(msg)
-        self._opened = OpenStep(self._tracing, self._attributes)
+        self._opened = OpenStep()
         return self._opened
 
     def __exit__(
@@ -74,8 +75,12 @@ class Step:
         opened = self._opened
         if opened is None:
             return
-        opened.leave()
-        opened.finish(error)
+        try:
+            opened.leave()
+            opened.finish(error)
+        except BaseException as interruption:
+            opened.finish(error or interruption)
+            raise
         if opened.awaits and (error is None or isinstance(error, Exception)):
             opened.sent()
             if error is None:
@@ -84,13 +89,15 @@ class Step:
     async def __aenter__(self: StepT) -> StepT:  # noqa: PYI019 - `Self` came with Python 3.11
         """The same as ``with``, for use in ``async with``; awaits nothing but a delivery that is to be awaited."""
         opened = self._open()
-        if opened.awaits:
-            try:
+        try:
+            opened.begin(self._tracing, self._attributes)
+            if opened.awaits:
                 await opened.asent()
-            except BaseException as error:
+            opened.resume()
+        except BaseException as error:
+            if hasattr(opened, "awaits"):  # it has begun
                 opened.finish(error)
-                raise
-        opened.resume()
+            raise
         return self
 
     async def __aexit__(
@@ -100,8 +107,16 @@ class Step:
         opened = self._opened
         if opened is None:
             return
-        opened.leave()
-        await (asucceed(opened) if error is None else afail(opened, error))
+        try:
+            opened.leave()
+            opened.finish(error)
+        except BaseException as interruption:
+            opened.finish(error or interruption)
+            raise
+        if opened.awaits and (error is None or isinstance(error, Exception)):
+            await opened.asent()
+            if error is None:
+                opened.raise_unsent()
 
     def __call__(self, fn: F) -> F:
         """Decorates ``fn``.
@@ -109,4 +124,4 @@ class Step:
         Raises:
             TypeError: ``fn`` cannot be called.
         """
-        return decorate(lambda: OpenStep(self._tracing, self._attributes), fn)
+        return decorate(lambda: (OpenStep(), self._tracing, self._attributes), fn)

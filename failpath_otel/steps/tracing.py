@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from contextvars import Token
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from opentelemetry.context import Context, attach, detach, get_current, get_value, set_value
-from opentelemetry.trace import INVALID_SPAN, Span, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, Span, Tracer, set_span_in_context
 
 from failpath_otel.errors import DeliveryError
 from failpath_otel.report import report_fault
@@ -29,42 +29,39 @@ class Tracing:
         self.marks_starts = marks_starts
         """Whoever begins a step is to call :meth:`mark_start`."""
 
-    def start_step(
-        self, name: str, attributes: Attributes, start_ns: int
-    ) -> tuple[tuple[Span, ...], Context, StartMarker]:
+    def start_step(self, marker: StartMarker, start_ns: int) -> Context:
         """Starts the span of a step. Raises nothing of its own.
 
+        The spans are put into ``marker`` as they are started, because an exception of a signal handler may come
+        anywhere in between, and who has begun the step ends what there is. They are the host's span, followed by the
+        private one where that was needed.
+
         Returns:
-            The host's span, followed by the private one where that was needed, and the context in which the step runs:
-            the host's span stays the current one there, so that child spans and outgoing headers are what they would
-            be anyway. And the marker that was seen, if any was.
+            The context in which the step runs: the host's span stays the current one there, so that child spans and
+            outgoing headers are what they would be anyway.
         """
-        parent = get_current()
-        start = StartMarker(attributes, None if self.reporting is None else self.reporting.owner)
+        parent, attributes = get_current(), marker.attributes
+        name = attributes[STEP_KEY]
         try:
             host = self.host.start_span(
-                name, Context({**parent, STEP_START: start}), attributes=attributes, start_time=start_ns
+                name, Context({**parent, STEP_START: marker}), attributes=attributes, start_time=start_ns
             )
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             report_fault("starting a span at the host's tracer provider")
-            host = start.seen or INVALID_SPAN  # once it is reported, it has to be ended too
-        except BaseException:  # Ctrl-C in our midst: what is reported has to end, and not well
-            if start.seen is not None:
-                start.seen.set_status(StatusCode.ERROR)
-                start.seen.end()
-            raise
-        if start.seen is not None:
-            return (host,), set_span_in_context(host, parent), start
+            host = marker.seen or INVALID_SPAN  # once it is reported, it has to be ended too
+        marker.spans = (host,)
+        if marker.seen is not None:
+            return set_span_in_context(host, parent)
         inside = _with_current(host, parent)
         if self.reporting is None:
-            return (host,), inside, start
+            return inside
         try:
             self.reporting.unseen(host)
         except Exception:  # noqa: BLE001 - looking at the global provider may load one of another vendor
             report_fault("looking for the tracer provider")
-        start = StartMarker(attributes, self.reporting.owner)
-        private = self._start_private(name, host, parent, attributes, start_ns, start)
-        return (host, private), set_value(_PRIVATE_PARENT, private, inside), start
+        private = self._start_private(name, host, parent, attributes, start_ns, marker)
+        marker.spans = (host, private)
+        return set_value(_PRIVATE_PARENT, private, inside)
 
     def mark_start(self, span: Span, attributes: Attributes, start_ns: int) -> None:
         """Leaves a span below ``span`` that is over at once, so that the beginning of its step is exported now."""
@@ -138,7 +135,7 @@ class Tracing:
         name: str,
         host: Span,
         parent: Context,
-        attributes: Attributes,
+        attributes: Mapping[str, Any],
         start_ns: int | None,
         start: StartMarker | None,
     ) -> Span:
@@ -167,15 +164,17 @@ def _with_current(span: Span, context: Context) -> Context:
     return set_span_in_context(span, context) if span.get_span_context().is_valid else context
 
 
-def leave_context(inside: Context, before: Context, token: "Token[Context]") -> None:
-    """Makes ``before`` current again.
+def leave_context(inside: Context, before: Context, token: "Token[Context] | None") -> None:
+    """Makes ``before`` current again, unless it is that already.
 
     A token works only in the context in which it was made. A block that another task leaves, to which asyncio has
-    given a copy of the context, still finds what it attached, and can put back what was there.
+    given a copy of the context, still finds what it attached, and can put back what was there. So does one whose token
+    was lost, because a signal handler raised as it came.
     """
-    if get_current() is inside:
+    current = get_current()
+    if current is inside:
         attach(before)
-    else:
+    elif current is not before and token is not None:
         detach(token)
 
 

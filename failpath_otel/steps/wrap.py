@@ -8,13 +8,16 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, Final, TypeVar, cast
 
 from failpath_otel.clean import type_name
-from failpath_otel.steps.follow import VALUES, InStep, afail, asucceed, follow, goes_on
+from failpath_otel.signals import pass_on
+from failpath_otel.steps.follow import VALUES, InStep, afail, await_success, follow, goes_on
 from failpath_otel.steps.opened import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
-Opener = Callable[[], AnyStep]
+Beginning = tuple[AnyStep, Any, Any]
+"""A step that has not begun, and what to pass to its ``begin``."""
+Opener = Callable[[], Beginning]
 
 _MAKES_COROUTINE: Final = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE
 _RUNS_LATER: Final = _MAKES_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
@@ -44,32 +47,43 @@ def what_it_makes(fn: Callable[..., Any]) -> int:
         if inspect.isgeneratorfunction(fn):
             return inspect.CO_GENERATOR
         return inspect.CO_ASYNC_GENERATOR if inspect.isasyncgenfunction(fn) else 0
-    except Exception:  # noqa: BLE001 - it reads attributes, for which a callable of the user's may raise anything
+    except Exception as error:  # noqa: BLE001 - it reads attributes, for which a callable of the user's may raise anything
+        pass_on(error)
         return 0
 
 
-def call(step: AnyStep, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+def call(step: AnyStep, tracing: Any, attributes: Any, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """Calls ``fn`` inside ``step``, which ends with it, or with the coroutine, Future or Task that it returned."""
     try:
+        step.begin(tracing, attributes)
         if step.awaits:
             step.sent()
         step.resume()
         result = fn(*args, **kwargs)
-    except BaseException as error:
         step.leave()
-        _fail(step, error)
+        if type(result) not in VALUES and goes_on(result):
+            return cast("T", follow(step, result))
+        step.finish(None)
+    except BaseException as error:
+        try:
+            _fail(step, error)
+        except BaseException as interruption:
+            _fail(step, interruption)  # which may have come before that began
+            raise
         raise
-    step.leave()
-    if type(result) not in VALUES and goes_on(result):
-        return cast("T", follow(step, result))
-    step.finish(None)
     if step.awaits:
         _await_success(step)
     return result
 
 
 def _fail(step: AnyStep, error: BaseException) -> None:
-    step.finish(error)
+    if not hasattr(step, "awaits"):
+        return  # it has not begun
+    try:
+        step.finish(error)
+    except BaseException as interruption:
+        step.finish(interruption)  # which may have come before that began
+        raise
     # Ctrl-C and its kind want to go on at once.
     if step.awaits and isinstance(error, Exception):
         step.sent()
@@ -97,15 +111,18 @@ def run_later(open_step: Opener, fn: Callable[[], T], makes: int) -> T:
 
 
 async def _run_coroutine(open_step: Opener, fn: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
-    step = open_step()
+    step, tracing, attributes = open_step()
     try:
+        step.begin(tracing, attributes)
         if step.awaits:
             await step.asent()
         result = await InStep(step, fn(*args, **kwargs))
+        step.finish(None)
     except BaseException as error:
         await afail(step, error)
         raise
-    await asucceed(step)
+    if step.awaits:
+        await await_success(step)
     return result
 
 
@@ -133,7 +150,7 @@ def decorate(open_step: Opener, fn: F) -> F:
 
 def _around_function(open_step: Opener, fn: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return call(open_step(), fn, *args, **kwargs)
+        return call(*open_step(), fn, *args, **kwargs)
 
     return wrapper
 
@@ -149,38 +166,36 @@ def _around_generator(open_step: Opener, fn: Callable[..., Generator[Any, Any, A
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         # Not `yield from`, which would keep the context attached between the items and takes GeneratorExit for itself.
         generator = fn(*args, **kwargs)
-        step = open_step()
-        if step.awaits:
-            try:
+        step, tracing, attributes = open_step()
+        try:
+            step.begin(tracing, attributes)
+            if step.awaits:
                 step.sent()
-            except BaseException as error:
-                step.finish(error)
-                raise
-        advance: Callable[[Any], Any] = generator.send
-        sent: Any = None
-        while True:
-            step.resume()
-            try:
-                item = advance(sent)
-            except StopIteration as stop:
-                step.leave()
-                step.finish(None)
-                if step.awaits:
-                    _await_success(step)
-                return stop.value
-            except BaseException as error:
-                step.leave()
-                _fail(step, error)
-                raise
-            finally:
-                sent = None  # or a thrown exception and this frame would keep each other alive
-            step.pause()
-            try:
-                sent = yield item
-            except BaseException as thrown:  # noqa: BLE001 - handed on to the generator, GeneratorExit as well
-                advance, sent = generator.throw, thrown
-            else:
-                advance = generator.send
+            advance: Callable[[Any], Any] = generator.send
+            sent: Any = None
+            while True:
+                step.resume()
+                try:
+                    item = advance(sent)
+                except StopIteration as stop:
+                    result = stop.value
+                    break
+                finally:
+                    sent = None  # or a thrown exception and this frame would keep each other alive
+                step.pause()
+                try:
+                    sent = yield item
+                except BaseException as thrown:  # noqa: BLE001 - handed on to the generator, GeneratorExit as well
+                    advance, sent = generator.throw, thrown
+                else:
+                    advance = generator.send
+            step.finish(None)
+        except BaseException as error:
+            _fail(step, error)
+            raise
+        if step.awaits:
+            _await_success(step)
+        return result
 
     return wrapper
 
@@ -188,9 +203,10 @@ def _around_generator(open_step: Opener, fn: Callable[..., Generator[Any, Any, A
 def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         generator = fn(*args, **kwargs)
-        step = open_step()
+        step, tracing, attributes = open_step()
         closing = False
         try:
+            step.begin(tracing, attributes)
             if step.awaits:
                 await step.asent()
             # The loop finalises this generator, and this one its inner one; both at once would be in each other's way.
@@ -212,6 +228,7 @@ def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[
                     pending = generator.athrow(thrown)
                 else:
                     pending = generator.asend(sent)
+            step.finish(None)
         except GeneratorExit as error:
             # It comes where an item is yielded when the consumer takes no more, and where this waits for the next item
             # when the coroutine of the consumer is closed.
@@ -220,6 +237,7 @@ def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[
         except BaseException as error:
             await afail(step, error)
             raise
-        await asucceed(step)
+        if step.awaits:
+            await await_success(step)
 
     return wrapper

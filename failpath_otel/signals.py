@@ -1,0 +1,72 @@
+"""Exceptions that signal handlers raise: they are the application's, wherever in our code they come."""
+
+import signal
+from collections.abc import Iterator
+from inspect import CO_VARARGS
+from itertools import pairwise
+from types import CodeType, FrameType, TracebackType
+from typing import Any
+
+
+def pass_on(error: BaseException) -> None:
+    """Raises ``error`` again where a signal handler has raised it, as the time limits of Celery, RQ and Airflow do.
+
+    For code that catches what samplers, span processors and objects of the application raise, which concerns nobody
+    but them. An exception of a handler comes between any two instructions of the main thread, so also there.
+    """
+    if is_from_handler(error):
+        raise error
+
+
+def is_from_handler(error: BaseException) -> bool:
+    """Whether a signal handler has raised ``error`` since the caller began what it has caught it from."""
+    trace = error.__traceback__
+    frames = () if trace is None else tuple(_frames_below(trace))
+    if not frames:
+        return False
+    codes = _codes_of_handlers()
+    return any(frame.f_code in codes or _is_called_as_handler(frame) for frame in frames)
+
+
+def _frames_below(trace: TracebackType) -> Iterator[FrameType]:
+    """The frames of a traceback but for that of the code that has caught it."""
+    below = trace.tb_next
+    while below is not None:
+        yield below.tb_frame
+        below = below.tb_next
+
+
+def _codes_of_handlers() -> set[CodeType]:
+    """The code of every handler that is installed and is written in Python."""
+    return {code for number in signal.valid_signals() if (code := _code_of(signal.getsignal(number))) is not None}
+
+
+def _code_of(handler: object) -> CodeType | None:
+    if not callable(handler):
+        return None  # what stands for the default
+    given: Any = handler
+    try:
+        # What wraps a function names it: `functools.partial`, a bound method, an object that can be called.
+        given = getattr(given, "func", given)
+        given = getattr(given, "__func__", given)
+        code = getattr(given, "__code__", None) or getattr(type(given).__call__, "__code__", None)
+    except Exception as error:  # noqa: BLE001 - a handler may be any object of the application
+        pass_on(error)
+        return None
+    return code if isinstance(code, CodeType) else None
+
+
+def _is_called_as_handler(frame: FrameType) -> bool:
+    """Whether ``frame`` was called as handlers are: with the number of a signal, and the frame that it interrupts.
+
+    A handler that is called once takes itself away before it raises, and is not among those installed any more.
+    """
+    code, back = frame.f_code, frame.f_back
+    if back is None:
+        return False
+    names = code.co_varnames[: code.co_argcount]
+    values = frame.f_locals
+    given = [values.get(name) for name in names]
+    if code.co_flags & CO_VARARGS:
+        given.extend(values.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount]) or ())
+    return any(interrupted is back and isinstance(number, int) for number, interrupted in pairwise(given))
