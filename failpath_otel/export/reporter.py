@@ -195,7 +195,7 @@ class Reporter:
             if status is None:
                 record = running_record(start, process, policy)
             else:
-                record = outcome_record(start, span, status, attributes, process, policy, not start.manual)
+                record = outcome_record(start, span, status, attributes, process, policy, not start.manual, marker)
             data = encode(record)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             report_fault("reading a span that has ended")

@@ -127,6 +127,7 @@ def outcome_record(  # noqa: PLR0917
     process: ProcessInfo | None,
     policy: Policy,
     began: bool = True,  # noqa: FBT001, FBT002 - on the hot path, where a keyword costs
+    marker: StartMarker | None = None,
 ) -> Record:
     """The record of how a step ended, at the time when its span did.
 
@@ -138,13 +139,15 @@ def outcome_record(  # noqa: PLR0917
         process: the process that the record names.
         policy: what the record carries beyond that.
         began: the step has a ``running`` record. Without one, it has a duration only if its span has a length.
+        marker: what travels beside the span, which a host's limits do not reach.
     """
     start_ns = start.start_ns
     end_ns = span.end_time
     if end_ns is None or end_ns < start_ns:
         end_ns = start_ns
     timed = began or end_ns > start_ns
-    metadata = metadata_at_end(start.attributes, start.metadata, attributes)
+    late = None if marker is None else marker.late
+    metadata = metadata_at_end(start.attributes, start.metadata, attributes, late)
     return Record(
         record_id(start.trace_id, start.span_id, status, end_ns),
         start.flow_key,
@@ -157,7 +160,7 @@ def outcome_record(  # noqa: PLR0917
         metadata if policy.plain else policy.metadata(metadata),
         start.started_at if timed else None,
         (end_ns - start_ns) // 1000 / 1000 if timed else None,
-        _error(span, policy) if status == semconv.STATUS_ERROR else None,
+        _error(span, policy, None if marker is None else marker.exception) if status == semconv.STATUS_ERROR else None,
         process,
     )
 
@@ -244,11 +247,12 @@ def _event_statuses(span: ReadableSpan) -> list[str]:
     return [STEP_EVENTS[event.name] for event in span.events if event.name in STEP_EVENTS]
 
 
-def _error(span: ReadableSpan, policy: Policy) -> ErrorInfo:
-    attributes: Mapping[str, Any] = {}
-    for event in span.events:
-        if event.name == semconv.EXCEPTION_EVENT:
-            attributes = event.attributes or {}  # the last one is the one that ended the step
+def _error(span: ReadableSpan, policy: Policy, beside: Mapping[str, Any] | None) -> ErrorInfo:
+    attributes: Mapping[str, Any] = beside or {}
+    if beside is None:
+        for event in span.events:
+            if event.name == semconv.EXCEPTION_EVENT:
+                attributes = event.attributes or {}  # the last one is the one that ended the step
     of_span: Mapping[str, Any] = span.attributes or {}
     name = attributes.get(semconv.EXCEPTION_TYPE) or _error_type(of_span)
     message = attributes.get(semconv.EXCEPTION_MESSAGE)

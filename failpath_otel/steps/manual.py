@@ -38,6 +38,7 @@ def record_manually(
         # First, because where a host keeps few attributes, the first ones go first.
         attributes = {semconv.ERROR_TYPE: error[semconv.EXCEPTION_TYPE], **attributes}
     spans, _, marker = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
+    marker.exception = error
     told = True
     for span in spans:
         try:

@@ -113,7 +113,7 @@ class OpenStep:
 
     def set_metadata(self, metadata: object) -> None:
         """Adds metadata to the span; later values win. Keys beyond the limit are dropped and counted."""
-        late = self._late = {} if self._late is None else self._late
+        late = self._late = self._marker.late = {} if self._late is None else self._late
         before = self._started_with
         room = limits.MAX_METADATA_KEYS - (len(before) - 3)
         more = metadata_attributes(metadata)
@@ -150,7 +150,10 @@ class OpenStep:
             raise
 
     def _end(self, exception: dict[str, str] | None, end_ns: int) -> None:
-        status = semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR
+        status = semconv.STATUS_SUCCESS
+        if exception is not None:
+            status = semconv.STATUS_ERROR
+            self._marker.exception = exception
         told = True
         for span in self._spans:
             try:
