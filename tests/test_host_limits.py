@@ -18,7 +18,7 @@ from tests.steps.forms import FORMS, Form
 
 KEY = "fp_project_0123456789_secret"
 MESSAGE = "the card was declined " + "by its issuer " * 30
-NAME = "tests.test_host_limits.CardDeclined"
+NAME = "tests.test_host_limits.DeclinedError"
 LIMITS: dict[str, dict[str, str]] = {
     "values of 250 characters": {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "250"},
     "values of 3 characters": {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "3"},
@@ -35,12 +35,12 @@ LIMITS: dict[str, dict[str, str]] = {
 every_limit = pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS.keys())
 
 
-class CardDeclined(Exception):
+class DeclinedError(Exception):
     """Has a long name in full."""
 
 
 def decline() -> None:
-    raise CardDeclined(MESSAGE)
+    raise DeclinedError(MESSAGE)
 
 
 def use(monkeypatch: pytest.MonkeyPatch, limits: dict[str, str]) -> None:
@@ -84,7 +84,7 @@ def test_an_error_travels_uncut(
 ) -> None:
     use(monkeypatch, limits)
     client = configured()
-    with pytest.raises(CardDeclined):
+    with pytest.raises(DeclinedError):
         client.run("checkout").step("charge", decline)
     record = outcome(client, server)
     assert record["status"] == "error"
@@ -97,7 +97,7 @@ def test_an_error_travels_uncut_out_of_every_form_of_a_step(
 ) -> None:
     use(monkeypatch, LIMITS["all of them"])
     client = configured()
-    with pytest.raises(CardDeclined):
+    with pytest.raises(DeclinedError):
         form(client, client.run("checkout"), "charge", decline)
     check_error(outcome(client, server)["error"])
 
@@ -110,7 +110,7 @@ def test_of_steps_inside_of_each_other_each_has_its_own_error_uncut(
     run = client.run("checkout")
 
     def outer() -> None:
-        with pytest.raises(CardDeclined):
+        with pytest.raises(DeclinedError):
             run.step("inner", decline)
         raise LookupError(MESSAGE)
 
@@ -228,7 +228,7 @@ def test_what_stands_on_the_span_stays_as_the_host_limits_it(
     use(monkeypatch, LIMITS["values of 250 characters"])
     provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    with pytest.raises(CardDeclined):
+    with pytest.raises(DeclinedError):
         configured(provider).run("checkout").step("charge", decline)
     [span] = exporter.get_finished_spans()
     [event] = [event for event in span.events if event.name == "exception"]
@@ -255,7 +255,7 @@ def test_an_error_travels_uncut_by_every_provider(
 ) -> None:
     use(monkeypatch, LIMITS["all of them"])
     client = configured(provider())
-    with pytest.raises(CardDeclined):
+    with pytest.raises(DeclinedError):
         client.run("checkout").step("charge", decline)
     check_error(outcome(client, server)["error"])
 
@@ -267,7 +267,7 @@ def test_an_error_travels_uncut_to_a_processor_that_was_wired_by_hand(
     provider = TracerProvider(shutdown_on_exit=False)
     processor = FailpathSpanProcessor(project_key=KEY, endpoint=server.url, capture_stack=True)
     provider.add_span_processor(processor)
-    with pytest.raises(CardDeclined):
+    with pytest.raises(DeclinedError):
         Failpath(tracer_provider=provider).run("checkout").step("charge", decline)
     assert processor.force_flush(20_000)
     check_error(server.events[-1]["error"])
@@ -277,7 +277,7 @@ def test_an_error_travels_uncut_to_a_processor_that_was_wired_by_hand(
 def test_an_error_in_the_mock_is_uncut(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, LIMITS["all of them"])
     failpath = MockFailpath(capture_stack=True)
-    with pytest.raises(CardDeclined):
+    with pytest.raises(DeclinedError):
         failpath.run("checkout").step("charge", decline)
     error = failpath.events[-1].error
     assert error is not None
@@ -294,6 +294,6 @@ def test_an_error_travels_uncut_where_others_have_ended_the_span(
         trace.get_current_span().end()
         decline()
 
-    with pytest.raises(CardDeclined):
+    with pytest.raises(DeclinedError):
         client.run("checkout").step("charge", fail)
     check_error(outcome(client, server)["error"])

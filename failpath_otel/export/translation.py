@@ -160,7 +160,7 @@ def outcome_record(  # noqa: PLR0917
         metadata if policy.plain else policy.metadata(metadata),
         start.started_at if timed else None,
         (end_ns - start_ns) // 1000 / 1000 if timed else None,
-        _error(span, policy, None if marker is None else marker.exception) if status == semconv.STATUS_ERROR else None,
+        _error(start, span, policy, marker) if status == semconv.STATUS_ERROR else None,
         process,
     )
 
@@ -247,9 +247,10 @@ def _event_statuses(span: ReadableSpan) -> list[str]:
     return [STEP_EVENTS[event.name] for event in span.events if event.name in STEP_EVENTS]
 
 
-def _error(span: ReadableSpan, policy: Policy, beside: Mapping[str, Any] | None) -> ErrorInfo:
-    attributes: Mapping[str, Any] = beside or {}
-    if beside is None:
+def _error(start: StepStart, span: ReadableSpan, policy: Policy, marker: StartMarker | None) -> ErrorInfo:
+    attributes = None if marker is None else marker.exception
+    if attributes is None:
+        attributes = {}
         for event in span.events:
             if event.name == semconv.EXCEPTION_EVENT:
                 attributes = event.attributes or {}  # the last one is the one that ended the step
@@ -259,7 +260,8 @@ def _error(span: ReadableSpan, policy: Policy, beside: Mapping[str, Any] | None)
     # What gRPC raises to abort a call has no message.
     if message is None or (not message and is_grpc(of_span)):
         message = span.status.description or answer_of(of_span) or (name if message is None else "")
-    stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if policy.capture_stack else None
+    with_stack = policy.capture_stack or start.attributes.get(semconv.STACK_GIVEN) is True
+    stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if with_stack else None
     # Whoever has opened the span, and the message of one that others have opened is as it was raised.
     shown = error_text(message, limits.MAX_ERROR_MESSAGE_CHARS)
     traced = None if stack is None else error_text(stack, limits.MAX_STACK_CHARS)

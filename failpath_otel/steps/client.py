@@ -175,6 +175,7 @@ class Failpath:
             status: ``running``, ``success``, ``error`` or ``skipped``.
             metadata: JSON-like values. Never secrets.
             error: with status ``error``: an exception, its message, or a mapping of ``name``, ``message``, ``stack``.
+                A stack in a mapping is sent whatever ``capture_stack`` says, which is about those of exceptions.
             started_at: when the step began; with it an outcome has a duration, and it is the time of a ``running``.
             timestamp: when the event happened. Default: now.
 
@@ -199,6 +200,7 @@ class Failpath:
             with_metadata(attributes, metadata_attributes(metadata)),
             status,
             error=None if error is None else described_error_attributes(error),
+            stack_given=not isinstance(error, BaseException),
             started_ns=started_ns,
             timestamp_ns=timestamp_ns,
         )

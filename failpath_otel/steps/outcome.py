@@ -1,7 +1,8 @@
 """How a step ended, and what its error looks like on a span."""
 
+import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR, CO_ITERABLE_COROUTINE
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ _MAX_LEAVES = 20
 _MAX_MEMBERS = 200
 _COROUTINE: Final = CO_COROUTINE | CO_ITERABLE_COROUTINE
 _GENERATOR: Final = CO_GENERATOR | CO_ASYNC_GENERATOR
+_OUR_FILES: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")  # noqa: PTH118, PTH120 - a prefix
 
 
 class CoroutineClosed(Exception):  # noqa: N818 - says what happened to the coroutine
@@ -54,7 +56,8 @@ def is_failure(error: BaseException | None) -> bool:
 def error_attributes(error: BaseException) -> dict[str, str]:
     """``error`` as the attributes of OpenTelemetry's ``exception`` event, redacted and bounded before the SDK sees it.
 
-    The stack leaves out the frame of this package that caught the exception.
+    The stack leaves out the frames of this package, also in those of what the exception was raised from, and of the
+    members of its group.
     """
     if isinstance(error, GeneratorExit) and _is_raised_in(error, _COROUTINE):
         closed = CoroutineClosed()
@@ -154,16 +157,30 @@ def _has_many_members(error: BaseException) -> bool:
     return True
 
 
+def _formatted(error: BaseException) -> Iterable[str]:
+    shown = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+    pending: list[Any] = [shown]
+    while pending:  # each is there once: what is reached again is left out as it is made
+        each = pending.pop()
+        each.stack[:] = _without_ours(each.stack)
+        members = getattr(each, "exceptions", None) or ()  # before Python 3.11 it has none
+        pending += [other for other in (each.__cause__, each.__context__, *members) if other is not None]
+    return shown.format()
+
+
+def _without_ours(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    return [frame for frame in frames if not frame.filename.startswith(_OUR_FILES)]
+
+
 def _stack(error: BaseException) -> str | None:
-    trace = error.__traceback__
-    if trace is not None and trace.tb_frame.f_globals.get("__package__") == __package__:
-        trace = trace.tb_next
+    lines: Iterable[str]
     try:
         if _has_many_members(error):
             # Formatting looks at every member, also at those that it then leaves out.
-            lines = [*traceback.format_tb(trace), f"{_type_name(type(error))}: {_message(error)}\n"]
+            frames = _without_ours(traceback.extract_tb(error.__traceback__))
+            lines = [*traceback.format_list(frames), f"{_type_name(type(error))}: {_message(error)}\n"]
         else:
-            lines = traceback.format_exception(type(error), error, trace)
+            lines = list(_formatted(error))
     except Exception:  # noqa: BLE001 - formatting runs code of the exception, which may raise anything
         return None
     text = "".join(lines)
