@@ -24,13 +24,13 @@ def metadata_at_end(
 
     ``before`` are the attributes at its start, ``late`` those that the step has set since, uncut.
     """
+    known, evicted = before, dict[str, Any]()
     if late:
         known = {**before, **late}
         evicted = {name: value for name, value in late.items() if name not in attributes}
     else:
         if attributes is before or attributes == before:  # as for nearly every step
             return started_with
-        known, evicted = before, {}
         for name, value in attributes.items():
             if type(name) is str and name.startswith(_ANY_METADATA):
                 old = before.get(name)

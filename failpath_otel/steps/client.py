@@ -195,12 +195,13 @@ class Failpath:
             raise ValueError(msg)
         started_ns, timestamp_ns = check_times(started_at, timestamp)
         attributes[RUN_ID] = make_run_id(run_id)
+        described, stack_given = (None, False) if error is None else described_error_attributes(error)
         record_manually(
             self._tracing,
             with_metadata(attributes, metadata_attributes(metadata)),
             status,
-            error=None if error is None else described_error_attributes(error),
-            stack_given=not isinstance(error, BaseException),
+            error=described,
+            stack_given=stack_given,
             started_ns=started_ns,
             timestamp_ns=timestamp_ns,
         )

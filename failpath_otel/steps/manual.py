@@ -32,7 +32,7 @@ def record_manually(
 ) -> None:
     """Records one event. ``attributes`` are those of the step; ``error`` those of an ``exception`` event.
 
-    ``stack_given``: a stack in these is the caller's own text, and not that of an exception.
+    ``stack_given``: the stack in these is the caller's own text, and not that of an exception.
     """
     end_ns = timestamp_ns if timestamp_ns is not None else max(time_ns(), started_ns or 0)
     start_ns = started_ns if started_ns is not None else end_ns
@@ -41,7 +41,7 @@ def record_manually(
     if error is not None:
         # First, because where a host keeps few attributes, the first ones go first.
         attributes = {semconv.ERROR_TYPE: error[semconv.EXCEPTION_TYPE], **attributes}
-        if stack_given and semconv.EXCEPTION_STACKTRACE in error:
+        if stack_given:
             attributes = {semconv.STACK_GIVEN: True, **attributes}
     spans, _, marker = tracing.start_step(attributes[STEP_KEY], attributes, start_ns)
     marker.exception = error

@@ -16,7 +16,7 @@ from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_
 from failpath_otel.steps.attributes import DROPPED_NAME, Attributes, metadata_attributes, other_kind
 from failpath_otel.steps.outcome import error_attributes, is_failure
 from failpath_otel.steps.span_events import write_event
-from failpath_otel.steps.tracing import Tracing, leave_context
+from failpath_otel.steps.tracing import Tracing, leave_block, leave_context
 
 _RUNNING: Final = EVENT_NAMES[semconv.STATUS_RUNNING]
 _SUCCESS: Final = EVENT_NAMES[semconv.STATUS_SUCCESS]
@@ -110,6 +110,13 @@ class OpenStep:
         if token is not None:
             self._token = None
             leave_context(self._context, self._before, token)
+
+    def leave_block(self) -> None:
+        """:meth:`leave` at the end of a block, which may have been entered in another context."""
+        token = self._token
+        if token is not None:
+            self._token = None
+            leave_block(self._context, self._before, token)
 
     def set_metadata(self, metadata: object) -> None:
         """Adds metadata to the span; later values win. Keys beyond the limit are dropped and counted."""

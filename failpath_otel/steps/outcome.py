@@ -65,15 +65,15 @@ def error_attributes(error: BaseException) -> dict[str, str]:
     return _attributes(_type_name(type(error)), _message(error), _stack(error))
 
 
-def described_error_attributes(error: object) -> dict[str, str]:
-    """The same for an error that a caller describes by hand.
+def described_error_attributes(error: object) -> tuple[dict[str, str], bool]:
+    """The same for an error that a caller describes by hand, and whether a stack in it is the caller's own text.
 
     ``error`` is an exception, or a mapping with ``name``, ``message`` and ``stack`` (each optional), or anything else,
     whose text is the message.
     """
     try:
         if isinstance(error, BaseException):
-            return error_attributes(error)
+            return error_attributes(error), False
         described = isinstance(error, Mapping)
         name, message, stack = (
             [error.get(field) for field in ("name", "message", "stack")]
@@ -84,12 +84,13 @@ def described_error_attributes(error: object) -> dict[str, str]:
         described = True
         name = message = stack = None
     if described:
-        return _attributes(
+        attributes = _attributes(
             "Error" if name is None else error_text(name, limits.MAX_ERROR_NAME_CHARS),
             "" if message is None else error_text(message, limits.MAX_ERROR_MESSAGE_CHARS),
             None if stack is None else error_text(stack, limits.MAX_STACK_CHARS),
         )
-    return _attributes("Error", "" if error is None else error_text(error, limits.MAX_ERROR_MESSAGE_CHARS), None)
+        return attributes, semconv.EXCEPTION_STACKTRACE in attributes
+    return _attributes("Error", "" if error is None else error_text(error, limits.MAX_ERROR_MESSAGE_CHARS), None), False
 
 
 def _is_raised_in(error: BaseException, flags: int) -> bool:

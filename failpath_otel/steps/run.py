@@ -21,7 +21,7 @@ from failpath_otel.steps.propagation import Propagating, write_headers
 from failpath_otel.steps.release import Release, release_of
 from failpath_otel.steps.span_events import write_event
 from failpath_otel.steps.step import Step
-from failpath_otel.steps.tracing import Tracing, leave_context
+from failpath_otel.steps.tracing import Tracing, leave_block
 from failpath_otel.steps.wrap import call, run_later, what_it_makes
 
 T = TypeVar("T")
@@ -159,12 +159,12 @@ class Run:
         entered = get_value(self._current_key)
         if isinstance(entered, _Entered) and entered in self._entries:
             self._entries.remove(entered)
-            leave_context(entered.inside, entered.before, entered.token)
         elif self._entries:
-            # Left in another context than it was entered in, as by an asynchronous fixture: nothing to detach here.
+            # Left in another context than it was entered in, as by an asynchronous fixture or in a generator.
             entered = self._entries.pop()
         else:
             return
+        leave_block(entered.inside, entered.before, entered.token)
         entered.end(error)
         if self._release is not None:
             self._release.end()

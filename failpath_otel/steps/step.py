@@ -74,7 +74,7 @@ class Step:
         opened = self._opened
         if opened is None:
             return
-        opened.leave()
+        opened.leave_block()
         opened.finish(error)
         if opened.awaits and (error is None or isinstance(error, Exception)):
             opened.sent()
@@ -100,7 +100,7 @@ class Step:
         opened = self._opened
         if opened is None:
             return
-        opened.leave()
+        opened.leave_block()
         await (asucceed(opened) if error is None else afail(opened, error))
 
     def __call__(self, fn: F) -> F:

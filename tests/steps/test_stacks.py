@@ -1,6 +1,7 @@
 """The stack of an error: the application's frames and those of its libraries, and none of this package."""
 
 import asyncio
+import builtins
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.spans import Recording, exception
 from tests.steps.forms import FORMS, Form
 
 PACKAGE = str(Path(failpath_otel.__file__).parent)
+ExceptionGroup: Any = getattr(builtins, "ExceptionGroup", None)  # since Python 3.11
 
 
 class DeclinedError(Exception):
@@ -63,7 +65,7 @@ def _grouped() -> None:
             _caused()
         except LookupError as error:
             errors.append(error)
-    raise ExceptionGroup("both", errors)  # noqa: F821 - where there are any
+    raise ExceptionGroup("both", errors)
 
 
 @pytest.mark.parametrize(
@@ -107,11 +109,11 @@ def test_nor_has_that_of_a_group_with_more_members_than_are_formatted(recording:
 
     def outer() -> None:
         def fail() -> None:
-            raise ExceptionGroup("many", [ValueError(number) for number in range(1_000)])  # noqa: F821 - see above
+            raise ExceptionGroup("many", [ValueError(number) for number in range(1_000)])
 
         run.step("inner", fail)
 
-    with pytest.raises(ExceptionGroup):  # noqa: F821 - see above
+    with pytest.raises(ExceptionGroup):
         run.step("charge", outer)
 
     assert PACKAGE not in stack_of(recording, "charge")
