@@ -86,8 +86,12 @@ class FailpathClient(Failpath):
 
         Steps still run and are still ordinary spans; they are only not delivered any more. At the end of the
         interpreter this is not needed: what waits is flushed by itself.
+
+        Raises:
+            ConfigurationError: ``timeout`` is not a number of seconds.
+            DeliveryError: as by :meth:`flush`, when no more records are taken.
         """
-        return self._join.reporter.close(timeout)
+        return self._told(self._join.reporter.close(timeout))
 
     def stats(self) -> Stats:
         """How many records there were, and what became of them."""
@@ -139,8 +143,9 @@ def configure(
         delivery: ``"background"``, or ``"await"``: a step waits until its event was sent, or an attempt to send it has
             failed. In async code it waits without blocking the event loop; what runs on an event loop and is not async
             does not wait. ``FAILPATH_DELIVERY``, else ``"background"``.
-        throw_on_send_error: raise a :class:`DeliveryError` from ``flush()``, and with ``delivery="await"`` from the
-            step as well, after its function has run; an exception of the function goes before it.
+        throw_on_send_error: raise a :class:`DeliveryError` from ``flush()`` and ``shutdown()``, and with
+            ``delivery="await"`` from the step as well, after its function has run; an exception of the function goes
+            before it.
             ``FAILPATH_THROW_ON_SEND_ERROR``, else ``False``.
         send_timeout: seconds for one send, all of it; 0: no limit. ``FAILPATH_SEND_TIMEOUT``, else 1.5.
         max_queue_size: records that may wait in memory, from 2 to 1,000,000, within 16 MiB; beyond, new steps are

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -10,7 +11,7 @@ from opentelemetry.trace import get_tracer_provider
 
 from failpath_otel.config_file import file_options
 from failpath_otel.configure import FailpathClient, configure, joined_since
-from failpath_otel.errors import ConfigurationError
+from failpath_otel.errors import ConfigurationError, DeliveryError
 from failpath_otel.export.arguments import DeliveryOptions
 from failpath_otel.export.checks import IF_KEY_PRESENT
 from failpath_otel.export.exporter import FailpathSpanExporter
@@ -94,7 +95,8 @@ class FailpathInstrumentor:
         """Flushes, and takes no more records."""
         client, self._client = self._client, None
         if client is not None:
-            client.shutdown()
+            with suppress(DeliveryError):  # who instruments by name has no way to take it
+                client.shutdown()
 
 
 class NamedSpanExporter(SpanExporter):

@@ -71,6 +71,9 @@ ERROR_TYPE: Final = "error.type"
 ERROR_TYPE_OTHER: Final = "_OTHER"
 """The value of :data:`ERROR_TYPE` where an instrumentation has no name for an error."""
 
+STACK_GIVEN: Final = "failpath.error.stack_given"
+"""Span attribute, ``True``, of an error recorded by hand with a stack: the caller has given it, and wants it sent."""
+
 HTTP_STATUS_CODES: Final = ("http.response.status_code", "http.status_code")
 """OpenTelemetry's names of the status of an HTTP answer: the stable one, and the one before."""
 
@@ -92,18 +95,32 @@ class StartMarker:
 
     ``attributes`` are the span's own start attributes. A host may limit attribute values
     (``OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT``), and the SDK then cuts the identity of a step before any processor sees it;
-    here it stands uncut. Who reports the step puts its span into ``seen``, so that who started it knows; a span that
-    comes with a start that was seen already is another one. Where there is an ``owner``, nobody else reports it.
-    ``reporter`` is who does, and takes the step's outcome where the span could not; ``ticket`` is its own note of the
-    last event that it has taken, and ``start`` of how the step began. ``spans`` are those that were started for the
+    here it stands uncut. So do the attributes that were set ``late``, since the start, and before the end those of the
+    ``exception`` event of an error. Who reports the step puts its span into ``seen``, so that who started it knows; a
+    span that comes with a start that was seen already is another one. Where there is an ``owner``, nobody else reports
+    it. ``reporter`` is who does, and takes the step's outcome where the span could not; ``ticket`` is its own note of
+    the last event that it has taken, and ``start`` of how the step began. ``spans`` are those that were started for the
     step so far, that of the host first.
     """
 
-    __slots__ = ("__weakref__", "attributes", "owner", "reporter", "seen", "spans", "start", "ticket")
+    __slots__ = (
+        "__weakref__",
+        "attributes",
+        "exception",
+        "late",
+        "owner",
+        "reporter",
+        "seen",
+        "spans",
+        "start",
+        "ticket",
+    )
 
     def __init__(self, attributes: Mapping[str, Any], owner: object = None) -> None:
         self.attributes = attributes
         self.owner = owner
+        self.exception: Mapping[str, Any] | None = None
+        self.late: Mapping[str, Any] | None = None
         self.seen: Any = None
         self.reporter: Any = None
         self.ticket: Any = None

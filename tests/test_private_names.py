@@ -16,6 +16,7 @@ import pkgutil
 import socket
 import threading
 from collections.abc import Iterator
+from contextvars import Token
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ import pytest
 import requests
 import urllib3
 import uvicorn
+from opentelemetry.context import Context, attach, get_value, set_value
 from requests.adapters import HTTPAdapter
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -244,6 +246,20 @@ def test_http_client_reads_and_writes_by_the_methods_of_its_socket_that_have_the
         assert callable(getattr(http.client.HTTPConnection, name, None)), moved(
             f"http.client's HTTPConnection.{name}", "export/transport.py"
         )
+
+
+def test_a_context_of_opentelemetry_is_a_dict_and_is_attached_by_a_token_of_contextvars() -> None:
+    user = "the end of a block in another context, in steps/tracing.py,"
+    context = set_value("name", 1, Context())
+    assert isinstance(context, dict), moved("Context, a dict,", user)
+    dict.update(context, {"name": 2})
+    token = attach(context)
+    try:
+        assert get_value("name") == 2, moved("what get_value reads", user)
+        assert isinstance(token, Token), moved("the token of attach", user)
+    finally:
+        token.var.reset(token)
+    assert get_value("name") is None, moved("the variable of a token", user)
 
 
 @pytest.mark.parametrize("kind", [asyncio.Future, asyncio.futures._PyFuture, concurrent.futures.Future])  # type: ignore[attr-defined]

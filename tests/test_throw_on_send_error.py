@@ -4,6 +4,7 @@ import asyncio
 import functools
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 from failpath_otel import DeliveryError, FailpathClient, QueueFull, RecordsRejected, Run, SendError, ShutDown, limits
+from failpath_otel.instrumentor import FailpathInstrumentor
 from tests.fault_server import Behaviour, Exchange, FaultServer, accepted, held, rejecting, silent, status
 from tests.receiver import wait_for
 from tests.steps.forms import FUTURE_FORMS, IN_TASK_FORMS, SYNC_FORMS, Form
@@ -29,6 +31,13 @@ every_flush = pytest.mark.parametrize(
         pytest.param(lambda client, timeout: asyncio.run(client.aflush(timeout)), id="aflush"),
     ],
 )
+every_end = pytest.mark.parametrize(
+    "flush",
+    [
+        pytest.param(lambda client, timeout: client.flush(timeout), id="flush"),
+        pytest.param(lambda client, timeout: client.shutdown(timeout), id="shutdown"),
+    ],
+)
 
 
 @pytest.fixture
@@ -37,7 +46,9 @@ def provider() -> TracerProvider:
 
 
 def _is_empty(client: FailpathClient) -> bool:
-    return client.shutdown(0.3) or not client.stats().waiting
+    with suppress(DeliveryError):  # what no test has asked for yet
+        client.shutdown(0.3)
+    return not client.stats().waiting
 
 
 @pytest.fixture
@@ -75,6 +86,56 @@ def test_in_the_background_a_flush_that_did_not_deliver_raises_why_and_steps_nev
     assert caught.value.records == 2
     assert KEY not in str(caught.value)
     a_step(client)
+
+
+@every_end
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
+def test_a_shutdown_that_did_not_deliver_raises_why_as_a_flush_does(
+    configure: Configure, server: FaultServer, flush: Flush, failure: Behaviour
+) -> None:
+    server.answer_with(failure)
+    client = configure()
+    a_step(client)
+    with pytest.raises(SendError) as caught:
+        flush(client, 0.5)
+    assert caught.value.records == 2
+
+
+def test_a_shutdown_raises_a_loss_and_takes_no_more_records_all_the_same(
+    configure: Configure, server: FaultServer
+) -> None:
+    server.answer_with(rejecting(0, reason="unknown flow"), accepted)
+    client = configure()
+    a_step(client)
+    with pytest.raises(RecordsRejected, match="unknown flow"):
+        client.shutdown(10)
+    a_step(client)
+    assert client.stats().dropped == {"rejected": 1, "shut_down": 2}
+    with pytest.raises(ShutDown):
+        client.shutdown(10)
+
+
+@pytest.mark.parametrize("throws", [True, False])
+def test_a_shutdown_says_what_the_flush_said_where_nothing_is_to_be_raised(
+    configure: Configure, server: FaultServer, throws: bool
+) -> None:
+    if not throws:
+        server.answer_with(rejecting(0), accepted)
+    client = configure(throw_on_send_error=throws)
+    a_step(client)
+    assert client.shutdown(10) is throws
+
+
+def test_the_end_of_the_instrumentation_without_code_raises_nothing(
+    configure: Configure, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer_with(rejecting(0), accepted)
+    client = configure()
+    a_step(client)
+    instrumentor = FailpathInstrumentor()
+    instrumentor._client = client
+    instrumentor.uninstrument()
+    assert client.stats().dropped == {"rejected": 1}
 
 
 @every_flush
@@ -136,7 +197,7 @@ def test_a_flush_that_delivered_everything_raises_nothing(
 
 @pytest.mark.parametrize("delivery", ["background", "await"])
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
-def test_a_shutdown_never_raises(
+def test_what_a_provider_calls_never_raises(
     configure: Configure, server: FaultServer, provider: TracerProvider, failure: Behaviour, delivery: str
 ) -> None:
     server.answer_with(failure)
@@ -146,7 +207,8 @@ def test_a_shutdown_never_raises(
     except SendError:
         assert delivery == "await"
     assert provider.force_flush(200) is False
-    assert client.shutdown(0.1) is False
+    with pytest.raises(SendError):
+        client.shutdown(0.1)
     server.answer_with(accepted)
     provider.shutdown()
 

@@ -247,8 +247,8 @@ class Attempts(RecordQueue):
         """Take back what was taken from memory and has to be sent again: it comes before what waits there."""
         for batch in self._backlog.take_back():
             self._taken -= len(batch.records)
-            self._bytes += batch.length - batch.size
-            self._queue.extendleft(reversed(batch.records))
+            self._memory.bytes += batch.length - batch.size
+            self._memory.waiting.extendleft(reversed(batch.records))
 
     def secure(self, timeout: float) -> None:
         """Write what waits in memory into the journal, whether or not it is time to try that: the process may end.
@@ -287,7 +287,7 @@ class Attempts(RecordQueue):
         try:
             with self._lock:
                 self._recount()
-                if self._volatile > 0 or self._queue or journal.held or journal.has_deleted():
+                if self._memory.records > 0 or self._memory.waiting or journal.held or journal.has_deleted():
                     return
                 before, records = self._settled, self._accepted - self._settled - self._doomed
                 self._backlog.leave()

@@ -1,6 +1,6 @@
 """Metadata of steps, which stands on spans as attributes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -15,24 +15,36 @@ _JSON_PREFIX_LENGTH: Final = len(METADATA_JSON_PREFIX)
 
 
 def metadata_at_end(
-    before: Mapping[str, Any], started_with: dict[str, Json], attributes: Mapping[str, Any]
+    before: Mapping[str, Any],
+    started_with: dict[str, Json],
+    attributes: Mapping[str, Any],
+    late: Mapping[str, Any] | None = None,
 ) -> dict[str, Json]:
     """The metadata of a step at its end: what it ``started_with``, and over it what was set since and is still there.
 
-    ``before`` are the attributes at its start.
+    ``before`` are the attributes at its start, ``late`` those that the step has set since, uncut.
     """
-    if attributes is before or attributes == before:  # as for nearly every step
-        return started_with
-    for name, value in attributes.items():
-        if type(name) is str and name.startswith(_ANY_METADATA):
-            old = before.get(name)
-            if old != value and not _same_list(old, value) and not _was_cut(old, value, attributes):
-                break
+    known, evicted = before, dict[str, Any]()
+    if late:
+        known = {**before, **late}
+        evicted = {name: value for name, value in late.items() if name not in attributes}
     else:
-        return started_with
+        if attributes is before or attributes == before:  # as for nearly every step
+            return started_with
+        for name, value in attributes.items():
+            if type(name) is str and name.startswith(_ANY_METADATA):
+                old = before.get(name)
+                if old != value and not _same_list(old, value) and not _was_cut(old, value, attributes):
+                    break
+        else:
+            return started_with
     # All of it in the order of the span, which is the order in which it was set: a key may stand there in both kinds.
-    uncut = {name: value for name, value in attributes.items() if not _was_cut(before.get(name), value, attributes)}
-    return clean_metadata({**started_with, **metadata_in(uncut)})
+    uncut = {
+        name: known[name] if _was_cut(known.get(name), value, attributes) else value
+        for name, value in attributes.items()
+        if type(name) is str and name.startswith(_ANY_METADATA)
+    }
+    return clean_metadata({**started_with, **metadata_in({**evicted, **uncut})})
 
 
 def _same_list(before: object, after: object) -> bool:
@@ -41,14 +53,25 @@ def _same_list(before: object, after: object) -> bool:
 
 
 def _was_cut(before: object, after: object, attributes: Mapping[str, Any]) -> bool:
-    """Whether a host's limit on the length of values has cut a text: no text on the span is longer than the rest."""
-    return (
-        isinstance(before, str)
-        and isinstance(after, str)
-        and len(after) < len(before)
-        and before.startswith(after)
-        and all(len(value) <= len(after) for value in attributes.values() if isinstance(value, str))
-    )
+    """Whether a host's limit on the length of values has cut a text, or texts of a list.
+
+    Then no text on the span is longer than the rest of that one.
+    """
+    if isinstance(before, str) and isinstance(after, str):
+        if len(after) >= len(before) or not before.startswith(after):
+            return False
+    elif not isinstance(before, list) or not isinstance(after, tuple) or len(after) != len(before):
+        return False
+    most = max((len(text) for value in attributes.values() for text in _texts(value)), default=0)
+    if isinstance(before, str):
+        return before[:most] == after
+    return all((old[:most] if isinstance(old, str) else old) == new for old, new in zip(before, after, strict=True))
+
+
+def _texts(value: object) -> Iterable[str]:
+    if isinstance(value, str):
+        return (value,)
+    return (item for item in value if isinstance(item, str)) if isinstance(value, tuple) else ()
 
 
 def metadata_in(attributes: Mapping[str, Any]) -> dict[str, Json]:

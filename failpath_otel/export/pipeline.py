@@ -232,7 +232,7 @@ class Pipeline(DeliveryThread):
             waiting = self.stats().waiting - self._left  # which was said when it was left
             if self._journal is None or self._journal.has_deleted():
                 return 0, waiting, ""
-            lost = min(max(self._volatile, 0) + len(self._journal.held), waiting)
+            lost = min(max(self._memory.records, 0) + len(self._journal.held), waiting)
             return waiting - lost, lost, self._journal.path
 
     @property

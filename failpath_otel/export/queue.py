@@ -1,16 +1,17 @@
 """The queue: finished records that wait, within bounds, and counts of what became of all others."""
 
 import threading
-from collections import deque
 from collections.abc import Sequence
 from time import monotonic, sleep
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
 from failpath_otel.export import wire
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.losses import Skipped
+from failpath_otel.export.memory import Memory
+from failpath_otel.export.receipt import Receipt
 from failpath_otel.export.record import Record, cut_down
 from failpath_otel.export.stats import Stats
 from failpath_otel.journal.journal import Journal
@@ -22,20 +23,6 @@ class JournalPlace(NamedTuple):
 
     path: str
     binding: str
-
-
-class Receipt(Protocol):
-    """What is noted of the records of one step, as they are accepted.
-
-    An exception of a signal handler may come before the number of a record is returned; who catches it finds here
-    what was accepted, and what was not.
-    """
-
-    number: int
-    """That of the ``running`` record; 0 before it is accepted."""
-
-    told: bool
-    """Whether the outcome was accepted, or counted as lost."""
 
 
 NOTHING: Final = Batch((), 0, 0.0)
@@ -71,9 +58,7 @@ class RecordQueue:
         self._journaling = self._journal is not None
         self._returning = False  # the journal can be written again, and what waits in memory goes into it
         self._moving = False
-        self._queue: deque[bytes] = deque()
-        self._bytes = 0  # of the queue, and of what of it is in flight
-        self._volatile = 0  # records of the same
+        self._memory = Memory()
         self._reserved = 0
         self._accepted = 0  # the numbers of the records that were accepted, taken and settled last
         self._taken = 0
@@ -121,7 +106,7 @@ class RecordQueue:
             closed, kept = self._closed, False
             try:
                 if not closed:
-                    if not self._journaling and self._bytes + len(data) > self._max_bytes:
+                    if not self._journaling and self._memory.bytes + len(data) > self._max_bytes:
                         data = cut_down(record).to_json()
                     self._put(data)
                 kept = True
@@ -169,9 +154,9 @@ class RecordQueue:
         if self._journaling:
             return True
         # Beside a journal, what waits in there takes no room here.
-        waiting = self._accepted - self._settled if self._journal is None else len(self._queue)
+        waiting = self._accepted - self._settled if self._journal is None else len(self._memory.waiting)
         records += waiting + min(self._reserved, self._max_held)
-        return records <= self._max_records and self._bytes + size <= self._max_bytes
+        return records <= self._max_records and self._memory.bytes + size <= self._max_bytes
 
     def refuse(self) -> None:
         """Counts a record that was not accepted: its own refusal, or that of the start which it belongs to."""
@@ -216,9 +201,7 @@ class RecordQueue:
             if not (self._journaling and self._journal is not None and self._journal.append(record)):
                 if self._journaling:
                     self._leave_journaling()
-                self._bytes += len(record)
-                self._volatile += 1
-                self._queue.append(record)
+                self._memory.add(record)
                 if self._returning:
                     self._move_one()  # or threads that record without a pause would never let the memory become empty
         except BaseException:
@@ -230,7 +213,7 @@ class RecordQueue:
     def _is_kept(self, record: bytes) -> bool:
         """Whether ``record`` was stored, where an exception has come in the midst of that; under the lock."""
         journal = self._journal
-        kept = record in self._queue or (journal is not None and journal.holds(record))
+        kept = record in self._memory.waiting or (journal is not None and journal.holds(record))
         if kept:
             self._recount()
         return kept
@@ -240,29 +223,24 @@ class RecordQueue:
         self._journaling = False
         assert self._journal is not None  # or there was no journaling
         while self._journal.held:
-            record = self._journal.held.popleft()
-            self._bytes += len(record)
-            self._volatile += 1
-            self._queue.append(record)
+            self._memory.add(self._journal.held.popleft())
 
     def _move_one(self) -> None:
         """Move the oldest record in memory into the journal, if there is one; under the lock."""
         journal = self._journal
         if self._moving or journal is None:
             return
-        if self._queue:
-            record, before = b"", None
+        if self._memory.waiting:
+            before = None
             try:
                 self._moving = True  # before anything is read of what a signal handler may change
-                record, before = self._queue[0], journal.unread
+                record, before = self._memory.waiting[0], journal.unread
                 self._returning = journal.append(record)
             finally:
                 if before is not None and journal.unread > before:  # also where Ctrl-C came just then
-                    self._queue.popleft()
-                    self._bytes -= len(record)
-                    self._volatile -= 1
+                    self._memory.move_out()
                 self._moving = False
-        if self._returning and not self._queue:
+        if self._returning and not self._memory.waiting:
             self._returning, self._journaling = False, True
             journal.outage.end()
 
@@ -276,7 +254,7 @@ class RecordQueue:
         """Counts a record that was stored when a signal came, before it was counted; under the lock."""
         journal = self._journal
         if not self._moving:  # then a record is in both for a moment
-            stored = len(self._queue) + (0 if journal is None else journal.unread)
+            stored = len(self._memory.waiting) + (0 if journal is None else journal.unread)
             self._accepted = max(self._accepted, self._taken + stored)
 
     @property
@@ -322,7 +300,7 @@ class RecordQueue:
     def _take_behind(self, journal: Journal, before: tuple[int, int], max_bytes: int) -> tuple[Batch, Skipped | None]:
         """What comes after a journal that has been read to its end, when so many were accepted and appended."""
         accepted, appended = before  # and not what a signal handler or a garbage collection has added since
-        is_all = self._accepted == accepted and not self._queue and not journal.held
+        is_all = self._accepted == accepted and not self._memory.waiting and not journal.held
         missing = accepted - self._taken if is_all else appended - journal.taken
         if missing:  # it cannot be; better said than waited for without end
             journal.taken = appended
@@ -330,19 +308,14 @@ class RecordQueue:
             return NOTHING, Skipped(missing, "damaged")
         if journal.held:  # which could not be written, and may not be for long
             self._leave_journaling()
-        return self._take_from_memory(max_bytes) if self._queue and journal.appended == appended else NOTHING, None
+        return self._take_from_memory(
+            max_bytes
+        ) if self._memory.waiting and journal.appended == appended else NOTHING, None
 
     def _take_from_memory(self, max_bytes: int) -> Batch:
-        records: list[bytes] = []
-        size = 0
-        while self._queue and len(records) < limits.MAX_BATCH_RECORDS:
-            record = self._queue[0]
-            if records and wire.body_size(size + len(record), len(records) + 1) > max_bytes:
-                break
-            records.append(self._queue.popleft())
-            size += len(record)
-        self._count_taken(len(records))
-        return Batch(records, size, monotonic())
+        batch = self._memory.take(max_bytes)
+        self._count_taken(len(batch.records))
+        return batch
 
     def _count_taken(self, records: int) -> None:
         self._taken += records
@@ -352,8 +325,7 @@ class RecordQueue:
         """Ends the flight of a batch; what of it was not delivered is lost for ``reason``."""
         with self._lock:
             self._settled += records
-            self._bytes = self._bytes - size if self._queue or self._settled < self._taken else 0
-            self._volatile -= records if size else 0
+            self._memory.settle(records if size else 0, size, is_all=self._settled >= self._taken)
             self._delivered += delivered
             if delivered < records:
                 self._dropped[reason] = self._dropped.get(reason, 0) + records - delivered

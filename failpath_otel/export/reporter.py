@@ -1,18 +1,18 @@
 """Reports steps: ``running`` the moment a step's span starts, and the outcome when it ends."""
 
-from collections.abc import Mapping
-from time import monotonic, time_ns
+from time import monotonic
 from typing import Any, Final
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import Event, ReadableSpan, Span
+from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.trace import Span as AnySpan
 from opentelemetry.trace import SpanContext
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
 from failpath_otel.export.checks import seconds
-from failpath_otel.export.dropped import DroppedSpans, Reference, SpanKey
+from failpath_otel.export.dropped import DroppedSpans, Reference
+from failpath_otel.export.open_steps import OpenSteps
 from failpath_otel.export.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.export.pipelines import NewPipeline, Pipelines
 from failpath_otel.export.policy import Policy
@@ -22,35 +22,17 @@ from failpath_otel.export.ruled import RuledSpans
 from failpath_otel.export.stats import Stats
 from failpath_otel.export.translation import (
     StepStart,
-    judged_outcome,
-    outcome_record,
-    plain_attributes,
     read_start,
-    running_record,
     span_records,
-    stated_outcome,
-    states_outcome,
     trusted_start,
 )
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import (
-    EXCEPTION_EVENT,
-    EXCEPTION_MESSAGE,
-    EXCEPTION_TYPE,
     START_MARKER,
-    STATUS_ERROR,
-    STATUS_SUCCESS,
     STEP_KEY,
     STEP_START,
-    STEP_STATUS,
 )
-
-_DROPPED: Final = {
-    EXCEPTION_TYPE: "failpath_otel.StepDropped",
-    EXCEPTION_MESSAGE: "the step was dropped before it ended",
-}
-"""The error of a step whose block was never left."""
 
 
 class Reporter:
@@ -63,23 +45,27 @@ class Reporter:
 
     def __init__(self, options: Options, new_pipeline: NewPipeline) -> None:
         self._process = ThisProcess()
-        self._open: Final[dict[SpanKey, StepStart]] = {}
         self._disregarded: Final[dict[tuple[int, int], Reference | None]] = {}
-        self._ended_early: Final[set[SpanKey]] = set()  # of the open ones, those whose span has ended all the same
         self._delivery: Final = Pipelines(new_pipeline)
         self.release: Final = self._delivery.release
         self.resume: Final = self._delivery.resume
         self._pipelines: Final = self._delivery.all
         self._dropped = DroppedSpans()
         self._noted: Final = self._dropped.noted
-        self._ruled = RuledSpans(self._begin, self._forgo, self.disregard, self._dropped)
+        self._steps: Final = OpenSteps(
+            self._process, self._pipelines, self._dropped, self._forget_dropped, self.disregard
+        )
+        self._open: Final = self._steps.steps
+        self._begin: Final = self._steps.begin
+        self.end_of_ended: Final = self._steps.end_of_ended
+        self._ruled = RuledSpans(self._begin, self._steps.forgo, self.disregard, self._dropped)
         self._use(options)
         after_fork_in_child(self._in_child)
 
     def _use(self, options: Options) -> None:
         self.options = options
         """What holds for steps that begin now."""
-        self._policy = Policy.of(options)
+        self._policy = self._steps.policy = Policy.of(options)
         self._off = not options.enabled
         self._ruled.rules = None if self._off else self._policy.rules
         self._ruled.tells_misses = options.endpoint != DEFAULT_ENDPOINT  # as somebody's own receiver has
@@ -97,10 +83,12 @@ class Reporter:
         opened = tuple(self._open.items())  # a garbage collection in between may end a step
         self._disregarded.update((key[:2], start.watched) for key, start in opened)
         self._disregarded.update(self._ruled.in_child())
-        self._ended_early.clear()
+        self._steps.ended_early.clear()
         self._open.clear()
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+    def on_start(  # noqa: C901 - on the hot path, where a call costs
+        self, span: Span, parent_context: Context | None = None
+    ) -> None:
         """Reports ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
         start: StepStart | None = None
         opener: Any = None
@@ -132,34 +120,6 @@ class Reporter:
             if start is None or not start.number:
                 self.lose()
 
-    def _begin(self, span: Span, start: StepStart, marker: Any = None) -> None:  # noqa: ANN401 - a `StartMarker`
-        if self._noted:
-            self._forget_dropped()
-        start.policy = policy = self._policy
-        data = b"" if start.manual else encode(running_record(start, self._process.info, policy))
-        # Not before: making the record may call the user's `redact`, and last longer than the pipeline does.
-        start.pipeline = pipeline = self._pipelines[-1]
-        context = span.get_span_context()
-        key = context.trace_id, context.span_id, start.start_ns
-        if Span in type(span).__mro__:  # as `DroppedSpans.watch` does, which would be a call more
-            start.watched = watched = Reference(span, self._noted.append)
-            watched.key = key
-        if marker is not None:
-            # It has the span, and would keep it here for good if nobody ends it.
-            start.marker = opened = Reference(marker, self._noted.append)
-            opened.key = key
-            marker.start = start
-        self._open[key] = start
-        if not start.manual:
-            try:
-                pipeline.put_start(data, start)
-            except BaseException:
-                if not start.number:
-                    del self._open[key]  # its end, if there is one, tells both
-                raise
-        if marker is not None:
-            marker.ticket = (pipeline, start.number)
-
     def on_end(self, span: ReadableSpan) -> None:
         """Reports the outcome if ``span`` is a step."""
         start: StepStart | None = None
@@ -174,11 +134,11 @@ class Reporter:
             # itself says it once more.
             start = self._open.get(key)
             if start is not None:
-                if self._end(span, start):
+                if self._steps.end(span, start):
                     start.watched = start.marker = None  # before these are gone, which would be noted
                     del self._open[key]
                 else:
-                    self._ended_early.add(key)
+                    self._steps.ended_early.add(key)
             elif key[:2] in self._disregarded:
                 self._disregarded.pop(key[:2], None)
             elif not self._off:
@@ -190,89 +150,6 @@ class Reporter:
             report_fault("reporting the end of a step")
             if start is None:
                 self.lose()
-
-    def _end(self, span: ReadableSpan, start: StepStart) -> bool:
-        """Reports the outcome that ``span`` tells, once; returns whether it tells one."""
-        if start.told:
-            return True
-        process, policy, pipeline = self._process.info, start.policy, start.pipeline
-        marker = None if start.marker is None else start.marker()
-        try:
-            attributes = plain_attributes(span)
-            status = stated_outcome(attributes)
-            if status is None:
-                if start.marker is not None and not start.manual and not states_outcome(span):
-                    # Somebody else has ended the span, as Logfire does at exit with all that are open: the step goes
-                    # on, and may yet say how it ends, unless it is gone.
-                    if marker is None and start.number:
-                        pipeline.forgo_outcome()
-                    return marker is None
-                status = judged_outcome(start, span, attributes)
-            attributes.pop(STEP_STATUS, None)
-            if status is None:
-                record = running_record(start, process, policy)
-            else:
-                record = outcome_record(start, span, status, attributes, process, policy, not start.manual)
-            data = encode(record)
-        except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
-            report_fault("reading a span that has ended")
-            start.told = True
-            if start.number:
-                pipeline.lose_outcome("invalid")
-            else:
-                pipeline.lose("invalid")
-            return True
-        number = 0
-        if start.number:
-            number = pipeline.put_outcome(data, record, start)
-        else:
-            start.told = True
-            if start.manual:
-                number = pipeline.put(data)
-            else:
-                pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
-        if marker is not None:
-            marker.ticket = (pipeline, number)
-        return True
-
-    def end_of_ended(
-        self, span: ReadableSpan, late: Mapping[str, Any], exception: Mapping[str, str] | None, end_ns: int
-    ) -> None:
-        """Reports the outcome of a step whose span does not: somebody else has ended it before, or has raised.
-
-        Args:
-            span: the span, as far as it got.
-            late: attributes that it did not take any more, the outcome among them.
-            exception: the attributes of the ``exception`` event of an error.
-            end_ns: when the step ended.
-        """
-        context = span.get_span_context()
-        assert context is not None  # of a span that has begun
-        key = (context.trace_id, context.span_id, span.start_time or 0)
-        start = self._open.get(key)
-        if start is None:
-            return
-        if not start.told:
-            events = list(span.events)
-            if exception is not None:
-                events.append(Event(EXCEPTION_EVENT, exception, end_ns))
-            whole = ReadableSpan(
-                name=span.name,
-                context=context,
-                resource=span.resource,
-                attributes={**plain_attributes(span), **late},
-                events=events,
-                status=span.status,
-                start_time=span.start_time,
-                end_time=end_ns,
-            )
-            self._end(whole, start)
-        start.watched = start.marker = None
-        del self._open[key]
-        if key in self._ended_early:
-            self._ended_early.discard(key)
-        else:
-            self.disregard(span)  # should its end be told yet
 
     def lose(self, records: int = 1) -> None:
         """Counts records that could not be made."""
@@ -302,7 +179,7 @@ class Reporter:
             key = reference.key
             start = self._open.get(key)
             if start is not None and (start.watched is reference or start.marker is reference):
-                self._forget(key, start)
+                self._steps.forget(key, start)
             if self._disregarded.get(key[:2]) is reference:
                 self._disregarded.pop(key[:2], None)  # another thread may end it
             self._ruled.on_end(key)
@@ -313,45 +190,8 @@ class Reporter:
         for key, start in tuple(self._open.items()):
             # What a signal handler has raised may have cost it its turn.
             if any(reference is not None and reference() is None for reference in (start.marker, start.watched)):
-                self._forget(key, start)
+                self._steps.forget(key, start)
         self._ruled.look(wait=wait)
-
-    def _forget(self, key: SpanKey, start: StepStart) -> None:
-        """Does what is left to do for a step that nothing can end any more."""
-        if start.marker is None or start.manual:
-            self._forgo(key)
-        elif self._open.pop(key, None) is not None:  # or another thread does this
-            self._ended_early.discard(key)
-            try:
-                self._end_dropped(key, start)
-            except BaseException:
-                if not start.told:
-                    self._open[key] = start
-                raise
-
-    def _end_dropped(self, key: SpanKey, start: StepStart) -> None:
-        """Reports the outcome of a step that was dropped: the one that it was about to have, or an error."""
-        late, exception, end_ns = start.stated or (None, _DROPPED, time_ns())
-        status = STATUS_SUCCESS if exception is None else STATUS_ERROR
-        whole = ReadableSpan(
-            name=start.step_key,
-            context=SpanContext(key[0], key[1], is_remote=False),
-            attributes={**start.attributes, **(late or {}), STEP_STATUS: status},
-            events=() if exception is None else (Event(EXCEPTION_EVENT, exception, end_ns),),
-            start_time=start.start_ns,
-            end_time=end_ns,
-        )
-        self._end(whole, start)
-        span = None if start.watched is None else start.watched()
-        if span is not None:
-            self.disregard(span)  # it is still the current one somewhere
-
-    def _forgo(self, key: SpanKey) -> None:
-        """Expects no outcome of a step any more."""
-        start = self._open.pop(key, None)
-        self._ended_early.discard(key)
-        if start is not None and start.number:
-            start.pipeline.forgo_outcome()
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT, *, last: bool = False) -> bool:
         """Waits at most ``timeout`` seconds until every record so far was delivered.

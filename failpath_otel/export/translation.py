@@ -15,7 +15,7 @@ from failpath_otel.export.metadata import metadata_at_end, metadata_in
 from failpath_otel.export.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 from failpath_otel.export.rules import StepRule, named_run
-from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS
+from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS, StartMarker
 
 _ANY_LENGTH: Final = 1 << 30
 _OUTCOMES: Final[dict[str, Status]] = {"success": "success", "error": "error", "skipped": "skipped"}
@@ -134,6 +134,7 @@ def outcome_record(  # noqa: PLR0917
     process: ProcessInfo | None,
     policy: Policy,
     began: bool = True,  # noqa: FBT001, FBT002 - on the hot path, where a keyword costs
+    marker: StartMarker | None = None,
 ) -> Record:
     """The record of how a step ended, at the time when its span did.
 
@@ -145,13 +146,15 @@ def outcome_record(  # noqa: PLR0917
         process: the process that the record names.
         policy: what the record carries beyond that.
         began: the step has a ``running`` record. Without one, it has a duration only if its span has a length.
+        marker: what travels beside the span, which a host's limits do not reach.
     """
     start_ns = start.start_ns
     end_ns = span.end_time
     if end_ns is None or end_ns < start_ns:
         end_ns = start_ns
     timed = began or end_ns > start_ns
-    metadata = metadata_at_end(start.attributes, start.metadata, attributes)
+    late = None if marker is None else marker.late
+    metadata = metadata_at_end(start.attributes, start.metadata, attributes, late)
     return Record(
         record_id(start.trace_id, start.span_id, status, end_ns),
         start.flow_key,
@@ -164,7 +167,7 @@ def outcome_record(  # noqa: PLR0917
         metadata if policy.plain else policy.metadata(metadata),
         start.started_at if timed else None,
         (end_ns - start_ns) // 1000 / 1000 if timed else None,
-        _error(span, policy) if status == semconv.STATUS_ERROR else None,
+        _error(start, span, policy, marker) if status == semconv.STATUS_ERROR else None,
         process,
     )
 
@@ -251,18 +254,21 @@ def _event_statuses(span: ReadableSpan) -> list[str]:
     return [STEP_EVENTS[event.name] for event in span.events if event.name in STEP_EVENTS]
 
 
-def _error(span: ReadableSpan, policy: Policy) -> ErrorInfo:
-    attributes: Mapping[str, Any] = {}
-    for event in span.events:
-        if event.name == semconv.EXCEPTION_EVENT:
-            attributes = event.attributes or {}  # the last one is the one that ended the step
+def _error(start: StepStart, span: ReadableSpan, policy: Policy, marker: StartMarker | None) -> ErrorInfo:
+    attributes = None if marker is None else marker.exception
+    if attributes is None:
+        attributes = {}
+        for event in span.events:
+            if event.name == semconv.EXCEPTION_EVENT:
+                attributes = event.attributes or {}  # the last one is the one that ended the step
     of_span: Mapping[str, Any] = span.attributes or {}
     name = attributes.get(semconv.EXCEPTION_TYPE) or _error_type(of_span)
     message = attributes.get(semconv.EXCEPTION_MESSAGE)
     # What gRPC raises to abort a call has no message.
     if message is None or (not message and is_grpc(of_span)):
         message = span.status.description or answer_of(of_span) or (name if message is None else "")
-    stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if policy.capture_stack else None
+    with_stack = policy.capture_stack or start.attributes.get(semconv.STACK_GIVEN) is True
+    stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if with_stack else None
     # Whoever has opened the span, and the message of one that others have opened is as it was raised.
     shown = error_text(message, limits.MAX_ERROR_MESSAGE_CHARS)
     traced = None if stack is None else error_text(stack, limits.MAX_STACK_CHARS)

@@ -159,8 +159,7 @@ class _Attempt:
     @property
     def started(self) -> int | None:
         starts = [entry.at for entry in self.opening]
-        if not self.by_hand:
-            starts += [instant(text) for entry in self.closing if (text := entry.record.started_at) is not None]
+        starts += [instant(text) for entry in self.closing if (text := entry.record.started_at) is not None]
         return min(starts, default=None)
 
     @property
@@ -186,7 +185,10 @@ def _canonical(events: Iterable[Record]) -> list[_Entry]:
 
 
 def _attempts(entries: Sequence[_Entry]) -> list[_Attempt]:
-    """The attempts of one step, oldest first; ``entries`` are the step's, in canonical order."""
+    """The attempts of one step, oldest first; ``entries`` are the step's, in canonical order.
+
+    An outcome whose own span has no ``running`` was recorded by hand, also where it tells a start.
+    """
     spans: dict[str, _Attempt] = {}
     for entry in entries:
         attempt = spans.setdefault(entry.record.span_id, _Attempt())
@@ -198,7 +200,7 @@ def _attempts(entries: Sequence[_Entry]) -> list[_Attempt]:
     for attempt in spans.values():
         if not attempt.closing:
             still_open.append(attempt)
-        elif len(attempt.closing) == 1 and attempt.started is None:
+        elif not attempt.opening:
             by_hand.append(attempt)
         else:
             done.append(attempt)
@@ -207,16 +209,16 @@ def _attempts(entries: Sequence[_Entry]) -> list[_Attempt]:
 
 
 def _pair(still_open: list[_Attempt], by_hand: Iterable[_Attempt]) -> list[_Attempt]:
-    """Gives each record by hand, oldest first, the newest open attempt that started no later than it.
+    """Gives each outcome by hand, oldest first, the newest open attempt that started no later than it.
 
-    ``by_hand`` is in canonical order. What started before one record started before the next one too, so a stack
-    of the attempts that have started has the newest open one on top.
+    What started before one outcome started before the next one too, so a stack of the attempts that have started has
+    the newest open one on top.
     """
     waiting = sorted(still_open, key=_place, reverse=True)
     stack: list[_Attempt] = []
     paired: list[_Attempt] = []
-    for record in by_hand:
-        while waiting and waiting[-1].at <= record.at:
+    for ended, _, record in sorted((attempt.ended or 0, attempt.own.id, attempt) for attempt in by_hand):
+        while waiting and waiting[-1].at <= ended:
             stack.append(waiting.pop())
         if stack:
             attempt = stack.pop()

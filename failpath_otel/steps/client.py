@@ -177,6 +177,7 @@ class Failpath:
             status: ``running``, ``success``, ``error`` or ``skipped``.
             metadata: JSON-like values. Never secrets.
             error: with status ``error``: an exception, its message, or a mapping of ``name``, ``message``, ``stack``.
+                A stack in a mapping is sent whatever ``capture_stack`` says, which is about those of exceptions.
             started_at: when the step began; with it an outcome has a duration, and it is the time of a ``running``.
             timestamp: when the event happened. Default: now.
 
@@ -196,11 +197,13 @@ class Failpath:
             raise ValueError(msg)
         started_ns, timestamp_ns = check_times(started_at, timestamp)
         attributes[RUN_ID] = make_run_id(run_id)
+        described, stack_given = (None, False) if error is None else described_error_attributes(error)
         record_manually(
             self._tracing,
             with_metadata(attributes, metadata_attributes(metadata)),
             status,
-            error=None if error is None else described_error_attributes(error),
+            error=described,
+            stack_given=stack_given,
             started_ns=started_ns,
             timestamp_ns=timestamp_ns,
         )

@@ -26,10 +26,14 @@ def record_manually(
     status: str,
     *,
     error: dict[str, str] | None = None,
+    stack_given: bool = False,
     started_ns: int | None = None,
     timestamp_ns: int | None = None,
 ) -> None:
-    """Records one event. ``attributes`` are those of the step; ``error`` those of an ``exception`` event."""
+    """Records one event. ``attributes`` are those of the step; ``error`` those of an ``exception`` event.
+
+    ``stack_given``: the stack in these is the caller's own text, and not that of an exception.
+    """
     end_ns = timestamp_ns if timestamp_ns is not None else max(time_ns(), started_ns or 0)
     start_ns = started_ns if started_ns is not None else end_ns
     # The status stands on the span from its start, so that nobody announces it as running.
@@ -37,7 +41,10 @@ def record_manually(
     if error is not None:
         # First, because where a host keeps few attributes, the first ones go first.
         attributes = {semconv.ERROR_TYPE: error[semconv.EXCEPTION_TYPE], **attributes}
+        if stack_given:
+            attributes = {semconv.STACK_GIVEN: True, **attributes}
     marker = StartMarker(attributes, None if tracing.reporting is None else tracing.reporting.owner)
+    marker.exception = error
     tracing.start_step(marker, start_ns)
     spans = marker.spans
     told = True

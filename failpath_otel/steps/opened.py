@@ -17,7 +17,7 @@ from failpath_otel.signals import is_from_handler
 from failpath_otel.steps.attributes import DROPPED_NAME, Attributes, metadata_attributes, other_kind
 from failpath_otel.steps.outcome import error_attributes, is_failure
 from failpath_otel.steps.span_events import write_event
-from failpath_otel.steps.tracing import Tracing, leave_context
+from failpath_otel.steps.tracing import Tracing, leave_block, leave_context
 
 _RUNNING: Final = EVENT_NAMES[semconv.STATUS_RUNNING]
 _SUCCESS: Final = EVENT_NAMES[semconv.STATUS_SUCCESS]
@@ -125,9 +125,17 @@ class OpenStep:
             leave_context(self._context, self._before, self._token)
             self._inside = False
 
+    def leave_block(self) -> None:
+        """:meth:`leave` at the end of a block, which may have been entered in another context."""
+        if self._inside:
+            leave_block(self._context, self._before, self._token)
+            self._inside = False
+
     def set_metadata(self, metadata: object) -> None:
         """Adds metadata to the span; later values win. Keys beyond the limit are dropped and counted."""
-        late = self._late = {} if self._late is None else self._late
+        marker = self._marker
+        assert marker is not None  # or it has not begun
+        late = self._late = marker.late = {} if self._late is None else self._late
         before = self._started_with
         room = limits.MAX_METADATA_KEYS - (len(before) - 3)
         more = metadata_attributes(metadata)
@@ -143,8 +151,7 @@ class OpenStep:
             late[name] = more[name]
         if dropped:
             more[DROPPED_NAME] = late[DROPPED_NAME] = late.get(DROPPED_NAME, before.get(DROPPED_NAME, 0)) + dropped
-        assert self._marker is not None  # or it has not begun
-        for span in self._marker.spans:
+        for span in marker.spans:
             self._guarded_set(span, more)
 
     def finish(self, error: BaseException | None) -> None:
@@ -181,7 +188,9 @@ class OpenStep:
         if raised is not None:
             raise raised
 
-    def _end(self, error: BaseException | None, *, again: bool = False) -> None:
+    def _end(  # noqa: C901, PLR0912 - on the hot path, where a call costs
+        self, error: BaseException | None, *, again: bool = False
+    ) -> None:
         marker = self._marker
         if marker is None:
             return
@@ -193,6 +202,7 @@ class OpenStep:
             exception = describe(error) if error is not None and is_failure(error) else None
             self._outcome = exception, max(end_ns, self._start_ns)
         exception, end_ns = self._outcome
+        marker.exception = exception
         status = semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR
         if marker.start is not None:
             marker.start.stated = self._late, exception, end_ns

@@ -1,7 +1,8 @@
 """How a step ended, and what its error looks like on a span."""
 
+import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR, CO_ITERABLE_COROUTINE
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ _MAX_LEAVES = 20
 _MAX_MEMBERS = 200
 _COROUTINE: Final = CO_COROUTINE | CO_ITERABLE_COROUTINE
 _GENERATOR: Final = CO_GENERATOR | CO_ASYNC_GENERATOR
+_OUR_FILES: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")  # noqa: PTH118, PTH120 - a prefix
 
 
 class CoroutineClosed(Exception):  # noqa: N818 - says what happened to the coroutine
@@ -56,7 +58,8 @@ def is_failure(error: BaseException | None) -> bool:
 def error_attributes(error: BaseException) -> dict[str, str]:
     """``error`` as the attributes of OpenTelemetry's ``exception`` event, redacted and bounded before the SDK sees it.
 
-    The stack leaves out the frame of this package that caught the exception.
+    The stack leaves out the frames of this package, also in those of what the exception was raised from, and of the
+    members of its group.
     """
     if isinstance(error, GeneratorExit) and _is_raised_in(error, _COROUTINE):
         closed = CoroutineClosed()
@@ -64,15 +67,15 @@ def error_attributes(error: BaseException) -> dict[str, str]:
     return _attributes(_type_name(type(error)), _message(error), _stack(error))
 
 
-def described_error_attributes(error: object) -> dict[str, str]:
-    """The same for an error that a caller describes by hand.
+def described_error_attributes(error: object) -> tuple[dict[str, str], bool]:
+    """The same for an error that a caller describes by hand, and whether a stack in it is the caller's own text.
 
     ``error`` is an exception, or a mapping with ``name``, ``message`` and ``stack`` (each optional), or anything else,
     whose text is the message.
     """
     try:
         if isinstance(error, BaseException):
-            return error_attributes(error)
+            return error_attributes(error), False
         described = isinstance(error, Mapping)
         name, message, stack = (
             [error.get(field) for field in ("name", "message", "stack")]
@@ -84,12 +87,13 @@ def described_error_attributes(error: object) -> dict[str, str]:
         described = True
         name = message = stack = None
     if described:
-        return _attributes(
+        attributes = _attributes(
             "Error" if name is None else error_text(name, limits.MAX_ERROR_NAME_CHARS),
             "" if message is None else error_text(message, limits.MAX_ERROR_MESSAGE_CHARS),
             None if stack is None else error_text(stack, limits.MAX_STACK_CHARS),
         )
-    return _attributes("Error", "" if error is None else error_text(error, limits.MAX_ERROR_MESSAGE_CHARS), None)
+        return attributes, semconv.EXCEPTION_STACKTRACE in attributes
+    return _attributes("Error", "" if error is None else error_text(error, limits.MAX_ERROR_MESSAGE_CHARS), None), False
 
 
 def _is_raised_in(error: BaseException, flags: int) -> bool:
@@ -158,16 +162,30 @@ def _has_many_members(error: BaseException) -> bool:
     return True
 
 
+def _formatted(error: BaseException) -> Iterable[str]:
+    shown = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+    pending: list[Any] = [shown]
+    while pending:  # each is there once: what is reached again is left out as it is made
+        each = pending.pop()
+        each.stack[:] = _without_ours(each.stack)
+        members = getattr(each, "exceptions", None) or ()  # before Python 3.11 it has none
+        pending += [other for other in (each.__cause__, each.__context__, *members) if other is not None]
+    return shown.format()
+
+
+def _without_ours(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    return [frame for frame in frames if not frame.filename.startswith(_OUR_FILES)]
+
+
 def _stack(error: BaseException) -> str | None:
-    trace = error.__traceback__
-    if trace is not None and trace.tb_frame.f_globals.get("__package__") == __package__:
-        trace = trace.tb_next
+    lines: Iterable[str]
     try:
         if _has_many_members(error):
             # Formatting looks at every member, also at those that it then leaves out.
-            lines = [*traceback.format_tb(trace), f"{_type_name(type(error))}: {_message(error)}\n"]
+            frames = _without_ours(traceback.extract_tb(error.__traceback__))
+            lines = [*traceback.format_list(frames), f"{_type_name(type(error))}: {_message(error)}\n"]
         else:
-            lines = traceback.format_exception(type(error), error, trace)
+            lines = list(_formatted(error))
     except Exception as raised:  # noqa: BLE001 - formatting runs code of the exception, which may raise anything
         pass_on(raised)
         return None

@@ -22,7 +22,7 @@ from failpath_otel.steps.propagation import Propagating, write_headers
 from failpath_otel.steps.release import Release, release_of
 from failpath_otel.steps.span_events import write_event
 from failpath_otel.steps.step import Step
-from failpath_otel.steps.tracing import Tracing, leave_context
+from failpath_otel.steps.tracing import Tracing, leave_block
 from failpath_otel.steps.wrap import Beginning, call, run_later, what_it_makes
 
 T = TypeVar("T")
@@ -180,14 +180,13 @@ class Run:
         entered = get_value(self._current_key)
         if isinstance(entered, _Entered) and entered in self._entries:
             return entered
-        # Left in another context than it was entered in, as by an asynchronous fixture: nothing to detach there.
-        return self._entries[-1] if self._entries else None
+        # Left in another context than it was entered in, as by an asynchronous fixture or in a generator.
+        return self._entries.pop() if self._entries else None
 
     def _leave(self, entered: "_Entered", error: BaseException | None) -> None:
         """Leaves one entry of the block; what of that was done already is not done again."""
-        if get_value(self._current_key) is entered:
-            leave_context(entered.inside, entered.before, entered.token)
-        with contextlib.suppress(ValueError):  # another thread that has left it elsewhere
+        leave_block(entered.inside, entered.before, entered.token)
+        with contextlib.suppress(ValueError):  # it was taken out before
             self._entries.remove(entered)
         entered.end(error)
 

@@ -76,7 +76,7 @@ class Step:
         if opened is None:
             return
         try:
-            opened.leave()
+            opened.leave_block()
             opened.finish(error)
         except BaseException as interruption:
             opened.finish(error or interruption)
@@ -108,7 +108,7 @@ class Step:
         if opened is None:
             return
         try:
-            opened.leave()
+            opened.leave_block()
             opened.finish(error)
         except BaseException as interruption:
             opened.finish(error or interruption)

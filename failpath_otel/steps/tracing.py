@@ -1,6 +1,7 @@
 """Where the spans of steps come from, and which span is the current one while a step runs."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import Token
 from typing import Any, Final, Protocol
 
@@ -157,11 +158,11 @@ class Tracing:
 
 
 def _with_current(span: Span, context: Context) -> Context:
-    """``context`` with ``span`` as the current one; unchanged where that is no span at all.
+    """A new context, as ``context`` with ``span`` as the current one; the same where that is no span at all.
 
     Without a provider, older APIs start such a span even under a remote parent, which it would hide from the headers.
     """
-    return set_span_in_context(span, context) if span.get_span_context().is_valid else context
+    return set_span_in_context(span, context) if span.get_span_context().is_valid else Context(context)
 
 
 def leave_context(inside: Context, before: Context, token: "Token[Context] | None") -> None:
@@ -175,7 +176,36 @@ def leave_context(inside: Context, before: Context, token: "Token[Context] | Non
     if current is inside:
         attach(before)
     elif current is not before and token is not None:
+        _detach(token)
+
+
+def leave_block(inside: Context, before: Context, token: "Token[Context] | None") -> None:
+    """:meth:`leave_context` at the end of a block, of which ``inside`` was made, and of nothing else.
+
+    A generator may be in the block when it yields. Its items are asked for one by one, each of them perhaps on another
+    thread or in another context, as for a streaming response. Then the block ends where it was never entered, and where
+    it was, its span would stay the current one for good. No code of ours runs there any more, so the context itself
+    becomes what was current before.
+    """
+    if get_current() is inside:
+        attach(before)
+        return
+    leave_context(inside, before, token)
+    if inside is not before and isinstance(inside, dict):
+        # A context forbids assignments, which is to keep users from them; these are seen by all who have it.
+        dict.update(inside, before)
+        for name in inside.keys() - before.keys():
+            dict.pop(inside, name, None)
+
+
+def _detach(token: "Token[Context]") -> None:
+    """Detaches; in another context than that of the token, where nothing can be, this does nothing."""
+    if not isinstance(token, Token):  # of a runtime context that is not OpenTelemetry's own
         detach(token)
+        return
+    # `detach` does the same, and logs an error where it cannot be.
+    with suppress(ValueError, RuntimeError):
+        token.var.reset(token)
 
 
 class Reporting(Protocol):

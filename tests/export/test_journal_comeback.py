@@ -163,7 +163,7 @@ def test_records_that_come_while_others_are_moved_keep_the_order_and_are_all_del
         threads = [threading.Thread(target=record) for _ in range(3)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: len(queue._queue) > 1_000)
+        wait_for(lambda: len(queue._memory.waiting) > 1_000)
         disk.error = 0
         wait_for(lambda: queue.journaling)
         back.set()
@@ -452,7 +452,7 @@ def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
                 patched.setattr(journal, "_write_held", full_after)
                 queue._move_one()
             assert queue.stats() == Stats(4, 0, 4)
-            assert queue._queue[0] == numbered(1)
+            assert queue._memory.waiting[0] == numbered(1)
             disk.error = 0
         wait_for(lambda: queue.journaling)
         assert sorted(left_behind(queue, place)) == [numbered(number) for number in range(4)]

@@ -41,7 +41,7 @@ class Shop:
     def keeps_nothing(self) -> bool:
         """Whether nothing is kept of any span, and no place is held for an outcome."""
         reporter = self.reporter
-        kept = (reporter._open, reporter._disregarded, reporter._ended_early, reporter._ruled.open)
+        kept = (reporter._open, reporter._disregarded, reporter._steps.ended_early, reporter._ruled.open)
         return not any(kept) and reporter._pipelines[-1].is_idle()
 
 
@@ -86,7 +86,9 @@ def test_a_processor_by_hand_keeps_nothing_of_spans_that_are_dropped(server: Fau
 
 
 @pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF], ids=["the host's span", "a private span"])
-def test_a_step_that_waits_for_a_future_which_is_dropped_is_an_error_and_nothing_is_kept_of_it(shop: MakeShop, sampler: Sampler) -> None:
+def test_a_step_that_waits_for_a_future_which_is_dropped_is_an_error_and_nothing_is_kept_of_it(
+    shop: MakeShop, sampler: Sampler
+) -> None:
     made = shop(TracerProvider(shutdown_on_exit=False, sampler=sampler), journal=None)
     for _ in range(20):
         made.failpath.run("checkout").step("pack", Future)
@@ -109,7 +111,7 @@ def test_a_step_whose_span_others_end_and_that_never_comes_back_is_an_error(shop
     assert made.keeps_nothing()
 
 
-def test_a_step_that_never_comes_back_stays_running_when_others_end_its_span(shop: MakeShop) -> None:
+def test_a_step_that_never_comes_back_is_an_error_when_others_end_its_span(shop: MakeShop) -> None:
     made = shop(journal=None)
     spans: list[trace.Span] = []
 
@@ -121,7 +123,7 @@ def test_a_step_that_never_comes_back_stays_running_when_others_end_its_span(sho
     gc.collect()
     assert not made.keeps_nothing()  # its span can still be ended
     spans.pop().end()
-    assert made.statuses() == ["running"]
+    assert made.statuses() == ["running", "error"]
     assert made.keeps_nothing()
 
 

@@ -286,12 +286,12 @@ def test_an_interruption_between_two_lines_of_a_put_leaves_the_counts_true() -> 
         queue.put(numbered(0))
 
         def interrupt(frame: FrameType, event: str, argument: object) -> Any:
-            if event == "line" and frame.f_code.co_name == "_put" and len(queue._queue) > before:
+            if event == "line" and frame.f_code.co_name == "_put" and len(queue._memory.waiting) > before:
                 raise KeyboardInterrupt
             return interrupt
 
         assert delivery.sending.wait(10)
-        before = len(queue._queue)
+        before = len(queue._memory.waiting)
         sys.settrace(interrupt)
         try:
             with pytest.raises(KeyboardInterrupt):

@@ -111,8 +111,21 @@ def test_a_record_by_hand_without_an_open_attempt_is_an_attempt_by_itself(other:
     assert len(run.steps) == 2
 
 
-def test_an_outcome_that_had_a_start_never_closes_the_attempt_of_another_span() -> None:
-    run = picture([event("running", 1, span="a"), event("success", 4, span="b", started=2)])
+def test_an_outcome_by_hand_that_tells_its_start_closes_the_newest_open_attempt_too() -> None:
+    run = picture([event("running", 1, span="a"), event("success", 4, span="b", started=2, duration_ms=2000)])
+    step = _only(run)
+    assert (step.span_id, step.status, run.status) == ("a", "success", "success")
+    assert (step.started_at, step.ended_at, step.duration_ms) == (at(1), at(4), 3000.0)
+
+
+def test_of_two_starts_of_an_attempt_the_earlier_one_counts() -> None:
+    step = _only(picture([event("running", 2, span="a"), event("success", 4, span="b", started=1)]))
+    assert (step.started_at, step.duration_ms) == (at(1), 3000.0)
+
+
+def test_an_outcome_that_has_a_running_of_its_own_never_closes_the_attempt_of_another_span() -> None:
+    own = [event("running", 2, span="b"), event("success", 4, span="b", started=2)]
+    run = picture([event("running", 1, span="a"), *own])
     assert _statuses(run) == [("pay", 1, "running"), ("pay", 2, "success")]
 
 
@@ -246,7 +259,7 @@ def test_whatever_arrives_every_span_is_shown_once_or_closes_another_and_nothing
         assert [step.attempt for step in shown] == list(range(1, len(shown) + 1))
         assert len({step.span_id for step in shown}) == len(shown)
         assert {step.span_id for step in shown} <= spans
-        opened = {r.span_id for r in records if r.step_key == step_key and (r.status == "running" or r.started_at)}
+        opened = {r.span_id for r in records if r.step_key == step_key and r.status == "running"}
         assert opened <= {step.span_id for step in shown}
     assert all(step.duration_ms is None or step.duration_ms >= 0 for step in run.steps)
     assert all((step.status == "running") == (step.ended_at is None) for step in run.steps)

@@ -1,0 +1,229 @@
+"""Steps that are open: how each began, where its records go, and how it ends, once."""
+
+from collections.abc import Callable, Mapping
+from time import time_ns
+from typing import Any, Final
+
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span
+from opentelemetry.trace import SpanContext
+
+from failpath_otel.export.dropped import DroppedSpans, Reference, SpanKey
+from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.export.policy import Policy
+from failpath_otel.export.process import ThisProcess
+from failpath_otel.export.record import encode
+from failpath_otel.export.translation import (
+    StepStart,
+    judged_outcome,
+    outcome_record,
+    plain_attributes,
+    running_record,
+    stated_outcome,
+    states_outcome,
+)
+from failpath_otel.report import report_fault
+from failpath_otel.semconv import (
+    EXCEPTION_EVENT,
+    EXCEPTION_MESSAGE,
+    EXCEPTION_TYPE,
+    STATUS_ERROR,
+    STATUS_SUCCESS,
+    STEP_STATUS,
+)
+
+_DROPPED: Final = {
+    EXCEPTION_TYPE: "failpath_otel.StepDropped",
+    EXCEPTION_MESSAGE: "the step was dropped before it ended",
+}
+"""The error of a step whose block was never left."""
+
+
+class OpenSteps:
+    """The steps that have begun and not ended, of one reporter.
+
+    What a signal handler raises may come anywhere in here. So a step stays among these until its outcome is told, and
+    what was told is noted where it was, on the start of the step: told again, it is not told twice.
+
+    Args:
+        process: what the records say of the process.
+        pipelines: the last one is that of the steps that begin now.
+        dropped: takes note of spans and steps that the application has dropped.
+        look: looks at these notes.
+        disregard: leaves a span alone when it ends.
+    """
+
+    def __init__(
+        self,
+        process: ThisProcess,
+        pipelines: list[Pipeline],
+        dropped: DroppedSpans,
+        look: Callable[[], None],
+        disregard: Callable[[ReadableSpan], None],
+    ) -> None:
+        self._process: Final = process
+        self._pipelines: Final = pipelines
+        self._noted: Final = dropped.noted
+        self._look: Final = look
+        self._disregard: Final = disregard
+        self.policy = Policy()
+        """What the records carry of steps that begin now."""
+        self.steps: Final[dict[SpanKey, StepStart]] = {}
+        self.ended_early: Final[set[SpanKey]] = set()
+        """Of these steps, those whose span has ended all the same."""
+
+    def begin(self, span: Span, start: StepStart, marker: Any = None) -> None:  # noqa: ANN401 - a `StartMarker`
+        """Reports ``running``, and expects the outcome."""
+        if self._noted:
+            self._look()
+        start.policy = policy = self.policy
+        data = b"" if start.manual else encode(running_record(start, self._process.info, policy))
+        # Not before: making the record may call the user's `redact`, and last longer than the pipeline does.
+        start.pipeline = pipeline = self._pipelines[-1]
+        context = span.get_span_context()
+        key = context.trace_id, context.span_id, start.start_ns
+        if Span in type(span).__mro__:  # as `DroppedSpans.watch` does, which would be a call more
+            start.watched = watched = Reference(span, self._noted.append)
+            watched.key = key
+        if marker is not None:
+            # It has the span, and would keep it here for good if nobody ends it.
+            start.marker = opened = Reference(marker, self._noted.append)
+            opened.key = key
+            marker.start = start
+        self.steps[key] = start
+        if not start.manual:
+            try:
+                pipeline.put_start(data, start)
+            except BaseException:
+                if not start.number:
+                    del self.steps[key]  # its end, if there is one, tells both
+                raise
+        if marker is not None:
+            marker.ticket = (pipeline, start.number)
+
+    def end(  # noqa: C901, PLR0912 - on the hot path, where a call costs
+        self, span: ReadableSpan, start: StepStart
+    ) -> bool:
+        """Reports the outcome that ``span`` tells, once; returns whether it tells one."""
+        if start.told:
+            return True
+        process, policy, pipeline = self._process.info, start.policy, start.pipeline
+        marker = None if start.marker is None else start.marker()
+        try:
+            attributes = plain_attributes(span)
+            status = stated_outcome(attributes)
+            if status is None:
+                if start.marker is not None and not start.manual and not states_outcome(span):
+                    # Somebody else has ended the span, as Logfire does at exit with all that are open: the step goes
+                    # on, and may yet say how it ends, unless it is gone.
+                    if marker is not None:
+                        return False
+                    span = _ended_by(start, span.end_time)
+                    attributes = plain_attributes(span)
+                    status = stated_outcome(attributes)
+                else:
+                    status = judged_outcome(start, span, attributes)
+            attributes.pop(STEP_STATUS, None)
+            if status is None:
+                record = running_record(start, process, policy)
+            else:
+                record = outcome_record(start, span, status, attributes, process, policy, not start.manual, marker)
+            data = encode(record)
+        except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
+            report_fault("reading a span that has ended")
+            start.told = True
+            if start.number:
+                pipeline.lose_outcome("invalid")
+            else:
+                pipeline.lose("invalid")
+            return True
+        number = 0
+        if start.number:
+            number = pipeline.put_outcome(data, record, start)
+        else:
+            start.told = True
+            if start.manual:
+                number = pipeline.put(data)
+            else:
+                pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
+        if marker is not None:
+            marker.ticket = (pipeline, number)
+        return True
+
+    def end_of_ended(
+        self, span: ReadableSpan, late: Mapping[str, Any], exception: Mapping[str, str] | None, end_ns: int
+    ) -> None:
+        """Reports the outcome of a step whose span does not: somebody else has ended it before, or has raised.
+
+        Args:
+            span: the span, as far as it got.
+            late: attributes that it did not take any more, the outcome among them.
+            exception: the attributes of the ``exception`` event of an error.
+            end_ns: when the step ended.
+        """
+        context = span.get_span_context()
+        assert context is not None  # of a span that has begun
+        key = (context.trace_id, context.span_id, span.start_time or 0)
+        start = self.steps.get(key)
+        if start is None:
+            return
+        if not start.told:
+            events = list(span.events)
+            if exception is not None:
+                events.append(Event(EXCEPTION_EVENT, exception, end_ns))
+            whole = ReadableSpan(
+                name=span.name,
+                context=context,
+                resource=span.resource,
+                attributes={**plain_attributes(span), **late},
+                events=events,
+                status=span.status,
+                start_time=span.start_time,
+                end_time=end_ns,
+            )
+            self.end(whole, start)
+        start.watched = start.marker = None
+        del self.steps[key]
+        if key in self.ended_early:
+            self.ended_early.discard(key)
+        else:
+            self._disregard(span)  # should its end be told yet
+
+    def forget(self, key: SpanKey, start: StepStart) -> None:
+        """Does what is left to do for a step that nothing can end any more."""
+        if start.marker is None or start.manual:
+            self.forgo(key)
+        elif self.steps.pop(key, None) is not None:  # or another thread does this
+            self.ended_early.discard(key)
+            try:
+                self._end_dropped(start)
+            except BaseException:
+                if not start.told:
+                    self.steps[key] = start
+                raise
+
+    def _end_dropped(self, start: StepStart) -> None:
+        self.end(_ended_by(start, None), start)
+        span = None if start.watched is None else start.watched()
+        if span is not None:
+            self._disregard(span)  # it is still the current one somewhere
+
+    def forgo(self, key: SpanKey) -> None:
+        """Expects no outcome of a step any more."""
+        start = self.steps.pop(key, None)
+        self.ended_early.discard(key)
+        if start is not None and start.number:
+            start.pipeline.forgo_outcome()
+
+
+def _ended_by(start: StepStart, end_ns: int | None) -> ReadableSpan:
+    """The span of a step that was dropped, with the outcome that it was about to have, or an error."""
+    late, exception, ended_ns = start.stated or (None, _DROPPED, end_ns or time_ns())
+    status = STATUS_SUCCESS if exception is None else STATUS_ERROR
+    return ReadableSpan(
+        name=start.step_key,
+        context=SpanContext(int(start.trace_id, 16), int(start.span_id, 16), is_remote=False),
+        attributes={**start.attributes, **(late or {}), STEP_STATUS: status},
+        events=() if exception is None else (Event(EXCEPTION_EVENT, exception, ended_ns),),
+        start_time=start.start_ns,
+        end_time=ended_ns,
+    )
