@@ -86,7 +86,7 @@ def test_a_processor_by_hand_keeps_nothing_of_spans_that_are_dropped(server: Fau
 
 
 @pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF], ids=["the host's span", "a private span"])
-def test_a_step_that_waits_for_a_future_which_is_dropped_is_an_error_and_nothing_is_kept_of_it(
+def test_a_step_that_waits_for_a_future_which_is_dropped_is_an_error_and_forgotten(
     shop: MakeShop, sampler: Sampler
 ) -> None:
     made = shop(TracerProvider(shutdown_on_exit=False, sampler=sampler), journal=None)

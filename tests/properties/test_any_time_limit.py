@@ -1,16 +1,17 @@
 """An exception that a signal handler raises, anywhere in our code, reaches the application, and its step ends once."""
 
+import contextlib
 import gc
 import json
 import logging
 import signal
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from opentelemetry import context
@@ -24,7 +25,7 @@ _PACKAGE = str(Path(failpath_otel.__file__).parent)
 Form = Callable[[failpath_otel.Run], object]
 
 
-class TimeLimit(Exception):
+class TimeLimit(Exception):  # noqa: N818 - as Celery's SoftTimeLimitExceeded
     """What the handler raises, as those of Celery and RQ do."""
 
 
@@ -67,18 +68,13 @@ def failing(run: failpath_otel.Run) -> None:
     def fail() -> None:
         raise LookupError("no such cart")
 
-    try:
+    with contextlib.suppress(LookupError):
         run.step("charge", fail)
-    except LookupError:
-        pass
 
 
 def by_failing_block(run: failpath_otel.Run) -> None:
-    try:
-        with run.step("charge"):
-            raise LookupError("no such cart")
-    except LookupError:
-        pass
+    with contextlib.suppress(LookupError), run.step("charge"):
+        raise LookupError("no such cart")
 
 
 async def _awork() -> int:
@@ -100,7 +96,7 @@ def by_coroutine(run: failpath_otel.Run) -> object:
 
 
 def by_returned_coroutine(run: failpath_otel.Run) -> object:
-    return _drive(run.step("charge", lambda: _awork()))
+    return _drive(run.step("charge", lambda: _awork()))  # noqa: PLW0108 - a function that is no coroutine function
 
 
 def by_asynchronous_block(run: failpath_otel.Run) -> object:
@@ -194,18 +190,78 @@ def _limit() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
+CASES: Final = [
+    *((form, True, True) for form in FORMS),
+    *((form, host, journal) for form in (by_call, by_block) for host, journal in ((True, False), (False, True))),
+]
+"""Forms; whether the host has a provider; whether there is a journal."""
+
+
+def _name_of(case: tuple[Form, bool, bool]) -> str:
+    form, host, journal = case
+    return f"{form.__name__}{'' if host else ', no provider'}{'' if journal else ', in memory'}"
+
+
+class Interrupted:
+    """One step after another, each interrupted at the next place, until there is none any more."""
+
+    def __init__(self, client: failpath_otel.FailpathClient, form: Form) -> None:
+        self._client = client
+        self._form = form
+        self._outside = context.get_current()
+        self.places: dict[str, str] = {}
+        self.problems: list[str] = []
+        while self._go_on():
+            pass
+
+    def _go_on(self) -> bool:
+        run_id = f"run-{len(self.places)}"
+        run = self._client.run("checkout", run_id=run_id)
+        interruption = Interruption(len(self.places))
+        sys.setprofile(interruption)
+        try:
+            self._form(run)
+        except TimeLimit:
+            pass
+        else:
+            if interruption.where and not interruption.is_lost:
+                self.problems.append(f"swallowed at {interruption.where}")
+        finally:
+            sys.setprofile(None)
+        if context.get_current() != self._outside:
+            # Nothing of ours has run then, nor would a block of OpenTelemetry's have been left.
+            if not interruption.where.endswith(("__exit__ call", "__aexit__ call")):
+                self.problems.append(f"another context after {interruption.where}")
+            context.attach(self._outside)
+        if interruption.where:
+            self.places[run_id] = interruption.where
+        return bool(interruption.where)
+
+    def judge(self, records: Sequence[bytes]) -> None:
+        """Adds the problems that the records show."""
+        statuses: dict[str, list[str]] = defaultdict(list)
+        for record in map(json.loads, records):
+            statuses[record["runId"]].append(record["status"])
+        for run_id, where in self.places.items():
+            found = statuses[run_id]
+            ends = len(found) - found.count("running")
+            if found.count("running") > 1 or ends > 1 or ("running" in found and not ends):
+                self.problems.append(f"{found} where it came at {where}")
+
+
 @pytest.mark.usefixtures("_limit")
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("own_provider", [True, False], ids=["the host's provider", "no provider"])
-@pytest.mark.parametrize("journal", ["auto", None], ids=["journal", "memory"])
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+@pytest.mark.parametrize("case", CASES, ids=_name_of)
 def test_a_time_limit_that_comes_anywhere_reaches_the_application_and_its_step_ends_once(
-    form: Form, journal: str | None, own_provider: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    case: tuple[Form, bool, bool], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    delivered: list[bytes] = []  # all of this test: what was recorded before it is flushed first
+    form, host, journal = case
+    endpoint = f"http://127.0.0.1:9/{tmp_path.name}"
+    delivered: list[bytes] = []
 
-    def send(_: Delivery, records: list[bytes], within: float | None = None) -> Answer:
-        delivered.extend(records)
+    def send(delivery: Delivery, records: list[bytes], within: float | None = None) -> Answer:
+        if delivery.url.startswith(endpoint):  # and not for a test before this one
+            delivered.extend(records)
         return Answer()
 
     monkeypatch.setattr(Delivery, "send", send)
@@ -213,59 +269,22 @@ def test_a_time_limit_that_comes_anywhere_reaches_the_application_and_its_step_e
     monkeypatch.setattr(logging.getLogger("concurrent.futures"), "disabled", True)
     client = failpath_otel.configure(
         project_key="fp_project_limits",
-        endpoint="http://127.0.0.1:9",
-        journal=None if journal is None else str(tmp_path),
-        tracer_provider=TracerProvider(shutdown_on_exit=False) if own_provider else None,
+        endpoint=endpoint,
+        journal=str(tmp_path) if journal else None,
+        tracer_provider=TracerProvider(shutdown_on_exit=False) if host else None,
     )
     form(client.run("checkout", run_id="before"))  # what is made once, is made
     assert client.flush(10), client.stats()
-    earlier = client.stats()
+    before = client.stats()
     delivered.clear()
-    problems: list[str] = []
-    raised: dict[str, str] = {}
-    places = 0
-    before = context.get_current()
-    while True:
-        interruption = Interruption(places)
-        run_id = f"run-{places}"
-        run = client.run("checkout", run_id=run_id)
-        sys.setprofile(interruption)
-        try:
-            form(run)
-        except TimeLimit:
-            outcome = "raised"
-        else:
-            outcome = "passed"
-        finally:
-            sys.setprofile(None)
-        if not interruption.where:
-            break
-        if outcome != "raised" and not interruption.is_lost:
-            problems.append(f"swallowed at {interruption.where}")
-        raised[run_id] = interruption.where
-        if context.get_current() != before:
-            # Nothing of ours has run then, nor would a block of OpenTelemetry's have been left.
-            if not interruption.where.endswith(("__exit__ call", "__aexit__ call")):
-                problems.append(f"another context after {interruption.where}")
-            context.attach(before)
-        places += 1
+
+    interrupted = Interrupted(client, form)
     gc.collect()
-    if not client.flush(10):
-        problems.append(f"flush is False: {client.stats()}")
+    assert client.flush(10), client.stats()
     now = client.stats()
-    stats = now.accepted - earlier.accepted, now.delivered - earlier.delivered, now.waiting
     client.shutdown()
-    found: dict[str, list[str]] = defaultdict(list)
-    for data in delivered:
-        record = json.loads(data)
-        found[record["runId"]].append(record["status"])
-    for run_id, where in raised.items():
-        statuses = Counter(found[run_id])
-        ends = statuses.total() - statuses["running"]
-        if statuses["running"] > 1 or ends > 1 or (statuses["running"] and not ends):
-            problems.append(f"{dict(statuses)} where it came at {where}")
-    if stats != (len(delivered), len(delivered), 0):
-        problems.append(f"{len(delivered)} came, accepted, delivered and waiting are {stats}")
-    assert places > 50
-    listed = Counter(problems)
-    assert not problems, "\n" + "\n".join(f"{n} {problem}" for problem, n in listed.items())
+    interrupted.judge(delivered)
+    assert len(interrupted.places) > 50
+    assert not interrupted.problems, "\n".join(interrupted.problems)
+    assert now.accepted - before.accepted == now.delivered - before.delivered == len(delivered)
+    assert now.waiting == 0

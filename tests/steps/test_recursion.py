@@ -5,6 +5,7 @@ import inspect
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import pytest
@@ -27,7 +28,10 @@ def _by_decorator(run: Run) -> object:
 
 
 def _by_generator(run: Run) -> object:
-    return list(run.step("charge", lambda: (yield 1)))
+    def items() -> Iterator[int]:
+        yield 1
+
+    return list(run.step("charge", items))
 
 
 def _by_coroutine(run: Run) -> None:
@@ -42,6 +46,9 @@ def _by_coroutine(run: Run) -> None:
 FORMS: Final = (_by_call, _by_block, _by_decorator, _by_generator, _by_coroutine)
 
 
+Nesting = Callable[[Run, str, Callable[[], object]], object]
+
+
 def _nested_call(run: Run, key: str, fn: Callable[[], object]) -> object:
     return run.step(key, fn)
 
@@ -49,6 +56,10 @@ def _nested_call(run: Run, key: str, fn: Callable[[], object]) -> object:
 def _nested_block(run: Run, key: str, fn: Callable[[], object]) -> object:
     with run.step(key):
         return fn()
+
+
+def _deeper(act: Nesting, depth: int, run: Run) -> object:
+    return act(run, f"step-{depth}", lambda: _deeper(act, depth + 1, run))
 
 
 NESTING: Final = (_nested_call, _nested_block)
@@ -109,10 +120,7 @@ def test_every_step_of_a_recursion_that_has_no_end_ends(
     for frames in range(6):  # so that the stack is full at another place each time
         run = failpath.run("checkout", run_id=f"run-{frames}")
 
-        def deeper(depth: int, run: Run = run) -> object:
-            return act(run, f"step-{depth}", lambda: deeper(depth + 1))
-
-        assert not _far_down(frames, lambda _, deeper=deeper: deeper(0), run)
+        assert not _far_down(frames, partial(_deeper, act, 0), run)
     failpath.flush()
     statuses: dict[tuple[str, str], list[str]] = {}
     for event in failpath.events:
