@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import failpath_otel
-from failpath_otel.export.record import ProcessInfo, Record
+from failpath_otel.export.record import ProcessInfo, Record, Status
 from failpath_otel.local.view import RunView, picture
 from failpath_otel.testing import MockFailpath
 from tests.local.page import Page
@@ -25,7 +25,10 @@ KEYS: Final[Any] = {"flow_key": "checkout", "run_id": "order-1", "step_key": "sh
 Act = Callable[[MockFailpath, float], None]
 
 
-def _by_hand(status: str, *, started: bool = False) -> Act:
+_OUTCOMES: Final[tuple[Status, ...]] = ("success", "error", "skipped")
+
+
+def _by_hand(status: Status, *, started: bool = False) -> Act:
     def act(failpath: MockFailpath, begun: float) -> None:
         failpath.record_step(**KEYS, status=status, started_at=begun if started else None)
 
@@ -37,8 +40,8 @@ def _wrapped(failpath: MockFailpath, _: float) -> None:
 
 
 def _wrapped_and_failing(failpath: MockFailpath, _: float) -> None:
-    with pytest.raises(KeyError):
-        failpath.run("checkout", run_id="order-1").step("ship", lambda: {}["no"])
+    with pytest.raises(ZeroDivisionError):
+        failpath.run("checkout", run_id="order-1").step("ship", lambda: 1 / 0)
 
 
 def _wrapped_and_killed(failpath: MockFailpath, _: float) -> None:
@@ -52,7 +55,7 @@ OPENING: Final[dict[str, Act]] = {
 }
 CLOSING: Final[dict[str, Act]] = {
     f"{status} by hand{', with its start' if started else ''}": _by_hand(status, started=started)
-    for status in ("success", "error", "skipped")
+    for status in _OUTCOMES
     for started in (False, True)
 }
 WHOLE: Final[dict[str, Act]] = {"wrapped": _wrapped, "wrapped, failing": _wrapped_and_failing}
