@@ -197,7 +197,7 @@ def leave_block(inside: Context, before: Context, token: "Token[Context]") -> No
         # A context forbids assignments, which is to keep users from them; these are seen by all who have it.
         dict.update(made, before)
         for name in made.keys() - before.keys():
-            made.pop(name, None)
+            dict.pop(made, name, None)
 
 
 def _detach(token: Any) -> None:  # noqa: ANN401 - of whatever runtime context there is
