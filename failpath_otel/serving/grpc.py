@@ -8,8 +8,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from failpath_otel.report import say_once
 
-_METHOD: Final = "PRI"
-"""The first word of every connection by HTTP/2 (RFC 9113, 3.4): an HTTP/1.1 server takes it for a method."""
+_PREFACE: Final = ("PRI", "2.0")
+"""How every connection by HTTP/2 begins (RFC 9113, 3.4): an HTTP/1.1 server takes it for a method and a version."""
 
 _ANSWER: Final = "this port takes OTLP over HTTP/1.1, and no gRPC: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n"
 
@@ -28,7 +28,7 @@ class GrpcTold:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
-        if scope["type"] != "http" or scope["method"] != _METHOD:
+        if scope["type"] != "http" or (scope["method"], scope["http_version"]) != _PREFACE:
             await self._app(scope, receive, send)
             return
         host, port = scope.get("server") or ("127.0.0.1", 0)
