@@ -1,6 +1,7 @@
 """The command ``failpath-otel``."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -79,7 +80,7 @@ def _local(arguments: argparse.Namespace) -> int:
     except (StoreError, FlowsFileError, ConfigurationError) as error:
         return _fail(str(error))
     except OSError as error:
-        return _fail(f"cannot serve at {arguments.host}:{arguments.port}: {error.strerror or error}")
+        return _fail(_cannot_serve(arguments, error, "another receiver, or a development server"))
     return 0
 
 
@@ -99,8 +100,19 @@ def _gateway(arguments: argparse.Namespace) -> int:
     except ConfigurationError as error:
         return _fail(str(error).replace("pass project_key=, or set", "set"))
     except OSError as error:
-        return _fail(f"cannot serve at {arguments.host}:{arguments.port}: {error.strerror or error}")
+        return _fail(_cannot_serve(arguments, error, "another gateway, or an OpenTelemetry Collector"))
     return 0
+
+
+def _cannot_serve(arguments: argparse.Namespace, error: OSError, holders: str) -> str:
+    """Why there is no server, and what can be done; ``holders``: what often has its port."""
+    text = f"cannot serve at {arguments.host}:{arguments.port}: {error.strerror or error}"
+    if error.errno == errno.EADDRINUSE:
+        text += (
+            f", perhaps by {holders}; `lsof -i :{arguments.port}` shows by what. End that, or choose another port by"
+            " --port (0 picks a free one), and tell it to those that send"
+        )
+    return text
 
 
 def _runs(arguments: argparse.Namespace) -> int:

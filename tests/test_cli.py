@@ -193,6 +193,9 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
         line = _line(_run("local", "--port", str(port), "--db", str(tmp_path / "db")))
     assert f"127.0.0.1:{port}" in line
     assert "in use" in line.lower()
+    assert "another receiver" in line
+    assert f"lsof -i :{port}" in line
+    assert "--port" in line
 
 
 def test_a_database_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:

@@ -252,7 +252,8 @@ def test_a_context_of_opentelemetry_is_a_dict_and_is_attached_by_a_token_of_cont
     user = "the end of a block in another context, in steps/tracing.py,"
     context = set_value("name", 1, Context())
     assert isinstance(context, dict), moved("Context, a dict,", user)
-    dict.update(context, {"name": 2})
+    dict.update(context, {"name": 2, "other": 3})
+    dict.pop(context, "other")
     token = attach(context)
     try:
         assert get_value("name") == 2, moved("what get_value reads", user)

@@ -24,11 +24,7 @@ def metadata_at_end(
 
     ``before`` are the attributes at its start, ``late`` those that the step has set since, uncut.
     """
-    known, evicted = before, dict[str, Any]()
-    if late:
-        known = {**before, **late}
-        evicted = {name: value for name, value in late.items() if name not in attributes}
-    else:
+    if not late:
         if attributes is before or attributes == before:  # as for nearly every step
             return started_with
         for name, value in attributes.items():
@@ -38,6 +34,9 @@ def metadata_at_end(
                     break
         else:
             return started_with
+        late = {}
+    known = {**before, **late}
+    evicted = {name: value for name, value in late.items() if name not in attributes}
     # All of it in the order of the span, which is the order in which it was set: a key may stand there in both kinds.
     uncut = {
         name: known[name] if _was_cut(known.get(name), value, attributes) else value

@@ -15,6 +15,7 @@ from failpath_otel.export.metadata import metadata_at_end, metadata_in
 from failpath_otel.export.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 from failpath_otel.export.rules import StepRule, named_run
+from failpath_otel.export.stacks import without_our_frames
 from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS, StartMarker
 
 _ANY_LENGTH: Final = 1 << 30
@@ -267,10 +268,12 @@ def _error(start: StepStart, span: ReadableSpan, policy: Policy, marker: StartMa
     # What gRPC raises to abort a call has no message.
     if message is None or (not message and is_grpc(of_span)):
         message = span.status.description or answer_of(of_span) or (name if message is None else "")
-    with_stack = policy.capture_stack or start.attributes.get(semconv.STACK_GIVEN) is True
-    stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if with_stack else None
+    given = start.attributes.get(semconv.STACK_GIVEN) is True
+    stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if policy.capture_stack or given else None
     # Whoever has opened the span, and the message of one that others have opened is as it was raised.
     shown = error_text(message, limits.MAX_ERROR_MESSAGE_CHARS)
+    if isinstance(stack, str) and not given:
+        stack = without_our_frames(stack)
     traced = None if stack is None else error_text(stack, limits.MAX_STACK_CHARS)
     if not policy.plain:
         shown = policy.text(ERROR_MESSAGE, shown, limits.MAX_ERROR_MESSAGE_CHARS)

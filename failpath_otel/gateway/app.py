@@ -16,6 +16,7 @@ from failpath_otel.gateway.reading import Receipt
 from failpath_otel.gateway.route import OtlpRoute, refused
 from failpath_otel.serving.access import check_bearer
 from failpath_otel.serving.body import media_type
+from failpath_otel.serving.routes import UnknownRoutes
 
 _log: Final = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class _Health(msgspec.Struct):
     status: str
     spans: Counts
     records: Stats
+    unknown_routes: int
 
 
 def create_app(forwarder: Forwarder, token: str | None = None) -> Starlette:
@@ -58,7 +60,7 @@ def create_app(forwarder: Forwarder, token: str | None = None) -> Starlette:
 
     async def health(_request: Request) -> Response:
         status = "failing" if forwarder.pipeline.stuck else "ok"
-        content = _Health(status, counts, forwarder.pipeline.stats())
+        content = _Health(status, counts, forwarder.pipeline.stats(), unknown.requests)
         return Response(msgspec.json.encode(content), media_type=JSON)
 
     route = OtlpRoute(forwarder.take, check=check, every=forwarder.every, told=counts.count)
@@ -71,6 +73,7 @@ def create_app(forwarder: Forwarder, token: str | None = None) -> Starlette:
         exception_handlers={Exception: _broken},
     )
     app.router.redirect_slashes = False
+    unknown = UnknownRoutes(app)
     return app
 
 

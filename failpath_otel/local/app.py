@@ -17,7 +17,7 @@ from failpath_otel.export import wire
 from failpath_otel.gateway.route import MAX_HELD_BYTES, Busy
 from failpath_otel.local.assets import Assets
 from failpath_otel.local.convertor import ANYTHING
-from failpath_otel.local.guard import Access, guarded
+from failpath_otel.local.guard import HEALTH, Access, guarded
 from failpath_otel.local.ingest import MAX_BODY_BYTES, Receipt, check_headers, read_events
 from failpath_otel.local.page_api import PREFIX, PageApi
 from failpath_otel.local.parts import Parts
@@ -29,6 +29,7 @@ from failpath_otel.local.store import StoreError
 from failpath_otel.local.stream import Stream
 from failpath_otel.local.view import RunList
 from failpath_otel.serving.body import Room, decompress, discard_body, read_body, too_large_decompressed
+from failpath_otel.serving.routes import UnknownRoutes
 
 DEFAULT_LIMIT: Final = 50
 _NOT_FOUND: Final = 404
@@ -41,6 +42,11 @@ _log: Final = logging.getLogger(__name__)
 
 class _Failure(msgspec.Struct, frozen=True):
     error: str
+
+
+class _Health(msgspec.Struct, frozen=True):
+    status: str
+    unknown_routes: int
 
 
 class _Routes:
@@ -100,10 +106,15 @@ def create_app(parts: Parts, access: Access | None = None) -> ASGIApp:
     page = PageApi(parts)
     assets = Assets()
     stream = Stream(parts.store, parts.changes, page.row, parts.clock)
+
+    async def health(_request: Request) -> Response:
+        return json_reply(_Health("ok", unknown.requests))
+
     app = Starlette(
         routes=[
             Route(wire.ROUTE, routes.receive, methods=["POST"]),
             Route(SPANS, span_route(parts.store, parts.clock, parts.settings.rules).receive, methods=["POST"]),
+            Route(HEALTH, health, methods=["GET"]),
             Route("/api/runs", routes.runs, methods=["GET"]),
             Route(f"/api/runs/{{run_id:{ANYTHING}}}", routes.run, methods=["GET"]),
             Route(f"{PREFIX}/stream", stream.respond, methods=["GET"]),
@@ -118,6 +129,7 @@ def create_app(parts: Parts, access: Access | None = None) -> ASGIApp:
     )
     # A redirect would be a final failure for a sender of the wire contract, and no JSON.
     app.router.redirect_slashes = False
+    unknown = UnknownRoutes(app)
     return guarded(app, Access() if access is None else access)
 
 

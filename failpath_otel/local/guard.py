@@ -31,6 +31,9 @@ SECURITY_HEADERS: Final = {
     "cross-origin-resource-policy": "same-origin",
 }
 
+HEALTH: Final = "/healthz"
+"""Says that the receiver serves; with or without the token, because a probe has none, and it tells nothing of runs."""
+
 _HOST: Final = re.compile(r"(?P<name>[^:\[\]@/\s]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.IGNORECASE)
 _LOOPBACK_NAMES: Final = frozenset({"localhost", LOOPBACK, "::1"})
 _LOCKED_PAGE: Final = """<!doctype html>
@@ -165,7 +168,7 @@ class _TokenCheck:
         self._cookie_value = hashlib.sha256(b"failpath-otel local\0" + self._token).hexdigest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = self._answer(scope) if scope["type"] == "http" else None
+        answer = self._answer(scope) if scope["type"] == "http" and scope["path"] != HEALTH else None
         await (self._app if answer is None else answer)(scope, receive, send)
 
     def _answer(self, scope: Scope) -> Response | None:

@@ -16,7 +16,7 @@ from platformdirs import user_state_path
 from failpath_otel.local.app import create_app
 from failpath_otel.local.guard import Access
 from failpath_otel.local.parts import Parts, Settings
-from failpath_otel.local.store import Store
+from failpath_otel.local.store import Store, StoreError
 from failpath_otel.serving.server import LOOPBACK, Server, address_of, listen
 
 _GRACE_SECONDS: Final = 1
@@ -27,10 +27,24 @@ _END_SECONDS: Final = 1.7
 
 
 def default_database() -> Path:
-    """Where the receiver keeps its events by default; makes the directory, for its owner only."""
-    directory = user_state_path("failpath-otel", appauthor=False)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    directory.chmod(0o700)
+    """Where the receiver keeps its events by default; makes the directory, for its owner only.
+
+    Raises ``StoreError`` where there is no place for one, as for the arbitrary uid of a container.
+    """
+    try:
+        directory = user_state_path("failpath-otel", appauthor=False)
+    except RuntimeError:  # its older versions do not raise, and give `~/…`
+        directory = Path("~")
+    if not directory.is_absolute():
+        msg = "this user has no home directory to keep runs in; name a file for them by --db PATH"
+        raise StoreError(msg)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        msg = f"the directory {directory} cannot be used to keep runs in: {reason}; name a file for them by --db PATH"
+        raise StoreError(msg) from None
     return directory / "local.db"
 
 

@@ -14,6 +14,8 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from failpath_otel.serving.grpc import GrpcTold
+
 if sys.platform != "win32":
     import resource
 
@@ -43,7 +45,7 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                GrpcTold(app, address_of),
                 http="h11",
                 loop="asyncio",
                 ws="none",

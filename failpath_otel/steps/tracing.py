@@ -191,14 +191,15 @@ def leave_block(inside: Context, before: Context, token: "Token[Context] | None"
         attach(before)
         return
     leave_context(inside, before, token)
-    if inside is not before and isinstance(inside, dict):
+    made: Any = inside
+    if made is not before and isinstance(made, dict):
         # A context forbids assignments, which is to keep users from them; these are seen by all who have it.
-        dict.update(inside, before)
-        for name in inside.keys() - before.keys():
-            dict.pop(inside, name, None)
+        dict.update(made, before)
+        for name in made.keys() - before.keys():
+            dict.pop(made, name, None)
 
 
-def _detach(token: "Token[Context]") -> None:
+def _detach(token: Any) -> None:  # noqa: ANN401 - of whatever runtime context there is
     """Detaches; in another context than that of the token, where nothing can be, this does nothing."""
     if not isinstance(token, Token):  # of a runtime context that is not OpenTelemetry's own
         detach(token)

@@ -3,6 +3,7 @@
 import gzip
 import os
 import signal
+import socket
 import subprocess
 import threading
 from http.client import HTTPException
@@ -232,7 +233,30 @@ def test_a_port_that_is_taken_ends_it_with_one_line(server: FaultServer) -> None
     command = [*COMMAND, "gateway", "--port", server.url.rpartition(":")[2]]
     ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
-    assert "cannot serve at 127.0.0.1" in ended.stderr
+    [line] = ended.stderr.splitlines()
+    port = server.url.rpartition(":")[2]
+    assert f"cannot serve at 127.0.0.1:{port}: Address already in use, perhaps by another gateway, or an" in line
+    assert f"`lsof -i :{port}`" in line
+    assert "--port" in line
+
+
+def test_requests_for_unknown_routes_are_counted_and_a_sender_of_grpc_is_told_of_its_mistake(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    with start_gateway(server.url, tmp_path / "journal", "--token", "a-long-token") as gateway:
+        assert gateway.health()["unknown_routes"] == 0
+        assert gateway.request("/v1/metrics", b"{}", Content_Type=JSON).status == 404
+        assert gateway.request("/v1/traces/", b"{}", Content_Type=JSON).status == 404
+        assert gateway.request("/v1/traces", method="GET").status == 405, "the route is known"
+        assert gateway.health()["unknown_routes"] == 2
+        assert gateway.health()["spans"]["refused"] == 0
+        port = int(gateway.url.rpartition(":")[2])
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", port), 20) as connection:
+                connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+                assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+        [line] = gateway.stderr().splitlines()
+        assert f"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf and OTEL_EXPORTER_OTLP_ENDPOINT={gateway.url} " in line
 
 
 def test_a_rule_makes_steps_of_spans_that_carry_none_of_our_names(server: FaultServer, tmp_path: Path) -> None:

@@ -86,6 +86,15 @@ def test_runs_that_are_too_old_go_and_the_page_is_told(tmp_path: Path) -> None:
         wait_for(lambda: receiver.runs() == [])
 
 
+def test_a_sender_of_grpc_is_told_of_its_mistake_once(receiver: Receiver) -> None:
+    for _ in range(2):
+        with socket.create_connection(("127.0.0.1", receiver.port), 20) as connection:
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+    [line] = receiver.stderr().splitlines()
+    assert f"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf and OTEL_EXPORTER_OTLP_ENDPOINT={receiver.url} " in line
+
+
 def test_every_address_of_the_machine_needs_the_token(tmp_path: Path) -> None:
     with start_receiver(tmp_path / "db", "--host", "0.0.0.0", "--token", TOKEN) as receiver:
         assert receiver.request("/api/runs").status == 401
