@@ -199,3 +199,6 @@ LATE_RUN_ID_LOOK: Final = 0.05
 
 LATE_RUN_ID: Final = 1.0
 """Seconds that such a step waits for it, before it is reported without."""
+
+MISSES_SECONDS: Final = 30.0
+"""For how long there are spans, and none that a rule matches, until the log says so."""

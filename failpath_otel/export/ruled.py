@@ -69,6 +69,7 @@ class RuledSpans:
         """Which spans are steps that begin from now on."""
         self.tells_misses = False
         """Somebody tries the rules out, and wants to hear of it where none of them ever matches."""
+        self._misses_due: float | None = None
         self._begin = begin
         self._forgo = forgo
         self._disregard = disregard
@@ -94,6 +95,8 @@ class RuledSpans:
         rules = self.rules
         rule = None if rules is None else rules.of(span)
         if rule is None:
+            if self.tells_misses:
+                self._tell_in_time()
             scope = span.instrumentation_scope
             if scope is not None and scope.name == _OURS:
                 self._on_ours(span)
@@ -145,7 +148,7 @@ class RuledSpans:
     def look(self, *, wait: bool = True) -> None:
         """Reports the steps that have their run id by now, or have waited for it; all, if not to ``wait`` any more.
 
-        That is at the end: where there were requests or messages and no rule has matched any span, the log says so.
+        The last is at the end: where there were requests or messages and no rule has matched any span, the log says so.
         """
         for opened in list(self.late):
             late = opened.late
@@ -157,6 +160,17 @@ class RuledSpans:
                 report_fault("reporting the start of a step")
         if not wait and self.tells_misses and self.rules is not None:
             _tell(self.rules.misses())
+
+    def _tell_in_time(self) -> None:
+        """Says that no rule has matched a span for a while: a program that is stopped by a signal has no other end."""
+        now = monotonic()
+        if self._misses_due is None:
+            self._misses_due = now + limits.MISSES_SECONDS
+        elif now >= self._misses_due and self.rules is not None:
+            self._misses_due = now + limits.MISSES_SECONDS  # so far there may have been spans of the start alone
+            self.tells_misses = not self.rules.has_matched
+            if _tell(self.rules.misses()):
+                self.tells_misses = False
 
     def _on_ours(self, span: ReadableSpan) -> None:
         """Remembers the span of a run."""
@@ -251,10 +265,11 @@ def _named_around(parent_context: Context) -> _Open | None:
     return named
 
 
-def _tell(misses: list[tuple[str, str]]) -> None:
+def _tell(misses: list[tuple[str, str]]) -> bool:
     others = [(scope, name) for scope, name in misses if scope != _OURS]
     if others:
         say_once("rules", "Failpath: no rule has matched a span of this process. There were: %s", named_misses(others))
+    return bool(others)
 
 
 def _carried_run(rule: StepRule, context: Context) -> str:

@@ -78,12 +78,13 @@ class Rules:
         rules: the first one that matches a span holds.
     """
 
-    __slots__ = ("_globs", "_has_entry", "_has_matched", "_kept", "_literal", "_may_match")
+    __slots__ = ("_globs", "_has_entry", "_kept", "_literal", "_may_match", "has_matched")
 
     def __init__(self, rules: Sequence[StepRule]) -> None:
         self._kept: Final[dict[tuple[str, str], StepRule | None]] = {}
         self._has_entry = False
-        self._has_matched = False
+        self.has_matched = False
+        """Whether there was a span that a rule is for."""
         # By their place, because the first one holds, whatever its kind.
         self._literal: Final[dict[str, list[tuple[int, _Pattern, StepRule]]]] = {}
         self._globs: Final[list[tuple[int, _Pattern, _Pattern, StepRule]]] = []
@@ -107,7 +108,7 @@ class Rules:
         if len(self._kept) >= limits.MAX_KEPT_NAMES:
             self._kept.clear()  # names that come but once are many; those that come again are soon back
         self._kept[key] = found
-        self._has_matched = self._has_matched or found is not None
+        self.has_matched = self.has_matched or found is not None
         return found
 
     def misses(self) -> list[tuple[str, str]]:
@@ -120,7 +121,7 @@ class Rules:
 
     def unmatched(self) -> list[tuple[str, str]]:
         """The same, whatever kinds of spans there were."""
-        return [] if self._has_matched else list(self._kept)
+        return [] if self.has_matched else list(self._kept)
 
     def of(self, span: Any) -> StepRule | None:  # noqa: ANN401 - a span of OpenTelemetry's SDK, or one that reads alike
         """The rule for ``span``, unless it says itself which flow or step it is."""

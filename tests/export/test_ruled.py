@@ -397,6 +397,49 @@ def test_an_exporter_makes_both_records_of_a_span_that_has_ended(server: FaultSe
     assert told == [("req-1", "charge-card", "running"), ("req-1", "charge-card", "success")]
 
 
+def test_spans_that_no_rule_matches_are_told_when_there_were_such_for_30_seconds(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("failpath_otel.report._said", set())
+    now = 1_000.0
+    monkeypatch.setattr("failpath_otel.export.ruled.monotonic", lambda: now)
+    options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
+    reporter = Reporter(options, lambda _: create_autospec(Pipeline, instance=True))
+
+    def said() -> list[str]:
+        return [message for message in caplog.messages if "no rule" in message]
+
+    reporter.on_start(started("GET /", SpanKind.CLIENT))
+    now += 31
+    reporter.on_start(started("GET /", SpanKind.CLIENT))
+    assert said() == []  # nothing has asked this process for anything
+    reporter.on_start(started("POST /other", SpanKind.SERVER))
+    now += 29
+    reporter.on_start(started("POST /other", SpanKind.SERVER))
+    assert said() == []
+    now += 2
+    for _ in range(3):
+        reporter.on_start(started("POST /other", SpanKind.SERVER))
+        now += 31
+    told = "There were: 'GET /' of scope 'web', 'POST /other' of scope 'web'"
+    assert said() == [f"Failpath: no rule has matched a span of this process. {told}"]
+
+
+def test_nothing_is_told_of_spans_that_no_rule_matches_once_one_has_matched(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("failpath_otel.report._said", set())
+    now = 1_000.0
+    monkeypatch.setattr("failpath_otel.export.ruled.monotonic", lambda: now)
+    options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
+    reporter = Reporter(options, lambda _: create_autospec(Pipeline, instance=True))
+    for name in ("POST /other", "POST /charge", "POST /other"):
+        reporter.on_start(started(name, SpanKind.SERVER))
+        now += 31
+    assert not reporter._ruled.tells_misses
+    assert [message for message in caplog.messages if "no rule" in message] == []
+
+
 @pytest.mark.parametrize("endpoint", [DEFAULT_ENDPOINT, "http://127.0.0.1:9"])
 @pytest.mark.parametrize("name", ["POST /other", "POST /charge"])
 def test_spans_that_no_rule_matches_are_told_at_the_end_of_a_trial_and_only_there(
