@@ -58,9 +58,14 @@ class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="
 
     def to_json(self) -> bytes:
         """The record as one JSON object of the wire contract."""
-        buffer = bytearray()
-        _encode_into(self, buffer)
-        return bytes(buffer)
+        return to_json(self)
+
+
+def to_json(struct: msgspec.Struct) -> bytes:
+    """A record, or a part of one, as JSON."""
+    buffer = bytearray()
+    _encode_into(struct, buffer)
+    return bytes(buffer)
 
 
 _encode_into: Final = msgspec.json.Encoder().encode_into

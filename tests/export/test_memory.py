@@ -1,7 +1,10 @@
 """A process whose memory runs out: what is recorded in it never ends it."""
 
+import ast
 import sys
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -138,7 +141,7 @@ def test_threads_that_encode_at_the_same_time_do_not_mix_their_records(monkeypat
 def test_records_for_whose_request_there_is_no_memory_are_sent_when_there_is(server: FaultServer) -> None:
     calls: list[int] = []
 
-    def payload(records: list[Any]) -> Any:
+    def payload(records: Sequence[dict[str, Any]]) -> object:
         calls.append(len(records))
         if len(calls) == 1:
             raise MemoryError
@@ -156,3 +159,13 @@ def test_records_for_whose_request_there_is_no_memory_are_sent_when_there_is(ser
     stats = client.stats()
     client.shutdown()
     assert (stats.delivered, stats.dropped, len(server.taken)) == (2, {}, 2)
+
+
+def test_no_module_of_export_encodes_by_the_function_in_which_a_lack_of_memory_ends_the_process() -> None:
+    found = [
+        (path.name, node.lineno)
+        for path in (Path(failpath_otel.__file__).parent / "export").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "encode" and "msgspec" in ast.unparse(node.value)
+    ]
+    assert found == []
