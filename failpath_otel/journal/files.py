@@ -31,7 +31,7 @@ class Files(NamedTuple):
         for segment in self.segments:
             segment.close()
             segment.remove()
-        holding.empty(SUFFIX, SPARE)  # of which Ctrl-C has let nobody know
+        holding.empty(SUFFIX, SPARE)  # those that Ctrl-C has left unknown
         holding.remove()
 
     def rest(self, unread: Iterable[Segment]) -> list[bytes]:

@@ -211,7 +211,7 @@ class Holding:
         return self._lock.is_ours() and self.owned.is_ours() and self._base.is_ours()
 
     def is_there(self) -> bool:
-        """Whether it can still be found: nobody has deleted it, as far as that can be told."""
+        """Whether it can still be found, as far as that can be told: it was not deleted."""
         try:
             return os.fstat(self._lock.number).st_nlink > 0
         except OSError:
