@@ -38,6 +38,9 @@ _SHORTEST_SECRET: Final = 10
 """Shorter texts have no room for what :func:`failpath_otel.redaction.redact_values` finds."""
 
 
+_NUMBERS: Final = frozenset("biuf")
+"""NumPy's letters for truth values, integers with and without sign, and floating point numbers."""
+
 _plain_keys: Final[set[str]] = set()
 """Keys that were found plain: a program has few, and asks for them with every step."""
 
@@ -123,7 +126,8 @@ def type_name(value: object) -> str:
 def clean_metadata(metadata: object) -> dict[str, Json]:
     """Metadata as a mapping of JSON values within :mod:`failpath_otel.limits`, whatever was given.
 
-    Scalars, lists and string-keyed mappings stay what they are. Sets become sorted lists, bytes and everything else
+    Scalars, lists and string-keyed mappings stay what they are; numbers and truth values of NumPy become those of
+    Python. Sets become sorted lists, bytes and everything else
     become text; NaN, infinities and integers beyond 64 bits become text, because JSON or OTLP has no room for them.
     Values under keys that look like secrets become :data:`REDACTED`.
     """
@@ -223,6 +227,8 @@ class _Cleaner:
             return self._text(value.isoformat())
         if isinstance(value, (Mapping, AbstractSet, list, tuple)):
             return self._container(value)
+        if (scalar := _number_in(value)) is not None:
+            return self._value(scalar)
         # The text of an object names its fields, as that of an exception may: by the key, not by its own looks.
         return self._text(_redacted(_str(value), _MAX_TEXT, redact_text))
 
@@ -268,6 +274,25 @@ class _Cleaner:
         if next(iterator, self) is not self:
             items.append(f"…[only the first {limits.MAX_METADATA_ITEMS}]")
         return items
+
+
+def _number_in(value: Any) -> bool | int | float | None:  # noqa: ANN401 - anything at all
+    """The number or truth value that a scalar of NumPy is, or one of another library that lies in memory as NumPy's do.
+
+    Judged by the type, because an object may have any attribute that it is asked for. Arrays are no scalars, of
+    whatever length; tensors, whose value may first have to be computed on a device, do not tell of their memory.
+    """
+    kind = type(value)
+    try:
+        if not (hasattr(kind, "item") and hasattr(kind, "__array_interface__")) or hasattr(kind, "mask"):
+            return None
+        # Not of dates, whose number would be one of nanoseconds.
+        if value.shape != () or value.dtype.kind not in _NUMBERS:
+            return None
+        number = value.item()
+    except Exception:  # noqa: BLE001 - then it has a text, perhaps
+        return None
+    return number if type(number) in {bool, int, float} else None
 
 
 def _json_size(text: str) -> int:

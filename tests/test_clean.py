@@ -10,7 +10,9 @@ from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
 from pathlib import PurePosixPath
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Final
+from unittest.mock import MagicMock, Mock
 from uuid import UUID
 
 import msgspec
@@ -194,6 +196,116 @@ def test_a_long_list_is_cut_and_marked() -> None:
     assert isinstance(found, list)
     assert len(found) == limits.MAX_METADATA_ITEMS + 1
     assert "only the first" in str(found[-1])
+
+
+NUMPY: Final = {
+    "bool_(True)": True,
+    "bool_(False)": False,
+    "int8(-3)": -3,
+    "uint64(7)": 7,
+    "int64(1 << 40)": 1 << 40,
+    "float16(0.5)": 0.5,
+    "float32(0.25)": 0.25,
+    "float64(0.1)": 0.1,
+    "array(5)": 5,
+    "array(True)": True,
+    "uint64(2**64 - 1)": "18446744073709551615",
+    "float32('nan')": "nan",
+    "float32('inf')": "inf",
+    "array([5])": "[5]",
+    "array([1, 2])": "[1 2]",
+    "array([[1.5]])": "[[1.5]]",
+    "complex64(1j)": "1j",
+    "datetime64('2026-11-29T10:00', 'ns')": "2026-11-29T10:00:00.000000000",
+    "timedelta64(5, 'ns')": "5 nanoseconds",
+    "ma.masked": "--",
+    "str_('text')": "text",
+    "bytes_(b'text')": "text",
+}
+"""Values of NumPy, and what they are in a record."""
+
+
+@pytest.mark.parametrize(("code", "shown"), NUMPY.items(), ids=list(NUMPY))
+def test_a_scalar_of_numpy_is_a_number_or_a_truth_value_and_nothing_else_of_it_is(code: str, shown: object) -> None:
+    given = eval(code, {"ma": pytest.importorskip("numpy.ma"), **vars(pytest.importorskip("numpy"))})
+    found = clean_metadata({"value": given, "among others": [given]})
+    assert found == {"value": shown, "among others": [shown]}
+    assert type(found["value"]) is type(shown)
+    size(found)
+
+
+class Scalar:
+    """As those of other libraries whose values lie in memory."""
+
+    __array_interface__: Any = None
+    shape: Any = ()
+    dtype: Any = SimpleNamespace(kind="i")
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def item(self) -> Any:
+        if isinstance(self._value, BaseException):
+            raise self._value
+        return self._value
+
+    def __str__(self) -> str:
+        return "its text"
+
+
+class Column(Scalar):
+    @property
+    def shape(self) -> Any:
+        raise ZeroDivisionError
+
+
+class Basket(dict[str, Any]):
+    def item(self, name: str) -> Any:
+        return self[name]
+
+
+class Shop:
+    def item(self, name: str = "") -> int:
+        return 5
+
+    def __str__(self) -> str:
+        return "a shop"
+
+
+class OwnInt(int):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (Scalar(5), 5),
+        (Scalar(False), False),
+        (Scalar(2.5), 2.5),
+        (Scalar(None), "its text"),
+        (Scalar(OwnInt(5)), "its text"),
+        (Scalar([5]), "its text"),
+        (Scalar(datetime(2026, 1, 1)), "its text"),  # noqa: DTZ001 - any
+        (Scalar(ValueError("more than one element")), "its text"),
+        (Column(5), "its text"),
+        (Basket(item=5), {"item": 5}),
+        (Shop(), "a shop"),
+    ],
+    ids=[
+        *("int", "bool", "float", "none", "a kind of int", "list", "date", "raises", "shape raises"),
+        *("mapping", "method of another meaning"),
+    ],
+)
+def test_what_has_an_item_is_a_number_only_where_it_is_a_scalar_in_memory(given: object, shown: object) -> None:
+    found = clean_metadata({"value": given})
+    assert found == {"value": shown}
+    assert type(found["value"]) is type(shown)
+
+
+@pytest.mark.parametrize("kind", [Mock, MagicMock, type("Tensor", (Shop,), {"shape": (), "dtype": Scalar.dtype})])
+def test_an_object_that_only_looks_like_a_scalar_is_its_text(kind: type) -> None:
+    given = kind()
+    assert clean_metadata({"value": given}) == {"value": str(given)}
 
 
 def test_deep_nesting_is_cut_and_marked() -> None:

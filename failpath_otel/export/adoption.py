@@ -179,6 +179,7 @@ class Adoption:
 
     def take(self, max_bytes: int) -> Batch | None:
         """The next batch, of at most so many bytes; ``None`` where there is none. Nothing else may be in flight."""
+        self._retake()
         while self._orphans:
             orphan = self._orphans[0]
             orphan.trim()
@@ -208,8 +209,18 @@ class Adoption:
                 return Batch(records, sum(map(len, records)), since, source=orphan)
         return None
 
+    def _retake(self) -> None:
+        """Locks again what was locked until something has closed all descriptors of this process."""
+        for orphan in tuple(self._orphans):
+            if orphan.is_lost() and not orphan.retake(self._path):
+                if orphan is self._orphans[0]:
+                    self._passed_over = 0
+                self._orphans.remove(orphan)
+                self._let_go_of(orphan)
+
     def settle(self, source: Orphan, records: int, delivered: int, reason: str) -> None:
         """Takes note that so many records of a batch are delivered, and the others are lost."""
+        self._retake()
         source.confirm(records)
         self.delivered += delivered
         self._lose(reason, records - delivered)

@@ -63,6 +63,7 @@ class Attempts(RecordQueue):
 
     def _next_batch(self, max_bytes: int) -> Batch:
         """Own records, and in turn with them those that gone processes have left."""
+        self._look_after_journal()
         if self._backlog:
             return self._further_batch(max_bytes)
         if self._skipped is not None:
@@ -96,6 +97,10 @@ class Attempts(RecordQueue):
             if skipped.reason == "journal_full":  # counted and told when it happened
                 self._doomed -= skipped.records
                 self._settled += skipped.records
+            elif skipped.reason == "left":  # to another process, which delivers them
+                self._settled += skipped.records
+                self._left += max(skipped.records - self._doomed, 0)
+                self._doomed = 0
             else:
                 self._settle(skipped.records, 0, 0, skipped.reason)
             losses = [Loss(before + 1, self._settled, error)]
@@ -103,7 +108,7 @@ class Attempts(RecordQueue):
             due = self._watchers.settled(self._settled, losses)
         if skipped.reason == "too_old" and self._journal is not None:
             self._journal.confirm(skipped.records)
-        if skipped.reason != "journal_full":
+        if skipped.reason not in {"journal_full", "left"}:
             say_once(f"journal {skipped.reason}", "Failpath: %s.", error)
             self._lost(error)
         for watcher in due:
@@ -197,16 +202,14 @@ class Attempts(RecordQueue):
         """Does for the journal what is not to be done on the threads of the application."""
         if self._journal is not None and self._sender.begin_alone():
             try:
-                if self._journal.is_lost():
-                    with self._lock:
-                        self._journal.forsake()
-                elif self._journal.is_deleted():
-                    with self._lock:
-                        self._journal.move()
+                self._look_after_journal()
                 self._resume_journal(self._journal)
                 self._journal.tidy()
             finally:
                 self._sender.end_alone()
+
+    def _look_after_journal(self) -> None:
+        """Have the journal begin anew where that is needed; within an attempt, or while none is made."""
 
     @property
     def _is_journal_due(self) -> bool:
@@ -258,8 +261,11 @@ class Attempts(RecordQueue):
         if self._journal is None:
             return
         self._at_end = True
-        if (self._journal.held or not self._journaling) and self._sender.begin_alone(timeout):
+        if (self._journal.held or not self._journaling or self._journal.is_lost()) and self._sender.begin_alone(
+            timeout
+        ):
             try:
+                self._look_after_journal()
                 self._resume_journal(self._journal)
             finally:
                 self._sender.end_alone()
@@ -272,6 +278,7 @@ class Attempts(RecordQueue):
         if not self._sender.begin_alone(limits.SCHEDULE_DELAY):
             return
         try:
+            self._look_after_journal()
             with self._lock:
                 remove = self._journal.close() if self._settled == self._accepted else None
             if remove is not None:

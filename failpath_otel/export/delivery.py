@@ -123,6 +123,8 @@ class Delivery:
     def _post(self, channel: Channel, records: Sequence[bytes], timeout: float | None) -> wire.Answer:
         try:
             body, headers = self._request(records)
+        except MemoryError:  # which is not about the records, and may pass
+            raise
         except Exception:  # noqa: BLE001 - a callback of the user's may raise anything
             report_fault("making the payload")
             # It may be about one of the records, as where the endpoint refuses them.

@@ -59,6 +59,8 @@ def obstacle(error: BaseException, means: Means) -> Answer:
     if isinstance(error, (requests.RequestException, OSError)) and not isinstance(error, ValueError):
         through = f" through the proxy of {means.proxy_name}" if means.proxy else ""
         return no_answer(f"could not be reached{through} ({_innermost(error)})")
+    if isinstance(error, MemoryError):
+        return no_answer("could not be asked: there is no memory for it")
     return no_way(f"could not be asked ({type_name(error)})")
 
 

@@ -6,7 +6,7 @@ from typing import cast
 
 import msgspec
 
-from failpath_otel.export.record import ProcessInfo, rfc3339
+from failpath_otel.export.record import ProcessInfo, rfc3339, to_json
 from failpath_otel.forking import after_fork_in_child
 
 
@@ -19,7 +19,7 @@ class ThisProcess:
 
     def _read(self) -> None:
         # Encoded once, as it is the same in every record; an encoder takes it in the place of what it stands for.
-        self.info = cast("ProcessInfo", msgspec.Raw(msgspec.json.encode(read_process())))
+        self.info = cast("ProcessInfo", msgspec.Raw(to_json(read_process())))
 
 
 def read_process() -> ProcessInfo:

@@ -58,10 +58,23 @@ class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="
 
     def to_json(self) -> bytes:
         """The record as one JSON object of the wire contract."""
-        return _encode(self)
+        return to_json(self)
 
 
-_encode: Final = msgspec.json.Encoder().encode
+def to_json(struct: msgspec.Struct) -> bytes:
+    """A record, or a part of one, as JSON."""
+    buffer = bytearray()
+    _encode_into(struct, buffer)
+    return bytes(buffer)
+
+
+_encode_into: Final = msgspec.json.Encoder().encode_into
+"""Not `encode`, which ends the process by SIGSEGV where memory runs out while its own buffer grows (msgspec 0.23)."""
+
+_BUFFER_BYTES: Final = 1_024
+_buffers: Final = [bytearray(_BUFFER_BYTES)]
+"""Buffers that no thread encodes into at the moment."""
+
 _decode: Final = msgspec.json.Decoder(Record).decode
 
 
@@ -93,12 +106,24 @@ def rfc3339(timestamp_ns: int) -> str:
 
 
 def encode(record: Record) -> bytes:
-    """The record as it travels, within :data:`failpath_otel.limits.MAX_RECORD_BYTES`. Never raises."""
+    """The record as it travels, within :data:`failpath_otel.limits.MAX_RECORD_BYTES`.
+
+    Raises:
+        MemoryError: there is no memory, not even for the record without what takes room.
+    """
     try:
-        data = _encode(record)
+        try:
+            buffer = _buffers.pop()
+        except IndexError:  # another thread has it, or what a signal handler has interrupted
+            buffer = bytearray(_BUFFER_BYTES)
+        try:
+            _encode_into(record, buffer)
+            data = bytes(buffer)
+        finally:
+            _buffers.append(buffer)
         if len(data) <= limits.MAX_RECORD_BYTES:
             return data
-    except (msgspec.EncodeError, TypeError, ValueError, RecursionError):
+    except (msgspec.EncodeError, TypeError, ValueError, RecursionError, MemoryError):
         report_fault("encoding a record")
     return cut_down(record).to_json()
 

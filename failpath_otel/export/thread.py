@@ -16,6 +16,7 @@ from types import BuiltinFunctionType
 from failpath_otel import limits
 from failpath_otel.export.arguments import OnError
 from failpath_otel.export.attempts import Attempts
+from failpath_otel.export.losses import Skipped
 from failpath_otel.export.queue import JournalPlace
 from failpath_otel.export.sender import Delivering
 from failpath_otel.forking import after_fork_in_child, after_fork_in_parent
@@ -108,6 +109,30 @@ class DeliveryThread(Attempts):
         super()._leave_journaling()
         self._wake.put(None)
 
+    def _look_after_journal(self) -> None:
+        journal = self._journal
+        if journal is None or not (journal.is_lost() or journal.is_deleted()):
+            return
+        with self._lock:
+            if not journal.is_lost():
+                journal.move()
+                return
+            found = journal.begin_anew()
+            if found is None:
+                return
+            # Another process may have found as well what is in memory here, which is better than none of both.
+            records, left = found
+            self._leave_journaling()
+            self._queue.extendleft(reversed(records))
+            batches = [batch for batch in self._backlog if batch.source is journal]
+            for batch in batches:
+                batch.source, batch.size = None, batch.length
+            self._bytes += sum(map(len, records)) + sum(batch.size for batch in batches)
+            self._volatile += len(records) + sum(len(batch.records) for batch in batches)
+            if left:
+                self._taken += left
+                self._skipped = Skipped(left + (self._skipped.records if self._skipped else 0), "left")
+
     def _arrived(self) -> None:
         if self._asleep or self._untaken >= limits.MAX_BATCH_RECORDS:
             self._asleep = False
@@ -198,6 +223,8 @@ class DeliveryThread(Attempts):
                 self._wake.get(timeout=limits.IDLE_SECONDS if self._adoption is None else self._adoption.seconds)
                 break
             except Empty:
+                if self._journal is not None and self._journal.is_lost():
+                    break  # before another process, or this one, takes it for one of a process that is gone
                 if self._adoption is not None:
                     if self._adoption.look(failing=self._backlog.failing) or self._is_journal_due:
                         break

@@ -7,22 +7,25 @@ which none answers, or through a SOCKS proxy: each of them has the whole time.
 """
 
 import contextlib
+import errno
 import http.client
 import inspect
+import os
 import socket
 import ssl
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cache
+from math import inf
 from time import monotonic
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from typing import Any, Final, cast
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import wait_for_read, wait_for_write
 
 from failpath_otel.journal.owned import Owned
 
@@ -58,71 +61,130 @@ def time_limit(seconds: float | None) -> Generator[None, None, None]:
         _send.deadline = before
 
 
-def _limit(connection: socket.socket) -> None:
+_SLICE: Final = 0.1
+"""Seconds after which a thread that waits for the other end looks again whether the connection is still there."""
+
+
+def _limit(connection: socket.socket) -> float:
+    """The seconds until the deadline, which the socket heeds from now on, or a slice of them."""
+    if _let_go_if_foreign(connection):
+        raise _not_ours()
     if _send.deadline is None:
-        return
+        return _SLICE
     left = _send.deadline - monotonic()
     if left <= 0:
         msg = "timed out"
         raise TimeoutError(msg)
     connection.settimeout(left)
+    return min(left, _SLICE)
 
 
-_owned: Final["WeakKeyDictionary[socket.socket, Owned]"] = WeakKeyDictionary()
+def _not_ours() -> OSError:
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
-def _let_go_if_foreign(connection: socket.socket) -> None:
-    """Forgets a descriptor that somebody else has closed: by now it may be a file of the application's."""
-    owned = _owned.get(connection)
+def _await(connection: socket.socket, is_ready: Callable[[socket.socket, float], bool]) -> None:
+    """Waits until something can be read or written.
+
+    Not by the socket itself: while it waits, its descriptor may be closed, and it would go on with the file that comes
+    in its place.
+    """
+    timeout = connection.gettimeout()
+    until = inf if timeout is None else monotonic() + timeout
+    while not is_ready(connection, _limit(connection)):
+        if monotonic() >= until and _send.deadline is None:
+            return  # its own time limit, of which it tells itself
+    _limit(connection)
+
+
+_owned: Final[dict[int, Owned]] = {}
+"""The descriptors of sockets, by the `id` of these: what the garbage collector is about to end is in no weak table."""
+
+
+def _let_go_if_foreign(connection: socket.socket, owned: dict[int, Owned] = _owned) -> bool:
+    """Forgets a descriptor that something else has closed, and returns whether it was: it may be the application's."""
+    found = owned.get(id(connection))
+    if found is None or connection.fileno() < 0 or found.is_ours():
+        return False
+    connection.detach()
+    return True
+
+
+def _end(connection: socket.socket, owned: dict[int, Owned] = _owned) -> None:
+    """The last moment of a socket, which would close its descriptor."""
     try:
-        if owned is not None and connection.fileno() >= 0:
-            _ = owned.number
-    except OSError:
+        _let_go_if_foreign(connection, owned)
+    except Exception:  # noqa: BLE001 - at the end of the interpreter the modules have lost their names
         connection.detach()
+    owned.pop(id(connection), None)
 
 
-class _BoundedSocket(socket.socket):
+class _Bounded:
+    """Above a class of sockets: its methods heed the deadline, and touch no descriptor that is another file's."""
+
     __slots__ = ()
 
-    def close(self) -> None:
+    def __del__(self: Any, end: Callable[[Any], None] = _end) -> None:
+        end(self)
+        super().__del__()  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
+
+    def close(self: Any) -> None:
         _let_go_if_foreign(self)
-        super().close()
+        super().close()  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
 
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
-        _limit(self)
-        return super().recv_into(*args, **kwargs)
-
-    def sendall(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-        _limit(self)
-        super().sendall(*args, **kwargs)
-
-
-class _BoundedTlsSocket(ssl.SSLSocket):
-    def close(self) -> None:
+    def settimeout(self: Any, value: float | None) -> None:
         _let_go_if_foreign(self)
-        super().close()
+        super().settimeout(value)  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
 
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
-        _limit(self)
-        return super().recv_into(*args, **kwargs)
+    def recv_into(self: Any, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
+        if not getattr(self, "pending", int)():  # bytes that TLS has decrypted already
+            _await(self, wait_for_read)
+        return super().recv_into(*args, **kwargs)  # type: ignore[misc, no-any-return] # pyright: ignore[reportAttributeAccessIssue]
 
-    def send(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on; `sendall` calls it piece by piece
-        _limit(self)
-        return super().send(*args, **kwargs)
+    def send(self: Any, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
+        _await(self, wait_for_write)
+        return super().send(*args, **kwargs)  # type: ignore[misc, no-any-return] # pyright: ignore[reportAttributeAccessIssue]
+
+    def sendall(self: Any, data: Any, flags: int = 0) -> None:  # noqa: ANN401 - passed on
+        with memoryview(data) as view, view.cast("B") as left:
+            sent = 0
+            while sent < len(left):
+                sent += self.send(left[sent:], flags)
+
+
+class _BoundedSocket(_Bounded, socket.socket):
+    __slots__ = ()
+
+
+class _BoundedTlsSocket(_Bounded, ssl.SSLSocket):
+    pass
 
 
 _BOUNDED: Final[dict[type, type[socket.socket]]] = {socket.socket: _BoundedSocket, ssl.SSLSocket: _BoundedTlsSocket}
 """The classes of sockets, and what takes their place."""
 
 
-def _bounded(connection: Any) -> Any:  # noqa: ANN401 - whatever kind of socket urllib3 has made
+def _bounded(connection: Any, owned: Owned) -> Any:  # noqa: ANN401 - whatever kind of socket urllib3 has made
     # An object of a class gets a class that only adds methods; anything else, as TLS inside of TLS, stays as it is.
     with contextlib.suppress(TypeError):  # where gevent has changed the classes after this was imported
         if type(connection) in _BOUNDED:
             connection.__class__ = _BOUNDED[type(connection)]
         if type(connection) in _BOUNDED.values():
-            _owned[connection] = Owned(connection.fileno())
+            _owned[id(connection)] = owned
     return connection
+
+
+def _connected(connection: socket.socket, port: int | None) -> Owned:
+    """The descriptor of a connection that was just made, to ``port`` unless by way of SOCKS."""
+    try:
+        # Meanwhile it may have been closed, and another file have taken its place.
+        owned = Owned(connection.fileno())
+        if type(connection) is not socket.socket or connection.getpeername()[1] == port:
+            return owned
+    except (OSError, IndexError):
+        pass
+    connection.detach()
+    raise _not_ours()
 
 
 class _FinalAnswer(http.client.HTTPResponse):
@@ -155,8 +217,8 @@ class _Connection(HTTPConnection, _Plain):  # pyright: ignore[reportIncompatible
             super().putheader(header, *values)
 
     def _new_conn(self) -> socket.socket:  # private of urllib3: a proxy's tunnel is dug before `connect` returns
-        connection: socket.socket = _bounded(super()._new_conn())
-        return connection
+        connection: socket.socket = super()._new_conn()
+        return cast("socket.socket", _bounded(connection, _connected(connection, self.port)))
 
 
 class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -165,8 +227,9 @@ class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompat
             super().putheader(header, *values)
 
     def _new_conn(self) -> socket.socket:
-        connection: socket.socket = _bounded(super()._new_conn())
-        return connection
+        connection: socket.socket = super()._new_conn()
+        self._descriptor = _connected(connection, self.port)
+        return cast("socket.socket", _bounded(connection, self._descriptor))
 
     def connect(self) -> None:
         super().connect()
@@ -177,7 +240,7 @@ class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompat
             self.close()
             msg = "the certificate was not verified"
             raise ssl.SSLError(msg)
-        self.sock = _bounded(self.sock)
+        self.sock = _bounded(self.sock, self._descriptor)
 
 
 def _is_ours(header: str) -> bool:
@@ -204,21 +267,8 @@ def _socks_pools() -> _Pools:
     import socks  # type: ignore[import-untyped] # noqa: PLC0415
     from urllib3.contrib import socks as pools  # noqa: PLC0415
 
-    class _SocksSocket(socks.socksocket):  # type: ignore[misc] # untyped; with another base, its layout would differ
+    class _SocksSocket(_Bounded, socks.socksocket):  # type: ignore[misc] # untyped; with another base, its layout would differ
         __slots__ = ()
-
-        def close(self) -> None:
-            _let_go_if_foreign(self)
-            super().close()
-
-        def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
-            _limit(self)
-            read: int = super().recv_into(*args, **kwargs)
-            return read
-
-        def sendall(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-            _limit(self)
-            super().sendall(*args, **kwargs)
 
     class _SocksConnection(_Connection, pools.SOCKSConnection):  # pyright: ignore[reportIncompatibleMethodOverride]
         pass

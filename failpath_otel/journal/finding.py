@@ -11,6 +11,7 @@ from failpath_otel.journal.clock import machine_clock
 from failpath_otel.journal.holding import Holding, journals, open_base
 from failpath_otel.journal.log import PASSING
 from failpath_otel.journal.orphan import Orphan
+from failpath_otel.journal.owned import Owned
 from failpath_otel.report import say_once
 
 Lost = Callable[[str, int], object]
@@ -40,20 +41,20 @@ def adopt(
         OSError: ``path`` cannot be read, or is no place for journals; not where it does not exist.
     """
     try:
-        base = open_base(path, create=False)
+        base = Owned(open_base(path, create=False))
     except FileNotFoundError:
         return []
     found: list[Orphan] = []
     try:
-        for name, bound_to in list(journals(base)):
+        for name, bound_to in list(journals(base.number)):
             if binding in {None, bound_to}:
-                orphan = seize(base, name) if len(found) < limit and name not in but else None
+                orphan = seize(base.number, name) if len(found) < limit and name not in but else None
                 if orphan is not None:
                     found.append(orphan)
-            elif tidy and _age(base, name) > limits.MAX_AGE_SECONDS:
-                _expire(base, name, lost)
+            elif tidy and _age(base.number, name) > limits.MAX_AGE_SECONDS:
+                _expire(base.number, name, lost)
     finally:
-        os.close(base)
+        base.close()
     return found
 
 
@@ -73,19 +74,19 @@ def count_records(path: str, binding: str | None) -> int:
 def _unowned(path: str) -> Iterator[tuple[Orphan, str]]:
     """Journals of gone processes, each locked for a moment."""
     try:
-        base = open_base(path, create=False)
+        base = Owned(open_base(path, create=False))
     except OSError:
         return
     try:
-        for name, bound_to in journals(base):
-            orphan = seize(base, name)
+        for name, bound_to in journals(base.number):
+            orphan = seize(base.number, name)
             if orphan is not None:
                 try:
                     yield orphan, bound_to
                 finally:
                     orphan.close()
     finally:
-        os.close(base)
+        base.close()
 
 
 def seize(base: int, name: str) -> Orphan | None:

@@ -106,10 +106,10 @@ class _Held:
 class Holding:
     """A journal's directory that this process has locked: its own one, or one whose owner is gone."""
 
-    def __init__(self, base: int, name: str, directory: int, lock: int) -> None:
-        self._base: Final = Owned(base)
-        self._lock: Final = Owned(lock)
-        self._directory: Final = Owned(directory)
+    def __init__(self, base: Owned, name: str, directory: Owned, lock: Owned) -> None:
+        self._base: Final = base
+        self._lock: Final = lock
+        self.owned: Final = directory
         self.name: Final = name
         _held.holdings.add(self)
 
@@ -128,21 +128,22 @@ class Holding:
     @classmethod
     def _create(cls, path: str, binding: str) -> "Holding":
         with _held.lock, contextlib.ExitStack() as undo:
-            base = open_base(path, create=True)
-            undo.callback(os.close, base)
+            owned_base = Owned(open_base(path, create=True))
+            undo.callback(owned_base.close)
+            base = owned_base.number
             # Not the generator of `random`: the application may have seeded it, in each of its processes.
             token = os.urandom(6).hex()
             unfinished, name = _NEW + token, f"{_VERSION}.{binding}.{os.getpid()}.{token}"
             os.mkdir(unfinished, 0o700, dir_fd=base)
             undo.callback(_quietly_rmdir, unfinished, base)
-            directory = os.open(unfinished, _DIRECTORY, dir_fd=base)
-            undo.callback(os.close, directory)
-            lock = os.open(_LOCK, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory)
-            undo.callback(os.close, lock)
+            directory = Owned(os.open(unfinished, _DIRECTORY, dir_fd=base))
+            undo.callback(directory.close)
+            lock = Owned(os.open(_LOCK, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory.number))
+            undo.callback(lock.close)
             undo.callback(_quietly_unlink, _LOCK, directory)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.rename(unfinished, name, src_dir_fd=base, dst_dir_fd=base)
-            made = cls(base, name, directory, lock)
+            made = cls(owned_base, name, directory, lock)
             undo.pop_all()
             return made
 
@@ -154,30 +155,42 @@ class Holding:
             OSError: it cannot be opened, is a symbolic link, or belongs to somebody else.
         """
         with _held.lock, contextlib.ExitStack() as undo:
-            directory = os.open(name, _DIRECTORY, dir_fd=base)
-            undo.callback(os.close, directory)
-            if os.fstat(directory).st_uid != os.geteuid():
+            directory = Owned(os.open(name, _DIRECTORY, dir_fd=base))
+            undo.callback(directory.close)
+            if os.fstat(directory.number).st_uid != os.geteuid():
                 msg = "it belongs to another user"
                 raise UnusableError(msg)
             try:
-                lock = _open_regular(_LOCK, directory, "its lock")
+                lock = Owned(_open_regular(_LOCK, directory.number, "its lock"))
             except FileNotFoundError:
                 # Whoever has emptied it was killed before the last step of that; it takes no file away.
                 _quietly_rmdir(name, base)
                 return None
-            undo.callback(os.close, lock)
+            undo.callback(lock.close)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return None
             # Between the opening and the locking another process may have emptied and removed it.
-            if not _is_same(lock, f"{name}/{_LOCK}", base):
+            if not _is_same(lock.number, f"{name}/{_LOCK}", base):
                 return None
-            own_base = os.dup(base)
-            undo.callback(os.close, own_base)
+            own_base = Owned(os.dup(base))
+            undo.callback(own_base.close)
             made = cls(own_base, name, directory, lock)
             undo.pop_all()
             return made
+
+    def again(self, path: str) -> "Holding | None":
+        """The same directory below ``path``, locked once more after this process's descriptors were closed.
+
+        ``None`` where that cannot be, as where another process has found it without its lock meanwhile.
+        """
+        self.close()
+        with contextlib.suppress(OSError), contextlib.ExitStack() as undo:
+            base = Owned(open_base(path, create=False))
+            undo.callback(base.close)
+            return Holding.seize(base.number, self.name)
+        return None
 
     @property
     def directory(self) -> int:
@@ -186,26 +199,23 @@ class Holding:
         Raises:
             OSError: somebody else has closed it.
         """
-        return self._directory.number
+        return self.owned.number
 
     @property
     def is_counted(self) -> bool:
         """Whether its files are of the format before."""
         return self.name.startswith(_COUNTED)
 
-    def is_locked(self) -> bool:
-        """Whether nobody else has closed the lock, which would have freed it."""
-        try:
-            return self._lock.number >= 0
-        except OSError:
-            return False
+    def is_whole(self) -> bool:
+        """Whether its descriptors are still its own: were the lock closed, that would have freed it."""
+        return self._lock.is_ours() and self.owned.is_ours() and self._base.is_ours()
 
     def is_there(self) -> bool:
-        """Whether it can still be found: nobody has deleted it."""
+        """Whether it can still be found, as far as that can be told: it was not deleted."""
         try:
             return os.fstat(self._lock.number).st_nlink > 0
         except OSError:
-            return False
+            return True
 
     def modified(self, name: str) -> float:
         """When a file was changed, in seconds since the epoch."""
@@ -253,7 +263,7 @@ class Holding:
         """Lets go of it without unlocking: a child process must not free its parent's lock, which both have open."""
         if self in _held.holdings:
             _held.holdings.discard(self)
-            for owned in (self._directory, self._base, self._lock):
+            for owned in (self.owned, self._base, self._lock):
                 owned.close()
 
 
@@ -300,9 +310,9 @@ def _is_same(descriptor: int, path: str, base: int) -> bool:
     return stat.S_ISREG(there.st_mode) and (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
-def _quietly_unlink(name: str, directory: int) -> None:
+def _quietly_unlink(name: str, directory: Owned) -> None:
     with contextlib.suppress(OSError):
-        os.unlink(name, dir_fd=directory)
+        os.unlink(name, dir_fd=directory.number)
 
 
 def _quietly_rmdir(name: str, base: int) -> None:

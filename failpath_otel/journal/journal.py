@@ -11,6 +11,7 @@ from typing import Final
 from zlib import crc32
 
 from failpath_otel import limits
+from failpath_otel.journal.files import Files
 from failpath_otel.journal.frame import pack_frame
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.log import Log
@@ -245,8 +246,9 @@ class Journal(Log):
         return self._holding.open_file(segment.name)
 
     def is_lost(self) -> bool:
-        """Whether somebody else has closed its lock, so that another process adopts what was written."""
-        return self._holding is not None and not self._holding.is_locked()
+        """Whether something else has closed its descriptors: without its lock, another process may adopt it."""
+        holding, current = self._holding, self._current
+        return holding is not None and not (holding.is_whole() and (current is None or current.is_open()))
 
     def is_deleted(self) -> bool:
         """Whether somebody has deleted its directory, so that no other process will find it."""
@@ -302,6 +304,21 @@ class Journal(Log):
             self._holding.close()
             self._holding = None
 
+    def begin_anew(self) -> tuple[list[bytes], int] | None:
+        """Has the next record begin another file; in another directory where another process has this one by now.
+
+        Returns what that process may have missed of the records that were not taken, and how many others it has.
+        """
+        self._finish()
+        self._supply.drop()
+        if self._holding is not None and (found := self._holding.again(self.path)) is not None:
+            self._holding = found
+            self._move_to(found)
+            return None
+        unread, records = self.unread, [*self._files().rest(self._unread), *self.held]
+        self.forsake()
+        return records, max(unread - len(records), 0)
+
     def close(self) -> Callable[[], None] | None:
         """Begins anew, if all that was written is read and confirmed; a later record has a new directory.
 
@@ -312,19 +329,9 @@ class Journal(Log):
             return None
         if any(segment.confirmed < segment.taken for segment in self._unconfirmed):
             return None
-        segments, writers = self._files()
+        files = self._files()
         self._start()
-
-        def remove() -> None:
-            for writer in writers:
-                writer.close()
-            for segment in segments:
-                segment.close()
-                segment.remove()
-            holding.empty(SUFFIX, SPARE)  # of which Ctrl-C has let nobody know
-            holding.remove()
-
-        return remove
+        return lambda: files.delete(holding)
 
     def seal(self) -> None:
         """Gives back the room that was set aside for more records; one that comes all the same begins another file."""
@@ -335,22 +342,15 @@ class Journal(Log):
             holding.delete(SPARE)
             trim_open(holding, segment)
 
-    def _files(self) -> tuple[set[Segment], list[Writer]]:
-        """All segments, and all that writes or has written one and is still open."""
-        current = [] if self._writer is None else [self._writer]
-        spare = [] if self._supply.spare is None else [self._supply.spare]
-        segments = {*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}
-        return segments, [*self._finished, *current, *(writer for _, writer in spare)]
+    def _files(self) -> Files:
+        spare = [self._supply.spare] if self._supply.spare else []
+        writers = [*self._finished, *([self._writer] if self._writer else []), *(writer for _, writer in spare)]
+        return Files({*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}, writers)
 
     def forsake(self) -> None:
         """In a forked child: lets go of all that is the parent's, without a trace in its files."""
+        self._files().let_go()
         if self._holding is not None:
-            segments, writers = self._files()
-            for writer in writers:
-                with contextlib.suppress(ValueError, BufferError, OSError):
-                    writer.close()
-            for segment in segments:
-                segment.close()
             self._holding.close()
         self._unsaid.clear()
         self.outage = Outage(self.path)

@@ -1,5 +1,6 @@
 """Segments in their order: records are taken from the front, and confirmed in the order in which they were taken."""
 
+import contextlib
 import errno
 from abc import ABC, abstractmethod
 from collections import deque
@@ -8,10 +9,11 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.journal.frame import Gap
-from failpath_otel.journal.segment import CLOSED, Segment, Written
+from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.segment import Segment, Written
 
-PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
-"""Errors that say nothing of the file: the process, or the machine, is short of something."""
+PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBADF})
+"""Errors that say nothing of the file: the process or the machine is short of something, or it was closed."""
 
 
 _KNOWN_SINCE: Final = 1_704_067_200
@@ -50,6 +52,15 @@ class Log(ABC):
         """The number of the record that was taken last, or passed over."""
         self.appended = 0
         """The number of the record that was appended last; of a journal that this process writes."""
+
+    def _move_to(self, holding: Holding) -> None:
+        """Has its files opened again in a directory that was locked again, because descriptors were closed."""
+        for segment in {*self._unconfirmed, *self._unread}:
+            segment.move_to(holding.owned)
+            if segment.confirmed:
+                with contextlib.suppress(OSError):
+                    segment.descriptor = holding.open_file(segment.name)
+                    segment.note()  # what could not be noted while it was closed
 
     def _uncount(self, number: int) -> None:
         """Takes back that a record had ``number``, also in segments that a signal handler has begun or ended since."""
@@ -108,7 +119,7 @@ class Log(ABC):
             # Before its end is asked for: records may be appended until it is.
             last = segment.last
             try:
-                if segment.descriptor == CLOSED:
+                if not segment.is_open():
                     segment.descriptor = self._open(segment)
                 end = self._end(segment)
                 written = segment.read(end, max_records, budget)

@@ -23,7 +23,7 @@ class Orphan(Log):
 
     def __init__(self, holding: Holding) -> None:
         super().__init__()
-        self._holding: Final = holding
+        self._holding = holding
         self._since: Final = monotonic()
         self._touched = 0.0  # when the file that is being read was written last
         self._is_trimmed = False
@@ -36,7 +36,7 @@ class Orphan(Log):
         for name in holding.files():
             if name.endswith(SUFFIX):
                 # Opened when it is read: there may be many, and the application needs descriptors too.
-                segment = Segment(holding.directory, name, CLOSED, counted=holding.is_counted)
+                segment = Segment(holding.owned, name, CLOSED, counted=holding.is_counted)
                 segment.last = 0  # nobody writes it any more
                 self._unread.append(segment)
                 self._unconfirmed.append(segment)
@@ -78,6 +78,18 @@ class Orphan(Log):
         self._foreign.add(segment)
         self.harmed += segment.is_oversized
         say_once(f"foreign file: {reason}", "Failpath: %s in %s is left alone: %s.", segment.name, self.name, reason)
+
+    def is_lost(self) -> bool:
+        """Whether something else has closed its descriptors, and with them its lock."""
+        return not self._holding.is_whole()
+
+    def retake(self, path: str) -> bool:
+        """Locks it again below ``path``; returns whether that can be: another process may have found it meanwhile."""
+        found = self._holding.again(path)
+        if found is not None:
+            self._holding = found
+            self._move_to(found)
+        return found is not None
 
     @property
     def name(self) -> str:
@@ -150,7 +162,7 @@ class Orphan(Log):
         """How many records of a segment are not taken yet."""
         records = 0
         reader = Segment(
-            self._holding.directory,
+            self._holding.owned,
             segment.name,
             self._holding.open_file(segment.name),
             counted=self._holding.is_counted,

@@ -8,6 +8,7 @@ from typing import Final
 from failpath_otel import limits
 from failpath_otel.journal.finding import Lost, delete, seize
 from failpath_otel.journal.holding import journals, open_base
+from failpath_otel.journal.owned import Owned
 
 _UNIT: Final = 512
 """Of ``st_blocks``, whatever the file system."""
@@ -37,10 +38,11 @@ def thin_out(path: str, binding: str | None, lost: Lost) -> None:
         OSError: ``path`` cannot be read, or is no place for journals; not where it does not exist.
     """
     try:
-        base = open_base(path, create=False)
+        owned = Owned(open_base(path, create=False))
     except FileNotFoundError:
         return
     try:
+        base = owned.number
         room = room_for_all(base)
         names = list(journals(base))
         most = (limits.JOURNAL_SEGMENTS + 2) * limits.JOURNAL_SEGMENT_BYTES  # of one, with what it sets aside
@@ -53,7 +55,7 @@ def thin_out(path: str, binding: str | None, lost: Lost) -> None:
         living = sum(taken.values()) - sum(taken[each.name] for each in dead)
         _delete_oldest(base, dead, max(room - living, room // _FOR_THE_DEAD), lost, _of(names, binding))
     finally:
-        os.close(base)
+        owned.close()
 
 
 def room_for_all(base: int) -> int:
@@ -69,12 +71,12 @@ def _of(names: list[tuple[str, str]], binding: str | None) -> set[str]:
 def _room(base: int, name: str) -> int:
     """Bytes that the files of a journal take, however long they are; 0 where that cannot be told."""
     with contextlib.suppress(OSError):
-        directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=base)
+        directory = Owned(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=base))
         try:
-            files = os.listdir(directory)  # noqa: PTH208 - a descriptor
-            return sum(os.stat(each, dir_fd=directory, follow_symlinks=False).st_blocks for each in files) * _UNIT
+            at = directory.number
+            return sum(os.stat(each, dir_fd=at, follow_symlinks=False).st_blocks for each in os.listdir(at)) * _UNIT  # noqa: PTH208 - a descriptor
         finally:
-            os.close(directory)
+            directory.close()
     return 0
 
 

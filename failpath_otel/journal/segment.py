@@ -5,7 +5,6 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable
-from mmap import mmap
 from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -41,14 +40,14 @@ class Segment:
     """A segment as its reader sees it. Records are taken in their order, and confirmed in the same order.
 
     Args:
-        directory: the descriptor of the directory that it is in.
+        directory: the directory that it is in.
         name: its name there.
         descriptor: its own.
         counted: its header has the number of the records that are confirmed, as version 1 of the format.
     """
 
-    def __init__(self, directory: int, name: str, descriptor: int, *, counted: bool = False) -> None:
-        self._directory: Final = Owned(directory)
+    def __init__(self, directory: Owned, name: str, descriptor: int, *, counted: bool = False) -> None:
+        self._directory = directory
         self.name = name
         self._counted: Final = counted
         self._owned: Owned | None = None
@@ -77,6 +76,15 @@ class Segment:
     @descriptor.setter
     def descriptor(self, descriptor: int) -> None:
         self._owned = None if descriptor == CLOSED else Owned(descriptor)
+
+    def is_open(self) -> bool:
+        """Whether it has a descriptor, and nothing else has closed that."""
+        return self._owned is not None and self._owned.is_ours()
+
+    def move_to(self, directory: Owned) -> None:
+        """Lets go of its descriptor, and opens it again, when it has to, in the same directory by a new one."""
+        self.close()
+        self._directory = directory
 
     def begin_again(self) -> None:
         """Forgets what was read of it."""
@@ -152,7 +160,8 @@ class Segment:
 
     def rename(self, name: str) -> None:
         """Gives the file its name in the order."""
-        os.rename(self.name, name, src_dir_fd=self._directory.number, dst_dir_fd=self._directory.number)
+        directory = self._directory.number
+        os.rename(self.name, name, src_dir_fd=directory, dst_dir_fd=directory)
         self.name = name
 
     def read(self, end: int, max_records: int, budget: int) -> list[Written]:
@@ -196,7 +205,8 @@ class Segment:
 
     def count(self, end: int) -> int | None:
         """How many records stand before ``end``; ``None`` where one of them is damaged."""
-        reader = Segment(self._directory.number, self.name, self.descriptor)
+        reader = Segment(self._directory, self.name, CLOSED)
+        reader._owned = self._owned  # another one would take the number from this one
         while read := reader.read(end, limits.MAX_BATCH_RECORDS, 0):
             reader.advance(read)
         return reader.taken if reader.position == end else None
@@ -245,6 +255,15 @@ class Segment:
         else:
             self._mark = gap.end
             self.note()
+
+    def rest(self, content: bytes) -> list[bytes]:
+        """Takes all records that were not taken yet, of a copy of what is in the file."""
+        self._kept, self._kept_at, self._content = content, 0, len(content)
+        found: list[bytes] = []
+        while read := self.read(len(content), limits.MAX_BATCH_RECORDS, 0):
+            self.advance(read)
+            found.extend(written.record for written in read)
+        return found
 
     def advance(self, read: list[Written]) -> None:
         """Takes what was read."""
@@ -295,27 +314,6 @@ def no_room(_: bytes) -> None:
     """Appending where there is no segment yet, or where it is full or busy."""
     msg = "there is no room for it"
     raise ValueError(msg)
-
-
-class MappedWriter:
-    """Appends to a segment whose room was set aside: by copying memory, without a system call.
-
-    What was copied is the kernel's; it survives the process, whatever ends it, and not a loss of power.
-    """
-
-    def __init__(self, segment: Segment) -> None:
-        os.posix_fallocate(segment.descriptor, 0, limits.JOURNAL_SEGMENT_BYTES)
-        segment.begin()
-        self._map: Final = mmap(segment.descriptor, limits.JOURNAL_SEGMENT_BYTES)
-        self._map.seek(BEGIN)
-        # One call that copies and advances: nothing on this thread, as a signal handler, can come in between.
-        self.write: Final[Write] = self._map.write
-        self.end: Final = self._map.tell
-        self.busy: Final = False
-
-    def close(self) -> None:
-        """Ends the writing; the file stays."""
-        self._map.close()
 
 
 class PlainWriter:

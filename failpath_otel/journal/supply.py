@@ -4,7 +4,8 @@ import errno
 from typing import Final
 
 from failpath_otel.journal.holding import Holding
-from failpath_otel.journal.segment import SPARE, MappedWriter, PlainWriter, Segment
+from failpath_otel.journal.mapped import MappedWriter
+from failpath_otel.journal.segment import SPARE, PlainWriter, Segment
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
 """Errors that plain writes would meet too."""
@@ -64,7 +65,7 @@ class Supply:
         self.drop()
 
     def _new(self, holding: Holding, name: str) -> tuple[Segment, Writer]:
-        segment = Segment(holding.directory, name, holding.new_file(name))
+        segment = Segment(holding.owned, name, holding.new_file(name))
         try:
             return segment, self._new_writer(segment)
         except BaseException:  # or Ctrl-C

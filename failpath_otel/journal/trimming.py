@@ -6,6 +6,7 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.owned import Owned
 from failpath_otel.journal.segment import SPARE, Segment
 
 _BLOCK: Final = 4_096
@@ -24,8 +25,9 @@ def trim(holding: Holding, name: str) -> None:
     Raises:
         OSError: that cannot be; the file is as it was.
     """
-    source = holding.open_file(name)
+    owned = Owned(holding.open_file(name))
     try:
+        source = owned.number
         status = os.fstat(source)
         size = status.st_size
         room = min(status.st_blocks * _UNIT, size)
@@ -37,7 +39,7 @@ def trim(holding: Holding, name: str) -> None:
         if end < room:
             _replace(holding, name, written[:end], status)
     finally:
-        os.close(source)
+        owned.close()
 
 
 def trim_open(holding: Holding, segment: Segment) -> None:
@@ -51,14 +53,14 @@ def trim_open(holding: Holding, segment: Segment) -> None:
 def _replace(holding: Holding, name: str, content: bytes, status: os.stat_result) -> None:
     directory = holding.directory
     times = os.fstat(directory)
-    copy = holding.new_file(SPARE)
+    copy = Owned(holding.new_file(SPARE))
     try:
-        if os.pwrite(copy, content, 0) < len(content):
+        if os.pwrite(copy.number, content, 0) < len(content):
             return
         # When it was written last is told by these, and how old the journal is by those of the directory.
-        os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.utime(copy.number, ns=(status.st_atime_ns, status.st_mtime_ns))
         os.rename(SPARE, name, src_dir_fd=directory, dst_dir_fd=directory)
     finally:
-        os.close(copy)
+        copy.close()
         holding.delete(SPARE)
         os.utime(directory, ns=(times.st_atime_ns, times.st_mtime_ns))

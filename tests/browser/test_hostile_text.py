@@ -112,6 +112,39 @@ def test_markup_in_any_text_stays_text(browsing: Browsing, receiver: Receiver, p
     is_intact(page)
 
 
+STEERING: Final = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that change the direction of the text around them."""
+
+
+def steered(event: dict[str, Any]) -> dict[str, Any]:
+    """The same with such characters in every text that a user can choose."""
+    error = event.get("error")
+    return {
+        **event,
+        **{name: f"{name} {STEERING}gnp.exe" for name in ("flowKey", "runId", "stepKey")},
+        "metadata": {f"key {STEERING}": f"value {STEERING}"},
+        **({} if error is None else {"error": {name: f"{name} {STEERING}\n" for name in error}}),
+    }
+
+
+@pytest.mark.parametrize("path", VIEWS, ids=["flows", "flow", "node", "runs", "filtered", "run", "panel"])
+def test_characters_that_change_the_direction_of_text_are_shown_and_not_obeyed(
+    browsing: Browsing, receiver: Receiver, path: str
+) -> None:
+    receiver.post(*(steered(event) for event in hostile_events()))
+    for plain, field in ((FLOW, "flowKey"), (RUN, "runId"), (STEP, "stepKey")):
+        path = path.replace(encoded(plain), encoded(f"{field} {STEERING}gnp.exe"))
+    page = browsing.open(receiver, path.replace(encoded("flow " + SCRIPT), encoded("gnp")))
+    expect(page.locator("main")).to_contain_text("\\u202e")
+    receiver.post({**steered(hostile_events()[0]), "id": "again", "spanId": "again"})
+    expect(page.locator("main")).to_contain_text("\\u200f")
+    shown = page.evaluate(
+        """() => document.title + document.body.innerText
+             + [...document.querySelectorAll("[title], [aria-label]")].map(one => one.title + one.ariaLabel).join()"""
+    )
+    assert [character for character in STEERING if character in shown] == []
+
+
 def test_an_address_that_names_nothing_shows_its_text_as_text(browsing: Browsing, receiver: Receiver) -> None:
     browsing.expect_complaints("404")
     for path in (f"/runs/{encoded(RUN)}", f"/flows/{encoded(FLOW)}", f"/runs?text={encoded(IMAGE)}"):

@@ -19,7 +19,7 @@ from requests.adapters import HTTPAdapter
 from failpath_otel import DeliveryError, FailpathSpanExporter, FailpathSpanProcessor, SendError, report
 from tests.export.conftest import KEY
 from tests.export.spans import a_span, tracer_with
-from tests.fault_server import FaultServer, Request, accepted, fault_server, redirect, silent, status
+from tests.fault_server import FaultServer, Request, accepted, fault_server, held, redirect, silent, status
 from tests.receiver import wait_for
 
 NewProcessor = Callable[..., FailpathSpanProcessor]
@@ -289,6 +289,30 @@ def test_a_connection_whose_descriptor_is_a_file_of_the_application_by_now_is_no
         assert os.path.samestat(os.fstat(number), os.fstat(file.fileno()))
         os.close(number)
         assert file.read() == ""
+
+
+def test_a_request_whose_connection_becomes_one_of_the_application_reads_nothing_of_it_and_is_sent_again(
+    server: FaultServer, new_processor: NewProcessor
+) -> None:
+    gate = threading.Event()
+    server.answer_with(held(gate, accepted), accepted)
+    processor = new_processor(server.url, send_timeout=20)
+    a_step(processor)
+    server.wait_for_requests(1)
+    [number] = [each for each in range(3, 1_024) if _peer(each) == server.url]
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        os.dup2(ours.fileno(), number)  # while its answer is waited for
+        theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n of another conversation")
+        server.wait_for_requests(2)
+        gate.set()
+        assert processor.flush(10)
+        assert os.path.samestat(os.fstat(number), os.fstat(ours.fileno()))
+        os.close(number)
+        assert ours.recv(100).startswith(b"HTTP/1.1 200 OK")
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
 
 
 def _peer(descriptor: int) -> str:

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 
-from failpath_otel.journal import finding, holding, owned, room, segment, trimming
+from failpath_otel.journal import finding, holding, mapped, owned, room, segment, trimming
 
 CHANGING: Final = ("mkdir", "rename", "unlink", "rmdir", "ftruncate", "posix_fallocate")
 LOOKING: Final = ("pread", "fstat", "stat", "listdir")
@@ -187,8 +187,13 @@ class _Map(mmap.mmap):
         return written
 
 
-def _map(*args: Any) -> _Map:
-    made: _Map = _acting[-1].call("mmap", lambda: _Map(*args))
+_maps: Final[list[_Map]] = []
+"""Of all lives, which would never be closed otherwise: those who are killed do not, and they outlive their owners."""
+
+
+def _map(*args: Any, **kwargs: Any) -> _Map:
+    made: _Map = _acting[-1].call("mmap", lambda: _Map(*args, **kwargs))
+    _maps.append(made)
     return made
 
 
@@ -208,14 +213,19 @@ def many_lives() -> Iterator[None]:
     system = _InThisThread(_Os(), os)
     thread = get_ident()
 
-    def mapped(*args: Any) -> mmap.mmap:
-        return _map(*args) if get_ident() == thread else mmap.mmap(*args)
+    def mapping(*args: Any, **kwargs: Any) -> mmap.mmap:
+        return _map(*args, **kwargs) if get_ident() == thread else mmap.mmap(*args, **kwargs)
 
     with ExitStack() as patches:
-        for module in (holding, finding, owned, room, segment, trimming):
+        for module in (holding, finding, mapped, owned, room, segment, trimming):
             patches.enter_context(patch.object(module, "os", system))
         patches.enter_context(patch.object(holding, "fcntl", _InThisThread(_Fcntl(), fcntl)))
         # What is locked here is nothing that a forked child of the tests would have to close.
         patches.enter_context(patch.object(holding, "_held", SimpleNamespace(lock=RLock(), holdings=set())))
-        patches.enter_context(patch.object(segment, "mmap", mapped))
-        yield
+        patches.enter_context(patch.object(mapped, "mmap", mapping))
+        try:
+            yield
+        finally:
+            for made in _maps:
+                made.close()
+            _maps.clear()

@@ -1,6 +1,5 @@
 """A journal's directory that goes while its process lives: taken away by others, or left by itself when idle."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -67,24 +66,6 @@ def test_a_process_that_is_idle_for_long_leaves_nothing_on_the_disk_and_begins_a
             assert len(list(Path(place.path).iterdir())) == 1
             wait_for(lambda: not list(Path(place.path).iterdir()))
     assert delivery.records == [numbered(number) for number in range(3)]
-
-
-def test_a_journal_whose_lock_somebody_has_closed_is_left_to_others_and_another_one_begun(tmp_path: Path) -> None:
-    place = JournalPlace(str(tmp_path / "journal"), BINDING)
-    delivery = HeldDelivery()
-    with pipeline(delivery, journal=place) as queue:
-        queue.put(numbered(0))
-        assert queue.flush(10)
-        [before] = Path(place.path).iterdir()
-        assert queue._journal is not None
-        assert queue._journal._holding is not None
-        os.close(queue._journal._holding._lock.number)
-
-        def begins_anew() -> bool:
-            queue.put(numbered(1))
-            return {path.name for path in Path(place.path).iterdir()} - {before.name} != set()
-
-        wait_for(begins_anew)
 
 
 def test_a_segment_that_was_set_aside_and_is_deleted_by_others_does_not_turn_the_journal_off(tmp_path: Path) -> None:

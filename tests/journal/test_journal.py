@@ -15,6 +15,7 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.journal import journal as journal_module
+from failpath_otel.journal import mapped as mapped_module
 from failpath_otel.journal import segment as segment_module
 from failpath_otel.journal import supply as supply_module
 from failpath_otel.journal.finding import adopt
@@ -279,7 +280,7 @@ def test_where_memory_cannot_be_mapped_records_are_written_by_system_calls(
     if lacking == "posix_fallocate":
         monkeypatch.delattr(os, "posix_fallocate")
     elif lacking == "mmap":
-        monkeypatch.setattr(segment_module, "mmap", fault(errno.ENODEV))
+        monkeypatch.setattr(mapped_module, "mmap", fault(errno.ENODEV))
     else:
         monkeypatch.setattr(os, "posix_fallocate", fault(getattr(errno, lacking)))
     journal = new_journal()
@@ -432,7 +433,7 @@ def test_ctrl_c_between_any_two_statements_costs_at_most_its_own_record(
         def trace(frame: Any, event: str, _: object, until: int = at + 1) -> Any:
             nonlocal lines
             if frame.f_code.co_filename not in {
-                module.__file__ for module in (journal_module, segment_module, supply_module)
+                module.__file__ for module in (journal_module, mapped_module, segment_module, supply_module)
             }:
                 return None
             if event in {"line", "return"}:
@@ -550,11 +551,11 @@ def test_after_all_is_over_no_descriptor_and_no_mapping_is_left(
     monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
     maps: list[mmap] = []
 
-    def remembered(*arguments: Any) -> mmap:
-        maps.append(mmap(*arguments))
+    def remembered(*arguments: Any, **more: Any) -> mmap:
+        maps.append(mmap(*arguments, **more))
         return maps[-1]
 
-    monkeypatch.setattr(segment_module, "mmap", remembered)
+    monkeypatch.setattr(mapped_module, "mmap", remembered)
     before = descriptors()
     for _ in range(3):
         journal = new_journal()

@@ -9,21 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failpath_otel.journal.frame import pack_frame
+from failpath_otel.journal.owned import Owned
 from failpath_otel.journal.segment import BEGIN, PlainWriter, Segment
 from tests.journal.test_journal import numbered
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Iterator[int]:
-    descriptor = os.open(tmp_path, os.O_RDONLY)
+def directory(tmp_path: Path) -> Iterator[Owned]:
+    descriptor = Owned(os.open(tmp_path, os.O_RDONLY))
     yield descriptor
-    os.close(descriptor)
+    descriptor.close()
 
 
 @pytest.fixture
-def segment(directory: int) -> Iterator[Segment]:
+def segment(directory: Owned) -> Iterator[Segment]:
     """A segment that is written by system calls."""
-    made = Segment(directory, "x", os.open("x", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=directory))
+    made = Segment(directory, "x", os.open("x", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=directory.number))
     yield made
     made.close()
 
@@ -41,9 +42,9 @@ def fill(segment: Segment, *records: bytes) -> int:
     return writer.end()
 
 
-def again(segment: Segment, directory: int) -> Segment:
+def again(segment: Segment, directory: Owned) -> Segment:
     """The same file, as another process opens it."""
-    return Segment(directory, segment.name, os.open(segment.name, os.O_RDWR, dir_fd=directory))
+    return Segment(directory, segment.name, os.open(segment.name, os.O_RDWR, dir_fd=directory.number))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_a_budget_counts_each_record_with_its_comma_and_one_comes_in_any_case(
     assert len(segment.read(segment.size(), 512, budget)) == count
 
 
-def test_what_was_confirmed_is_passed_over_by_the_next_reader(segment: Segment, directory: int) -> None:
+def test_what_was_confirmed_is_passed_over_by_the_next_reader(segment: Segment, directory: Owned) -> None:
     fill(segment, *(numbered(number) for number in range(10)))
     segment.advance(segment.read(segment.size(), 6, 0))
     segment.confirm(4)
@@ -67,7 +68,9 @@ def test_what_was_confirmed_is_passed_over_by_the_next_reader(segment: Segment, 
     other.close()
 
 
-def test_a_file_that_was_cut_off_before_what_is_confirmed_has_no_more_records(segment: Segment, directory: int) -> None:
+def test_a_file_that_was_cut_off_before_what_is_confirmed_has_no_more_records(
+    segment: Segment, directory: Owned
+) -> None:
     fill(segment, *(numbered(number) for number in range(10)))
     segment.advance(segment.read(segment.size(), 8, 0))
     segment.confirm(8)
@@ -98,7 +101,7 @@ def test_wherever_it_is_cut_off_and_whatever_follows_only_whole_records_are_read
     tmp_path_factory: pytest.TempPathFactory, cut: int, noise: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"{os.getpid()}.segment"
-    segment = Segment(0, path.name, os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC))
+    segment = Segment(Owned(0), path.name, os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC))
     try:
         records = [numbered(number) for number in range(6)]
         end = fill(segment, *records)

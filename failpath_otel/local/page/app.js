@@ -1,6 +1,7 @@
 // The page: its frame, which view an address shows, and the keys that work everywhere.
 import { html, render, useEffect, useErrorBoundary, useRef, useState } from "./vendor/preact-htm.js";
 import { forget, useResource } from "./api.js";
+import { showDirections } from "./bidi.js";
 import { FlowView } from "./flow.js";
 import { FlowsView } from "./flows.js";
 import { Header } from "./header.js";
@@ -75,4 +76,5 @@ function App() {
   `;
 }
 
+showDirections();
 render(html`<${App} />`, document.getElementById("app"));

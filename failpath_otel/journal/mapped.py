@@ -1,0 +1,78 @@
+"""Writing a segment by copying memory, and the descriptor that Python keeps of a file that is mapped."""
+
+import contextlib
+import os
+import sys
+from mmap import mmap
+from typing import Final
+
+from failpath_otel import limits
+from failpath_otel.immortal import Immortal
+from failpath_otel.journal.owned import Owned, file_of
+from failpath_otel.journal.segment import BEGIN, Segment, Write
+
+
+class MappedWriter:
+    """Appends to a segment whose room was set aside: by copying memory, without a system call.
+
+    What was copied is the kernel's; it survives the process, whatever ends it, and not a loss of power.
+
+    Before Python 3.13, a map has a duplicate of the descriptor that it was made from, does not tell its number, and
+    closes that when it goes, whatever file the number is by then. So it never goes unless :meth:`close` finds the
+    number to be its own; in doubt, it stays in memory until the process ends.
+    """
+
+    def __init__(self, segment: Segment) -> None:
+        os.posix_fallocate(segment.descriptor, 0, limits.JOURNAL_SEGMENT_BYTES)
+        segment.begin()
+        self.segment: Final = segment
+        self._duplicate: Owned | None = None
+        self._kept: Immortal | None = None
+        if sys.version_info >= (3, 13):
+            self._map = mmap(segment.descriptor, limits.JOURNAL_SEGMENT_BYTES, trackfd=False)
+        else:
+            likely = _lowest_free(segment.descriptor)
+            self._map = mmap(segment.descriptor, limits.JOURNAL_SEGMENT_BYTES)
+            self._kept = Immortal(self._map)
+            self._duplicate = _duplicate(segment.descriptor, likely)
+        self._map.seek(BEGIN)
+        # One call that copies and advances: nothing on this thread, as a signal handler, can come in between.
+        self.write: Final[Write] = self._map.write
+        self.end: Final = self._map.tell
+        self.busy: Final = False
+
+    def content(self) -> bytes:
+        """All that was written, also where the file cannot be opened any more."""
+        return self._map[: self.end()]
+
+    def close(self) -> None:
+        """Ends the writing; the file stays."""
+        if self._kept is not None:
+            try:
+                if self._duplicate is None:
+                    return
+                self._duplicate.release()
+            except OSError:
+                return
+            self._kept.release()
+        self._map.close()
+
+
+def _lowest_free(descriptor: int) -> int:
+    number = os.dup(descriptor)
+    os.close(number)
+    return number
+
+
+def _duplicate(descriptor: int, likely: int) -> Owned | None:
+    """The only other descriptor of a file that was made just now; ``None`` where it cannot be found."""
+    file = file_of(descriptor)
+    with contextlib.suppress(OSError):
+        if file_of(likely) == file:
+            return Owned(likely)
+    with contextlib.suppress(OSError):
+        for number in map(int, os.listdir("/dev/fd")):  # noqa: PTH208 - another thread has opened a file meanwhile
+            with contextlib.suppress(OSError):
+                if number != descriptor and file_of(number) == file:
+                    return Owned(number)
+    return None
