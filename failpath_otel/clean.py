@@ -290,7 +290,8 @@ def _number_in(value: Any) -> bool | int | float | None:  # noqa: ANN401 - anyth
         if value.shape != () or value.dtype.kind not in _NUMBERS:
             return None
         number = value.item()
-    except Exception:  # noqa: BLE001 - then it has a text, perhaps
+    except Exception as error:  # noqa: BLE001 - then it has a text, perhaps
+        pass_on(error)
         return None
     return number if type(number) in {bool, int, float} else None
 

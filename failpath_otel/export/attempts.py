@@ -13,12 +13,13 @@ from failpath_otel.export.arguments import OnError
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.callback import ErrorCallback
 from failpath_otel.export.losses import Skipped
-from failpath_otel.export.queue import NOTHING, JournalPlace, RecordQueue
+from failpath_otel.export.queue import NOTHING, RecordQueue
 from failpath_otel.export.sender import Delivering, Outcome, Sender
 from failpath_otel.export.stats import Stats
 from failpath_otel.export.watch import Loss, Watcher, Watchers
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
+from failpath_otel.journal.place import JournalPlace
 from failpath_otel.report import is_heard, say_once
 
 _LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS

@@ -3,8 +3,8 @@
 from failpath_otel.export.ending import drain_at_exit
 from failpath_otel.export.options import Options
 from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.queue import JournalPlace
 from failpath_otel.export.sender import Nowhere
+from failpath_otel.journal.place import JournalPlace
 
 
 def pipeline_to_failpath(options: Options) -> Pipeline:

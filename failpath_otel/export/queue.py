@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 from time import monotonic, sleep
-from typing import Final, NamedTuple
+from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
@@ -15,15 +15,8 @@ from failpath_otel.export.receipt import Receipt
 from failpath_otel.export.record import Record, cut_down
 from failpath_otel.export.stats import Stats
 from failpath_otel.journal.journal import Journal
+from failpath_otel.journal.place import JournalPlace
 from failpath_otel.report import say
-
-
-class JournalPlace(NamedTuple):
-    """Where a journal is, and of whom its records are."""
-
-    path: str
-    binding: str
-
 
 NOTHING: Final = Batch((), 0, 0.0)
 """The batch where there is none."""

@@ -17,9 +17,9 @@ from failpath_otel import limits
 from failpath_otel.export.arguments import OnError
 from failpath_otel.export.attempts import Attempts
 from failpath_otel.export.losses import Skipped
-from failpath_otel.export.queue import JournalPlace
 from failpath_otel.export.sender import Delivering
 from failpath_otel.forking import after_fork_in_child, after_fork_in_parent
+from failpath_otel.journal.place import JournalPlace
 from failpath_otel.report import report_fault
 
 
@@ -123,12 +123,12 @@ class DeliveryThread(Attempts):
             # Another process may have found as well what is in memory here, which is better than none of both.
             records, left = found
             self._leave_journaling()
-            self._queue.extendleft(reversed(records))
+            self._memory.waiting.extendleft(reversed(records))
             batches = [batch for batch in self._backlog if batch.source is journal]
             for batch in batches:
                 batch.source, batch.size = None, batch.length
-            self._bytes += sum(map(len, records)) + sum(batch.size for batch in batches)
-            self._volatile += len(records) + sum(len(batch.records) for batch in batches)
+            self._memory.bytes += sum(map(len, records)) + sum(batch.size for batch in batches)
+            self._memory.records += len(records) + sum(len(batch.records) for batch in batches)
             if left:
                 self._taken += left
                 self._skipped = Skipped(left + (self._skipped.records if self._skipped else 0), "left")

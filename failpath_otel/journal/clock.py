@@ -24,3 +24,6 @@ class Clock:
 
 machine_clock: Final = Clock()
 """Of this process, because the clock is no pipeline's: each one's answers tell of it."""
+
+LATEST_START: Final = 4e9
+"""The latest start of a machine that is believed, in 2096: a frame of a journal has 32 bits for a time."""

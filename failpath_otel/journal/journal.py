@@ -11,6 +11,7 @@ from typing import Final
 from zlib import crc32
 
 from failpath_otel import limits
+from failpath_otel.journal.clock import LATEST_START
 from failpath_otel.journal.files import Files
 from failpath_otel.journal.frame import pack_frame
 from failpath_otel.journal.holding import Holding
@@ -18,16 +19,11 @@ from failpath_otel.journal.log import Log
 from failpath_otel.journal.outage import Outage
 from failpath_otel.journal.segment import BEGIN, SPARE, SUFFIX, Segment, no_room
 from failpath_otel.journal.supply import Supply, Writer
+from failpath_otel.journal.tail import stands_last
 from failpath_otel.journal.trimming import trim_open
 from failpath_otel.report import say_once
 
 _MAX_UNSAID: Final = 8
-
-_LATEST: Final = 4e9
-"""The latest start of a machine that is believed, in 2096: a frame has 32 bits for a time."""
-
-Overflow = Callable[[int], object]
-"""Told how many records were dropped because the journal is full."""
 
 
 class Journal(Log):
@@ -39,7 +35,7 @@ class Journal(Log):
         overflow: called, under the lock, with the number of records that had to go to make room for new ones.
     """
 
-    def __init__(self, path: str, binding: str, overflow: Overflow) -> None:
+    def __init__(self, path: str, binding: str, overflow: Callable[[int], object]) -> None:
         super().__init__()
         self.path: Final = path
         self._binding: Final = binding
@@ -64,7 +60,7 @@ class Journal(Log):
         self.held: deque[bytes] = deque()
         """What came while another append was under way."""
         # The clock on the wall may jump by years when a machine has started without a battery.
-        self._epoch = min(max(time() - monotonic(), 0.0), _LATEST)
+        self._epoch = min(max(time() - monotonic(), 0.0), LATEST_START)
 
     def now(self) -> float:
         """Seconds since the epoch, by a clock that does not jump."""
@@ -76,9 +72,8 @@ class Journal(Log):
         """Append a record; once this has returned ``True``, it outlives the process.
 
         The one exception is a record that a signal handler, or a finaliser, makes in the midst of another append: it
-        is held in memory until that append is through, and is the first to be written then.
-
-        Returns whether that was possible. If not, it may be again after a while: see :class:`Outage`.
+        is held in memory until that append is through, and is the first to be written then. Where this has returned
+        ``False``, it may be possible again after a while: see :class:`Outage`.
         """
         seconds = int(self._epoch + monotonic())  # the start value of the checksum, so that it is covered as well
         framed = pack_frame(len(record), crc32(record, seconds), seconds) + record
@@ -119,10 +114,8 @@ class Journal(Log):
 
     def holds(self, record: bytes) -> bool:
         """Whether ``record`` is among those that were appended last, where an exception came as that was done."""
-        if record in self.held:
-            return True
-        current, writer = self._current, self._writer
-        return current is not None and writer is not None and current.contains(record, writer.end())
+        at_hand, writer = self._current, self._writer
+        return record in self.held or (at_hand and writer and stands_last(record, at_hand, writer.end())) or False
 
     def write_held(self) -> None:
         """Write what was held while the journal was busy; what cannot be written is still held."""
@@ -154,7 +147,7 @@ class Journal(Log):
         return self.appended - self.taken + len(self.held)
 
     def room(self) -> int:
-        """Bytes of records that can be appended for sure before the oldest ones have to go, the frames included."""
+        """Bytes of records and frames that can be appended for sure before the oldest ones have to go."""
         used = len(self._unconfirmed) - len(self._dropped)
         return max(limits.JOURNAL_SEGMENTS - used, 0) * (limits.JOURNAL_SEGMENT_BYTES - 2 * limits.MAX_RECORD_BYTES)
 

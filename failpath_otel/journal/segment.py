@@ -211,12 +211,6 @@ class Segment:
             reader.advance(read)
         return reader.taken if reader.position == end else None
 
-    def contains(self, record: bytes, end: int) -> bool:
-        """Whether ``record`` stands before ``end``."""
-        with contextlib.suppress(OSError):
-            return record in os.pread(self.descriptor, end, 0)
-        return False
-
     def _load(self, size: int) -> tuple[bytes, int]:
         """Bytes from the position on, and where in them the position is."""
         offset = self.position - self._kept_at

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from failpath_otel.export.queue import JournalPlace, RecordQueue
+from failpath_otel.export.queue import RecordQueue
 from failpath_otel.export.stats import Stats
+from failpath_otel.journal.place import JournalPlace
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from types import BuiltinFunctionType
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.export.queue import JournalPlace
 from failpath_otel.journal.journal import Journal
+from failpath_otel.journal.place import JournalPlace
 from tests.export.pipelines import HeldDelivery, a_record, pipeline
 from tests.export.programs import start_program
 from tests.fault_server import FaultServer

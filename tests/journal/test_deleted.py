@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.export.queue import JournalPlace
 from failpath_otel.journal.journal import Journal
+from failpath_otel.journal.place import JournalPlace
 from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take_all

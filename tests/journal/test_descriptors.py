@@ -14,12 +14,12 @@ from failpath_otel.errors import DeliveryError
 from failpath_otel.export.adoption import Adoption
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.queue import JournalPlace
 from failpath_otel.export.wire import Answer, no_answer
 from failpath_otel.journal import supply
 from failpath_otel.journal.holding import Holding, open_base
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.owned import Owned
+from failpath_otel.journal.place import JournalPlace
 from failpath_otel.journal.segment import PlainWriter
 from tests.export.pipelines import HeldDelivery, a_record, pipeline
 from tests.export.programs import run_program
@@ -197,7 +197,7 @@ def test_a_journal_that_another_process_has_found_without_its_lock_is_left_to_it
             assert queue.flush(10)
             del delivery.batches[: len(answers)]
             assert are_whole(queue, delivery, 4)
-            assert (queue._bytes, queue._volatile) == (0, 0)
+            assert (queue._memory.bytes, queue._memory.records) == (0, 0)
             assert {path.name for path in Path(place.path).iterdir()} > {directory.name}
             found.close()
     assert (len(errors), len(caplog.messages)) == (len(answers), 2 * len(answers))  # the outage, and its end

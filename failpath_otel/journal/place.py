@@ -1,0 +1,10 @@
+"""Where a journal is."""
+
+from typing import NamedTuple
+
+
+class JournalPlace(NamedTuple):
+    """Where a journal is, and of whom its records are."""
+
+    path: str
+    binding: str
