@@ -196,7 +196,7 @@ def test_urllib3_takes_the_pools_that_the_adapter_of_requests_is_given(server: F
         connection = pool._get_conn()
         assert type(connection) is transport._Connection, moved("urllib3's HTTPConnectionPool.ConnectionCls", user)
         connection.connect()
-        assert type(connection.sock) is transport._BoundedSocket, moved("urllib3's HTTPConnection._new_conn", user)
+        assert isinstance(connection.sock, transport._BoundedSocket), moved("urllib3's HTTPConnection._new_conn", user)
         connection.close()
         with adapter.send(requests.Request("POST", server.url, data=b"{}").prepare(), timeout=20) as response:
             assert response.status_code

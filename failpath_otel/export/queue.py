@@ -1,9 +1,8 @@
 """The queue: finished records that wait, within bounds, and counts of what became of all others."""
 
-import threading
 from collections import deque
 from collections.abc import Sequence
-from time import monotonic, sleep
+from time import monotonic
 from typing import Final, NamedTuple
 
 from failpath_otel import limits
@@ -15,6 +14,7 @@ from failpath_otel.export.record import Record, cut_down
 from failpath_otel.export.stats import Stats
 from failpath_otel.journal.journal import Journal
 from failpath_otel.report import say
+from failpath_otel.threads import RLock, sleep
 
 
 class JournalPlace(NamedTuple):
@@ -51,7 +51,7 @@ class RecordQueue:
 
     def _begin(self) -> None:
         """Sets up the state of this process; in a forked child, what was queued stays the parent's to send."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
         if self._journal is not None:
             self._journal.forsake()
         self._journaling = self._journal is not None

@@ -24,7 +24,9 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from failpath_otel.export import real_sockets
 from failpath_otel.journal.owned import Owned
+from failpath_otel.threads import beside_gevent
 
 
 class _Send(threading.local):
@@ -81,46 +83,63 @@ def _let_go_if_foreign(connection: socket.socket) -> None:
         connection.detach()
 
 
-class _BoundedSocket(socket.socket):
+class _Bounded:
+    """Goes before a class of sockets, and adds methods alone."""
+
     __slots__ = ()
 
-    def close(self) -> None:
+    def close(self: Any) -> None:
         _let_go_if_foreign(self)
-        super().close()
+        super().close()  # type: ignore[misc]
 
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
+    def recv_into(self: Any, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
         _limit(self)
-        return super().recv_into(*args, **kwargs)
+        read: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]
+        return read
 
-    def sendall(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
+
+class _BoundedSocket(_Bounded):
+    __slots__ = ()
+
+    def recv(self: Any, *args: Any, **kwargs: Any) -> bytes:  # noqa: ANN401 - passed on
         _limit(self)
-        super().sendall(*args, **kwargs)
+        read: bytes = super().recv(*args, **kwargs)  # type: ignore[misc]
+        return read
 
-
-class _BoundedTlsSocket(ssl.SSLSocket):
-    def close(self) -> None:
-        _let_go_if_foreign(self)
-        super().close()
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
+    def sendall(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
         _limit(self)
-        return super().recv_into(*args, **kwargs)
+        super().sendall(*args, **kwargs)  # type: ignore[misc]
 
-    def send(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on; `sendall` calls it piece by piece
+
+class _BoundedTlsSocket(_Bounded):
+    __slots__ = ()
+
+    def send(self: Any, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on; `sendall` calls it piece by piece
         _limit(self)
-        return super().send(*args, **kwargs)
+        sent: int = super().send(*args, **kwargs)  # type: ignore[misc]
+        return sent
 
 
-_BOUNDED: Final[dict[type, type[socket.socket]]] = {socket.socket: _BoundedSocket, ssl.SSLSocket: _BoundedTlsSocket}
-"""The classes of sockets, and what takes their place."""
+_KINDS: Final[dict[type, type[_Bounded]]] = {
+    real_sockets.SOCKET: _BoundedSocket,
+    socket.socket: _BoundedSocket,
+    ssl.SSLSocket: _BoundedTlsSocket,
+}
+"""The classes of sockets that are bounded, and what goes before them."""
+
+
+@cache
+def _bounded_class(kind: type) -> type:
+    return type(_KINDS[kind].__name__, (_KINDS[kind], kind), {"__slots__": ()})
 
 
 def _bounded(connection: Any) -> Any:  # noqa: ANN401 - whatever kind of socket urllib3 has made
+    kind = type(connection)
     # An object of a class gets a class that only adds methods; anything else, as TLS inside of TLS, stays as it is.
-    with contextlib.suppress(TypeError):  # where gevent has changed the classes after this was imported
-        if type(connection) in _BOUNDED:
-            connection.__class__ = _BOUNDED[type(connection)]
-        if type(connection) in _BOUNDED.values():
+    with contextlib.suppress(TypeError):  # a class whose objects cannot get another one
+        if kind in _KINDS:
+            connection.__class__ = _bounded_class(kind)
+        if isinstance(connection, _Bounded):
             _owned[connection] = Owned(connection.fileno())
     return connection
 
@@ -150,25 +169,41 @@ class _Plain(http.client.HTTPConnection):
 
 
 class _Connection(HTTPConnection, _Plain):  # pyright: ignore[reportIncompatibleVariableOverride] - `host`
+    _direct: bool = True
+
+    @property
+    def is_connected(self) -> bool:
+        return _is_connected(self) if beside_gevent() else super().is_connected
+
     def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
         if _is_ours(header):
             super().putheader(header, *values)
 
     def _new_conn(self) -> socket.socket:  # private of urllib3: a proxy's tunnel is dug before `connect` returns
-        connection: socket.socket = _bounded(super()._new_conn())
+        is_real = self._direct and beside_gevent()
+        connection: socket.socket = _bounded(real_sockets.connect(self) if is_real else super()._new_conn())
         return connection
 
 
 class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompatibleVariableOverride]
+    _direct: bool = True
+
+    @property
+    def is_connected(self) -> bool:
+        return _is_connected(self) if beside_gevent() else super().is_connected
+
     def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
         if _is_ours(header):
             super().putheader(header, *values)
 
     def _new_conn(self) -> socket.socket:
-        connection: socket.socket = _bounded(super()._new_conn())
+        is_real = self._direct and beside_gevent()
+        connection: socket.socket = _bounded(real_sockets.connect(self) if is_real else super()._new_conn())
         return connection
 
     def connect(self) -> None:
+        if self.ssl_context is None and self._direct and beside_gevent():
+            self.ssl_context = real_sockets.tls_context()
         super().connect()
         # Nothing was sent yet. A proxy that makes the connections itself has verified the other end.
         # (Before 2.2, urllib3 says of such a connection that it is verified, and has no name for it.)
@@ -180,6 +215,10 @@ class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompat
         self.sock = _bounded(self.sock)
 
 
+def _is_connected(connection: HTTPConnection) -> bool:
+    return connection.sock is not None and not real_sockets.is_readable(connection.sock)
+
+
 def _is_ours(header: str) -> bool:
     """Whether no tracer has added this header, which would tell Failpath of the application's traces."""
     return header.lower() in _send.headers or header.lower() in _OF_HTTP
@@ -189,11 +228,13 @@ _Pools = dict[str, type[HTTPConnectionPool | HTTPSConnectionPool]]
 
 
 class _Pool(HTTPConnectionPool):
+    QueueCls: Any = real_sockets.Idle
     urlopen: Any = inspect.unwrap(HTTPConnectionPool.urlopen)
     ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType] - as urllib3's own class, it is not typed so
 
 
 class _TlsPool(HTTPSConnectionPool):
+    QueueCls: Any = real_sockets.Idle
     urlopen: Any = inspect.unwrap(HTTPSConnectionPool.urlopen)
     ConnectionCls = _TlsConnection  # pyright: ignore[reportAssignmentType]
 
@@ -204,27 +245,11 @@ def _socks_pools() -> _Pools:
     import socks  # type: ignore[import-untyped] # noqa: PLC0415
     from urllib3.contrib import socks as pools  # noqa: PLC0415
 
-    class _SocksSocket(socks.socksocket):  # type: ignore[misc] # untyped; with another base, its layout would differ
-        __slots__ = ()
-
-        def close(self) -> None:
-            _let_go_if_foreign(self)
-            super().close()
-
-        def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
-            _limit(self)
-            read: int = super().recv_into(*args, **kwargs)
-            return read
-
-        def sendall(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-            _limit(self)
-            super().sendall(*args, **kwargs)
-
     class _SocksConnection(_Connection, pools.SOCKSConnection):  # pyright: ignore[reportIncompatibleMethodOverride]
-        pass
+        _direct = False
 
     class _SocksTlsConnection(_TlsConnection, pools.SOCKSHTTPSConnection):  # pyright: ignore[reportIncompatibleMethodOverride]
-        pass
+        _direct = False
 
     class _SocksPool(_Pool, pools.SOCKSHTTPConnectionPool):
         ConnectionCls: Any = _SocksConnection
@@ -232,7 +257,7 @@ def _socks_pools() -> _Pools:
     class _SocksTlsPool(_TlsPool, pools.SOCKSHTTPSConnectionPool):
         ConnectionCls: Any = _SocksTlsConnection
 
-    _BOUNDED[socks.socksocket] = _SocksSocket
+    _KINDS[socks.socksocket] = _BoundedSocket
     return {"http": _SocksPool, "https": _SocksTlsPool}
 
 
