@@ -1,10 +1,9 @@
 """Threads of the operating system and what they share, also where gevent has made green threads of all others.
 
-``gevent.monkey.patch_all()`` may come before this package, after it, or in the midst of a delivery: gunicorn calls it in
-workers that were forked from a process that is set up. So all that this package starts is a real thread, and its locks
-are real ones: bound here, once, to what Python has. A greenlet gets on with its work while such a thread sends, and
-real locks are only held where no greenlet can be switched. What a thread of the application waits for lets greenlets
-run meanwhile.
+``gevent.monkey.patch_all()`` may come before this package, after it, or in the midst of a delivery: gunicorn calls it
+in workers that were forked from a process that is set up. So each thread that this package starts is a real one, and so
+are its locks: bound here, once, to what Python has. Greenlets run while such a thread sends, and real locks are held
+only where no greenlet is switched. What waits on a thread of the application lets other greenlets run meanwhile.
 
 eventlet's locks do not work between real threads, and logging has such locks. Where it has patched before this was
 imported, threads and locks are eventlet's.
@@ -27,14 +26,14 @@ _SHARE_OF_WAIT: Final = 8
 
 def _eventlet() -> Any:  # noqa: ANN401 - has no types
     """Eventlet, if it has patched threads."""
-    patcher: Any = sys.modules.get("eventlet.patcher")
-    return sys.modules["eventlet"] if patcher is not None and patcher.is_monkey_patched("thread") else None
+    is_patched = getattr(sys.modules.get("eventlet.patcher"), "is_monkey_patched", None)  # none while it is imported
+    return sys.modules["eventlet"] if is_patched is not None and is_patched("thread") else None
 
 
 def _gevent() -> Any:  # noqa: ANN401 - has types only where it is installed
     """gevent, if it has patched threads or what they wait for."""
-    monkey: Any = sys.modules.get("gevent.monkey")
-    patched = monkey is not None and any(map(monkey.is_module_patched, ("threading", "time", "socket")))
+    is_patched = getattr(sys.modules.get("gevent.monkey"), "is_module_patched", None)  # as above
+    patched = is_patched is not None and any(map(is_patched, ("threading", "time", "socket")))
     return sys.modules["gevent"] if patched else None
 
 
@@ -49,8 +48,8 @@ GREEN: Final = _eventlet() is not None
 
 def real(module: str, name: str) -> Any:  # noqa: ANN401 - whatever it is
     """What Python has under this name."""
-    monkey: Any = sys.modules.get("gevent.monkey")
-    return getattr(import_module(module), name) if monkey is None else monkey.get_original(module, name)
+    get_original = getattr(sys.modules.get("gevent.monkey"), "get_original", None)
+    return getattr(import_module(module), name) if get_original is None else get_original(module, name)
 
 
 _start_new_thread: Final = real("_thread", "start_new_thread")
@@ -88,6 +87,7 @@ class RealThread(threading.Thread):
             super().run()
         finally:
             self._running_on = None
+            _let_go_of_loop()
             if self._known and _are_green():
                 # Python would look for it among greenlets, and complain: this one thread, which has begun before the
                 # patch, is not worth that.
@@ -100,9 +100,22 @@ class RealThread(threading.Thread):
         return self._running_on == get_ident()
 
 
+def _let_go_of_loop() -> None:
+    """Destroys gevent's event loop of this thread, if a callback of the user's or a lock of logging has begun one.
+
+    With a public name it can be asked for, but not whether it is there, and one that has never run cannot be destroyed
+    without harm.
+    """
+    local: Any = sys.modules.get("gevent._hub_local")
+    find = getattr(local, "get_hub_if_exists", None)
+    loop = None if find is None else find()
+    if loop is not None:
+        loop.destroy()
+
+
 def _are_green() -> bool:
     """Whether other threads that begin now are no real ones."""
-    return _thread.start_new_thread is not _start_new_thread
+    return bool(_thread.start_new_thread is not _start_new_thread)
 
 
 class Signal:
@@ -131,7 +144,7 @@ class Signal:
 
 
 def acquire(lock: Any, seconds: float) -> bool:  # noqa: ANN401 - either kind
-    """Takes a lock, after at most so many seconds, during which other greenlets run; returns whether it was possible."""
+    """Takes a lock, after at most so many seconds, in which other greenlets run; returns whether it was possible."""
     if seconds <= 0 or _pause_of_greenlets() is None:
         return bool(lock.acquire(timeout=max(seconds, 0.0)))
     return _poll(lambda: lock.acquire(blocking=False), seconds)
@@ -155,7 +168,7 @@ def _pause_of_greenlets() -> Callable[[float], object] | None:
 
 
 def _poll(is_over: Callable[[], bool], seconds: float) -> bool:
-    """Waits for another thread without what gevent and eventlet have for that: theirs is for greenlets of one thread."""
+    """Waits for another thread, without what gevent and eventlet have to wait for greenlets of the same one."""
     pause = _pause_of_greenlets() or sleep
     began = monotonic()
     while not is_over():

@@ -24,7 +24,7 @@ _STREAM: Final = real("socket", "SOCK_STREAM")
 
 
 class Idle:
-    """The connections of a pool that are not in use: as Python's ``LifoQueue``, but for the locks, which gevent patches.
+    """The connections of a pool that are not in use: Python's ``LifoQueue`` without the locks, which gevent patches.
 
     It is used by one thread at a time, and pools of ``requests`` wait for no connection.
     """

@@ -129,17 +129,17 @@ _KINDS: Final[dict[type, type[_Bounded]]] = {
 
 
 @cache
-def _bounded_class(kind: type) -> type:
+def _bounded_class(kind: Any) -> type:  # noqa: ANN401 - one of those
     return type(_KINDS[kind].__name__, (_KINDS[kind], kind), {"__slots__": ()})
 
 
 def _bounded(connection: Any) -> Any:  # noqa: ANN401 - whatever kind of socket urllib3 has made
-    kind = type(connection)
+    kind: Any = type(connection)
     # An object of a class gets a class that only adds methods; anything else, as TLS inside of TLS, stays as it is.
     with contextlib.suppress(TypeError):  # a class whose objects cannot get another one
         if kind in _KINDS:
             connection.__class__ = _bounded_class(kind)
-        if isinstance(connection, _Bounded):
+        if issubclass(type(connection), _Bounded):
             _owned[connection] = Owned(connection.fileno())
     return connection
 

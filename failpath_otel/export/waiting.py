@@ -26,7 +26,7 @@ async def _watched(
     pipeline: Pipeline, timeout: float, *, of_attempt: bool, numbers: tuple[int, int] | None = None
 ) -> DeliveryError | None:
     trio = running_trio()
-    wait = _AsyncioWait() if trio is None else _TrioWait(trio)
+    wait = AsyncioWait() if trio is None else TrioWait(trio)
     if not of_attempt and pipeline.is_hopeless(timeout):
         return _TIMED_OUT
     cancel = pipeline.watch(wait.notify, of_attempt=of_attempt, numbers=numbers)
@@ -38,7 +38,9 @@ async def _watched(
         cancel()
 
 
-class _AsyncioWait:
+class AsyncioWait:
+    """A wait on asyncio's loop; raises ``RuntimeError`` where none runs."""
+
     def __init__(self) -> None:
         try:
             self._loop: Final = asyncio.get_running_loop()
@@ -48,6 +50,7 @@ class _AsyncioWait:
         self._told: Final[asyncio.Future[DeliveryError | None]] = self._loop.create_future()
 
     def notify(self, error: DeliveryError | None) -> None:
+        """Ends it, from any thread."""
         # A loop that was closed meanwhile raises; nobody waits there any more.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._tell, error)
@@ -57,6 +60,7 @@ class _AsyncioWait:
             self._told.set_result(error)
 
     async def outcome(self, timeout: float) -> DeliveryError | None:
+        """What was told, within so many seconds."""
         # Not `asyncio.wait_for`, which before Python 3.12 swallows a cancellation that comes at the wrong moment.
         timer = self._loop.call_later(timeout, self._tell, _TIMED_OUT)
         try:
@@ -65,7 +69,9 @@ class _AsyncioWait:
             timer.cancel()
 
 
-class _TrioWait:
+class TrioWait:
+    """The same on trio's."""
+
     def __init__(self, trio: Any) -> None:  # noqa: ANN401 - has types only where it is installed
         self._trio: Final = trio
         self._loop: Final = trio.lowlevel.current_trio_token()
@@ -73,6 +79,7 @@ class _TrioWait:
         self._error: DeliveryError | None = _TIMED_OUT
 
     def notify(self, error: DeliveryError | None) -> None:
+        """Ends it, from any thread."""
         with contextlib.suppress(self._trio.RunFinishedError):  # as above
             self._loop.run_sync_soon(self._tell, error)
 
@@ -81,6 +88,7 @@ class _TrioWait:
         self._told.set()
 
     async def outcome(self, timeout: float) -> DeliveryError | None:
+        """What was told, within so many seconds."""
         with self._trio.move_on_after(timeout):
             await self._told.wait()
         return self._error

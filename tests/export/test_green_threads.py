@@ -1,7 +1,7 @@
 """gevent and eventlet, whose patches come before, after or in the midst of a delivery: all of it goes on.
 
-Each program has a process of its own, because a patch cannot be taken back. That no greenlet waits for us is shown by an
-order of events: a server answers, or a flush ends, only once other greenlets have had their turns.
+Each program has a process of its own, because a patch cannot be taken back. That no greenlet waits for us is shown by
+an order of events: a server answers, or a flush ends, only once other greenlets have had their turns.
 """
 
 import ssl
@@ -18,7 +18,7 @@ import trustme
 
 from tests.export.programs import start_program, succeed
 from tests.export.test_tls import TlsServer
-from tests.fault_server import FaultServer, accepted, held, trickling
+from tests.fault_server import FaultServer, accepted, held, status, trickling
 
 DEADLINE: Final = 30.0
 PATCH: Final = """
@@ -227,6 +227,22 @@ def test_a_send_is_over_in_its_time_and_the_next_one_succeeds_without_an_event_l
     """
     told = succeed("told = []\n" + begin + COMMON + dedent(program), server.url, FAILPATH_JOURNAL="off")
     assert told.lines == ["True did not answer within 0.5 s", "1 event loop", "end"]
+
+
+def test_on_error_may_use_what_gevent_has_patched_and_leaves_no_event_loop_behind(server: FaultServer) -> None:
+    server.answer_with(*[status(503), accepted] * 3)
+    begin = START.replace("configure()", "configure(on_error=lambda error: time.sleep(0.01) or told.append(error))")
+    program = """
+        import gc
+        for number in range(1, 4):
+            run.step("pack", lambda: None)
+            until(lambda: len(told) == number and failpath.flush(20))
+            until(lambda: pipeline._callback._thread is None)
+        loops = [each for each in gc.get_objects() if isinstance(each, gevent.hub.Hub) and each.loop is not None]
+        assert loops == [gevent.get_hub()], loops
+        print("end", flush=True)
+    """
+    succeed("told = []\n" + begin + PATCH + COMMON + dedent(program), server.url)
 
 
 def test_in_gevents_own_greenlet_a_flush_does_not_wait(server: FaultServer) -> None:

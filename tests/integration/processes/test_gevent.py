@@ -1,13 +1,17 @@
-"""gevent's workers of gunicorn: they patch a process that is set up already, and run many requests on one thread.
+"""gevent's workers of gunicorn and Celery: they patch a process that is set up, and do much at a time on one thread.
 
-Real servers, because where they patch, fork and end is what matters. Celery's are in ``test_unaware.py``.
+Real servers, because where they patch, fork and end is what matters. Others, by rules, are in ``test_unaware.py``.
 """
 
 import os
 import signal
+import sys
+from pathlib import Path
 
 import pytest
 
+from tests.integration.instrumented import INSTRUMENT
+from tests.integration.processes.redis_server import open_redis
 from tests.integration.processes.site import Site
 from tests.integration.processes.web_server import start_gunicorn
 
@@ -36,4 +40,30 @@ def test_a_worker_of_gevent_that_was_set_up_before_it_patches_goes_on_and_delive
     assert {key for (_, key), step in site.told().items() if step.possible == {"running"}} == {"/hold"}
     server.program.process.terminate()
     assert server.program.wait() == 0
+    site.check()
+
+
+def test_a_worker_of_celery_that_opentelemetry_has_set_up_before_it_patches_goes_on_and_delivers(
+    site: Site, tmp_path: Path
+) -> None:
+    (tmp_path / "redis").mkdir()
+    with open_redis(tmp_path / "redis") as url:
+        site.variables |= {"BROKER": url, "CONFIGURE": "in the parent"}
+        # Celery itself is not instrumented: for that it is imported before it patches, and then it runs no task.
+        site.variables |= {"OTEL_TRACES_EXPORTER": "none", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "celery"}
+        worker = site.start(
+            *(str(INSTRUMENT), sys.executable, "-m", "celery", "--app", "tests.integration.processes.apps.tasks"),
+            *("worker", "--pool", "gevent", "--loglevel", "INFO"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        )
+        site.wait_for(lambda: " ready." in worker.output(), "worker")
+        site.run_app("tasks", "succeed", "rest")
+        site.wait_for_mark("success", "rest")
+        site.run_app("tasks", "succeed", "fail")
+        site.wait_for_mark("error", "fail")
+        site.wait_for_mark("success", "succeed", 2)
+        site.wait_until_shown()
+        assert len({step.pid for step in site.told().values()}) == 1
+        worker.process.terminate()
+        assert worker.wait() == 0
     site.check()

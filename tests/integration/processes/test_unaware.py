@@ -229,6 +229,8 @@ def test_a_worker_of_gevent_reports_the_requests_that_it_takes_at_the_same_time(
 
 def test_a_worker_of_celery_on_gevent_reports_the_tasks_that_it_runs_at_the_same_time(site: Site, broker: str) -> None:
     use(site, RULES)
+    # Without it Celery is imported, to be instrumented, before it patches; then it runs no task, with us or without.
+    site.variables["OTEL_PYTHON_AUTO_INSTRUMENTATION_EXPERIMENTAL_GEVENT_PATCH"] = "patch_all"
     worker = start_worker(site, "gevent")
     go = site.directory / "go"
     code = f"from {APPS}.tasks import ship; [ship.delay({str(go)!r}) for _ in range(2)]; ship.delay('declined')"

@@ -51,7 +51,7 @@ def hold(_: str) -> None:
 
 
 def rest(_: str) -> None:
-    """Waits until the delivery thread has slept in for want of records: this step's ``running`` was the last."""
+    """Waits until the delivery thread sleeps for want of records."""
     while not failpath._join.reporter._pipelines[-1]._asleep:
         time.sleep(0.01)
 
