@@ -97,7 +97,7 @@ class RealThread(threading.Thread):
 
     def is_current(self) -> bool:
         """Whether this is called on it."""
-        return self._running_on == get_ident()
+        return bool(self._running_on == get_ident())
 
 
 def _let_go_of_loop() -> None:
@@ -115,7 +115,7 @@ def _let_go_of_loop() -> None:
 
 def _are_green() -> bool:
     """Whether other threads that begin now are no real ones."""
-    return bool(_thread.start_new_thread is not _start_new_thread)
+    return _thread.start_new_thread is not _start_new_thread
 
 
 class Signal:

@@ -202,7 +202,8 @@ class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompat
         return connection
 
     def connect(self) -> None:
-        if self.ssl_context is None and self._direct and beside_gevent():
+        given: Any = self.ssl_context
+        if given is None and self._direct and beside_gevent():
             self.ssl_context = real_sockets.tls_context()
         super().connect()
         # Nothing was sent yet. A proxy that makes the connections itself has verified the other end.

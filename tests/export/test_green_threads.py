@@ -71,7 +71,6 @@ ORDERS: Final = {
     "after configure()": START + PATCH,
     "while the thread sleeps": START + FIRST + PATCH,
 }
-in_each_order = pytest.mark.parametrize("begin", ORDERS.values(), ids=ORDERS.keys())
 
 
 @contextmanager
@@ -94,7 +93,7 @@ def next_line(process: "subprocess.Popen[str]") -> str:
     return line or pytest.fail(f"the program has ended: {process.stderr.read()}")
 
 
-@in_each_order
+@pytest.mark.parametrize("begin", ORDERS.values(), ids=ORDERS.keys())
 def test_greenlets_have_their_turns_while_the_thread_sleeps_sends_and_is_waited_for(
     server: FaultServer, tmp_path: Path, begin: str
 ) -> None:
@@ -168,14 +167,12 @@ def test_greenlets_wait_at_the_same_time_for_what_they_await(server: FaultServer
         assert next_line(process) == "{7} 0"
 
 
-@in_each_order
-def test_what_waits_at_the_end_of_a_program_is_delivered(server: FaultServer, begin: str) -> None:
-    succeed(begin + COMMON + 'run.step("last", lambda: let_turn())\nprint("end", flush=True)', server.url)
+def test_what_waits_at_the_end_of_a_program_is_delivered(server: FaultServer) -> None:
+    succeed(START + PATCH + COMMON + 'run.step("last", lambda: let_turn())\nprint("end", flush=True)', server.url)
     assert server.statuses[-2:] == ["running", "success"]
 
 
-@in_each_order
-def test_forked_children_deliver_and_an_idle_parent_delivers_what_they_leave(server: FaultServer, begin: str) -> None:
+def test_forked_children_deliver_and_an_idle_parent_delivers_what_they_leave(server: FaultServer) -> None:
     program = """
         from pathlib import Path
         Path(os.environ["FAILPATH_JOURNAL"]).mkdir(exist_ok=True)
@@ -188,7 +185,7 @@ def test_forked_children_deliver_and_an_idle_parent_delivers_what_they_leave(ser
         until(lambda: failpath.stats().adopted == 1)
         print("end", flush=True)
     """
-    succeed(begin + COMMON + dedent(program), server.url)
+    succeed(START + FIRST + PATCH + COMMON + dedent(program), server.url)
     told = [(event["stepKey"], event["status"]) for event in server.events if event["stepKey"] != "first"]
     assert told == [("end", "running"), ("end", "success"), ("die", "running")]
 
@@ -206,11 +203,14 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer
     server.close()
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-@in_each_order
+@pytest.mark.parametrize(
+    ("order", "scheme"),
+    [("before the import", "https"), ("after configure()", "https"), ("while the thread sleeps", "http")],
+)
 def test_a_send_is_over_in_its_time_and_the_next_one_succeeds_without_an_event_loop_of_our_own(
-    request: pytest.FixtureRequest, begin: str, scheme: str
+    request: pytest.FixtureRequest, order: str, scheme: str
 ) -> None:
+    begin = ORDERS[order]
     server: FaultServer = request.getfixturevalue("tls" if scheme == "https" else "server")
     first = [accepted] if FIRST in begin else []
     server.answer_with(*first, trickling(b"HTTP/1.1 202 Accepted\r\nX-A: " + b"b" * 1000, 0.05), accepted)
