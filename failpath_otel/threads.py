@@ -10,6 +10,7 @@ imported, threads and locks are eventlet's.
 """
 
 import _thread
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -59,6 +60,8 @@ SimpleQueue: Final = real("queue", "SimpleQueue")
 get_ident: Final = real("_thread", "get_ident")
 sleep: Final = real("time", "sleep")
 
+_ours: Final[set[tuple[int, int]]] = set()  # the real threads that run, each with its process
+
 
 class RealThread(threading.Thread):
     """A daemon thread that never is a greenlet."""
@@ -83,10 +86,13 @@ class RealThread(threading.Thread):
     def run(self) -> None:
         """Works, on the new thread."""
         self._running_on = get_ident()
+        here = os.getpid(), get_ident()
+        _ours.add(here)
         try:
             super().run()
         finally:
             self._running_on = None
+            _ours.discard(here)
             _let_go_of_loop()
             if self._known and _are_green():
                 # Python would look for it among greenlets, and complain: this one thread, which has begun before the
@@ -103,13 +109,13 @@ class RealThread(threading.Thread):
 def _let_go_of_loop() -> None:
     """Destroys gevent's event loop of this thread, if a callback of the user's or a lock of logging has begun one.
 
-    With a public name it can be asked for, but not whether it is there, and one that has never run cannot be destroyed
-    without harm.
+    No public name tells whether there is one, without making it.
     """
-    local: Any = sys.modules.get("gevent._hub_local")
-    find = getattr(local, "get_hub_if_exists", None)
+    find = getattr(sys.modules.get("gevent._hub_local"), "get_hub_if_exists", None)
     loop = None if find is None else find()
     if loop is not None:
+        # One that has never run would let the process end by a segmentation fault.
+        sys.modules["gevent"].sleep(0)
         loop.destroy()
 
 
@@ -158,11 +164,13 @@ def rest(seconds: float) -> None:
 def can_wait() -> bool:
     """Whether a wait can come to an end here: not in gevent's own greenlet, in which all others wait for events."""
     gevent = _gevent()
-    return gevent is None or gevent.getcurrent() is not gevent.get_hub()
+    return gevent is None or not isinstance(gevent.getcurrent(), gevent.hub.Hub)
 
 
 def _pause_of_greenlets() -> Callable[[float], object] | None:
-    """What lets other greenlets run; ``None`` where there are only threads."""
+    """What lets other greenlets run; ``None`` where there are only threads, or on one of ours, which has no others."""
+    if not GREEN and (os.getpid(), get_ident()) in _ours:
+        return None
     library = _gevent() or _eventlet()
     return None if library is None else library.sleep
 

@@ -73,7 +73,8 @@ def connect(connection: HTTPConnection) -> Any:  # noqa: ANN401 - a socket of a 
 
 def _connect(connection: HTTPConnection) -> Any:  # noqa: ANN401 - as above
     failure = OSError("the host has no address")
-    for family, kind, protocol, _, address in _getaddrinfo(connection.host, connection.port, 0, _STREAM):
+    host = connection.host.strip("[]")
+    for family, kind, protocol, _, address in _getaddrinfo(host, connection.port, 0, _STREAM):
         made = SOCKET(family, kind, protocol)
         try:
             for option in connection.socket_options or ():
