@@ -50,13 +50,15 @@ def test_a_worker_of_celery_that_opentelemetry_has_set_up_before_it_patches_goes
     with open_redis(tmp_path / "redis") as url:
         site.variables |= {"BROKER": url, "CONFIGURE": "in the parent"}
         # Celery itself is not instrumented: for that it is imported before it patches, and then it runs no task.
-        site.variables |= {"OTEL_TRACES_EXPORTER": "none", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "celery"}
+        site.variables |= {f"OTEL_{signals}_EXPORTER": "none" for signals in ("TRACES", "METRICS", "LOGS")}
+        site.variables["OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"] = "celery"
         worker = site.start(
             *(str(INSTRUMENT), sys.executable, "-m", "celery", "--app", "tests.integration.processes.apps.tasks"),
             *("worker", "--pool", "gevent", "--loglevel", "INFO"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         )
         site.wait_for(lambda: " ready." in worker.output(), "worker")
+        assert "Failed to auto initialize" not in worker.output()
         site.run_app("tasks", "succeed", "rest")
         site.wait_for_mark("success", "rest")
         site.run_app("tasks", "succeed", "fail")
