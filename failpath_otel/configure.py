@@ -1,7 +1,6 @@
 """The one place that knows both halves: joins steps, delivery and the application's tracer provider."""
 
 import itertools
-import threading
 import weakref
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -27,6 +26,7 @@ from failpath_otel.semconv import StartMarker
 from failpath_otel.start_line import tell_start
 from failpath_otel.steps.client import SCOPE_NAME, Failpath
 from failpath_otel.steps.tracing import Tracing
+from failpath_otel.threads import RLock
 
 if TYPE_CHECKING:
     import requests
@@ -327,7 +327,7 @@ class _Registry:
 
     def _unlock(self) -> None:
         # Another thread may have held it when the process was forked, and does not exist in the child.
-        self.lock = threading.RLock()
+        self.lock = RLock()
 
 
 _registry: Final = _Registry()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from inspect import CO_VARARGS
 from itertools import pairwise
 from types import CodeType, FrameType, TracebackType
-from typing import Any
+from typing import Any, Final
 
 
 def pass_on(error: BaseException) -> None:
@@ -21,11 +21,14 @@ def pass_on(error: BaseException) -> None:
 def is_from_handler(error: BaseException) -> bool:
     """Whether a signal handler has raised ``error`` since the caller began what it has caught it from."""
     trace = error.__traceback__
-    frames = () if trace is None else tuple(_frames_below(trace))
-    if not frames:
+    try:
+        frames = () if trace is None else tuple(_frames_below(trace))
+        if any(map(_is_called_as_handler, frames)):
+            return True
+        codes = _codes_of_handlers() if frames else ()
+        return any(frame.f_code in codes for frame in frames)
+    except (MemoryError, RecursionError):  # it has come from there as well
         return False
-    codes = _codes_of_handlers()
-    return any(frame.f_code in codes or _is_called_as_handler(frame) for frame in frames)
 
 
 def _frames_below(trace: TracebackType) -> Iterator[FrameType]:
@@ -37,8 +40,8 @@ def _frames_below(trace: TracebackType) -> Iterator[FrameType]:
 
 
 def _codes_of_handlers() -> set[CodeType]:
-    """The code of every handler that is installed and is written in Python."""
-    return {code for number in signal.valid_signals() if (code := _code_of(signal.getsignal(number))) is not None}
+    """The code of every handler that is installed and is written in Python; none has those of real time."""
+    return {code for number in range(1, _SIGNALS) if (code := _code_of(signal.getsignal(number))) is not None}
 
 
 def _code_of(handler: object) -> CodeType | None:
@@ -70,3 +73,6 @@ def _is_called_as_handler(frame: FrameType) -> bool:
     if code.co_flags & CO_VARARGS:
         given.extend(values.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount]) or ())
     return any(interrupted is back and isinstance(number, int) for number, interrupted in pairwise(given))
+
+
+_SIGNALS: Final = int(min(signal.NSIG, getattr(signal, "SIGRTMIN", signal.NSIG)))

@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
-from failpath_otel import FailpathClient, Run
+from failpath_otel import Failpath, FailpathClient, Run
 from failpath_otel.export.stats import Stats
 from tests.fault_server import Behaviour, FaultServer, accepted, held, silent, status
 from tests.receiver import wait_for
@@ -303,3 +303,21 @@ def test_on_trio_steps_run_and_wait_for_nothing(client: FailpathClient, server: 
     gate.set()
     assert client.flush(10)
     assert client.stats() == Stats(9, 9, 0, {})
+
+
+def test_a_flush_on_trio_is_awaited(client: FailpathClient, server: FaultServer) -> None:
+    trio = pytest.importorskip("trio")
+    client.run("checkout").step("pack", lambda: 7)
+    assert trio.run(client.aflush, 10) is True
+    assert server.statuses == ["running", "success"]
+
+
+def test_a_flush_of_a_client_without_delivery_is_awaited_on_trio() -> None:
+    trio = pytest.importorskip("trio")
+
+    class Provider(TracerProvider):
+        def force_flush(self, timeout_millis: int = 30_000) -> bool:
+            return timeout_millis == 2_000 and threading.current_thread() is not threading.main_thread()
+
+    client = Failpath(tracer_provider=Provider(shutdown_on_exit=False))
+    assert trio.run(client.aflush, 2.0) is True

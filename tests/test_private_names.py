@@ -198,7 +198,7 @@ def test_urllib3_takes_the_pools_that_the_adapter_of_requests_is_given(server: F
         connection = pool._get_conn()
         assert type(connection) is transport._Connection, moved("urllib3's HTTPConnectionPool.ConnectionCls", user)
         connection.connect()
-        assert type(connection.sock) is transport._BoundedSocket, moved("urllib3's HTTPConnection._new_conn", user)
+        assert isinstance(connection.sock, transport._Bounded), moved("urllib3's HTTPConnection._new_conn", user)
         connection.close()
         with adapter.send(requests.Request("POST", server.url, data=b"{}").prepare(), timeout=20) as response:
             assert response.status_code
@@ -289,3 +289,14 @@ def test_multiprocessing_lets_its_children_be_told_of_their_end() -> None:
         found = getattr(module, name, None)
         assert found is not None, moved(f"{module.__name__}.{name}", user)
         assert list(inspect.signature(found).parameters) == parameters, moved(f"{module.__name__}.{name}", user)
+
+
+def test_gevent_tells_whether_a_thread_has_an_event_loop() -> None:
+    pytest.importorskip("gevent")
+    user = "the end of a thread in threads.py"
+    local = importlib.import_module("gevent._hub_local")
+    found: list[object] = []
+    thread = threading.Thread(target=lambda: found.append(local.get_hub_if_exists()))
+    thread.start()
+    thread.join(20)
+    assert found == [None], moved("gevent._hub_local.get_hub_if_exists", user)

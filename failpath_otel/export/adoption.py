@@ -1,10 +1,9 @@
 """What processes have left that are gone: found, and delivered by this one."""
 
 import os
-import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from time import monotonic, sleep, time
+from time import monotonic, time
 from typing import Final
 
 from failpath_otel import limits
@@ -16,6 +15,7 @@ from failpath_otel.journal.finding import Lost, adopt
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.room import thin_out
 from failpath_otel.report import report_fault, say, say_once
+from failpath_otel.threads import Lock, sleep
 
 _DELETED: Final = {
     "too_old": f"they are older than {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and for another project or endpoint",
@@ -48,7 +48,7 @@ class Adoption:
 
     def _begin(self) -> None:
         self._orphans: deque[Orphan] = deque()
-        self._looking = threading.Lock()
+        self._looking = Lock()
         self._next_look = 0.0
         self._forked_until = 0.0
         self.trouble = ""

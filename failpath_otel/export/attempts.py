@@ -3,7 +3,6 @@
 import itertools
 from collections import deque
 from dataclasses import replace
-from time import sleep
 from typing import Final
 
 from failpath_otel import limits
@@ -21,6 +20,7 @@ from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.report import is_heard, say_once
+from failpath_otel.threads import sleep
 
 _LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS
 """Losses that are remembered for those who ask for a record afterwards."""

@@ -3,7 +3,7 @@
 import contextvars
 import threading
 from collections import deque
-from time import monotonic, sleep
+from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
@@ -11,6 +11,7 @@ from failpath_otel.errors import DeliveryError
 from failpath_otel.export.arguments import OnError
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import report_fault
+from failpath_otel.threads import RealThread, RLock, rest
 
 _MAX_WAITING: Final = 1_000
 """Calls that wait for a slow callback; beyond, the oldest of them is not made."""
@@ -27,13 +28,13 @@ class ErrorCallback:
     def _begin(self) -> None:
         # Reentrant, and without an event, which is not: a garbage collection or a signal handler can end a step, which
         # finds the queue full, at any moment.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._waiting: deque[DeliveryError] = deque(maxlen=_MAX_WAITING)
-        self._thread: threading.Thread | None = None
+        self._thread: RealThread | None = None
 
     def call(self, error: DeliveryError) -> None:
         """Has the function called with ``error`` soon; never waits for it. Several of a kind may come as one."""
-        if self._on_error is None or threading.current_thread() is self._thread:
+        if self._on_error is None or self._is_on_it():
             return  # what the function itself records and loses is counted; to tell it that would have no end
         with self._lock:
             last = self._waiting[-1] if self._waiting else None
@@ -44,7 +45,7 @@ class ErrorCallback:
                 self._waiting.append(error)
             if self._thread is not None:
                 return
-            thread = threading.Thread(target=self._work, name="failpath-on-error", daemon=True)
+            thread = RealThread(self._work, "failpath-on-error")
             self._thread = thread
         try:
             # Not under the lock: this waits for the new thread, on which a garbage collection may end a step first.
@@ -54,6 +55,10 @@ class ErrorCallback:
         except BaseException:  # Ctrl-C or a time limit; the next error begins another one
             self._thread = None
             raise
+
+    def _is_on_it(self) -> bool:
+        thread = self._thread
+        return thread is not None and thread.is_current()
 
     def _work(self) -> None:
         while True:
@@ -79,8 +84,8 @@ class ErrorCallback:
         while self._thread is None and self._waiting and monotonic() < deadline:
             self._call(self._waiting.popleft())
         # The thread is there until the last call has returned.
-        while self._thread not in {None, threading.current_thread()} and monotonic() < deadline:
-            sleep(limits.EXIT_POLL)
+        while self._thread is not None and not self._is_on_it() and monotonic() < deadline:
+            rest(limits.EXIT_POLL)
 
 
 def _kind(error: DeliveryError) -> tuple[object, ...]:

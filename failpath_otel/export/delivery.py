@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import replace
 from functools import partial
-from threading import Lock, current_thread, get_ident, main_thread
+from threading import current_thread, main_thread
 from typing import Final
 
 import requests
@@ -23,6 +23,7 @@ from failpath_otel.export.transport import time_limit
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.report import report_fault
+from failpath_otel.threads import Lock, get_ident
 
 _SUPPRESS: Final = "suppress_instrumentation"
 """Context key under which OpenTelemetry's instrumentations leave a call alone (the plain spelling of it, which

@@ -1,8 +1,7 @@
 """The way from a finished record to Failpath, and waiting for the truth about it."""
 
-import threading
 from collections.abc import Callable, Sequence
-from time import monotonic, sleep
+from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
@@ -13,6 +12,7 @@ from failpath_otel.export.queue import RecordQueue
 from failpath_otel.export.thread import DeliveryThread
 from failpath_otel.export.watch import Notify, Watcher
 from failpath_otel.journal.frame import FRAME_BYTES
+from failpath_otel.threads import Signal, can_wait, rest
 
 
 class Pipeline(DeliveryThread):
@@ -149,7 +149,9 @@ class Pipeline(DeliveryThread):
 
         As a logging handler, a session, a signal handler and a garbage collection may.
         """
-        return threading.current_thread() is self._thread or interrupted_in(_HOLDING_THE_LOCK, self)
+        thread = self._thread
+        delivers = thread is not None and thread.is_current()
+        return delivers or interrupted_in(_HOLDING_THE_LOCK, self) or not can_wait()
 
     def is_hopeless(self, timeout: float) -> bool:
         """Whether the server wants to be left alone for so long that ``timeout`` seconds of waiting bring nothing."""
@@ -163,11 +165,11 @@ class Pipeline(DeliveryThread):
         if self._is_held_up() or self.is_hopeless(timeout):
             return False, self._sender.failure
         told: list[DeliveryError | None] = []
-        settled = threading.Event()
+        settled = Signal()
 
         def notify(error: DeliveryError | None) -> None:
             told.append(error)
-            settled.set()
+            settled.give()
 
         cancel = self.watch(notify, of_attempt=of_attempt, numbers=numbers, patient=patient)
         if cancel is None:
@@ -212,7 +214,7 @@ class Pipeline(DeliveryThread):
             if self._thread is None:  # no thread can be started any more
                 self._attempt(left)
             else:
-                sleep(limits.EXIT_POLL)
+                rest(limits.EXIT_POLL)
         if self._adoption and self._backlog.failing and not (self._delivered or self._adoption.delivered):
             self._thin_out(self._adoption)
 

@@ -1,5 +1,6 @@
 """What a record carries beyond what its span says, and what it must not show."""
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, cast
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
 ERROR_MESSAGE: Final = "error.message"
 ERROR_STACK: Final = "error.stack"
 """The keys under which ``redact`` gets the texts of an error."""
-
-
-class _Redacting(threading.local):
-    now = False
 
 
 class Policy:
@@ -45,7 +42,7 @@ class Policy:
         self.rules: Final = Rules(rules) if rules else None
         self._default: Final = dict(default_metadata or {})
         self._redact: Final = redact
-        self._redacting: Final = _Redacting()
+        self._redacting: Final[set[tuple[int, int]]] = set()  # on which threads, or greenlets, of which processes
         self.plain: Final = not self._default and redact is None
         """Metadata and texts stay what they are."""
 
@@ -77,9 +74,10 @@ class Policy:
 
     def _redacted(self, key: str, value: object) -> object:
         assert self._redact is not None  # or nobody would have asked
-        if self._redacting.now:
+        here = os.getpid(), threading.get_ident()
+        if here in self._redacting:
             return REDACTED  # the callback has steps of its own, whose metadata would be redacted without end
-        self._redacting.now = True
+        self._redacting.add(here)
         try:
             return self._redact(key, cast("Json", value))
         except BaseException as error:
@@ -89,4 +87,4 @@ class Policy:
             report_fault("calling redact", with_text=False)
             return REDACTED
         finally:
-            self._redacting.now = False
+            self._redacting.discard(here)

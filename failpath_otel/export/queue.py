@@ -1,8 +1,7 @@
 """The queue: finished records that wait, within bounds, and counts of what became of all others."""
 
-import threading
 from collections.abc import Sequence
-from time import monotonic, sleep
+from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
@@ -17,6 +16,7 @@ from failpath_otel.export.stats import Stats
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.report import say
+from failpath_otel.threads import RLock, sleep
 
 NOTHING: Final = Batch((), 0, 0.0)
 """The batch where there is none."""
@@ -45,7 +45,7 @@ class RecordQueue:
 
     def _begin(self) -> None:
         """Sets up the state of this process; in a forked child, what was queued stays the parent's to send."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
         if self._journal is not None:
             self._journal.forsake()
         self._journaling = self._journal is not None

@@ -86,7 +86,9 @@ class Reporter:
         self._steps.ended_early.clear()
         self._open.clear()
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+    def on_start(  # noqa: C901 - on the hot path, where a call costs
+        self, span: Span, parent_context: Context | None = None
+    ) -> None:
         """Reports ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
         start: StepStart | None = None
         opener: Any = None

@@ -1,7 +1,6 @@
 """Spans that are steps by a rule: how such a step begins, and which run it belongs to."""
 
 import contextvars
-import threading
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -16,6 +15,7 @@ from failpath_otel.export.dropped import DroppedSpans, Reference, SpanKey, key_o
 from failpath_otel.export.rules import Rules, StepRule, named_misses, named_run, usable_run_id
 from failpath_otel.export.translation import StepStart, ruled_start, stated_run_id
 from failpath_otel.report import report_fault, say_once
+from failpath_otel.threads import RealThread, RLock, acquire, sleep
 
 Begin = Callable[[Any, StepStart], None]
 """Reports that a step begins."""
@@ -79,7 +79,7 @@ class RuledSpans:
         """By the ids of a span, the step that it is, or else the innermost one that it is in."""
         self.late: Final[set[_Open]] = set()
         """Steps that have begun and were not reported yet."""
-        self._timer: threading.Timer | None = None
+        self._timer: RealThread | None = None
 
     def in_child(self) -> dict[tuple[int, int], Reference | None]:
         """Leaves to the parent of a forked child what was not reported yet; returns which spans these are."""
@@ -116,7 +116,7 @@ class RuledSpans:
         opened.request_rule = None if is_internal else rule
         run_id = named_run(rule, span) or _carried_run(rule, parent_context)
         if rule.run_id is not None and not run_id:
-            opened.late = _Late(span, rule, monotonic() + limits.LATE_RUN_ID, threading.RLock())
+            opened.late = _Late(span, rule, monotonic() + limits.LATE_RUN_ID, RLock())
             self.late.add(opened)
             self._look_later()
             return
@@ -214,7 +214,7 @@ class RuledSpans:
         late = opened.late
         # Its end may come while the timer does this, and has to wait. But never for good: who can tell what a `redact`
         # of the user's waits for?
-        if late is None or not late.lock.acquire(timeout=_PATIENCE):
+        if late is None or not acquire(late.lock, _PATIENCE):
             return
         try:
             if opened.run_id is None:
@@ -231,8 +231,7 @@ class RuledSpans:
 
     def _look_later(self) -> None:
         if self._timer is None:
-            timer = threading.Timer(limits.LATE_RUN_ID_LOOK, self._on_time)
-            timer.daemon = True
+            timer = RealThread(self._on_time, "failpath-run-ids")
             self._timer = timer
             try:
                 contextvars.Context().run(timer.start)  # and not in that of the span, which tracers hand on
@@ -241,6 +240,7 @@ class RuledSpans:
                 self.look()
 
     def _on_time(self) -> None:
+        sleep(limits.LATE_RUN_ID_LOOK)
         self._timer = None
         self.look()
         if self.late:

@@ -1,6 +1,5 @@
 """Sends batch after batch, and decides by each answer what becomes of the batch: settled, kept, split or cut down."""
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -16,6 +15,7 @@ from failpath_otel.export.halving import Doubt, Halving
 from failpath_otel.export.rejection import rejection
 from failpath_otel.export.wire import Answer, no_way
 from failpath_otel.report import say
+from failpath_otel.threads import RLock, acquire
 
 Take = Callable[[int], Batch]
 """Takes the next batch of at most so many bytes from the queue; one without records where nothing waits."""
@@ -108,7 +108,7 @@ class Sender:
         self._doubt: Doubt | None = None
         self._all_refused = False  # the last doubt has ended with that
         # Reentrant: a garbage collection or a signal handler may flush in the middle of an attempt.
-        self._attempting = threading.RLock()
+        self._attempting = RLock()
         self._said: set[str] = set()
 
     def attempt(self, take: Take, within: float | None = None) -> Outcome | None:
@@ -152,7 +152,7 @@ class Sender:
 
     def begin_alone(self, within: float = 0.0) -> bool:
         """Keeps others from making attempts until :meth:`end_alone`, unless another thread makes one all the while."""
-        return self._attempting.acquire(timeout=within)
+        return acquire(self._attempting, within)
 
     def end_alone(self) -> None:
         """Lets others make attempts again."""

@@ -5,13 +5,11 @@ the timeout, a full queue evicts the oldest record, which may be the ``running``
 up at every schedule delay although nothing waits, and what it queues must look like a span.
 """
 
-import _thread
 import contextlib
 import contextvars
-import threading
-from queue import Empty, SimpleQueue
-from time import monotonic, sleep
-from types import BuiltinFunctionType
+from queue import Empty
+from time import monotonic
+from typing import Any
 
 from failpath_otel import limits
 from failpath_otel.export.arguments import OnError
@@ -21,6 +19,7 @@ from failpath_otel.export.sender import Delivering
 from failpath_otel.forking import after_fork_in_child, after_fork_in_parent
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.report import report_fault
+from failpath_otel.threads import GREEN, RealThread, SimpleQueue, sleep
 
 
 class DeliveryThread(Attempts):
@@ -47,8 +46,8 @@ class DeliveryThread(Attempts):
 
     def _begin(self) -> None:
         super()._begin()
-        self._wake: SimpleQueue[None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._wake: Any = SimpleQueue()
+        self._thread: RealThread | None = None
         self._asleep = False
         self._busy_until = monotonic()
 
@@ -75,8 +74,8 @@ class DeliveryThread(Attempts):
             self._start_looking()
 
     def _start_looking(self) -> None:
-        # Not by green threads, as gevent's: they would run others in the midst of a fork. These begin with a record.
-        if isinstance(_thread.start_new_thread, BuiltinFunctionType):
+        # Not by green threads: they would run others in the midst of a fork. These begin with a record.
+        if not GREEN:
             self._start()
 
     def adopt(self) -> None:
@@ -147,7 +146,7 @@ class DeliveryThread(Attempts):
             self._unattended = False
             if self._thread is not None:
                 return
-            thread = threading.Thread(target=self._work, name="failpath-delivery", daemon=True)
+            thread = RealThread(self._work, "failpath-delivery")
             self._thread = thread
             if self._released:
                 self._leave_by = monotonic() + limits.LEAVE_SECONDS
@@ -195,7 +194,7 @@ class DeliveryThread(Attempts):
 
     def _is_done(self) -> bool:
         with self._lock:
-            if self._thread is not threading.current_thread():
+            if self._thread is None or not self._thread.is_current():
                 return True
             if self._untaken or self._backlog or self._skipped or not (self._closed or self._retired):
                 return False

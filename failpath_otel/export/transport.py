@@ -25,9 +25,10 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.util import wait_for_read, wait_for_write
 
+from failpath_otel.export import real_sockets
 from failpath_otel.journal.owned import Owned
+from failpath_otel.threads import beside_gevent
 
 
 class _Send(threading.local):
@@ -120,13 +121,15 @@ def _end(connection: socket.socket, owned: dict[int, Owned] = _owned) -> None:
 
 
 class _Bounded:
-    """Above a class of sockets: its methods heed the deadline, and touch no descriptor that is another file's."""
+    """Goes before a class of sockets, and adds methods alone: they heed the deadline, and touch no other file."""
 
     __slots__ = ()
 
     def __del__(self: Any, end: Callable[[Any], None] = _end) -> None:
         end(self)
-        super().__del__()  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
+        further = getattr(super(), "__del__", None)  # gevent's sockets have none
+        if further is not None:
+            further()
 
     def close(self: Any) -> None:
         _let_go_if_foreign(self)
@@ -136,13 +139,16 @@ class _Bounded:
         _let_go_if_foreign(self)
         super().settimeout(value)  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
 
+    def recv(self: Any, *args: Any, **kwargs: Any) -> bytes:  # noqa: ANN401 - passed on
+        _await_bytes(self)
+        return super().recv(*args, **kwargs)  # type: ignore[misc, no-any-return] # pyright: ignore[reportAttributeAccessIssue]
+
     def recv_into(self: Any, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
-        if not getattr(self, "pending", int)():  # bytes that TLS has decrypted already
-            _await(self, wait_for_read)
+        _await_bytes(self)
         return super().recv_into(*args, **kwargs)  # type: ignore[misc, no-any-return] # pyright: ignore[reportAttributeAccessIssue]
 
     def send(self: Any, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
-        _await(self, wait_for_write)
+        _await(self, real_sockets.is_writable)
         return super().send(*args, **kwargs)  # type: ignore[misc, no-any-return] # pyright: ignore[reportAttributeAccessIssue]
 
     def sendall(self: Any, data: Any, flags: int = 0) -> None:  # noqa: ANN401 - passed on
@@ -152,24 +158,27 @@ class _Bounded:
                 sent += self.send(left[sent:], flags)
 
 
-class _BoundedSocket(_Bounded, socket.socket):
-    __slots__ = ()
+def _await_bytes(connection: Any) -> None:  # noqa: ANN401 - a bounded one
+    if not getattr(connection, "pending", int)():  # bytes that TLS has decrypted already
+        _await(connection, real_sockets.is_readable)
 
 
-class _BoundedTlsSocket(_Bounded, ssl.SSLSocket):
-    pass
+_KINDS: Final[set[type]] = {real_sockets.SOCKET, socket.socket, ssl.SSLSocket}
+"""The classes of sockets that are bounded."""
 
 
-_BOUNDED: Final[dict[type, type[socket.socket]]] = {socket.socket: _BoundedSocket, ssl.SSLSocket: _BoundedTlsSocket}
-"""The classes of sockets, and what takes their place."""
+@cache
+def _bounded_class(kind: Any) -> type:  # noqa: ANN401 - one of those
+    return type("BoundedSocket", (_Bounded, kind), {"__slots__": ()})
 
 
 def _bounded(connection: Any, owned: Owned) -> Any:  # noqa: ANN401 - whatever kind of socket urllib3 has made
+    kind: Any = type(connection)
     # An object of a class gets a class that only adds methods; anything else, as TLS inside of TLS, stays as it is.
-    with contextlib.suppress(TypeError):  # where gevent has changed the classes after this was imported
-        if type(connection) in _BOUNDED:
-            connection.__class__ = _BOUNDED[type(connection)]
-        if type(connection) in _BOUNDED.values():
+    with contextlib.suppress(TypeError):  # a class whose objects cannot get another one
+        if kind in _KINDS:
+            connection.__class__ = _bounded_class(kind)
+        if isinstance(connection, _Bounded):
             _owned[id(connection)] = owned
     return connection
 
@@ -179,7 +188,7 @@ def _connected(connection: socket.socket, port: int | None) -> Owned:
     try:
         # Meanwhile it may have been closed, and another file have taken its place.
         owned = Owned(connection.fileno())
-        if type(connection) is not socket.socket or connection.getpeername()[1] == port:
+        if type(connection) not in {socket.socket, real_sockets.SOCKET} or connection.getpeername()[1] == port:
             return owned
     except (OSError, IndexError):
         pass
@@ -212,26 +221,43 @@ class _Plain(http.client.HTTPConnection):
 
 
 class _Connection(HTTPConnection, _Plain):  # pyright: ignore[reportIncompatibleVariableOverride] - `host`
+    _direct: bool = True
+
+    @property
+    def is_connected(self) -> bool:
+        return _is_connected(self) if beside_gevent() else super().is_connected
+
     def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
         if _is_ours(header):
             super().putheader(header, *values)
 
     def _new_conn(self) -> socket.socket:  # private of urllib3: a proxy's tunnel is dug before `connect` returns
-        connection: socket.socket = super()._new_conn()
+        is_real = self._direct and beside_gevent()
+        connection: socket.socket = real_sockets.connect(self) if is_real else super()._new_conn()
         return cast("socket.socket", _bounded(connection, _connected(connection, self.port)))
 
 
 class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompatibleVariableOverride]
+    _direct: bool = True
+
+    @property
+    def is_connected(self) -> bool:
+        return _is_connected(self) if beside_gevent() else super().is_connected
+
     def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
         if _is_ours(header):
             super().putheader(header, *values)
 
     def _new_conn(self) -> socket.socket:
-        connection: socket.socket = super()._new_conn()
+        is_real = self._direct and beside_gevent()
+        connection: socket.socket = real_sockets.connect(self) if is_real else super()._new_conn()
         self._descriptor = _connected(connection, self.port)
         return cast("socket.socket", _bounded(connection, self._descriptor))
 
     def connect(self) -> None:
+        given: Any = self.ssl_context
+        if given is None and self._direct and beside_gevent():
+            self.ssl_context = real_sockets.tls_context()
         super().connect()
         # Nothing was sent yet. A proxy that makes the connections itself has verified the other end.
         # (Before 2.2, urllib3 says of such a connection that it is verified, and has no name for it.)
@@ -243,6 +269,10 @@ class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompat
         self.sock = _bounded(self.sock, self._descriptor)
 
 
+def _is_connected(connection: HTTPConnection) -> bool:
+    return connection.sock is not None and not real_sockets.is_readable(connection.sock)
+
+
 def _is_ours(header: str) -> bool:
     """Whether no tracer has added this header, which would tell Failpath of the application's traces."""
     return header.lower() in _send.headers or header.lower() in _OF_HTTP
@@ -252,11 +282,13 @@ _Pools = dict[str, type[HTTPConnectionPool | HTTPSConnectionPool]]
 
 
 class _Pool(HTTPConnectionPool):
+    QueueCls: Any = real_sockets.Idle
     urlopen: Any = inspect.unwrap(HTTPConnectionPool.urlopen)
     ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType] - as urllib3's own class, it is not typed so
 
 
 class _TlsPool(HTTPSConnectionPool):
+    QueueCls: Any = real_sockets.Idle
     urlopen: Any = inspect.unwrap(HTTPSConnectionPool.urlopen)
     ConnectionCls = _TlsConnection  # pyright: ignore[reportAssignmentType]
 
@@ -267,14 +299,11 @@ def _socks_pools() -> _Pools:
     import socks  # type: ignore[import-untyped] # noqa: PLC0415
     from urllib3.contrib import socks as pools  # noqa: PLC0415
 
-    class _SocksSocket(_Bounded, socks.socksocket):  # type: ignore[misc] # untyped; with another base, its layout would differ
-        __slots__ = ()
-
     class _SocksConnection(_Connection, pools.SOCKSConnection):  # pyright: ignore[reportIncompatibleMethodOverride]
-        pass
+        _direct = False
 
     class _SocksTlsConnection(_TlsConnection, pools.SOCKSHTTPSConnection):  # pyright: ignore[reportIncompatibleMethodOverride]
-        pass
+        _direct = False
 
     class _SocksPool(_Pool, pools.SOCKSHTTPConnectionPool):
         ConnectionCls: Any = _SocksConnection
@@ -282,7 +311,7 @@ def _socks_pools() -> _Pools:
     class _SocksTlsPool(_TlsPool, pools.SOCKSHTTPSConnectionPool):
         ConnectionCls: Any = _SocksTlsConnection
 
-    _BOUNDED[socks.socksocket] = _SocksSocket
+    _KINDS.add(socks.socksocket)
     return {"http": _SocksPool, "https": _SocksTlsPool}
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+from typing import Any, Final
 
 from failpath_otel.errors import DeliveryError
 from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.trio_loop import running_trio
 
 _TIMED_OUT = DeliveryError("timed out")
 
@@ -23,27 +25,70 @@ async def attempted(pipeline: Pipeline, timeout: float, numbers: tuple[int, int]
 async def _watched(
     pipeline: Pipeline, timeout: float, *, of_attempt: bool, numbers: tuple[int, int] | None = None
 ) -> DeliveryError | None:
-    loop = asyncio.get_running_loop()
-    told: asyncio.Future[DeliveryError | None] = loop.create_future()
-
-    def tell(error: DeliveryError | None) -> None:
-        if not told.done():
-            told.set_result(error)
-
-    def notify(error: DeliveryError | None) -> None:
-        # A loop that was closed meanwhile raises; nobody waits there any more.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(tell, error)
-
+    trio = running_trio()
+    wait = AsyncioWait() if trio is None else TrioWait(trio)
     if not of_attempt and pipeline.is_hopeless(timeout):
         return _TIMED_OUT
-    cancel = pipeline.watch(notify, of_attempt=of_attempt, numbers=numbers)
+    cancel = pipeline.watch(wait.notify, of_attempt=of_attempt, numbers=numbers)
     if cancel is None:
         return pipeline.already(numbers)[1]
-    # Not `asyncio.wait_for`, which before Python 3.12 swallows a cancellation that comes at the wrong moment.
-    timer = loop.call_later(timeout, tell, _TIMED_OUT)
     try:
-        return await told
+        return await wait.outcome(timeout)
     finally:
-        timer.cancel()
         cancel()
+
+
+class AsyncioWait:
+    """A wait on asyncio's loop; raises ``RuntimeError`` where none runs."""
+
+    def __init__(self) -> None:
+        try:
+            self._loop: Final = asyncio.get_running_loop()
+        except RuntimeError:
+            msg = "this waits on the event loop of asyncio or of trio, and neither runs here; call flush() on a thread"
+            raise RuntimeError(msg) from None
+        self._told: Final[asyncio.Future[DeliveryError | None]] = self._loop.create_future()
+
+    def notify(self, error: DeliveryError | None) -> None:
+        """Ends it, from any thread."""
+        # A loop that was closed meanwhile raises; nobody waits there any more.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._tell, error)
+
+    def _tell(self, error: DeliveryError | None) -> None:
+        if not self._told.done():
+            self._told.set_result(error)
+
+    async def outcome(self, timeout: float) -> DeliveryError | None:
+        """What was told, within so many seconds."""
+        # Not `asyncio.wait_for`, which before Python 3.12 swallows a cancellation that comes at the wrong moment.
+        timer = self._loop.call_later(timeout, self._tell, _TIMED_OUT)
+        try:
+            return await self._told
+        finally:
+            timer.cancel()
+
+
+class TrioWait:
+    """The same on trio's."""
+
+    def __init__(self, trio: Any) -> None:  # noqa: ANN401 - has types only where it is installed
+        self._trio: Final = trio
+        self._loop: Final = trio.lowlevel.current_trio_token()
+        self._told: Final = trio.Event()
+        self._error: DeliveryError | None = _TIMED_OUT
+
+    def notify(self, error: DeliveryError | None) -> None:
+        """Ends it, from any thread."""
+        with contextlib.suppress(self._trio.RunFinishedError):  # as above
+            self._loop.run_sync_soon(self._tell, error)
+
+    def _tell(self, error: DeliveryError | None) -> None:
+        self._error = error
+        self._told.set()
+
+    async def outcome(self, timeout: float) -> DeliveryError | None:
+        """What was told, within so many seconds."""
+        with self._trio.move_on_after(timeout):
+            await self._told.wait()
+        return self._error

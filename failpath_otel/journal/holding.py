@@ -4,18 +4,19 @@ import contextlib
 import os
 import stat
 import sys
-import threading
 from collections.abc import Iterator
 from time import time
 from typing import Final
 
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.journal.owned import Owned
+from failpath_otel.threads import RLock
 
 if sys.platform != "win32":
     import fcntl
 
-_LOCKS: Final = sys.platform != "win32" and os.open in os.supports_dir_fd
+# By its name, because eventlet puts an `os.open` of its own in the place of the one that this has.
+_LOCKS: Final = sys.platform != "win32" and "open" in {each.__name__ for each in os.supports_dir_fd}
 
 _LOCK: Final = "lock"
 _NEW: Final = ".new-"
@@ -84,7 +85,7 @@ class _Held:
     def __init__(self) -> None:
         # No process is forked while something is being locked, so that no descriptor is missing here. Reentrant,
         # because a signal handler may fork.
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self.holdings: set[Holding] = set()
         after_fork_in_child(self.close)
         if hasattr(os, "register_at_fork"):
@@ -98,7 +99,7 @@ class _Held:
 
     def close(self) -> None:
         """In the child: closes all that is the parent's, and unlocks nothing."""
-        self.lock = threading.RLock()
+        self.lock = RLock()
         for holding in tuple(self.holdings):
             holding.close()
 

@@ -1,6 +1,7 @@
 """Giving back the room that was set aside for records which will not come."""
 
 import contextlib
+import errno
 import os
 from typing import Final
 
@@ -38,6 +39,8 @@ def trim(holding: Holding, name: str) -> None:
         end = -(-len(written.rstrip(b"\0")) // _BLOCK) * _BLOCK
         if end < room:
             _replace(holding, name, written[:end], status)
+    except MemoryError as error:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), name) from error
     finally:
         owned.close()
 

@@ -21,6 +21,7 @@ from failpath_otel.steps.propagation import UNKNOWN_FLOW, Headers, read_baggage,
 from failpath_otel.steps.run import Run, current_run
 from failpath_otel.steps.tracing import Tracing
 from failpath_otel.steps.wrap import Beginning, decorate
+from failpath_otel.trio_loop import running_trio
 
 F = TypeVar("F", bound=Callable[..., Any])
 Metadata = Mapping[str, object]
@@ -223,6 +224,10 @@ class Failpath:
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """:meth:`flush` for async code: waits without blocking the event loop."""
+        trio = running_trio()
+        if trio is not None:
+            complete: bool = await trio.to_thread.run_sync(self.flush, timeout, abandon_on_cancel=True)
+            return complete
         # Here, because asyncio takes a third as long to import as OpenTelemetry does; who awaits this has it.
         import asyncio  # noqa: PLC0415
 

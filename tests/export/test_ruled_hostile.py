@@ -16,6 +16,7 @@ import failpath_otel
 from failpath_otel import FailpathSpanProcessor, StepRule, limits
 from failpath_otel.export import ruled
 from failpath_otel.export.translation import ruled_start
+from failpath_otel.threads import RealThread
 from tests.export.conftest import KEY
 from tests.fault_server import FaultServer
 from tests.receiver import wait_for
@@ -298,7 +299,7 @@ def test_where_no_thread_can_be_started_the_run_id_is_the_right_one(
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patched:
-        patched.setattr(threading.Timer, "start", refuse)
+        patched.setattr(RealThread, "start", refuse)
         span = made.web.start_span("POST /charge")
         span.set_attribute(HEADER, "req-1")
         span.end()

@@ -11,6 +11,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, Tracer, get_current_span
 
 import failpath_otel
 from failpath_otel import FailpathSpanProcessor, StepRule, limits, semconv
+from failpath_otel.threads import RealThread
 from tests.export.conftest import KEY
 from tests.export.spans import tracer_with
 from tests.fault_server import FaultServer
@@ -118,9 +119,9 @@ def test_the_timer_does_not_start_in_the_context_of_a_span(
 ) -> None:
     # Tracers hand the context of who starts a thread on to it: what runs there, as `redact`, would be in that trace.
     shop = Shop(server, LATE)
-    seen: list[Span] = []
-    monkeypatch.setattr(threading.Timer, "start", lambda _: seen.append(get_current_span()))
+    seen: list[tuple[str, Span]] = []
+    monkeypatch.setattr(RealThread, "start", lambda thread: seen.append((thread.name, get_current_span())))
     with shop.web.start_as_current_span("request"):
         shop.web.start_span("POST /charge").end()
-    assert seen == [INVALID_SPAN]
+    assert seen[0] == ("failpath-run-ids", INVALID_SPAN)
     shop.processor.shutdown()

@@ -1,16 +1,15 @@
 """A process that has recorded nothing delivers what others have left: while it lives, and more often after a fork."""
 
-import functools
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import BuiltinFunctionType
 
 import pytest
 
 from failpath_otel import limits
+from failpath_otel.export import thread
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from tests.export.pipelines import HeldDelivery, a_record, pipeline
@@ -110,11 +109,7 @@ def test_a_fork_makes_a_process_look_every_second_for_ten_seconds(
 def test_green_threads_do_not_begin_in_the_midst_of_a_fork(
     place: JournalPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import _thread  # noqa: PLC0415
-
-    begin = _thread.start_new_thread
-    assert isinstance(begin, BuiltinFunctionType)
-    monkeypatch.setattr(_thread, "start_new_thread", functools.partial(begin))  # as gevent does it
+    monkeypatch.setattr(thread, "GREEN", True)  # as where eventlet has patched first
     Path(place.path).mkdir()
     with pipeline(HeldDelivery(), journal=place) as queue:
         queue.stand_by()

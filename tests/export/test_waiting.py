@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import DeliveryError, RecordsRejected, SendError
+from failpath_otel.export import waiting
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.waiting import attempted, settled
 from failpath_otel.export.wire import Answer
@@ -17,15 +18,22 @@ from tests.export.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipel
 BUSY = Answer("answered 503", 503, again=True)
 PAUSE = Answer("answered 503", 503, again=True, retry_after=60.0)
 
+
+def on_trio(function: Callable[..., Any], *arguments: object) -> Any:
+    return pytest.importorskip("trio").run(function, *arguments)
+
+
 Attempt = Callable[[Pipeline, float], DeliveryError | None]
 Settle = Callable[[Pipeline, float], bool]
 ATTEMPTS: dict[str, Attempt] = {
     "thread": lambda queue, timeout: queue.await_attempt(timeout)[1],
     "asyncio": lambda queue, timeout: asyncio.run(attempted(queue, timeout)),
+    "trio": lambda queue, timeout: on_trio(attempted, queue, timeout),
 }
 SETTLED: dict[str, Settle] = {
     "thread": lambda queue, timeout: queue.flush(timeout),
     "asyncio": lambda queue, timeout: asyncio.run(settled(queue, timeout)),
+    "trio": lambda queue, timeout: on_trio(settled, queue, timeout),
 }
 each_way_to_attempt = pytest.mark.parametrize("attempt", ATTEMPTS.values(), ids=ATTEMPTS.keys())
 each_way_to_settle = pytest.mark.parametrize("settle", SETTLED.values(), ids=SETTLED.keys())
@@ -188,6 +196,38 @@ def test_a_loop_that_is_closed_while_somebody_waits_there_hinders_no_delivery() 
         assert queue.flush(10)
         waiting._log_destroy_pending = False
         waiting.get_coro().close()
+
+
+def test_waiting_on_trio_blocks_no_other_task_and_leaves_nothing_behind_when_it_is_cancelled() -> None:
+    trio = pytest.importorskip("trio")
+    delivery = HeldDelivery(held=True)
+
+    async def main(queue: Pipeline) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(attempted, queue, 60)
+            nursery.start_soon(settled, queue, 60)
+            while len(queue._watchers) < 2:
+                await trio.sleep(0)
+            nursery.cancel_scope.cancel()
+        assert (len(queue._watchers), queue._hurry, queue._urgent) == (0, 0, 0)
+
+    with pipeline(delivery) as queue:
+        queue.put(numbered(1))
+        trio.run(main, queue)
+
+
+def test_a_loop_of_trio_that_has_ended_hinders_no_delivery() -> None:
+    trio = pytest.importorskip("trio")
+
+    async def begin() -> waiting.TrioWait:
+        return waiting.TrioWait(trio)
+
+    trio.run(begin).notify(None)  # from the delivery thread, which has to go on
+
+
+def test_where_no_loop_runs_the_error_says_what_to_do() -> None:
+    with pipeline(HeldDelivery()) as queue, pytest.raises(RuntimeError, match=r"asyncio or of trio.* call flush\(\)"):
+        settled(queue, 1).send(None)
 
 
 @pytest.mark.parametrize("wait", ["flush", "await_attempt"])

@@ -72,10 +72,10 @@ def start_api(site: Site) -> tuple[Program, str]:
     return program, site.wait_for(lambda: "".join(re.findall(said, program.output())), "uvicorn")
 
 
-def start_worker(site: Site) -> Program:
+def start_worker(site: Site, pool: str = "prefork") -> Program:
     program = start_instrumented(
         site,
-        *("celery", "--app", f"{APPS}.tasks", "worker", "--pool", "prefork", "--concurrency", "2"),
+        *("celery", "--app", f"{APPS}.tasks", "worker", "--pool", pool, "--concurrency", "2"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"),
     )
     site.wait_for(lambda: " ready." in program.output(), "worker")
@@ -201,4 +201,49 @@ def test_each_worker_of_gunicorn_reports_its_requests(site: Site, preload: bool)
     program.process.terminate()
     assert program.wait() == 0
     assert len(site.events()) == 4
+    assert nothing_was_said(site)
+
+
+def test_a_worker_of_gevent_reports_the_requests_that_it_takes_at_the_same_time(site: Site) -> None:
+    use(site, RULES)
+    go = site.directory / "go"
+    program = start_instrumented(
+        site,
+        *("gunicorn", "--bind", "127.0.0.1:0", "--worker-class", "gevent", "--no-control-socket", f"{APPS}.web:app"),
+    )
+    said = r"Listening at: (http://127\.0\.0\.1:\d+)"
+    url = site.wait_for(lambda: "".join(re.findall(said, program.output())), "gunicorn")
+    with ThreadPoolExecutor() as pool:
+        answers = [pool.submit(post, f"{url}/charge?until={go}", f"req-{number}") for number in range(2)]
+        for number in range(2):
+            site.wait_for(lambda: steps(site, f"req-{number}") == [("charge-card", "running")], "request")  # noqa: B023
+        go.touch()
+        assert len({answer.result(30) for answer in answers}) == 1
+    for number in range(2):
+        site.wait_for(lambda: steps(site, f"req-{number}") == [("charge-card", "success")], "end")  # noqa: B023 - as above
+    program.process.terminate()
+    assert program.wait() == 0
+    assert len(site.events()) == 4
+    assert nothing_was_said(site)
+
+
+def test_a_worker_of_celery_on_gevent_reports_the_tasks_that_it_runs_at_the_same_time(site: Site, broker: str) -> None:
+    use(site, RULES)
+    # Without it Celery is imported, to be instrumented, before it patches; then it runs no task, with us or without.
+    site.variables["OTEL_PYTHON_AUTO_INSTRUMENTATION_EXPERIMENTAL_GEVENT_PATCH"] = "patch_all"
+    worker = start_worker(site, "gevent")
+    go = site.directory / "go"
+    code = f"from {APPS}.tasks import ship; [ship.delay({str(go)!r}) for _ in range(2)]; ship.delay('declined')"
+    assert site.start(sys.executable, "-c", code).wait() == 0
+
+    def told() -> list[str]:
+        return sorted(event["status"] for event in site.events())
+
+    # One task begins when another has ended, while the delivery goes on: the pool has two greenlets.
+    site.wait_for(lambda: told() == ["running"] * 2, "tasks that run")
+    go.touch()
+    site.wait_for(lambda: told() == ["error", *["running"] * 3, *["success"] * 2], "tasks that have ended")
+    worker.process.terminate()
+    assert worker.wait() == 0
+    assert len(attempts(site)) == 3
     assert nothing_was_said(site)

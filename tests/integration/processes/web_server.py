@@ -42,11 +42,12 @@ class WebServer:
             assert not thread.is_alive(), self.program.output()
 
 
-def start_gunicorn(site: Site, workers: int, *, preload: bool) -> WebServer:
-    """Starts gunicorn, and waits until it listens."""
+def start_gunicorn(site: Site, workers: int, *, preload: bool, kind: str = "sync") -> WebServer:
+    """Starts gunicorn with workers of this kind, and waits until it listens."""
     program = site.start(
         *(sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", "--workers", str(workers)),
         *("--config", "python:tests.integration.processes.apps.hooks", "--no-control-socket"),
+        *("--worker-class", kind),
         *(["--preload"] if preload else []),
         "tests.integration.processes.apps.web:application",
     )

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import Any, Final
 
 from celery import Celery
@@ -46,7 +47,13 @@ def succeed() -> None:
     pass
 
 
-WAYS: Final = {function.__name__: function for function in (vanish, die, fail, hold, succeed)}
+def rest() -> None:
+    """Until the delivery thread sleeps for want of records."""
+    while not _clients[0]._join.reporter._pipelines[-1]._asleep:
+        time.sleep(0.01)
+
+
+WAYS: Final = {function.__name__: function for function in (vanish, die, fail, hold, succeed, rest)}
 
 
 @app.task(name="work", ignore_result=True)  # type: ignore[untyped-decorator]

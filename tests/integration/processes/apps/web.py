@@ -50,8 +50,14 @@ def hold(_: str) -> None:
     threading.Event().wait()
 
 
+def rest(_: str) -> None:
+    """Waits until the delivery thread sleeps for want of records."""
+    while not failpath._join.reporter._pipelines[-1]._asleep:
+        time.sleep(0.01)
+
+
 def _told() -> Iterable[tuple[tuple[str, str], Any]]:
     return read_ledger(Path(os.environ["LEDGER"])).items()
 
 
-REQUESTS: Final[dict[str, Callable[[str], None]]] = {"/meet": meet, "/die": die, "/hold": hold}
+REQUESTS: Final[dict[str, Callable[[str], None]]] = {"/meet": meet, "/die": die, "/hold": hold, "/rest": rest}
