@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from failpath_otel.secret_keys import REDACTED, is_number, is_secret_key, is_secret_text_key, may_name_secret, words_of
+from failpath_otel.secret_keys import REDACTED, is_number, is_secret_key, is_secret_text_key, words_of
+from failpath_otel.shapes import PAIR, shape_of
 
 Span = tuple[int, int]
 Search = Callable[..., "re.Match[str] | None"]
@@ -17,7 +18,7 @@ _KEY: Final = r"(?<![\w.-])(?P<key>[\w.-]+)(?P<quote>\\*[\"'])?\]?"
 _PAIR: Final = re.compile(_KEY + r"\s{0,64}(?P<sign>=>|[:!=]?={1,2}|:)[^\S\r\n]{0,64}")
 _SPACE: Final = re.compile(r"\s{0,64}")
 # As in the text of a failed command: `--password hunter2`, `['login', '--password', 'hunter2']`.
-_OPTION: Final = re.compile(r"(?<![\w-])--(?P<key>[\w-]{1,128})(?:(?P<quote>\\*[\"']),[^\S\r\n]{0,8}|[^\S\r\n]{1,8})")
+_OPTION: Final = re.compile(r"--(?<![\w-]--)(?P<key>[\w-]{1,128})(?:(?P<quote>\\*[\"']),[^\S\r\n]{0,8}|[^\S\r\n]{1,8})")
 # As among the headers of an ASGI scope: `(b'authorization', b'…')`.
 _ITEM: Final = re.compile(
     r"\([bBuU]?\\*[\"'](?P<key>[\w.-]{1,128})(?P<quote>\\*[\"']),\s{0,8}(?=[bBrRuU]{0,2}\\*[\"'])"
@@ -47,13 +48,7 @@ _SPEAKING: Final = frozenset({"error", "exception", "warning"})
 # Their values have parts, and go on to the end of the line where no quote says where they end.
 _LONG: Final = frozenset({"authorization", "cookie", "cookies", "setcookie", "credentials", "passphrase"})
 _LEAST_TOKEN: Final = 16
-_FOLDED: Final = bytes(range(256)).lower().translate(bytes.maketrans(b"123456789", b"0" * 9))
 _MAX_KEY_CHARS: Final = 128
-
-
-def fold(text: str) -> str:
-    """``text`` in lower case, in which a quick look is for ASCII: each digit is ``0``, and what is not ASCII ``?``."""
-    return text.encode("ascii", "replace").translate(_FOLDED).decode("ascii")
 
 
 def replace_found(text: str, search: Search, find: Find) -> str:
@@ -69,19 +64,29 @@ def replace_found(text: str, search: Search, find: Find) -> str:
     return "".join((*kept, text[done:])) if kept else text
 
 
-def redact_pairs(text: str, folded: str) -> str:
-    """``text`` without the values that stand under keys that look like secrets; ``folded`` is what it was folded."""
-    if "=" not in text and ":" not in text and "--" not in text and "(" not in text:
-        return text
-    if not may_name_secret(folded):
-        return text
+def redact_pairs(text: str) -> str:
+    """``text`` without the values that stand under keys that look like secrets."""
     if "=" in text or ":" in text:
-        text = replace_found(text, _PAIR.search, _pair)
+        text = _without_pairs(text)
     if "--" in text:
         text = replace_found(text, _OPTION.search, _item)
-    if "('" in text or '("' in text or "(b" in text or "(\\" in text:
-        text = replace_found(text, _ITEM.search, _item)
-    return text
+    return replace_found(text, _ITEM.search, _item) if "(" in text else text
+
+
+def _without_pairs(text: str) -> str:
+    shape = shape_of(text).decode("ascii")  # which tells where the keys of secrets may be
+    kept: list[str] = []
+    done = position = 0
+    while (key := PAIR.search(shape, position)) is not None:
+        position = begin = key.end()
+        while begin > done and (text[begin - 1].isalnum() or text[begin - 1] in "_.-"):
+            begin -= 1
+        found = _PAIR.match(text, begin)
+        span = None if found is None else _pair(text, found)
+        if span is not None and span[0] < span[1]:
+            kept += (text[done : span[0]], REDACTED)
+            done = position = span[1]
+    return "".join((*kept, text[done:])) if kept else text
 
 
 def _item(text: str, found: "re.Match[str]") -> Span | None:

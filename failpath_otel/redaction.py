@@ -9,10 +9,12 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import Final
 
+from failpath_otel import shapes
 from failpath_otel.card_numbers import redact_card_numbers
-from failpath_otel.pairs import fold, redact_pairs, replace_found
+from failpath_otel.pairs import redact_pairs, replace_found
 from failpath_otel.secret_forms import redact_tokens
 from failpath_otel.secret_keys import REDACTED, is_number, is_secret_key, is_secret_text_key
+from failpath_otel.shapes import look
 from failpath_otel.statements import redact_statements
 
 MAX_SCANNED_CHARS: Final = 32_768
@@ -49,14 +51,12 @@ _LEAST_LONG_TOKEN: Final = 24
 _JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*")
 _PROJECT_KEY: Final = re.compile(r"fp_project_[^\s\"'`<>,;&()\[\]{}\\]+")
 _PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<key>[\w.\[\]-]{1,128})=(?P<value>(?:(?!\\[nrt])[^&#\s\"'<>])+)")
-# As much of a card's number as is seen in a folded text.
-_DIGITS: Final = re.compile(r"0000(?:0{9}|[ -]0000[ -]?0)")
 
 
 def redact_text(text: str) -> str:
     """``text`` without all that :func:`redact_values` finds, the values of secret keys, and passwords in statements."""
-    folded = fold(text)
-    return redact_statements(redact_pairs(_values(text, folded), folded), folded)
+    may_hold = look(text)
+    return _redacted(text, may_hold) if may_hold else text
 
 
 def redact_values(text: str) -> str:
@@ -66,26 +66,31 @@ def redact_values(text: str) -> str:
     ``Basic`` and ``Token`` authorization, JSON web tokens, Failpath's project keys, the tokens of
     :mod:`failpath_otel.secret_forms`, private keys and the numbers of payment cards.
     """
-    return _values(text, fold(text))
+    may_hold = look(text)
+    return _without_values(text, may_hold) if may_hold else text
 
 
-def _values(text: str, folded: str) -> str:
-    if "/" in text and ("//" in text or "\\/" in text):
-        # Most URLs have neither; of one with a password that was cut off, the `@` may be missing.
-        if "@" in text or text.count(":") > 1:
-            text = replace_found(text, _SLASHES.search, _userinfo)
-        if "=" in text:
-            text = replace_found(text, _PARAMETER.search, _parameter)
-    if "bearer" in folded or "basic" in folded or "token" in folded:
+def _redacted(text: str, may_hold: int) -> str:
+    text = _without_values(text, may_hold)
+    if may_hold & (shapes.PAIRS | shapes.ITEMS):
+        text = redact_pairs(text)
+    return redact_statements(text) if may_hold & shapes.STATEMENTS else text
+
+
+def _without_values(text: str, may_hold: int) -> str:
+    if may_hold & shapes.URLS:
+        text = replace_found(text, _SLASHES.search, _userinfo)
+    if may_hold & shapes.PAIRS and "=" in text and ("//" in text or "\\/" in text):
+        text = replace_found(text, _PARAMETER.search, _parameter)
+    if may_hold & shapes.AUTHORIZATION:
         text = replace_found(text, _SCHEME.search, _authorization)
-    if "J" in text and "eyJ" in text:
+    if may_hold & shapes.JSON_WEB_TOKENS:
         text = _JWT.sub(REDACTED, text)
-    if "_" in text and "fp_project_" in text:
+    if may_hold & shapes.PROJECT_KEYS:
         text = _PROJECT_KEY.sub(REDACTED, text)
-    text = redact_tokens(text)
-    if "0000" in folded and _DIGITS.search(folded) is not None:
-        text = redact_card_numbers(text)
-    return text
+    if may_hold & shapes.TOKENS:
+        text = redact_tokens(text)
+    return redact_card_numbers(text) if may_hold & (shapes.CARDS | shapes.CARDS_IN_GROUPS) else text
 
 
 def redacted_head(text: str, redact: Callable[[str], str] = redact_text) -> str:

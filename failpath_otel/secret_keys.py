@@ -61,31 +61,6 @@ _NAMED_BY_SID: Final = frozenset(
 )
 
 
-def may_name_secret(folded: str) -> bool:
-    """Whether any key in a text in lower case can be that of a secret: a quick look for what these have in them.
-
-    Addresses of hosts and ``symfony`` are looked for among the keys of metadata alone.
-
-    A letter or two are looked for first where most texts do not have them, since that costs a fraction.
-    """
-    return (
-        ("k" in folded and ("key" in folded or "token" in folded or "cookie" in folded))
-        or ("ss" in folded and ("pass" in folded or "session" in folded or "ssn" in folded))
-        or ("w" in folded and ("pwd" in folded or "jwt" in folded))
-        or "auth" in folded
-        or ("cre" in folded and ("secret" in folded or "credential" in folded))
-        or "bearer" in folded
-        or "pin" in folded
-        or ("v" in folded and ("cvc" in folded or "cvv" in folded))
-        or ("f" in folded and "srf" in folded)  # csrf, xsrf
-        or "sid" in folded
-        or "otp" in folded
-        or "card" in folded
-        or ("g" in folded and "signature" in folded)
-        or ("y" in folded and "social" in folded)
-    )
-
-
 def words_of(key: str) -> list[str]:
     """The words that a key is made of, in lower case: ``dbPassword2`` is ``db``, ``password`` and ``2``."""
     return [word.lower() for word in _WORD.findall(key)]

@@ -22,13 +22,11 @@ _SQL: Final = re.compile(
 )
 
 
-def redact_statements(text: str, folded: str) -> str:
-    """``text`` without the passwords of command lines and of SQL; ``folded`` is what it was folded."""
-    if "-" in text and _OPTION.search(text) is not None:
+def redact_statements(text: str) -> str:
+    """``text`` without the passwords of command lines and of SQL."""
+    if "-" in text:
         text = replace_found(text, _OPTION.search, _option)
-    if "'" in text and ("password" in folded or "identified" in folded):
-        text = replace_found(text, _SQL.search, _sql)
-    return text
+    return replace_found(text, _SQL.search, _sql) if "'" in text else text
 
 
 def _option(text: str, found: "re.Match[str]") -> Span | None:
