@@ -12,15 +12,16 @@ _NUMBER: Final = re.compile(
     r"|\d{6}(?P=gap)\d{4,5}))(?![\w-]|\.\d)",
     re.ASCII,
 )
-# ISO/IEC 7812 ranges as the issuers publish them: Visa; Mastercard; American Express; Discover; Diners Club; JCB;
-# UnionPay. Maestro has most of what begins with 5 or 6 in any length, and is left out for that.
+# Visa; Mastercard; American Express; Discover; Diners Club; JCB: the ranges of developer.cybersource.com, "Card Type
+# Identification". UnionPay, and lengths beyond: braintree/credit-card-type (MIT), lib/card-types. Maestro has most of
+# what begins with 5 or 6 in any length, and is left out for that.
 _ISSUERS: Final = (
-    (re.compile(r"4"), frozenset({13, 16, 19})),
+    (re.compile(r"4"), frozenset({13, 16, 18, 19})),
     (re.compile(r"5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720"), frozenset({16})),
     (re.compile(r"3[47]"), frozenset({15})),
     (re.compile(r"6011|64[4-9]|65"), frozenset({16, 19})),
-    (re.compile(r"30[0-5]|3[689]"), frozenset({14})),
-    (re.compile(r"35(?:2[89]|[3-8])"), frozenset({16, 19})),
+    (re.compile(r"30[0-5]|3095|3[689]"), frozenset({14})),
+    (re.compile(r"35(?:2[89]|[3-8])"), frozenset({16, 17, 18, 19})),
     (re.compile(r"62"), frozenset({16, 17, 18, 19})),
 )
 _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from failpath_otel.secret_keys import REDACTED, is_number, is_secret_key, is_secret_text_key, words_of
-from failpath_otel.shapes import PAIR, shape_of
+from failpath_otel.shapes import key_ends
 
 Span = tuple[int, int]
 Search = Callable[..., "re.Match[str] | None"]
@@ -74,18 +74,19 @@ def redact_pairs(text: str) -> str:
 
 
 def _without_pairs(text: str) -> str:
-    shape = shape_of(text).decode("ascii")  # which tells where the keys of secrets may be
     kept: list[str] = []
-    done = position = 0
-    while (key := PAIR.search(shape, position)) is not None:
-        position = begin = key.end()
+    done = 0
+    for end in key_ends(text):
+        if end <= done:
+            continue  # it is in a value that was taken out
+        begin = end
         while begin > done and (text[begin - 1].isalnum() or text[begin - 1] in "_.-"):
             begin -= 1
         found = _PAIR.match(text, begin)
         span = None if found is None else _pair(text, found)
         if span is not None and span[0] < span[1]:
             kept += (text[done : span[0]], REDACTED)
-            done = position = span[1]
+            done = span[1]
     return "".join((*kept, text[done:])) if kept else text
 
 

@@ -72,7 +72,7 @@ def redact_values(text: str) -> str:
 
 def _redacted(text: str, may_hold: int) -> str:
     text = _without_values(text, may_hold)
-    if may_hold & (shapes.PAIRS | shapes.ITEMS):
+    if may_hold & (shapes.PAIRS | shapes.CVC | shapes.ITEMS):
         text = redact_pairs(text)
     return redact_statements(text) if may_hold & shapes.STATEMENTS else text
 
@@ -90,7 +90,7 @@ def _without_values(text: str, may_hold: int) -> str:
         text = _PROJECT_KEY.sub(REDACTED, text)
     if may_hold & shapes.TOKENS:
         text = redact_tokens(text)
-    return redact_card_numbers(text) if may_hold & (shapes.CARDS | shapes.CARDS_IN_GROUPS) else text
+    return redact_card_numbers(text) if may_hold & shapes.CARDS else text
 
 
 def redacted_head(text: str, redact: Callable[[str], str] = redact_text) -> str:

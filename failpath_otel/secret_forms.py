@@ -12,6 +12,7 @@ from failpath_otel.secret_keys import REDACTED
 
 _GITLEAKS: Final = "gitleaks (MIT), config/gitleaks.toml, rule "
 _DETECT_SECRETS: Final = "detect-secrets (Apache-2.0), plugins/"
+_KINGFISHER: Final = "kingfisher (Apache-2.0), data/rules/"
 
 
 class Form(NamedTuple):
@@ -29,16 +30,17 @@ class Form(NamedTuple):
 # Lengths are lower bounds, because providers lengthen their tokens.
 FORMS: Final = (
     Form("Anthropic", ("sk-",), r"ant-[a-z]{2,12}\d\d-[\w-]{20,}", _GITLEAKS + "anthropic-api-key"),
-    Form("OpenRouter", ("sk-",), r"or-v1-[0-9a-f]{32,}", "openrouter.ai/docs/api-reference/authentication"),
+    Form("OpenRouter", ("sk-",), r"or-v1-[0-9A-Za-z]{32,}", "nango.dev/docs/api-integrations/openrouter/connect, the lead"),
     Form("OpenAI", ("sk-",), r"(?:proj|svcacct|admin|None)-[\w-]{20,}", _GITLEAKS + "openai-api-key"),
     Form("OpenAI", ("sk-",), r"[A-Za-z0-9]{32,}", _DETECT_SECRETS + "openai.py"),
     Form(
         "GitLab",
         ("glpat-", "gloas-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "glsoat-"),
         r"[\w.-]{20,}",
-        "docs.gitlab.com/security/tokens, token prefixes",
+        _GITLEAKS + "gitlab-pat and its siblings; docs.gitlab.com/security/tokens, token prefixes",
     ),
     Form("GitLab", ("glffct-",), r"[\w-]{20,}", _GITLEAKS + "gitlab-feature-flag-client-token"),
+    Form("GitLab", ("GR",), r"1348941[\w-]{20,}", _GITLEAKS + "gitlab-rrt"),
     Form(
         "Slack",
         ("xoxb-", "xoxp-", "xoxa-", "xoxo-", "xoxs-", "xoxr-", "xoxe-", "xoxd-", "xoxc-"),
@@ -53,12 +55,12 @@ FORMS: Final = (
     Form("Mailgun", ("key-",), r"[0-9a-f]{32}(?![0-9A-Za-z])", _GITLEAKS + "mailgun-private-api-token"),
     Form("Square", ("sq0csp-", "sq0atp-"), r"[\w-]{22,}", _GITLEAKS + "square-access-token"),
     Form("Brevo", ("xkeysib-",), r"[0-9a-f]{64}-[A-Za-z0-9]{16,}", _GITLEAKS + "sendinblue-api-token"),
-    Form("xAI", ("xai-",), r"[A-Za-z0-9]{40,}", "docs.github.com, supported secret scanning patterns, xai_api_key"),
-    Form("NVIDIA", ("nvapi-",), r"[\w-]{40,}", "docs.github.com, supported secret scanning patterns, nvidia_api_key"),
+    Form("xAI", ("xai-",), r"\w{40,}", _KINGFISHER + "xai.yml"),
+    Form("NVIDIA", ("nvapi-",), r"[\w-]{40,}", _KINGFISHER + "nvapi.yml"),
     Form("New Relic", ("NRAK-",), r"[A-Za-z0-9]{27,}", _GITLEAKS + "new-relic-user-api-key"),
     Form("Mailchimp", ("-",), r"(?<=[0-9a-f]{32}-)us\d{1,2}(?![\w-])", _DETECT_SECRETS + "mailchimp.py", before=32),
     Form("Stripe", ("sk_", "rk_"), r"(?:live|test|prod)_[A-Za-z0-9]{10,}", _GITLEAKS + "stripe-access-token"),
-    Form("Stripe webhooks", ("whsec_",), r"[A-Za-z0-9+/=]{24,}", "docs.stripe.com/webhooks, endpoint secrets"),
+    Form("Stripe webhooks", ("whsec_",), r"[A-Za-z0-9+/=]{24,}", "docs.stripe.com/webhooks/signature, the lead"),
     Form(
         "GitHub",
         ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
@@ -79,10 +81,8 @@ FORMS: Final = (
     Form("RubyGems", ("rubygems_",), r"[0-9a-f]{48,}", _GITLEAKS + "rubygems-api-token"),
     Form("Sentry", ("sntryu_",), r"[0-9a-f]{64}", _GITLEAKS + "sentry-user-token"),
     Form("Sentry", ("sntrys_",), r"eyJ[A-Za-z0-9+/=_]{20,}", _GITLEAKS + "sentry-org-token"),
-    Form(
-        "Docker", ("dckr_",), r"(?:pat|oat)_[\w-]{20,}", "docs.github.com, supported secret scanning patterns, docker"
-    ),
-    Form("Groq", ("gsk_",), r"[A-Za-z0-9]{40,}", "docs.github.com, supported secret scanning patterns, groq_api_key"),
+    Form("Docker", ("dckr_",), r"pat_[\w-]{20,}", _KINGFISHER + "dockerhub.yml"),
+    Form("Groq", ("gsk_",), r"[A-Za-z0-9]{40,}", _KINGFISHER + "groq.yml"),
     Form("Logfire", ("pylf_",), r"v\d{1,3}_[A-Za-z0-9_]{16,}", "logfire (MIT), DEFAULT_PATTERNS"),
     Form("SendGrid", ("SG.",), r"[\w-]{16,32}\.[\w-]{32,}", _GITLEAKS + "sendgrid-api-token"),
     Form("HashiCorp Vault", ("hvs.", "hvb.", "hvr."), r"[\w-]{24,}", _GITLEAKS + "vault-service-token"),
@@ -90,10 +90,11 @@ FORMS: Final = (
         "HashiCorp Vault", ("s.",), r"(?=[A-Za-z]{0,23}\d)[A-Za-z0-9]{24}(?![\w.-])", _GITLEAKS + "vault-service-token"
     ),
     Form("Telegram", (":",), r"(?<=\d{8}:)A[\w-]{34}(?![\w-])", _DETECT_SECRETS + "telegram_token.py"),
-    Form("AWS", ("A",), r"(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])", _GITLEAKS + "aws-access-token"),
+    Form("AWS", ("A",), r"(?:3T[A-Z0-9]|KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])", _GITLEAKS + "aws-access-token"),
+    Form("AWS", ("A",), r"BSK[A-Za-z0-9+/]{100,}={0,2}", _GITLEAKS + "aws-amazon-bedrock-api-key-long-lived"),
     Form("Google", ("A",), r"Iza[\w-]{35}", _GITLEAKS + "gcp-api-key"),
     Form("Atlassian", ("A",), r"TATT3[\w=-]{40,}", _GITLEAKS + "atlassian-api-token"),
-    Form("Artifactory", ("A",), r"KCp[A-Za-z0-9]{60,}", _GITLEAKS + "artifactory-api-key"),
+    Form("Artifactory", ("A",), r"KC[A-Za-z0-9]{24,}", _DETECT_SECRETS + "artifactory.py"),
     Form("Twilio", ("SK",), r"[0-9a-fA-F]{32}(?![0-9A-Za-z])", _GITLEAKS + "twilio-api-key"),
     Form(
         "Azure storage",
@@ -118,7 +119,14 @@ FORMS: Final = (
         "Discord hooks",
         ("discord.com/", "discordapp.com/"),
         r"api/webhooks/\d{5,20}/[\w-]{20,}",
-        "discord.com/developers/docs, webhooks",
+        _KINGFISHER + "discord.yml",
+    ),
+    Form(
+        "Discord",
+        (".",),
+        r"(?<=[MNO][\w-]{23}\.)[\w-]{6}\.[\w-]{27,}",
+        _DETECT_SECRETS + "discord.py",
+        before=24,
     ),
 )
 
@@ -127,9 +135,10 @@ FORMS: Final = (
 _MARKS: Final = {
     "_": r"_(?=[\w.+/=-]{16})",
     "-": r"-(?:(?<=[Kiklpstxy]-)(?=[\w%+/.-]{16})|(?<=xox[a-eoprs]-)|(?<=keysib-)|(?=us\d))",
-    ".": r"\.(?<=[Gbrs]\.)(?=[\w-]{16})",
+    ".": r"\.(?:(?<=[Gbrs]\.)(?=[\w-]{16})|(?=[\w-]{6}\.[\w-]{27}))",
     ":": r":(?=A[\w-]{34})",
-    "A": r"A(?=KIA|SIA|BIA|CCA|Iza|TATT3|KCp)",
+    "A": r"A(?=3T|KIA|SIA|BIA|CCA|BSK|Iza|TATT3|KC)",
+    "R": r"R(?=1348941)",
     "K": r"K(?=[0-9a-fA-F]{32})",
     "=": r"=(?=[\w%+/-]{16})",
     "/": r"/(?<=\.com/)(?=services|workflows|triggers|api/)",
