@@ -30,7 +30,12 @@ class Form(NamedTuple):
 # Lengths are lower bounds, because providers lengthen their tokens.
 FORMS: Final = (
     Form("Anthropic", ("sk-",), r"ant-[a-z]{2,12}\d\d-[\w-]{20,}", _GITLEAKS + "anthropic-api-key"),
-    Form("OpenRouter", ("sk-",), r"or-v1-[0-9A-Za-z]{32,}", "nango.dev/docs/api-integrations/openrouter/connect, the lead"),
+    Form(
+        "OpenRouter",
+        ("sk-",),
+        r"or-v1-[0-9A-Za-z]{32,}",
+        "nango.dev/docs/api-integrations/openrouter, the lead",
+    ),
     Form("OpenAI", ("sk-",), r"(?:proj|svcacct|admin|None)-[\w-]{20,}", _GITLEAKS + "openai-api-key"),
     Form("OpenAI", ("sk-",), r"[A-Za-z0-9]{32,}", _DETECT_SECRETS + "openai.py"),
     Form(

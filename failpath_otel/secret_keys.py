@@ -19,7 +19,7 @@ _SECRET_WORDS: Final = frozenset(
 # These do only at the end of a key: `auth_token` is a secret, `token_count` and `max_tokens` are not.
 _SECRET_ENDS: Final = frozenset({"token", "accesstoken", "authtoken", "refreshtoken", "auth", "pin", "ssn"})
 _SECRET_PAIRS: Final = frozenset(
-    {(kind, "key") for kind in ("access", "api", "encryption", "private", "signing")} | {("session", "id")}
+    {(kind, "key") for kind in ("access", "api", "encryption", "hmac", "private", "signing")} | {("session", "id")}
 )
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # Written together with others, these are a secret all the same: `dbpassword`, `myapikey`.

@@ -1,106 +1,17 @@
 """Tokens of well-known providers, private keys and card numbers: redacted in any text, which else stays as it is."""
 
-import base64
-import hashlib
 import random
 import time
-import uuid
-from collections.abc import Iterator
 
 import pytest
 
-from failpath_otel.clean import clean_metadata
+from failpath_otel import redaction, shapes
+from failpath_otel.clean import clean_metadata, error_text
 from failpath_otel.redaction import redact_text, redact_values
 from failpath_otel.secret_forms import FORMS
+from tests.planted_forms import ALNUM, CARDS, HEX, NAMED, PLANTED, TOKENS, UPPER, Planted, harmless, some
 
-RANDOM = random.Random(7)
-HEX = "0123456789abcdef"
-UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-ALNUM = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-URL_SAFE = ALNUM + "-_"
-
-
-def some(alphabet: str, length: int) -> str:
-    return "".join(RANDOM.choices(alphabet, k=length))
-
-
-# Made up, of the providers' real forms. In two parts, so that no scanner takes the source for a leak.
-TOKENS = [
-    ("OpenAI", "sk-" + "proj-" + some(URL_SAFE, 74) + "T3Blbk" + "FJ" + some(URL_SAFE, 74)),
-    ("OpenAI", "sk-" + some(ALNUM, 20) + "T3Blbk" + "FJ" + some(ALNUM, 20)),
-    ("OpenAI", "sk-" + "svcacct-" + some(URL_SAFE, 120)),
-    ("Anthropic", "sk-" + "ant-api03-" + some(URL_SAFE, 93) + "AA"),
-    ("Anthropic", "sk-" + "ant-admin01-" + some(URL_SAFE, 93) + "AA"),
-    ("OpenRouter", "sk-" + "or-v1-" + some(HEX, 64)),
-    *(("Stripe", f"{kind}_" + f"{mode}_" + some(ALNUM, 24)) for kind in ("sk", "rk") for mode in ("live", "test")),
-    ("Stripe webhooks", "whsec" + "_" + some(ALNUM, 32)),
-    *(("GitHub", f"gh{kind}" + "_" + some(ALNUM, 36)) for kind in "pousr"),
-    ("GitHub", "github" + "_pat_" + some(ALNUM, 22) + "_" + some(ALNUM, 59)),
-    ("GitLab", "glpat" + "-" + some(URL_SAFE, 20)),
-    ("GitLab", "glptt" + "-" + some(HEX, 40)),
-    ("GitLab", "glrt" + "-" + some(URL_SAFE, 20)),
-    ("GitLab", "glffct" + "-" + some(URL_SAFE, 20)),
-    ("GitLab", "glpat" + "-" + some(ALNUM, 27) + ".01." + some(HEX, 9)),
-    ("AWS", "AKIA" + some(UPPER, 16)),
-    ("AWS", "ASIA" + some(UPPER, 16)),
-    ("AWS", "ABSK" + some(ALNUM, 128) + "="),
-    ("GitLab", "GR" + "1348941" + some(URL_SAFE, 20)),
-    ("Discord", "M" + some(ALNUM, 23) + "." + some(URL_SAFE, 6) + "." + some(URL_SAFE, 27)),
-    ("Google", "AIza" + some(URL_SAFE, 35)),
-    ("Slack", "xoxb" + "-" + "123456789012-1234567890123-" + some(ALNUM, 24)),
-    ("Slack", "xoxp" + "-" + "123456789012-123456789012-123456789012-" + some(HEX, 32)),
-    ("Slack", "xapp" + "-1-A0123456789-1234567890123-" + some(HEX, 64)),
-    ("SendGrid", "SG" + "." + some(URL_SAFE, 22) + "." + some(URL_SAFE, 43)),
-    ("Twilio", "SK" + some(HEX, 32)),
-    ("npm", "npm" + "_" + some(ALNUM, 36)),
-    ("PyPI", "pypi" + "-" + "AgEIcHlwaS5vcmc" + some(URL_SAFE, 120)),
-    ("Hugging Face", "hf" + "_" + some(ALNUM, 34)),
-    ("Hugging Face", "api" + "_org_" + some(ALNUM, 34)),
-    ("HashiCorp Vault", "hvs" + "." + some(URL_SAFE, 95)),
-    ("HashiCorp Vault", "hvb" + "." + some(URL_SAFE, 140)),
-    ("HashiCorp Vault", "s" + "." + "a1" + some(ALNUM, 22)),
-    *(("DigitalOcean", f"do{kind}" + "_v1_" + some(HEX, 64)) for kind in "opr"),
-    ("Pulumi", "pul" + "-" + some(HEX, 40)),
-    ("Perplexity", "pplx" + "-" + some(ALNUM, 48)),
-    ("Postman", "PMAK" + "-" + some(HEX, 24) + "-" + some(HEX, 34)),
-    ("Mailgun", "key" + "-" + some(HEX, 32)),
-    ("Square", "sq0atp" + "-" + some(URL_SAFE, 22)),
-    ("Square", "sq0csp" + "-" + some(URL_SAFE, 43)),
-    ("Brevo", "xkeysib" + "-" + some(HEX, 64) + "-" + some(ALNUM, 16)),
-    ("xAI", "xai" + "-" + some(ALNUM + "_", 80)),
-    ("NVIDIA", "nvapi" + "-" + some(URL_SAFE, 64)),
-    ("New Relic", "NRAK" + "-" + some(UPPER, 27)),
-    ("Mailchimp", some(HEX, 32) + "-us" + "12"),
-    ("Shopify", "shpat" + "_" + some(HEX, 32)),
-    ("PlanetScale", "pscale" + "_tkn_" + some(ALNUM, 43)),
-    ("Grafana", "glsa" + "_" + some(ALNUM, 32) + "_" + some(HEX, 8)),
-    ("Grafana", "glc" + "_" + some(ALNUM, 60)),
-    ("Linear", "lin" + "_api_" + some(ALNUM, 40)),
-    ("Notion", "ntn" + "_" + "12345678901" + some(ALNUM, 35)),
-    ("RubyGems", "rubygems" + "_" + some(HEX, 48)),
-    ("Sentry", "sntryu" + "_" + some(HEX, 64)),
-    ("Docker", "dckr" + "_pat_" + some(URL_SAFE, 27)),
-    ("Groq", "gsk" + "_" + some(ALNUM, 52)),
-    ("Logfire", "pylf" + "_v1_us_" + some(ALNUM, 43)),
-    ("Atlassian", "ATATT3" + "x" + some(URL_SAFE, 180)),
-    ("Artifactory", "AKC" + "p" + some(ALNUM, 69)),
-]
-# Of these, what names the provider stays.
-NAMED = [
-    ("Sentry", "sntrys_", "eyJpYXQiO" + some(ALNUM, 80) + "_" + some(ALNUM, 43)),
-    ("Telegram", "bot1234567890:", "AA" + some(URL_SAFE, 33)),
-    ("Azure storage", "AccountName=shop;AccountKey=", some(ALNUM, 86) + "=="),
-    ("Azure storage", "Endpoint=sb://shop.example/;SharedAccessKey=", some(ALNUM, 43) + "="),
-    ("Azure SAS", "https://shop.blob.core.windows.net/x?sv=2022-11-02&sig=", some(ALNUM, 43) + "%3D"),
-    ("AWS signatures", "https://shop.s3.amazonaws.com/x?X-Amz-Expires=60&X-Amz-Signature=", some(HEX, 64)),
-    ("Slack hooks", "https://hooks.slack.com/", "services/T01234567/B01234567/" + some(ALNUM, 24)),
-    ("Discord hooks", "https://discord.com/", "api/webhooks/123456789012345678/" + some(URL_SAFE, 68)),
-]
-CARDS = [
-    *("4111 1111 1111 1111", "4242424242424242", "4222222222222", "5555-5555-5555-4444", "2223003122003222"),
-    *("378282246310005", "3714 496353 98431", "6011111111111117", "30569309025904", "3566002020360505"),
-    *("6200000000000005",),
-]
+EVERYTHING = 2 * shapes.CVC - 1
 AROUND = ["{}", "refused: {}", "key='{}',", '{{"a": "{}"}}', "({})", "[{}]", "first line\n{}\nthird", "'a\\n{}\\nb'"]
 
 
@@ -167,35 +78,41 @@ def test_digits_without_an_issuer_a_length_or_a_check_sum_or_that_do_not_stand_a
     assert redact_values(f"at {number} so") == f"at {number} so"
 
 
-def harmless(make: random.Random) -> Iterator[str]:
-    """Everyday texts, all of one seed."""
-    for _ in range(180):
-        blob = make.randbytes(make.randint(12, 90))
-        nanoseconds = make.randint(1_500_000_000, 1_900_000_000) * 10**9 + make.randint(0, 10**9)
-        ident = str(uuid.UUID(bytes=make.randbytes(16), version=4))
-        sha1, sha256 = hashlib.sha1(blob).hexdigest(), hashlib.sha256(blob).hexdigest()
-        number, city = make.randint(1, 10**6), make.choice(["Berlin", "Lima", "Osaka", "Accra"])
-        yield f"commit {sha1} by Ada"
-        yield f"{sha256}  dist/shop-{number}.whl"
-        yield ident
-        yield f"request {ident} took {number} ms, trace {blob.hex()[:32]}"
-        yield f"{nanoseconds}"
-        yield f"started at {nanoseconds // 10**6}, ended at {nanoseconds // 10**6 + number}"
-        yield f"order-{number}/{make.choice('ABCDEF')}{number:08d}-{make.randint(0, 99):02d} to {city}"
-        yield f"ORD-{nanoseconds // 10**6}-{number}"
-        yield base64.b64encode(blob).decode()
-        yield f"data:image/png;base64,{base64.b64encode(blob * 3).decode()}"
-        yield base64.urlsafe_b64encode(blob).decode().rstrip("=")
-        yield f"SELECT id, total FROM orders WHERE customer_id = {number} AND city = '{city}' LIMIT {number % 50}"
-        yield f"INSERT INTO tokens_used (run_id, token_count) VALUES ('{ident}', {number})"
-        yield (
-            f'Traceback (most recent call last):\n  File "/srv/shop/cart.py", line {number % 900}, in total_of_items\n'
-            f"    return self.rates[{city!r}] * item.price\nKeyError: {city!r}"
-        )
-        yield f'{{"order_id": {number}, "city": "{city}", "etag": "{sha1[:16]}", "ts": {nanoseconds // 1000}}}'
-        yield f"https://shop.example/orders/{number}?page={number % 9}&sort=city&ref={ident}#top"
-        yield f"arn:aws:s3:::shop-{city.lower()}/2026/0{number % 9 + 1}/{ident}.parquet"
-        yield f"task-{number}: retry {number % 5} in {make.random():.6f} s on worker-{number % 16}.{city}.internal"
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
+def test_a_planted_secret_is_found_in_metadata_and_in_what_an_exception_says(planted: Planted) -> None:
+    assert planted.secret in str(planted.metadata)
+    assert planted.secret not in str(clean_metadata(planted.metadata))
+    assert planted.secret not in str(clean_metadata({"in": [planted.metadata]}))
+    if "note" in planted.metadata:
+        assert planted.secret not in error_text(ValueError(planted.metadata["note"]), 1_000)
+
+
+def test_more_than_the_cases_that_were_counted_are_planted() -> None:
+    assert len(PLANTED) >= 66
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
+def test_the_quick_look_sees_in_a_text_all_that_the_whole_look_finds(planted: Planted) -> None:
+    for text in planted.metadata.values():
+        for _ in range(2):  # the second time, the shape is known
+            assert redact_text(text) == redaction._redacted(text, EVERYTHING)
+
+
+def test_the_quick_look_sees_in_harmless_texts_all_that_the_whole_look_finds() -> None:
+    for text in harmless(random.Random(12)):
+        assert redact_text(text) == redaction._redacted(text, EVERYTHING)
+
+
+def test_a_text_of_the_shape_of_a_clean_one_is_looked_at_for_what_a_shape_does_not_tell() -> None:
+    for clean, secret in [
+        ("paid with 1111111111111111", "paid with 4111111111111111"),
+        ("set eve=hidden now", "set cvc=hidden now"),
+        ("level: high1 and more", "cvc: h1dden and more"),
+        ("the id akia1234567890abcdef is", "the id AKIA1234567890ABCDEF is"),
+    ]:
+        assert redact_text(clean) == clean
+        assert redact_text(secret) != secret
+        assert redact_text(clean) == clean
 
 
 def test_at_most_one_in_a_hundred_harmless_texts_is_changed() -> None:

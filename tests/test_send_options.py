@@ -1,4 +1,4 @@
-"""``send_process`` and ``send_error_messages``: what of a process and of an error leaves it, and what is kept of them."""
+"""``send_process`` and ``send_error_messages``: what of a process and of an error leaves it, and what is kept."""
 
 import os
 import socket
@@ -21,9 +21,8 @@ from tests.ports import unused_port
 
 RULE = StepRule("checkout", "by-rule", span_name="POST /charge")
 SECRET = "the account of Ada"
-FAILED = event(
-    "exception", exception__type="Declined", exception__message=SECRET, exception__stacktrace=f"in pay\nDeclined: {SECRET}"
-)
+STACK = f"in pay\nDeclined: {SECRET}"
+FAILED = event("exception", exception__type="Declined", exception__message=SECRET, exception__stacktrace=STACK)
 Events = list[dict[str, Any]]
 
 

@@ -34,7 +34,7 @@ class Policy:
         rules: which spans are steps although they carry none of our names.
     """
 
-    __slots__ = ("_default", "_redact", "_redacting", "capture_stack", "plain", "rules", "send_messages", "send_process")
+    __slots__ = ("_default", "_redact", "_redacting", "capture_stack", "messages", "plain", "process", "rules")
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class Policy:
         rules: Sequence[StepRule] | None = None,
     ) -> None:
         self.capture_stack: Final = capture_stack and send_error_messages
-        self.send_messages: Final = send_error_messages
-        self.send_process: Final = send_process
+        self.messages: Final = send_error_messages
+        self.process: Final = send_process
         self.rules: Final = Rules(rules) if rules else None
         self._default: Final = dict(default_metadata or {})
         self._redact: Final = redact

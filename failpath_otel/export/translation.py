@@ -115,7 +115,7 @@ def running_record(start: StepStart, process: ProcessInfo | None, policy: Policy
         None,
         None,
         None,
-        process if policy.send_process else None,
+        process if policy.process else None,
     )
 
 
@@ -158,7 +158,7 @@ def outcome_record(  # noqa: PLR0917
         start.started_at if timed else None,
         (end_ns - start_ns) // 1000 / 1000 if timed else None,
         _error(span, policy) if status == semconv.STATUS_ERROR else None,
-        process if policy.send_process else None,
+        process if policy.process else None,
     )
 
 
@@ -251,7 +251,7 @@ def _error(span: ReadableSpan, policy: Policy) -> ErrorInfo:
             attributes = event.attributes or {}  # the last one is the one that ended the step
     of_span: Mapping[str, Any] = span.attributes or {}
     name = attributes.get(semconv.EXCEPTION_TYPE) or _error_type(of_span)
-    if not policy.send_messages:
+    if not policy.messages:
         return ErrorInfo(error_text(name or "Error", limits.MAX_ERROR_NAME_CHARS), "")
     message = attributes.get(semconv.EXCEPTION_MESSAGE)
     # What gRPC raises to abort a call has no message.
