@@ -18,6 +18,7 @@ from failpath_otel.redaction import MAX_SCANNED_CHARS, redact_text, redact_value
 from failpath_otel.secret_keys import REDACTED as REDACTED
 from failpath_otel.secret_keys import is_secret_key as is_secret_key
 from failpath_otel.secret_keys import is_secret_text_key
+from failpath_otel.shapes import look
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -163,6 +164,7 @@ def _flat(metadata: dict[Any, Any]) -> dict[str, Json] | None:
                 and (
                     length >= _SHORTEST_TOKEN or " " in value or "=" in value or ":" in value or "fp_project_" in value
                 )
+                and look(value)
                 and redact_text(value) != value
             ):
                 return None

@@ -56,7 +56,7 @@ _PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<key>[\w.\[\]-]{1,128})=(?P<value
 def redact_text(text: str) -> str:
     """``text`` without all that :func:`redact_values` finds, the values of secret keys, and passwords in statements."""
     may_hold = look(text)
-    return _redacted(text, may_hold) if may_hold else text
+    return _forgotten(text, _redacted(text, may_hold)) if may_hold else text
 
 
 def redact_values(text: str) -> str:
@@ -67,7 +67,13 @@ def redact_values(text: str) -> str:
     :mod:`failpath_otel.secret_forms`, private keys and the numbers of payment cards.
     """
     may_hold = look(text)
-    return _without_values(text, may_hold) if may_hold else text
+    return _forgotten(text, _without_values(text, may_hold)) if may_hold else text
+
+
+def _forgotten(text: str, redacted: str) -> str:
+    if redacted != text:
+        shapes.forget(text)
+    return redacted
 
 
 def _redacted(text: str, may_hold: int) -> str:

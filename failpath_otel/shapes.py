@@ -46,7 +46,7 @@ _BEHIND_DOT: Final = re.compile(
     r"\.(?=[\w-]{22})(?:(?<=sg\.)|(?<=hv[0rs]\.)|(?=[a-z0]{24}(?![\w.-]))(?<=s\.)|(?<=\.[\w-]{6}\.))"
 ).search
 _BEHIND_COLON: Final = re.compile(r":(?=0[\w-]{34})(?<=0{8}:)").search  # Telegram
-_CAPITALS: Final = re.compile(r"A(?=3T[A-Z0-9]|KIA|SIA|BIA|CCA|Iza|TATT3|KC|BSK)").search
+_CAPITALS: Final = re.compile(r"A(?=[3BCIKST])(?=KIA|SIA|BIA|CCA|3T[A-Z0-9]|Iza|TATT3|KC|BSK)").search
 _CARDS: Final = re.compile(_NUMBER + r"(?<!0{14})0{0,6}(?![a-z0_-])").finditer
 _HYPHENED_CARD: Final = re.compile(r"0000-(?<![0-]0000-)(?:0000-0000-0000|000000-0000)").search
 _SPACED_CARD: Final = re.compile(r"0000 (?<![0-]0000 )(?:0000 0000 0000|000000 0000)").search
@@ -73,6 +73,11 @@ def look(text: str) -> int:
         may_hold ^= CVC
     # AWS, Google and others: their leads are known by their capital letters alone.
     return may_hold | TOKENS if "A" in text and _CAPITALS(text) is not None else may_hold
+
+
+def forget(text: str) -> None:
+    """Forgets the shape of ``text``: of a secret, nothing is kept."""
+    _kept.pop(text.encode("ascii", "replace").translate(_SHAPED), None)
 
 
 def key_ends(text: str) -> list[int]:

@@ -1,17 +1,20 @@
 """``send_process`` and ``send_error_messages``: what of a process and of an error leaves it, and what is kept."""
 
 import os
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NoOpTracerProvider, StatusCode
 
 import failpath_otel
 from failpath_otel import FailpathSpanExporter, StepRule
+from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record
 from tests.export.conftest import KEY
 from tests.export.spans import a_span, event
 from tests.fault_server import FaultServer
@@ -157,3 +160,17 @@ def test_a_gateway_sends_neither_of_the_processes_whose_spans_it_takes(server: F
     assert [sent.get("error") for sent in events] == [None, {"name": "Declined", "message": ""}]
     assert "box" not in all_of(server)
     assert SECRET not in all_of(server)
+
+
+def test_the_docs_list_every_field_of_a_record() -> None:
+    page = Path(__file__).parent.parent / "docs" / "security.md"
+    section = page.read_text().split("## What leaves the process")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(.*?)`", row)}
+    fields = {field.encode_name for field in msgspec.structs.fields(Record)} - {"error", "process"}
+    nested = {
+        f"{outer}.{field.encode_name}"
+        for outer, struct in (("error", ErrorInfo), ("process", ProcessInfo))
+        for field in msgspec.structs.fields(struct)
+    }
+    assert named == fields | nested
