@@ -5,7 +5,6 @@ and a text of a known shape costs one translation and one look-up.
 """
 
 import re
-from functools import cache
 from typing import Final
 
 # In a shape, letters are lower case, hexadecimal digits are `0`, and what is not ASCII is `?`.
@@ -52,9 +51,15 @@ _HYPHENED_CARD: Final = re.compile(r"0000-(?<![0-]0000-)(?:0000-0000-0000|000000
 _SPACED_CARD: Final = re.compile(r"0000 (?<![0-]0000 )(?:0000 0000 0000|000000 0000)").search
 _ITEM: Final = re.compile(r"\((?=[0u]?\\*[\"'][\w.-]{1,128}\\*[\"'],)").search
 
-# The words that are in the keys of secrets are their stems.
-_REST: Final = r"[\w.?-]{0,128}(?:(?<=s0ssion)[ \t]i0)?(?=\\*[\"']?\]?\s{0,64}(?:[:!]?=|:))"
-_BUT: Final = {"0uth": "(?!or[^i])", "tok0n": "(?!s|iz)", "00r0": "[_.-]?num00r", "0r00it": "[_.-]?00r0"}
+# The words that are in the keys of secrets are their stems. The rest of a key, and what is behind one:
+_REST: Final = re.compile(r"[\w.?-]*(?:(?<=s0ssion)[ \t]i0)?").match
+_SIGN: Final = re.compile(r"\\*[\"']?\]?\s{0,64}(?:[:!]?=|:)").match
+_BEHIND_STEM: Final = {
+    "0uth": re.compile(r"(?!or[^i])").match,
+    "tok0n": re.compile(r"(?!s|iz)").match,
+    "00r0": re.compile(r"[_.-]?num00r").match,
+    "0r00it": re.compile(r"[_.-]?00r0").match,
+}
 """What must follow some stems: `author` and `tokens` are in the keys of no secrets."""
 
 _CVC: Final = "0v0"  # and `level`, and `event`
@@ -203,18 +208,15 @@ def _stems_in(shape: str) -> list[str]:  # noqa: C901, PLR0912 - one after anoth
 
 
 def _key_ends(shape: str, stem: str) -> list[int]:
-    rest = _rest_of(stem).match
+    follows = _BEHIND_STEM.get(stem)
     ends: list[int] = []
     at = shape.find(stem)
     while at >= 0:
         at += len(stem)
-        found = rest(shape, at)
-        if found is not None:
-            ends.append(found.end())
+        if follows is None or follows(shape, at):
+            rest = _REST(shape, at)
+            at = at if rest is None else rest.end()
+            if _SIGN(shape, at):
+                ends.append(at)
         at = shape.find(stem, at)
     return ends
-
-
-@cache
-def _rest_of(stem: str) -> "re.Pattern[str]":
-    return re.compile(_BUT.get(stem, "") + _REST)
