@@ -149,11 +149,13 @@ def _look_for_values(shape: str, stems: list[str]) -> int:  # noqa: C901 - one a
 def _look_for_digits(shape: str) -> int:
     may_hold = 0
     # A UUID has `-0000-0000-0000-` in it.
-    if ("0000-0000" in shape and _HYPHENED_CARD(shape.replace(_UUID, ""))) or (
-        "0000 0000" in shape and _SPACED_CARD(shape)
-    ):
+    if "-" in shape and "0000-0000" in shape and _HYPHENED_CARD(shape.replace(_UUID, "")):
         may_hold |= CARDS
-    if "sk00000000" in shape or "gr0000000" in shape or ("00000000:0" in shape and _BEHIND_COLON(shape)):
+    if "0000 0000" in shape and _SPACED_CARD(shape):
+        may_hold |= CARDS
+    if "0000000" in shape and (
+        "sk00000000" in shape or "gr0000000" in shape or ("00000000:0" in shape and _BEHIND_COLON(shape))
+    ):
         may_hold |= TOKENS  # Twilio, GitLab, Telegram
     return may_hold
 
