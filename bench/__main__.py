@@ -1,7 +1,7 @@
 """Measures what a step costs, and what the local receiver and the gateway can take: ``python -m bench [NAME …]``.
 
-The names are ``caller``, ``cpu``, ``latency``, ``memory``, ``import``, ``rules``, ``ingest``, ``list``, ``gateway``
-and ``fleet``; with none, all are measured.
+The names are ``caller``, ``cpu``, ``latency``, ``memory``, ``import``, ``rules``, ``texts``, ``ingest``, ``list``,
+``gateway`` and ``fleet``; with none, all are measured.
 
 Every figure stands beside its baseline, measured in turns with it in the same run. A bar that is missed is printed and
 is no failure of this program; records that were lost are.
@@ -16,7 +16,7 @@ from typing import Final
 
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from bench import caller, cpu, fleet, gateway, importing, ingest, latency, listing, memory, rules
+from bench import caller, cpu, fleet, gateway, importing, ingest, latency, listing, memory, rules, texts
 from bench.sink import BenchError, Sink
 from bench.table import Row, show
 
@@ -27,6 +27,7 @@ _PARTS: Final[dict[str, Callable[[Sink], list[Row]]]] = {
     "memory": lambda _: memory.measure(),
     "import": lambda _: importing.measure(),
     "rules": rules.measure,
+    "texts": lambda _: texts.measure(),
     "ingest": lambda _: ingest.measure(),
     "list": lambda _: listing.measure(),
     "gateway": gateway.measure,

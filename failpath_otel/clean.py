@@ -17,6 +17,8 @@ from failpath_otel import limits
 from failpath_otel.redaction import MAX_SCANNED_CHARS, redact_text, redact_values, redacted_head, whole_words
 from failpath_otel.secret_keys import REDACTED as REDACTED
 from failpath_otel.secret_keys import is_secret_key as is_secret_key
+from failpath_otel.secret_keys import is_secret_text_key
+from failpath_otel.shapes import look
 from failpath_otel.signals import pass_on
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -34,8 +36,11 @@ _LEAST: Final = 64
 
 _MAX_JUDGED_KEY_CHARS: Final = 1_024
 _MAX_PLAIN_KEYS: Final = 2_048
-_SHORTEST_SECRET: Final = 10
-"""Shorter texts have no room for what :func:`failpath_otel.redaction.redact_values` finds."""
+_SHORTEST_SECRET: Final = 5
+"""Shorter texts have no room for what :func:`failpath_otel.redaction.redact_text` finds."""
+
+_SHORTEST_TOKEN: Final = 13
+"""Shorter ones without a blank or a sign have none either, but for a project key: card numbers are the shortest."""
 
 
 _NUMBERS: Final = frozenset("biuf")
@@ -49,7 +54,7 @@ def _is_plain_key(key: str) -> bool:
     """Whether a key is short, has only ASCII characters, and is neither the name of a secret nor one itself."""
     if not (0 < len(key) <= limits.MAX_METADATA_KEY_CHARS and key.isascii()):
         return False
-    if is_secret_key(key) or redact_values(key) != key:
+    if is_secret_text_key(key) or redact_values(key) != key:
         return False
     if len(_plain_keys) >= _MAX_PLAIN_KEYS:
         _plain_keys.clear()  # a program that makes up keys; those that come again are soon there again
@@ -162,11 +167,13 @@ def _flat(metadata: dict[Any, Any]) -> dict[str, Json] | None:
             room -= length
             if room < 0 or not value.isascii():
                 return None
-            # The tests are those of what `redact_values` looks for; most texts are too short, or pass them all.
             if (
                 length >= _SHORTEST_SECRET
-                and (" " in value or "/" in value or "eyJ" in value or "fp_project" in value)
-                and redact_values(value) != value
+                and (
+                    length >= _SHORTEST_TOKEN or " " in value or "=" in value or ":" in value or "fp_project_" in value
+                )
+                and look(value)
+                and redact_text(value) != value
             ):
                 return None
         elif kind is int:
@@ -190,10 +197,9 @@ class _Cleaner:
             if self._room <= 0:
                 break
             text = str.__str__(key) if isinstance(key, str) else text_of(key, _MAX_JUDGED_KEY_CHARS)
-            name = self._text(text, limits.MAX_METADATA_KEY_CHARS) or "<empty>"
-            secret = value is not None and (
-                is_secret_key(text[:_MAX_JUDGED_KEY_CHARS]) or is_secret_key(text[-_MAX_JUDGED_KEY_CHARS:])
-            )
+            name = self._text(text, limits.MAX_METADATA_KEY_CHARS, redact_values) or "<empty>"
+            judge = is_secret_text_key if isinstance(value, (str, bytes, bytearray)) else is_secret_key
+            secret = value is not None and (judge(text[:_MAX_JUDGED_KEY_CHARS]) or judge(text[-_MAX_JUDGED_KEY_CHARS:]))
             cleaned[name] = REDACTED if secret else self._guarded(value)
         missing = len(mapping) - len(cleaned)
         if missing > 0:
@@ -229,11 +235,10 @@ class _Cleaner:
             return self._container(value)
         if (scalar := _number_in(value)) is not None:
             return self._value(scalar)
-        # The text of an object names its fields, as that of an exception may: by the key, not by its own looks.
-        return self._text(_redacted(_str(value), _MAX_TEXT, redact_text))
+        return self._text(_str(value))
 
-    def _text(self, text: str, max_chars: int = limits.MAX_METADATA_TEXT_CHARS) -> str:
-        text = _redacted(text, max_chars, redact_values)
+    def _text(self, text: str, max_chars: int = _MAX_TEXT, redact: Callable[[str], str] = redact_text) -> str:
+        text = _redacted(text, max_chars, redact)
         size = _json_size(text)
         if size > max(self._room, _LEAST):
             # A character takes at most six bytes of JSON (an escaped control character).

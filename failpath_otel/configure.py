@@ -105,6 +105,8 @@ def configure(
     enabled: Enabled | None = None,
     default_metadata: Mapping[str, object] | None = None,
     capture_stack: bool | None = None,
+    send_error_messages: bool | None = None,
+    send_process: bool | None = None,
     delivery: DeliveryMode | None = None,
     throw_on_send_error: bool | None = None,
     send_timeout: float | None = None,
@@ -140,6 +142,8 @@ def configure(
             ``"if-key-present"``: the same without a key, as in CI and migrations. ``FAILPATH_ENABLED``, else ``True``.
         default_metadata: JSON-like values for every record, under those of the run and the step. Never secrets.
         capture_stack: send the stack trace of an error along. ``FAILPATH_CAPTURE_STACK``, else ``False``.
+        send_error_messages: ``False``: of an error, its name alone. ``FAILPATH_SEND_ERROR_MESSAGES``, else ``True``.
+        send_process: send host name, pid and start time of the process. ``FAILPATH_SEND_PROCESS``, else ``True``.
         delivery: ``"background"``, or ``"await"``: a step waits until its event was sent, or an attempt to send it has
             failed. In async code it waits without blocking the event loop; what runs on an event loop and is not async
             does not wait. ``FAILPATH_DELIVERY``, else ``"background"``.
@@ -178,6 +182,8 @@ def configure(
         enabled=enabled,
         default_metadata=default_metadata,
         capture_stack=capture_stack,
+        send_error_messages=send_error_messages,
+        send_process=send_process,
         delivery=delivery,
         throw_on_send_error=throw_on_send_error,
         send_timeout=send_timeout,

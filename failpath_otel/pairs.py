@@ -4,9 +4,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from failpath_otel.secret_keys import FRAGMENTS, REDACTED, SHORT_FRAGMENTS, is_secret_key, words_of
+from failpath_otel.secret_keys import REDACTED, is_number, is_secret_key, is_secret_text_key, words_of
+from failpath_otel.shapes import key_ends
 
 Span = tuple[int, int]
+Search = Callable[..., "re.Match[str] | None"]
+"""The ``search`` of a pattern."""
 Find = Callable[[str, "re.Match[str]"], Span | None]
 """Where the secret stands that a match has led to; ``None`` where there is none."""
 
@@ -15,7 +18,7 @@ _KEY: Final = r"(?<![\w.-])(?P<key>[\w.-]+)(?P<quote>\\*[\"'])?\]?"
 _PAIR: Final = re.compile(_KEY + r"\s{0,64}(?P<sign>=>|[:!=]?={1,2}|:)[^\S\r\n]{0,64}")
 _SPACE: Final = re.compile(r"\s{0,64}")
 # As in the text of a failed command: `--password hunter2`, `['login', '--password', 'hunter2']`.
-_OPTION: Final = re.compile(r"(?<![\w-])--(?P<key>[\w-]{1,128})(?:(?P<quote>\\*[\"']),[^\S\r\n]{0,8}|[^\S\r\n]{1,8})")
+_OPTION: Final = re.compile(r"--(?<![\w-]--)(?P<key>[\w-]{1,128})(?:(?P<quote>\\*[\"']),[^\S\r\n]{0,8}|[^\S\r\n]{1,8})")
 # As among the headers of an ASGI scope: `(b'authorization', b'…')`.
 _ITEM: Final = re.compile(
     r"\([bBuU]?\\*[\"'](?P<key>[\w.-]{1,128})(?P<quote>\\*[\"']),\s{0,8}(?=[bBrRuU]{0,2}\\*[\"'])"
@@ -48,11 +51,11 @@ _LEAST_TOKEN: Final = 16
 _MAX_KEY_CHARS: Final = 128
 
 
-def replace_found(text: str, pattern: "re.Pattern[str]", find: Find) -> str:
-    """``text`` with a mark in the place of every secret to which a match of ``pattern`` leads."""
+def replace_found(text: str, search: Search, find: Find) -> str:
+    """``text`` with a mark in the place of every secret to which a match of ``search`` leads."""
     kept: list[str] = []
     done = position = 0
-    while (found := pattern.search(text, position)) is not None:
+    while (found := search(text, position)) is not None:
         span = find(text, found)
         position = found.end()
         if span is not None and span[0] < span[1]:
@@ -63,20 +66,39 @@ def replace_found(text: str, pattern: "re.Pattern[str]", find: Find) -> str:
 
 def redact_pairs(text: str) -> str:
     """``text`` without the values that stand under keys that look like secrets."""
-    lowered = text.lower()
-    if not any(part in lowered for part in FRAGMENTS) and not any(part in lowered for part in SHORT_FRAGMENTS):
-        return text
     if "=" in text or ":" in text:
-        text = replace_found(text, _PAIR, _pair)
+        text = _without_pairs(text)
     if "--" in text:
-        text = replace_found(text, _OPTION, _item)
-    if "('" in text or '("' in text or "(b" in text or "(\\" in text:
-        text = replace_found(text, _ITEM, _item)
-    return text
+        text = replace_found(text, _OPTION.search, _item)
+    return replace_found(text, _ITEM.search, _item) if "(" in text else text
+
+
+def _without_pairs(text: str) -> str:
+    kept: list[str] = []
+    done = 0
+    for end in key_ends(text):
+        if end <= done:
+            continue  # it is in a value that was taken out
+        begin = end
+        while begin > done and (text[begin - 1].isalnum() or text[begin - 1] in "_.-"):
+            begin -= 1
+        found = _PAIR.match(text, begin)
+        span = None if found is None else _pair(text, found)
+        if span is not None and span[0] < span[1]:
+            kept += (text[done : span[0]], REDACTED)
+            done = span[1]
+    return "".join((*kept, text[done:])) if kept else text
 
 
 def _item(text: str, found: "re.Match[str]") -> Span | None:
-    return _value(text, found.end(), found["key"]) if is_secret_key(found["key"]) else None
+    return _of_text(text, _value(text, found.end(), found["key"]), found["key"])
+
+
+def _of_text(text: str, span: Span | None, key: str) -> Span | None:
+    """``span`` where ``key`` names a secret, of texts alone or of numbers too."""
+    if span is None or is_secret_key(key):
+        return span
+    return span if is_secret_text_key(key) and not is_number(text[span[0] : span[1]]) else None
 
 
 def _pair(text: str, found: "re.Match[str]") -> Span | None:
@@ -86,8 +108,10 @@ def _pair(text: str, found: "re.Match[str]") -> Span | None:
     begin = found.end()
     if found["quote"]:
         space = _SPACE.match(text, begin)
-        return _value(text, begin if space is None else space.end(), key)
-    return _after_colon(text, begin, key) if found["sign"] == ":" else _value(text, begin, key)
+        span = _value(text, begin if space is None else space.end(), key)
+    else:
+        span = _after_colon(text, begin, key) if found["sign"] == ":" else _value(text, begin, key)
+    return _of_text(text, span, key)
 
 
 def _after_colon(text: str, begin: int, key: str) -> Span | None:
@@ -97,6 +121,8 @@ def _after_colon(text: str, begin: int, key: str) -> Span | None:
         return _value(text, annotation.end(), key)
     if words_of(key)[-1] in _SPEAKING or (key.lower() in _AMBIGUOUS and not _is_token(text, begin)):
         return None
+    if not is_secret_key(key) and not _OPENING.match(text, begin) and not _has_digit(text, begin):
+        return None  # "session: closed by the peer"
     return _line(text, begin) if _is_long(key) else _value(text, begin, key)
 
 
@@ -107,7 +133,7 @@ def _secret_key(text: str, found: "re.Match[str]") -> str | None:
         key = f"{key[:_MAX_KEY_CHARS]}.{key[-_MAX_KEY_CHARS:]}"
     begin = found.start()
     before = text[begin - 1 : begin]
-    if before == "\\" and key[0] in "nrt" and is_secret_key(key[1:]):
+    if before == "\\" and key[0] in "nrt" and is_secret_text_key(key[1:]):
         return key[1:]  # the text has been through `repr`, and this is the end of a line
     if before == " ":
         word = _WORD_BEFORE.search(text, max(begin - 25, 0), begin)
@@ -116,7 +142,12 @@ def _secret_key(text: str, found: "re.Match[str]") -> str | None:
             or (key.lower() == "token" and word[1].lower() in _KINDS_OF_TOKEN)
         ):
             return f"{word[1]}_{key}"
-    return key if is_secret_key(key) else None
+    return key if is_secret_text_key(key) else None
+
+
+def _has_digit(text: str, begin: int) -> bool:
+    found = _BARE.match(text, begin, begin + 2 * _LEAST_TOKEN)
+    return found is not None and any(character.isdigit() for character in found[0])
 
 
 def _is_token(text: str, begin: int) -> bool:

@@ -9,8 +9,13 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import Final
 
+from failpath_otel import shapes
+from failpath_otel.card_numbers import redact_card_numbers
 from failpath_otel.pairs import redact_pairs, replace_found
-from failpath_otel.secret_keys import REDACTED, is_secret_key
+from failpath_otel.secret_forms import redact_tokens
+from failpath_otel.secret_keys import REDACTED, is_number, is_secret_key, is_secret_text_key
+from failpath_otel.shapes import look
+from failpath_otel.statements import redact_statements
 
 MAX_SCANNED_CHARS: Final = 32_768
 """How much of a text is looked at. What lies beyond would be cut off anyway."""
@@ -45,34 +50,53 @@ _LEAST_LONG_TOKEN: Final = 24
 
 _JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*")
 _PROJECT_KEY: Final = re.compile(r"fp_project_[^\s\"'`<>,;&()\[\]{}\\]+")
-_PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<key>[\w.\[\]-]{1,128})=(?P<value>[^&#\s\"'<>]+)")
+_PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<key>[\w.\[\]-]{1,128})=(?P<value>(?:(?!\\[nrt])[^&#\s\"'<>])+)")
 
 
 def redact_text(text: str) -> str:
-    """``text`` without all that :func:`redact_values` finds, and without the values of keys that look like secrets."""
-    return redact_pairs(redact_values(text))
+    """``text`` without all that :func:`redact_values` finds, the values of secret keys, and passwords in statements."""
+    may_hold = look(text)
+    return _forgotten(text, _redacted(text, may_hold)) if may_hold else text
 
 
 def redact_values(text: str) -> str:
     """``text`` without what is a secret by its own looks.
 
     These are user names and passwords in URLs, query parameters with the name of a secret, the values of ``Bearer``,
-    ``Basic`` and ``Token`` authorization, JSON web tokens and Failpath's project keys.
+    ``Basic`` and ``Token`` authorization, JSON web tokens, Failpath's project keys, the tokens of
+    :mod:`failpath_otel.secret_forms`, private keys and the numbers of payment cards.
     """
-    if "//" in text or "\\/" in text:
-        # Most URLs have neither; of one with a password that was cut off, the `@` may be missing.
-        if "@" in text or text.count(":") > 1:
-            text = replace_found(text, _SLASHES, _userinfo)
-        if "=" in text:
-            text = replace_found(text, _PARAMETER, _parameter)
-    lowered = text.lower()
-    if "bearer" in lowered or "basic" in lowered or "token" in lowered:
-        text = replace_found(text, _SCHEME, _authorization)
-    if "eyJ" in text:
+    may_hold = look(text)
+    return _forgotten(text, _without_values(text, may_hold)) if may_hold else text
+
+
+def _forgotten(text: str, redacted: str) -> str:
+    if redacted != text:
+        shapes.forget(text)
+    return redacted
+
+
+def _redacted(text: str, may_hold: int) -> str:
+    text = _without_values(text, may_hold)
+    if may_hold & (shapes.PAIRS | shapes.CVC | shapes.ITEMS):
+        text = redact_pairs(text)
+    return redact_statements(text) if may_hold & shapes.STATEMENTS else text
+
+
+def _without_values(text: str, may_hold: int) -> str:
+    if may_hold & shapes.URLS:
+        text = replace_found(text, _SLASHES.search, _userinfo)
+    if may_hold & shapes.PAIRS and "=" in text and ("//" in text or "\\/" in text):
+        text = replace_found(text, _PARAMETER.search, _parameter)
+    if may_hold & shapes.AUTHORIZATION:
+        text = replace_found(text, _SCHEME.search, _authorization)
+    if may_hold & shapes.JSON_WEB_TOKENS:
         text = _JWT.sub(REDACTED, text)
-    if "fp_project_" in text:
+    if may_hold & shapes.PROJECT_KEYS:
         text = _PROJECT_KEY.sub(REDACTED, text)
-    return text
+    if may_hold & shapes.TOKENS:
+        text = redact_tokens(text)
+    return redact_card_numbers(text) if may_hold & shapes.CARDS else text
 
 
 def redacted_head(text: str, redact: Callable[[str], str] = redact_text) -> str:
@@ -127,7 +151,13 @@ def _userinfo(text: str, slashes: "re.Match[str]") -> tuple[int, int] | None:
 
 
 def _parameter(_: str, found: "re.Match[str]") -> tuple[int, int] | None:
-    return found.span("value") if is_secret_key(found["key"]) else None
+    value = found["value"]
+    if value.startswith(REDACTED) or not is_secret_text_key(found["key"]):
+        return None
+    if is_number(value) and not is_secret_key(found["key"]):
+        return None
+    begin = found.start("value")
+    return begin, begin + len(value.rstrip(_CLOSING))
 
 
 def _authorization(text: str, found: "re.Match[str]") -> tuple[int, int] | None:

@@ -19,20 +19,56 @@ _SECRET_WORDS: Final = frozenset(
 # These do only at the end of a key: `auth_token` is a secret, `token_count` and `max_tokens` are not.
 _SECRET_ENDS: Final = frozenset({"token", "accesstoken", "authtoken", "refreshtoken", "auth", "pin", "ssn"})
 _SECRET_PAIRS: Final = frozenset(
-    {(kind, "key") for kind in ("access", "api", "encryption", "private", "signing")} | {("session", "id")}
+    {(kind, "key") for kind in ("access", "api", "encryption", "hmac", "private", "signing")} | {("session", "id")}
 )
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # Written together with others, these are a secret all the same: `dbpassword`, `myapikey`.
 _SECRET_PARTS: Final = re.compile(r"passw(or)?d|passphrase|apikey|accesskey|privatekey|credential|secret$|secretkey")
-
-FRAGMENTS: Final = ("pass", "key", "auth", "token", "secret", "cookie", "session", "credential", "pwd", "bearer")
-SHORT_FRAGMENTS: Final = ("jwt", "pin", "ssn", "cvc", "cvv")
-"""Every key of a secret has one of :data:`FRAGMENTS` or of these in it, in lower case."""
+# These mean it for a text only: `pass: 12` and `session: {"age": 3}` are none.
+_TEXT_WORDS: Final = frozenset({"session", "otp", "totp"})
+_TEXT_ENDS: Final = frozenset({"pass", "sid", "signature", "symfony"})
+_TEXT_PAIRS: Final = frozenset(
+    {
+        *(("card", "number"), ("credit", "card"), ("social", "security")),
+        # What Sentry takes for personal.
+        *(("ip", "address"), ("remote", "addr"), ("forwarded", "for"), ("real", "ip")),
+        # What detect-secrets knows besides.
+        *((kind, "key") for kind in ("account", "app", "application", "auth", "client", "database", "db", "priv")),
+        ("service", "key"),
+    }
+)
+_TEXT_PARTS: Final = re.compile(r"^[cx]srf|sessi(?:on)?id|sessid|creditcard|cardnumber|socialsecurity|^accountkey$")
+# Twilio's names of things, which are no secrets: `call_sid`.
+_NAMED_BY_SID: Final = frozenset(
+    {
+        *(
+            "account",
+            "address",
+            "app",
+            "application",
+            "asset",
+            "build",
+            "bundle",
+            "call",
+            "channel",
+            "chat",
+            "conference",
+        ),
+        *("conversation", "environment", "execution", "fax", "flow", "function", "media", "message", "number"),
+        *("participant", "payment", "phone", "queue", "recording", "room", "service", "sim", "sms", "stream", "task"),
+        *("transcription", "trunk", "user", "verification", "worker", "workflow", "workspace"),
+    }
+)
 
 
 def words_of(key: str) -> list[str]:
     """The words that a key is made of, in lower case: ``dbPassword2`` is ``db``, ``password`` and ``2``."""
     return [word.lower() for word in _WORD.findall(key)]
+
+
+def is_number(value: str) -> bool:
+    """Whether a value in a text is that of a number, which under some keys is no secret."""
+    return value.replace(".", "", 1).removeprefix("-").isdigit()
 
 
 @lru_cache(maxsize=2048)
@@ -47,4 +83,23 @@ def is_secret_key(key: str) -> bool:
         or not _SECRET_WORDS.isdisjoint(words)
         or any(_SECRET_PARTS.search(word) for word in words)
         or any(pair in _SECRET_PAIRS for pair in pairwise(words))
+    )
+
+
+@lru_cache(maxsize=2048)
+def is_secret_text_key(key: str) -> bool:
+    """Whether a text under ``key`` is taken for a secret; under ``pass`` or ``session``, a number is not."""
+    if is_secret_key(key):
+        return True
+    words = words_of(key)
+    if not words:
+        return False
+    last = words[-1]
+    if last == "sid" and len(words) > 1 and words[-2] in _NAMED_BY_SID:
+        return False
+    return (
+        last in _TEXT_ENDS
+        or not _TEXT_WORDS.isdisjoint(words)
+        or any(_TEXT_PARTS.search(word) for word in words)
+        or any(pair in _TEXT_PAIRS for pair in pairwise(words))
     )

@@ -15,7 +15,10 @@ def pass_on(error: BaseException) -> None:
     but them. An exception of a handler comes between any two instructions of the main thread, so also there.
     """
     if is_from_handler(error):
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # or this frame and it would keep each other, and all frames in between, alive
 
 
 def is_from_handler(error: BaseException) -> bool:

@@ -21,7 +21,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from failpath_otel import clean, limits
-from failpath_otel.clean import DROPPED_KEYS, REDACTED, UNUSABLE, clean_metadata, clean_text, is_secret_key, text_of
+from failpath_otel.clean import (
+    DROPPED_KEYS,
+    REDACTED,
+    UNUSABLE,
+    clean_metadata,
+    clean_text,
+    error_text,
+    is_secret_key,
+    text_of,
+)
 
 
 class BadText:
@@ -398,10 +407,50 @@ SECRETS = """
 HARMLESS = """
     key keys cart_id order_id user_id id name route step token_count max_tokens tokens_used input_tokens tokenizer
     author authors authored authority authenticated monkey keyboard keyword primary_key sort_key cache_key
-    idempotency_key session sessions pinned pinterest shipping opinion spinning secretary passenger compass bypass
-    cookiecutter x-request-id status amount currency api_version access_level private public path pass passed
+    idempotency_key sessions pinned pinterest shipping opinion spinning secretary passenger compass bypass
+    cookiecutter x-request-id status amount currency api_version access_level private public path passed
     passes a 1 é _
 """
+SECRETS_IF_TEXTS = """
+    pass db_pass userPass DB-PASS session user_session _session aiohttp_session csrf _csrf csrfmiddlewaretoken
+    x_csrftoken XSRF-STATE _xsrf sid connect.sid PHPSESSID card_number cardNumber credit_card creditCard otp totp_code
+    signature x_signature social_security social-security-number
+    AccountKey app_key auth_key db_key
+"""
+SECRETS_IF_TEXTS_IN_METADATA = "symfony ip_address remote_addr REMOTE_ADDR x_forwarded_for X-Forwarded-For x_real_ip"
+HARMLESS_TEXTS = """
+    call_sid CallSid account_sid messageSid inside residence sidecar signatures business_card number security social
+    compass bypass trespass surpass passport forwarded_to address email_address optimal laptop otpimize
+"""
+
+
+@pytest.mark.parametrize("key", SECRETS_IF_TEXTS.split())
+def test_a_text_under_a_key_that_names_one_is_redacted_and_a_number_or_a_mapping_stays(key: str) -> None:
+    assert clean_metadata({key: "hidden"}) == {key: REDACTED}
+    assert clean_metadata({"a": [{key: b"hidden"}]}) == {"a": [{key: REDACTED}]}
+    for value in (12, 1.5, True, None, [3], {"age": 3}):
+        assert clean_metadata({key: value}) == {key: value}
+    for shown in (f"{key}=hidd3n x", f'{{"{key}": "hidd3n"}}', f"{key}: hidd3n x", f"https://a.example/?{key}=hidd3n"):
+        assert "hidd3n" not in error_text(ValueError(shown), 1_000)
+    for shown in (f"{key}=12 x", f'{{"{key}": 12}}', f"{key}: 12", f"https://a.example/?{key}=12"):
+        assert error_text(ValueError(shown), 1_000) == shown
+
+
+@pytest.mark.parametrize("key", SECRETS_IF_TEXTS_IN_METADATA.split())
+def test_the_address_of_a_host_is_redacted_under_its_key_in_metadata(key: str) -> None:
+    assert clean_metadata({key: "10.0.0.7"}) == {key: REDACTED}
+    assert clean_metadata({key: 12}) == {key: 12}
+
+
+@pytest.mark.parametrize("key", HARMLESS_TEXTS.split())
+def test_a_text_under_a_key_that_only_resembles_one_stays(key: str) -> None:
+    assert clean_metadata({key: "shown"}) == {key: "shown"}
+    assert error_text(ValueError(f'{key}="shown"'), 1_000) == f'{key}="shown"'
+
+
+def test_what_people_say_of_a_session_or_a_signature_stays() -> None:
+    for text in ("session: closed by the peer", "bad signature: expected two arguments", "pass: all of them"):
+        assert error_text(ValueError(text), 1_000) == text
 
 
 @pytest.mark.parametrize("key", SECRETS.split())

@@ -89,7 +89,7 @@ def test_the_page_of_options_hides_sends_and_changes_what_it_says(tmp_path: Path
         run_program(program, tmp_path, environment(server))
     failed = next(event for event in server.events if event["status"] == "error")
     assert failed["metadata"] == {"email": "[hidden]"}
-    assert failed["error"] == {"name": "ValueError", "message": "[card number] was declined"}
+    assert failed["error"] == {"name": "ValueError", "message": "the card of [customer] was declined"}
     last = server.requests[-1]
     assert (last.path, last.headers["x-tenant"], last.headers["content-encoding"]) == ("/ingest", "shop", "gzip")
 

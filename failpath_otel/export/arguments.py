@@ -28,6 +28,8 @@ class DeliveryOptions(TypedDict, total=False):
     enabled: Enabled | None
     default_metadata: Mapping[str, object] | None
     capture_stack: bool | None
+    send_error_messages: bool | None
+    send_process: bool | None
     send_timeout: float | None
     max_queue_size: int | None
     journal: str | PathLike[str] | None

@@ -128,6 +128,8 @@ class OpenSteps:
             else:
                 record = outcome_record(start, span, status, attributes, process, policy, not start.manual, marker)
             data = encode(record)
+        except RecursionError:
+            raise  # it is told later, where there is more room on the stack
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             report_fault("reading a span that has ended")
             start.told = True

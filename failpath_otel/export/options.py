@@ -42,6 +42,8 @@ OPTIONS: Final = (
     Option("enabled", checks.enabled, "FAILPATH_ENABLED", default=True),
     Option("default_metadata", checks.metadata),
     Option("capture_stack", checks.flag, "FAILPATH_CAPTURE_STACK", default=False),
+    Option("send_error_messages", checks.flag, "FAILPATH_SEND_ERROR_MESSAGES", default=True),
+    Option("send_process", checks.flag, "FAILPATH_SEND_PROCESS", default=True),
     Option("delivery", checks.one_of("background", "await"), "FAILPATH_DELIVERY", "background"),
     Option("throw_on_send_error", checks.flag, "FAILPATH_THROW_ON_SEND_ERROR", default=False),
     Option("send_timeout", checks.seconds, "FAILPATH_SEND_TIMEOUT", limits.SEND_TIMEOUT),
@@ -69,6 +71,8 @@ class Options:
     enabled: bool = True
     default_metadata: Mapping[str, Json] | None = None
     capture_stack: bool = False
+    send_error_messages: bool = True
+    send_process: bool = True
     delivery: DeliveryMode = "background"
     throw_on_send_error: bool = False
     send_timeout: float = limits.SEND_TIMEOUT

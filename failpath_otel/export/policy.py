@@ -22,23 +22,30 @@ class Policy:
 
     Args:
         capture_stack: put the stack trace of an error into its record.
+        send_error_messages: put the message of an error into its record; without it the stack stays away too, which
+            has the same message in it, and those of its causes.
+        send_process: put the process into the record: host name, pid and start time.
         default_metadata: clean metadata for every record, under that of the run and the step.
         redact: called with the key and the value of each metadata item, and of each text of an error; what it returns
             takes the value's place.
         rules: which spans are steps although they carry none of our names.
     """
 
-    __slots__ = ("_default", "_redact", "_redacting", "capture_stack", "plain", "rules")
+    __slots__ = ("_default", "_redact", "_redacting", "capture_stack", "messages", "plain", "process", "rules")
 
     def __init__(
         self,
         *,
         capture_stack: bool = False,
+        send_error_messages: bool = True,
+        send_process: bool = True,
         default_metadata: Mapping[str, Json] | None = None,
         redact: Callable[[str, Json], object] | None = None,
         rules: Sequence[StepRule] | None = None,
     ) -> None:
-        self.capture_stack: Final = capture_stack
+        self.capture_stack: Final = capture_stack and send_error_messages
+        self.messages: Final = send_error_messages
+        self.process: Final = send_process
         self.rules: Final = Rules(rules) if rules else None
         self._default: Final = dict(default_metadata or {})
         self._redact: Final = redact
@@ -51,6 +58,8 @@ class Policy:
         """The policy that ``options`` ask for."""
         return cls(
             capture_stack=options.capture_stack,
+            send_error_messages=options.send_error_messages,
+            send_process=options.send_process,
             default_metadata=options.default_metadata,
             redact=options.redact,
             rules=options.rules,

@@ -123,7 +123,7 @@ def running_record(start: StepStart, process: ProcessInfo | None, policy: Policy
         None,
         None,
         None,
-        process,
+        process if policy.process else None,
     )
 
 
@@ -169,7 +169,7 @@ def outcome_record(  # noqa: PLR0917
         start.started_at if timed else None,
         (end_ns - start_ns) // 1000 / 1000 if timed else None,
         _error(start, span, policy, marker) if status == semconv.STATUS_ERROR else None,
-        process,
+        process if policy.process else None,
     )
 
 
@@ -264,6 +264,8 @@ def _error(start: StepStart, span: ReadableSpan, policy: Policy, marker: StartMa
                 attributes = event.attributes or {}  # the last one is the one that ended the step
     of_span: Mapping[str, Any] = span.attributes or {}
     name = attributes.get(semconv.EXCEPTION_TYPE) or _error_type(of_span)
+    if not policy.messages:
+        return ErrorInfo(error_text(name or "Error", limits.MAX_ERROR_NAME_CHARS), "")
     message = attributes.get(semconv.EXCEPTION_MESSAGE)
     # What gRPC raises to abort a call has no message.
     if message is None or (not message and is_grpc(of_span)):

@@ -175,18 +175,21 @@ class OpenStep:
             BaseException: the last exception that a signal handler has raised meanwhile.
         """
         raised: BaseException | None = None
-        for _ in range(_MAX_TRIES):  # another signal may come at any time
-            if not isinstance(interruption, Exception) or is_from_handler(interruption):
-                raised = interruption
-            try:
-                if self._inside:
-                    self.leave()
-                self._end(error or raised, again=True)
-                break
-            except BaseException as again:  # noqa: BLE001 - as above
-                interruption = again
-        if raised is not None:
-            raise raised
+        try:
+            for _ in range(_MAX_TRIES):  # another signal may come at any time
+                if not isinstance(interruption, Exception) or is_from_handler(interruption):
+                    raised = interruption
+                try:
+                    if self._inside:
+                        self.leave()
+                    self._end(error or raised, again=True)
+                    break
+                except BaseException as again:  # noqa: BLE001 - as above
+                    interruption = again
+            if raised is not None:
+                raise raised
+        finally:
+            del raised, interruption, error  # or they and this frame would keep each other alive
 
     def _end(  # noqa: C901, PLR0912 - on the hot path, where a call costs
         self, error: BaseException | None, *, again: bool = False

@@ -54,6 +54,8 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
     "enabled": ("True, False or 'if-key-present'", FLAG[1]),
     "default_metadata": ("a mapping of JSON-like values", [1, True, "a=b", ["a"], [("a", 1)], {"a"}, (), b""]),
     "capture_stack": FLAG,
+    "send_error_messages": FLAG,
+    "send_process": FLAG,
     "delivery": ("'background' or 'await'", ["", "sync", "AWAIT", " await", 1, True, b"await", ["await"]]),
     "throw_on_send_error": FLAG,
     "send_timeout": (

@@ -1,0 +1,217 @@
+"""The forms of tokens that well-known providers issue: a row each, all of them looked for in one pass.
+
+A token has a lead, which ends in a character that few texts have, and a body. So most texts are done with as soon as
+they have none of these characters, and most of the others where no long word follows one.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from failpath_otel.pairs import Search, Span, replace_found
+from failpath_otel.secret_keys import REDACTED
+
+_GITLEAKS: Final = "gitleaks (MIT), config/gitleaks.toml, rule "
+_DETECT_SECRETS: Final = "detect-secrets (Apache-2.0), plugins/"
+_KINGFISHER: Final = "kingfisher (Apache-2.0), data/rules/"
+
+
+class Form(NamedTuple):
+    """How a provider's tokens look: any of ``leads``, and right behind it ``body``, a regular expression."""
+
+    provider: str
+    leads: tuple[str, ...]
+    body: str
+    source: str
+    before: int = 0
+    """How many characters before the lead are a part of it."""
+
+
+# A body is one run of characters, or of parts of a fixed length, so that it fails without looking at anything twice.
+# Lengths are lower bounds, because providers lengthen their tokens.
+FORMS: Final = (
+    Form("Anthropic", ("sk-",), r"ant-[a-z]{2,12}\d\d-[\w-]{20,}", _GITLEAKS + "anthropic-api-key"),
+    Form(
+        "OpenRouter",
+        ("sk-",),
+        r"or-v1-[0-9A-Za-z]{32,}",
+        "nango.dev/docs/api-integrations/openrouter, the lead",
+    ),
+    Form("OpenAI", ("sk-",), r"(?:proj|svcacct|admin|None)-[\w-]{20,}", _GITLEAKS + "openai-api-key"),
+    Form("OpenAI", ("sk-",), r"[A-Za-z0-9]{32,}", _DETECT_SECRETS + "openai.py"),
+    Form(
+        "GitLab",
+        ("glpat-", "gloas-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "glsoat-"),
+        r"[\w.-]{20,}",
+        _GITLEAKS + "gitlab-pat and its siblings; docs.gitlab.com/security/tokens, token prefixes",
+    ),
+    Form("GitLab", ("glffct-",), r"[\w-]{20,}", _GITLEAKS + "gitlab-feature-flag-client-token"),
+    Form("GitLab", ("GR",), r"1348941[\w-]{20,}", _GITLEAKS + "gitlab-rrt"),
+    Form(
+        "Slack",
+        ("xoxb-", "xoxp-", "xoxa-", "xoxo-", "xoxs-", "xoxr-", "xoxe-", "xoxd-", "xoxc-"),
+        r"[A-Za-z0-9%][A-Za-z0-9%/+-]{14,}",
+        _GITLEAKS + "slack-bot-token and its siblings",
+    ),
+    Form("Slack", ("xapp-",), r"\d-[A-Z0-9]{6,}-\d{6,}-[A-Za-z0-9]{8,}", _GITLEAKS + "slack-app-token"),
+    Form("PyPI", ("pypi-",), r"AgE[\w-]{32,}", _GITLEAKS + "pypi-upload-token"),
+    Form("Pulumi", ("pul-",), r"[0-9a-f]{40,}", _GITLEAKS + "pulumi-api-token"),
+    Form("Perplexity", ("pplx-",), r"[A-Za-z0-9]{40,}", _GITLEAKS + "perplexity-api-key"),
+    Form("Postman", ("PMAK-",), r"[0-9a-fA-F]{24}-[0-9a-fA-F]{34,}", _GITLEAKS + "postman-api-token"),
+    Form("Mailgun", ("key-",), r"[0-9a-f]{32}(?![0-9A-Za-z])", _GITLEAKS + "mailgun-private-api-token"),
+    Form("Square", ("sq0csp-", "sq0atp-"), r"[\w-]{22,}", _GITLEAKS + "square-access-token"),
+    Form("Brevo", ("xkeysib-",), r"[0-9a-f]{64}-[A-Za-z0-9]{16,}", _GITLEAKS + "sendinblue-api-token"),
+    Form("xAI", ("xai-",), r"\w{40,}", _KINGFISHER + "xai.yml"),
+    Form("NVIDIA", ("nvapi-",), r"[\w-]{40,}", _KINGFISHER + "nvapi.yml"),
+    Form("New Relic", ("NRAK-",), r"[A-Za-z0-9]{27,}", _GITLEAKS + "new-relic-user-api-key"),
+    Form("Mailchimp", ("-",), r"(?<=[0-9a-f]{32}-)us\d{1,2}(?![\w-])", _DETECT_SECRETS + "mailchimp.py", before=32),
+    Form("Stripe", ("sk_", "rk_"), r"(?:live|test|prod)_[A-Za-z0-9]{10,}", _GITLEAKS + "stripe-access-token"),
+    Form("Stripe webhooks", ("whsec_",), r"[A-Za-z0-9+/=]{24,}", "docs.stripe.com/webhooks/signature, the lead"),
+    Form(
+        "GitHub",
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+        r"[A-Za-z0-9]{36,}",
+        _GITLEAKS + "github-pat and its siblings",
+    ),
+    Form("GitHub", ("github_",), r"pat_\w{36,}", _GITLEAKS + "github-fine-grained-pat"),
+    Form("npm", ("npm_",), r"[A-Za-z0-9]{36,}", _GITLEAKS + "npm-access-token"),
+    Form("Hugging Face", ("hf_",), r"[A-Za-z0-9]{30,}", _GITLEAKS + "huggingface-access-token"),
+    Form("Hugging Face", ("api_",), r"org_[A-Za-z0-9]{30,}", _GITLEAKS + "huggingface-organization-api-token"),
+    Form("DigitalOcean", ("dop_", "doo_", "dor_"), r"v1_[0-9a-f]{64}", _GITLEAKS + "digitalocean-pat and its siblings"),
+    Form("Shopify", ("shpat_", "shpca_", "shppa_", "shpss_"), r"[0-9a-fA-F]{32,}", _GITLEAKS + "shopify-access-token"),
+    Form("PlanetScale", ("pscale_",), r"(?:tkn|pw|oauth)_[\w=.-]{32,}", _GITLEAKS + "planetscale-api-token"),
+    Form("Grafana", ("glsa_",), r"[A-Za-z0-9]{32}_[0-9A-Fa-f]{8}", _GITLEAKS + "grafana-service-account-token"),
+    Form("Grafana", ("glc_",), r"[A-Za-z0-9+/]{32,}={0,3}", _GITLEAKS + "grafana-cloud-api-token"),
+    Form("Linear", ("lin_",), r"api_[A-Za-z0-9]{40,}", _GITLEAKS + "linear-api-key"),
+    Form("Notion", ("ntn_",), r"\d{11}[A-Za-z0-9]{35,}", _GITLEAKS + "notion-api-token"),
+    Form("RubyGems", ("rubygems_",), r"[0-9a-f]{48,}", _GITLEAKS + "rubygems-api-token"),
+    Form("Sentry", ("sntryu_",), r"[0-9a-f]{64}", _GITLEAKS + "sentry-user-token"),
+    Form("Sentry", ("sntrys_",), r"eyJ[A-Za-z0-9+/=_]{20,}", _GITLEAKS + "sentry-org-token"),
+    Form("Docker", ("dckr_",), r"pat_[\w-]{20,}", _KINGFISHER + "dockerhub.yml"),
+    Form("Groq", ("gsk_",), r"[A-Za-z0-9]{40,}", _KINGFISHER + "groq.yml"),
+    Form("Logfire", ("pylf_",), r"v\d{1,3}_[A-Za-z0-9_]{16,}", "logfire (MIT), DEFAULT_PATTERNS"),
+    Form("SendGrid", ("SG.",), r"[\w-]{16,32}\.[\w-]{32,}", _GITLEAKS + "sendgrid-api-token"),
+    Form("HashiCorp Vault", ("hvs.", "hvb.", "hvr."), r"[\w-]{24,}", _GITLEAKS + "vault-service-token"),
+    Form(
+        "HashiCorp Vault", ("s.",), r"(?=[A-Za-z]{0,23}\d)[A-Za-z0-9]{24}(?![\w.-])", _GITLEAKS + "vault-service-token"
+    ),
+    Form("Telegram", (":",), r"(?<=\d{8}:)A[\w-]{34}(?![\w-])", _DETECT_SECRETS + "telegram_token.py"),
+    Form("AWS", ("A",), r"(?:3T[A-Z0-9]|KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])", _GITLEAKS + "aws-access-token"),
+    Form("AWS", ("A",), r"BSK[A-Za-z0-9+/]{100,}={0,2}", _GITLEAKS + "aws-amazon-bedrock-api-key-long-lived"),
+    Form("Google", ("A",), r"Iza[\w-]{35}", _GITLEAKS + "gcp-api-key"),
+    Form("Atlassian", ("A",), r"TATT3[\w=-]{40,}", _GITLEAKS + "atlassian-api-token"),
+    Form("Artifactory", ("A",), r"KC[A-Za-z0-9]{24,}", _DETECT_SECRETS + "artifactory.py"),
+    Form("Twilio", ("SK",), r"[0-9a-fA-F]{32}(?![0-9A-Za-z])", _GITLEAKS + "twilio-api-key"),
+    Form(
+        "Azure storage",
+        ("AccountKey=", "SharedAccessKey="),
+        r"[A-Za-z0-9+/]{40,}={0,2}",
+        _DETECT_SECRETS + "azure_storage_key.py",
+    ),
+    Form("Azure SAS", ("sig=",), r"[A-Za-z0-9%+/]{40,}={0,2}", "learn.microsoft.com, service SAS, field sig"),
+    Form(
+        "AWS signatures",
+        ("X-Amz-Signature=", "X-Amz-Security-Token=", "X-Goog-Signature="),
+        r"[\w%+/=-]{16,}",
+        "docs.aws.amazon.com, signature version 4, query parameters",
+    ),
+    Form(
+        "Slack hooks",
+        ("hooks.slack.com/",),
+        r"(?:services|workflows|triggers)/[\w+/-]{20,}",
+        _GITLEAKS + "slack-webhook-url",
+    ),
+    Form(
+        "Discord hooks",
+        ("discord.com/", "discordapp.com/"),
+        r"api/webhooks/\d{5,20}/[\w-]{20,}",
+        _KINGFISHER + "discord.yml",
+    ),
+    Form(
+        "Discord",
+        (".",),
+        r"(?<=[MNO][\w-]{23}\.)[\w-]{6}\.[\w-]{27,}",
+        _DETECT_SECRETS + "discord.py",
+        before=24,
+    ),
+)
+
+# By the last character of a lead, or its whole where it is short: what has to stand there for a token to be looked for.
+# Each pattern begins with a literal, which `re` skips to by `memchr`.
+_MARKS: Final = {
+    "_": r"_(?=[\w.+/=-]{16})",
+    "-": r"-(?:(?<=[Kiklpstxy]-)(?=[\w%+/.-]{16})|(?<=xox[a-eoprs]-)|(?<=keysib-)|(?=us\d))",
+    ".": r"\.(?:(?<=[Gbrs]\.)(?=[\w-]{16})|(?=[\w-]{6}\.[\w-]{27}))",
+    ":": r":(?=A[\w-]{34})",
+    "A": r"A(?=3T|KIA|SIA|BIA|CCA|BSK|Iza|TATT3|KC)",
+    "R": r"R(?=1348941)",
+    "K": r"K(?=[0-9a-fA-F]{32})",
+    "=": r"=(?=[\w%+/-]{16})",
+    "/": r"/(?<=\.com/)(?=services|workflows|triggers|api/)",
+}
+_ESCAPED: Final = frozenset({"\\n", "\\r", "\\t"})
+_AWS: Final = "AKIA", "ASIA"
+_AWS_SECRET: Final = re.compile(
+    r"(?:(?<![A-Za-z0-9/+])|(?<=\\[nrt]))(?=[a-z0-9/+]{0,39}[A-Z])(?=[A-Z0-9/+]{0,39}[a-z])"
+    r"[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"
+)
+_PEM: Final = re.compile(r"-----BEGIN[A-Z0-9 ]{0,40} PRIVATE KEY(?: BLOCK)?-----")
+_PEM_END: Final = re.compile(r"-----END[A-Z0-9 ]{0,40}-----")
+
+_Leads = tuple[tuple[str, "re.Pattern[str]", int], ...]
+
+
+def _leads(mark: str) -> _Leads:
+    return tuple(
+        (lead, re.compile(form.body, re.ASCII), form.before)
+        for form in FORMS
+        for lead in form.leads
+        if lead.endswith(mark)
+    )
+
+
+_PASSES: Final = tuple((mark, re.compile(pattern, re.ASCII).search, _leads(mark)) for mark, pattern in _MARKS.items())
+
+
+def redact_tokens(text: str) -> str:
+    """``text`` without the tokens of :data:`FORMS`, private keys in PEM, and the secret beside an AWS access key id."""
+    aws = False
+    for mark, search, leads in _PASSES:
+        if mark in text and search(text) is not None:
+            aws = aws or (mark == "A" and any(lead in text for lead in _AWS))
+            text = _without(text, search, leads)
+    if "-" in text and "-----BEGIN" in text:
+        text = replace_found(text, _PEM.search, _private_key)
+    return _AWS_SECRET.sub(REDACTED, text) if aws else text
+
+
+def _without(text: str, search: Search, leads: _Leads) -> str:
+    def token(text: str, found: "re.Match[str]") -> Span | None:
+        behind = found.end()
+        for lead, body, before in leads:
+            if text.endswith(lead, 0, behind):
+                rest = body.match(text, behind)
+                begin = behind - len(lead) - before
+                if rest is not None and _begins_word(text, begin):
+                    return _secret_part(lead, begin, behind), rest.end()
+        return None
+
+    return replace_found(text, search, token)
+
+
+def _secret_part(lead: str, begin: int, behind: int) -> int:
+    """Where the secret begins: what names it, and no more, stays."""
+    return behind if lead[-1] in "=/:" else begin
+
+
+def _begins_word(text: str, begin: int) -> bool:
+    # In what has been through `repr`, the end of a line looks like a letter.
+    return (
+        begin <= 0
+        or not (text[begin - 1].isalnum() and text[begin].isalnum())
+        or text[max(begin - 2, 0) : begin] in _ESCAPED
+    )
+
+
+def _private_key(text: str, found: "re.Match[str]") -> Span:
+    end = _PEM_END.search(text, found.end())
+    return found.end(), len(text) if end is None else end.start()
