@@ -29,7 +29,7 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 	$(addprefix --ignore=tests/integration/,test_examples.py test_fleet.py test_kill_storm.py test_service_examples.py) \
 	$(addprefix --ignore=tests/integration/,test_fault_storm.py test_storm_ledger.py test_storm_verdict.py) \
 	$(addprefix --ignore=tests/integration/,test_stress.py test_untraced.py test_wheel.py) \
-	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_gunicorn.py test_seeds.py test_services.py) \
+	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_celery_limits.py test_gevent.py test_gunicorn.py test_seeds.py test_services.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_queues.py test_rq.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_multiprocessing.py test_pools.py test_unaware.py) \
 	$(addsuffix .py,$(addprefix --ignore=tests/local/test_,agreement event flows flows_file layout liveness lost_file parts)) \

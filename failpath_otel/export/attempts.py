@@ -251,7 +251,7 @@ class Attempts(RecordQueue):
         """Take back what was taken from memory and has to be sent again: it comes before what waits there."""
         for batch in self._backlog.take_back():
             self._taken -= len(batch.records)
-            self._memory.bytes += batch.length - batch.size
+            self._memory.size += batch.length - batch.size
             self._memory.waiting.extendleft(reversed(batch.records))
 
     def secure(self, timeout: float) -> None:

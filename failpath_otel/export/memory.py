@@ -14,25 +14,25 @@ class Memory:
     Used under the lock of the queue whose they are.
     """
 
-    __slots__ = ("bytes", "records", "waiting")
+    __slots__ = ("records", "size", "waiting")
 
     def __init__(self) -> None:
         self.waiting: deque[bytes] = deque()
-        self.bytes = 0
+        self.size = 0
         """Of what waits and of what is in flight."""
         self.records = 0
         """How many these are."""
 
     def add(self, record: bytes) -> None:
         """Appends a record. It is counted first, so that a signal handler that counts does not miss it."""
-        self.bytes += len(record)
+        self.size += len(record)
         self.records += 1
         self.waiting.append(record)
 
     def move_out(self) -> None:
         """Takes out the oldest record, which now waits elsewhere."""
         record = self.waiting.popleft()
-        self.bytes -= len(record)
+        self.size -= len(record)
         self.records -= 1
 
     def take(self, max_bytes: int) -> Batch:
@@ -49,5 +49,5 @@ class Memory:
 
     def settle(self, records: int, size: int, *, is_all: bool) -> None:
         """Ends the flight of so many records and bytes; ``is_all``: nothing else is in flight."""
-        self.bytes = 0 if is_all and not self.waiting else self.bytes - size
+        self.size = 0 if is_all and not self.waiting else self.size - size
         self.records -= records

@@ -99,7 +99,7 @@ class RecordQueue:
             closed, kept = self._closed, False
             try:
                 if not closed:
-                    if not self._journaling and self._memory.bytes + len(data) > self._max_bytes:
+                    if not self._journaling and self._memory.size + len(data) > self._max_bytes:
                         data = cut_down(record).to_json()
                     self._put(data)
                 kept = True
@@ -149,7 +149,7 @@ class RecordQueue:
         # Beside a journal, what waits in there takes no room here.
         waiting = self._accepted - self._settled if self._journal is None else len(self._memory.waiting)
         records += waiting + min(self._reserved, self._max_held)
-        return records <= self._max_records and self._memory.bytes + size <= self._max_bytes
+        return records <= self._max_records and self._memory.size + size <= self._max_bytes
 
     def refuse(self) -> None:
         """Counts a record that was not accepted: its own refusal, or that of the start which it belongs to."""

@@ -126,7 +126,7 @@ class DeliveryThread(Attempts):
             batches = [batch for batch in self._backlog if batch.source is journal]
             for batch in batches:
                 batch.source, batch.size = None, batch.length
-            self._memory.bytes += sum(map(len, records)) + sum(batch.size for batch in batches)
+            self._memory.size += sum(map(len, records)) + sum(batch.size for batch in batches)
             self._memory.records += len(records) + sum(len(batch.records) for batch in batches)
             if left:
                 self._taken += left

@@ -76,7 +76,7 @@ def test_parts_of_a_journaled_batch_do_not_count_in_memory(place: JournalPlace) 
     class Looking(HeldDelivery):
         def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
             answer = super().send(records, within)
-            seen.append(queue._memory.bytes)
+            seen.append(queue._memory.size)
             return answer
 
     delivery = Looking(answers=[TOO_LARGE], held=True)

@@ -197,7 +197,7 @@ def test_a_journal_that_another_process_has_found_without_its_lock_is_left_to_it
             assert queue.flush(10)
             del delivery.batches[: len(answers)]
             assert are_whole(queue, delivery, 4)
-            assert (queue._memory.bytes, queue._memory.records) == (0, 0)
+            assert (queue._memory.size, queue._memory.records) == (0, 0)
             assert {path.name for path in Path(place.path).iterdir()} > {directory.name}
             found.close()
     assert (len(errors), len(caplog.messages)) == (len(answers), 2 * len(answers))  # the outage, and its end
