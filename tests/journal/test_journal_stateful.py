@@ -360,7 +360,8 @@ class Journals(RuleBasedStateMachine):
                 orphan.remove()
                 heir.orphan = None
                 self.held.remove(heir)
-                self.left.pop(orphan.name, None)
+                if not Path(self.path, orphan.name).exists():  # a file that could not be read for a moment is left
+                    self.left.pop(orphan.name, None)
 
     @staticmethod
     def index_of(record: bytes, story: Story, begin: int) -> int:
