@@ -164,8 +164,8 @@ def default_journal() -> str | None:
     except (OSError, RuntimeError) as error:  # a user without a home
         say_once(
             "journal",
-            "Failpath: records wait in memory alone; there is no place for a journal: %s. To have one, name a directory "
-            "by FAILPATH_JOURNAL; to do without it, set that to off.",
+            "Failpath: records wait in memory alone; there is no place for a journal: %s. To have one, name a "
+            "directory by FAILPATH_JOURNAL; to do without it, set that to off.",
             error,
         )
         return None
