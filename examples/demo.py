@@ -147,7 +147,7 @@ def main() -> None:
         say("What the receiver has:\n")
         say(format_runs(runs, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
         say(
-            "order-4 is `gone`: it was `running` when its process ended, and nobody was left to report more.\n"
+            "order-4 is `gone`: it was `running` when its process ended, and no process was left to report more.\n"
             "On Failpath's dashboard it stays `running`, and that is how a crash shows."
         )
         say_what_is_next()

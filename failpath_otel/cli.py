@@ -129,7 +129,7 @@ def _runs(arguments: argparse.Namespace) -> int:
     except ReceiverError as error:
         return _fail(str(error))
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    sys.stdout.write(format_runs(runs, colour=colour))
+    sys.stdout.write(format_runs(runs, colour=colour, whole=arguments.run is not None))
     sys.stdout.flush()
     return 0
 

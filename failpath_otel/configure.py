@@ -161,7 +161,7 @@ def configure(
             a thread of its own.
         redact: called with the key and the value of every metadata item of a record, and with ``error.message`` and
             ``error.stack`` and their texts, on the thread of the step; what it returns takes the value's place.
-        session: send by this ``requests.Session`` instead of by connections of our own. Nobody else may use it
+        session: send by this ``requests.Session`` instead of by connections of our own. No other code may use it
             meanwhile. ``send_timeout`` then holds for the connection and for each read.
         route: the path that is added to the endpoint. ``/v1/events``.
         headers: HTTP headers, over those of the wire contract.

@@ -123,7 +123,7 @@ def session(source: str, given: object) -> Any:  # noqa: ANN401 - whatever has a
         fits = False
     if fits:
         return given
-    msg = f"{source} must be a requests.Session, got a {type_name(given)}"
+    msg = f"{source} must be a requests.Session, got {type_name(given)}"
     raise ConfigurationError(msg)
 
 
@@ -131,14 +131,14 @@ def project_key(source: str, given: object) -> str:
     """A text that an HTTP header can carry; never shown."""
     hint = "pass project_key=, or set FAILPATH_PROJECT_KEY"
     if not isinstance(given, str):
-        msg = f"the project key must be a string, got a {type_name(given)}: {hint}"
+        msg = f"the project key must be a string, got {type_name(given)}: {hint}"
         raise ConfigurationError(msg)
     key = str.__str__(given).strip()
     if not key:
         msg = f"the project key is missing: {hint}"
         raise ConfigurationError(msg)
     if not (key.isascii() and key.isprintable() and " " not in key):
-        msg = f"the project key ({source}) has characters that no HTTP header can carry: {hint}"
+        msg = f"the project key ({source}) must be ASCII text without spaces; the one given has other characters"
         raise ConfigurationError(msg)
     return key
 

@@ -18,7 +18,7 @@ def check_endpoint(source: str, given: object) -> str:
         ConfigurationError: it is no URL to which a route can be added. The text repeats nothing of it but its scheme.
     """
     if not isinstance(given, str):
-        msg = f"{source} {_ALLOWED}, got a {type_name(given)}"
+        msg = f"{source} {_ALLOWED}, got {type_name(given)}"
         raise ConfigurationError(msg)
     endpoint = given.strip().rstrip("/")
     problem = _problem(endpoint)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from time import time_ns
 from typing import Any, Final
 
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span
 from opentelemetry.trace import SpanContext
 
@@ -30,6 +31,8 @@ from failpath_otel.semconv import (
     STATUS_SUCCESS,
     STEP_STATUS,
 )
+
+_NO_RESOURCE: Final = Resource({})
 
 _DROPPED: Final = {
     EXCEPTION_TYPE: "failpath_otel.StepDropped",
@@ -223,6 +226,8 @@ def _ended_by(start: StepStart, end_ns: int | None) -> ReadableSpan:
     status = STATUS_SUCCESS if exception is None else STATUS_ERROR
     return ReadableSpan(
         name=start.step_key,
+        # Without one the SDK asks the resource detectors: slow, and swallows what a signal handler raises meanwhile.
+        resource=_NO_RESOURCE,
         context=SpanContext(int(start.trace_id, 16), int(start.span_id, 16), is_remote=False),
         attributes={**start.attributes, **(late or {}), STEP_STATUS: status},
         events=() if exception is None else (Event(EXCEPTION_EVENT, exception, ended_ns),),

@@ -162,7 +162,12 @@ def default_journal() -> str | None:
             raise RuntimeError(msg)  # noqa: TRY301 - as its newer versions do
         return str(path)
     except (OSError, RuntimeError) as error:  # a user without a home
-        say_once("journal", "Failpath: records wait in memory alone; there is no place for a journal: %s.", error)
+        say_once(
+            "journal",
+            "Failpath: records wait in memory alone; there is no place for a journal: %s. To have one, name a "
+            "directory by FAILPATH_JOURNAL; to do without it, set that to off.",
+            error,
+        )
         return None
 
 

@@ -1,5 +1,6 @@
 """Whether a journal can be written, and what the log says of it."""
 
+import errno
 from math import inf
 from time import monotonic
 from typing import Final
@@ -9,8 +10,12 @@ from failpath_otel.report import say
 
 _OFF: Final = (
     "Failpath: the journal in %s fails: %s. Until it is back, records wait in memory, where there is less room for "
-    "them, and are lost if the process is killed."
+    "them, and are lost if the process is killed.%s"
 )
+_ELSEWHERE: Final = " FAILPATH_JOURNAL names another directory."
+_OF_THE_PLACE: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
+"""Failures that are most often about the place, and not about the moment."""
+
 _BACK: Final = "Failpath: the journal in %s is written again after %.1f s; what waited in memory is in it."
 
 
@@ -26,7 +31,7 @@ class Outage:
         self._next_try = 0.0
         self._since: float | None = None
         self._ended = -inf
-        self._unsaid: list[tuple[str, object]] = []
+        self._unsaid: list[tuple[str, tuple[object, ...]]] = []
 
     def fail(self, error: Exception) -> None:
         """Take note of a failure."""
@@ -35,7 +40,8 @@ class Outage:
             self._since = now
             if now - self._ended > limits.JOURNAL_RETRY_SECONDS:
                 self._failures = 0
-            self._unsaid.append((_OFF, getattr(error, "strerror", None) or error))
+            advice = _ELSEWHERE if getattr(error, "errno", None) in _OF_THE_PLACE else ""
+            self._unsaid.append((_OFF, (getattr(error, "strerror", None) or error, advice)))
         delay = limits.JOURNAL_RETRY_FIRST_SECONDS * 2 ** min(self._failures, 16)
         self._failures += 1
         self._next_try = now + min(delay, limits.JOURNAL_RETRY_SECONDS)
@@ -45,7 +51,7 @@ class Outage:
         since, self._since = self._since, None
         if since is not None:
             self._ended = monotonic()
-            self._unsaid.append((_BACK, self._ended - since))
+            self._unsaid.append((_BACK, (self._ended - since,)))
 
     def may_try(self) -> bool:
         """Whether it is time to try again."""
@@ -54,5 +60,5 @@ class Outage:
     def speak(self) -> None:
         """Log what there is to say; not under a lock, because a logging handler takes locks of its own."""
         while self._unsaid:
-            text, argument = self._unsaid.pop(0)
-            say(text, self._path, argument)
+            text, arguments = self._unsaid.pop(0)
+            say(text, self._path, *arguments)

@@ -23,15 +23,21 @@ _NOTHING: Final = "-"
 _SMALL_UNITS: Final = ((9.95, 1, 1, "ms"), (999.5, 1, 0, "ms"), (59_995.0, 1000, 2, "s"))
 """Milliseconds below which a duration is shown so, the milliseconds of the unit, the digits and the unit."""
 
+_ENDS: Final = 20
+"""How many attempts are shown of the beginning of a run, and of its end, where it has more."""
+
 _MANY_HOURS: Final = 1000
 
 
-def format_runs(runs: Sequence[RunView], *, colour: bool = False, zone: tzinfo | None = None) -> str:
+def format_runs(
+    runs: Sequence[RunView], *, colour: bool = False, whole: bool = False, zone: tzinfo | None = None
+) -> str:
     """The runs as a table of at most 100 columns, each with its steps below it; ends in a line break.
 
     What runs, but is silent or has lost its process, is shown as ``silent`` or ``gone``. Times are shown in ``zone``,
     by default this machine's. Text from outside is shortened where it does not fit, and characters in it that would
-    steer the terminal appear as escapes. Only ``colour=True`` adds escape sequences.
+    steer the terminal appear as escapes. Of a run with more than forty attempts, only ``whole=True`` shows those
+    between the first and the last twenty. Only ``colour=True`` adds escape sequences.
     """
     if not runs:
         return "No runs.\n"
@@ -39,8 +45,12 @@ def format_runs(runs: Sequence[RunView], *, colour: bool = False, zone: tzinfo |
     lines = [_paint(heading, _BOLD, colour=colour)]
     for run in runs:
         lines.append(_run_line(run, colour=colour, zone=zone))
-        for step in run.steps:
-            lines.extend(_step_lines(step, colour=colour))
+        left_out = 0 if whole else max(0, len(run.steps) - 2 * _ENDS)
+        for number, step in enumerate(run.steps):
+            if not _ENDS <= number < _ENDS + left_out:
+                lines.extend(_step_lines(step, colour=colour))
+            elif number == _ENDS:
+                lines.append(f"      … {left_out} more attempts; --run with the id of this run shows all")
     return "".join(f"{line}\n" for line in lines)
 
 

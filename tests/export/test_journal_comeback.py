@@ -223,6 +223,21 @@ def test_the_log_says_once_that_the_journal_fails_and_what_is_at_risk_and_once_t
         assert f"the journal in {place.path} is written again after" in back
 
 
+@pytest.mark.parametrize(
+    ("number", "named"),
+    [(errno.EACCES, True), (errno.EROFS, True), (errno.ENOENT, True), (errno.ENOSPC, False), (errno.EMFILE, False)],
+)
+def test_where_another_directory_would_help_the_line_says_how_to_name_it(
+    number: int, named: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    outage = outage_module.Outage("there")
+    outage.fail(OSError(number, os.strerror(number)))
+    outage.speak()
+    [said] = caplog.messages
+    assert f"the journal in there fails: {os.strerror(number)}" in said
+    assert ("FAILPATH_JOURNAL" in said) == named
+
+
 def test_while_the_journal_keeps_failing_it_is_tried_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr(limits, "JOURNAL_RETRY_SECONDS", 30.0)

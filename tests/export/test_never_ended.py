@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Span, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
@@ -125,6 +126,24 @@ def test_a_step_that_never_comes_back_is_an_error_when_others_end_its_span(shop:
     spans.pop().end()
     assert made.statuses() == ["running", "error"]
     assert made.keeps_nothing()
+
+
+def test_a_dropped_step_asks_no_resource_detector(shop: MakeShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A detector may take seconds, and what a signal handler raises meanwhile is logged by OpenTelemetry and lost.
+    made = shop()
+    asked: list[object] = []
+    detected = Resource.create
+
+    def create(*arguments: Any, **options: Any) -> Resource:
+        asked.append(arguments)
+        return detected(*arguments, **options)
+
+    monkeypatch.setattr(Resource, "create", create)
+    made.failpath.run("checkout").step("pack", Future)
+    gc.collect()
+    made.failpath.run("checkout").skip("ship")
+    assert sorted(made.statuses()) == ["error", "running", "skipped"]
+    assert asked == []
 
 
 def test_an_open_step_is_kept_however_often_garbage_is_collected(shop: MakeShop) -> None:

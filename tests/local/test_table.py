@@ -55,6 +55,18 @@ def test_what_is_silent_or_gone_is_not_shown_as_running() -> None:
     )
 
 
+def test_of_a_run_with_many_attempts_the_first_and_the_last_are_shown_unless_all_are_asked_for() -> None:
+    run = picture([event("success", 2 * n + 1, step="read", span=str(n), started=2 * n) for n in range(1_000)])
+    shown = format_runs([run, run], zone=ZONE).splitlines()
+    assert len(shown) == 1 + 2 * (1 + 20 + 1 + 20)
+    assert "  read #20  " in shown[21]
+    assert shown[22] == "      … 960 more attempts; --run with the id of this run shows all"
+    assert "  read #981  " in shown[23]
+    assert len(format_runs([run], zone=ZONE, whole=True).splitlines()) == 1 + 1 + 1_000
+    few = replace(run, steps=run.steps[:40])
+    assert len(format_runs([few], zone=ZONE).splitlines()) == 1 + 1 + 40
+
+
 def test_no_runs_are_said_in_words() -> None:
     assert format_runs([]) == "No runs.\n"
 
