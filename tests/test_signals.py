@@ -1,0 +1,106 @@
+"""Whether an exception is that of a signal handler, asked of exceptions and handlers of every kind."""
+
+import gc
+import itertools
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from failpath_otel.report import report_fault
+from failpath_otel.signals import is_from_handler
+
+
+class _Ambiguous:
+    """Has no truth value, as an array of NumPy with several items."""
+
+    def __bool__(self) -> bool:
+        raise ValueError
+
+
+def _raise_with(value: object) -> Callable[..., None]:
+    def processor(*given: Any) -> None:
+        given = value  # type: ignore[assignment]
+        raise ZeroDivisionError(given is value)
+
+    return processor
+
+
+def _caught(function: Callable[..., Any], *given: object) -> BaseException:
+    try:
+        function(*given)
+    except BaseException as error:  # noqa: BLE001 - whatever it raises
+        return error
+    raise AssertionError
+
+
+@pytest.mark.parametrize("value", [_Ambiguous(), 5, itertools.count()], ids=["no truth value", "a number", "endless"])
+def test_a_fault_of_code_that_has_given_its_arguments_another_value_is_no_exception_of_a_handler(value: object) -> None:
+    assert not is_from_handler(_caught(_raise_with(value), "span"))
+
+
+def test_a_flag_before_the_frame_of_the_caller_is_no_number_of_a_signal() -> None:
+    def inspecting(deep: bool, frame: FrameType) -> None:
+        raise ZeroDivisionError
+
+    assert not is_from_handler(_caught(inspecting, True, sys._getframe()))
+
+
+class _Bare:
+    """A handler of which nothing can be read."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ZeroDivisionError(name)
+
+    def __call__(self, *_: object) -> None:
+        """Does nothing."""
+
+
+@pytest.fixture
+def _bare_handlers() -> Iterator[None]:
+    numbers = signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH
+    before = [(number, signal.signal(number, _Bare())) for number in numbers]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_bare_handlers")
+def test_handlers_of_which_nothing_can_be_read_are_asked_once_each() -> None:
+    answers: list[bool] = []
+    error = _caught(_raise_with(None))
+    thread = threading.Thread(target=lambda: answers.append(is_from_handler(error)), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert answers == [False]
+
+
+def test_what_a_handler_raises_is_not_kept_by_a_cycle_when_it_is_handed_on() -> None:
+    class TimeLimit(Exception):  # noqa: N818 - as Celery's
+        pass
+
+    def handler(signum: int, frame: FrameType | None) -> None:
+        raise TimeLimit
+
+    def host() -> None:
+        try:
+            signal.raise_signal(signal.SIGUSR1)
+        except TimeLimit:
+            report_fault("testing the end of a time limit")
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    gc.disable()
+    try:
+        raised = _caught(host)
+        assert isinstance(raised, TimeLimit)
+        kept = weakref.ref(raised)
+        del raised
+        assert kept() is None
+    finally:
+        gc.enable()
+        signal.signal(signal.SIGUSR1, before)
