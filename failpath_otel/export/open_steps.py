@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from time import time_ns
 from typing import Any, Final
 
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span
 from opentelemetry.trace import SpanContext
 
@@ -36,6 +37,9 @@ _DROPPED: Final = {
     EXCEPTION_MESSAGE: "the step was dropped before it ended",
 }
 """The error of a step whose block was never left."""
+
+_NO_RESOURCE: Final = Resource({})
+"""Where a span is given none, the SDK looks for one: on threads, by detectors that may ask a network."""
 
 
 class OpenSteps:
@@ -175,7 +179,7 @@ class OpenSteps:
             whole = ReadableSpan(
                 name=span.name,
                 context=context,
-                resource=span.resource,
+                resource=span.resource or _NO_RESOURCE,
                 attributes={**plain_attributes(span), **late},
                 events=events,
                 status=span.status,
@@ -223,6 +227,7 @@ def _ended_by(start: StepStart, end_ns: int | None) -> ReadableSpan:
     status = STATUS_SUCCESS if exception is None else STATUS_ERROR
     return ReadableSpan(
         name=start.step_key,
+        resource=_NO_RESOURCE,
         context=SpanContext(int(start.trace_id, 16), int(start.span_id, 16), is_remote=False),
         attributes={**start.attributes, **(late or {}), STEP_STATUS: status},
         events=() if exception is None else (Event(EXCEPTION_EVENT, exception, ended_ns),),

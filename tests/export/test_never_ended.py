@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Span, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
@@ -94,6 +95,16 @@ def test_a_step_that_waits_for_a_future_which_is_dropped_is_an_error_and_forgott
         made.failpath.run("checkout").step("pack", Future)
     assert sorted(made.statuses()) == ["error"] * 20 + ["running"] * 20
     assert made.keeps_nothing()
+
+
+def test_the_end_of_a_dropped_step_looks_for_no_resource(shop: MakeShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    dropping = shop()
+    create = Resource.create  # starts threads, and detectors that may ask a network
+    monkeypatch.setattr(Resource, "create", staticmethod(lambda *given: asked.append(given) or create(*given)))
+    dropping.failpath.run("checkout").step("pack", Future[None])
+    assert dropping.statuses() == ["running", "error"]
+    assert asked == []
 
 
 def test_a_step_whose_span_others_end_and_that_never_comes_back_is_an_error(shop: MakeShop) -> None:
