@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
+from failpath_otel import report
+from failpath_otel.export.options import Options
 from failpath_otel.report import report_fault
 from failpath_otel.signals import is_from_handler
+from failpath_otel.steps.release import Release
+from failpath_otel.threads import RealThread
 
 
 class _Ambiguous:
@@ -80,20 +84,29 @@ def test_handlers_of_which_nothing_can_be_read_are_asked_once_each() -> None:
     assert answers == [False]
 
 
+class TimeLimit(Exception):  # noqa: N818 - as Celery's
+    """What the handler raises."""
+
+
+def _raise(signum: int, frame: FrameType | None) -> None:
+    raise TimeLimit
+
+
+@pytest.fixture
+def _limited() -> Iterator[None]:
+    before = signal.signal(signal.SIGUSR1, _raise)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.usefixtures("_limited")
 def test_what_a_handler_raises_is_not_kept_by_a_cycle_when_it_is_handed_on() -> None:
-    class TimeLimit(Exception):  # noqa: N818 - as Celery's
-        pass
-
-    def handler(signum: int, frame: FrameType | None) -> None:
-        raise TimeLimit
-
     def host() -> None:
         try:
             signal.raise_signal(signal.SIGUSR1)
         except TimeLimit:
             report_fault("testing the end of a time limit")
 
-    before = signal.signal(signal.SIGUSR1, handler)
     gc.disable()
     try:
         raised = _caught(host)
@@ -103,4 +116,50 @@ def test_what_a_handler_raises_is_not_kept_by_a_cycle_when_it_is_handed_on() -> 
         assert kept() is None
     finally:
         gc.enable()
-        signal.signal(signal.SIGUSR1, before)
+
+
+class _Slow(str):
+    """A text that is read until the time is over."""
+
+    __slots__ = ()
+
+    def strip(self, *_: Any) -> str:
+        signal.raise_signal(signal.SIGUSR1)
+        return ""
+
+
+@pytest.mark.usefixtures("_limited")
+def test_a_time_limit_that_comes_as_an_option_is_read_is_no_fault_of_the_option() -> None:
+    with pytest.raises(TimeLimit):
+        Options.resolve(project_key="fp_project_x", endpoint=_Slow("http://127.0.0.1:9"))
+
+
+@pytest.mark.usefixtures("_limited")
+def test_a_time_limit_that_comes_as_a_thread_begins_reaches_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin: Any = threading._start_new_thread  # type: ignore[attr-defined]
+    begun = threading.Event()
+
+    def interrupted(*given: Any) -> None:
+        begin(*given)
+        assert begun.wait(10)
+        signal.raise_signal(signal.SIGUSR1)
+
+    name = "_start_new_thread" if hasattr(threading, "_start_new_thread") else "_start_joinable_thread"
+    monkeypatch.setattr(threading, name, interrupted)
+    with pytest.raises(TimeLimit):
+        RealThread(begun.set, "testing").start()
+
+
+def test_a_fault_of_ours_where_something_is_dropped_is_logged_and_not_raised_later(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[object] = []
+    monkeypatch.setattr(threading.Thread, "start", begun.append)
+    monkeypatch.setattr(report, "_said", set())
+    not_whole: Any = Release.__new__(Release)  # a time limit has come as it was made
+    not_whole.__del__()
+    assert caplog.records == []
+    faulty: Any = Release(object(), "key")  # type: ignore[arg-type]
+    faulty.__del__()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert begun == []
