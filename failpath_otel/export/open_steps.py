@@ -198,14 +198,15 @@ class OpenSteps:
         """Does what is left to do for a step that nothing can end any more."""
         if start.marker is None or start.manual:
             self.forgo(key)
-        elif self.steps.pop(key, None) is not None:  # or another thread does this
-            self.ended_early.discard(key)
-            try:
+            return
+        try:
+            if self.steps.pop(key, None) is not None:  # or another thread does this
+                self.ended_early.discard(key)
                 self._end_dropped(start)
-            except BaseException:
-                if not start.told:
-                    self.steps[key] = start
-                raise
+        except BaseException:
+            if not start.told:
+                self.steps[key] = start
+            raise
 
     def _end_dropped(self, start: StepStart) -> None:
         self.end(_ended_by(start, None), start)
