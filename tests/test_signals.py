@@ -38,7 +38,7 @@ def _raise_with(value: object) -> Callable[..., None]:
 def _caught(function: Callable[..., Any], *given: object) -> BaseException:
     try:
         function(*given)
-    except BaseException as error:  # noqa: BLE001 - whatever it raises
+    except BaseException as error:
         return error
     raise AssertionError
 

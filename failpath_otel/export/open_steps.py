@@ -179,7 +179,7 @@ class OpenSteps:
             whole = ReadableSpan(
                 name=span.name,
                 context=context,
-                resource=span.resource or _NO_RESOURCE,
+                resource=span.resource,
                 attributes={**plain_attributes(span), **late},
                 events=events,
                 status=span.status,

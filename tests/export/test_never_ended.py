@@ -120,7 +120,12 @@ def test_the_end_of_a_dropped_step_looks_for_no_resource(shop: MakeShop, monkeyp
     asked: list[object] = []
     dropping = shop()
     create = Resource.create  # starts threads, and detectors that may ask a network
-    monkeypatch.setattr(Resource, "create", staticmethod(lambda *given: asked.append(given) or create(*given)))
+
+    def asking(*given: Any) -> Resource:
+        asked.append(given)
+        return create(*given)
+
+    monkeypatch.setattr(Resource, "create", staticmethod(asking))
     dropping.failpath.run("checkout").step("pack", Future[None])
     assert dropping.statuses() == ["running", "error"]
     assert asked == []
