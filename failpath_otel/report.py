@@ -30,9 +30,7 @@ def report_fault(place: str, *, with_text: bool = True) -> None:
         BaseException: the exception being handled, where a signal handler has raised it: that is no fault, it came in
             our midst by chance, and the application waits for it.
     """
-    error = sys.exc_info()[1]
-    if error is not None:
-        pass_on(error)
+    pass_on(sys.exc_info()[1])  # and no name for it: this frame and it would keep each other alive
     if place in _said:
         return
     _said.add(place)

@@ -138,7 +138,7 @@ FORMS: Final = (
 # By the last character of a lead, or its whole where it is short: what has to stand there for a token to be looked for.
 # Each pattern begins with a literal, which `re` skips to by `memchr`.
 _MARKS: Final = {
-    "_": r"_(?=[\w.+/=-]{16})",
+    "_": r"_(?<=[a-z]_)(?=[\w.+/=-]{16})",
     "-": r"-(?:(?<=[Kiklpstxy]-)(?=[\w%+/.-]{16})|(?<=xox[a-eoprs]-)|(?<=keysib-)|(?=us\d))",
     ".": r"\.(?:(?<=[Gbrs]\.)(?=[\w-]{16})|(?=[\w-]{6}\.[\w-]{27}))",
     ":": r":(?=A[\w-]{34})",

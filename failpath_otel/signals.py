@@ -8,13 +8,13 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
 
 
-def pass_on(error: BaseException) -> None:
+def pass_on(error: BaseException | None) -> None:
     """Raises ``error`` again where a signal handler has raised it, as the time limits of Celery, RQ and Airflow do.
 
     For code that catches what samplers, span processors and objects of the application raise, which concerns nobody
     but them. An exception of a handler comes between any two instructions of the main thread, so also there.
     """
-    if is_from_handler(error):
+    if error is not None and is_from_handler(error):
         try:
             raise error
         finally:
@@ -56,9 +56,12 @@ def _code_of(handler: object) -> CodeType | None:
         given = getattr(given, "func", given)
         given = getattr(given, "__func__", given)
         code = getattr(given, "__code__", None) or getattr(type(given).__call__, "__code__", None)
-    except Exception as error:  # noqa: BLE001 - a handler may be any object of the application
-        pass_on(error)
-        return None
+    except Exception as error:
+        # Not `pass_on`, which would read of the same handlers again, and so on without end.
+        trace = error.__traceback__
+        if trace is not None and any(map(_is_called_as_handler, _frames_below(trace))):
+            raise
+        return None  # a handler may be any object of the application
     return code if isinstance(code, CodeType) else None
 
 
@@ -74,8 +77,9 @@ def _is_called_as_handler(frame: FrameType) -> bool:
     values = frame.f_locals
     given = [values.get(name) for name in names]
     if code.co_flags & CO_VARARGS:
-        given.extend(values.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount]) or ())
-    return any(interrupted is back and isinstance(number, int) for number, interrupted in pairwise(given))
+        rest = values.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount])
+        given.extend(rest if type(rest) is tuple else ())  # the name may stand for anything by now
+    return any(interrupted is back and type(number) is int for number, interrupted in pairwise(given))
 
 
 _SIGNALS: Final = int(min(signal.NSIG, getattr(signal, "SIGRTMIN", signal.NSIG)))

@@ -79,7 +79,11 @@ class RealThread(threading.Thread):
         """
         self._known = not _are_green()
         if self._known:
-            super().start()
+            try:
+                super().start()
+            except KeyError as error:
+                # What a signal handler has raised as it began: Python then takes it out of a table, as it does itself.
+                raise error.__context__ or error from None
         else:
             _start_new_thread(self.run, ())
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from failpath_otel import limits
 from failpath_otel.clean import Json, clean_metadata, text_of, type_name
 from failpath_otel.errors import ConfigurationError
+from failpath_otel.signals import pass_on
 
 Check = Callable[[str, object], Any]
 
@@ -119,7 +120,8 @@ def session(source: str, given: object) -> Any:  # noqa: ANN401 - whatever has a
         # The second is what clients that look alike, as httpx's, have not.
         methods = (getattr(given, "post", None), getattr(given, "get_adapter", None))
         fits = not isinstance(given, type) and all(map(callable, methods))
-    except Exception:  # noqa: BLE001 - an object of the user's may raise anything
+    except Exception as error:  # noqa: BLE001 - an object of the user's may raise anything
+        pass_on(error)
         fits = False
     if fits:
         return given

@@ -2,6 +2,7 @@
 
 import weakref
 from collections import deque
+from contextlib import suppress
 from typing import Any, Final
 
 from opentelemetry.sdk.trace import ReadableSpan, Span
@@ -22,7 +23,7 @@ class DroppedSpans:
     """Watches spans that are open.
 
     A garbage collection tells that a span is gone anywhere, below any lock and on a thread that another one waits for
-    with a lock. So only a note is taken there; :meth:`take` is for those who can act on it.
+    with a lock. So only a note is taken there; :meth:`next` is for those who can act on it.
     """
 
     def __init__(self) -> None:
@@ -41,12 +42,17 @@ class DroppedSpans:
         reference.key = key
         return reference
 
-    def take(self) -> Reference | None:
-        """The next reference that was noted, once, also where several threads ask; ``None``: there is none."""
+    def next(self) -> Reference | None:
+        """The next reference that was noted; it stays among these until it is :meth:`done`. ``None``: there is none."""
         try:
-            return self.noted.popleft()
+            return self.noted[0]
         except IndexError:
             return None
+
+    def done(self, reference: Reference) -> None:
+        """What was due for ``reference`` is done; an exception of a signal handler may come before that."""
+        with suppress(ValueError):  # another thread was faster
+            self.noted.remove(reference)
 
 
 def key_of(span: ReadableSpan) -> SpanKey:

@@ -32,13 +32,14 @@ from failpath_otel.semconv import (
     STEP_STATUS,
 )
 
-_NO_RESOURCE: Final = Resource({})
-
 _DROPPED: Final = {
     EXCEPTION_TYPE: "failpath_otel.StepDropped",
     EXCEPTION_MESSAGE: "the step was dropped before it ended",
 }
 """The error of a step whose block was never left."""
+
+_NO_RESOURCE: Final = Resource({})
+"""Where a span is given none, the SDK looks for one: on threads, by detectors that may ask a network."""
 
 
 class OpenSteps:
@@ -197,14 +198,15 @@ class OpenSteps:
         """Does what is left to do for a step that nothing can end any more."""
         if start.marker is None or start.manual:
             self.forgo(key)
-        elif self.steps.pop(key, None) is not None:  # or another thread does this
-            self.ended_early.discard(key)
-            try:
+            return
+        try:
+            if self.steps.pop(key, None) is not None:  # or another thread does this
+                self.ended_early.discard(key)
                 self._end_dropped(start)
-            except BaseException:
-                if not start.told:
-                    self.steps[key] = start
-                raise
+        except BaseException:
+            if not start.told:
+                self.steps[key] = start
+            raise
 
     def _end_dropped(self, start: StepStart) -> None:
         self.end(_ended_by(start, None), start)
@@ -226,7 +228,6 @@ def _ended_by(start: StepStart, end_ns: int | None) -> ReadableSpan:
     status = STATUS_SUCCESS if exception is None else STATUS_ERROR
     return ReadableSpan(
         name=start.step_key,
-        # Without one the SDK asks the resource detectors: slow, and swallows what a signal handler raises meanwhile.
         resource=_NO_RESOURCE,
         context=SpanContext(int(start.trace_id, 16), int(start.span_id, 16), is_remote=False),
         attributes={**start.attributes, **(late or {}), STEP_STATUS: status},

@@ -18,6 +18,7 @@ from failpath_otel.export.rules_file import check_rules
 from failpath_otel.export.variables import ENDPOINT_VARIABLES, warn_of_misspelt_variables
 from failpath_otel.export.wire import ROUTE
 from failpath_otel.report import say_once
+from failpath_otel.signals import pass_on
 
 if TYPE_CHECKING:
     from requests import Session
@@ -198,5 +199,6 @@ def _checked(option: Option, source: str, given: object) -> Any:  # noqa: ANN401
     except ConfigurationError:
         raise
     except Exception as error:  # noqa: BLE001 - an object of the user's may raise anything from anything
+        pass_on(error)
         msg = f"{source} cannot be read: a {type_name(given)} that raised {type_name(error)}"
         raise ConfigurationError(msg) from None

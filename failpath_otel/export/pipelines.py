@@ -37,9 +37,10 @@ class Pipelines:
         # Not the one that was retired just now: a step that begins on another thread may be about to use it.
         for pipeline in self.all[:-2]:
             if pipeline.is_idle():
-                self._past = add_up((self._past, pipeline.stats()))
                 pipeline.shutdown(0)
-                self.all.remove(pipeline)
+                past, left = add_up((self._past, pipeline.stats())), [each for each in self.all if each is not pipeline]
+                # Without a call in between, where an exception of a signal handler could come: it counts once.
+                self._past, self.all[:] = past, left
 
     def release(self) -> None:
         """Has each deliver what waits, and then let go of its journal, its connection and its thread.

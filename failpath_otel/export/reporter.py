@@ -33,6 +33,7 @@ from failpath_otel.semconv import (
     STEP_KEY,
     STEP_START,
 )
+from failpath_otel.signals import is_from_handler
 
 
 class Reporter:
@@ -53,7 +54,7 @@ class Reporter:
         self._dropped = DroppedSpans()
         self._noted: Final = self._dropped.noted
         self._steps: Final = OpenSteps(
-            self._process, self._pipelines, self._dropped, self._forget_dropped, self.disregard
+            self._process, self._pipelines, self._dropped, self._forget_dropped, self._leave_alone
         )
         self._open: Final = self._steps.steps
         self._begin: Final = self._steps.begin
@@ -164,6 +165,9 @@ class Reporter:
         """Leaves ``span`` alone when it ends: another one is recorded in its place."""
         if self._noted:
             self._forget_dropped()
+        self._leave_alone(span)
+
+    def _leave_alone(self, span: AnySpan | ReadableSpan) -> None:
         context = span.get_span_context()
         assert context is not None  # of a span that has begun
         key = context.trace_id, context.span_id, 0
@@ -175,14 +179,23 @@ class Reporter:
         Such a step has lost its end: what a signal handler raised came as its block was left, no room was left on the
         stack, or its block was never left. Steps of the application's own spans stay ``running``.
         """
-        while (reference := self._dropped.take()) is not None:
-            key = reference.key
-            start = self._open.get(key)
-            if start is not None and (start.watched is reference or start.marker is reference):
-                self._steps.forget(key, start)
-            if self._disregarded.get(key[:2]) is reference:
-                self._disregarded.pop(key[:2], None)  # another thread may end it
-            self._ruled.on_end(key)
+        while (reference := self._dropped.next()) is not None:
+            try:
+                self._forget(reference)
+            except Exception as error:
+                if not is_from_handler(error):
+                    self._dropped.done(reference)  # or it would be in the way of all others
+                raise
+            self._dropped.done(reference)
+
+    def _forget(self, reference: Reference) -> None:
+        key = reference.key
+        start = self._open.get(key)
+        if start is not None and (start.watched is reference or start.marker is reference):
+            self._steps.forget(key, start)
+        if self._disregarded.get(key[:2]) is reference:
+            self._disregarded.pop(key[:2], None)  # another thread may end it
+        self._ruled.on_end(key)
 
     def _look(self, *, wait: bool = True) -> None:
         """What is due before something waits for all records."""

@@ -142,23 +142,24 @@ class DeliveryThread(Attempts):
             self._heed_at = full if self._accepted < full else self._accepted + limits.MAX_BATCH_RECORDS
 
     def _start(self) -> None:
-        with self._lock:
-            self._unattended = False
-            if self._thread is not None:
-                return
-            thread = RealThread(self._work, "failpath-delivery")
-            self._thread = thread
-            if self._released:
-                self._leave_by = monotonic() + limits.LEAVE_SECONDS
+        thread: RealThread | None = None
         try:
+            with self._lock:
+                self._unattended = False
+                if self._thread is not None:
+                    return
+                self._thread = thread = RealThread(self._work, "failpath-delivery")
+                if self._released:
+                    self._leave_by = monotonic() + limits.LEAVE_SECONDS
             # Not under the lock: this waits for the new thread, on which a garbage collection may end a step first.
             # Not in the context of whichever step happened to come first: tracers hand theirs on to new threads.
             contextvars.Context().run(thread.start)
-        except RuntimeError:  # the interpreter is ending, or there are no threads left; the next record tries again
-            self._thread = None
-        except BaseException:  # Ctrl-C or a time limit; should it have begun all the same, it ends by itself
-            self._thread = None
-            raise
+        except BaseException as error:
+            if thread is not None and self._thread is thread:
+                self._thread = None
+            if not isinstance(error, RuntimeError):
+                raise  # Ctrl-C or a time limit; should it have begun all the same, it ends by itself
+            # The interpreter is ending, or there are no threads left; the next record tries again.
 
     # On the delivery thread.
 

@@ -7,6 +7,7 @@ from types import CodeType, FrameType
 from typing import Any, Final
 
 from failpath_otel.report import report_fault
+from failpath_otel.signals import is_from_handler
 
 _SECONDS: Final = 0.001
 
@@ -15,8 +16,11 @@ def raise_later(error: BaseException, finalizer: CodeType) -> None:
     """Raises ``error`` on this thread as soon as it has left the method ``finalizer``, an object's ``__del__``.
 
     A time limit or Ctrl-C may come in there, by a signal handler that raises. Lost, it would never end what it was to
-    end.
+    end. A fault of ours, which the application does not wait for, is reported and goes no further.
     """
+    if isinstance(error, Exception) and not is_from_handler(error):
+        report_fault("ending what was dropped")
+        return
     try:
         waiting = threading.Thread(target=_raise_on, args=(threading.get_ident(), error, finalizer), daemon=True)
         waiting.start()

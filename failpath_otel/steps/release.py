@@ -40,8 +40,8 @@ class Release:
             abrupt_exit.spend(monotonic() - began)
 
     def __del__(self) -> None:
-        if sys.is_finalizing():
-            return
+        if sys.is_finalizing() or not hasattr(self, "_current_key"):
+            return  # the last: an exception came as it was made
         try:
             self.end()
         except BaseException as error:  # noqa: BLE001 - here, Python would print it and go on

@@ -1,9 +1,11 @@
 """Steps that never end: they stay ``running`` at Failpath, and nothing of them is kept in the process."""
 
 import gc
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextvars import copy_context
 from typing import Any, Final
 
 import pytest
@@ -95,6 +97,38 @@ def test_a_step_that_waits_for_a_future_which_is_dropped_is_an_error_and_forgott
         made.failpath.run("checkout").step("pack", Future)
     assert sorted(made.statuses()) == ["error"] * 20 + ["running"] * 20
     assert made.keeps_nothing()
+
+
+def test_any_number_of_dropped_steps_whose_spans_are_still_current_somewhere_end_one_after_another(
+    shop: MakeShop,
+) -> None:
+    number = 2 * sys.getrecursionlimit() // 3
+    dropping = shop(max_queue_size=10 * number)
+    run, held = dropping.failpath.run("checkout"), [copy_context() for _ in range(number)]
+    blocks = [run.step("pack") for _ in held]
+    for context, block in zip(held, blocks, strict=True):
+        context.run(block.__enter__)
+    del block
+    blocks.clear()
+    run.step("pay", int)
+    statuses = dropping.statuses()
+    assert (statuses.count("running"), statuses.count("error"), statuses.count("success")) == (number + 1, number, 1)
+    assert dropping.failpath.stats().dropped == {}
+
+
+def test_the_end_of_a_dropped_step_looks_for_no_resource(shop: MakeShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    dropping = shop()
+    create = Resource.create  # starts threads, and detectors that may ask a network
+
+    def asking(*given: Any) -> Resource:
+        asked.append(given)
+        return create(*given)
+
+    monkeypatch.setattr(Resource, "create", staticmethod(asking))
+    dropping.failpath.run("checkout").step("pack", Future[None])
+    assert dropping.statuses() == ["running", "error"]
+    assert asked == []
 
 
 def test_a_step_whose_span_others_end_and_that_never_comes_back_is_an_error(shop: MakeShop) -> None:

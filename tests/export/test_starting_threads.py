@@ -138,3 +138,38 @@ def test_ctrl_c_while_a_flush_starts_the_delivery_thread_leaves_no_hurry_behind(
             wait(queue, _DEADLINE)
         assert (queue._hurry, queue._urgent, len(queue._watchers)) == (0, 0, 0)
         assert queue.flush(_DEADLINE)
+
+
+class _TimeLimit(Exception):  # noqa: N818 - as Celery's
+    pass
+
+
+class _InterruptedLock:
+    """A lock that a signal handler interrupts by an exception, once, when it has been released."""
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+        self.due = False
+
+    def __enter__(self) -> Any:
+        return self._lock.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.__exit__(*error)
+        if self.due:
+            self.due = False
+            raise _TimeLimit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lock, name)
+
+
+def test_a_time_limit_between_the_choice_of_a_new_thread_and_its_start_leaves_the_next_record_to_start_one() -> None:
+    with pipeline(HeldDelivery()) as made:
+        under_test: Any = made
+        lock = under_test._lock = _InterruptedLock(under_test._lock)
+        lock.due = True
+        with pytest.raises(_TimeLimit):
+            under_test._start()
+        under_test.put(numbered(1))
+        assert under_test.flush(_DEADLINE)

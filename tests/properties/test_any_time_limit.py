@@ -9,6 +9,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
+from contextvars import copy_context
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -134,6 +135,11 @@ def by_future(run: failpath_otel.Run) -> object:
     return future.result(0)
 
 
+def after_one_that_was_dropped(run: failpath_otel.Run) -> object:
+    copy_context().run(run.step("wrap").__enter__)
+    return run.step("charge", work)  # whose start ends the other
+
+
 FORMS: Sequence[Form] = (
     by_call,
     by_call_with_metadata,
@@ -149,6 +155,7 @@ FORMS: Sequence[Form] = (
     by_hand,
     by_run_block,
     by_future,
+    after_one_that_was_dropped,
 )
 
 
@@ -239,14 +246,13 @@ class Interrupted:
 
     def judge(self, records: Sequence[bytes]) -> None:
         """Adds the problems that the records show."""
-        statuses: dict[str, list[str]] = defaultdict(list)
+        statuses: dict[tuple[str, str], list[str]] = defaultdict(list)
         for record in map(json.loads, records):
-            statuses[record["runId"]].append(record["status"])
-        for run_id, where in self.places.items():
-            found = statuses[run_id]
+            statuses[record["runId"], record["stepKey"]].append(record["status"])
+        for (run_id, step_key), found in statuses.items():
             ends = len(found) - found.count("running")
             if found.count("running") > 1 or ends > 1 or ("running" in found and not ends):
-                self.problems.append(f"{found} where it came at {where}")
+                self.problems.append(f"{found} of {step_key} where it came at {self.places.get(run_id)}")
 
 
 @pytest.mark.usefixtures("_limit")
