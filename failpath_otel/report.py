@@ -32,7 +32,10 @@ def report_fault(place: str, *, with_text: bool = True) -> None:
     """
     error = sys.exc_info()[1]
     if error is not None:
-        pass_on(error)
+        try:
+            pass_on(error)
+        finally:
+            del error  # or this frame, which is in its traceback, and it would keep each other alive
     if place in _said:
         return
     _said.add(place)

@@ -88,12 +88,20 @@ class OpenStep:
     def sent(self) -> None:
         """Waits until the step's events so far were sent, or could not be; not where an event loop runs."""
         assert self._marker is not None  # or it has not begun
-        self._keep(self._tracing.sent(self._marker))
+        try:
+            self._keep(self._tracing.sent(self._marker))
+        except BaseException:  # what has interrupted a wait wants to go on at once
+            self.awaits = False
+            raise
 
     async def asent(self) -> None:
         """:meth:`sent` without blocking the event loop."""
         assert self._marker is not None  # as above
-        self._keep(await self._tracing.asent(self._marker))
+        try:
+            self._keep(await self._tracing.asent(self._marker))
+        except BaseException:  # as above
+            self.awaits = False
+            raise
 
     def _keep(self, error: DeliveryError | None) -> None:
         # Where the start was kept to be sent again, and the outcome was sent, both were: order is kept.
