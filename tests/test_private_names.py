@@ -304,7 +304,6 @@ def test_signal_takes_its_answers_from_a_module_that_is_written_in_c() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-
 def test_gevent_tells_whether_a_thread_has_an_event_loop() -> None:
     pytest.importorskip("gevent")
     user = "the end of a thread in threads.py"
