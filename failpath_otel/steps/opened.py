@@ -190,7 +190,7 @@ class OpenStep:
                 try:
                     if self._inside:
                         self.leave()
-                    self._end(error or raised, again=True)
+                    self._end(raised if error is None else error, again=True)
                     break
                 except BaseException as again:  # noqa: BLE001 - as above
                     interruption = again

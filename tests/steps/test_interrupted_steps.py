@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 
 import failpath_otel
 from failpath_otel import Run
+from failpath_otel.testing import MockFailpath
 from tests.fault_server import FaultServer, silent
 from tests.receiver import wait_for
 
@@ -88,6 +89,43 @@ def test_what_a_handler_has_raised_is_freed_as_soon_as_it_was_handled(at: str, f
     finally:
         gc.enable()
     client.shutdown()
+
+
+class Nothing(Exception):  # noqa: N818 - has no members
+    """An exception of the application that is falsy, and in whose text the signal comes, once."""
+
+    told = False
+
+    def __len__(self) -> int:
+        return 0
+
+    def __str__(self) -> str:
+        if not self.told:
+            self.told = True
+            signal.raise_signal(signal.SIGALRM)
+        return "no such cart"
+
+
+def _failing_call(run: Run) -> None:
+    def fail() -> None:
+        raise Nothing
+
+    run.step("charge", fail)
+
+
+def _failing_block(run: Run) -> None:
+    with run.step("charge"):
+        raise Nothing
+
+
+@pytest.mark.parametrize("form", [_failing_call, _failing_block])
+def test_a_falsy_exception_that_was_there_before_a_time_limit_is_the_one_that_the_step_ends_with(form: Form) -> None:
+    failpath = MockFailpath()
+    with pytest.raises(TimeLimit):
+        form(failpath.run("checkout"))
+    error = failpath.events[-1].error
+    assert error is not None
+    assert (error.name.rpartition(".")[2], error.message) == ("Nothing", "no such cart")
 
 
 @every_form
