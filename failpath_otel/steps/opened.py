@@ -141,8 +141,9 @@ class OpenStep:
 
     def set_metadata(self, metadata: object) -> None:
         """Adds metadata to the span; later values win. Keys beyond the limit are dropped and counted."""
-        marker = self._marker
-        assert marker is not None  # or it has not begun
+        marker = getattr(self, "_marker", None)
+        if marker is None:
+            return  # an exception of a signal handler came as it was to begin, and there is no step
         late = self._late = marker.late = {} if self._late is None else self._late
         before = self._started_with
         room = limits.MAX_METADATA_KEYS - (len(before) - 3)

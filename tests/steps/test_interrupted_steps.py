@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 
 import failpath_otel
 from failpath_otel import Run
+from failpath_otel.steps.opened import OpenStep
 from failpath_otel.testing import MockFailpath
 from tests.fault_server import FaultServer, silent
 from tests.receiver import wait_for
@@ -126,6 +128,25 @@ def test_a_falsy_exception_that_was_there_before_a_time_limit_is_the_one_that_th
     error = failpath.events[-1].error
     assert error is not None
     assert (error.name.rpartition(".")[2], error.message) == ("Nothing", "no such cart")
+
+
+def test_metadata_of_a_step_that_a_time_limit_has_kept_from_beginning_is_let_pass() -> None:
+    failpath = MockFailpath()
+    step = failpath.run("checkout").step("charge")
+
+    def interrupt(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is OpenStep.begin.__code__:
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGALRM)
+
+    sys.setprofile(interrupt)
+    try:
+        with pytest.raises(TimeLimit), step:
+            pass
+    finally:
+        sys.setprofile(None)
+    step.set_metadata(late=True)
+    assert failpath.events == []
 
 
 @every_form
