@@ -37,7 +37,10 @@ class InStep(Generic[T]):
         return self
 
     def __next__(self) -> Any:
-        return self.send(None)
+        try:
+            return self.send(None)
+        finally:
+            del self  # as in `send`
 
     def send(self, value: Any) -> Any:
         """Runs one slice; as for a coroutine."""
@@ -48,6 +51,7 @@ class InStep(Generic[T]):
             return self._inner.send(value)
         finally:
             self._step.pause()
+            del self  # which has what was thrown into an asynchronous generator, whose traceback has this frame
 
     def throw(self, *error: Any) -> Any:
         """Runs one slice that begins with an exception; as for a coroutine, in both forms of the arguments."""
