@@ -1,6 +1,7 @@
 """Exceptions that signal handlers raise: they are the application's, wherever in our code they come."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from inspect import CO_VARARGS
 from itertools import pairwise
@@ -44,7 +45,7 @@ def _frames_below(trace: TracebackType) -> Iterator[FrameType]:
 
 def _codes_of_handlers() -> set[CodeType]:
     """The code of every handler that is installed and is written in Python; none has those of real time."""
-    return {code for number in range(1, _SIGNALS) if (code := _code_of(signal.getsignal(number))) is not None}
+    return {code for number in range(1, _SIGNALS) if (code := _code_of(_getsignal(number))) is not None}
 
 
 def _code_of(handler: object) -> CodeType | None:
@@ -81,5 +82,8 @@ def _is_called_as_handler(frame: FrameType) -> bool:
         given.extend(rest if type(rest) is tuple else ())  # the name may stand for anything by now
     return any(interrupted is back and type(number) is int for number, interrupted in pairwise(given))
 
+
+_getsignal: Final = getattr(sys.modules.get("_signal"), "getsignal", signal.getsignal)
+"""What ``signal.getsignal`` calls. That makes a member of an enumeration of each answer, which takes far longer."""
 
 _SIGNALS: Final = int(min(signal.NSIG, getattr(signal, "SIGRTMIN", signal.NSIG)))

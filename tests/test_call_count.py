@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import failpath_otel
 from failpath_otel.export.delivery import Delivery
 from failpath_otel.export.wire import Answer
+from failpath_otel.signals import pass_on
 
 MOST_CALLS = 47
 """Calls of functions of this package in one step, with about a tenth to spare. A step that needs more is a decision:
@@ -70,3 +71,28 @@ def test_a_step_makes_a_bounded_number_of_python_calls(monkeypatch: pytest.Monke
         f"a step calls {ours.total()} functions of this package, {MOST_CALLS} are allowed"
         f" ({total} calls together with OpenTelemetry's):\n{listed}"
     )
+
+
+def test_an_exception_is_known_for_a_fault_by_few_python_calls() -> None:
+    def fail() -> None:
+        raise LookupError
+
+    def meet() -> None:
+        try:
+            fail()
+        except LookupError as error:
+            pass_on(error)
+
+    calls = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        meet()
+    finally:
+        sys.setprofile(before)
+    assert calls <= 100, f"{calls} calls"

@@ -13,7 +13,9 @@ import inspect
 import multiprocessing.process
 import multiprocessing.util
 import pkgutil
+import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextvars import Token
@@ -33,6 +35,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import failpath_otel
+from failpath_otel import signals
 from failpath_otel.export import transport
 from failpath_otel.export.transport import BoundedAdapter
 from failpath_otel.serving import server as serving
@@ -289,6 +292,16 @@ def test_multiprocessing_lets_its_children_be_told_of_their_end() -> None:
         found = getattr(module, name, None)
         assert found is not None, moved(f"{module.__name__}.{name}", user)
         assert list(inspect.signature(found).parameters) == parameters, moved(f"{module.__name__}.{name}", user)
+
+
+def test_signal_takes_its_answers_from_a_module_that_is_written_in_c() -> None:
+    asked = sys.modules["_signal"].getsignal
+    assert signals._getsignal is asked, moved("_signal.getsignal", "failpath_otel.signals")
+    before = signal.signal(signal.SIGUSR1, print)
+    try:
+        assert asked(signal.SIGUSR1) is signal.getsignal(signal.SIGUSR1) is print
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_gevent_tells_whether_a_thread_has_an_event_loop() -> None:

@@ -37,7 +37,10 @@ class InStep(Generic[T]):
         return self
 
     def __next__(self) -> Any:
-        return self.send(None)
+        try:
+            return self.send(None)
+        finally:
+            del self  # as in `send`
 
     def send(self, value: Any) -> Any:
         """Runs one slice; as for a coroutine."""
@@ -48,6 +51,7 @@ class InStep(Generic[T]):
             return self._inner.send(value)
         finally:
             self._step.pause()
+            del self  # which has what was thrown into an asynchronous generator, whose traceback has this frame
 
     def throw(self, *error: Any) -> Any:
         """Runs one slice that begins with an exception; as for a coroutine, in both forms of the arguments."""
@@ -55,6 +59,7 @@ class InStep(Generic[T]):
             self._step.resume()
             return self._inner.throw(*error)
         finally:
+            del error  # or it and this frame, which is in its traceback, would keep each other alive
             self._step.pause()
 
     def close(self) -> None:
@@ -121,7 +126,10 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
 
     def throw(self, *error: Any) -> Any:
         """Runs one slice that begins with an exception; the step ends with the last one."""
-        return self._ending(super().throw, *error)
+        try:
+            return self._ending(super().throw, *error)
+        finally:
+            del error  # as above
 
     def _ending(self, advance: Callable[..., Any], *args: Any) -> Any:
         self._unended = CoroutineClosed
@@ -133,6 +141,8 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
         except BaseException as error:
             self._step.finish(error)
             raise
+        finally:
+            del args  # as above
 
     def close(self) -> None:
         """Ends it early, and the step with it."""

@@ -88,12 +88,20 @@ class OpenStep:
     def sent(self) -> None:
         """Waits until the step's events so far were sent, or could not be; not where an event loop runs."""
         assert self._marker is not None  # or it has not begun
-        self._keep(self._tracing.sent(self._marker))
+        try:
+            self._keep(self._tracing.sent(self._marker))
+        except BaseException:  # what has interrupted a wait wants to go on at once
+            self.awaits = False
+            raise
 
     async def asent(self) -> None:
         """:meth:`sent` without blocking the event loop."""
         assert self._marker is not None  # as above
-        self._keep(await self._tracing.asent(self._marker))
+        try:
+            self._keep(await self._tracing.asent(self._marker))
+        except BaseException:  # as above
+            self.awaits = False
+            raise
 
     def _keep(self, error: DeliveryError | None) -> None:
         # Where the start was kept to be sent again, and the outcome was sent, both were: order is kept.
@@ -133,8 +141,9 @@ class OpenStep:
 
     def set_metadata(self, metadata: object) -> None:
         """Adds metadata to the span; later values win. Keys beyond the limit are dropped and counted."""
-        marker = self._marker
-        assert marker is not None  # or it has not begun
+        marker = getattr(self, "_marker", None)
+        if marker is None:
+            return  # an exception of a signal handler came as it was to begin, and there is no step
         late = self._late = marker.late = {} if self._late is None else self._late
         before = self._started_with
         room = limits.MAX_METADATA_KEYS - (len(before) - 3)
@@ -182,7 +191,7 @@ class OpenStep:
                 try:
                     if self._inside:
                         self.leave()
-                    self._end(error or raised, again=True)
+                    self._end(raised if error is None else error, again=True)
                     break
                 except BaseException as again:  # noqa: BLE001 - as above
                     interruption = again

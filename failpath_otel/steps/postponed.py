@@ -1,13 +1,13 @@
 """Exceptions that come where Python prints them and goes on, and are raised a moment later instead."""
 
 import sys
-import threading
-from time import sleep
+from functools import partial
 from types import CodeType, FrameType
 from typing import Any, Final
 
 from failpath_otel.report import report_fault
 from failpath_otel.signals import is_from_handler
+from failpath_otel.threads import RealThread, get_ident, sleep
 
 _SECONDS: Final = 0.001
 
@@ -22,8 +22,7 @@ def raise_later(error: BaseException, finalizer: CodeType) -> None:
         report_fault("ending what was dropped")
         return
     try:
-        waiting = threading.Thread(target=_raise_on, args=(threading.get_ident(), error, finalizer), daemon=True)
-        waiting.start()
+        RealThread(partial(_raise_on, get_ident(), error, finalizer), "failpath-raise").start()
     except RuntimeError:  # there are no threads left
         report_fault("raising what has interrupted the end of a run")
 

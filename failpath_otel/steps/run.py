@@ -170,7 +170,7 @@ class Run:
         except BaseException as interruption:  # of a signal handler
             entered = entered or self._entered()
             if entered is not None:
-                self._leave(entered, error or interruption)
+                self._leave(entered, interruption if error is None else error)
             raise
         if self._release is not None:
             self._release.end()

@@ -79,7 +79,7 @@ class Step:
             opened.leave_block()
             opened.finish(error)
         except BaseException as interruption:
-            opened.finish(error or interruption)
+            opened.finish(interruption if error is None else error)
             raise
         if opened.awaits and (error is None or isinstance(error, Exception)):
             opened.sent()
@@ -111,7 +111,7 @@ class Step:
             opened.leave_block()
             opened.finish(error)
         except BaseException as interruption:
-            opened.finish(error or interruption)
+            opened.finish(interruption if error is None else error)
             raise
         if opened.awaits and (error is None or isinstance(error, Exception)):
             await opened.asent()

@@ -221,6 +221,8 @@ def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[
                     item = await InStep(step, pending)
                 except StopAsyncIteration:
                     break
+                finally:
+                    del pending  # or a thrown exception and this frame would keep each other alive
                 try:
                     sent = yield item
                 except BaseException as thrown:  # noqa: BLE001 - handed on to the generator, GeneratorExit as well

@@ -172,6 +172,44 @@ def test_what_waits_at_the_end_of_a_program_is_delivered(server: FaultServer) ->
     assert server.statuses[-2:] == ["running", "success"]
 
 
+def test_a_time_limit_that_comes_as_a_step_is_dropped_reaches_the_application(server: FaultServer) -> None:
+    begin = """
+        import signal
+        import warnings
+        from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+        warnings.simplefilter("ignore", RuntimeWarning)  # a coroutine is never awaited
+
+        class TimeLimit(Exception):
+            pass
+
+        def on_limit(number, frame):
+            raise TimeLimit
+
+        class Interrupting(SpanProcessor):
+            def on_end(self, span):
+                signal.raise_signal(signal.SIGALRM)
+
+        async def work():
+            pass
+
+        signal.signal(signal.SIGALRM, on_limit)
+        provider = TracerProvider(shutdown_on_exit=False)
+    """
+    program = """
+        provider.add_span_processor(Interrupting())
+        try:
+            run.step("dropped", lambda: work())
+            until = time.monotonic() + 20
+            while time.monotonic() < until:  # and not in gevent's event loop, which would print it and go on
+                pass
+        except TimeLimit:
+            print("end", flush=True)
+    """
+    start = START.replace("configure()", "configure(tracer_provider=provider)")
+    told = succeed(PATCH + dedent(begin) + start + COMMON + dedent(program), server.url)
+    assert told.lines == ["end"]
+
+
 def test_forked_children_deliver_and_an_idle_parent_delivers_what_they_leave(server: FaultServer) -> None:
     program = """
         from pathlib import Path

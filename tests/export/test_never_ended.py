@@ -1,4 +1,4 @@
-"""Steps that never end: they stay ``running`` at Failpath, and nothing of them is kept in the process."""
+"""Steps that are dropped before their end: ours are errors, spans of others ``running``; nothing of either is kept."""
 
 import gc
 import sys

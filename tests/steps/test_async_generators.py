@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -231,3 +232,24 @@ def test_a_decorated_async_generator_can_be_a_context_manager(run: Run, recordin
     asyncio.run(main())
 
     assert outcome(recording.only()) == "success"
+
+
+def test_what_was_thrown_into_an_asynchronous_generator_is_freed_as_soon_as_it_was_handled(run: Run) -> None:
+    items = run.step("count", counting)
+
+    async def throw() -> None:
+        await items.__anext__()
+        await items.athrow(Thrown())
+
+    async def main() -> list["weakref.ref[Thrown]"]:
+        try:
+            await throw()
+        except Thrown as error:
+            return [weakref.ref(error)]
+        return []
+
+    gc.disable()  # so that only what is in no reference cycle goes
+    try:
+        assert [reference() for reference in asyncio.run(main())] == [None]
+    finally:
+        gc.enable()

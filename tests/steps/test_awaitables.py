@@ -5,6 +5,7 @@ import contextlib
 import gc
 import inspect
 import types
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
@@ -304,3 +305,26 @@ def test_a_coroutine_that_is_also_a_context_manager_is_returned_itself(run: Run,
     request = Request()
     assert run.step("get", lambda: request) is request
     assert otel_status(recording.only()) == "OK"
+
+
+class _Stop(Exception):  # noqa: N818 - as asyncio's CancelledError, and without its kin's special cases
+    """What is thrown into a coroutine that waits."""
+
+
+@pytest.mark.parametrize("called", [False, True], ids=["coroutine function", "function that returns a coroutine"])
+def test_what_was_thrown_into_a_coroutine_that_waits_is_freed_as_soon_as_it_was_handled(run: Run, called: bool) -> None:
+    async def work() -> None:
+        await asyncio.sleep(0)
+
+    coroutine = run.step("pack", (lambda: work()) if called else work)  # noqa: PLW0108 - no coroutine function
+    coroutine.send(None)
+    freed: list[weakref.ref[_Stop]] = []
+    gc.disable()  # so that only what is in no reference cycle goes
+    try:
+        try:
+            coroutine.throw(_Stop())
+        except _Stop as error:
+            freed.append(weakref.ref(error))
+        assert [reference() for reference in freed] == [None]
+    finally:
+        gc.enable()
