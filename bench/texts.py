@@ -14,8 +14,8 @@ from typing import Final
 from bench.sink import BenchError
 from bench.span import Action
 from bench.table import Row
-from failpath_otel import shapes
-from failpath_otel.redaction import redact_text
+from failpath_otel.scrubbing import shapes
+from failpath_otel.scrubbing.redaction import redact_text
 
 _CHARS: Final = 200
 TEXTS: Final = {

@@ -11,7 +11,6 @@ from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_pro
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
-from failpath_otel.clean import type_name
 from failpath_otel.errors import ConfigurationError, DeliveryError
 from failpath_otel.export.arguments import Compression, DeliveryMode, Enabled, OnError, Payload, Redact, RulesOption
 from failpath_otel.export.ending import hasten
@@ -22,6 +21,7 @@ from failpath_otel.forking import after_fork_in_child
 from failpath_otel.joins import Joins
 from failpath_otel.private_provider import private_tracer
 from failpath_otel.report import report_fault
+from failpath_otel.scrubbing.clean import type_name
 from failpath_otel.semconv import StartMarker
 from failpath_otel.start_line import tell_start
 from failpath_otel.steps.client import SCOPE_NAME, Failpath

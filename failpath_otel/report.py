@@ -5,7 +5,7 @@ import sys
 import traceback
 from typing import Final
 
-from failpath_otel.redaction import redact_text, redacted_tail
+from failpath_otel.scrubbing.redaction import redact_text, redacted_tail
 from failpath_otel.signals import pass_on
 
 logger: Final = logging.getLogger("failpath_otel")

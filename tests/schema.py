@@ -8,9 +8,9 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from failpath_otel import limits
-from failpath_otel.clean import DROPPED_KEYS
 from failpath_otel.export import wire
 from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record
+from failpath_otel.scrubbing.clean import DROPPED_KEYS
 
 _MAX_KEY_CHARS: Final = limits.MAX_KEY_CHARS * 10
 """A key of as many lone surrogates as a key may have characters, each escaped."""

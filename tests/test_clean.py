@@ -20,8 +20,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from failpath_otel import clean, limits
-from failpath_otel.clean import (
+from failpath_otel import limits
+from failpath_otel.scrubbing import clean
+from failpath_otel.scrubbing.clean import (
     DROPPED_KEYS,
     REDACTED,
     UNUSABLE,

@@ -25,7 +25,7 @@ from failpath_otel import (
     Stats,
     limits,
 )
-from failpath_otel.clean import DROPPED_KEYS
+from failpath_otel.scrubbing.clean import DROPPED_KEYS
 from tests.export.programs import succeed
 from tests.export.spans import IDENTITY, a_span, tracer_with
 from tests.fault_server import FaultServer, accepted, held, rejecting

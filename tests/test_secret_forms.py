@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from failpath_otel import redaction, shapes
-from failpath_otel.clean import clean_metadata, error_text
-from failpath_otel.redaction import redact_text, redact_values
-from failpath_otel.secret_forms import FORMS
+from failpath_otel.scrubbing import redaction, shapes
+from failpath_otel.scrubbing.clean import clean_metadata, error_text
+from failpath_otel.scrubbing.redaction import redact_text, redact_values
+from failpath_otel.scrubbing.secret_forms import FORMS
 from tests.planted_forms import ALNUM, CARDS, HEX, NAMED, PLANTED, TOKENS, UPPER, Planted, harmless, some
 
 EVERYTHING = 2 * shapes.CVC - 1

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from failpath_otel.clean import Json
 from failpath_otel.errors import DeliveryError
 from failpath_otel.export.rules import StepRule
+from failpath_otel.scrubbing.clean import Json
 
 if TYPE_CHECKING:
     from requests import Session

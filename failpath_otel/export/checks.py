@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from failpath_otel import limits
-from failpath_otel.clean import Json, clean_metadata, text_of, type_name
 from failpath_otel.errors import ConfigurationError
+from failpath_otel.scrubbing.clean import Json, clean_metadata, text_of, type_name
 from failpath_otel.signals import pass_on
 
 Check = Callable[[str, object], Any]

@@ -9,10 +9,10 @@ from typing import Any, Final
 from opentelemetry.trace import SpanKind
 
 from failpath_otel import limits, semconv
-from failpath_otel.clean import clean_text, text_of, type_name
 from failpath_otel.errors import ConfigurationError
-from failpath_otel.redaction import redact_values
-from failpath_otel.secret_keys import is_secret_key
+from failpath_otel.scrubbing.clean import clean_text, text_of, type_name
+from failpath_otel.scrubbing.redaction import redact_values
+from failpath_otel.scrubbing.secret_keys import is_secret_key
 
 
 @dataclass(frozen=True)

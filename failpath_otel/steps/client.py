@@ -8,8 +8,8 @@ from opentelemetry.trace import TracerProvider, get_tracer, get_tracer_provider
 
 from failpath_otel import limits, semconv
 from failpath_otel._version import __version__
-from failpath_otel.clean import clean_text, type_name
 from failpath_otel.report import say_once
+from failpath_otel.scrubbing.clean import clean_text, type_name
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.signals import pass_on
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata

@@ -3,7 +3,7 @@
 import uuid
 
 from failpath_otel import limits, semconv
-from failpath_otel.clean import clean_text, text_of, type_name, whole_run_id
+from failpath_otel.scrubbing.clean import clean_text, text_of, type_name, whole_run_id
 from failpath_otel.signals import pass_on
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import Run
-from failpath_otel.clean import type_name
+from failpath_otel.scrubbing.clean import type_name
 from tests.spans import Recording, exception, lifecycle, otel_status, outcome
 
 

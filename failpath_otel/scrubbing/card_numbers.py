@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from failpath_otel.pairs import Span, replace_found
+from failpath_otel.scrubbing.pairs import Span, replace_found
 
 # What an issuer prints: the digits together, in fours, or as 4-6-5 and 4-6-4, with blanks or hyphens.
 _NUMBER: Final = re.compile(

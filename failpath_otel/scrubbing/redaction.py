@@ -1,7 +1,7 @@
 """Secrets taken out of free text: of messages, stack traces, URLs. Nothing in here raises, and all of it is linear.
 
 What looks like a secret and is none is lost as well: a text that says less does less harm than one that says too much.
-The passes that look at ``key=value`` are in :mod:`failpath_otel.pairs`.
+The passes that look at ``key=value`` are in :mod:`failpath_otel.scrubbing.pairs`.
 """
 
 import re
@@ -9,13 +9,13 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import Final
 
-from failpath_otel import shapes
-from failpath_otel.card_numbers import redact_card_numbers
-from failpath_otel.pairs import redact_pairs, replace_found
-from failpath_otel.secret_forms import redact_tokens
-from failpath_otel.secret_keys import REDACTED, is_number, is_secret_key, is_secret_text_key
-from failpath_otel.shapes import look
-from failpath_otel.statements import redact_statements
+from failpath_otel.scrubbing import shapes
+from failpath_otel.scrubbing.card_numbers import redact_card_numbers
+from failpath_otel.scrubbing.pairs import redact_pairs, replace_found
+from failpath_otel.scrubbing.secret_forms import redact_tokens
+from failpath_otel.scrubbing.secret_keys import REDACTED, is_number, is_secret_key, is_secret_text_key
+from failpath_otel.scrubbing.shapes import look
+from failpath_otel.scrubbing.statements import redact_statements
 
 MAX_SCANNED_CHARS: Final = 32_768
 """How much of a text is looked at. What lies beyond would be cut off anyway."""
@@ -64,7 +64,7 @@ def redact_values(text: str) -> str:
 
     These are user names and passwords in URLs, query parameters with the name of a secret, the values of ``Bearer``,
     ``Basic`` and ``Token`` authorization, JSON web tokens, Failpath's project keys, the tokens of
-    :mod:`failpath_otel.secret_forms`, private keys and the numbers of payment cards.
+    :mod:`failpath_otel.scrubbing.secret_forms`, private keys and the numbers of payment cards.
     """
     may_hold = look(text)
     return _forgotten(text, _without_values(text, may_hold)) if may_hold else text

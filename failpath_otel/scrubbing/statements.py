@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from failpath_otel.pairs import Span, replace_found
+from failpath_otel.scrubbing.pairs import Span, replace_found
 
 # The value is behind the letter, a blank, an equals sign, or in the next item of a list.
 _OPTION: Final = re.compile(

@@ -1,0 +1,1 @@
+"""Secrets, sizes and odd values, taken out of what users give."""
