@@ -9,10 +9,10 @@ from io import TextIOWrapper
 from typing import Final
 
 from failpath_otel.cli_parser import new_parser
-from failpath_otel.export.variables import ENDPOINT_VARIABLES, LOCAL_VARIABLE
 from failpath_otel.local.client import ReceiverError, fetch_run, fetch_runs
 from failpath_otel.local.store import StoreError
 from failpath_otel.local.table import format_runs, printable
+from failpath_otel.options.variables import ENDPOINT_VARIABLES, LOCAL_VARIABLE
 
 _RULES_VARIABLE: Final = "FAILPATH_RULES"
 _LOCAL_EXTRA: Final = ("anyio", "sse_starlette", "starlette", "uvicorn")
@@ -87,7 +87,7 @@ def _local(arguments: argparse.Namespace) -> int:
 def _gateway(arguments: argparse.Namespace) -> int:
     # Here, because the other commands need nothing of what delivers.
     from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
-    from failpath_otel.export.options import Options as DeliveryOptions  # noqa: PLC0415
+    from failpath_otel.options.options import Options as DeliveryOptions  # noqa: PLC0415
 
     try:
         from failpath_otel.gateway.server import Place, serve  # noqa: PLC0415
@@ -138,7 +138,7 @@ def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
     # Here, because the other commands need nothing of what delivers.
     from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
     from failpath_otel.export.drain import drain  # noqa: PLC0415
-    from failpath_otel.export.options import Options  # noqa: PLC0415
+    from failpath_otel.options.options import Options  # noqa: PLC0415
 
     try:
         given = {name: value for name, value in given.items() if value is not None}

@@ -12,13 +12,13 @@ from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_pro
 from failpath_otel import limits
 from failpath_otel._version import __version__
 from failpath_otel.errors import ConfigurationError, DeliveryError
-from failpath_otel.export.arguments import Compression, DeliveryMode, Enabled, OnError, Payload, Redact, RulesOption
 from failpath_otel.export.ending import hasten
 from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
 from failpath_otel.export.tickets import aawait_attempt, await_attempt
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.joins import Joins
+from failpath_otel.options.arguments import Compression, DeliveryMode, Enabled, OnError, Payload, Redact, RulesOption
 from failpath_otel.private_provider import private_tracer
 from failpath_otel.report import report_fault
 from failpath_otel.scrubbing.clean import type_name
@@ -31,8 +31,8 @@ from failpath_otel.threads import RLock
 if TYPE_CHECKING:
     import requests
 
-    from failpath_otel.export.options import Options
     from failpath_otel.export.pipelines import NewPipeline
+    from failpath_otel.options.options import Options
 
 
 class FailpathClient(Failpath):
@@ -174,7 +174,7 @@ def configure(
         ConfigurationError: the project key is missing, or an option cannot work.
     """
     # Here, because it takes half as long to import as all of OpenTelemetry, and only who delivers needs it.
-    from failpath_otel.export.options import Options  # noqa: PLC0415
+    from failpath_otel.options.options import Options  # noqa: PLC0415
 
     options = Options.resolve(
         project_key=project_key,

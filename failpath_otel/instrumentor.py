@@ -12,10 +12,10 @@ from opentelemetry.trace import get_tracer_provider
 from failpath_otel.config_file import file_options
 from failpath_otel.configure import FailpathClient, configure, joined_since
 from failpath_otel.errors import ConfigurationError, DeliveryError
-from failpath_otel.export.arguments import DeliveryOptions
-from failpath_otel.export.checks import IF_KEY_PRESENT
 from failpath_otel.export.exporter import FailpathSpanExporter
-from failpath_otel.export.variables import warn_of_misspelt_variables
+from failpath_otel.options.arguments import DeliveryOptions
+from failpath_otel.options.checks import IF_KEY_PRESENT
+from failpath_otel.options.variables import warn_of_misspelt_variables
 from failpath_otel.report import report_fault, say, say_once
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from opentelemetry.trace import TracerProvider
 from failpath_otel.report import inform_once
 
 if TYPE_CHECKING:
-    from failpath_otel.export.options import Options
+    from failpath_otel.options.options import Options
 
 
 def tell_start(options: "Options", joined: TracerProvider | None) -> None:

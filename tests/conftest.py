@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry.trace import get_current_span
 
-from failpath_otel.export.options import OPTIONS
+from failpath_otel.options.options import OPTIONS
 from tests.fault_server import FaultServer, fault_server
 
 

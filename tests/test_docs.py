@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from failpath_otel import FailpathSpanExporter, FailpathSpanProcessor, configure
-from failpath_otel.export.options import OPTIONS
+from failpath_otel.options.options import OPTIONS
 from tests.docs.pages import PAGES, ROOT, read_page
 from tests.docs.running import environment, run_page, run_program
 from tests.fault_server import Exchange, FaultServer, accepted, fault_server, status

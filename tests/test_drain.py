@@ -14,9 +14,9 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.cli import main
-from failpath_otel.export.options import Options
 from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal.journal import Journal
+from failpath_otel.options.options import Options
 from tests.export.pipelines import a_record
 from tests.export.programs import start_program
 from tests.fault_server import (

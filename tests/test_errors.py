@@ -18,7 +18,7 @@ from failpath_otel import (
     SendError,
     ShutDown,
 )
-from failpath_otel.export.options import OPTIONS
+from failpath_otel.options.options import OPTIONS
 
 KEY = "fp_project_0123456789_secret"
 ERRORS = [

@@ -10,9 +10,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import failpath_otel
 from failpath_otel import ConfigurationError, FailpathSpanExporter, FailpathSpanProcessor, Stats, report
-from failpath_otel.export.arguments import Enabled
-from failpath_otel.export.options import Options
 from failpath_otel.instrumentor import FailpathInstrumentor, NamedSpanExporter
+from failpath_otel.options.arguments import Enabled
+from failpath_otel.options.options import Options
 from tests.fault_server import FaultServer
 
 KEY = "fp_project_if_present"

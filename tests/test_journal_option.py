@@ -11,7 +11,7 @@ import platformdirs
 import pytest
 
 from failpath_otel import ConfigurationError, report
-from failpath_otel.export.options import Options, default_journal
+from failpath_otel.options.options import Options, default_journal
 from tests.export.programs import KEY, run_program, succeed
 from tests.fault_server import FaultServer, status
 

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import failpath_otel
 from failpath_otel import DeliveryError, FailpathClient, report
-from failpath_otel.export.options import Options
+from failpath_otel.options.options import Options
 from tests.fault_server import FaultServer, accepted, rejecting, status
 from tests.planted import (
     NAMED,

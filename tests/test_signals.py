@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import report
-from failpath_otel.export.options import Options
+from failpath_otel.options.options import Options
 from failpath_otel.report import report_fault
 from failpath_otel.signals import is_from_handler
 from failpath_otel.steps.release import Release

@@ -8,7 +8,6 @@ from typing import Final
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError, SendError
 from failpath_otel.export.adoption import Adoption
-from failpath_otel.export.arguments import OnError
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.callback import ErrorCallback
 from failpath_otel.export.losses import Skipped
@@ -19,6 +18,7 @@ from failpath_otel.export.watch import Loss, Watcher, Watchers
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.place import JournalPlace
+from failpath_otel.options.arguments import OnError
 from failpath_otel.report import is_heard, say_once
 from failpath_otel.threads import sleep
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
-from failpath_otel.export.arguments import OnError
 from failpath_otel.forking import after_fork_in_child
+from failpath_otel.options.arguments import OnError
 from failpath_otel.report import report_fault
 from failpath_otel.threads import RealThread, RLock, rest
 

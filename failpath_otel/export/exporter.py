@@ -7,9 +7,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from typing_extensions import Unpack
 
 from failpath_otel import limits
-from failpath_otel.export.arguments import DeliveryOptions
 from failpath_otel.export.ending import patience
 from failpath_otel.export.stats import Stats
+from failpath_otel.options.arguments import DeliveryOptions
 
 
 class FailpathSpanExporter(SpanExporter):
@@ -30,7 +30,7 @@ class FailpathSpanExporter(SpanExporter):
     def __init__(self, **options: Unpack[DeliveryOptions]) -> None:
         # Here, because it takes half as long to import as all of OpenTelemetry, and only who delivers needs it.
         from failpath_otel.export.ended import EndedSpans  # noqa: PLC0415
-        from failpath_otel.export.options import Options  # noqa: PLC0415
+        from failpath_otel.options.options import Options  # noqa: PLC0415
 
         self._ended = EndedSpans(Options.resolve_delivery(**options))
 

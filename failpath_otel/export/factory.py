@@ -1,10 +1,10 @@
 """Makes the pipeline to Failpath."""
 
 from failpath_otel.export.ending import drain_at_exit
-from failpath_otel.export.options import Options
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.sender import Nowhere
 from failpath_otel.journal.place import JournalPlace
+from failpath_otel.options.options import Options
 
 
 def pipeline_to_failpath(options: Options) -> Pipeline:

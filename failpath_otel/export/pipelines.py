@@ -10,7 +10,7 @@ from failpath_otel.export.stats import Stats, add_up
 from failpath_otel.forking import after_fork_in_child
 
 if TYPE_CHECKING:
-    from failpath_otel.export.options import Options
+    from failpath_otel.options.options import Options
 
 NewPipeline = Callable[["Options"], Pipeline]
 """Makes the pipeline for options: in production :func:`failpath_otel.export.factory.pipeline_to_failpath`."""

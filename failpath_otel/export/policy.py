@@ -10,7 +10,7 @@ from failpath_otel.report import report_fault
 from failpath_otel.scrubbing.clean import DROPPED_KEYS, REDACTED, Json, clean_metadata, error_text
 
 if TYPE_CHECKING:
-    from failpath_otel.export.options import Options
+    from failpath_otel.options.options import Options
 
 ERROR_MESSAGE: Final = "error.message"
 ERROR_STACK: Final = "error.stack"

@@ -10,10 +10,8 @@ from opentelemetry.trace import SpanContext
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
-from failpath_otel.export.checks import seconds
 from failpath_otel.export.dropped import DroppedSpans, Reference
 from failpath_otel.export.open_steps import OpenSteps
-from failpath_otel.export.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.export.pipelines import NewPipeline, Pipelines
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.process import ThisProcess
@@ -27,6 +25,8 @@ from failpath_otel.export.translation import (
     trusted_start,
 )
 from failpath_otel.forking import after_fork_in_child
+from failpath_otel.options.checks import seconds
+from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import (
     START_MARKER,

@@ -12,12 +12,12 @@ from time import monotonic
 from typing import Any
 
 from failpath_otel import limits
-from failpath_otel.export.arguments import OnError
 from failpath_otel.export.attempts import Attempts
 from failpath_otel.export.losses import Skipped
 from failpath_otel.export.sender import Delivering
 from failpath_otel.forking import after_fork_in_child, after_fork_in_parent
 from failpath_otel.journal.place import JournalPlace
+from failpath_otel.options.arguments import OnError
 from failpath_otel.report import report_fault
 from failpath_otel.threads import GREEN, RealThread, SimpleQueue, sleep
 

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 from failpath_otel import ConfigurationError, FailpathSpanExporter, FailpathSpanProcessor
-from failpath_otel.export.checks import seconds
-from failpath_otel.export.options import OPTIONS, Options
+from failpath_otel.options.checks import seconds
+from failpath_otel.options.options import OPTIONS, Options
 from tests.export.conftest import KEY
 
 

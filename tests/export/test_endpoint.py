@@ -6,7 +6,7 @@ import pytest
 
 import failpath_otel
 from failpath_otel import ConfigurationError, FailpathSpanExporter, FailpathSpanProcessor
-from failpath_otel.export.options import Options
+from failpath_otel.options.options import Options
 from tests.export.conftest import KEY
 from tests.export.spans import a_span, tracer_with
 from tests.fault_server import FaultServer

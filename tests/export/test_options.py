@@ -9,7 +9,7 @@ import pytest
 
 import failpath_otel
 from failpath_otel import ConfigurationError, FailpathSpanExporter, FailpathSpanProcessor, StepRule
-from failpath_otel.export.options import DEFAULT_ENDPOINT, OPTIONS, Options, default_journal
+from failpath_otel.options.options import DEFAULT_ENDPOINT, OPTIONS, Options, default_journal
 from tests.export.conftest import KEY
 
 RULES = Path(__file__).parent / "rules.toml"

@@ -8,7 +8,7 @@ from opentelemetry.trace import NoOpTracerProvider
 
 import failpath_otel
 from failpath_otel import FailpathSpanExporter, FailpathSpanProcessor, report
-from failpath_otel.export.endpoint import warn_of_plain_http
+from failpath_otel.options.endpoint import warn_of_plain_http
 from tests.export.conftest import KEY
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.export.factory import pipeline_to_failpath
-from failpath_otel.export.options import Options
 from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.options.options import Options
 from tests.export.conftest import KEY
 from tests.export.pipelines import numbered
 from tests.fault_server import Behaviour, Exchange, FaultServer, accepted, status

@@ -6,7 +6,7 @@ from time import monotonic
 import pytest
 
 from failpath_otel.export.delivery import Delivery
-from failpath_otel.export.options import Options
+from failpath_otel.options.options import Options
 from tests.export.conftest import KEY
 from tests.export.pipelines import numbered
 from tests.fault_server import FaultServer, fault_server, status, trickling

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from failpath_otel.export.delivery import Delivery
-from failpath_otel.export.options import Options
+from failpath_otel.options.options import Options
 from tests.export.conftest import KEY
 from tests.export.pipelines import numbered
 from tests.fault_server import FaultServer, accepted, fault_server, redirect

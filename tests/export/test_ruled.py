@@ -14,9 +14,9 @@ from opentelemetry.trace.status import Status
 
 import failpath_otel
 from failpath_otel import FailpathSpanExporter, FailpathSpanProcessor, StepRule, limits, semconv
-from failpath_otel.export.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.reporter import Reporter
+from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
 from tests.export.conftest import KEY
 from tests.export.spans import IDENTITY, a_span, tracer_with
 from tests.fault_server import FaultServer

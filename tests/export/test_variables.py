@@ -12,9 +12,9 @@ import failpath_otel
 from failpath_otel import ConfigurationError, FailpathSpanExporter, FailpathSpanProcessor, report
 from failpath_otel.cli import main
 from failpath_otel.cli_parser import new_parser
-from failpath_otel.export.options import Options
-from failpath_otel.export.variables import VARIABLES
 from failpath_otel.instrumentor import FailpathInstrumentor
+from failpath_otel.options.options import Options
+from failpath_otel.options.variables import VARIABLES
 from tests.export.conftest import KEY
 from tests.fault_server import FaultServer
 
