@@ -11,9 +11,9 @@ from starlette.routing import Route
 
 from failpath_otel.export.stats import Stats
 from failpath_otel.gateway.forward import Forwarder
-from failpath_otel.gateway.otlp import JSON, ROUTE
-from failpath_otel.gateway.reading import Receipt
-from failpath_otel.gateway.route import OtlpRoute, refused
+from failpath_otel.otlp.otlp import JSON, ROUTE
+from failpath_otel.otlp.reading import Receipt
+from failpath_otel.otlp.route import OtlpRoute, refused
 from failpath_otel.serving.access import check_bearer
 from failpath_otel.serving.body import media_type
 from failpath_otel.serving.routes import UnknownRoutes

@@ -7,10 +7,10 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.errors import ConfigurationError
-from failpath_otel.gateway import protobuf as protobuf  # now, so that it is said at the start if it is missing
 from failpath_otel.gateway.app import create_app
 from failpath_otel.gateway.forward import Forwarder
 from failpath_otel.options.options import Options
+from failpath_otel.otlp import protobuf as protobuf  # now, so that it is said at the start if it is missing
 from failpath_otel.serving.server import LOOPBACK, Server, address_of, allow_many_connections, listen
 
 DEFAULT_PORT: Final = 4318

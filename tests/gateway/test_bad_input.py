@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from failpath_otel.gateway.route import MAX_BODY_BYTES
+from failpath_otel.otlp.route import MAX_BODY_BYTES
 from failpath_otel.serving.body import MAX_DISCARDED_BYTES
 from tests.export.spans import a_span
 from tests.gateway.gateways import Gateway

@@ -17,8 +17,8 @@ from failpath_otel import limits
 from failpath_otel.export.policy import Policy
 from failpath_otel.export.record import Record
 from failpath_otel.export.rules import StepRule
-from failpath_otel.gateway.otlp import spans_in
-from failpath_otel.gateway.reading import Reader, Receipt
+from failpath_otel.otlp.otlp import spans_in
+from failpath_otel.otlp.reading import Reader, Receipt
 from tests.gateway.gateways import Gateway
 from tests.gateway.requests import JSON, PROTOBUF, attribute, json_request, json_span
 

@@ -8,9 +8,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from failpath_otel.gateway.reading import Receipt
-from failpath_otel.gateway.route import Busy, OtlpRoute
-from failpath_otel.gateway.span import OtlpSpan
+from failpath_otel.otlp.reading import Receipt
+from failpath_otel.otlp.route import Busy, OtlpRoute
+from failpath_otel.otlp.span import OtlpSpan
 from tests.export.spans import a_span
 from tests.gateway.requests import PROTOBUF, protobuf_of
 

@@ -9,9 +9,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from failpath_otel.gateway.otlp import ROUTE
-from failpath_otel.gateway.reading import Receipt
-from failpath_otel.gateway.route import OtlpRoute, Take
+from failpath_otel.otlp.otlp import ROUTE
+from failpath_otel.otlp.reading import Receipt
+from failpath_otel.otlp.route import OtlpRoute, Take
 from failpath_otel.serving import body, server
 from tests.export.spans import a_span
 from tests.gateway.requests import PROTOBUF, protobuf_of

@@ -15,8 +15,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from failpath_otel import limits
 from failpath_otel.export.record import ProcessInfo
-from failpath_otel.gateway.allowance import Allowance, TooManyParts
-from failpath_otel.gateway.span import (
+from failpath_otel.otlp.allowance import Allowance, TooManyParts
+from failpath_otel.otlp.span import (
     EVENTS_READ,
     MAX_LIST_VALUES,
     MAX_SPAN_BYTES,

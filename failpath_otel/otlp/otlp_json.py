@@ -1,6 +1,6 @@
 """OTLP as JSON: the JSON mapping of proto3 with hexadecimal ids, as the OTLP specification has it.
 
-As in :mod:`failpath_otel.gateway.protobuf`, each span is parsed by itself when it is its turn.
+As in :mod:`failpath_otel.otlp.protobuf`, each span is parsed by itself when it is its turn.
 """
 
 import base64
@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from failpath_otel.export.record import ProcessInfo
-from failpath_otel.gateway.allowance import Allowance, TooManyParts
-from failpath_otel.gateway.span import (
+from failpath_otel.otlp.allowance import Allowance, TooManyParts
+from failpath_otel.otlp.span import (
     EVENTS_READ,
     MAX_LIST_VALUES,
     MAX_SPAN_BYTES,

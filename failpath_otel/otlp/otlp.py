@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
-from failpath_otel.gateway.span import OtlpSpan
-from failpath_otel.gateway.span import TooManySpans as TooManySpans
+from failpath_otel.otlp.span import OtlpSpan
+from failpath_otel.otlp.span import TooManySpans as TooManySpans
 
 ROUTE: Final = "/v1/traces"
 PROTOBUF: Final = "application/x-protobuf"
@@ -29,10 +29,10 @@ def spans_in(body: bytes, media_type: str, *, every: bool = False) -> Iterator[O
     """
     if media_type == JSON:
         # Here and below, because it takes a while to import, and most senders speak one of the two.
-        from failpath_otel.gateway import otlp_json  # noqa: PLC0415
+        from failpath_otel.otlp import otlp_json  # noqa: PLC0415
 
         return otlp_json.spans_in(body, every=every)
-    from failpath_otel.gateway import protobuf  # noqa: PLC0415
+    from failpath_otel.otlp import protobuf  # noqa: PLC0415
 
     return protobuf.spans_in(body, every=every)
 
