@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Final
 
-from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
+from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 
 FLOWS: Final = ("checkout", "refund", "nightly-import", "signup")
 STEPS: Final = ("validate-cart", "reserve-stock", "charge-card", "create-shipment", "send-receipt-email")

@@ -16,8 +16,8 @@ from failpath_otel.errors import (
 )
 from failpath_otel.export.exporter import FailpathSpanExporter
 from failpath_otel.export.processor import FailpathSpanProcessor
-from failpath_otel.export.rules import StepRule
 from failpath_otel.export.stats import Stats
+from failpath_otel.records.rules import StepRule
 from failpath_otel.steps.client import Failpath
 from failpath_otel.steps.run import Run
 from failpath_otel.steps.step import Step

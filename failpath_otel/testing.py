@@ -13,11 +13,11 @@ from opentelemetry.trace import NoOpTracerProvider
 from failpath_otel.configure import FailpathClient, Join
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.receipt import Receipt
-from failpath_otel.export.record import ErrorInfo as ErrorInfo
-from failpath_otel.export.record import Record as Record
 from failpath_otel.export.sender import Nowhere
 from failpath_otel.options import checks
 from failpath_otel.options.options import Options
+from failpath_otel.records.record import ErrorInfo as ErrorInfo
+from failpath_otel.records.record import Record as Record
 from failpath_otel.report import report_fault
 
 OnEvent = Callable[[Record], object]

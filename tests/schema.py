@@ -8,8 +8,8 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from failpath_otel import limits
-from failpath_otel.export import wire
-from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record
+from failpath_otel.records import wire
+from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
 from failpath_otel.scrubbing.clean import DROPPED_KEYS
 
 _MAX_KEY_CHARS: Final = limits.MAX_KEY_CHARS * 10

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 from failpath_otel.export.delivery import Delivery
-from failpath_otel.export.wire import Answer
+from failpath_otel.records.wire import Answer
 from failpath_otel.signals import pass_on
 
 MOST_CALLS = 47

@@ -20,7 +20,7 @@ import pytest
 
 from failpath_otel._version import __version__
 from failpath_otel.cli import main
-from failpath_otel.export.record import ErrorInfo
+from failpath_otel.records.record import ErrorInfo
 from tests.local.events import event, wire
 from tests.ports import unused_port, unused_url
 from tests.receiver import COMMAND, Receiver, fastest, start_receiver

@@ -14,7 +14,7 @@ from opentelemetry.trace import NoOpTracerProvider, StatusCode
 
 import failpath_otel
 from failpath_otel import FailpathSpanExporter, StepRule
-from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record
+from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
 from tests.export.conftest import KEY
 from tests.export.spans import a_span, event
 from tests.fault_server import FaultServer

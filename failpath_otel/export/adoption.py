@@ -8,12 +8,12 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError, JournalError
-from failpath_otel.export import wire
 from failpath_otel.export.batch import Batch
-from failpath_otel.export.record import decode
 from failpath_otel.journal.finding import Lost, adopt
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.room import thin_out
+from failpath_otel.records import wire
+from failpath_otel.records.record import decode
 from failpath_otel.report import report_fault, say, say_once
 from failpath_otel.threads import Lock, sleep
 

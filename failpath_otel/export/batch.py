@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from failpath_otel.export.halving import Halving
-from failpath_otel.export.record import cut_down, decode
 from failpath_otel.journal.log import Log
+from failpath_otel.records.record import cut_down, decode
 
 
 @dataclass(slots=True)

@@ -13,7 +13,6 @@ import requests
 from opentelemetry.context import attach, detach, set_value
 
 from failpath_otel import limits
-from failpath_otel.export import wire
 from failpath_otel.export.channel import Channel, OwnChannel, SessionChannel
 from failpath_otel.export.obstacles import Means, obstacle, proxy_password
 from failpath_otel.export.transport import time_limit
@@ -21,6 +20,7 @@ from failpath_otel.forking import after_fork_in_child
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.options.endpoint import warn_of_plain_http
 from failpath_otel.options.options import Options
+from failpath_otel.records import wire
 from failpath_otel.report import report_fault
 from failpath_otel.scrubbing.clean import REDACTED
 from failpath_otel.threads import Lock, get_ident

@@ -6,11 +6,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from failpath_otel.export.ending import patience
 from failpath_otel.export.factory import pipeline_to_failpath
-from failpath_otel.export.policy import Policy
-from failpath_otel.export.process import ThisProcess
-from failpath_otel.export.record import Record, encode
-from failpath_otel.export.translation import span_records
 from failpath_otel.options.options import Options
+from failpath_otel.records.policy import Policy
+from failpath_otel.records.process import ThisProcess
+from failpath_otel.records.record import Record, encode
+from failpath_otel.records.translation import span_records
 from failpath_otel.report import report_fault
 
 

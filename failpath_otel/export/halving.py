@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from failpath_otel import limits
-from failpath_otel.export.wire import Answer, no_way
+from failpath_otel.records.wire import Answer, no_way
 
 if TYPE_CHECKING:
     from failpath_otel.export.batch import Batch

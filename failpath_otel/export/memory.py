@@ -4,8 +4,8 @@ from collections import deque
 from time import monotonic
 
 from failpath_otel import limits
-from failpath_otel.export import wire
 from failpath_otel.export.batch import Batch
+from failpath_otel.records import wire
 
 
 class Memory:

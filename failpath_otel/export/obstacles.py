@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from requests import exceptions
 
-from failpath_otel.export.wire import PROXY_PASSWORD, Answer, no_answer, no_way, read_answer
+from failpath_otel.records.wire import PROXY_PASSWORD, Answer, no_answer, no_way, read_answer
 from failpath_otel.scrubbing.clean import type_name
 
 _MAX_DEPTH: Final = 16

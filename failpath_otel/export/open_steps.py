@@ -10,10 +10,10 @@ from opentelemetry.trace import SpanContext
 
 from failpath_otel.export.dropped import DroppedSpans, Reference, SpanKey
 from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.policy import Policy
-from failpath_otel.export.process import ThisProcess
-from failpath_otel.export.record import encode
-from failpath_otel.export.translation import (
+from failpath_otel.records.policy import Policy
+from failpath_otel.records.process import ThisProcess
+from failpath_otel.records.record import encode
+from failpath_otel.records.translation import (
     StepStart,
     judged_outcome,
     outcome_record,

@@ -6,15 +6,15 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
-from failpath_otel.export import wire
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.losses import Skipped
 from failpath_otel.export.memory import Memory
 from failpath_otel.export.receipt import Receipt
-from failpath_otel.export.record import Record, cut_down
 from failpath_otel.export.stats import Stats
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
+from failpath_otel.records import wire
+from failpath_otel.records.record import Record, cut_down
 from failpath_otel.report import say
 from failpath_otel.threads import RLock, sleep
 

@@ -1,7 +1,7 @@
 """The error for one record that Failpath rejected."""
 
 from failpath_otel.errors import RecordsRejected, RejectedRecord
-from failpath_otel.export.record import decode
+from failpath_otel.records.record import decode
 
 
 def rejection(data: bytes, reason: str) -> RecordsRejected:

@@ -13,20 +13,20 @@ from failpath_otel.errors import DeliveryError
 from failpath_otel.export.dropped import DroppedSpans, Reference
 from failpath_otel.export.open_steps import OpenSteps
 from failpath_otel.export.pipelines import NewPipeline, Pipelines
-from failpath_otel.export.policy import Policy
-from failpath_otel.export.process import ThisProcess
-from failpath_otel.export.record import encode
 from failpath_otel.export.ruled import RuledSpans
 from failpath_otel.export.stats import Stats
-from failpath_otel.export.translation import (
+from failpath_otel.forking import after_fork_in_child
+from failpath_otel.options.checks import seconds
+from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
+from failpath_otel.records.policy import Policy
+from failpath_otel.records.process import ThisProcess
+from failpath_otel.records.record import encode
+from failpath_otel.records.translation import (
     StepStart,
     read_start,
     span_records,
     trusted_start,
 )
-from failpath_otel.forking import after_fork_in_child
-from failpath_otel.options.checks import seconds
-from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.report import report_fault
 from failpath_otel.semconv import (
     START_MARKER,

@@ -13,7 +13,7 @@ from failpath_otel.export.batch import Batch
 from failpath_otel.export.batch_size import BatchSize
 from failpath_otel.export.halving import Doubt, Halving
 from failpath_otel.export.rejection import rejection
-from failpath_otel.export.wire import Answer, no_way
+from failpath_otel.records.wire import Answer, no_way
 from failpath_otel.report import say
 from failpath_otel.threads import RLock, acquire
 

@@ -7,12 +7,12 @@ from typing import Final
 from failpath_otel import limits
 from failpath_otel.errors import RecordsRejected, SendError
 from failpath_otel.export.factory import pipeline_to_failpath
-from failpath_otel.export.policy import Policy
-from failpath_otel.export.record import Record, encode
 from failpath_otel.options.options import Options
 from failpath_otel.otlp.reading import Reader, Receipt
 from failpath_otel.otlp.route import Busy
 from failpath_otel.otlp.span import OtlpSpan
+from failpath_otel.records.policy import Policy
+from failpath_otel.records.record import Record, encode
 
 _ROOM_SECONDS: Final = 2.0
 """How long a request waits for room, before its sender is told to come again."""

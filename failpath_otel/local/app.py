@@ -13,7 +13,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from failpath_otel.export import wire
 from failpath_otel.local.assets import Assets
 from failpath_otel.local.convertor import ANYTHING
 from failpath_otel.local.guard import HEALTH, Access, guarded
@@ -28,6 +27,7 @@ from failpath_otel.local.store import StoreError
 from failpath_otel.local.stream import Stream
 from failpath_otel.local.view import RunList
 from failpath_otel.otlp.route import MAX_HELD_BYTES, Busy
+from failpath_otel.records import wire
 from failpath_otel.serving.body import Room, decompress, discard_body, read_body, too_large_decompressed
 from failpath_otel.serving.routes import UnknownRoutes
 

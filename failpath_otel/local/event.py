@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 
 from failpath_otel import limits
-from failpath_otel.export.record import Record
+from failpath_otel.records.record import Record
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]

@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final, Literal, NamedTuple
 
 from failpath_otel import semconv
-from failpath_otel.export.process import start_time
-from failpath_otel.export.record import ProcessInfo
 from failpath_otel.local.event import instant
 from failpath_otel.local.proc import CAN_LOOK, look, nested, sees_every_process
 from failpath_otel.local.summary import AttemptSummary
 from failpath_otel.local.view import Liveness as Liveness
+from failpath_otel.records.process import start_time
+from failpath_otel.records.record import ProcessInfo
 
 SILENT_AFTER: Final = 30_000_000
 """Microseconds; what takes less is never called silent."""

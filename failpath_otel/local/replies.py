@@ -10,7 +10,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from failpath_otel.export.record import Status
+from failpath_otel.records.record import Status
 
 MAX_LIMIT: Final = 1000
 

@@ -5,9 +5,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from failpath_otel.export.record import Status
 from failpath_otel.local.database import Database
 from failpath_otel.local.summary import AttemptSummary
+from failpath_otel.records.record import Status
 
 _KEYS: Final = 400
 """Runs that one question names; SQLite before 3.32 takes 999 values."""

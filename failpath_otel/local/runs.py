@@ -5,11 +5,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from failpath_otel import semconv
-from failpath_otel.export.record import Record, Status
 from failpath_otel.local.parts import Parts
 from failpath_otel.local.rows import RunKey
 from failpath_otel.local.summary import summarise
 from failpath_otel.local.view import RunView, picture
+from failpath_otel.records.record import Record, Status
 
 _PAGE: Final = 100
 

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
+from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 
 CHECKOUT: Final = "sample-checkout"
 IMPORT: Final = "sample-nightly-import"

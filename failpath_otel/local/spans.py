@@ -4,14 +4,14 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from failpath_otel.export.policy import Policy
-from failpath_otel.export.record import Record, encode
-from failpath_otel.export.rules import StepRule
 from failpath_otel.local.event import decode_event
 from failpath_otel.local.store import Arrival, Store, StoreError
 from failpath_otel.otlp.otlp import ROUTE as ROUTE
 from failpath_otel.otlp.reading import Reader, Receipt
 from failpath_otel.otlp.route import Busy, OtlpRoute
+from failpath_otel.records.policy import Policy
+from failpath_otel.records.record import Record, encode
+from failpath_otel.records.rules import StepRule
 
 _log: Final = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from failpath_otel.export.record import Status, rfc3339
 from failpath_otel.local.summary import AttemptSummary
+from failpath_otel.records.record import Status, rfc3339
 
 WINDOW: Final = 500
 """How many runs of a flow, the newest, its numbers speak of."""

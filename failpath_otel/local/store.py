@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from failpath_otel.export.record import Record
 from failpath_otel.local.database import Database
 from failpath_otel.local.database import StoreError as StoreError
 from failpath_otel.local.event import Event, instant
@@ -19,6 +18,7 @@ from failpath_otel.local.rows import StoredRun as StoredRun
 from failpath_otel.local.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from failpath_otel.local.schema import prepare
 from failpath_otel.local.summary import RunSummary
+from failpath_otel.records.record import Record
 
 _PAGE: Final = 2_000
 """Events of one run that are read at a time, so that a huge run does not keep other readers waiting."""

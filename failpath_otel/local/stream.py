@@ -16,8 +16,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 
-from failpath_otel.export.record import rfc3339
 from failpath_otel.local.store import StoreError
+from failpath_otel.records.record import rfc3339
 
 MAX_ROWS: Final = 200
 """How many runs one event names; where more have changed, a client does better to load its view again."""

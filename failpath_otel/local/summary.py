@@ -6,9 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from failpath_otel import semconv
-from failpath_otel.export.record import ProcessInfo, Record, Status
 from failpath_otel.local.event import instant
 from failpath_otel.local.view import RunView, StepView
+from failpath_otel.records.record import ProcessInfo, Record, Status
 
 MAX_MESSAGE: Final = 200
 """Characters of an error message that a summary keeps."""

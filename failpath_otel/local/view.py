@@ -11,8 +11,8 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from failpath_otel import semconv
-from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, rfc3339
 from failpath_otel.local.event import instant
+from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, rfc3339
 
 Liveness = Literal["live", "silent", "gone"]
 """Of what is ``running``; ``gone``: its process was on the receiver's host and has ended. ``silent``: it takes longer

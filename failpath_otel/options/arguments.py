@@ -5,7 +5,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from failpath_otel.errors import DeliveryError
-from failpath_otel.export.rules import StepRule
+from failpath_otel.records.rules import StepRule
 from failpath_otel.scrubbing.clean import Json
 
 if TYPE_CHECKING:

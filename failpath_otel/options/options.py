@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from failpath_otel import limits
 from failpath_otel.errors import ConfigurationError
-from failpath_otel.export.rules import StepRule
-from failpath_otel.export.rules_file import check_rules
-from failpath_otel.export.wire import ROUTE
 from failpath_otel.options import checks
 from failpath_otel.options.arguments import Compression, DeliveryMode, DeliveryOptions, OnError, Payload, Redact
 from failpath_otel.options.checks import Check
 from failpath_otel.options.endpoint import check_endpoint
 from failpath_otel.options.variables import ENDPOINT_VARIABLES, warn_of_misspelt_variables
+from failpath_otel.records.rules import StepRule
+from failpath_otel.records.rules_file import check_rules
+from failpath_otel.records.wire import ROUTE
 from failpath_otel.report import say_once
 from failpath_otel.scrubbing.clean import Json, type_name
 from failpath_otel.signals import pass_on

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import msgspec
 
-from failpath_otel.export.record import ProcessInfo
 from failpath_otel.otlp.allowance import Allowance, TooManyParts
 from failpath_otel.otlp.span import (
     EVENTS_READ,
@@ -32,6 +31,7 @@ from failpath_otel.otlp.span import (
     process_of,
     status_of,
 )
+from failpath_otel.records.record import ProcessInfo
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY
 
 _MAX_DEPTH: Final = 32

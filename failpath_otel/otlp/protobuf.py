@@ -14,7 +14,6 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from failpath_otel import limits
-from failpath_otel.export.record import ProcessInfo
 from failpath_otel.otlp.allowance import Allowance, TooManyParts
 from failpath_otel.otlp.span import (
     EVENTS_READ,
@@ -35,6 +34,7 @@ from failpath_otel.otlp.span import (
     process_of,
     status_of,
 )
+from failpath_otel.records.record import ProcessInfo
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY
 
 _MAX_DEPTH: Final = 32

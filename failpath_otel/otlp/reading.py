@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from failpath_otel.export.policy import Policy
-from failpath_otel.export.record import Record
-from failpath_otel.export.rules import named_misses
-from failpath_otel.export.translation import span_records
 from failpath_otel.otlp.span import OtlpSpan
+from failpath_otel.records.policy import Policy
+from failpath_otel.records.record import Record
+from failpath_otel.records.rules import named_misses
+from failpath_otel.records.translation import span_records
 from failpath_otel.report import report_fault, say
 from failpath_otel.semconv import START_MARKER, STEP_KEY
 

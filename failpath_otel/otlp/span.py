@@ -10,7 +10,7 @@ import msgspec
 from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits
-from failpath_otel.export.record import ProcessInfo, to_json
+from failpath_otel.records.record import ProcessInfo, to_json
 from failpath_otel.scrubbing.clean import text_of
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_EVENTS, STEP_KEY
 

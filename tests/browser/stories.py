@@ -3,7 +3,7 @@
 import time
 from typing import Any, Final
 
-from failpath_otel.export.record import ErrorInfo, Status, rfc3339
+from failpath_otel.records.record import ErrorInfo, Status, rfc3339
 from tests.local.events import event, wire
 
 _BEGIN_NS: Final = time.time_ns() - 3_600_000_000_000

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Locator, expect
 
-from failpath_otel.export.record import Status
+from failpath_otel.records.record import Status
 from tests.browser.browsing import Browsing, find, metric
 from tests.browser.stories import DECLINED, record
 from tests.receiver import Receiver

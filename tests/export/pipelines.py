@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.record import Record
-from failpath_otel.export.wire import Answer
+from failpath_otel.records.record import Record
+from failpath_otel.records.wire import Answer
 
 GONE = Answer("is gone", 410)
 """A failure that is final for a record, where the endpoint takes others."""

@@ -18,8 +18,6 @@ import pytest
 from failpath_otel import DeliveryError, JournalError, limits, report
 from failpath_otel.export.adoption import Adoption
 from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.record import decode
-from failpath_otel.export.wire import Answer
 from failpath_otel.journal import clock as clock_module
 from failpath_otel.journal import finding as finding_module
 from failpath_otel.journal import journal as journal_module
@@ -28,6 +26,8 @@ from failpath_otel.journal.clock import machine_clock
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
+from failpath_otel.records.record import decode
+from failpath_otel.records.wire import Answer
 from tests.export.pipelines import GONE, HeldDelivery, a_record, pipeline
 from tests.receiver import wait_for
 
@@ -342,7 +342,7 @@ def test_an_adopter_that_is_killed_leaves_at_most_its_batch_in_flight_to_be_sent
         from failpath_otel import limits
         from failpath_otel.export.pipeline import Pipeline
         from failpath_otel.journal.place import JournalPlace
-        from failpath_otel.export.wire import Answer
+        from failpath_otel.records.wire import Answer
         limits.MAX_BATCH_RECORDS = 10
         class Delivery:
             url = "http://127.0.0.1:9/"

@@ -9,7 +9,7 @@ import pytest
 from failpath_otel import limits
 from failpath_otel.export.backlog import Backlog
 from failpath_otel.export.batch import Batch
-from failpath_otel.export.wire import Answer, no_answer, no_way
+from failpath_otel.records.wire import Answer, no_answer, no_way
 
 BUSY = Answer("answered 503", 503, again=True)
 GONE = no_way("answered 410", 410)

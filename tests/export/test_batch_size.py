@@ -12,7 +12,7 @@ from failpath_otel.export.batch_size import BatchSize
 from failpath_otel.export.queue import NOTHING
 from failpath_otel.export.sender import Sender
 from failpath_otel.export.stats import Stats
-from failpath_otel.export.wire import Answer, read_answer
+from failpath_otel.records.wire import Answer, read_answer
 from tests.export.pipelines import HeldDelivery, a_record, pipeline
 from tests.receiver import wait_for
 

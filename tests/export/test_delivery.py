@@ -12,8 +12,8 @@ import pytest
 import failpath_otel
 from failpath_otel import limits
 from failpath_otel.export.delivery import Delivery
-from failpath_otel.export.wire import Answer
 from failpath_otel.options.options import Options
+from failpath_otel.records.wire import Answer
 from tests.export.conftest import KEY
 from tests.export.pipelines import numbered
 from tests.fault_server import (

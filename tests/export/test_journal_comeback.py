@@ -16,12 +16,12 @@ import pytest
 from failpath_otel import limits
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.stats import Stats
-from failpath_otel.export.wire import Answer
 from failpath_otel.journal import outage as outage_module
 from failpath_otel.journal.finding import adopt
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
+from failpath_otel.records.wire import Answer
 from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.journal.reading import take_all
 from tests.receiver import wait_for

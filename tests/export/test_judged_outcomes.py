@@ -6,9 +6,9 @@ import pytest
 from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import semconv
-from failpath_otel.export.policy import Policy
-from failpath_otel.export.record import Record
-from failpath_otel.export.translation import span_records
+from failpath_otel.records.policy import Policy
+from failpath_otel.records.record import Record
+from failpath_otel.records.translation import span_records
 from tests.export.spans import a_span, event, lifecycle
 
 UNSET, OK, ERROR = StatusCode.UNSET, StatusCode.OK, StatusCode.ERROR

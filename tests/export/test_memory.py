@@ -11,8 +11,8 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
-from failpath_otel.export import record
-from failpath_otel.export.record import decode, encode
+from failpath_otel.records import record
+from failpath_otel.records.record import decode, encode
 from tests.export.programs import run_program
 from tests.export.test_record import a_record
 from tests.fault_server import FaultServer

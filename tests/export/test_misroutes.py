@@ -15,9 +15,9 @@ from failpath_otel import DeliveryError, FailpathClient, SendError, limits
 from failpath_otel.export.backlog import Backlog
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.factory import pipeline_to_failpath
-from failpath_otel.export.wire import Answer, no_way, read_answer
 from failpath_otel.journal.journal import Journal
 from failpath_otel.options.options import Options
+from failpath_otel.records.wire import Answer, no_way, read_answer
 from tests.export.conftest import KEY
 from tests.export.pipelines import a_record
 from tests.export.programs import run_program

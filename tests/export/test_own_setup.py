@@ -14,8 +14,8 @@ import trustme
 
 from failpath_otel.export.delivery import Delivery
 from failpath_otel.export.factory import pipeline_to_failpath
-from failpath_otel.export.wire import Answer
 from failpath_otel.options.options import Options
+from failpath_otel.records.wire import Answer
 from tests.export.conftest import KEY
 from tests.export.pipelines import numbered
 from tests.export.socks_server import socks_server

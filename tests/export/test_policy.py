@@ -12,7 +12,7 @@ from opentelemetry.trace import NoOpTracerProvider, StatusCode
 
 import failpath_otel
 from failpath_otel import FailpathClient, FailpathSpanExporter, FailpathSpanProcessor, limits, report
-from failpath_otel.export.policy import Policy
+from failpath_otel.records.policy import Policy
 from failpath_otel.scrubbing.clean import DROPPED_KEYS, REDACTED, Json
 from tests.export.conftest import KEY
 from tests.export.spans import IDENTITY, a_span, event, tracer_with

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from failpath_otel.export.process import ThisProcess, read_process, start_time
+from failpath_otel.records.process import ThisProcess, read_process, start_time
 
 on_linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
 

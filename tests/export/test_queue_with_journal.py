@@ -15,10 +15,10 @@ import pytest
 from failpath_otel import DeliveryError, JournalError, limits, report
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.stats import Stats
-from failpath_otel.export.wire import Answer
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
+from failpath_otel.records.wire import Answer
 from tests.export.pipelines import GONE, HeldDelivery, an_outcome, numbered, pipeline
 from tests.receiver import wait_for
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failpath_otel import limits
-from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, cut_down, decode, encode, record_id, rfc3339
+from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, cut_down, decode, encode, record_id, rfc3339
 from tests.export.spans import ENDED_AT, STARTED_AT
 
 

@@ -15,11 +15,11 @@ from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.queue import NOTHING
 from failpath_otel.export.sender import Outcome, Sender
 from failpath_otel.export.stats import Stats
-from failpath_otel.export.wire import Answer, read_answer
 from failpath_otel.journal.finding import count_records
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.options.options import Options
+from failpath_otel.records.wire import Answer, read_answer
 from tests.export.conftest import KEY
 from tests.export.pipelines import HeldDelivery, a_record, numbered, pipeline
 from tests.fault_server import Exchange, FaultServer, accepted, refusing_where, status, tls_only

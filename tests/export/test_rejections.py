@@ -13,7 +13,7 @@ from failpath_otel import DeliveryError, FailpathClient, RecordsRejected
 from failpath_otel.export.callback import ErrorCallback
 from failpath_otel.export.rejection import rejection
 from failpath_otel.export.stats import Stats
-from failpath_otel.export.wire import Answer, read_answer
+from failpath_otel.records.wire import Answer, read_answer
 from tests.export.conftest import KEY
 from tests.export.pipelines import HeldDelivery, a_record, pipeline
 from tests.fault_server import FaultServer, rejecting

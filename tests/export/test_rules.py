@@ -11,8 +11,8 @@ import pytest
 
 import failpath_otel
 from failpath_otel import ConfigurationError, StepRule, limits
-from failpath_otel.export.rules import Rules, first_clash, usable_run_id
-from failpath_otel.export.rules_file import check_rules
+from failpath_otel.records.rules import Rules, first_clash, usable_run_id
+from failpath_otel.records.rules_file import check_rules
 
 FLASK = "opentelemetry.instrumentation.flask"
 

@@ -12,7 +12,7 @@ import pytest
 from failpath_otel import RejectedRecord, SendError, limits
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.sender import Outcome, Sender, Take
-from failpath_otel.export.wire import Answer, read_answer
+from failpath_otel.records.wire import Answer, read_answer
 from tests.export.pipelines import GONE, REJECTED, HeldDelivery, a_record, numbered, pipeline
 
 BUSY = Answer("answered 503", 503, again=True)

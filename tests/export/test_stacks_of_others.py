@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import failpath_otel
 from failpath_otel import FailpathClient, StepRule
-from failpath_otel.export.stacks import without_our_frames
+from failpath_otel.records.stacks import without_our_frames
 from tests.fault_server import FaultServer
 
 KEY = "fp_project_0123456789_secret"

@@ -9,7 +9,7 @@ import pytest
 from failpath_otel import limits, report
 from failpath_otel.export.backlog import Backlog
 from failpath_otel.export.batch import Batch
-from failpath_otel.export.wire import Answer, no_answer, read_answer
+from failpath_otel.records.wire import Answer, no_answer, read_answer
 from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.export.programs import run_program
 from tests.fault_server import (

@@ -11,9 +11,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import limits, semconv
-from failpath_otel.export.policy import Policy
-from failpath_otel.export.record import ProcessInfo, Record, encode
-from failpath_otel.export.translation import (
+from failpath_otel.records.policy import Policy
+from failpath_otel.records.record import ProcessInfo, Record, encode
+from failpath_otel.records.translation import (
     outcome_record,
     plain_attributes,
     read_start,

@@ -7,9 +7,9 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
 from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import semconv
-from failpath_otel.export.policy import Policy
-from failpath_otel.export.record import Record, encode
-from failpath_otel.export.translation import span_records
+from failpath_otel.records.policy import Policy
+from failpath_otel.records.record import Record, encode
+from failpath_otel.records.translation import span_records
 from tests.export.spans import END_NS, IDENTITY, START_NS, a_span, event, lifecycle
 from tests.spans import recording_with
 

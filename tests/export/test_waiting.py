@@ -12,7 +12,7 @@ from failpath_otel import DeliveryError, RecordsRejected, SendError
 from failpath_otel.export import waiting
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.waiting import attempted, settled
-from failpath_otel.export.wire import Answer
+from failpath_otel.records.wire import Answer
 from tests.export.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
 
 BUSY = Answer("answered 503", 503, again=True)

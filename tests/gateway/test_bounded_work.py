@@ -14,11 +14,11 @@ from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from failpath_otel import limits
-from failpath_otel.export.policy import Policy
-from failpath_otel.export.record import Record
-from failpath_otel.export.rules import StepRule
 from failpath_otel.otlp.otlp import spans_in
 from failpath_otel.otlp.reading import Reader, Receipt
+from failpath_otel.records.policy import Policy
+from failpath_otel.records.record import Record
+from failpath_otel.records.rules import StepRule
 from tests.gateway.gateways import Gateway
 from tests.gateway.requests import JSON, PROTOBUF, attribute, json_request, json_span
 

@@ -12,11 +12,11 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
 from failpath_otel import semconv
-from failpath_otel.export.policy import Policy
-from failpath_otel.export.record import Record, encode
-from failpath_otel.export.translation import span_records
 from failpath_otel.otlp.otlp import spans_in
 from failpath_otel.otlp.reading import Reader, Receipt, records_of
+from failpath_otel.records.policy import Policy
+from failpath_otel.records.record import Record, encode
+from failpath_otel.records.translation import span_records
 from failpath_otel.steps.keys import make_run_id
 from tests.export.spans import IDENTITY, EventAttributes, a_span, event, lifecycle
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of

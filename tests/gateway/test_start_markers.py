@@ -13,10 +13,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 from failpath_otel import Failpath, FailpathSpanExporter, FailpathSpanProcessor
-from failpath_otel.export.policy import Policy
-from failpath_otel.export.record import Record
 from failpath_otel.otlp.otlp import spans_in
 from failpath_otel.otlp.reading import Reader
+from failpath_otel.records.policy import Policy
+from failpath_otel.records.record import Record
 from tests.fault_server import FaultServer
 from tests.gateway.gateways import start_gateway
 from tests.gateway.requests import JSON, PROTOBUF, json_request, json_span, protobuf_of

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from failpath_otel.export.record import Record
+from failpath_otel.records.record import Record
 from tests.integration.storm_ledger import OFF, ROLL, Program, Step, Told, program_of, read_ledger, worker_of
 from tests.integration.storm_program import FLOW, REFUSED
 from tests.schema import records_of

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status, record_id
+from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, record_id
 from tests.integration.storm_ledger import Program
 from tests.integration.storm_program import FLOW
 from tests.integration.storm_verdict import Verdict, judge

@@ -14,13 +14,13 @@ from failpath_otel.errors import DeliveryError
 from failpath_otel.export.adoption import Adoption
 from failpath_otel.export.batch import Batch
 from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.wire import Answer, no_answer
 from failpath_otel.journal import supply
 from failpath_otel.journal.holding import Holding, open_base
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.owned import Owned
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.journal.segment import PlainWriter
+from failpath_otel.records.wire import Answer, no_answer
 from tests.export.pipelines import HeldDelivery, a_record, pipeline
 from tests.export.programs import run_program
 from tests.fault_server import FaultServer

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from failpath_otel.export.record import ErrorInfo, Record, Status, record_id, rfc3339
+from failpath_otel.records.record import ErrorInfo, Record, Status, record_id, rfc3339
 
 EPOCH_NS: Final = 1_700_000_000_000_000_000
 """Where the seconds of :func:`event` start; 2023-11-14T22:13:20Z."""

@@ -9,10 +9,10 @@ from urllib.parse import quote, urlencode
 import httpx
 from starlette.testclient import TestClient
 
-from failpath_otel.export.record import Record
 from failpath_otel.local.app import create_app
 from failpath_otel.local.parts import Parts, Settings
 from failpath_otel.local.store import Store
+from failpath_otel.records.record import Record
 from tests.local.events import EPOCH_NS
 from tests.local.rows import arrivals, project
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from failpath_otel.export.record import Record
 from failpath_otel.local.event import decode_event
 from failpath_otel.local.projector import Projector
 from failpath_otel.local.rows import RunKey, RunRow
 from failpath_otel.local.store import Arrival, Store
 from failpath_otel.local.summary import summarise
 from failpath_otel.local.view import picture
+from failpath_otel.records.record import Record
 
 
 @contextmanager

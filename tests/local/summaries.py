@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
-from failpath_otel.export.record import Status
 from failpath_otel.local.rows import RunRow, StoredRun
 from failpath_otel.local.summary import AttemptSummary
+from failpath_otel.records.record import Status
 
 _numbers: Final = itertools.count()
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record, Status
+from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status
 from tests.local.events import event
 from tests.local.page import Page, opened_page
 

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from failpath_otel.export.process import read_process, start_time
-from failpath_otel.export.record import ProcessInfo, Status, rfc3339
 from failpath_otel.local.event import instant
 from failpath_otel.local.liveness import Liveness, Processes, liveness_of, run_liveness
 from failpath_otel.local.summary import AttemptSummary
+from failpath_otel.records.process import read_process, start_time
+from failpath_otel.records.record import ProcessInfo, Status, rfc3339
 from tests.receiver import wait_for
 
 HOST = socket.gethostname()
@@ -25,7 +25,7 @@ on_linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="ther
 
 SAY_AND_SLEEP = """
 import sys
-from failpath_otel.export.process import read_process
+from failpath_otel.records.process import read_process
 import msgspec
 sys.stdout.write(msgspec.json.encode(read_process()).decode() + "\\n")
 sys.stdout.flush()
@@ -417,8 +417,8 @@ def test_a_receiver_in_a_container_says_nothing_of_what_is_older_than_the_contai
         pytest.skip("no pid namespace can be made here")
     code = """
 import sys, msgspec
-from failpath_otel.export.process import read_process
-from failpath_otel.export.record import ProcessInfo
+from failpath_otel.records.process import read_process
+from failpath_otel.records.record import ProcessInfo
 from failpath_otel.local.liveness import Processes
 info = msgspec.json.decode(sys.argv[1], type=ProcessInfo)
 ended = ProcessInfo(info.pid, info.host, read_process().start_time)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import failpath_otel
-from failpath_otel.export.record import ProcessInfo, Record
 from failpath_otel.local.view import RunView, picture
+from failpath_otel.records.record import ProcessInfo, Record
 from failpath_otel.semconv import Status
 from failpath_otel.steps.step import Step
 from failpath_otel.testing import MockFailpath

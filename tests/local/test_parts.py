@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from failpath_otel.export.record import ProcessInfo
 from failpath_otel.local.flows import Flows
 from failpath_otel.local.parts import Settings
 from failpath_otel.local.rows import RunKey
+from failpath_otel.records.record import ProcessInfo
 from tests.local.events import event, wire
 from tests.local.page import Page, opened_page
 from tests.local.rows import arrivals, expected

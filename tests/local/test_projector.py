@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failpath_otel.export.record import Record
 from failpath_otel.local import projector as module
 from failpath_otel.local.projector import Projector
 from failpath_otel.local.rows import RunKey
 from failpath_otel.local.store import Store
 from failpath_otel.local.summary import summarise
 from failpath_otel.local.view import picture
+from failpath_otel.records.record import Record
 from tests.local.events import event
 from tests.local.rows import arrivals, expected, opened, project, stored
 from tests.receiver import wait_for

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from failpath_otel.export.record import ErrorInfo, ProcessInfo, Record
 from failpath_otel.local.summary import MAX_SEARCH, AttemptSummary, RunSummary, summarise
 from failpath_otel.local.view import picture
+from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
 from tests.local.events import event
 
 _START = 1_700_000_000_000_000

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from failpath_otel.export.process import start_time
-from failpath_otel.export.record import ProcessInfo, Record
 from failpath_otel.local.liveness import Processes
 from failpath_otel.local.store import RunKey, Store, StoredRun, StoreError
 from failpath_otel.local.watch import Watch
+from failpath_otel.records.process import start_time
+from failpath_otel.records.record import ProcessInfo, Record
 from tests.local.events import EPOCH_NS, event
 from tests.local.rows import arrivals, project
 

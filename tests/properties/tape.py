@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, settings
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
 from failpath_otel.configure import FailpathClient, Join
-from failpath_otel.export.record import Record
 from failpath_otel.options.options import Options
+from failpath_otel.records.record import Record
 from failpath_otel.testing import _Memory
 from tests.schema import moment, valid_record
 

@@ -17,9 +17,9 @@ import pytest
 from failpath_otel import limits
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.export.stats import Stats
-from failpath_otel.export.wire import Answer
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.place import JournalPlace
+from failpath_otel.records.wire import Answer
 
 LIVES = 40
 OURS = tuple(

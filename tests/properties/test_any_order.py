@@ -14,7 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from opentelemetry.sdk.trace import TracerProvider
 
 from failpath_otel import FailpathClient, Run, Step, configure
-from failpath_otel.export.record import Record
+from failpath_otel.records.record import Record
 from tests.fault_server import FaultServer
 from tests.properties.hostile import Given, metadata
 from tests.properties.hostile_errors import Made, exceptions

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
-from failpath_otel.export.rules import Rules, StepRule
+from failpath_otel.records.rules import Rules, StepRule
 from failpath_otel.report import report_fault
 from failpath_otel.scrubbing.clean import DROPPED_KEYS, REDACTED, Json, clean_metadata, error_text
 
