@@ -14,10 +14,10 @@ from failpath_otel.errors import (
     SendError,
     ShutDown,
 )
-from failpath_otel.export.exporter import FailpathSpanExporter
-from failpath_otel.export.processor import FailpathSpanProcessor
 from failpath_otel.export.stats import Stats
 from failpath_otel.records.rules import StepRule
+from failpath_otel.spans.exporter import FailpathSpanExporter
+from failpath_otel.spans.processor import FailpathSpanProcessor
 from failpath_otel.steps.client import Failpath
 from failpath_otel.steps.run import Run
 from failpath_otel.steps.step import Step

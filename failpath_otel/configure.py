@@ -13,7 +13,6 @@ from failpath_otel import limits
 from failpath_otel._version import __version__
 from failpath_otel.errors import ConfigurationError, DeliveryError
 from failpath_otel.export.ending import hasten
-from failpath_otel.export.shared import SharedProcessor
 from failpath_otel.export.stats import Stats
 from failpath_otel.export.tickets import aawait_attempt, await_attempt
 from failpath_otel.forking import after_fork_in_child
@@ -23,6 +22,7 @@ from failpath_otel.private_provider import private_tracer
 from failpath_otel.report import report_fault
 from failpath_otel.scrubbing.clean import type_name
 from failpath_otel.semconv import StartMarker
+from failpath_otel.spans.shared import SharedProcessor
 from failpath_otel.start_line import tell_start
 from failpath_otel.steps.client import SCOPE_NAME, Failpath
 from failpath_otel.steps.tracing import Tracing
@@ -228,7 +228,7 @@ class Join:
 
     def __init__(self, options: "Options", new_pipeline: "NewPipeline | None" = None) -> None:
         from failpath_otel.export.factory import pipeline_to_failpath  # noqa: PLC0415 - as in configure()
-        from failpath_otel.export.reporter import Reporter  # noqa: PLC0415
+        from failpath_otel.spans.reporter import Reporter  # noqa: PLC0415
 
         self.reporter: Final = Reporter(options, new_pipeline or pipeline_to_failpath)
         self.current_key: Final = f"failpath.current_run.of_join.{next(_join_numbers)}"

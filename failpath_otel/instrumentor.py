@@ -12,11 +12,11 @@ from opentelemetry.trace import get_tracer_provider
 from failpath_otel.config_file import file_options
 from failpath_otel.configure import FailpathClient, configure, joined_since
 from failpath_otel.errors import ConfigurationError, DeliveryError
-from failpath_otel.export.exporter import FailpathSpanExporter
 from failpath_otel.options.arguments import DeliveryOptions
 from failpath_otel.options.checks import IF_KEY_PRESENT
 from failpath_otel.options.variables import warn_of_misspelt_variables
 from failpath_otel.report import report_fault, say, say_once
+from failpath_otel.spans.exporter import FailpathSpanExporter
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -51,4 +51,4 @@ def test_the_import_does_not_load_what_only_its_use_needs(loaded: set[str], unwa
 def test_who_only_opens_spans_loads_nothing_that_delivers() -> None:
     steps = loaded_by("failpath_otel.steps.client") - loaded_by("opentelemetry.sdk.trace.export")
     assert "failpath_otel.steps.client" in steps
-    assert not {"requests", "asyncio", "msgspec", "failpath_otel.export.reporter"} & steps
+    assert not {"requests", "asyncio", "msgspec", "failpath_otel.spans.reporter"} & steps

@@ -8,7 +8,6 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
-from failpath_otel.export.dropped import Reference
 from failpath_otel.records.answer import answer_of, grpc_call_failed, is_grpc
 from failpath_otel.records.metadata import metadata_at_end, metadata_in
 from failpath_otel.records.policy import ERROR_MESSAGE, ERROR_STACK, Policy
@@ -17,6 +16,7 @@ from failpath_otel.records.rules import StepRule, named_run
 from failpath_otel.records.stacks import without_our_frames
 from failpath_otel.scrubbing.clean import clean_metadata, clean_text, error_text, text_of, whole_run_id
 from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS, StartMarker
+from failpath_otel.spans.dropped import Reference
 
 _ANY_LENGTH: Final = 1 << 30
 _OUTCOMES: Final[dict[str, Status]] = {"success": "success", "error": "error", "skipped": "skipped"}

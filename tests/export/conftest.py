@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.export.processor import FailpathSpanProcessor
+from failpath_otel.spans.processor import FailpathSpanProcessor
 from tests.fault_server import FaultServer
 
 KEY = "fp_project_0123456789_secret"

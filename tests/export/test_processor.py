@@ -12,8 +12,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import semconv
-from failpath_otel.export.processor import FailpathSpanProcessor
 from failpath_otel.options.options import Options
+from failpath_otel.spans.processor import FailpathSpanProcessor
 from tests.export.conftest import KEY
 from tests.export.spans import IDENTITY, a_span, lifecycle, tracer_with
 from tests.fault_server import FaultServer, accepted, fault_server, held, silent

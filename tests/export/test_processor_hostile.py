@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import INVALID_SPAN
 
 from failpath_otel import report, semconv
-from failpath_otel.export.processor import FailpathSpanProcessor
+from failpath_otel.spans.processor import FailpathSpanProcessor
 from tests.export.spans import IDENTITY, tracer_with
 from tests.fault_server import FaultServer
 

@@ -15,8 +15,8 @@ from opentelemetry.trace.status import Status
 import failpath_otel
 from failpath_otel import FailpathSpanExporter, FailpathSpanProcessor, StepRule, limits, semconv
 from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.reporter import Reporter
 from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
+from failpath_otel.spans.reporter import Reporter
 from tests.export.conftest import KEY
 from tests.export.spans import IDENTITY, a_span, tracer_with
 from tests.fault_server import FaultServer
@@ -402,7 +402,7 @@ def test_spans_that_no_rule_matches_are_told_when_there_were_such_for_30_seconds
 ) -> None:
     monkeypatch.setattr("failpath_otel.report._said", set())
     now = 1_000.0
-    monkeypatch.setattr("failpath_otel.export.ruled.monotonic", lambda: now)
+    monkeypatch.setattr("failpath_otel.spans.ruled.monotonic", lambda: now)
     options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
     reporter = Reporter(options, lambda _: create_autospec(Pipeline, instance=True))
 
@@ -430,7 +430,7 @@ def test_nothing_is_told_of_spans_that_no_rule_matches_once_one_has_matched(
 ) -> None:
     monkeypatch.setattr("failpath_otel.report._said", set())
     now = 1_000.0
-    monkeypatch.setattr("failpath_otel.export.ruled.monotonic", lambda: now)
+    monkeypatch.setattr("failpath_otel.spans.ruled.monotonic", lambda: now)
     options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
     reporter = Reporter(options, lambda _: create_autospec(Pipeline, instance=True))
     for name in ("POST /other", "POST /charge", "POST /other"):

@@ -14,8 +14,8 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer, set_span_in_contex
 
 import failpath_otel
 from failpath_otel import FailpathSpanProcessor, StepRule, limits
-from failpath_otel.export import ruled
 from failpath_otel.records.translation import ruled_start
+from failpath_otel.spans import ruled
 from failpath_otel.threads import RealThread
 from tests.export.conftest import KEY
 from tests.fault_server import FaultServer

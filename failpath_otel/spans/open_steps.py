@@ -8,7 +8,6 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span
 from opentelemetry.trace import SpanContext
 
-from failpath_otel.export.dropped import DroppedSpans, Reference, SpanKey
 from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.records.policy import Policy
 from failpath_otel.records.process import ThisProcess
@@ -31,6 +30,7 @@ from failpath_otel.semconv import (
     STATUS_SUCCESS,
     STEP_STATUS,
 )
+from failpath_otel.spans.dropped import DroppedSpans, Reference, SpanKey
 
 _DROPPED: Final = {
     EXCEPTION_TYPE: "failpath_otel.StepDropped",

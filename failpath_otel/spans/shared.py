@@ -9,7 +9,7 @@ from failpath_otel import limits
 from failpath_otel.export.ending import is_ending, patience
 
 if TYPE_CHECKING:
-    from failpath_otel.export.reporter import Reporter
+    from failpath_otel.spans.reporter import Reporter
 
 
 class SharedProcessor(SpanProcessor):

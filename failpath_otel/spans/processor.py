@@ -27,8 +27,8 @@ class FailpathSpanProcessor(SpanProcessor):
     def __init__(self, **options: Unpack[DeliveryOptions]) -> None:
         # Here, because it takes half as long to import as all of OpenTelemetry, and only who delivers needs it.
         from failpath_otel.export.factory import pipeline_to_failpath  # noqa: PLC0415
-        from failpath_otel.export.reporter import Reporter  # noqa: PLC0415
         from failpath_otel.options.options import Options  # noqa: PLC0415
+        from failpath_otel.spans.reporter import Reporter  # noqa: PLC0415
 
         self._reporter = Reporter(Options.resolve_delivery(**options), pipeline_to_failpath)
 

@@ -10,10 +10,7 @@ from opentelemetry.trace import SpanContext
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
-from failpath_otel.export.dropped import DroppedSpans, Reference
-from failpath_otel.export.open_steps import OpenSteps
 from failpath_otel.export.pipelines import NewPipeline, Pipelines
-from failpath_otel.export.ruled import RuledSpans
 from failpath_otel.export.stats import Stats
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.options.checks import seconds
@@ -34,6 +31,9 @@ from failpath_otel.semconv import (
     STEP_START,
 )
 from failpath_otel.signals import is_from_handler
+from failpath_otel.spans.dropped import DroppedSpans, Reference
+from failpath_otel.spans.open_steps import OpenSteps
+from failpath_otel.spans.ruled import RuledSpans
 
 
 class Reporter:
