@@ -2,6 +2,7 @@
 
 from failpath_otel._version import __version__
 from failpath_otel.configure import FailpathClient, configure
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.errors import (
     ConfigurationError,
     DeliveryError,
@@ -14,7 +15,6 @@ from failpath_otel.errors import (
     SendError,
     ShutDown,
 )
-from failpath_otel.export.stats import Stats
 from failpath_otel.records.rules import StepRule
 from failpath_otel.spans.exporter import FailpathSpanExporter
 from failpath_otel.spans.processor import FailpathSpanProcessor

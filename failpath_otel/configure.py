@@ -11,10 +11,10 @@ from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_pro
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
+from failpath_otel.delivery.ending import hasten
+from failpath_otel.delivery.stats import Stats
+from failpath_otel.delivery.waiters.tickets import aawait_attempt, await_attempt
 from failpath_otel.errors import ConfigurationError, DeliveryError
-from failpath_otel.export.ending import hasten
-from failpath_otel.export.stats import Stats
-from failpath_otel.export.tickets import aawait_attempt, await_attempt
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.joins import Joins
 from failpath_otel.options.arguments import Compression, DeliveryMode, Enabled, OnError, Payload, Redact, RulesOption
@@ -31,7 +31,7 @@ from failpath_otel.threads import RLock
 if TYPE_CHECKING:
     import requests
 
-    from failpath_otel.export.pipelines import NewPipeline
+    from failpath_otel.delivery.pipelines import NewPipeline
     from failpath_otel.options.options import Options
 
 
@@ -227,7 +227,7 @@ class Join:
     """One pipeline and the providers that feed it: those of the application, and the private one behind them."""
 
     def __init__(self, options: "Options", new_pipeline: "NewPipeline | None" = None) -> None:
-        from failpath_otel.export.factory import pipeline_to_failpath  # noqa: PLC0415 - as in configure()
+        from failpath_otel.delivery.factory import pipeline_to_failpath  # noqa: PLC0415 - as in configure()
         from failpath_otel.spans.reporter import Reporter  # noqa: PLC0415
 
         self.reporter: Final = Reporter(options, new_pipeline or pipeline_to_failpath)

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 from failpath_otel import FailpathClient, RecordsRejected, Run, limits
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.stats import Stats
 from tests.fault_server import Behaviour, FaultServer, accepted, held, rejecting, silent, status
 from tests.ports import unused_url
 from tests.receiver import wait_for

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 from failpath_otel import Failpath, FailpathClient, Run
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.stats import Stats
 from tests.fault_server import Behaviour, FaultServer, accepted, held, silent, status
 from tests.receiver import wait_for
 

@@ -15,7 +15,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from failpath_otel.export.delivery import Delivery
+from failpath_otel.delivery.http.delivery import Delivery
 from failpath_otel.options.options import Options
 from tests.fault_server import FaultServer, answer
 from tools.floors import EXTRAS, floors, project

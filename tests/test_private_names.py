@@ -36,8 +36,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import failpath_otel
 from failpath_otel import signals
-from failpath_otel.export import transport
-from failpath_otel.export.transport import BoundedAdapter
+from failpath_otel.delivery.http import transport
+from failpath_otel.delivery.http.transport import BoundedAdapter
 from failpath_otel.serving import server as serving
 from tests.fault_server import FaultServer
 from tests.receiver import wait_for
@@ -178,7 +178,7 @@ def test_a_connection_of_another_uvicorn_is_left_alone_and_not_closed_within_its
 
 
 def test_urllib3_makes_the_sockets_of_both_kinds_of_connections_by_new_conn() -> None:
-    user = "the deadline of a whole request in export/transport.py"
+    user = "the deadline of a whole request in delivery/http/transport.py"
     for kind in (HTTPConnection, HTTPSConnection):
         assert "_new_conn" in dir(kind), moved(f"urllib3's {kind.__name__}._new_conn", user)
         assert "self._new_conn()" in inspect.getsource(kind.connect), moved(f"{kind.__name__}.connect", user)
@@ -189,7 +189,7 @@ def test_urllib3_makes_the_sockets_of_both_kinds_of_connections_by_new_conn() ->
 
 
 def test_urllib3_takes_the_pools_that_the_adapter_of_requests_is_given(server: FaultServer) -> None:
-    user = "the deadline of a whole request in export/transport.py"
+    user = "the deadline of a whole request in delivery/http/transport.py"
     adapter = BoundedAdapter()
     try:
         manager = adapter.poolmanager
@@ -217,7 +217,7 @@ def test_requests_calls_what_the_adapter_replaces() -> None:
         (requests.Session, "merge_environment_settings", ["self", "url", "proxies", "stream", "verify", "cert"]),
     ):
         found = getattr(owner, name, None)
-        message = moved(f"requests' {owner.__name__}.{name}", "export/transport.py or export/channel.py")
+        message = moved(f"requests' {owner.__name__}.{name}", "delivery/http/transport.py or delivery/http/channel.py")
         assert found is not None, message
         assert list(inspect.signature(found).parameters) == parameters, message
 
@@ -244,10 +244,12 @@ def test_http_client_reads_and_writes_by_the_methods_of_its_socket_that_have_the
         connection.getresponse().read()
     finally:
         connection.close()
-    assert called == {"recv_into", "sendall"}, moved("what http.client calls of its socket", "export/transport.py")
+    assert called == {"recv_into", "sendall"}, moved(
+        "what http.client calls of its socket", "delivery/http/transport.py"
+    )
     for name in ("request", "putrequest", "getresponse", "putheader"):
         assert callable(getattr(http.client.HTTPConnection, name, None)), moved(
-            f"http.client's HTTPConnection.{name}", "export/transport.py"
+            f"http.client's HTTPConnection.{name}", "delivery/http/transport.py"
         )
 
 
@@ -283,7 +285,7 @@ def test_a_future_keeps_its_error_under_a_name_of_its_own(kind: Any) -> None:
 
 
 def test_multiprocessing_lets_its_children_be_told_of_their_end() -> None:
-    user = "the delivery at the end of a child in export/ending.py"
+    user = "the delivery at the end of a child in delivery/ending.py"
     for module, name, parameters in (
         (multiprocessing.util, "register_after_fork", ["obj", "func"]),
         (multiprocessing.util, "Finalize", ["obj", "callback", "args", "kwargs", "exitpriority"]),

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.gateway.forward import Forwarder
 from failpath_otel.otlp.otlp import JSON, ROUTE
 from failpath_otel.otlp.reading import Receipt

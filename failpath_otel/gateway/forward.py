@@ -5,8 +5,8 @@ from time import monotonic, sleep
 from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.delivery.factory import pipeline_to_failpath
 from failpath_otel.errors import RecordsRejected, SendError
-from failpath_otel.export.factory import pipeline_to_failpath
 from failpath_otel.options.options import Options
 from failpath_otel.otlp.reading import Reader, Receipt
 from failpath_otel.otlp.route import Busy

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from failpath_otel.export.ending import patience
-from failpath_otel.export.factory import pipeline_to_failpath
+from failpath_otel.delivery.ending import patience
+from failpath_otel.delivery.factory import pipeline_to_failpath
 from failpath_otel.options.options import Options
 from failpath_otel.records.policy import Policy
 from failpath_otel.records.process import ThisProcess

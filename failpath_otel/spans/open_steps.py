@@ -8,7 +8,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span
 from opentelemetry.trace import SpanContext
 
-from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.records.policy import Policy
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode

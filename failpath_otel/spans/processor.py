@@ -5,8 +5,8 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from typing_extensions import Unpack
 
 from failpath_otel import limits
-from failpath_otel.export.ending import patience
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.ending import patience
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.arguments import DeliveryOptions
 
 
@@ -26,7 +26,7 @@ class FailpathSpanProcessor(SpanProcessor):
 
     def __init__(self, **options: Unpack[DeliveryOptions]) -> None:
         # Here, because it takes half as long to import as all of OpenTelemetry, and only who delivers needs it.
-        from failpath_otel.export.factory import pipeline_to_failpath  # noqa: PLC0415
+        from failpath_otel.delivery.factory import pipeline_to_failpath  # noqa: PLC0415
         from failpath_otel.options.options import Options  # noqa: PLC0415
         from failpath_otel.spans.reporter import Reporter  # noqa: PLC0415
 

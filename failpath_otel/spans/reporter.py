@@ -9,9 +9,9 @@ from opentelemetry.trace import Span as AnySpan
 from opentelemetry.trace import SpanContext
 
 from failpath_otel import limits
+from failpath_otel.delivery.pipelines import NewPipeline, Pipelines
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.errors import DeliveryError
-from failpath_otel.export.pipelines import NewPipeline, Pipelines
-from failpath_otel.export.stats import Stats
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.options.checks import seconds
 from failpath_otel.options.options import DEFAULT_ENDPOINT, Options

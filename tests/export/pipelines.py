@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.records.record import Record
 from failpath_otel.records.wire import Answer
 

@@ -16,8 +16,8 @@ from unittest.mock import patch
 import pytest
 
 from failpath_otel import DeliveryError, JournalError, limits, report
-from failpath_otel.export.adoption import Adoption
-from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.delivery.adoption import Adoption
+from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.journal import clock as clock_module
 from failpath_otel.journal import finding as finding_module
 from failpath_otel.journal import journal as journal_module
@@ -340,7 +340,7 @@ def test_an_adopter_that_is_killed_leaves_at_most_its_batch_in_flight_to_be_sent
     program = """
         import os, sys
         from failpath_otel import limits
-        from failpath_otel.export.pipeline import Pipeline
+        from failpath_otel.delivery.pipeline import Pipeline
         from failpath_otel.journal.place import JournalPlace
         from failpath_otel.records.wire import Answer
         limits.MAX_BATCH_RECORDS = 10

@@ -7,11 +7,11 @@ from time import monotonic
 import pytest
 
 from failpath_otel import SendError, limits
-from failpath_otel.export.batch import Batch
-from failpath_otel.export.batch_size import BatchSize
-from failpath_otel.export.queue import NOTHING
-from failpath_otel.export.sender import Sender
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.queue import NOTHING
+from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.retries.batch_size import BatchSize
+from failpath_otel.delivery.sender import Sender
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.records.wire import Answer, read_answer
 from tests.export.pipelines import HeldDelivery, a_record, pipeline
 from tests.receiver import wait_for

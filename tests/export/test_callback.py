@@ -24,7 +24,7 @@ from failpath_otel import (
     ShutDown,
     report,
 )
-from failpath_otel.export.callback import ErrorCallback
+from failpath_otel.delivery.waiters.callback import ErrorCallback
 from tests.export.conftest import KEY
 from tests.export.programs import run_program
 from tests.export.spans import a_span, tracer_with

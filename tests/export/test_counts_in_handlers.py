@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from failpath_otel.export.queue import RecordQueue
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.queue import RecordQueue
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.place import JournalPlace
 
 

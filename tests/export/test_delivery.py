@@ -11,7 +11,7 @@ import pytest
 
 import failpath_otel
 from failpath_otel import limits
-from failpath_otel.export.delivery import Delivery
+from failpath_otel.delivery.http.delivery import Delivery
 from failpath_otel.options.options import Options
 from failpath_otel.records.wire import Answer
 from tests.export.conftest import KEY

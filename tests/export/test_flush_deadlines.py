@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.export.factory import pipeline_to_failpath
-from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.sender import Sender
-from failpath_otel.export.waiting import settled
+from failpath_otel.delivery.factory import pipeline_to_failpath
+from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.sender import Sender
+from failpath_otel.delivery.waiters.waiting import settled
 from failpath_otel.options.options import Options
 from tests.export.conftest import KEY
 from tests.export.pipelines import HeldDelivery, numbered

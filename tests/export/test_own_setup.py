@@ -12,8 +12,8 @@ import pytest
 import requests
 import trustme
 
-from failpath_otel.export.delivery import Delivery
-from failpath_otel.export.factory import pipeline_to_failpath
+from failpath_otel.delivery.factory import pipeline_to_failpath
+from failpath_otel.delivery.http.delivery import Delivery
 from failpath_otel.options.options import Options
 from failpath_otel.records.wire import Answer
 from tests.export.conftest import KEY

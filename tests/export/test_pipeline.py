@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.records import wire
 from tests.export.pipelines import GONE, REJECTED, HeldDelivery, an_outcome, numbered, pipeline
 from tests.receiver import wait_for

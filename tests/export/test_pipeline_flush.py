@@ -5,7 +5,7 @@ from time import monotonic
 
 import pytest
 
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.records.wire import Answer
 from tests.export.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
 from tests.receiver import wait_for

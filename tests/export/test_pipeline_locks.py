@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry.context import attach, detach, get_value, set_value
 
-from failpath_otel.export import thread
+from failpath_otel.delivery import thread
 from failpath_otel.records.wire import Answer
 from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.receiver import wait_for

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.pipelines import Pipelines
+from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.pipelines import Pipelines
 from tests.export.pipelines import HeldDelivery, numbered
 
 

@@ -8,8 +8,8 @@ from time import monotonic
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.export.factory import pipeline_to_failpath
-from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.delivery.factory import pipeline_to_failpath
+from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.options.options import Options
 from tests.export.conftest import KEY
 from tests.export.pipelines import numbered

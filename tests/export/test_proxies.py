@@ -5,7 +5,7 @@ from time import monotonic
 
 import pytest
 
-from failpath_otel.export.delivery import Delivery
+from failpath_otel.delivery.http.delivery import Delivery
 from failpath_otel.options.options import Options
 from tests.export.conftest import KEY
 from tests.export.pipelines import numbered

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from failpath_otel.export.delivery import Delivery
+from failpath_otel.delivery.http.delivery import Delivery
 from failpath_otel.options.options import Options
 from tests.export.conftest import KEY
 from tests.export.pipelines import numbered

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from failpath_otel import DeliveryError, SendError, limits
-from failpath_otel.export.batch import Batch
-from failpath_otel.export.factory import pipeline_to_failpath
-from failpath_otel.export.losses import Skipped
-from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.queue import NOTHING
-from failpath_otel.export.sender import Outcome, Sender
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.factory import pipeline_to_failpath
+from failpath_otel.delivery.losses import Skipped
+from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.queue import NOTHING
+from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.sender import Outcome, Sender
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.finding import count_records
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace

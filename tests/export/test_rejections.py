@@ -10,9 +10,9 @@ from opentelemetry.trace import NoOpTracerProvider
 
 import failpath_otel
 from failpath_otel import DeliveryError, FailpathClient, RecordsRejected
-from failpath_otel.export.callback import ErrorCallback
-from failpath_otel.export.rejection import rejection
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.retries.rejection import rejection
+from failpath_otel.delivery.stats import Stats
+from failpath_otel.delivery.waiters.callback import ErrorCallback
 from failpath_otel.records.wire import Answer, read_answer
 from tests.export.conftest import KEY
 from tests.export.pipelines import HeldDelivery, a_record, pipeline

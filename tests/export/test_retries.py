@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from failpath_otel import DeliveryError, SendError, limits
-from failpath_otel.export.factory import pipeline_to_failpath
-from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.factory import pipeline_to_failpath
+from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.options import Options
 from tests.export.conftest import KEY
 from tests.export.pipelines import numbered

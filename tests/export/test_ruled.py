@@ -14,7 +14,7 @@ from opentelemetry.trace.status import Status
 
 import failpath_otel
 from failpath_otel import FailpathSpanExporter, FailpathSpanProcessor, StepRule, limits, semconv
-from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.spans.reporter import Reporter
 from tests.export.conftest import KEY

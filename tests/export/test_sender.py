@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from failpath_otel import RejectedRecord, SendError, limits
-from failpath_otel.export.batch import Batch
-from failpath_otel.export.sender import Outcome, Sender, Take
+from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.sender import Outcome, Sender, Take
 from failpath_otel.records.wire import Answer, read_answer
 from tests.export.pipelines import GONE, REJECTED, HeldDelivery, a_record, numbered, pipeline
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.export import thread
+from failpath_otel.delivery import thread
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from tests.export.pipelines import HeldDelivery, a_record, pipeline
@@ -88,7 +88,7 @@ def test_a_fork_makes_a_process_look_every_second_for_ten_seconds(
     place: JournalPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("failpath_otel.export.adoption.monotonic", lambda: now)
+    monkeypatch.setattr("failpath_otel.delivery.adoption.monotonic", lambda: now)
     with pipeline(HeldDelivery(), journal=place) as queue:
         adoption = queue._adoption
         assert adoption is not None

@@ -7,8 +7,8 @@ from typing import Any, Final
 import pytest
 
 from failpath_otel import DeliveryError, FailpathSpanProcessor
-from failpath_otel.export.callback import ErrorCallback
-from failpath_otel.export.pipeline import Pipeline
+from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.waiters.callback import ErrorCallback
 from tests.export.conftest import KEY
 from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.export.spans import IDENTITY, tracer_with

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from failpath_otel import limits, report
-from failpath_otel.export.backlog import Backlog
-from failpath_otel.export.batch import Batch
+from failpath_otel.delivery.retries.backlog import Backlog
+from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.records.wire import Answer, no_answer, read_answer
 from tests.export.pipelines import HeldDelivery, numbered, pipeline
 from tests.export.programs import run_program

@@ -13,7 +13,7 @@ import trustme
 from requests.adapters import HTTPAdapter
 
 from failpath_otel import report
-from failpath_otel.export.delivery import Delivery
+from failpath_otel.delivery.http.delivery import Delivery
 from failpath_otel.options.options import Options
 from failpath_otel.records.wire import Answer
 from tests.export.conftest import KEY

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from failpath_otel import DeliveryError, RecordsRejected, SendError
-from failpath_otel.export import waiting
-from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.waiting import attempted, settled
+from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.waiters import waiting
+from failpath_otel.delivery.waiters.waiting import attempted, settled
 from failpath_otel.records.wire import Answer
 from tests.export.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
 

@@ -27,8 +27,8 @@ else:
 
 # Not before: the package takes functions of `time` as it finds them.
 from failpath_otel import FailpathClient, configure, limits
-from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.segment import PlainWriter
 from tests.integration.storm_program import Ledger, Worker, hold, work

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.owned import Owned
 from failpath_otel.journal.segment import PlainWriter, Segment

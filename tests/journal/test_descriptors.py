@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from failpath_otel import limits
+from failpath_otel.delivery.adoption import Adoption
+from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.errors import DeliveryError
-from failpath_otel.export.adoption import Adoption
-from failpath_otel.export.batch import Batch
-from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.journal import supply
 from failpath_otel.journal.holding import Holding, open_base
 from failpath_otel.journal.journal import Journal

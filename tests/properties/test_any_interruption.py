@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.records.wire import Answer
@@ -24,7 +24,13 @@ from failpath_otel.records.wire import Answer
 LIVES = 40
 OURS = tuple(
     str(Path("failpath_otel", name))
-    for name in ("export/queue.py", "export/attempts.py", "journal/journal.py", "journal/log.py", "journal/segment.py")
+    for name in (
+        "delivery/queue.py",
+        "delivery/attempts.py",
+        "journal/journal.py",
+        "journal/log.py",
+        "journal/segment.py",
+    )
 )
 
 

@@ -19,7 +19,7 @@ from opentelemetry import context
 from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
-from failpath_otel.export.delivery import Delivery
+from failpath_otel.delivery.http.delivery import Delivery
 from failpath_otel.records.wire import Answer
 
 _PACKAGE = str(Path(failpath_otel.__file__).parent)

@@ -7,12 +7,12 @@ from time import monotonic
 from typing import Final, Protocol
 
 from failpath_otel import limits
+from failpath_otel.delivery.retries.backlog import Backlog
+from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.retries.batch_size import BatchSize
+from failpath_otel.delivery.retries.halving import Doubt, Halving
+from failpath_otel.delivery.retries.rejection import rejection
 from failpath_otel.errors import DeliveryError, RecordsRejected, SendError
-from failpath_otel.export.backlog import Backlog
-from failpath_otel.export.batch import Batch
-from failpath_otel.export.batch_size import BatchSize
-from failpath_otel.export.halving import Doubt, Halving
-from failpath_otel.export.rejection import rejection
 from failpath_otel.records.wire import Answer, no_way
 from failpath_otel.report import say
 from failpath_otel.threads import RLock, acquire
@@ -26,7 +26,7 @@ _INSTANT: Final = 0.001
 
 
 class Delivering(Protocol):
-    """Sends one batch and tells what was answered; in production a :class:`failpath_otel.export.delivery.Delivery`."""
+    """Sends one batch and tells what was answered; in production a :class:`failpath_otel.delivery.http.delivery.Delivery`."""
 
     @property
     def url(self) -> str:

@@ -7,8 +7,8 @@ from time import monotonic, time
 from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.errors import DeliveryError, JournalError
-from failpath_otel.export.batch import Batch
 from failpath_otel.journal.finding import Lost, adopt
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.room import thin_out

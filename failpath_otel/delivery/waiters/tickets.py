@@ -6,7 +6,7 @@ from failpath_otel.errors import DeliveryError
 from failpath_otel.semconv import StartMarker
 
 if TYPE_CHECKING:
-    from failpath_otel.export.pipeline import Pipeline
+    from failpath_otel.delivery.pipeline import Pipeline
 
 
 def _ticket(marker: StartMarker) -> "tuple[Pipeline, int]":
@@ -35,6 +35,6 @@ async def aawait_attempt(marker: StartMarker, patience: float) -> DeliveryError 
     if not number:
         return pipeline.refusal()
     # Here, because importing it takes longer than all of this package; who awaits this has done so.
-    from failpath_otel.export.waiting import attempted  # noqa: PLC0415
+    from failpath_otel.delivery.waiters.waiting import attempted  # noqa: PLC0415
 
     return await attempted(pipeline, patience, (number, number))

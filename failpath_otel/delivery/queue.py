@@ -5,12 +5,12 @@ from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.delivery.losses import Skipped
+from failpath_otel.delivery.memory import Memory
+from failpath_otel.delivery.receipt import Receipt
+from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.errors import DeliveryError
-from failpath_otel.export.batch import Batch
-from failpath_otel.export.losses import Skipped
-from failpath_otel.export.memory import Memory
-from failpath_otel.export.receipt import Receipt
-from failpath_otel.export.stats import Stats
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.records import wire

@@ -4,7 +4,7 @@ from collections import deque
 from time import monotonic
 
 from failpath_otel import limits
-from failpath_otel.export.batch import Batch
+from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.records import wire
 
 

@@ -13,9 +13,9 @@ import requests
 from opentelemetry.context import attach, detach, set_value
 
 from failpath_otel import limits
-from failpath_otel.export.channel import Channel, OwnChannel, SessionChannel
-from failpath_otel.export.obstacles import Means, obstacle, proxy_password
-from failpath_otel.export.transport import time_limit
+from failpath_otel.delivery.http.channel import Channel, OwnChannel, SessionChannel
+from failpath_otel.delivery.http.obstacles import Means, obstacle, proxy_password
+from failpath_otel.delivery.http.transport import time_limit
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.options.endpoint import warn_of_plain_http

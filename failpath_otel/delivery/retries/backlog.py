@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.export.batch import Batch
+from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.records.wire import KEY_REFUSED, Answer
 from failpath_otel.report import is_heard, say
 

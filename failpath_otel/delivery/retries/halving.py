@@ -9,7 +9,7 @@ from failpath_otel import limits
 from failpath_otel.records.wire import Answer, no_way
 
 if TYPE_CHECKING:
-    from failpath_otel.export.batch import Batch
+    from failpath_otel.delivery.retries.batch import Batch
 
 _BOTH: Final = 2
 

@@ -1,8 +1,8 @@
 """Makes the pipeline to Failpath."""
 
-from failpath_otel.export.ending import drain_at_exit
-from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.sender import Nowhere
+from failpath_otel.delivery.ending import drain_at_exit
+from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.sender import Nowhere
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.options.options import Options
 
@@ -12,7 +12,7 @@ def pipeline_to_failpath(options: Options) -> Pipeline:
     if not options.enabled:
         return Pipeline(Nowhere())
     # Here, because `requests` takes as long to import as OpenTelemetry does, and only who delivers needs it.
-    from failpath_otel.export.delivery import Delivery  # noqa: PLC0415
+    from failpath_otel.delivery.http.delivery import Delivery  # noqa: PLC0415
 
     pipeline = Pipeline(
         Delivery(options),

@@ -5,12 +5,12 @@ from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.delivery.adoption import Adoption
+from failpath_otel.delivery.interruption import interrupted_in
+from failpath_otel.delivery.queue import RecordQueue
+from failpath_otel.delivery.thread import DeliveryThread
+from failpath_otel.delivery.waiters.watch import Notify, Watcher
 from failpath_otel.errors import DeliveryError, SendError
-from failpath_otel.export.adoption import Adoption
-from failpath_otel.export.interruption import interrupted_in
-from failpath_otel.export.queue import RecordQueue
-from failpath_otel.export.thread import DeliveryThread
-from failpath_otel.export.watch import Notify, Watcher
 from failpath_otel.journal.frame import FRAME_BYTES
 from failpath_otel.threads import Signal, can_wait, rest
 

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, Final, Protocol
 
 from failpath_otel import limits
-from failpath_otel.export.stats import Stats
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import is_heard, report_fault, say
 

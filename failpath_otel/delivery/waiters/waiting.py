@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 from typing import Any, Final
 
+from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.errors import DeliveryError
-from failpath_otel.export.pipeline import Pipeline
 from failpath_otel.trio_loop import running_trio
 
 _TIMED_OUT = DeliveryError("timed out")

@@ -12,9 +12,9 @@ from time import monotonic
 from typing import Any
 
 from failpath_otel import limits
-from failpath_otel.export.attempts import Attempts
-from failpath_otel.export.losses import Skipped
-from failpath_otel.export.sender import Delivering
+from failpath_otel.delivery.attempts import Attempts
+from failpath_otel.delivery.losses import Skipped
+from failpath_otel.delivery.sender import Delivering
 from failpath_otel.forking import after_fork_in_child, after_fork_in_parent
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.options.arguments import OnError
@@ -23,7 +23,7 @@ from failpath_otel.threads import GREEN, RealThread, SimpleQueue, sleep
 
 
 class DeliveryThread(Attempts):
-    """Sends what is put, in its order; waiting for it is :class:`failpath_otel.export.pipeline.Pipeline`'s part."""
+    """Sends what is put, in its order; waiting for it is :class:`failpath_otel.delivery.pipeline.Pipeline`'s part."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from failpath_otel.export import real_sockets
+from failpath_otel.delivery.http import real_sockets
 from failpath_otel.journal.owned import Owned
 from failpath_otel.threads import beside_gevent
 

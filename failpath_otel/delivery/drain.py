@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 
-from failpath_otel.export.adoption import Adoption
-from failpath_otel.export.batch import Batch
-from failpath_otel.export.delivery import Delivery
-from failpath_otel.export.queue import NOTHING
-from failpath_otel.export.sender import Outcome, Sender
+from failpath_otel.delivery.adoption import Adoption
+from failpath_otel.delivery.http.delivery import Delivery
+from failpath_otel.delivery.queue import NOTHING
+from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.sender import Outcome, Sender
 from failpath_otel.journal.finding import count_records, survey
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.options.options import Options

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.stats import Stats, add_up
 from failpath_otel.errors import DeliveryError
-from failpath_otel.export.pipeline import Pipeline
-from failpath_otel.export.stats import Stats, add_up
 from failpath_otel.forking import after_fork_in_child
 
 if TYPE_CHECKING:
     from failpath_otel.options.options import Options
 
 NewPipeline = Callable[["Options"], Pipeline]
-"""Makes the pipeline for options: in production :func:`failpath_otel.export.factory.pipeline_to_failpath`."""
+"""Makes the pipeline for options: in production :func:`failpath_otel.delivery.factory.pipeline_to_failpath`."""
 
 
 class Pipelines:
@@ -68,7 +68,7 @@ class Pipelines:
     async def aflush(self, deadline: float) -> bool:
         """:meth:`flush` for async code: waits without blocking the event loop and without another thread."""
         # Here, because importing it takes longer than all of this package; who awaits this has done so.
-        from failpath_otel.export.waiting import settled  # noqa: PLC0415
+        from failpath_otel.delivery.waiters.waiting import settled  # noqa: PLC0415
 
         complete = [await settled(pipeline, max(deadline - monotonic(), 0)) for pipeline in tuple(self.all)]
         return all(complete) and not (self._past.dropped or self._past.waiting)

@@ -1,0 +1,1 @@
+"""Delivery: the queue, the thread that sends, retries, waiters, orphans, the end of the process."""

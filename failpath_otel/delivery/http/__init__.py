@@ -1,0 +1,1 @@
+"""Requests: connections of which one whole request has one deadline."""

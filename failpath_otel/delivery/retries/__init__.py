@@ -1,0 +1,1 @@
+"""What is sent again: the batches that wait, halves, and what was refused."""

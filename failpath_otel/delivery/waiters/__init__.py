@@ -1,0 +1,1 @@
+"""Who waits for records, and what they are told."""

@@ -1,1 +1,0 @@
-"""Spans to Failpath: records, translation, delivery. Never imports ``failpath_otel.steps``."""
