@@ -50,8 +50,8 @@ def _local(arguments: argparse.Namespace) -> int:
     try:
         # Here, because nothing else of the command needs the extra.
         from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
+        from failpath_otel.local.api.guard import is_loopback  # noqa: PLC0415
         from failpath_otel.local.flows_file import FlowsFileError  # noqa: PLC0415
-        from failpath_otel.local.guard import is_loopback  # noqa: PLC0415
         from failpath_otel.local.parts import Settings  # noqa: PLC0415
         from failpath_otel.local.server import Options, default_database, serve  # noqa: PLC0415
         from failpath_otel.records.rules_file import check_rules  # noqa: PLC0415

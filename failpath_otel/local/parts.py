@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from failpath_otel.local.api.stream import Changes
 from failpath_otel.local.flows import Flows
 from failpath_otel.local.flows_file import find_flows_file
 from failpath_otel.local.liveness import Processes
@@ -12,7 +13,6 @@ from failpath_otel.local.projector import Projector
 from failpath_otel.local.pruning import DEFAULT_DAYS, DEFAULT_MEGABYTES, Pruner
 from failpath_otel.local.rows import RunKey
 from failpath_otel.local.store import Store, StoreError
-from failpath_otel.local.stream import Changes
 from failpath_otel.local.watch import Watch
 from failpath_otel.records.rules import StepRule
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import httpx
 from starlette.testclient import TestClient
 
-from failpath_otel.local.app import create_app
+from failpath_otel.local.api.app import create_app
 from failpath_otel.local.parts import Parts, Settings
 from failpath_otel.local.store import Store
 from failpath_otel.records.record import Record

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 import failpath_otel.local
-from failpath_otel.local.assets import Assets
+from failpath_otel.local.api.assets import Assets
 
 PAGE = Path(failpath_otel.local.__file__).parent / "page"
 TOOL = Path(__file__).parents[2] / "tools" / "vendor.py"

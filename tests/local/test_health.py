@@ -2,8 +2,8 @@
 
 from starlette.testclient import TestClient
 
-from failpath_otel.local.app import create_app
-from failpath_otel.local.guard import Access
+from failpath_otel.local.api.app import create_app
+from failpath_otel.local.api.guard import Access
 from tests.local.page import Page
 
 

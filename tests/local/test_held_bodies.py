@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from failpath_otel.local.ingest import MAX_BODY_BYTES, MAX_EVENTS, read_events
+from failpath_otel.local.api.ingest import MAX_BODY_BYTES, MAX_EVENTS, read_events
 from failpath_otel.otlp.route import MAX_HELD_BYTES
 from tests.local.events import event, wire
 from tests.receiver import Receiver, wait_for

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.local.ingest import MAX_DEPTH, read_events
+from failpath_otel.local.api.ingest import MAX_DEPTH, read_events
 from tests.local.events import event, wire
 from tests.receiver import Receiver
 

@@ -16,8 +16,8 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
-from failpath_otel.local.app import create_app
-from failpath_otel.local.ingest import MAX_BODY_BYTES
+from failpath_otel.local.api.app import create_app
+from failpath_otel.local.api.ingest import MAX_BODY_BYTES
 from failpath_otel.local.parts import Parts
 from failpath_otel.local.store import Store
 from failpath_otel.records.record import ErrorInfo

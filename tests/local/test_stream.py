@@ -15,8 +15,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from failpath_otel.local.api.stream import MAX_ROWS, Changes, Stream
 from failpath_otel.local.store import StoreError
-from failpath_otel.local.stream import MAX_ROWS, Changes, Stream
 from tests.receiver import wait_for
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from failpath_otel.local.convertor import ANYTHING
+from failpath_otel.local.api.convertor import ANYTHING
 
 if TYPE_CHECKING:
     # At another place since Python 3.14, where it is not at this one any more.
@@ -90,7 +90,7 @@ class Assets:
 
 
 def _is_source_tree() -> bool:
-    return Path(__file__).parents[2].joinpath("pyproject.toml").is_file()
+    return Path(__file__).parents[3].joinpath("pyproject.toml").is_file()
 
 
 def _read(directory: "Traversable", prefix: str = "") -> Iterator[tuple[str, _Asset]]:

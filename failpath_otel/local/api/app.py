@@ -13,18 +13,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from failpath_otel.local.assets import Assets
-from failpath_otel.local.convertor import ANYTHING
-from failpath_otel.local.guard import HEALTH, Access, guarded
-from failpath_otel.local.ingest import MAX_BODY_BYTES, Receipt, check_headers, read_events
-from failpath_otel.local.page_api import PREFIX, PageApi
+from failpath_otel.local.api.assets import Assets
+from failpath_otel.local.api.convertor import ANYTHING
+from failpath_otel.local.api.guard import HEALTH, Access, guarded
+from failpath_otel.local.api.ingest import MAX_BODY_BYTES, Receipt, check_headers, read_events
+from failpath_otel.local.api.page_api import PREFIX, PageApi
+from failpath_otel.local.api.replies import in_thread, json_reply, limit_in, status_in
+from failpath_otel.local.api.runs import find_run, recent_runs
+from failpath_otel.local.api.spans import ROUTE as SPANS
+from failpath_otel.local.api.spans import span_route
+from failpath_otel.local.api.stream import Stream
 from failpath_otel.local.parts import Parts
-from failpath_otel.local.replies import in_thread, json_reply, limit_in, status_in
-from failpath_otel.local.runs import find_run, recent_runs
-from failpath_otel.local.spans import ROUTE as SPANS
-from failpath_otel.local.spans import span_route
 from failpath_otel.local.store import StoreError
-from failpath_otel.local.stream import Stream
 from failpath_otel.local.view import RunList
 from failpath_otel.otlp.route import MAX_HELD_BYTES, Busy
 from failpath_otel.records import wire

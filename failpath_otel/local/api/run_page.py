@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from failpath_otel.local.answers import LoggedEvent, Neighbour, RunPage, graph_of, moment, row_of
+from failpath_otel.local.api.answers import LoggedEvent, Neighbour, RunPage, graph_of, moment, row_of
 from failpath_otel.local.parts import Parts
 from failpath_otel.local.rows import RunKey, RunRow
 from failpath_otel.local.stack import split_stack

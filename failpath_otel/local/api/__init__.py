@@ -1,0 +1,1 @@
+"""What the local receiver answers: events and spans that come in, the page and what it asks for."""
