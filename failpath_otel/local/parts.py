@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from failpath_otel.local.api.stream import Changes
-from failpath_otel.local.flows import Flows
-from failpath_otel.local.flows_file import find_flows_file
+from failpath_otel.local.flows.flows import Flows
+from failpath_otel.local.flows.flows_file import find_flows_file
 from failpath_otel.local.liveness import Processes
 from failpath_otel.local.projector import Projector
 from failpath_otel.local.pruning import DEFAULT_DAYS, DEFAULT_MEGABYTES, Pruner

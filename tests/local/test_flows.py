@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.local import flows as flows_module
 from failpath_otel.local.database import StoreError
-from failpath_otel.local.flows import Flows
-from failpath_otel.local.flows_file import FlowsFile
+from failpath_otel.local.flows import flows as flows_module
+from failpath_otel.local.flows.flows import Flows
+from failpath_otel.local.flows.flows_file import FlowsFile
 from failpath_otel.local.parts import Settings
 from failpath_otel.local.rows import RunKey, StoredRun
 from failpath_otel.records.record import ErrorInfo, Record

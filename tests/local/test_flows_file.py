@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failpath_otel.local import flows_file
-from failpath_otel.local.flows_file import DEFAULT_PATH, FlowsFile, FlowsFileError, find_flows_file, read_flows
-from failpath_otel.local.topology import DeclaredFlow, Node
+from failpath_otel.local.flows import flows_file
+from failpath_otel.local.flows.flows_file import DEFAULT_PATH, FlowsFile, FlowsFileError, find_flows_file, read_flows
+from failpath_otel.local.flows.topology import DeclaredFlow, Node
 
 CHECKOUT = {
     "slug": "checkout",

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failpath_otel.local import layers
-from failpath_otel.local.layout import (
+from failpath_otel.local.flows import layers
+from failpath_otel.local.flows.layout import (
     GAP_X,
     GAP_Y,
     NODE_HEIGHT,

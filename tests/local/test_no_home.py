@@ -12,7 +12,7 @@ import pytest
 # Modules are read before the change of the user, to whom those of this interpreter may not be there to read.
 PROGRAM = """
 import os, sys
-import failpath_otel.errors, failpath_otel.records.rules_file, failpath_otel.local.flows_file
+import failpath_otel.errors, failpath_otel.records.rules_file, failpath_otel.local.flows.flows_file
 import failpath_otel.local.parts, failpath_otel.local.server, failpath_otel.local.api.guard, pwd
 from failpath_otel.cli import main
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from failpath_otel.local.flows import Flows
+from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.parts import Settings
 from failpath_otel.local.rows import RunKey
 from failpath_otel.records.record import ProcessInfo

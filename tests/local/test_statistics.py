@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failpath_otel.local.statistics import (
+from failpath_otel.local.flows.statistics import (
     ErrorCount,
     FlowStats,
     StepStats,

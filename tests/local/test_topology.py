@@ -6,8 +6,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from failpath_otel.local.flows.topology import MAX_EDGES, DeclaredFlow, Edge, Node, Shape, observed_edges, shape_of
 from failpath_otel.local.summary import AttemptSummary
-from failpath_otel.local.topology import MAX_EDGES, DeclaredFlow, Edge, Node, Shape, observed_edges, shape_of
 from tests.local.summaries import attempt
 
 

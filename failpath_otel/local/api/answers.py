@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
-from failpath_otel.local.layout import Layout
+from failpath_otel.local.flows.layout import Layout
+from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats
+from failpath_otel.local.flows.topology import Shape
 from failpath_otel.local.liveness import Liveness
 from failpath_otel.local.rows import RunRow
-from failpath_otel.local.statistics import ErrorCount, FlowStats, StepStats
-from failpath_otel.local.topology import Shape
 from failpath_otel.records.record import ErrorInfo, Status, rfc3339
 
 _UNSEEN: Final = StepStats(

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from failpath_otel.local.topology import DeclaredFlow, Node
+from failpath_otel.local.flows.topology import DeclaredFlow, Node
 from failpath_otel.report import say
 
 DEFAULT_PATH: Final = Path(".failpath", "flows.json")

@@ -5,7 +5,7 @@ from itertools import pairwise
 from math import floor
 from typing import Final
 
-from failpath_otel.local.layers import Layers
+from failpath_otel.local.flows.layers import Layers
 
 _SWEEPS: Final = 8
 _NODE_WEIGHT: Final = 1000

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from failpath_otel.local.alignment import aligned
-from failpath_otel.local.layers import Pair, back_edges, layered
+from failpath_otel.local.flows.alignment import aligned
+from failpath_otel.local.flows.layers import Pair, back_edges, layered
 
 NODE_WIDTH: Final = 208
 NODE_HEIGHT: Final = 84

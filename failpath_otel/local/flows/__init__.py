@@ -1,0 +1,1 @@
+"""Flows: their figures, their graph and how it is drawn."""
