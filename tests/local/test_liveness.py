@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from failpath_otel.local.event import instant
-from failpath_otel.local.liveness import Liveness, Processes, liveness_of, run_liveness
+from failpath_otel.local.liveness.liveness import Liveness, Processes, liveness_of, run_liveness
 from failpath_otel.local.summary import AttemptSummary
 from failpath_otel.records.process import read_process, start_time
 from failpath_otel.records.record import ProcessInfo, Status, rfc3339
@@ -250,7 +250,7 @@ def test_a_clock_that_is_set_while_a_process_is_watched_does_not_end_it(
     child: Child, clock: Clock, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not processes.is_gone(child.info)
-    monkeypatch.setattr("failpath_otel.local.liveness.start_time", lambda _: "2040-01-01T00:00:00Z")
+    monkeypatch.setattr("failpath_otel.local.liveness.liveness.start_time", lambda _: "2040-01-01T00:00:00Z")
     clock.now = 1.0
     assert not processes.is_gone(child.info)
 
@@ -277,7 +277,7 @@ def test_without_a_start_time_the_pid_alone_counts(child: Child, clock: Clock, b
 def test_a_system_that_tells_no_start_times_does_not_judge_records_that_have_them(
     child: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("failpath_otel.local.liveness.start_time", lambda _: None)
+    monkeypatch.setattr("failpath_otel.local.liveness.liveness.start_time", lambda _: None)
     processes = Processes()
     child.kill()
     assert not processes.is_gone(ProcessInfo(child.info.pid, HOST, "2026-01-01T00:00:00.000000Z"))
@@ -318,7 +318,7 @@ def test_a_clock_that_is_set_ends_no_process(
         begun = before(pid)
         return begun and rfc3339((instant(begun) + 3600 * SECOND) * 1000)
 
-    monkeypatch.setattr("failpath_otel.local.liveness.start_time", an_hour_later)
+    monkeypatch.setattr("failpath_otel.local.liveness.liveness.start_time", an_hour_later)
     assert not processes.is_gone(child.info)
     assert not processes.is_gone(moved(child.info, 3600))
     assert processes.is_gone(moved(child.info, -60))
@@ -342,7 +342,7 @@ def test_what_is_gone_is_not_looked_at_again(
 ) -> None:
     child.kill()
     assert processes.is_gone(child.info)
-    monkeypatch.setattr("failpath_otel.local.liveness.look", lambda _: pytest.fail("looked"))
+    monkeypatch.setattr("failpath_otel.local.liveness.liveness.look", lambda _: pytest.fail("looked"))
     clock.now = 1e6
     assert processes.is_gone(child.info)
 
@@ -350,7 +350,7 @@ def test_what_is_gone_is_not_looked_at_again(
 def test_the_number_of_processes_that_are_remembered_is_bounded(
     child: Child, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("failpath_otel.local.liveness._MAX_KNOWN", 3)
+    monkeypatch.setattr("failpath_otel.local.liveness.liveness._MAX_KNOWN", 3)
     for number in range(10):
         processes.is_gone(ProcessInfo(2**22 - number, HOST))
         assert not processes.is_gone(child.info)
@@ -419,7 +419,7 @@ def test_a_receiver_in_a_container_says_nothing_of_what_is_older_than_the_contai
 import sys, msgspec
 from failpath_otel.records.process import read_process
 from failpath_otel.records.record import ProcessInfo
-from failpath_otel.local.liveness import Processes
+from failpath_otel.local.liveness.liveness import Processes
 info = msgspec.json.decode(sys.argv[1], type=ProcessInfo)
 ended = ProcessInfo(info.pid, info.host, read_process().start_time)
 processes = Processes()

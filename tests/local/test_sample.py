@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from failpath_otel.local.event import Event, decode_event, instant
-from failpath_otel.local.liveness import Processes, run_liveness
+from failpath_otel.local.liveness.liveness import Processes, run_liveness
 from failpath_otel.local.sample import CHECKOUT, FLOWS, IMPORT, sample_events
 from failpath_otel.local.summary import RunSummary, summarise
 from failpath_otel.local.view import RunView, picture

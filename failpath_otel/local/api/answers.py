@@ -8,7 +8,7 @@ import msgspec
 from failpath_otel.local.flows.layout import Layout
 from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats
 from failpath_otel.local.flows.topology import Shape
-from failpath_otel.local.liveness import Liveness
+from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.rows import RunRow
 from failpath_otel.records.record import ErrorInfo, Status, rfc3339
 

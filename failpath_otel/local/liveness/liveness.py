@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from failpath_otel import semconv
 from failpath_otel.local.event import instant
-from failpath_otel.local.proc import CAN_LOOK, look, nested, sees_every_process
+from failpath_otel.local.liveness.proc import CAN_LOOK, look, nested, sees_every_process
 from failpath_otel.local.summary import AttemptSummary
 from failpath_otel.local.view import Liveness as Liveness
 from failpath_otel.records.process import start_time

@@ -1,0 +1,1 @@
+"""Whether what runs still runs."""
