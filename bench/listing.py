@@ -12,8 +12,8 @@ from bench.records import FLOWS, RARE, records
 from bench.sink import BenchError
 from bench.table import Row
 from failpath_otel.local.event import decode_event
-from failpath_otel.local.projector import Projector
-from failpath_otel.local.store import Arrival, RunRow, Store
+from failpath_otel.local.store.projector import Projector
+from failpath_otel.local.store.store import Arrival, RunRow, Store
 
 _RUNS: Final = 100_000
 _STEPS: Final = 2

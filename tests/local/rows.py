@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from failpath_otel.local.event import decode_event
-from failpath_otel.local.projector import Projector
-from failpath_otel.local.rows import RunKey, RunRow
-from failpath_otel.local.store import Arrival, Store
+from failpath_otel.local.store.projector import Projector
+from failpath_otel.local.store.rows import RunKey, RunRow
+from failpath_otel.local.store.store import Arrival, Store
 from failpath_otel.local.summary import summarise
 from failpath_otel.local.view import picture
 from failpath_otel.records.record import Record

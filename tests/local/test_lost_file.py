@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from failpath_otel.local.store import Store, StoreError
+from failpath_otel.local.store.store import Store, StoreError
 from tests.local.events import event, wire
 from tests.local.rows import arrivals, opened
 from tests.receiver import start_receiver

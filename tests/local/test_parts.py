@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.parts import Settings
-from failpath_otel.local.rows import RunKey
+from failpath_otel.local.store.rows import RunKey
 from failpath_otel.records.record import ProcessInfo
 from tests.local.events import event, wire
 from tests.local.page import Page, opened_page

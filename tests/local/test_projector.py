@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failpath_otel.local import projector as module
-from failpath_otel.local.projector import Projector
-from failpath_otel.local.rows import RunKey
-from failpath_otel.local.store import Store
+from failpath_otel.local.store import projector as module
+from failpath_otel.local.store.projector import Projector
+from failpath_otel.local.store.rows import RunKey
+from failpath_otel.local.store.store import Store
 from failpath_otel.local.summary import summarise
 from failpath_otel.local.view import picture
 from failpath_otel.records.record import Record

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from failpath_otel.local import pruning
-from failpath_otel.local import store as module
-from failpath_otel.local.pruning import Pruner
-from failpath_otel.local.rows import RunKey
-from failpath_otel.local.store import Pruned, Store
+from failpath_otel.local.store import pruning
+from failpath_otel.local.store import store as module
+from failpath_otel.local.store.pruning import Pruner
+from failpath_otel.local.store.rows import RunKey
+from failpath_otel.local.store.store import Pruned, Store
 from tests.local.events import EPOCH_NS, event
 from tests.local.rows import arrivals, opened, project, stored
 from tests.receiver import wait_for

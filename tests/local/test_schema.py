@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import pytest
 
-from failpath_otel.local import schema
 from failpath_otel.local.event import instant
-from failpath_otel.local.rows import RunKey
-from failpath_otel.local.store import SCHEMA_VERSION, Store, StoreError
+from failpath_otel.local.store import schema
+from failpath_otel.local.store.rows import RunKey
+from failpath_otel.local.store.store import SCHEMA_VERSION, Store, StoreError
 from failpath_otel.records.record import Record
 from tests.local.events import event
 from tests.local.rows import expected, opened, project, stored

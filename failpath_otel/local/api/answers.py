@@ -9,7 +9,7 @@ from failpath_otel.local.flows.layout import Layout
 from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats
 from failpath_otel.local.flows.topology import Shape
 from failpath_otel.local.liveness.liveness import Liveness
-from failpath_otel.local.rows import RunRow
+from failpath_otel.local.store.rows import RunRow
 from failpath_otel.records.record import ErrorInfo, Status, rfc3339
 
 _UNSEEN: Final = StepStats(

@@ -22,10 +22,10 @@ from failpath_otel.local.flows.flows import MAX_ATTEMPTS
 from failpath_otel.local.flows.statistics import WINDOW, top_errors
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.parts import Parts
-from failpath_otel.local.rows import RunKey, RunRow
 from failpath_otel.local.sample import FLOWS as SAMPLE_FLOWS
 from failpath_otel.local.sample import sample_events
-from failpath_otel.local.store import Arrival
+from failpath_otel.local.store.rows import RunKey, RunRow
+from failpath_otel.local.store.store import Arrival
 
 PREFIX: Final = "/api/page"
 

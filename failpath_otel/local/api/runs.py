@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from failpath_otel import semconv
 from failpath_otel.local.parts import Parts
-from failpath_otel.local.rows import RunKey
+from failpath_otel.local.store.rows import RunKey
 from failpath_otel.local.summary import summarise
 from failpath_otel.local.view import RunView, picture
 from failpath_otel.records.record import Record, Status

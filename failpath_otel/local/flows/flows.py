@@ -10,8 +10,8 @@ from failpath_otel.local.flows.flows_file import FlowsFile
 from failpath_otel.local.flows.layout import Layout, layout
 from failpath_otel.local.flows.statistics import WINDOW, FlowStats, StepStats, flow_stats, step_stats
 from failpath_otel.local.flows.topology import DeclaredFlow, Shape, observed_edges, shape_of
-from failpath_otel.local.rows import RunRow
-from failpath_otel.local.store import Store
+from failpath_otel.local.store.rows import RunRow
+from failpath_otel.local.store.store import Store
 from failpath_otel.local.summary import AttemptSummary
 
 MAX_ATTEMPTS: Final = 25_000

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from failpath_otel.local.database import StoreError
+from failpath_otel.local.store.database import StoreError
 
 SCHEMA_VERSION: Final = 2
 """``PRAGMA user_version`` of a database that this code can read and write."""

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from failpath_otel.local.store import Store, StoreError
+from failpath_otel.local.store.store import Store, StoreError
 
 DEFAULT_DAYS: Final = 7.0
 DEFAULT_MEGABYTES: Final = 512.0

@@ -8,15 +8,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from failpath_otel.local.database import Database
-from failpath_otel.local.database import StoreError as StoreError
 from failpath_otel.local.event import Event, instant
-from failpath_otel.local.rows import COLUMNS, Rows
-from failpath_otel.local.rows import RunKey as RunKey
-from failpath_otel.local.rows import RunRow as RunRow
-from failpath_otel.local.rows import StoredRun as StoredRun
-from failpath_otel.local.schema import SCHEMA_VERSION as SCHEMA_VERSION
-from failpath_otel.local.schema import prepare
+from failpath_otel.local.store.database import Database
+from failpath_otel.local.store.database import StoreError as StoreError
+from failpath_otel.local.store.rows import COLUMNS, Rows
+from failpath_otel.local.store.rows import RunKey as RunKey
+from failpath_otel.local.store.rows import RunRow as RunRow
+from failpath_otel.local.store.rows import StoredRun as StoredRun
+from failpath_otel.local.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
+from failpath_otel.local.store.schema import prepare
 from failpath_otel.local.summary import RunSummary
 from failpath_otel.records.record import Record
 
@@ -79,7 +79,7 @@ class Store(Rows):
     Opens the file at ``path``, and makes it (readable for its owner only) where there is none. Times are
     microseconds since the epoch. Every method raises :class:`StoreError` when the database refuses.
 
-    Rows lag behind the events until a :class:`~failpath_otel.local.projector.Projector` has caught up; ``stirred`` is
+    Rows lag behind the events until a :class:`~failpath_otel.local.store.projector.Projector` has caught up; ``stirred`` is
     set whenever there is something for it to do or to tell.
     """
 

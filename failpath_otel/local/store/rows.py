@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from failpath_otel.local.database import Database
+from failpath_otel.local.store.database import Database
 from failpath_otel.local.summary import AttemptSummary
 from failpath_otel.records.record import Status
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from failpath_otel.local.store import Dirty, RunKey, Store, StoreError
+from failpath_otel.local.store.store import Dirty, RunKey, Store, StoreError
 from failpath_otel.local.summary import RunSummary, summarise
 from failpath_otel.local.view import picture
 
