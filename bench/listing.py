@@ -11,7 +11,7 @@ from typing import Final
 from bench.records import FLOWS, RARE, records
 from bench.sink import BenchError
 from bench.table import Row
-from failpath_otel.local.event import decode_event
+from failpath_otel.local.runs.event import decode_event
 from failpath_otel.local.store.projector import Projector
 from failpath_otel.local.store.store import Arrival, RunRow, Store
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Final
 
 from failpath_otel.local.client import ReceiverError, fetch_run
+from failpath_otel.local.runs.view import RunView
 from failpath_otel.local.table import format_runs
-from failpath_otel.local.view import RunView
 
 CHECKOUT: Final = Path(__file__).with_name("checkout.py")
 DEADLINE: Final = 20.0

@@ -8,7 +8,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import msgspec
 
-from failpath_otel.local.view import RunList, RunView
+from failpath_otel.local.runs.view import RunList, RunView
 
 DEFAULT_PORT: Final = 3001
 DEFAULT_URL: Final = f"http://127.0.0.1:{DEFAULT_PORT}"

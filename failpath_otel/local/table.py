@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone, tzinfo
 from typing import Final
 
-from failpath_otel.local.event import instant
-from failpath_otel.local.view import RunView, StepView
+from failpath_otel.local.runs.event import instant
+from failpath_otel.local.runs.view import RunView, StepView
 
 _RUN_WIDTH: Final = 36
 _FLOW_WIDTH: Final = 20

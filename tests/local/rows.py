@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from failpath_otel.local.event import decode_event
+from failpath_otel.local.runs.event import decode_event
+from failpath_otel.local.runs.summary import summarise
+from failpath_otel.local.runs.view import picture
 from failpath_otel.local.store.projector import Projector
 from failpath_otel.local.store.rows import RunKey, RunRow
 from failpath_otel.local.store.store import Arrival, Store
-from failpath_otel.local.summary import summarise
-from failpath_otel.local.view import picture
 from failpath_otel.records.record import Record
 
 

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
+from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.rows import RunRow, StoredRun
-from failpath_otel.local.summary import AttemptSummary
 from failpath_otel.records.record import Status
 
 _numbers: Final = itertools.count()

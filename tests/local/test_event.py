@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.local.event import decode_event, instant
+from failpath_otel.local.runs.event import decode_event, instant
 from tests.local.events import event, wire
 from tests.properties.tape import Tape
 

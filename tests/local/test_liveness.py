@@ -12,9 +12,9 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from failpath_otel.local.event import instant
 from failpath_otel.local.liveness.liveness import Liveness, Processes, liveness_of, run_liveness
-from failpath_otel.local.summary import AttemptSummary
+from failpath_otel.local.runs.event import instant
+from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.records.process import read_process, start_time
 from failpath_otel.records.record import ProcessInfo, Status, rfc3339
 from tests.receiver import wait_for

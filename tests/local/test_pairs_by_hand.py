@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import failpath_otel
-from failpath_otel.local.view import RunView, picture
+from failpath_otel.local.runs.view import RunView, picture
 from failpath_otel.records.record import ProcessInfo, Record
 from failpath_otel.semconv import Status
 from failpath_otel.steps.step import Step

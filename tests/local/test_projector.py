@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from failpath_otel.local.runs.summary import summarise
+from failpath_otel.local.runs.view import picture
 from failpath_otel.local.store import projector as module
 from failpath_otel.local.store.projector import Projector
 from failpath_otel.local.store.rows import RunKey
 from failpath_otel.local.store.store import Store
-from failpath_otel.local.summary import summarise
-from failpath_otel.local.view import picture
 from failpath_otel.records.record import Record
 from tests.local.events import event
 from tests.local.rows import arrivals, expected, opened, project, stored

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from failpath_otel.local.event import Event, decode_event, instant
 from failpath_otel.local.liveness.liveness import Processes, run_liveness
+from failpath_otel.local.runs.event import Event, decode_event, instant
+from failpath_otel.local.runs.summary import RunSummary, summarise
+from failpath_otel.local.runs.view import RunView, picture
 from failpath_otel.local.sample import CHECKOUT, FLOWS, IMPORT, sample_events
-from failpath_otel.local.summary import RunSummary, summarise
-from failpath_otel.local.view import RunView, picture
 from failpath_otel.records.record import record_id
 
 NOW = 1_790_000_000_000_000

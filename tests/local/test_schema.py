@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from failpath_otel.local.event import instant
+from failpath_otel.local.runs.event import instant
 from failpath_otel.local.store import schema
 from failpath_otel.local.store.rows import RunKey
 from failpath_otel.local.store.store import SCHEMA_VERSION, Store, StoreError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failpath_otel.local.stack import MAX_FRAMES, split_stack
+from failpath_otel.local.runs.stack import MAX_FRAMES, split_stack
 
 
 def _frames(stack: str) -> list[tuple[str, bool]]:

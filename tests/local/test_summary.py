@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from failpath_otel.local.summary import MAX_SEARCH, AttemptSummary, RunSummary, summarise
-from failpath_otel.local.view import picture
+from failpath_otel.local.runs.summary import MAX_SEARCH, AttemptSummary, RunSummary, summarise
+from failpath_otel.local.runs.view import picture
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
 from tests.local.events import event
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failpath_otel.local.flows.topology import MAX_EDGES, DeclaredFlow, Edge, Node, Shape, observed_edges, shape_of
-from failpath_otel.local.summary import AttemptSummary
+from failpath_otel.local.runs.summary import AttemptSummary
 from tests.local.summaries import attempt
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failpath_otel.local.view import RunView, StepView, picture
+from failpath_otel.local.runs.view import RunView, StepView, picture
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status
 from tests.local.events import at, event
 

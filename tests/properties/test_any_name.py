@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from failpath_otel import limits
-from failpath_otel.local.event import decode_event
+from failpath_otel.local.runs.event import decode_event
 from tests.properties.hostile import Given, Text, anything
 from tests.properties.tape import Tape, properties
 from tests.schema import moment

@@ -8,7 +8,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from failpath_otel.local.event import decode_event
+from failpath_otel.local.runs.event import decode_event
 from failpath_otel.local.store.store import Arrival
 from failpath_otel.serving.access import bearer_of, refuse_web_pages
 from failpath_otel.serving.body import is_gzipped, media_type

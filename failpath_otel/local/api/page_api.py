@@ -17,11 +17,11 @@ from failpath_otel.local.api import answers
 from failpath_otel.local.api.answers import Row, moment, outcome_of, row_of
 from failpath_otel.local.api.replies import STATUSES, in_thread, json_reply, limit_in, one_of
 from failpath_otel.local.api.run_page import run_page
-from failpath_otel.local.event import decode_event
 from failpath_otel.local.flows.flows import MAX_ATTEMPTS
 from failpath_otel.local.flows.statistics import WINDOW, top_errors
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.parts import Parts
+from failpath_otel.local.runs.event import decode_event
 from failpath_otel.local.sample import FLOWS as SAMPLE_FLOWS
 from failpath_otel.local.sample import sample_events
 from failpath_otel.local.store.rows import RunKey, RunRow

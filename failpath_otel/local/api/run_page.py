@@ -8,10 +8,10 @@ import msgspec
 from failpath_otel.local.api.answers import LoggedEvent, Neighbour, RunPage, graph_of, moment, row_of
 from failpath_otel.local.liveness.watch import Judgement
 from failpath_otel.local.parts import Parts
-from failpath_otel.local.stack import split_stack
+from failpath_otel.local.runs.stack import split_stack
+from failpath_otel.local.runs.summary import RunSummary, summarise
+from failpath_otel.local.runs.view import RunView, attempt_numbers, in_order, picture
 from failpath_otel.local.store.rows import RunKey, RunRow
-from failpath_otel.local.summary import RunSummary, summarise
-from failpath_otel.local.view import RunView, attempt_numbers, in_order, picture
 from failpath_otel.records.record import ErrorInfo, Record
 
 _SPLIT_STACKS: Final = 200

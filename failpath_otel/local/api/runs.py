@@ -6,9 +6,9 @@ from msgspec.structs import replace
 
 from failpath_otel import semconv
 from failpath_otel.local.parts import Parts
+from failpath_otel.local.runs.summary import summarise
+from failpath_otel.local.runs.view import RunView, picture
 from failpath_otel.local.store.rows import RunKey
-from failpath_otel.local.summary import summarise
-from failpath_otel.local.view import RunView, picture
 from failpath_otel.records.record import Record, Status
 
 _PAGE: Final = 100

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from failpath_otel.local.event import decode_event
+from failpath_otel.local.runs.event import decode_event
 from failpath_otel.local.store.store import Arrival, Store, StoreError
 from failpath_otel.otlp.otlp import ROUTE as ROUTE
 from failpath_otel.otlp.reading import Reader, Receipt

@@ -10,9 +10,9 @@ from failpath_otel.local.flows.flows_file import FlowsFile
 from failpath_otel.local.flows.layout import Layout, layout
 from failpath_otel.local.flows.statistics import WINDOW, FlowStats, StepStats, flow_stats, step_stats
 from failpath_otel.local.flows.topology import DeclaredFlow, Shape, observed_edges, shape_of
+from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.rows import RunRow
 from failpath_otel.local.store.store import Store
-from failpath_otel.local.summary import AttemptSummary
 
 MAX_ATTEMPTS: Final = 25_000
 """Of a flow with large runs the newest with so many attempts together are looked at, and always the very newest."""

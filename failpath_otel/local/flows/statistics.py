@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from failpath_otel.local.summary import AttemptSummary
+from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.records.record import Status, rfc3339
 
 WINDOW: Final = 500

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from failpath_otel.local.summary import AttemptSummary
+from failpath_otel.local.runs.summary import AttemptSummary
 
 MAX_EDGES: Final = 2000
 """Of one run; one with more has many steps at once that all wait for each other, and each step keeps one edge."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final, Literal, NamedTuple
 
 from failpath_otel import semconv
-from failpath_otel.local.event import instant
 from failpath_otel.local.liveness.proc import CAN_LOOK, look, nested, sees_every_process
-from failpath_otel.local.summary import AttemptSummary
-from failpath_otel.local.view import Liveness as Liveness
+from failpath_otel.local.runs.event import instant
+from failpath_otel.local.runs.summary import AttemptSummary
+from failpath_otel.local.runs.view import Liveness as Liveness
 from failpath_otel.records.process import start_time
 from failpath_otel.records.record import ProcessInfo
 

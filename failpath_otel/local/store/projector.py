@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
+from failpath_otel.local.runs.summary import RunSummary, summarise
+from failpath_otel.local.runs.view import picture
 from failpath_otel.local.store.store import Dirty, RunKey, Store, StoreError
-from failpath_otel.local.summary import RunSummary, summarise
-from failpath_otel.local.view import picture
 
 _PAUSE_SECONDS: Final = 0.05
 """Between two looks, so that events which come one by one are worked out together."""

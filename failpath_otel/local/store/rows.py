@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.database import Database
-from failpath_otel.local.summary import AttemptSummary
 from failpath_otel.records.record import Status
 
 _KEYS: Final = 400

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from failpath_otel.local.event import Event, instant
+from failpath_otel.local.runs.event import Event, instant
+from failpath_otel.local.runs.summary import RunSummary
 from failpath_otel.local.store.database import Database
 from failpath_otel.local.store.database import StoreError as StoreError
 from failpath_otel.local.store.rows import COLUMNS, Rows
@@ -17,7 +18,6 @@ from failpath_otel.local.store.rows import RunRow as RunRow
 from failpath_otel.local.store.rows import StoredRun as StoredRun
 from failpath_otel.local.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from failpath_otel.local.store.schema import prepare
-from failpath_otel.local.summary import RunSummary
 from failpath_otel.records.record import Record
 
 _PAGE: Final = 2_000

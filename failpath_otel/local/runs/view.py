@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from failpath_otel import semconv
-from failpath_otel.local.event import instant
+from failpath_otel.local.runs.event import instant
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, rfc3339
 
 Liveness = Literal["live", "silent", "gone"]

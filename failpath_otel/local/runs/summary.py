@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 
 from failpath_otel import semconv
-from failpath_otel.local.event import instant
-from failpath_otel.local.view import RunView, StepView
+from failpath_otel.local.runs.event import instant
+from failpath_otel.local.runs.view import RunView, StepView
 from failpath_otel.records.record import ProcessInfo, Record, Status
 
 MAX_MESSAGE: Final = 200

@@ -1,0 +1,1 @@
+"""Runs: their events, what these come to, and what is shown of it."""
