@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from failpath_otel.journal.holding import Holding
-from failpath_otel.journal.mapped import MappedWriter
-from failpath_otel.journal.segment import SPARE, SUFFIX, Segment
-from failpath_otel.journal.supply import Writer
+from failpath_otel.journal.segments.mapped import MappedWriter
+from failpath_otel.journal.segments.segment import SPARE, SUFFIX, Segment
+from failpath_otel.journal.segments.supply import Writer
 
 
 class Files(NamedTuple):

@@ -7,11 +7,11 @@ from collections.abc import Callable, Container, Iterator
 from time import time
 
 from failpath_otel import limits
+from failpath_otel.descriptors import Owned
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.journal.holding import Holding, journals, open_base
 from failpath_otel.journal.log import PASSING
 from failpath_otel.journal.orphan import Orphan
-from failpath_otel.journal.owned import Owned
 from failpath_otel.report import say_once
 
 Lost = Callable[[str, int], object]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from time import time
 from typing import Final
 
+from failpath_otel.descriptors import Owned
 from failpath_otel.forking import after_fork_in_child
-from failpath_otel.journal.owned import Owned
 from failpath_otel.threads import RLock
 
 if sys.platform != "win32":

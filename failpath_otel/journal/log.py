@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.journal.frame import Gap
 from failpath_otel.journal.holding import Holding
-from failpath_otel.journal.segment import Segment, Written
+from failpath_otel.journal.segments.frame import Gap
+from failpath_otel.journal.segments.segment import Segment, Written
 
 PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBADF})
 """Errors that say nothing of the file: the process or the machine is short of something, or it was closed."""

@@ -7,10 +7,10 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.journal.clock import machine_clock
-from failpath_otel.journal.frame import Gap
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.log import PASSING, Log, Read
-from failpath_otel.journal.segment import CLOSED, SPARE, SUFFIX, Segment, Written
+from failpath_otel.journal.segments.frame import Gap
+from failpath_otel.journal.segments.segment import CLOSED, SPARE, SUFFIX, Segment, Written
 from failpath_otel.journal.trimming import trim
 from failpath_otel.report import say, say_once
 

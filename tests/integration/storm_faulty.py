@@ -30,7 +30,7 @@ from failpath_otel import FailpathClient, configure, limits
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.segment import PlainWriter
+from failpath_otel.journal.segments.segment import PlainWriter
 from tests.integration.storm_program import Ledger, Worker, hold, work
 
 ROLLING: Final = frozenset({Journal._roll.__code__, PlainWriter.write.__code__})

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failpath_otel import limits
-from failpath_otel.journal import frame as frame_module
-from failpath_otel.journal import segment as segment_module
 from failpath_otel.journal.finding import adopt, count_records
-from failpath_otel.journal.frame import pack_frame
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.log import Log
 from failpath_otel.journal.orphan import Orphan
+from failpath_otel.journal.segments import frame as frame_module
+from failpath_otel.journal.segments import segment as segment_module
+from failpath_otel.journal.segments.frame import pack_frame
 from tests.journal.conftest import BINDING
 from tests.journal.reading import appended, take
 

@@ -13,13 +13,13 @@ from failpath_otel import limits
 from failpath_otel.delivery.adoption import Adoption
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.descriptors import Owned
 from failpath_otel.errors import DeliveryError
-from failpath_otel.journal import supply
 from failpath_otel.journal.holding import Holding, open_base
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.owned import Owned
 from failpath_otel.journal.place import JournalPlace
-from failpath_otel.journal.segment import PlainWriter
+from failpath_otel.journal.segments import supply
+from failpath_otel.journal.segments.segment import PlainWriter
 from failpath_otel.records.wire import Answer, no_answer
 from tests.export.pipelines import HeldDelivery, a_record, pipeline
 from tests.export.programs import run_program

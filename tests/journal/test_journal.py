@@ -15,12 +15,12 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.journal import journal as journal_module
-from failpath_otel.journal import mapped as mapped_module
-from failpath_otel.journal import segment as segment_module
-from failpath_otel.journal import supply as supply_module
 from failpath_otel.journal.finding import adopt
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
+from failpath_otel.journal.segments import mapped as mapped_module
+from failpath_otel.journal.segments import segment as segment_module
+from failpath_otel.journal.segments import supply as supply_module
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take, take_all
 

@@ -29,7 +29,7 @@ OURS = tuple(
         "delivery/attempts.py",
         "journal/journal.py",
         "journal/log.py",
-        "journal/segment.py",
+        "journal/segments/segment.py",
     )
 )
 

@@ -2,7 +2,7 @@
 
 import os
 
-from failpath_otel.journal.segment import Segment
+from failpath_otel.journal.segments.segment import Segment
 
 _MORE = 65_536
 """Bytes that signal handlers may have appended behind."""

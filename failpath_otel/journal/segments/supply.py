@@ -4,8 +4,8 @@ import errno
 from typing import Final
 
 from failpath_otel.journal.holding import Holding
-from failpath_otel.journal.mapped import MappedWriter
-from failpath_otel.journal.segment import SPARE, PlainWriter, Segment
+from failpath_otel.journal.segments.mapped import MappedWriter
+from failpath_otel.journal.segments.segment import SPARE, PlainWriter, Segment
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
 """Errors that plain writes would meet too."""
