@@ -21,9 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from failpath_otel.local.client import ReceiverError, fetch_run
+from failpath_otel.cli.local_client import ReceiverError, fetch_run
+from failpath_otel.cli.table import format_runs
 from failpath_otel.local.runs.view import RunView
-from failpath_otel.local.table import format_runs
 
 CHECKOUT: Final = Path(__file__).with_name("checkout.py")
 DEADLINE: Final = 20.0

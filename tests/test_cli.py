@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from failpath_otel._version import __version__
-from failpath_otel.cli import main
+from failpath_otel.cli.main import main
 from failpath_otel.records.record import ErrorInfo
 from tests.local.events import event, wire
 from tests.ports import unused_port, unused_url
@@ -94,9 +94,7 @@ def test_a_token_that_cannot_be_used_is_not_repeated(capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("missing", ["starlette", "sse_starlette", "uvicorn", "anyio"])
 def test_without_the_extra_the_receiver_names_it_and_the_rest_of_the_command_works(missing: str) -> None:
-    program = (
-        f"import sys; sys.modules[{missing!r}] = None; from failpath_otel.cli import main; sys.exit(main(sys.argv[1:]))"
-    )
+    program = f"import sys; sys.modules[{missing!r}] = None; from failpath_otel.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", program, *arguments]
@@ -109,7 +107,7 @@ def test_without_the_extra_the_receiver_names_it_and_the_rest_of_the_command_wor
 
 def test_importing_the_command_loads_nothing_of_the_extra() -> None:
     program = (
-        "import sys, failpath_otel.cli; "
+        "import sys, failpath_otel.cli.main; "
         "sys.exit(bool({'starlette', 'sse_starlette', 'uvicorn', 'anyio', 'platformdirs'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], timeout=30, check=False).returncode == 0

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.cli import main
+from failpath_otel.cli.main import main
 from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal.journal import Journal
 from failpath_otel.options.options import Options
@@ -403,7 +403,7 @@ def test_a_file_that_is_larger_than_a_segment_is_refused_by_name_and_not_read(
     os.truncate(large, 20 << 30)
     program = f"""
         from pathlib import Path
-        from failpath_otel.cli import main
+        from failpath_otel.cli.main import main
         code = main(["drain", "--journal", {str(journal)!r}])
         [peak] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
         print(code, peak.split()[1])
@@ -425,7 +425,7 @@ def test_a_clock_that_stands_years_ahead_costs_no_record(server: FaultServer, jo
         import time
         now = time.time
         time.time = lambda: now() + 3 * 365 * 86_400
-        from failpath_otel.cli import main
+        from failpath_otel.cli.main import main
         print(main(["drain", "--journal", {str(journal)!r}]))
     """
     with start_program(program, server.url, FAILPATH_PROJECT_KEY=KEY) as draining:

@@ -40,7 +40,7 @@ def loaded() -> set[str]:
         "platformdirs",
         "pytest",
         "failpath_otel.local",
-        "failpath_otel.cli",
+        "failpath_otel.cli.main",
         "failpath_otel.delivery.http.delivery",
     ],
 )

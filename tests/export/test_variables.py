@@ -10,8 +10,8 @@ from opentelemetry.trace import NoOpTracerProvider
 
 import failpath_otel
 from failpath_otel import ConfigurationError, FailpathSpanExporter, FailpathSpanProcessor, report
-from failpath_otel.cli import main
-from failpath_otel.cli_parser import new_parser
+from failpath_otel.cli.main import main
+from failpath_otel.cli.parser import new_parser
 from failpath_otel.instrumentor import FailpathInstrumentor
 from failpath_otel.options.options import Options
 from failpath_otel.options.variables import VARIABLES

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from failpath_otel._version import __version__
-from failpath_otel.local.client import DEFAULT_PORT, DEFAULT_URL
+from failpath_otel.cli.local_client import DEFAULT_PORT, DEFAULT_URL
 from failpath_otel.options.variables import ENDPOINT_VARIABLES, GATEWAY_VARIABLE, LOCAL_VARIABLE
 
 _ENDPOINT: Final = " or ".join(ENDPOINT_VARIABLES)
