@@ -7,11 +7,11 @@ from typing import Final
 from failpath_otel import limits
 from failpath_otel.delivery.factory import pipeline_to_failpath
 from failpath_otel.errors import RecordsRejected, SendError
+from failpath_otel.options.contents import policy_of
 from failpath_otel.options.options import Options
 from failpath_otel.otlp.reading import Reader, Receipt
 from failpath_otel.otlp.route import Busy
 from failpath_otel.otlp.span import OtlpSpan
-from failpath_otel.records.policy import Policy
 from failpath_otel.records.record import Record, encode
 
 _ROOM_SECONDS: Final = 2.0
@@ -33,7 +33,7 @@ class Forwarder:
     """
 
     def __init__(self, options: Options) -> None:
-        policy = Policy.of(options)
+        policy = policy_of(options)
         self._reader: Final = Reader(policy, self._put)
         self.every: Final = policy.rules is not None
         """Spans that carry none of our names may be steps."""

@@ -3,14 +3,11 @@
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from failpath_otel.records.rules import Rules, StepRule
 from failpath_otel.report import report_fault
 from failpath_otel.scrubbing.clean import DROPPED_KEYS, REDACTED, Json, clean_metadata, error_text
-
-if TYPE_CHECKING:
-    from failpath_otel.options.options import Options
 
 ERROR_MESSAGE: Final = "error.message"
 ERROR_STACK: Final = "error.stack"
@@ -52,18 +49,6 @@ class Policy:
         self._redacting: Final[set[tuple[int, int]]] = set()  # on which threads, or greenlets, of which processes
         self.plain: Final = not self._default and redact is None
         """Metadata and texts stay what they are."""
-
-    @classmethod
-    def of(cls, options: "Options") -> "Policy":
-        """The policy that ``options`` ask for."""
-        return cls(
-            capture_stack=options.capture_stack,
-            send_error_messages=options.send_error_messages,
-            send_process=options.send_process,
-            default_metadata=options.default_metadata,
-            redact=options.redact,
-            rules=options.rules,
-        )
 
     def metadata(self, own: Mapping[str, Json]) -> dict[str, Json]:
         """The metadata of a record whose run and step have ``own``."""

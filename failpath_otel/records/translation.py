@@ -16,7 +16,6 @@ from failpath_otel.records.rules import StepRule, named_run
 from failpath_otel.records.stacks import without_our_frames
 from failpath_otel.scrubbing.clean import clean_metadata, clean_text, error_text, text_of, whole_run_id
 from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS, StartMarker
-from failpath_otel.spans.dropped import Reference
 
 _ANY_LENGTH: Final = 1 << 30
 _OUTCOMES: Final[dict[str, Status]] = {"success": "success", "error": "error", "skipped": "skipped"}
@@ -43,8 +42,8 @@ class StepStart(msgspec.Struct, gc=False):
     metadata: dict[str, Any]
     attributes: Mapping[str, Any]
     manual: bool
-    marker: Reference | None = None
-    watched: Reference | None = None
+    marker: Any = None
+    watched: Any = None
     pipeline: Any = None
     policy: Any = None
     number: int = 0

@@ -6,8 +6,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from failpath_otel.delivery.ending import patience
 from failpath_otel.delivery.factory import pipeline_to_failpath
+from failpath_otel.options.contents import policy_of
 from failpath_otel.options.options import Options
-from failpath_otel.records.policy import Policy
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import Record, encode
 from failpath_otel.records.translation import span_records
@@ -18,7 +18,7 @@ class EndedSpans:
     """What happens behind a span exporter."""
 
     def __init__(self, options: Options) -> None:
-        self._policy = Policy.of(options)
+        self._policy = policy_of(options)
         self._off = not options.enabled
         self.pipeline = pipeline_to_failpath(options)
         """Where the records go."""

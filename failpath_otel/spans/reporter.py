@@ -14,8 +14,8 @@ from failpath_otel.delivery.stats import Stats
 from failpath_otel.errors import DeliveryError
 from failpath_otel.forking import after_fork_in_child
 from failpath_otel.options.checks import seconds
+from failpath_otel.options.contents import policy_of
 from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
-from failpath_otel.records.policy import Policy
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode
 from failpath_otel.records.translation import (
@@ -66,7 +66,7 @@ class Reporter:
     def _use(self, options: Options) -> None:
         self.options = options
         """What holds for steps that begin now."""
-        self._policy = self._steps.policy = Policy.of(options)
+        self._policy = self._steps.policy = policy_of(options)
         self._off = not options.enabled
         self._ruled.rules = None if self._off else self._policy.rules
         self._ruled.tells_misses = options.endpoint != DEFAULT_ENDPOINT  # as somebody's own receiver has

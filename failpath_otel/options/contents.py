@@ -1,0 +1,16 @@
+"""What the options say of the contents of records."""
+
+from failpath_otel.options.options import Options
+from failpath_otel.records.policy import Policy
+
+
+def policy_of(options: Options) -> Policy:
+    """Return the policy that ``options`` ask for."""
+    return Policy(
+        capture_stack=options.capture_stack,
+        send_error_messages=options.send_error_messages,
+        send_process=options.send_process,
+        default_metadata=options.default_metadata,
+        redact=options.redact,
+        rules=options.rules,
+    )
