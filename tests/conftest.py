@@ -2,13 +2,16 @@
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from opentelemetry.trace import get_current_span
 
 from failpath_otel.options.options import OPTIONS
+from failpath_otel.spans.processor import FailpathSpanProcessor
 from tests.fault_server import FaultServer, fault_server
+from tests.keys import KEY
 
 
 def pytest_configure() -> None:
@@ -45,3 +48,22 @@ def server() -> Iterator[FaultServer]:
     """A server that accepts everything until a test gives it another script."""
     with fault_server() as running:
         yield running
+
+
+@pytest.fixture
+def new_processor() -> Iterator[Callable[..., FailpathSpanProcessor]]:
+    """Makes processors that are closed at the end, so that nothing waits for them when the tests end."""
+    made: list[FailpathSpanProcessor] = []
+
+    def new(endpoint: str, **options: Any) -> FailpathSpanProcessor:
+        made.append(FailpathSpanProcessor(project_key=KEY, endpoint=endpoint, **options))
+        return made[-1]
+
+    yield new
+    for processor in made:
+        processor._reporter.close(0)
+
+
+@pytest.fixture
+def processor(server: FaultServer, new_processor: Callable[..., FailpathSpanProcessor]) -> FailpathSpanProcessor:
+    return new_processor(server.url)

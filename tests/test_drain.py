@@ -17,8 +17,8 @@ from failpath_otel.cli.main import main
 from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal.journal import Journal
 from failpath_otel.options.options import Options
-from tests.export.pipelines import a_record
-from tests.export.programs import start_program
+from tests.delivery.pipelines import a_record
+from tests.delivery.programs import start_program
 from tests.fault_server import (
     Behaviour,
     FaultServer,

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import failpath_otel
 from failpath_otel import FailpathClient, exits, limits
 from failpath_otel.exits import AbruptExit, abrupt_exit
-from tests.export.programs import run_program
+from tests.delivery.programs import run_program
 from tests.fault_server import FaultServer, accepted, fault_server, held, silent, status
 from tests.faults import slow
 from tests.receiver import wait_for

@@ -12,7 +12,7 @@ import pytest
 
 from failpath_otel import ConfigurationError, report
 from failpath_otel.options.options import Options, default_journal
-from tests.export.programs import KEY, run_program, succeed
+from tests.delivery.programs import KEY, run_program, succeed
 from tests.fault_server import FaultServer, status
 
 STEP = """

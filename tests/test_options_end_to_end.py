@@ -26,10 +26,10 @@ from failpath_otel import (
     limits,
 )
 from failpath_otel.scrubbing.clean import DROPPED_KEYS
-from tests.export.programs import succeed
-from tests.export.spans import IDENTITY, a_span, tracer_with
+from tests.delivery.programs import succeed
 from tests.fault_server import FaultServer, accepted, held, rejecting
 from tests.receiver import wait_for
+from tests.spans.foreign import IDENTITY, a_span, tracer_with
 
 KEY = "fp_project_0123456789_secret"
 Configure = Callable[..., FailpathClient]

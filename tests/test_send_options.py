@@ -15,12 +15,12 @@ from opentelemetry.trace import NoOpTracerProvider, StatusCode
 import failpath_otel
 from failpath_otel import FailpathSpanExporter, StepRule
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
-from tests.export.conftest import KEY
-from tests.export.spans import a_span, event
 from tests.fault_server import FaultServer
 from tests.gateway.gateways import start_gateway
 from tests.gateway.requests import JSON, attribute, json_request, json_span
+from tests.keys import KEY
 from tests.ports import unused_port
+from tests.spans.foreign import a_span, event
 
 RULE = StepRule("checkout", "by-rule", span_name="POST /charge")
 SECRET = "the account of Ada"

@@ -11,7 +11,7 @@ from opentelemetry.trace import NoOpTracerProvider
 
 import failpath_otel
 from failpath_otel import FailpathClient, StepRule, report
-from tests.export.programs import run_program
+from tests.delivery.programs import run_program
 from tests.ports import unused_url
 
 KEY = "fp_project_of_the_start"

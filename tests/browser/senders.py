@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from tests.export.programs import environment
+from tests.delivery.programs import environment
 from tests.receiver import Receiver
 
 _PROGRAM: Final = """

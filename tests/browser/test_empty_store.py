@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.browser.browsing import Browsing, find, wait_until_live
-from tests.export.programs import environment
+from tests.delivery.programs import environment
 from tests.receiver import Receiver
 
 CLIPBOARD = ["clipboard-read", "clipboard-write"]

@@ -13,10 +13,10 @@ import pytest
 
 from failpath_otel.otlp.route import MAX_BODY_BYTES
 from failpath_otel.serving.body import MAX_DISCARDED_BYTES
-from tests.export.spans import a_span
 from tests.gateway.gateways import Gateway
 from tests.gateway.requests import JSON, PROTOBUF, attribute, json_request, json_span, protobuf_of
 from tests.receiver import wait_for
+from tests.spans.foreign import a_span
 
 STEP: Final = protobuf_of([a_span()])
 MOST_RESIDENT: Final = 512 * 1_048_576

@@ -17,12 +17,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from failpath_otel import Failpath
-from tests.export.spans import a_span
 from tests.fault_server import FaultServer, accepted, answer, fault_server, held, json_answer, refusing_where, status
 from tests.gateway.gateways import KEY, start_gateway
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of
 from tests.ports import unused_url
 from tests.receiver import COMMAND, wait_for
+from tests.spans.foreign import a_span
 
 
 def numbered(number: int) -> dict[str, object]:

@@ -18,8 +18,8 @@ from failpath_otel.records.policy import Policy
 from failpath_otel.records.record import Record, encode
 from failpath_otel.records.translation import span_records
 from failpath_otel.steps.keys import make_run_id
-from tests.export.spans import IDENTITY, EventAttributes, a_span, event, lifecycle
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of
+from tests.spans.foreign import IDENTITY, EventAttributes, a_span, event, lifecycle
 
 POLICY = Policy(capture_stack=True)
 KINDS = pytest.mark.parametrize("kind", [PROTOBUF, JSON])

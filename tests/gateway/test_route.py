@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 from failpath_otel.otlp.reading import Receipt
 from failpath_otel.otlp.route import Busy, OtlpRoute
 from failpath_otel.otlp.span import OtlpSpan
-from tests.export.spans import a_span
 from tests.gateway.requests import PROTOBUF, protobuf_of
+from tests.spans.foreign import a_span
 
 TAKEN: Final = Receipt(received=1, steps=1)
 

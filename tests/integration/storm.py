@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.export.programs import environment
+from tests.delivery.programs import environment
 from tests.integration.storm_ledger import Program, pid_in
 from tests.receiver import COMMAND
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.export.programs import run_program
+from tests.delivery.programs import run_program
 from tests.fault_server import FaultServer, fault_server, silent
 
 CHILDREN = """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.export.programs import environment
+from tests.delivery.programs import environment
 from tests.fault_server import FaultServer, accepted, fault_server, status
 from tests.gateway.gateways import Gateway, start_gateway
 from tests.integration.fleet.balancer import balancing

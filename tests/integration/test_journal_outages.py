@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.export.programs import environment
+from tests.delivery.programs import environment
 from tests.fault_server import FaultServer
 from tests.ports import unused_url
 from tests.receiver import COMMAND

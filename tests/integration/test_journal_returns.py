@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.export.programs import environment, start_program
+from tests.delivery.programs import environment, start_program
 from tests.fault_server import FaultServer
 from tests.receiver import COMMAND
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.export.programs import start_program
+from tests.delivery.programs import start_program
 from tests.receiver import Receiver, start_receiver, wait_for
 
 FORMS = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.export.programs import Ended, run_program, succeed
+from tests.delivery.programs import Ended, run_program, succeed
 from tests.fault_server import FaultServer
 from tests.integration.hundred_steps import CONFIGURED, ERROR, FLOW, KEYS, SPANS_ALONE, WITHOUT_US
 from tests.integration.setups import BY_CHANCE, NO_HEADER, SAMPLED, SETUPS, UNTIL_THE_END

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.delivery.programs import environment
 from tests.docs.pages import ROOT
-from tests.export.programs import environment
 from tests.fault_server import FaultServer, fault_server
 from tests.faults import storm, too_large_beyond
 from tests.integration.stressed import END, LARGE_PHASE, TOO_LARGE, place

@@ -12,8 +12,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 import failpath_otel
-from tests.export.spans import a_span
 from tests.fault_server import FaultServer, answer, fault_server
+from tests.spans.foreign import a_span
 
 KEY = "fp_project_0123456789_secret"
 

@@ -8,7 +8,7 @@ import pytest
 from failpath_otel import limits
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
-from tests.export.pipelines import HeldDelivery, numbered, pipeline
+from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take_all
 from tests.receiver import wait_for

@@ -21,8 +21,8 @@ from failpath_otel.journal.place import JournalPlace
 from failpath_otel.journal.segments import supply
 from failpath_otel.journal.segments.segment import PlainWriter
 from failpath_otel.records.wire import Answer, no_answer
-from tests.export.pipelines import HeldDelivery, a_record, pipeline
-from tests.export.programs import run_program
+from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
+from tests.delivery.programs import run_program
 from tests.fault_server import FaultServer
 from tests.journal.conftest import BINDING
 from tests.receiver import wait_for

@@ -15,7 +15,7 @@ from failpath_otel.journal.finding import adopt
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.records.wire import Answer
-from tests.export.pipelines import HeldDelivery, a_record, pipeline
+from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take, take_all
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from opentelemetry.trace import StatusCode
 
-from tests.export.spans import a_span, event
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span
 from tests.receiver import Answer, Receiver, start_receiver
+from tests.spans.foreign import a_span, event
 
 
 def send(receiver: Receiver, body: bytes, kind: str = PROTOBUF, **headers: str) -> Answer:

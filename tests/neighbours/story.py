@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.export.programs import environment
+from tests.delivery.programs import environment
 from tests.fault_server import Request, fault_server, json_answer
 from tests.neighbours.seen import Seen
 from tests.neighbours.setups import Setup

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.export.programs import succeed
+from tests.delivery.programs import succeed
 from tests.fault_server import FaultServer, fault_server, json_answer
 
 LOGFIRE = """

@@ -1,6 +1,6 @@
 """What is peculiar to Sentry: what happens on the application's own thread belongs to the transaction there."""
 
-from tests.export.programs import succeed
+from tests.delivery.programs import succeed
 from tests.fault_server import fault_server
 from tests.neighbours.envelopes import read_envelopes
 

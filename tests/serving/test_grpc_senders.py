@@ -18,8 +18,8 @@ from failpath_otel.otlp.otlp import ROUTE
 from failpath_otel.otlp.reading import Receipt
 from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.serving import server
-from tests.export.spans import a_span
 from tests.gateway.requests import PROTOBUF, protobuf_of
+from tests.spans.foreign import a_span
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = b"\0\0\0\x04\0\0\0\0\0"

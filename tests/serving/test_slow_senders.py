@@ -13,8 +13,8 @@ from failpath_otel.otlp.otlp import ROUTE
 from failpath_otel.otlp.reading import Receipt
 from failpath_otel.otlp.route import OtlpRoute, Take
 from failpath_otel.serving import body, server
-from tests.export.spans import a_span
 from tests.gateway.requests import PROTOBUF, protobuf_of
+from tests.spans.foreign import a_span
 
 HEAD = f"POST {ROUTE} HTTP/1.1\r\nHost: a\r\nContent-Type: {PROTOBUF}\r\n"
 STEP = protobuf_of([a_span()])

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from failpath_otel import Run
-from tests.spans import Recording, recording_with
+from tests.recording import Recording, recording_with
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from opentelemetry import trace
 
 from failpath_otel import Run
-from tests.spans import Recording, current_name, lifecycle, otel_status, outcome
+from tests.recording import Recording, current_name, lifecycle, otel_status, outcome
 
 
 class Thrown(Exception):  # noqa: N818 - what it is

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import Run
-from tests.spans import Recording, current_name, exception, lifecycle, otel_status, outcome
+from tests.recording import Recording, current_name, exception, lifecycle, otel_status, outcome
 
 
 async def one() -> int:

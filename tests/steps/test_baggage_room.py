@@ -8,7 +8,7 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context, attach, detach
 
 from failpath_otel import report
-from tests.spans import Recording
+from tests.recording import Recording
 
 CARRIED = {"failpath.flow.key": "checkout", "failpath.run.id": "req-1"}
 WIRE = W3CBaggagePropagator()

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from failpath_otel import Run
-from tests.spans import Recording, current_name, lifecycle, outcome
+from tests.recording import Recording, current_name, lifecycle, outcome
 
 Items = Generator[int, None, None]
 

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from failpath_otel import Run
 from tests.clocks import Clocks
 from tests.properties.tape import Tape
+from tests.recording import Recording, recording_with
 from tests.schema import moment
-from tests.spans import Recording, recording_with
 from tests.steps.forms import FORMS, Form
 
 NANO: Final = 10**9

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from failpath_otel import Run
-from tests.spans import RUN_ID, Recording, identity, metadata, outcome
+from tests.recording import RUN_ID, Recording, identity, metadata, outcome
 
 
 def test_there_is_no_current_run_outside_of_a_block(run: Run, recording: Recording) -> None:

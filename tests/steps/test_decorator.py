@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import Failpath, Run
-from tests.spans import FLOW, RUN_ID, Recording, identity, lifecycle, metadata, outcome, span_id
+from tests.recording import FLOW, RUN_ID, Recording, identity, lifecycle, metadata, outcome, span_id
 
 
 def plain(number: int, *, word: str = "a") -> str:

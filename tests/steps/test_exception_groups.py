@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import Run, limits
-from tests.spans import Recording, exception, lifecycle, otel_status, outcome
+from tests.recording import Recording, exception, lifecycle, otel_status, outcome
 
 # By their names, because Python 3.10 has neither.
 Group: Any = getattr(builtins, "ExceptionGroup", None)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import Run
-from tests.spans import Recording, current_name, otel_status, outcome
+from tests.recording import Recording, current_name, otel_status, outcome
 
 
 async def one() -> int:

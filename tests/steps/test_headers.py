@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from failpath_otel import Failpath, Run, report
 from failpath_otel.testing import MockFailpath
-from tests.spans import Recording, identity
+from tests.recording import Recording, identity
 
 FLOW, RUN = "failpath-flow-key", "failpath-run-id"
 SENT = {FLOW: "checkout", RUN: "req-1"}

@@ -9,7 +9,7 @@ import pytest
 
 from failpath_otel import Run
 from failpath_otel.scrubbing.clean import type_name
-from tests.spans import Recording, exception, lifecycle, otel_status, outcome
+from tests.recording import Recording, exception, lifecycle, otel_status, outcome
 
 
 class NoText(Exception):  # noqa: N818 - a name that says what it is

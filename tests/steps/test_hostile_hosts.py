@@ -12,7 +12,7 @@ from opentelemetry.trace import NoOpTracerProvider, Tracer
 from opentelemetry.trace import TracerProvider as ApiTracerProvider
 
 from failpath_otel import Failpath
-from tests.spans import FLOW, Recording, outcome, recording_with
+from tests.recording import FLOW, Recording, outcome, recording_with
 from tests.steps.forms import FORMS, Form
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import Failpath, Run, limits
-from tests.spans import FLOW, RUN_ID, Recording, identity
+from tests.recording import FLOW, RUN_ID, Recording, identity
 
 Call = Callable[[Failpath, Run, Any], Any]
 

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.trace import get_current_span
 
 from failpath_otel import Run
-from tests.spans import FLOW, RUN_ID, Recording, identity, lifecycle, otel_status, outcome, recording_with
+from tests.recording import FLOW, RUN_ID, Recording, identity, lifecycle, otel_status, outcome, recording_with
 from tests.steps.forms import IN_TASK_FORMS, SYNC_FORMS, Form
 
 IDENTITY = (FLOW, RUN_ID, "pack")

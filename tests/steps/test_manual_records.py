@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import Run
-from tests.spans import (
+from tests.recording import (
     FLOW,
     RUN_ID,
     Recording,

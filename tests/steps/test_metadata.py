@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import Run, limits
-from tests.spans import Recording, attributes, identity, lifecycle, metadata, outcome
+from tests.recording import Recording, attributes, identity, lifecycle, metadata, outcome
 
 
 def test_metadata_of_the_step_wins_over_that_of_the_run(recording: Recording) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from failpath_otel import Run
-from tests.spans import FLOW, Recording, identity, outcome, parent_id, span_id, trace_id
+from tests.recording import FLOW, Recording, identity, outcome, parent_id, span_id, trace_id
 from tests.steps.forms import FORMS, IN_TASK_FORMS, SYNC_FORMS, Form
 
 

@@ -12,7 +12,7 @@ from opentelemetry.trace import NoOpTracerProvider
 import failpath_otel
 from failpath_otel import report
 from failpath_otel.testing import MockFailpath
-from tests.spans import Recording
+from tests.recording import Recording
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import Run, limits
-from tests.spans import FLOW, RUN_ID, Recording, exception, identity, lifecycle, otel_status, outcome
+from tests.recording import FLOW, RUN_ID, Recording, exception, identity, lifecycle, otel_status, outcome
 from tests.steps.forms import FORMS, IN_TASK_FORMS, SYNC_FORMS, Form
 
 by_hand = pytest.mark.parametrize("form", SYNC_FORMS.values(), ids=SYNC_FORMS.keys())

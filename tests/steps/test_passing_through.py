@@ -8,7 +8,7 @@ import pytest
 from opentelemetry import trace
 
 from failpath_otel import Run
-from tests.spans import FLOW, RUN_ID, Recording, current_name, identity, lifecycle, otel_status, outcome
+from tests.recording import FLOW, RUN_ID, Recording, current_name, identity, lifecycle, otel_status, outcome
 from tests.steps.forms import FORMS, IN_TASK_FORMS, SYNC_FORMS, Form
 
 

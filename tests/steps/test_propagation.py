@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from failpath_otel import Failpath, Run, report
 from failpath_otel.testing import MockFailpath
-from tests.spans import Recording, identity, metadata, recording_with
+from tests.recording import Recording, identity, metadata, recording_with
 
 FLOW, RUN = "failpath.flow.key", "failpath.run.id"
 CARRIED = {FLOW: "checkout", RUN: "req-1"}

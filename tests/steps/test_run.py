@@ -9,7 +9,17 @@ import pytest
 from opentelemetry import context, trace
 
 from failpath_otel import Failpath, Run, limits
-from tests.spans import FLOW, Recording, attributes, current_name, identity, otel_status, parent_id, span_id, trace_id
+from tests.recording import (
+    FLOW,
+    Recording,
+    attributes,
+    current_name,
+    identity,
+    otel_status,
+    parent_id,
+    span_id,
+    trace_id,
+)
 
 
 def test_making_a_run_records_nothing(recording: Recording) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import failpath_otel
-from tests.spans import Recording, exception
+from tests.recording import Recording, exception
 from tests.steps.forms import FORMS, Form
 
 PACKAGE = str(Path(failpath_otel.__file__).parent)

@@ -6,7 +6,7 @@ import pytest
 from opentelemetry import context, trace
 
 from failpath_otel import Run, Step
-from tests.spans import FLOW, RUN_ID, Recording, current_name, identity, lifecycle, outcome
+from tests.recording import FLOW, RUN_ID, Recording, current_name, identity, lifecycle, outcome
 
 
 def test_a_step_that_is_never_entered_records_nothing(run: Run, recording: Recording) -> None:

@@ -6,11 +6,11 @@ from typing import Final
 import pytest
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from tests.export.spans import a_span
 from tests.gateway.requests import PROTOBUF, protobuf_of
 from tests.integration.peers.exporters import ENCODINGS, EXPORTERS, PROCESS, STORY, act, exporting
 from tests.integration.peers.records import Chain, by_step, statuses
 from tests.receiver import Receiver
+from tests.spans.foreign import a_span
 
 COMPRESSION: Final = "OTEL_EXPORTER_OTLP_COMPRESSION"
 METADATA: Final = {"route": "/buy", "cart": {"books": [1, None]}}

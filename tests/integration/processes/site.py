@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from tests.export.programs import environment
+from tests.delivery.programs import environment
 from tests.integration.processes.ledger import StepName, Told, differences, doubles, read_ledger
 from tests.receiver import COMMAND, Receiver, wait_for
 

@@ -1,0 +1,71 @@
+"""Code that runs in the midst of ours, by a signal or a garbage collection, does not wait for what it holds up."""
+
+import sys
+import threading
+from time import monotonic
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from tests.delivery.pipelines import REJECTED, HeldDelivery, numbered, pipeline
+
+
+@pytest.mark.parametrize("wait", ["flush", "await_attempt"])
+def test_who_interrupts_a_put_does_not_wait_for_the_lock_that_the_put_holds(wait: str) -> None:
+    waited: list[float] = []
+    with pipeline(HeldDelivery()) as queue:
+
+        def interrupt(frame: FrameType, event: str, argument: Any) -> None:
+            if event == "call" and frame.f_code.co_name == "_put" and not waited:
+                began = monotonic()
+                waited.append(0)
+                getattr(queue, wait)(30)
+                waited[0] = monotonic() - began
+
+        def put() -> None:
+            sys.setprofile(interrupt)
+            try:
+                queue.put(numbered(1))
+            finally:
+                sys.setprofile(None)
+
+        queue.put(numbered(0))
+        thread = threading.Thread(target=put)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+        assert waited[0] < 10
+        assert queue.flush(10)
+
+
+def test_who_is_told_of_a_loss_can_ask_for_it() -> None:
+    delivery = HeldDelivery(answers=[REJECTED])
+    found: list[object] = []
+    told = threading.Event()
+    with pipeline(delivery) as queue:
+
+        def notify(error: object) -> None:
+            found.append((queue.lossless, queue.take_error() is error is not None))
+            told.set()
+
+        queue.put(numbered(1))
+        queue.watch(notify)
+        assert told.wait(10)
+    assert found == [(False, True)]
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_the_delivery_thread_outlives_whatever_a_send_raises(raised: type[BaseException]) -> None:
+    class Raising(HeldDelivery):
+        def send(self, records: Any, within: float | None = None) -> Any:
+            if not self.batches:
+                self.batches.append([])
+                raise raised
+            return super().send(records, within)
+
+    delivery = Raising()
+    with pipeline(delivery) as queue:
+        queue.put(numbered(1))
+        assert queue.flush(10)
+    assert delivery.records == [numbered(1)]

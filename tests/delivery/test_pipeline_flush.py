@@ -1,0 +1,111 @@
+"""What flush says, and when."""
+
+import threading
+from time import monotonic
+
+import pytest
+
+from failpath_otel.delivery.stats import Stats
+from failpath_otel.records.wire import Answer
+from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
+from tests.receiver import wait_for
+
+
+def test_flush_is_true_only_once_everything_was_delivered() -> None:
+    delivery = HeldDelivery(held=True)
+    with pipeline(delivery) as queue:
+        queue.put(numbered(1))
+        assert queue.flush(0.05) is False
+        assert queue.stats().delivered == 0
+        delivery.gate.set()
+        assert queue.flush(10) is True
+        assert queue.stats() == Stats(1, 1, 0, {})
+
+
+def test_flush_of_an_empty_queue_is_true_at_once() -> None:
+    with pipeline(HeldDelivery()) as queue:
+        assert queue.flush(0) is True
+
+
+def test_flush_does_not_wait_for_records_that_come_after_it() -> None:
+    delivery = HeldDelivery(held=True)
+    said: list[bool] = []
+    with pipeline(delivery, schedule_delay=0.0) as queue:
+        queue.put(numbered(1))
+        assert delivery.sending.wait(10)
+        flushing = threading.Thread(target=lambda: said.append(queue.flush(10)))
+        flushing.start()
+        wait_for(lambda: queue._watchers)
+        delivery.sending.clear()
+        queue.put(numbered(2))
+        first = delivery.gate
+        delivery.gate = threading.Event()
+        first.set()
+        flushing.join(10)
+        assert said == [True]
+        assert queue.stats().waiting == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "dropped"),
+    [
+        (GONE, {"send_failed": 1}),
+        (REJECTED, {"rejected": 1}),
+    ],
+    ids=repr,
+)
+def test_flush_is_false_for_good_after_a_loss(answer: Answer, dropped: dict[str, int]) -> None:
+    delivery = HeldDelivery(answers=[Answer(), answer])
+    with pipeline(delivery) as queue:
+        queue.put(numbered(0))
+        assert queue.flush(10) is True
+        queue.put(numbered(1))
+        assert queue.flush(10) is False
+        queue.put(numbered(2))
+        assert queue.flush(10) is False
+        assert queue.stats() == Stats(3, 2, 0, dropped)
+
+
+def test_a_fault_of_ours_costs_no_record_and_a_flush_that_meets_it_is_false() -> None:
+    delivery = HeldDelivery(answers=[ZeroDivisionError("a fault of ours")])
+    with pipeline(delivery) as queue:
+        queue.put(numbered(1))
+        assert queue.flush(10) is False
+        assert queue.stats() == Stats(1, 0, 1, {})
+        queue.put(numbered(2))
+        assert queue.flush(10) is True
+        assert queue.stats() == Stats(2, 2, 0, {})
+
+
+def test_flush_is_false_after_a_record_that_found_the_queue_full() -> None:
+    delivery = HeldDelivery(held=True)
+    with pipeline(delivery, max_records=1) as queue:
+        assert queue.put(numbered(1))
+        assert not queue.put(numbered(2))
+        delivery.gate.set()
+        assert queue.flush(10) is False
+
+
+def test_flush_is_false_in_time_when_nothing_is_ever_answered() -> None:
+    delivery = HeldDelivery(held=True)
+    with pipeline(delivery) as queue:
+        for number in range(5_000):
+            queue.put(numbered(number))
+        began = monotonic()
+        assert queue.flush(0.2) is False
+        assert monotonic() - began < 2
+
+
+def test_many_threads_that_flush_at_once_all_hear_the_truth() -> None:
+    delivery = HeldDelivery(held=True)
+    said: list[bool] = []
+    with pipeline(delivery) as queue:
+        queue.put(numbered(1))
+        threads = [threading.Thread(target=lambda: said.append(queue.flush(10))) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: len(queue._watchers) == 8)
+        delivery.gate.set()
+        for thread in threads:
+            thread.join(10)
+    assert said == [True] * 8

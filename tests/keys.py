@@ -1,0 +1,3 @@
+"""A project key for tests in which none is looked at."""
+
+KEY = "fp_project_0123456789_secret"
