@@ -15,18 +15,18 @@ from failpath_otel.delivery.ending import hasten
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.tickets import aawait_attempt, await_attempt
 from failpath_otel.errors import ConfigurationError, DeliveryError
-from failpath_otel.forking import after_fork_in_child
 from failpath_otel.joins import Joins
 from failpath_otel.options.arguments import Compression, DeliveryMode, Enabled, OnError, Payload, Redact, RulesOption
 from failpath_otel.private_provider import private_tracer
 from failpath_otel.report import report_fault
+from failpath_otel.runtime.forking import after_fork_in_child
+from failpath_otel.runtime.threads import RLock
 from failpath_otel.scrubbing.clean import type_name
 from failpath_otel.semconv import StartMarker
 from failpath_otel.spans.shared import SharedProcessor
 from failpath_otel.start_line import tell_start
 from failpath_otel.steps.client import SCOPE_NAME, Failpath
 from failpath_otel.steps.tracing import Tracing
-from failpath_otel.threads import RLock
 
 if TYPE_CHECKING:
     import requests

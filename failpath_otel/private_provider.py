@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Tracer
 
-from failpath_otel.forking import after_fork_in_child
+from failpath_otel.runtime.forking import after_fork_in_child
 
 _SPAN_LIMITS: Final = 512
 

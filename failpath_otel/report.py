@@ -5,8 +5,8 @@ import sys
 import traceback
 from typing import Final
 
+from failpath_otel.runtime.signals import pass_on
 from failpath_otel.scrubbing.redaction import redact_text, redacted_tail
-from failpath_otel.signals import pass_on
 
 logger: Final = logging.getLogger("failpath_otel")
 _witness: Final = logging.getLogger("failpath_otel.report")

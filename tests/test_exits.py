@@ -17,8 +17,9 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
-from failpath_otel import FailpathClient, exits, limits
-from failpath_otel.exits import AbruptExit, abrupt_exit
+from failpath_otel import FailpathClient, limits
+from failpath_otel.runtime import exits
+from failpath_otel.runtime.exits import AbruptExit, abrupt_exit
 from tests.delivery.programs import run_program
 from tests.fault_server import FaultServer, accepted, fault_server, held, silent, status
 from tests.faults import slow

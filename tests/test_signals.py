@@ -15,9 +15,9 @@ import pytest
 from failpath_otel import report
 from failpath_otel.options.options import Options
 from failpath_otel.report import report_fault
-from failpath_otel.signals import is_from_handler
+from failpath_otel.runtime.signals import is_from_handler
+from failpath_otel.runtime.threads import RealThread
 from failpath_otel.steps.release import Release
-from failpath_otel.threads import RealThread
 
 
 class _Ambiguous:

@@ -15,7 +15,7 @@ from failpath_otel.journal.room import thin_out
 from failpath_otel.records import wire
 from failpath_otel.records.record import decode
 from failpath_otel.report import report_fault, say, say_once
-from failpath_otel.threads import Lock, sleep
+from failpath_otel.runtime.threads import Lock, sleep
 
 _DELETED: Final = {
     "too_old": f"they are older than {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and for another project or endpoint",

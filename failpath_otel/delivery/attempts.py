@@ -20,7 +20,7 @@ from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.options.arguments import OnError
 from failpath_otel.report import is_heard, say_once
-from failpath_otel.threads import sleep
+from failpath_otel.runtime.threads import sleep
 
 _LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS
 """Losses that are remembered for those who ask for a record afterwards."""

@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 
 from failpath_otel import limits
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.forking import after_fork_in_child
 from failpath_otel.report import is_heard, report_fault, say
+from failpath_otel.runtime.forking import after_fork_in_child
 
 
 class Drainable(Protocol):

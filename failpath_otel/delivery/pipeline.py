@@ -12,7 +12,7 @@ from failpath_otel.delivery.thread import DeliveryThread
 from failpath_otel.delivery.waiters.watch import Notify, Watcher
 from failpath_otel.errors import DeliveryError, SendError
 from failpath_otel.journal.segments.frame import FRAME_BYTES
-from failpath_otel.threads import Signal, can_wait, rest
+from failpath_otel.runtime.threads import Signal, can_wait, rest
 
 
 class Pipeline(DeliveryThread):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats, add_up
 from failpath_otel.errors import DeliveryError
-from failpath_otel.forking import after_fork_in_child
+from failpath_otel.runtime.forking import after_fork_in_child
 
 if TYPE_CHECKING:
     from failpath_otel.options.options import Options

@@ -16,7 +16,7 @@ from failpath_otel.journal.place import JournalPlace
 from failpath_otel.records import wire
 from failpath_otel.records.record import Record, cut_down
 from failpath_otel.report import say
-from failpath_otel.threads import RLock, sleep
+from failpath_otel.runtime.threads import RLock, sleep
 
 NOTHING: Final = Batch((), 0, 0.0)
 """The batch where there is none."""

@@ -15,7 +15,7 @@ from failpath_otel.delivery.retries.rejection import rejection
 from failpath_otel.errors import DeliveryError, RecordsRejected, SendError
 from failpath_otel.records.wire import Answer, no_way
 from failpath_otel.report import say
-from failpath_otel.threads import RLock, acquire
+from failpath_otel.runtime.threads import RLock, acquire
 
 Take = Callable[[int], Batch]
 """Takes the next batch of at most so many bytes from the queue; one without records where nothing waits."""

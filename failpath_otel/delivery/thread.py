@@ -15,11 +15,11 @@ from failpath_otel import limits
 from failpath_otel.delivery.attempts import Attempts
 from failpath_otel.delivery.losses import Skipped
 from failpath_otel.delivery.sender import Delivering
-from failpath_otel.forking import after_fork_in_child, after_fork_in_parent
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.options.arguments import OnError
 from failpath_otel.report import report_fault
-from failpath_otel.threads import GREEN, RealThread, SimpleQueue, sleep
+from failpath_otel.runtime.forking import after_fork_in_child, after_fork_in_parent
+from failpath_otel.runtime.threads import GREEN, RealThread, SimpleQueue, sleep
 
 
 class DeliveryThread(Attempts):

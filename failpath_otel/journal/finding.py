@@ -7,12 +7,12 @@ from collections.abc import Callable, Container, Iterator
 from time import time
 
 from failpath_otel import limits
-from failpath_otel.descriptors import Owned
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.journal.holding import Holding, journals, open_base
 from failpath_otel.journal.log import PASSING
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.report import say_once
+from failpath_otel.runtime.descriptors import Owned
 
 Lost = Callable[[str, int], object]
 """Told why journals were deleted unread, ``too_old`` or ``journal_full``, and how many records were in them."""

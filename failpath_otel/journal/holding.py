@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from time import time
 from typing import Final
 
-from failpath_otel.descriptors import Owned
-from failpath_otel.forking import after_fork_in_child
-from failpath_otel.threads import RLock
+from failpath_otel.runtime.descriptors import Owned
+from failpath_otel.runtime.forking import after_fork_in_child
+from failpath_otel.runtime.threads import RLock
 
 if sys.platform != "win32":
     import fcntl

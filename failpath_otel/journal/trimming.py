@@ -6,9 +6,9 @@ import os
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.descriptors import Owned
 from failpath_otel.journal.holding import Holding
 from failpath_otel.journal.segments.segment import SPARE, Segment
+from failpath_otel.runtime.descriptors import Owned
 
 _BLOCK: Final = 4_096
 """What a file takes at least, so that nothing is gained by less."""

@@ -6,8 +6,8 @@ from typing import cast
 
 import msgspec
 
-from failpath_otel.forking import after_fork_in_child
 from failpath_otel.records.record import ProcessInfo, rfc3339, to_json
+from failpath_otel.runtime.forking import after_fork_in_child
 
 
 class ThisProcess:

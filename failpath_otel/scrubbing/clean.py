@@ -14,12 +14,12 @@ from itertools import islice
 from typing import Any, Final
 
 from failpath_otel import limits
+from failpath_otel.runtime.signals import pass_on
 from failpath_otel.scrubbing.redaction import MAX_SCANNED_CHARS, redact_text, redact_values, redacted_head, whole_words
 from failpath_otel.scrubbing.secret_keys import REDACTED as REDACTED
 from failpath_otel.scrubbing.secret_keys import is_secret_key as is_secret_key
 from failpath_otel.scrubbing.secret_keys import is_secret_text_key
 from failpath_otel.scrubbing.shapes import look
-from failpath_otel.signals import pass_on
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 

@@ -12,7 +12,6 @@ from failpath_otel import limits
 from failpath_otel.delivery.pipelines import NewPipeline, Pipelines
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.errors import DeliveryError
-from failpath_otel.forking import after_fork_in_child
 from failpath_otel.options.checks import seconds
 from failpath_otel.options.contents import policy_of
 from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
@@ -25,12 +24,13 @@ from failpath_otel.records.translation import (
     trusted_start,
 )
 from failpath_otel.report import report_fault
+from failpath_otel.runtime.forking import after_fork_in_child
+from failpath_otel.runtime.signals import is_from_handler
 from failpath_otel.semconv import (
     START_MARKER,
     STEP_KEY,
     STEP_START,
 )
-from failpath_otel.signals import is_from_handler
 from failpath_otel.spans.dropped import DroppedSpans, Reference
 from failpath_otel.spans.open_steps import OpenSteps
 from failpath_otel.spans.ruled import RuledSpans

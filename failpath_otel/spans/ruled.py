@@ -14,8 +14,8 @@ from failpath_otel import limits, semconv
 from failpath_otel.records.rules import Rules, StepRule, named_misses, named_run, usable_run_id
 from failpath_otel.records.translation import StepStart, ruled_start, stated_run_id
 from failpath_otel.report import report_fault, say_once
+from failpath_otel.runtime.threads import RealThread, RLock, acquire, sleep
 from failpath_otel.spans.dropped import DroppedSpans, Reference, SpanKey, key_of
-from failpath_otel.threads import RealThread, RLock, acquire, sleep
 
 Begin = Callable[[Any, StepStart], None]
 """Reports that a step begins."""

@@ -9,9 +9,10 @@ from opentelemetry.trace import TracerProvider, get_tracer, get_tracer_provider
 from failpath_otel import limits, semconv
 from failpath_otel._version import __version__
 from failpath_otel.report import say_once
+from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.trio_loop import running_trio
 from failpath_otel.scrubbing.clean import clean_text, type_name
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
-from failpath_otel.signals import pass_on
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.keys import check_key, check_status, make_run_id
 from failpath_otel.steps.manual import Time, check_times, record_manually
@@ -21,7 +22,6 @@ from failpath_otel.steps.propagation import UNKNOWN_FLOW, Headers, read_baggage,
 from failpath_otel.steps.run import Run, current_run
 from failpath_otel.steps.tracing import Tracing
 from failpath_otel.steps.wrap import Beginning, decorate
-from failpath_otel.trio_loop import running_trio
 
 F = TypeVar("F", bound=Callable[..., Any])
 Metadata = Mapping[str, object]

@@ -3,8 +3,8 @@
 import uuid
 
 from failpath_otel import limits, semconv
+from failpath_otel.runtime.signals import pass_on
 from failpath_otel.scrubbing.clean import clean_text, text_of, type_name, whole_run_id
-from failpath_otel.signals import pass_on
 
 
 def check_key(name: str, value: object) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 from opentelemetry.context import get_value
 
-from failpath_otel.exits import abrupt_exit
+from failpath_otel.runtime.exits import abrupt_exit
 from failpath_otel.steps.loop import on_event_loop
 from failpath_otel.steps.postponed import raise_later
 from failpath_otel.steps.tracing import Reporting
@@ -26,7 +26,7 @@ class Release:
         self._current_key: Final = current_key
 
     def end(self) -> None:
-        """Waits within what :class:`failpath_otel.exits.AbruptExit` allows.
+        """Waits within what :class:`failpath_otel.runtime.exits.AbruptExit` allows.
 
         Not where an event loop runs, nor inside of another run's block, whose end is yet to come. Lets pass what a
         signal handler raises meanwhile, as a time limit does.

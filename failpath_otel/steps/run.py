@@ -9,8 +9,8 @@ from opentelemetry.context import Context, attach, get_current, get_value, set_v
 from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import semconv
-from failpath_otel.exits import abrupt_exit
 from failpath_otel.report import report_fault
+from failpath_otel.runtime.exits import abrupt_exit
 from failpath_otel.scrubbing.clean import type_name
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata

@@ -10,9 +10,9 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.descriptors import Owned
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.segments.segment import PlainWriter, Segment
+from failpath_otel.runtime.descriptors import Owned
 from tests.integration.storm_faulty import LIMITS, amiss, is_rolling
 from tests.integration.storm_ledger import Program, pid_in, read_ledger
 from tests.integration.storm_verdict import Verdict, judge

@@ -17,9 +17,9 @@ from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 
-from failpath_otel import descriptors as owned
 from failpath_otel.journal import finding, holding, room, trimming
 from failpath_otel.journal.segments import mapped, segment
+from failpath_otel.runtime import descriptors as owned
 
 CHANGING: Final = ("mkdir", "rename", "unlink", "rmdir", "ftruncate", "posix_fallocate")
 LOOKING: Final = ("pread", "fstat", "stat", "listdir")

@@ -13,7 +13,6 @@ from failpath_otel import limits
 from failpath_otel.delivery.adoption import Adoption
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.descriptors import Owned
 from failpath_otel.errors import DeliveryError
 from failpath_otel.journal.holding import Holding, open_base
 from failpath_otel.journal.journal import Journal
@@ -21,6 +20,7 @@ from failpath_otel.journal.place import JournalPlace
 from failpath_otel.journal.segments import supply
 from failpath_otel.journal.segments.segment import PlainWriter
 from failpath_otel.records.wire import Answer, no_answer
+from failpath_otel.runtime.descriptors import Owned
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
 from tests.delivery.programs import run_program
 from tests.fault_server import FaultServer

@@ -21,7 +21,7 @@ PARENT = """
     import os, sys, time
     from failpath_otel.journal.journal import Journal
     from failpath_otel.journal.finding import adopt
-    from failpath_otel.forking import after_fork_in_child
+    from failpath_otel.runtime.forking import after_fork_in_child
     base, binding = sys.argv[1:]
     journal = Journal(base, binding, lambda _: None)
     after_fork_in_child(journal.forsake)

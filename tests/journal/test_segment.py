@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failpath_otel.descriptors import Owned
 from failpath_otel.journal.segments.frame import pack_frame
 from failpath_otel.journal.segments.segment import BEGIN, PlainWriter, Segment
+from failpath_otel.runtime.descriptors import Owned
 from tests.journal.test_journal import numbered
 
 

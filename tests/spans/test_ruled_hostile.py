@@ -15,8 +15,8 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer, set_span_in_contex
 import failpath_otel
 from failpath_otel import FailpathSpanProcessor, StepRule, limits
 from failpath_otel.records.translation import ruled_start
+from failpath_otel.runtime.threads import RealThread
 from failpath_otel.spans import ruled
-from failpath_otel.threads import RealThread
 from tests.fault_server import FaultServer
 from tests.keys import KEY
 from tests.receiver import wait_for

@@ -11,7 +11,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, Tracer, get_current_span
 
 import failpath_otel
 from failpath_otel import FailpathSpanProcessor, StepRule, limits, semconv
-from failpath_otel.threads import RealThread
+from failpath_otel.runtime.threads import RealThread
 from tests.fault_server import FaultServer
 from tests.keys import KEY
 from tests.receiver import wait_for

@@ -16,14 +16,14 @@ from failpath_otel import limits
 from failpath_otel.delivery.http.channel import Channel, OwnChannel, SessionChannel
 from failpath_otel.delivery.http.obstacles import Means, obstacle, proxy_password
 from failpath_otel.delivery.http.transport import time_limit
-from failpath_otel.forking import after_fork_in_child
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.options.endpoint import warn_of_plain_http
 from failpath_otel.options.options import Options
 from failpath_otel.records import wire
 from failpath_otel.report import report_fault
+from failpath_otel.runtime.forking import after_fork_in_child
+from failpath_otel.runtime.threads import Lock, get_ident
 from failpath_otel.scrubbing.clean import REDACTED
-from failpath_otel.threads import Lock, get_ident
 
 _SUPPRESS: Final = "suppress_instrumentation"
 """Context key under which OpenTelemetry's instrumentations leave a call alone (the plain spelling of it, which

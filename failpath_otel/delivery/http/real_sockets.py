@@ -15,7 +15,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.ssltransport import SSLTransport
 
-from failpath_otel.threads import real
+from failpath_otel.runtime.threads import real
 
 SOCKET: Final = real("socket", "socket")
 _getaddrinfo: Final = real("socket", "getaddrinfo")

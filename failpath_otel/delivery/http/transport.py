@@ -27,8 +27,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyM
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from failpath_otel.delivery.http import real_sockets
-from failpath_otel.descriptors import Owned
-from failpath_otel.threads import beside_gevent
+from failpath_otel.runtime.descriptors import Owned
+from failpath_otel.runtime.threads import beside_gevent
 
 
 class _Send(threading.local):

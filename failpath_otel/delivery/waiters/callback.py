@@ -8,10 +8,10 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
-from failpath_otel.forking import after_fork_in_child
 from failpath_otel.options.arguments import OnError
 from failpath_otel.report import report_fault
-from failpath_otel.threads import RealThread, RLock, rest
+from failpath_otel.runtime.forking import after_fork_in_child
+from failpath_otel.runtime.threads import RealThread, RLock, rest
 
 _MAX_WAITING: Final = 1_000
 """Calls that wait for a slow callback; beyond, the oldest of them is not made."""

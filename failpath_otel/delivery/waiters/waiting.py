@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.errors import DeliveryError
-from failpath_otel.trio_loop import running_trio
+from failpath_otel.runtime.trio_loop import running_trio
 
 _TIMED_OUT = DeliveryError("timed out")
 

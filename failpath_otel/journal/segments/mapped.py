@@ -7,9 +7,9 @@ from mmap import mmap
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.descriptors import Owned, file_of
-from failpath_otel.immortal import Immortal
 from failpath_otel.journal.segments.segment import BEGIN, Segment, Write
+from failpath_otel.runtime.descriptors import Owned, file_of
+from failpath_otel.runtime.immortal import Immortal
 
 
 class MappedWriter:

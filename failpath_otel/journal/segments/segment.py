@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from failpath_otel import limits
-from failpath_otel.descriptors import Owned
 from failpath_otel.journal.segments.frame import FRAME_BYTES, Checks, Gap, count_lost, is_cut_off, unpack_frame
+from failpath_otel.runtime.descriptors import Owned
 
 SUFFIX: Final = ".records"
 SPARE: Final = "spare"

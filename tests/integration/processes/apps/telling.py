@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 from failpath_otel import Run
-from failpath_otel.exits import abrupt_exit
+from failpath_otel.runtime.exits import abrupt_exit
 
 _T = TypeVar("_T")
 

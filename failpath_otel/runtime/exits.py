@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.forking import after_fork_in_child
+from failpath_otel.runtime.forking import after_fork_in_child
 
 _ALARM_MARGIN: Final = 0.05
 """Seconds before an alarm by which a wait is over."""

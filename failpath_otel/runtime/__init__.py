@@ -1,0 +1,1 @@
+"""The process: its signals, forks, threads, descriptors and its end."""
