@@ -1,7 +1,7 @@
 """The names on the span: the whole contract between the two halves of this package.
 
-``steps`` writes these names, ``export`` reads them, and neither knows the other. A span from any tracer,
-library or language that carries :data:`FLOW_KEY` and :data:`STEP_KEY` is a step.
+``steps`` writes these names, ``records`` and ``spans`` read them, and neither side knows the other. A span from any
+tracer, library or language that carries :data:`FLOW_KEY` and :data:`STEP_KEY` is a step.
 """
 
 from collections.abc import Mapping

@@ -170,7 +170,7 @@ def test_every_link_leads_to_a_file_and_to_a_heading_in_it(path: Path) -> None:
 def test_every_file_that_is_named_exists(path: Path) -> None:
     page = read_page(path)
     for name in page.paths:
-        places = (ROOT / name, ROOT / "failpath_otel" / name, ROOT / "failpath_otel" / "export" / name)
+        places = (ROOT / name, ROOT / "failpath_otel" / name)
         assert name in page.files or any(place.exists() for place in places), name
 
 

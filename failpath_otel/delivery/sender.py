@@ -26,7 +26,7 @@ _INSTANT: Final = 0.001
 
 
 class Delivering(Protocol):
-    """Sends one batch and tells what was answered; in production a :class:`failpath_otel.delivery.http.delivery.Delivery`."""
+    """Sends one batch and returns the answer; in production :class:`failpath_otel.delivery.http.delivery.Delivery`."""
 
     @property
     def url(self) -> str:

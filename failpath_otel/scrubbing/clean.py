@@ -1,7 +1,7 @@
 """User values made safe: JSON types only, bounded in size, secrets taken out.
 
 Both halves use it: ``steps`` before a value reaches the OpenTelemetry SDK (which raises on a cycle, lets a bad
-``__str__`` surface and stores a text of any length), ``export`` for spans that somebody else opened.
+``__str__`` surface and stores a text of any length), ``records`` for spans that others have opened.
 Nothing in here raises, whatever it is given.
 """
 

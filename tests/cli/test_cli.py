@@ -94,7 +94,10 @@ def test_a_token_that_cannot_be_used_is_not_repeated(capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("missing", ["starlette", "sse_starlette", "uvicorn", "anyio"])
 def test_without_the_extra_the_receiver_names_it_and_the_rest_of_the_command_works(missing: str) -> None:
-    program = f"import sys; sys.modules[{missing!r}] = None; from failpath_otel.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; "
+        "from failpath_otel.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", program, *arguments]

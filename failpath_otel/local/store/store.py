@@ -79,8 +79,8 @@ class Store(Rows):
     Opens the file at ``path``, and makes it (readable for its owner only) where there is none. Times are
     microseconds since the epoch. Every method raises :class:`StoreError` when the database refuses.
 
-    Rows lag behind the events until a :class:`~failpath_otel.local.store.projector.Projector` has caught up; ``stirred`` is
-    set whenever there is something for it to do or to tell.
+    Rows lag behind the events until a :class:`~failpath_otel.local.store.projector.Projector` has caught up;
+    ``stirred`` is set whenever there is something for it to do or to tell.
     """
 
     def __init__(self, path: Path) -> None:
