@@ -1,1 +1,1 @@
-"""Opening spans: the client, runs, steps. Imports ``opentelemetry-api`` only, never ``failpath_otel.export``."""
+"""Opening spans: the client, runs, steps. Imports ``opentelemetry-api`` only, and nothing of the rooms below it."""
