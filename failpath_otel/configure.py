@@ -15,12 +15,11 @@ from failpath_otel.delivery.ending import hasten
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.tickets import aawait_attempt, await_attempt
 from failpath_otel.errors import ConfigurationError, DeliveryError
-from failpath_otel.joins import Joins
+from failpath_otel.joins import Registry
 from failpath_otel.options.arguments import Compression, DeliveryMode, Enabled, OnError, Payload, Redact, RulesOption
 from failpath_otel.private_provider import private_tracer
+from failpath_otel.public import public
 from failpath_otel.report import report_fault
-from failpath_otel.runtime.forking import after_fork_in_child
-from failpath_otel.runtime.threads import RLock
 from failpath_otel.scrubbing.clean import type_name
 from failpath_otel.semconv import StartMarker
 from failpath_otel.spans.shared import SharedProcessor
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from failpath_otel.options.options import Options
 
 
+@public
 class FailpathClient(Failpath):
     """A :class:`Failpath` whose steps are delivered to Failpath; made by :func:`configure`."""
 
@@ -98,6 +98,7 @@ class FailpathClient(Failpath):
         return self._join.reporter.stats()
 
 
+@public
 def configure(
     *,
     project_key: str | None = None,
@@ -322,21 +323,7 @@ class _Reporting:
         hasten(timeout)
 
 
-class _Registry:
-    """The joins of this process: one a provider, and one for whatever the global provider is."""
-
-    def __init__(self) -> None:
-        self.joins: Final[Joins[Join]] = Joins()
-        self.default: Join | None = None
-        self._unlock()
-        after_fork_in_child(self._unlock)
-
-    def _unlock(self) -> None:
-        # Another thread may have held it when the process was forked, and does not exist in the child.
-        self.lock = RLock()
-
-
-_registry: Final = _Registry()
+_registry: Final[Registry[Join]] = Registry()
 
 
 def _find(tracer_provider: TracerProvider | None) -> Join | None:

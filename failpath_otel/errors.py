@@ -2,17 +2,21 @@
 
 from dataclasses import dataclass
 
+from failpath_otel.public import public
 from failpath_otel.semconv import Status
 
 
+@public
 class FailpathError(Exception):
     """The base of all exceptions here."""
 
 
+@public
 class ConfigurationError(FailpathError, ValueError):
     """An option that cannot work. The text names the option, what was given and what is allowed, never a secret."""
 
 
+@public
 class DeliveryError(FailpathError):
     """Records that did not reach Failpath, and why; given to ``on_error``.
 
@@ -27,6 +31,7 @@ class DeliveryError(FailpathError):
         """A step or a flush has raised it (``throw_on_send_error``)."""
 
 
+@public
 class SendError(DeliveryError):
     """A batch that could not be sent, or that Failpath did not take."""
 
@@ -38,6 +43,7 @@ class SendError(DeliveryError):
         """The records are kept, and sent again; where this is ``False``, they are lost."""
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
     """Which record it was, without what it carried."""
@@ -50,7 +56,8 @@ class RejectedRecord:
     """The ``id`` of the event."""
 
 
-class RecordsRejected(DeliveryError):  # noqa: N818 - each of these says what happened to the records
+@public
+class RecordsRejectedError(DeliveryError):
     """A record that Failpath rejected, while it took the others of its batch. It is lost."""
 
     def __init__(self, message: str, records: int = 0, reason: str = "", record: RejectedRecord | None = None) -> None:
@@ -61,17 +68,21 @@ class RecordsRejected(DeliveryError):  # noqa: N818 - each of these says what ha
         """Which record; ``None`` where that cannot be told."""
 
 
-class QueueFull(DeliveryError):  # noqa: N818
+@public
+class QueueFullError(DeliveryError):
     """Records for which there was no room: ``max_queue_size`` records, or 16 MiB, wait already. They are lost."""
 
 
-class ShutDown(DeliveryError):  # noqa: N818
+@public
+class ShutdownError(DeliveryError):
     """Records that came after ``shutdown()``. They are lost."""
 
 
-class InvalidRecord(DeliveryError):  # noqa: N818
+@public
+class InvalidRecordError(DeliveryError):
     """Records that could not be made, by a fault in this package or of a span. They are lost; the log has more."""
 
 
+@public
 class JournalError(DeliveryError):
     """Records that were dropped from the journal: it was full, they were too old, or the disk failed. They are lost."""

@@ -3,9 +3,12 @@
 import weakref
 from collections.abc import Callable
 from time import time_ns
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from opentelemetry.trace import TracerProvider
+
+from failpath_otel.runtime.forking import after_fork_in_child
+from failpath_otel.runtime.threads import RLock
 
 _JoinT = TypeVar("_JoinT")
 
@@ -43,3 +46,17 @@ class Joins(Generic[_JoinT]):
                 collected()
 
         self._by_id[key] = (weakref.ref(provider, forget), join, time_ns())
+
+
+class Registry(Generic[_JoinT]):
+    """The joins of this process: one a provider, and one for whatever the global provider is."""
+
+    def __init__(self) -> None:
+        self.joins: Final[Joins[_JoinT]] = Joins()
+        self.default: _JoinT | None = None
+        self._unlock()
+        after_fork_in_child(self._unlock)
+
+    def _unlock(self) -> None:
+        # Another thread may have held it when the process was forked, and does not exist in the child.
+        self.lock = RLock()

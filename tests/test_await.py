@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
-from failpath_otel import FailpathClient, RecordsRejected, Run, limits
+from failpath_otel import FailpathClient, RecordsRejectedError, Run, limits
 from failpath_otel.delivery.stats import Stats
 from tests.fault_server import Behaviour, FaultServer, accepted, held, rejecting, silent, status
 from tests.ports import unused_url
@@ -288,7 +288,7 @@ def test_a_step_on_the_thread_of_on_error_waits_and_comes_through(configure: Con
     done = threading.Event()
 
     def on_error(error: Exception) -> None:
-        assert isinstance(error, RecordsRejected)
+        assert isinstance(error, RecordsRejectedError)
         alarmed.run("alarm").step("alarm", lambda: None)
         done.set()
 

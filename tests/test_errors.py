@@ -10,13 +10,13 @@ from failpath_otel import (
     ConfigurationError,
     DeliveryError,
     FailpathError,
-    InvalidRecord,
+    InvalidRecordError,
     JournalError,
-    QueueFull,
-    RecordsRejected,
+    QueueFullError,
+    RecordsRejectedError,
     RejectedRecord,
     SendError,
-    ShutDown,
+    ShutdownError,
 )
 from failpath_otel.options.options import OPTIONS
 
@@ -27,11 +27,13 @@ ERRORS = [
     DeliveryError("not sent", 7),
     SendError("answered 503", 2, 503, retrying=True),
     SendError("could not be reached", 3),
-    RecordsRejected("unknown flow", 1),
-    RecordsRejected("not known", 1, "unknown flow", RejectedRecord("checkout", "req-1", "pack", "success", "0" * 32)),
-    QueueFull("full", 9),
-    ShutDown("shut", 1),
-    InvalidRecord("invalid", 1),
+    RecordsRejectedError("unknown flow", 1),
+    RecordsRejectedError(
+        "not known", 1, "unknown flow", RejectedRecord("checkout", "req-1", "pack", "success", "0" * 32)
+    ),
+    QueueFullError("full", 9),
+    ShutdownError("shut", 1),
+    InvalidRecordError("invalid", 1),
     JournalError("full", 3),
 ]
 
@@ -71,7 +73,7 @@ def test_an_exception_can_be_copied(error: FailpathError) -> None:
 def test_without_more_an_error_is_of_no_records_has_no_status_and_is_a_loss() -> None:
     error = SendError("not sent")
     assert (error.records, error.status, error.retrying) == (0, None, False)
-    rejected = RecordsRejected("rejected")
+    rejected = RecordsRejectedError("rejected")
     assert (rejected.records, rejected.reason, rejected.record) == (0, "", None)
 
 

@@ -19,9 +19,9 @@ from failpath_otel import (
     FailpathClient,
     FailpathSpanExporter,
     FailpathSpanProcessor,
-    QueueFull,
-    RecordsRejected,
-    ShutDown,
+    QueueFullError,
+    RecordsRejectedError,
+    ShutdownError,
     Stats,
     limits,
 )
@@ -254,7 +254,7 @@ def test_a_full_queue_drops_new_steps_counts_them_and_tells(configure: Configure
     assert not client.flush()
     assert client.stats() == Stats(2, 2, 0, {"queue_full": 10})
     assert {sent["stepKey"] for sent in server.events} == {"kept"}
-    assert {type(error) for error in told} == {QueueFull}
+    assert {type(error) for error in told} == {QueueFullError}
 
 
 def test_rejected_records_and_those_after_a_shutdown_are_told(configure: Configure, server: FaultServer) -> None:
@@ -266,6 +266,6 @@ def test_rejected_records_and_those_after_a_shutdown_are_told(configure: Configu
     assert not client.shutdown()
     assert client.run("checkout").step("late", lambda: 7) == 7
     wait_for(lambda: sum(error.records for error in told) == 4)
-    assert [(type(error), error.records) for error in told[:2]] == [(RecordsRejected, 1)] * 2
+    assert [(type(error), error.records) for error in told[:2]] == [(RecordsRejectedError, 1)] * 2
     assert all("unknown flow" in str(error) for error in told[:2])
-    assert {type(error) for error in told[2:]} == {ShutDown}
+    assert {type(error) for error in told[2:]} == {ShutdownError}

@@ -11,7 +11,16 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
-from failpath_otel import DeliveryError, FailpathClient, QueueFull, RecordsRejected, Run, SendError, ShutDown, limits
+from failpath_otel import (
+    DeliveryError,
+    FailpathClient,
+    QueueFullError,
+    RecordsRejectedError,
+    Run,
+    SendError,
+    ShutdownError,
+    limits,
+)
 from failpath_otel.instrumentor import FailpathInstrumentor
 from tests.fault_server import Behaviour, Exchange, FaultServer, accepted, held, rejecting, silent, status
 from tests.receiver import wait_for
@@ -107,11 +116,11 @@ def test_a_shutdown_raises_a_loss_and_takes_no_more_records_all_the_same(
     server.answer_with(rejecting(0, reason="unknown flow"), accepted)
     client = configure()
     a_step(client)
-    with pytest.raises(RecordsRejected, match="unknown flow"):
+    with pytest.raises(RecordsRejectedError, match="unknown flow"):
         client.shutdown(10)
     a_step(client)
     assert client.stats().dropped == {"rejected": 1, "shut_down": 2}
-    with pytest.raises(ShutDown):
+    with pytest.raises(ShutdownError):
         client.shutdown(10)
 
 
@@ -147,13 +156,13 @@ def test_each_loss_is_raised_once_and_a_flush_with_nothing_new_to_tell_is_false(
     client = configure(on_error=errors.append)
     a_step(client)
     wait_for(lambda: errors)
-    with pytest.raises(RecordsRejected, match="the first"):
+    with pytest.raises(RecordsRejectedError, match="the first"):
         flush(client, 10)
     assert flush(client, 10) is False
     server.answer_with(rejecting(0, reason="the second"), accepted)
     a_step(client)
     wait_for(lambda: len(errors) == 2)
-    with pytest.raises(RecordsRejected, match="the second"):
+    with pytest.raises(RecordsRejectedError, match="the second"):
         flush(client, 10)
 
 
@@ -168,7 +177,7 @@ def test_the_first_of_several_losses_is_the_one_that_is_raised(
     server.wait_for_requests(1)
     a_step(client)
     gate.set()
-    with pytest.raises(RecordsRejected):
+    with pytest.raises(RecordsRejectedError):
         flush(client, 10)
 
 
@@ -180,7 +189,7 @@ def test_a_full_queue_is_a_loss_that_a_flush_raises(configure: Configure, server
     a_step(client)
     a_step(client)
     gate.set()
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         flush(client, 10)
 
 
@@ -341,7 +350,7 @@ def test_a_step_hears_of_its_own_records_and_not_of_those_of_others_in_the_same_
         for _ in range(10):
             try:
                 client.run(flow).step("pack", lambda: None)
-            except RecordsRejected as error:
+            except RecordsRejectedError as error:
                 raised[flow].append(error)
 
     threads = [threading.Thread(target=work, args=(flow,)) for flow in ("good", "bad") * 4]
@@ -354,7 +363,7 @@ def test_a_step_hears_of_its_own_records_and_not_of_those_of_others_in_the_same_
     assert len({id(error) for error in raised["bad"]}) == 40
 
 
-@pytest.mark.parametrize(("full", "kind"), [(True, QueueFull), (False, ShutDown)], ids=["full", "shut down"])
+@pytest.mark.parametrize(("full", "kind"), [(True, QueueFullError), (False, ShutdownError)], ids=["full", "shut down"])
 def test_a_step_that_is_refused_says_so(
     configure: Configure, server: FaultServer, full: bool, kind: type[DeliveryError]
 ) -> None:

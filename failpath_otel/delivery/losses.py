@@ -3,16 +3,16 @@
 from typing import Final, NamedTuple
 
 from failpath_otel import limits
-from failpath_otel.errors import DeliveryError, InvalidRecord, JournalError, QueueFull, ShutDown
+from failpath_otel.errors import DeliveryError, InvalidRecordError, JournalError, QueueFullError, ShutdownError
 
 _LOSSES: Final[dict[str, tuple[type[DeliveryError], str]]] = {
     "damaged": (JournalError, "records in the journal are damaged, or cannot be read any more, and are lost"),
     "journal_full": (JournalError, "the journal is full; its oldest records are dropped"),
     "left": (JournalError, "another process has the journal by now, and delivers what is in it"),
     "too_old": (JournalError, f"records have waited for {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and are given up"),
-    "queue_full": (QueueFull, "the queue is full; new records are dropped until it empties"),
-    "shut_down": (ShutDown, "records came after the shutdown"),
-    "invalid": (InvalidRecord, "records could not be made; the log says why"),
+    "queue_full": (QueueFullError, "the queue is full; new records are dropped until it empties"),
+    "shut_down": (ShutdownError, "records came after the shutdown"),
+    "invalid": (InvalidRecordError, "records could not be made; the log says why"),
 }
 
 

@@ -12,7 +12,7 @@ from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.retries.batch_size import BatchSize
 from failpath_otel.delivery.retries.halving import Doubt, Halving
 from failpath_otel.delivery.retries.rejection import rejection
-from failpath_otel.errors import DeliveryError, RecordsRejected, SendError
+from failpath_otel.errors import DeliveryError, RecordsRejectedError, SendError
 from failpath_otel.records.wire import Answer, no_way
 from failpath_otel.report import say
 from failpath_otel.runtime.threads import RLock, acquire
@@ -75,7 +75,7 @@ class Outcome:
     first: bool
     """It was the first attempt."""
 
-    rejected: tuple[tuple[int, RecordsRejected], ...] = ()
+    rejected: tuple[tuple[int, RecordsRejectedError], ...] = ()
     """The indexes of the records that are lost where these are not all, in their order, and each one's error."""
 
     lasting: bool = False
@@ -304,7 +304,7 @@ class Sender:
             whole.probes = 0
             self.backlog.rest()
 
-    def _rejections(self, batch: Batch, answer: Answer) -> tuple[tuple[int, RecordsRejected], ...]:
+    def _rejections(self, batch: Batch, answer: Answer) -> tuple[tuple[int, RecordsRejectedError], ...]:
         if not answer.rejected:
             return ()
         errors = tuple((index, rejection(batch.records[index], reason)) for index, reason in answer.rejected)

@@ -4,7 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from failpath_otel.public import public
 
+
+@public
 @dataclass(frozen=True, slots=True)
 class Stats:
     """Counts of records since the process began or was forked. A step has two records, a skip has one.

@@ -6,7 +6,7 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.delivery.factory import pipeline_to_failpath
-from failpath_otel.errors import RecordsRejected, SendError
+from failpath_otel.errors import RecordsRejectedError, SendError
 from failpath_otel.options.contents import policy_of
 from failpath_otel.options.options import Options
 from failpath_otel.otlp.reading import Reader, Receipt
@@ -94,7 +94,7 @@ class Forwarder:
         self._await_attempt(numbers)
         # And not what the waiting was told: one of them may be refused while others wait in memory.
         settled, error = self.pipeline.already(numbers)
-        if settled and isinstance(error, RecordsRejected):
+        if settled and isinstance(error, RecordsRejectedError):
             receipt.warn(f"Failpath has rejected records: {error}")
         elif settled and isinstance(error, SendError):  # and would be refused again
             receipt.warn(f"Failpath has refused records: {error}")

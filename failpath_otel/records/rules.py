@@ -10,11 +10,13 @@ from opentelemetry.trace import SpanKind
 
 from failpath_otel import limits, semconv
 from failpath_otel.errors import ConfigurationError
+from failpath_otel.public import public
 from failpath_otel.scrubbing.clean import clean_text, text_of, type_name
 from failpath_otel.scrubbing.redaction import redact_values
 from failpath_otel.scrubbing.secret_keys import is_secret_key
 
 
+@public
 @dataclass(frozen=True)
 class StepRule:
     """Makes a step of every span whose name and instrumentation scope match, and that is not a step already.

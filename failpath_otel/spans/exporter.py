@@ -10,8 +10,10 @@ from failpath_otel import limits
 from failpath_otel.delivery.ending import patience
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.arguments import DeliveryOptions
+from failpath_otel.public import public
 
 
+@public
 class FailpathSpanExporter(SpanExporter):
     """Sends ended spans that are steps to Failpath, both events at once; other spans pass by.
 

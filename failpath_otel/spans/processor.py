@@ -8,8 +8,10 @@ from failpath_otel import limits
 from failpath_otel.delivery.ending import patience
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.arguments import DeliveryOptions
+from failpath_otel.public import public
 
 
+@public
 class FailpathSpanProcessor(SpanProcessor):
     """Sends every span that is a step to Failpath, live; other spans pass by.
 

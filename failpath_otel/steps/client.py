@@ -8,6 +8,7 @@ from opentelemetry.trace import TracerProvider, get_tracer, get_tracer_provider
 
 from failpath_otel import limits, semconv
 from failpath_otel._version import __version__
+from failpath_otel.public import public
 from failpath_otel.report import say_once
 from failpath_otel.runtime.signals import pass_on
 from failpath_otel.runtime.trio_loop import running_trio
@@ -36,6 +37,7 @@ _NO_RUN: Final = (
 _client_numbers: Final = itertools.count()
 
 
+@public
 class Failpath:
     """Steps as ordinary OpenTelemetry spans, for whatever the tracer provider feeds. Sends nothing to Failpath.
 

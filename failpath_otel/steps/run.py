@@ -9,6 +9,7 @@ from opentelemetry.context import Context, attach, get_current, get_value, set_v
 from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import semconv
+from failpath_otel.public import public
 from failpath_otel.report import report_fault
 from failpath_otel.runtime.exits import abrupt_exit
 from failpath_otel.scrubbing.clean import type_name
@@ -31,6 +32,7 @@ Metadata = Mapping[str, object]
 _NO_FN: Any = object()  # and not None, which is what a handler that was not found may be
 
 
+@public
 class Run:
     """One execution of a flow; made by ``failpath.run(…)``. Making one sends nothing.
 

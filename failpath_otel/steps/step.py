@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
+from failpath_otel.public import public
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.opened import OpenStep
 from failpath_otel.steps.tracing import Tracing
@@ -13,6 +14,7 @@ StepT = TypeVar("StepT", bound="Step")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@public
 class Step:
     """What ``run.step("key")`` returns: a block (``with``, ``async with``) or a decorator.
 

@@ -17,11 +17,11 @@ from failpath_otel import (
     FailpathClient,
     FailpathSpanExporter,
     FailpathSpanProcessor,
-    InvalidRecord,
-    QueueFull,
-    RecordsRejected,
+    InvalidRecordError,
+    QueueFullError,
+    RecordsRejectedError,
     SendError,
-    ShutDown,
+    ShutdownError,
     report,
 )
 from failpath_otel.delivery.waiters.callback import ErrorCallback
@@ -142,7 +142,7 @@ def test_a_span_that_cannot_be_read_is_told_as_an_invalid_record(server: FaultSe
     exporter = FailpathSpanExporter(project_key=KEY, endpoint=server.url, on_error=told)
     exporter.export([Unreadable()])  # type: ignore[list-item]
     [error] = told.wait(1)
-    assert type(error) is InvalidRecord
+    assert type(error) is InvalidRecordError
     exporter.shutdown()
 
 
@@ -268,7 +268,7 @@ def test_bad_input_an_on_error_that_shuts_down_ends_delivery(configure: Configur
     done = threading.Event()
 
     def on_error(error: DeliveryError) -> None:
-        if isinstance(error, RecordsRejected):
+        if isinstance(error, RecordsRejectedError):
             client.shutdown(10)
             done.set()
 
@@ -293,9 +293,9 @@ def test_bad_input_an_on_error_that_records_a_step_into_a_full_queue_is_not_told
     client = configure(on_error=on_error, journal="off", max_queue_size=2)
     for _ in range(4):
         skip(client)
-    wait_for(lambda: any(isinstance(error, QueueFull) for error in told))
+    wait_for(lambda: any(isinstance(error, QueueFullError) for error in told))
     client._join.reporter._pipelines[-1].drain_callbacks(10)
-    full = [error for error in told if isinstance(error, QueueFull)]
+    full = [error for error in told if isinstance(error, QueueFullError)]
     assert sum(error.records for error in full) == 2
     assert client.stats().dropped["queue_full"] > 2
 
@@ -306,11 +306,15 @@ def test_errors_of_one_kind_that_wait_come_as_one_with_all_their_records() -> No
     callback.call(SendError("first", 1))
     assert told.entered.wait(10)
     for _ in range(5):
-        callback.call(QueueFull("full", 1))
-    callback.call(ShutDown("shut", 1))
+        callback.call(QueueFullError("full", 1))
+    callback.call(ShutdownError("shut", 1))
     told.gate.set()
     callback.drain(10)
-    assert [(type(error), error.records) for error in told.errors] == [(SendError, 1), (QueueFull, 5), (ShutDown, 1)]
+    assert [(type(error), error.records) for error in told.errors] == [
+        (SendError, 1),
+        (QueueFullError, 5),
+        (ShutdownError, 1),
+    ]
 
 
 def test_calls_that_wait_for_a_slow_callback_are_bounded() -> None:
@@ -377,13 +381,13 @@ def test_a_signal_handler_in_the_midst_of_telling_an_error_can_tell_another_one(
         nonlocal nested
         sys.settrace(None)
         nested += 1
-        callback.call(QueueFull(f"of the handler at {frame.f_lineno}, {nested}", 1))
+        callback.call(QueueFullError(f"of the handler at {frame.f_lineno}, {nested}", 1))
         sys.settrace(interrupt)
         return interrupt
 
     def tell() -> None:
         sys.settrace(interrupt)
-        callback.call(QueueFull("of the application", 1))
+        callback.call(QueueFullError("of the application", 1))
         sys.settrace(None)
 
     thread = threading.Thread(target=tell, daemon=True)

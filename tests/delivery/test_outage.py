@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 import failpath_otel
-from failpath_otel import DeliveryError, FailpathClient, FailpathSpanExporter, QueueFull, SendError, limits
+from failpath_otel import DeliveryError, FailpathClient, FailpathSpanExporter, QueueFullError, SendError, limits
 from tests.fault_server import (
     Behaviour,
     FaultServer,
@@ -176,7 +176,7 @@ def test_a_queue_that_fills_up_during_an_outage_refuses_new_steps_and_says_how_m
     stats = client.stats()
     assert stats.waiting == 100
     assert stats.dropped == {"queue_full": 1_900}
-    wait_for(lambda: sum(error.records for error in errors if isinstance(error, QueueFull)) == 1_900)
+    wait_for(lambda: sum(error.records for error in errors if isinstance(error, QueueFullError)) == 1_900)
     server.answer_with(accepted)
     assert client.flush(10) is False
     assert client.stats().delivered == 100

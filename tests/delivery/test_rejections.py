@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.trace import NoOpTracerProvider
 
 import failpath_otel
-from failpath_otel import DeliveryError, FailpathClient, RecordsRejected
+from failpath_otel import DeliveryError, FailpathClient, RecordsRejectedError
 from failpath_otel.delivery.retries.rejection import rejection
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.callback import ErrorCallback
@@ -54,12 +54,12 @@ def test_each_rejected_record_is_told_on_its_own_with_its_reason_and_what_it_was
     assert client.stats() == Stats(6, 2, 0, {"rejected": 4})
     wait_for(lambda: len(told) == 4)
     for error in told:
-        assert isinstance(error, RecordsRejected)
+        assert isinstance(error, RecordsRejectedError)
         assert error.record is not None
         assert (error.records, error.reason) == (1, "unknown step")
         assert (error.record.flow_key, error.record.run_id) == ("checkout", "req-1")
         assert "4242" not in str(error) + repr(error.record)
-    records = [error.record for error in told if isinstance(error, RecordsRejected) and error.record]
+    records = [error.record for error in told if isinstance(error, RecordsRejectedError) and error.record]
     assert [(record.step_key, record.status) for record in records] == [
         (key, status) for key in ("ship", "bill") for status in ("running", "success")
     ]
@@ -139,7 +139,7 @@ def test_who_waits_for_a_record_hears_of_its_own_rejection_alone() -> None:
         if (number - 1) % 3:
             assert error is None
         else:
-            assert isinstance(error, RecordsRejected)
+            assert isinstance(error, RecordsRejectedError)
             assert error.reason == f"reason {number - 1}"
     assert queue.stats() == Stats(400, 266, 0, {"rejected": 134})
 
@@ -161,7 +161,7 @@ def test_rejections_that_wait_for_a_slow_on_error_are_not_told_as_one() -> None:
     gate.set()
     callback.drain(10)
     assert len(told) == 6
-    assert len({error.record for error in told[1:] if isinstance(error, RecordsRejected)}) == 5
+    assert len({error.record for error in told[1:] if isinstance(error, RecordsRejectedError)}) == 5
 
 
 def test_bad_input_an_entry_that_makes_no_sense_does_not_hide_the_others() -> None:

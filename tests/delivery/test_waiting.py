@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from failpath_otel import DeliveryError, RecordsRejected, SendError
+from failpath_otel import DeliveryError, RecordsRejectedError, SendError
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.waiters import waiting
 from failpath_otel.delivery.waiters.waiting import attempted, settled
@@ -70,7 +70,9 @@ def test_an_attempt_that_fails_is_enough_although_the_records_are_kept(attempt: 
 
 
 @each_way_to_attempt
-@pytest.mark.parametrize(("answer", "kind"), [(GONE, SendError), (REJECTED, RecordsRejected)], ids=["gone", "rejected"])
+@pytest.mark.parametrize(
+    ("answer", "kind"), [(GONE, SendError), (REJECTED, RecordsRejectedError)], ids=["gone", "rejected"]
+)
 def test_who_waits_for_an_attempt_hears_why_the_records_are_lost_also_afterwards(
     attempt: Attempt, answer: Answer, kind: type[DeliveryError]
 ) -> None:
