@@ -23,7 +23,7 @@ PIP_INSTALL = -m pip --quiet --quiet install --editable
 # what does not depend on how old the libraries are: storms of signals, and children of `multiprocessing`, which fork and
 # die alike, the page, the command, a wheel, the files of a journal, and what the receiver works out of the events that it
 # has. The receiver itself and the gateway are tested, on the lowest versions of their extras.
-FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli/test_cli.py \
+FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli \
 	--ignore=tests/integration/peers \
 	$(addprefix --ignore=tests/integration/,test_no_code.py test_otlp_backend.py test_otlp_backend_itself.py test_rules.py) \
 	$(addprefix --ignore=tests/integration/,test_examples.py test_fleet.py test_kill_storm.py test_service_examples.py) \
@@ -34,7 +34,7 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 	$(addprefix --ignore=tests/integration/processes/,test_multiprocessing.py test_pools.py test_unaware.py) \
 	$(addsuffix .py,$(addprefix --ignore=tests/local/test_,agreement event flows flows_file layout liveness lost_file parts)) \
 	$(addsuffix .py,$(addprefix --ignore=tests/local/test_,projector pruning rows run_page sample schema stack statistics)) \
-	$(addsuffix .py,$(addprefix --ignore=tests/local/test_,store summary table topology view watch))
+	$(addsuffix .py,$(addprefix --ignore=tests/local/test_,store summary topology view watch))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-floor test-neighbours check bench venv venv-floor venv-neighbours clean
