@@ -20,10 +20,10 @@ export PIP_NO_INPUT := 1
 PIP_INSTALL = -m pip --quiet --quiet install --editable
 
 # What needs more than the oldest SDK has: oteltap and the instrumentations, and the JSON exporter among the peers; and
-# what does not depend on how old the libraries are: storms of signals, and children of `multiprocessing`, which fork and
+# what does not depend on how old the libraries are: secrets, storms of signals, and children of `multiprocessing`, which fork and
 # die alike, the page, the command, a wheel, the files of a journal, and what the receiver works out of the events that it
 # has. The receiver itself and the gateway are tested, on the lowest versions of their extras.
-FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli \
+FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli --ignore=tests/scrubbing \
 	--ignore=tests/integration/peers \
 	$(addprefix --ignore=tests/integration/,test_no_code.py test_otlp_backend.py test_otlp_backend_itself.py test_rules.py) \
 	$(addprefix --ignore=tests/integration/,test_examples.py test_fleet.py test_kill_storm.py test_service_examples.py) \
