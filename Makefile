@@ -20,16 +20,17 @@ export PIP_NO_INPUT := 1
 PIP_INSTALL = -m pip --quiet --quiet install --editable
 
 # What needs more than the oldest SDK has: oteltap and the instrumentations, and the JSON exporter among the peers; and
-# what does not depend on how old the libraries are: secrets, storms of signals, and children of `multiprocessing`, which fork and
-# die alike, the page, the command, a wheel, the files of a journal, and what the receiver works out of the events that it
-# has. The receiver itself and the gateway are tested, on the lowest versions of their extras.
+# what does not depend on how old the libraries are: secrets, storms of signals, children of `multiprocessing`, which
+# fork and die alike, the page, the command, a wheel, the files of a journal, and what the receiver works out of the
+# events that it has. The receiver itself and the gateway are tested, on the lowest versions of their extras.
 FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli --ignore=tests/scrubbing \
 	--ignore=tests/integration/peers \
 	$(addprefix --ignore=tests/integration/,test_no_code.py test_otlp_backend.py test_otlp_backend_itself.py test_rules.py) \
 	$(addprefix --ignore=tests/integration/,test_examples.py test_fleet.py test_kill_storm.py test_service_examples.py) \
 	$(addprefix --ignore=tests/integration/,test_fault_storm.py test_storm_ledger.py test_storm_verdict.py) \
 	$(addprefix --ignore=tests/integration/,test_stress.py test_untraced.py test_wheel.py) \
-	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_celery_limits.py test_gevent.py test_gunicorn.py test_seeds.py test_services.py) \
+	$(addprefix --ignore=tests/integration/processes/,test_celery.py test_celery_limits.py test_gevent.py) \
+	$(addprefix --ignore=tests/integration/processes/,test_gunicorn.py test_seeds.py test_services.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_queues.py test_rq.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_multiprocessing.py test_pools.py test_unaware.py) \
 	$(addsuffix .py,$(addprefix --ignore=tests/local/test_,agreement event flows flows_file layout liveness lost_file parts)) \
