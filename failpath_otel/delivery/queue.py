@@ -77,7 +77,7 @@ class RecordQueue:
                     self._put(record)
                 except BaseException:
                     if not self._is_kept(record):
-                        self._reserved -= 1  # nobody will tell the outcome
+                        self._reserved -= 1  # no outcome will follow
                     elif receipt is not None:
                         receipt.number = self._accepted
                     raise

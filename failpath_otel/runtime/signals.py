@@ -12,8 +12,8 @@ from typing import Any, Final
 def pass_on(error: BaseException | None) -> None:
     """Raises ``error`` again where a signal handler has raised it, as the time limits of Celery, RQ and Airflow do.
 
-    For code that catches what samplers, span processors and objects of the application raise, which concerns nobody
-    but them. An exception of a handler comes between any two instructions of the main thread, so also there.
+    For code that catches what samplers, span processors and objects of the application raise, which concern no
+    other code. An exception of a handler comes between any two instructions of the main thread, so also there.
     """
     if error is not None and is_from_handler(error):
         try:

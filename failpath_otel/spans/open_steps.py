@@ -89,7 +89,7 @@ class OpenSteps:
             start.watched = watched = Reference(span, self._noted.append)
             watched.key = key
         if marker is not None:
-            # It has the span, and would keep it here for good if nobody ends it.
+            # It has the span, and would keep it here for good if it is never ended.
             start.marker = opened = Reference(marker, self._noted.append)
             opened.key = key
             marker.start = start
@@ -117,7 +117,7 @@ class OpenSteps:
             status = stated_outcome(attributes)
             if status is None:
                 if start.marker is not None and not start.manual and not states_outcome(span):
-                    # Somebody else has ended the span, as Logfire does at exit with all that are open: the step goes
+                    # Other code has ended the span, as Logfire does at exit with all that are open: the step goes
                     # on, and may yet say how it ends, unless it is gone.
                     if marker is not None:
                         return False
@@ -158,7 +158,7 @@ class OpenSteps:
     def end_of_ended(
         self, span: ReadableSpan, late: Mapping[str, Any], exception: Mapping[str, str] | None, end_ns: int
     ) -> None:
-        """Reports the outcome of a step whose span does not: somebody else has ended it before, or has raised.
+        """Reports the outcome of a step whose span does not: other code has ended it before, or has raised.
 
         Args:
             span: the span, as far as it got.

@@ -69,7 +69,7 @@ class Reporter:
         self._policy = self._steps.policy = policy_of(options)
         self._off = not options.enabled
         self._ruled.rules = None if self._off else self._policy.rules
-        self._ruled.tells_misses = options.endpoint != DEFAULT_ENDPOINT  # as somebody's own receiver has
+        self._ruled.tells_misses = options.endpoint != DEFAULT_ENDPOINT  # as a receiver of the user's own has
         self._delivery.begin(options)
 
     def reconfigure(self, options: Options) -> None:
@@ -101,7 +101,7 @@ class Reporter:
                     return
                 if marker.seen is None:
                     start, opener = trusted_start(span, marker.attributes), marker
-            # Else it is somebody else's span, perhaps one that a host's processor has opened in the same context.
+            # Else it is a span of other code, perhaps one that a host's processor has opened in the same context.
             start = start or read_start(span)
             if start is None:
                 if self._ruled.rules is not None:
@@ -158,7 +158,7 @@ class Reporter:
             self._pipelines[-1].lose("invalid")
 
     def forget(self, context: SpanContext) -> None:
-        """Takes :meth:`disregard` back, where the span has ended and nobody has told this reporter."""
+        """Takes :meth:`disregard` back, where the span has ended and this reporter was not told."""
         self._disregarded.pop((context.trace_id, context.span_id), None)
 
     def disregard(self, span: AnySpan | ReadableSpan) -> None:

@@ -51,7 +51,7 @@ class AsyncioWait:
 
     def notify(self, error: DeliveryError | None) -> None:
         """Ends it, from any thread."""
-        # A loop that was closed meanwhile raises; nobody waits there any more.
+        # A loop that was closed meanwhile raises; nothing waits there any more.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._tell, error)
 
