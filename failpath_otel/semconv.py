@@ -98,9 +98,9 @@ class StartMarker:
     here it stands uncut. So do the attributes that were set ``late``, since the start, and before the end those of the
     ``exception`` event of an error. Who reports the step puts its span into ``seen``, so that who started it knows; a
     span that comes with a start that was seen already is another one. Where there is an ``owner``, no other reporter
-    reports it. ``reporter`` is who does, and takes the step's outcome where the span could not; ``ticket`` is its own note of
-    the last event that it has taken, and ``start`` of how the step began. ``spans`` are those that were started for the
-    step so far, that of the host first.
+    reports it. ``reporter`` is who does, and takes the step's outcome where the span could not; ``ticket`` is its own
+    note of the last event that it has taken, and ``start`` of how the step began. ``spans`` are those that were started
+    for the step so far, that of the host first.
     """
 
     __slots__ = (
