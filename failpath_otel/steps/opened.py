@@ -197,6 +197,8 @@ class OpenStep:
                     interruption = again
             if raised is not None:
                 raise raised
+            if not isinstance(interruption, RecursionError):  # where the stack is full, nothing can be said either
+                report_fault("ending a step")
         finally:
             del raised, interruption, error  # or they and this frame would keep each other alive
 

@@ -176,3 +176,21 @@ def test_a_time_limit_that_comes_while_a_step_waits_for_its_delivery_is_not_held
     assert monotonic() - began < 15
     interrupting.join()
     client.shutdown(0)
+
+
+def test_a_fault_of_ours_as_a_step_ends_is_said_once_and_the_exception_of_the_application_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def describe(_: BaseException) -> dict[str, str]:
+        raise ValueError("a fault of ours")
+
+    def fail() -> None:
+        raise LookupError("no such cart")
+
+    monkeypatch.setattr("failpath_otel.report._said", set())
+    monkeypatch.setattr("failpath_otel.steps.opened.describe", describe)
+    run = MockFailpath().run("checkout")
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            run.step("charge", fail)
+    assert sum("ending a step failed" in message for message in caplog.messages) == 1
