@@ -9,9 +9,9 @@ from typing import Final
 from failpath_otel import limits
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.errors import DeliveryError, JournalError
-from failpath_otel.journal.finding import Lost, adopt
+from failpath_otel.journal.discovery import Lost, adopt
+from failpath_otel.journal.disk_usage import thin_out
 from failpath_otel.journal.orphan import Orphan
-from failpath_otel.journal.room import thin_out
 from failpath_otel.records import wire
 from failpath_otel.records.record import decode
 from failpath_otel.report import report_fault, say, say_once

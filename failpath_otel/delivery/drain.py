@@ -8,7 +8,7 @@ from failpath_otel.delivery.http.delivery import Delivery
 from failpath_otel.delivery.queue import NOTHING
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.sender import Outcome, Sender
-from failpath_otel.journal.finding import count_records, survey
+from failpath_otel.journal.discovery import count_records, survey
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.options.options import Options
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.directory import Holding
 from failpath_otel.journal.segments.mapped import MappedWriter
 from failpath_otel.journal.segments.segment import SPARE, SUFFIX, Segment
 from failpath_otel.journal.segments.supply import Writer

@@ -12,10 +12,10 @@ from zlib import crc32
 
 from failpath_otel import limits
 from failpath_otel.journal.clock import LATEST_START
+from failpath_otel.journal.directory import Holding
 from failpath_otel.journal.files import Files
-from failpath_otel.journal.holding import Holding
-from failpath_otel.journal.log import Log
 from failpath_otel.journal.outage import Outage
+from failpath_otel.journal.reader import Log
 from failpath_otel.journal.segments.frame import pack_frame
 from failpath_otel.journal.segments.segment import BEGIN, SPARE, SUFFIX, Segment, no_room
 from failpath_otel.journal.segments.supply import Supply, Writer

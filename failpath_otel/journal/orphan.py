@@ -7,8 +7,8 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.journal.clock import machine_clock
-from failpath_otel.journal.holding import Holding
-from failpath_otel.journal.log import PASSING, Log, Read
+from failpath_otel.journal.directory import Holding
+from failpath_otel.journal.reader import PASSING, Log, Read
 from failpath_otel.journal.segments.frame import Gap
 from failpath_otel.journal.segments.segment import CLOSED, SPARE, SUFFIX, Segment, Written
 from failpath_otel.journal.trimming import trim

@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.directory import Holding
 from failpath_otel.journal.segments.segment import SPARE, Segment
 from failpath_otel.runtime.descriptors import Owned
 

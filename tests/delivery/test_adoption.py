@@ -23,7 +23,7 @@ from failpath_otel.journal import finding as finding_module
 from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal import orphan as orphan_module
 from failpath_otel.journal.clock import machine_clock
-from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.directory import Holding
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.records.record import decode
@@ -282,7 +282,7 @@ def test_many_large_orphans_do_not_use_up_the_descriptors(place: JournalPlace, m
 
 RACER = """
     import json, sys
-    from failpath_otel.journal.finding import adopt
+    from failpath_otel.journal.discovery import adopt
     sys.stdin.readline()
     found = adopt(sys.argv[1], sys.argv[2], lambda *_: None)
     print(json.dumps([orphan.name for orphan in found]), flush=True)

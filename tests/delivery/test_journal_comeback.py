@@ -17,8 +17,8 @@ from failpath_otel import limits
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal import outage as outage_module
-from failpath_otel.journal.finding import adopt
-from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.directory import Holding
+from failpath_otel.journal.discovery import adopt
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.records.wire import Answer

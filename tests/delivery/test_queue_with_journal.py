@@ -15,7 +15,7 @@ import pytest
 from failpath_otel import DeliveryError, JournalError, limits, report
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.directory import Holding
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.records.wire import Answer

@@ -15,7 +15,7 @@ from failpath_otel.delivery.queue import NOTHING
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.sender import Outcome, Sender
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.journal.finding import count_records
+from failpath_otel.journal.discovery import count_records
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.options.options import Options

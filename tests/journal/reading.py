@@ -1,7 +1,7 @@
 """Reading a journal to its end, as a pipeline does."""
 
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.log import Log
+from failpath_otel.journal.reader import Log
 
 
 def appended(log: Log) -> int:

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failpath_otel import limits
-from failpath_otel.journal.finding import adopt, count_records
-from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.directory import Holding
+from failpath_otel.journal.discovery import adopt, count_records
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.log import Log
 from failpath_otel.journal.orphan import Orphan
+from failpath_otel.journal.reader import Log
 from failpath_otel.journal.segments import frame as frame_module
 from failpath_otel.journal.segments import segment as segment_module
 from failpath_otel.journal.segments.frame import pack_frame

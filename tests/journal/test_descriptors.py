@@ -14,7 +14,7 @@ from failpath_otel.delivery.adoption import Adoption
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.errors import DeliveryError
-from failpath_otel.journal.holding import Holding, open_base
+from failpath_otel.journal.directory import Holding, open_base
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.journal.segments import supply

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from failpath_otel.journal.finding import adopt
+from failpath_otel.journal.discovery import adopt
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take_all
 from tests.receiver import wait_for
@@ -20,7 +20,7 @@ from tests.receiver import wait_for
 PARENT = """
     import os, sys, time
     from failpath_otel.journal.journal import Journal
-    from failpath_otel.journal.finding import adopt
+    from failpath_otel.journal.discovery import adopt
     from failpath_otel.runtime.forking import after_fork_in_child
     base, binding = sys.argv[1:]
     journal = Journal(base, binding, lambda _: None)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from failpath_otel.journal import holding as holding_module
-from failpath_otel.journal.finding import adopt
-from failpath_otel.journal.holding import Holding, UnusableError, journals, open_base
+from failpath_otel.journal.directory import Holding, UnusableError, journals, open_base
+from failpath_otel.journal.discovery import adopt
 from tests.journal.conftest import BINDING
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives away")

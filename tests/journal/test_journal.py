@@ -15,7 +15,7 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.journal import journal as journal_module
-from failpath_otel.journal.finding import adopt
+from failpath_otel.journal.discovery import adopt
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.segments import mapped as mapped_module

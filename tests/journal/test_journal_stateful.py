@@ -14,10 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from failpath_otel import limits
 from failpath_otel.journal import holding
-from failpath_otel.journal.finding import adopt
+from failpath_otel.journal.discovery import adopt
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.log import PASSING
 from failpath_otel.journal.orphan import Orphan
+from failpath_otel.journal.reader import PASSING
 from tests.journal.lives import Fate, Life, acting, many_lives
 from tests.properties.tape import properties
 

@@ -11,7 +11,7 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.delivery.adoption import Adoption
-from failpath_otel.journal.finding import adopt
+from failpath_otel.journal.discovery import adopt
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.records.wire import Answer

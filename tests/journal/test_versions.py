@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from failpath_otel.journal.finding import adopt, count_records
+from failpath_otel.journal.discovery import adopt, count_records
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
 from tests.journal.conftest import BINDING

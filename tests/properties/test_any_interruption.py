@@ -17,7 +17,7 @@ import pytest
 from failpath_otel import limits
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.directory import Holding
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.records.wire import Answer
 
@@ -28,7 +28,7 @@ OURS = tuple(
         "delivery/queue.py",
         "delivery/attempts.py",
         "journal/journal.py",
-        "journal/log.py",
+        "journal/reader.py",
         "journal/segments/segment.py",
     )
 )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from failpath_otel.delivery.retries.halving import Halving
-from failpath_otel.journal.log import Log
+from failpath_otel.journal.reader import Log
 from failpath_otel.records.record import cut_down, decode
 
 

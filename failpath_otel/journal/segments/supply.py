@@ -3,7 +3,7 @@
 import errno
 from typing import Final
 
-from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.directory import Holding
 from failpath_otel.journal.segments.mapped import MappedWriter
 from failpath_otel.journal.segments.segment import SPARE, PlainWriter, Segment
 

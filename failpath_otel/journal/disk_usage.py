@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.journal.finding import Lost, delete, seize
-from failpath_otel.journal.holding import journals, open_base
+from failpath_otel.journal.directory import journals, open_base
+from failpath_otel.journal.discovery import Lost, delete, seize
 from failpath_otel.runtime.descriptors import Owned
 
 _UNIT: Final = 512

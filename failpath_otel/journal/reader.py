@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.journal.holding import Holding
+from failpath_otel.journal.directory import Holding
 from failpath_otel.journal.segments.frame import Gap
 from failpath_otel.journal.segments.segment import Segment, Written
 

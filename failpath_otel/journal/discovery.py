@@ -8,9 +8,9 @@ from time import time
 
 from failpath_otel import limits
 from failpath_otel.journal.clock import machine_clock
-from failpath_otel.journal.holding import Holding, journals, open_base
-from failpath_otel.journal.log import PASSING
+from failpath_otel.journal.directory import Holding, journals, open_base
 from failpath_otel.journal.orphan import Orphan
+from failpath_otel.journal.reader import PASSING
 from failpath_otel.report import say_once
 from failpath_otel.runtime.descriptors import Owned
 
