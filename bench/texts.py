@@ -15,7 +15,7 @@ from bench.sink import BenchError
 from bench.span import Action
 from bench.table import Row
 from failpath_otel.scrubbing import shapes
-from failpath_otel.scrubbing.redaction import redact_text
+from failpath_otel.scrubbing.text import redact_text
 
 _CHARS: Final = 200
 TEXTS: Final = {

@@ -20,7 +20,7 @@ from failpath_otel.options.arguments import Compression, DeliveryMode, Enabled, 
 from failpath_otel.private_provider import private_tracer
 from failpath_otel.public import public
 from failpath_otel.report import report_fault
-from failpath_otel.scrubbing.clean import type_name
+from failpath_otel.scrubbing.values import type_name
 from failpath_otel.semconv import StartMarker
 from failpath_otel.spans.shared import SharedProcessor
 from failpath_otel.start_line import tell_start

@@ -6,7 +6,7 @@ import traceback
 from typing import Final
 
 from failpath_otel.runtime.signals import pass_on
-from failpath_otel.scrubbing.redaction import redact_text, redacted_tail
+from failpath_otel.scrubbing.text import redact_text, redacted_tail
 
 logger: Final = logging.getLogger("failpath_otel")
 _witness: Final = logging.getLogger("failpath_otel.report")

@@ -10,7 +10,7 @@ import msgspec
 from failpath_otel import limits
 from failpath_otel.records import wire
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
-from failpath_otel.scrubbing.clean import DROPPED_KEYS
+from failpath_otel.scrubbing.values import DROPPED_KEYS
 
 _MAX_KEY_CHARS: Final = limits.MAX_KEY_CHARS * 10
 """A key of as many lone surrogates as a key may have characters, each escaped."""

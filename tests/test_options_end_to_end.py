@@ -25,7 +25,7 @@ from failpath_otel import (
     Stats,
     limits,
 )
-from failpath_otel.scrubbing.clean import DROPPED_KEYS
+from failpath_otel.scrubbing.values import DROPPED_KEYS
 from tests.delivery.programs import succeed
 from tests.fault_server import FaultServer, accepted, held, rejecting
 from tests.receiver import wait_for

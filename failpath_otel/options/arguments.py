@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from failpath_otel.errors import DeliveryError
 from failpath_otel.records.rules import StepRule
-from failpath_otel.scrubbing.clean import Json
+from failpath_otel.scrubbing.values import Json
 
 if TYPE_CHECKING:
     from requests import Session

@@ -12,7 +12,7 @@ from typing import Any, Final
 from failpath_otel import limits
 from failpath_otel.errors import ConfigurationError
 from failpath_otel.runtime.signals import pass_on
-from failpath_otel.scrubbing.clean import Json, clean_metadata, text_of, type_name
+from failpath_otel.scrubbing.values import Json, clean_metadata, text_of, type_name
 
 Check = Callable[[str, object], Any]
 

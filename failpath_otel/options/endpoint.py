@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from failpath_otel.errors import ConfigurationError
 from failpath_otel.report import say_once
-from failpath_otel.scrubbing.clean import type_name
+from failpath_otel.scrubbing.values import type_name
 
 _ALLOWED: Final = "must be an http:// or https:// URL without user name, password and query"
 

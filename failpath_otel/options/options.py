@@ -18,7 +18,7 @@ from failpath_otel.records.rules_file import check_rules
 from failpath_otel.records.wire import ROUTE
 from failpath_otel.report import say_once
 from failpath_otel.runtime.signals import pass_on
-from failpath_otel.scrubbing.clean import Json, type_name
+from failpath_otel.scrubbing.values import Json, type_name
 
 if TYPE_CHECKING:
     from requests import Session

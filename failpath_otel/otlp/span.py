@@ -11,7 +11,7 @@ from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits
 from failpath_otel.records.record import ProcessInfo, to_json
-from failpath_otel.scrubbing.clean import text_of
+from failpath_otel.scrubbing.values import text_of
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_EVENTS, STEP_KEY
 
 TRACE_ID_BYTES: Final = 16

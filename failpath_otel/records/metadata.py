@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from failpath_otel import limits
-from failpath_otel.scrubbing.clean import Json, clean_metadata, error_text
+from failpath_otel.scrubbing.values import Json, clean_metadata, error_text
 from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX
 
 _ANY_METADATA: Final = "failpath.metadata"

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from failpath_otel.records.rules import Rules, StepRule
 from failpath_otel.report import report_fault
-from failpath_otel.scrubbing.clean import DROPPED_KEYS, REDACTED, Json, clean_metadata, error_text
+from failpath_otel.scrubbing.values import DROPPED_KEYS, REDACTED, Json, clean_metadata, error_text
 
 ERROR_MESSAGE: Final = "error.message"
 ERROR_STACK: Final = "error.stack"

@@ -9,7 +9,7 @@ import msgspec
 
 from failpath_otel import limits
 from failpath_otel.report import report_fault
-from failpath_otel.scrubbing.clean import clean_text
+from failpath_otel.scrubbing.values import clean_text
 from failpath_otel.semconv import Status as Status
 
 

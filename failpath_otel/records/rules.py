@@ -11,9 +11,9 @@ from opentelemetry.trace import SpanKind
 from failpath_otel import limits, semconv
 from failpath_otel.errors import ConfigurationError
 from failpath_otel.public import public
-from failpath_otel.scrubbing.clean import clean_text, text_of, type_name
-from failpath_otel.scrubbing.redaction import redact_values
-from failpath_otel.scrubbing.secret_keys import is_secret_key
+from failpath_otel.scrubbing.keys import is_secret_key
+from failpath_otel.scrubbing.text import redact_values
+from failpath_otel.scrubbing.values import clean_text, text_of, type_name
 
 
 @public

@@ -14,7 +14,7 @@ from typing import Any, Final
 from failpath_otel import limits
 from failpath_otel.errors import ConfigurationError
 from failpath_otel.records.rules import StepRule, first_clash
-from failpath_otel.scrubbing.clean import clean_text, text_of, type_name
+from failpath_otel.scrubbing.values import clean_text, text_of, type_name
 
 _KEYS: Final = [field.name for field in fields(StepRule)]
 _NEEDED: Final = ("flow", "step", "span_name")

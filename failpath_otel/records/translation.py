@@ -14,7 +14,7 @@ from failpath_otel.records.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 from failpath_otel.records.rules import StepRule, named_run
 from failpath_otel.records.stacks import without_our_frames
-from failpath_otel.scrubbing.clean import clean_metadata, clean_text, error_text, text_of, whole_run_id
+from failpath_otel.scrubbing.values import clean_metadata, clean_text, error_text, text_of, whole_run_id
 from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS, StartMarker
 
 _ANY_LENGTH: Final = 1 << 30

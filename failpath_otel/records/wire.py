@@ -18,8 +18,8 @@ import msgspec
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
-from failpath_otel.scrubbing.clean import clean_text, text_of
-from failpath_otel.scrubbing.redaction import redact_text
+from failpath_otel.scrubbing.text import redact_text
+from failpath_otel.scrubbing.values import clean_text, text_of
 
 ROUTE: Final = "/v1/events"
 USER_AGENT: Final = f"failpath-otel/{__version__}"

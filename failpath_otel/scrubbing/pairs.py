@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from failpath_otel.scrubbing.secret_keys import REDACTED, is_number, is_secret_key, is_secret_text_key, words_of
+from failpath_otel.scrubbing.keys import REDACTED, is_number, is_secret_key, is_secret_text_key, words_of
 from failpath_otel.scrubbing.shapes import key_ends
 
 Span = tuple[int, int]

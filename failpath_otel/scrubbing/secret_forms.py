@@ -7,8 +7,8 @@ they have none of these characters, and most of the others where no long word fo
 import re
 from typing import Final, NamedTuple
 
+from failpath_otel.scrubbing.keys import REDACTED
 from failpath_otel.scrubbing.pairs import Search, Span, replace_found
-from failpath_otel.scrubbing.secret_keys import REDACTED
 
 _GITLEAKS: Final = "gitleaks (MIT), config/gitleaks.toml, rule "
 _DETECT_SECRETS: Final = "detect-secrets (Apache-2.0), plugins/"

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from failpath_otel.limits import MAX_METADATA_KEYS
-from failpath_otel.scrubbing.clean import DROPPED_KEYS, Json, clean_metadata
+from failpath_otel.scrubbing.values import DROPPED_KEYS, Json, clean_metadata
 from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX
 
 Attributes = dict[str, Any]
@@ -47,7 +47,7 @@ def _is_plain_list(value: Json) -> bool:
 def with_metadata(attributes: Attributes, more: Attributes) -> Attributes:
     """``attributes`` with the metadata attributes ``more``, later values winning, within the limit on their number.
 
-    What does not fit is counted under :data:`failpath_otel.scrubbing.clean.DROPPED_KEYS`.
+    What does not fit is counted under :data:`failpath_otel.scrubbing.values.DROPPED_KEYS`.
     """
     merged = {**attributes, **more}
     # Most often there is nothing before but the identity, which no metadata can clash with.

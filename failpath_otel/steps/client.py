@@ -12,7 +12,7 @@ from failpath_otel.public import public
 from failpath_otel.report import say_once
 from failpath_otel.runtime.signals import pass_on
 from failpath_otel.runtime.trio_loop import running_trio
-from failpath_otel.scrubbing.clean import clean_text, type_name
+from failpath_otel.scrubbing.values import clean_text, type_name
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.keys import check_key, check_status, make_run_id

@@ -4,7 +4,7 @@ import uuid
 
 from failpath_otel import limits, semconv
 from failpath_otel.runtime.signals import pass_on
-from failpath_otel.scrubbing.clean import clean_text, text_of, type_name, whole_run_id
+from failpath_otel.scrubbing.values import clean_text, text_of, type_name, whole_run_id
 
 
 def check_key(name: str, value: object) -> str:

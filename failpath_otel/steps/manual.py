@@ -9,7 +9,7 @@ from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import limits, semconv
 from failpath_otel.report import report_fault
-from failpath_otel.scrubbing.clean import text_of
+from failpath_otel.scrubbing.values import text_of
 from failpath_otel.semconv import EVENT_NAMES, STEP_STATUS, StartMarker
 from failpath_otel.steps.attributes import Attributes
 from failpath_otel.steps.opened import status_description

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from failpath_otel import limits, semconv
 from failpath_otel.runtime.signals import pass_on
-from failpath_otel.scrubbing.clean import clean_text, error_text
-from failpath_otel.scrubbing.redaction import MAX_SCANNED_CHARS, redact_text, redacted_head, redacted_tail
+from failpath_otel.scrubbing.text import MAX_SCANNED_CHARS, redact_text, redacted_head, redacted_tail
+from failpath_otel.scrubbing.values import clean_text, error_text
 
 _MAX_LEAVES = 20
 _MAX_MEMBERS = 200

@@ -12,7 +12,7 @@ from failpath_otel import semconv
 from failpath_otel.public import public
 from failpath_otel.report import report_fault
 from failpath_otel.runtime.exits import abrupt_exit
-from failpath_otel.scrubbing.clean import type_name
+from failpath_otel.scrubbing.values import type_name
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.keys import check_key, make_run_id

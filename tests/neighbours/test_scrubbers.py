@@ -14,7 +14,7 @@ from detect_secrets.settings import default_settings
 from logfire._internal.scrubbing import Scrubber
 from sentry_sdk.scrubber import EventScrubber
 
-from failpath_otel.scrubbing.clean import clean_metadata, error_text
+from failpath_otel.scrubbing.values import clean_metadata, error_text
 from tests.planted_forms import PLANTED, Planted, harmless
 
 Scrub = Callable[[dict[str, Any]], object]

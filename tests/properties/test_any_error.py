@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failpath_otel import Run
-from failpath_otel.scrubbing.clean import type_name
+from failpath_otel.scrubbing.values import type_name
 from failpath_otel.steps.outcome import is_failure
 from tests.properties.hostile import Given, anything, metadata
 from tests.properties.hostile_errors import Made, exceptions, exits

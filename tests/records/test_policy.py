@@ -13,7 +13,7 @@ from opentelemetry.trace import NoOpTracerProvider, StatusCode
 import failpath_otel
 from failpath_otel import FailpathClient, FailpathSpanExporter, FailpathSpanProcessor, limits, report
 from failpath_otel.records.policy import Policy
-from failpath_otel.scrubbing.clean import DROPPED_KEYS, REDACTED, Json
+from failpath_otel.scrubbing.values import DROPPED_KEYS, REDACTED, Json
 from tests.fault_server import FaultServer
 from tests.keys import KEY
 from tests.spans.foreign import IDENTITY, a_span, event, tracer_with

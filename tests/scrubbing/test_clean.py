@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from failpath_otel import limits
 from failpath_otel.scrubbing import clean
-from failpath_otel.scrubbing.clean import (
+from failpath_otel.scrubbing.values import (
     DROPPED_KEYS,
     REDACTED,
     UNUSABLE,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from failpath_otel import limits
 from failpath_otel.scrubbing import clean
-from failpath_otel.scrubbing.redaction import MAX_SCANNED_CHARS, redact_text, redact_values
+from failpath_otel.scrubbing.text import MAX_SCANNED_CHARS, redact_text, redact_values
 
 SECRET = "hunter2"
 """Stands in each of these texts, and must not afterwards."""

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from failpath_otel.scrubbing import redaction, shapes
-from failpath_otel.scrubbing.clean import clean_metadata, error_text
-from failpath_otel.scrubbing.redaction import redact_text, redact_values
 from failpath_otel.scrubbing.secret_forms import FORMS
+from failpath_otel.scrubbing.text import redact_text, redact_values
+from failpath_otel.scrubbing.values import clean_metadata, error_text
 from tests.planted_forms import ALNUM, CARDS, HEX, NAMED, PLANTED, TOKENS, UPPER, Planted, harmless, some
 
 EVERYTHING = 2 * shapes.CVC - 1

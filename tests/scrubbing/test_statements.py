@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from failpath_otel.scrubbing.clean import clean_metadata
-from failpath_otel.scrubbing.redaction import redact_text
+from failpath_otel.scrubbing.text import redact_text
+from failpath_otel.scrubbing.values import clean_metadata
 
 SECRETS = {
     "host=db password=hunter2 port=5432": "host=db password=[redacted] port=5432",

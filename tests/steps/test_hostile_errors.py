@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import Run
-from failpath_otel.scrubbing.clean import type_name
+from failpath_otel.scrubbing.values import type_name
 from tests.recording import Recording, exception, lifecycle, otel_status, outcome
 
 

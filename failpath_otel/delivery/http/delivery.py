@@ -23,7 +23,7 @@ from failpath_otel.records import wire
 from failpath_otel.report import report_fault
 from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.runtime.threads import Lock, get_ident
-from failpath_otel.scrubbing.clean import REDACTED
+from failpath_otel.scrubbing.values import REDACTED
 
 _SUPPRESS: Final = "suppress_instrumentation"
 """Context key under which OpenTelemetry's instrumentations leave a call alone (the plain spelling of it, which

@@ -15,7 +15,7 @@ import requests
 from requests import exceptions
 
 from failpath_otel.records.wire import PROXY_PASSWORD, Answer, no_answer, no_way, read_answer
-from failpath_otel.scrubbing.clean import type_name
+from failpath_otel.scrubbing.values import type_name
 
 _MAX_DEPTH: Final = 16
 _TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d{3})")

@@ -11,9 +11,9 @@ from typing import Final
 
 from failpath_otel.scrubbing import shapes
 from failpath_otel.scrubbing.card_numbers import redact_card_numbers
+from failpath_otel.scrubbing.keys import REDACTED, is_number, is_secret_key, is_secret_text_key
 from failpath_otel.scrubbing.pairs import redact_pairs, replace_found
 from failpath_otel.scrubbing.secret_forms import redact_tokens
-from failpath_otel.scrubbing.secret_keys import REDACTED, is_number, is_secret_key, is_secret_text_key
 from failpath_otel.scrubbing.shapes import look
 from failpath_otel.scrubbing.statements import redact_statements
 

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from failpath_otel import limits
 from failpath_otel.runtime.signals import pass_on
-from failpath_otel.scrubbing.redaction import MAX_SCANNED_CHARS, redact_text, redact_values, redacted_head, whole_words
-from failpath_otel.scrubbing.secret_keys import REDACTED as REDACTED
-from failpath_otel.scrubbing.secret_keys import is_secret_key as is_secret_key
-from failpath_otel.scrubbing.secret_keys import is_secret_text_key
+from failpath_otel.scrubbing.keys import REDACTED as REDACTED
+from failpath_otel.scrubbing.keys import is_secret_key as is_secret_key
+from failpath_otel.scrubbing.keys import is_secret_text_key
 from failpath_otel.scrubbing.shapes import look
+from failpath_otel.scrubbing.text import MAX_SCANNED_CHARS, redact_text, redact_values, redacted_head, whole_words
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -37,7 +37,7 @@ _LEAST: Final = 64
 _MAX_JUDGED_KEY_CHARS: Final = 1_024
 _MAX_PLAIN_KEYS: Final = 2_048
 _SHORTEST_SECRET: Final = 5
-"""Shorter texts have no room for what :func:`failpath_otel.scrubbing.redaction.redact_text` finds."""
+"""Shorter texts have no room for what :func:`failpath_otel.scrubbing.text.redact_text` finds."""
 
 _SHORTEST_TOKEN: Final = 13
 """Shorter ones without a blank or a sign have none either, but for a project key: card numbers are the shortest."""
