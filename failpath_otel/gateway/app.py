@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.gateway.forward import Forwarder
-from failpath_otel.otlp.otlp import JSON, ROUTE
-from failpath_otel.otlp.reading import Receipt
+from failpath_otel.otlp.messages import JSON, ROUTE
+from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.route import OtlpRoute, refused
 from failpath_otel.serving.access import check_bearer
 from failpath_otel.serving.body import media_type

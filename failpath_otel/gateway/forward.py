@@ -9,7 +9,7 @@ from failpath_otel.delivery.factory import pipeline_to_failpath
 from failpath_otel.errors import RecordsRejectedError, SendError
 from failpath_otel.options.contents import policy_of
 from failpath_otel.options.options import Options
-from failpath_otel.otlp.reading import Reader, Receipt
+from failpath_otel.otlp.reader import Reader, Receipt
 from failpath_otel.otlp.route import Busy
 from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.records.record import Record, encode

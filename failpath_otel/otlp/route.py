@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from failpath_otel.otlp.otlp import JSON, MEDIA_TYPES, TooManySpans, refusal, response, spans_in
-from failpath_otel.otlp.reading import Receipt
+from failpath_otel.otlp.messages import JSON, MEDIA_TYPES, TooManySpans, refusal, response, spans_in
+from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.serving.access import refuse_web_pages
 from failpath_otel.serving.body import (

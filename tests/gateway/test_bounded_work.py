@@ -14,8 +14,8 @@ from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from failpath_otel import limits
-from failpath_otel.otlp.otlp import spans_in
-from failpath_otel.otlp.reading import Reader, Receipt
+from failpath_otel.otlp.messages import spans_in
+from failpath_otel.otlp.reader import Reader, Receipt
 from failpath_otel.records.policy import Policy
 from failpath_otel.records.record import Record
 from failpath_otel.records.rules import StepRule

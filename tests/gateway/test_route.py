@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from failpath_otel.otlp.reading import Receipt
+from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.route import Busy, OtlpRoute
 from failpath_otel.otlp.span import OtlpSpan
 from tests.gateway.requests import PROTOBUF, protobuf_of

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 from failpath_otel import Failpath, FailpathSpanExporter, FailpathSpanProcessor
-from failpath_otel.otlp.otlp import spans_in
-from failpath_otel.otlp.reading import Reader
+from failpath_otel.otlp.messages import spans_in
+from failpath_otel.otlp.reader import Reader
 from failpath_otel.records.policy import Policy
 from failpath_otel.records.record import Record
 from tests.fault_server import FaultServer

@@ -14,8 +14,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from failpath_otel import report
-from failpath_otel.otlp.otlp import ROUTE
-from failpath_otel.otlp.reading import Receipt
+from failpath_otel.otlp.messages import ROUTE
+from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.serving import server
 from tests.gateway.requests import PROTOBUF, protobuf_of

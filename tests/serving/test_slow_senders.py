@@ -9,8 +9,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from failpath_otel.otlp.otlp import ROUTE
-from failpath_otel.otlp.reading import Receipt
+from failpath_otel.otlp.messages import ROUTE
+from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.route import OtlpRoute, Take
 from failpath_otel.serving import body, server
 from tests.gateway.requests import PROTOBUF, protobuf_of

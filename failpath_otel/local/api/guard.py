@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from failpath_otel.otlp.otlp import ROUTE as SPANS
+from failpath_otel.otlp.messages import ROUTE as SPANS
 from failpath_otel.records import wire
 from failpath_otel.serving.access import bearer_of
 from failpath_otel.serving.server import LOOPBACK

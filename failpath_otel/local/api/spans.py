@@ -6,8 +6,8 @@ from typing import Final
 
 from failpath_otel.local.runs.event import decode_event
 from failpath_otel.local.store.store import Arrival, Store, StoreError
-from failpath_otel.otlp.otlp import ROUTE as ROUTE
-from failpath_otel.otlp.reading import Reader, Receipt
+from failpath_otel.otlp.messages import ROUTE as ROUTE
+from failpath_otel.otlp.reader import Reader, Receipt
 from failpath_otel.otlp.route import Busy, OtlpRoute
 from failpath_otel.records.policy import Policy
 from failpath_otel.records.record import Record, encode
