@@ -11,7 +11,7 @@ from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_pro
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
-from failpath_otel.delivery.ending import hasten
+from failpath_otel.delivery.at_exit import hasten
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.tickets import aawait_attempt, await_attempt
 from failpath_otel.errors import ConfigurationError, DeliveryError

@@ -285,7 +285,7 @@ def test_a_future_keeps_its_error_under_a_name_of_its_own(kind: Any) -> None:
 
 
 def test_multiprocessing_lets_its_children_be_told_of_their_end() -> None:
-    user = "the delivery at the end of a child in delivery/ending.py"
+    user = "the delivery at the end of a child in delivery/at_exit.py"
     for module, name, parameters in (
         (multiprocessing.util, "register_after_fork", ["obj", "func"]),
         (multiprocessing.util, "Finalize", ["obj", "callback", "args", "kwargs", "exitpriority"]),

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.delivery.adoption import Adoption
 from failpath_otel.delivery.losses import Skipped
+from failpath_otel.delivery.orphans import Adoption
 from failpath_otel.delivery.queue import NOTHING, RecordQueue
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.sender import Delivering, Outcome, Sender
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.delivery.waiters.callback import ErrorCallback
-from failpath_otel.delivery.waiters.watch import Loss, Watcher, Watchers
+from failpath_otel.delivery.waiters.error_callback import ErrorCallback
+from failpath_otel.delivery.waiters.waiters import Loss, Watcher, Watchers
 from failpath_otel.errors import DeliveryError, SendError
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
@@ -27,7 +27,7 @@ _LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS
 
 
 class Attempts(RecordQueue):
-    """Makes one attempt at a time; when, is :class:`failpath_otel.delivery.thread.DeliveryThread`'s part."""
+    """Makes one attempt at a time; when, is :class:`failpath_otel.delivery.worker.DeliveryThread`'s part."""
 
     def __init__(
         self,

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 
-from failpath_otel.delivery.adoption import Adoption
 from failpath_otel.delivery.http.delivery import Delivery
+from failpath_otel.delivery.orphans import Adoption
 from failpath_otel.delivery.queue import NOTHING
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.sender import Outcome, Sender

@@ -1,6 +1,6 @@
 """Makes the pipeline to Failpath."""
 
-from failpath_otel.delivery.ending import drain_at_exit
+from failpath_otel.delivery.at_exit import drain_at_exit
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.sender import Nowhere
 from failpath_otel.journal.place import JournalPlace

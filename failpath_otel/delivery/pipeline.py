@@ -5,11 +5,11 @@ from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.delivery.adoption import Adoption
 from failpath_otel.delivery.interruption import interrupted_in
+from failpath_otel.delivery.orphans import Adoption
 from failpath_otel.delivery.queue import RecordQueue
-from failpath_otel.delivery.thread import DeliveryThread
-from failpath_otel.delivery.waiters.watch import Notify, Watcher
+from failpath_otel.delivery.waiters.waiters import Notify, Watcher
+from failpath_otel.delivery.worker import DeliveryThread
 from failpath_otel.errors import DeliveryError, SendError
 from failpath_otel.journal.segments.frame import FRAME_BYTES
 from failpath_otel.runtime.threads import Signal, can_wait, rest

@@ -68,7 +68,7 @@ class Pipelines:
     async def aflush(self, deadline: float) -> bool:
         """:meth:`flush` for async code: waits without blocking the event loop and without another thread."""
         # Here, because importing it takes longer than all of this package; who awaits this has done so.
-        from failpath_otel.delivery.waiters.waiting import settled  # noqa: PLC0415
+        from failpath_otel.delivery.waiters.async_waiters import settled  # noqa: PLC0415
 
         complete = [await settled(pipeline, max(deadline - monotonic(), 0)) for pipeline in tuple(self.all)]
         return all(complete) and not (self._past.dropped or self._past.waiting)

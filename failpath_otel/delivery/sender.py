@@ -7,11 +7,11 @@ from time import monotonic
 from typing import Final, Protocol
 
 from failpath_otel import limits
-from failpath_otel.delivery.retries.backlog import Backlog
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.retries.batch_size import BatchSize
 from failpath_otel.delivery.retries.halving import Doubt, Halving
 from failpath_otel.delivery.retries.rejection import rejection
+from failpath_otel.delivery.retries.retry_queue import Backlog
 from failpath_otel.errors import DeliveryError, RecordsRejectedError, SendError
 from failpath_otel.records.wire import Answer, no_way
 from failpath_otel.report import say

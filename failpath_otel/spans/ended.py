@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from failpath_otel.delivery.ending import patience
+from failpath_otel.delivery.at_exit import patience
 from failpath_otel.delivery.factory import pipeline_to_failpath
 from failpath_otel.options.contents import policy_of
 from failpath_otel.options.options import Options

@@ -5,7 +5,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from typing_extensions import Unpack
 
 from failpath_otel import limits
-from failpath_otel.delivery.ending import patience
+from failpath_otel.delivery.at_exit import patience
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.arguments import DeliveryOptions
 from failpath_otel.public import public

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import SpanProcessor
 
 from failpath_otel import limits
-from failpath_otel.delivery.ending import is_ending, patience
+from failpath_otel.delivery.at_exit import is_ending, patience
 
 if TYPE_CHECKING:
     from failpath_otel.spans.reporter import Reporter

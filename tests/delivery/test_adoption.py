@@ -16,7 +16,7 @@ from unittest.mock import patch
 import pytest
 
 from failpath_otel import DeliveryError, JournalError, limits, report
-from failpath_otel.delivery.adoption import Adoption
+from failpath_otel.delivery.orphans import Adoption
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.journal import clock as clock_module
 from failpath_otel.journal import finding as finding_module

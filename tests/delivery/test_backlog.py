@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.delivery.retries.backlog import Backlog
 from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.retries.retry_queue import Backlog
 from failpath_otel.records.wire import Answer, no_answer, no_way
 
 BUSY = Answer("answered 503", 503, again=True)

@@ -24,7 +24,7 @@ from failpath_otel import (
     ShutdownError,
     report,
 )
-from failpath_otel.delivery.waiters.callback import ErrorCallback
+from failpath_otel.delivery.waiters.error_callback import ErrorCallback
 from tests.delivery.programs import run_program
 from tests.fault_server import FaultServer, accepted, fault_server, held, rejecting, status
 from tests.keys import KEY

@@ -12,7 +12,7 @@ import pytest
 from failpath_otel.delivery.factory import pipeline_to_failpath
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.sender import Sender
-from failpath_otel.delivery.waiters.waiting import settled
+from failpath_otel.delivery.waiters.async_waiters import settled
 from failpath_otel.options.options import Options
 from tests.delivery.pipelines import HeldDelivery, numbered
 from tests.delivery.test_sender import from_list

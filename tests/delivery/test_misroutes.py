@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import TracerProvider
 import failpath_otel
 from failpath_otel import DeliveryError, FailpathClient, SendError, limits
 from failpath_otel.delivery.factory import pipeline_to_failpath
-from failpath_otel.delivery.retries.backlog import Backlog
 from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.retries.retry_queue import Backlog
 from failpath_otel.journal.journal import Journal
 from failpath_otel.options.options import Options
 from failpath_otel.records.wire import Answer, no_way, read_answer

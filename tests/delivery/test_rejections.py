@@ -12,7 +12,7 @@ import failpath_otel
 from failpath_otel import DeliveryError, FailpathClient, RecordsRejectedError
 from failpath_otel.delivery.retries.rejection import rejection
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.delivery.waiters.callback import ErrorCallback
+from failpath_otel.delivery.waiters.error_callback import ErrorCallback
 from failpath_otel.records.wire import Answer, read_answer
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
 from tests.fault_server import FaultServer, rejecting

@@ -88,7 +88,7 @@ def test_a_fork_makes_a_process_look_every_second_for_ten_seconds(
     place: JournalPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("failpath_otel.delivery.adoption.monotonic", lambda: now)
+    monkeypatch.setattr("failpath_otel.delivery.orphans.monotonic", lambda: now)
     with pipeline(HeldDelivery(), journal=place) as queue:
         adoption = queue._adoption
         assert adoption is not None

@@ -8,7 +8,7 @@ import pytest
 
 from failpath_otel import DeliveryError, FailpathSpanProcessor
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.waiters.callback import ErrorCallback
+from failpath_otel.delivery.waiters.error_callback import ErrorCallback
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.fault_server import FaultServer
 from tests.keys import KEY

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from failpath_otel import limits, report
-from failpath_otel.delivery.retries.backlog import Backlog
 from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.retries.retry_queue import Backlog
 from failpath_otel.records.wire import Answer, no_answer, read_answer
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.delivery.programs import run_program

@@ -11,7 +11,7 @@ import pytest
 from failpath_otel import DeliveryError, RecordsRejectedError, SendError
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.waiters import waiting
-from failpath_otel.delivery.waiters.waiting import attempted, settled
+from failpath_otel.delivery.waiters.async_waiters import attempted, settled
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
 

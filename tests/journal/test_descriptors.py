@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.delivery.adoption import Adoption
+from failpath_otel.delivery.orphans import Adoption
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.errors import DeliveryError

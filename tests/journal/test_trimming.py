@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.delivery.adoption import Adoption
+from failpath_otel.delivery.orphans import Adoption
 from failpath_otel.journal.discovery import adopt
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace

@@ -35,6 +35,6 @@ async def aawait_attempt(marker: StartMarker, patience: float) -> DeliveryError 
     if not number:
         return pipeline.refusal()
     # Here, because importing it takes longer than all of this package; who awaits this has done so.
-    from failpath_otel.delivery.waiters.waiting import attempted  # noqa: PLC0415
+    from failpath_otel.delivery.waiters.async_waiters import attempted  # noqa: PLC0415
 
     return await attempted(pipeline, patience, (number, number))
