@@ -52,7 +52,7 @@ def _local(arguments: argparse.Namespace) -> int:
         from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
         from failpath_otel.local.api.guard import is_loopback  # noqa: PLC0415
         from failpath_otel.local.flows.flows_file import FlowsFileError  # noqa: PLC0415
-        from failpath_otel.local.parts import Settings  # noqa: PLC0415
+        from failpath_otel.local.receiver import Settings  # noqa: PLC0415
         from failpath_otel.local.server import Options, default_database, serve  # noqa: PLC0415
         from failpath_otel.records.rules_file import check_rules  # noqa: PLC0415
     except ModuleNotFoundError as error:

@@ -10,7 +10,7 @@ import httpx
 from starlette.testclient import TestClient
 
 from failpath_otel.local.api.app import create_app
-from failpath_otel.local.parts import Parts, Settings
+from failpath_otel.local.receiver import Parts, Settings
 from failpath_otel.local.store.store import Store
 from failpath_otel.records.record import Record
 from tests.local.events import EPOCH_NS

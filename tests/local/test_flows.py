@@ -10,7 +10,7 @@ import pytest
 from failpath_otel.local.flows import flows as flows_module
 from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.flows.flows_file import FlowsFile
-from failpath_otel.local.parts import Settings
+from failpath_otel.local.receiver import Settings
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.rows import RunKey, StoredRun
 from failpath_otel.records.record import ErrorInfo, Record

@@ -13,7 +13,7 @@ import pytest
 PROGRAM = """
 import os, sys
 import failpath_otel.errors, failpath_otel.records.rules_file, failpath_otel.local.flows.flows_file
-import failpath_otel.local.parts, failpath_otel.local.server, failpath_otel.local.api.guard, pwd
+import failpath_otel.local.receiver, failpath_otel.local.server, failpath_otel.local.api.guard, pwd
 from failpath_otel.cli.main import main
 
 os.setgroups([])

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from failpath_otel._version import __version__
-from failpath_otel.local.parts import Settings
+from failpath_otel.local.receiver import Settings
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
 from tests.local.events import at, event, wire
 from tests.local.page import Page, opened_page

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from failpath_otel.local.flows.flows import Flows
-from failpath_otel.local.parts import Settings
+from failpath_otel.local.receiver import Settings
 from failpath_otel.local.store.rows import RunKey
 from failpath_otel.records.record import ProcessInfo
 from tests.local.events import event, wire

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from failpath_otel.local.api.app import create_app
 from failpath_otel.local.api.ingest import MAX_BODY_BYTES
-from failpath_otel.local.parts import Parts
+from failpath_otel.local.receiver import Parts
 from failpath_otel.local.store.store import Store
 from failpath_otel.records.record import ErrorInfo
 from tests.local.events import at, event, wire

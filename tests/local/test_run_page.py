@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from msgspec.structs import replace
 
-from failpath_otel.local.parts import Settings
+from failpath_otel.local.receiver import Settings
 from failpath_otel.records.record import ErrorInfo, ProcessInfo
 from tests.local.events import at, event, wire
 from tests.local.page import Page, opened_page

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from failpath_otel.local.api.runs import find_run, recent_runs
-from failpath_otel.local.parts import Parts
+from failpath_otel.local.receiver import Parts
 from failpath_otel.local.store.store import SCHEMA_VERSION, Arrival, RunKey, Store, StoreError
 from tests.local.events import event
 from tests.local.rows import arrivals, project

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from failpath_otel.local.liveness.liveness import Processes
-from failpath_otel.local.liveness.watch import Watch
+from failpath_otel.local.liveness.monitor import Watch
 from failpath_otel.local.store.store import RunKey, Store, StoredRun, StoreError
 from failpath_otel.records.process import start_time
 from failpath_otel.records.record import ProcessInfo, Record
@@ -210,7 +210,7 @@ def test_an_earlier_attempt_that_never_ended_is_judged_but_does_not_judge_the_ru
 
 
 def test_the_store_is_asked_only_for_what_has_changed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("failpath_otel.local.liveness.watch._PAGE", 2)
+    monkeypatch.setattr("failpath_otel.local.liveness.monitor._PAGE", 2)
     scene.arrive(*(event("running", 0, run=f"run-{number}", span=f"{number}") for number in range(9)))
     scene.watch.look()
     got: list[str] = []

@@ -14,16 +14,16 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from failpath_otel.local.api.assets import Assets
-from failpath_otel.local.api.convertor import ANYTHING
 from failpath_otel.local.api.guard import HEALTH, Access, guarded
 from failpath_otel.local.api.ingest import MAX_BODY_BYTES, Receipt, check_headers, read_events
 from failpath_otel.local.api.page_api import PREFIX, PageApi
+from failpath_otel.local.api.paths import ANYTHING
 from failpath_otel.local.api.replies import in_thread, json_reply, limit_in, status_in
 from failpath_otel.local.api.runs import find_run, recent_runs
 from failpath_otel.local.api.spans import ROUTE as SPANS
 from failpath_otel.local.api.spans import span_route
 from failpath_otel.local.api.stream import Stream
-from failpath_otel.local.parts import Parts
+from failpath_otel.local.receiver import Parts
 from failpath_otel.local.runs.view import RunList
 from failpath_otel.local.store.store import StoreError
 from failpath_otel.otlp.route import MAX_HELD_BYTES, Busy

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from failpath_otel.local.api.convertor import ANYTHING
+from failpath_otel.local.api.paths import ANYTHING
 
 if TYPE_CHECKING:
     # At another place since Python 3.14, where it is not at this one any more.

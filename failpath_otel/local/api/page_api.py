@@ -20,7 +20,7 @@ from failpath_otel.local.api.run_page import run_page
 from failpath_otel.local.flows.flows import MAX_ATTEMPTS
 from failpath_otel.local.flows.statistics import WINDOW, top_errors
 from failpath_otel.local.liveness.liveness import Liveness
-from failpath_otel.local.parts import Parts
+from failpath_otel.local.receiver import Parts
 from failpath_otel.local.runs.event import decode_event
 from failpath_otel.local.sample import FLOWS as SAMPLE_FLOWS
 from failpath_otel.local.sample import sample_events

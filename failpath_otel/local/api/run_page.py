@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 
 from failpath_otel.local.api.answers import LoggedEvent, Neighbour, RunPage, graph_of, moment, row_of
-from failpath_otel.local.liveness.watch import Judgement
-from failpath_otel.local.parts import Parts
+from failpath_otel.local.liveness.monitor import Judgement
+from failpath_otel.local.receiver import Parts
 from failpath_otel.local.runs.stack import split_stack
 from failpath_otel.local.runs.summary import RunSummary, summarise
 from failpath_otel.local.runs.view import RunView, attempt_numbers, in_order, picture

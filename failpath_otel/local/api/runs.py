@@ -5,7 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from failpath_otel import semconv
-from failpath_otel.local.parts import Parts
+from failpath_otel.local.receiver import Parts
 from failpath_otel.local.runs.summary import summarise
 from failpath_otel.local.runs.view import RunView, picture
 from failpath_otel.local.store.rows import RunKey

@@ -9,7 +9,7 @@ from failpath_otel.local.api.stream import Changes
 from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.flows.flows_file import find_flows_file
 from failpath_otel.local.liveness.liveness import Processes
-from failpath_otel.local.liveness.watch import Watch
+from failpath_otel.local.liveness.monitor import Watch
 from failpath_otel.local.store.projector import Projector
 from failpath_otel.local.store.pruning import DEFAULT_DAYS, DEFAULT_MEGABYTES, Pruner
 from failpath_otel.local.store.rows import RunKey
