@@ -1,7 +1,7 @@
 """What the options say of the contents of records."""
 
 from failpath_otel.options.options import Options
-from failpath_otel.records.policy import Policy
+from failpath_otel.records.content import Policy
 
 
 def policy_of(options: Options) -> Policy:

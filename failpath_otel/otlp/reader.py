@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from failpath_otel.otlp.span import OtlpSpan
-from failpath_otel.records.policy import Policy
+from failpath_otel.records.content import Policy
 from failpath_otel.records.record import Record
 from failpath_otel.records.rules import named_misses
 from failpath_otel.records.translation import span_records

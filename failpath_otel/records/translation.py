@@ -9,8 +9,8 @@ from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
 from failpath_otel.records.answer import answer_of, grpc_call_failed, is_grpc
+from failpath_otel.records.content import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.records.metadata import metadata_at_end, metadata_in
-from failpath_otel.records.policy import ERROR_MESSAGE, ERROR_STACK, Policy
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 from failpath_otel.records.rules import StepRule, named_run
 from failpath_otel.records.stacks import without_our_frames

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, Span
 from opentelemetry.trace import SpanContext
 
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.records.policy import Policy
+from failpath_otel.records.content import Policy
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode
 from failpath_otel.records.translation import (

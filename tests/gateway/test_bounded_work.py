@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from failpath_otel import limits
 from failpath_otel.otlp.messages import spans_in
 from failpath_otel.otlp.reader import Reader, Receipt
-from failpath_otel.records.policy import Policy
+from failpath_otel.records.content import Policy
 from failpath_otel.records.record import Record
 from failpath_otel.records.rules import StepRule
 from tests.gateway.gateways import Gateway

@@ -14,7 +14,7 @@ from opentelemetry.trace.status import Status, StatusCode
 from failpath_otel import semconv
 from failpath_otel.otlp.messages import spans_in
 from failpath_otel.otlp.reader import Reader, Receipt, records_of
-from failpath_otel.records.policy import Policy
+from failpath_otel.records.content import Policy
 from failpath_otel.records.record import Record, encode
 from failpath_otel.records.translation import span_records
 from failpath_otel.steps.keys import make_run_id

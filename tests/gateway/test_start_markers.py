@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from failpath_otel import Failpath, FailpathSpanExporter, FailpathSpanProcessor
 from failpath_otel.otlp.messages import spans_in
 from failpath_otel.otlp.reader import Reader
-from failpath_otel.records.policy import Policy
+from failpath_otel.records.content import Policy
 from failpath_otel.records.record import Record
 from tests.fault_server import FaultServer
 from tests.gateway.gateways import start_gateway

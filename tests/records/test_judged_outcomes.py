@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import semconv
-from failpath_otel.records.policy import Policy
+from failpath_otel.records.content import Policy
 from failpath_otel.records.record import Record
 from failpath_otel.records.translation import span_records
 from tests.spans.foreign import a_span, event, lifecycle

@@ -12,7 +12,7 @@ from opentelemetry.trace import NoOpTracerProvider, StatusCode
 
 import failpath_otel
 from failpath_otel import FailpathClient, FailpathSpanExporter, FailpathSpanProcessor, limits, report
-from failpath_otel.records.policy import Policy
+from failpath_otel.records.content import Policy
 from failpath_otel.scrubbing.values import DROPPED_KEYS, REDACTED, Json
 from tests.fault_server import FaultServer
 from tests.keys import KEY

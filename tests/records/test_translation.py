@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import limits, semconv
-from failpath_otel.records.policy import Policy
+from failpath_otel.records.content import Policy
 from failpath_otel.records.record import ProcessInfo, Record, encode
 from failpath_otel.records.translation import (
     outcome_record,

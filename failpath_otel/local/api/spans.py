@@ -9,7 +9,7 @@ from failpath_otel.local.store.store import Arrival, Store, StoreError
 from failpath_otel.otlp.messages import ROUTE as ROUTE
 from failpath_otel.otlp.reader import Reader, Receipt
 from failpath_otel.otlp.route import Busy, OtlpRoute
-from failpath_otel.records.policy import Policy
+from failpath_otel.records.content import Policy
 from failpath_otel.records.record import Record, encode
 from failpath_otel.records.rules import StepRule
 
