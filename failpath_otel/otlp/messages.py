@@ -29,7 +29,7 @@ def spans_in(body: bytes, media_type: str, *, every: bool = False) -> Iterator[O
     """
     if media_type == JSON:
         # Here and below, because it takes a while to import, and most senders speak one of the two.
-        from failpath_otel.otlp import otlp_json  # noqa: PLC0415
+        from failpath_otel.otlp import json as otlp_json  # noqa: PLC0415
 
         return otlp_json.spans_in(body, every=every)
     from failpath_otel.otlp import protobuf  # noqa: PLC0415

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry.context import attach, detach, get_value, set_value
 
-from failpath_otel.delivery import thread
+from failpath_otel.delivery import worker
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.receiver import wait_for
@@ -156,7 +156,7 @@ def test_the_thread_is_not_in_the_context_of_the_step_that_came_first() -> None:
 
 def test_a_fault_that_stays_does_not_keep_a_processor_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     slept = threading.Event()
-    monkeypatch.setattr(thread, "sleep", lambda _: slept.set())
+    monkeypatch.setattr(worker, "sleep", lambda _: slept.set())
     delivery = HeldDelivery()
     with monkeypatch.context() as broken, pipeline(delivery) as queue:
         broken.setattr(queue, "_tidy_journal", lambda: 1 / 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.delivery import thread
+from failpath_otel.delivery import worker
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
@@ -109,7 +109,7 @@ def test_a_fork_makes_a_process_look_every_second_for_ten_seconds(
 def test_green_threads_do_not_begin_in_the_midst_of_a_fork(
     place: JournalPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thread, "GREEN", True)  # as where eventlet has patched first
+    monkeypatch.setattr(worker, "GREEN", True)  # as where eventlet has patched first
     Path(place.path).mkdir()
     with pipeline(HeldDelivery(), journal=place) as queue:
         queue.stand_by()

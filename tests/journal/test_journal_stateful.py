@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from failpath_otel import limits
-from failpath_otel.journal import holding
+from failpath_otel.journal import directory
 from failpath_otel.journal.discovery import adopt
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
@@ -119,7 +119,7 @@ class Journals(RuleBasedStateMachine):
             ("JOURNAL_RETRY_SECONDS", 0.0),
         ):
             self.stack.enter_context(patch.object(limits, name, value))
-        self.stack.enter_context(patch.object(holding, "_UNFINISHED_SECONDS", -1.0))
+        self.stack.enter_context(patch.object(directory, "_UNFINISHED_SECONDS", -1.0))
         self.stack.enter_context(many_lives())
         self.left: dict[str, Story] = {}
         """The stories of those that are gone, by the names of their directories."""

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from failpath_otel.scrubbing import redaction, shapes
+from failpath_otel.scrubbing import shapes
+from failpath_otel.scrubbing import text as text_module
 from failpath_otel.scrubbing.secret_forms import FORMS
 from failpath_otel.scrubbing.text import redact_text, redact_values
 from failpath_otel.scrubbing.values import clean_metadata, error_text
@@ -96,12 +97,12 @@ def test_more_than_the_cases_that_were_counted_are_planted() -> None:
 def test_the_quick_look_sees_in_a_text_all_that_the_whole_look_finds(planted: Planted) -> None:
     for text in planted.metadata.values():
         for _ in range(2):  # the second time, the shape is known
-            assert redact_text(text) == redaction._redacted(text, EVERYTHING)
+            assert redact_text(text) == text_module._redacted(text, EVERYTHING)
 
 
 def test_the_quick_look_sees_in_harmless_texts_all_that_the_whole_look_finds() -> None:
     for text in harmless(random.Random(12)):
-        assert redact_text(text) == redaction._redacted(text, EVERYTHING)
+        assert redact_text(text) == text_module._redacted(text, EVERYTHING)
 
 
 def test_a_text_of_the_shape_of_a_clean_one_is_looked_at_for_what_a_shape_does_not_tell() -> None:

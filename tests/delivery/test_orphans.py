@@ -19,7 +19,7 @@ from failpath_otel import DeliveryError, JournalError, limits, report
 from failpath_otel.delivery.orphans import Adoption
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.journal import clock as clock_module
-from failpath_otel.journal import finding as finding_module
+from failpath_otel.journal import discovery as discovery_module
 from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal import orphan as orphan_module
 from failpath_otel.journal.clock import machine_clock
@@ -491,7 +491,7 @@ def test_records_that_were_damaged_in_the_own_journal_are_counted_and_all_others
 def test_a_clock_that_stands_years_ahead_costs_no_record(place: JournalPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     path = leave_old(place, step("a"), step("b"), seconds=10)
     leave(place, step("theirs"), binding=OTHER)
-    for module in (orphan_module, clock_module, finding_module):
+    for module in (orphan_module, clock_module, discovery_module):
         monkeypatch.setattr(module, "time", lambda: time.time() + 3 * 365 * 86_400)
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:

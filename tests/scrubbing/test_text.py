@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from failpath_otel import limits
-from failpath_otel.scrubbing import clean
+from failpath_otel.scrubbing import values
 from failpath_otel.scrubbing.text import MAX_SCANNED_CHARS, redact_text, redact_values
 
 SECRET = "hunter2"
@@ -176,7 +176,7 @@ def cut_at(length: int) -> list[str]:
 def test_a_secret_that_lies_across_the_cut_is_redacted_before_it_is_cut(scanned: int) -> None:
     for text in cut_at(scanned):
         for more in ("", " and more" * 100, "x" * 50_000):
-            shown = clean.error_text(text + more, limits.MAX_ERROR_MESSAGE_CHARS)
+            shown = values.error_text(text + more, limits.MAX_ERROR_MESSAGE_CHARS)
             assert SECRET[:3] not in shown
             assert len(shown) <= limits.MAX_ERROR_MESSAGE_CHARS
 
@@ -185,7 +185,7 @@ def test_a_secret_across_the_cut_stays_out_where_all_before_it_shrinks() -> None
     filler = "password='" + "x" * (MAX_SCANNED_CHARS - 40) + "' "
     for position in range(60):
         text = filler + " " * position + f"https://{SECRET * 3}@db " + "tail " * 2_000
-        shown = clean.error_text(text, limits.MAX_ERROR_MESSAGE_CHARS)
+        shown = values.error_text(text, limits.MAX_ERROR_MESSAGE_CHARS)
         assert SECRET[:3] not in shown
         assert shown.endswith(f"…[{len(text)} characters]")
 
@@ -217,7 +217,7 @@ def test_bad_input_four_times_the_text_takes_no_more_than_a_few_times_as_long(un
 
 def test_all_that_can_be_redacted_has_what_the_first_quick_look_asks_for() -> None:
     for text in VALUES:
-        assert len(text) >= clean._SHORTEST_SECRET
+        assert len(text) >= values._SHORTEST_SECRET
         if "\t" in text or "%20" in text:
             continue  # in a short value without a blank and a slash, nobody looks for these
-        assert clean.clean_metadata({"note": text}) != {"note": text}, text
+        assert values.clean_metadata({"note": text}) != {"note": text}, text

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.journal import holding as holding_module
+from failpath_otel.journal import directory as directory_module
 from failpath_otel.journal.directory import Holding, UnusableError, journals, open_base
 from failpath_otel.journal.discovery import adopt
 from tests.journal.conftest import BINDING
@@ -94,7 +94,7 @@ def test_what_does_not_look_like_a_journal_is_left_alone(base: Path, opened: int
 
 
 def test_without_locks_there_is_no_journal(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holding_module, "_LOCKS", False)
+    monkeypatch.setattr(directory_module, "_LOCKS", False)
     with pytest.raises(UnusableError, match="no locks"):
         Holding.create(str(base), BINDING)
     assert not base.exists()
@@ -199,7 +199,7 @@ def test_a_process_whose_clock_stands_ahead_does_not_keep_another_one_from_its_j
         if not looks and str(path).startswith(".new-" if call == "mkdir" else "lock"):
             looks.append(path)
             with monkeypatch.context() as ahead:
-                ahead.setattr(holding_module, "time", lambda: time.time() + 3_600)
+                ahead.setattr(directory_module, "time", lambda: time.time() + 3_600)
                 assert list(journals(opened)) == []
         return made
 

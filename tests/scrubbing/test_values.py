@@ -21,7 +21,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from failpath_otel import limits
-from failpath_otel.scrubbing import clean
+from failpath_otel.scrubbing import values
 from failpath_otel.scrubbing.values import (
     DROPPED_KEYS,
     REDACTED,
@@ -384,7 +384,7 @@ def test_metadata_that_another_thread_changes_meanwhile_raises_nothing(monkeypat
         changing[key + key] = 3
         return False
 
-    monkeypatch.setattr(clean, "is_secret_key", change)
+    monkeypatch.setattr(values, "is_secret_key", change)
     size(clean_metadata(changing))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from failpath_otel import DeliveryError, RecordsRejectedError, SendError
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.waiters import waiting
+from failpath_otel.delivery.waiters import async_waiters
 from failpath_otel.delivery.waiters.async_waiters import attempted, settled
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
@@ -221,8 +221,8 @@ def test_waiting_on_trio_blocks_no_other_task_and_leaves_nothing_behind_when_it_
 def test_a_loop_of_trio_that_has_ended_hinders_no_delivery() -> None:
     trio = pytest.importorskip("trio")
 
-    async def begin() -> waiting.TrioWait:
-        return waiting.TrioWait(trio)
+    async def begin() -> async_waiters.TrioWait:
+        return async_waiters.TrioWait(trio)
 
     trio.run(begin).notify(None)  # from the delivery thread, which has to go on
 
