@@ -19,7 +19,7 @@ from failpath_otel.joins import Registry
 from failpath_otel.options.arguments import Compression, DeliveryMode, Enabled, OnError, Payload, Redact, RulesOption
 from failpath_otel.private_provider import private_tracer
 from failpath_otel.public import public
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import type_name
 from failpath_otel.semconv import StartMarker
 from failpath_otel.spans.shared import SharedProcessor
@@ -269,7 +269,7 @@ class Join:
         try:
             add(SharedProcessor(self.reporter, lambda: self._left_by(key)))
         except Exception:  # noqa: BLE001 - a provider of another vendor may raise anything; the private one is there
-            report_fault("joining the tracer provider")
+            exception_once("joining the tracer provider")
             return
         _registry.joins.put(provider, self, lambda: self._left_by(key))
         self._joined = True

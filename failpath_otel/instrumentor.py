@@ -15,7 +15,7 @@ from failpath_otel.errors import ConfigurationError, DeliveryError
 from failpath_otel.options.arguments import DeliveryOptions
 from failpath_otel.options.checks import IF_KEY_PRESENT
 from failpath_otel.options.variables import warn_of_misspelt_variables
-from failpath_otel.report import report_fault, say, say_once
+from failpath_otel.report import exception_once, warn, warn_once
 from failpath_otel.spans.exporter import FailpathSpanExporter
 
 if TYPE_CHECKING:
@@ -77,19 +77,19 @@ class FailpathInstrumentor:
                     warn_of_misspelt_variables()
                     enabled = given.get("enabled") or os.environ.get(_ENABLED, "").strip().lower()
                     if enabled != IF_KEY_PRESENT and os.environ.get(_RULES, "").strip():
-                        say("Failpath: no steps are reported: %s is set, and %s is not", _RULES, _KEY)
+                        warn("Failpath: no steps are reported: %s is set, and %s is not", _RULES, _KEY)
                 return
             self._client = configure(**given)
             if not hasattr(get_tracer_provider(), "add_span_processor"):
-                say(
+                warn(
                     "Failpath: OpenTelemetry has no tracer provider of its SDK yet, so only steps of failpath_otel are "
                     "reported. Install opentelemetry-distro, or call failpath_otel.configure() once you have set yours."
                 )
         except (ConfigurationError, TypeError) as error:
             # OpenTelemetry's configuration and `opentelemetry-instrument` may both have us join.
-            say_once(f"no steps: {error}", "Failpath: no steps are reported: %s", str(error))
+            warn_once(f"no steps: {error}", "Failpath: no steps are reported: %s", str(error))
         except Exception:  # noqa: BLE001 - what is raised here would end the instrumentation of everything else
-            report_fault("joining the tracer provider")
+            exception_once("joining the tracer provider")
 
     def uninstrument(self, **_: Any) -> None:  # noqa: ANN401 - as above
         """Flushes, and takes no more records."""
@@ -119,7 +119,7 @@ class NamedSpanExporter(SpanExporter):
             self._exporter = FailpathSpanExporter(**given)
             NamedSpanExporter.options = options
         except (ConfigurationError, TypeError) as error:
-            say("Failpath: the exporter failpath sends nothing: %s", str(error))
+            warn("Failpath: the exporter failpath sends nothing: %s", str(error))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Sends the steps among ``spans`` that no processor has reported."""

@@ -15,7 +15,7 @@ _witness: Final = logging.getLogger("failpath_otel.report")
 _said: Final[set[str]] = set()
 
 
-def report_fault(place: str, *, with_text: bool = True) -> None:
+def exception_once(place: str, *, with_text: bool = True) -> None:
     """Logs the exception being handled, the first time that ``place`` meets one.
 
     For faults in this package, in a host's sampler or span processor, or in an object of the user's: none of them may
@@ -47,7 +47,7 @@ def report_fault(place: str, *, with_text: bool = True) -> None:
         pass_on(failure)
 
 
-def is_heard() -> bool:
+def logging_is_configured() -> bool:
     """Whether the application has configured logging. Where it has not, Python prints every warning on stderr."""
     return logger.hasHandlers()
 
@@ -71,7 +71,7 @@ def _traceback(*, with_text: bool) -> str:
     return redacted_tail(text).rstrip()
 
 
-def say(text: str, *arguments: object) -> None:
+def warn(text: str, *arguments: object) -> None:
     """Logs a warning; a logging handler of the host that raises costs the warning and nothing else.
 
     Secrets are taken out of ``arguments`` that are texts, which may quote a server.
@@ -88,11 +88,11 @@ def _log(level: int, text: str, arguments: tuple[object, ...]) -> None:
         pass_on(failure)
 
 
-def say_once(place: str, text: str, *arguments: object) -> None:
-    """:func:`say`, the first time that ``place`` has something to say."""
+def warn_once(place: str, text: str, *arguments: object) -> None:
+    """:func:`warn`, the first time that ``place`` has something to say."""
     if place not in _said:
         _said.add(place)
-        say(text, *arguments)
+        warn(text, *arguments)
 
 
 def inform_once(text: str, *arguments: object) -> None:

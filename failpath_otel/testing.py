@@ -18,7 +18,7 @@ from failpath_otel.options import checks
 from failpath_otel.options.options import Options
 from failpath_otel.records.record import ErrorInfo as ErrorInfo
 from failpath_otel.records.record import Record as Record
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 
 OnEvent = Callable[[Record], object]
 
@@ -119,4 +119,4 @@ class _Memory(Pipeline):
             try:
                 self._on_event(event)
             except Exception:  # noqa: BLE001 - a callback of the user's may raise anything
-                report_fault("calling on_event")
+                exception_once("calling on_event")

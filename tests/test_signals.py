@@ -14,7 +14,7 @@ import pytest
 
 from failpath_otel import report
 from failpath_otel.options.options import Options
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.runtime.signals import is_from_handler
 from failpath_otel.runtime.threads import RealThread
 from failpath_otel.steps.release import Release
@@ -105,7 +105,7 @@ def test_what_a_handler_raises_is_not_kept_by_a_cycle_when_it_is_handed_on() -> 
         try:
             signal.raise_signal(signal.SIGUSR1)
         except TimeLimit:
-            report_fault("testing the end of a time limit")
+            exception_once("testing the end of a time limit")
 
     gc.disable()
     try:

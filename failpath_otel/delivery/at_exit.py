@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from failpath_otel import limits
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.report import is_heard, report_fault, say
+from failpath_otel.report import exception_once, logging_is_configured, warn
 from failpath_otel.runtime.forking import after_fork_in_child
 
 
@@ -175,7 +175,7 @@ def _in_turn(*steps: Callable[[], object]) -> None:
             try:
                 step()
             except Exception:  # noqa: BLE001 - the others are to be asked all the same
-                report_fault("ending")
+                exception_once("ending")
 
 
 def _of_this_process() -> list[Drainable]:
@@ -199,7 +199,7 @@ def _flush(pipelines: list[Drainable]) -> None:
 def _say_what_waits(pipelines: list[Drainable]) -> None:
     """One line for all: how many records wait, where, and why."""
     outages = [pipeline.outage for pipeline in pipelines]
-    if not pipelines or (any(said for _, said in outages) and not is_heard()):
+    if not pipelines or (any(said for _, said in outages) and not logging_is_configured()):
         return
     cause = next((f": {cause}" for cause, _ in outages if cause), "")
     left = [pipeline.left for pipeline in pipelines]
@@ -213,7 +213,7 @@ def _say_what_waits(pipelines: list[Drainable]) -> None:
         parts.append(f"{lost} records could not be delivered before the process ended")
     if not parts:  # they have just been delivered
         return
-    say("Failpath: %s%s.", "; ".join(parts), cause)
+    warn("Failpath: %s%s.", "; ".join(parts), cause)
 
 
 atexit.register(_drain)

@@ -19,7 +19,7 @@ from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.options.arguments import OnError
-from failpath_otel.report import is_heard, say_once
+from failpath_otel.report import logging_is_configured, warn_once
 from failpath_otel.runtime.threads import sleep
 
 _LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS
@@ -110,7 +110,7 @@ class Attempts(RecordQueue):
         if skipped.reason == "too_old" and self._journal is not None:
             self._journal.confirm(skipped.records)
         if skipped.reason not in {"journal_full", "left"}:
-            say_once(f"journal {skipped.reason}", "Failpath: %s.", error)
+            warn_once(f"journal {skipped.reason}", "Failpath: %s.", error)
             self._lost(error)
         for watcher in due:
             watcher.tell()
@@ -123,7 +123,7 @@ class Attempts(RecordQueue):
         with self._lock:
             records, self._overflowed = self._overflowed, 0
         if records:
-            say_once("journal full", "Failpath: the journal is full; its oldest records are dropped.")
+            warn_once("journal full", "Failpath: the journal is full; its oldest records are dropped.")
             self._lost(Skipped(records, "journal_full").error())
 
     def _attempt(self, within: float | None = None) -> None:
@@ -316,7 +316,7 @@ class Attempts(RecordQueue):
             watcher.tell()
         if records:
             text = "Failpath: %d records wait in %s for another process or `failpath-otel drain`: %s."
-            say_once("left records", text, records, journal.path, self._backlog.cause)
+            warn_once("left records", text, records, journal.path, self._backlog.cause)
 
     @property
     def lossless(self) -> bool:
@@ -335,7 +335,7 @@ class Attempts(RecordQueue):
 
     def _say_full(self, text: str) -> None:
         # On stderr an outage is one line: its own, or that of the exit.
-        if is_heard() or (self._delivered and not self._backlog.failing):
+        if logging_is_configured() or (self._delivered and not self._backlog.failing):
             super()._say_full(text)
 
     def _lost(self, error: DeliveryError) -> None:

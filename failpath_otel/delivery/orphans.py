@@ -14,7 +14,7 @@ from failpath_otel.journal.disk_usage import thin_out
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.records import wire
 from failpath_otel.records.record import decode
-from failpath_otel.report import report_fault, say, say_once
+from failpath_otel.report import exception_once, warn, warn_once
 from failpath_otel.runtime.threads import Lock, sleep
 
 _DELETED: Final = {
@@ -117,7 +117,7 @@ class Adoption:
             # Not said here: whoever records something here meets the same, and says it.
             self.trouble = f"no journal is looked for in {self._path}: {error.strerror or error}"
         except Exception:  # noqa: BLE001 - it is called by the application, too
-            report_fault("looking for journals")
+            exception_once("looking for journals")
         finally:
             looking.release()
         return bool(self._orphans)
@@ -159,7 +159,7 @@ class Adoption:
         orphan.close()
 
     def _lost(self, reason: str, records: int) -> None:
-        say("Failpath: %d records of processes that are gone are deleted: %s.", records, _DELETED[reason])
+        warn("Failpath: %d records of processes that are gone are deleted: %s.", records, _DELETED[reason])
         self._lose(reason, records)
         self._tell(JournalError(f"records of processes that are gone are deleted: {_DELETED[reason]}", records))
 
@@ -170,7 +170,7 @@ class Adoption:
         self._lose(reason, records)
         text = f"records of processes that are gone {_SKIPPED.get(reason, 'are lost')}"
         if reason != "damaged":  # which is said with the name of the journal
-            say_once(f"adopted {reason}", "Failpath: %d %s.", records, text)
+            warn_once(f"adopted {reason}", "Failpath: %d %s.", records, text)
         self._tell(JournalError(text, records))
 
     def _lose(self, reason: str, records: int) -> None:

@@ -15,7 +15,7 @@ from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.records import wire
 from failpath_otel.records.record import Record, cut_down
-from failpath_otel.report import say
+from failpath_otel.report import warn
 from failpath_otel.runtime.threads import RLock, sleep
 
 NOTHING: Final = Batch((), 0, 0.0)
@@ -186,7 +186,7 @@ class RecordQueue:
         self._dropped["journal_full"] = self._dropped.get("journal_full", 0) + records
 
     def _say_full(self, text: str) -> None:
-        say("Failpath: %s.", text)
+        warn("Failpath: %s.", text)
 
     def _put(self, record: bytes) -> None:
         self._accepted += 1  # before it is stored, so that a signal handler that counts does not count it twice

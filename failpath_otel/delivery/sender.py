@@ -14,7 +14,7 @@ from failpath_otel.delivery.retries.rejection import rejection
 from failpath_otel.delivery.retries.retry_queue import Backlog
 from failpath_otel.errors import DeliveryError, RecordsRejectedError, SendError
 from failpath_otel.records.wire import Answer, no_way
-from failpath_otel.report import say
+from failpath_otel.report import warn
 from failpath_otel.runtime.threads import RLock, acquire
 
 Take = Callable[[int], Batch]
@@ -316,4 +316,4 @@ class Sender:
     def _say_once(self, text: str, *arguments: object) -> None:
         if text not in self._said:
             self._said.add(text)
-            say(text, *arguments)
+            warn(text, *arguments)

@@ -17,7 +17,7 @@ from failpath_otel.delivery.losses import Skipped
 from failpath_otel.delivery.sender import Delivering
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.options.arguments import OnError
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child, after_fork_in_parent
 from failpath_otel.runtime.threads import GREEN, RealThread, SimpleQueue, sleep
 
@@ -181,7 +181,7 @@ class DeliveryThread(Attempts):
                     if not (self._backlog or self._adoption or self._is_urgent()):
                         break
             except BaseException:  # noqa: BLE001 - the thread must outlive any fault, of a logging handler as well
-                report_fault("delivering records")
+                exception_once("delivering records")
                 sleep(self._schedule_delay)  # and must not take a processor for itself, should the fault stay
         self._delivery.close()
         self._leave_journal()

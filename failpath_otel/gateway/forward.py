@@ -7,7 +7,7 @@ from typing import Final
 from failpath_otel import limits
 from failpath_otel.delivery.factory import pipeline_to_failpath
 from failpath_otel.errors import RecordsRejectedError, SendError
-from failpath_otel.options.contents import policy_of
+from failpath_otel.options.content import content_of
 from failpath_otel.options.options import Options
 from failpath_otel.otlp.reader import Reader, Receipt
 from failpath_otel.otlp.route import Busy
@@ -33,9 +33,9 @@ class Forwarder:
     """
 
     def __init__(self, options: Options) -> None:
-        policy = policy_of(options)
-        self._reader: Final = Reader(policy, self._put)
-        self.every: Final = policy.rules is not None
+        content = content_of(options)
+        self._reader: Final = Reader(content, self._put)
+        self.every: Final = content.rules is not None
         """Spans that carry none of our names may be steps."""
         self._patience: Final = options.patience
         self._most: Final = min(limits.MAX_BATCH_RECORDS, options.max_queue_size)

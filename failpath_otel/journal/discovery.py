@@ -11,7 +11,7 @@ from failpath_otel.journal.clock import machine_clock
 from failpath_otel.journal.directory import Holding, journals, open_base
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.reader import PASSING
-from failpath_otel.report import say_once
+from failpath_otel.report import warn_once
 from failpath_otel.runtime.descriptors import Owned
 
 Lost = Callable[[str, int], object]
@@ -101,7 +101,7 @@ def seize(base: int, name: str) -> Orphan | None:
         # Its process may have just removed it; and who is short of descriptors now may have some later.
         if not isinstance(error, FileNotFoundError) and error.errno not in PASSING:
             reason = error.strerror or str(error)
-            say_once(f"foreign journal: {reason}", "Failpath: the journal %s is left alone: %s.", name, reason)
+            warn_once(f"foreign journal: {reason}", "Failpath: the journal %s is left alone: %s.", name, reason)
         return None
 
 

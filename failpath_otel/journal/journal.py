@@ -21,7 +21,7 @@ from failpath_otel.journal.segments.segment import BEGIN, SPARE, SUFFIX, Segment
 from failpath_otel.journal.segments.supply import Supply, Writer
 from failpath_otel.journal.segments.tail import stands_last
 from failpath_otel.journal.trimming import trim_open
-from failpath_otel.report import say_once
+from failpath_otel.report import warn_once
 
 _MAX_UNSAID: Final = 8
 
@@ -267,10 +267,10 @@ class Journal(Log):
         self.outage.speak()
         while self._unsaid:
             text, count = self._unsaid.popleft()
-            say_once("damaged journal", text, count, self.path)
+            warn_once("damaged journal", text, count, self.path)
         if self._supply.plain is not None:
             text = "Failpath: the journal in %s is written by system calls: %s."
-            say_once("plain journal", text, self.path, self._supply.plain)
+            warn_once("plain journal", text, self.path, self._supply.plain)
         while self._finished:
             self._finished.pop().close()
         for segment in tuple(self._unread)[1:]:  # but for the one that is being read

@@ -12,7 +12,7 @@ from failpath_otel.journal.reader import PASSING, Log, Read
 from failpath_otel.journal.segments.frame import Gap
 from failpath_otel.journal.segments.segment import CLOSED, SPARE, SUFFIX, Segment, Written
 from failpath_otel.journal.trimming import trim
-from failpath_otel.report import say, say_once
+from failpath_otel.report import warn, warn_once
 
 _MAY_PASS: Final = frozenset({errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY})
 """Errors of a file that may be read another time, when a disk, a mount or a permission is mended."""
@@ -72,12 +72,12 @@ class Orphan(Log):
         if segment.harmed:
             self.harmed += 1
             text = "Failpath: the header of %s in %s is damaged; what is in it is sent, perhaps a second time."
-            say_once("damaged header", text, segment.name, self.name)
+            warn_once("damaged header", text, segment.name, self.name)
 
     def _leave_alone(self, segment: Segment, reason: str) -> None:
         self._foreign.add(segment)
         self.harmed += segment.is_oversized
-        say_once(f"foreign file: {reason}", "Failpath: %s in %s is left alone: %s.", segment.name, self.name, reason)
+        warn_once(f"foreign file: {reason}", "Failpath: %s in %s is left alone: %s.", segment.name, self.name, reason)
 
     def is_lost(self) -> bool:
         """Whether something else has closed its descriptors, and with them its lock."""
@@ -135,7 +135,7 @@ class Orphan(Log):
         if not gap.records:
             # Its step's function was not entered.
             text = "Failpath: a record in %s was cut off by the end of its process; it is left out."
-            say_once("torn record", text, self.name)
+            warn_once("torn record", text, self.name)
 
     def _give_up(self, segment: Segment) -> int:
         if segment in self._foreign:
@@ -186,7 +186,7 @@ class Orphan(Log):
     def _say_damaged(self) -> None:
         if self._damaged:
             text = "Failpath: in %s, which a process that is gone has left, records are damaged and lost: at least %d."
-            say(text, self.name, self._damaged)
+            warn(text, self.name, self._damaged)
             self._damaged = 0
 
     def remove(self) -> None:

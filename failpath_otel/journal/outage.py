@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.report import say
+from failpath_otel.report import warn
 
 _OFF: Final = (
     "Failpath: the journal in %s fails: %s. Until it is back, records wait in memory, where there is less room for "
@@ -61,4 +61,4 @@ class Outage:
         """Log what there is to say; not under a lock, because a logging handler takes locks of its own."""
         while self._unsaid:
             text, arguments = self._unsaid.pop(0)
-            say(text, self._path, *arguments)
+            warn(text, self._path, *arguments)

@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from failpath_otel.errors import ConfigurationError
-from failpath_otel.report import say_once
+from failpath_otel.report import warn_once
 from failpath_otel.scrubbing.values import type_name
 
 _ALLOWED: Final = "must be an http:// or https:// URL without user name, password and query"
@@ -62,7 +62,7 @@ def warn_of_plain_http(endpoint: str) -> None:
     parts = urlsplit(endpoint)
     host = parts.hostname or ""
     if parts.scheme == "http" and not _is_loopback(host):
-        say_once(
+        warn_once(
             f"plain {host}",
             "Failpath: the endpoint http://%s is not encrypted; whoever is on the way can read the project key"
             " and all records",

@@ -16,7 +16,7 @@ from failpath_otel.options.variables import ENDPOINT_VARIABLES, warn_of_misspelt
 from failpath_otel.records.rules import StepRule
 from failpath_otel.records.rules_file import check_rules
 from failpath_otel.records.wire import ROUTE
-from failpath_otel.report import say_once
+from failpath_otel.report import warn_once
 from failpath_otel.runtime.signals import pass_on
 from failpath_otel.scrubbing.values import Json, type_name
 
@@ -163,7 +163,7 @@ def default_journal() -> str | None:
             raise RuntimeError(msg)  # noqa: TRY301 - as its newer versions do
         return str(path)
     except (OSError, RuntimeError) as error:  # a user without a home
-        say_once(
+        warn_once(
             "journal",
             "Failpath: records wait in memory alone; there is no place for a journal: %s. To have one, name a "
             "directory by FAILPATH_JOURNAL; to do without it, set that to off.",

@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from failpath_otel.report import say_once
+from failpath_otel.report import warn_once
 
 ENDPOINT_VARIABLES: Final = ("FAILPATH_DEV_ENDPOINT", "FAILPATH_ENDPOINT")
 """Two names for one option: that of Failpath's other SDK, and the one that is tried first without reading."""
@@ -41,7 +41,7 @@ def warn_of_misspelt_variables() -> None:
             meant = _nearest(name.upper())
             if meant is not None:
                 text = "Failpath: the environment variable %s means nothing here; did you mean %s?"
-                say_once(f"variable {name}", text, name, meant)
+                warn_once(f"variable {name}", text, name, meant)
 
 
 def _nearest(name: str) -> str | None:

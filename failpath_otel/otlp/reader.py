@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from failpath_otel.otlp.span import OtlpSpan
-from failpath_otel.records.content import Policy
+from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record
 from failpath_otel.records.rules import named_misses
 from failpath_otel.records.translation import span_records
-from failpath_otel.report import report_fault, say
+from failpath_otel.report import exception_once, warn
 from failpath_otel.semconv import START_MARKER, STEP_KEY
 
 if TYPE_CHECKING:
@@ -48,17 +48,17 @@ class Unusable(Exception):  # noqa: N818 - says what the span is
     """The span is a step, and no record can be made of it; the text says why."""
 
 
-def records_of(span: OtlpSpan, policy: Policy) -> list[Record]:
+def records_of(span: OtlpSpan, content: RecordContent) -> list[Record]:
     """The records of a step, in the order in which things happened; none where the span is no step.
 
     Raises :class:`Unusable`.
     """
     if span.problem:
-        if STEP_KEY in span.attributes or (policy.rules is not None and policy.rules.of(span) is not None):
+        if STEP_KEY in span.attributes or (content.rules is not None and content.rules.of(span) is not None):
             raise Unusable(span.problem)
         return []
     # It has all that the translation reads.
-    records = span_records(cast("ReadableSpan", span), span.process, policy)
+    records = span_records(cast("ReadableSpan", span), span.process, content)
     if not records and STEP_KEY in span.attributes:
         marker = span.attributes.get(START_MARKER) is True and span.parent is None
         msg = "it marks a start and names no parent" if marker else "its step key or its flow key is no text, or empty"
@@ -73,12 +73,12 @@ class Reader:
     whose rule matches nothing, would look for the steps elsewhere.
 
     Args:
-        policy: what the records carry, and the rules.
+        content: what the records carry, and the rules.
         put: takes the records, some hundred at a time.
     """
 
-    def __init__(self, policy: Policy, put: Put) -> None:
-        self._policy: Final = policy
+    def __init__(self, content: RecordContent, put: Put) -> None:
+        self._content: Final = content
         self._put: Final = put
         self._is_told = False
 
@@ -88,7 +88,7 @@ class Reader:
         more = True
         while more:
             before = receipt.received
-            records = _read(islice(spans, _TOGETHER), self._policy, receipt)
+            records = _read(islice(spans, _TOGETHER), self._content, receipt)
             if records:
                 self._put(records, receipt)
             more = receipt.received - before == _TOGETHER
@@ -99,16 +99,16 @@ class Reader:
         return receipt
 
     def _tell(self, ignored: int) -> None:
-        rules = self._policy.rules
+        rules = self._content.rules
         if rules is None:
             text = "Failpath: none of the first %d spans is a step: they carry no %s, and there are no rules (%s)."
-            say(text, ignored, STEP_KEY, "FAILPATH_RULES")
+            warn(text, ignored, STEP_KEY, "FAILPATH_RULES")
         elif misses := rules.unmatched():  # none, where another request has some that match, at the same time
             text = "Failpath: none of the first %d spans is a step: no rule matches them. There were: %s"
-            say(text, ignored, named_misses(misses))
+            warn(text, ignored, named_misses(misses))
 
 
-def _read(spans: Iterable[OtlpSpan | None], policy: Policy, receipt: Receipt) -> list[Record]:
+def _read(spans: Iterable[OtlpSpan | None], content: RecordContent, receipt: Receipt) -> list[Record]:
     """The records of these spans in the order in which things happened; spans come in that of their ends."""
     found: list[Record] = []
     for span in spans:
@@ -117,11 +117,11 @@ def _read(spans: Iterable[OtlpSpan | None], policy: Policy, receipt: Receipt) ->
             receipt.ignored += 1
             continue
         try:
-            records = records_of(span, policy)
+            records = records_of(span, content)
         except Unusable as error:
             receipt.reject(str(error))
         except Exception:  # noqa: BLE001 - one span must not cost the others
-            report_fault("translating a span")
+            exception_once("translating a span")
             receipt.reject("it could not be read")
         else:
             if records:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
 from failpath_otel.records.rules import Rules, StepRule
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import DROPPED_KEYS, REDACTED, Json, clean_metadata, error_text
 
 ERROR_MESSAGE: Final = "error.message"
@@ -14,7 +14,7 @@ ERROR_STACK: Final = "error.stack"
 """The keys under which ``redact`` gets the texts of an error."""
 
 
-class Policy:
+class RecordContent:
     """The options that decide on the contents of records.
 
     Args:
@@ -28,7 +28,7 @@ class Policy:
         rules: which spans are steps although they carry none of our names.
     """
 
-    __slots__ = ("_default", "_redact", "_redacting", "capture_stack", "messages", "plain", "process", "rules")
+    __slots__ = ("_default", "_redact", "_redacting", "capture_stack", "is_identity", "messages", "process", "rules")
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Policy:
         self._default: Final = dict(default_metadata or {})
         self._redact: Final = redact
         self._redacting: Final[set[tuple[int, int]]] = set()  # on which threads, or greenlets, of which processes
-        self.plain: Final = not self._default and redact is None
+        self.is_identity: Final = not self._default and redact is None
         """Metadata and texts stay what they are."""
 
     def metadata(self, own: Mapping[str, Json]) -> dict[str, Json]:
@@ -78,7 +78,7 @@ class Policy:
             if isinstance(error, KeyboardInterrupt):
                 raise  # and no record is made
             # Its text may be about the value.
-            report_fault("calling redact", with_text=False)
+            exception_once("calling redact", with_text=False)
             return REDACTED
         finally:
             self._redacting.discard(here)

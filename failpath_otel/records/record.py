@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from failpath_otel import limits
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import clean_text
 from failpath_otel.semconv import Status as Status
 
@@ -124,7 +124,7 @@ def encode(record: Record) -> bytes:
         if len(data) <= limits.MAX_RECORD_BYTES:
             return data
     except (msgspec.EncodeError, TypeError, ValueError, RecursionError, MemoryError):
-        report_fault("encoding a record")
+        exception_once("encoding a record")
     return cut_down(record).to_json()
 
 

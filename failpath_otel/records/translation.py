@@ -9,7 +9,7 @@ from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
 from failpath_otel.records.answer import answer_of, grpc_call_failed, is_grpc
-from failpath_otel.records.content import ERROR_MESSAGE, ERROR_STACK, Policy
+from failpath_otel.records.content import ERROR_MESSAGE, ERROR_STACK, RecordContent
 from failpath_otel.records.metadata import metadata_at_end, metadata_in
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 from failpath_otel.records.rules import StepRule, named_run
@@ -28,7 +28,7 @@ class StepStart(msgspec.Struct, gc=False):
     that nobody announces the step as ``running``; ``marker`` refers to that of who has opened the span, and will state
     the outcome on it before ending it; it is gone where nobody can do so any more. ``watched`` refers to the span.
     ``pipeline`` is where its records go, ``number`` what that has given to the first, ``told`` whether it has the
-    outcome, and ``policy`` what the records carry. ``stated`` is the outcome as who has opened the span is about to
+    outcome, and ``content`` what the records carry. ``stated`` is the outcome as who has opened the span is about to
     write it: late attributes, those of an ``exception`` event, and the time.
     """
 
@@ -45,7 +45,7 @@ class StepStart(msgspec.Struct, gc=False):
     marker: Any = None
     watched: Any = None
     pipeline: Any = None
-    policy: Any = None
+    content: Any = None
     number: int = 0
     told: bool = False
     stated: tuple[Mapping[str, Any] | None, Mapping[str, str] | None, int] | None = None
@@ -107,7 +107,7 @@ def ruled_start(span: ReadableSpan, rule: StepRule, run_id: str) -> StepStart:
     return start
 
 
-def running_record(start: StepStart, process: ProcessInfo | None, policy: Policy) -> Record:
+def running_record(start: StepStart, process: ProcessInfo | None, content: RecordContent) -> Record:
     """The record that announces a step, at the time when its span began."""
     return Record(
         record_id(start.trace_id, start.span_id, semconv.STATUS_RUNNING, start.start_ns),
@@ -118,11 +118,11 @@ def running_record(start: StepStart, process: ProcessInfo | None, policy: Policy
         start.started_at,
         start.trace_id,
         start.span_id,
-        start.metadata if policy.plain else policy.metadata(start.metadata),
+        start.metadata if content.is_identity else content.metadata(start.metadata),
         None,
         None,
         None,
-        process if policy.process else None,
+        process if content.process else None,
     )
 
 
@@ -132,7 +132,7 @@ def outcome_record(  # noqa: PLR0917
     status: Status,
     attributes: Mapping[str, Any],
     process: ProcessInfo | None,
-    policy: Policy,
+    content: RecordContent,
     began: bool = True,  # noqa: FBT001, FBT002 - on the hot path, where a keyword costs
     marker: StartMarker | None = None,
 ) -> Record:
@@ -144,7 +144,7 @@ def outcome_record(  # noqa: PLR0917
         status: the outcome.
         attributes: those of the span, at its end, without the status.
         process: the process that the record names.
-        policy: what the record carries beyond that.
+        content: what the record carries beyond that.
         began: the step has a ``running`` record. Without one, it has a duration only if its span has a length.
         marker: what travels beside the span, which a host's limits do not reach.
     """
@@ -164,11 +164,11 @@ def outcome_record(  # noqa: PLR0917
         rfc3339(end_ns),
         start.trace_id,
         start.span_id,
-        metadata if policy.plain else policy.metadata(metadata),
+        metadata if content.is_identity else content.metadata(metadata),
         start.started_at if timed else None,
         (end_ns - start_ns) // 1000 / 1000 if timed else None,
-        _error(start, span, policy, marker) if status == semconv.STATUS_ERROR else None,
-        process if policy.process else None,
+        _error(start, span, content, marker) if status == semconv.STATUS_ERROR else None,
+        process if content.process else None,
     )
 
 
@@ -208,16 +208,16 @@ def judged_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str
     return "error" if failed else "success"
 
 
-def span_records(span: ReadableSpan, process: ProcessInfo | None, policy: Policy) -> list[Record]:
+def span_records(span: ReadableSpan, process: ProcessInfo | None, content: RecordContent) -> list[Record]:
     """All records of a span that nobody saw begin, in the order in which things happened; none if it is no step."""
     start = read_start(span)
-    if start is None and policy.rules is not None:
-        rule = policy.rules.of(span)
+    if start is None and content.rules is not None:
+        rule = content.rules.of(span)
         start = None if rule is None else ruled_start(span, rule, named_run(rule, span))
     if start is None:
         return []
     if start.attributes.get(START_MARKER) is True:
-        return _marked_start(start, span, process, policy)
+        return _marked_start(start, span, process, content)
     statuses = _event_statuses(span)
     # An ended step states its outcome too. By hand it was recorded if it states that it is running, or if it has
     # events and none of a beginning, unless others have pushed that one out.
@@ -236,25 +236,27 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, policy: Policy
     if span.end_time is None and not states_outcome(span):
         status = None  # it came by OTLP before it had ended
     if began or status is None:
-        records.append(running_record(start, process, policy))
+        records.append(running_record(start, process, content))
     if status is not None:
-        records.append(outcome_record(start, span, status, start.attributes, process, policy, began))
+        records.append(outcome_record(start, span, status, start.attributes, process, content, began))
     return records
 
 
-def _marked_start(start: StepStart, span: ReadableSpan, process: ProcessInfo | None, policy: Policy) -> list[Record]:
+def _marked_start(
+    start: StepStart, span: ReadableSpan, process: ProcessInfo | None, content: RecordContent
+) -> list[Record]:
     """The ``running`` record of the step that a marker stands for; that of the step's own span has the same id."""
     if span.parent is None:
         return []
     start.span_id = "%016x" % span.parent.span_id  # noqa: UP031 - as above
-    return [running_record(start, process, policy)]
+    return [running_record(start, process, content)]
 
 
 def _event_statuses(span: ReadableSpan) -> list[str]:
     return [STEP_EVENTS[event.name] for event in span.events if event.name in STEP_EVENTS]
 
 
-def _error(start: StepStart, span: ReadableSpan, policy: Policy, marker: StartMarker | None) -> ErrorInfo:
+def _error(start: StepStart, span: ReadableSpan, content: RecordContent, marker: StartMarker | None) -> ErrorInfo:
     attributes = None if marker is None else marker.exception
     if attributes is None:
         attributes = {}
@@ -263,22 +265,22 @@ def _error(start: StepStart, span: ReadableSpan, policy: Policy, marker: StartMa
                 attributes = event.attributes or {}  # the last one is the one that ended the step
     of_span: Mapping[str, Any] = span.attributes or {}
     name = attributes.get(semconv.EXCEPTION_TYPE) or _error_type(of_span)
-    if not policy.messages:
+    if not content.messages:
         return ErrorInfo(error_text(name or "Error", limits.MAX_ERROR_NAME_CHARS), "")
     message = attributes.get(semconv.EXCEPTION_MESSAGE)
     # What gRPC raises to abort a call has no message.
     if message is None or (not message and is_grpc(of_span)):
         message = span.status.description or answer_of(of_span) or (name if message is None else "")
     given = start.attributes.get(semconv.STACK_GIVEN) is True
-    stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if policy.capture_stack or given else None
+    stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if content.capture_stack or given else None
     # Whoever has opened the span, and the message of one that others have opened is as it was raised.
     shown = error_text(message, limits.MAX_ERROR_MESSAGE_CHARS)
     if isinstance(stack, str) and not given:
         stack = without_our_frames(stack)
     traced = None if stack is None else error_text(stack, limits.MAX_STACK_CHARS)
-    if not policy.plain:
-        shown = policy.text(ERROR_MESSAGE, shown, limits.MAX_ERROR_MESSAGE_CHARS)
-        traced = None if traced is None else policy.text(ERROR_STACK, traced, limits.MAX_STACK_CHARS)
+    if not content.is_identity:
+        shown = content.text(ERROR_MESSAGE, shown, limits.MAX_ERROR_MESSAGE_CHARS)
+        traced = None if traced is None else content.text(ERROR_STACK, traced, limits.MAX_STACK_CHARS)
     return ErrorInfo(error_text(name or "Error", limits.MAX_ERROR_NAME_CHARS), shown, traced)
 
 

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 
 _Methods = list["weakref.WeakMethod[Callable[[], Any]]"]
 
@@ -35,7 +35,7 @@ def _run(methods: _Methods, what: str) -> None:
             try:
                 method()
             except Exception:  # noqa: BLE001 - the others have to let go of what is the parent's all the same
-                report_fault(what)
+                exception_once(what)
 
 
 if hasattr(os, "register_at_fork"):

@@ -6,7 +6,7 @@ from typing import Final
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from failpath_otel.report import say_once
+from failpath_otel.report import warn_once
 
 _PREFACE: Final = ("PRI", "2.0")
 """How every connection by HTTP/2 begins (RFC 9113, 3.4): an HTTP/1.1 server takes it for a method and a version."""
@@ -32,7 +32,7 @@ class GrpcTold:
             await self._app(scope, receive, send)
             return
         host, port = scope.get("server") or ("127.0.0.1", 0)
-        say_once(
+        warn_once(
             "gRPC",
             "Failpath: a sender speaks gRPC to port %d, which takes OTLP over HTTP. Set OTEL_EXPORTER_OTLP_PROTOCOL="
             "http/protobuf and OTEL_EXPORTER_OTLP_ENDPOINT=%s for it. Further ones are not logged.",

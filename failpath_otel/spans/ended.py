@@ -6,19 +6,19 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from failpath_otel.delivery.at_exit import patience
 from failpath_otel.delivery.factory import pipeline_to_failpath
-from failpath_otel.options.contents import policy_of
+from failpath_otel.options.content import content_of
 from failpath_otel.options.options import Options
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import Record, encode
 from failpath_otel.records.translation import span_records
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 
 
 class EndedSpans:
     """What happens behind a span exporter."""
 
     def __init__(self, options: Options) -> None:
-        self._policy = policy_of(options)
+        self._content = content_of(options)
         self._off = not options.enabled
         self.pipeline = pipeline_to_failpath(options)
         """Where the records go."""
@@ -38,9 +38,9 @@ class EndedSpans:
         before = self.pipeline.accepted
         for span in spans:
             try:
-                steps.append(span_records(span, self._process.info, self._policy))
+                steps.append(span_records(span, self._process.info, self._content))
             except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
-                report_fault("translating a span")
+                exception_once("translating a span")
                 self.pipeline.lose("invalid")
                 complete = False
         # Spans come in the order of their ends, but records go out in the order in which things happened.

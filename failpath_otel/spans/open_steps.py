@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, Span
 from opentelemetry.trace import SpanContext
 
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.records.content import Policy
+from failpath_otel.records.content import RecordContent
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode
 from failpath_otel.records.translation import (
@@ -21,7 +21,7 @@ from failpath_otel.records.translation import (
     stated_outcome,
     states_outcome,
 )
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.semconv import (
     EXCEPTION_EVENT,
     EXCEPTION_MESSAGE,
@@ -69,7 +69,7 @@ class OpenSteps:
         self._noted: Final = dropped.noted
         self._look: Final = look
         self._disregard: Final = disregard
-        self.policy = Policy()
+        self.content = RecordContent()
         """What the records carry of steps that begin now."""
         self.steps: Final[dict[SpanKey, StepStart]] = {}
         self.ended_early: Final[set[SpanKey]] = set()
@@ -79,8 +79,8 @@ class OpenSteps:
         """Reports ``running``, and expects the outcome."""
         if self._noted:
             self._look()
-        start.policy = policy = self.policy
-        data = b"" if start.manual else encode(running_record(start, self._process.info, policy))
+        start.content = content = self.content
+        data = b"" if start.manual else encode(running_record(start, self._process.info, content))
         # Not before: making the record may call the user's `redact`, and last longer than the pipeline does.
         start.pipeline = pipeline = self._pipelines[-1]
         context = span.get_span_context()
@@ -110,7 +110,7 @@ class OpenSteps:
         """Reports the outcome that ``span`` tells, once; returns whether it tells one."""
         if start.told:
             return True
-        process, policy, pipeline = self._process.info, start.policy, start.pipeline
+        process, content, pipeline = self._process.info, start.content, start.pipeline
         marker = None if start.marker is None else start.marker()
         try:
             attributes = plain_attributes(span)
@@ -128,14 +128,14 @@ class OpenSteps:
                     status = judged_outcome(start, span, attributes)
             attributes.pop(STEP_STATUS, None)
             if status is None:
-                record = running_record(start, process, policy)
+                record = running_record(start, process, content)
             else:
-                record = outcome_record(start, span, status, attributes, process, policy, not start.manual, marker)
+                record = outcome_record(start, span, status, attributes, process, content, not start.manual, marker)
             data = encode(record)
         except RecursionError:
             raise  # it is told later, where there is more room on the stack
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
-            report_fault("reading a span that has ended")
+            exception_once("reading a span that has ended")
             start.told = True
             if start.number:
                 pipeline.lose_outcome("invalid")

@@ -13,7 +13,7 @@ from failpath_otel.delivery.pipelines import NewPipeline, Pipelines
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.errors import DeliveryError
 from failpath_otel.options.checks import seconds
-from failpath_otel.options.contents import policy_of
+from failpath_otel.options.content import content_of
 from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode
@@ -23,7 +23,7 @@ from failpath_otel.records.translation import (
     span_records,
     trusted_start,
 )
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.runtime.signals import is_from_handler
 from failpath_otel.semconv import (
@@ -66,9 +66,9 @@ class Reporter:
     def _use(self, options: Options) -> None:
         self.options = options
         """What holds for steps that begin now."""
-        self._policy = self._steps.policy = policy_of(options)
+        self._content = self._steps.content = content_of(options)
         self._off = not options.enabled
-        self._ruled.rules = None if self._off else self._policy.rules
+        self._ruled.rules = None if self._off else self._content.rules
         self._ruled.tells_misses = options.endpoint != DEFAULT_ENDPOINT  # as a receiver of the user's own has
         self._delivery.begin(options)
 
@@ -117,7 +117,7 @@ class Reporter:
             if self._ruled.rules is not None:
                 self._ruled.on_named(span, start.flow_key, start.run_id)
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
-            report_fault("reporting the start of a step")
+            exception_once("reporting the start of a step")
             if start is None or not start.number:
                 self.lose()
 
@@ -144,11 +144,11 @@ class Reporter:
                 self._disregarded.pop(key[:2], None)
             elif not self._off:
                 # Most often no step at all; else one that began before this processor was there.
-                records = span_records(span, self._process.info, self._policy)
+                records = span_records(span, self._process.info, self._content)
                 if records:
                     self._pipelines[-1].put_together([encode(record) for record in records])
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
-            report_fault("reporting the end of a step")
+            exception_once("reporting the end of a step")
             if start is None:
                 self.lose()
 

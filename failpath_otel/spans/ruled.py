@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind, get_current_span
 from failpath_otel import limits, semconv
 from failpath_otel.records.rules import Rules, StepRule, named_misses, named_run, usable_run_id
 from failpath_otel.records.translation import StepStart, ruled_start, stated_run_id
-from failpath_otel.report import report_fault, say_once
+from failpath_otel.report import exception_once, warn_once
 from failpath_otel.runtime.threads import RealThread, RLock, acquire, sleep
 from failpath_otel.spans.dropped import DroppedSpans, Reference, SpanKey, key_of
 
@@ -157,7 +157,7 @@ class RuledSpans:
                 if late is not None and not (wait and late.due > monotonic() and not named_run(late.rule, late.span)):
                     self._settle(opened)
             except Exception:  # noqa: BLE001 - the others have begun as well
-                report_fault("reporting the start of a step")
+                exception_once("reporting the start of a step")
         if not wait and self.tells_misses and self.rules is not None:
             _tell(self.rules.misses())
 
@@ -268,7 +268,7 @@ def _named_around(parent_context: Context) -> _Open | None:
 def _tell(misses: list[tuple[str, str]]) -> bool:
     others = [(scope, name) for scope, name in misses if scope != _OURS]
     if others:
-        say_once("rules", "Failpath: no rule has matched a span of this process. There were: %s", named_misses(others))
+        warn_once("rules", "Failpath: no rule has matched a span of this process. There were: %s", named_misses(others))
     return bool(others)
 
 

@@ -9,7 +9,7 @@ from opentelemetry.trace import TracerProvider, get_tracer, get_tracer_provider
 from failpath_otel import limits, semconv
 from failpath_otel._version import __version__
 from failpath_otel.public import public
-from failpath_otel.report import say_once
+from failpath_otel.report import warn_once
 from failpath_otel.runtime.signals import pass_on
 from failpath_otel.runtime.trio_loop import running_trio
 from failpath_otel.scrubbing.values import clean_text, type_name
@@ -94,7 +94,7 @@ class Failpath:
         fallback = None if flow is None else check_key("flow", flow)
         flow_key, run_id = read_headers(headers)
         if flow_key is None and fallback is None:
-            say_once(
+            warn_once(
                 "run headers without flow",
                 "Failpath: headers came without a usable flow key; the run's flow is %r. flow= names another.",
                 UNKNOWN_FLOW,
@@ -155,7 +155,7 @@ class Failpath:
         try:
             name = f"{fn.__module__}.{getattr(fn, '__qualname__', type_name(fn))}"
             # By its name: a function may be defined, and decorated, again and again.
-            say_once(f"no run {name} {step_key}", _NO_RUN, name, step_key)
+            warn_once(f"no run {name} {step_key}", _NO_RUN, name, step_key)
         except Exception as error:  # noqa: BLE001 - a callable of the user's may raise anything where it has no name
             pass_on(error)
 

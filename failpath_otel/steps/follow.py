@@ -6,7 +6,7 @@ from inspect import CO_ITERABLE_COROUTINE
 from types import GeneratorType
 from typing import Any, Final, Generic, TypeVar, cast
 
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.runtime.signals import pass_on
 from failpath_otel.steps.opened import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed, NeverAwaited
@@ -200,7 +200,7 @@ def follow(step: AnyStep, result: Any) -> Any:
             future.add_done_callback(functools.partial(_end_with_future, step))
             return future
     except Exception:  # noqa: BLE001 - an awaitable of the user's that only looks like a Future
-        report_fault("following a Future")
+        exception_once("following a Future")
     step.finish(None)
     return result
 
@@ -215,7 +215,7 @@ def _end_with_future(step: AnyStep, future: Any) -> None:
         try:
             error = _future_error(future)
         except Exception:  # noqa: BLE001 - an object of the user's that only looks like a Future
-            report_fault("reading a Future's outcome")
+            exception_once("reading a Future's outcome")
             error = None
         step.finish(error)
     except BaseException as interruption:

@@ -8,7 +8,7 @@ from time import time_ns
 from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import limits, semconv
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import text_of
 from failpath_otel.semconv import EVENT_NAMES, STEP_STATUS, StartMarker
 from failpath_otel.steps.attributes import Attributes
@@ -55,7 +55,7 @@ def record_manually(
                 continue
             _write(span, status, error, start_ns if status == semconv.STATUS_RUNNING else end_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
-            report_fault("recording by hand")
+            exception_once("recording by hand")
         told = tracing.end(span, end_ns) and told
     if not told:
         tracing.tell_end(marker, {}, error, end_ns)

@@ -10,7 +10,7 @@ from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import limits, semconv
 from failpath_otel.errors import DeliveryError
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.runtime.signals import is_from_handler
 from failpath_otel.scrubbing.values import clean_text, type_name
 from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_STATUS, StartMarker
@@ -83,7 +83,7 @@ class OpenStep:
             if tracing.marks_starts:
                 tracing.mark_start(marker.spans[0], attributes, start_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
-            report_fault("adding a span event")
+            exception_once("adding a span event")
 
     def sent(self) -> None:
         """Waits until the step's events so far were sent, or could not be; not where an event loop runs."""
@@ -198,7 +198,7 @@ class OpenStep:
             if raised is not None:
                 raise raised
             if not isinstance(interruption, RecursionError):  # where the stack is full, nothing can be said either
-                report_fault("ending a step")
+                exception_once("ending a step")
         finally:
             del raised, interruption, error  # or they and this frame would keep each other alive
 
@@ -248,7 +248,7 @@ class OpenStep:
                     if _ERROR not in written:
                         write_event(span, _ERROR, None, end_ns)
             except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
-                report_fault("writing a step's outcome on its span")
+                exception_once("writing a step's outcome on its span")
                 told = False
             told = self._tracing.end(span, end_ns) and told
         if not told and (start is None or not start.told):
@@ -267,7 +267,7 @@ class OpenStep:
         try:
             span.set_attributes(attributes)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
-            report_fault("setting span attributes")
+            exception_once("setting span attributes")
 
 
 def describe(error: BaseException) -> dict[str, str]:
@@ -275,7 +275,7 @@ def describe(error: BaseException) -> dict[str, str]:
     try:
         return error_attributes(error)
     except Exception:  # noqa: BLE001 - an exception of the user's may raise from anything that is read of it
-        report_fault("describing an exception")
+        exception_once("describing an exception")
         return {semconv.EXCEPTION_TYPE: type_name(error), semconv.EXCEPTION_MESSAGE: ""}
 
 

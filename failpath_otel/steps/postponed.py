@@ -5,7 +5,7 @@ from functools import partial
 from types import CodeType, FrameType
 from typing import Any, Final
 
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.runtime.signals import is_from_handler
 from failpath_otel.runtime.threads import RealThread, get_ident, sleep
 
@@ -19,12 +19,12 @@ def raise_later(error: BaseException, finalizer: CodeType) -> None:
     end. A fault of ours, which the application does not wait for, is reported and goes no further.
     """
     if isinstance(error, Exception) and not is_from_handler(error):
-        report_fault("ending what was dropped")
+        exception_once("ending what was dropped")
         return
     try:
         RealThread(partial(_raise_on, get_ident(), error, finalizer), "failpath-raise").start()
     except RuntimeError:  # there are no threads left
-        report_fault("raising what has interrupted the end of a run")
+        exception_once("raising what has interrupted the end of a run")
 
 
 def _raise_on(thread: int, error: BaseException, finalizer: CodeType) -> None:
@@ -40,7 +40,7 @@ def _raise_on(thread: int, error: BaseException, finalizer: CodeType) -> None:
             del frame
             sleep(_SECONDS)
     except Exception:  # noqa: BLE001 - another implementation of Python
-        report_fault("raising what has interrupted the end of a run")
+        exception_once("raising what has interrupted the end of a run")
 
 
 def _is_within(frame: FrameType | None, code: CodeType) -> bool:

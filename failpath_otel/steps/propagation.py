@@ -10,7 +10,7 @@ from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import Span
 
 from failpath_otel import limits
-from failpath_otel.report import report_fault, say_once
+from failpath_otel.report import exception_once, warn_once
 from failpath_otel.semconv import FLOW_KEY, FLOW_KEY_HEADER, RUN_ID, RUN_ID_HEADER, StartMarker
 from failpath_otel.steps.attributes import Attributes
 from failpath_otel.steps.tracing import Tracing, leave_context
@@ -96,7 +96,7 @@ def read_headers(headers: object) -> Identity:
         )
     except Exception:  # noqa: BLE001 - a mapping of the user's, or of a web framework, may raise anything
         # Without its text, which may quote headers of others.
-        report_fault("reading the headers of a run", with_text=False)
+        exception_once("reading the headers of a run", with_text=False)
         return Identity()
 
 
@@ -147,11 +147,11 @@ class Propagating(Tracing):
                 return context
             if _has_room(entries, self._flow_key, self._run_id):
                 return set_baggage(RUN_ID, self._run_id, set_baggage(FLOW_KEY, self._flow_key, context))
-            say_once("baggage full", _BAGGAGE_FULL)
+            warn_once("baggage full", _BAGGAGE_FULL)
             # What is there of a run is of another one.
             return remove_baggage(RUN_ID, remove_baggage(FLOW_KEY, context)) if entries.keys() & _ENTRIES else context
         except Exception:  # noqa: BLE001 - a value that the application has put there may raise anything
-            report_fault("sending a run along as baggage", with_text=False)
+            exception_once("sending a run along as baggage", with_text=False)
             return context
 
 
@@ -181,7 +181,7 @@ def _items(headers: object) -> Iterable[tuple[object, object]]:
     if callable(items):
         return cast("Iterable[tuple[object, object]]", items())
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        say_once("run headers type", "Failpath: the headers of a run are no mapping; they are taken for none.")
+        warn_once("run headers type", "Failpath: the headers of a run are no mapping; they are taken for none.")
         return ()
     return ((pair[0], pair[1]) for pair in given if isinstance(pair, (tuple, list)) and len(pair) == _PAIR)
 
@@ -219,7 +219,7 @@ def _accepted(read: Callable[[str, T], str | None], name: str, given: T) -> str 
     try:
         return read(name, given)
     except _Refused as refused:
-        say_once(
+        warn_once(
             f"refused {name}", "Failpath: a %s that came from elsewhere is refused: %s.", _WHAT[name], str(refused)
         )
         return None

@@ -10,7 +10,7 @@ from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import semconv
 from failpath_otel.public import public
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.runtime.exits import abrupt_exit
 from failpath_otel.scrubbing.values import type_name
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
@@ -230,7 +230,7 @@ class _Entered:
                     write_event(span, semconv.EXCEPTION_EVENT, exception, None)
                 span.end()
             except Exception:  # noqa: BLE001 - span processors of the host run inside end() and may raise anything
-                report_fault("ending a run's span")
+                exception_once("ending a run's span")
 
 
 def current_run(current_key: str) -> Run | None:

@@ -9,7 +9,7 @@ from opentelemetry.context import Context, attach, detach, get_current, get_valu
 from opentelemetry.trace import INVALID_SPAN, Span, Tracer, set_span_in_context
 
 from failpath_otel.errors import DeliveryError
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.semconv import EVENT_NAMES, START_MARKER, STATUS_RUNNING, STEP_KEY, STEP_START, StartMarker
 from failpath_otel.steps.attributes import Attributes
 from failpath_otel.steps.loop import on_asyncio, on_event_loop
@@ -48,7 +48,7 @@ class Tracing:
                 name, Context({**parent, STEP_START: marker}), attributes=attributes, start_time=start_ns
             )
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
-            report_fault("starting a span at the host's tracer provider")
+            exception_once("starting a span at the host's tracer provider")
             host = marker.seen or INVALID_SPAN  # once it is reported, it has to be ended too
         marker.spans = (host,)
         if marker.seen is not None:
@@ -59,7 +59,7 @@ class Tracing:
         try:
             self.reporting.unseen(host)
         except Exception:  # noqa: BLE001 - looking at the global provider may load one of another vendor
-            report_fault("looking for the tracer provider")
+            exception_once("looking for the tracer provider")
         private = self._start_private(name, host, parent, attributes, start_ns, marker)
         marker.spans = (host, private)
         return set_value(_PRIVATE_PARENT, private, inside)
@@ -95,7 +95,7 @@ class Tracing:
         try:
             host = self.host.start_span(name, parent, attributes=attributes)
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
-            report_fault("starting a span at the host's tracer provider")
+            exception_once("starting a span at the host's tracer provider")
             host = INVALID_SPAN
         inside = _with_current(host, parent)
         if self.reporting is None or host.get_span_context().is_valid:
@@ -109,7 +109,7 @@ class Tracing:
         try:
             span.end(end_ns)
         except Exception:  # noqa: BLE001 - a span processor of the host may raise anything
-            report_fault("ending a span")
+            exception_once("ending a span")
             return False
         return True
 
@@ -124,7 +124,7 @@ class Tracing:
         try:
             marker.reporter.end_of_ended(marker.seen, late, exception, end_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
-            report_fault("reporting the end of a step")
+            exception_once("reporting the end of a step")
 
     def ended_all(self, spans: tuple[Span, ...]) -> None:
         """Says so where the first of ``spans``, the host's, was not the one that is reported."""
@@ -151,7 +151,7 @@ class Tracing:
         try:
             return self.reporting.private_tracer().start_span(name, context, attributes=attributes, start_time=start_ns)
         except Exception:  # noqa: BLE001 - the step runs, whatever becomes of its record
-            report_fault("starting a span at the private tracer provider")
+            exception_once("starting a span at the private tracer provider")
             if start_ns is not None:
                 self.reporting.lost()
             return INVALID_SPAN

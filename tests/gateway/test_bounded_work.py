@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from failpath_otel import limits
 from failpath_otel.otlp.messages import spans_in
 from failpath_otel.otlp.reader import Reader, Receipt
-from failpath_otel.records.content import Policy
+from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record
 from failpath_otel.records.rules import StepRule
 from tests.gateway.gateways import Gateway
@@ -60,11 +60,11 @@ def instructions(work: Callable[[], object], most: int) -> int:
     return count
 
 
-def read(body: bytes, kind: str, policy: Policy | None = None) -> tuple[list[Record], Receipt]:
+def read(body: bytes, kind: str, content: RecordContent | None = None) -> tuple[list[Record], Receipt]:
     found: list[Record] = []
-    policy = policy or Policy()
-    every = policy.rules is not None
-    receipt = Reader(policy, lambda records, _: found.extend(records)).take(spans_in(body, kind, every=every))
+    content = content or RecordContent()
+    every = content.rules is not None
+    receipt = Reader(content, lambda records, _: found.extend(records)).take(spans_in(body, kind, every=every))
     return found, receipt
 
 
@@ -223,7 +223,7 @@ def test_a_span_with_more_attributes_that_is_no_step_is_passed_over_also_where_t
     body = encoded(kind, wide, {**wide, "name": "GET /cart"})
     assert read(body, kind) == ([], Receipt(2, 0, 2, 0))
     rule = StepRule("shop", "cart", span_name="GET /cart", scope="shop")
-    _, receipt = read(body, kind, Policy(rules=[rule]))
+    _, receipt = read(body, kind, RecordContent(rules=[rule]))
     assert (receipt.ignored, receipt.rejected) == (1, 1)
     assert receipt.reason.startswith("span 1: it has more than 10000 attributes")
 

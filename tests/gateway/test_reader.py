@@ -14,14 +14,14 @@ from opentelemetry.trace.status import Status, StatusCode
 from failpath_otel import semconv
 from failpath_otel.otlp.messages import spans_in
 from failpath_otel.otlp.reader import Reader, Receipt, records_of
-from failpath_otel.records.content import Policy
+from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record, encode
 from failpath_otel.records.translation import span_records
 from failpath_otel.steps.keys import make_run_id
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of
 from tests.spans.foreign import IDENTITY, EventAttributes, a_span, event, lifecycle
 
-POLICY = Policy(capture_stack=True)
+POLICY = RecordContent(capture_stack=True)
 KINDS = pytest.mark.parametrize("kind", [PROTOBUF, JSON])
 
 texts = st.text(max_size=20)

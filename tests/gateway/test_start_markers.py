@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from failpath_otel import Failpath, FailpathSpanExporter, FailpathSpanProcessor
 from failpath_otel.otlp.messages import spans_in
 from failpath_otel.otlp.reader import Reader
-from failpath_otel.records.content import Policy
+from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record
 from tests.fault_server import FaultServer
 from tests.gateway.gateways import start_gateway
@@ -38,7 +38,7 @@ class Markers:
         """The records of all that was exported so far, as a gateway makes them."""
         found: list[Record] = []
         body = protobuf_of(self.exporter.get_finished_spans())
-        Reader(Policy(), lambda records, _: found.extend(records)).take(spans_in(body, PROTOBUF))
+        Reader(RecordContent(), lambda records, _: found.extend(records)).take(spans_in(body, PROTOBUF))
         return found
 
 
@@ -131,7 +131,7 @@ def test_a_span_that_denies_to_be_a_marker_is_none() -> None:
     denied = {"key": "failpath.step.start_marker", "value": {"boolValue": False}}
     span = json_span(attributes=[*json_span()["attributes"], denied], parentSpanId="00f067aa0ba902b8")
     found: list[Record] = []
-    Reader(Policy(), lambda records, _: found.extend(records)).take(spans_in(json_request(span), JSON))
+    Reader(RecordContent(), lambda records, _: found.extend(records)).take(spans_in(json_request(span), JSON))
     assert [(record.status, record.span_id) for record in found] == [
         ("running", "00f067aa0ba902b7"),
         ("success", "00f067aa0ba902b7"),

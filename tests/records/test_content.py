@@ -12,7 +12,7 @@ from opentelemetry.trace import NoOpTracerProvider, StatusCode
 
 import failpath_otel
 from failpath_otel import FailpathClient, FailpathSpanExporter, FailpathSpanProcessor, limits, report
-from failpath_otel.records.content import Policy
+from failpath_otel.records.content import RecordContent
 from failpath_otel.scrubbing.values import DROPPED_KEYS, REDACTED, Json
 from tests.fault_server import FaultServer
 from tests.keys import KEY
@@ -87,9 +87,9 @@ def test_default_metadata_is_made_clean_once_and_later_changes_of_the_mapping_ch
     given: dict[str, object] = {"tags": {"b", "a"}, "api_key": SECRET, "raw": b"bytes"}
     events = events_of(server, {}, default_metadata=given)
     assert events[0]["metadata"] == {"tags": ["a", "b"], "api_key": REDACTED, "raw": "bytes"}
-    policy = Policy(default_metadata={"a": 1})
-    policy.metadata({})["a"] = 2
-    assert policy.metadata({}) == {"a": 1}
+    content = RecordContent(default_metadata={"a": 1})
+    content.metadata({})["a"] = 2
+    assert content.metadata({}) == {"a": 1}
 
 
 @reported
@@ -145,9 +145,9 @@ def test_bad_input_whatever_redact_raises_is_swallowed(error: type[BaseException
     def redact(key: str, value: Json) -> Json:
         raise error
 
-    policy = Policy(redact=redact)
-    assert policy.metadata({"card": SECRET}) == {"card": REDACTED}
-    assert policy.text("error.message", SECRET, 100) == REDACTED
+    content = RecordContent(redact=redact)
+    assert content.metadata({"card": SECRET}) == {"card": REDACTED}
+    assert content.text("error.message", SECRET, 100) == REDACTED
 
 
 class NoText:
@@ -191,7 +191,7 @@ def test_bad_input_garbage_from_redact_is_made_clean_and_costs_no_record(server:
 
 @pytest.mark.parametrize("redact", [lambda: None, lambda key: None, lambda key, value, more: None])
 def test_bad_input_a_redact_with_other_parameters_shows_nothing(redact: Any) -> None:
-    assert Policy(redact=redact).metadata({"card": SECRET}) == {"card": REDACTED}
+    assert RecordContent(redact=redact).metadata({"card": SECRET}) == {"card": REDACTED}
 
 
 def test_bad_input_a_redact_that_flushes_shows_and_flushes(server: FaultServer, new_processor: NewProcessor) -> None:
@@ -235,8 +235,8 @@ def test_bad_input_a_redact_that_blocks_holds_up_no_other_thread(
 
 def test_where_the_keys_are_too_many_the_steps_own_stay_and_what_is_missing_is_counted() -> None:
     own: dict[str, Json] = {f"own-{number}": number for number in range(60)}
-    policy = Policy(default_metadata={f"default-{number}": number for number in range(10)})
-    metadata = policy.metadata(own)
+    content = RecordContent(default_metadata={f"default-{number}": number for number in range(10)})
+    metadata = content.metadata(own)
     assert own.items() <= metadata.items()
     assert len(metadata.keys() - {DROPPED_KEYS}) == limits.MAX_METADATA_KEYS
     assert metadata[DROPPED_KEYS] == 70 - limits.MAX_METADATA_KEYS
@@ -308,21 +308,21 @@ def test_bad_input_metadata_that_blocks_holds_up_no_other_thread(server: FaultSe
 def test_keys_for_which_there_is_no_room_are_counted_with_those_before(
     default: dict[str, Json], own: dict[str, Json], missing: int
 ) -> None:
-    policy = Policy(default_metadata=default, redact=lambda key, value: value)
-    assert policy.metadata(own)[DROPPED_KEYS] == missing
+    content = RecordContent(default_metadata=default, redact=lambda key, value: value)
+    assert content.metadata(own)[DROPPED_KEYS] == missing
 
 
 def test_values_that_redact_makes_longer_cost_no_other_metadata() -> None:
-    policy = Policy(redact=lambda key, value: "z" * 4_096)
-    metadata = policy.metadata({f"k{number}": "x" for number in range(30)})
+    content = RecordContent(redact=lambda key, value: "z" * 4_096)
+    metadata = content.metadata({f"k{number}": "x" for number in range(30)})
     assert "k0" in metadata
     assert len(json.dumps(metadata)) < limits.MAX_METADATA_BYTES * 1.1
 
 
 def test_large_default_metadata_never_costs_the_steps_own() -> None:
-    policy = Policy(default_metadata={f"d{number}": '"' * 1_900 for number in range(8)})
+    content = RecordContent(default_metadata={f"d{number}": '"' * 1_900 for number in range(8)})
     own: dict[str, Json] = {"order": 7, **{f"o{number}": "x" * 4_000 for number in range(7)}}
-    assert own.items() <= policy.metadata(own).items()
+    assert own.items() <= content.metadata(own).items()
 
 
 def test_bad_input_a_redact_that_records_steps_does_not_multiply(server: FaultServer, configure: Configure) -> None:

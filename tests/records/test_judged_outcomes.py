@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import semconv
-from failpath_otel.records.content import Policy
+from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record
 from failpath_otel.records.translation import span_records
 from tests.spans.foreign import a_span, event, lifecycle
@@ -18,7 +18,7 @@ GRPC = {"rpc.system": "grpc", "rpc.grpc.status_code": 0}
 
 
 def ended(attributes: dict[str, Any], **more: Any) -> Record:
-    return span_records(a_span(attributes, **more), None, Policy())[-1]
+    return span_records(a_span(attributes, **more), None, RecordContent())[-1]
 
 
 def failure(attributes: dict[str, Any], **more: Any) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import limits, semconv
-from failpath_otel.records.content import Policy
+from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import ProcessInfo, Record, encode
 from failpath_otel.records.translation import (
     outcome_record,
@@ -37,7 +37,7 @@ PROCESS = ProcessInfo(4711, "web-1", STARTED_AT)
 
 
 def records(span: ReadableSpan, *, capture_stack: bool = False) -> list[Record]:
-    return span_records(span, PROCESS, Policy(capture_stack=capture_stack))
+    return span_records(span, PROCESS, RecordContent(capture_stack=capture_stack))
 
 
 def statuses(span: ReadableSpan) -> list[str]:
@@ -160,7 +160,7 @@ def test_evicted_attributes_leave_the_identity_and_metadata_that_were_read_at_th
         span.set_attribute(f"mine.{number}", number)
     span.end()
     assert semconv.FLOW_KEY not in (span.attributes or {})
-    record = outcome_record(start, span, "success", plain_attributes(span), None, Policy())
+    record = outcome_record(start, span, "success", plain_attributes(span), None, RecordContent())
     assert (record.flow_key, record.run_id, record.step_key) == ("checkout", "req-1", "charge-card")
     assert record.metadata == {"a": 1}
 
@@ -260,15 +260,15 @@ def test_metadata_that_came_later_is_in_the_outcome_over_what_was_there() -> Non
     span.set_attribute("failpath.metadata.b", 2)
     span.set_attribute("failpath.metadata_json.c", "[1,null]")
     span.end()
-    assert running_record(start, None, Policy()).metadata == {"a": 1, "b": 1}
-    record = outcome_record(start, span, "success", plain_attributes(span), None, Policy())
+    assert running_record(start, None, RecordContent()).metadata == {"a": 1, "b": 1}
+    record = outcome_record(start, span, "success", plain_attributes(span), None, RecordContent())
     assert record.metadata == {"a": 1, "b": 2, "c": [1, None]}
 
 
 def test_a_trusted_start_takes_uncut_attributes_over_those_of_the_span() -> None:
     cut = a_span({semconv.FLOW_KEY: "che", semconv.RUN_ID: "req", semconv.STEP_KEY: "cha"})
     start = trusted_start(cut, {**IDENTITY, "failpath.metadata.a": "long"})
-    record = running_record(start, PROCESS, Policy())
+    record = running_record(start, PROCESS, RecordContent())
     assert (record.flow_key, record.run_id, record.step_key) == ("checkout", "req-1", "charge-card")
     assert record.metadata == {"a": "long"}
     assert record.timestamp == STARTED_AT
@@ -322,7 +322,7 @@ def test_whatever_a_span_carries_its_records_are_within_bounds_and_readable(
     attributes: dict[str, Any], events: list[tuple[str, dict[str, Any]]], code: StatusCode
 ) -> None:
     span = a_span(attributes, events=[event(name, **found) for name, found in events], status=code)
-    for record in span_records(span, PROCESS, Policy(capture_stack=True)):
+    for record in span_records(span, PROCESS, RecordContent(capture_stack=True)):
         data = encode(record)
         assert len(data) <= limits.MAX_RECORD_BYTES
         assert msgspec.json.decode(data, type=Record).id == record.id

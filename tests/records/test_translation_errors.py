@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
 from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import semconv
-from failpath_otel.records.content import Policy
+from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record, encode
 from failpath_otel.records.translation import span_records
 from tests.recording import recording_with
@@ -15,7 +15,7 @@ from tests.spans.foreign import END_NS, IDENTITY, START_NS, a_span, event, lifec
 
 
 def records(span: ReadableSpan, *, capture_stack: bool = False) -> list[Record]:
-    return span_records(span, None, Policy(capture_stack=capture_stack))
+    return span_records(span, None, RecordContent(capture_stack=capture_stack))
 
 
 def an_error(**attributes: Any) -> ReadableSpan:

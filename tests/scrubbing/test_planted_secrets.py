@@ -144,7 +144,7 @@ def test_what_the_server_says_shows_no_secret(application: Application, server: 
 
 def test_a_warning_of_ours_quotes_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     for text in TEXTS.values():
-        report.say("the server says: %s (%d)", text, 7)
+        report.warn("the server says: %s (%d)", text, 7)
     assert len(caplog.records) == len(TEXTS)
     assert found_in(caplog.text) == []
 
@@ -235,7 +235,7 @@ def test_a_fault_of_ours_in_the_midst_of_an_error_is_logged_without_its_secrets(
             except OSError:
                 raise TypeError(text)  # noqa: B904 - in its context
         except TypeError:
-            report.report_fault(f"place {number}")
+            report.exception_once(f"place {number}")
     assert caplog.text.count("TypeError") >= len(TEXTS)
     assert found_in(caplog.text) == []
     assert not any(record.exc_info for record in caplog.records)

@@ -9,7 +9,7 @@ from requests.utils import select_proxy
 
 from failpath_otel.delivery.http.obstacles import Means
 from failpath_otel.delivery.http.transport import BoundedAdapter
-from failpath_otel.report import say_once
+from failpath_otel.report import warn_once
 
 
 class Channel(Protocol):
@@ -76,7 +76,7 @@ class SessionChannel:
     def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
         """As :class:`Channel` says."""
         if getattr(self._session, "verify", True) is False and self._url.lower().startswith("https:"):
-            say_once(
+            warn_once(
                 "verify", "Failpath: certificates are not verified, because the session that was given has verify=False"
             )
         return self._session.post(

@@ -20,7 +20,7 @@ from failpath_otel.journal.clock import machine_clock
 from failpath_otel.options.endpoint import warn_of_plain_http
 from failpath_otel.options.options import Options
 from failpath_otel.records import wire
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.runtime.threads import Lock, get_ident
 from failpath_otel.scrubbing.values import REDACTED
@@ -127,7 +127,7 @@ class Delivery:
         except MemoryError:  # which is not about the records, and may pass
             raise
         except Exception:  # noqa: BLE001 - a callback of the user's may raise anything
-            report_fault("making the payload")
+            exception_once("making the payload")
             # It may be about one of the records, as where the endpoint refuses them.
             return wire.Answer("was not asked, because making the payload failed")
         with channel.post(body, headers, timeout) as response:

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.report import say
+from failpath_otel.report import warn
 
 
 class BatchSize:
@@ -37,7 +37,7 @@ class BatchSize:
         self._larger_from = self._clock() + self._delay
         if not self._said:
             self._said = True
-            say("Failpath: %s finds a batch of %d bytes too large; it gets smaller ones.", self._url, length)
+            warn("Failpath: %s finds a batch of %d bytes too large; it gets smaller ones.", self._url, length)
 
     def take(self, length: int) -> None:
         """Takes note that a batch of so many bytes was taken."""
@@ -54,7 +54,7 @@ class BatchSize:
             self._set(larger)
         if self.bytes == limits.MAX_BATCH_BYTES and self._refused == inf:
             self._said = False
-            say("Failpath: %s takes batches of full size again.", self._url)
+            warn("Failpath: %s takes batches of full size again.", self._url)
 
     def _set(self, size: int) -> None:
         self.bytes = size

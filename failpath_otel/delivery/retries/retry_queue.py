@@ -10,7 +10,7 @@ from typing import Final
 from failpath_otel import limits
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.records.wire import KEY_REFUSED, Answer
-from failpath_otel.report import is_heard, say
+from failpath_otel.report import logging_is_configured, warn
 
 _TOO_OLD: Final = "records that have waited for {:.0f} hours are lost"
 _KEPT: Final = "records wait, and are sent again for up to {:.0f} hours"
@@ -175,7 +175,7 @@ class Backlog:
         hours = limits.MAX_AGE_SECONDS / 3600
         self._unsaid = f"{self.cause}; {consequence.format(hours, binding=self._binding)}"
         self._said_causes.add(cause)
-        if cause or is_heard() or not self.silence():
+        if cause or logging_is_configured() or not self.silence():
             self._break_silence()
 
     def silence(self) -> float:
@@ -190,7 +190,7 @@ class Backlog:
     def _break_silence(self) -> None:
         text, self._unsaid = self._unsaid, ""
         self.said = True
-        say("Failpath: %s.", text)
+        warn("Failpath: %s.", text)
 
     def succeeded(self) -> None:
         """Takes note that a batch was taken."""
@@ -202,5 +202,5 @@ class Backlog:
         lost = self._lost() - self._lost_before
         if self.said or lost:
             lasted = self._clock() - self._began
-            say("Failpath: %s takes records again after %.0f s; %d were lost.", self._url, lasted, lost)
+            warn("Failpath: %s takes records again after %.0f s; %d were lost.", self._url, lasted, lost)
         self.said = False

@@ -9,7 +9,7 @@ from typing import Final
 from failpath_otel import limits
 from failpath_otel.errors import DeliveryError
 from failpath_otel.options.arguments import OnError
-from failpath_otel.report import report_fault
+from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.runtime.threads import RealThread, RLock, rest
 
@@ -76,7 +76,7 @@ class ErrorCallback:
         except BaseException as raised:
             if isinstance(raised, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise  # at the end of the interpreter, calls are made there
-            report_fault("calling on_error")
+            exception_once("calling on_error")
 
     def drain(self, timeout: float) -> None:
         """Waits at most ``timeout`` seconds until all calls are made; makes them itself where there is no thread."""

@@ -9,7 +9,7 @@ from failpath_otel.local.store.store import Arrival, Store, StoreError
 from failpath_otel.otlp.messages import ROUTE as ROUTE
 from failpath_otel.otlp.reader import Reader, Receipt
 from failpath_otel.otlp.route import Busy, OtlpRoute
-from failpath_otel.records.content import Policy
+from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record, encode
 from failpath_otel.records.rules import StepRule
 
@@ -34,5 +34,5 @@ def span_route(store: Store, clock: Callable[[], int], rules: Sequence[StepRule]
             raise Busy(str(error), 1) from None
 
     # Who sends a stack by OTLP has put it on the span; it stays on this machine.
-    reader = Reader(Policy(capture_stack=True, rules=rules), put)
+    reader = Reader(RecordContent(capture_stack=True, rules=rules), put)
     return OtlpRoute(reader.take, every=bool(rules))

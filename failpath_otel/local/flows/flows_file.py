@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from failpath_otel.local.flows.topology import DeclaredFlow, Node
-from failpath_otel.report import say
+from failpath_otel.report import warn
 
 DEFAULT_PATH: Final = Path(".failpath", "flows.json")
 
@@ -84,7 +84,7 @@ class FlowsFile:
         try:
             self._flows = read_flows(self.path)
         except FlowsFileError as error:
-            say("Failpath: %s; the flows stay as they were until the file is mended", str(error))
+            warn("Failpath: %s; the flows stay as they were until the file is mended", str(error))
 
 
 def find_flows_file(given: Path | None) -> FlowsFile | None:

@@ -1,12 +1,12 @@
 """What the options say of the contents of records."""
 
 from failpath_otel.options.options import Options
-from failpath_otel.records.content import Policy
+from failpath_otel.records.content import RecordContent
 
 
-def policy_of(options: Options) -> Policy:
-    """Return the policy that ``options`` ask for."""
-    return Policy(
+def content_of(options: Options) -> RecordContent:
+    """Return the contents of records that ``options`` ask for."""
+    return RecordContent(
         capture_stack=options.capture_stack,
         send_error_messages=options.send_error_messages,
         send_process=options.send_process,
