@@ -192,7 +192,7 @@ def test_while_the_endpoint_fails_the_end_of_a_run_does_not_wait(server: FaultSe
     # Neither in the pause between two attempts nor while one is under way.
     for requests in (1, 2):
         server.wait_for_requests(requests)
-        wait_for(lambda: client._join.reporter._pipelines[-1]._backlog.failing)
+        wait_for(lambda: client._join.reporter._pipelines[-1].sender.retries.failing)
         abrupt_exit._begin()
         below_exit(lambda: take_one(client))
         assert abrupt_exit._spent < limits.RUN_END_TIMEOUT / 2

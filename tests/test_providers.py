@@ -320,7 +320,7 @@ def test_the_collection_of_a_provider_waits_for_no_lock_and_starts_no_thread(
     client.run("checkout").step("pack", str)
     assert client.flush()
     [pipeline] = client._join.reporter._pipelines
-    for lock in (pipeline._lock, failpath_otel.configure.__globals__["_registry"].lock):
+    for lock in (pipeline.queue.lock, failpath_otel.configure.__globals__["_registry"].lock):
         locked(lock)
 
     def refuse(_: threading.Thread) -> None:

@@ -3,11 +3,13 @@
 import os
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic, time
 from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.errors import DeliveryError, JournalError
 from failpath_otel.journal.discovery import Lost, adopt
 from failpath_otel.journal.disk_usage import thin_out
@@ -28,28 +30,28 @@ _SKIPPED: Final = {
 }
 
 
-class Adoption:
+class OrphanSource:
     """The orphans that this process has locked, delivered in turn with what it records itself.
 
     Args:
         path: the journal directory.
         binding: of whom the records are that are taken; ``None``: anybody's.
-        tell: is given an error for records that are lost before they are sent.
+        report: is given an error for records that are lost before they are sent.
     """
 
     def __init__(
-        self, path: str, binding: str | None, tell: Callable[[DeliveryError], object] = lambda _: None
+        self, path: str, binding: str | None, report: Callable[[DeliveryError], object] = lambda _: None
     ) -> None:
         self._path: Final = path
         self._binding: Final = binding
-        self._tell: Final = tell
+        self._report: Final = report
         self._begin()
-        self._count_anew()
+        self._reset_counts()
 
     def _begin(self) -> None:
         self._orphans: deque[Orphan] = deque()
-        self._looking = Lock()
-        self._next_look = 0.0
+        self._scanning = Lock()
+        self._next_scan = 0.0
         self._forked_until = 0.0
         self.trouble = ""
         """Why nothing can be found in the directory."""
@@ -58,7 +60,7 @@ class Adoption:
         self._put_off: dict[str, float] = {}  # the names of journals that cannot be read for now, and until when
         self._passed_over = 0  # records between those of a batch, to be confirmed after it
 
-    def _count_anew(self) -> None:
+    def _reset_counts(self) -> None:
         self.delivered = 0
         """Records of others that Failpath has taken."""
         self.dropped: dict[str, int] = {}
@@ -72,7 +74,7 @@ class Adoption:
 
     def is_due(self) -> bool:
         """Whether it is time to look again."""
-        return monotonic() >= self._next_look
+        return monotonic() >= self._next_scan
 
     @property
     def seconds(self) -> float:
@@ -86,9 +88,9 @@ class Adoption:
     def forked(self) -> None:
         """Has this process look more often for a while: it has a child, which may leave something."""
         self._forked_until = monotonic() + limits.FORK_SECONDS
-        self._next_look = min(self._next_look, monotonic() + limits.FORK_ADOPT_SECONDS)
+        self._next_scan = min(self._next_scan, monotonic() + limits.FORK_ADOPT_SECONDS)
 
-    def look(self, *, tidy: bool = True, failing: bool | None = None, last: bool = False) -> bool:
+    def scan(self, *, tidy: bool = True, failing: bool | None = None, last: bool = False) -> bool:
         """Locks what processes have left that are gone; returns whether there is something now. Never raises.
 
         Args:
@@ -98,11 +100,11 @@ class Adoption:
             last: this process ends, and nothing of all that it knows was taken: how long that has lasted is told by
                 what was left.
         """
-        looking = self._looking
-        if not looking.acquire(blocking=False):
+        scanning = self._scanning
+        if not scanning.acquire(blocking=False):
             return bool(self._orphans)
         try:
-            self._next_look = monotonic() + self.seconds
+            self._next_scan = monotonic() + self.seconds
             deleted: Counter[str] = Counter()
 
             def lost(reason: str, records: int) -> None:
@@ -119,7 +121,7 @@ class Adoption:
         except Exception:  # noqa: BLE001 - it is called by the application, too
             exception_once("looking for journals")
         finally:
-            looking.release()
+            scanning.release()
         return bool(self._orphans)
 
     def _adopt(self, lost: Lost, *, tidy: bool) -> None:
@@ -150,18 +152,18 @@ class Adoption:
         self._next_thinning = monotonic() + limits.THIN_OUT_SECONDS
         # These may be the oldest; but for the first one, of which a batch may be in flight.
         while len(self._orphans) > 1:
-            self._let_go_of(self._orphans.pop())
+            self._close(self._orphans.pop())
         thin_out(self._path, None if failing else self._binding, lost)
         self._adopt(lost, tidy=False)
 
-    def _let_go_of(self, orphan: Orphan) -> None:
+    def _close(self, orphan: Orphan) -> None:
         self.harmed += orphan.harmed
         orphan.close()
 
     def _lost(self, reason: str, records: int) -> None:
         warn("Failpath: %d records of processes that are gone are deleted: %s.", records, _DELETED[reason])
         self._lose(reason, records)
-        self._tell(JournalError(f"records of processes that are gone are deleted: {_DELETED[reason]}", records))
+        self._report(JournalError(f"records of processes that are gone are deleted: {_DELETED[reason]}", records))
 
     def _skip(self, reason: str, records: int) -> None:
         """Counts and tells what is in a journal and cannot be sent."""
@@ -171,7 +173,7 @@ class Adoption:
         text = f"records of processes that are gone {_SKIPPED.get(reason, 'are lost')}"
         if reason != "damaged":  # which is said with the name of the journal
             warn_once(f"adopted {reason}", "Failpath: %d %s.", records, text)
-        self._tell(JournalError(text, records))
+        self._report(JournalError(text, records))
 
     def _lose(self, reason: str, records: int) -> None:
         if records:
@@ -216,7 +218,7 @@ class Adoption:
                 if orphan is self._orphans[0]:
                     self._passed_over = 0
                 self._orphans.remove(orphan)
-                self._let_go_of(orphan)
+                self._close(orphan)
 
     def settle(self, source: Orphan, records: int, delivered: int, reason: str) -> None:
         """Takes note that so many records of a batch are delivered, and the others are lost."""
@@ -225,17 +227,21 @@ class Adoption:
         self.delivered += delivered
         self._lose(reason, records - delivered)
 
+    def add_counts(self, stats: Stats) -> Stats:
+        """Return ``stats`` with the counts of records of others."""
+        return replace(stats, adopted=self.delivered, adopted_dropped=dict(self.dropped))
+
     def waiting(self) -> int:
         """How many records there are still."""
         return sum(orphan.waiting() for orphan in tuple(self._orphans))
 
-    def forsake(self) -> None:
+    def reset_in_child(self) -> None:
         """In a forked child: what was adopted is the parent's."""
-        self.let_go()
-        self._count_anew()
+        self.release()
+        self._reset_counts()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Leaves it to another process."""
         for orphan in self._orphans:
-            self._let_go_of(orphan)
+            self._close(orphan)
         self._begin()

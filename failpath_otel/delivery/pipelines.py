@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from failpath_otel.options.options import Options
 
 NewPipeline = Callable[["Options"], Pipeline]
-"""Makes the pipeline for options: in production :func:`failpath_otel.delivery.factory.pipeline_to_failpath`."""
+"""Makes the pipeline for options: in production :func:`failpath_otel.delivery.pipeline.pipeline_to_failpath`."""
 
 
 class Pipelines:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from time import monotonic
 from typing import Final, Protocol
@@ -10,12 +11,11 @@ from failpath_otel import limits
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.retries.batch_size import BatchSize
 from failpath_otel.delivery.retries.halving import Doubt, Halving
-from failpath_otel.delivery.retries.rejection import rejection
-from failpath_otel.delivery.retries.retry_queue import Backlog
+from failpath_otel.delivery.retries.retry_queue import RetryQueue
 from failpath_otel.errors import DeliveryError, RecordsRejectedError, SendError
 from failpath_otel.records.wire import Answer, no_way
 from failpath_otel.report import warn
-from failpath_otel.runtime.threads import RLock, acquire
+from failpath_otel.runtime.threads import RLock, acquire, is_held_here
 
 Take = Callable[[int], Batch]
 """Takes the next batch of at most so many bytes from the queue; one without records where nothing waits."""
@@ -83,32 +83,47 @@ class Outcome:
 
 
 class Sender:
-    """One attempt at a time; several threads may ask for one."""
+    """Sends batch after batch, one attempt at a time; several threads may ask for one.
+
+    Args:
+        delivery: sends one batch.
+        lost: returns how many records are lost so far.
+        confirm: called with each batch that is settled, within the attempt.
+        binding: the hash of the journal, if there is one, by which its records can be sent elsewhere.
+        once: this process tries no longer than its command runs.
+    """
 
     def __init__(
         self,
         delivery: Delivering,
         lost: Callable[[], int] = lambda: 0,
-        settled: "Callable[[Outcome], object]" = lambda _: None,
+        confirm: Callable[[Batch], object] = lambda _: None,
         binding: str = "",
         *,
         once: bool = False,
     ) -> None:
         self._delivery: Final = delivery
-        self._settled: Final = settled  # told while nobody else makes an attempt
-        self.backlog: Final = Backlog(delivery.url, lost=lost, binding=binding, once=once)
+        self._confirm: Final = confirm
+        self._new_retries: Final = partial(RetryQueue, delivery.url, lost=lost, binding=binding, once=once)
+        self.reset_in_child()
+
+    def reset_in_child(self) -> None:
+        """Begin with nothing: what waits for a retry before a fork is the parent's to send."""
+        self.retries = self._new_retries()
+        """The batches that are sent next, and when."""
         self.failure: SendError | None = None
         """Why the last attempt failed; ``None`` if it did not."""
         self.dividing = False
-        """What was sent last is sent again in parts, or after a look whether anything is taken."""
-        self._size: Final = BatchSize(delivery.url)
-        self._chance: Final = Random()  # noqa: S311 - no secret
+        """Whether what was sent last is sent again in parts, or after a look whether anything is taken."""
+        self._size = BatchSize(self._delivery.url)
+        self._chance = Random()  # noqa: S311 - no secret
         # Single records that were refused for what they contain since one was taken; at first that is in doubt.
         self._refused_singles = limits.SINGLES_IN_DOUBT
         self._doubt: Doubt | None = None
         self._all_refused = False  # the last doubt has ended with that
         # Reentrant: a garbage collection or a signal handler may flush in the middle of an attempt.
         self._attempting = RLock()
+        self._is_kept_from_others = False
         self._said: set[str] = set()
 
     def attempt(self, take: Take, within: float | None = None) -> Outcome | None:
@@ -139,30 +154,38 @@ class Sender:
             except BaseException as error:
                 if not isinstance(error, Exception):
                     self._doubt = None
-                    self.backlog.add(batch)
+                    self.retries.add(batch)
                     raise
                 answer = _FAULT
             outcome = self._judge(batch, answer, take) if doubt is None else self._judge_doubt(doubt, answer)
             self._pace(batch)
             if outcome is not None and outcome.settled:
-                self._settled(outcome)
+                self._confirm(outcome.batch)
             return outcome
         finally:
             self._attempting.release()
 
     def begin_alone(self, within: float = 0.0) -> bool:
-        """Keeps others from making attempts until :meth:`end_alone`, unless another thread makes one all the while."""
-        return acquire(self._attempting, within)
+        """Keep others from making attempts until :meth:`end_alone`, unless another thread makes one all the while."""
+        if not acquire(self._attempting, within):
+            return False
+        self._is_kept_from_others = True
+        return True
 
     def end_alone(self) -> None:
-        """Lets others make attempts again."""
+        """Let others make attempts again."""
+        self._is_kept_from_others = False
         self._attempting.release()
 
+    def is_held_up_here(self) -> bool:
+        """Return whether this thread keeps others from making attempts, further up its stack."""
+        return self._is_kept_from_others and is_held_here(self._attempting)
+
     def _next(self, take: Take) -> Batch:
-        if not self.backlog:
+        if not self.retries:
             return take(self._size.bytes)
-        while (batch := self.backlog.take()).length > self._size.bytes and len(batch.records) > 1:
-            self.backlog.add(*batch.halves())
+        while (batch := self.retries.take()).length > self._size.bytes and len(batch.records) > 1:
+            self.retries.add(*batch.halves())
         return batch
 
     def _judge(self, batch: Batch, answer: Answer, take: Take) -> Outcome | None:
@@ -187,7 +210,7 @@ class Sender:
     def _trust(self) -> None:
         """The endpoint takes records, so it means what it says of others."""
         self.failure = None
-        self.backlog.succeeded()
+        self.retries.succeeded()
         self._refused_singles = 0
         self._all_refused = False
 
@@ -197,7 +220,7 @@ class Sender:
         if answer.lasting:
             self._refused_singles = limits.SINGLES_IN_DOUBT  # whatever answers by then has to prove itself
         first = not batch.failed
-        kept = self.backlog.keep(batch, answer)
+        kept = self.retries.schedule_retry(batch, answer)
         text = self._text(answer)
         if not kept:
             text += f"; the records have waited for {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and are given up"
@@ -211,7 +234,7 @@ class Sender:
 
     def _divide(self, batch: Batch, answer: Answer, *parts: Batch) -> Outcome | None:
         """Has the batch sent in parts, or wait for a look at others: nothing has become of it yet."""
-        self.backlog.add(*parts or (batch,))
+        self.retries.add(*parts or (batch,))
         self.failure = SendError(self._text(answer), len(batch.records), answer.status, retrying=True)
         self.dividing = True
         return None
@@ -254,19 +277,19 @@ class Sender:
 
     def _others(self, batch: Batch) -> list[bytes]:
         own = batch.records if len(batch.records) > 1 else ()
-        return [*own, *(record for each in self.backlog for record in each.records)]
+        return [*own, *(record for each in self.retries for record in each.records)]
 
     def _further(self, batch: Batch, take: Take) -> Sequence[bytes]:
         """What comes behind all that has been taken; it waits behind it from now on."""
-        if len(self.backlog) + 1 >= limits.MAX_BATCHES_IN_DOUBT:
+        if len(self.retries) + 1 >= limits.MAX_BATCHES_IN_DOUBT:
             return ()
-        self.backlog.add(batch)  # so that whoever gives the next one knows that something waits before it
+        self.retries.add(batch)  # so that whoever gives the next one knows that something waits before it
         try:
             further = take(self._size.bytes)
         finally:
-            self.backlog.take()
+            self.retries.take()
         if further.records:
-            self.backlog.append(further)
+            self.retries.append(further)
         return further.records
 
     def _judge_doubt(self, doubt: Doubt, answer: Answer) -> Outcome | None:
@@ -296,18 +319,18 @@ class Sender:
 
     def _pace(self, batch: Batch) -> None:
         """Has a pause follow a batch that was searched by halves, and within one that takes many requests."""
-        if batch.halving is None or self.backlog.failing:
+        if batch.halving is None or self.retries.failing:
             return
         whole = batch.halving.whole
-        upcoming = next((each.halving for each in self.backlog), None)
+        upcoming = next((each.halving for each in self.retries), None)
         if upcoming is None or upcoming.whole is not whole or whole.probes >= limits.MAX_PROBES:
             whole.probes = 0
-            self.backlog.rest()
+            self.retries.pause_briefly()
 
     def _rejections(self, batch: Batch, answer: Answer) -> tuple[tuple[int, RecordsRejectedError], ...]:
         if not answer.rejected:
             return ()
-        errors = tuple((index, rejection(batch.records[index], reason)) for index, reason in answer.rejected)
+        errors = tuple((index, batch.rejection(index, reason)) for index, reason in answer.rejected)
         self._say_once(
             "Failpath: %d of %d records were rejected; the first: %s", len(errors), len(batch.records), errors[0][1]
         )

@@ -160,6 +160,15 @@ def acquire(lock: Any, seconds: float) -> bool:  # noqa: ANN401 - either kind
     return _poll(lambda: lock.acquire(blocking=False), seconds)
 
 
+def is_held_here(lock: Any) -> bool:  # noqa: ANN401 - as above
+    """Return whether this thread holds a reentrant lock, in a call that a signal handler or a finaliser interrupts."""
+    try:
+        threading.Condition(lock).notify()  # the one public call that tells: it raises where the lock is not held
+    except RuntimeError:
+        return False
+    return True
+
+
 def rest(seconds: float) -> None:
     """Sleeps on a thread of the application, where other greenlets may run meanwhile."""
     (_pause_of_greenlets() or sleep)(seconds)

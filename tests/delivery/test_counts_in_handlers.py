@@ -29,7 +29,7 @@ def asking(queue: RecordQueue, call: Callable[[bytes], object], told: list[Stats
 def test_a_record_is_counted_once_where_a_handler_asks_for_the_counts_when_it_was_stored(
     queue: RecordQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = queue._journal
+    journal = queue.queue.journal
     assert journal is not None
     queue.put(b"first")
     told: list[Stats] = []

@@ -12,7 +12,7 @@ import pytest
 import requests
 import trustme
 
-from failpath_otel.delivery.factory import pipeline_to_failpath
+from failpath_otel.delivery.pipeline import pipeline_to_failpath
 from failpath_otel.delivery.http.delivery import Delivery
 from failpath_otel.options.options import Options
 from failpath_otel.records.wire import Answer

@@ -118,7 +118,7 @@ def test_a_fork_while_the_parent_holds_the_lock_leaves_the_child_a_free_one() ->
         released, held = threading.Event(), threading.Event()
 
         def hold() -> None:
-            with queue._lock:
+            with queue.queue.lock:
                 held.set()
                 assert released.wait(30)
 

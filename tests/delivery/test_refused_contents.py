@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import DeliveryError, SendError, limits
-from failpath_otel.delivery.factory import pipeline_to_failpath
+from failpath_otel.delivery.pipeline import pipeline_to_failpath
 from failpath_otel.delivery.losses import Skipped
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.queue import NOTHING
@@ -251,7 +251,7 @@ def test_records_that_the_journal_has_lost_are_passed_over_after_the_batch_befor
     delivery.all_of_it = True
     delivery.gate.clear()
     with pipeline(delivery) as queue:
-        take = queue._take
+        take = queue.queue.take
 
         def take_but_the_second(max_bytes: int) -> tuple[Batch, Skipped | None]:
             batch, skipped = take(max_bytes)
@@ -280,7 +280,7 @@ def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_ha
     delivery.all_of_it = True
     delivery.gate.clear()
     with pipeline(delivery, journal=JournalPlace(str(tmp_path), "0123456789abcdef")) as queue:
-        take = queue._take
+        take = queue.queue.take
 
         def take_but_the_second(max_bytes: int) -> tuple[Batch, Skipped | None]:
             batch, skipped = take(max_bytes)
@@ -294,7 +294,7 @@ def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_ha
         assert queue.flush(10) is False
         monkeypatch.setattr(limits, "LEAVE_SECONDS", 0.0)
         queue.release()
-        wait_for(lambda: queue._thread is None)
+        wait_for(lambda: queue.worker.thread is None)
         assert queue.stats() == Stats(2, 0, 2)
         assert count_records(str(tmp_path), None) == 2
         delivery.all_of_it = False
@@ -316,7 +316,7 @@ def test_own_records_show_that_what_a_gone_process_has_left_is_refused_for_its_c
 
     with pipeline(Refusing(), journal=place) as queue:
         queue.adopt()
-        wait_for(lambda: queue._backlog.failing)
+        wait_for(lambda: queue.sender.retries.failing)
         assert queue.stats().adopted_dropped == {}
         queue.put(a_record(step_key="good"))
         wait_for(lambda: queue.flush(10), 20)
@@ -329,7 +329,7 @@ def test_who_waits_for_a_record_is_not_told_why_another_one_was_refused() -> Non
         assert queue.await_attempt(10) == (True, None)
         queue.put_together([numbered(1), numbered(2)])
         assert not queue.flush(10)
-        queue._backlog.rest()  # as it does after such a batch
+        queue.sender.retries.pause_briefly()  # as it does after such a batch
         number = queue.put(numbered(3))
         assert queue.await_attempt(10, (number, number)) == (False, None)
 

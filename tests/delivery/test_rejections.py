@@ -132,9 +132,9 @@ def test_who_waits_for_a_record_hears_of_its_own_rejection_alone() -> None:
         wait_for(lambda: len(told) == 400)
         # Who asks only now hears the same.
         for number in range(1, 401):
-            assert queue.already((number, number)) == (True, told[number])
-        assert queue.already((2, 3)) == (True, None)
-        assert queue.already((2, 4)) == (True, told[4])
+            assert queue.outcome((number, number)) == (True, told[number])
+        assert queue.outcome((2, 3)) == (True, None)
+        assert queue.outcome((2, 4)) == (True, told[4])
     for number, error in told.items():
         if (number - 1) % 3:
             assert error is None

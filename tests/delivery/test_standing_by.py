@@ -39,11 +39,11 @@ def test_a_process_that_has_recorded_nothing_delivers_what_is_left_while_it_live
     Path(place.path).mkdir()
     with pipeline(HeldDelivery(), journal=place) as queue:
         queue.stand_by()
-        wait_for(lambda: queue._asleep)
+        wait_for(lambda: queue.wakeup.asleep)
         leave(place)
         wait_for(lambda: queue.stats().adopted == 1)
         # And goes on for as long as it lives, without anything of its own.
-        wait_for(lambda: queue._asleep)
+        wait_for(lambda: queue.wakeup.asleep)
         leave(place)
         wait_for(lambda: queue.stats().adopted == 2)
         assert queue.stats().accepted == 0
@@ -52,7 +52,7 @@ def test_a_process_that_has_recorded_nothing_delivers_what_is_left_while_it_live
 def test_without_a_journal_directory_no_thread_looks_for_one(place: JournalPlace) -> None:
     with pipeline(HeldDelivery(), journal=place) as queue:
         queue.stand_by()
-        assert queue._thread is None
+        assert queue.worker.thread is None
         assert not Path(place.path).exists()
 
 
@@ -74,10 +74,10 @@ def test_a_thread_that_looks_after_a_fork_ends_if_no_child_makes_a_journal_direc
     monkeypatch.setattr(limits, "ADOPT_SECONDS", 0.05)
     with pipeline(HeldDelivery(), journal=place) as queue:
         queue._forked()
-        assert queue._thread is not None
-        assert queue._adoption is not None
-        queue._adoption._forked_until = 0  # the ten seconds are over
-        wait_for(lambda: queue._thread is None)
+        assert queue.worker.thread is not None
+        assert queue.orphans is not None
+        queue.orphans._forked_until = 0  # the ten seconds are over
+        wait_for(lambda: queue.worker.thread is None)
         # And begins again with whatever comes.
         queue._forked()
         leave(place)
@@ -90,7 +90,7 @@ def test_a_fork_makes_a_process_look_every_second_for_ten_seconds(
     now = 100.0
     monkeypatch.setattr("failpath_otel.delivery.orphans.monotonic", lambda: now)
     with pipeline(HeldDelivery(), journal=place) as queue:
-        adoption = queue._adoption
+        adoption = queue.orphans
         assert adoption is not None
         adoption.look()
         assert adoption.seconds == 3
@@ -114,8 +114,8 @@ def test_green_threads_do_not_begin_in_the_midst_of_a_fork(
     with pipeline(HeldDelivery(), journal=place) as queue:
         queue.stand_by()
         queue._forked()
-        assert queue._thread is None
-        assert queue._wake.empty()
+        assert queue.worker.thread is None
+        assert queue.wakeup.empty()
 
 
 IDLE = """

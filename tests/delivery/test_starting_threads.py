@@ -136,7 +136,7 @@ def test_ctrl_c_while_a_flush_starts_the_delivery_thread_leaves_no_hurry_behind(
             queue.put(numbered(0))
             patched.setattr(threading.Thread, "start", interrupted)
             wait(queue, _DEADLINE)
-        assert (queue._hurry, queue._urgent, len(queue._watchers)) == (0, 0, 0)
+        assert (queue.ledger.waiters, queue.ledger.waiters, queue.ledger.waiters) == (0, 0, 0)
         assert queue.flush(_DEADLINE)
 
 
@@ -167,9 +167,9 @@ class _InterruptedLock:
 def test_a_time_limit_between_the_choice_of_a_new_thread_and_its_start_leaves_the_next_record_to_start_one() -> None:
     with pipeline(HeldDelivery()) as made:
         under_test: Any = made
-        lock = under_test._lock = _InterruptedLock(under_test._lock)
+        lock = under_test.queue.lock = _InterruptedLock(under_test.queue.lock)
         lock.due = True
         with pytest.raises(_TimeLimit):
-            under_test._start()
+            under_test.worker.start()
         under_test.put(numbered(1))
         assert under_test.flush(_DEADLINE)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.delivery.orphans import Adoption
+from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.journal.discovery import adopt
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
@@ -44,7 +44,7 @@ def test_what_is_adopted_and_waits_takes_the_room_of_its_records_and_keeps_its_t
     for each in (path, path.parent):
         os.utime(each, (1_700_000_000, 1_700_000_000))
     assert room(base) >= limits.JOURNAL_SEGMENT_BYTES
-    adoption = Adoption(str(base), BINDING)
+    adoption = OrphanSource(str(base), BINDING)
     assert adoption.look()
     assert room(base) <= 20 * 500 + 4_096
     assert {each.stat().st_mtime for each in (path, path.parent)} == {1_700_000_000}

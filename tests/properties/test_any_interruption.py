@@ -45,7 +45,7 @@ class Life:
         self._rate = self.chance.choice([0.002, 0.02])
         self._handling = False
         self.queue = Pipeline(self, journal=JournalPlace(str(place), "0123456789abcdef"), max_records=1_000_000)
-        self.queue._adoption = None
+        self.queue.orphans = None
 
     url = "http://127.0.0.1:9/life"
 
@@ -64,11 +64,11 @@ class Life:
         self.accepted.append(record)
 
     def deliver(self) -> None:
-        self.queue._backlog._next_try = 0.0
+        self.queue.sender.retries._next_try = 0.0
         self.queue._attempt()
 
     def act(self) -> None:
-        acts = [self.put, self.deliver, self.queue._tidy_journal, lambda: self.queue.secure(1), self.turn_disk]
+        acts = [self.put, self.deliver, self.queue._tidy_journal, lambda: self.queue.save(1), self.turn_disk]
         with self.interrupted():
             self.chance.choices(acts, [60, 15, 10, 5, 10])[0]()
 

@@ -242,7 +242,7 @@ def test_a_span_may_be_dropped_by_a_garbage_collection_under_the_queues_lock(sho
     held, released = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with pipeline._lock:
+        with pipeline.queue.lock:
             held.set()
             assert released.wait(30)
 

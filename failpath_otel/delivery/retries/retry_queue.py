@@ -21,13 +21,13 @@ _REBIND: Final = (
 )
 
 
-class Backlog:
+class RetryQueue:
     """The batches at the head, in their order, and the pauses between attempts while the endpoint fails.
 
     A failed batch stays at the head, and everything new queues behind it, so that the order within a run holds. The
     delay doubles from attempt to attempt up to 30 s, and up to five minutes where the failure is about the way to the
-    endpoint or the set-up here; ``Retry-After`` makes it longer. Used by one thread at a time, but for :meth:`hurry`,
-    and for what can be asked.
+    endpoint or the set-up here; ``Retry-After`` makes it longer. Has no lock: used by one thread at a time, but for
+    :meth:`retry_now` and what can be asked.
 
     Args:
         url: where the batches go.
@@ -55,10 +55,10 @@ class Backlog:
         # Not the generator of the module: the application may have seeded it, and counts on what follows.
         self._chance: Final = Random()  # noqa: S311 - no secret
         self._failures = 0  # in a row
-        self.said = False
+        self.is_outage_logged = False
         """The outage at hand was logged."""
-        self._said_causes: set[str] = set()
-        self._unsaid = ""
+        self._logged_causes: set[str] = set()
+        self._held_back_message = ""
         self.cause = ""
         """A sentence about why the last attempt failed; empty if it did not."""
         self._began = 0.0
@@ -98,11 +98,11 @@ class Backlog:
             taken.append(self._batches.pop())
         return taken
 
-    def leave(self) -> None:
+    def clear(self) -> None:
         """Leaves all batches where they were taken from; what comes later is tried, after the pause at hand."""
         self._batches.clear()
         self._failures = 0
-        self._unsaid = ""
+        self._held_back_message = ""
 
     @property
     def failing(self) -> bool:
@@ -111,22 +111,22 @@ class Backlog:
 
     def pause(self) -> float:
         """Seconds until the next attempt may be made."""
-        # Here and not where the attempt is planned, because `hurry` comes from other threads in the midst of that.
+        # Here and not where the attempt is planned, because `retry_now` comes from other threads in the midst of that.
         return max(max(self._next_try, self._not_before) - self._clock(), 0.0)
 
-    def refused(self) -> float:
+    def retry_after_left(self) -> float:
         """Seconds that are left of the pause that the server has asked for (``Retry-After``)."""
         return max(self._not_before - self._clock(), 0.0)
 
-    def hurry(self, within: float = 0.0) -> None:
+    def retry_now(self, within: float = 0.0) -> None:
         """Makes the next attempt due in at most ``within`` seconds, unless the server has asked for a longer pause."""
         self._next_try = min(self._next_try, self._clock() + within)
 
-    def rest(self) -> None:
+    def pause_briefly(self) -> None:
         """Puts the next attempt off a little, although none has failed."""
         self._next_try = max(self._next_try, self._clock() + self._by_chance(limits.RETRY_FIRST_DELAY))
 
-    def keep(self, batch: Batch, answer: Answer) -> bool:
+    def schedule_retry(self, batch: Batch, answer: Answer) -> bool:
         """Takes note of a failure that is worth another try, and plans that.
 
         Returns:
@@ -143,7 +143,7 @@ class Backlog:
         kept = now - batch.since < limits.MAX_AGE_SECONDS
         if kept:
             self.add(batch)
-        self._say(answer, self._consequence(answer) if kept else _TOO_OLD)
+        self._log_outage_once(answer, self._consequence(answer) if kept else _TOO_OLD)
         return kept
 
     def _by_chance(self, delay: float) -> float:
@@ -156,7 +156,7 @@ class Backlog:
             return _KEY_REFUSED
         return _KEPT + _REBIND if answer.misaddressed and self._binding else _KEPT
 
-    def _say(self, answer: Answer, consequence: str) -> None:
+    def _log_outage_once(self, answer: Answer, consequence: str) -> None:
         """Logs an outage once, and in it once that the key is refused or the way is wrong, which has to be seen to.
 
         What may pass by itself is held back for a while where it would be a line on stderr: a short program that says
@@ -167,29 +167,29 @@ class Backlog:
         if self._failures == 1:
             self._began = now
             self._lost_before = self._lost()
-            self.said = False
-            self._said_causes.clear()
+            self.is_outage_logged = False
+            self._logged_causes.clear()
         cause = "way" if answer.way else "key" if answer.lasting else ""
-        if cause in self._said_causes if cause else self.said:
+        if cause in self._logged_causes if cause else self.is_outage_logged:
             return
         hours = limits.MAX_AGE_SECONDS / 3600
-        self._unsaid = f"{self.cause}; {consequence.format(hours, binding=self._binding)}"
-        self._said_causes.add(cause)
-        if cause or logging_is_configured() or not self.silence():
-            self._break_silence()
+        self._held_back_message = f"{self.cause}; {consequence.format(hours, binding=self._binding)}"
+        self._logged_causes.add(cause)
+        if cause or logging_is_configured() or not self.outage_log_delay():
+            self._log_held_back()
 
-    def silence(self) -> float:
+    def outage_log_delay(self) -> float:
         """Seconds until the outage at hand has to be said; endless where there is nothing to say."""
-        return max(self._began + limits.QUIET_SECONDS - self._clock(), 0.0) if self._unsaid else inf
+        return max(self._began + limits.QUIET_SECONDS - self._clock(), 0.0) if self._held_back_message else inf
 
-    def speak(self) -> None:
+    def log_outage(self) -> None:
         """Logs the outage at hand if it was held back and is due."""
-        if not self.silence():
-            self._break_silence()
+        if not self.outage_log_delay():
+            self._log_held_back()
 
-    def _break_silence(self) -> None:
-        text, self._unsaid = self._unsaid, ""
-        self.said = True
+    def _log_held_back(self) -> None:
+        text, self._held_back_message = self._held_back_message, ""
+        self.is_outage_logged = True
         warn("Failpath: %s.", text)
 
     def succeeded(self) -> None:
@@ -198,9 +198,9 @@ class Backlog:
         if not self._failures:
             return
         self._failures = 0
-        self.cause = self._unsaid = ""
+        self.cause = self._held_back_message = ""
         lost = self._lost() - self._lost_before
-        if self.said or lost:
+        if self.is_outage_logged or lost:
             lasted = self._clock() - self._began
             warn("Failpath: %s takes records again after %.0f s; %d were lost.", self._url, lasted, lost)
-        self.said = False
+        self.is_outage_logged = False

@@ -13,25 +13,25 @@ _TIMED_OUT = DeliveryError("timed out")
 
 async def settled(pipeline: Pipeline, timeout: float) -> bool:
     """As ``pipeline.flush(timeout)``."""
-    return await _watched(pipeline, timeout, of_attempt=False) is None and pipeline.lossless
+    return await _watched(pipeline, timeout, of_attempt=False) is None and pipeline.is_lossless
 
 
-async def attempted(pipeline: Pipeline, timeout: float, numbers: tuple[int, int] | None = None) -> DeliveryError | None:
-    """As ``pipeline.await_attempt(timeout, numbers)``."""
-    error = await _watched(pipeline, timeout, of_attempt=True, numbers=numbers)
+async def attempted(pipeline: Pipeline, timeout: float, tickets: tuple[int, int] | None = None) -> DeliveryError | None:
+    """As ``pipeline.await_attempt(timeout, tickets)``."""
+    error = await _watched(pipeline, timeout, of_attempt=True, tickets=tickets)
     return None if error is _TIMED_OUT else error
 
 
 async def _watched(
-    pipeline: Pipeline, timeout: float, *, of_attempt: bool, numbers: tuple[int, int] | None = None
+    pipeline: Pipeline, timeout: float, *, of_attempt: bool, tickets: tuple[int, int] | None = None
 ) -> DeliveryError | None:
     trio = running_trio()
     wait = AsyncioWait() if trio is None else TrioWait(trio)
-    if not of_attempt and pipeline.is_hopeless(timeout):
+    if not of_attempt and pipeline.would_wait_in_vain(timeout):
         return _TIMED_OUT
-    cancel = pipeline.watch(wait.notify, of_attempt=of_attempt, numbers=numbers)
+    cancel = pipeline.watch(wait.notify, of_attempt=of_attempt, tickets=tickets)
     if cancel is None:
-        return pipeline.already(numbers)[1]
+        return pipeline.outcome(tickets)[1]
     try:
         return await wait.outcome(timeout)
     finally:

@@ -1,0 +1,170 @@
+"""The journal's care, off the threads of the application: it returns after an outage, moves, is closed, is left."""
+
+import itertools
+from typing import Final
+
+from failpath_otel import limits
+from failpath_otel.delivery.ledger import Ledger
+from failpath_otel.delivery.losses import Skipped
+from failpath_otel.delivery.orphans import OrphanSource
+from failpath_otel.delivery.queue import RecordQueue
+from failpath_otel.delivery.sender import Sender
+from failpath_otel.journal.journal import Journal
+from failpath_otel.report import warn_once
+from failpath_otel.runtime.threads import sleep
+
+
+class JournalUpkeep:
+    """Does for the journal of a queue what takes longer than an append. Without a journal, does nothing.
+
+    Has no lock of its own. Every method works while no attempt is made, which the sender's ``begin_alone`` sees to, and
+    takes the queue's lock for each change of the order.
+    """
+
+    def __init__(self, queue: RecordQueue, ledger: Ledger, sender: Sender, orphans: OrphanSource | None) -> None:
+        self._queue: Final = queue
+        self._ledger: Final = ledger
+        self._sender: Final = sender
+        self._orphans: Final = orphans
+        self._journal: Final = queue.journal
+        self._is_last_chance = False
+
+    def reset_in_child(self) -> None:
+        """Begin with a process that does not end yet."""
+        self._is_last_chance = False
+
+    def tidy(self) -> None:
+        """Do what is due: log, unmap, delete, set room aside, and have a journal that has failed tried again."""
+        if self._journal is not None and self._sender.begin_alone():
+            try:
+                self.mend()
+                self._resume(self._journal)
+                self._journal.tidy()
+            finally:
+                self._sender.end_alone()
+
+    def mend(self) -> None:
+        """Have the journal begin anew where its files were closed or deleted."""
+        journal, queue = self._journal, self._queue
+        if journal is None or not (journal.is_lost() or journal.is_deleted()):
+            return
+        with queue.lock:
+            if not journal.is_lost():
+                journal.move()
+                return
+            found = journal.begin_anew()
+            if found is None:
+                return
+            # Another process may have found as well what is in memory here, which is better than none of both.
+            records, left = found
+            queue.stop_journaling()
+            queue.memory.put_first(records)
+            for batch in self._sender.retries:
+                if batch.source is journal:
+                    queue.memory.adopt(batch)
+            if left:
+                queue.taken += left
+                queue.skipped = Skipped(left + (queue.skipped.records if queue.skipped else 0), "left")
+
+    def is_due(self) -> bool:
+        """Return whether a journal that has failed is to be tried again."""
+        queue = self._queue
+        if queue.journaling or self._journal is None:
+            return False
+        return queue.returning or self._is_last_chance or self._journal.outage.may_try()
+
+    def _resume(self, journal: Journal) -> None:
+        """Have the journal take what waits in memory, and all that follows, if that can be tried again."""
+        with self._queue.lock:
+            journal.write_held()
+            if journal.held and self._queue.journaling:
+                self._queue.stop_journaling()  # it cannot be written, which no other record may come to show
+        if not self.is_due() or not (self._queue.returning or journal.prepare()):
+            return
+        with self._queue.lock:
+            for batch in self._sender.retries.take_back():  # it comes before what waits in memory
+                self._queue.take_back(batch)
+            self._queue.returning = True
+        self._return()
+        journal.tidy()
+
+    def _return(self) -> None:
+        """Move what waits in memory into the journal, which can be written again."""
+        for moved in itertools.count(1):
+            # For each record anew: a thread that records waits for no more than one of them.
+            with self._queue.lock:
+                if not self._queue.returning:
+                    return
+                self._queue.move_one()
+            if not moved % limits.JOURNAL_SLICE_RECORDS:
+                sleep(0)
+
+    def save(self, timeout: float) -> None:
+        """Write what waits in memory into the journal, whether or not it is time to try that: the process may end.
+
+        Waits at most ``timeout`` seconds for an attempt that is being made; after that, the delivery thread does it.
+        """
+        if self._journal is None:
+            return
+        self._is_last_chance = True
+        is_needed = self._journal.held or not self._queue.journaling or self._journal.is_lost()
+        if is_needed and self._sender.begin_alone(timeout):
+            try:
+                self.mend()
+                self._resume(self._journal)
+            finally:
+                self._sender.end_alone()
+
+    def close_if_empty(self) -> None:
+        """Delete this process's journal if nothing is left in it; a later record makes another one."""
+        if self._journal is None or self._ledger.settled < self._queue.accepted:
+            return
+        # The delivery thread may be tidying up, which is soon over.
+        if not self._sender.begin_alone(limits.SCHEDULE_DELAY):
+            return
+        try:
+            self.mend()
+            with self._queue.lock:
+                remove = self._journal.close() if self._ledger.settled == self._queue.accepted else None
+            if remove is not None:
+                remove()
+        finally:
+            self._sender.end_alone()
+
+    def leave(self) -> None:
+        """Leave what waits in the journal to another process, unless some of it is in memory alone."""
+        journal, queue = self._journal, self._queue
+        if journal is None or not self._sender.begin_alone():
+            return
+        try:
+            with queue.lock:
+                accepted = queue.recount()
+                if queue.memory.records > 0 or queue.memory.waiting or journal.held or journal.has_deleted():
+                    return
+                records = self._ledger.waiting(accepted)
+                self._sender.retries.clear()
+                queue.skipped = None  # among those that are left, or counted when it happened
+                journal.forsake()
+                queue.taken = accepted
+                due = self._ledger.leave(accepted, accepted, self._sender.failure)
+        finally:
+            self._sender.end_alone()
+        if self._orphans is not None:
+            self._orphans.release()
+        for waiter in due:
+            waiter.notify()
+        if records:
+            text = "Failpath: %d records wait in %s for another process or `failpath-otel drain`: %s."
+            warn_once("left records", text, records, journal.path, self._sender.retries.cause)
+
+    def seal(self) -> None:
+        """Give back the room that was set aside in the journal, unless an attempt is being made.
+
+        What becomes of its records is noted in the file that they were read from.
+        """
+        if self._journal is not None and self._sender.begin_alone(limits.SCHEDULE_DELAY):
+            try:
+                with self._queue.lock:
+                    self._journal.seal()
+            finally:
+                self._sender.end_alone()
