@@ -92,7 +92,7 @@ RETRY_FIRST_DELAY: Final = 0.5
 
 RETRY_MAX_DELAY: Final = 30.0
 
-RETRY_MAX_DELAY_OF_WAY: Final = 300.0
+RETRY_MAX_DELAY_MISCONFIGURED: Final = 300.0
 """The same where the failure is about the way to the endpoint, or about the set-up of this machine."""
 
 RETRY_JITTER: Final = 0.25

@@ -179,8 +179,8 @@ class Attempts(RecordQueue):
         error = outcome.error
         assert isinstance(error, SendError)  # or the batch would not be kept
         # A failure of the key, the way or the set-up will be there in half a second too, so all waits end.
-        due = self._watchers.attempted(self._settled, error, everybody=outcome.lasting)
-        if self._hurry and not outcome.lasting:
+        due = self._watchers.attempted(self._settled, error, everybody=outcome.persistent)
+        if self._hurry and not outcome.persistent:
             self._backlog.hurry(limits.RETRY_FIRST_DELAY)
         return due
 

@@ -74,7 +74,7 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
             failure = "" if outcome.error is None else str(outcome.error)
             if outcome.settled:
                 _settle(adoption, outcome)
-            elif outcome.lasting:
+            elif outcome.persistent:
                 break
         others = {} if rebind else dict(survey(path))
         others.pop(options.binding, None)

@@ -185,7 +185,7 @@ class Adoption:
             orphan.trim()
             orphan.confirm(self._passed_over)
             self._passed_over = 0
-            read = orphan.read(limits.MAX_BATCH_RECORDS, wire.budget(max_bytes))
+            read = orphan.read(limits.MAX_BATCH_RECORDS, wire.record_budget(max_bytes))
             if read.later:
                 sleep(limits.SCHEDULE_DELAY)
                 return None

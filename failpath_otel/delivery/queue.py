@@ -14,7 +14,7 @@ from failpath_otel.errors import DeliveryError
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.records import wire
-from failpath_otel.records.record import Record, cut_down
+from failpath_otel.records.record import Record, minimal_record
 from failpath_otel.report import warn
 from failpath_otel.runtime.threads import RLock, sleep
 
@@ -100,7 +100,7 @@ class RecordQueue:
             try:
                 if not closed:
                     if not self._journaling and self._memory.size + len(data) > self._max_bytes:
-                        data = cut_down(record).to_json()
+                        data = minimal_record(record).to_json()
                     self._put(data)
                 kept = True
             finally:
@@ -270,7 +270,7 @@ class RecordQueue:
         with self._lock:  # no record is half-way into it
             before = self._accepted, journal.appended
         # Not under the lock: reading takes a while, and only one at a time does it.
-        read = journal.read(limits.MAX_BATCH_RECORDS, wire.budget(max_bytes), before[1])
+        read = journal.read(limits.MAX_BATCH_RECORDS, wire.record_budget(max_bytes), before[1])
         batch, skipped = NOTHING, None
         with self._lock:
             taken = journal.take(read)  # or another thread has dropped what was read meanwhile

@@ -181,7 +181,7 @@ class Holding:
             undo.pop_all()
             return made
 
-    def again(self, path: str) -> "Holding | None":
+    def relock(self, path: str) -> "Holding | None":
         """The same directory below ``path``, locked once more after this process's descriptors were closed.
 
         ``None`` where that cannot be, as where another process has found it without its lock meanwhile.

@@ -304,7 +304,7 @@ class Journal(Log):
         """
         self._finish()
         self._supply.drop()
-        if self._holding is not None and (found := self._holding.again(self.path)) is not None:
+        if self._holding is not None and (found := self._holding.relock(self.path)) is not None:
             self._holding = found
             self._move_to(found)
             return None

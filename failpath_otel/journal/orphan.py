@@ -85,7 +85,7 @@ class Orphan(Log):
 
     def retake(self, path: str) -> bool:
         """Locks it again below ``path``; returns whether that can be: another process may have found it meanwhile."""
-        found = self._holding.again(path)
+        found = self._holding.relock(path)
         if found is not None:
             self._holding = found
             self._move_to(found)

@@ -15,8 +15,8 @@ from failpath_otel.delivery.waiters.async_waiters import attempted, settled
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
 
-BUSY = Answer("answered 503", 503, again=True)
-PAUSE = Answer("answered 503", 503, again=True, retry_after=60.0)
+BUSY = Answer("answered 503", 503, retryable=True)
+PAUSE = Answer("answered 503", 503, retryable=True, retry_after=60.0)
 
 
 def on_trio(function: Callable[..., Any], *arguments: object) -> Any:

@@ -27,7 +27,7 @@ from tests.journal.reading import take_all
 from tests.receiver import wait_for
 
 BINDING = "0123456789abcdef"
-DOWN = Answer("could not be reached (ConnectionError)", again=True)
+DOWN = Answer("could not be reached (ConnectionError)", retryable=True)
 
 
 @pytest.fixture(autouse=True)

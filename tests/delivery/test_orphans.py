@@ -213,7 +213,7 @@ def test_what_is_no_record_is_left_out_and_counted(place: JournalPlace) -> None:
 def test_a_batch_that_fails_is_sent_again_and_one_that_is_refused_is_counted_and_told(place: JournalPlace) -> None:
     leave(place, step("a"), step("b"))
     errors: list[DeliveryError] = []
-    busy, rejected = Answer("is busy", 503, again=True), Answer(status=202, rejected=((1, "unknown"),))
+    busy, rejected = Answer("is busy", 503, retryable=True), Answer(status=202, rejected=((1, "unknown"),))
     delivery = HeldDelivery(answers=[busy, rejected, GONE])
     with pipeline(delivery, journal=place, on_error=errors.append) as queue:
         queue.adopt()
@@ -589,7 +589,7 @@ def test_programs_that_all_end_soon_bound_what_they_leave_where_nothing_was_take
     monkeypatch.setattr(limits, "MAX_JOURNALS", 3)
     for number in range(8):
         leave_old(place, step(f"a{number}"), step(f"b{number}"), seconds=seconds - number)
-    delivery = HeldDelivery(answers=[Answer("is busy", 503, again=True)] * 10_000)
+    delivery = HeldDelivery(answers=[Answer("is busy", 503, retryable=True)] * 10_000)
     with pipeline(delivery, journal=place) as queue:
         queue.adopt()
         wait_for(lambda: queue._backlog.failing)

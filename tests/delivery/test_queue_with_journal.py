@@ -24,9 +24,9 @@ from tests.receiver import wait_for
 
 BINDING = "0123456789abcdef"
 TOO_LARGE = Answer("is too large", 413, too_large=True)
-REFUSED = Answer("refused the project key (401)", 401, again=True)
-BUSY = Answer("is busy", 503, again=True)
-PEACE = Answer("is busy", 503, again=True, retry_after=3_600.0)
+REFUSED = Answer("refused the project key (401)", 401, retryable=True)
+BUSY = Answer("is busy", 503, retryable=True)
+PEACE = Answer("is busy", 503, retryable=True, retry_after=3_600.0)
 
 
 @pytest.fixture(autouse=True)
@@ -306,7 +306,7 @@ def test_while_many_threads_record_and_a_slow_server_drains_nothing_is_lost_doub
             answer = super().send(records, within)
             if busy:
                 self.batches[-1] = []
-                return Answer("is busy", 503, again=True)
+                return Answer("is busy", 503, retryable=True)
             return answer
 
     monkeypatch.setattr(limits, "RETRY_FIRST_DELAY", 0.001)

@@ -130,7 +130,7 @@ def test_where_everything_is_refused_from_the_start_it_is_the_way_and_all_is_kep
     for attempt in range(5):
         queue.run()
         assert len(queue.outcomes) == attempt + 1
-        assert queue.outcomes[-1].lasting
+        assert queue.outcomes[-1].persistent
         assert not queue.outcomes[-1].settled
     assert len(delivery.batches) <= 5 * 5
     [line] = [message for message in caplog.messages if "400" in message]

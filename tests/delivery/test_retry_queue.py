@@ -9,11 +9,11 @@ import pytest
 from failpath_otel import limits
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.retries.retry_queue import Backlog
-from failpath_otel.records.wire import Answer, no_answer, no_way
+from failpath_otel.records.wire import Answer, misconfigured, no_response
 
-BUSY = Answer("answered 503", 503, again=True)
-GONE = no_way("answered 410", 410)
-BROKEN = no_answer("could not be reached")
+BUSY = Answer("answered 503", 503, retryable=True)
+GONE = misconfigured("answered 410", 410)
+BROKEN = no_response("could not be reached")
 _ROUNDING = 1e-6
 
 
@@ -31,7 +31,7 @@ def a_batch(*records: bytes, since: float = 1_000.0) -> Batch:
 
 
 def asking_for(seconds: float) -> Answer:
-    return Answer("answered 503", 503, again=True, retry_after=seconds)
+    return Answer("answered 503", 503, retryable=True, retry_after=seconds)
 
 
 @pytest.fixture

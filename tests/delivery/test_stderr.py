@@ -9,7 +9,7 @@ import pytest
 from failpath_otel import limits, report
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.retries.retry_queue import Backlog
-from failpath_otel.records.wire import Answer, no_answer, read_answer
+from failpath_otel.records.wire import Answer, no_response, read_answer
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.delivery.programs import run_program
 from tests.fault_server import (
@@ -26,7 +26,7 @@ from tests.ports import unused_url
 from tests.receiver import wait_for
 
 URL = "http://127.0.0.1:9/v1/events"
-DOWN = no_answer("could not be reached (ConnectionError)")
+DOWN = no_response("could not be reached (ConnectionError)")
 PASSING = [DOWN, *(read_answer(code, {}, b"", 1) for code in (408, 429, 500, 503))]
 SAID_AT_ONCE = [
     *(read_answer(code, {}, b"", 1) for code in (401, 403, 404, 302)),
@@ -109,7 +109,7 @@ def test_it_is_said_when_its_time_has_come_and_not_only_at_the_next_attempt(
     stderr: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "QUIET_SECONDS", 0.2)
-    delivery = HeldDelivery(answers=[Answer("answered 503", 503, again=True, retry_after=3_600.0)])
+    delivery = HeldDelivery(answers=[Answer("answered 503", 503, retryable=True, retry_after=3_600.0)])
     with pipeline(delivery) as queue:
         queue.put(numbered(1))
         wait_for(lambda: queue._backlog.failing)

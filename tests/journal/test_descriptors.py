@@ -19,7 +19,7 @@ from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.place import JournalPlace
 from failpath_otel.journal.segments import supply
 from failpath_otel.journal.segments.segment import PlainWriter
-from failpath_otel.records.wire import Answer, no_answer
+from failpath_otel.records.wire import Answer, no_response
 from failpath_otel.runtime.descriptors import Owned
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
 from tests.delivery.programs import run_program
@@ -174,7 +174,7 @@ def test_what_was_confirmed_is_noted_once_the_journal_is_locked_again_and_found_
             assert queue.shutdown(10)
 
 
-@pytest.mark.parametrize("answers", [[], [no_answer("is down")]], ids=["in flight", "to be sent again"])
+@pytest.mark.parametrize("answers", [[], [no_response("is down")]], ids=["in flight", "to be sent again"])
 def test_a_journal_that_another_process_has_found_without_its_lock_is_left_to_it_and_nothing_is_lost(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, answers: list[Answer]
 ) -> None:

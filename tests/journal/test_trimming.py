@@ -57,7 +57,7 @@ def test_what_is_adopted_and_waits_takes_the_room_of_its_records_and_keeps_its_t
 
 def test_what_was_adopted_by_a_thread_of_the_application_is_trimmed_before_it_is_read(base: Path) -> None:
     leave(base)
-    delivery = HeldDelivery(answers=[Answer("is busy", 503, again=True)])
+    delivery = HeldDelivery(answers=[Answer("is busy", 503, retryable=True)])
     with pipeline(delivery, journal=JournalPlace(str(base), BINDING)) as queue:
         delivery.gate.clear()
         queue.adopt()

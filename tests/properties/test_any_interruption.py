@@ -51,7 +51,7 @@ class Life:
 
     def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
         if not self.up and self.chance.random() < 0.4:
-            return Answer("is down", again=True)
+            return Answer("is down", retryable=True)
         self.delivered += records
         return Answer()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from failpath_otel.delivery.retries.halving import Halving
 from failpath_otel.journal.reader import Log
-from failpath_otel.records.record import cut_down, decode
+from failpath_otel.records.record import decode, minimal_record
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Batch:
         """The one record as its identity and its status; ``None`` where that is not less than there was."""
         [data] = self.records
         record = decode(data)
-        if record is None or len(smaller := cut_down(record).to_json()) >= len(data):
+        if record is None or len(smaller := minimal_record(record).to_json()) >= len(data):
             return None
         return replace(self, records=(smaller,))
 

@@ -134,7 +134,7 @@ class Backlog:
         """
         now = self._clock()
         self._failures += 1
-        longest = limits.RETRY_MAX_DELAY_OF_WAY if answer.way else limits.RETRY_MAX_DELAY
+        longest = limits.RETRY_MAX_DELAY_MISCONFIGURED if answer.misconfigured else limits.RETRY_MAX_DELAY
         self._delay = min(2 * self._delay or limits.RETRY_FIRST_DELAY, longest)
         self._not_before = now + answer.retry_after
         self._next_try = now + self._by_chance(self._delay)
@@ -169,7 +169,7 @@ class Backlog:
             self._lost_before = self._lost()
             self.said = False
             self._said_causes.clear()
-        cause = "way" if answer.way else "key" if answer.lasting else ""
+        cause = "way" if answer.misconfigured else "key" if answer.persistent else ""
         if cause in self._said_causes if cause else self.said:
             return
         hours = limits.MAX_AGE_SECONDS / 3600
