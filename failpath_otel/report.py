@@ -5,7 +5,7 @@ import sys
 import traceback
 from typing import Final
 
-from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.text import redact_text, redacted_tail
 
 logger: Final = logging.getLogger("failpath_otel")
@@ -30,7 +30,7 @@ def exception_once(place: str, *, with_text: bool = True) -> None:
         BaseException: the exception being handled, where a signal handler has raised it: that is no fault, it came in
             our midst by chance, and the application waits for it.
     """
-    pass_on(sys.exc_info()[1])  # and no name for it: this frame and it would keep each other alive
+    reraise_if_from_handler(sys.exc_info()[1])  # and no name for it: this frame and it would keep each other alive
     if place in _said:
         return
     _said.add(place)
@@ -44,7 +44,7 @@ def exception_once(place: str, *, with_text: bool = True) -> None:
         )
     except (Exception, SystemExit) as failure:  # noqa: BLE001 - a handler of the host, or no stack is left; perhaps there is another time
         _said.discard(place)
-        pass_on(failure)
+        reraise_if_from_handler(failure)
 
 
 def logging_is_configured() -> bool:
@@ -85,7 +85,7 @@ def _log(level: int, text: str, arguments: tuple[object, ...]) -> None:
         shown = [redact_text(argument) if isinstance(argument, str) else argument for argument in arguments]
         logger.log(level, text, *shown)
     except (Exception, SystemExit) as failure:  # noqa: BLE001 - a logging handler of the host may raise anything
-        pass_on(failure)
+        reraise_if_from_handler(failure)
 
 
 def warn_once(place: str, text: str, *arguments: object) -> None:
@@ -95,7 +95,7 @@ def warn_once(place: str, text: str, *arguments: object) -> None:
         warn(text, *arguments)
 
 
-def inform_once(text: str, *arguments: object) -> None:
+def info_once(text: str, *arguments: object) -> None:
     """Logs at level ``INFO`` what is no fault, the first time that it is said with these arguments."""
     place = f"{text} {arguments}"
     if place not in _said:

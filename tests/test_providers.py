@@ -144,7 +144,7 @@ def test_providers_that_come_and_go_leave_nothing_but_their_records(
 def test_while_failpath_is_down_the_records_of_providers_that_go_wait_in_the_journal_and_nothing_else_is_left(
     server: FaultServer, go: Callable[[FaultServer], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LEAVE_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "ABANDON_SECONDS", 0.0)
     monkeypatch.setattr(limits, "FLUSH_TIMEOUT", 0.2)
     server.answer_with(status(503))
     held = Held()
@@ -174,7 +174,7 @@ def test_while_failpath_is_down_the_records_of_providers_that_go_wait_in_the_jou
 def test_without_a_journal_records_of_a_provider_that_is_gone_are_kept_until_they_are_delivered(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LEAVE_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "ABANDON_SECONDS", 0.0)
     server.answer_with(status(503), status(503), accepted)
     held = Held()
     _, client = configure(server, journal=None)
@@ -188,7 +188,7 @@ def test_without_a_journal_records_of_a_provider_that_is_gone_are_kept_until_the
 def test_a_client_that_is_used_after_the_shutdown_of_its_provider_loses_no_step_and_leaves_nothing(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "AWAKE_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "POLLING_SECONDS", 0.05)
     held = Held()
     provider, client = configure(server)
     client.run("checkout").step("before", str)
@@ -218,7 +218,7 @@ def test_what_was_left_in_the_journal_still_waits_and_what_comes_later_is_delive
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("failpath_otel.report._said", set())
-    monkeypatch.setattr(limits, "LEAVE_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "ABANDON_SECONDS", 0.0)
     monkeypatch.setattr(limits, "FLUSH_TIMEOUT", 0.2)
     server.answer_with(status(503))
     held = Held()

@@ -16,8 +16,8 @@ from failpath_otel.delivery.waiters.error_callback import ErrorCallback
 from failpath_otel.delivery.waiters.waiters import Loss, Watcher, Watchers
 from failpath_otel.errors import DeliveryError, SendError
 from failpath_otel.journal.journal import Journal
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.journal.orphan import Orphan
-from failpath_otel.journal.place import JournalPlace
 from failpath_otel.options.arguments import OnError
 from failpath_otel.report import logging_is_configured, warn_once
 from failpath_otel.runtime.threads import sleep
@@ -35,7 +35,7 @@ class Attempts(RecordQueue):
         max_records: int,
         max_bytes: int,
         on_error: OnError | None,
-        journal: JournalPlace | None,
+        journal: JournalLocation | None,
     ) -> None:
         self._delivery = delivery
         self._place: Final = journal
@@ -205,7 +205,7 @@ class Attempts(RecordQueue):
             try:
                 self._look_after_journal()
                 self._resume_journal(self._journal)
-                self._journal.tidy()
+                self._journal.maintain()
             finally:
                 self._sender.end_alone()
 
@@ -217,7 +217,7 @@ class Attempts(RecordQueue):
         """Whether a journal that has failed is to be tried again."""
         if self._journaling or self._journal is None:
             return False
-        return self._returning or self._at_end or self._journal.outage.may_try()
+        return self._returning or self._at_end or self._journal.outage.may_retry()
 
     def _resume_journal(self, journal: Journal) -> None:
         """Have the journal take what waits in memory, and all that follows, if that can be tried again.
@@ -225,8 +225,9 @@ class Attempts(RecordQueue):
         To be called between ``begin_alone`` and ``end_alone`` of the sender, so that no attempt runs meanwhile.
         """
         with self._lock:
-            journal.write_held()
-            if journal.held and self._journaling:  # it cannot be written, and no other record need come that shows it
+            journal.write_deferred()
+            # It cannot be written, and no other record need come that shows it.
+            if journal.deferred and self._journaling:
                 self._leave_journaling()
         if not self._is_journal_due or not (self._returning or journal.prepare()):
             return
@@ -234,7 +235,7 @@ class Attempts(RecordQueue):
             self._take_back()
             self._returning = True
         self._return_to_journal()
-        journal.tidy()
+        journal.maintain()
 
     def _return_to_journal(self) -> None:
         """Move what waits in memory into the journal, which can be written again."""
@@ -262,9 +263,9 @@ class Attempts(RecordQueue):
         if self._journal is None:
             return
         self._at_end = True
-        if (self._journal.held or not self._journaling or self._journal.is_lost()) and self._sender.begin_alone(
-            timeout
-        ):
+        if (
+            self._journal.deferred or not self._journaling or self._journal.has_lost_lock()
+        ) and self._sender.begin_alone(timeout):
             try:
                 self._look_after_journal()
                 self._resume_journal(self._journal)
@@ -281,7 +282,7 @@ class Attempts(RecordQueue):
         try:
             self._look_after_journal()
             with self._lock:
-                remove = self._journal.close() if self._settled == self._accepted else None
+                remove = self._journal.close_if_empty() if self._settled == self._accepted else None
             if remove is not None:
                 remove()
         finally:
@@ -295,12 +296,12 @@ class Attempts(RecordQueue):
         try:
             with self._lock:
                 self._recount()
-                if self._memory.records > 0 or self._memory.waiting or journal.held or journal.has_deleted():
+                if self._memory.records > 0 or self._memory.waiting or journal.deferred or journal.has_deleted_files():
                     return
                 before, records = self._settled, self._accepted - self._settled - self._doomed
                 self._backlog.leave()
                 self._skipped = None  # among those that are left, or counted when it happened
-                journal.forsake()
+                journal.reset_in_child()
                 self._left += records
                 self._doomed = 0
                 self._taken = self._settled = self._accepted

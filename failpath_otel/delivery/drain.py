@@ -8,7 +8,7 @@ from failpath_otel.delivery.orphans import Adoption
 from failpath_otel.delivery.queue import NOTHING
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.sender import Outcome, Sender
-from failpath_otel.journal.discovery import count_records, survey
+from failpath_otel.journal.discovery import count_orphans, count_records
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.options.options import Options
 
@@ -76,7 +76,7 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
                 _settle(adoption, outcome)
             elif outcome.persistent:
                 break
-        others = {} if rebind else dict(survey(path))
+        others = {} if rebind else dict(count_orphans(path))
         others.pop(options.binding, None)
         left_there = adoption.waiting() + count_records(path, binding)
         failure = failure or adoption.trouble

@@ -3,7 +3,7 @@
 from failpath_otel.delivery.at_exit import drain_at_exit
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.sender import Nowhere
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.options.options import Options
 
 
@@ -18,7 +18,7 @@ def pipeline_to_failpath(options: Options) -> Pipeline:
         Delivery(options),
         max_records=options.max_queue_size,
         on_error=options.on_error,
-        journal=None if options.journal is None else JournalPlace(options.journal, options.binding),
+        journal=None if options.journal is None else JournalLocation(options.journal, options.binding),
     )
     drain_at_exit(pipeline)
     pipeline.stand_by()

@@ -12,7 +12,7 @@ from failpath_otel.delivery.waiters.waiters import Notify, Watcher
 from failpath_otel.delivery.worker import DeliveryThread
 from failpath_otel.errors import DeliveryError, SendError
 from failpath_otel.journal.segments.frame import FRAME_BYTES
-from failpath_otel.runtime.threads import Signal, can_wait, rest
+from failpath_otel.runtime.threads import OneShotEvent, can_block, sleep_cooperatively
 
 
 class Pipeline(DeliveryThread):
@@ -36,7 +36,7 @@ class Pipeline(DeliveryThread):
         size = sum(map(len, records))
         with self._lock:
             journal = self._journal if self._journaling else None
-            if journal is not None and journal.room() < size + len(records) * FRAME_BYTES:
+            if journal is not None and journal.free_bytes() < size + len(records) * FRAME_BYTES:
                 return 0, False
             if not self.has_room(len(records), size):
                 return 0, False
@@ -151,7 +151,7 @@ class Pipeline(DeliveryThread):
         """
         thread = self._thread
         delivers = thread is not None and thread.is_current()
-        return delivers or interrupted_in(_HOLDING_THE_LOCK, self) or not can_wait()
+        return delivers or interrupted_in(_HOLDING_THE_LOCK, self) or not can_block()
 
     def is_hopeless(self, timeout: float) -> bool:
         """Whether the server wants to be left alone for so long that ``timeout`` seconds of waiting bring nothing."""
@@ -165,11 +165,11 @@ class Pipeline(DeliveryThread):
         if self._is_held_up() or self.is_hopeless(timeout):
             return False, self._sender.failure
         told: list[DeliveryError | None] = []
-        settled = Signal()
+        settled = OneShotEvent()
 
         def notify(error: DeliveryError | None) -> None:
             told.append(error)
-            settled.give()
+            settled.set()
 
         cancel = self.watch(notify, of_attempt=of_attempt, numbers=numbers, patient=patient)
         if cancel is None:
@@ -214,7 +214,7 @@ class Pipeline(DeliveryThread):
             if self._thread is None:  # no thread can be started any more
                 self._attempt(left)
             else:
-                rest(limits.EXIT_POLL)
+                sleep_cooperatively(limits.EXIT_POLL)
         if self._adoption and self._backlog.failing and not (self._delivered or self._adoption.delivered):
             self._thin_out(self._adoption)
 
@@ -232,9 +232,9 @@ class Pipeline(DeliveryThread):
         with self._lock:
             # At one instant: daemon threads may still record, and an answer may just come in.
             waiting = self.stats().waiting - self._left  # which was said when it was left
-            if self._journal is None or self._journal.has_deleted():
+            if self._journal is None or self._journal.has_deleted_files():
                 return 0, waiting, ""
-            lost = min(max(self._memory.records, 0) + len(self._journal.held), waiting)
+            lost = min(max(self._memory.records, 0) + len(self._journal.deferred), waiting)
             return waiting - lost, lost, self._journal.path
 
     @property
@@ -256,7 +256,7 @@ class Pipeline(DeliveryThread):
         if self._journal is not None and self._sender.begin_alone(limits.SCHEDULE_DELAY):
             try:
                 with self._lock:
-                    self._journal.seal()
+                    self._journal.trim()
             finally:
                 self._sender.end_alone()
 
@@ -270,7 +270,7 @@ class Pipeline(DeliveryThread):
         self.secure(limits.EXIT_POLL)
         with self._lock:
             self._closed = True
-            self._leave_by = monotonic() + limits.LEAVE_SECONDS
+            self._leave_by = monotonic() + limits.ABANDON_SECONDS
             self._wake.put(None)
         self._leave_journal()
         return complete

@@ -12,7 +12,7 @@ from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.errors import DeliveryError
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records import wire
 from failpath_otel.records.record import Record, minimal_record
 from failpath_otel.report import warn
@@ -35,7 +35,7 @@ class RecordQueue:
     methods, on the same thread.
     """
 
-    def __init__(self, max_records: int, max_bytes: int, journal: JournalPlace | None = None) -> None:
+    def __init__(self, max_records: int, max_bytes: int, journal: JournalLocation | None = None) -> None:
         self._max_records = max_records
         self._max_held = max_records // 2
         self._max_bytes = max_bytes
@@ -47,7 +47,7 @@ class RecordQueue:
         """Sets up the state of this process; in a forked child, what was queued stays the parent's to send."""
         self._lock = RLock()
         if self._journal is not None:
-            self._journal.forsake()
+            self._journal.reset_in_child()
         self._journaling = self._journal is not None
         self._returning = False  # the journal can be written again, and what waits in memory goes into it
         self._moving = False
@@ -206,7 +206,7 @@ class RecordQueue:
     def _is_kept(self, record: bytes) -> bool:
         """Whether ``record`` was stored, where an exception has come in the midst of that; under the lock."""
         journal = self._journal
-        kept = record in self._memory.waiting or (journal is not None and journal.holds(record))
+        kept = record in self._memory.waiting or (journal is not None and journal.has_just_appended(record))
         if kept:
             self._recount()
         return kept
@@ -215,8 +215,8 @@ class RecordQueue:
         """Have all that follows wait in memory, so that the order holds, until it is in the journal again or sent."""
         self._journaling = False
         assert self._journal is not None  # or there was no journaling
-        while self._journal.held:
-            self._memory.add(self._journal.held.popleft())
+        while self._journal.deferred:
+            self._memory.add(self._journal.deferred.popleft())
 
     def _move_one(self) -> None:
         """Move the oldest record in memory into the journal, if there is one; under the lock."""
@@ -235,7 +235,7 @@ class RecordQueue:
                 self._moving = False
         if self._returning and not self._memory.waiting:
             self._returning, self._journaling = False, True
-            journal.outage.end()
+            journal.outage.record_recovery()
 
     def _arrived(self) -> None:
         """As many records have come as ``_heed_at`` says; for those who take them."""
@@ -275,31 +275,31 @@ class RecordQueue:
         with self._lock:
             taken = journal.take(read)  # or another thread has dropped what was read meanwhile
             if taken:
-                self._count_taken(read.lost or len(read.written))
+                self._count_taken(read.lost or len(read.records))
                 self._recount()
                 if read.lost:
                     skipped = Skipped(read.lost, read.reason)
-                elif read.segment is None and not read.later and journal.appended == before[1]:
+                elif read.segment is None and not read.retry_later and journal.appended == before[1]:
                     # Else records were moved into it meanwhile, which come first.
                     batch, skipped = self._take_behind(journal, before, max_bytes)
-        journal.tidy()
-        if read.later:
+        journal.maintain()
+        if read.retry_later:
             sleep(limits.SCHEDULE_DELAY)
-        if taken and read.written and not skipped:
-            since = monotonic() - journal.age(read.written[0])
-            return Batch([each.record for each in read.written], 0, since, source=journal), None
+        if taken and read.records and not skipped:
+            since = monotonic() - journal.age(read.records[0])
+            return Batch([each.record for each in read.records], 0, since, source=journal), None
         return batch, skipped
 
     def _take_behind(self, journal: Journal, before: tuple[int, int], max_bytes: int) -> tuple[Batch, Skipped | None]:
         """What comes after a journal that has been read to its end, when so many were accepted and appended."""
         accepted, appended = before  # and not what a signal handler or a garbage collection has added since
-        is_all = self._accepted == accepted and not self._memory.waiting and not journal.held
+        is_all = self._accepted == accepted and not self._memory.waiting and not journal.deferred
         missing = accepted - self._taken if is_all else appended - journal.taken
         if missing:  # it cannot be; better said than waited for without end
             journal.taken = appended
             self._taken += missing
             return NOTHING, Skipped(missing, "damaged")
-        if journal.held:  # which could not be written, and may not be for long
+        if journal.deferred:  # which could not be written, and may not be for long
             self._leave_journaling()
         return self._take_from_memory(
             max_bytes

@@ -15,11 +15,11 @@ from failpath_otel import limits
 from failpath_otel.delivery.attempts import Attempts
 from failpath_otel.delivery.losses import Skipped
 from failpath_otel.delivery.sender import Delivering
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.options.arguments import OnError
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child, after_fork_in_parent
-from failpath_otel.runtime.threads import GREEN, RealThread, SimpleQueue, sleep
+from failpath_otel.runtime.threads import HAS_GREEN_THREADS, RealThread, SimpleQueue, sleep
 
 
 class DeliveryThread(Attempts):
@@ -33,7 +33,7 @@ class DeliveryThread(Attempts):
         schedule_delay: float = limits.SCHEDULE_DELAY,
         *,
         on_error: OnError | None = None,
-        journal: JournalPlace | None = None,
+        journal: JournalLocation | None = None,
     ) -> None:
         self._schedule_delay = schedule_delay
         self._retired = False
@@ -75,7 +75,7 @@ class DeliveryThread(Attempts):
 
     def _start_looking(self) -> None:
         # Not by green threads: they would run others in the midst of a fork. These begin with a record.
-        if not GREEN:
+        if not HAS_GREEN_THREADS:
             self._start()
 
     def adopt(self) -> None:
@@ -91,7 +91,7 @@ class DeliveryThread(Attempts):
         after a while, for another process. The garbage collector calls this anywhere and below any lock, so only a
         note is taken.
         """
-        self._leave_by = monotonic() + limits.LEAVE_SECONDS
+        self._leave_by = monotonic() + limits.ABANDON_SECONDS
         self._busy_until = 0.0
         self._released = True
         self._wake.put(None)
@@ -110,13 +110,13 @@ class DeliveryThread(Attempts):
 
     def _look_after_journal(self) -> None:
         journal = self._journal
-        if journal is None or not (journal.is_lost() or journal.is_deleted()):
+        if journal is None or not (journal.has_lost_lock() or journal.is_deleted()):
             return
         with self._lock:
-            if not journal.is_lost():
-                journal.move()
+            if not journal.has_lost_lock():
+                journal.start_new_directory()
                 return
-            found = journal.begin_anew()
+            found = journal.reopen()
             if found is None:
                 return
             # Another process may have found as well what is in memory here, which is better than none of both.
@@ -150,7 +150,7 @@ class DeliveryThread(Attempts):
                     return
                 self._thread = thread = RealThread(self._work, "failpath-delivery")
                 if self._released:
-                    self._leave_by = monotonic() + limits.LEAVE_SECONDS
+                    self._leave_by = monotonic() + limits.ABANDON_SECONDS
             # Not under the lock: this waits for the new thread, on which a garbage collection may end a step first.
             # Not in the context of whichever step happened to come first: tracers hand theirs on to new threads.
             contextvars.Context().run(thread.start)
@@ -223,7 +223,7 @@ class DeliveryThread(Attempts):
                 self._wake.get(timeout=limits.IDLE_SECONDS if self._adoption is None else self._adoption.seconds)
                 break
             except Empty:
-                if self._journal is not None and self._journal.is_lost():
+                if self._journal is not None and self._journal.has_lost_lock():
                     break  # before another process, or this one, takes it for one of a process that is gone
                 if self._adoption is not None:
                     if self._adoption.look(failing=self._backlog.failing) or self._is_journal_due:
@@ -260,11 +260,11 @@ class DeliveryThread(Attempts):
         """
         delay = self._schedule_delay
         if self._has_work():
-            self._busy_until = monotonic() + limits.AWAKE_SECONDS
+            self._busy_until = monotonic() + limits.POLLING_SECONDS
             pause = self._backlog.pause()
             due = self._backlog or self._adoption or self._is_urgent()
             if pause:
-                delay = min(pause, self._backlog.silence(), limits.ADOPT_SECONDS)
+                delay = min(pause, self._backlog.silence(), limits.ORPHAN_SCAN_SECONDS)
             elif due or self._closed or self._retired:
                 return
         elif self._closed or self._retired:
@@ -275,7 +275,7 @@ class DeliveryThread(Attempts):
                 self._heed_at = 0 if self._asleep else self._heed_at
             if self._asleep and not self._sleep():
                 return
-            self._busy_until = monotonic() + limits.AWAKE_SECONDS
+            self._busy_until = monotonic() + limits.POLLING_SECONDS
             if self._hurry or self._urgent:
                 return
         with contextlib.suppress(Empty):

@@ -13,11 +13,11 @@ class Clock:
     def __init__(self) -> None:
         self._epoch: float | None = None
 
-    def witness(self, seconds: float) -> None:
+    def observe(self, seconds: float) -> None:
         """Takes note of what another machine's clock shows at this moment: seconds since the epoch."""
         self._epoch = seconds - monotonic()
 
-    def is_believed(self) -> bool:
+    def is_trusted(self) -> bool:
         """Whether another machine's clock has shown the same time, and this one has not jumped since."""
         return self._epoch is not None and abs(time() - monotonic() - self._epoch) <= _AGREED_SECONDS
 

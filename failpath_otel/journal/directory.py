@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from time import time
 from typing import Final
 
-from failpath_otel.runtime.descriptors import Owned
+from failpath_otel.runtime.descriptors import OwnedFd
 from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.runtime.threads import RLock
 
@@ -86,7 +86,7 @@ class _Held:
         # No process is forked while something is being locked, so that no descriptor is missing here. Reentrant,
         # because a signal handler may fork.
         self.lock = RLock()
-        self.holdings: set[Holding] = set()
+        self.holdings: set[LockedDirectory] = set()
         after_fork_in_child(self.close)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=self._lock, after_in_parent=self._unlock)
@@ -104,10 +104,10 @@ class _Held:
             holding.close()
 
 
-class Holding:
+class LockedDirectory:
     """A journal's directory that this process has locked: its own one, or one whose owner is gone."""
 
-    def __init__(self, base: Owned, name: str, directory: Owned, lock: Owned) -> None:
+    def __init__(self, base: OwnedFd, name: str, directory: OwnedFd, lock: OwnedFd) -> None:
         self._base: Final = base
         self._lock: Final = lock
         self.owned: Final = directory
@@ -115,7 +115,7 @@ class Holding:
         _held.holdings.add(self)
 
     @classmethod
-    def create(cls, path: str, binding: str) -> "Holding":
+    def create(cls, path: str, binding: str) -> "LockedDirectory":
         """A new directory below ``path``, which nobody sees before it is locked.
 
         Raises:
@@ -127,9 +127,9 @@ class Holding:
         return cls._create(path, binding)
 
     @classmethod
-    def _create(cls, path: str, binding: str) -> "Holding":
+    def _create(cls, path: str, binding: str) -> "LockedDirectory":
         with _held.lock, contextlib.ExitStack() as undo:
-            owned_base = Owned(open_base(path, create=True))
+            owned_base = OwnedFd(open_base(path, create=True))
             undo.callback(owned_base.close)
             base = owned_base.number
             # Not the generator of `random`: the application may have seeded it, in each of its processes.
@@ -137,9 +137,9 @@ class Holding:
             unfinished, name = _NEW + token, f"{_VERSION}.{binding}.{os.getpid()}.{token}"
             os.mkdir(unfinished, 0o700, dir_fd=base)
             undo.callback(_quietly_rmdir, unfinished, base)
-            directory = Owned(os.open(unfinished, _DIRECTORY, dir_fd=base))
+            directory = OwnedFd(os.open(unfinished, _DIRECTORY, dir_fd=base))
             undo.callback(directory.close)
-            lock = Owned(os.open(_LOCK, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory.number))
+            lock = OwnedFd(os.open(_LOCK, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory.number))
             undo.callback(lock.close)
             undo.callback(_quietly_unlink, _LOCK, directory)
             fcntl.flock(lock.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -149,20 +149,20 @@ class Holding:
             return made
 
     @classmethod
-    def seize(cls, base: int, name: str) -> "Holding | None":
+    def try_lock(cls, base: int, name: str) -> "LockedDirectory | None":
         """Locks the directory ``name`` if its owner is gone; ``None`` if it lives, or another process was quicker.
 
         Raises:
             OSError: it cannot be opened, is a symbolic link, or belongs to somebody else.
         """
         with _held.lock, contextlib.ExitStack() as undo:
-            directory = Owned(os.open(name, _DIRECTORY, dir_fd=base))
+            directory = OwnedFd(os.open(name, _DIRECTORY, dir_fd=base))
             undo.callback(directory.close)
             if os.fstat(directory.number).st_uid != os.geteuid():
                 msg = "it belongs to another user"
                 raise UnusableError(msg)
             try:
-                lock = Owned(_open_regular(_LOCK, directory.number, "its lock"))
+                lock = OwnedFd(_open_regular(_LOCK, directory.number, "its lock"))
             except FileNotFoundError:
                 # Whoever has emptied it was killed before the last step of that; it takes no file away.
                 _quietly_rmdir(name, base)
@@ -175,22 +175,22 @@ class Holding:
             # Between the opening and the locking another process may have emptied and removed it.
             if not _is_same(lock.number, f"{name}/{_LOCK}", base):
                 return None
-            own_base = Owned(os.dup(base))
+            own_base = OwnedFd(os.dup(base))
             undo.callback(own_base.close)
             made = cls(own_base, name, directory, lock)
             undo.pop_all()
             return made
 
-    def relock(self, path: str) -> "Holding | None":
+    def relock(self, path: str) -> "LockedDirectory | None":
         """The same directory below ``path``, locked once more after this process's descriptors were closed.
 
         ``None`` where that cannot be, as where another process has found it without its lock meanwhile.
         """
         self.close()
         with contextlib.suppress(OSError), contextlib.ExitStack() as undo:
-            base = Owned(open_base(path, create=False))
+            base = OwnedFd(open_base(path, create=False))
             undo.callback(base.close)
-            return Holding.seize(base.number, self.name)
+            return LockedDirectory.try_lock(base.number, self.name)
         return None
 
     @property
@@ -284,7 +284,7 @@ def journals(base: int) -> Iterator[tuple[str, str]]:
 
 def _remove_unfinished(base: int, name: str) -> None:
     if time() - os.stat(name, dir_fd=base, follow_symlinks=False).st_mtime > _UNFINISHED_SECONDS:
-        found = Holding.seize(base, name)
+        found = LockedDirectory.try_lock(base, name)
         if found is not None:
             found.remove()
         else:
@@ -311,7 +311,7 @@ def _is_same(descriptor: int, path: str, base: int) -> bool:
     return stat.S_ISREG(there.st_mode) and (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
-def _quietly_unlink(name: str, directory: Owned) -> None:
+def _quietly_unlink(name: str, directory: OwnedFd) -> None:
     with contextlib.suppress(OSError):
         os.unlink(name, dir_fd=directory.number)
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.journal.directory import journals, open_base
-from failpath_otel.journal.discovery import Lost, delete, seize
-from failpath_otel.runtime.descriptors import Owned
+from failpath_otel.journal.discovery import OnDeleted, delete, seize
+from failpath_otel.runtime.descriptors import OwnedFd
 
 _UNIT: Final = 512
 """Of ``st_blocks``, whatever the file system."""
@@ -26,19 +26,19 @@ class _Dead:
     room: int
 
 
-def thin_out(path: str, binding: str | None, lost: Lost) -> None:
+def enforce_disk_limits(path: str, binding: str | None, on_deleted: OnDeleted) -> None:
     """Deletes the oldest journals of gone processes below ``path``, as long as they are too many or take too much.
 
     Args:
         path: the journal directory.
         binding: do not touch those that have this one, which are delivered instead; ``None``: any may be deleted.
-        lost: for what is deleted.
+        on_deleted: for what is deleted.
 
     Raises:
         OSError: ``path`` cannot be read, or is no place for journals; not where it does not exist.
     """
     try:
-        owned = Owned(open_base(path, create=False))
+        owned = OwnedFd(open_base(path, create=False))
     except FileNotFoundError:
         return
     try:
@@ -53,7 +53,7 @@ def thin_out(path: str, binding: str | None, lost: Lost) -> None:
             return
         dead = [found for name, _ in names if (found := _look_at(base, name)) is not None]
         living = sum(taken.values()) - sum(taken[each.name] for each in dead)
-        _delete_oldest(base, dead, max(room - living, room // _FOR_THE_DEAD), lost, _of(names, binding))
+        _delete_oldest(base, dead, max(room - living, room // _FOR_THE_DEAD), on_deleted, _of(names, binding))
     finally:
         owned.close()
 
@@ -71,7 +71,7 @@ def _of(names: list[tuple[str, str]], binding: str | None) -> set[str]:
 def _room(base: int, name: str) -> int:
     """Bytes that the files of a journal take, however long they are; 0 where that cannot be told."""
     with contextlib.suppress(OSError):
-        directory = Owned(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=base))
+        directory = OwnedFd(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=base))
         try:
             at = directory.number
             return sum(os.stat(each, dir_fd=at, follow_symlinks=False).st_blocks for each in os.listdir(at)) * _UNIT  # noqa: PTH208 - a descriptor
@@ -93,7 +93,7 @@ def _look_at(base: int, name: str) -> _Dead | None:
     return _Dead(name, newest, _room(base, name)) if newest else None
 
 
-def _delete_oldest(base: int, dead: list[_Dead], room: int, lost: Lost, spared: set[str]) -> None:
+def _delete_oldest(base: int, dead: list[_Dead], room: int, on_deleted: OnDeleted, spared: set[str]) -> None:
     taken = sum(each.room for each in dead)
     many = len(dead)
     for each in sorted(dead, key=lambda each: each.newest):
@@ -103,7 +103,7 @@ def _delete_oldest(base: int, dead: list[_Dead], room: int, lost: Lost, spared: 
             continue
         orphan = seize(base, each.name)
         if orphan is not None:
-            delete(orphan, "journal_full", lost)
+            delete(orphan, "journal_full", on_deleted)
         # Or another process sees to it.
         taken -= each.room
         many -= 1

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from failpath_otel.journal.directory import Holding
+from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.segments.mapped import MappedWriter
 from failpath_otel.journal.segments.segment import SPARE, SUFFIX, Segment
 from failpath_otel.journal.segments.supply import Writer
@@ -24,7 +24,7 @@ class Files(NamedTuple):
         for segment in self.segments:
             segment.close()
 
-    def delete(self, holding: Holding) -> None:
+    def delete(self, holding: LockedDirectory) -> None:
         """Closes and deletes them, and their directory."""
         for writer in self.writers:
             writer.close()

@@ -12,10 +12,10 @@ from zlib import crc32
 
 from failpath_otel import limits
 from failpath_otel.journal.clock import LATEST_START
-from failpath_otel.journal.directory import Holding
+from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.files import Files
 from failpath_otel.journal.outage import Outage
-from failpath_otel.journal.reader import Log
+from failpath_otel.journal.reader import SegmentReader
 from failpath_otel.journal.segments.frame import pack_frame
 from failpath_otel.journal.segments.segment import BEGIN, SPARE, SUFFIX, Segment, no_room
 from failpath_otel.journal.segments.supply import Supply, Writer
@@ -26,7 +26,7 @@ from failpath_otel.report import warn_once
 _MAX_UNSAID: Final = 8
 
 
-class Journal(Log):
+class Journal(SegmentReader):
     """Appends on any thread, under the lock of whoever owns it; a directory is made when the first record comes.
 
     Args:
@@ -48,7 +48,7 @@ class Journal(Log):
         self._unread.clear()
         self._unconfirmed.clear()
         self.appended = self.taken = 0
-        self._holding: Holding | None = None
+        self._holding: LockedDirectory | None = None
         self._current: Segment | None = None
         self._writer: Writer | None = None
         self._supply = Supply()
@@ -56,8 +56,8 @@ class Journal(Log):
         self._dropped: list[Segment] = []
         self._names = itertools.count(1)
         self._write: Callable[[bytes], object] = no_room
-        self._rolling = self._writing_held = False
-        self.held: deque[bytes] = deque()
+        self._rolling = self._writing_deferred = False
+        self.deferred: deque[bytes] = deque()
         """What came while another append was under way."""
         # The clock on the wall may jump by years when a machine has started without a battery.
         self._epoch = min(max(time() - monotonic(), 0.0), LATEST_START)
@@ -91,62 +91,62 @@ class Journal(Log):
                     return self._hold(record)
                 if len(framed) > limits.JOURNAL_SEGMENT_BYTES // 2:
                     return False
-                self._write_or_roll(framed, held_first=True)
+                self._write_or_roll(framed, deferred_first=True)
         except (OSError, ValueError) as error:
-            self.outage.fail(error)
+            self.outage.record_failure(error)
             return False
         except BaseException:  # Ctrl-C, perhaps when it was written already
             self._rolling = False
             self._recount()
             raise
-        if self.held:
-            self.write_held()
+        if self.deferred:
+            self.write_deferred()
         return True
 
     def _is_busy(self) -> bool:  # with another append, which is further up on the stack of this thread
         return self._rolling or (self._writer is not None and self._writer.busy)
 
     def _hold(self, record: bytes) -> bool:
-        if len(self.held) >= limits.MAX_BATCH_RECORDS:  # signals are faster than the disk
+        if len(self.deferred) >= limits.MAX_BATCH_RECORDS:  # signals are faster than the disk
             return False
-        self.held.append(record)
+        self.deferred.append(record)
         return True
 
-    def holds(self, record: bytes) -> bool:
+    def has_just_appended(self, record: bytes) -> bool:
         """Whether ``record`` is among those that were appended last, where an exception came as that was done."""
         at_hand, writer = self._current, self._writer
-        return record in self.held or (at_hand and writer and stands_last(record, at_hand, writer.end())) or False
+        return record in self.deferred or (at_hand and writer and stands_last(record, at_hand, writer.end())) or False
 
-    def write_held(self) -> None:
+    def write_deferred(self) -> None:
         """Write what was held while the journal was busy; what cannot be written is still held."""
         with contextlib.suppress(OSError, ValueError):  # the next record will meet the same failure, and say it
-            self._write_held()
+            self._write_deferred()
 
-    def _write_held(self) -> None:
-        if self._is_busy() or self._writing_held:  # a handler must not overtake what is further up on the stack
+    def _write_deferred(self) -> None:
+        if self._is_busy() or self._writing_deferred:  # a handler must not overtake what is further up on the stack
             return
-        self._writing_held = True
+        self._writing_deferred = True
         try:
-            for _ in range(len(self.held)):  # no more than there is now: a handler may come with each write
+            for _ in range(len(self.deferred)):  # no more than there is now: a handler may come with each write
                 seconds = int(self.now())
                 try:
-                    record = self.held.popleft()
+                    record = self.deferred.popleft()
                 except IndexError:  # a handler has found that the journal fails, and has moved them into memory
                     return
                 try:
                     self._write_or_roll(pack_frame(len(record), crc32(record, seconds), seconds) + record)
                 except BaseException:
-                    self.held.appendleft(record)
+                    self.deferred.appendleft(record)
                     raise
         finally:
-            self._writing_held = False
+            self._writing_deferred = False
 
     @property
     def unread(self) -> int:
         """How many records are in it that were not taken yet, with those that are held."""
-        return self.appended - self.taken + len(self.held)
+        return self.appended - self.taken + len(self.deferred)
 
-    def room(self) -> int:
+    def free_bytes(self) -> int:
         """Bytes of records and frames that can be appended for sure before the oldest ones have to go."""
         used = len(self._unconfirmed) - len(self._dropped)
         return max(limits.JOURNAL_SEGMENTS - used, 0) * (limits.JOURNAL_SEGMENT_BYTES - 2 * limits.MAX_RECORD_BYTES)
@@ -158,7 +158,7 @@ class Journal(Log):
                 found = self._current.count(self._writer.end())
                 self.appended = self.appended if found is None else self._current.first - 1 + found
 
-    def _write_or_roll(self, framed: bytes, *, held_first: bool = False) -> None:
+    def _write_or_roll(self, framed: bytes, *, deferred_first: bool = False) -> None:
         while True:
             number = self.appended + 1
             try:
@@ -171,8 +171,8 @@ class Journal(Log):
             else:
                 return
             self._roll()
-            if held_first:
-                self._write_held()
+            if deferred_first:
+                self._write_deferred()
 
     def _roll(self) -> None:
         # A signal handler that ends a step in the midst of this finds neither the old segment nor the new one.
@@ -186,7 +186,7 @@ class Journal(Log):
         """Begins the next segment; also where the last time was interrupted by Ctrl-C, wherever that was."""
         self._finish()
         if self._holding is None:
-            self._holding = Holding.create(self.path, self._binding)
+            self._holding = LockedDirectory.create(self.path, self._binding)
         name = f"{next(self._names):08d}{SUFFIX}"
         segment, writer = self._supply.next(self._holding, name)
         segment.first = self.appended + 1
@@ -238,7 +238,7 @@ class Journal(Log):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), segment.name)
         return self._holding.open_file(segment.name)
 
-    def is_lost(self) -> bool:
+    def has_lost_lock(self) -> bool:
         """Whether something else has closed its descriptors: without its lock, another process may adopt it."""
         holding, current = self._holding, self._current
         return holding is not None and not (holding.is_whole() and (current is None or current.is_open()))
@@ -247,7 +247,7 @@ class Journal(Log):
         """Whether somebody has deleted its directory, so that no other process will find it."""
         return self._holding is not None and not self._holding.is_there()
 
-    def has_deleted(self) -> bool:
+    def has_deleted_files(self) -> bool:
         """Whether records wait in files that somebody has deleted."""
         return self.is_deleted() or any(segment.deleted for segment in tuple(self._unconfirmed))
 
@@ -255,16 +255,16 @@ class Journal(Log):
         """Make what the next record needs, to see whether that can be done again. Nothing may be appended meanwhile."""
         try:
             if self._holding is None:
-                self._holding = Holding.create(self.path, self._binding)
+                self._holding = LockedDirectory.create(self.path, self._binding)
             self._supply.set_aside(self._holding)
         except (OSError, ValueError) as error:
-            self.outage.fail(error)
+            self.outage.record_failure(error)
             return False
         return True
 
-    def tidy(self) -> None:
+    def maintain(self) -> None:
         """Does what would take time on the threads of the application: says, unmaps, deletes, sets room aside."""
-        self.outage.speak()
+        self.outage.log_pending()
         while self._unsaid:
             text, count = self._unsaid.popleft()
             warn_once("damaged journal", text, count, self.path)
@@ -287,7 +287,7 @@ class Journal(Log):
 
     # On any thread, under the lock, while nothing is being read.
 
-    def move(self) -> None:
+    def start_new_directory(self) -> None:
         """Has the next record begin a new directory, because this one was deleted; what is open can still be read."""
         self._finish()
         for segment in self._unconfirmed:
@@ -297,7 +297,7 @@ class Journal(Log):
             self._holding.close()
             self._holding = None
 
-    def begin_anew(self) -> tuple[list[bytes], int] | None:
+    def reopen(self) -> tuple[list[bytes], int] | None:
         """Has the next record begin another file; in another directory where another process has this one by now.
 
         Returns what that process may have missed of the records that were not taken, and how many others it has.
@@ -308,17 +308,17 @@ class Journal(Log):
             self._holding = found
             self._move_to(found)
             return None
-        unread, records = self.unread, [*self._files().rest(self._unread), *self.held]
-        self.forsake()
+        unread, records = self.unread, [*self._files().rest(self._unread), *self.deferred]
+        self.reset_in_child()
         return records, max(unread - len(records), 0)
 
-    def close(self) -> Callable[[], None] | None:
+    def close_if_empty(self) -> Callable[[], None] | None:
         """Begins anew, if all that was written is read and confirmed; a later record has a new directory.
 
         Returns what deletes the directory, to be called without the lock; ``None`` where something is left.
         """
         holding = self._holding
-        if holding is None or (read := self.read(1, 1, self.appended)).segment is not None or read.later:
+        if holding is None or (read := self.read(1, 1, self.appended)).segment is not None or read.retry_later:
             return None
         if any(segment.confirmed < segment.taken for segment in self._unconfirmed):
             return None
@@ -326,7 +326,7 @@ class Journal(Log):
         self._start()
         return lambda: files.delete(holding)
 
-    def seal(self) -> None:
+    def trim(self) -> None:
         """Gives back the room that was set aside for more records; one that comes all the same begins another file."""
         segment, holding = self._current, self._holding
         if segment is not None and holding is not None:
@@ -340,7 +340,7 @@ class Journal(Log):
         writers = [*self._finished, *([self._writer] if self._writer else []), *(writer for _, writer in spare)]
         return Files({*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}, writers)
 
-    def forsake(self) -> None:
+    def reset_in_child(self) -> None:
         """In a forked child: lets go of all that is the parent's, without a trace in its files."""
         self._files().let_go()
         if self._holding is not None:

@@ -7,10 +7,10 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.journal.clock import machine_clock
-from failpath_otel.journal.directory import Holding
-from failpath_otel.journal.reader import PASSING, Log, Read
+from failpath_otel.journal.directory import LockedDirectory
+from failpath_otel.journal.reader import TRANSIENT_ERRORS, ReadResult, SegmentReader
 from failpath_otel.journal.segments.frame import Gap
-from failpath_otel.journal.segments.segment import CLOSED, SPARE, SUFFIX, Segment, Written
+from failpath_otel.journal.segments.segment import CLOSED, SPARE, SUFFIX, Segment, StoredRecord
 from failpath_otel.journal.trimming import trim
 from failpath_otel.report import warn, warn_once
 
@@ -18,20 +18,20 @@ _MAY_PASS: Final = frozenset({errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE
 """Errors of a file that may be read another time, when a disk, a mount or a permission is mended."""
 
 
-class Orphan(Log):
+class Orphan(SegmentReader):
     """The records that a process has left, for the one that has locked its directory."""
 
-    def __init__(self, holding: Holding) -> None:
+    def __init__(self, holding: LockedDirectory) -> None:
         super().__init__()
         self._holding = holding
         self._since: Final = monotonic()
         self._touched = 0.0  # when the file that is being read was written last
         self._is_trimmed = False
         self._damaged = 0  # records that are lost with damaged bytes
-        self.harmed = 0
+        self.damaged_files = 0
         """How many of its files have a damaged header, cannot be read to their end, or are too large to be read."""
         self._foreign: set[Segment] = set()
-        self.is_put_off = False
+        self.retry_later = False
         """One of its files cannot be read for now: it is not removed, but let go of, to be found again."""
         for name in holding.files():
             if name.endswith(SUFFIX):
@@ -53,15 +53,15 @@ class Orphan(Log):
             # The next time it is resumed again.
             segment.close()
             segment.begin_again()
-            if error.errno not in PASSING | _MAY_PASS:
+            if error.errno not in TRANSIENT_ERRORS | _MAY_PASS:
                 self._leave_alone(segment, error.strerror or str(error))
             raise
         return segment.descriptor
 
-    def _failed(self, segment: Segment, error: OSError) -> Read:
+    def _failed(self, segment: Segment, error: OSError) -> ReadResult:
         if error.errno in _MAY_PASS and segment not in self._foreign:
-            self.is_put_off = True
-            self.harmed += 1
+            self.retry_later = True
+            self.damaged_files += 1
             self._leave_alone(segment, error.strerror or str(error))
         return super()._failed(segment, error)
 
@@ -70,20 +70,20 @@ class Orphan(Log):
             msg = "it is no segment of a journal"
             raise OSError(msg)
         if segment.harmed:
-            self.harmed += 1
+            self.damaged_files += 1
             text = "Failpath: the header of %s in %s is damaged; what is in it is sent, perhaps a second time."
             warn_once("damaged header", text, segment.name, self.name)
 
     def _leave_alone(self, segment: Segment, reason: str) -> None:
         self._foreign.add(segment)
-        self.harmed += segment.is_oversized
+        self.damaged_files += segment.is_oversized
         warn_once(f"foreign file: {reason}", "Failpath: %s in %s is left alone: %s.", segment.name, self.name, reason)
 
-    def is_lost(self) -> bool:
+    def has_lost_lock(self) -> bool:
         """Whether something else has closed its descriptors, and with them its lock."""
         return not self._holding.is_whole()
 
-    def retake(self, path: str) -> bool:
+    def relock(self, path: str) -> bool:
         """Locks it again below ``path``; returns whether that can be: another process may have found it meanwhile."""
         found = self._holding.relock(path)
         if found is not None:
@@ -100,7 +100,7 @@ class Orphan(Log):
         """Seconds since the epoch."""
         return time()
 
-    def age(self, written: Written) -> float:
+    def age(self, written: StoredRecord) -> float:
         """Seconds for which a record waits, as far as that is certain.
 
         Its process's clock and this one's may have been set to anything in between. So an age counts from when the
@@ -108,7 +108,7 @@ class Orphan(Log):
         when this process has found it.
         """
         certain = monotonic() - self._since
-        if not machine_clock.is_believed():
+        if not machine_clock.is_trusted():
             return certain
         return max(certain, min(super().age(written), self.now() - self._touched))
 
@@ -140,7 +140,7 @@ class Orphan(Log):
     def _give_up(self, segment: Segment) -> int:
         if segment in self._foreign:
             return 0
-        self.harmed += 1
+        self.damaged_files += 1
         self._damaged += 1  # at least
         return 1
 
@@ -196,7 +196,7 @@ class Orphan(Log):
             self._discard(segment)
         self._unconfirmed.clear()
         self._unread.clear()
-        if self.is_put_off:
+        if self.retry_later:
             self._holding.close()
         else:
             self._holding.remove()

@@ -33,7 +33,7 @@ class Outage:
         self._ended = -inf
         self._unsaid: list[tuple[str, tuple[object, ...]]] = []
 
-    def fail(self, error: Exception) -> None:
+    def record_failure(self, error: Exception) -> None:
         """Take note of a failure."""
         now = monotonic()
         if self._since is None:
@@ -46,19 +46,19 @@ class Outage:
         self._failures += 1
         self._next_try = now + min(delay, limits.JOURNAL_RETRY_SECONDS)
 
-    def end(self) -> None:
+    def record_recovery(self) -> None:
         """Take note that what waited in memory is in the journal, and that all that follows will be."""
         since, self._since = self._since, None
         if since is not None:
             self._ended = monotonic()
             self._unsaid.append((_BACK, (self._ended - since,)))
 
-    def may_try(self) -> bool:
+    def may_retry(self) -> bool:
         """Whether it is time to try again."""
         return monotonic() >= self._next_try
 
-    def speak(self) -> None:
-        """Log what there is to say; not under a lock, because a logging handler takes locks of its own."""
+    def log_pending(self) -> None:
+        """SegmentReader what there is to say; not under a lock, because a logging handler takes locks of its own."""
         while self._unsaid:
             text, arguments = self._unsaid.pop(0)
             warn(text, self._path, *arguments)

@@ -6,9 +6,9 @@ import os
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.journal.directory import Holding
+from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.segments.segment import SPARE, Segment
-from failpath_otel.runtime.descriptors import Owned
+from failpath_otel.runtime.descriptors import OwnedFd
 
 _BLOCK: Final = 4_096
 """What a file takes at least, so that nothing is gained by less."""
@@ -17,7 +17,7 @@ _UNIT: Final = 512
 """Of ``st_blocks``, whatever the file system."""
 
 
-def trim(holding: Holding, name: str) -> None:
+def trim(holding: LockedDirectory, name: str) -> None:
     """Puts a file in the place of ``name`` that ends with what was written.
 
     It is not made shorter itself: should its process live all the same and have it mapped, that would end it by SIGBUS.
@@ -26,7 +26,7 @@ def trim(holding: Holding, name: str) -> None:
     Raises:
         OSError: that cannot be; the file is as it was.
     """
-    owned = Owned(holding.open_file(name))
+    owned = OwnedFd(holding.open_file(name))
     try:
         source = owned.number
         status = os.fstat(source)
@@ -45,7 +45,7 @@ def trim(holding: Holding, name: str) -> None:
         owned.close()
 
 
-def trim_open(holding: Holding, segment: Segment) -> None:
+def trim_open(holding: LockedDirectory, segment: Segment) -> None:
     """:func:`trim` for a segment that is open and goes on being read, if that can be."""
     with contextlib.suppress(OSError):
         trim(holding, segment.name)
@@ -53,10 +53,10 @@ def trim_open(holding: Holding, segment: Segment) -> None:
         segment.descriptor = holding.open_file(segment.name)
 
 
-def _replace(holding: Holding, name: str, content: bytes, status: os.stat_result) -> None:
+def _replace(holding: LockedDirectory, name: str, content: bytes, status: os.stat_result) -> None:
     directory = holding.directory
     times = os.fstat(directory)
-    copy = Owned(holding.new_file(SPARE))
+    copy = OwnedFd(holding.new_file(SPARE))
     try:
         if os.pwrite(copy.number, content, 0) < len(content):
             return

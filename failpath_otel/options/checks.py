@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from failpath_otel import limits
 from failpath_otel.errors import ConfigurationError
-from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.values import Json, clean_metadata, text_of, type_name
 
 Check = Callable[[str, object], Any]
@@ -121,7 +121,7 @@ def session(source: str, given: object) -> Any:  # noqa: ANN401 - whatever has a
         methods = (getattr(given, "post", None), getattr(given, "get_adapter", None))
         fits = not isinstance(given, type) and all(map(callable, methods))
     except Exception as error:  # noqa: BLE001 - an object of the user's may raise anything
-        pass_on(error)
+        reraise_if_from_handler(error)
         fits = False
     if fits:
         return given

@@ -107,7 +107,7 @@ class Rules:
             return self._kept[key]
         except KeyError:
             found = self._look(*key)
-        if len(self._kept) >= limits.MAX_KEPT_NAMES:
+        if len(self._kept) >= limits.MAX_CACHED_NAMES:
             self._kept.clear()  # names that come but once are many; those that come again are soon back
         self._kept[key] = found
         self.has_matched = self.has_matched or found is not None
@@ -167,7 +167,7 @@ def named_misses(misses: Sequence[tuple[str, str]]) -> str:
     """Scopes and names of spans, as the log shows them."""
     more = f", and {len(misses) - _NAMED} more" if len(misses) > _NAMED else ""
     named = ", ".join(f"{name!r} of scope {scope!r}" for scope, name in misses[:_NAMED])
-    return clean_text(named, limits.MAX_MISSES_CHARS) + more
+    return clean_text(named, limits.MAX_UNMATCHED_CHARS) + more
 
 
 _NAMED: Final = 10

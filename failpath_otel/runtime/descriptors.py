@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 
-class Owned:
+class OwnedFd:
     """A descriptor that this process has opened.
 
     A library that makes a daemon of the process closes all descriptors that there are. From then on a number may be
@@ -17,7 +17,7 @@ class Owned:
 
     def __init__(self, number: int) -> None:
         self._number: Final = number
-        self._file: Final = file_of(number)
+        self._file: Final = file_identity(number)
         _owners[number] = self
 
     @property
@@ -28,7 +28,7 @@ class Owned:
             OSError: it is closed, or another file's by now.
         """
         # The same file does not show it alone: all journals have the directory above them open.
-        if _owners.get(self._number) is not self or file_of(self._number) != self._file:
+        if _owners.get(self._number) is not self or file_identity(self._number) != self._file:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self._number
 
@@ -55,11 +55,11 @@ class Owned:
         return number
 
 
-_owners: Final[dict[int, Owned]] = {}
+_owners: Final[dict[int, OwnedFd]] = {}
 """To which each number was given last."""
 
 
-def file_of(descriptor: int) -> tuple[int, int]:
+def file_identity(descriptor: int) -> tuple[int, int]:
     """What tells the file of a descriptor from all others that exist."""
     status = os.fstat(descriptor)
     return status.st_dev, status.st_ino

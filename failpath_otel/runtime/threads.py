@@ -38,27 +38,27 @@ def _gevent() -> Any:  # noqa: ANN401 - has types only where it is installed
     return sys.modules["gevent"] if patched else None
 
 
-def beside_gevent() -> bool:
+def is_gevent_patched() -> bool:
     """Whether gevent has patched this process by now."""
     return _gevent() is not None
 
 
-GREEN: Final = _eventlet() is not None
+HAS_GREEN_THREADS: Final = _eventlet() is not None
 """Whether the threads here are green ones."""
 
 
-def real(module: str, name: str) -> Any:  # noqa: ANN401 - whatever it is
+def unpatched(module: str, name: str) -> Any:  # noqa: ANN401 - whatever it is
     """What Python has under this name."""
     get_original = getattr(sys.modules.get("gevent.monkey"), "get_original", None)
     return getattr(import_module(module), name) if get_original is None else get_original(module, name)
 
 
-_start_new_thread: Final = real("_thread", "start_new_thread")
-RLock: Final = threading.RLock if GREEN else _thread.RLock
-Lock: Final = real("_thread", "allocate_lock")
-SimpleQueue: Final = real("queue", "SimpleQueue")
-get_ident: Final = real("_thread", "get_ident")
-sleep: Final = real("time", "sleep")
+_start_new_thread: Final = unpatched("_thread", "start_new_thread")
+RLock: Final = threading.RLock if HAS_GREEN_THREADS else _thread.RLock
+Lock: Final = unpatched("_thread", "allocate_lock")
+SimpleQueue: Final = unpatched("queue", "SimpleQueue")
+get_ident: Final = unpatched("_thread", "get_ident")
+sleep: Final = unpatched("time", "sleep")
 
 _ours: Final[set[tuple[int, int]]] = set()  # the real threads that run, each with its process
 
@@ -128,14 +128,14 @@ def _are_green() -> bool:
     return _thread.start_new_thread is not _start_new_thread
 
 
-class Signal:
+class OneShotEvent:
     """Given once, on any thread, and waited for on one other; a wait of a greenlet does not hold up the others."""
 
     def __init__(self) -> None:
         self._given = False
         self._queue: Any = SimpleQueue()  # an event has locks that cannot be taken again by a signal handler
 
-    def give(self) -> None:
+    def set(self) -> None:
         """Ends the wait."""
         self._given = True
         self._queue.put(None)
@@ -160,12 +160,12 @@ def acquire(lock: Any, seconds: float) -> bool:  # noqa: ANN401 - either kind
     return _poll(lambda: lock.acquire(blocking=False), seconds)
 
 
-def rest(seconds: float) -> None:
+def sleep_cooperatively(seconds: float) -> None:
     """Sleeps on a thread of the application, where other greenlets may run meanwhile."""
     (_pause_of_greenlets() or sleep)(seconds)
 
 
-def can_wait() -> bool:
+def can_block() -> bool:
     """Whether a wait can come to an end here: not in gevent's own greenlet, in which all others wait for events."""
     gevent = _gevent()
     return gevent is None or not isinstance(gevent.getcurrent(), gevent.hub.Hub)
@@ -173,7 +173,7 @@ def can_wait() -> bool:
 
 def _pause_of_greenlets() -> Callable[[float], object] | None:
     """What lets other greenlets run; ``None`` where there are only threads, or on one of ours, which has no others."""
-    if not GREEN and (os.getpid(), get_ident()) in _ours:
+    if not HAS_GREEN_THREADS and (os.getpid(), get_ident()) in _ours:
         return None
     library = _gevent() or _eventlet()
     return None if library is None else library.sleep

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, Final
 
 from failpath_otel import limits
-from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.keys import REDACTED as REDACTED
 from failpath_otel.scrubbing.keys import is_secret_key as is_secret_key
 from failpath_otel.scrubbing.keys import is_secret_text_key
@@ -115,7 +115,7 @@ def _str(value: object) -> str:
     try:
         return str.__str__(str(value))
     except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's __str__ may raise anything
-        pass_on(error)
+        reraise_if_from_handler(error)
         return f"<{type_name(value)}: its text raised {type_name(error)}>"
 
 
@@ -124,7 +124,7 @@ def type_name(value: object) -> str:
     try:
         return str(type(value).__name__)
     except Exception as error:  # noqa: BLE001 - a metaclass of the user's may raise anything
-        pass_on(error)
+        reraise_if_from_handler(error)
         return "object"
 
 
@@ -148,7 +148,7 @@ def clean_metadata(metadata: object) -> dict[str, Json]:
             return {UNUSABLE: f"a {type_name(metadata)}, not a mapping"}
         return _Cleaner().mapping(metadata, limits.MAX_METADATA_KEYS)
     except Exception as error:  # noqa: BLE001 - a user's mapping may raise anything
-        pass_on(error)
+        reraise_if_from_handler(error)
         return {UNUSABLE: f"a {type_name(metadata)} that raised {type_name(error)}"}
 
 
@@ -210,7 +210,7 @@ class _Cleaner:
         try:
             return self._value(value)
         except Exception as error:  # noqa: BLE001 - one bad value costs itself, not its neighbours
-            pass_on(error)
+            reraise_if_from_handler(error)
             return f"<{type_name(value)}: reading it raised {type_name(error)}>"
 
     def _value(self, value: Any) -> Json:  # noqa: ANN401, PLR0911 - anything at all; a case each
@@ -296,7 +296,7 @@ def _number_in(value: Any) -> bool | int | float | None:  # noqa: ANN401 - anyth
             return None
         number = value.item()
     except Exception as error:  # noqa: BLE001 - then it has a text, perhaps
-        pass_on(error)
+        reraise_if_from_handler(error)
         return None
     return number if type(number) in {bool, int, float} else None
 

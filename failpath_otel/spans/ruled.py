@@ -165,9 +165,9 @@ class RuledSpans:
         """Says that no rule has matched a span for a while: a program that is stopped by a signal has no other end."""
         now = monotonic()
         if self._misses_due is None:
-            self._misses_due = now + limits.MISSES_SECONDS
+            self._misses_due = now + limits.UNMATCHED_LOG_DELAY
         elif now >= self._misses_due and self.rules is not None:
-            self._misses_due = now + limits.MISSES_SECONDS  # so far there may have been spans of the start alone
+            self._misses_due = now + limits.UNMATCHED_LOG_DELAY  # so far there may have been spans of the start alone
             self.tells_misses = not self.rules.has_matched
             if _tell(self.rules.misses()):
                 self.tells_misses = False
@@ -240,7 +240,7 @@ class RuledSpans:
                 self.look()
 
     def _on_time(self) -> None:
-        sleep(limits.LATE_RUN_ID_LOOK)
+        sleep(limits.LATE_RUN_ID_POLL)
         self._timer = None
         self.look()
         if self.late:

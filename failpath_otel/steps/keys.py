@@ -3,7 +3,7 @@
 import uuid
 
 from failpath_otel import limits, semconv
-from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.values import clean_text, text_of, type_name, whole_run_id
 
 
@@ -43,7 +43,7 @@ def _text(run_id: object) -> str:
     try:
         return str.__str__(run_id if isinstance(run_id, str) else str(run_id))
     except Exception as error:  # noqa: BLE001 - an id without text is no id
-        pass_on(error)
+        reraise_if_from_handler(error)
         return ""
 
 

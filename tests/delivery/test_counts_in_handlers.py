@@ -7,12 +7,12 @@ import pytest
 
 from failpath_otel.delivery.queue import RecordQueue
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 
 
 @pytest.fixture
 def queue(tmp_path: Path) -> RecordQueue:
-    return RecordQueue(100, 1_000_000, JournalPlace(str(tmp_path), "binding"))
+    return RecordQueue(100, 1_000_000, JournalLocation(str(tmp_path), "binding"))
 
 
 def asking(queue: RecordQueue, call: Callable[[bytes], object], told: list[Stats]) -> Callable[[bytes], object]:

@@ -173,7 +173,7 @@ def test_what_gone_processes_have_left_is_kept_likewise(
     gone = Journal(str(tmp_path), options.binding, lambda _: None)
     for number in range(50):
         assert gone.append(a_record(step_key=f"step-{number}", id=f"{number:032}"))
-    gone.forsake()
+    gone.reset_in_child()
     server.answer_with(behaviour)
     pipeline = pipeline_to_failpath(options)
     try:

@@ -269,7 +269,7 @@ def test_a_record_that_garbage_collection_ends_inside_of_put_does_not_deadlock()
 def test_a_thread_without_records_ends_after_a_while_and_the_next_record_starts_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "AWAKE_SECONDS", 0.01)
+    monkeypatch.setattr(limits, "POLLING_SECONDS", 0.01)
     monkeypatch.setattr(limits, "IDLE_SECONDS", 0.01)
     delivery = HeldDelivery()
     with pipeline(delivery, schedule_delay=0.01) as queue:

@@ -17,7 +17,7 @@ from failpath_otel.delivery.sender import Outcome, Sender
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.discovery import count_records
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.options.options import Options
 from failpath_otel.records.wire import Answer, read_answer
 from tests.delivery.pipelines import HeldDelivery, a_record, numbered, pipeline
@@ -279,7 +279,7 @@ def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_ha
     delivery = Choosy()
     delivery.all_of_it = True
     delivery.gate.clear()
-    with pipeline(delivery, journal=JournalPlace(str(tmp_path), "0123456789abcdef")) as queue:
+    with pipeline(delivery, journal=JournalLocation(str(tmp_path), "0123456789abcdef")) as queue:
         take = queue._take
 
         def take_but_the_second(max_bytes: int) -> tuple[Batch, Skipped | None]:
@@ -292,7 +292,7 @@ def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_ha
         queue.put(numbered(2))
         delivery.gate.set()
         assert queue.flush(10) is False
-        monkeypatch.setattr(limits, "LEAVE_SECONDS", 0.0)
+        monkeypatch.setattr(limits, "ABANDON_SECONDS", 0.0)
         queue.release()
         wait_for(lambda: queue._thread is None)
         assert queue.stats() == Stats(2, 0, 2)
@@ -304,10 +304,10 @@ def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_ha
 
 
 def test_own_records_show_that_what_a_gone_process_has_left_is_refused_for_its_contents(tmp_path: Path) -> None:
-    place = JournalPlace(str(tmp_path), "0123456789abcdef")
+    place = JournalLocation(str(tmp_path), "0123456789abcdef")
     gone = Journal(*place, lambda _: None)
     assert gone.append(a_record(step_key="bad"))
-    gone.forsake()
+    gone.reset_in_child()
 
     class Refusing(HeldDelivery):
         def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:

@@ -79,7 +79,7 @@ def test_an_outage_that_is_over_within_ten_seconds_is_not_said(
     backlog: Backlog, clock: Clock, stderr: Callable[[], list[str]], answer: Answer
 ) -> None:
     fail(backlog, answer)
-    clock.now += limits.QUIET_SECONDS - 0.1
+    clock.now += limits.OUTAGE_LOG_DELAY - 0.1
     fail(backlog, answer)
     assert not backlog.said
     assert backlog.cause == f"{URL} {answer.failure}"
@@ -94,7 +94,7 @@ def test_a_longer_one_is_said_once_and_so_is_its_end(
 ) -> None:
     fail(backlog, answer)
     for _ in range(3):
-        clock.now += limits.QUIET_SECONDS
+        clock.now += limits.OUTAGE_LOG_DELAY
         fail(backlog, answer)
         assert backlog.said
     [line] = stderr()
@@ -108,7 +108,7 @@ def test_a_longer_one_is_said_once_and_so_is_its_end(
 def test_it_is_said_when_its_time_has_come_and_not_only_at_the_next_attempt(
     stderr: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "OUTAGE_LOG_DELAY", 0.2)
     delivery = HeldDelivery(answers=[Answer("answered 503", 503, retryable=True, retry_after=3_600.0)])
     with pipeline(delivery) as queue:
         queue.put(numbered(1))

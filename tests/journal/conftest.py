@@ -40,4 +40,4 @@ def new_journal(base: Path) -> Iterator[Callable[..., Journal]]:
 
     yield new
     for journal in made:
-        journal.forsake()
+        journal.reset_in_child()

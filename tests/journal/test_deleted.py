@@ -7,7 +7,7 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take_all
@@ -15,7 +15,7 @@ from tests.receiver import wait_for
 
 
 def test_records_of_a_deleted_journal_are_sent_and_later_ones_have_a_new_one(tmp_path: Path) -> None:
-    place = JournalPlace(str(tmp_path / "journal"), BINDING)
+    place = JournalLocation(str(tmp_path / "journal"), BINDING)
     delivery = HeldDelivery(held=True)
     with pipeline(delivery, journal=place) as queue:
         queue.put(numbered(0))
@@ -34,7 +34,7 @@ def test_records_of_a_deleted_journal_are_sent_and_later_ones_have_a_new_one(tmp
 
 
 def test_a_process_that_is_busy_all_the_time_begins_anew_too_and_sends_all_in_order(tmp_path: Path) -> None:
-    place = JournalPlace(str(tmp_path / "journal"), BINDING)
+    place = JournalLocation(str(tmp_path / "journal"), BINDING)
     delivery = HeldDelivery(held=True)
     with pipeline(delivery, journal=place) as queue:
         queue.put(numbered(0))
@@ -56,9 +56,9 @@ def test_a_process_that_is_busy_all_the_time_begins_anew_too_and_sends_all_in_or
 def test_a_process_that_is_idle_for_long_leaves_nothing_on_the_disk_and_begins_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("IDLE_SECONDS", "ADOPT_SECONDS", "AWAKE_SECONDS"):
+    for name in ("IDLE_SECONDS", "ORPHAN_SCAN_SECONDS", "POLLING_SECONDS"):
         monkeypatch.setattr(limits, name, 0.05)
-    place = JournalPlace(str(tmp_path / "journal"), BINDING)
+    place = JournalLocation(str(tmp_path / "journal"), BINDING)
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
         for number in range(3):
@@ -77,4 +77,4 @@ def test_a_segment_that_was_set_aside_and_is_deleted_by_others_does_not_turn_the
     journal._finish()
     assert journal.append(b"second")
     assert take_all(journal) == [b"first", b"second"]
-    journal.forsake()
+    journal.reset_in_child()

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from failpath_otel.journal.segments.frame import pack_frame
 from failpath_otel.journal.segments.segment import BEGIN, PlainWriter, Segment
-from failpath_otel.runtime.descriptors import Owned
+from failpath_otel.runtime.descriptors import OwnedFd
 from tests.journal.test_journal import numbered
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Owned]:
-    descriptor = Owned(os.open(tmp_path, os.O_RDONLY))
+def directory(tmp_path: Path) -> Iterator[OwnedFd]:
+    descriptor = OwnedFd(os.open(tmp_path, os.O_RDONLY))
     yield descriptor
     descriptor.close()
 
 
 @pytest.fixture
-def segment(directory: Owned) -> Iterator[Segment]:
+def segment(directory: OwnedFd) -> Iterator[Segment]:
     """A segment that is written by system calls."""
     made = Segment(directory, "x", os.open("x", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=directory.number))
     yield made
@@ -42,7 +42,7 @@ def fill(segment: Segment, *records: bytes) -> int:
     return writer.end()
 
 
-def again(segment: Segment, directory: Owned) -> Segment:
+def again(segment: Segment, directory: OwnedFd) -> Segment:
     """The same file, as another process opens it."""
     return Segment(directory, segment.name, os.open(segment.name, os.O_RDWR, dir_fd=directory.number))
 
@@ -57,7 +57,7 @@ def test_a_budget_counts_each_record_with_its_comma_and_one_comes_in_any_case(
     assert len(segment.read(segment.size(), 512, budget)) == count
 
 
-def test_what_was_confirmed_is_passed_over_by_the_next_reader(segment: Segment, directory: Owned) -> None:
+def test_what_was_confirmed_is_passed_over_by_the_next_reader(segment: Segment, directory: OwnedFd) -> None:
     fill(segment, *(numbered(number) for number in range(10)))
     segment.advance(segment.read(segment.size(), 6, 0))
     segment.confirm(4)
@@ -69,7 +69,7 @@ def test_what_was_confirmed_is_passed_over_by_the_next_reader(segment: Segment, 
 
 
 def test_a_file_that_was_cut_off_before_what_is_confirmed_has_no_more_records(
-    segment: Segment, directory: Owned
+    segment: Segment, directory: OwnedFd
 ) -> None:
     fill(segment, *(numbered(number) for number in range(10)))
     segment.advance(segment.read(segment.size(), 8, 0))
@@ -101,7 +101,7 @@ def test_wherever_it_is_cut_off_and_whatever_follows_only_whole_records_are_read
     tmp_path_factory: pytest.TempPathFactory, cut: int, noise: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"{os.getpid()}.segment"
-    segment = Segment(Owned(0), path.name, os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC))
+    segment = Segment(OwnedFd(0), path.name, os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC))
     try:
         records = [numbered(number) for number in range(6)]
         end = fill(segment, *records)

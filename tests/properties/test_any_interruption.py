@@ -17,8 +17,8 @@ import pytest
 from failpath_otel import limits
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.journal.directory import Holding
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.directory import LockedDirectory
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records.wire import Answer
 
 LIVES = 40
@@ -44,7 +44,7 @@ class Life:
         self.full = self.up = False
         self._rate = self.chance.choice([0.002, 0.02])
         self._handling = False
-        self.queue = Pipeline(self, journal=JournalPlace(str(place), "0123456789abcdef"), max_records=1_000_000)
+        self.queue = Pipeline(self, journal=JournalLocation(str(place), "0123456789abcdef"), max_records=1_000_000)
         self.queue._adoption = None
 
     url = "http://127.0.0.1:9/life"
@@ -110,14 +110,14 @@ def test_records_of_handlers_that_come_anywhere_are_delivered_once_and_the_count
     monkeypatch.setattr(Pipeline, "_start", lambda _: None)
     if plain:
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    new_file = Holding.new_file
+    new_file = LockedDirectory.new_file
 
-    def checked(holding: Holding, name: str) -> int:
+    def checked(holding: LockedDirectory, name: str) -> int:
         if life.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return new_file(holding, name)
 
-    monkeypatch.setattr(Holding, "new_file", checked)
+    monkeypatch.setattr(LockedDirectory, "new_file", checked)
     for seed in range(LIVES):
         life = Life(seed, tmp_path / str(seed))
         for _ in range(life.chance.randrange(5, 120)):

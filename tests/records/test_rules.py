@@ -65,9 +65,9 @@ def test_a_name_without_stars_and_one_with_them_hold_in_their_order() -> None:
 
 def test_what_is_kept_of_names_is_bounded() -> None:
     rules = Rules([rule("POST *")])
-    for number in range(3 * limits.MAX_KEPT_NAMES):
+    for number in range(3 * limits.MAX_CACHED_NAMES):
         assert rules.match(FLASK, f"GET /{number}") is None
-    assert len(rules._kept) <= limits.MAX_KEPT_NAMES
+    assert len(rules._kept) <= limits.MAX_CACHED_NAMES
     assert rules.match(FLASK, "POST /" + "x" * 100_000)
     assert rules.match("x" * 100_000, "POST /")  # a gateway is told any scope
     assert all(max(map(len, kept)) <= limits.MAX_NAME_CHARS for kept in rules._kept)
@@ -85,7 +85,7 @@ def test_names_are_looked_up_from_many_threads_at_once() -> None:
     wrong: list[str] = []
 
     def look() -> None:
-        for number in range(limits.MAX_KEPT_NAMES + 100):
+        for number in range(limits.MAX_CACHED_NAMES + 100):
             names = [f"{method} /{number}" for method in ("POST", "GET")]
             wrong.extend(name for name in names if (rules.match(FLASK, name) is None) is name.startswith("POST"))
 

@@ -364,7 +364,7 @@ def test_a_forked_child_does_not_end_what_its_parent_has_begun(
 def test_many_late_steps_on_many_threads_give_two_records_each(
     shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LATE_RUN_ID_LOOK", 0.001)
+    monkeypatch.setattr(limits, "LATE_RUN_ID_POLL", 0.001)
     made = shop(CHARGE_BY_HEADER)
 
     def serve(thread: int) -> None:

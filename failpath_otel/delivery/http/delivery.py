@@ -136,7 +136,7 @@ class Delivery:
                 return wire.read_answer(response.status_code, response.headers, b"", len(records))
             now = wire.server_time(response.headers)
             if now is not None:
-                machine_clock.witness(now)
+                machine_clock.observe(now)
             content = b""
             for chunk in response.iter_content(limits.MAX_RESPONSE_BYTES):
                 content += chunk

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from failpath_otel.delivery.retries.halving import Halving
-from failpath_otel.journal.reader import Log
+from failpath_otel.journal.reader import SegmentReader
 from failpath_otel.records.record import decode, minimal_record
 
 
@@ -22,7 +22,7 @@ class Batch:
     failed: bool = False
     """An attempt to send them has failed."""
 
-    source: Log | None = None
+    source: SegmentReader | None = None
     """The journal that they were taken from, to which it is to be told when they are settled."""
 
     halving: Halving | None = None

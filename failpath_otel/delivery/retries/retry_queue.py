@@ -180,7 +180,7 @@ class Backlog:
 
     def silence(self) -> float:
         """Seconds until the outage at hand has to be said; endless where there is nothing to say."""
-        return max(self._began + limits.QUIET_SECONDS - self._clock(), 0.0) if self._unsaid else inf
+        return max(self._began + limits.OUTAGE_LOG_DELAY - self._clock(), 0.0) if self._unsaid else inf
 
     def speak(self) -> None:
         """Logs the outage at hand if it was held back and is due."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.journal.segments.segment import BEGIN, Segment, Write
-from failpath_otel.runtime.descriptors import Owned, file_of
+from failpath_otel.runtime.descriptors import OwnedFd, file_identity
 from failpath_otel.runtime.immortal import Immortal
 
 
@@ -26,7 +26,7 @@ class MappedWriter:
         os.posix_fallocate(segment.descriptor, 0, limits.JOURNAL_SEGMENT_BYTES)
         segment.begin()
         self.segment: Final = segment
-        self._duplicate: Owned | None = None
+        self._duplicate: OwnedFd | None = None
         self._kept: Immortal | None = None
         if sys.version_info >= (3, 13):
             self._map = mmap(segment.descriptor, limits.JOURNAL_SEGMENT_BYTES, trackfd=False)
@@ -64,15 +64,15 @@ def _lowest_free(descriptor: int) -> int:
     return number
 
 
-def _duplicate(descriptor: int, likely: int) -> Owned | None:
+def _duplicate(descriptor: int, likely: int) -> OwnedFd | None:
     """The only other descriptor of a file that was made just now; ``None`` where it cannot be found."""
-    file = file_of(descriptor)
+    file = file_identity(descriptor)
     with contextlib.suppress(OSError):
-        if file_of(likely) == file:
-            return Owned(likely)
+        if file_identity(likely) == file:
+            return OwnedFd(likely)
     with contextlib.suppress(OSError):
         for number in map(int, os.listdir("/dev/fd")):  # noqa: PTH208 - another thread has opened a file meanwhile
             with contextlib.suppress(OSError):
-                if number != descriptor and file_of(number) == file:
-                    return Owned(number)
+                if number != descriptor and file_identity(number) == file:
+                    return OwnedFd(number)
     return None

@@ -11,7 +11,7 @@ from zlib import crc32
 
 from failpath_otel import limits
 from failpath_otel.journal.segments.frame import FRAME_BYTES, Checks, Gap, count_lost, is_cut_off, unpack_frame
-from failpath_otel.runtime.descriptors import Owned
+from failpath_otel.runtime.descriptors import OwnedFd
 
 SUFFIX: Final = ".records"
 SPARE: Final = "spare"
@@ -29,7 +29,7 @@ _SALT: Final = 0x66616970
 """What the CRC-32 of the mark starts with, so that it is not that of anything else."""
 
 
-class Written(NamedTuple):
+class StoredRecord(NamedTuple):
     """A record that was read, and when it was written."""
 
     record: bytes
@@ -46,11 +46,11 @@ class Segment:
         counted: its header has the number of the records that are confirmed, as version 1 of the format.
     """
 
-    def __init__(self, directory: Owned, name: str, descriptor: int, *, counted: bool = False) -> None:
+    def __init__(self, directory: OwnedFd, name: str, descriptor: int, *, counted: bool = False) -> None:
         self._directory = directory
         self.name = name
         self._counted: Final = counted
-        self._owned: Owned | None = None
+        self._owned: OwnedFd | None = None
         self.descriptor = descriptor
         self.begin_again()
         self.first = 0
@@ -75,13 +75,13 @@ class Segment:
 
     @descriptor.setter
     def descriptor(self, descriptor: int) -> None:
-        self._owned = None if descriptor == CLOSED else Owned(descriptor)
+        self._owned = None if descriptor == CLOSED else OwnedFd(descriptor)
 
     def is_open(self) -> bool:
         """Whether it has a descriptor, and nothing else has closed that."""
         return self._owned is not None and self._owned.is_ours()
 
-    def move_to(self, directory: Owned) -> None:
+    def move_to(self, directory: OwnedFd) -> None:
         """Lets go of its descriptor, and opens it again, when it has to, in the same directory by a new one."""
         self.close()
         self._directory = directory
@@ -164,7 +164,7 @@ class Segment:
         os.rename(self.name, name, src_dir_fd=directory, dst_dir_fd=directory)
         self.name = name
 
-    def read(self, end: int, max_records: int, budget: int) -> list[Written]:
+    def read(self, end: int, max_records: int, budget: int) -> list[StoredRecord]:
         """The next records that stand before ``end``, without taking them.
 
         Args:
@@ -185,7 +185,7 @@ class Segment:
             return []
         chunk, offset = self._load(size)
         stop = min(offset + size, len(chunk))
-        found: list[Written] = []
+        found: list[StoredRecord] = []
         used = 0
         while len(found) < max_records and offset + FRAME_BYTES <= stop:
             length, checksum, seconds = unpack_frame(chunk, offset)
@@ -199,7 +199,7 @@ class Segment:
             if crc32(record, seconds) != checksum:
                 self._checks.fail(length)
                 break
-            found.append(Written(record, seconds))
+            found.append(StoredRecord(record, seconds))
             offset += length
         return found
 
@@ -259,7 +259,7 @@ class Segment:
             found.extend(written.record for written in read)
         return found
 
-    def advance(self, read: list[Written]) -> None:
+    def advance(self, read: list[StoredRecord]) -> None:
         """Takes what was read."""
         for written in read:
             self.position += len(written.record) + FRAME_BYTES

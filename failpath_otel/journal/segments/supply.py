@@ -3,7 +3,7 @@
 import errno
 from typing import Final
 
-from failpath_otel.journal.directory import Holding
+from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.segments.mapped import MappedWriter
 from failpath_otel.journal.segments.segment import SPARE, PlainWriter, Segment
 
@@ -23,7 +23,7 @@ class Supply:
         self.plain: Exception | None = None
         """Why the newest segment is written by system calls; ``None`` where it is mapped."""
 
-    def next(self, holding: Holding, name: str) -> tuple[Segment, Writer]:
+    def next(self, holding: LockedDirectory, name: str) -> tuple[Segment, Writer]:
         """The segment that was set aside, under this name, or a new one.
 
         Raises:
@@ -44,7 +44,7 @@ class Supply:
             raise
         return found
 
-    def set_aside(self, holding: Holding) -> None:
+    def set_aside(self, holding: LockedDirectory) -> None:
         """Set a segment aside, unless there is one; raises what :meth:`next` raises."""
         if self.spare is None:
             holding.delete(SPARE)  # of which Ctrl-C has let nobody know
@@ -58,13 +58,13 @@ class Supply:
             writer.close()
             segment.close()
 
-    def _discard(self, holding: Holding, name: str) -> None:
+    def _discard(self, holding: LockedDirectory, name: str) -> None:
         """Let go of what was set aside, and delete its file, whether or not it has got this name."""
         holding.delete(SPARE)
         holding.delete(name)
         self.drop()
 
-    def _new(self, holding: Holding, name: str) -> tuple[Segment, Writer]:
+    def _new(self, holding: LockedDirectory, name: str) -> tuple[Segment, Writer]:
         segment = Segment(holding.owned, name, holding.new_file(name))
         try:
             return segment, self._new_writer(segment)
