@@ -12,7 +12,7 @@ logger: Final = logging.getLogger("failpath_otel")
 _witness: Final = logging.getLogger("failpath_otel.report")
 """Logs nothing: that it is disabled shows that all loggers were, and not the one that applications know."""
 
-_said: Final[set[str]] = set()
+_logged: Final[set[str]] = set()
 
 
 def exception_once(place: str, *, with_text: bool = True) -> None:
@@ -31,9 +31,9 @@ def exception_once(place: str, *, with_text: bool = True) -> None:
             our midst by chance, and the application waits for it.
     """
     reraise_if_from_handler(sys.exc_info()[1])  # and no name for it: this frame and it would keep each other alive
-    if place in _said:
+    if place in _logged:
         return
-    _said.add(place)
+    _logged.add(place)
     try:
         _enable_again()
         # Not by its `exc_info`, which handlers show as it is, some of them with the variables of every frame.
@@ -43,7 +43,7 @@ def exception_once(place: str, *, with_text: bool = True) -> None:
             _traceback(with_text=with_text),
         )
     except (Exception, SystemExit) as failure:  # noqa: BLE001 - a handler of the host, or no stack is left; perhaps there is another time
-        _said.discard(place)
+        _logged.discard(place)
         reraise_if_from_handler(failure)
 
 
@@ -90,14 +90,14 @@ def _log(level: int, text: str, arguments: tuple[object, ...]) -> None:
 
 def warn_once(place: str, text: str, *arguments: object) -> None:
     """:func:`warn`, the first time that ``place`` has something to say."""
-    if place not in _said:
-        _said.add(place)
+    if place not in _logged:
+        _logged.add(place)
         warn(text, *arguments)
 
 
 def info_once(text: str, *arguments: object) -> None:
     """Logs at level ``INFO`` what is no fault, the first time that it is said with these arguments."""
     place = f"{text} {arguments}"
-    if place not in _said:
-        _said.add(place)
+    if place not in _logged:
+        _logged.add(place)
         _log(logging.INFO, text, arguments)

@@ -217,7 +217,7 @@ def test_a_step_that_is_open_when_its_provider_is_shut_down_has_its_outcome(serv
 def test_what_was_left_in_the_journal_still_waits_and_what_comes_later_is_delivered(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("failpath_otel.report._said", set())
+    monkeypatch.setattr("failpath_otel.report._logged", set())
     monkeypatch.setattr(limits, "ABANDON_SECONDS", 0.0)
     monkeypatch.setattr(limits, "FLUSH_TIMEOUT", 0.2)
     server.answer_with(status(503))

@@ -107,7 +107,7 @@ class RecordQueue:
                 if kept or self._is_kept(data):
                     self._reserved -= 1
                     if receipt is not None:
-                        receipt.told = True
+                        receipt.outcome_reported = True
             number = self._accepted
         if self._unattended:
             self._start()

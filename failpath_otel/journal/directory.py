@@ -209,7 +209,7 @@ class LockedDirectory:
 
     def is_whole(self) -> bool:
         """Whether its descriptors are still its own: were the lock closed, that would have freed it."""
-        return self._lock.is_ours() and self.owned.is_ours() and self._base.is_ours()
+        return self._lock.is_valid() and self.owned.is_valid() and self._base.is_valid()
 
     def is_there(self) -> bool:
         """Whether it can still be found, as far as that can be told: it was not deleted."""

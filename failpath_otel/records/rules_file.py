@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from failpath_otel import limits
 from failpath_otel.errors import ConfigurationError
-from failpath_otel.records.rules import StepRule, first_clash
+from failpath_otel.records.rules import StepRule, first_conflict
 from failpath_otel.scrubbing.values import clean_text, text_of, type_name
 
 _KEYS: Final = [field.name for field in fields(StepRule)]
@@ -162,9 +162,9 @@ def _check_together(rules: Sequence[StepRule], where: Any) -> None:  # noqa: ANN
     if len(rules) > limits.MAX_RULES:
         msg = f"{where(limits.MAX_RULES)}: there are {len(rules)} rules, and can be {limits.MAX_RULES}"
         raise ConfigurationError(msg)
-    clash = first_clash(rules)
-    if clash is not None:
-        earlier, later = clash
+    conflict = first_conflict(rules)
+    if conflict is not None:
+        earlier, later = conflict
         one, other = rules[earlier], rules[later]
         msg = (
             f"{where(later)}: two rules for one span: {other.span_name!r} of scope {other.scope!r}, and"

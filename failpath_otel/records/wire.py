@@ -24,13 +24,13 @@ from failpath_otel.scrubbing.values import clean_text, text_of
 ROUTE: Final = "/v1/events"
 USER_AGENT: Final = f"failpath-otel/{__version__}"
 
-INTERIM: Final = frozenset(range(100, 200))
+INFORMATIONAL: Final = frozenset(range(100, 200))
 """Statuses of answers that are not the one that counts."""
 
 _DELIVERED: Final = 2
 _REDIRECTED: Final = 3
 _SERVER_ERROR: Final = 5
-_TOO_LARGE: Final = 413
+_CONTENT_TOO_LARGE: Final = 413
 PROXY_PASSWORD: Final = 407
 """The status by which a proxy asks for a password."""
 
@@ -38,7 +38,7 @@ KEY_REFUSED: Final = frozenset({401, 403})
 """Statuses by which a server refuses the project key."""
 
 _CONTENTS_REFUSED: Final = frozenset({400, 422})
-_OF_THE_MOMENT: Final = frozenset({408, 425, 429})
+_TRANSIENT: Final = frozenset({408, 425, 429})
 _BASE_URL: Final = "the endpoint is the base URL, to which the route is added"
 _FAILURES: Final = {
     400: "did not understand the request (400)",
@@ -153,9 +153,9 @@ def read_answer(status: int, sent_headers: Mapping[str, str], content: bytes, co
         failure = f"redirects{where} ({status}), which is not followed, because the project key would travel along"
         return misconfigured(failure, status, retry_after=retry_after, misaddressed=True)
     failure = _FAILURES.get(status, f"answered {status}")
-    if status == _TOO_LARGE or status in _CONTENTS_REFUSED:
-        return Answer(failure, status, retry_after=retry_after, too_large=status == _TOO_LARGE)
-    if kind == _SERVER_ERROR or status in _OF_THE_MOMENT | INTERIM | KEY_REFUSED:
+    if status == _CONTENT_TOO_LARGE or status in _CONTENTS_REFUSED:
+        return Answer(failure, status, retry_after=retry_after, too_large=status == _CONTENT_TOO_LARGE)
+    if kind == _SERVER_ERROR or status in _TRANSIENT | INFORMATIONAL | KEY_REFUSED:
         return Answer(failure, status, retryable=True, retry_after=retry_after)
     return misconfigured(failure, status, retry_after=retry_after, misaddressed=status != PROXY_PASSWORD)
 

@@ -32,7 +32,7 @@ class OwnedFd:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self._number
 
-    def is_ours(self) -> bool:
+    def is_valid(self) -> bool:
         """Whether it is still open, and still that file's."""
         try:
             return self.number >= 0
@@ -42,9 +42,9 @@ class OwnedFd:
     def close(self) -> None:
         """Closes it, if it is still ours."""
         with contextlib.suppress(OSError):
-            os.close(self.release())
+            os.close(self.detach())
 
-    def release(self) -> int:
+    def detach(self) -> int:
         """The descriptor, to be closed by the caller.
 
         Raises:

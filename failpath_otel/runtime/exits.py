@@ -42,7 +42,7 @@ class AbruptExit:
             self.expected = _stands_below_exit(None if main is None else sys._current_frames().get(main))  # noqa: SLF001 - documented
         return self.expected
 
-    def patience(self) -> float:
+    def wait_budget(self) -> float:
         """Seconds that the end of a run may wait now, and not into an alarm, as a time limit; 0: not at all."""
         life = monotonic() - self._began
         left = limits.RUN_END_TIMEOUT + limits.RUN_END_SHARE * life - self._spent

@@ -77,7 +77,7 @@ def clean_text(text: str, max_chars: int, length: int | None = None) -> str:
     return kept if len(kept) <= max_chars else kept[: max_chars - len(mark)] + mark
 
 
-def whole_run_id(text: str) -> str:
+def bounded_run_id(text: str) -> str:
     """A run id as encodable UTF-8 of at most :data:`failpath_otel.limits.MAX_RUN_ID_CHARS` characters.
 
     A longer one keeps its beginning and ends in a hash of the whole, so that the same long id names the same run

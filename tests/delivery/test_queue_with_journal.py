@@ -31,7 +31,7 @@ PEACE = Answer("is busy", 503, retryable=True, retry_after=3_600.0)
 
 @pytest.fixture(autouse=True)
 def _all_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
 
 
 @pytest.fixture

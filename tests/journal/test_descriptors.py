@@ -264,9 +264,9 @@ def test_of_two_of_ours_with_one_number_only_the_later_one_may_close_it(tmp_path
     os.dup2(again, number)
     later = OwnedFd(number)
     before.close()
-    assert later.is_ours()
+    assert later.is_valid()
     later.close()
-    assert not later.is_ours()
+    assert not later.is_valid()
     if again != number:
         os.close(again)
 

@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer, set_span_in_contex
 
 import failpath_otel
 from failpath_otel import FailpathSpanProcessor, StepRule, limits
-from failpath_otel.records.translation import ruled_start
+from failpath_otel.records.translation import start_by_rule
 from failpath_otel.runtime.threads import RealThread
 from failpath_otel.spans import ruled
 from tests.fault_server import FaultServer
@@ -310,14 +310,14 @@ def test_a_span_that_cannot_be_read_does_not_hold_up_the_others(
     shop: Callable[..., Shop], server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = shop(LATE)
-    whole = ruled_start
+    whole = start_by_rule
 
     def read(span: Any, rule: StepRule, run_id: str) -> Any:
         if run_id == "req-bad":
             raise ValueError(run_id)
         return whole(span, rule, run_id)
 
-    monkeypatch.setattr(ruled, "ruled_start", read)
+    monkeypatch.setattr(ruled, "start_by_rule", read)
     spans = [made.web.start_span("POST /charge") for _ in range(5)]
     for number, span in enumerate(spans):
         span.set_attribute(HEADER, "req-bad" if number == 2 else f"req-{number}")

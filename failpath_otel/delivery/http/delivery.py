@@ -131,7 +131,7 @@ class Delivery:
             # It may be about one of the records, as where the endpoint refuses them.
             return wire.Answer("was not asked, because making the payload failed")
         with channel.post(body, headers, timeout) as response:
-            if response.status_code in wire.INTERIM:
+            if response.status_code in wire.INFORMATIONAL:
                 # The one that counts comes over the same connection: unread, that is closed with this response.
                 return wire.read_answer(response.status_code, response.headers, b"", len(records))
             now = wire.server_time(response.headers)

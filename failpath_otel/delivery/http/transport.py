@@ -105,7 +105,7 @@ _owned: Final[dict[int, OwnedFd]] = {}
 def _let_go_if_foreign(connection: socket.socket, owned: dict[int, OwnedFd] = _owned) -> bool:
     """Forgets a descriptor that something else has closed, and returns whether it was: it may be the application's."""
     found = owned.get(id(connection))
-    if found is None or connection.fileno() < 0 or found.is_ours():
+    if found is None or connection.fileno() < 0 or found.is_valid():
         return False
     connection.detach()
     return True

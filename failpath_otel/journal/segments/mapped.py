@@ -9,7 +9,7 @@ from typing import Final
 from failpath_otel import limits
 from failpath_otel.journal.segments.segment import BEGIN, Segment, Write
 from failpath_otel.runtime.descriptors import OwnedFd, file_identity
-from failpath_otel.runtime.immortal import Immortal
+from failpath_otel.runtime.pinned import Pinned
 
 
 class MappedWriter:
@@ -27,13 +27,13 @@ class MappedWriter:
         segment.begin()
         self.segment: Final = segment
         self._duplicate: OwnedFd | None = None
-        self._kept: Immortal | None = None
+        self._kept: Pinned | None = None
         if sys.version_info >= (3, 13):
             self._map = mmap(segment.descriptor, limits.JOURNAL_SEGMENT_BYTES, trackfd=False)
         else:
             likely = _lowest_free(segment.descriptor)
             self._map = mmap(segment.descriptor, limits.JOURNAL_SEGMENT_BYTES)
-            self._kept = Immortal(self._map)
+            self._kept = Pinned(self._map)
             self._duplicate = _duplicate(segment.descriptor, likely)
         self._map.seek(BEGIN)
         # One call that copies and advances: nothing on this thread, as a signal handler, can come in between.
@@ -51,7 +51,7 @@ class MappedWriter:
             try:
                 if self._duplicate is None:
                     return
-                self._duplicate.release()
+                self._duplicate.detach()
             except OSError:
                 return
             self._kept.release()

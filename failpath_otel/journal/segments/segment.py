@@ -79,7 +79,7 @@ class Segment:
 
     def is_open(self) -> bool:
         """Whether it has a descriptor, and nothing else has closed that."""
-        return self._owned is not None and self._owned.is_ours()
+        return self._owned is not None and self._owned.is_valid()
 
     def move_to(self, directory: OwnedFd) -> None:
         """Lets go of its descriptor, and opens it again, when it has to, in the same directory by a new one."""
