@@ -134,7 +134,7 @@ class Adoption:
 
     def _age(self) -> float:
         """Seconds since the oldest of what was found here was written last."""
-        return max((time() - orphan.newest() for orphan in self._orphans), default=0.0)
+        return max((time() - orphan.last_written_at() for orphan in self._orphans), default=0.0)
 
     def _may_thin_out(self, *, failing: bool, lasted: float) -> bool:
         """Whether delivery was given its chance, and has changed nothing for a while."""

@@ -3,7 +3,7 @@
 from time import monotonic, time
 from typing import Final
 
-_AGREED_SECONDS: Final = 3_600.0
+_TOLERANCE_SECONDS: Final = 3_600.0
 """How far two clocks may be apart, and how far one may jump or a machine sleep, to be taken for the same time."""
 
 
@@ -19,11 +19,11 @@ class Clock:
 
     def is_trusted(self) -> bool:
         """Whether another machine's clock has shown the same time, and this one has not jumped since."""
-        return self._epoch is not None and abs(time() - monotonic() - self._epoch) <= _AGREED_SECONDS
+        return self._epoch is not None and abs(time() - monotonic() - self._epoch) <= _TOLERANCE_SECONDS
 
 
 machine_clock: Final = Clock()
 """Of this process, because the clock is no pipeline's: each one's answers tell of it."""
 
-LATEST_START: Final = 4e9
+LATEST_BOOT_TIME: Final = 4e9
 """The latest start of a machine that is believed, in 2096: a frame of a journal has 32 bits for a time."""

@@ -23,10 +23,10 @@ _NEW: Final = ".new-"
 _VERSION: Final = "v2"
 """Of the format; journals of another one are left to those who know it."""
 
-_COUNTED: Final = "v1"
+_VERSION_1: Final = "v1"
 """The format before, which is still read: its headers have the number of the records that are confirmed."""
 
-_UNFINISHED_SECONDS: Final = 60.0
+_ABANDONED_SECONDS: Final = 60.0
 """Age after which a directory that was begun and never finished is nobody's."""
 
 _TRIES: Final = 3
@@ -79,14 +79,14 @@ def _make_private(path: str) -> None:
             os.mkdir(path, 0o700)  # noqa: PTH102
 
 
-class _Held:
+class _LockedDirectories:
     """All that this process has locked, for a child that is forked: a lock lives as long as somebody has it open."""
 
     def __init__(self) -> None:
         # No process is forked while something is being locked, so that no descriptor is missing here. Reentrant,
         # because a signal handler may fork.
         self.lock = RLock()
-        self.holdings: set[LockedDirectory] = set()
+        self.directories: set[LockedDirectory] = set()
         after_fork_in_child(self.close)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=self._lock, after_in_parent=self._unlock)
@@ -100,8 +100,8 @@ class _Held:
     def close(self) -> None:
         """In the child: closes all that is the parent's, and unlocks nothing."""
         self.lock = RLock()
-        for holding in tuple(self.holdings):
-            holding.close()
+        for directory in tuple(self.directories):
+            directory.close()
 
 
 class LockedDirectory:
@@ -110,9 +110,9 @@ class LockedDirectory:
     def __init__(self, base: OwnedFd, name: str, directory: OwnedFd, lock: OwnedFd) -> None:
         self._base: Final = base
         self._lock: Final = lock
-        self.owned: Final = directory
+        self.fd: Final = directory
         self.name: Final = name
-        _held.holdings.add(self)
+        _locked.directories.add(self)
 
     @classmethod
     def create(cls, path: str, binding: str) -> "LockedDirectory":
@@ -128,7 +128,7 @@ class LockedDirectory:
 
     @classmethod
     def _create(cls, path: str, binding: str) -> "LockedDirectory":
-        with _held.lock, contextlib.ExitStack() as undo:
+        with _locked.lock, contextlib.ExitStack() as undo:
             owned_base = OwnedFd(open_base(path, create=True))
             undo.callback(owned_base.close)
             base = owned_base.number
@@ -155,7 +155,7 @@ class LockedDirectory:
         Raises:
             OSError: it cannot be opened, is a symbolic link, or belongs to somebody else.
         """
-        with _held.lock, contextlib.ExitStack() as undo:
+        with _locked.lock, contextlib.ExitStack() as undo:
             directory = OwnedFd(os.open(name, _DIRECTORY, dir_fd=base))
             undo.callback(directory.close)
             if os.fstat(directory.number).st_uid != os.geteuid():
@@ -173,7 +173,7 @@ class LockedDirectory:
             except BlockingIOError:
                 return None
             # Between the opening and the locking another process may have emptied and removed it.
-            if not _is_same(lock.number, f"{name}/{_LOCK}", base):
+            if not _is_same_file(lock.number, f"{name}/{_LOCK}", base):
                 return None
             own_base = OwnedFd(os.dup(base))
             undo.callback(own_base.close)
@@ -194,37 +194,37 @@ class LockedDirectory:
         return None
 
     @property
-    def directory(self) -> int:
+    def descriptor(self) -> int:
         """Its descriptor.
 
         Raises:
             OSError: somebody else has closed it.
         """
-        return self.owned.number
+        return self.fd.number
 
     @property
-    def is_counted(self) -> bool:
+    def has_version_1(self) -> bool:
         """Whether its files are of the format before."""
-        return self.name.startswith(_COUNTED)
+        return self.name.startswith(_VERSION_1)
 
-    def is_whole(self) -> bool:
+    def is_intact(self) -> bool:
         """Whether its descriptors are still its own: were the lock closed, that would have freed it."""
-        return self._lock.is_valid() and self.owned.is_valid() and self._base.is_valid()
+        return self._lock.is_valid() and self.fd.is_valid() and self._base.is_valid()
 
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Whether it can still be found, as far as that can be told: it was not deleted."""
         try:
             return os.fstat(self._lock.number).st_nlink > 0
         except OSError:
             return True
 
-    def modified(self, name: str) -> float:
+    def modified_at(self, name: str) -> float:
         """When a file was changed, in seconds since the epoch."""
-        return os.stat(name, dir_fd=self.directory, follow_symlinks=False).st_mtime
+        return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False).st_mtime
 
     def new_file(self, name: str) -> int:
         """Opens a file that does not exist yet."""
-        return os.open(name, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.directory)
+        return os.open(name, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.descriptor)
 
     def open_file(self, name: str) -> int:
         """Opens a file that exists.
@@ -232,18 +232,18 @@ class LockedDirectory:
         Raises:
             OSError: that cannot be, or it is a device, a FIFO or another thing that is no regular file.
         """
-        return _open_regular(name, self.directory, "it")
+        return _open_regular(name, self.descriptor, "it")
 
     def delete(self, name: str) -> None:
         """Deletes a file."""
         with contextlib.suppress(OSError):
-            os.unlink(name, dir_fd=self.directory)
+            os.unlink(name, dir_fd=self.descriptor)
 
     def files(self) -> list[str]:
         """The names of the files, but for the lock, in their order."""
-        return sorted(name for name in os.listdir(self.directory) if name != _LOCK)  # noqa: PTH208 - a descriptor
+        return sorted(name for name in os.listdir(self.descriptor) if name != _LOCK)  # noqa: PTH208 - a descriptor
 
-    def empty(self, *endings: str) -> None:
+    def delete_files(self, *endings: str) -> None:
         """Delete the files whose names have one of these endings."""
         with contextlib.suppress(OSError):
             for name in self.files():
@@ -262,28 +262,28 @@ class LockedDirectory:
 
     def close(self) -> None:
         """Lets go of it without unlocking: a child process must not free its parent's lock, which both have open."""
-        if self in _held.holdings:
-            _held.holdings.discard(self)
-            for owned in (self.owned, self._base, self._lock):
+        if self in _locked.directories:
+            _locked.directories.discard(self)
+            for owned in (self.fd, self._base, self._lock):
                 owned.close()
 
 
-_held: Final = _Held()
+_locked: Final = _LockedDirectories()
 
 
-def journals(base: int) -> Iterator[tuple[str, str]]:
+def list_journals(base: int) -> Iterator[tuple[str, str]]:
     """The name and the binding of each journal below an open base; removes what was begun and never finished."""
     for name in sorted(os.listdir(base)):
         version, _, rest = name.partition(".")
-        if version in {_VERSION, _COUNTED} and rest.count(".") == 2:  # noqa: PLR2004 - binding, process id, token
+        if version in {_VERSION, _VERSION_1} and rest.count(".") == 2:  # noqa: PLR2004 - binding, process id, token
             yield name, rest.partition(".")[0]
         elif name.startswith(_NEW):
             with contextlib.suppress(OSError):
-                _remove_unfinished(base, name)
+                _remove_abandoned(base, name)
 
 
-def _remove_unfinished(base: int, name: str) -> None:
-    if time() - os.stat(name, dir_fd=base, follow_symlinks=False).st_mtime > _UNFINISHED_SECONDS:
+def _remove_abandoned(base: int, name: str) -> None:
+    if time() - os.stat(name, dir_fd=base, follow_symlinks=False).st_mtime > _ABANDONED_SECONDS:
         found = LockedDirectory.try_lock(base, name)
         if found is not None:
             found.remove()
@@ -302,7 +302,7 @@ def _open_regular(name: str, directory: int, what: str) -> int:
     raise UnusableError(msg)
 
 
-def _is_same(descriptor: int, path: str, base: int) -> bool:
+def _is_same_file(descriptor: int, path: str, base: int) -> bool:
     try:
         there = os.stat(path, dir_fd=base, follow_symlinks=False)
     except FileNotFoundError:

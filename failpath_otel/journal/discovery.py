@@ -8,7 +8,7 @@ from time import time
 
 from failpath_otel import limits
 from failpath_otel.journal.clock import machine_clock
-from failpath_otel.journal.directory import LockedDirectory, journals, open_base
+from failpath_otel.journal.directory import LockedDirectory, list_journals, open_base
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.journal.reader import TRANSIENT_ERRORS
 from failpath_otel.report import warn_once
@@ -46,13 +46,13 @@ def lock_orphans(
         return []
     found: list[Orphan] = []
     try:
-        for name, bound_to in list(journals(base.number)):
+        for name, bound_to in list(list_journals(base.number)):
             if binding in {None, bound_to}:
-                orphan = seize(base.number, name) if len(found) < limit and name not in excluded else None
+                orphan = try_lock_orphan(base.number, name) if len(found) < limit and name not in excluded else None
                 if orphan is not None:
                     found.append(orphan)
             elif tidy and _age(base.number, name) > limits.MAX_AGE_SECONDS:
-                _expire(base.number, name, on_deleted)
+                _delete_if_expired(base.number, name, on_deleted)
     finally:
         base.close()
     return found
@@ -61,25 +61,25 @@ def lock_orphans(
 def count_orphans(path: str) -> Counter[str]:
     """How many journals of gone processes there are below ``path`` for each binding, but for those that are adopted."""
     found: Counter[str] = Counter()
-    for _, bound_to in _unowned(path):
+    for _, bound_to in _each_orphan(path):
         found[bound_to] += 1
     return found
 
 
 def count_records(path: str, binding: str | None) -> int:
     """How many records wait below ``path`` in journals of gone processes with this binding; ``None``: any."""
-    return sum(orphan.waiting() for orphan, bound_to in _unowned(path) if binding in {None, bound_to})
+    return sum(orphan.waiting() for orphan, bound_to in _each_orphan(path) if binding in {None, bound_to})
 
 
-def _unowned(path: str) -> Iterator[tuple[Orphan, str]]:
+def _each_orphan(path: str) -> Iterator[tuple[Orphan, str]]:
     """Journals of gone processes, each locked for a moment."""
     try:
         base = OwnedFd(open_base(path, create=False))
     except OSError:
         return
     try:
-        for name, bound_to in journals(base.number):
-            orphan = seize(base.number, name)
+        for name, bound_to in list_journals(base.number):
+            orphan = try_lock_orphan(base.number, name)
             if orphan is not None:
                 try:
                     yield orphan, bound_to
@@ -89,15 +89,15 @@ def _unowned(path: str) -> Iterator[tuple[Orphan, str]]:
         base.close()
 
 
-def seize(base: int, name: str) -> Orphan | None:
+def try_lock_orphan(base: int, name: str) -> Orphan | None:
     """Locks a journal if its process is gone and nobody else has it. Never raises; says once what is in the way."""
-    holding = None
+    directory = None
     try:
-        holding = LockedDirectory.try_lock(base, name)
-        return None if holding is None else Orphan(holding)
+        directory = LockedDirectory.try_lock(base, name)
+        return None if directory is None else Orphan(directory)
     except OSError as error:
-        if holding is not None:
-            holding.close()
+        if directory is not None:
+            directory.close()
         # Its process may have just removed it; and who is short of descriptors now may have some later.
         if not isinstance(error, FileNotFoundError) and error.errno not in TRANSIENT_ERRORS:
             reason = error.strerror or str(error)
@@ -112,18 +112,18 @@ def _age(base: int, name: str) -> float:
     return 0.0
 
 
-def _expire(base: int, name: str, on_deleted: OnDeleted) -> None:
+def _delete_if_expired(base: int, name: str, on_deleted: OnDeleted) -> None:
     """Deletes a journal, if its last record is too old by a clock that can be believed."""
-    orphan = seize(base, name) if machine_clock.is_trusted() else None
+    orphan = try_lock_orphan(base, name) if machine_clock.is_trusted() else None
     if orphan is None:
         return
-    if time() - orphan.newest() > limits.MAX_AGE_SECONDS:
-        delete(orphan, "too_old", on_deleted)
+    if time() - orphan.last_written_at() > limits.MAX_AGE_SECONDS:
+        delete_unread(orphan, "too_old", on_deleted)
     else:
         orphan.close()
 
 
-def delete(orphan: Orphan, reason: str, on_deleted: OnDeleted) -> None:
+def delete_unread(orphan: Orphan, reason: str, on_deleted: OnDeleted) -> None:
     """Deletes a journal unread, and tells how much that costs."""
     records = orphan.waiting()
     orphan.remove()

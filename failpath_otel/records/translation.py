@@ -265,7 +265,7 @@ def _error(start: StepStart, span: ReadableSpan, content: RecordContent, marker:
                 attributes = event.attributes or {}  # the last one is the one that ended the step
     of_span: Mapping[str, Any] = span.attributes or {}
     name = attributes.get(semconv.EXCEPTION_TYPE) or _error_type(of_span)
-    if not content.messages:
+    if not content.error_messages:
         return ErrorInfo(error_text(name or "Error", limits.MAX_ERROR_NAME_CHARS), "")
     message = attributes.get(semconv.EXCEPTION_MESSAGE)
     # What gRPC raises to abort a call has no message.

@@ -61,9 +61,9 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     made = Disk()
     new_file = LockedDirectory.new_file
 
-    def checked(holding: LockedDirectory, name: str) -> int:
+    def checked(directory: LockedDirectory, name: str) -> int:
         made.check()
-        return new_file(holding, name)
+        return new_file(directory, name)
 
     monkeypatch.setattr(LockedDirectory, "new_file", checked)
     return made
@@ -78,7 +78,7 @@ def fill(queue: Pipeline, disk: Disk, error: int = errno.ENOSPC) -> None:
     """The disk is full from now on, and so is the segment at hand."""
     disk.error = error
     with queue._lock:
-        own(queue)._finish()
+        own(queue)._finish_segment()
 
 
 def left_behind(queue: Pipeline, place: JournalLocation) -> list[bytes]:
@@ -357,7 +357,7 @@ def test_what_a_handler_records_in_the_midst_of_the_last_write_before_the_disk_i
                 assert queue.put(numbered(next(numbers)))
             disk.error, due = errno.ENOSPC, True
             with queue._lock:
-                own(queue)._supply.drop()
+                own(queue)._factory.close_spare()
             assert queue.put(numbered(next(numbers)))
         assert not due
         assert queue.flush(10)
@@ -429,8 +429,8 @@ def test_a_handler_that_finds_the_journal_failing_while_held_records_are_written
             def interrupted(framed: bytes, **options: Any) -> None:
                 monkeypatch.setattr(journal, "_write_or_roll", write_or_roll)
                 disk.error = errno.ENOSPC
-                journal._finish()
-                journal._supply.drop()
+                journal._finish_segment()
+                journal._factory.close_spare()
                 put(queue, range(4, 5))  # as a signal handler does
                 disk.error = 0
                 write_or_roll(framed, **options)
@@ -482,7 +482,7 @@ def test_what_a_handler_has_left_is_delivered_while_the_disk_is_full_and_nothing
         assert queue.flush(10)
         with queue._lock:
             fill(queue, disk)
-            own(queue)._supply.drop()
+            own(queue)._factory.close_spare()
             own(queue).deferred.append(numbered(1))
             queue._accepted += 1
         assert queue.flush(10)

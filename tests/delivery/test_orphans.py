@@ -249,11 +249,11 @@ def test_descriptors_that_are_short_cost_no_record_of_an_orphan(
     leave(place, *(step(f"a{number}") for number in range(40)))
     open_file, opened = LockedDirectory.open_file, []
 
-    def short(holding: LockedDirectory, name: str) -> int:
+    def short(directory: LockedDirectory, name: str) -> int:
         opened.append(name)
         if len(opened) % 3:
             raise OSError(errno.EMFILE, "Too many open files")
-        return open_file(holding, name)
+        return open_file(directory, name)
 
     monkeypatch.setattr(limits, "SCHEDULE_DELAY", 0.001)
     monkeypatch.setattr(LockedDirectory, "open_file", short)
@@ -634,7 +634,7 @@ def test_what_those_take_that_live_leaves_those_that_are_gone_a_quarter_of_the_r
     adoption = Adoption(place.path, OTHER)
     adoption.look(failing=False)
     assert 0 < sum(path.exists() for path in paths) < 6
-    assert len(list(Path(place.path).glob(f"{living._holding.name}/*.records" if living._holding else ""))) == 1
+    assert len(list(Path(place.path).glob(f"{living._directory.name}/*.records" if living._directory else ""))) == 1
     living.reset_in_child()
 
 

@@ -183,7 +183,7 @@ def test_a_process_without_descriptors_reads_its_journal_later_and_loses_nothing
         refused = threading.Event()
         open_file = LockedDirectory.open_file
 
-        def full(holding: LockedDirectory, name: str) -> int:
+        def full(directory: LockedDirectory, name: str) -> int:
             refused.set()
             raise OSError(errno.EMFILE, "Too many open files")
 

@@ -27,7 +27,7 @@ def test_records_of_a_deleted_journal_are_sent_and_later_ones_have_a_new_one(tmp
         delivery.gate.set()
         assert queue.flush(10)
         assert delivery.records == [numbered(0), numbered(1)]
-        wait_for(lambda: queue._journal is not None and queue._journal._holding is None)
+        wait_for(lambda: queue._journal is not None and queue._journal._directory is None)
         queue.put(numbered(2))
         assert queue.flush(10)
         assert [path.name for path in Path(place.path).glob("*/*.records")] == ["00000002.records"]
@@ -74,7 +74,7 @@ def test_a_segment_that_was_set_aside_and_is_deleted_by_others_does_not_turn_the
     assert journal.prepare()
     [spare] = tmp_path.glob("*/spare")
     spare.unlink()
-    journal._finish()
+    journal._finish_segment()
     assert journal.append(b"second")
     assert take_all(journal) == [b"first", b"second"]
     journal.reset_in_child()

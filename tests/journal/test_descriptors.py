@@ -17,8 +17,8 @@ from failpath_otel.errors import DeliveryError
 from failpath_otel.journal.directory import LockedDirectory, open_base
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
-from failpath_otel.journal.segments import supply
-from failpath_otel.journal.segments.segment import PlainWriter
+from failpath_otel.journal.segments import factory
+from failpath_otel.journal.segments.segment import SyscallWriter
 from failpath_otel.records.wire import Answer, no_response
 from failpath_otel.runtime.descriptors import OwnedFd
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
@@ -83,7 +83,7 @@ def taken(tmp_path: Path, path: str, *kinds: str) -> Iterator[Taken]:
 @pytest.fixture(params=["mapped", "plain"])
 def _written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "plain":
-        monkeypatch.setattr(supply, "MappedWriter", PlainWriter)
+        monkeypatch.setattr(factory, "MappedWriter", SyscallWriter)
 
 
 def place_in(tmp_path: Path) -> JournalLocation:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from failpath_otel.journal import directory as directory_module
-from failpath_otel.journal.directory import LockedDirectory, UnusableError, journals, open_base
+from failpath_otel.journal.directory import LockedDirectory, UnusableError, list_journals, open_base
 from failpath_otel.journal.discovery import lock_orphans
 from tests.journal.conftest import BINDING
 
@@ -28,7 +28,7 @@ def opened(base: Path) -> Iterator[int]:
 
 def test_what_is_held_is_seen_and_cannot_be_seized(base: Path, opened: int) -> None:
     held = LockedDirectory.create(str(base), BINDING)
-    assert list(journals(opened)) == [(held.name, BINDING)]
+    assert list(list_journals(opened)) == [(held.name, BINDING)]
     assert LockedDirectory.try_lock(opened, held.name) is None
     held.close()
     seized = LockedDirectory.try_lock(opened, held.name)
@@ -81,7 +81,7 @@ def test_what_was_begun_and_never_finished_is_removed_after_a_while(base: Path, 
             os.utime(base / name, (seconds, seconds))
     (base / ".new-empty").mkdir()
     os.utime(base / ".new-empty", (0, 0))
-    assert list(journals(opened)) == []
+    assert list(list_journals(opened)) == []
     assert [path.name for path in base.iterdir()] == [".new-young"]
 
 
@@ -89,7 +89,7 @@ def test_what_does_not_look_like_a_journal_is_left_alone(base: Path, opened: int
     for name in ("v2", "v2.a.b", "v3.a.1.b", "notes", "v2.a.b.c.d", "lost+found"):
         (base / name).mkdir()
         os.utime(base / name, (0, 0))
-    assert list(journals(opened)) == []
+    assert list(list_journals(opened)) == []
     assert len(list(base.iterdir())) == 6
 
 
@@ -200,14 +200,14 @@ def test_a_process_whose_clock_stands_ahead_does_not_keep_another_one_from_its_j
             looks.append(path)
             with monkeypatch.context() as ahead:
                 ahead.setattr(directory_module, "time", lambda: time.time() + 3_600)
-                assert list(journals(opened)) == []
+                assert list(list_journals(opened)) == []
         return made
 
     monkeypatch.setattr(os, call, looked_at)
     monkeypatch.setattr(os, "supports_dir_fd", {*os.supports_dir_fd, looked_at})
     made = LockedDirectory.create(str(base), BINDING)
     assert looks
-    assert made.is_there()
-    assert [name for name, _ in journals(opened)] == [made.name]
+    assert made.exists()
+    assert [name for name, _ in list_journals(opened)] == [made.name]
     made.remove()
     assert list(base.iterdir()) == []

@@ -18,9 +18,9 @@ from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
+from failpath_otel.journal.segments import factory as factory_module
 from failpath_otel.journal.segments import mapped as mapped_module
 from failpath_otel.journal.segments import segment as segment_module
-from failpath_otel.journal.segments import supply as supply_module
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take, take_all
 
@@ -211,7 +211,7 @@ def test_room_is_set_aside_before_it_is_needed(new_journal: NewJournal, base: Pa
 @pytest.mark.usefixtures("small_segments")
 def test_room_that_was_set_aside_and_deleted_by_others_is_not_missed(new_journal: NewJournal, base: Path) -> None:
     journal = new_journal()
-    while journal._supply.spare is None:
+    while journal._factory.spare is None:
         assert journal.append(numbered(1))
         journal.maintain()
     next(base.glob("*/spare")).unlink()
@@ -403,7 +403,7 @@ def test_ctrl_c_while_a_segment_is_made_leaves_no_file_of_it(
 
     journal = new_journal()
     with monkeypatch.context() as patched:
-        patched.setattr(journal._supply, "_new_writer", interrupted)
+        patched.setattr(journal._factory, "_new_writer", interrupted)
         with pytest.raises(KeyboardInterrupt) as raised:
             journal.append(numbered(0))
     assert raised.tb is not None  # the frames are kept, and what they would have left open with them
@@ -427,13 +427,13 @@ def test_ctrl_c_between_any_two_statements_costs_at_most_its_own_record(
             assert journal.append(numbered(number))
         if spare:
             journal.maintain()
-            assert journal._supply.spare is not None
+            assert journal._factory.spare is not None
         lines = 0
 
         def trace(frame: Any, event: str, _: object, until: int = at + 1) -> Any:
             nonlocal lines
             if frame.f_code.co_filename not in {
-                module.__file__ for module in (journal_module, mapped_module, segment_module, supply_module)
+                module.__file__ for module in (journal_module, mapped_module, segment_module, factory_module)
             }:
                 return None
             if event in {"line", "return"}:

@@ -119,7 +119,7 @@ class Journals(RuleBasedStateMachine):
             ("JOURNAL_RETRY_SECONDS", 0.0),
         ):
             self.stack.enter_context(patch.object(limits, name, value))
-        self.stack.enter_context(patch.object(directory, "_UNFINISHED_SECONDS", -1.0))
+        self.stack.enter_context(patch.object(directory, "_ABANDONED_SECONDS", -1.0))
         self.stack.enter_context(many_lives())
         self.left: dict[str, Story] = {}
         """The stories of those that are gone, by the names of their directories."""
@@ -250,7 +250,7 @@ class Journals(RuleBasedStateMachine):
 
     def look_at(self, owner: Owner, *, removed: bool = False) -> None:
         """Notes where the records are, and that the process is gone, if it is."""
-        held = owner.journal._holding
+        held = owner.journal._directory
         if held is not None:
             owner.name = held.name
         if owner.life.alive:

@@ -73,7 +73,7 @@ def test_a_file_that_another_process_still_has_mapped_is_not_made_shorter(base: 
         from failpath_otel.journal.journal import Journal
         journal = Journal(*sys.argv[1:], lambda _: None)
         assert journal.append(b'{"number":0}')
-        os.close(journal._holding._lock.number)
+        os.close(journal._directory._lock.number)
         print("closed", flush=True)
         sys.stdin.readline()
         for _ in range(1_000):

@@ -112,10 +112,10 @@ def test_records_of_handlers_that_come_anywhere_are_delivered_once_and_the_count
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
     new_file = LockedDirectory.new_file
 
-    def checked(holding: LockedDirectory, name: str) -> int:
+    def checked(directory: LockedDirectory, name: str) -> int:
         if life.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return new_file(holding, name)
+        return new_file(directory, name)
 
     monkeypatch.setattr(LockedDirectory, "new_file", checked)
     for seed in range(LIVES):

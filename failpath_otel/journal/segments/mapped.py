@@ -7,7 +7,7 @@ from mmap import mmap
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.journal.segments.segment import BEGIN, Segment, Write
+from failpath_otel.journal.segments.segment import HEADER_BYTES, Segment, Write
 from failpath_otel.runtime.descriptors import OwnedFd, file_identity
 from failpath_otel.runtime.pinned import Pinned
 
@@ -24,18 +24,18 @@ class MappedWriter:
 
     def __init__(self, segment: Segment) -> None:
         os.posix_fallocate(segment.descriptor, 0, limits.JOURNAL_SEGMENT_BYTES)
-        segment.begin()
+        segment.write_header()
         self.segment: Final = segment
         self._duplicate: OwnedFd | None = None
-        self._kept: Pinned | None = None
+        self._pinned: Pinned | None = None
         if sys.version_info >= (3, 13):
             self._map = mmap(segment.descriptor, limits.JOURNAL_SEGMENT_BYTES, trackfd=False)
         else:
             likely = _lowest_free(segment.descriptor)
             self._map = mmap(segment.descriptor, limits.JOURNAL_SEGMENT_BYTES)
-            self._kept = Pinned(self._map)
+            self._pinned = Pinned(self._map)
             self._duplicate = _duplicate(segment.descriptor, likely)
-        self._map.seek(BEGIN)
+        self._map.seek(HEADER_BYTES)
         # One call that copies and advances: nothing on this thread, as a signal handler, can come in between.
         self.write: Final[Write] = self._map.write
         self.end: Final = self._map.tell
@@ -47,14 +47,14 @@ class MappedWriter:
 
     def close(self) -> None:
         """Ends the writing; the file stays."""
-        if self._kept is not None:
+        if self._pinned is not None:
             try:
                 if self._duplicate is None:
                     return
                 self._duplicate.detach()
             except OSError:
                 return
-            self._kept.release()
+            self._pinned.release()
         self._map.close()
 
 
