@@ -300,10 +300,10 @@ class _Reporting:
         return self.owner.options.delivery == "await"
 
     def sent(self, marker: StartMarker) -> DeliveryError | None:
-        return self._told(await_attempt(marker, self.owner.options.patience))
+        return self._told(await_attempt(marker, self.owner.options.wait_budget))
 
     async def asent(self, marker: StartMarker) -> DeliveryError | None:
-        return self._told(await aawait_attempt(marker, self.owner.options.patience))
+        return self._told(await aawait_attempt(marker, self.owner.options.wait_budget))
 
     def _told(self, error: DeliveryError | None) -> DeliveryError | None:
         return error if self.owner.options.throw_on_send_error else None

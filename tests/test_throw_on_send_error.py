@@ -380,4 +380,4 @@ def test_a_step_that_is_refused_says_so(
     with pytest.raises(kind):
         run.step("pack", lambda: called.append(1))
     assert called == [1]
-    client._join.reporter._pipelines[-1].sender.retries.succeeded()  # ends the pause, so that the shutdown need not wait
+    client._join.reporter._pipelines[-1].sender.retries.succeeded()  # so that the shutdown need not wait

@@ -136,7 +136,7 @@ def _runs(arguments: argparse.Namespace) -> int:
 
 def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
     # Here, because the other commands need nothing of what delivers.
-    from failpath_otel.delivery.drain import drain  # noqa: PLC0415
+    from failpath_otel.cli.drain import drain  # noqa: PLC0415
     from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
     from failpath_otel.options.options import Options  # noqa: PLC0415
 

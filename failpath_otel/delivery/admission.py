@@ -10,7 +10,7 @@ from failpath_otel.delivery.receipt import Receipt, Ticket
 from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.errors import DeliveryError
 from failpath_otel.journal.segments.frame import FRAME_BYTES
-from failpath_otel.records.record import Record, cut_down
+from failpath_otel.records.record import Record, minimal_record
 from failpath_otel.report import logging_is_configured, warn
 
 
@@ -101,14 +101,14 @@ class Admission:
             try:
                 if not closed:
                     if not queue.journaling and queue.memory.size + len(data) > self._max_bytes:
-                        data = cut_down(record).to_json()
+                        data = minimal_record(record).to_json()
                     queue.add(data)
                 kept = True
             finally:
                 if kept or queue.is_kept(data):
                     self.reserved -= 1
                     if receipt is not None:
-                        receipt.told = True
+                        receipt.outcome_reported = True
             number = queue.accepted
         if self._wakeup.start_is_due:
             self._start()
@@ -146,7 +146,7 @@ class Admission:
         size = sum(map(len, records))
         with self._queue.lock:
             journal = self._queue.journal if self._queue.journaling else None
-            if journal is not None and journal.room() < size + len(records) * FRAME_BYTES:
+            if journal is not None and journal.free_bytes() < size + len(records) * FRAME_BYTES:
                 return 0, False
             if not self.has_room(len(records), size):
                 return 0, False

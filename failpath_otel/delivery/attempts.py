@@ -132,7 +132,7 @@ class Attempts:
         error = outcome.error
         assert isinstance(error, SendError)  # or the batch would not be kept
         # A failure of the key, the way or the set-up will be there in half a second too, so all waits end.
-        if self._ledger.attempt_failed(error, lasting=outcome.lasting):
+        if self._ledger.attempt_failed(error, lasting=outcome.persistent):
             self._sender.retries.retry_now(limits.RETRY_FIRST_DELAY)
         if outcome.first:
             self._callback.call(error)

@@ -39,20 +39,20 @@ class JournalUpkeep:
             try:
                 self.mend()
                 self._resume(self._journal)
-                self._journal.tidy()
+                self._journal.maintain()
             finally:
                 self._sender.end_alone()
 
     def mend(self) -> None:
         """Have the journal begin anew where its files were closed or deleted."""
         journal, queue = self._journal, self._queue
-        if journal is None or not (journal.is_lost() or journal.is_deleted()):
+        if journal is None or not (journal.has_lost_lock() or journal.is_deleted()):
             return
         with queue.lock:
-            if not journal.is_lost():
-                journal.move()
+            if not journal.has_lost_lock():
+                journal.start_new_directory()
                 return
-            found = journal.begin_anew()
+            found = journal.reopen()
             if found is None:
                 return
             # Another process may have found as well what is in memory here, which is better than none of both.
@@ -71,13 +71,13 @@ class JournalUpkeep:
         queue = self._queue
         if queue.journaling or self._journal is None:
             return False
-        return queue.returning or self._is_last_chance or self._journal.outage.may_try()
+        return queue.returning or self._is_last_chance or self._journal.outage.may_retry()
 
     def _resume(self, journal: Journal) -> None:
         """Have the journal take what waits in memory, and all that follows, if that can be tried again."""
         with self._queue.lock:
-            journal.write_held()
-            if journal.held and self._queue.journaling:
+            journal.write_deferred()
+            if journal.deferred and self._queue.journaling:
                 self._queue.stop_journaling()  # it cannot be written, which no other record may come to show
         if not self.is_due() or not (self._queue.returning or journal.prepare()):
             return
@@ -86,7 +86,7 @@ class JournalUpkeep:
                 self._queue.take_back(batch)
             self._queue.returning = True
         self._return()
-        journal.tidy()
+        journal.maintain()
 
     def _return(self) -> None:
         """Move what waits in memory into the journal, which can be written again."""
@@ -107,7 +107,7 @@ class JournalUpkeep:
         if self._journal is None:
             return
         self._is_last_chance = True
-        is_needed = self._journal.held or not self._queue.journaling or self._journal.is_lost()
+        is_needed = self._journal.deferred or not self._queue.journaling or self._journal.has_lost_lock()
         if is_needed and self._sender.begin_alone(timeout):
             try:
                 self.mend()
@@ -125,7 +125,7 @@ class JournalUpkeep:
         try:
             self.mend()
             with self._queue.lock:
-                remove = self._journal.close() if self._ledger.settled == self._queue.accepted else None
+                remove = self._journal.close_if_empty() if self._ledger.settled == self._queue.accepted else None
             if remove is not None:
                 remove()
         finally:
@@ -139,12 +139,12 @@ class JournalUpkeep:
         try:
             with queue.lock:
                 accepted = queue.recount()
-                if queue.memory.records > 0 or queue.memory.waiting or journal.held or journal.has_deleted():
+                if queue.memory.records > 0 or queue.memory.waiting or journal.deferred or journal.has_deleted_files():
                     return
                 records = self._ledger.waiting(accepted)
                 self._sender.retries.clear()
                 queue.skipped = None  # among those that are left, or counted when it happened
-                journal.forsake()
+                journal.reset_in_child()
                 queue.taken = accepted
                 due = self._ledger.leave(accepted, accepted, self._sender.failure)
         finally:
@@ -165,6 +165,6 @@ class JournalUpkeep:
         if self._journal is not None and self._sender.begin_alone(limits.SCHEDULE_DELAY):
             try:
                 with self._queue.lock:
-                    self._journal.seal()
+                    self._journal.trim()
             finally:
                 self._sender.end_alone()

@@ -11,8 +11,8 @@ from failpath_otel import limits
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.errors import DeliveryError, JournalError
-from failpath_otel.journal.discovery import Lost, adopt
-from failpath_otel.journal.disk_usage import thin_out
+from failpath_otel.journal.discovery import OnDeleted, lock_orphans
+from failpath_otel.journal.disk_usage import enforce_disk_limits
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.records import wire
 from failpath_otel.records.record import decode
@@ -79,7 +79,7 @@ class OrphanSource:
     @property
     def seconds(self) -> float:
         """Seconds from one look to the next."""
-        return limits.FORK_ADOPT_SECONDS if monotonic() < self._forked_until else limits.ADOPT_SECONDS
+        return limits.FORK_SCAN_SECONDS if monotonic() < self._forked_until else limits.ORPHAN_SCAN_SECONDS
 
     def is_worthwhile(self) -> bool:
         """Whether something can be found by looking again: the directory is there, or children may make it."""
@@ -88,7 +88,7 @@ class OrphanSource:
     def forked(self) -> None:
         """Has this process look more often for a while: it has a child, which may leave something."""
         self._forked_until = monotonic() + limits.FORK_SECONDS
-        self._next_scan = min(self._next_scan, monotonic() + limits.FORK_ADOPT_SECONDS)
+        self._next_scan = min(self._next_scan, monotonic() + limits.FORK_SCAN_SECONDS)
 
     def scan(self, *, tidy: bool = True, failing: bool | None = None, last: bool = False) -> bool:
         """Locks what processes have left that are gone; returns whether there is something now. Never raises.
@@ -124,19 +124,19 @@ class OrphanSource:
             scanning.release()
         return bool(self._orphans)
 
-    def _adopt(self, lost: Lost, *, tidy: bool) -> None:
-        room = limits.MAX_ADOPTED - len(self._orphans)
+    def _adopt(self, lost: OnDeleted, *, tidy: bool) -> None:
+        room = limits.MAX_LOCKED_ORPHANS - len(self._orphans)
         if room > 0:
             now = monotonic()
             self._put_off = {name: until for name, until in self._put_off.items() if until > now}
-            self._orphans.extend(adopt(self._path, self._binding, lost, room, tidy=tidy, but=self._put_off))
+            self._orphans.extend(lock_orphans(self._path, self._binding, lost, room, tidy=tidy, excluded=self._put_off))
         if tidy:
             for orphan in self._orphans:
                 orphan.trim()
 
     def _age(self) -> float:
         """Seconds since the oldest of what was found here was written last."""
-        return max((time() - orphan.newest() for orphan in self._orphans), default=0.0)
+        return max((time() - orphan.last_written_at() for orphan in self._orphans), default=0.0)
 
     def _may_thin_out(self, *, failing: bool, lasted: float) -> bool:
         """Whether delivery was given its chance, and has changed nothing for a while."""
@@ -146,18 +146,18 @@ class OrphanSource:
             return False
         if self._stuck_since is None:
             self._stuck_since = now - lasted
-        return now >= max(self._stuck_since + limits.THIN_OUT_SECONDS, self._next_thinning)
+        return now >= max(self._stuck_since + limits.DISK_CHECK_SECONDS, self._next_thinning)
 
-    def _thin_out(self, lost: Lost, *, failing: bool) -> None:
-        self._next_thinning = monotonic() + limits.THIN_OUT_SECONDS
+    def _thin_out(self, lost: OnDeleted, *, failing: bool) -> None:
+        self._next_thinning = monotonic() + limits.DISK_CHECK_SECONDS
         # These may be the oldest; but for the first one, of which a batch may be in flight.
         while len(self._orphans) > 1:
             self._close(self._orphans.pop())
-        thin_out(self._path, None if failing else self._binding, lost)
+        enforce_disk_limits(self._path, None if failing else self._binding, lost)
         self._adopt(lost, tidy=False)
 
     def _close(self, orphan: Orphan) -> None:
-        self.harmed += orphan.harmed
+        self.harmed += orphan.damaged_files
         orphan.close()
 
     def _lost(self, reason: str, records: int) -> None:
@@ -187,34 +187,34 @@ class OrphanSource:
             orphan.trim()
             orphan.confirm(self._passed_over)
             self._passed_over = 0
-            read = orphan.read(limits.MAX_BATCH_RECORDS, wire.budget(max_bytes))
-            if read.later:
+            read = orphan.read(limits.MAX_BATCH_RECORDS, wire.record_budget(max_bytes))
+            if read.retry_later:
                 sleep(limits.SCHEDULE_DELAY)
                 return None
             orphan.take(read)
             if read.segment is None:
                 orphan.confirm()
-                self.harmed += orphan.harmed
+                self.harmed += orphan.damaged_files
                 orphan.remove()
                 self._orphans.popleft()
-                if orphan.is_put_off:
+                if orphan.retry_later:
                     self._put_off[orphan.name] = monotonic() + limits.JOURNAL_RETRY_SECONDS
                 continue
             self._skip(read.reason, read.lost)
             # Whatever else may have been found in the files, only records go out.
-            records = [] if read.lost else [each.record for each in read.written if decode(each.record) is not None]
-            self._passed_over = len(read.written) - len(records)
+            records = [] if read.lost else [each.record for each in read.records if decode(each.record) is not None]
+            self._passed_over = len(read.records) - len(records)
             if not read.lost:
                 self._skip("invalid", self._passed_over)
             if records:
-                since = monotonic() - orphan.age(read.written[0])
+                since = monotonic() - orphan.age(read.records[0])
                 return Batch(records, sum(map(len, records)), since, source=orphan)
         return None
 
     def _retake(self) -> None:
         """Locks again what was locked until something has closed all descriptors of this process."""
         for orphan in tuple(self._orphans):
-            if orphan.is_lost() and not orphan.retake(self._path):
+            if orphan.has_lost_lock() and not orphan.relock(self._path):
                 if orphan is self._orphans[0]:
                     self._passed_over = 0
                 self._orphans.remove(orphan)

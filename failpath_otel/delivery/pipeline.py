@@ -21,11 +21,11 @@ from failpath_otel.delivery.waiters.flusher import Flusher
 from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.delivery.worker import Worker
 from failpath_otel.errors import DeliveryError, SendError
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.options.arguments import OnError
 from failpath_otel.options.options import Options
 from failpath_otel.runtime.forking import after_fork_in_child, after_fork_in_parent
-from failpath_otel.runtime.threads import rest
+from failpath_otel.runtime.threads import sleep_cooperatively
 
 
 class Pipeline:
@@ -53,7 +53,7 @@ class Pipeline:
         schedule_delay: float = limits.SCHEDULE_DELAY,
         *,
         on_error: OnError | None = None,
-        journal: JournalPlace | None = None,
+        journal: JournalLocation | None = None,
         memory: Memory | None = None,
         after_put: Callable[[], object] | None = None,
     ) -> None:
@@ -232,7 +232,7 @@ class Pipeline:
             if self.worker.thread is None:  # no thread can be started any more
                 self.attempts.make(left)
             else:
-                rest(limits.EXIT_POLL)
+                sleep_cooperatively(limits.EXIT_POLL)
         if self.orphans and retries.failing and not (self.ledger.delivered or self.orphans.delivered):
             # Of programs that all end soon, none would see for how long nothing can be delivered.
             self._thin_out(self.orphans)
@@ -251,9 +251,9 @@ class Pipeline:
         with self.queue.lock:
             # At one instant: daemon threads may still record, and an answer may just come in.
             waiting = self.ledger.waiting(self.queue.recount())
-            if journal is None or journal.has_deleted():
+            if journal is None or journal.has_deleted_files():
                 return 0, waiting, ""
-            lost = min(max(self.queue.memory.records, 0) + len(journal.held), waiting)
+            lost = min(max(self.queue.memory.records, 0) + len(journal.deferred), waiting)
             return waiting - lost, lost, journal.path
 
     @property
@@ -292,7 +292,7 @@ def pipeline_to_failpath(options: Options) -> Pipeline:
         Delivery(options),
         max_records=options.max_queue_size,
         on_error=options.on_error,
-        journal=None if options.journal is None else JournalPlace(options.journal, options.binding),
+        journal=None if options.journal is None else JournalLocation(options.journal, options.binding),
     )
     drain_at_exit(pipeline)
     pipeline.stand_by()

@@ -11,7 +11,7 @@ from failpath_otel.delivery.receipt import Ticket
 from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
 from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records import wire
 from failpath_otel.runtime.threads import RLock, sleep
 
@@ -33,7 +33,7 @@ class RecordQueue:
     """
 
     def __init__(
-        self, ledger: Ledger, wakeup: Wakeup, place: JournalPlace | None = None, memory: Memory | None = None
+        self, ledger: Ledger, wakeup: Wakeup, place: JournalLocation | None = None, memory: Memory | None = None
     ) -> None:
         self._ledger: Final = ledger
         self._wakeup: Final = wakeup
@@ -47,7 +47,7 @@ class RecordQueue:
         """Begin with nothing: what was queued before a fork stays the parent's to send."""
         self.lock = RLock()
         if self.journal is not None:
-            self.journal.forsake()
+            self.journal.reset_in_child()
         self.memory.clear()
         self.journaling = self.journal is not None
         """Whether what comes now goes into the journal."""
@@ -82,7 +82,7 @@ class RecordQueue:
     def is_kept(self, record: bytes) -> bool:
         """Return whether ``record`` was stored, where an exception came in the midst of that; under the lock."""
         journal = self.journal
-        kept = record in self.memory.waiting or (journal is not None and journal.holds(record))
+        kept = record in self.memory.waiting or (journal is not None and journal.has_just_appended(record))
         if kept:
             self.recount()
         return kept
@@ -116,8 +116,8 @@ class RecordQueue:
         """Have all that follows wait in memory, so that the order holds, until it is in the journal again or sent."""
         self.journaling = False
         assert self.journal is not None  # or there was no journaling
-        while self.journal.held:
-            self.memory.add(self.journal.held.popleft())
+        while self.journal.deferred:
+            self.memory.add(self.journal.deferred.popleft())
         self._wakeup.ring()
 
     def move_one(self) -> None:
@@ -137,7 +137,7 @@ class RecordQueue:
                 self._moving = False
         if self.returning and not self.memory.waiting:
             self.returning, self.journaling = False, True
-            journal.outage.end()
+            journal.outage.record_recovery()
 
     def take_back(self, batch: Batch) -> None:
         """Put a batch that was taken from memory before what waits there."""
@@ -162,38 +162,38 @@ class RecordQueue:
         with self.lock:  # no record is half-way into it
             before = self.accepted, journal.appended
         # Not under the lock: reading takes a while, and only one at a time does it.
-        read = journal.read(limits.MAX_BATCH_RECORDS, wire.budget(max_bytes), before[1])
+        read = journal.read(limits.MAX_BATCH_RECORDS, wire.record_budget(max_bytes), before[1])
         batch, skipped = NO_BATCH, None
         with self.lock:
             taken = journal.take(read)  # or another thread has dropped what was read meanwhile
             first = self.taken + 1
             if taken:
-                self._count_taken(read.lost or len(read.written))
+                self._count_taken(read.lost or len(read.records))
                 self.recount()
                 if read.lost:
                     skipped = Skipped(read.lost, read.reason)
-                elif read.segment is None and not read.later and journal.appended == before[1]:
+                elif read.segment is None and not read.retry_later and journal.appended == before[1]:
                     # Else records were moved into it meanwhile, which come first.
                     batch, skipped = self._take_behind(journal, before, max_bytes)
-        journal.tidy()
-        if read.later:
+        journal.maintain()
+        if read.retry_later:
             sleep(limits.SCHEDULE_DELAY)
-        if taken and read.written and not skipped:
-            since = monotonic() - journal.age(read.written[0])
-            records = [each.record for each in read.written]
+        if taken and read.records and not skipped:
+            since = monotonic() - journal.age(read.records[0])
+            records = [each.record for each in read.records]
             return Batch(records, 0, since, source=journal, tickets=range(first, first + len(records))), None
         return batch, skipped
 
     def _take_behind(self, journal: Journal, before: tuple[int, int], max_bytes: int) -> tuple[Batch, Skipped | None]:
         """Take what comes after a journal that was read to its end, when so many were accepted and appended."""
         accepted, appended = before  # and not what a signal handler or a garbage collection has added since
-        is_all = self.accepted == accepted and not self.memory.waiting and not journal.held
+        is_all = self.accepted == accepted and not self.memory.waiting and not journal.deferred
         missing = accepted - self.taken if is_all else appended - journal.taken
         if missing:  # it cannot be; better reported than waited for without end
             journal.taken = appended
             self.taken += missing
             return NO_BATCH, Skipped(missing, "damaged")
-        if journal.held:  # which could not be written, and may not be for long
+        if journal.deferred:  # which could not be written, and may not be for long
             self.stop_journaling()
         is_next = self.memory.waiting and journal.appended == appended
         return self._take_from_memory(max_bytes) if is_next else NO_BATCH, None

@@ -19,5 +19,5 @@ class Receipt(Protocol):
     number: Ticket
     """The ticket of the ``running`` record; 0 before it is accepted."""
 
-    told: bool
+    outcome_reported: bool
     """Whether the outcome was accepted, or counted as lost."""

@@ -13,14 +13,14 @@ from failpath_otel.delivery.retries.batch_size import BatchSize
 from failpath_otel.delivery.retries.halving import Doubt, Halving
 from failpath_otel.delivery.retries.retry_queue import RetryQueue
 from failpath_otel.errors import DeliveryError, RecordsRejectedError, SendError
-from failpath_otel.records.wire import Answer, no_way
+from failpath_otel.records.wire import Answer, misconfigured
 from failpath_otel.report import warn
 from failpath_otel.runtime.threads import RLock, acquire, is_held_here
 
 Take = Callable[[int], Batch]
 """Takes the next batch of at most so many bytes from the queue; one without records where nothing waits."""
 
-_FAULT: Final = no_way("could not be asked")
+_FAULT: Final = misconfigured("could not be asked")
 _INSTANT: Final = 0.001
 """The least that a socket can be told to wait: 0 would mean not to wait at all."""
 
@@ -78,7 +78,7 @@ class Outcome:
     rejected: tuple[tuple[int, RecordsRejectedError], ...] = ()
     """The indexes of the records that are lost where these are not all, in their order, and each one's error."""
 
-    lasting: bool = False
+    persistent: bool = False
     """Nobody need wait for another attempt: it is the key, the way or the set-up here."""
 
 
@@ -193,7 +193,7 @@ class Sender:
             return self._taken(batch, answer)
         if answer.too_large:
             return self._reduce(batch, answer)
-        if answer.again:
+        if answer.retryable:
             return self._keep(batch, answer)
         doubt = self._doubt_of(batch, answer, take)
         return self._refuse(batch, answer) if doubt is None else self._pursue(doubt)
@@ -217,7 +217,7 @@ class Sender:
     def _keep(self, batch: Batch, answer: Answer) -> Outcome:
         """Has the batch wait for another try, unless it is too old for that."""
         self._doubt = None
-        if answer.lasting:
+        if answer.persistent:
             self._refused_singles = limits.SINGLES_IN_DOUBT  # whatever answers by then has to prove itself
         first = not batch.failed
         kept = self.retries.schedule_retry(batch, answer)
@@ -225,7 +225,7 @@ class Sender:
         if not kept:
             text += f"; the records have waited for {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and are given up"
         self.failure = SendError(text, len(batch.records), answer.status, retrying=kept)
-        return Outcome(batch, not kept, 0, "too_old", self.failure, first, lasting=kept and answer.lasting)
+        return Outcome(batch, not kept, 0, "too_old", self.failure, first, persistent=kept and answer.persistent)
 
     def _lose(self, batch: Batch, answer: Answer) -> Outcome:
         """Gives up a single record: the failure is about that, and about nothing else."""
@@ -253,7 +253,7 @@ class Sender:
             return self._divide(batch, answer, smaller)
         if batch.length < limits.MIN_TOO_LARGE_BYTES:
             failure = f"answered 413 to a record of {batch.length} bytes, which is not too large"
-            return self._keep(batch, replace(answer, failure=failure, again=True, too_large=False))
+            return self._keep(batch, replace(answer, failure=failure, retryable=True, too_large=False))
         self._say_once(
             "Failpath: a record of %d bytes is too large for %s; it is lost.", batch.length, self._delivery.url
         )
@@ -299,7 +299,7 @@ class Sender:
             self._doubt = None
             self._trust()
             return self._refuse(batch, doubt.answer)
-        return self._keep(batch, answer) if answer.again else self._pursue(doubt)
+        return self._keep(batch, answer) if answer.retryable else self._pursue(doubt)
 
     def _pursue(self, doubt: Doubt) -> Outcome | None:
         """Goes on asking single records; where all of them were refused, what was refused is kept."""

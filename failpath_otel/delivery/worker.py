@@ -19,7 +19,7 @@ from failpath_otel.delivery.queue import RecordQueue
 from failpath_otel.delivery.sender import Sender
 from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.report import exception_once
-from failpath_otel.runtime.threads import GREEN, RealThread, sleep
+from failpath_otel.runtime.threads import HAS_GREEN_THREADS, RealThread, sleep
 
 
 class Worker:
@@ -75,7 +75,7 @@ class Worker:
                 self.thread = thread = RealThread(partial(self._work, self.owner()), "failpath-delivery")
                 self._wakeup.thread_has_begun()
                 if self._is_released:
-                    self._leave_by = monotonic() + limits.LEAVE_SECONDS
+                    self._leave_by = monotonic() + limits.ABANDON_SECONDS
             # Not under the lock: this waits for the new thread, on which a garbage collection may end a step first.
             # Not in the context of the step that came first: tracers hand theirs on to new threads.
             contextvars.Context().run(thread.start)
@@ -91,7 +91,7 @@ class Worker:
 
         That would run other green threads in the midst of a fork; it begins with a record.
         """
-        if not GREEN:
+        if not HAS_GREEN_THREADS:
             self.start()
 
     def retire(self) -> None:
@@ -101,7 +101,7 @@ class Worker:
 
     def end(self) -> None:
         """End the thread once it has nothing left to send; the queue is closed."""
-        self._leave_by = monotonic() + limits.LEAVE_SECONDS
+        self._leave_by = monotonic() + limits.ABANDON_SECONDS
         self._wakeup.ring()
 
     def release(self) -> None:
@@ -111,7 +111,7 @@ class Worker:
         after a while, for another process. The garbage collector calls this anywhere and below any lock, so it only
         takes notes.
         """
-        self._leave_by = monotonic() + limits.LEAVE_SECONDS
+        self._leave_by = monotonic() + limits.ABANDON_SECONDS
         self._busy_until = 0.0
         self._is_released = True
         self._wakeup.ring()
@@ -188,7 +188,7 @@ class Worker:
         idle_until = monotonic() + limits.IDLE_SECONDS
         is_tidied = False
         while not self._wakeup.wait(limits.IDLE_SECONDS if orphans is None else orphans.seconds):
-            if journal is not None and journal.is_lost():
+            if journal is not None and journal.has_lost_lock():
                 break  # before another process, or this one, takes it for one of a process that is gone
             if orphans is not None:
                 if self._scan() or self._upkeep.is_due():
@@ -224,10 +224,10 @@ class Worker:
         """
         delay, retries = self._schedule_delay, self._sender.retries
         if self._attempts.has_work():
-            self._busy_until = monotonic() + limits.AWAKE_SECONDS
+            self._busy_until = monotonic() + limits.POLLING_SECONDS
             pause = retries.pause()
             if pause:
-                delay = min(pause, retries.outage_log_delay(), limits.ADOPT_SECONDS)
+                delay = min(pause, retries.outage_log_delay(), limits.ORPHAN_SCAN_SECONDS)
             elif retries or self._orphans or self._attempts.is_urgent() or self.is_ending:
                 return
         elif self.is_ending:
@@ -239,7 +239,7 @@ class Worker:
                     self._wakeup.fall_asleep()
             if is_empty and not self._sleep():
                 return
-            self._busy_until = monotonic() + limits.AWAKE_SECONDS
+            self._busy_until = monotonic() + limits.POLLING_SECONDS
             if self._attempts.has_waiters():
                 return
         self._wakeup.wait(delay)

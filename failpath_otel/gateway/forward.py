@@ -37,7 +37,7 @@ class Forwarder:
         self._reader: Final = Reader(content, self._put)
         self.every: Final = content.rules is not None
         """Spans that carry none of our names may be steps."""
-        self._patience: Final = options.patience
+        self._patience: Final = options.wait_budget
         self._most: Final = min(limits.MAX_BATCH_RECORDS, options.max_queue_size)
         self._full_until = 0.0
         self.pipeline: Final = pipeline_to_failpath(options)

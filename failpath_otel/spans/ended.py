@@ -22,7 +22,7 @@ class EndedSpans:
         self._off = not options.enabled
         self.pipeline = pipeline_to_failpath(options)
         """Where the records go."""
-        self._patience = options.patience
+        self._patience = options.wait_budget
         self._process = ThisProcess()
 
     def __del__(self) -> None:

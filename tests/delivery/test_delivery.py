@@ -179,7 +179,7 @@ def test_bad_input_an_answer_that_is_about_the_way_says_what_to_do_and_is_worth_
     answered = delivery.send(BATCH)
     assert answered.failure is not None
     assert said in answered.failure
-    assert (answered.again, answered.lasting, answered.too_large) == (True, True, False)
+    assert (answered.retryable, answered.persistent, answered.too_large) == (True, True, False)
 
 
 @pytest.mark.parametrize("code", [400, 422])
@@ -189,7 +189,7 @@ def test_bad_input_an_answer_that_is_about_the_contents_says_so(
     server.answer_with(status(code))
     answered = delivery.send(BATCH)
     assert str(code) in str(answered.failure)
-    assert (answered.again, answered.lasting, answered.too_large) == (False, False, False)
+    assert (answered.retryable, answered.persistent, answered.too_large) == (False, False, False)
 
 
 @pytest.mark.parametrize(("behaviour", "said"), WORTH_ANOTHER_TRY)
@@ -200,14 +200,14 @@ def test_bad_input_a_server_in_trouble_is_worth_another_try(
     answered = delivery.send(BATCH)
     assert answered.failure is not None
     assert said in answered.failure
-    assert answered.again
+    assert answered.retryable
 
 
 def test_an_answer_413_asks_for_smaller_batches(delivery: Delivery, server: FaultServer) -> None:
     server.answer_with(status(413))
     answered = delivery.send(BATCH)
     assert answered.too_large
-    assert not answered.again
+    assert not answered.retryable
 
 
 def test_bad_input_an_answer_before_the_request_was_read_is_taken_as_it_is(
@@ -215,7 +215,7 @@ def test_bad_input_an_answer_before_the_request_was_read_is_taken_as_it_is(
 ) -> None:
     server.answer_with(answer_before_reading(503))
     answered = delivery.send([b'"' + b"x" * 900_000 + b'"'])
-    assert answered.again
+    assert answered.retryable
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_retry_after_is_read_in_both_its_forms(
 
 def test_an_endpoint_where_nobody_listens_is_worth_another_try(new_delivery: NewDelivery) -> None:
     answered = new_delivery(unused_url()).send(BATCH)
-    assert answered.again
+    assert answered.retryable
     assert "could not be reached" in str(answered.failure)
 
 

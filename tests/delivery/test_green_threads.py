@@ -32,7 +32,7 @@ START: Final = """
 import os, time
 import failpath_otel
 from failpath_otel import limits
-limits.AWAKE_SECONDS = 0.1
+limits.POLLING_SECONDS = 0.1
 failpath = failpath_otel.configure()
 pipeline = failpath._join.reporter._pipelines[-1]
 """

@@ -40,7 +40,7 @@ def test_bad_input_interim_answers_without_end_are_no_answer(server: FaultServer
     delivery = Delivery(Options(KEY, server.url, send_timeout=10))
     first, second = (delivery.send([numbered(number)]) for number in range(2))
     delivery.close()
-    assert (first.status, first.again, first.lasting) == (103, True, False)
+    assert (first.status, first.retryable, first.persistent) == (103, True, False)
     assert second.status == 202
 
 
@@ -51,6 +51,6 @@ def test_over_a_session_it_is_a_failure_of_the_moment_and_the_next_answer_is_not
     with requests.Session() as session:
         delivery = Delivery(Options(KEY, server.url, session=session, send_timeout=10))
         first, second, third = (delivery.send([numbered(number)]) for number in range(3))
-    assert (first.status, first.again) == (103, True)
+    assert (first.status, first.retryable) == (103, True)
     assert second.status == 503
     assert third.rejected == ((0, "unknown flow"),)

@@ -17,30 +17,30 @@ from failpath_otel import limits
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal import outage as outage_module
-from failpath_otel.journal.directory import Holding
-from failpath_otel.journal.discovery import adopt
+from failpath_otel.journal.directory import LockedDirectory
+from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.journal.reading import take_all
 from tests.receiver import wait_for
 
 BINDING = "0123456789abcdef"
-DOWN = Answer("could not be reached (ConnectionError)", again=True)
+DOWN = Answer("could not be reached (ConnectionError)", retryable=True)
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal that has failed is tried again after 20 ms, and an endpoint after 50."""
     monkeypatch.setattr(limits, "JOURNAL_RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(limits, "ADOPT_SECONDS", 0.02)
+    monkeypatch.setattr(limits, "ORPHAN_SCAN_SECONDS", 0.02)
     monkeypatch.setattr(limits, "RETRY_MAX_DELAY", 0.05)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> JournalPlace:
-    return JournalPlace(str(tmp_path / "journal"), BINDING)
+def place(tmp_path: Path) -> JournalLocation:
+    return JournalLocation(str(tmp_path / "journal"), BINDING)
 
 
 class Disk:
@@ -59,13 +59,13 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     made = Disk()
-    new_file = Holding.new_file
+    new_file = LockedDirectory.new_file
 
-    def checked(holding: Holding, name: str) -> int:
+    def checked(directory: LockedDirectory, name: str) -> int:
         made.check()
-        return new_file(holding, name)
+        return new_file(directory, name)
 
-    monkeypatch.setattr(Holding, "new_file", checked)
+    monkeypatch.setattr(LockedDirectory, "new_file", checked)
     return made
 
 
@@ -78,15 +78,15 @@ def fill(queue: Pipeline, disk: Disk, error: int = errno.ENOSPC) -> None:
     """The disk is full from now on, and so is the segment at hand."""
     disk.error = error
     with queue.queue.lock:
-        own(queue)._finish()
+        own(queue)._finish_segment()
 
 
-def left_behind(queue: Pipeline, place: JournalPlace) -> list[bytes]:
+def left_behind(queue: Pipeline, place: JournalLocation) -> list[bytes]:
     """What another process finds after this one was killed."""
     assert queue.orphans is not None
     with queue.orphans._scanning, queue.queue.lock:  # or it finds that itself
-        own(queue).forsake()
-        [orphan] = adopt(place.path, BINDING, lambda *_: None)
+        own(queue).reset_in_child()
+        [orphan] = lock_orphans(place.path, BINDING, lambda *_: None)
     try:
         return take_all(orphan)
     finally:
@@ -94,7 +94,7 @@ def left_behind(queue: Pipeline, place: JournalPlace) -> list[bytes]:
 
 
 @contextmanager
-def down(place: JournalPlace, **options: Any) -> Iterator[Pipeline]:
+def down(place: JournalLocation, **options: Any) -> Iterator[Pipeline]:
     """A pipeline whose endpoint is not there, until the end."""
     delivery = HeldDelivery(answers=[DOWN] * 10_000)
     with pipeline(delivery, journal=place, **options) as queue:
@@ -109,7 +109,7 @@ def put(queue: Pipeline, numbers: range) -> None:
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EMFILE], ids=["disk full", "no descriptors"])
 def test_in_an_outage_what_waits_in_memory_goes_into_the_journal_once_it_can_be_written(
-    place: JournalPlace, disk: Disk, error: int
+    place: JournalLocation, disk: Disk, error: int
 ) -> None:
     with down(place) as queue:
         put(queue, range(10))
@@ -126,7 +126,7 @@ def test_in_an_outage_what_waits_in_memory_goes_into_the_journal_once_it_can_be_
 
 
 def test_what_was_taken_from_memory_and_could_not_be_sent_goes_into_the_journal_first(
-    place: JournalPlace, disk: Disk
+    place: JournalLocation, disk: Disk
 ) -> None:
     with down(place) as queue:
         disk.error = errno.ENOSPC
@@ -141,7 +141,7 @@ def test_what_was_taken_from_memory_and_could_not_be_sent_goes_into_the_journal_
 
 
 def test_records_that_come_while_others_are_moved_keep_the_order_and_are_all_delivered_once(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Threads that record without a pause do not keep the journal from catching up."""
     monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 16_384)
@@ -179,7 +179,7 @@ def test_records_that_come_while_others_are_moved_keep_the_order_and_are_all_del
 
 
 def test_a_caller_waits_for_no_more_than_one_append_while_others_are_moved(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     appending: list[int] = []
     append = Journal.append
@@ -203,7 +203,7 @@ def test_a_caller_waits_for_no_more_than_one_append_while_others_are_moved(
 
 
 def test_the_log_says_once_that_the_journal_fails_and_what_is_at_risk_and_once_that_it_is_back(
-    place: JournalPlace, disk: Disk, caplog: pytest.LogCaptureFixture
+    place: JournalLocation, disk: Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "failpath_otel")
     with down(place) as queue:
@@ -231,8 +231,8 @@ def test_where_another_directory_would_help_the_line_says_how_to_name_it(
     number: int, named: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     outage = outage_module.Outage("there")
-    outage.fail(OSError(number, os.strerror(number)))
-    outage.speak()
+    outage.record_failure(OSError(number, os.strerror(number)))
+    outage.log_pending()
     [said] = caplog.messages
     assert f"the journal in there fails: {os.strerror(number)}" in said
     assert ("FAILPATH_JOURNAL" in said) == named
@@ -245,26 +245,26 @@ def test_while_the_journal_keeps_failing_it_is_tried_less_and_less_often(monkeyp
     outage = outage_module.Outage("there")
     delays = []
     for _ in range(8):
-        outage.fail(OSError(errno.ENOSPC, "full"))
+        outage.record_failure(OSError(errno.ENOSPC, "full"))
         began = clock[0]
-        while not outage.may_try():
+        while not outage.may_retry():
             clock[0] += 0.5
         delays.append(clock[0] - began)
     assert delays == [1, 2, 4, 8, 16, 30, 30, 30]
-    outage.end()
+    outage.record_recovery()
     clock[0] += 29
-    outage.fail(OSError(errno.ENOSPC, "full"))
+    outage.record_failure(OSError(errno.ENOSPC, "full"))
     clock[0] += 29
-    assert not outage.may_try(), "it was back for a moment only"
-    outage.end()
+    assert not outage.may_retry(), "it was back for a moment only"
+    outage.record_recovery()
     clock[0] += 31
-    outage.fail(OSError(errno.ENOSPC, "full"))
+    outage.record_failure(OSError(errno.ENOSPC, "full"))
     clock[0] += 1
-    assert outage.may_try()
+    assert outage.may_retry()
 
 
 def test_at_the_end_the_journal_is_tried_again_at_once(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "JOURNAL_RETRY_SECONDS", 3_600.0)
     monkeypatch.setattr(limits, "JOURNAL_RETRY_FIRST_SECONDS", 3_600.0)
@@ -293,7 +293,7 @@ def alarm(handle: Callable[[], object], interval: float) -> Iterator[None]:
 
 @pytest.mark.parametrize("plain", [False, True], ids=["mapped", "by system calls"])
 def test_a_signal_handler_that_records_while_a_segment_is_begun_does_not_turn_the_journal_off(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, plain: bool
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, plain: bool
 ) -> None:
     """The handler comes in the midst of each call that a new segment needs."""
     monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
@@ -327,7 +327,7 @@ def test_a_signal_handler_that_records_while_a_segment_is_begun_does_not_turn_th
 
 
 def test_what_a_handler_records_in_the_midst_of_the_last_write_before_the_disk_is_full_is_sent(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It waits for the journal; no later record shows that this cannot be written any more."""
     monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
@@ -357,7 +357,7 @@ def test_what_a_handler_records_in_the_midst_of_the_last_write_before_the_disk_i
                 assert queue.put(numbered(next(numbers)))
             disk.error, due = errno.ENOSPC, True
             with queue.queue.lock:
-                own(queue)._supply.drop()
+                own(queue)._factory.close_spare()
             assert queue.put(numbered(next(numbers)))
         assert not due
         assert queue.flush(10)
@@ -370,7 +370,7 @@ def test_what_a_handler_records_in_the_midst_of_the_last_write_before_the_disk_i
 
 
 def test_while_failpath_is_up_a_handler_that_records_each_millisecond_is_never_refused(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 16_384)
     monkeypatch.setattr(limits, "JOURNAL_SEGMENTS", 10_000)
@@ -387,7 +387,7 @@ def test_while_failpath_is_up_a_handler_that_records_each_millisecond_is_never_r
 
 
 def test_ctrl_c_while_a_record_is_moved_neither_loses_nor_invents_one(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with down(place) as queue:
         put(queue, range(1))
@@ -415,28 +415,28 @@ def test_ctrl_c_while_a_record_is_moved_neither_loses_nor_invents_one(
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no room is set aside")
 def test_a_handler_that_finds_the_journal_failing_while_held_records_are_written_loses_and_doubles_none(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with down(place) as queue:
         put(queue, range(1))
         wait_for(lambda: queue.stuck)
         journal = own(queue)
         with queue.queue.lock:
-            journal.held.extend(numbered(number) for number in range(1, 4))
+            journal.deferred.extend(numbered(number) for number in range(1, 4))
             queue.queue.accepted += 3
             write_or_roll = journal._write_or_roll
 
             def interrupted(framed: bytes, **options: Any) -> None:
                 monkeypatch.setattr(journal, "_write_or_roll", write_or_roll)
                 disk.error = errno.ENOSPC
-                journal._finish()
-                journal._supply.drop()
+                journal._finish_segment()
+                journal._factory.close_spare()
                 put(queue, range(4, 5))  # as a signal handler does
                 disk.error = 0
                 write_or_roll(framed, **options)
 
             monkeypatch.setattr(journal, "_write_or_roll", interrupted)
-            journal.write_held()
+            journal.write_deferred()
             assert queue.stats() == Stats(5, 0, 5)
         wait_for(lambda: queue.journaling)
         assert queue.stats() == Stats(5, 0, 5)
@@ -444,7 +444,7 @@ def test_a_handler_that_finds_the_journal_failing_while_held_records_are_written
 
 
 def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with down(place) as queue:
         put(queue, range(1))
@@ -453,18 +453,18 @@ def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
         put(queue, range(1, 3))
         journal = own(queue)
         with queue.queue.lock:
-            journal.held.append(numbered(3))
+            journal.deferred.append(numbered(3))
             queue.queue.accepted += 1
             queue.queue.returning = True
             disk.error = 0
-            write = journal._write_held
+            write = journal._write_deferred
 
             def full_after() -> None:
                 write()
                 fill(queue, disk)
 
             with monkeypatch.context() as patched:
-                patched.setattr(journal, "_write_held", full_after)
+                patched.setattr(journal, "_write_deferred", full_after)
                 queue.queue.move_one()
             assert queue.stats() == Stats(4, 0, 4)
             assert queue.queue.memory.waiting[0] == numbered(1)
@@ -474,7 +474,7 @@ def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
 
 
 def test_what_a_handler_has_left_is_delivered_while_the_disk_is_full_and_nothing_else_comes(
-    place: JournalPlace, disk: Disk
+    place: JournalLocation, disk: Disk
 ) -> None:
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
@@ -482,8 +482,8 @@ def test_what_a_handler_has_left_is_delivered_while_the_disk_is_full_and_nothing
         assert queue.flush(10)
         with queue.queue.lock:
             fill(queue, disk)
-            own(queue)._supply.drop()
-            own(queue).held.append(numbered(1))
+            own(queue)._factory.close_spare()
+            own(queue).deferred.append(numbered(1))
             queue.queue.accepted += 1
         assert queue.flush(10)
         assert delivery.records == [numbered(0), numbered(1)]
@@ -491,13 +491,13 @@ def test_what_a_handler_has_left_is_delivered_while_the_disk_is_full_and_nothing
 
 
 def test_at_the_end_what_a_handler_has_left_is_written_and_counts_as_in_memory_until_then(
-    place: JournalPlace, disk: Disk
+    place: JournalLocation, disk: Disk
 ) -> None:
     with down(place) as queue:
         put(queue, range(1))
         wait_for(lambda: queue.stuck)
         with queue.sender._attempting, queue.queue.lock:  # so that the delivery thread does not write it
-            own(queue).held.append(numbered(1))
+            own(queue).deferred.append(numbered(1))
             queue.queue.accepted += 1
             assert queue.undelivered[:2] == (1, 1)
             queue.save(10)

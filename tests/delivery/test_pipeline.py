@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import limits
+from failpath_otel.delivery.queue import RecordQueue
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.records import wire
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, an_outcome, numbered, pipeline
@@ -245,7 +246,7 @@ def test_a_record_that_garbage_collection_ends_inside_of_put_does_not_deadlock()
 
         def collect(frame: Any, kind: str, argument: object) -> None:
             # Inside of _put the lock is held; a collection there is what an allocation can set off at any time.
-            if kind == "call" and frame.f_code.co_name == "_put" and not done.is_set():
+            if kind == "call" and frame.f_code is RecordQueue.add.__code__ and not done.is_set():
                 done.set()
                 Ending()
                 gc.collect()
@@ -269,7 +270,7 @@ def test_a_record_that_garbage_collection_ends_inside_of_put_does_not_deadlock()
 def test_a_thread_without_records_ends_after_a_while_and_the_next_record_starts_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "AWAKE_SECONDS", 0.01)
+    monkeypatch.setattr(limits, "POLLING_SECONDS", 0.01)
     monkeypatch.setattr(limits, "IDLE_SECONDS", 0.01)
     delivery = HeldDelivery()
     with pipeline(delivery, schedule_delay=0.01) as queue:
@@ -286,7 +287,11 @@ def test_an_interruption_between_two_lines_of_a_put_leaves_the_counts_true() -> 
         queue.put(numbered(0))
 
         def interrupt(frame: FrameType, event: str, argument: object) -> Any:
-            if event == "line" and frame.f_code.co_name == "_put" and len(queue.queue.memory.waiting) > before:
+            if (
+                event == "line"
+                and frame.f_code is RecordQueue.add.__code__
+                and len(queue.queue.memory.waiting) > before
+            ):
                 raise KeyboardInterrupt
             return interrupt
 

@@ -159,7 +159,7 @@ def test_a_fault_that_stays_does_not_keep_a_processor_busy(monkeypatch: pytest.M
     monkeypatch.setattr(worker, "sleep", lambda _: slept.set())
     delivery = HeldDelivery()
     with monkeypatch.context() as broken, pipeline(delivery) as queue:
-        broken.setattr(queue, "_tidy_journal", lambda: 1 / 0)
+        broken.setattr(queue.upkeep, "tidy", lambda: 1 / 0)
         queue.put(numbered(1))
         assert slept.wait(10)
         broken.undo()

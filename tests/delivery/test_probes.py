@@ -8,8 +8,7 @@ from time import monotonic
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.delivery.pipeline import pipeline_to_failpath
-from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.pipeline import Pipeline, pipeline_to_failpath
 from failpath_otel.options.options import Options
 from tests.delivery.pipelines import numbered
 from tests.fault_server import Behaviour, Exchange, FaultServer, accepted, status

@@ -44,6 +44,6 @@ def test_bad_input_a_proxy_that_answers_a_byte_now_and_then_has_the_deadline_of_
     proxy.answer_with(trickling(b"HTTP/1.1 200 Connection established\r\nX-Slow: " + b"x" * 1_000, 0.1))
     delivery = Delivery(Options(KEY, "https://failpath.invalid", send_timeout=0.5))
     began = monotonic()
-    assert delivery.send([numbered(1)]).again
+    assert delivery.send([numbered(1)]).retryable
     assert monotonic() - began < 5
     delivery.close()

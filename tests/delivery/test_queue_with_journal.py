@@ -15,35 +15,35 @@ import pytest
 from failpath_otel import DeliveryError, JournalError, limits, report
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.journal.directory import Holding
+from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import GONE, HeldDelivery, an_outcome, numbered, pipeline
 from tests.receiver import wait_for
 
 BINDING = "0123456789abcdef"
 TOO_LARGE = Answer("is too large", 413, too_large=True)
-REFUSED = Answer("refused the project key (401)", 401, again=True)
-BUSY = Answer("is busy", 503, again=True)
-PEACE = Answer("is busy", 503, again=True, retry_after=3_600.0)
+REFUSED = Answer("refused the project key (401)", 401, retryable=True)
+BUSY = Answer("is busy", 503, retryable=True)
+PEACE = Answer("is busy", 503, retryable=True, retry_after=3_600.0)
 
 
 @pytest.fixture(autouse=True)
 def _all_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> JournalPlace:
-    return JournalPlace(str(tmp_path / "journal"), BINDING)
+def place(tmp_path: Path) -> JournalLocation:
+    return JournalLocation(str(tmp_path / "journal"), BINDING)
 
 
 def numbers(delivery: HeldDelivery) -> list[int]:
     return [json.loads(record)["number"] for record in delivery.records]
 
 
-def files(place: JournalPlace) -> list[Path]:
+def files(place: JournalLocation) -> list[Path]:
     return sorted(Path(place.path).glob("*/*.records"))
 
 
@@ -56,7 +56,7 @@ def own(queue: Pipeline) -> Journal:
     return queue.queue.journal
 
 
-def test_after_a_413_a_journaled_batch_is_halved_and_not_sent_record_by_record(place: JournalPlace) -> None:
+def test_after_a_413_a_journaled_batch_is_halved_and_not_sent_record_by_record(place: JournalLocation) -> None:
     delivery = HeldDelivery(answers=[TOO_LARGE])
     with pipeline(delivery, journal=place, schedule_delay=3_600.0) as queue:
         for number in range(64):
@@ -70,7 +70,7 @@ def test_after_a_413_a_journaled_batch_is_halved_and_not_sent_record_by_record(p
         assert queue.stats() == Stats(128, 128, 0)
 
 
-def test_parts_of_a_journaled_batch_do_not_count_in_memory(place: JournalPlace) -> None:
+def test_parts_of_a_journaled_batch_do_not_count_in_memory(place: JournalLocation) -> None:
     seen: list[int] = []
 
     class Looking(HeldDelivery):
@@ -84,7 +84,7 @@ def test_parts_of_a_journaled_batch_do_not_count_in_memory(place: JournalPlace) 
         queue.put_together([numbered(1), numbered(2)])
         assert delivery.sending.wait(10)
         queue.queue.journaling = False  # as after a failure of the disk
-        own(queue).outage.fail(OSError(errno.ENOSPC, "No space left on device"))
+        own(queue).outage.record_failure(OSError(errno.ENOSPC, "No space left on device"))
         queue.put(numbered(3))
         delivery.gate.set()
         assert queue.flush(10)
@@ -93,7 +93,7 @@ def test_parts_of_a_journaled_batch_do_not_count_in_memory(place: JournalPlace) 
 
 
 def test_the_journal_is_not_closed_while_its_records_are_being_confirmed(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its descriptors would be those of other files when they are written to."""
     confirming, go_on = threading.Event(), threading.Event()
@@ -106,7 +106,7 @@ def test_the_journal_is_not_closed_while_its_records_are_being_confirmed(
             assert go_on.wait(10)
         confirm(journal, records)
 
-    close = Journal.close
+    close = Journal.close_if_empty
 
     def watched(journal: Journal) -> Any:
         if journal is watching[0]:  # and not one that another test has left to its thread
@@ -116,7 +116,7 @@ def test_the_journal_is_not_closed_while_its_records_are_being_confirmed(
     with pipeline(HeldDelivery(), journal=place) as queue:
         watching = [own(queue)]
         monkeypatch.setattr(Journal, "confirm", slowly)
-        monkeypatch.setattr(Journal, "close", watched)
+        monkeypatch.setattr(Journal, "close_if_empty", watched)
         queue.put(numbered(1))
         assert confirming.wait(10)
         queue.shutdown(0)
@@ -133,7 +133,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "JOURNAL_SEGMENTS", 4)
 
 
-def room(place: JournalPlace) -> int:
+def room(place: JournalLocation) -> int:
     """Bytes that this process has in files of the journal, also in those that have no name any more."""
     held = 0
     for descriptor in Path("/proc/self/fd").iterdir():
@@ -150,7 +150,7 @@ def room(place: JournalPlace) -> int:
 
 @pytest.mark.usefixtures("small_segments")
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are looked up in /proc")
-def test_over_its_cap_the_oldest_records_go_and_the_room_is_free_also_during_an_outage(place: JournalPlace) -> None:
+def test_over_its_cap_the_oldest_records_go_and_the_room_is_free_also_during_an_outage(place: JournalLocation) -> None:
     errors: list[DeliveryError] = []
     delivery = HeldDelivery(answers=[PEACE])
     with pipeline(delivery, journal=place, on_error=errors.append) as queue:
@@ -171,7 +171,7 @@ def test_over_its_cap_the_oldest_records_go_and_the_room_is_free_also_during_an_
 
 @pytest.mark.usefixtures("small_segments")
 def test_a_process_without_descriptors_reads_its_journal_later_and_loses_nothing(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = HeldDelivery(held=True)
     with pipeline(delivery, journal=place) as queue:
@@ -179,19 +179,19 @@ def test_a_process_without_descriptors_reads_its_journal_later_and_loses_nothing
         assert delivery.sending.wait(10)
         for number in range(1, 180):
             queue.put(padded(number, 200))
-        own(queue).tidy()
+        own(queue).maintain()
         refused = threading.Event()
-        open_file = Holding.open_file
+        open_file = LockedDirectory.open_file
 
-        def full(holding: Holding, name: str) -> int:
+        def full(directory: LockedDirectory, name: str) -> int:
             refused.set()
             raise OSError(errno.EMFILE, "Too many open files")
 
-        monkeypatch.setattr(Holding, "open_file", full)
+        monkeypatch.setattr(LockedDirectory, "open_file", full)
         delivery.gate.set()
         assert refused.wait(10)
         assert queue.stats().dropped == {}
-        monkeypatch.setattr(Holding, "open_file", open_file)
+        monkeypatch.setattr(LockedDirectory, "open_file", open_file)
         assert queue.flush(10)
         assert numbers(delivery) == list(range(180))
 
@@ -211,7 +211,7 @@ def test_a_logging_handler_that_records_a_step_does_not_deadlock_with_a_journal_
     logger, handler = logging.getLogger("failpath_otel"), Handler()
     logger.addHandler(handler)
     try:
-        with pipeline(HeldDelivery(), journal=JournalPlace(str(tmp_path / "file"), BINDING)) as queue:
+        with pipeline(HeldDelivery(), journal=JournalLocation(str(tmp_path / "file"), BINDING)) as queue:
             queue.put(numbered(1))
             assert queue.flush(10)
             wait_for(lambda: said)
@@ -231,7 +231,7 @@ def refuse(queue: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("then", ["journal", "memory"])
 def test_what_the_disk_refuses_waits_in_memory_behind_what_it_has_and_the_order_holds(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch, then: str
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     monkeypatch.setattr(limits, "JOURNAL_RETRY_SECONDS", 0.05 if then == "journal" else 3_600.0)
     monkeypatch.setattr(limits, "JOURNAL_RETRY_FIRST_SECONDS", 3_600.0)
@@ -260,7 +260,7 @@ def test_what_the_disk_refuses_waits_in_memory_behind_what_it_has_and_the_order_
 
 
 def test_memory_has_its_own_bounds_however_much_waits_in_the_journal(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = HeldDelivery(held=True)
     with pipeline(delivery, journal=place, max_records=20) as queue:
@@ -277,7 +277,7 @@ def test_memory_has_its_own_bounds_however_much_waits_in_the_journal(
 
 
 def test_bytes_in_memory_are_bounded_and_an_outcome_is_cut_rather_than_lost(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = HeldDelivery(held=True)
     with pipeline(delivery, journal=place, max_bytes=3_000) as queue:
@@ -294,7 +294,7 @@ def test_bytes_in_memory_are_bounded_and_an_outcome_is_cut_rather_than_lost(
 
 @pytest.mark.usefixtures("small_segments")
 def test_while_many_threads_record_and_a_slow_server_drains_nothing_is_lost_doubled_or_reordered(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "JOURNAL_SEGMENTS", 1_000)
 
@@ -306,7 +306,7 @@ def test_while_many_threads_record_and_a_slow_server_drains_nothing_is_lost_doub
             answer = super().send(records, within)
             if busy:
                 self.batches[-1] = []
-                return Answer("is busy", 503, again=True)
+                return Answer("is busy", 503, retryable=True)
             return answer
 
     monkeypatch.setattr(limits, "RETRY_FIRST_DELAY", 0.001)
@@ -331,7 +331,7 @@ def test_while_many_threads_record_and_a_slow_server_drains_nothing_is_lost_doub
     assert list(Path(place.path).iterdir()) == []
 
 
-def test_records_that_are_rejected_or_refused_are_counted_told_and_not_sent_again(place: JournalPlace) -> None:
+def test_records_that_are_rejected_or_refused_are_counted_told_and_not_sent_again(place: JournalLocation) -> None:
     errors: list[DeliveryError] = []
     delivery = HeldDelivery(answers=[Answer(status=202, rejected=((1, "unknown flow"),)), GONE])
     with pipeline(delivery, journal=place, on_error=errors.append) as queue:
@@ -348,7 +348,7 @@ def test_records_that_are_rejected_or_refused_are_counted_told_and_not_sent_agai
     assert list(Path(place.path).iterdir()) == []
 
 
-def test_records_that_are_too_old_are_given_up_and_told(place: JournalPlace) -> None:
+def test_records_that_are_too_old_are_given_up_and_told(place: JournalLocation) -> None:
     errors: list[DeliveryError] = []
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place, on_error=errors.append, schedule_delay=3_600.0) as queue:
@@ -366,7 +366,7 @@ def test_records_that_are_too_old_are_given_up_and_told(place: JournalPlace) -> 
     assert error.records == 2
 
 
-def test_under_a_refused_key_records_wait_and_an_end_leaves_them_to_the_next(place: JournalPlace) -> None:
+def test_under_a_refused_key_records_wait_and_an_end_leaves_them_to_the_next(place: JournalLocation) -> None:
     delivery = HeldDelivery(answers=[REFUSED] * 100)
     queue = Pipeline(delivery, journal=place)
     queue.put(numbered(1))
@@ -380,21 +380,25 @@ def test_under_a_refused_key_records_wait_and_an_end_leaves_them_to_the_next(pla
     assert queue.shutdown(10)
 
 
-def test_what_is_confirmed_and_not_counted_yet_is_not_said_to_be_lost_with_the_process(place: JournalPlace) -> None:
+def test_what_is_confirmed_and_not_counted_yet_is_not_said_to_be_lost_with_the_process(
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[int, int, str]] = []
 
-    class Looking(Pipeline):
-        def _settle(self, records: int, size: int, delivered: int, reason: str) -> None:
-            seen.append(self.left)
-            super()._settle(records, size, delivered, reason)
+    queue = Pipeline(HeldDelivery(), journal=place)
+    settle = queue.ledger.settle
 
-    queue = Looking(HeldDelivery(), journal=place)
+    def looking(*arguments: Any, **named: Any) -> None:
+        seen.append(queue.undelivered)
+        settle(*arguments, **named)
+
+    monkeypatch.setattr(queue.ledger, "settle", looking)
     queue.put(numbered(1))
     assert queue.shutdown(10)
     assert seen == [(1, 0, place.path)]
 
 
-def test_counts_add_up_also_where_a_signal_handler_records_while_they_are_taken(place: JournalPlace) -> None:
+def test_counts_add_up_also_where_a_signal_handler_records_while_they_are_taken(place: JournalLocation) -> None:
     queue = Pipeline(HeldDelivery(answers=[REFUSED] * 100), journal=place)
     before = signal.signal(signal.SIGALRM, lambda *_: queue.put(numbered(1)))
     signal.setitimer(signal.ITIMER_REAL, 0.000_2, 0.000_2)

@@ -35,7 +35,7 @@ def test_a_redirect_is_not_followed(
         delivery = Delivery(Options(KEY, server.url, session=None if own else session))
         answer = delivery.send([numbered(1)])
         delivery.close()
-    assert (answer.status, answer.again, answer.lasting) == (code, True, True)
+    assert (answer.status, answer.retryable, answer.persistent) == (code, True, True)
     assert answer.failure is not None
     assert "is not followed" in answer.failure
     assert KEY not in answer.failure

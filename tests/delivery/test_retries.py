@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import DeliveryError, SendError, limits
-from failpath_otel.delivery.pipeline import pipeline_to_failpath
-from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.pipeline import Pipeline, pipeline_to_failpath
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.options import Options
 from tests.delivery.pipelines import numbered
@@ -122,7 +121,7 @@ def test_an_endpoint_at_which_somebody_listens_later_gets_everything(
     pipeline.put(numbered(1))
     wait_for(lambda: pipeline.sender.retries.failing)
     # The same as if the server had come up at the address where nobody was.
-    channel: Any = pipeline._delivery
+    channel: Any = pipeline.sender._delivery
     monkeypatch.setattr(channel._channel, "_url", server.url + "/v1/events")
     wait_for(lambda: numbers(server) == [1])
 
@@ -257,7 +256,7 @@ def test_nothing_is_sent_during_a_delay_for_what_is_recorded_meanwhile(
     for number in range(1, 5_000):
         pipeline.put(numbered(number))
     # Each full batch wakes the thread, which is back asleep when it has seen every one of them.
-    wait_for(pipeline.wakeup.empty)
+    wait_for(lambda: not pipeline.wakeup.is_rung)
     assert len(server.requests) == 1
 
 

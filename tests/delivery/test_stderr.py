@@ -9,7 +9,7 @@ import pytest
 from failpath_otel import limits, report
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.retries.retry_queue import RetryQueue
-from failpath_otel.records.wire import Answer, no_answer, read_answer
+from failpath_otel.records.wire import Answer, no_response, read_answer
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.delivery.programs import run_program
 from tests.fault_server import (
@@ -26,7 +26,7 @@ from tests.ports import unused_url
 from tests.receiver import wait_for
 
 URL = "http://127.0.0.1:9/v1/events"
-DOWN = no_answer("could not be reached (ConnectionError)")
+DOWN = no_response("could not be reached (ConnectionError)")
 PASSING = [DOWN, *(read_answer(code, {}, b"", 1) for code in (408, 429, 500, 503))]
 SAID_AT_ONCE = [
     *(read_answer(code, {}, b"", 1) for code in (401, 403, 404, 302)),
@@ -70,7 +70,7 @@ def stderr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 
 def fail(backlog: RetryQueue, answer: Answer) -> None:
-    assert backlog.keep(Batch((b"a",), 1, 1_000.0), answer)
+    assert backlog.schedule_retry(Batch((b"a",), 1, 1_000.0), answer)
     backlog.take()
 
 
@@ -79,9 +79,9 @@ def test_an_outage_that_is_over_within_ten_seconds_is_not_said(
     backlog: RetryQueue, clock: Clock, stderr: Callable[[], list[str]], answer: Answer
 ) -> None:
     fail(backlog, answer)
-    clock.now += limits.QUIET_SECONDS - 0.1
+    clock.now += limits.OUTAGE_LOG_DELAY - 0.1
     fail(backlog, answer)
-    assert not backlog.said
+    assert not backlog.is_outage_logged
     assert backlog.cause == f"{URL} {answer.failure}"
     backlog.succeeded()
     assert backlog.cause == ""
@@ -94,22 +94,22 @@ def test_a_longer_one_is_said_once_and_so_is_its_end(
 ) -> None:
     fail(backlog, answer)
     for _ in range(3):
-        clock.now += limits.QUIET_SECONDS
+        clock.now += limits.OUTAGE_LOG_DELAY
         fail(backlog, answer)
-        assert backlog.said
+        assert backlog.is_outage_logged
     [line] = stderr()
     assert line == f"Failpath: {URL} {answer.failure}; records wait, and are sent again for up to 48 hours."
     backlog.succeeded()
     assert len(stderr()) == 2
     assert "after 30 s" in stderr()[1]
-    assert not backlog.said
+    assert not backlog.is_outage_logged
 
 
 def test_it_is_said_when_its_time_has_come_and_not_only_at_the_next_attempt(
     stderr: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "QUIET_SECONDS", 0.2)
-    delivery = HeldDelivery(answers=[Answer("answered 503", 503, again=True, retry_after=3_600.0)])
+    monkeypatch.setattr(limits, "OUTAGE_LOG_DELAY", 0.2)
+    delivery = HeldDelivery(answers=[Answer("answered 503", 503, retryable=True, retry_after=3_600.0)])
     with pipeline(delivery) as queue:
         queue.put(numbered(1))
         wait_for(lambda: queue.sender.retries.failing)
@@ -126,7 +126,7 @@ def test_what_does_not_pass_by_itself_is_said_at_once(
     backlog: RetryQueue, stderr: Callable[[], list[str]], answer: Answer
 ) -> None:
     fail(backlog, answer)
-    assert backlog.said
+    assert backlog.is_outage_logged
     [line] = stderr()
     assert str(answer.failure) in line
     fail(backlog, DOWN)

@@ -14,13 +14,13 @@ from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.errors import DeliveryError
-from failpath_otel.journal.directory import Holding, open_base
+from failpath_otel.journal.directory import LockedDirectory, open_base
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.place import JournalPlace
-from failpath_otel.journal.segments import supply
-from failpath_otel.journal.segments.segment import PlainWriter
-from failpath_otel.records.wire import Answer, no_answer
-from failpath_otel.runtime.descriptors import Owned
+from failpath_otel.journal.location import JournalLocation
+from failpath_otel.journal.segments import factory
+from failpath_otel.journal.segments.segment import SyscallWriter
+from failpath_otel.records.wire import Answer, no_response
+from failpath_otel.runtime.descriptors import OwnedFd
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
 from tests.delivery.programs import run_program
 from tests.fault_server import FaultServer
@@ -83,11 +83,11 @@ def taken(tmp_path: Path, path: str, *kinds: str) -> Iterator[Taken]:
 @pytest.fixture(params=["mapped", "plain"])
 def _written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "plain":
-        monkeypatch.setattr(supply, "MappedWriter", PlainWriter)
+        monkeypatch.setattr(factory, "MappedWriter", SyscallWriter)
 
 
-def place_in(tmp_path: Path) -> JournalPlace:
-    return JournalPlace(str(tmp_path / "journal"), BINDING)
+def place_in(tmp_path: Path) -> JournalLocation:
+    return JournalLocation(str(tmp_path / "journal"), BINDING)
 
 
 def record(number: int) -> bytes:
@@ -168,13 +168,13 @@ def test_what_was_confirmed_is_noted_once_the_journal_is_locked_again_and_found_
             assert queue.flush(10)
             [directory] = Path(place.path).iterdir()
             base = open_base(place.path, create=False)
-            assert Holding.seize(base, directory.name) is None
+            assert LockedDirectory.try_lock(base, directory.name) is None
             os.close(base)
             assert are_whole(queue, delivery, 2)
             assert queue.shutdown(10)
 
 
-@pytest.mark.parametrize("answers", [[], [no_answer("is down")]], ids=["in flight", "to be sent again"])
+@pytest.mark.parametrize("answers", [[], [no_response("is down")]], ids=["in flight", "to be sent again"])
 def test_a_journal_that_another_process_has_found_without_its_lock_is_left_to_it_and_nothing_is_lost(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, answers: list[Answer]
 ) -> None:
@@ -187,7 +187,7 @@ def test_a_journal_that_another_process_has_found_without_its_lock_is_left_to_it
         [directory] = Path(place.path).iterdir()
         with taken(tmp_path, place.path):
             base = open_base(place.path, create=False)
-            found = Holding.seize(base, directory.name)
+            found = LockedDirectory.try_lock(base, directory.name)
             assert found is not None
             os.close(base)
             queue.put(record(2))  # which that one may have missed
@@ -215,11 +215,11 @@ def test_what_is_left_to_another_process_beyond_that_is_counted_as_waiting_and_n
         for number in range(1, 40):
             queue.put(record(number))
         assert queue.queue.journal is not None
-        queue.queue.journal.tidy()  # unmaps all files but the last one
+        queue.queue.journal.maintain()  # unmaps all files but the last one
         [directory] = Path(place.path).iterdir()
         with taken(tmp_path, place.path):
             base = open_base(place.path, create=False)
-            found = Holding.seize(base, directory.name)
+            found = LockedDirectory.try_lock(base, directory.name)
             assert found is not None
             os.close(base)
             delivery.gate.set()
@@ -240,9 +240,9 @@ def test_what_others_have_left_is_locked_again_and_delivered_once(tmp_path: Path
         gone = Journal(*place, lambda _: None)
         for number in range(3):
             assert gone.append(record(3 * left + number))
-        gone.forsake()
+        gone.reset_in_child()
     adoption = OrphanSource(*place)
-    assert adoption.look()
+    assert adoption.scan()
     first = adoption.take(limits.MAX_BATCH_BYTES)
     with taken(tmp_path, place.path):
         batches = []
@@ -258,15 +258,15 @@ def test_what_others_have_left_is_locked_again_and_delivered_once(tmp_path: Path
 
 def test_of_two_of_ours_with_one_number_only_the_later_one_may_close_it(tmp_path: Path) -> None:
     number = os.open(tmp_path, os.O_RDONLY)
-    before = Owned(number)
+    before = OwnedFd(number)
     os.close(number)
     again = os.open(tmp_path, os.O_RDONLY)  # the same directory, as that above all journals is
     os.dup2(again, number)
-    later = Owned(number)
+    later = OwnedFd(number)
     before.close()
-    assert later.is_ours()
+    assert later.is_valid()
     later.close()
-    assert not later.is_ours()
+    assert not later.is_valid()
     if again != number:
         os.close(again)
 

@@ -131,12 +131,12 @@ class Delivery:
             # It may be about one of the records, as where the endpoint refuses them.
             return wire.Answer("was not asked, because making the payload failed")
         with channel.post(body, headers, timeout) as response:
-            if response.status_code in wire.INTERIM:
+            if response.status_code in wire.INFORMATIONAL:
                 # The one that counts comes over the same connection: unread, that is closed with this response.
                 return wire.read_answer(response.status_code, response.headers, b"", len(records))
-            now = wire.date_of(response.headers)
+            now = wire.server_time(response.headers)
             if now is not None:
-                machine_clock.witness(now)
+                machine_clock.observe(now)
             content = b""
             for chunk in response.iter_content(limits.MAX_RESPONSE_BYTES):
                 content += chunk
@@ -144,7 +144,7 @@ class Delivery:
                     break
             if len(content) > limits.MAX_RESPONSE_BYTES and response.ok:
                 failure = f"answered {response.status_code} with more than any Failpath endpoint would"
-                return wire.no_way(failure, response.status_code, misaddressed=True)
+                return wire.misconfigured(failure, response.status_code, misaddressed=True)
             return self._discreet(wire.read_answer(response.status_code, response.headers, content, len(records)))
 
     def _discreet(self, answer: wire.Answer) -> wire.Answer:
@@ -188,4 +188,4 @@ def _means(channel: Channel) -> Means:
 
 def _too_late(timeout: float | None) -> wire.Answer:
     # With two digits, because what is left of somebody's patience has many more.
-    return wire.no_answer(f"did not answer within {round(timeout or limits.MAX_SECONDS, 2)} s")
+    return wire.no_response(f"did not answer within {round(timeout or limits.MAX_SECONDS, 2)} s")

@@ -15,12 +15,12 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.ssltransport import SSLTransport
 
-from failpath_otel.runtime.threads import real
+from failpath_otel.runtime.threads import unpatched
 
-SOCKET: Final = real("socket", "socket")
-_getaddrinfo: Final = real("socket", "getaddrinfo")
-_gaierror: Final = real("socket", "gaierror")
-_STREAM: Final = real("socket", "SOCK_STREAM")
+SOCKET: Final = unpatched("socket", "socket")
+_getaddrinfo: Final = unpatched("socket", "getaddrinfo")
+_gaierror: Final = unpatched("socket", "gaierror")
+_STREAM: Final = unpatched("socket", "SOCK_STREAM")
 
 
 class Idle:
@@ -100,7 +100,7 @@ def is_writable(connected: Any, seconds: float) -> bool:  # noqa: ANN401 - as ab
 
 
 def _is_ready(connected: Any, events: int, seconds: float) -> bool:  # noqa: ANN401 - as above
-    poll = real("select", "poll")()
+    poll = unpatched("select", "poll")()
     poll.register(connected, events)
     return bool(poll.poll(seconds * 1000))
 

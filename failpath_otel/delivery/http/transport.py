@@ -27,8 +27,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyM
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from failpath_otel.delivery.http import real_sockets
-from failpath_otel.runtime.descriptors import Owned
-from failpath_otel.runtime.threads import beside_gevent
+from failpath_otel.runtime.descriptors import OwnedFd
+from failpath_otel.runtime.threads import is_gevent_patched
 
 
 class _Send(threading.local):
@@ -98,20 +98,20 @@ def _await(connection: socket.socket, is_ready: Callable[[socket.socket, float],
     _limit(connection)
 
 
-_owned: Final[dict[int, Owned]] = {}
+_owned: Final[dict[int, OwnedFd]] = {}
 """The descriptors of sockets, by the `id` of these: what the garbage collector is about to end is in no weak table."""
 
 
-def _let_go_if_foreign(connection: socket.socket, owned: dict[int, Owned] = _owned) -> bool:
+def _let_go_if_foreign(connection: socket.socket, owned: dict[int, OwnedFd] = _owned) -> bool:
     """Forgets a descriptor that something else has closed, and returns whether it was: it may be the application's."""
     found = owned.get(id(connection))
-    if found is None or connection.fileno() < 0 or found.is_ours():
+    if found is None or connection.fileno() < 0 or found.is_valid():
         return False
     connection.detach()
     return True
 
 
-def _end(connection: socket.socket, owned: dict[int, Owned] = _owned) -> None:
+def _end(connection: socket.socket, owned: dict[int, OwnedFd] = _owned) -> None:
     """The last moment of a socket, which would close its descriptor."""
     try:
         _let_go_if_foreign(connection, owned)
@@ -172,7 +172,7 @@ def _bounded_class(kind: Any) -> type:  # noqa: ANN401 - one of those
     return type("BoundedSocket", (_Bounded, kind), {"__slots__": ()})
 
 
-def _bounded(connection: Any, owned: Owned) -> Any:  # noqa: ANN401 - whatever kind of socket urllib3 has made
+def _bounded(connection: Any, owned: OwnedFd) -> Any:  # noqa: ANN401 - whatever kind of socket urllib3 has made
     kind: Any = type(connection)
     # An object of a class gets a class that only adds methods; anything else, as TLS inside of TLS, stays as it is.
     with contextlib.suppress(TypeError):  # a class whose objects cannot get another one
@@ -183,11 +183,11 @@ def _bounded(connection: Any, owned: Owned) -> Any:  # noqa: ANN401 - whatever k
     return connection
 
 
-def _connected(connection: socket.socket, port: int | None) -> Owned:
+def _connected(connection: socket.socket, port: int | None) -> OwnedFd:
     """The descriptor of a connection that was just made, to ``port`` unless by way of SOCKS."""
     try:
         # Meanwhile it may have been closed, and another file have taken its place.
-        owned = Owned(connection.fileno())
+        owned = OwnedFd(connection.fileno())
         if type(connection) not in {socket.socket, real_sockets.SOCKET} or connection.getpeername()[1] == port:
             return owned
     except (OSError, IndexError):
@@ -225,14 +225,14 @@ class _Connection(HTTPConnection, _Plain):  # pyright: ignore[reportIncompatible
 
     @property
     def is_connected(self) -> bool:
-        return _is_connected(self) if beside_gevent() else super().is_connected
+        return _is_connected(self) if is_gevent_patched() else super().is_connected
 
     def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
         if _is_ours(header):
             super().putheader(header, *values)
 
     def _new_conn(self) -> socket.socket:  # private of urllib3: a proxy's tunnel is dug before `connect` returns
-        is_real = self._direct and beside_gevent()
+        is_real = self._direct and is_gevent_patched()
         connection: socket.socket = real_sockets.connect(self) if is_real else super()._new_conn()
         return cast("socket.socket", _bounded(connection, _connected(connection, self.port)))
 
@@ -242,21 +242,21 @@ class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompat
 
     @property
     def is_connected(self) -> bool:
-        return _is_connected(self) if beside_gevent() else super().is_connected
+        return _is_connected(self) if is_gevent_patched() else super().is_connected
 
     def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
         if _is_ours(header):
             super().putheader(header, *values)
 
     def _new_conn(self) -> socket.socket:
-        is_real = self._direct and beside_gevent()
+        is_real = self._direct and is_gevent_patched()
         connection: socket.socket = real_sockets.connect(self) if is_real else super()._new_conn()
         self._descriptor = _connected(connection, self.port)
         return cast("socket.socket", _bounded(connection, self._descriptor))
 
     def connect(self) -> None:
         given: Any = self.ssl_context
-        if given is None and self._direct and beside_gevent():
+        if given is None and self._direct and is_gevent_patched():
             self.ssl_context = real_sockets.tls_context()
         super().connect()
         # Nothing was sent yet. A proxy that makes the connections itself has verified the other end.

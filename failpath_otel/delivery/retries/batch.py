@@ -7,8 +7,8 @@ from typing import Final
 from failpath_otel.delivery.receipt import Ticket
 from failpath_otel.delivery.retries.halving import Halving
 from failpath_otel.errors import RecordsRejectedError, RejectedRecord
-from failpath_otel.journal.reader import Log
-from failpath_otel.records.record import cut_down, decode
+from failpath_otel.journal.reader import SegmentReader
+from failpath_otel.records.record import decode, minimal_record
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Batch:
     failed: bool = False
     """An attempt to send them has failed."""
 
-    source: Log | None = None
+    source: SegmentReader | None = None
     """The journal that they were taken from, in which they are confirmed when they are settled."""
 
     halving: Halving | None = None
@@ -50,7 +50,7 @@ class Batch:
         """Return its one record as its identity and its status; ``None`` where that is not less than there was."""
         [data] = self.records
         record = decode(data)
-        if record is None or len(smaller := cut_down(record).to_json()) >= len(data):
+        if record is None or len(smaller := minimal_record(record).to_json()) >= len(data):
             return None
         return replace(self, records=(smaller,))
 

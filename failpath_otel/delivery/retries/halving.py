@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from failpath_otel import limits
-from failpath_otel.records.wire import Answer, no_way
+from failpath_otel.records.wire import Answer, misconfigured
 
 if TYPE_CHECKING:
     from failpath_otel.delivery.retries.batch import Batch
@@ -67,4 +67,4 @@ class Doubt:
     def verdict(self) -> Answer:
         """The answer, where all records were refused: it is not about what they contain."""
         text = f"{self.answer.failure}, whatever record it is asked to take"
-        return no_way(text, self.answer.status, retry_after=self.answer.retry_after, misaddressed=True)
+        return misconfigured(text, self.answer.status, retry_after=self.answer.retry_after, misaddressed=True)

@@ -134,7 +134,7 @@ class RetryQueue:
         """
         now = self._clock()
         self._failures += 1
-        longest = limits.RETRY_MAX_DELAY_OF_WAY if answer.way else limits.RETRY_MAX_DELAY
+        longest = limits.RETRY_MAX_DELAY_MISCONFIGURED if answer.misconfigured else limits.RETRY_MAX_DELAY
         self._delay = min(2 * self._delay or limits.RETRY_FIRST_DELAY, longest)
         self._not_before = now + answer.retry_after
         self._next_try = now + self._by_chance(self._delay)
@@ -169,7 +169,7 @@ class RetryQueue:
             self._lost_before = self._lost()
             self.is_outage_logged = False
             self._logged_causes.clear()
-        cause = "way" if answer.way else "key" if answer.lasting else ""
+        cause = "way" if answer.misconfigured else "key" if answer.persistent else ""
         if cause in self._logged_causes if cause else self.is_outage_logged:
             return
         hours = limits.MAX_AGE_SECONDS / 3600
@@ -180,7 +180,7 @@ class RetryQueue:
 
     def outage_log_delay(self) -> float:
         """Seconds until the outage at hand has to be said; endless where there is nothing to say."""
-        return max(self._began + limits.QUIET_SECONDS - self._clock(), 0.0) if self._held_back_message else inf
+        return max(self._began + limits.OUTAGE_LOG_DELAY - self._clock(), 0.0) if self._held_back_message else inf
 
     def log_outage(self) -> None:
         """Logs the outage at hand if it was held back and is due."""

@@ -11,7 +11,7 @@ from failpath_otel.errors import DeliveryError
 from failpath_otel.options.arguments import OnError
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
-from failpath_otel.runtime.threads import RealThread, RLock, rest
+from failpath_otel.runtime.threads import RealThread, RLock, sleep_cooperatively
 
 _MAX_WAITING: Final = 1_000
 """Calls that wait for a slow callback; beyond, the oldest of them is not made."""
@@ -85,7 +85,7 @@ class ErrorCallback:
             self._call(self._waiting.popleft())
         # The thread is there until the last call has returned.
         while self._thread is not None and not self._is_on_it() and monotonic() < deadline:
-            rest(limits.EXIT_POLL)
+            sleep_cooperatively(limits.EXIT_POLL)
 
 
 def _kind(error: DeliveryError) -> tuple[object, ...]:

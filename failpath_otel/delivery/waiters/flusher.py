@@ -13,7 +13,7 @@ from failpath_otel.delivery.waiters.waiters import Notify, Waiter
 from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.delivery.worker import Worker
 from failpath_otel.errors import DeliveryError
-from failpath_otel.runtime.threads import Signal, can_wait, is_held_here
+from failpath_otel.runtime.threads import OneShotEvent, can_block, is_held_here
 
 Tickets = tuple[Ticket, Ticket]
 """The first and the last of the records that a wait is about."""
@@ -124,7 +124,7 @@ class Flusher:
             or is_held_here(self._queue.lock)
             or is_held_here(self._ledger.lock)
             or self._sender.is_held_up_here()
-            or not can_wait()
+            or not can_block()
         )
 
     def _wait(
@@ -135,11 +135,11 @@ class Flusher:
         if self.is_held_up_here() or self.would_wait_in_vain(timeout):
             return False, self._sender.failure
         errors: list[DeliveryError | None] = []
-        is_over = Signal()
+        is_over = OneShotEvent()
 
         def notify(error: DeliveryError | None) -> None:
             errors.append(error)
-            is_over.give()
+            is_over.set()
 
         cancel = self.watch(notify, of_attempt=of_attempt, tickets=tickets, whole_batch=whole_batch)
         if cancel is None:

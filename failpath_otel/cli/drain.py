@@ -7,7 +7,7 @@ from failpath_otel.delivery.http.delivery import Delivery
 from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
 from failpath_otel.delivery.sender import Outcome, Sender
-from failpath_otel.journal.discovery import count_records, survey
+from failpath_otel.journal.discovery import count_orphans, count_records
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.options.options import Options
 
@@ -73,9 +73,9 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
             failure = "" if outcome.error is None else str(outcome.error)
             if outcome.settled:
                 _settle(orphans, outcome)
-            elif outcome.lasting:
+            elif outcome.persistent:
                 break
-        others = {} if rebind else dict(survey(path))
+        others = {} if rebind else dict(count_orphans(path))
         others.pop(options.binding, None)
         left_there = orphans.waiting() + count_records(path, binding)
         failure = failure or orphans.trouble
