@@ -20,7 +20,7 @@ class Drained:
     dropped: dict[str, int] = field(default_factory=dict)
     """Lost, by reason."""
 
-    harmed: int = 0
+    damaged_files: int = 0
     """Files that were damaged beyond single records; what is known of them was said."""
 
     left: int = 0
@@ -80,7 +80,7 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
         left_there = orphans.waiting() + count_records(path, binding)
         failure = failure or orphans.trouble
         orphans.release()  # which counts what it was that is left
-        return Drained(orphans.delivered, orphans.dropped, orphans.harmed, left_there, failure, others)
+        return Drained(orphans.delivered, orphans.dropped, orphans.damaged_files, left_there, failure, others)
     finally:
         orphans.release()
         delivery.close()

@@ -1,4 +1,4 @@
-"""The end of the interpreter: what waits is sent, within one deadline for all pipelines together."""
+"""The end of the interpreter: send what waits, within one deadline for all pipelines together."""
 
 import atexit
 import contextlib
@@ -31,7 +31,7 @@ class _Ending:
         _await_end_of_child()
 
     def budget(self) -> float:
-        """The seconds that are left; the first question begins the time."""
+        """Return the seconds that are left; the first call begins the time."""
         if not self.deadline:
             self.deadline = monotonic() + limits.EXIT_TIMEOUT
         return max(self.deadline - monotonic(), 0)
@@ -41,7 +41,7 @@ _ending: Final = _Ending()
 
 
 def drain_at_exit(pipeline: "Pipeline") -> None:
-    """Has ``pipeline`` flushed when the interpreter ends, if it still exists then."""
+    """Flush ``pipeline`` when the interpreter ends, if it still exists then."""
     _pipelines.add(pipeline)
     _await_end_of_child()
 
@@ -65,14 +65,14 @@ def _register_end_of_child(_: _Ending) -> None:
 
 
 def send_before_exit(timeout: float) -> None:
-    """Has all pipelines send what waits, for at most ``timeout`` seconds: the process may be about to end at once."""
+    """Have all pipelines send what waits, for at most ``timeout`` seconds: the process may be about to end at once."""
     deadline = monotonic() + timeout
     for pipeline in _of_this_process():
         pipeline.send_before_exit(deadline - monotonic())
 
 
 def exit_budget(timeout: float) -> float:
-    """Seconds that a shutdown may wait: ``timeout``, but while the interpreter ends, what is left of its budget.
+    """Return the seconds that a shutdown may wait: ``timeout``, but at exit what is left of the budget of the exit.
 
     OpenTelemetry's providers shut their processors down at exit too; without a common deadline, every one of them
     would delay the end of the program once more.
@@ -81,14 +81,14 @@ def exit_budget(timeout: float) -> float:
 
 
 def is_ending() -> bool:
-    """Whether the interpreter is at its end."""
+    """Return whether the interpreter is at its end."""
     # The functions of `atexit` are called on the main thread, which counts as ended by then.
     main = threading.main_thread()
     return bool(_ending.deadline) or not (main.is_alive() or threading.current_thread() is not main)
 
 
 def _drain() -> None:
-    """The end of a process by `atexit`."""
+    """Drain at the end of a process by `atexit`."""
     pipelines = _of_this_process()
     _in_turn(
         *(lambda each=each: each.save(0.0) for each in pipelines),
@@ -104,7 +104,7 @@ def _drain() -> None:
 
 
 def _drain_child() -> None:
-    """The end of a child of `multiprocessing`; its parent may wait for it, so an attempt that failed is enough."""
+    """Drain at the end of a child of `multiprocessing`; its parent may wait, so an attempt that failed is enough."""
     _ending.budget()
     pipelines = _of_this_process()
     _in_turn(
@@ -121,7 +121,7 @@ def _drain_child() -> None:
 
 def _in_turn(*steps: Callable[[], object]) -> None:
     for step in steps:
-        # Ctrl-C ends a wait; the interpreter would show a traceback, and nobody would hear of what waits.
+        # Ctrl-C ends a wait; the interpreter would show a traceback, and what waits would not be logged.
         with contextlib.suppress(KeyboardInterrupt):
             try:
                 step()
@@ -148,9 +148,9 @@ def _flush(pipelines: "list[Pipeline]") -> None:
 
 
 def _log_undelivered(pipelines: "list[Pipeline]") -> None:
-    """One line for all: how many records wait, where, and why."""
+    """Log one line for all: how many records wait, where, and why."""
     outages = [pipeline.outage for pipeline in pipelines]
-    if not pipelines or (any(said for _, said in outages) and not logging_is_configured()):
+    if not pipelines or (any(is_logged for _, is_logged in outages) and not logging_is_configured()):
         return
     cause = next((f": {cause}" for cause, _ in outages if cause), "")
     left = [pipeline.undelivered for pipeline in pipelines]

@@ -26,8 +26,8 @@ class RecordQueue:
     a signal handler can end a step inside any of these methods, on the same thread.
 
     Args:
-        ledger: is told which records the journal has dropped.
-        wakeup: is told that records have come.
+        ledger: counts the records that the journal has dropped.
+        wakeup: wakes the delivery thread when records come.
         place: where the journal is; ``None``: there is none.
         memory: where records wait that are in no journal.
     """
@@ -158,7 +158,7 @@ class RecordQueue:
             return self._take_from_memory(max_bytes), None
 
     def _take_from_journal(self, journal: Journal, max_bytes: int) -> tuple[Batch, Skipped | None]:
-        """As :meth:`take`; what is in memory comes after what is in the journal."""
+        """Take from the journal; what is in memory comes after what is in the journal."""
         with self.lock:  # no record is half-way into it
             before = self.accepted, journal.appended
         # Not under the lock: reading takes a while, and only one at a time does it.

@@ -1,4 +1,4 @@
-"""Sends batch after batch, and decides by each answer what becomes of the batch: settled, kept, split or cut down."""
+"""The sender: one attempt at a time, and by its answer what becomes of a batch: settled, retried, split or cut down."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ Take = Callable[[int], Batch]
 
 _FAULT: Final = misconfigured("could not be asked")
 _INSTANT: Final = 0.001
-"""The least that a socket can be told to wait: 0 would mean not to wait at all."""
+"""The shortest timeout of a socket: 0 would mean not to wait at all."""
 
 
 class Delivering(Protocol):
@@ -34,11 +34,11 @@ class Delivering(Protocol):
         ...
 
     def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
-        """Sends one batch, for at most ``within`` seconds, if given."""
+        """Send one batch, for at most ``within`` seconds, if given."""
         ...
 
     def close(self) -> None:
-        """Closes the connections; a later :meth:`send` opens new ones."""
+        """Close the connections; a later :meth:`send` opens new ones."""
         ...
 
 
@@ -48,11 +48,11 @@ class Nowhere:
     url = ""
 
     def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:  # noqa: ARG002 - as in Delivering
-        """Takes what it gets."""
+        """Accept all records."""
         return Answer()
 
     def close(self) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Outcome:
     """The indexes of the records that are lost where these are not all, in their order, and each one's error."""
 
     persistent: bool = False
-    """Nobody need wait for another attempt: it is the key, the way or the set-up here."""
+    """The next attempt will fail as well: it is the key, the address or the set-up here."""
 
 
 class Sender:
@@ -124,13 +124,13 @@ class Sender:
         # Reentrant: a garbage collection or a signal handler may flush in the middle of an attempt.
         self._attempting = RLock()
         self._is_kept_from_others = False
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def attempt(self, take: Take, within: float | None = None) -> Outcome | None:
-        """Sends the batch that is next: of the backlog, else from the queue.
+        """Send the batch that is next: from the retry queue, else from the queue.
 
         Args:
-            take: the queue's.
+            take: takes a batch from the queue.
             within: the seconds that this may take, where these are less than one send may.
 
         Returns:
@@ -208,14 +208,14 @@ class Sender:
         return Outcome(batch, True, delivered, "rejected", None, not batch.failed, rejected)  # noqa: FBT003
 
     def _trust(self) -> None:
-        """The endpoint takes records, so it means what it says of others."""
+        """Note that the endpoint takes records, so that its refusals of others are believed."""
         self.failure = None
         self.retries.succeeded()
         self._refused_singles = 0
         self._all_refused = False
 
     def _keep(self, batch: Batch, answer: Answer) -> Outcome:
-        """Has the batch wait for another try, unless it is too old for that."""
+        """Schedule a retry of the batch, unless it is too old for that."""
         self._doubt = None
         if answer.persistent:
             self._refused_singles = limits.SINGLES_IN_DOUBT  # whatever answers by then has to prove itself
@@ -228,12 +228,12 @@ class Sender:
         return Outcome(batch, not kept, 0, "too_old", self.failure, first, persistent=kept and answer.persistent)
 
     def _lose(self, batch: Batch, answer: Answer) -> Outcome:
-        """Gives up a single record: the failure is about that, and about nothing else."""
+        """Give up a single record: the failure is about that, and about nothing else."""
         self.failure = SendError(self._text(answer), 1, answer.status)
         return Outcome(batch, True, 0, "send_failed", self.failure, not batch.failed)  # noqa: FBT003
 
     def _divide(self, batch: Batch, answer: Answer, *parts: Batch) -> Outcome | None:
-        """Has the batch sent in parts, or wait for a look at others: nothing has become of it yet."""
+        """Have the batch sent in parts, or wait while others are tried: it is not settled yet."""
         self.retries.add(*parts or (batch,))
         self.failure = SendError(self._text(answer), len(batch.records), answer.status, retrying=True)
         self.dividing = True
@@ -243,24 +243,24 @@ class Sender:
         return f"{self._delivery.url} {answer.failure}"
 
     def _reduce(self, batch: Batch, answer: Answer) -> Outcome | None:
-        """Puts what was too large back in a smaller form, if there is one: as two batches, or as less of a record."""
+        """Put back what was too large in a smaller form, if there is one: as two batches, or as less of a record."""
         if len(batch.records) > 1:
             self._size.refuse(batch.length)  # nor will it take another batch of that size
             return self._divide(batch, answer, *batch.halves())
         smaller = batch.cut_down()
         if smaller is not None:
-            self._say_once("Failpath: a record of %d bytes was too large; it is sent without metadata.", batch.length)
+            self._warn_once("Failpath: a record of %d bytes was too large; it is sent without metadata.", batch.length)
             return self._divide(batch, answer, smaller)
         if batch.length < limits.MIN_TOO_LARGE_BYTES:
             failure = f"answered 413 to a record of {batch.length} bytes, which is not too large"
             return self._keep(batch, replace(answer, failure=failure, retryable=True, too_large=False))
-        self._say_once(
+        self._warn_once(
             "Failpath: a record of %d bytes is too large for %s; it is lost.", batch.length, self._delivery.url
         )
         return self._lose(batch, answer)
 
     def _doubt_of(self, batch: Batch, answer: Answer, take: Take) -> Doubt | None:
-        """Whether single records are asked before the answer is believed to be about what the batch contains.
+        """Return a doubt whether the answer is about what the batch contains, for which single records are tried.
 
         They are where nothing was taken since the way or the key was in question, and where there are enough for it.
         """
@@ -280,10 +280,10 @@ class Sender:
         return [*own, *(record for each in self.retries for record in each.records)]
 
     def _further(self, batch: Batch, take: Take) -> Sequence[bytes]:
-        """What comes behind all that has been taken; it waits behind it from now on."""
+        """Take the records behind all that were taken, which wait behind them from now on."""
         if len(self.retries) + 1 >= limits.MAX_BATCHES_IN_DOUBT:
             return ()
-        self.retries.add(batch)  # so that whoever gives the next one knows that something waits before it
+        self.retries.add(batch)  # so that the queue knows that something waits before the next one
         try:
             further = take(self._size.bytes)
         finally:
@@ -293,7 +293,7 @@ class Sender:
         return further.records
 
     def _judge_doubt(self, doubt: Doubt, answer: Answer) -> Outcome | None:
-        """What becomes of a batch that was refused, by the answer to a single record."""
+        """Decide on a batch that was refused by the answer to a single record."""
         batch = doubt.batch
         if answer.failure is None:
             self._doubt = None
@@ -302,7 +302,7 @@ class Sender:
         return self._keep(batch, answer) if answer.retryable else self._pursue(doubt)
 
     def _pursue(self, doubt: Doubt) -> Outcome | None:
-        """Goes on asking single records; where all of them were refused, what was refused is kept."""
+        """Go on trying single records; where all of them were refused, schedule a retry of the batch."""
         if doubt:
             self._doubt = doubt
             return self._divide(doubt.batch, doubt.answer)
@@ -310,15 +310,15 @@ class Sender:
         return self._keep(doubt.batch, doubt.verdict())
 
     def _refuse(self, batch: Batch, answer: Answer) -> Outcome | None:
-        """Searches the batch for what is refused, by its halves; a single record is lost."""
+        """Search the batch for what is refused, by its halves; a single record is lost."""
         if len(batch.records) > 1:
             return self._divide(batch, answer, *batch.halves(Halving(batch.length, batch.halving)))
         self._refused_singles += 1
-        self._say_once("Failpath: %s, and takes others; that one is lost.", f"{self._text(answer)} for one record")
+        self._warn_once("Failpath: %s, and takes others; that one is lost.", f"{self._text(answer)} for one record")
         return self._lose(batch, answer)
 
     def _pace(self, batch: Batch) -> None:
-        """Has a pause follow a batch that was searched by halves, and within one that takes many requests."""
+        """Have a pause follow a batch that was searched by halves, and within one that takes many requests."""
         if batch.halving is None or self.retries.failing:
             return
         whole = batch.halving.whole
@@ -331,12 +331,12 @@ class Sender:
         if not answer.rejected:
             return ()
         errors = tuple((index, batch.rejection(index, reason)) for index, reason in answer.rejected)
-        self._say_once(
+        self._warn_once(
             "Failpath: %d of %d records were rejected; the first: %s", len(errors), len(batch.records), errors[0][1]
         )
         return errors
 
-    def _say_once(self, text: str, *arguments: object) -> None:
-        if text not in self._said:
-            self._said.add(text)
+    def _warn_once(self, text: str, *arguments: object) -> None:
+        if text not in self._logged:
+            self._logged.add(text)
             warn(text, *arguments)

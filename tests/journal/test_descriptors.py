@@ -252,7 +252,7 @@ def test_what_others_have_left_is_locked_again_and_delivered_once(tmp_path: Path
             adoption.settle(first.source, len(first.records), len(first.records), "")  # type: ignore[arg-type]
             first = adoption.take(limits.MAX_BATCH_BYTES)
         assert sorted(each for batch in batches for each in batch.records) == [record(number) for number in range(6)]
-        assert (adoption.delivered, adoption.dropped, adoption.harmed) == (6, {}, 0)
+        assert (adoption.delivered, adoption.dropped, adoption.damaged_files) == (6, {}, 0)
         assert list(Path(place.path).iterdir()) == []
 
 

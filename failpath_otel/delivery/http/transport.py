@@ -50,7 +50,7 @@ _MAX_INTERIM: Final = 100
 
 @contextmanager
 def time_limit(seconds: float | None) -> Generator[None, None, None]:
-    """Gives all reads and writes that this thread does inside, on connections of :class:`BoundedAdapter`, one deadline.
+    """Give all reads and writes of this thread inside, on connections of :class:`BoundedAdapter`, one deadline.
 
     Beyond it they raise ``TimeoutError``, which ``requests`` shows as one of its own. ``None``: there is no deadline.
     """
@@ -67,7 +67,7 @@ _SLICE: Final = 0.1
 
 
 def _limit(connection: socket.socket) -> float:
-    """The seconds until the deadline, which the socket heeds from now on, or a slice of them."""
+    """Return the seconds until the deadline, or a slice of them, and have the socket keep to them."""
     if _let_go_if_foreign(connection):
         raise _not_ours()
     if _send.deadline is None:
@@ -85,7 +85,7 @@ def _not_ours() -> OSError:
 
 
 def _await(connection: socket.socket, is_ready: Callable[[socket.socket, float], bool]) -> None:
-    """Waits until something can be read or written.
+    """Wait until something can be read or written.
 
     Not by the socket itself: while it waits, its descriptor may be closed, and it would go on with the file that comes
     in its place.
@@ -94,7 +94,7 @@ def _await(connection: socket.socket, is_ready: Callable[[socket.socket, float],
     until = inf if timeout is None else monotonic() + timeout
     while not is_ready(connection, _limit(connection)):
         if monotonic() >= until and _send.deadline is None:
-            return  # its own time limit, of which it tells itself
+            return  # its own time limit, which it raises itself
     _limit(connection)
 
 
@@ -103,7 +103,7 @@ _owned: Final[dict[int, OwnedFd]] = {}
 
 
 def _let_go_if_foreign(connection: socket.socket, owned: dict[int, OwnedFd] = _owned) -> bool:
-    """Forgets a descriptor that something else has closed, and returns whether it was: it may be the application's."""
+    """Forget a descriptor that something else has closed, and return whether it was: it may be the application's."""
     found = owned.get(id(connection))
     if found is None or connection.fileno() < 0 or found.is_valid():
         return False
@@ -112,7 +112,7 @@ def _let_go_if_foreign(connection: socket.socket, owned: dict[int, OwnedFd] = _o
 
 
 def _end(connection: socket.socket, owned: dict[int, OwnedFd] = _owned) -> None:
-    """The last moment of a socket, which would close its descriptor."""
+    """Run at the last moment of a socket, which would close its descriptor."""
     try:
         _let_go_if_foreign(connection, owned)
     except Exception:  # noqa: BLE001 - at the end of the interpreter the modules have lost their names
@@ -184,7 +184,7 @@ def _bounded(connection: Any, owned: OwnedFd) -> Any:  # noqa: ANN401 - whatever
 
 
 def _connected(connection: socket.socket, port: int | None) -> OwnedFd:
-    """The descriptor of a connection that was just made, to ``port`` unless by way of SOCKS."""
+    """Return the descriptor of a connection that was just made, to ``port`` unless by way of SOCKS."""
     try:
         # Meanwhile it may have been closed, and another file have taken its place.
         owned = OwnedFd(connection.fileno())
@@ -260,7 +260,7 @@ class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompat
             self.ssl_context = real_sockets.tls_context()
         super().connect()
         # Nothing was sent yet. A proxy that makes the connections itself has verified the other end.
-        # (Before 2.2, urllib3 says of such a connection that it is verified, and has no name for it.)
+        # (Before 2.2, urllib3 calls such a connection verified, and has no name for it.)
         forwarding = getattr(self, "proxy_is_forwarding", False)
         if not (self.proxy_is_verified if forwarding else self.is_verified):
             self.close()
@@ -274,7 +274,7 @@ def _is_connected(connection: HTTPConnection) -> bool:
 
 
 def _is_ours(header: str) -> bool:
-    """Whether no tracer has added this header, which would tell Failpath of the application's traces."""
+    """Return whether no tracer has added this header, which would show the application's traces to Failpath."""
     return header.lower() in _send.headers or header.lower() in _OF_HTTP
 
 
@@ -295,7 +295,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 @cache
 def _socks_pools() -> _Pools:
-    """The pools behind a SOCKS proxy; made where there is one, because they need PySocks."""
+    """Return the pools behind a SOCKS proxy; made where there is one, because they need PySocks."""
     import socks  # type: ignore[import-untyped] # noqa: PLC0415
     from urllib3.contrib import socks as pools  # noqa: PLC0415
 
@@ -319,17 +319,17 @@ class BoundedAdapter(HTTPAdapter):
     """The adapter of ``requests``, with connections that heed :func:`time_limit` and that no tracer has patched."""
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401 - passed on
-        """Sends the request, with the headers that it has and no others."""
+        """Send the request, with the headers that it has and no others."""
         _send.headers = frozenset(name.lower() for name in request.headers)
         return super().send(request, *args, **kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-        """Makes the pools; called by ``requests``."""
+        """Make the pools; called by ``requests``."""
         super().init_poolmanager(*args, **kwargs)
         self._bind(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - passed on
-        """Makes the pools behind a proxy; called by ``requests``."""
+        """Make the pools behind a proxy; called by ``requests``."""
         manager = super().proxy_manager_for(*args, **kwargs)
         if isinstance(manager, ProxyManager):
             self._bind(manager)

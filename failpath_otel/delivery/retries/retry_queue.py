@@ -1,4 +1,4 @@
-"""What has been taken from the queue and is not settled: the batches to be sent next, and when."""
+"""The retry queue: batches that were taken from the queue and are not settled, and when they are sent."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -68,38 +68,41 @@ class RetryQueue:
         self._not_before = 0.0
 
     def __bool__(self) -> bool:
-        """Whether a batch waits here."""
+        """Return whether a batch waits here."""
         return bool(self._batches)
 
     def add(self, *batches: Batch) -> None:
-        """Puts batches before all others."""
+        """Put batches before all others."""
         self._batches.extendleft(reversed(batches))
 
     def append(self, batch: Batch) -> None:
-        """Puts a batch behind all others."""
+        """Put a batch behind all others."""
         self._batches.append(batch)
 
     def __iter__(self) -> Iterator[Batch]:
-        """The batches in their order."""
+        """Return the batches in their order."""
         return iter(tuple(self._batches))
 
     def __len__(self) -> int:
-        """How many batches wait here."""
+        """Return how many batches wait here."""
         return len(self._batches)
 
     def take(self) -> Batch:
-        """The batch that is next."""
+        """Remove and return the first batch."""
         return self._batches.popleft()
 
     def take_back(self) -> list[Batch]:
-        """The batches that were taken from memory, the last one first; they stand behind those from a journal."""
+        """Remove and return the batches that were taken from memory, the last one first.
+
+        They stand behind those from a journal.
+        """
         taken: list[Batch] = []
         while self._batches and self._batches[-1].source is None:
             taken.append(self._batches.pop())
         return taken
 
     def clear(self) -> None:
-        """Leaves all batches where they were taken from; what comes later is tried, after the pause at hand."""
+        """Remove all batches, which stay in their journal; what comes later is tried after the pause at hand."""
         self._batches.clear()
         self._failures = 0
         self._held_back_message = ""
@@ -110,27 +113,27 @@ class RetryQueue:
         return self._failures > 0
 
     def pause(self) -> float:
-        """Seconds until the next attempt may be made."""
+        """Return the seconds until the next attempt may be made."""
         # Here and not where the attempt is planned, because `retry_now` comes from other threads in the midst of that.
         return max(max(self._next_try, self._not_before) - self._clock(), 0.0)
 
     def retry_after_left(self) -> float:
-        """Seconds that are left of the pause that the server has asked for (``Retry-After``)."""
+        """Return the seconds that are left of the pause that the server has asked for (``Retry-After``)."""
         return max(self._not_before - self._clock(), 0.0)
 
     def retry_now(self, within: float = 0.0) -> None:
-        """Makes the next attempt due in at most ``within`` seconds, unless the server has asked for a longer pause."""
+        """Make the next attempt due in at most ``within`` seconds, unless the server has asked for a longer pause."""
         self._next_try = min(self._next_try, self._clock() + within)
 
     def pause_briefly(self) -> None:
-        """Puts the next attempt off a little, although none has failed."""
+        """Put the next attempt off a little, although none has failed."""
         self._next_try = max(self._next_try, self._clock() + self._by_chance(limits.RETRY_FIRST_DELAY))
 
     def schedule_retry(self, batch: Batch, answer: Answer) -> bool:
-        """Takes note of a failure that is worth another try, and plans that.
+        """Schedule a retry of ``batch``: exponential backoff with jitter, never before ``Retry-After``.
 
         Returns:
-            Whether ``batch`` is to be tried again; otherwise its time is over.
+            Whether there is a retry; otherwise the batch has waited too long.
         """
         now = self._clock()
         self._failures += 1
@@ -157,10 +160,10 @@ class RetryQueue:
         return _KEPT + _REBIND if answer.misaddressed and self._binding else _KEPT
 
     def _log_outage_once(self, answer: Answer, consequence: str) -> None:
-        """Logs an outage once, and in it once that the key is refused or the way is wrong, which has to be seen to.
+        """Log an outage once, and in it once that the key is refused or the set-up is wrong.
 
-        What may pass by itself is held back for a while where it would be a line on stderr: a short program that says
-        at its end what waits has said it all.
+        What may pass by itself is held back for a while where it would be a line on stderr: a short program logs
+        at its end what waits, which is enough.
         """
         now = self._clock()
         self.cause = f"{self._url} {answer.failure}"
@@ -179,11 +182,11 @@ class RetryQueue:
             self._log_held_back()
 
     def outage_log_delay(self) -> float:
-        """Seconds until the outage at hand has to be said; endless where there is nothing to say."""
+        """Return the seconds until the outage at hand has to be logged; infinite where there is nothing to log."""
         return max(self._began + limits.OUTAGE_LOG_DELAY - self._clock(), 0.0) if self._held_back_message else inf
 
     def log_outage(self) -> None:
-        """Logs the outage at hand if it was held back and is due."""
+        """Log the outage at hand if it was held back and is due."""
         if not self.outage_log_delay():
             self._log_held_back()
 
@@ -193,7 +196,7 @@ class RetryQueue:
         warn("Failpath: %s.", text)
 
     def succeeded(self) -> None:
-        """Takes note that a batch was taken."""
+        """Note that a batch was taken: the outage, if there was one, is over."""
         self._next_try = self._not_before = self._delay = 0.0
         if not self._failures:
             return

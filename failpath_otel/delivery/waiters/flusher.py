@@ -23,7 +23,7 @@ class Flusher:
     """Waits for records, and has them sent at once.
 
     Has no lock, and waits while it holds none. A signal handler or a finaliser that waits in the midst of a call of
-    this package that holds a lock would wait for itself; it is told so instead.
+    this package that holds a lock would wait for itself; then no wait begins.
     """
 
     def __init__(
