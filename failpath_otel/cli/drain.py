@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 
-from failpath_otel.delivery.http.delivery import Delivery
+from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
 from failpath_otel.delivery.sender import Outcome, Sender
@@ -47,7 +47,7 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
     """
     binding = None if rebind == "all" else rebind or options.binding
     orphans = OrphanSource(path, binding)
-    delivery = Delivery(options)
+    delivery = HttpClient(options)
     sender = Sender(delivery, once=True)
     deadline = monotonic() + timeout
     failure = ""

@@ -286,10 +286,10 @@ def pipeline_to_failpath(options: Options) -> Pipeline:
     if not options.enabled:
         return Pipeline(Nowhere())
     # Here, because `requests` takes as long to import as OpenTelemetry does, and is needed for deliveries only.
-    from failpath_otel.delivery.http.delivery import Delivery  # noqa: PLC0415
+    from failpath_otel.delivery.http.client import HttpClient  # noqa: PLC0415
 
     pipeline = Pipeline(
-        Delivery(options),
+        HttpClient(options),
         max_records=options.max_queue_size,
         on_error=options.on_error,
         journal=None if options.journal is None else JournalLocation(options.journal, options.binding),

@@ -26,7 +26,7 @@ _INSTANT: Final = 0.001
 
 
 class Delivering(Protocol):
-    """Sends one batch and returns the answer; in production :class:`failpath_otel.delivery.http.delivery.Delivery`."""
+    """Sends one batch and returns the answer; in production :class:`failpath_otel.delivery.http.client.HttpClient`."""
 
     @property
     def url(self) -> str:
@@ -43,7 +43,7 @@ class Delivering(Protocol):
 
 
 class Nowhere:
-    """Delivery that is turned off: nothing is ever given to it."""
+    """The client where delivery is turned off: nothing is ever given to it."""
 
     url = ""
 

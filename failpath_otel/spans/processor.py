@@ -15,7 +15,7 @@ from failpath_otel.public import public
 class FailpathSpanProcessor(SpanProcessor):
     """Sends every span that is a step to Failpath, live; other spans pass by.
 
-    For those who wire a tracer provider by hand; :func:`failpath_otel.configure` adds one by itself. Delivery has a
+    For those who wire a tracer provider by hand; :func:`failpath_otel.configure` adds one by itself. HttpClient has a
     thread of its own; nothing here blocks or raises into the application.
 
     Args:

@@ -346,7 +346,7 @@ def test_an_adopter_that_is_killed_leaves_at_most_its_batch_in_flight_to_be_sent
         from failpath_otel.journal.location import JournalLocation
         from failpath_otel.records.wire import Answer
         limits.MAX_BATCH_RECORDS = 10
-        class Delivery:
+        class HttpClient:
             url = "http://127.0.0.1:9/"
             batches = 0
             def send(self, records, within=None):
@@ -355,7 +355,7 @@ def test_an_adopter_that_is_killed_leaves_at_most_its_batch_in_flight_to_be_sent
                     os.kill(os.getpid(), 9)
                 return Answer()
             def close(self): pass
-        queue = Pipeline(Delivery(), journal=JournalLocation(*sys.argv[1:]))
+        queue = Pipeline(HttpClient(), journal=JournalLocation(*sys.argv[1:]))
         queue.adopt()
         queue.worker.thread.join()
     """

@@ -7,8 +7,8 @@ import requests
 from requests.auth import AuthBase
 from requests.utils import select_proxy
 
+from failpath_otel.delivery.http.adapter import BoundedAdapter
 from failpath_otel.delivery.http.obstacles import Means
-from failpath_otel.delivery.http.transport import BoundedAdapter
 from failpath_otel.report import warn_once
 
 

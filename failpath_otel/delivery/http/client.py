@@ -13,9 +13,9 @@ import requests
 from opentelemetry.context import attach, detach, set_value
 
 from failpath_otel import limits
+from failpath_otel.delivery.http.adapter import time_limit
 from failpath_otel.delivery.http.channel import Channel, OwnChannel, SessionChannel
 from failpath_otel.delivery.http.obstacles import Means, obstacle, proxy_password
-from failpath_otel.delivery.http.transport import time_limit
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.options.endpoint import warn_of_plain_http
 from failpath_otel.options.options import Options
@@ -30,7 +30,7 @@ _SUPPRESS: Final = "suppress_instrumentation"
 ``opentelemetry.instrumentation.utils`` reads beside a private one)."""
 
 
-class Delivery:
+class HttpClient:
     """Sends batches of encoded records, one at a time. Never raises.
 
     A send takes no longer than ``send_timeout``. Over a session of the user's, that is the limit of each connection
