@@ -35,7 +35,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import failpath_otel
-from failpath_otel.delivery.http import adapter
+from failpath_otel.delivery.http import adapter as adapter_module
 from failpath_otel.delivery.http.adapter import BoundedAdapter
 from failpath_otel.runtime import signals
 from failpath_otel.serving import server as serving
@@ -195,13 +195,13 @@ def test_urllib3_takes_the_pools_that_the_adapter_of_requests_is_given(server: F
         manager = adapter.poolmanager
         assert isinstance(manager, urllib3.PoolManager), moved("requests' HTTPAdapter.poolmanager", user)
         pool = manager.connection_from_url(server.url)
-        assert type(pool) is adapter._Pool, moved("urllib3's PoolManager.pool_classes_by_scheme", user)
+        assert type(pool) is adapter_module._Pool, moved("urllib3's PoolManager.pool_classes_by_scheme", user)
         secure = manager.connection_from_url("https://127.0.0.1")
-        assert type(secure) is adapter._TlsPool, moved("urllib3's PoolManager.pool_classes_by_scheme", user)
+        assert type(secure) is adapter_module._TlsPool, moved("urllib3's PoolManager.pool_classes_by_scheme", user)
         connection = pool._get_conn()
-        assert type(connection) is adapter._Connection, moved("urllib3's HTTPConnectionPool.ConnectionCls", user)
+        assert type(connection) is adapter_module._Connection, moved("urllib3's HTTPConnectionPool.ConnectionCls", user)
         connection.connect()
-        assert isinstance(connection.sock, adapter._Bounded), moved("urllib3's HTTPConnection._new_conn", user)
+        assert isinstance(connection.sock, adapter_module._Bounded), moved("urllib3's HTTPConnection._new_conn", user)
         connection.close()
         with adapter.send(requests.Request("POST", server.url, data=b"{}").prepare(), timeout=20) as response:
             assert response.status_code
