@@ -1,7 +1,7 @@
 """Which records are accepted: the bounds of the queue, and the places that are reserved for outcomes."""
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from dataclasses import dataclass
 
 from failpath_otel.delivery.ledger import Ledger
 from failpath_otel.delivery.losses import Skipped
@@ -14,6 +14,7 @@ from failpath_otel.records.record import Record, minimal_record
 from failpath_otel.report import logging_is_configured, warn
 
 
+@dataclass(eq=False)
 class Admission:
     """The way into the queue, on any thread; never blocks on the network.
 
@@ -35,27 +36,17 @@ class Admission:
         max_bytes: how many bytes of them.
     """
 
-    def __init__(
-        self,
-        *,
-        queue: RecordQueue,
-        ledger: Ledger,
-        wakeup: Wakeup,
-        start: Callable[[], object],
-        is_failing: Callable[[], bool],
-        max_records: int,
-        max_bytes: int,
-    ) -> None:
-        self._queue: Final = queue
-        self._ledger: Final = ledger
-        self._wakeup: Final = wakeup
-        self._start: Final = start
-        self._is_failing: Final = is_failing
-        self._max_records: Final = max_records
-        self._max_reserved: Final = max_records // 2
-        self._max_bytes: Final = max_bytes
-        self.reserved = 0
-        """How many outcomes will follow."""
+    queue: RecordQueue
+    ledger: Ledger
+    wakeup: Wakeup
+    start: Callable[[], object]
+    is_failing: Callable[[], bool]
+    max_records: int
+    max_bytes: int
+
+    def __post_init__(self) -> None:
+        self._max_reserved = self.max_records // 2
+        self.reset_in_child()
 
     def reset_in_child(self) -> None:
         """Expect no outcome: the steps that are open are the parent's."""
@@ -68,7 +59,7 @@ class Admission:
             The record's ticket; 0 if it was not accepted. Where it was, :meth:`put_outcome`, :meth:`lose_outcome` or
             :meth:`forgo_outcome` has to follow once.
         """
-        number, queue = 0, self._queue
+        number, queue = 0, self.queue
         with queue.lock:
             if (queue.journaling and not queue.closed) or self.has_room(2, len(record)):
                 self.reserved += 1
@@ -83,8 +74,8 @@ class Admission:
                 number = queue.accepted
                 if receipt is not None:
                     receipt.number = number
-        if self._wakeup.start_is_due:
-            self._start()
+        if self.wakeup.start_is_due:
+            self.start()
         if not number:
             self.refuse()
         return number
@@ -95,12 +86,12 @@ class Admission:
         Returns:
             The record's ticket; 0 if it was not accepted.
         """
-        queue = self._queue
+        queue = self.queue
         with queue.lock:
             closed, kept = queue.closed, False
             try:
                 if not closed:
-                    if not queue.journaling and queue.memory.size + len(data) > self._max_bytes:
+                    if not queue.journaling and queue.memory.size + len(data) > self.max_bytes:
                         data = minimal_record(record).to_json()
                     queue.add(data)
                 kept = True
@@ -110,10 +101,10 @@ class Admission:
                     if receipt is not None:
                         receipt.outcome_reported = True
             number = queue.accepted
-        if self._wakeup.start_is_due:
-            self._start()
+        if self.wakeup.start_is_due:
+            self.start()
         if closed:
-            self._ledger.lose("shut_down")
+            self.ledger.lose("shut_down")
         return 0 if closed else number
 
     def put(self, record: bytes) -> Ticket:
@@ -126,11 +117,11 @@ class Admission:
         Returns:
             The ticket of the last of them; 0 if they were not accepted, and count as lost.
         """
-        with self._queue.lock:
+        with self.queue.lock:
             accepted = self.has_room(len(records), sum(map(len, records)))
             number = self._add(records) if accepted else 0
-        if self._wakeup.start_is_due:
-            self._start()
+        if self.wakeup.start_is_due:
+            self.start()
         for _ in () if accepted else records:
             self.refuse()
         return number
@@ -144,61 +135,61 @@ class Admission:
             The ticket of the last of them, 0 if they were not accepted; and whether all are in the journal now.
         """
         size = sum(map(len, records))
-        with self._queue.lock:
-            journal = self._queue.journal if self._queue.journaling else None
+        with self.queue.lock:
+            journal = self.queue.journal if self.queue.journaling else None
             if journal is not None and journal.free_bytes() < size + len(records) * FRAME_BYTES:
                 return 0, False
             if not self.has_room(len(records), size):
                 return 0, False
-            accepted = self._add(records), self._queue.journaling
-        if self._wakeup.start_is_due:
-            self._start()
+            accepted = self._add(records), self.queue.journaling
+        if self.wakeup.start_is_due:
+            self.start()
         return accepted
 
     def _add(self, records: Sequence[bytes]) -> Ticket:
         for record in records:
-            self._queue.add(record)
-        return self._queue.accepted
+            self.queue.add(record)
+        return self.queue.accepted
 
     def has_room(self, records: int, size: int) -> bool:
         """Return whether so many records of so many bytes together would be accepted now."""
-        queue = self._queue
+        queue = self.queue
         if queue.closed:
             return False
         if queue.journaling:
             return True
         # Beside a journal, what waits in there takes no room here.
-        waiting = queue.accepted - self._ledger.settled if queue.journal is None else len(queue.memory.waiting)
+        waiting = queue.accepted - self.ledger.settled if queue.journal is None else len(queue.memory.waiting)
         records += waiting + min(self.reserved, self._max_reserved)
-        return records <= self._max_records and queue.memory.size + size <= self._max_bytes
+        return records <= self.max_records and queue.memory.size + size <= self.max_bytes
 
     def refuse(self) -> None:
         """Count a record that was not accepted: its own refusal, or that of the start which it belongs to."""
-        if self._queue.closed:
-            self._ledger.lose("shut_down")
-        elif self._ledger.lose("queue_full") and (
+        if self.queue.closed:
+            self.ledger.lose("shut_down")
+        elif self.ledger.lose("queue_full") and (
             # On stderr an outage is one line: its own, or that of the exit.
-            logging_is_configured() or (self._ledger.delivered and not self._is_failing())
+            logging_is_configured() or (self.ledger.delivered and not self.is_failing())
         ):
             # Not under the lock: a logging handler takes locks of its own.
             warn("Failpath: %s.", str(Skipped(1, "queue_full").error()))
 
     def refusal(self) -> DeliveryError:
         """Return why a record was not accepted."""
-        return Skipped(1, "shut_down" if self._queue.closed else "queue_full").error()
+        return Skipped(1, "shut_down" if self.queue.closed else "queue_full").error()
 
     def forgo_outcome(self) -> None:
         """Give the place of an outcome back that will never come: nothing can end the step any more."""
-        with self._queue.lock:
+        with self.queue.lock:
             self.reserved -= 1
 
     def lose_outcome(self, reason: str) -> None:
         """Count the outcome of a step whose start was accepted as lost, and give its place back."""
-        with self._queue.lock:
+        with self.queue.lock:
             self.reserved -= 1
-        self._ledger.lose(reason)
+        self.ledger.lose(reason)
 
     def is_idle(self) -> bool:
         """Return whether nothing waits and nothing will come of steps that are open."""
-        with self._queue.lock:
-            return self._queue.recount() == self._ledger.settled and self.reserved <= 0
+        with self.queue.lock:
+            return self.queue.recount() == self.ledger.settled and self.reserved <= 0

@@ -1,7 +1,7 @@
 """The journal's care, off the threads of the application: it returns after an outage, moves, is closed, is left."""
 
 import itertools
-from typing import Final
+from dataclasses import dataclass
 
 from failpath_otel import limits
 from failpath_otel.delivery.ledger import Ledger
@@ -14,6 +14,7 @@ from failpath_otel.report import warn_once
 from failpath_otel.runtime.threads import sleep
 
 
+@dataclass(eq=False)
 class JournalUpkeep:
     """Does for the journal of a queue what takes longer than an append. Without a journal, does nothing.
 
@@ -21,13 +22,14 @@ class JournalUpkeep:
     takes the queue's lock for each change of the order.
     """
 
-    def __init__(self, queue: RecordQueue, ledger: Ledger, sender: Sender, orphans: OrphanSource | None) -> None:
-        self._queue: Final = queue
-        self._ledger: Final = ledger
-        self._sender: Final = sender
-        self._orphans: Final = orphans
-        self._journal: Final = queue.journal
-        self._is_last_chance = False
+    queue: RecordQueue
+    ledger: Ledger
+    sender: Sender
+    orphans: OrphanSource | None
+
+    def __post_init__(self) -> None:
+        self._journal = self.queue.journal
+        self.reset_in_child()
 
     def reset_in_child(self) -> None:
         """Begin with a process that does not end yet."""
@@ -35,17 +37,17 @@ class JournalUpkeep:
 
     def tidy(self) -> None:
         """Do what is due: log, unmap, delete, set room aside, and have a journal that has failed tried again."""
-        if self._journal is not None and self._sender.begin_alone():
+        if self._journal is not None and self.sender.begin_alone():
             try:
                 self.mend()
                 self._resume(self._journal)
                 self._journal.maintain()
             finally:
-                self._sender.end_alone()
+                self.sender.end_alone()
 
     def mend(self) -> None:
         """Have the journal begin anew where its files were closed or deleted."""
-        journal, queue = self._journal, self._queue
+        journal, queue = self._journal, self.queue
         if journal is None or not (journal.has_lost_lock() or journal.is_deleted()):
             return
         with queue.lock:
@@ -59,7 +61,7 @@ class JournalUpkeep:
             records, left = found
             queue.stop_journaling()
             queue.memory.put_first(records)
-            for batch in self._sender.retries:
+            for batch in self.sender.retries:
                 if batch.source is journal:
                     queue.memory.adopt(batch)
             if left:
@@ -68,23 +70,23 @@ class JournalUpkeep:
 
     def is_due(self) -> bool:
         """Return whether a journal that has failed is to be tried again."""
-        queue = self._queue
+        queue = self.queue
         if queue.journaling or self._journal is None:
             return False
         return queue.returning or self._is_last_chance or self._journal.outage.may_retry()
 
     def _resume(self, journal: Journal) -> None:
         """Have the journal take what waits in memory, and all that follows, if that can be tried again."""
-        with self._queue.lock:
+        with self.queue.lock:
             journal.write_deferred()
-            if journal.deferred and self._queue.journaling:
-                self._queue.stop_journaling()  # it cannot be written, which no other record may come to show
-        if not self.is_due() or not (self._queue.returning or journal.prepare()):
+            if journal.deferred and self.queue.journaling:
+                self.queue.stop_journaling()  # it cannot be written, which no other record may come to show
+        if not self.is_due() or not (self.queue.returning or journal.prepare()):
             return
-        with self._queue.lock:
-            for batch in self._sender.retries.take_back():  # it comes before what waits in memory
-                self._queue.take_back(batch)
-            self._queue.returning = True
+        with self.queue.lock:
+            for batch in self.sender.retries.take_back():  # it comes before what waits in memory
+                self.queue.take_back(batch)
+            self.queue.returning = True
         self._return()
         journal.maintain()
 
@@ -92,10 +94,10 @@ class JournalUpkeep:
         """Move what waits in memory into the journal, which can be written again."""
         for moved in itertools.count(1):
             # For each record anew: a thread that records waits for no more than one of them.
-            with self._queue.lock:
-                if not self._queue.returning:
+            with self.queue.lock:
+                if not self.queue.returning:
                     return
-                self._queue.move_one()
+                self.queue.move_one()
             if not moved % limits.JOURNAL_SLICE_RECORDS:
                 sleep(0)
 
@@ -107,64 +109,64 @@ class JournalUpkeep:
         if self._journal is None:
             return
         self._is_last_chance = True
-        is_needed = self._journal.deferred or not self._queue.journaling or self._journal.has_lost_lock()
-        if is_needed and self._sender.begin_alone(timeout):
+        is_needed = self._journal.deferred or not self.queue.journaling or self._journal.has_lost_lock()
+        if is_needed and self.sender.begin_alone(timeout):
             try:
                 self.mend()
                 self._resume(self._journal)
             finally:
-                self._sender.end_alone()
+                self.sender.end_alone()
 
     def close_if_empty(self) -> None:
         """Delete this process's journal if nothing is left in it; a later record makes another one."""
-        if self._journal is None or self._ledger.settled < self._queue.accepted:
+        if self._journal is None or self.ledger.settled < self.queue.accepted:
             return
         # The delivery thread may be tidying up, which is soon over.
-        if not self._sender.begin_alone(limits.SCHEDULE_DELAY):
+        if not self.sender.begin_alone(limits.SCHEDULE_DELAY):
             return
         try:
             self.mend()
-            with self._queue.lock:
-                remove = self._journal.close_if_empty() if self._ledger.settled == self._queue.accepted else None
+            with self.queue.lock:
+                remove = self._journal.close_if_empty() if self.ledger.settled == self.queue.accepted else None
             if remove is not None:
                 remove()
         finally:
-            self._sender.end_alone()
+            self.sender.end_alone()
 
     def leave(self) -> None:
         """Leave what waits in the journal to another process, unless some of it is in memory alone."""
-        journal, queue = self._journal, self._queue
-        if journal is None or not self._sender.begin_alone():
+        journal, queue = self._journal, self.queue
+        if journal is None or not self.sender.begin_alone():
             return
         try:
             with queue.lock:
                 accepted = queue.recount()
                 if queue.memory.records > 0 or queue.memory.waiting or journal.deferred or journal.has_deleted_files():
                     return
-                records = self._ledger.waiting(accepted)
-                self._sender.retries.clear()
+                records = self.ledger.waiting(accepted)
+                self.sender.retries.clear()
                 queue.skipped = None  # among those that are left, or counted when it happened
                 journal.reset_in_child()
                 queue.taken = accepted
-                due = self._ledger.leave(accepted, accepted, self._sender.failure)
+                due = self.ledger.leave(accepted, accepted, self.sender.failure)
         finally:
-            self._sender.end_alone()
-        if self._orphans is not None:
-            self._orphans.release()
+            self.sender.end_alone()
+        if self.orphans is not None:
+            self.orphans.release()
         for waiter in due:
             waiter.notify()
         if records:
             text = "Failpath: %d records wait in %s for another process or `failpath-otel drain`: %s."
-            warn_once("left records", text, records, journal.path, self._sender.retries.cause)
+            warn_once("left records", text, records, journal.path, self.sender.retries.cause)
 
     def seal(self) -> None:
         """Give back the room that was set aside in the journal, unless an attempt is being made.
 
         What becomes of its records is noted in the file that they were read from.
         """
-        if self._journal is not None and self._sender.begin_alone(limits.SCHEDULE_DELAY):
+        if self._journal is not None and self.sender.begin_alone(limits.SCHEDULE_DELAY):
             try:
-                with self._queue.lock:
+                with self.queue.lock:
                     self._journal.trim()
             finally:
-                self._sender.end_alone()
+                self.sender.end_alone()

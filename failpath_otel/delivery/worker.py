@@ -7,9 +7,9 @@ up at every schedule delay although nothing waits, and what it queues must look 
 
 import contextvars
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.delivery.attempts import Attempts
@@ -22,6 +22,7 @@ from failpath_otel.report import exception_once
 from failpath_otel.runtime.threads import HAS_GREEN_THREADS, RealThread, sleep
 
 
+@dataclass(eq=False)
 class Worker:
     """Has attempts made on a thread of its own, which is there while there is something to do, or may be soon.
 
@@ -29,26 +30,16 @@ class Worker:
     between.
     """
 
-    def __init__(
-        self,
-        *,
-        queue: RecordQueue,
-        wakeup: Wakeup,
-        sender: Sender,
-        attempts: Attempts,
-        upkeep: JournalUpkeep,
-        orphans: OrphanSource | None,
-        close: Callable[[], object],
-        schedule_delay: float,
-    ) -> None:
-        self._queue: Final = queue
-        self._wakeup: Final = wakeup
-        self._sender: Final = sender
-        self._attempts: Final = attempts
-        self._upkeep: Final = upkeep
-        self._orphans: Final = orphans
-        self._close: Final = close
-        self._schedule_delay: Final = schedule_delay
+    queue: RecordQueue
+    wakeup: Wakeup
+    sender: Sender
+    attempts: Attempts
+    upkeep: JournalUpkeep
+    orphans: OrphanSource | None
+    close: Callable[[], object]
+    schedule_delay: float
+
+    def __post_init__(self) -> None:
         self._is_retired = False
         self._is_released = False
         self._leave_by = 0.0
@@ -68,12 +59,12 @@ class Worker:
         """Start the thread, unless it is there; without the lock, which the new thread may want."""
         thread: RealThread | None = None
         try:
-            with self._queue.lock:
-                self._wakeup.start_is_due = False
+            with self.queue.lock:
+                self.wakeup.start_is_due = False
                 if self.thread is not None:
                     return
                 self.thread = thread = RealThread(partial(self._work, self.owner()), "failpath-delivery")
-                self._wakeup.thread_has_begun()
+                self.wakeup.thread_has_begun()
                 if self._is_released:
                     self._leave_by = monotonic() + limits.ABANDON_SECONDS
             # Not under the lock: this waits for the new thread, on which a garbage collection may end a step first.
@@ -97,12 +88,12 @@ class Worker:
     def retire(self) -> None:
         """End the thread whenever there is nothing to send: only outcomes of steps that are open will follow."""
         self._is_retired = True
-        self._wakeup.ring()
+        self.wakeup.ring()
 
     def end(self) -> None:
         """End the thread once it has nothing left to send; the queue is closed."""
         self._leave_by = monotonic() + limits.ABANDON_SECONDS
-        self._wakeup.ring()
+        self.wakeup.ring()
 
     def release(self) -> None:
         """Send what waits, let go of the journal and end the thread: nothing is expected to come any more.
@@ -114,7 +105,7 @@ class Worker:
         self._leave_by = monotonic() + limits.ABANDON_SECONDS
         self._busy_until = 0.0
         self._is_released = True
-        self._wakeup.ring()
+        self.wakeup.ring()
 
     def resume(self) -> None:
         """Take :meth:`release` back."""
@@ -123,55 +114,55 @@ class Worker:
     @property
     def is_ending(self) -> bool:
         """Whether the thread ends as soon as there is nothing to send."""
-        return self._queue.closed or self._is_retired
+        return self.queue.closed or self._is_retired
 
     # On the thread.
 
     def _work(self, _owner: object) -> None:
-        retries = self._sender.retries
+        retries = self.sender.retries
         while not self._is_done():
             try:
                 self._await_records()
-                self._attempts.report_evicted()
+                self.attempts.report_evicted()
                 retries.log_outage()
-                self._upkeep.tidy()
-                is_parting = self._is_released or self._queue.closed
+                self.upkeep.tidy()
+                is_parting = self._is_released or self.queue.closed
                 if is_parting and retries.failing and monotonic() >= self._leave_by:
-                    self._upkeep.leave()
+                    self.upkeep.leave()
                 if self._is_scan_due() and not (self._is_retired or self._is_released):
                     self._scan()
-                while self._attempts.has_work() and not retries.pause():
-                    self._attempts.make()
-                    if self._upkeep.is_due() or self._is_scan_due():
+                while self.attempts.has_work() and not retries.pause():
+                    self.attempts.make()
+                    if self.upkeep.is_due() or self._is_scan_due():
                         break
-                    if not (retries or self._orphans or self._attempts.is_urgent()):
+                    if not (retries or self.orphans or self.attempts.is_urgent()):
                         break
             except BaseException:  # noqa: BLE001 - the thread must outlive any fault, of a logging handler as well
                 exception_once("delivering records")
-                sleep(self._schedule_delay)  # and must not take a processor for itself, should the fault stay
-        self._close()
-        self._upkeep.close_if_empty()
+                sleep(self.schedule_delay)  # and must not take a processor for itself, should the fault stay
+        self.close()
+        self.upkeep.close_if_empty()
 
     def _is_scan_due(self) -> bool:
-        return self._orphans is not None and self._orphans.is_due()
+        return self.orphans is not None and self.orphans.is_due()
 
     def _scan(self) -> bool:
-        return self._orphans is not None and self._orphans.scan(failing=self._sender.retries.failing)
+        return self.orphans is not None and self.orphans.scan(failing=self.sender.retries.failing)
 
     def _is_done(self) -> bool:
-        with self._queue.lock:
+        with self.queue.lock:
             if self.thread is None or not self.thread.is_current():
                 return True
-            if self._queue.untaken or self._sender.retries or self._queue.skipped or not self.is_ending:
+            if self.queue.untaken or self.sender.retries or self.queue.skipped or not self.is_ending:
                 return False
-            if self._orphans is not None:
-                self._orphans.release()
+            if self.orphans is not None:
+                self.orphans.release()
             self._has_ended()  # an outcome that comes later starts another one
             return True
 
     def _has_ended(self) -> None:
         self.thread = None
-        self._wakeup.thread_has_ended()
+        self.wakeup.thread_has_ended()
 
     def _sleep(self) -> bool:
         """Sleep until there is a record; after a long time with none this thread ends, and the next starts another.
@@ -184,33 +175,33 @@ class Worker:
         """
         if self._is_released and self._ends():
             return False
-        orphans, journal = self._orphans, self._queue.journal
+        orphans, journal = self.orphans, self.queue.journal
         idle_until = monotonic() + limits.IDLE_SECONDS
         is_tidied = False
-        while not self._wakeup.wait(limits.IDLE_SECONDS if orphans is None else orphans.seconds):
+        while not self.wakeup.wait(limits.IDLE_SECONDS if orphans is None else orphans.seconds):
             if journal is not None and journal.has_lost_lock():
                 break  # before another process, or this one, takes it for one of a process that is gone
             if orphans is not None:
-                if self._scan() or self._upkeep.is_due():
+                if self._scan() or self.upkeep.is_due():
                     break
                 is_idle = monotonic() >= idle_until
                 is_worthwhile = orphans.is_worthwhile()
                 if is_idle and is_worthwhile and not is_tidied:
                     is_tidied = True
-                    self._close()
-                    self._upkeep.close_if_empty()  # what was delivered need not stay on the disk
-                if is_worthwhile or (self._queue.accepted and not is_idle):
+                    self.close()
+                    self.upkeep.close_if_empty()  # what was delivered need not stay on the disk
+                if is_worthwhile or (self.queue.accepted and not is_idle):
                     continue
             if self._ends():
                 return False
-        self._wakeup.asleep = False
+        self.wakeup.asleep = False
         return not (self._is_released and self._ends())
 
     def _ends(self) -> bool:
         """Let go of this thread, unless there is something to do."""
-        with self._queue.lock:
-            self._wakeup.asleep = False
-            if not self._attempts.has_work():
+        with self.queue.lock:
+            self.wakeup.asleep = False
+            if not self.attempts.has_work():
                 self._has_ended()
                 return True
         return False
@@ -222,24 +213,24 @@ class Worker:
         call; only after a while with nothing it sleeps until it is woken. While the endpoint fails, this waits for the
         next attempt.
         """
-        delay, retries = self._schedule_delay, self._sender.retries
-        if self._attempts.has_work():
+        delay, retries = self.schedule_delay, self.sender.retries
+        if self.attempts.has_work():
             self._busy_until = monotonic() + limits.POLLING_SECONDS
             pause = retries.pause()
             if pause:
                 delay = min(pause, retries.outage_log_delay(), limits.ORPHAN_SCAN_SECONDS)
-            elif retries or self._orphans or self._attempts.is_urgent() or self.is_ending:
+            elif retries or self.orphans or self.attempts.is_urgent() or self.is_ending:
                 return
         elif self.is_ending:
             return
         elif monotonic() >= self._busy_until:
-            with self._queue.lock:
-                is_empty = not self._queue.untaken
+            with self.queue.lock:
+                is_empty = not self.queue.untaken
                 if is_empty:
-                    self._wakeup.fall_asleep()
+                    self.wakeup.fall_asleep()
             if is_empty and not self._sleep():
                 return
             self._busy_until = monotonic() + limits.POLLING_SECONDS
-            if self._attempts.has_waiters():
+            if self.attempts.has_waiters():
                 return
-        self._wakeup.wait(delay)
+        self.wakeup.wait(delay)

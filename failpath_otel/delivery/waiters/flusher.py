@@ -1,8 +1,8 @@
 """Waiting until records are delivered, on a thread of the application."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
-from typing import Final
 
 from failpath_otel.delivery.attempts import Attempts
 from failpath_otel.delivery.ledger import Ledger
@@ -19,6 +19,7 @@ Tickets = tuple[Ticket, Ticket]
 """The first and the last of the records that a wait is about."""
 
 
+@dataclass(eq=False)
 class Flusher:
     """Waits for records, and has them sent at once.
 
@@ -26,22 +27,12 @@ class Flusher:
     this package that holds a lock would wait for itself; then no wait begins.
     """
 
-    def __init__(
-        self,
-        *,
-        queue: RecordQueue,
-        ledger: Ledger,
-        sender: Sender,
-        attempts: Attempts,
-        worker: Worker,
-        wakeup: Wakeup,
-    ) -> None:
-        self._queue: Final = queue
-        self._ledger: Final = ledger
-        self._sender: Final = sender
-        self._attempts: Final = attempts
-        self._worker: Final = worker
-        self._wakeup: Final = wakeup
+    queue: RecordQueue
+    ledger: Ledger
+    sender: Sender
+    attempts: Attempts
+    worker: Worker
+    wakeup: Wakeup
 
     def watch(
         self,
@@ -62,7 +53,7 @@ class Flusher:
         Returns:
             A function that ends the wait; ``None`` where there is nothing to wait for.
         """
-        retries = self._sender.retries
+        retries = self.sender.retries
         first, last = tickets or self._last()
         # While the endpoint fails, the next attempt is one that is planned, and is not waited for. Nor is the end of a
         # pause after others were sent in parts, unless for the whole batch.
@@ -71,15 +62,15 @@ class Flusher:
         waiter = Waiter(first, last, notify, of_attempt=of_attempt, whole_batch=whole_batch)
 
         def cancel() -> None:
-            self._ledger.discard(waiter)
+            self.ledger.discard(waiter)
 
         try:
-            if not self._ledger.add(waiter):
+            if not self.ledger.add(waiter):
                 return None
             if not of_attempt:
                 retries.retry_now()
-            self._wakeup.ring()
-            self._worker.start()
+            self.wakeup.ring()
+            self.worker.start()
         except BaseException:  # Ctrl-C or a time limit: the caller does not wait, and cannot end the wait
             cancel()
             raise
@@ -95,7 +86,7 @@ class Flusher:
         Returns:
             Whether nothing at all was lost since the process began, and nothing of that still waits.
         """
-        return self._wait(timeout, of_attempt=False) == (True, None) and self._ledger.is_lossless
+        return self._wait(timeout, of_attempt=False) == (True, None) and self.ledger.is_lossless
 
     def await_attempt(
         self, timeout: float, tickets: Tickets | None = None, *, whole_batch: bool = False
@@ -114,16 +105,16 @@ class Flusher:
 
     def would_wait_in_vain(self, timeout: float) -> bool:
         """Return whether the server has asked for a pause longer than ``timeout`` seconds, and records wait."""
-        return not self._ledger.is_settled(self._queue.accepted) and self._sender.retries.retry_after_left() > timeout
+        return not self.ledger.is_settled(self.queue.accepted) and self.sender.retries.retry_after_left() > timeout
 
     def is_held_up_here(self) -> bool:
         """Return whether this thread holds up what it would wait for, in a call further up its stack."""
-        thread = self._worker.thread
+        thread = self.worker.thread
         return (
             (thread is not None and thread.is_current())
-            or is_held_here(self._queue.lock)
-            or is_held_here(self._ledger.lock)
-            or self._sender.is_held_up_here()
+            or is_held_here(self.queue.lock)
+            or is_held_here(self.ledger.lock)
+            or self.sender.is_held_up_here()
             or not can_block()
         )
 
@@ -133,7 +124,7 @@ class Flusher:
         """Return whether it was settled in time, and the error with which :meth:`watch` ends the wait."""
         deadline = monotonic() + timeout
         if self.is_held_up_here() or self.would_wait_in_vain(timeout):
-            return False, self._sender.failure
+            return False, self.sender.failure
         errors: list[DeliveryError | None] = []
         is_over = OneShotEvent()
 
@@ -146,11 +137,11 @@ class Flusher:
             return self.outcome(tickets)
         try:
             # At the end of the interpreter no thread can be started any more; this one can still send.
-            while self._worker.thread is None and self._attempts.has_work() and not errors and monotonic() < deadline:
-                if not is_over.wait(min(self._sender.retries.pause(), max(deadline - monotonic(), 0))):
+            while self.worker.thread is None and self.attempts.has_work() and not errors and monotonic() < deadline:
+                if not is_over.wait(min(self.sender.retries.pause(), max(deadline - monotonic(), 0))):
                     left = deadline - monotonic()
                     if left > 0:
-                        self._attempts.make(left)
+                        self.attempts.make(left)
             in_time = is_over.wait(max(deadline - monotonic(), 0))
         finally:
             cancel()
@@ -159,12 +150,12 @@ class Flusher:
     def outcome(self, tickets: Tickets | None = None) -> tuple[bool, DeliveryError | None]:
         """Return whether these records are settled, by default all, and the error of the first that is lost."""
         first, last = tickets or self._last()
-        if self._ledger.is_settled(last):
-            return True, self._ledger.loss_of(first, last)
-        failure = self._sender.failure
+        if self.ledger.is_settled(last):
+            return True, self.ledger.loss_of(first, last)
+        failure = self.sender.failure
         # A failure without a retry was about another record.
         return False, failure if failure is not None and failure.retrying else None
 
     def _last(self) -> Tickets:
-        last = self._queue.count()
+        last = self.queue.count()
         return last, last
