@@ -11,7 +11,7 @@ from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_pro
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
-from failpath_otel.delivery.at_exit import hasten
+from failpath_otel.delivery.at_exit import send_before_exit
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.tickets import aawait_attempt, await_attempt
 from failpath_otel.errors import ConfigurationError, DeliveryError
@@ -228,7 +228,7 @@ class Join:
     """One pipeline and the providers that feed it: those of the application, and the private one behind them."""
 
     def __init__(self, options: "Options", new_pipeline: "NewPipeline | None" = None) -> None:
-        from failpath_otel.delivery.factory import pipeline_to_failpath  # noqa: PLC0415 - as in configure()
+        from failpath_otel.delivery.pipeline import pipeline_to_failpath  # noqa: PLC0415 - as in configure()
         from failpath_otel.spans.reporter import Reporter  # noqa: PLC0415
 
         self.reporter: Final = Reporter(options, new_pipeline or pipeline_to_failpath)
@@ -300,10 +300,10 @@ class _Reporting:
         return self.owner.options.delivery == "await"
 
     def sent(self, marker: StartMarker) -> DeliveryError | None:
-        return self._told(await_attempt(marker, self.owner.options.patience))
+        return self._told(await_attempt(marker, self.owner.options.wait_budget))
 
     async def asent(self, marker: StartMarker) -> DeliveryError | None:
-        return self._told(await aawait_attempt(marker, self.owner.options.patience))
+        return self._told(await aawait_attempt(marker, self.owner.options.wait_budget))
 
     def _told(self, error: DeliveryError | None) -> DeliveryError | None:
         return error if self.owner.options.throw_on_send_error else None
@@ -320,7 +320,7 @@ class _Reporting:
         self.owner.lose(2)
 
     def run_ended(self, timeout: float) -> None:
-        hasten(timeout)
+        send_before_exit(timeout)
 
 
 _registry: Final[Registry[Join]] = Registry()

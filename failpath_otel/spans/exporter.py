@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from typing_extensions import Unpack
 
 from failpath_otel import limits
-from failpath_otel.delivery.at_exit import patience
+from failpath_otel.delivery.at_exit import exit_budget
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.arguments import DeliveryOptions
 from failpath_otel.public import public
@@ -49,11 +49,11 @@ class FailpathSpanExporter(SpanExporter):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Waits at most so long until everything that was exported is delivered; tells whether all of it ever was."""
-        return self._ended.pipeline.flush(patience(timeout_millis / 1000))
+        return self._ended.pipeline.flush(exit_budget(timeout_millis / 1000))
 
     def shutdown(self) -> None:
         """Sends what is kept, for at most 5 s (2 s at the end of the interpreter), then takes no more spans."""
-        self._ended.pipeline.shutdown(patience(limits.FLUSH_TIMEOUT))
+        self._ended.pipeline.shutdown(exit_budget(limits.FLUSH_TIMEOUT))
 
     def stats(self) -> Stats:
         """How many records there were, and what became of them."""

@@ -14,9 +14,9 @@ from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode
 from failpath_otel.records.translation import (
     StepStart,
-    judged_outcome,
+    attributes_as_dict,
+    derive_outcome,
     outcome_record,
-    plain_attributes,
     running_record,
     stated_outcome,
     states_outcome,
@@ -86,7 +86,7 @@ class OpenSteps:
         context = span.get_span_context()
         key = context.trace_id, context.span_id, start.start_ns
         if Span in type(span).__mro__:  # as `DroppedSpans.watch` does, which would be a call more
-            start.watched = watched = Reference(span, self._noted.append)
+            start.span_reference = watched = Reference(span, self._noted.append)
             watched.key = key
         if marker is not None:
             # It has the span, and would keep it here for good if it is never ended.
@@ -108,12 +108,12 @@ class OpenSteps:
         self, span: ReadableSpan, start: StepStart
     ) -> bool:
         """Reports the outcome that ``span`` tells, once; returns whether it tells one."""
-        if start.told:
+        if start.outcome_reported:
             return True
         process, content, pipeline = self._process.info, start.content, start.pipeline
         marker = None if start.marker is None else start.marker()
         try:
-            attributes = plain_attributes(span)
+            attributes = attributes_as_dict(span)
             status = stated_outcome(attributes)
             if status is None:
                 if start.marker is not None and not start.manual and not states_outcome(span):
@@ -122,10 +122,10 @@ class OpenSteps:
                     if marker is not None:
                         return False
                     span = _ended_by(start, span.end_time)
-                    attributes = plain_attributes(span)
+                    attributes = attributes_as_dict(span)
                     status = stated_outcome(attributes)
                 else:
-                    status = judged_outcome(start, span, attributes)
+                    status = derive_outcome(start, span, attributes)
             attributes.pop(STEP_STATUS, None)
             if status is None:
                 record = running_record(start, process, content)
@@ -136,7 +136,7 @@ class OpenSteps:
             raise  # it is told later, where there is more room on the stack
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("reading a span that has ended")
-            start.told = True
+            start.outcome_reported = True
             if start.number:
                 pipeline.lose_outcome("invalid")
             else:
@@ -146,7 +146,7 @@ class OpenSteps:
         if start.number:
             number = pipeline.put_outcome(data, record, start)
         else:
-            start.told = True
+            start.outcome_reported = True
             if start.manual:
                 number = pipeline.put(data)
             else:
@@ -172,7 +172,7 @@ class OpenSteps:
         start = self.steps.get(key)
         if start is None:
             return
-        if not start.told:
+        if not start.outcome_reported:
             events = list(span.events)
             if exception is not None:
                 events.append(Event(EXCEPTION_EVENT, exception, end_ns))
@@ -180,14 +180,14 @@ class OpenSteps:
                 name=span.name,
                 context=context,
                 resource=span.resource,
-                attributes={**plain_attributes(span), **late},
+                attributes={**attributes_as_dict(span), **late},
                 events=events,
                 status=span.status,
                 start_time=span.start_time,
                 end_time=end_ns,
             )
             self.end(whole, start)
-        start.watched = start.marker = None
+        start.span_reference = start.marker = None
         del self.steps[key]
         if key in self.ended_early:
             self.ended_early.discard(key)
@@ -204,13 +204,13 @@ class OpenSteps:
                 self.ended_early.discard(key)
                 self._end_dropped(start)
         except BaseException:
-            if not start.told:
+            if not start.outcome_reported:
                 self.steps[key] = start
             raise
 
     def _end_dropped(self, start: StepStart) -> None:
         self.end(_ended_by(start, None), start)
-        span = None if start.watched is None else start.watched()
+        span = None if start.span_reference is None else start.span_reference()
         if span is not None:
             self._disregard(span)  # it is still the current one somewhere
 
@@ -224,7 +224,7 @@ class OpenSteps:
 
 def _ended_by(start: StepStart, end_ns: int | None) -> ReadableSpan:
     """The span of a step that was dropped, with the outcome that it was about to have, or an error."""
-    late, exception, ended_ns = start.stated or (None, _DROPPED, end_ns or time_ns())
+    late, exception, ended_ns = start.known_outcome or (None, _DROPPED, end_ns or time_ns())
     status = STATUS_SUCCESS if exception is None else STATUS_ERROR
     return ReadableSpan(
         name=start.step_key,

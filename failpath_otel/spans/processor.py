@@ -5,7 +5,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from typing_extensions import Unpack
 
 from failpath_otel import limits
-from failpath_otel.delivery.at_exit import patience
+from failpath_otel.delivery.at_exit import exit_budget
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.arguments import DeliveryOptions
 from failpath_otel.public import public
@@ -15,7 +15,7 @@ from failpath_otel.public import public
 class FailpathSpanProcessor(SpanProcessor):
     """Sends every span that is a step to Failpath, live; other spans pass by.
 
-    For those who wire a tracer provider by hand; :func:`failpath_otel.configure` adds one by itself. Delivery has a
+    For those who wire a tracer provider by hand; :func:`failpath_otel.configure` adds one by itself. HttpClient has a
     thread of its own; nothing here blocks or raises into the application.
 
     Args:
@@ -28,7 +28,7 @@ class FailpathSpanProcessor(SpanProcessor):
 
     def __init__(self, **options: Unpack[DeliveryOptions]) -> None:
         # Here, because it takes half as long to import as all of OpenTelemetry, and only who delivers needs it.
-        from failpath_otel.delivery.factory import pipeline_to_failpath  # noqa: PLC0415
+        from failpath_otel.delivery.pipeline import pipeline_to_failpath  # noqa: PLC0415
         from failpath_otel.options.options import Options  # noqa: PLC0415
         from failpath_otel.spans.reporter import Reporter  # noqa: PLC0415
 
@@ -60,11 +60,11 @@ class FailpathSpanProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """OpenTelemetry's name for :meth:`flush`, in milliseconds."""
-        return self._reporter.flush(patience(timeout_millis / 1000))
+        return self._reporter.flush(exit_budget(timeout_millis / 1000))
 
     def shutdown(self) -> None:
         """Flushes for at most 5 s (2 s at the end of the interpreter), then takes no more records."""
-        self._reporter.close(patience(limits.FLUSH_TIMEOUT))
+        self._reporter.close(exit_budget(limits.FLUSH_TIMEOUT))
 
     def stats(self) -> Stats:
         """How many records there were, and what became of them."""

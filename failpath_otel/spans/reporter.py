@@ -21,7 +21,7 @@ from failpath_otel.records.translation import (
     StepStart,
     read_start,
     span_records,
-    trusted_start,
+    start_of_trusted,
 )
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
@@ -82,7 +82,7 @@ class Reporter:
     def _in_child(self) -> None:
         # Only the process that opened a step ends it; here its span will end a second time.
         opened = tuple(self._open.items())  # a garbage collection in between may end a step
-        self._disregarded.update((key[:2], start.watched) for key, start in opened)
+        self._disregarded.update((key[:2], start.span_reference) for key, start in opened)
         self._disregarded.update(self._ruled.in_child())
         self._steps.ended_early.clear()
         self._open.clear()
@@ -100,7 +100,7 @@ class Reporter:
                     self.disregard(span)
                     return
                 if marker.seen is None:
-                    start, opener = trusted_start(span, marker.attributes), marker
+                    start, opener = start_of_trusted(span, marker.attributes), marker
             # Else it is a span of other code, perhaps one that a host's processor has opened in the same context.
             start = start or read_start(span)
             if start is None:
@@ -136,7 +136,7 @@ class Reporter:
             start = self._open.get(key)
             if start is not None:
                 if self._steps.end(span, start):
-                    start.watched = start.marker = None  # before these are gone, which would be noted
+                    start.span_reference = start.marker = None  # before these are gone, which would be noted
                     del self._open[key]
                 else:
                     self._steps.ended_early.add(key)
@@ -191,7 +191,7 @@ class Reporter:
     def _forget(self, reference: Reference) -> None:
         key = reference.key
         start = self._open.get(key)
-        if start is not None and (start.watched is reference or start.marker is reference):
+        if start is not None and (start.span_reference is reference or start.marker is reference):
             self._steps.forget(key, start)
         if self._disregarded.get(key[:2]) is reference:
             self._disregarded.pop(key[:2], None)  # another thread may end it
@@ -202,7 +202,7 @@ class Reporter:
         self._forget_dropped()
         for key, start in tuple(self._open.items()):
             # What a signal handler has raised may have cost it its turn.
-            if any(reference is not None and reference() is None for reference in (start.marker, start.watched)):
+            if any(reference is not None and reference() is None for reference in (start.marker, start.span_reference)):
                 self._steps.forget(key, start)
         self._ruled.look(wait=wait)
 

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, get_current_span
 
 from failpath_otel import limits, semconv
-from failpath_otel.records.rules import Rules, StepRule, named_misses, named_run, usable_run_id
-from failpath_otel.records.translation import StepStart, ruled_start, stated_run_id
+from failpath_otel.records.rules import Rules, StepRule, format_unmatched, run_id_in_attribute, usable_run_id
+from failpath_otel.records.translation import StepStart, start_by_rule, stated_run_id
 from failpath_otel.report import exception_once, warn_once
 from failpath_otel.runtime.threads import RealThread, RLock, acquire, sleep
 from failpath_otel.spans.dropped import DroppedSpans, Reference, SpanKey, key_of
@@ -93,7 +93,7 @@ class RuledSpans:
     def on_start(self, span: ReadableSpan, parent_context: Context | None) -> None:
         """Reports that a step begins, if ``span`` is one by a rule."""
         rules = self.rules
-        rule = None if rules is None else rules.of(span)
+        rule = None if rules is None else rules.rule_for(span)
         if rule is None:
             if self.tells_misses:
                 self._tell_in_time()
@@ -114,14 +114,14 @@ class RuledSpans:
             return
         opened = self._keep(span, rule.flow, around)
         opened.request_rule = None if is_internal else rule
-        run_id = named_run(rule, span) or _carried_run(rule, parent_context)
+        run_id = run_id_in_attribute(rule, span) or _carried_run(rule, parent_context)
         if rule.run_id is not None and not run_id:
             opened.late = _Late(span, rule, monotonic() + limits.LATE_RUN_ID, RLock())
             self.late.add(opened)
             self._look_later()
             return
         opened.run_id = run_id or self._run_around(opened)
-        self._begin(span, ruled_start(span, rule, opened.run_id))
+        self._begin(span, start_by_rule(span, rule, opened.run_id))
 
     def on_named(self, span: ReadableSpan, flow_key: str, run_id: str) -> None:
         """Remembers the span of a step or of a run that names itself, for those inside of it."""
@@ -154,22 +154,24 @@ class RuledSpans:
             late = opened.late
             try:
                 # Without the attribute not at once: who has started the span may be about to set it.
-                if late is not None and not (wait and late.due > monotonic() and not named_run(late.rule, late.span)):
+                if late is not None and not (
+                    wait and late.due > monotonic() and not run_id_in_attribute(late.rule, late.span)
+                ):
                     self._settle(opened)
             except Exception:  # noqa: BLE001 - the others have begun as well
                 exception_once("reporting the start of a step")
         if not wait and self.tells_misses and self.rules is not None:
-            _tell(self.rules.misses())
+            _tell(self.rules.unmatched_since_entry())
 
     def _tell_in_time(self) -> None:
         """Says that no rule has matched a span for a while: a program that is stopped by a signal has no other end."""
         now = monotonic()
         if self._misses_due is None:
-            self._misses_due = now + limits.MISSES_SECONDS
+            self._misses_due = now + limits.UNMATCHED_LOG_DELAY
         elif now >= self._misses_due and self.rules is not None:
-            self._misses_due = now + limits.MISSES_SECONDS  # so far there may have been spans of the start alone
+            self._misses_due = now + limits.UNMATCHED_LOG_DELAY  # so far there may have been spans of the start alone
             self.tells_misses = not self.rules.has_matched
-            if _tell(self.rules.misses()):
+            if _tell(self.rules.unmatched_since_entry()):
                 self.tells_misses = False
 
     def _on_ours(self, span: ReadableSpan) -> None:
@@ -219,8 +221,8 @@ class RuledSpans:
         try:
             if opened.run_id is None:
                 try:
-                    opened.run_id = named_run(late.rule, late.span) or self._run_around(opened)
-                    self._begin(late.span, ruled_start(late.span, late.rule, opened.run_id))
+                    opened.run_id = run_id_in_attribute(late.rule, late.span) or self._run_around(opened)
+                    self._begin(late.span, start_by_rule(late.span, late.rule, opened.run_id))
                     if self.open.get(opened.key[:2]) is not opened:
                         self._forgo(opened.key)  # its end could not wait, and was told already
                 finally:
@@ -240,7 +242,7 @@ class RuledSpans:
                 self.look()
 
     def _on_time(self) -> None:
-        sleep(limits.LATE_RUN_ID_LOOK)
+        sleep(limits.LATE_RUN_ID_POLL)
         self._timer = None
         self.look()
         if self.late:
@@ -268,7 +270,9 @@ def _named_around(parent_context: Context) -> _Open | None:
 def _tell(misses: list[tuple[str, str]]) -> bool:
     others = [(scope, name) for scope, name in misses if scope != _OURS]
     if others:
-        warn_once("rules", "Failpath: no rule has matched a span of this process. There were: %s", named_misses(others))
+        warn_once(
+            "rules", "Failpath: no rule has matched a span of this process. There were: %s", format_unmatched(others)
+        )
     return bool(others)
 
 

@@ -220,7 +220,7 @@ class OpenStep:
         status = semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR
         start = marker.start
         if start is not None:
-            start.stated = self._late, exception, end_ns
+            start.known_outcome = self._late, exception, end_ns
         spans, seen = marker.spans, marker.seen
         if seen is not None and seen not in spans:
             spans = (*spans, seen)  # what was raised as it began has cost it its place there
@@ -251,7 +251,7 @@ class OpenStep:
                 exception_once("writing a step's outcome on its span")
                 told = False
             told = self._tracing.end(span, end_ns) and told
-        if not told and (start is None or not start.told):
+        if not told and (start is None or not start.outcome_reported):
             late = {**(self._late or {}), STEP_STATUS: status}
             self._tracing.tell_end(marker, late, exception, end_ns)
         if len(spans) > 1:

@@ -35,7 +35,7 @@ class Release:
             return
         began = monotonic()
         try:
-            self._reporting.run_ended(abrupt_exit.patience())
+            self._reporting.run_ended(abrupt_exit.wait_budget())
         finally:
             abrupt_exit.spend(monotonic() - began)
 
