@@ -116,7 +116,7 @@ def test_the_journal_is_not_closed_while_its_records_are_being_confirmed(
     with pipeline(HeldDelivery(), journal=place) as queue:
         watching = [own(queue)]
         monkeypatch.setattr(Journal, "confirm", slowly)
-        monkeypatch.setattr(Journal, "close", watched)
+        monkeypatch.setattr(Journal, "close_if_empty", watched)
         queue.put(numbered(1))
         assert confirming.wait(10)
         queue.shutdown(0)
