@@ -17,8 +17,8 @@ from failpath_otel.records.rules import StepRule
 from failpath_otel.records.rules_file import check_rules
 from failpath_otel.records.wire import ROUTE
 from failpath_otel.report import warn_once
-from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.values import Json, type_name
+from failpath_otel.signals import reraise_if_from_handler
 
 if TYPE_CHECKING:
     from requests import Session

@@ -15,10 +15,10 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.journal import journal as journal_module
+from failpath_otel.journal import segment_factory as factory_module
 from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
-from failpath_otel.journal.segments import factory as factory_module
 from failpath_otel.journal.segments import mapped as mapped_module
 from failpath_otel.journal.segments import segment as segment_module
 from tests.journal.conftest import BINDING
