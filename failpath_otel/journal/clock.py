@@ -1,4 +1,4 @@
-"""Whether the clock of this machine agrees with the clocks of other machines."""
+"""Whether the clock of this machine agrees with the clocks of other machines (decision 0018)."""
 
 from time import monotonic, time
 from typing import Final

@@ -1,4 +1,4 @@
-"""The journal of this process."""
+"""The journal of this process (decision 0010)."""
 
 import contextlib
 import errno

@@ -153,7 +153,7 @@ class Options:
 
 def default_journal() -> str | None:
     """Return the journal directory of this user, existing or not; ``None`` if there can be none."""
-    # Imported on use: a named directory does not need it (decision 0018).
+    # Imported on use: a named directory does not need it (decision 0005).
     from platformdirs import user_state_path  # noqa: PLC0415
 
     try:

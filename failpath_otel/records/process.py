@@ -34,7 +34,7 @@ def start_time(pid: int) -> str | None:
     Linux counts it in clock ticks since boot (proc(5), ``/proc/pid/stat`` field 22), and the boot in whole seconds
     (``btime`` in ``/proc/stat``), so the same process always gives the same text within one boot.
     """
-    # Imported on use: nothing else needs pathlib before there is a connection (decision 0018).
+    # Imported on use: nothing else needs pathlib before there is a connection (decision 0005).
     from pathlib import Path  # noqa: PLC0415
 
     try:

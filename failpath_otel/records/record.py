@@ -1,4 +1,4 @@
-"""The record: one lifecycle event of one step on the wire."""
+"""The record: one lifecycle event of one step on the wire, encoded before the function is entered (decision 0011)."""
 
 from functools import lru_cache
 from hashlib import blake2b
@@ -65,7 +65,7 @@ def to_json(struct: msgspec.Struct) -> bytes:
 
 
 _encode_into: Final = msgspec.json.Encoder().encode_into
-"""Not `encode`, which crashes by SIGSEGV if memory runs out while its own buffer grows (msgspec 0.23)."""
+"""Not `encode`, which crashes by SIGSEGV if memory runs out while its own buffer grows (decision 0016)."""
 
 _BUFFER_BYTES: Final = 1_024
 _buffers: Final = [bytearray(_BUFFER_BYTES)]

@@ -1,4 +1,4 @@
-"""File descriptors of this package, and whether they are still its own."""
+"""File descriptors of this package, and whether they are still its own (decision 0019)."""
 
 import contextlib
 import errno

@@ -86,7 +86,7 @@ def bounded_run_id(text: str) -> str:
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) <= limits.MAX_RUN_ID_CHARS:
         return text
-    # Imported on use: hashlib loads OpenSSL (decision 0018).
+    # Imported on use: hashlib loads OpenSSL (decision 0005).
     from hashlib import blake2b  # noqa: PLC0415
 
     digest = blake2b(text.encode(), digest_size=8).hexdigest()
