@@ -1,4 +1,4 @@
-"""A process that is forked beside a journal: what is the parent's stays the parent's, whoever lives longer."""
+"""A process that is forked beside a journal: the parent keeps its journal, whichever process lives longer."""
 
 import json
 import os

@@ -157,8 +157,8 @@ def test_whoever_comes_after_gets_what_was_not_confirmed(new_journal: NewJournal
 
 @pytest.mark.usefixtures("small_segments")
 def test_over_the_cap_the_oldest_segment_goes_and_its_records_are_told(new_journal: NewJournal, base: Path) -> None:
-    told: list[int] = []
-    journal = new_journal(overflow=told.append)
+    overflows: list[int] = []
+    journal = new_journal(overflow=overflows.append)
     for number in range(1_000):
         assert journal.append(numbered(number))
     journal.maintain()
@@ -167,7 +167,7 @@ def test_over_the_cap_the_oldest_segment_goes_and_its_records_are_told(new_journ
     while (read := journal.read(512, 0, journal.appended)).reason == "journal_full":
         assert journal.take(read)
         lost += read.lost
-    assert lost == sum(told)
+    assert lost == sum(overflows)
     assert take_all(journal) == [numbered(number) for number in range(lost, 1_000)]
     journal.reset_in_child()
     assert left(base) == [numbered(number) for number in range(lost, 1_000)]
@@ -177,23 +177,23 @@ def test_over_the_cap_the_oldest_segment_goes_and_its_records_are_told(new_journ
 def test_a_segment_that_is_dropped_while_a_batch_of_it_is_in_flight_costs_the_rest_of_it(
     new_journal: NewJournal,
 ) -> None:
-    told: list[int] = []
-    journal = new_journal(overflow=told.append)
+    overflows: list[int] = []
+    journal = new_journal(overflow=overflows.append)
     for number in range(10):
         journal.append(numbered(number))
     assert take(journal, records=5) == [numbered(number) for number in range(5)]
     stale = journal.read(512, 0, journal.appended)
     number = 10
-    while not told:
+    while not overflows:
         journal.append(numbered(number))
         number += 1
     assert not journal.take(stale), "it was dropped meanwhile"
     journal.maintain()
     read = journal.read(512, 0, journal.appended)
-    assert (read.reason, read.lost) == ("journal_full", told[0])
+    assert (read.reason, read.lost) == ("journal_full", overflows[0])
     assert journal.take(read)
     journal.confirm(5)
-    assert take_all(journal) == [numbered(each) for each in range(5 + told[0], number)]
+    assert take_all(journal) == [numbered(each) for each in range(5 + overflows[0], number)]
 
 
 @pytest.mark.usefixtures("small_segments")
@@ -574,7 +574,7 @@ def test_after_all_is_over_no_descriptor_and_no_mapping_is_left(
 
 
 class ConfirmedMeanwhile(segment_module.Segment):
-    """A segment that another thread confirms whole, at the very moment when somebody looks at it."""
+    """A segment that another thread confirms whole, at the very moment when it is read."""
 
     journal: Journal
 

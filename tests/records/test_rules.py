@@ -69,7 +69,7 @@ def test_what_is_kept_of_names_is_bounded() -> None:
         assert rules.match(FLASK, f"GET /{number}") is None
     assert len(rules._cache) <= limits.MAX_CACHED_NAMES
     assert rules.match(FLASK, "POST /" + "x" * 100_000)
-    assert rules.match("x" * 100_000, "POST /")  # a gateway is told any scope
+    assert rules.match("x" * 100_000, "POST /")  # a gateway gets any scope
     assert all(max(map(len, kept)) <= limits.MAX_NAME_CHARS for kept in rules._cache)
 
 
@@ -252,8 +252,8 @@ def test_bad_input_an_error_in_a_file_is_told_with_its_line(
     path = written(tmp_path, text)
     with pytest.raises(ConfigurationError) as refused:
         check_rules("FAILPATH_RULES", path)
-    told = str(refused.value).replace(f"line {line} (rule 2): two", f"line {line}: two")
-    assert f"FAILPATH_RULES: {path}, line {line}: " in told
+    shown = str(refused.value).replace(f"line {line} (rule 2): two", f"line {line}: two")
+    assert f"FAILPATH_RULES: {path}, line {line}: " in shown
     assert says in str(refused.value)
     assert len(str(refused.value)) < 600
 

@@ -1,4 +1,4 @@
-"""What an ``error`` record tells of the exception, from spans of any tracer."""
+"""What an ``error`` record says of the exception, from spans of any tracer."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def test_an_error_without_any_exception_event_has_the_description_of_the_span_st
 
 
 @pytest.mark.parametrize(
-    ("told", "description", "expected"),
+    ("error_type", "description", "expected"),
     [
         ("PaymentError", "card declined", ("PaymentError", "card declined")),
         ("PaymentError", None, ("PaymentError", "PaymentError")),
@@ -70,9 +70,9 @@ def test_an_error_without_any_exception_event_has_the_description_of_the_span_st
     ],
 )
 def test_an_error_without_any_exception_event_has_the_name_that_error_type_tells(
-    told: object, description: str | None, expected: tuple[str, str]
+    error_type: object, description: str | None, expected: tuple[str, str]
 ) -> None:
-    span = a_span({"error.type": told}, status=StatusCode.ERROR, description=description)
+    span = a_span({"error.type": error_type}, status=StatusCode.ERROR, description=description)
     error = records(span)[-1].error
     assert error is not None
     assert (error.name, error.message) == expected

@@ -59,8 +59,8 @@ def test_a_grpc_status_other_than_ok_is_an_error_that_it_describes(attributes: d
 
 
 def test_the_details_of_an_abort_go_before_its_code() -> None:
-    told = {"status": ERROR, "description": "StatusCode.INTERNAL:no shelf", "events": [ABORT]}
-    assert failure({**GRPC, "rpc.grpc.status_code": 13}, **told) == ("Exception", "StatusCode.INTERNAL:no shelf")
+    given = {"status": ERROR, "description": "StatusCode.INTERNAL:no shelf", "events": [ABORT]}
+    assert failure({**GRPC, "rpc.grpc.status_code": 13}, **given) == ("Exception", "StatusCode.INTERNAL:no shelf")
 
 
 def test_a_grpc_span_whose_status_says_ok_is_a_success_whatever_it_has_handled() -> None:
