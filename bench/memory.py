@@ -59,7 +59,7 @@ def _in_fresh_process() -> dict[str, float]:
 
 def _grow() -> dict[str, float]:
     """Makes the steps, and returns the growth in megabytes."""
-    with _nobody() as endpoint:
+    with _refusing_url() as endpoint:
         client = configure(
             project_key=PROJECT_KEY, endpoint=endpoint, tracer_provider=TracerProvider(shutdown_on_exit=False)
         )
@@ -83,7 +83,7 @@ def _grow() -> dict[str, float]:
 
 
 @contextmanager
-def _nobody() -> Iterator[str]:
+def _refusing_url() -> Iterator[str]:
     """A URL without a listener: its port is bound, so that none can start."""
     with socket.socket() as held:
         held.bind((HOST, 0))
