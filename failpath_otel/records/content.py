@@ -28,17 +28,6 @@ class RecordContent:
         rules: which spans without attributes of this package are steps.
     """
 
-    __slots__ = (
-        "_default",
-        "_redact",
-        "_redacting",
-        "capture_stack",
-        "error_messages",
-        "is_identity",
-        "process",
-        "rules",
-    )
-
     def __init__(
         self,
         *,

@@ -79,8 +79,6 @@ class Rules:
         rules: the first one that matches a span applies.
     """
 
-    __slots__ = ("_cache", "_globs", "_has_seen_entry", "_literal", "_may_match", "has_matched")
-
     def __init__(self, rules: Sequence[StepRule]) -> None:
         self._cache: Final[dict[tuple[str, str], StepRule | None]] = {}
         self._has_seen_entry = False
@@ -205,8 +203,6 @@ def first_conflict(rules: Sequence[StepRule]) -> tuple[int, int] | None:
 
 
 class _Glob:
-    __slots__ = ("matches", "text")
-
     def __init__(self, text: str) -> None:
         self.text: Final = text
         self.matches: Final = text.__eq__ if _is_literal(text) else _pattern(text)

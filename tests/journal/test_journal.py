@@ -143,7 +143,7 @@ def test_confirmed_segments_are_deleted_and_the_directory_with_the_last_of_them(
 
 @pytest.mark.usefixtures("small_segments")
 @pytest.mark.parametrize("confirmed", [0, 1, 7, 57, 58, 100, 149])
-def test_whoever_comes_after_gets_what_was_not_confirmed(new_journal: NewJournal, base: Path, confirmed: int) -> None:
+def test_the_next_process_gets_what_was_not_confirmed(new_journal: NewJournal, base: Path, confirmed: int) -> None:
     journal = new_journal()
     for number in range(150):
         journal.append(numbered(number))
@@ -156,7 +156,9 @@ def test_whoever_comes_after_gets_what_was_not_confirmed(new_journal: NewJournal
 
 
 @pytest.mark.usefixtures("small_segments")
-def test_over_the_cap_the_oldest_segment_goes_and_its_records_are_told(new_journal: NewJournal, base: Path) -> None:
+def test_over_the_limit_the_oldest_segment_is_dropped_and_its_records_are_reported(
+    new_journal: NewJournal, base: Path
+) -> None:
     overflows: list[int] = []
     journal = new_journal(overflow=overflows.append)
     for number in range(1_000):
@@ -197,7 +199,7 @@ def test_a_segment_that_is_dropped_while_a_batch_of_it_is_in_flight_costs_the_re
 
 
 @pytest.mark.usefixtures("small_segments")
-def test_room_is_set_aside_before_it_is_needed(new_journal: NewJournal, base: Path) -> None:
+def test_a_spare_segment_is_prepared_before_it_is_needed(new_journal: NewJournal, base: Path) -> None:
     journal = new_journal()
     while journal._writer is None or journal._writer.end() < 2_100:
         journal.append(numbered(1))
@@ -209,7 +211,7 @@ def test_room_is_set_aside_before_it_is_needed(new_journal: NewJournal, base: Pa
 
 
 @pytest.mark.usefixtures("small_segments")
-def test_room_that_was_set_aside_and_deleted_by_others_is_not_missed(new_journal: NewJournal, base: Path) -> None:
+def test_a_spare_segment_that_was_deleted_by_others_is_not_missed(new_journal: NewJournal, base: Path) -> None:
     journal = new_journal()
     while journal._factory.spare is None:
         assert journal.append(numbered(1))
@@ -516,7 +518,7 @@ def test_the_age_of_records_does_not_follow_a_clock_that_jumps(
     assert take_all(journal) == [b"before", b"after"]
 
 
-def test_what_is_too_old_is_told_and_passed_over(new_journal: NewJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_old_is_reported_and_skipped(new_journal: NewJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = new_journal()
     for number in range(3):
         journal.append(numbered(number))

@@ -79,7 +79,7 @@ times = (
 @example("success", math.nextafter(1e9, 0), 1e9)
 @example("success", datetime(9999, 12, 31, 23, 59, 59, 999_999), None)  # noqa: DTZ001 - in local time
 @example("running", datetime(1970, 1, 1, tzinfo=timezone.utc), None)
-def test_any_time_is_refused_or_told(status: Any, started_at: Any, timestamp: Any) -> None:
+def test_any_time_is_refused_or_in_the_record(status: Any, started_at: Any, timestamp: Any) -> None:
     tape = Tape()
     try:
         tape.record_step(
