@@ -327,7 +327,7 @@ class Journal(SegmentReader):
         return lambda: files.delete(directory)
 
     def trim(self) -> None:
-        """Return preallocated disk space; a later record begins another file."""
+        """Free preallocated disk space; a later record begins another file."""
         segment, directory = self._current, self._directory
         if segment is not None and directory is not None:
             self._finish_segment()
