@@ -35,9 +35,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import failpath_otel
+from failpath_otel import signals
 from failpath_otel.delivery.http import adapter as adapter_module
 from failpath_otel.delivery.http.adapter import BoundedAdapter
-from failpath_otel.runtime import signals
 from failpath_otel.serving import server as serving
 from tests.fault_server import FaultServer
 from tests.receiver import wait_for
@@ -296,7 +296,7 @@ def test_multiprocessing_lets_its_children_be_told_of_their_end() -> None:
 
 def test_signal_takes_its_answers_from_a_module_that_is_written_in_c() -> None:
     asked = sys.modules["_signal"].getsignal
-    assert signals._getsignal is asked, moved("_signal.getsignal", "failpath_otel.runtime.signals")
+    assert signals._getsignal is asked, moved("_signal.getsignal", "failpath_otel.signals")
     before = signal.signal(signal.SIGUSR1, print)
     try:
         assert asked(signal.SIGUSR1) is signal.getsignal(signal.SIGUSR1) is print

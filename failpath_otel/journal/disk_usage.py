@@ -1,4 +1,4 @@
-"""The room on the disk that all journals of a directory may take together."""
+"""Limits on the disk space that all journals of a directory take together."""
 
 import contextlib
 import os
@@ -11,15 +11,15 @@ from failpath_otel.journal.discovery import OnDeleted, delete_unread, try_lock_o
 from failpath_otel.runtime.descriptors import OwnedFd
 
 _ST_BLOCK_BYTES: Final = 512
-"""Of ``st_blocks``, whatever the file system."""
+"""Unit of ``st_blocks`` on every file system."""
 
 _ORPHANS_PART: Final = 4
-"""The part of the room, as one of so many, that is left to gone processes however much those take that live."""
+"""Orphans keep a quarter of the space, however much the journals of living processes take."""
 
 
 @dataclass(slots=True)
 class _OrphanUsage:
-    """A journal with records whose process is gone."""
+    """An orphan with records."""
 
     name: str
     newest: float
@@ -27,15 +27,15 @@ class _OrphanUsage:
 
 
 def enforce_disk_limits(path: str, binding: str | None, on_deleted: OnDeleted) -> None:
-    """Deletes the oldest journals of gone processes below ``path``, as long as they are too many or take too much.
+    """Delete the oldest orphans below *path* until there are few enough, and they take little enough space.
 
     Args:
         path: the journal directory.
-        binding: do not touch those that have this one, which are delivered instead; ``None``: any may be deleted.
-        on_deleted: for what is deleted.
+        binding: keep the orphans with this binding, which are delivered instead; ``None``: any may be deleted.
+        on_deleted: called for what is deleted.
 
     Raises:
-        OSError: ``path`` cannot be read, or is no place for journals; not where it does not exist.
+        OSError: *path* cannot be read or is no place for journals; not if it does not exist.
     """
     try:
         owned = OwnedFd(open_base(path, create=False))
@@ -43,33 +43,30 @@ def enforce_disk_limits(path: str, binding: str | None, on_deleted: OnDeleted) -
         return
     try:
         base = owned.number
-        room = max_total_bytes(base)
-        names = list(list_journals(base))
-        most = (limits.JOURNAL_SEGMENTS + 2) * limits.JOURNAL_SEGMENT_BYTES  # of one, with what it sets aside
-        if len(names) <= limits.MAX_JOURNALS and len(names) * most <= room:
+        max_bytes = max_total_bytes(base)
+        journals = list(list_journals(base))
+        largest = (limits.JOURNAL_SEGMENTS + 2) * limits.JOURNAL_SEGMENT_BYTES  # of one journal, with its spare segment
+        if len(journals) <= limits.MAX_JOURNALS and len(journals) * largest <= max_bytes:
             return
-        taken = {name: _bytes_used(base, name) for name, _ in names}
-        if len(names) <= limits.MAX_JOURNALS and sum(taken.values()) <= room:
+        used = {name: _bytes_used(base, name) for name, _ in journals}
+        if len(journals) <= limits.MAX_JOURNALS and sum(used.values()) <= max_bytes:
             return
-        orphans = [found for name, _ in names if (found := _trim_and_measure(base, name)) is not None]
-        living = sum(taken.values()) - sum(taken[each.name] for each in orphans)
-        _delete_oldest(base, orphans, max(room - living, room // _ORPHANS_PART), on_deleted, _of(names, binding))
+        orphans = [found for name, _ in journals if (found := _trim_and_measure(base, name)) is not None]
+        used_by_living = sum(used.values()) - sum(used[orphan.name] for orphan in orphans)
+        kept = {name for name, bound_to in journals if binding is not None and bound_to == binding}
+        _delete_oldest(base, orphans, max(max_bytes - used_by_living, max_bytes // _ORPHANS_PART), on_deleted, kept)
     finally:
         owned.close()
 
 
 def max_total_bytes(base: int) -> int:
-    """Bytes that the journals below an open base may take together."""
+    """Return how many bytes all journals below an open base may take."""
     system = os.fstatvfs(base)
     return min(limits.MAX_JOURNALS_BYTES, int(system.f_blocks * system.f_frsize * limits.MAX_JOURNALS_SHARE))
 
 
-def _of(names: list[tuple[str, str]], binding: str | None) -> set[str]:
-    return {name for name, bound_to in names if binding is not None and bound_to == binding}
-
-
 def _bytes_used(base: int, name: str) -> int:
-    """Bytes that the files of a journal take, however long they are; 0 where that cannot be told."""
+    """Return the disk space of a journal's files, whatever their length; 0 if unknown."""
     with contextlib.suppress(OSError):
         directory = OwnedFd(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=base))
         try:
@@ -83,7 +80,7 @@ def _bytes_used(base: int, name: str) -> int:
 
 
 def _trim_and_measure(base: int, name: str) -> _OrphanUsage | None:
-    """What a gone process has left, made as small as it can be; ``None`` where one lives, or nothing is in it."""
+    """Trim an orphan and return what it takes; ``None`` if its process lives or it has no records."""
     orphan = try_lock_orphan(base, name)
     if orphan is None:
         return None
@@ -95,17 +92,19 @@ def _trim_and_measure(base: int, name: str) -> _OrphanUsage | None:
     return _OrphanUsage(name, newest, _bytes_used(base, name)) if newest else None
 
 
-def _delete_oldest(base: int, orphans: list[_OrphanUsage], room: int, on_deleted: OnDeleted, spared: set[str]) -> None:
-    taken = sum(each.bytes_used for each in orphans)
-    many = len(orphans)
+def _delete_oldest(
+    base: int, orphans: list[_OrphanUsage], max_bytes: int, on_deleted: OnDeleted, kept: set[str]
+) -> None:
+    used = sum(each.bytes_used for each in orphans)
+    count = len(orphans)
     for each in sorted(orphans, key=lambda each: each.newest):
-        if taken <= room and many <= limits.MAX_JOURNALS:
+        if used <= max_bytes and count <= limits.MAX_JOURNALS:
             return
-        if each.name in spared:
+        if each.name in kept:
             continue
         orphan = try_lock_orphan(base, each.name)
         if orphan is not None:
             delete_unread(orphan, "journal_full", on_deleted)
-        # Or another process sees to it.
-        taken -= each.bytes_used
-        many -= 1
+        # If not, another process has locked it and reads it.
+        used -= each.bytes_used
+        count -= 1

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, Final, TypeVar, cast
 
-from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.values import type_name
+from failpath_otel.signals import reraise_if_from_handler
 from failpath_otel.steps.follow import VALUES, InStep, afail, await_success, follow, goes_on
 from failpath_otel.steps.opened import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed
