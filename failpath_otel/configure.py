@@ -22,10 +22,10 @@ from failpath_otel.public import public
 from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import type_name
 from failpath_otel.semconv import StartMarker
-from failpath_otel.spans.shared import SharedProcessor
+from failpath_otel.spans.shared_processor import SharedProcessor
 from failpath_otel.start_line import tell_start
 from failpath_otel.steps.client import SCOPE_NAME, Failpath
-from failpath_otel.steps.tracing import Tracing
+from failpath_otel.steps.step_tracer import Tracing
 
 if TYPE_CHECKING:
     import requests

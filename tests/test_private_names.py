@@ -254,7 +254,7 @@ def test_http_client_reads_and_writes_by_the_methods_of_its_socket_that_have_the
 
 
 def test_a_context_of_opentelemetry_is_a_dict_and_is_attached_by_a_token_of_contextvars() -> None:
-    user = "the end of a block in another context, in steps/tracing.py,"
+    user = "the end of a block in another context, in steps/step_tracer.py,"
     context = set_value("name", 1, Context())
     assert isinstance(context, dict), moved("Context, a dict,", user)
     dict.update(context, {"name": 2, "other": 3})
@@ -276,7 +276,7 @@ def test_a_future_keeps_its_error_under_a_name_of_its_own(kind: Any) -> None:
         error = ValueError("declined")
         future.set_exception(error)
         assert getattr(future, "_exception", None) is error, moved(
-            f"{kind.__module__}'s Future._exception", "the outcome of a step that is a Future, in steps/follow.py,"
+            f"{kind.__module__}'s Future._exception", "the outcome of a step that is a Future, in steps/awaitables.py,"
         )
         with pytest.raises(ValueError, match="declined"):
             future.result()

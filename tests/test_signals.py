@@ -17,7 +17,7 @@ from failpath_otel.options.options import Options
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.signals import is_from_handler
 from failpath_otel.runtime.threads import RealThread
-from failpath_otel.steps.release import Release
+from failpath_otel.steps.run_end import Release
 
 
 class _Ambiguous:

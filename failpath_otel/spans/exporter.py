@@ -32,7 +32,7 @@ class FailpathSpanExporter(SpanExporter):
     def __init__(self, **options: Unpack[DeliveryOptions]) -> None:
         # Here, because it takes half as long to import as all of OpenTelemetry, and only who delivers needs it.
         from failpath_otel.options.options import Options  # noqa: PLC0415
-        from failpath_otel.spans.ended import EndedSpans  # noqa: PLC0415
+        from failpath_otel.spans.ended_spans import EndedSpans  # noqa: PLC0415
 
         self._ended = EndedSpans(Options.resolve_delivery(**options))
 

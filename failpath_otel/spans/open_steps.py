@@ -30,7 +30,7 @@ from failpath_otel.semconv import (
     STATUS_SUCCESS,
     STEP_STATUS,
 )
-from failpath_otel.spans.dropped import DroppedSpans, Reference, SpanKey
+from failpath_otel.spans.dropped_spans import DroppedSpans, Reference, SpanKey
 
 _DROPPED: Final = {
     EXCEPTION_TYPE: "failpath_otel.StepDropped",

@@ -31,9 +31,9 @@ from failpath_otel.semconv import (
     STEP_KEY,
     STEP_START,
 )
-from failpath_otel.spans.dropped import DroppedSpans, Reference
+from failpath_otel.spans.dropped_spans import DroppedSpans, Reference
 from failpath_otel.spans.open_steps import OpenSteps
-from failpath_otel.spans.ruled import RuledSpans
+from failpath_otel.spans.rule_spans import RuledSpans
 
 
 class Reporter:

@@ -16,12 +16,12 @@ from failpath_otel.scrubbing.values import clean_text, type_name
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.keys import check_key, check_status, make_run_id
-from failpath_otel.steps.manual import Time, check_times, record_manually
-from failpath_otel.steps.opened import NoStep
+from failpath_otel.steps.manual_record import Time, check_times, record_manually
+from failpath_otel.steps.open_step import NoStep
 from failpath_otel.steps.outcome import described_error_attributes
 from failpath_otel.steps.propagation import UNKNOWN_FLOW, Headers, read_baggage, read_headers
 from failpath_otel.steps.run import Run, current_run
-from failpath_otel.steps.tracing import Tracing
+from failpath_otel.steps.step_tracer import Tracing
 from failpath_otel.steps.wrap import Beginning, decorate
 
 F = TypeVar("F", bound=Callable[..., Any])

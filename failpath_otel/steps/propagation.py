@@ -13,7 +13,7 @@ from failpath_otel import limits
 from failpath_otel.report import exception_once, warn_once
 from failpath_otel.semconv import FLOW_KEY, FLOW_KEY_HEADER, RUN_ID, RUN_ID_HEADER, StartMarker
 from failpath_otel.steps.attributes import Attributes
-from failpath_otel.steps.tracing import Tracing, leave_context
+from failpath_otel.steps.step_tracer import Tracing, leave_context
 
 UNKNOWN_FLOW: Final = "unknown"
 """The flow of a run whose headers name none, where the receiving service does not say which it is."""

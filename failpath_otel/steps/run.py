@@ -16,14 +16,14 @@ from failpath_otel.scrubbing.values import type_name
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.keys import check_key, make_run_id
-from failpath_otel.steps.manual import record_manually
-from failpath_otel.steps.opened import OpenStep, describe, status_description
+from failpath_otel.steps.manual_record import record_manually
+from failpath_otel.steps.open_step import OpenStep, describe, status_description
 from failpath_otel.steps.outcome import is_failure
 from failpath_otel.steps.propagation import Propagating, write_headers
-from failpath_otel.steps.release import Release, release_of
+from failpath_otel.steps.run_end import Release, release_of
 from failpath_otel.steps.span_events import write_event
 from failpath_otel.steps.step import Step
-from failpath_otel.steps.tracing import Tracing, leave_block
+from failpath_otel.steps.step_tracer import Tracing, leave_block
 from failpath_otel.steps.wrap import Beginning, call, run_later, what_it_makes
 
 T = TypeVar("T")

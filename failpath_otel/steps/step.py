@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from failpath_otel.public import public
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
-from failpath_otel.steps.opened import OpenStep
-from failpath_otel.steps.tracing import Tracing
+from failpath_otel.steps.open_step import OpenStep
+from failpath_otel.steps.step_tracer import Tracing
 from failpath_otel.steps.wrap import decorate
 
 StepT = TypeVar("StepT", bound="Step")

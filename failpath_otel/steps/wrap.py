@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar, cast
 
 from failpath_otel.runtime.signals import pass_on
 from failpath_otel.scrubbing.values import type_name
-from failpath_otel.steps.follow import VALUES, InStep, afail, await_success, follow, goes_on
-from failpath_otel.steps.opened import AnyStep
+from failpath_otel.steps.awaitables import VALUES, InStep, afail, await_success, follow, goes_on
+from failpath_otel.steps.open_step import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed
 
 T = TypeVar("T")

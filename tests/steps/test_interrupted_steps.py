@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 
 import failpath_otel
 from failpath_otel import Run
-from failpath_otel.steps.opened import OpenStep
+from failpath_otel.steps.open_step import OpenStep
 from failpath_otel.testing import MockFailpath
 from tests.fault_server import FaultServer, silent
 from tests.receiver import wait_for
@@ -188,7 +188,7 @@ def test_a_fault_of_ours_as_a_step_ends_is_said_once_and_the_exception_of_the_ap
         raise LookupError("no such cart")
 
     monkeypatch.setattr("failpath_otel.report._said", set())
-    monkeypatch.setattr("failpath_otel.steps.opened.describe", describe)
+    monkeypatch.setattr("failpath_otel.steps.open_step.describe", describe)
     run = MockFailpath().run("checkout")
     for _ in range(2):
         with pytest.raises(LookupError):

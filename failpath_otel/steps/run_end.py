@@ -7,9 +7,9 @@ from typing import Final
 from opentelemetry.context import get_value
 
 from failpath_otel.runtime.exits import abrupt_exit
-from failpath_otel.steps.loop import on_event_loop
-from failpath_otel.steps.postponed import raise_later
-from failpath_otel.steps.tracing import Reporting
+from failpath_otel.steps.event_loops import on_event_loop
+from failpath_otel.steps.finalizer_errors import raise_later
+from failpath_otel.steps.step_tracer import Reporting
 
 
 class Release:

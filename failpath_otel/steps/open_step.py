@@ -17,7 +17,7 @@ from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_
 from failpath_otel.steps.attributes import DROPPED_NAME, Attributes, metadata_attributes, other_kind
 from failpath_otel.steps.outcome import error_attributes, is_failure
 from failpath_otel.steps.span_events import write_event
-from failpath_otel.steps.tracing import Tracing, leave_block, leave_context
+from failpath_otel.steps.step_tracer import Tracing, leave_block, leave_context
 
 _RUNNING: Final = EVENT_NAMES[semconv.STATUS_RUNNING]
 _SUCCESS: Final = EVENT_NAMES[semconv.STATUS_SUCCESS]

@@ -8,9 +8,9 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.signals import pass_on
-from failpath_otel.steps.opened import AnyStep
+from failpath_otel.steps.finalizer_errors import raise_later
+from failpath_otel.steps.open_step import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed, NeverAwaited
-from failpath_otel.steps.postponed import raise_later
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from failpath_otel.records.rules import Rules, StepRule, named_misses, named_run
 from failpath_otel.records.translation import StepStart, ruled_start, stated_run_id
 from failpath_otel.report import exception_once, warn_once
 from failpath_otel.runtime.threads import RealThread, RLock, acquire, sleep
-from failpath_otel.spans.dropped import DroppedSpans, Reference, SpanKey, key_of
+from failpath_otel.spans.dropped_spans import DroppedSpans, Reference, SpanKey, key_of
 
 Begin = Callable[[Any, StepStart], None]
 """Reports that a step begins."""

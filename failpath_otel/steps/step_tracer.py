@@ -12,7 +12,7 @@ from failpath_otel.errors import DeliveryError
 from failpath_otel.report import exception_once
 from failpath_otel.semconv import EVENT_NAMES, START_MARKER, STATUS_RUNNING, STEP_KEY, STEP_START, StartMarker
 from failpath_otel.steps.attributes import Attributes
-from failpath_otel.steps.loop import on_asyncio, on_event_loop
+from failpath_otel.steps.event_loops import on_asyncio, on_event_loop
 from failpath_otel.steps.span_events import write_event
 
 _PRIVATE_PARENT: Final = "failpath.private_parent"

@@ -402,7 +402,7 @@ def test_spans_that_no_rule_matches_are_told_when_there_were_such_for_30_seconds
 ) -> None:
     monkeypatch.setattr("failpath_otel.report._said", set())
     now = 1_000.0
-    monkeypatch.setattr("failpath_otel.spans.ruled.monotonic", lambda: now)
+    monkeypatch.setattr("failpath_otel.spans.rule_spans.monotonic", lambda: now)
     options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
     reporter = Reporter(options, lambda _: create_autospec(Pipeline, instance=True))
 
@@ -430,7 +430,7 @@ def test_nothing_is_told_of_spans_that_no_rule_matches_once_one_has_matched(
 ) -> None:
     monkeypatch.setattr("failpath_otel.report._said", set())
     now = 1_000.0
-    monkeypatch.setattr("failpath_otel.spans.ruled.monotonic", lambda: now)
+    monkeypatch.setattr("failpath_otel.spans.rule_spans.monotonic", lambda: now)
     options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
     reporter = Reporter(options, lambda _: create_autospec(Pipeline, instance=True))
     for name in ("POST /other", "POST /charge", "POST /other"):

@@ -16,7 +16,7 @@ import failpath_otel
 from failpath_otel import FailpathSpanProcessor, StepRule, limits
 from failpath_otel.records.translation import ruled_start
 from failpath_otel.runtime.threads import RealThread
-from failpath_otel.spans import ruled
+from failpath_otel.spans import rule_spans
 from tests.fault_server import FaultServer
 from tests.keys import KEY
 from tests.receiver import wait_for
@@ -317,7 +317,7 @@ def test_a_span_that_cannot_be_read_does_not_hold_up_the_others(
             raise ValueError(run_id)
         return whole(span, rule, run_id)
 
-    monkeypatch.setattr(ruled, "ruled_start", read)
+    monkeypatch.setattr(rule_spans, "ruled_start", read)
     spans = [made.web.start_span("POST /charge") for _ in range(5)]
     for number, span in enumerate(spans):
         span.set_attribute(HEADER, "req-bad" if number == 2 else f"req-{number}")
@@ -327,7 +327,7 @@ def test_a_span_that_cannot_be_read_does_not_hold_up_the_others(
 def test_a_redact_that_waits_for_the_application_does_not_stop_it(
     shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ruled, "_PATIENCE", 0.05)
+    monkeypatch.setattr(rule_spans, "_PATIENCE", 0.05)
     asked, ended = threading.Event(), threading.Event()
 
     def redact(_: str, value: object) -> object:

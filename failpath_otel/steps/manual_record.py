@@ -12,9 +12,9 @@ from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import text_of
 from failpath_otel.semconv import EVENT_NAMES, STEP_STATUS, StartMarker
 from failpath_otel.steps.attributes import Attributes
-from failpath_otel.steps.opened import status_description
+from failpath_otel.steps.open_step import status_description
 from failpath_otel.steps.span_events import write_event
-from failpath_otel.steps.tracing import Tracing
+from failpath_otel.steps.step_tracer import Tracing
 
 Time = datetime | float
 """A point in time: a ``datetime`` (naive means local time), or seconds since the epoch."""
