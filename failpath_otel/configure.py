@@ -15,17 +15,18 @@ from failpath_otel.delivery.at_exit import hasten
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.tickets import aawait_attempt, await_attempt
 from failpath_otel.errors import ConfigurationError, DeliveryError
+from failpath_otel.handoff import StepHandoff
 from failpath_otel.joins import Registry
 from failpath_otel.options.arguments import Compression, DeliveryMode, Enabled, OnError, Payload, Redact, RulesOption
 from failpath_otel.private_provider import private_tracer
 from failpath_otel.public import public
 from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import type_name
-from failpath_otel.semconv import StartMarker
 from failpath_otel.spans.shared_processor import SharedProcessor
-from failpath_otel.start_line import tell_start
+from failpath_otel.start_line import log_start
 from failpath_otel.steps.client import SCOPE_NAME, Failpath
-from failpath_otel.steps.step_tracer import Tracing
+from failpath_otel.steps.event_loops import on_asyncio, on_event_loop
+from failpath_otel.steps.step_tracer import StepTracer
 
 if TYPE_CHECKING:
     import requests
@@ -43,14 +44,14 @@ class FailpathClient(Failpath):
         self._join = join
         # Modules that configure each for itself share the current run, as they share the destination.
         self._current_key = join.current_key
-        self._tracing = Tracing(
+        self._tracer = StepTracer(
             get_tracer(SCOPE_NAME, __version__, tracer_provider),
-            _Reporting(join, follows_global=tracer_provider is None),
+            _JoinObserver(join, follows_global=tracer_provider is None),
         )
 
-    def _tell_of_no_run(self, step_key: str, fn: Callable[..., Any]) -> None:
+    def _warn_of_no_run(self, step_key: str, fn: Callable[..., Any]) -> None:
         if self._join.reporter.options.enabled:
-            super()._tell_of_no_run(step_key, fn)
+            super()._warn_of_no_run(step_key, fn)
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """Waits at most ``timeout`` seconds until everything recorded so far was delivered.
@@ -66,13 +67,13 @@ class FailpathClient(Failpath):
             DeliveryError: with ``throw_on_send_error``, where this would be ``False``: the first loss that was not
                 raised yet, else why what waits could not be sent. Where no reason is left to tell, it is ``False``.
         """
-        return self._told(self._join.reporter.flush(timeout))
+        return self._checked(self._join.reporter.flush(timeout))
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """:meth:`flush` for async code: waits without blocking the event loop."""
-        return self._told(await self._join.reporter.aflush(timeout))
+        return self._checked(await self._join.reporter.aflush(timeout))
 
-    def _told(self, complete: bool) -> bool:  # noqa: FBT001 - what a flush has said
+    def _checked(self, complete: bool) -> bool:  # noqa: FBT001 - what a flush has said
         reporter = self._join.reporter
         if not complete and reporter.options.throw_on_send_error:
             error = reporter.take_error()
@@ -91,7 +92,7 @@ class FailpathClient(Failpath):
             ConfigurationError: ``timeout`` is not a number of seconds.
             DeliveryError: as by :meth:`flush`, when no more records are taken.
         """
-        return self._told(self._join.reporter.close(timeout))
+        return self._checked(self._join.reporter.close(timeout))
 
     def stats(self) -> Stats:
         """How many records there were, and what became of them."""
@@ -217,7 +218,7 @@ def configure(
         client = FailpathClient(tracer_provider, join)
         joined = _registry.joins.get(provider) is join
     # Not under the lock: a logging handler of the application may take its time, or call this again.
-    tell_start(options, provider if joined else None)
+    log_start(options, provider if joined else None)
     return client
 
 
@@ -238,7 +239,7 @@ class Join:
         self._joined = False
         self._feeding: Final[set[int]] = set()  # ids of the joined providers that live and were not shut down
 
-    def unseen(self, span: Span) -> None:
+    def ignore_unreported(self, span: Span) -> None:
         """Leaves alone the end of ``span``, whose beginning was not reported: its step has a private span."""
         if self._joined and span.is_recording():
             # It began before the provider was joined, and will end after.
@@ -286,7 +287,7 @@ class Join:
             self.reporter.release()
 
 
-class _Reporting:
+class _JoinObserver:
     """What the steps of one client need of its join."""
 
     def __init__(self, join: Join, *, follows_global: bool) -> None:
@@ -296,27 +297,27 @@ class _Reporting:
         self.owner: Final = join.reporter
 
     @property
-    def awaits(self) -> bool:
+    def waits_for_delivery(self) -> bool:
         return self.owner.options.delivery == "await"
 
-    def sent(self, marker: StartMarker) -> DeliveryError | None:
-        return self._told(await_attempt(marker, self.owner.options.patience))
+    def wait_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
+        return None if on_event_loop() else self._to_raise(await_attempt(handoff, self.owner.options.patience))
 
-    async def asent(self, marker: StartMarker) -> DeliveryError | None:
-        return self._told(await aawait_attempt(marker, self.owner.options.patience))
+    async def await_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
+        return self._to_raise(await aawait_attempt(handoff, self.owner.options.patience)) if on_asyncio() else None
 
-    def _told(self, error: DeliveryError | None) -> DeliveryError | None:
+    def _to_raise(self, error: DeliveryError | None) -> DeliveryError | None:
         return error if self.owner.options.throw_on_send_error else None
 
-    def unseen(self, span: Span) -> None:
+    def start_missed(self, span: Span) -> None:
         if self._follows_global:
             self._join.follow()
-        self._join.unseen(span)
+        self._join.ignore_unreported(span)
 
-    def replaced(self, span: Span) -> None:
+    def host_span_ended(self, span: Span) -> None:
         self.owner.forget(span.get_span_context())
 
-    def lost(self) -> None:
+    def step_lost(self) -> None:
         self.owner.lose(2)
 
     def run_ended(self, timeout: float) -> None:

@@ -4,8 +4,7 @@
 tracer, library or language that carries :data:`FLOW_KEY` and :data:`STEP_KEY` is a step.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 FLOW_KEY: Final = "failpath.flow.key"
 """Span attribute, string: the flow. Set at span start, on steps and on the span of a run."""
@@ -85,44 +84,3 @@ RPC_GRPC_STATUS_CODE: Final = "rpc.grpc.status_code"
 
 RPC_RESPONSE_STATUS_CODE: Final = "rpc.response.status_code"
 """The newer one: a string, of gRPC the name of its code, and of other systems whatever they have."""
-
-STEP_START: Final = "failpath.step.start"
-"""Context key of a :class:`StartMarker`, in the context that is passed to ``start_span`` and nowhere else."""
-
-
-class StartMarker:
-    """A step's span on its way from who starts it to who reports it.
-
-    ``attributes`` are the span's own start attributes. A host may limit attribute values
-    (``OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT``), and the SDK then cuts the identity of a step before any processor sees it;
-    here it stands uncut. So do the attributes that were set ``late``, since the start, and before the end those of the
-    ``exception`` event of an error. Who reports the step puts its span into ``seen``, so that who started it knows; a
-    span that comes with a start that was seen already is another one. Where there is an ``owner``, no other reporter
-    reports it. ``reporter`` is who does, and takes the step's outcome where the span could not; ``ticket`` is its own
-    note of the last event that it has taken, and ``start`` of how the step began. ``spans`` are those that were started
-    for the step so far, that of the host first.
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "attributes",
-        "exception",
-        "late",
-        "owner",
-        "reporter",
-        "seen",
-        "spans",
-        "start",
-        "ticket",
-    )
-
-    def __init__(self, attributes: Mapping[str, Any], owner: object = None) -> None:
-        self.attributes = attributes
-        self.owner = owner
-        self.exception: Mapping[str, Any] | None = None
-        self.late: Mapping[str, Any] | None = None
-        self.seen: Any = None
-        self.reporter: Any = None
-        self.ticket: Any = None
-        self.start: Any = None
-        self.spans: tuple[Any, ...] = ()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from failpath_otel.options.options import Options
 
 
-def tell_start(options: "Options", joined: TracerProvider | None) -> None:
+def log_start(options: "Options", joined: TracerProvider | None) -> None:
     """Says once for each set-up, at level ``INFO``, what holds; nothing of it is a secret.
 
     Args:

@@ -369,7 +369,7 @@ def test_clients_of_two_projects_report_to_their_own_also_where_one_has_joined_t
     with fault_server() as other:
         theirs = configure(provider, other.url)
         ours = configure(NoOpTracerProvider())
-        ours._tracing = type(ours._tracing)(provider.get_tracer("shared"), ours._tracing.reporting)
+        ours._tracer = type(ours._tracer)(provider.get_tracer("shared"), ours._tracer.observer)
         ours.run("checkout").step("ours", lambda: None)
         theirs.run("checkout").step("theirs", lambda: None)
         assert ours.flush()

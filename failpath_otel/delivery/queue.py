@@ -79,11 +79,11 @@ class RecordQueue:
                     if not self._is_kept(record):
                         self._reserved -= 1  # no outcome will follow
                     elif receipt is not None:
-                        receipt.number = self._accepted
+                        receipt.running_number = self._accepted
                     raise
                 number = self._accepted
                 if receipt is not None:
-                    receipt.number = number
+                    receipt.running_number = number
         if self._unattended:
             self._start()
         if not number:
@@ -107,7 +107,7 @@ class RecordQueue:
                 if kept or self._is_kept(data):
                     self._reserved -= 1
                     if receipt is not None:
-                        receipt.told = True
+                        receipt.outcome_reported = True
             number = self._accepted
         if self._unattended:
             self._start()

@@ -10,8 +10,8 @@ class Receipt(Protocol):
     what was accepted, and what was not.
     """
 
-    number: int
+    running_number: int
     """That of the ``running`` record; 0 before it is accepted."""
 
-    told: bool
+    outcome_reported: bool
     """Whether the outcome was accepted, or counted as lost."""

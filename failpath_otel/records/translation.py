@@ -8,6 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
+from failpath_otel.handoff import StepHandoff
 from failpath_otel.records.answer import answer_of, grpc_call_failed, is_grpc
 from failpath_otel.records.content import ERROR_MESSAGE, ERROR_STACK, RecordContent
 from failpath_otel.records.metadata import metadata_at_end, metadata_in
@@ -15,7 +16,7 @@ from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status,
 from failpath_otel.records.rules import StepRule, named_run
 from failpath_otel.records.stacks import without_our_frames
 from failpath_otel.scrubbing.values import clean_metadata, clean_text, error_text, text_of, whole_run_id
-from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS, StartMarker
+from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS
 
 _ANY_LENGTH: Final = 1 << 30
 _OUTCOMES: Final[dict[str, Status]] = {"success": "success", "error": "error", "skipped": "skipped"}
@@ -25,7 +26,7 @@ class StepStart(msgspec.Struct, gc=False):
     """What identifies an open step, kept apart from its span, which may lose all of it before it ends.
 
     ``attributes`` are those the span started with; ``manual`` says that a lifecycle event is recorded by hand, so
-    that nobody announces the step as ``running``; ``marker`` refers to that of who has opened the span, and will state
+    that nobody announces the step as ``running``; ``handoff`` refers to that of who has opened the span, and will state
     the outcome on it before ending it; it is gone where nobody can do so any more. ``watched`` refers to the span.
     ``pipeline`` is where its records go, ``number`` what that has given to the first, ``told`` whether it has the
     outcome, and ``content`` what the records carry. ``stated`` is the outcome as who has opened the span is about to
@@ -42,13 +43,13 @@ class StepStart(msgspec.Struct, gc=False):
     metadata: dict[str, Any]
     attributes: Mapping[str, Any]
     manual: bool
-    marker: Any = None
-    watched: Any = None
+    handoff_ref: Any = None
+    span_ref: Any = None
     pipeline: Any = None
     content: Any = None
-    number: int = 0
-    told: bool = False
-    stated: tuple[Mapping[str, Any] | None, Mapping[str, str] | None, int] | None = None
+    running_number: int = 0
+    outcome_reported: bool = False
+    pending_outcome: tuple[Mapping[str, Any] | None, Mapping[str, str] | None, int] | None = None
 
 
 def read_start(span: ReadableSpan) -> StepStart | None:
@@ -134,7 +135,7 @@ def outcome_record(  # noqa: PLR0917
     process: ProcessInfo | None,
     content: RecordContent,
     began: bool = True,  # noqa: FBT001, FBT002 - on the hot path, where a keyword costs
-    marker: StartMarker | None = None,
+    handoff: StepHandoff | None = None,
 ) -> Record:
     """The record of how a step ended, at the time when its span did.
 
@@ -146,14 +147,14 @@ def outcome_record(  # noqa: PLR0917
         process: the process that the record names.
         content: what the record carries beyond that.
         began: the step has a ``running`` record. Without one, it has a duration only if its span has a length.
-        marker: what travels beside the span, which a host's limits do not reach.
+        handoff: what travels beside the span, which a host's limits do not reach.
     """
     start_ns = start.start_ns
     end_ns = span.end_time
     if end_ns is None or end_ns < start_ns:
         end_ns = start_ns
     timed = began or end_ns > start_ns
-    late = None if marker is None else marker.late
+    late = None if handoff is None else handoff.added_attributes
     metadata = metadata_at_end(start.attributes, start.metadata, attributes, late)
     return Record(
         record_id(start.trace_id, start.span_id, status, end_ns),
@@ -167,7 +168,7 @@ def outcome_record(  # noqa: PLR0917
         metadata if content.is_identity else content.metadata(metadata),
         start.started_at if timed else None,
         (end_ns - start_ns) // 1000 / 1000 if timed else None,
-        _error(start, span, content, marker) if status == semconv.STATUS_ERROR else None,
+        _error(start, span, content, handoff) if status == semconv.STATUS_ERROR else None,
         process if content.process else None,
     )
 
@@ -256,8 +257,8 @@ def _event_statuses(span: ReadableSpan) -> list[str]:
     return [STEP_EVENTS[event.name] for event in span.events if event.name in STEP_EVENTS]
 
 
-def _error(start: StepStart, span: ReadableSpan, content: RecordContent, marker: StartMarker | None) -> ErrorInfo:
-    attributes = None if marker is None else marker.exception
+def _error(start: StepStart, span: ReadableSpan, content: RecordContent, handoff: StepHandoff | None) -> ErrorInfo:
+    attributes = None if handoff is None else handoff.exception
     if attributes is None:
         attributes = {}
         for event in span.events:

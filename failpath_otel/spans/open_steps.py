@@ -75,7 +75,7 @@ class OpenSteps:
         self.ended_early: Final[set[SpanKey]] = set()
         """Of these steps, those whose span has ended all the same."""
 
-    def begin(self, span: Span, start: StepStart, marker: Any = None) -> None:  # noqa: ANN401 - a `StartMarker`
+    def begin(self, span: Span, start: StepStart, handoff: Any = None) -> None:  # noqa: ANN401 - a `StepHandoff`
         """Reports ``running``, and expects the outcome."""
         if self._noted:
             self._look()
@@ -86,40 +86,40 @@ class OpenSteps:
         context = span.get_span_context()
         key = context.trace_id, context.span_id, start.start_ns
         if Span in type(span).__mro__:  # as `DroppedSpans.watch` does, which would be a call more
-            start.watched = watched = Reference(span, self._noted.append)
+            start.span_ref = watched = Reference(span, self._noted.append)
             watched.key = key
-        if marker is not None:
+        if handoff is not None:
             # It has the span, and would keep it here for good if it is never ended.
-            start.marker = opened = Reference(marker, self._noted.append)
+            start.handoff_ref = opened = Reference(handoff, self._noted.append)
             opened.key = key
-            marker.start = start
+            handoff.start = start
         self.steps[key] = start
         if not start.manual:
             try:
                 pipeline.put_start(data, start)
             except BaseException:
-                if not start.number:
+                if not start.running_number:
                     del self.steps[key]  # its end, if there is one, tells both
                 raise
-        if marker is not None:
-            marker.ticket = (pipeline, start.number)
+        if handoff is not None:
+            handoff.last_record = (pipeline, start.running_number)
 
     def end(  # noqa: C901, PLR0912 - on the hot path, where a call costs
         self, span: ReadableSpan, start: StepStart
     ) -> bool:
         """Reports the outcome that ``span`` tells, once; returns whether it tells one."""
-        if start.told:
+        if start.outcome_reported:
             return True
         process, content, pipeline = self._process.info, start.content, start.pipeline
-        marker = None if start.marker is None else start.marker()
+        handoff = None if start.handoff_ref is None else start.handoff_ref()
         try:
             attributes = plain_attributes(span)
             status = stated_outcome(attributes)
             if status is None:
-                if start.marker is not None and not start.manual and not states_outcome(span):
+                if start.handoff_ref is not None and not start.manual and not states_outcome(span):
                     # Other code has ended the span, as Logfire does at exit with all that are open: the step goes
                     # on, and may yet say how it ends, unless it is gone.
-                    if marker is not None:
+                    if handoff is not None:
                         return False
                     span = _ended_by(start, span.end_time)
                     attributes = plain_attributes(span)
@@ -130,32 +130,32 @@ class OpenSteps:
             if status is None:
                 record = running_record(start, process, content)
             else:
-                record = outcome_record(start, span, status, attributes, process, content, not start.manual, marker)
+                record = outcome_record(start, span, status, attributes, process, content, not start.manual, handoff)
             data = encode(record)
         except RecursionError:
             raise  # it is told later, where there is more room on the stack
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("reading a span that has ended")
-            start.told = True
-            if start.number:
+            start.outcome_reported = True
+            if start.running_number:
                 pipeline.lose_outcome("invalid")
             else:
                 pipeline.lose("invalid")
             return True
         number = 0
-        if start.number:
+        if start.running_number:
             number = pipeline.put_outcome(data, record, start)
         else:
-            start.told = True
+            start.outcome_reported = True
             if start.manual:
                 number = pipeline.put(data)
             else:
                 pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
-        if marker is not None:
-            marker.ticket = (pipeline, number)
+        if handoff is not None:
+            handoff.last_record = (pipeline, number)
         return True
 
-    def end_of_ended(
+    def end_without_span(
         self, span: ReadableSpan, late: Mapping[str, Any], exception: Mapping[str, str] | None, end_ns: int
     ) -> None:
         """Reports the outcome of a step whose span does not: other code has ended it before, or has raised.
@@ -172,7 +172,7 @@ class OpenSteps:
         start = self.steps.get(key)
         if start is None:
             return
-        if not start.told:
+        if not start.outcome_reported:
             events = list(span.events)
             if exception is not None:
                 events.append(Event(EXCEPTION_EVENT, exception, end_ns))
@@ -187,7 +187,7 @@ class OpenSteps:
                 end_time=end_ns,
             )
             self.end(whole, start)
-        start.watched = start.marker = None
+        start.span_ref = start.handoff_ref = None
         del self.steps[key]
         if key in self.ended_early:
             self.ended_early.discard(key)
@@ -196,7 +196,7 @@ class OpenSteps:
 
     def forget(self, key: SpanKey, start: StepStart) -> None:
         """Does what is left to do for a step that nothing can end any more."""
-        if start.marker is None or start.manual:
+        if start.handoff_ref is None or start.manual:
             self.forgo(key)
             return
         try:
@@ -204,13 +204,13 @@ class OpenSteps:
                 self.ended_early.discard(key)
                 self._end_dropped(start)
         except BaseException:
-            if not start.told:
+            if not start.outcome_reported:
                 self.steps[key] = start
             raise
 
     def _end_dropped(self, start: StepStart) -> None:
         self.end(_ended_by(start, None), start)
-        span = None if start.watched is None else start.watched()
+        span = None if start.span_ref is None else start.span_ref()
         if span is not None:
             self._disregard(span)  # it is still the current one somewhere
 
@@ -218,13 +218,13 @@ class OpenSteps:
         """Expects no outcome of a step any more."""
         start = self.steps.pop(key, None)
         self.ended_early.discard(key)
-        if start is not None and start.number:
+        if start is not None and start.running_number:
             start.pipeline.forgo_outcome()
 
 
 def _ended_by(start: StepStart, end_ns: int | None) -> ReadableSpan:
     """The span of a step that was dropped, with the outcome that it was about to have, or an error."""
-    late, exception, ended_ns = start.stated or (None, _DROPPED, end_ns or time_ns())
+    late, exception, ended_ns = start.pending_outcome or (None, _DROPPED, end_ns or time_ns())
     status = STATUS_SUCCESS if exception is None else STATUS_ERROR
     return ReadableSpan(
         name=start.step_key,

@@ -12,6 +12,7 @@ from failpath_otel import limits
 from failpath_otel.delivery.pipelines import NewPipeline, Pipelines
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.errors import DeliveryError
+from failpath_otel.handoff import HANDOFF_KEY
 from failpath_otel.options.checks import seconds
 from failpath_otel.options.content import content_of
 from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
@@ -29,11 +30,10 @@ from failpath_otel.runtime.signals import is_from_handler
 from failpath_otel.semconv import (
     START_MARKER,
     STEP_KEY,
-    STEP_START,
 )
 from failpath_otel.spans.dropped_spans import DroppedSpans, Reference
 from failpath_otel.spans.open_steps import OpenSteps
-from failpath_otel.spans.rule_spans import RuledSpans
+from failpath_otel.spans.rule_spans import RuleMatchedSpans
 
 
 class Reporter:
@@ -58,8 +58,8 @@ class Reporter:
         )
         self._open: Final = self._steps.steps
         self._begin: Final = self._steps.begin
-        self.end_of_ended: Final = self._steps.end_of_ended
-        self._ruled = RuledSpans(self._begin, self._steps.forgo, self.disregard, self._dropped)
+        self.end_without_span: Final = self._steps.end_without_span
+        self._ruled = RuleMatchedSpans(self._begin, self._steps.forgo, self.disregard, self._dropped)
         self._use(options)
         after_fork_in_child(self._in_child)
 
@@ -82,7 +82,7 @@ class Reporter:
     def _in_child(self) -> None:
         # Only the process that opened a step ends it; here its span will end a second time.
         opened = tuple(self._open.items())  # a garbage collection in between may end a step
-        self._disregarded.update((key[:2], start.watched) for key, start in opened)
+        self._disregarded.update((key[:2], start.span_ref) for key, start in opened)
         self._disregarded.update(self._ruled.in_child())
         self._steps.ended_early.clear()
         self._open.clear()
@@ -94,22 +94,24 @@ class Reporter:
         start: StepStart | None = None
         opener: Any = None
         try:
-            marker: Any = None if parent_context is None else parent_context.get(STEP_START)
-            if marker is not None and span.name == marker.attributes.get(STEP_KEY):
-                if marker.owner not in (None, self) and (marker.seen is None or marker.seen is span):
+            handoff: Any = None if parent_context is None else parent_context.get(HANDOFF_KEY)
+            if handoff is not None and span.name == handoff.attributes.get(STEP_KEY):
+                if handoff.owner not in (None, self) and (
+                    handoff.reported_span is None or handoff.reported_span is span
+                ):
                     self.disregard(span)
                     return
-                if marker.seen is None:
-                    start, opener = trusted_start(span, marker.attributes), marker
+                if handoff.reported_span is None:
+                    start, opener = trusted_start(span, handoff.attributes), handoff
             # Else it is a span of other code, perhaps one that a host's processor has opened in the same context.
             start = start or read_start(span)
             if start is None:
                 if self._ruled.rules is not None:
                     self._ruled.on_start(span, parent_context)
                 return
-            if marker is not None and marker.seen is None:
-                marker.seen = span
-                marker.reporter = self
+            if handoff is not None and handoff.reported_span is None:
+                handoff.reported_span = span
+                handoff.reporter = self
             if self._off or start.attributes.get(START_MARKER) is True:  # its step was reported just now
                 self.disregard(span)
                 return
@@ -118,7 +120,7 @@ class Reporter:
                 self._ruled.on_named(span, start.flow_key, start.run_id)
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             exception_once("reporting the start of a step")
-            if start is None or not start.number:
+            if start is None or not start.running_number:
                 self.lose()
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -136,7 +138,7 @@ class Reporter:
             start = self._open.get(key)
             if start is not None:
                 if self._steps.end(span, start):
-                    start.watched = start.marker = None  # before these are gone, which would be noted
+                    start.span_ref = start.handoff_ref = None  # before these are gone, which would be noted
                     del self._open[key]
                 else:
                     self._steps.ended_early.add(key)
@@ -191,7 +193,7 @@ class Reporter:
     def _forget(self, reference: Reference) -> None:
         key = reference.key
         start = self._open.get(key)
-        if start is not None and (start.watched is reference or start.marker is reference):
+        if start is not None and (start.span_ref is reference or start.handoff_ref is reference):
             self._steps.forget(key, start)
         if self._disregarded.get(key[:2]) is reference:
             self._disregarded.pop(key[:2], None)  # another thread may end it
@@ -202,7 +204,7 @@ class Reporter:
         self._forget_dropped()
         for key, start in tuple(self._open.items()):
             # What a signal handler has raised may have cost it its turn.
-            if any(reference is not None and reference() is None for reference in (start.marker, start.watched)):
+            if any(reference is not None and reference() is None for reference in (start.handoff_ref, start.span_ref)):
                 self._steps.forget(key, start)
         self._ruled.look(wait=wait)
 

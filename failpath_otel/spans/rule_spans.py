@@ -44,7 +44,7 @@ class _Open:
         self.watched: Reference | None = None
 
 
-class RuledSpans:
+class RuleMatchedSpans:
     """The spans of one reporter that are steps by a rule, and are open.
 
     An instrumentation may set the attribute that holds the run id right after it has started the span, where no

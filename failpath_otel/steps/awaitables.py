@@ -73,18 +73,18 @@ class InStep(Generic[T]):
 
 async def afail(step: AnyStep, error: BaseException) -> None:
     """Ends ``step`` with ``error``, and waits until that was sent where that is asked for."""
-    if not hasattr(step, "awaits"):
+    if not hasattr(step, "waits_for_delivery"):
         return  # it has not begun
     step.finish(error)
     # A cancellation wants to go on at once, and where a coroutine is closed nothing can be awaited.
-    if step.awaits and isinstance(error, Exception):
-        await step.asent()
+    if step.waits_for_delivery and isinstance(error, Exception):
+        await step.await_delivered()
 
 
 async def await_success(step: AnyStep) -> None:
     """Waits until the end of ``step`` was sent, and raises why it was not where that is asked for."""
-    await step.asent()
-    step.raise_unsent()
+    await step.await_delivered()
+    step.raise_delivery_error()
 
 
 def _sent_around(step: AnyStep, given: Any) -> Any:
@@ -98,7 +98,7 @@ def _sent_around(step: AnyStep, given: Any) -> Any:
 async def _run_between(step: AnyStep, given: Any) -> Any:
     try:
         try:
-            await step.asent()
+            await step.await_delivered()
         except BaseException:
             given.close()  # or Python would say that nobody has awaited it
             raise
@@ -159,7 +159,7 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
         try:
             if self._step.ended:
                 return
-            if self._step.awaits:
+            if self._step.waits_for_delivery:
                 # The one around it was never awaited either, and Python would say so as well.
                 self._inner.close()
             # The coroutine inside is dropped with this object, and Python says itself that it was never awaited.
@@ -194,7 +194,7 @@ def follow(step: AnyStep, result: Any) -> Any:
     try:
         # What is also a context manager, as a request of aiohttp is, is used as one; a coroutine in its place is not.
         if (isinstance(result, Coroutine) and not hasattr(type(result), "__aenter__")) or _is_old_coroutine(result):
-            return StepCoroutine(step, _sent_around(step, result) if step.awaits else result)
+            return StepCoroutine(step, _sent_around(step, result) if step.waits_for_delivery else result)
         future: Any = result
         if hasattr(type(future), "add_done_callback"):
             future.add_done_callback(functools.partial(_end_with_future, step))

@@ -21,8 +21,8 @@ from failpath_otel.steps.open_step import NoStep
 from failpath_otel.steps.outcome import described_error_attributes
 from failpath_otel.steps.propagation import UNKNOWN_FLOW, Headers, read_baggage, read_headers
 from failpath_otel.steps.run import Run, current_run
-from failpath_otel.steps.step_tracer import Tracing
-from failpath_otel.steps.wrap import Beginning, decorate
+from failpath_otel.steps.step_tracer import StepTracer
+from failpath_otel.steps.wrap import NewStep, decorate
 
 F = TypeVar("F", bound=Callable[..., Any])
 Metadata = Mapping[str, object]
@@ -49,7 +49,9 @@ class Failpath:
 
     def __init__(self, *, tracer_provider: TracerProvider | None = None, start_markers: bool = False) -> None:
         self._tracer_provider = tracer_provider
-        self._tracing = Tracing(get_tracer(SCOPE_NAME, __version__, tracer_provider), marks_starts=bool(start_markers))
+        self._tracer = StepTracer(
+            get_tracer(SCOPE_NAME, __version__, tracer_provider), start_markers=bool(start_markers)
+        )
         self._current_key = f"failpath.current_run.{next(_client_numbers)}"
 
     def run(
@@ -71,7 +73,7 @@ class Failpath:
             TypeError: ``flow_key`` is not a string.
             ValueError: ``flow_key`` is empty or too long.
         """
-        return Run(self._tracing, self._current_key, flow_key, run_id, metadata, propagate)
+        return Run(self._tracer, self._current_key, flow_key, run_id, metadata, propagate)
 
     def run_from_headers(self, headers: Headers, *, flow: str | None = None, metadata: Metadata | None = None) -> Run:
         """The run that another service goes on with here, from what its :meth:`Run.headers` said. Sends nothing.
@@ -99,7 +101,7 @@ class Failpath:
                 "Failpath: headers came without a usable flow key; the run's flow is %r. flow= names another.",
                 UNKNOWN_FLOW,
             )
-        return Run(self._tracing, self._current_key, flow_key or fallback or UNKNOWN_FLOW, run_id, metadata)
+        return Run(self._tracer, self._current_key, flow_key or fallback or UNKNOWN_FLOW, run_id, metadata)
 
     def current_run(self) -> Run | None:
         """The run of this client whose ``with`` block encloses the caller, else the one that another service sent.
@@ -116,7 +118,7 @@ class Failpath:
         if run is not None:
             return run
         found = read_baggage()
-        return None if found is None else Run(self._tracing, self._current_key, *found, None, begins=False)
+        return None if found is None else Run(self._tracer, self._current_key, *found, None, begins=False)
 
     def step(self, step_key: str, *, metadata: Metadata | None = None) -> Callable[[F], F]:
         """Decorates a function that is defined before there is a run: each call is a step of the current run.
@@ -137,21 +139,21 @@ class Failpath:
         def decorated(fn: F) -> F:
             told = False
 
-            def open_step() -> Beginning:
+            def new_step() -> NewStep:
                 nonlocal told
                 run = self.current_run()
                 if run is not None:
-                    return run._opening(key, metadata)  # noqa: SLF001 - a friend of Run
+                    return run._new_step(key, metadata)  # noqa: SLF001 - a friend of Run
                 if not told:
                     told = True
-                    self._tell_of_no_run(key, fn)
+                    self._warn_of_no_run(key, fn)
                 return NoStep(), None, None
 
-            return decorate(open_step, fn)
+            return decorate(new_step, fn)
 
         return decorated
 
-    def _tell_of_no_run(self, step_key: str, fn: Callable[..., Any]) -> None:
+    def _warn_of_no_run(self, step_key: str, fn: Callable[..., Any]) -> None:
         try:
             name = f"{fn.__module__}.{getattr(fn, '__qualname__', type_name(fn))}"
             # By its name: a function may be defined, and decorated, again and again.
@@ -202,7 +204,7 @@ class Failpath:
         attributes[RUN_ID] = make_run_id(run_id)
         described, stack_given = (None, False) if error is None else described_error_attributes(error)
         record_manually(
-            self._tracing,
+            self._tracer,
             with_metadata(attributes, metadata_attributes(metadata)),
             status,
             error=described,

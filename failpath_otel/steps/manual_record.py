@@ -8,20 +8,21 @@ from time import time_ns
 from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import limits, semconv
+from failpath_otel.handoff import StepHandoff
 from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import text_of
-from failpath_otel.semconv import EVENT_NAMES, STEP_STATUS, StartMarker
+from failpath_otel.semconv import EVENT_NAMES, STEP_STATUS
 from failpath_otel.steps.attributes import Attributes
 from failpath_otel.steps.open_step import status_description
 from failpath_otel.steps.span_events import write_event
-from failpath_otel.steps.step_tracer import Tracing
+from failpath_otel.steps.step_tracer import StepTracer
 
 Time = datetime | float
 """A point in time: a ``datetime`` (naive means local time), or seconds since the epoch."""
 
 
 def record_manually(
-    tracing: Tracing,
+    tracer: StepTracer,
     attributes: Attributes,
     status: str,
     *,
@@ -43,10 +44,10 @@ def record_manually(
         attributes = {semconv.ERROR_TYPE: error[semconv.EXCEPTION_TYPE], **attributes}
         if stack_given:
             attributes = {semconv.STACK_GIVEN: True, **attributes}
-    marker = StartMarker(attributes, None if tracing.reporting is None else tracing.reporting.owner)
-    marker.exception = error
-    tracing.start_step(marker, start_ns)
-    spans = marker.spans
+    handoff = StepHandoff(attributes, None if tracer.observer is None else tracer.observer.owner)
+    handoff.exception = error
+    tracer.start_step(handoff, start_ns)
+    spans = handoff.spans
     told = True
     for span in spans:
         try:
@@ -56,15 +57,15 @@ def record_manually(
             _write(span, status, error, start_ns if status == semconv.STATUS_RUNNING else end_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("recording by hand")
-        told = tracing.end(span, end_ns) and told
+        told = tracer.end(span, end_ns) and told
     if not told:
-        tracing.tell_end(marker, {}, error, end_ns)
-    tracing.ended_all(spans)
-    if tracing.reporting is not None and tracing.reporting.awaits:
-        unsent = tracing.sent(marker)
-        if unsent is not None:
-            unsent.raised = True
-            raise copy(unsent)
+        tracer.report_end(handoff, {}, error, end_ns)
+    tracer.finish_host_span(spans)
+    if tracer.observer is not None and tracer.observer.waits_for_delivery:
+        delivery_error = tracer.observer.wait_delivered(handoff)
+        if delivery_error is not None:
+            delivery_error.raised = True
+            raise copy(delivery_error)
 
 
 def _write(span: Span, status: str, error: dict[str, str] | None, event_ns: int) -> None:

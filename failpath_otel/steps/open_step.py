@@ -10,14 +10,15 @@ from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import limits, semconv
 from failpath_otel.errors import DeliveryError
+from failpath_otel.handoff import StepHandoff
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.signals import is_from_handler
 from failpath_otel.scrubbing.values import clean_text, type_name
-from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_STATUS, StartMarker
+from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_STATUS
 from failpath_otel.steps.attributes import DROPPED_NAME, Attributes, metadata_attributes, other_kind
 from failpath_otel.steps.outcome import error_attributes, is_failure
 from failpath_otel.steps.span_events import write_event
-from failpath_otel.steps.step_tracer import Tracing, leave_block, leave_context
+from failpath_otel.steps.step_tracer import StepTracer, leave_block, leave_context
 
 _RUNNING: Final = EVENT_NAMES[semconv.STATUS_RUNNING]
 _SUCCESS: Final = EVENT_NAMES[semconv.STATUS_SUCCESS]
@@ -41,79 +42,79 @@ class OpenStep:
     __slots__ = (
         "_before",
         "_context",
+        "_delivery_error",
+        "_handoff",
         "_inside",
         "_late",
-        "_marker",
         "_monotonic_ns",
         "_outcome",
         "_start_ns",
         "_started_with",
         "_token",
-        "_tracing",
-        "_unsent",
-        "awaits",
+        "_tracer",
         "ended",
+        "waits_for_delivery",
     )
 
-    def begin(self, tracing: Tracing, attributes: Attributes) -> None:
+    def begin(self, tracer: StepTracer, attributes: Attributes) -> None:
         """Reports ``running``; has to be the first call."""
         self.ended = self._inside = False
-        self._marker: StartMarker | None = None
-        self._tracing = tracing
+        self._handoff: StepHandoff | None = None
+        self._tracer = tracer
         self._started_with = attributes
         self._late: Attributes | None = None
         self._outcome: tuple[dict[str, str] | None, int] | None = None
         self._token: Token[Context] | None = None
-        self._unsent: DeliveryError | None = None
-        self.awaits = False
-        """Whoever runs the step is to call :meth:`sent` or :meth:`asent` after it began and after it ended."""
+        self._delivery_error: DeliveryError | None = None
+        self.waits_for_delivery = False
+        """The caller has to wait, by :meth:`wait_delivered` or :meth:`await_delivered`, after the begin and the end."""
         self._monotonic_ns = monotonic_ns()
         self._start_ns = start_ns = time_ns()
-        reporting = tracing.reporting
-        if reporting is None:
-            self._marker = marker = StartMarker(attributes)
+        observer = tracer.observer
+        if observer is None:
+            self._handoff = handoff = StepHandoff(attributes)
         else:
-            self._marker = marker = StartMarker(attributes, reporting.owner)
-            self.awaits = reporting.awaits
-        self._before = self._context = tracing.start_step(marker, start_ns)
+            self._handoff = handoff = StepHandoff(attributes, observer.owner)
+            self.waits_for_delivery = observer.waits_for_delivery
+        self._before = self._context = tracer.start_step(handoff, start_ns)
         # The event comes after the start, because only the start is seen live; it carries the start's own time.
         try:
-            for span in marker.spans:
+            for span in handoff.spans:
                 write_event(span, _RUNNING, None, start_ns)
-            if tracing.marks_starts:
-                tracing.mark_start(marker.spans[0], attributes, start_ns)
+            if tracer.start_markers:
+                tracer.export_start_marker(handoff.spans[0], attributes, start_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("adding a span event")
 
-    def sent(self) -> None:
+    def wait_delivered(self) -> None:
         """Waits until the step's events so far were sent, or could not be; not where an event loop runs."""
-        assert self._marker is not None  # or it has not begun
+        assert self._handoff is not None and self._tracer.observer is not None  # noqa: PT018 - `waits_for_delivery`
         try:
-            self._keep(self._tracing.sent(self._marker))
+            self._keep_error(self._tracer.observer.wait_delivered(self._handoff))
         except BaseException:  # what has interrupted a wait wants to go on at once
-            self.awaits = False
+            self.waits_for_delivery = False
             raise
 
-    async def asent(self) -> None:
-        """:meth:`sent` without blocking the event loop."""
-        assert self._marker is not None  # as above
+    async def await_delivered(self) -> None:
+        """:meth:`wait_delivered` without blocking the event loop."""
+        assert self._handoff is not None and self._tracer.observer is not None  # noqa: PT018 - as above
         try:
-            self._keep(await self._tracing.asent(self._marker))
+            self._keep_error(await self._tracer.observer.await_delivered(self._handoff))
         except BaseException:  # as above
-            self.awaits = False
+            self.waits_for_delivery = False
             raise
 
-    def _keep(self, error: DeliveryError | None) -> None:
+    def _keep_error(self, error: DeliveryError | None) -> None:
         # Where the start was kept to be sent again, and the outcome was sent, both were: order is kept.
-        if self._unsent is None or getattr(self._unsent, "retrying", False):
-            self._unsent = error
+        if self._delivery_error is None or getattr(self._delivery_error, "retrying", False):
+            self._delivery_error = error
 
-    def raise_unsent(self) -> None:
+    def raise_delivery_error(self) -> None:
         """Raises why an event could not be sent, where that is asked for: when the application's code is through."""
-        if self._unsent is not None:
-            self._unsent.raised = True
+        if self._delivery_error is not None:
+            self._delivery_error.raised = True
             # A copy: the same loss may concern many steps, and would collect the tracebacks of them all.
-            raise copy(self._unsent)
+            raise copy(self._delivery_error)
 
     def resume(self) -> None:
         """Makes the step's span the current one."""
@@ -141,10 +142,10 @@ class OpenStep:
 
     def set_metadata(self, metadata: object) -> None:
         """Adds metadata to the span; later values win. Keys beyond the limit are dropped and counted."""
-        marker = getattr(self, "_marker", None)
-        if marker is None:
+        handoff = getattr(self, "_handoff", None)
+        if handoff is None:
             return  # an exception of a signal handler came as it was to begin, and there is no step
-        late = self._late = marker.late = {} if self._late is None else self._late
+        late = self._late = handoff.added_attributes = {} if self._late is None else self._late
         before = self._started_with
         room = limits.MAX_METADATA_KEYS - (len(before) - 3)
         more = metadata_attributes(metadata)
@@ -160,7 +161,7 @@ class OpenStep:
             late[name] = more[name]
         if dropped:
             more[DROPPED_NAME] = late[DROPPED_NAME] = late.get(DROPPED_NAME, before.get(DROPPED_NAME, 0)) + dropped
-        for span in marker.spans:
+        for span in handoff.spans:
             self._guarded_set(span, more)
 
     def finish(self, error: BaseException | None) -> None:
@@ -205,8 +206,8 @@ class OpenStep:
     def _end(  # noqa: C901, PLR0912 - on the hot path, where a call costs
         self, error: BaseException | None, *, again: bool = False
     ) -> None:
-        marker = self._marker
-        if marker is None:
+        handoff = self._handoff
+        if handoff is None:
             return
         if self._outcome is None:
             end_ns = time_ns()
@@ -216,12 +217,12 @@ class OpenStep:
             exception = describe(error) if error is not None and is_failure(error) else None
             self._outcome = exception, max(end_ns, self._start_ns)
         exception, end_ns = self._outcome
-        marker.exception = exception
+        handoff.exception = exception
         status = semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR
-        start = marker.start
+        start = handoff.start
         if start is not None:
-            start.stated = self._late, exception, end_ns
-        spans, seen = marker.spans, marker.seen
+            start.pending_outcome = self._late, exception, end_ns
+        spans, seen = handoff.spans, handoff.reported_span
         if seen is not None and seen not in spans:
             spans = (*spans, seen)  # what was raised as it began has cost it its place there
         told = True
@@ -250,12 +251,12 @@ class OpenStep:
             except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
                 exception_once("writing a step's outcome on its span")
                 told = False
-            told = self._tracing.end(span, end_ns) and told
-        if not told and (start is None or not start.told):
+            told = self._tracer.end(span, end_ns) and told
+        if not told and (start is None or not start.outcome_reported):
             late = {**(self._late or {}), STEP_STATUS: status}
-            self._tracing.tell_end(marker, late, exception, end_ns)
+            self._tracer.report_end(handoff, late, exception, end_ns)
         if len(spans) > 1:
-            self._tracing.ended_all(spans)
+            self._tracer.finish_host_span(spans)
 
     def _restore(self, span: Span) -> None:
         """Writes again what an SDK span has evicted: it keeps 128 attributes, and the oldest ones are the identity."""
@@ -288,18 +289,18 @@ class NoStep:
     """Stands in for a step where there is no run that it could belong to: does nothing."""
 
     __slots__ = ()
-    awaits = False
+    waits_for_delivery = False
     ended = True
 
-    def begin(self, tracing: Tracing, attributes: Attributes) -> None:
+    def begin(self, tracer: StepTracer, attributes: Attributes) -> None:
         """Reports nothing."""
 
     def resume(self) -> None:
         """Changes nothing."""
 
-    pause = leave = sent = raise_unsent = resume
+    pause = leave = wait_delivered = raise_delivery_error = resume
 
-    async def asent(self) -> None:
+    async def await_delivered(self) -> None:
         """Waits for nothing."""
 
     def finish(self, error: BaseException | None) -> None:

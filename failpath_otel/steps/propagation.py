@@ -10,10 +10,11 @@ from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import Span
 
 from failpath_otel import limits
+from failpath_otel.handoff import StepHandoff
 from failpath_otel.report import exception_once, warn_once
-from failpath_otel.semconv import FLOW_KEY, FLOW_KEY_HEADER, RUN_ID, RUN_ID_HEADER, StartMarker
+from failpath_otel.semconv import FLOW_KEY, FLOW_KEY_HEADER, RUN_ID, RUN_ID_HEADER
 from failpath_otel.steps.attributes import Attributes
-from failpath_otel.steps.step_tracer import Tracing, leave_context
+from failpath_otel.steps.step_tracer import StepTracer, leave_context
 
 UNKNOWN_FLOW: Final = "unknown"
 """The flow of a run whose headers name none, where the receiving service does not say which it is."""
@@ -110,23 +111,23 @@ def read_baggage() -> Identity | None:
     return None if flow_key is None or run_id is None else Identity(flow_key, run_id)
 
 
-class Propagating(Tracing):
-    """A tracing that puts a run's identity into the baggage of every context in which one of its spans is open."""
+class BaggageStepTracer(StepTracer):
+    """A tracer that puts a run's identity into the baggage of every context in which one of its spans is open."""
 
     __slots__ = ("_flow_key", "_run_id")
 
-    def __init__(self, tracing: Tracing, flow_key: str, run_id: str) -> None:
-        super().__init__(tracing.host, tracing.reporting, marks_starts=tracing.marks_starts)
+    def __init__(self, tracer: StepTracer, flow_key: str, run_id: str) -> None:
+        super().__init__(tracer.host_tracer, tracer.observer, start_markers=tracer.start_markers)
         self._flow_key = flow_key
         self._run_id = run_id
 
-    def start_step(self, marker: StartMarker, start_ns: int) -> Context:
+    def start_step(self, handoff: StepHandoff, start_ns: int) -> Context:
         """As without baggage, which the host's span processors see at the start as well."""
         before = get_current()
         inside, token = self._carrying(before), None
         try:
             token = attach(inside)
-            return super().start_step(marker, start_ns)
+            return super().start_step(handoff, start_ns)
         finally:
             leave_context(inside, before, token)
 

@@ -19,12 +19,12 @@ from failpath_otel.steps.keys import check_key, make_run_id
 from failpath_otel.steps.manual_record import record_manually
 from failpath_otel.steps.open_step import OpenStep, describe, status_description
 from failpath_otel.steps.outcome import is_failure
-from failpath_otel.steps.propagation import Propagating, write_headers
-from failpath_otel.steps.run_end import Release, release_of
+from failpath_otel.steps.propagation import BaggageStepTracer, write_headers
+from failpath_otel.steps.run_end import RunEndFlush, run_end_flush_of
 from failpath_otel.steps.span_events import write_event
 from failpath_otel.steps.step import Step
-from failpath_otel.steps.step_tracer import Tracing, leave_block
-from failpath_otel.steps.wrap import Beginning, call, run_later, what_it_makes
+from failpath_otel.steps.step_tracer import StepTracer, leave_block
+from failpath_otel.steps.wrap import NewStep, call, deferred_kind, run_deferred
 
 T = TypeVar("T")
 RunT = TypeVar("RunT", bound="Run")
@@ -41,11 +41,11 @@ class Run:
     also in other threads and tasks at the same time.
     """
 
-    __slots__ = ("_attributes", "_current_key", "_entries", "_flow_key", "_release", "_run_id", "_tracing")
+    __slots__ = ("_attributes", "_current_key", "_end_flush", "_entries", "_flow_key", "_run_id", "_tracer")
 
     def __init__(  # noqa: PLR0917 - made by the client alone
         self,
-        tracing: Tracing,
+        tracer: StepTracer,
         current_key: str,
         flow_key: object,
         run_id: object,
@@ -57,13 +57,13 @@ class Run:
         self._current_key: Final = current_key
         self._flow_key: Final = check_key("flow_key", flow_key)
         self._run_id: Final = make_run_id(run_id)
-        self._tracing: Final = Propagating(tracing, self._flow_key, self._run_id) if propagate else tracing
+        self._tracer: Final = BaggageStepTracer(tracer, self._flow_key, self._run_id) if propagate else tracer
         identity: Attributes = {FLOW_KEY: self._flow_key, RUN_ID: self._run_id}
         self._entries: list[_Entered] = []
         self._attributes = with_metadata(identity, metadata_attributes(metadata))
         # One that was found here, and not begun, does not end here either.
         exits = begins and abrupt_exit.expected is not False
-        self._release: Final[Release | None] = release_of(tracing.reporting, current_key) if exits else None
+        self._end_flush: Final[RunEndFlush | None] = run_end_flush_of(tracer.observer, current_key) if exits else None
 
     @property
     def flow_key(self) -> str:
@@ -108,16 +108,16 @@ class Run:
         """
         attributes = self._step_attributes(step_key, metadata)
         if fn is _NO_FN:
-            return Step(self._tracing, attributes)
-        makes = what_it_makes(fn)
+            return Step(self._tracer, attributes)
+        makes = deferred_kind(fn)
         if makes:
-            return run_later(lambda: (OpenStep(), self._tracing, attributes), fn, makes)
+            return run_deferred(lambda: (OpenStep(), self._tracer, attributes), fn, makes)
         if not callable(fn):
             msg = (
                 f"fn must be a function, not its result: got {type_name(fn)}; run.step('key', lambda: f(x)) calls f(x)"
             )
             raise TypeError(msg)
-        return call(OpenStep(), self._tracing, attributes, fn)
+        return call(OpenStep(), self._tracer, attributes, fn)
 
     def skip(self, step_key: str, *, metadata: Metadata | None = None) -> None:
         """Records that a step was left out on purpose, so that the dashboard can tell it from a missing one.
@@ -130,10 +130,10 @@ class Run:
             TypeError: ``step_key`` is not a string.
             ValueError: ``step_key`` is empty or too long.
         """
-        record_manually(self._tracing, self._step_attributes(step_key, metadata), semconv.STATUS_SKIPPED)
+        record_manually(self._tracer, self._step_attributes(step_key, metadata), semconv.STATUS_SKIPPED)
 
-    def _opening(self, step_key: str, metadata: object) -> Beginning:
-        return OpenStep(), self._tracing, self._step_attributes(step_key, metadata)
+    def _new_step(self, step_key: str, metadata: object) -> NewStep:
+        return OpenStep(), self._tracer, self._step_attributes(step_key, metadata)
 
     def _step_attributes(self, step_key: object, metadata: object) -> Attributes:
         # The identity comes first in a fixed order; it is also what the step writes again at its end.
@@ -147,7 +147,7 @@ class Run:
 
     def __enter__(self: RunT) -> RunT:  # noqa: PYI019 - `Self` came with Python 3.11
         """Opens the run's own span and makes this the current run."""
-        spans, context = self._tracing.start_run(self._flow_key, self._attributes)
+        spans, context = self._tracer.start_run(self._flow_key, self._attributes)
         entered = _Entered(self, spans)
         try:
             entered.before = get_current()
@@ -174,8 +174,8 @@ class Run:
             if entered is not None:
                 self._leave(entered, interruption if error is None else error)
             raise
-        if self._release is not None:
-            self._release.end()
+        if self._end_flush is not None:
+            self._end_flush.end()
 
     def _entered(self) -> "_Entered | None":
         """The entry of the block that is left now; ``None``: there is none."""

@@ -9,20 +9,20 @@ from opentelemetry.context import get_value
 from failpath_otel.runtime.exits import abrupt_exit
 from failpath_otel.steps.event_loops import on_event_loop
 from failpath_otel.steps.finalizer_errors import raise_later
-from failpath_otel.steps.step_tracer import Reporting
+from failpath_otel.steps.step_tracer import StepObserver
 
 
-class Release:
+class RunEndFlush:
     """Held by a run alone, so that it is released with the run.
 
     Hurries what the run has recorded, and waits a moment for that, when the run's block is left and when the run is
     released.
     """
 
-    __slots__ = ("_current_key", "_reporting")
+    __slots__ = ("_current_key", "_observer")
 
-    def __init__(self, reporting: Reporting, current_key: str) -> None:
-        self._reporting: Final = reporting
+    def __init__(self, observer: StepObserver, current_key: str) -> None:
+        self._observer: Final = observer
         self._current_key: Final = current_key
 
     def end(self) -> None:
@@ -35,7 +35,7 @@ class Release:
             return
         began = monotonic()
         try:
-            self._reporting.run_ended(abrupt_exit.patience())
+            self._observer.run_ended(abrupt_exit.patience())
         finally:
             abrupt_exit.spend(monotonic() - began)
 
@@ -45,9 +45,9 @@ class Release:
         try:
             self.end()
         except BaseException as error:  # noqa: BLE001 - here, Python would print it and go on
-            raise_later(error, Release.__del__.__code__)
+            raise_later(error, RunEndFlush.__del__.__code__)
 
 
-def release_of(reporting: Reporting | None, current_key: str) -> Release | None:
+def run_end_flush_of(observer: StepObserver | None, current_key: str) -> RunEndFlush | None:
     """What a run has to hold in this process; ``None`` where the process has an end at which what waits is sent."""
-    return Release(reporting, current_key) if reporting is not None and abrupt_exit.is_expected() else None
+    return RunEndFlush(observer, current_key) if observer is not None and abrupt_exit.is_expected() else None

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from failpath_otel.public import public
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.open_step import OpenStep
-from failpath_otel.steps.step_tracer import Tracing
+from failpath_otel.steps.step_tracer import StepTracer
 from failpath_otel.steps.wrap import decorate
 
 StepT = TypeVar("StepT", bound="Step")
@@ -23,12 +23,12 @@ class Step:
     asynchronous generator from the first item to exhaustion, ``close()`` or an error.
     """
 
-    __slots__ = ("_attributes", "_opened", "_tracing")
+    __slots__ = ("_attributes", "_open_step", "_tracer")
 
-    def __init__(self, tracing: Tracing, attributes: Attributes) -> None:
-        self._tracing = tracing
+    def __init__(self, tracer: StepTracer, attributes: Attributes) -> None:
+        self._tracer = tracer
         self._attributes = attributes
-        self._opened: OpenStep | None = None
+        self._open_step: OpenStep | None = None
 
     def set_metadata(self, metadata: Mapping[str, object] | None = None, /, **more: object) -> None:
         """Adds metadata to the step; it travels with the step's outcome, so after the block it is too late.
@@ -40,10 +40,10 @@ class Step:
         for given in (metadata, more or None):
             if given is None:
                 continue
-            if self._opened is None:
+            if self._open_step is None:
                 self._attributes = with_metadata(self._attributes, metadata_attributes(given))
             else:
-                self._opened.set_metadata(given)
+                self._open_step.set_metadata(given)
 
     def __enter__(self: StepT) -> StepT:  # noqa: PYI019 - `Self` came with Python 3.11
         """Begins the step: reports ``running`` and makes its span the current one.
@@ -53,28 +53,28 @@ class Step:
         """
         opened = self._open()
         try:
-            opened.begin(self._tracing, self._attributes)
-            if opened.awaits:
-                opened.sent()
+            opened.begin(self._tracer, self._attributes)
+            if opened.waits_for_delivery:
+                opened.wait_delivered()
             opened.resume()
         except BaseException as error:
-            if hasattr(opened, "awaits"):  # it has begun
+            if hasattr(opened, "waits_for_delivery"):  # it has begun
                 opened.finish(error)
             raise
         return self
 
     def _open(self) -> OpenStep:
-        if self._opened is not None:
+        if self._open_step is not None:
             msg = "this step was entered before; call run.step() for another one"
             raise RuntimeError(msg)
-        self._opened = OpenStep()
-        return self._opened
+        self._open_step = OpenStep()
+        return self._open_step
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Ends the step; the exception that left the block, if any, goes on unchanged."""
-        opened = self._opened
+        opened = self._open_step
         if opened is None:
             return
         try:
@@ -83,21 +83,21 @@ class Step:
         except BaseException as interruption:
             opened.finish(interruption if error is None else error)
             raise
-        if opened.awaits and (error is None or isinstance(error, Exception)):
-            opened.sent()
+        if opened.waits_for_delivery and (error is None or isinstance(error, Exception)):
+            opened.wait_delivered()
             if error is None:
-                opened.raise_unsent()
+                opened.raise_delivery_error()
 
     async def __aenter__(self: StepT) -> StepT:  # noqa: PYI019 - `Self` came with Python 3.11
         """The same as ``with``, for use in ``async with``; awaits nothing but a delivery that is to be awaited."""
         opened = self._open()
         try:
-            opened.begin(self._tracing, self._attributes)
-            if opened.awaits:
-                await opened.asent()
+            opened.begin(self._tracer, self._attributes)
+            if opened.waits_for_delivery:
+                await opened.await_delivered()
             opened.resume()
         except BaseException as error:
-            if hasattr(opened, "awaits"):  # it has begun
+            if hasattr(opened, "waits_for_delivery"):  # it has begun
                 opened.finish(error)
             raise
         return self
@@ -106,7 +106,7 @@ class Step:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """The same as for ``with``."""
-        opened = self._opened
+        opened = self._open_step
         if opened is None:
             return
         try:
@@ -115,10 +115,10 @@ class Step:
         except BaseException as interruption:
             opened.finish(interruption if error is None else error)
             raise
-        if opened.awaits and (error is None or isinstance(error, Exception)):
-            await opened.asent()
+        if opened.waits_for_delivery and (error is None or isinstance(error, Exception)):
+            await opened.await_delivered()
             if error is None:
-                opened.raise_unsent()
+                opened.raise_delivery_error()
 
     def __call__(self, fn: F) -> F:
         """Decorates ``fn``.
@@ -126,4 +126,4 @@ class Step:
         Raises:
             TypeError: ``fn`` cannot be called.
         """
-        return decorate(lambda: (OpenStep(), self._tracing, self._attributes), fn)
+        return decorate(lambda: (OpenStep(), self._tracer, self._attributes), fn)

@@ -9,31 +9,31 @@ from opentelemetry.context import Context, attach, detach, get_current, get_valu
 from opentelemetry.trace import INVALID_SPAN, Span, Tracer, set_span_in_context
 
 from failpath_otel.errors import DeliveryError
+from failpath_otel.handoff import HANDOFF_KEY, StepHandoff
 from failpath_otel.report import exception_once
-from failpath_otel.semconv import EVENT_NAMES, START_MARKER, STATUS_RUNNING, STEP_KEY, STEP_START, StartMarker
+from failpath_otel.semconv import EVENT_NAMES, START_MARKER, STATUS_RUNNING, STEP_KEY
 from failpath_otel.steps.attributes import Attributes
-from failpath_otel.steps.event_loops import on_asyncio, on_event_loop
 from failpath_otel.steps.span_events import write_event
 
 _PRIVATE_PARENT: Final = "failpath.private_parent"
 """Context key: the innermost span of the fallback tracer, where the host has no span that could be the parent."""
 
 
-class Tracing:
+class StepTracer:
     """The host's tracer, and behind it the fallback for spans that nobody would report."""
 
-    __slots__ = ("host", "marks_starts", "reporting")
+    __slots__ = ("host_tracer", "observer", "start_markers")
 
-    def __init__(self, host: Tracer, reporting: "Reporting | None" = None, *, marks_starts: bool = False) -> None:
-        self.host = host
-        self.reporting = reporting
-        self.marks_starts = marks_starts
-        """Whoever begins a step is to call :meth:`mark_start`."""
+    def __init__(self, host: Tracer, observer: "StepObserver | None" = None, *, start_markers: bool = False) -> None:
+        self.host_tracer = host
+        self.observer = observer
+        self.start_markers = start_markers
+        """Whoever begins a step is to call :meth:`export_start_marker`."""
 
-    def start_step(self, marker: StartMarker, start_ns: int) -> Context:
+    def start_step(self, handoff: StepHandoff, start_ns: int) -> Context:
         """Starts the span of a step. Raises nothing of its own.
 
-        The spans are put into ``marker`` as they are started, because an exception of a signal handler may come
+        The spans are put into ``handoff`` as they are started, because an exception of a signal handler may come
         anywhere in between, and who has begun the step ends what there is. They are the host's span, followed by the
         private one where that was needed.
 
@@ -41,34 +41,34 @@ class Tracing:
             The context in which the step runs: the host's span stays the current one there, so that child spans and
             outgoing headers are what they would be anyway.
         """
-        parent, attributes = get_current(), marker.attributes
+        parent, attributes = get_current(), handoff.attributes
         name = attributes[STEP_KEY]
         try:
-            host = self.host.start_span(
-                name, Context({**parent, STEP_START: marker}), attributes=attributes, start_time=start_ns
+            host = self.host_tracer.start_span(
+                name, Context({**parent, HANDOFF_KEY: handoff}), attributes=attributes, start_time=start_ns
             )
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             exception_once("starting a span at the host's tracer provider")
-            host = marker.seen or INVALID_SPAN  # once it is reported, it has to be ended too
-        marker.spans = (host,)
-        if marker.seen is not None:
+            host = handoff.reported_span or INVALID_SPAN  # once it is reported, it has to be ended too
+        handoff.spans = (host,)
+        if handoff.reported_span is not None:
             return set_span_in_context(host, parent)
         inside = _with_current(host, parent)
-        if self.reporting is None:
+        if self.observer is None:
             return inside
         try:
-            self.reporting.unseen(host)
+            self.observer.start_missed(host)
         except Exception:  # noqa: BLE001 - looking at the global provider may load one of another vendor
             exception_once("looking for the tracer provider")
-        private = self._start_private(name, host, parent, attributes, start_ns, marker)
-        marker.spans = (host, private)
+        private = self._start_private(name, host, parent, attributes, start_ns, handoff)
+        handoff.spans = (host, private)
         return set_value(_PRIVATE_PARENT, private, inside)
 
-    def mark_start(self, span: Span, attributes: Attributes, start_ns: int) -> None:
+    def export_start_marker(self, span: Span, attributes: Attributes, start_ns: int) -> None:
         """Leaves a span below ``span`` that is over at once, so that the beginning of its step is exported now."""
         if not span.is_recording():
             return
-        marker = self.host.start_span(
+        marker = self.host_tracer.start_span(
             attributes[STEP_KEY],
             set_span_in_context(span),
             attributes={**attributes, START_MARKER: True},
@@ -77,28 +77,16 @@ class Tracing:
         write_event(marker, EVENT_NAMES[STATUS_RUNNING], None, start_ns)
         marker.end(start_ns)
 
-    def sent(self, marker: StartMarker) -> DeliveryError | None:
-        """Waits until what was reported of a step so far was sent, unless an event loop runs on this thread.
-
-        Returns:
-            What the caller is to raise, once the application's code is through.
-        """
-        return None if self.reporting is None or on_event_loop() else self.reporting.sent(marker)
-
-    async def asent(self, marker: StartMarker) -> DeliveryError | None:
-        """:meth:`sent` in code that asyncio runs; other loops are not waited in."""
-        return await self.reporting.asent(marker) if self.reporting is not None and on_asyncio() else None
-
     def start_run(self, name: str, attributes: Attributes) -> tuple[tuple[Span, ...], Context]:
         """Starts the span of a run: the parent of its steps, and the reason why they share a trace."""
         parent = get_current()
         try:
-            host = self.host.start_span(name, parent, attributes=attributes)
+            host = self.host_tracer.start_span(name, parent, attributes=attributes)
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             exception_once("starting a span at the host's tracer provider")
             host = INVALID_SPAN
         inside = _with_current(host, parent)
-        if self.reporting is None or host.get_span_context().is_valid:
+        if self.observer is None or host.get_span_context().is_valid:
             return (host,), inside
         private = self._start_private(name, host, parent, attributes, None, None)
         return (host, private), set_value(_PRIVATE_PARENT, private, inside)
@@ -114,22 +102,22 @@ class Tracing:
         return True
 
     @staticmethod
-    def tell_end(marker: StartMarker, late: Attributes, exception: Mapping[str, str] | None, end_ns: int) -> None:
+    def report_end(handoff: StepHandoff, late: Attributes, exception: Mapping[str, str] | None, end_ns: int) -> None:
         """Tells who reports a step that it has ended, where its span may not have done so.
 
         ``late`` are attributes that were set since the start, the outcome among them; ``exception`` those of an error.
         """
-        if marker.reporter is None:
+        if handoff.reporter is None:
             return
         try:
-            marker.reporter.end_of_ended(marker.seen, late, exception, end_ns)
+            handoff.reporter.end_without_span(handoff.reported_span, late, exception, end_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("reporting the end of a step")
 
-    def ended_all(self, spans: tuple[Span, ...]) -> None:
+    def finish_host_span(self, spans: tuple[Span, ...]) -> None:
         """Says so where the first of ``spans``, the host's, was not the one that is reported."""
-        if len(spans) > 1 and self.reporting is not None:
-            self.reporting.replaced(spans[0])
+        if len(spans) > 1 and self.observer is not None:
+            self.observer.host_span_ended(spans[0])
 
     def _start_private(  # noqa: PLR0917 - what start_step has
         self,
@@ -138,22 +126,22 @@ class Tracing:
         parent: Context,
         attributes: Mapping[str, Any],
         start_ns: int | None,
-        start: StartMarker | None,
+        start: StepHandoff | None,
     ) -> Span:
-        if self.reporting is None:
+        if self.observer is None:
             return INVALID_SPAN
-        context = Context() if start is None else Context({STEP_START: start})
+        context = Context() if start is None else Context({HANDOFF_KEY: start})
         above: object = host
         if not host.get_span_context().is_valid:
             above = get_value(_PRIVATE_PARENT, parent)
         if isinstance(above, Span):
             context = set_span_in_context(above, context)
         try:
-            return self.reporting.private_tracer().start_span(name, context, attributes=attributes, start_time=start_ns)
+            return self.observer.private_tracer().start_span(name, context, attributes=attributes, start_time=start_ns)
         except Exception:  # noqa: BLE001 - the step runs, whatever becomes of its record
             exception_once("starting a span at the private tracer provider")
             if start_ns is not None:
-                self.reporting.lost()
+                self.observer.step_lost()
             return INVALID_SPAN
 
 
@@ -209,7 +197,7 @@ def _detach(token: Any) -> None:  # noqa: ANN401 - of whatever runtime context t
         token.var.reset(token)
 
 
-class Reporting(Protocol):
+class StepObserver(Protocol):
     """Somebody who reports steps, and wants to know of those that it does not see."""
 
     @property
@@ -218,31 +206,35 @@ class Reporting(Protocol):
         ...
 
     @property
-    def awaits(self) -> bool:
+    def waits_for_delivery(self) -> bool:
         """Whether each step is to wait until its events were sent."""
         ...
 
-    def sent(self, marker: StartMarker) -> DeliveryError | None:
-        """Waits until what was reported of a step so far was sent, or an attempt has failed; returns what to raise."""
+    def wait_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
+        """Wait until the step's records so far are delivered, or an attempt has failed; never on an event loop.
+
+        Returns:
+            The error to raise after the application's code; ``None`` where there is none to raise.
+        """
         ...
 
-    async def asent(self, marker: StartMarker) -> DeliveryError | None:
-        """The same without blocking asyncio's loop."""
+    async def await_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
+        """:meth:`wait_delivered` without blocking asyncio's loop; does not wait on any other loop."""
         ...
 
     def private_tracer(self) -> Tracer:
         """The tracer for spans that the host's provider does not report."""
         ...
 
-    def unseen(self, span: Span) -> None:
+    def start_missed(self, span: Span) -> None:
         """The step of ``span``, which the host has started, was not reported; a private span will be."""
         ...
 
-    def replaced(self, span: Span) -> None:
+    def host_span_ended(self, span: Span) -> None:
         """``span``, in whose place a private one was reported, has ended."""
         ...
 
-    def lost(self) -> None:
+    def step_lost(self) -> None:
         """A step will not be reported at all."""
         ...
 

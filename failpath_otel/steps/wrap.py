@@ -15,9 +15,9 @@ from failpath_otel.steps.outcome import CoroutineClosed
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
-Beginning = tuple[AnyStep, Any, Any]
+NewStep = tuple[AnyStep, Any, Any]
 """A step that has not begun, and what to pass to its ``begin``."""
-Opener = Callable[[], Beginning]
+StepFactory = Callable[[], NewStep]
 
 _MAKES_COROUTINE: Final = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE
 _RUNS_LATER: Final = _MAKES_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
@@ -25,7 +25,7 @@ _NO_GENERATORS: Final = frozenset({type, BuiltinFunctionType, FunctionType})
 """Kinds of callables that are generator functions by the flags of their code, or not at all."""
 
 
-def what_it_makes(fn: Callable[..., Any]) -> int:
+def deferred_kind(fn: Callable[..., Any]) -> int:
     """What calling ``fn`` makes before any of it runs: the flags of a coroutine, a generator or an asynchronous one.
 
     Returns:
@@ -52,12 +52,12 @@ def what_it_makes(fn: Callable[..., Any]) -> int:
         return 0
 
 
-def call(step: AnyStep, tracing: Any, attributes: Any, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+def call(step: AnyStep, tracer: Any, attributes: Any, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """Calls ``fn`` inside ``step``, which ends with it, or with the coroutine, Future or Task that it returned."""
     try:
-        step.begin(tracing, attributes)
-        if step.awaits:
-            step.sent()
+        step.begin(tracer, attributes)
+        if step.waits_for_delivery:
+            step.wait_delivered()
         step.resume()
         result = fn(*args, **kwargs)
         step.leave()
@@ -71,13 +71,13 @@ def call(step: AnyStep, tracing: Any, attributes: Any, fn: Callable[..., T], /, 
             _fail(step, interruption)  # which may have come before that began
             raise
         raise
-    if step.awaits:
+    if step.waits_for_delivery:
         _await_success(step)
     return result
 
 
 def _fail(step: AnyStep, error: BaseException) -> None:
-    if not hasattr(step, "awaits"):
+    if not hasattr(step, "waits_for_delivery"):
         return  # it has not begun
     try:
         step.finish(error)
@@ -85,48 +85,48 @@ def _fail(step: AnyStep, error: BaseException) -> None:
         step.finish(interruption)  # which may have come before that began
         raise
     # Ctrl-C and its kind want to go on at once.
-    if step.awaits and isinstance(error, Exception):
-        step.sent()
+    if step.waits_for_delivery and isinstance(error, Exception):
+        step.wait_delivered()
 
 
 def _await_success(step: AnyStep) -> None:
-    step.sent()
-    step.raise_unsent()
+    step.wait_delivered()
+    step.raise_delivery_error()
 
 
-def run_later(open_step: Opener, fn: Callable[[], T], makes: int) -> T:
-    """What ``fn`` makes, by :func:`what_it_makes`; when it is first resumed, it opens the step and runs inside it."""
+def run_deferred(new_step: StepFactory, fn: Callable[[], T], makes: int) -> T:
+    """What ``fn`` makes, by :func:`deferred_kind`; when it is first resumed, it opens the step and runs inside it."""
     given: Any = fn
     made: Any
     if makes & _MAKES_COROUTINE:
-        made = _run_coroutine(open_step, given)
+        made = _run_coroutine(new_step, given)
     elif makes & inspect.CO_GENERATOR:
-        made = _around_generator(open_step, given)()
+        made = _around_generator(new_step, given)()
     else:
-        made = _around_async_generator(open_step, given)()
+        made = _around_async_generator(new_step, given)()
     # Python's warning about a coroutine that was never awaited names the coroutine: the user's, then.
     made.__name__ = getattr(fn, "__name__", made.__name__)
     made.__qualname__ = getattr(fn, "__qualname__", made.__qualname__)
     return cast("T", made)
 
 
-async def _run_coroutine(open_step: Opener, fn: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
-    step, tracing, attributes = open_step()
+async def _run_coroutine(new_step: StepFactory, fn: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
+    step, tracer, attributes = new_step()
     try:
-        step.begin(tracing, attributes)
-        if step.awaits:
-            await step.asent()
+        step.begin(tracer, attributes)
+        if step.waits_for_delivery:
+            await step.await_delivered()
         result = await InStep(step, fn(*args, **kwargs))
         step.finish(None)
     except BaseException as error:
         await afail(step, error)
         raise
-    if step.awaits:
+    if step.waits_for_delivery:
         await await_success(step)
     return result
 
 
-def decorate(open_step: Opener, fn: F) -> F:
+def decorate(new_step: StepFactory, fn: F) -> F:
     """``fn`` with every call of it a step; a wrapper of the same kind, so that frameworks still recognise it.
 
     Raises:
@@ -136,41 +136,41 @@ def decorate(open_step: Opener, fn: F) -> F:
     if not callable(given) or isinstance(given, (type, staticmethod, classmethod)):
         msg = f"a step decorates a function, got {type_name(fn)}; @staticmethod and @classmethod go above it"
         raise TypeError(msg)
-    makes = what_it_makes(fn)
+    makes = deferred_kind(fn)
     if makes & _MAKES_COROUTINE:
-        wrapper = _around_coroutine(open_step, fn)
+        wrapper = _around_coroutine(new_step, fn)
     elif makes & inspect.CO_GENERATOR:
-        wrapper = _around_generator(open_step, fn)
+        wrapper = _around_generator(new_step, fn)
     elif makes:
-        wrapper = _around_async_generator(open_step, fn)
+        wrapper = _around_async_generator(new_step, fn)
     else:
-        wrapper = _around_function(open_step, fn)
+        wrapper = _around_function(new_step, fn)
     return cast("F", functools.wraps(fn)(wrapper))
 
 
-def _around_function(open_step: Opener, fn: Callable[..., Any]) -> Callable[..., Any]:
+def _around_function(new_step: StepFactory, fn: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return call(*open_step(), fn, *args, **kwargs)
+        return call(*new_step(), fn, *args, **kwargs)
 
     return wrapper
 
 
-def _around_coroutine(open_step: Opener, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+def _around_coroutine(new_step: StepFactory, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return await _run_coroutine(open_step, fn, *args, **kwargs)
+        return await _run_coroutine(new_step, fn, *args, **kwargs)
 
     return wrapper
 
 
-def _around_generator(open_step: Opener, fn: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
+def _around_generator(new_step: StepFactory, fn: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         # Not `yield from`, which would keep the context attached between the items and takes GeneratorExit for itself.
         generator = fn(*args, **kwargs)
-        step, tracing, attributes = open_step()
+        step, tracer, attributes = new_step()
         try:
-            step.begin(tracing, attributes)
-            if step.awaits:
-                step.sent()
+            step.begin(tracer, attributes)
+            if step.waits_for_delivery:
+                step.wait_delivered()
             advance: Callable[[Any], Any] = generator.send
             sent: Any = None
             while True:
@@ -193,22 +193,22 @@ def _around_generator(open_step: Opener, fn: Callable[..., Generator[Any, Any, A
         except BaseException as error:
             _fail(step, error)
             raise
-        if step.awaits:
+        if step.waits_for_delivery:
             _await_success(step)
         return result
 
     return wrapper
 
 
-def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
+def _around_async_generator(new_step: StepFactory, fn: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         generator = fn(*args, **kwargs)
-        step, tracing, attributes = open_step()
+        step, tracer, attributes = new_step()
         closing = False
         try:
-            step.begin(tracing, attributes)
-            if step.awaits:
-                await step.asent()
+            step.begin(tracer, attributes)
+            if step.waits_for_delivery:
+                await step.await_delivered()
             # The loop finalises this generator, and this one its inner one; both at once would be in each other's way.
             hooks = sys.get_asyncgen_hooks()
             sys.set_asyncgen_hooks(None, None)
@@ -239,7 +239,7 @@ def _around_async_generator(open_step: Opener, fn: Callable[..., AsyncGenerator[
         except BaseException as error:
             await afail(step, error)
             raise
-        if step.awaits:
+        if step.waits_for_delivery:
             await await_success(step)
 
     return wrapper
