@@ -243,7 +243,7 @@ class Join:
         """Leaves alone the end of ``span``, whose beginning was not reported: its step has a private span."""
         if self._joined and span.is_recording():
             # It began before the provider was joined, and will end after.
-            self.reporter.disregard(span)
+            self.reporter.ignore(span)
 
     def follow(self) -> None:
         """Joins the global provider if it was set meanwhile, for the steps to come."""
@@ -315,7 +315,7 @@ class _JoinObserver:
         self._join.ignore_unreported(span)
 
     def host_span_ended(self, span: Span) -> None:
-        self.owner.forget(span.get_span_context())
+        self.owner.stop_ignoring(span.get_span_context())
 
     def step_lost(self) -> None:
         self.owner.lose(2)

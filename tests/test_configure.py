@@ -411,7 +411,7 @@ def test_a_provider_that_refuses_the_processor_once_is_joined_the_next_time(
     first = configure(provider)
     for _ in range(10):
         first.run("checkout").step("pack", lambda: None)
-    assert not first._join.reporter._disregarded
+    assert not first._join.reporter._ignored
     provider.refuses = False
     second = configure(provider)
     second.run("checkout").step("pack", lambda: None)

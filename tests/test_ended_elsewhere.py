@@ -88,7 +88,7 @@ def test_spans_in_whose_place_a_private_one_is_reported_leave_nothing_behind(ser
         run.skip("ship")
     assert client.flush()
     assert len(server.events) == 60
-    assert client._join.reporter._disregarded == {}
+    assert client._join.reporter._ignored == {}
     assert client._join.reporter._open == {}
     client.shutdown(0)
 

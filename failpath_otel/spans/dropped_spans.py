@@ -1,4 +1,4 @@
-"""Spans that are gone without an end: the application has dropped them, and nothing can end them any more."""
+"""Spans that the application has dropped without ending them: nothing can end them any more."""
 
 import weakref
 from collections import deque
@@ -8,11 +8,11 @@ from typing import Any, Final
 from opentelemetry.sdk.trace import ReadableSpan, Span
 
 SpanKey = tuple[int, int, int]
-"""Trace id, span id and start: programs that call ``random.seed`` repeat ids."""
+"""Trace id, span id and start time: programs that call ``random.seed`` repeat ids."""
 
 
-class Reference(weakref.ref[Any]):
-    """A weak reference to a span, or to who ends it, and what tells that span from all others of this process."""
+class SpanReference(weakref.ref[Any]):
+    """A weak reference to a span, or to the handoff of its step, with the key of the span."""
 
     __slots__ = ("key",)
 
@@ -20,43 +20,43 @@ class Reference(weakref.ref[Any]):
 
 
 class DroppedSpans:
-    """Watches spans that are open.
+    """Watch open spans for their garbage collection.
 
-    A garbage collection tells that a span is gone anywhere, below any lock and on a thread that another one waits for
-    with a lock. So only a note is taken there; :meth:`next` is for those who can act on it.
+    A garbage collection may run below any lock, and on a thread for which another one waits with a lock. So its
+    callback only appends to :attr:`gone`; the reporter handles what is there when it holds no lock.
     """
 
     def __init__(self) -> None:
-        self.noted: Final[deque[Reference]] = deque()
-        """References to spans that are gone."""
+        self.gone: Final[deque[SpanReference]] = deque()
+        """References to spans that were garbage collected."""
 
-    def watch(self, span: object, key: SpanKey) -> Reference | None:
-        """A reference that is noted when ``span`` is gone, unless it was let go of before.
+    def watch(self, span: object, key: SpanKey) -> SpanReference | None:
+        """Return a reference that appears in :attr:`gone` when ``span`` is garbage collected.
 
         Returns:
-            ``None`` for what only stands for a span, and may be gone sooner.
+            ``None`` for an object that is no SDK span, as a wrapper: it may be collected before the span is.
         """
         if not isinstance(span, Span):
             return None
-        reference = Reference(span, self.noted.append)
+        reference = SpanReference(span, self.gone.append)
         reference.key = key
         return reference
 
-    def next(self) -> Reference | None:
-        """The next reference that was noted; it stays among these until it is :meth:`done`. ``None``: there is none."""
+    def first(self) -> SpanReference | None:
+        """Return the first reference in :attr:`gone`, and leave it there; ``None`` where there is none."""
         try:
-            return self.noted[0]
+            return self.gone[0]
         except IndexError:
             return None
 
-    def done(self, reference: Reference) -> None:
-        """What was due for ``reference`` is done; an exception of a signal handler may come before that."""
-        with suppress(ValueError):  # another thread was faster
-            self.noted.remove(reference)
+    def discard(self, reference: SpanReference) -> None:
+        """Remove ``reference``, now that it is handled; only now, because a signal handler may raise before."""
+        with suppress(ValueError):  # another thread has removed it
+            self.gone.remove(reference)
 
 
 def key_of(span: ReadableSpan) -> SpanKey:
-    """What tells ``span`` from all others of this process."""
+    """Return the key of ``span``, which no other span of this process has."""
     context = span.get_span_context()
     assert context is not None  # of a span that has begun
     return context.trace_id, context.span_id, span.start_time or 0

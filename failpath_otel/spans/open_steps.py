@@ -1,4 +1,4 @@
-"""Steps that are open: how each began, where its records go, and how it ends, once."""
+"""Steps that have begun and not ended: their start, their pipeline, and their outcome, which is reported once."""
 
 from collections.abc import Callable, Mapping
 from time import time_ns
@@ -30,7 +30,7 @@ from failpath_otel.semconv import (
     STATUS_SUCCESS,
     STEP_STATUS,
 )
-from failpath_otel.spans.dropped_spans import DroppedSpans, Reference, SpanKey
+from failpath_otel.spans.dropped_spans import DroppedSpans, SpanKey, SpanReference
 
 _DROPPED: Final = {
     EXCEPTION_TYPE: "failpath_otel.StepDropped",
@@ -39,21 +39,21 @@ _DROPPED: Final = {
 """The error of a step whose block was never left."""
 
 _NO_RESOURCE: Final = Resource({})
-"""Where a span is given none, the SDK looks for one: on threads, by detectors that may ask a network."""
+"""Given explicitly, because the SDK would detect one otherwise: on threads, perhaps over a network."""
 
 
 class OpenSteps:
-    """The steps that have begun and not ended, of one reporter.
+    """The open steps of one reporter.
 
-    What a signal handler raises may come anywhere in here. So a step stays among these until its outcome is told, and
-    what was told is noted where it was, on the start of the step: told again, it is not told twice.
+    A signal handler may raise anywhere in here. So a step stays open until its outcome is reported, and
+    ``StepStart.outcome_reported`` is set where that happens: a second attempt does not report it twice (decision 0004).
 
     Args:
-        process: what the records say of the process.
-        pipelines: the last one is that of the steps that begin now.
-        dropped: takes note of spans and steps that the application has dropped.
-        look: looks at these notes.
-        disregard: leaves a span alone when it ends.
+        process: the process that the records name.
+        pipelines: the last one takes the records of steps that begin from now on.
+        dropped: collects references to spans and steps that the application has dropped.
+        handle_dropped: ends what ``dropped`` has collected.
+        ignore: has the reporter ignore the end of a span.
     """
 
     def __init__(
@@ -61,37 +61,37 @@ class OpenSteps:
         process: ThisProcess,
         pipelines: list[Pipeline],
         dropped: DroppedSpans,
-        look: Callable[[], None],
-        disregard: Callable[[ReadableSpan], None],
+        handle_dropped: Callable[[], None],
+        ignore: Callable[[ReadableSpan], None],
     ) -> None:
         self._process: Final = process
         self._pipelines: Final = pipelines
-        self._noted: Final = dropped.noted
-        self._look: Final = look
-        self._disregard: Final = disregard
+        self._gone: Final = dropped.gone
+        self._handle_dropped: Final = handle_dropped
+        self._ignore: Final = ignore
         self.content = RecordContent()
-        """What the records carry of steps that begin now."""
+        """What the records of steps that begin from now on contain."""
         self.steps: Final[dict[SpanKey, StepStart]] = {}
         self.ended_early: Final[set[SpanKey]] = set()
-        """Of these steps, those whose span has ended all the same."""
+        """The open steps whose span was ended by other code."""
 
     def begin(self, span: Span, start: StepStart, handoff: Any = None) -> None:  # noqa: ANN401 - a `StepHandoff`
-        """Reports ``running``, and expects the outcome."""
-        if self._noted:
-            self._look()
+        """Report ``running``, and keep the step open until its outcome is reported."""
+        if self._gone:
+            self._handle_dropped()
         start.content = content = self.content
         data = b"" if start.manual else encode(running_record(start, self._process.info, content))
-        # Not before: making the record may call the user's `redact`, and last longer than the pipeline does.
+        # Only now: the record may call the application's `redact`, while the pipeline is replaced.
         start.pipeline = pipeline = self._pipelines[-1]
         context = span.get_span_context()
         key = context.trace_id, context.span_id, start.start_ns
-        if Span in type(span).__mro__:  # as `DroppedSpans.watch` does, which would be a call more
-            start.span_ref = watched = Reference(span, self._noted.append)
-            watched.key = key
+        if Span in type(span).__mro__:  # as in `DroppedSpans.watch`, without the call
+            start.span_ref = span_ref = SpanReference(span, self._gone.append)
+            span_ref.key = key
         if handoff is not None:
-            # It has the span, and would keep it here for good if it is never ended.
-            start.handoff_ref = opened = Reference(handoff, self._noted.append)
-            opened.key = key
+            # Weak, because the handoff refers to the span, which would be kept for good if it is never ended.
+            start.handoff_ref = handoff_ref = SpanReference(handoff, self._gone.append)
+            handoff_ref.key = key
             handoff.start = start
         self.steps[key] = start
         if not start.manual:
@@ -99,7 +99,7 @@ class OpenSteps:
                 pipeline.put_start(data, start)
             except BaseException:
                 if not start.running_number:
-                    del self.steps[key]  # its end, if there is one, tells both
+                    del self.steps[key]  # the end of its span, if it comes, reports both records
                 raise
         if handoff is not None:
             handoff.last_record = (pipeline, start.running_number)
@@ -107,7 +107,7 @@ class OpenSteps:
     def end(  # noqa: C901, PLR0912 - on the hot path, where a call costs
         self, span: ReadableSpan, start: StepStart
     ) -> bool:
-        """Reports the outcome that ``span`` tells, once; returns whether it tells one."""
+        """Report the outcome that ``span`` shows, once; return ``False`` where it shows none and the step goes on."""
         if start.outcome_reported:
             return True
         process, content, pipeline = self._process.info, start.content, start.pipeline
@@ -117,8 +117,8 @@ class OpenSteps:
             status = stated_outcome(attributes)
             if status is None:
                 if start.handoff_ref is not None and not start.manual and not states_outcome(span):
-                    # Other code has ended the span, as Logfire does at exit with all that are open: the step goes
-                    # on, and may yet say how it ends, unless it is gone.
+                    # Other code has ended the span, as Logfire does at exit with all that are open. The step goes on
+                    # and may yet have an outcome, unless it was dropped.
                     if handoff is not None:
                         return False
                     span = _ended_by(start, span.end_time)
@@ -133,7 +133,7 @@ class OpenSteps:
                 record = outcome_record(start, span, status, attributes, process, content, not start.manual, handoff)
             data = encode(record)
         except RecursionError:
-            raise  # it is told later, where there is more room on the stack
+            raise  # a later attempt finds more room on the stack
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("reading a span that has ended")
             start.outcome_reported = True
@@ -150,21 +150,21 @@ class OpenSteps:
             if start.manual:
                 number = pipeline.put(data)
             else:
-                pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
+                pipeline.refuse()  # as its start was: alone, it would take the place of a whole step
         if handoff is not None:
             handoff.last_record = (pipeline, number)
         return True
 
     def end_without_span(
-        self, span: ReadableSpan, late: Mapping[str, Any], exception: Mapping[str, str] | None, end_ns: int
+        self, span: ReadableSpan, added_attributes: Mapping[str, Any], exception: Mapping[str, str] | None, end_ns: int
     ) -> None:
-        """Reports the outcome of a step whose span does not: other code has ended it before, or has raised.
+        """Report the outcome of a step whose span did not: other code had ended it, or a span processor raised.
 
         Args:
             span: the span, as far as it got.
-            late: attributes that it did not take any more, the outcome among them.
+            added_attributes: attributes that it did not take any more, the status among them.
             exception: the attributes of the ``exception`` event of an error.
-            end_ns: when the step ended.
+            end_ns: when the step ended, in nanoseconds since the epoch.
         """
         context = span.get_span_context()
         assert context is not None  # of a span that has begun
@@ -180,7 +180,7 @@ class OpenSteps:
                 name=span.name,
                 context=context,
                 resource=span.resource,
-                attributes={**plain_attributes(span), **late},
+                attributes={**plain_attributes(span), **added_attributes},
                 events=events,
                 status=span.status,
                 start_time=span.start_time,
@@ -192,30 +192,30 @@ class OpenSteps:
         if key in self.ended_early:
             self.ended_early.discard(key)
         else:
-            self._disregard(span)  # should its end be told yet
+            self._ignore(span)  # its end may still come
 
-    def forget(self, key: SpanKey, start: StepStart) -> None:
-        """Does what is left to do for a step that nothing can end any more."""
+    def end_dropped(self, key: SpanKey, start: StepStart) -> None:
+        """End a step that the application has dropped: nothing else can end it."""
         if start.handoff_ref is None or start.manual:
-            self.forgo(key)
+            self.forgo_outcome(key)
             return
         try:
-            if self.steps.pop(key, None) is not None:  # or another thread does this
+            if self.steps.pop(key, None) is not None:  # else another thread does this
                 self.ended_early.discard(key)
-                self._end_dropped(start)
+                self._end_as_dropped(start)
         except BaseException:
             if not start.outcome_reported:
                 self.steps[key] = start
             raise
 
-    def _end_dropped(self, start: StepStart) -> None:
+    def _end_as_dropped(self, start: StepStart) -> None:
         self.end(_ended_by(start, None), start)
         span = None if start.span_ref is None else start.span_ref()
         if span is not None:
-            self._disregard(span)  # it is still the current one somewhere
+            self._ignore(span)  # it is still current somewhere
 
-    def forgo(self, key: SpanKey) -> None:
-        """Expects no outcome of a step any more."""
+    def forgo_outcome(self, key: SpanKey) -> None:
+        """Close a step without an outcome, and give back the place that the pipeline reserves for it."""
         start = self.steps.pop(key, None)
         self.ended_early.discard(key)
         if start is not None and start.running_number:
@@ -223,14 +223,14 @@ class OpenSteps:
 
 
 def _ended_by(start: StepStart, end_ns: int | None) -> ReadableSpan:
-    """The span of a step that was dropped, with the outcome that it was about to have, or an error."""
-    late, exception, ended_ns = start.pending_outcome or (None, _DROPPED, end_ns or time_ns())
+    """Return a span with the outcome of a step that was dropped: the pending one, else an error."""
+    added, exception, ended_ns = start.pending_outcome or (None, _DROPPED, end_ns or time_ns())
     status = STATUS_SUCCESS if exception is None else STATUS_ERROR
     return ReadableSpan(
         name=start.step_key,
         resource=_NO_RESOURCE,
         context=SpanContext(int(start.trace_id, 16), int(start.span_id, 16), is_remote=False),
-        attributes={**start.attributes, **(late or {}), STEP_STATUS: status},
+        attributes={**start.attributes, **(added or {}), STEP_STATUS: status},
         events=() if exception is None else (Event(EXCEPTION_EVENT, exception, ended_ns),),
         start_time=start.start_ns,
         end_time=ended_ns,

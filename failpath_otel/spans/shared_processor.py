@@ -1,4 +1,4 @@
-"""The span processor behind which several providers share one reporter."""
+"""The span processor by which several providers share one reporter."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
 
 
 class SharedProcessor(SpanProcessor):
-    """A reporter as one provider sees it; the shutdown of that provider only flushes it, because others may go on.
+    """A reporter as one provider sees it. The shutdown of a provider only flushes it: others may still use it.
 
     Args:
-        reporter: what the providers share.
-        left: called when the provider was shut down, but not at the end of the interpreter.
+        reporter: shared by the providers.
+        on_shutdown: called when the provider is shut down, but not at the end of the interpreter.
     """
 
-    def __init__(self, reporter: "Reporter", left: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, reporter: "Reporter", on_shutdown: Callable[[], object] = lambda: None) -> None:
         self._reporter = reporter
-        self._left = left
-        # Not one more call for every span of the application.
+        self._on_shutdown = on_shutdown
+        # Bound directly, which saves a call for every span of the application.
         self.on_start = reporter.on_start  # type: ignore[method-assign]
         self.on_end = reporter.on_end  # type: ignore[method-assign]
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Waits at most so long until everything so far is delivered, and tells whether it is."""
+        """Wait at most ``timeout_millis`` until all records so far are delivered; return whether they are."""
         return self._reporter.flush(patience(timeout_millis / 1000))
 
     def shutdown(self) -> None:
-        """Flushes for at most 5 s (2 s at the end of the interpreter)."""
+        """Flush for at most 5 s (2 s at the end of the interpreter)."""
         self._reporter.flush(patience(limits.FLUSH_TIMEOUT), last=True)
-        if not is_ending():  # others still record then, and no thread can be started for them
-            self._left()
+        if not is_ending():  # where other providers still record, and no thread can be started
+            self._on_shutdown()

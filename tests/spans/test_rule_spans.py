@@ -265,8 +265,8 @@ def test_a_step_inside_of_another_of_the_same_flow_is_in_its_run(shop: Callable[
         ("req-1", "save-payment", "success"),
         ("req-1", "charge-card", "success"),
     ]
-    assert made.processor._reporter._ruled is not None
-    assert made.processor._reporter._ruled.open == {}
+    assert made.processor._reporter._rule_spans is not None
+    assert made.processor._reporter._rule_spans.open == {}
 
 
 def test_steps_of_another_flow_or_another_trace_have_runs_of_their_own(shop: Callable[..., Shop]) -> None:
@@ -383,9 +383,9 @@ def test_many_late_steps_on_many_threads_give_two_records_each(
     told = made.told()
     assert len(told) == len(set(told)) == 800
     assert {status for _, _, status in told} == {"running", "success"}
-    ruled = made.processor._reporter._ruled
+    ruled = made.processor._reporter._rule_spans
     assert ruled is not None
-    assert not ruled.late
+    assert not ruled.awaiting_run_id
     assert wait_for(lambda: ruled._timer is None)
 
 
@@ -436,7 +436,7 @@ def test_nothing_is_told_of_spans_that_no_rule_matches_once_one_has_matched(
     for name in ("POST /other", "POST /charge", "POST /other"):
         reporter.on_start(started(name, SpanKind.SERVER))
         now += 31
-    assert not reporter._ruled.tells_misses
+    assert not reporter._rule_spans.warns_of_misses
     assert [message for message in caplog.messages if "no rule" in message] == []
 
 
@@ -456,12 +456,12 @@ def test_spans_that_no_rule_matches_are_told_at_the_end_of_a_trial_and_only_ther
         return [message for message in caplog.messages if "no rule" in message]
 
     reporter.on_start(started("GET /\ud800", SpanKind.CLIENT))
-    reporter._ruled.look(wait=False)
+    reporter._rule_spans.report_due(wait=False)
     assert said() == []  # nobody has asked this process for anything
     reporter.on_start(started(name, SpanKind.SERVER))
     assert said() == []
-    reporter._ruled.look(wait=False)
-    reporter._ruled.look(wait=False)
+    reporter._rule_spans.report_due(wait=False)
+    reporter._rule_spans.report_due(wait=False)
     told = r"There were: 'GET /\ud800' of scope 'web', 'POST /other' of scope 'web'"
     is_trial = (endpoint, name) == ("http://127.0.0.1:9", "POST /other")
     assert said() == [f"Failpath: no rule has matched a span of this process. {told}"] * is_trial

@@ -75,7 +75,7 @@ def test_spans_that_are_dropped_without_an_end_are_running_and_nothing_is_kept_o
     gc.collect()
     assert [status for _, _, status in made.told()] == ["running"] * 300
     assert made.reporter._open == {}
-    assert made.reporter._ruled.open == {}
+    assert made.reporter._rule_spans.open == {}
     assert made.reporter._pipelines[-1].is_idle()  # no place is held for an outcome
 
 
@@ -87,7 +87,7 @@ def test_a_late_span_that_is_dropped_without_an_end_is_running_and_nothing_is_ke
     made.web.start_span("POST /charge")
     server.wait_for_events(1)
     # The timer's thread may still have it in hand.
-    assert wait_for(lambda: made.failpath.flush() and not made.reporter._open and not made.reporter._ruled.open)
+    assert wait_for(lambda: made.failpath.flush() and not made.reporter._open and not made.reporter._rule_spans.open)
 
 
 def test_spans_inside_of_a_step_that_never_end_are_not_kept_beyond_it(shop: Callable[..., Shop]) -> None:
@@ -95,7 +95,7 @@ def test_spans_inside_of_a_step_that_never_end_are_not_kept_beyond_it(shop: Call
     kept: list[Any] = []
     with made.web.start_as_current_span("POST /charge"):
         kept.extend(made.web.start_span("background") for _ in range(10))
-    assert made.reporter._ruled.open == {}
+    assert made.reporter._rule_spans.open == {}
 
 
 def test_a_chain_of_steps_each_begun_in_the_one_before_does_not_keep_them(shop: Callable[..., Shop]) -> None:
@@ -105,9 +105,9 @@ def test_a_chain_of_steps_each_begun_in_the_one_before_does_not_keep_them(shop: 
         after = made.web.start_span("POST /charge", set_span_in_context(before))
         before.end()
         before = after
-    last = next(iter(made.reporter._ruled.open.values()))
-    assert last.around is not None
-    assert last.around.around is None
+    last = next(iter(made.reporter._rule_spans.open.values()))
+    assert last.enclosing is not None
+    assert last.enclosing.enclosing is None
     before.end()
     assert {run_id for run_id, _, _ in made.told()} == {trace_id(before)}
 
@@ -153,7 +153,7 @@ def test_many_names_each_once_leave_the_steps_right(shop: Callable[..., Shop]) -
         made.web.start_span(f"GET /{number}").end()
     made.web.start_span("POST /charge").end()
     assert len(made.told()) == 2
-    assert made.reporter._ruled.open == {}
+    assert made.reporter._rule_spans.open == {}
 
 
 # Which run.
@@ -196,7 +196,7 @@ def test_a_span_between_hides_neither_a_run_of_ours_nor_its_step(shop: Callable[
     with made.failpath.run("checkout", run_id="order-1") as run:
         run.step("pack", work) if inside == "step" else work()
     assert {run_id for run_id, _, _ in made.told()} == {"order-1"}
-    assert made.reporter._ruled.open == {}
+    assert made.reporter._rule_spans.open == {}
 
 
 def test_a_step_of_another_flow_between_does_not_hide_the_run(shop: Callable[..., Shop]) -> None:
@@ -241,7 +241,7 @@ def test_a_span_inside_of_a_request_that_the_same_rule_makes_a_step_is_a_part_of
         *(("charge-card", "running"), ("see", "running"), ("charge-card", "running")),
         *(("charge-card", "success"), ("see", "success"), ("charge-card", "error")),
     ]
-    assert made.reporter._disregarded == {}
+    assert made.reporter._ignored == {}
 
 
 @pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.INTERNAL])
@@ -327,7 +327,7 @@ def test_a_span_that_cannot_be_read_does_not_hold_up_the_others(
 def test_a_redact_that_waits_for_the_application_does_not_stop_it(
     shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rule_spans, "_PATIENCE", 0.05)
+    monkeypatch.setattr(rule_spans, "_LOCK_TIMEOUT", 0.05)
     asked, ended = threading.Event(), threading.Event()
 
     def redact(_: str, value: object) -> object:

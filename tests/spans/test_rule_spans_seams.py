@@ -52,7 +52,7 @@ def test_a_dropped_span_gives_its_place_back_when_the_next_step_begins(server: F
     for _ in range(20):
         shop.web.start_span("POST /charge")
         assert shop.processor.flush()
-    assert len(shop.reporter._open) == len(shop.reporter._ruled.open) == 0
+    assert len(shop.reporter._open) == len(shop.reporter._rule_spans.open) == 0
     shop.processor.shutdown()
     assert shop.processor.stats().dropped == {}
 
@@ -68,8 +68,8 @@ def test_a_child_forked_while_a_dropped_span_waits_for_its_run_id_reports_its_ow
     if not child:
         code = 1
         try:
-            ruled = shop.reporter._ruled
-            left = (len(ruled.late), ruled._timer, len(shop.reporter._open))
+            ruled = shop.reporter._rule_spans
+            left = (len(ruled.awaiting_run_id), ruled._timer, len(shop.reporter._open))
             shop.web.start_span("POST /charge").set_attribute(HEADER, "req-1")
             code = 0 if left == (0, None, 0) and wait_for(lambda: shop.processor.stats().accepted == 1) else 2
         finally:
