@@ -1,6 +1,6 @@
 """What travels from the code that opens a step to the reporter of its span, beside the span (decision 0002).
 
-A module of its own, because `steps` and `records` both need it, and neither may import the other.
+A module of its own, because ``steps`` and ``records`` both need it, and neither may import the other.
 """
 
 from collections.abc import Mapping

@@ -25,17 +25,31 @@ class StepRule:
     ``ERROR``, else ``success``. None of its attributes become metadata.
 
     Args:
-        flow: the flow key.
-        step: the step key.
+        flow: the flow key; 1 to 200 characters.
+        step: the step key; 1 to 200 characters.
         span_name: the span's name. ``*`` stands for any text and ``?`` for any character; upper and lower case differ.
         scope: the name of the instrumentation scope, most often the module of the instrumentation; ``*`` and ``?`` as
-            above.
+            above. Default: any.
         run_id: the name of a span attribute, or else of a baggage entry, that holds the run id. Without it, or where
             the span has neither, the run id is the baggage entry ``failpath.run.id``, else that of the step of the
             same flow that the span is in, else the trace id.
 
     Raises:
-        ConfigurationError: one of them is no text, is empty or too long, or ``run_id`` names what looks like a secret.
+        ConfigurationError: one of them is not a string, is empty or too long, or ``run_id`` names what looks like a
+            secret.
+
+    Example:
+        >>> from opentelemetry.sdk.trace import TracerProvider
+        >>> import failpath_otel
+        >>> provider = TracerProvider()
+        >>> rule = failpath_otel.StepRule("checkout", "charge-card", span_name="POST /charge", run_id="order.id")
+        >>> failpath = failpath_otel.configure(
+        ...     project_key="fp_project_xxx", rules=[rule], tracer_provider=provider
+        ... )
+        >>> with provider.get_tracer("shop").start_as_current_span("POST /charge", attributes={"order.id": "order-17"}):
+        ...     pass
+        >>> failpath.flush()
+        True
     """
 
     flow: str

@@ -69,9 +69,7 @@ class Reporter:
         self._content = self._steps.content = content_of(options)
         self._disabled = not options.enabled
         self._rule_spans.rules = None if self._disabled else self._content.rules
-        self._rule_spans.warns_of_misses = (
-            options.endpoint != DEFAULT_ENDPOINT
-        )  # local, where rules are tried
+        self._rule_spans.warns_of_misses = options.endpoint != DEFAULT_ENDPOINT  # local, where rules are tried
         self._delivery.begin(options)
 
     def reconfigure(self, options: Options) -> None:

@@ -36,9 +36,7 @@ class _OpenSpan:
     def __init__(self, key: SpanKey, flow_key: str, enclosing: "_OpenSpan | None") -> None:
         self.key: Final = key
         self.flow_key: Final = flow_key
-        self.request_rule: StepRule | None = (
-            None  # that matched, if it is a request, a message or a call
-        )
+        self.request_rule: StepRule | None = None  # that matched, if it is a request, a message or a call
         self.run_id: str | None = None  # None: not known yet; empty: the trace id
         self.enclosing = enclosing
         self.children: Final[set[tuple[int, int]]] = set()  # ids of open spans inside that are no steps
@@ -240,9 +238,7 @@ class RuleMatchedSpans:
             timer = RealThread(self._on_timer, "failpath-run-ids")
             self._timer = timer
             try:
-                contextvars.Context().run(
-                    timer.start
-                )  # in an empty context, not in that of the span
+                contextvars.Context().run(timer.start)  # in an empty context, not in that of the span
             except RuntimeError:  # the interpreter ends, or no more threads can be started
                 self._timer = None
                 self.report_due()

@@ -1,4 +1,4 @@
-"""A lifecycle event recorded by hand: a span that is over as soon as it is opened."""
+"""One lifecycle event recorded by hand: a span that ends as soon as it is opened."""
 
 import math
 from copy import copy
@@ -31,16 +31,23 @@ def record_manually(
     started_ns: int | None = None,
     timestamp_ns: int | None = None,
 ) -> None:
-    """Records one event. ``attributes`` are those of the step; ``error`` those of an ``exception`` event.
+    """Record one event.
 
-    ``stack_given``: the stack in these is the caller's own text, and not that of an exception.
+    Args:
+        tracer: opens the span.
+        attributes: those of the step.
+        status: the status of the event.
+        error: the attributes of an ``exception`` event.
+        stack_given: the stack in ``error`` is a text of the caller, and not that of an exception.
+        started_ns: when the step began, in nanoseconds since the epoch.
+        timestamp_ns: when the event happened; ``None``: now.
     """
     end_ns = timestamp_ns if timestamp_ns is not None else max(time_ns(), started_ns or 0)
     start_ns = started_ns if started_ns is not None else end_ns
-    # The status stands on the span from its start, so that nobody announces it as running.
+    # Set from the start of the span, so that no reporter announces the step as running.
     attributes = {**attributes, STEP_STATUS: status}
     if error is not None:
-        # First, because where a host keeps few attributes, the first ones go first.
+        # First, because an SDK evicts the oldest attributes when there are too many.
         attributes = {semconv.ERROR_TYPE: error[semconv.EXCEPTION_TYPE], **attributes}
         if stack_given:
             attributes = {semconv.STACK_GIVEN: True, **attributes}
@@ -48,17 +55,17 @@ def record_manually(
     handoff.exception = error
     tracer.start_step(handoff, start_ns)
     spans = handoff.spans
-    told = True
+    all_ended = True
     for span in spans:
         try:
             if not span.is_recording():
-                told = False
+                all_ended = False
                 continue
             _write(span, status, error, start_ns if status == semconv.STATUS_RUNNING else end_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("recording by hand")
-        told = tracer.end(span, end_ns) and told
-    if not told:
+        all_ended = tracer.end(span, end_ns) and all_ended
+    if not all_ended:
         tracer.report_end(handoff, {}, error, end_ns)
     tracer.finish_host_span(spans)
     if tracer.observer is not None and tracer.observer.waits_for_delivery:
@@ -79,7 +86,7 @@ def _write(span: Span, status: str, error: dict[str, str] | None, event_ns: int)
 
 
 def check_times(started_at: object, timestamp: object) -> tuple[int | None, int | None]:
-    """Both times in nanoseconds since the epoch.
+    """Return both times in nanoseconds since the epoch.
 
     Raises:
         TypeError: one is neither a ``datetime`` nor a number.

@@ -24,28 +24,27 @@ _RUNNING: Final = EVENT_NAMES[semconv.STATUS_RUNNING]
 _SUCCESS: Final = EVENT_NAMES[semconv.STATUS_SUCCESS]
 _ERROR: Final = EVENT_NAMES[semconv.STATUS_ERROR]
 _MAX_TRIES: Final = 5
-"""How often an end that exceptions of signal handlers interrupt is tried."""
+"""How often an end is tried that exceptions of signal handlers interrupt."""
 _MAX_DIFFERENCE_NS: Final = 10**9
-"""By how much the two clocks may differ over a step until the one on the wall is not believed: it was set."""
+"""By how much the two clocks may differ over a step before the wall clock counts as set meanwhile."""
 
 
 class OpenStep:
-    """One step from its ``running`` event to its outcome. Nothing here raises, but what a signal handler raises.
+    """One step from its ``running`` event to its outcome. Raises only what a signal handler raises.
 
-    It is made first, and begun inside the ``try`` that ends it: then an exception that a signal handler raises, which
-    may come anywhere, finds a step that can be ended, however far it got.
+    It is made first, and begun inside the ``try`` that ends it (decision 0004).
 
-    The application's code runs between :meth:`resume` and :meth:`leave`, or, where it is suspended and resumed,
-    between :meth:`resume` and :meth:`pause`, once for every slice.
+    The application's code runs between :meth:`resume` and :meth:`leave`, or, where it is suspended and resumed, between
+    :meth:`resume` and :meth:`pause`, once for every slice.
     """
 
     __slots__ = (
+        "_added",
         "_before",
         "_context",
         "_delivery_error",
         "_handoff",
         "_inside",
-        "_late",
         "_monotonic_ns",
         "_outcome",
         "_start_ns",
@@ -57,12 +56,12 @@ class OpenStep:
     )
 
     def begin(self, tracer: StepTracer, attributes: Attributes) -> None:
-        """Reports ``running``; has to be the first call."""
+        """Report ``running``; has to be the first call."""
         self.ended = self._inside = False
         self._handoff: StepHandoff | None = None
         self._tracer = tracer
         self._started_with = attributes
-        self._late: Attributes | None = None
+        self._added: Attributes | None = None
         self._outcome: tuple[dict[str, str] | None, int] | None = None
         self._token: Token[Context] | None = None
         self._delivery_error: DeliveryError | None = None
@@ -77,7 +76,7 @@ class OpenStep:
             self._handoff = handoff = StepHandoff(attributes, observer.owner)
             self.waits_for_delivery = observer.waits_for_delivery
         self._before = self._context = tracer.start_step(handoff, start_ns)
-        # The event comes after the start, because only the start is seen live; it carries the start's own time.
+        # After the start, because a reporter sees the start alone; with the time of the start.
         try:
             for span in handoff.spans:
                 write_event(span, _RUNNING, None, start_ns)
@@ -87,16 +86,16 @@ class OpenStep:
             exception_once("adding a span event")
 
     def wait_delivered(self) -> None:
-        """Waits until the step's events so far were sent, or could not be; not where an event loop runs."""
+        """Wait until the step's events so far are delivered, or an attempt has failed; not on an event loop."""
         assert self._handoff is not None and self._tracer.observer is not None  # noqa: PT018 - `waits_for_delivery`
         try:
             self._keep_error(self._tracer.observer.wait_delivered(self._handoff))
-        except BaseException:  # what has interrupted a wait wants to go on at once
+        except BaseException:  # an interrupted wait must not be followed by another
             self.waits_for_delivery = False
             raise
 
     async def await_delivered(self) -> None:
-        """:meth:`wait_delivered` without blocking the event loop."""
+        """Do the same as :meth:`wait_delivered` without blocking the event loop."""
         assert self._handoff is not None and self._tracer.observer is not None  # noqa: PT018 - as above
         try:
             self._keep_error(await self._tracer.observer.await_delivered(self._handoff))
@@ -105,67 +104,67 @@ class OpenStep:
             raise
 
     def _keep_error(self, error: DeliveryError | None) -> None:
-        # Where the start was kept to be sent again, and the outcome was sent, both were: order is kept.
+        # Records keep their order: where the outcome is delivered, a start that was to be sent again is, too.
         if self._delivery_error is None or getattr(self._delivery_error, "retrying", False):
             self._delivery_error = error
 
     def raise_delivery_error(self) -> None:
-        """Raises why an event could not be sent, where that is asked for: when the application's code is through."""
+        """Raise the delivery error, where that is configured; called after the application's code."""
         if self._delivery_error is not None:
             self._delivery_error.raised = True
-            # A copy: the same loss may concern many steps, and would collect the tracebacks of them all.
+            # A copy: many steps may raise the same error, which would collect the tracebacks of all.
             raise copy(self._delivery_error)
 
     def resume(self) -> None:
-        """Makes the step's span the current one."""
+        """Make the step's span the current one."""
         self._before = get_current()
         self._token, self._inside = None, True
         self._token = attach(self._context)
 
     def pause(self) -> None:
-        """Makes current again what was before, and keeps what is current now for the next slice."""
+        """Restore the context of before, and keep the current one for the next slice."""
         if self._inside:
             self._context = get_current()
             self.leave()
 
     def leave(self) -> None:
-        """Makes current again what was before :meth:`resume`."""
+        """Restore the context of before :meth:`resume`."""
         if self._inside:
             leave_context(self._context, self._before, self._token)
             self._inside = False
 
     def leave_block(self) -> None:
-        """:meth:`leave` at the end of a block, which may have been entered in another context."""
+        """Do the same as :meth:`leave` at the end of a block, which may have been entered in another context."""
         if self._inside:
             leave_block(self._context, self._before, self._token)
             self._inside = False
 
     def set_metadata(self, metadata: object) -> None:
-        """Adds metadata to the span; later values win. Keys beyond the limit are dropped and counted."""
+        """Add metadata to the span; later values win. Keys beyond the limit are dropped and counted."""
         handoff = getattr(self, "_handoff", None)
         if handoff is None:
-            return  # an exception of a signal handler came as it was to begin, and there is no step
-        late = self._late = handoff.added_attributes = {} if self._late is None else self._late
+            return  # a signal handler raised as the step was to begin
+        added = self._added = handoff.added_attributes = {} if self._added is None else self._added
         before = self._started_with
         room = limits.MAX_METADATA_KEYS - (len(before) - 3)
         more = metadata_attributes(metadata)
         dropped = more.pop(DROPPED_NAME, 0)
         for name in list(more):
-            if name not in late and name not in before and len(late.keys() - before.keys() - {DROPPED_NAME}) >= room:
+            if name not in added and name not in before and len(added.keys() - before.keys() - {DROPPED_NAME}) >= room:
                 del more[name]
                 dropped += 1
                 continue
-            # A span keeps the attribute of the other kind, if there was one; whoever reads takes the one set last.
-            late.pop(other_kind(name), None)
-            late.pop(name, None)
-            late[name] = more[name]
+            # A span cannot drop the attribute of the other kind, if it has one; the reader takes the one set last.
+            added.pop(other_kind(name), None)
+            added.pop(name, None)
+            added[name] = more[name]
         if dropped:
-            more[DROPPED_NAME] = late[DROPPED_NAME] = late.get(DROPPED_NAME, before.get(DROPPED_NAME, 0)) + dropped
+            more[DROPPED_NAME] = added[DROPPED_NAME] = added.get(DROPPED_NAME, before.get(DROPPED_NAME, 0)) + dropped
         for span in handoff.spans:
             self._guarded_set(span, more)
 
     def finish(self, error: BaseException | None) -> None:
-        """Leaves and ends the step with the outcome that ``error`` means. A second call ends nothing."""
+        """Leave and end the step with the outcome that ``error`` means. A second call ends nothing."""
         if self.ended:
             if self._inside:
                 self.leave()
@@ -175,11 +174,11 @@ class OpenStep:
             if self._inside:
                 self.leave()
             self._end(error)
-        except BaseException as interruption:  # noqa: BLE001 - raised again, if it is the application's
+        except BaseException as interruption:  # noqa: BLE001 - raised again if a signal handler raised it
             self._end_after(error, interruption)
 
     def _end_after(self, error: BaseException | None, interruption: BaseException) -> None:
-        """Ends the step, where ``interruption`` came in the midst of it; with that, if nothing was said yet.
+        """End the step after ``interruption`` came while it was ending; with that as its error, if none is written yet.
 
         Raises:
             BaseException: the last exception that a signal handler has raised meanwhile.
@@ -198,10 +197,10 @@ class OpenStep:
                     interruption = again
             if raised is not None:
                 raise raised
-            if not isinstance(interruption, RecursionError):  # where the stack is full, nothing can be said either
+            if not isinstance(interruption, RecursionError):  # on a full stack, logging fails as well
                 exception_once("ending a step")
         finally:
-            del raised, interruption, error  # or they and this frame would keep each other alive
+            del raised, interruption, error  # else they and this frame keep each other alive
 
     def _end(  # noqa: C901, PLR0912 - on the hot path, where a call costs
         self, error: BaseException | None, *, again: bool = False
@@ -221,15 +220,15 @@ class OpenStep:
         status = semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR
         start = handoff.start
         if start is not None:
-            start.pending_outcome = self._late, exception, end_ns
-        spans, seen = handoff.spans, handoff.reported_span
-        if seen is not None and seen not in spans:
-            spans = (*spans, seen)  # what was raised as it began has cost it its place there
-        told = True
+            start.pending_outcome = self._added, exception, end_ns
+        spans, reported = handoff.spans, handoff.reported_span
+        if reported is not None and reported not in spans:
+            spans = (*spans, reported)  # a signal handler raised before it was added there
+        all_ended = True
         for span in spans:
             try:
                 if not span.is_recording():
-                    told = False
+                    all_ended = False
                     continue
                 if exception is None:
                     span.set_attribute(STEP_STATUS, status)
@@ -250,18 +249,18 @@ class OpenStep:
                         write_event(span, _ERROR, None, end_ns)
             except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
                 exception_once("writing a step's outcome on its span")
-                told = False
-            told = self._tracer.end(span, end_ns) and told
-        if not told and (start is None or not start.outcome_reported):
-            late = {**(self._late or {}), STEP_STATUS: status}
-            self._tracer.report_end(handoff, late, exception, end_ns)
+                all_ended = False
+            all_ended = self._tracer.end(span, end_ns) and all_ended
+        if not all_ended and (start is None or not start.outcome_reported):
+            added = {**(self._added or {}), STEP_STATUS: status}
+            self._tracer.report_end(handoff, added, exception, end_ns)
         if len(spans) > 1:
             self._tracer.finish_host_span(spans)
 
     def _restore(self, span: Span) -> None:
-        """Writes again what an SDK span has evicted: it keeps 128 attributes, and the oldest ones are the identity."""
+        """Set the attributes again that an SDK span has evicted: it keeps 128, and the oldest are the identity."""
         attributes = self._started_with
-        span.set_attributes({name: attributes[name] for name in (FLOW_KEY, RUN_ID, STEP_KEY)} | (self._late or {}))
+        span.set_attributes({name: attributes[name] for name in (FLOW_KEY, RUN_ID, STEP_KEY)} | (self._added or {}))
 
     @staticmethod
     def _guarded_set(span: Span, attributes: Attributes) -> None:
@@ -272,45 +271,45 @@ class OpenStep:
 
 
 def describe(error: BaseException) -> dict[str, str]:
-    """``error`` as the attributes of an ``exception`` event; never raises."""
+    """Return ``error`` as the attributes of an ``exception`` event; never raises."""
     try:
         return error_attributes(error)
-    except Exception:  # noqa: BLE001 - an exception of the user's may raise from anything that is read of it
+    except Exception:  # noqa: BLE001 - an exception of the application may raise from anything that is read of it
         exception_once("describing an exception")
         return {semconv.EXCEPTION_TYPE: type_name(error), semconv.EXCEPTION_MESSAGE: ""}
 
 
 def _names_of_events(span: object) -> set[str]:
-    """The names of the events that a span of OpenTelemetry's SDK has; none for other spans."""
+    """Return the names of the events on a span of OpenTelemetry's SDK; none for other spans."""
     return {event.name for event in getattr(span, "events", ())}
 
 
 class NoStep:
-    """Stands in for a step where there is no run that it could belong to: does nothing."""
+    """In place of a step where there is no run that it could belong to: does nothing."""
 
     __slots__ = ()
     waits_for_delivery = False
     ended = True
 
     def begin(self, tracer: StepTracer, attributes: Attributes) -> None:
-        """Reports nothing."""
+        """Report nothing."""
 
     def resume(self) -> None:
-        """Changes nothing."""
+        """Change nothing."""
 
     pause = leave = wait_delivered = raise_delivery_error = resume
 
     async def await_delivered(self) -> None:
-        """Waits for nothing."""
+        """Wait for nothing."""
 
     def finish(self, error: BaseException | None) -> None:
-        """Records nothing."""
+        """Record nothing."""
 
 
 AnyStep = OpenStep | NoStep
 
 
 def status_description(exception: dict[str, str]) -> str:
-    """The description of a span status, from the attributes of an ``exception`` event."""
+    """Return the description of a span status, from the attributes of an ``exception`` event."""
     name, message = exception[semconv.EXCEPTION_TYPE], exception.get(semconv.EXCEPTION_MESSAGE)
     return clean_text(f"{name}: {message}" if message else name, limits.MAX_ERROR_MESSAGE_CHARS)

@@ -1,4 +1,4 @@
-"""The end of a run in a process that ends by ``os._exit``: the last moment at which something can be sent."""
+"""Delivery at the end of a run in a process that ends by ``os._exit``, which runs no exit handlers."""
 
 import sys
 from time import monotonic
@@ -13,10 +13,9 @@ from failpath_otel.steps.step_tracer import StepObserver
 
 
 class RunEndFlush:
-    """Held by a run alone, so that it is released with the run.
+    """Deliver what was recorded, and wait a moment for it, when a run's block is left and when the run is released.
 
-    Hurries what the run has recorded, and waits a moment for that, when the run's block is left and when the run is
-    released.
+    Only the run refers to this object, so it is released together with the run.
     """
 
     __slots__ = ("_current_key", "_observer")
@@ -26,10 +25,10 @@ class RunEndFlush:
         self._current_key: Final = current_key
 
     def end(self) -> None:
-        """Waits within what :class:`failpath_otel.runtime.exits.AbruptExit` allows.
+        """Wait within the limits of :class:`failpath_otel.runtime.exits.AbruptExit`.
 
-        Not where an event loop runs, nor inside of another run's block, whose end is yet to come. Lets pass what a
-        signal handler raises meanwhile, as a time limit does.
+        Does nothing on an event loop, and inside the block of another run, whose end is yet to come. An exception that
+        a signal handler raises meanwhile, as for a time limit, passes through.
         """
         if on_event_loop() or get_value(self._current_key) is not None:
             return
@@ -41,7 +40,7 @@ class RunEndFlush:
 
     def __del__(self) -> None:
         if sys.is_finalizing() or not hasattr(self, "_current_key"):
-            return  # the last: an exception came as it was made
+            return  # the latter: a signal handler raised as it was made
         try:
             self.end()
         except BaseException as error:  # noqa: BLE001 - here, Python would print it and go on
@@ -49,5 +48,5 @@ class RunEndFlush:
 
 
 def run_end_flush_of(observer: StepObserver | None, current_key: str) -> RunEndFlush | None:
-    """What a run has to hold in this process; ``None`` where the process has an end at which what waits is sent."""
+    """Return the flush for a run; ``None`` where the process runs its exit handlers."""
     return RunEndFlush(observer, current_key) if observer is not None and abrupt_exit.is_expected() else None

@@ -16,11 +16,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @public
 class Step:
-    """What ``run.step("key")`` returns: a block (``with``, ``async with``) or a decorator.
+    """The result of ``run.step("key")``: a block (``with``, ``async with``) or a decorator.
 
-    As a block it is one step and can be entered once. As a decorator it makes a step of every call: of a function
-    from call to return, of a coroutine function from its first to its last resumption, of a generator or an
-    asynchronous generator from the first item to exhaustion, ``close()`` or an error.
+    As a block it is one step and can be entered once. As a decorator it makes a step of every call: of a function from
+    call to return, of a coroutine function from its first to its last resumption, of a generator or an asynchronous
+    generator from the first item to exhaustion, ``close()`` or an error.
     """
 
     __slots__ = ("_attributes", "_open_step", "_tracer")
@@ -31,10 +31,10 @@ class Step:
         self._open_step: OpenStep | None = None
 
     def set_metadata(self, metadata: Mapping[str, object] | None = None, /, **more: object) -> None:
-        """Adds metadata to the step; it travels with the step's outcome, so after the block it is too late.
+        """Add metadata to the step. It is sent with the outcome, so a call after the block has no effect.
 
         Args:
-            metadata: JSON-like values by key; anything else becomes its text. Never secrets.
+            metadata: JSON-like values by key; any other value is sent as its text. Never secrets.
             more: the same as keyword arguments; they win over ``metadata``.
         """
         for given in (metadata, more or None):
@@ -46,7 +46,7 @@ class Step:
                 self._open_step.set_metadata(given)
 
     def __enter__(self: StepT) -> StepT:  # noqa: PYI019 - `Self` came with Python 3.11
-        """Begins the step: reports ``running`` and makes its span the current one.
+        """Begin the step: report ``running`` and make its span the current one.
 
         Raises:
             RuntimeError: the step was entered before.
@@ -73,7 +73,11 @@ class Step:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the step; the exception that left the block, if any, goes on unchanged."""
+        """End the step; the exception that leaves the block, if any, passes unchanged.
+
+        Raises:
+            DeliveryError: with ``delivery="await"`` and ``throw_on_send_error``, an event was not delivered.
+        """
         opened = self._open_step
         if opened is None:
             return
@@ -89,7 +93,7 @@ class Step:
                 opened.raise_delivery_error()
 
     async def __aenter__(self: StepT) -> StepT:  # noqa: PYI019 - `Self` came with Python 3.11
-        """The same as ``with``, for use in ``async with``; awaits nothing but a delivery that is to be awaited."""
+        """Do the same as ``with``; await only the delivery, with ``delivery="await"``."""
         opened = self._open()
         try:
             opened.begin(self._tracer, self._attributes)
@@ -105,7 +109,7 @@ class Step:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """The same as for ``with``."""
+        """Do the same as at the end of ``with``; await only the delivery, with ``delivery="await"``."""
         opened = self._open_step
         if opened is None:
             return
@@ -121,9 +125,9 @@ class Step:
                 opened.raise_delivery_error()
 
     def __call__(self, fn: F) -> F:
-        """Decorates ``fn``.
+        """Decorate ``fn``: return a wrapper of the same kind, each call of which is a step.
 
         Raises:
-            TypeError: ``fn`` cannot be called.
+            TypeError: ``fn`` is not a function.
         """
         return decorate(lambda: (OpenStep(), self._tracer, self._attributes), fn)

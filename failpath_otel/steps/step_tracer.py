@@ -1,4 +1,4 @@
-"""Where the spans of steps come from, and which span is the current one while a step runs."""
+"""Starting and ending the spans of steps, and which span is the current one while a step runs."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,11 +16,11 @@ from failpath_otel.steps.attributes import Attributes
 from failpath_otel.steps.span_events import write_event
 
 _PRIVATE_PARENT: Final = "failpath.private_parent"
-"""Context key: the innermost span of the fallback tracer, where the host has no span that could be the parent."""
+"""Context key: the innermost private span, where the host has no span that could be the parent."""
 
 
 class StepTracer:
-    """The host's tracer, and behind it the fallback for spans that nobody would report."""
+    """The host's tracer, and the private one for spans that no reporter would see (decision 0003)."""
 
     __slots__ = ("host_tracer", "observer", "start_markers")
 
@@ -28,18 +28,17 @@ class StepTracer:
         self.host_tracer = host
         self.observer = observer
         self.start_markers = start_markers
-        """Whoever begins a step is to call :meth:`export_start_marker`."""
+        """Each step that begins needs a call of :meth:`export_start_marker`."""
 
     def start_step(self, handoff: StepHandoff, start_ns: int) -> Context:
-        """Starts the span of a step. Raises nothing of its own.
+        """Start the span of a step. Raises only what a signal handler raises.
 
-        The spans are put into ``handoff`` as they are started, because an exception of a signal handler may come
-        anywhere in between, and who has begun the step ends what there is. They are the host's span, followed by the
-        private one where that was needed.
+        Each span is put into ``handoff`` as it is started, so that the step can be ended after an exception of a signal
+        handler (decision 0004): the host's span, followed by the private one where that is needed.
 
         Returns:
-            The context in which the step runs: the host's span stays the current one there, so that child spans and
-            outgoing headers are what they would be anyway.
+            The context for the step: the host's span stays the current one, so that child spans and outgoing headers
+            are the same as without this package.
         """
         parent, attributes = get_current(), handoff.attributes
         name = attributes[STEP_KEY]
@@ -49,7 +48,7 @@ class StepTracer:
             )
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             exception_once("starting a span at the host's tracer provider")
-            host = handoff.reported_span or INVALID_SPAN  # once it is reported, it has to be ended too
+            host = handoff.reported_span or INVALID_SPAN  # a reported span has to be ended
         handoff.spans = (host,)
         if handoff.reported_span is not None:
             return set_span_in_context(host, parent)
@@ -65,7 +64,7 @@ class StepTracer:
         return set_value(_PRIVATE_PARENT, private, inside)
 
     def export_start_marker(self, span: Span, attributes: Attributes, start_ns: int) -> None:
-        """Leaves a span below ``span`` that is over at once, so that the beginning of its step is exported now."""
+        """Open and end a span below ``span`` at once, so that the start of its step is exported now."""
         if not span.is_recording():
             return
         marker = self.host_tracer.start_span(
@@ -78,7 +77,7 @@ class StepTracer:
         marker.end(start_ns)
 
     def start_run(self, name: str, attributes: Attributes) -> tuple[tuple[Span, ...], Context]:
-        """Starts the span of a run: the parent of its steps, and the reason why they share a trace."""
+        """Start the span of a run: the parent of its steps, which puts them into one trace."""
         parent = get_current()
         try:
             host = self.host_tracer.start_span(name, parent, attributes=attributes)
@@ -93,7 +92,7 @@ class StepTracer:
 
     @staticmethod
     def end(span: Span, end_ns: int | None = None) -> bool:
-        """Ends a span; returns whether everybody was told, and no span processor of the host has raised before that."""
+        """End a span; return ``False`` where a span processor of the host has raised, and others may not have run."""
         try:
             span.end(end_ns)
         except Exception:  # noqa: BLE001 - a span processor of the host may raise anything
@@ -102,35 +101,39 @@ class StepTracer:
         return True
 
     @staticmethod
-    def report_end(handoff: StepHandoff, late: Attributes, exception: Mapping[str, str] | None, end_ns: int) -> None:
-        """Tells who reports a step that it has ended, where its span may not have done so.
+    def report_end(handoff: StepHandoff, added: Attributes, exception: Mapping[str, str] | None, end_ns: int) -> None:
+        """Report the end of a step by its handoff, where its span may not have reported it.
 
-        ``late`` are attributes that were set since the start, the outcome among them; ``exception`` those of an error.
+        Args:
+            handoff: names the reporter.
+            added: attributes that were set since the start, the status among them.
+            exception: the attributes of the ``exception`` event of an error.
+            end_ns: when the step ended, in nanoseconds since the epoch.
         """
         if handoff.reporter is None:
             return
         try:
-            handoff.reporter.end_without_span(handoff.reported_span, late, exception, end_ns)
+            handoff.reporter.end_without_span(handoff.reported_span, added, exception, end_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("reporting the end of a step")
 
     def finish_host_span(self, spans: tuple[Span, ...]) -> None:
-        """Says so where the first of ``spans``, the host's, was not the one that is reported."""
+        """Inform the observer that the first of ``spans``, of the host, has ended and another one is reported."""
         if len(spans) > 1 and self.observer is not None:
             self.observer.host_span_ended(spans[0])
 
-    def _start_private(  # noqa: PLR0917 - what start_step has
+    def _start_private(  # noqa: PLR0917 - the values of start_step
         self,
         name: str,
         host: Span,
         parent: Context,
         attributes: Mapping[str, Any],
         start_ns: int | None,
-        start: StepHandoff | None,
+        handoff: StepHandoff | None,
     ) -> Span:
         if self.observer is None:
             return INVALID_SPAN
-        context = Context() if start is None else Context({HANDOFF_KEY: start})
+        context = Context() if handoff is None else Context({HANDOFF_KEY: handoff})
         above: object = host
         if not host.get_span_context().is_valid:
             above = get_value(_PRIVATE_PARENT, parent)
@@ -138,7 +141,7 @@ class StepTracer:
             context = set_span_in_context(above, context)
         try:
             return self.observer.private_tracer().start_span(name, context, attributes=attributes, start_time=start_ns)
-        except Exception:  # noqa: BLE001 - the step runs, whatever becomes of its record
+        except Exception:  # noqa: BLE001 - the step runs even without a record
             exception_once("starting a span at the private tracer provider")
             if start_ns is not None:
                 self.observer.step_lost()
@@ -146,19 +149,20 @@ class StepTracer:
 
 
 def _with_current(span: Span, context: Context) -> Context:
-    """A new context, as ``context`` with ``span`` as the current one; the same where that is no span at all.
+    """Return a copy of ``context`` with ``span`` as the current one; an equal copy where the span is invalid.
 
-    Without a provider, older APIs start such a span even under a remote parent, which it would hide from the headers.
+    Without a provider, older APIs start an invalid span even under a remote parent, which it would hide from the
+    headers.
     """
     return set_span_in_context(span, context) if span.get_span_context().is_valid else Context(context)
 
 
 def leave_context(inside: Context, before: Context, token: "Token[Context] | None") -> None:
-    """Makes ``before`` current again, unless it is that already.
+    """Make ``before`` current again, unless it is.
 
-    A token works only in the context in which it was made. A block that another task leaves, to which asyncio has
-    given a copy of the context, still finds what it attached, and can put back what was there. So does one whose token
-    was lost, because a signal handler raised as it came.
+    A token works only in the context in which it was made. A block that another task leaves, to which asyncio has given
+    a copy of the context, still finds what it attached, and can put back what was there. So does one whose token was
+    lost, because a signal handler raised as it was returned.
     """
     current = get_current()
     if current is inside:
@@ -168,12 +172,12 @@ def leave_context(inside: Context, before: Context, token: "Token[Context] | Non
 
 
 def leave_block(inside: Context, before: Context, token: "Token[Context] | None") -> None:
-    """:meth:`leave_context` at the end of a block, of which ``inside`` was made, and of nothing else.
+    """Do the same as :func:`leave_context` at the end of a block; ``inside`` was made for that block alone.
 
-    A generator may be in the block when it yields. Its items are asked for one by one, each of them perhaps on another
-    thread or in another context, as for a streaming response. Then the block ends where it was never entered, and where
-    it was, its span would stay the current one for good. No code of ours runs there any more, so the context itself
-    becomes what was current before.
+    A generator may be in the block when it yields, and be resumed on another thread or in another context for each
+    item, as for a streaming response. Then the block ends where it was never entered, and where it was entered, its
+    span would stay the current one for good. None of our code runs there any more, so the context itself becomes what
+    was current before.
     """
     if get_current() is inside:
         attach(before)
@@ -181,33 +185,33 @@ def leave_block(inside: Context, before: Context, token: "Token[Context] | None"
     leave_context(inside, before, token)
     made: Any = inside
     if made is not before and isinstance(made, dict):
-        # A context forbids assignments, which is to keep users from them; these are seen by all who have it.
+        # A context forbids assignment to it, but this one has to change for all code that holds it.
         dict.update(made, before)
         for name in made.keys() - before.keys():
             dict.pop(made, name, None)
 
 
 def _detach(token: Any) -> None:  # noqa: ANN401 - of whatever runtime context there is
-    """Detaches; in another context than that of the token, where nothing can be, this does nothing."""
-    if not isinstance(token, Token):  # of a runtime context that is not OpenTelemetry's own
+    """Detach; do nothing where that is impossible: in another context than that of the token."""
+    if not isinstance(token, Token):  # of another runtime context than OpenTelemetry's own
         detach(token)
         return
-    # `detach` does the same, and logs an error where it cannot be.
+    # `detach` does the same, but logs an error where it fails.
     with suppress(ValueError, RuntimeError):
         token.var.reset(token)
 
 
 class StepObserver(Protocol):
-    """Somebody who reports steps, and wants to know of those that it does not see."""
+    """What reports the steps of a tracer, and is informed of those that it does not see."""
 
     @property
     def owner(self) -> object:
-        """Who alone reports these steps: the ``owner`` of their markers."""
+        """The only reporter of these steps: the ``owner`` of their handoffs."""
         ...
 
     @property
     def waits_for_delivery(self) -> bool:
-        """Whether each step is to wait until its events were sent."""
+        """Whether each step waits until its events are delivered."""
         ...
 
     def wait_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
@@ -219,25 +223,25 @@ class StepObserver(Protocol):
         ...
 
     async def await_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
-        """:meth:`wait_delivered` without blocking asyncio's loop; does not wait on any other loop."""
+        """Do the same without blocking asyncio's loop; does not wait on any other loop."""
         ...
 
     def private_tracer(self) -> Tracer:
-        """The tracer for spans that the host's provider does not report."""
+        """Return the tracer for spans that the host's provider does not report."""
         ...
 
     def start_missed(self, span: Span) -> None:
-        """The step of ``span``, which the host has started, was not reported; a private span will be."""
+        """Take notice of a span of the host whose step was not reported; a private span will be."""
         ...
 
     def host_span_ended(self, span: Span) -> None:
-        """``span``, in whose place a private one was reported, has ended."""
+        """Take notice of the end of a span of the host in whose place a private one was reported."""
         ...
 
     def step_lost(self) -> None:
-        """A step will not be reported at all."""
+        """Count a step that will not be reported."""
         ...
 
     def run_ended(self, timeout: float) -> None:
-        """A run has ended, and so may this process, at once: sends what waits, and waits at most so many seconds."""
+        """Deliver what waits, within ``timeout`` seconds: a run has ended, and the process may end at once."""
         ...

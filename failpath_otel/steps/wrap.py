@@ -1,4 +1,4 @@
-"""Application code inside a step: called, or wrapped for later calls, with its value and its exception untouched."""
+"""Application code inside a step: called, or wrapped for later calls; its value and its exception stay untouched."""
 
 import functools
 import inspect
@@ -9,14 +9,14 @@ from typing import Any, Final, TypeVar, cast
 
 from failpath_otel.runtime.signals import pass_on
 from failpath_otel.scrubbing.values import type_name
-from failpath_otel.steps.awaitables import VALUES, InStep, afail, await_success, follow, goes_on
+from failpath_otel.steps.awaitables import VALUES, InStep, await_success, fail_async, follow, may_go_on
 from failpath_otel.steps.open_step import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 NewStep = tuple[AnyStep, Any, Any]
-"""A step that has not begun, and what to pass to its ``begin``."""
+"""A step that has not begun, with the arguments of its ``begin``."""
 StepFactory = Callable[[], NewStep]
 
 _MAKES_COROUTINE: Final = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE
@@ -26,7 +26,7 @@ _NO_GENERATORS: Final = frozenset({type, BuiltinFunctionType, FunctionType})
 
 
 def deferred_kind(fn: Callable[..., Any]) -> int:
-    """What calling ``fn`` makes before any of it runs: the flags of a coroutine, a generator or an asynchronous one.
+    """Return which kind of deferred code a call of ``fn`` makes: the flags of a coroutine or of a generator.
 
     Returns:
         0: ``fn`` is any other function, and runs when it is called.
@@ -37,23 +37,23 @@ def deferred_kind(fn: Callable[..., Any]) -> int:
     if kind is FunctionType:
         code: CodeType = given.__code__
         flags = code.co_flags & _RUNS_LATER
-        if flags or not given.__dict__:  # where `inspect.markcoroutinefunction` would leave its mark
+        if flags or not given.__dict__:  # which `inspect.markcoroutinefunction` would fill
             return flags
     try:
         if inspect.iscoroutinefunction(fn):
             return inspect.CO_COROUTINE
-        if kind in _NO_GENERATORS:  # others, as those of other compilers, may have such flags too
+        if kind in _NO_GENERATORS:  # functions of other compilers may have such flags
             return 0
         if inspect.isgeneratorfunction(fn):
             return inspect.CO_GENERATOR
         return inspect.CO_ASYNC_GENERATOR if inspect.isasyncgenfunction(fn) else 0
-    except Exception as error:  # noqa: BLE001 - it reads attributes, for which a callable of the user's may raise anything
+    except Exception as error:  # noqa: BLE001 - it reads attributes, where a callable of the application may raise anything
         pass_on(error)
         return 0
 
 
 def call(step: AnyStep, tracer: Any, attributes: Any, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-    """Calls ``fn`` inside ``step``, which ends with it, or with the coroutine, Future or Task that it returned."""
+    """Call ``fn`` inside ``step``, which ends with it, or with the coroutine, Future or Task that it returns."""
     try:
         step.begin(tracer, attributes)
         if step.waits_for_delivery:
@@ -61,14 +61,14 @@ def call(step: AnyStep, tracer: Any, attributes: Any, fn: Callable[..., T], /, *
         step.resume()
         result = fn(*args, **kwargs)
         step.leave()
-        if type(result) not in VALUES and goes_on(result):
+        if type(result) not in VALUES and may_go_on(result):
             return cast("T", follow(step, result))
         step.finish(None)
     except BaseException as error:
         try:
             _fail(step, error)
         except BaseException as interruption:
-            _fail(step, interruption)  # which may have come before that began
+            _fail(step, interruption)  # it may have come before the first call
             raise
         raise
     if step.waits_for_delivery:
@@ -82,9 +82,9 @@ def _fail(step: AnyStep, error: BaseException) -> None:
     try:
         step.finish(error)
     except BaseException as interruption:
-        step.finish(interruption)  # which may have come before that began
+        step.finish(interruption)  # it may have come before the first call
         raise
-    # Ctrl-C and its kind want to go on at once.
+    # Ctrl-C and its kind must not wait.
     if step.waits_for_delivery and isinstance(error, Exception):
         step.wait_delivered()
 
@@ -94,17 +94,17 @@ def _await_success(step: AnyStep) -> None:
     step.raise_delivery_error()
 
 
-def run_deferred(new_step: StepFactory, fn: Callable[[], T], makes: int) -> T:
-    """What ``fn`` makes, by :func:`deferred_kind`; when it is first resumed, it opens the step and runs inside it."""
+def run_deferred(new_step: StepFactory, fn: Callable[[], T], kind: int) -> T:
+    """Return the coroutine or generator of ``fn``, which opens the step when it is first resumed."""
     given: Any = fn
     made: Any
-    if makes & _MAKES_COROUTINE:
+    if kind & _MAKES_COROUTINE:
         made = _run_coroutine(new_step, given)
-    elif makes & inspect.CO_GENERATOR:
+    elif kind & inspect.CO_GENERATOR:
         made = _around_generator(new_step, given)()
     else:
         made = _around_async_generator(new_step, given)()
-    # Python's warning about a coroutine that was never awaited names the coroutine: the user's, then.
+    # Python's warning about a coroutine that was never awaited then shows the name of the application's.
     made.__name__ = getattr(fn, "__name__", made.__name__)
     made.__qualname__ = getattr(fn, "__qualname__", made.__qualname__)
     return cast("T", made)
@@ -119,7 +119,7 @@ async def _run_coroutine(new_step: StepFactory, fn: Callable[..., Awaitable[T]],
         result = await InStep(step, fn(*args, **kwargs))
         step.finish(None)
     except BaseException as error:
-        await afail(step, error)
+        await fail_async(step, error)
         raise
     if step.waits_for_delivery:
         await await_success(step)
@@ -127,7 +127,7 @@ async def _run_coroutine(new_step: StepFactory, fn: Callable[..., Awaitable[T]],
 
 
 def decorate(new_step: StepFactory, fn: F) -> F:
-    """``fn`` with every call of it a step; a wrapper of the same kind, so that frameworks still recognise it.
+    """Return ``fn`` with every call of it a step: a wrapper of the same kind, so that frameworks still recognise it.
 
     Raises:
         TypeError: ``fn`` is no function, but a class, a static or class method, or cannot be called.
@@ -136,12 +136,12 @@ def decorate(new_step: StepFactory, fn: F) -> F:
     if not callable(given) or isinstance(given, (type, staticmethod, classmethod)):
         msg = f"a step decorates a function, got {type_name(fn)}; @staticmethod and @classmethod go above it"
         raise TypeError(msg)
-    makes = deferred_kind(fn)
-    if makes & _MAKES_COROUTINE:
+    kind = deferred_kind(fn)
+    if kind & _MAKES_COROUTINE:
         wrapper = _around_coroutine(new_step, fn)
-    elif makes & inspect.CO_GENERATOR:
+    elif kind & inspect.CO_GENERATOR:
         wrapper = _around_generator(new_step, fn)
-    elif makes:
+    elif kind:
         wrapper = _around_async_generator(new_step, fn)
     else:
         wrapper = _around_function(new_step, fn)
@@ -164,7 +164,7 @@ def _around_coroutine(new_step: StepFactory, fn: Callable[..., Awaitable[Any]]) 
 
 def _around_generator(new_step: StepFactory, fn: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        # Not `yield from`, which would keep the context attached between the items and takes GeneratorExit for itself.
+        # Not `yield from`, which keeps the context attached between the items and handles GeneratorExit itself.
         generator = fn(*args, **kwargs)
         step, tracer, attributes = new_step()
         try:
@@ -181,11 +181,11 @@ def _around_generator(new_step: StepFactory, fn: Callable[..., Generator[Any, An
                     result = stop.value
                     break
                 finally:
-                    sent = None  # or a thrown exception and this frame would keep each other alive
+                    sent = None  # else a thrown exception and this frame keep each other alive
                 step.pause()
                 try:
                     sent = yield item
-                except BaseException as thrown:  # noqa: BLE001 - handed on to the generator, GeneratorExit as well
+                except BaseException as thrown:  # noqa: BLE001 - passed to the generator, GeneratorExit as well
                     advance, sent = generator.throw, thrown
                 else:
                     advance = generator.send
@@ -209,7 +209,7 @@ def _around_async_generator(new_step: StepFactory, fn: Callable[..., AsyncGenera
             step.begin(tracer, attributes)
             if step.waits_for_delivery:
                 await step.await_delivered()
-            # The loop finalises this generator, and this one its inner one; both at once would be in each other's way.
+            # The loop finalises this generator, which closes the inner one: the loop must not finalise that as well.
             hooks = sys.get_asyncgen_hooks()
             sys.set_asyncgen_hooks(None, None)
             try:
@@ -222,22 +222,21 @@ def _around_async_generator(new_step: StepFactory, fn: Callable[..., AsyncGenera
                 except StopAsyncIteration:
                     break
                 finally:
-                    del pending  # or a thrown exception and this frame would keep each other alive
+                    del pending  # else a thrown exception and this frame keep each other alive
                 try:
                     sent = yield item
-                except BaseException as thrown:  # noqa: BLE001 - handed on to the generator, GeneratorExit as well
+                except BaseException as thrown:  # noqa: BLE001 - passed to the generator, GeneratorExit as well
                     closing = isinstance(thrown, GeneratorExit)
                     pending = generator.athrow(thrown)
                 else:
                     pending = generator.asend(sent)
             step.finish(None)
         except GeneratorExit as error:
-            # It comes where an item is yielded when the consumer takes no more, and where this waits for the next item
-            # when the coroutine of the consumer is closed.
+            # At a yield, the consumer takes no more; while an item is awaited, the consumer's coroutine was closed.
             step.finish(error if closing else CoroutineClosed())
             raise
         except BaseException as error:
-            await afail(step, error)
+            await fail_async(step, error)
             raise
         if step.waits_for_delivery:
             await await_success(step)
