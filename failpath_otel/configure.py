@@ -1,4 +1,4 @@
-"""The one place that knows both halves: joins steps, delivery and the application's tracer provider."""
+"""The one module that knows both halves: joins steps, delivery and the tracer provider of the application."""
 
 import itertools
 import weakref
@@ -42,7 +42,7 @@ class FailpathClient(Failpath):
     def __init__(self, tracer_provider: TracerProvider | None, join: "Join") -> None:
         super().__init__(tracer_provider=tracer_provider)
         self._join = join
-        # Modules that configure each for itself share the current run, as they share the destination.
+        # Modules that each call `configure` share the current run, as they share the destination.
         self._current_key = join.current_key
         self._tracer = StepTracer(
             get_tracer(SCOPE_NAME, __version__, tracer_provider),
@@ -54,26 +54,34 @@ class FailpathClient(Failpath):
             super()._warn_of_no_run(step_key, fn)
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """Waits at most ``timeout`` seconds until everything recorded so far was delivered.
+        """Wait at most ``timeout`` seconds (default: 5) until everything recorded so far is delivered.
 
         While Failpath cannot be reached, this makes one attempt at once, and further ones as time allows.
 
         Returns:
-            Whether every record of this process was really delivered. A record that is lost makes this ``False`` for
-            good; :meth:`stats` tells how many and why.
+            Whether every record of this process was delivered. A lost record makes this ``False`` for good;
+            :meth:`stats` has the counts and the reasons.
 
         Raises:
             ConfigurationError: ``timeout`` is not a number of seconds.
-            DeliveryError: with ``throw_on_send_error``, where this would be ``False``: the first loss that was not
-                raised yet, else why what waits could not be sent. Where no reason is left to tell, it is ``False``.
+            DeliveryError: with ``throw_on_send_error``, in place of ``False``: the first loss that was not raised yet,
+                else the failure for which records wait. Where neither is left, the result is ``False``.
+
+        Example:
+            >>> run = failpath.run("checkout", run_id="order-17")
+            >>> run.skip("send-receipt-email")
+            >>> failpath.flush(timeout=2.0)
+            True
+            >>> failpath.stats().delivered
+            1
         """
-        return self._checked(self._join.reporter.flush(timeout))
+        return self._raise_if_incomplete(self._join.reporter.flush(timeout))
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """:meth:`flush` for async code: waits without blocking the event loop."""
-        return self._checked(await self._join.reporter.aflush(timeout))
+        """Do the same as :meth:`flush` in async code, without blocking the event loop."""
+        return self._raise_if_incomplete(await self._join.reporter.aflush(timeout))
 
-    def _checked(self, complete: bool) -> bool:  # noqa: FBT001 - what a flush has said
+    def _raise_if_incomplete(self, complete: bool) -> bool:  # noqa: FBT001 - the result of a flush
         reporter = self._join.reporter
         if not complete and reporter.options.throw_on_send_error:
             error = reporter.take_error()
@@ -83,19 +91,19 @@ class FailpathClient(Failpath):
         return complete
 
     def shutdown(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said.
+        """Flush for at most ``timeout`` seconds (default: 5), then take no more records; return its result.
 
         Steps still run and are still ordinary spans; they are only not delivered any more. At the end of the
         interpreter this is not needed: what waits is flushed by itself.
 
         Raises:
             ConfigurationError: ``timeout`` is not a number of seconds.
-            DeliveryError: as by :meth:`flush`, when no more records are taken.
+            DeliveryError: as by :meth:`flush`, after the shutdown.
         """
-        return self._checked(self._join.reporter.close(timeout))
+        return self._raise_if_incomplete(self._join.reporter.close(timeout))
 
     def stats(self) -> Stats:
-        """How many records there were, and what became of them."""
+        """Return the counts of records by what became of them."""
         return self._join.reporter.stats()
 
 
@@ -124,16 +132,16 @@ def configure(
     rules: RulesOption | None = None,
     tracer_provider: TracerProvider | None = None,
 ) -> FailpathClient:
-    """Sends the steps of this process to Failpath. One call; returns the client.
+    """Send the steps of this process to Failpath. One call; returns the client.
 
     Joins the OpenTelemetry set-up that is there, by adding one span processor to its tracer provider; where there is
     none, steps go by a private provider. Never sets the global provider, a sampler or a signal handler, and changes
     nothing about the spans of others.
 
     A provider has one destination: called again for the same provider, the last call's options hold, for steps that
-    begin from then on and for all clients of that provider, and ``shutdown()`` of one of them ends delivery for all.
-    A global provider that is set later is joined when the next step begins. When the last joined provider is shut down
-    or collected, what waits is delivered, then thread, connection and journal are let go of until another step begins.
+    begin from then on and for all clients of that provider, and ``shutdown()`` of one of them ends delivery for all. A
+    global provider that is set later is joined when the next step begins. When the last joined provider is shut down or
+    collected, what waits is delivered, then thread, connection and journal are released until another step begins.
 
     An argument that is ``None`` is taken from its environment variable, else from its default.
 
@@ -150,9 +158,8 @@ def configure(
             failed. In async code it waits without blocking the event loop; what runs on an event loop and is not async
             does not wait. ``FAILPATH_DELIVERY``, else ``"background"``.
         throw_on_send_error: raise a :class:`DeliveryError` from ``flush()`` and ``shutdown()``, and with
-            ``delivery="await"`` from the step as well, after its function has run; an exception of the function goes
-            before it.
-            ``FAILPATH_THROW_ON_SEND_ERROR``, else ``False``.
+            ``delivery="await"`` from the step as well, after its function has run; an exception of the function takes
+            precedence. ``FAILPATH_THROW_ON_SEND_ERROR``, else ``False``.
         send_timeout: seconds for one send, all of it; 0: no limit. ``FAILPATH_SEND_TIMEOUT``, else 1.5.
         max_queue_size: records that may wait in memory, from 2 to 1,000,000, within 16 MiB; beyond, new steps are
             dropped. A journal has bounds of its own. ``FAILPATH_MAX_QUEUE_SIZE``, else 10,000.
@@ -162,7 +169,7 @@ def configure(
         on_error: called with a :class:`DeliveryError` at the first failed attempt of each batch and for every loss, on
             a thread of its own.
         redact: called with the key and the value of every metadata item of a record, and with ``error.message`` and
-            ``error.stack`` and their texts, on the thread of the step; what it returns takes the value's place.
+            ``error.stack`` and their texts, on the thread of the step; its result takes the value's place.
         session: send by this ``requests.Session`` instead of by connections of our own. No other code may use it
             meanwhile. ``send_timeout`` then holds for the connection and for each read.
         route: the path that is added to the endpoint. ``/v1/events``.
@@ -174,8 +181,17 @@ def configure(
 
     Raises:
         ConfigurationError: the project key is missing, or an option cannot work.
+
+    Example:
+        >>> import failpath_otel
+        >>> failpath = failpath_otel.configure(project_key="fp_project_xxx")
+        >>> run = failpath.run("checkout", run_id="order-17")
+        >>> run.step("charge-card", lambda: "ch_1")
+        'ch_1'
+        >>> failpath.flush()
+        True
     """
-    # Here, because it takes half as long to import as all of OpenTelemetry, and only who delivers needs it.
+    # Imported on use (decision 0005).
     from failpath_otel.options.options import Options  # noqa: PLC0415
 
     options = Options.resolve(
@@ -217,7 +233,7 @@ def configure(
             _registry.default = join
         client = FailpathClient(tracer_provider, join)
         joined = _registry.joins.get(provider) is join
-    # Not under the lock: a logging handler of the application may take its time, or call this again.
+    # Without the lock: a logging handler of the application may take long, or call this again.
     log_start(options, provider if joined else None)
     return client
 
@@ -226,50 +242,50 @@ _join_numbers: Final = itertools.count()
 
 
 class Join:
-    """One pipeline and the providers that feed it: those of the application, and the private one behind them."""
+    """One reporter with the providers that feed it: those of the application, and the private one (decision 0003)."""
 
     def __init__(self, options: "Options", new_pipeline: "NewPipeline | None" = None) -> None:
-        from failpath_otel.delivery.factory import pipeline_to_failpath  # noqa: PLC0415 - as in configure()
+        from failpath_otel.delivery.factory import pipeline_to_failpath  # noqa: PLC0415 - as above
         from failpath_otel.spans.reporter import Reporter  # noqa: PLC0415
 
         self.reporter: Final = Reporter(options, new_pipeline or pipeline_to_failpath)
         self.current_key: Final = f"failpath.current_run.of_join.{next(_join_numbers)}"
         self.private_tracer: Final = private_tracer(SharedProcessor(self.reporter), SCOPE_NAME, __version__)
-        self._tried: Callable[[], object] = lambda: None
+        self._last_global: Callable[[], object] = lambda: None
         self._joined = False
         self._feeding: Final[set[int]] = set()  # ids of the joined providers that live and were not shut down
 
     def ignore_unreported(self, span: Span) -> None:
-        """Leaves alone the end of ``span``, whose beginning was not reported: its step has a private span."""
+        """Ignore the end of ``span``, whose start was not reported: its step has a private span."""
         if self._joined and span.is_recording():
-            # It began before the provider was joined, and will end after.
+            # It began before the provider was joined, and ends after.
             self.reporter.ignore(span)
 
-    def follow(self) -> None:
-        """Joins the global provider if it was set meanwhile, for the steps to come."""
+    def follow_global(self) -> None:
+        """Join the global provider if another one was set meanwhile, for the steps to come."""
         provider = get_tracer_provider()
-        if provider is not self._tried():
+        if provider is not self._last_global():
             with _registry.lock:
                 self.add_to(provider)
 
     def add_to(self, provider: TracerProvider) -> None:
-        """Adds the processor to ``provider``, unless that was done, or ``provider`` takes none."""
+        """Add the processor to ``provider``, unless that was done, or the provider takes none."""
         try:
-            self._tried = weakref.ref(provider)
+            self._last_global = weakref.ref(provider)
             known = True
-        except TypeError:  # a provider that cannot be remembered would be joined again and again
-            self._tried = lambda: provider
+        except TypeError:  # without weak references, joining it once cannot be ensured
+            self._last_global = lambda: provider
             known = False
         self._joined = _registry.joins.get(provider) is self if known else False
         key = id(provider)
-        if self._joined:  # it is configured anew, perhaps after its shutdown
+        if self._joined:  # configured again, perhaps after its shutdown
             self._fed_by(key)
         add: Any = getattr(provider, "add_span_processor", None)
         if add is None or not known or _registry.joins.get(provider) is not None:
             return
         try:
             add(SharedProcessor(self.reporter, lambda: self._left_by(key)))
-        except Exception:  # noqa: BLE001 - a provider of another vendor may raise anything; the private one is there
+        except Exception:  # noqa: BLE001 - a provider of another vendor may raise anything
             exception_once("joining the tracer provider")
             return
         _registry.joins.put(provider, self, lambda: self._left_by(key))
@@ -281,14 +297,14 @@ class Join:
         self.reporter.resume()
 
     def _left_by(self, key: int) -> None:
-        """A provider is shut down or collected; takes notes alone, because the garbage collector may call it."""
+        """Note that a provider was shut down or collected; takes no lock, because the garbage collector may call it."""
         self._feeding.discard(key)
         if not self._feeding:
             self.reporter.release()
 
 
 class _JoinObserver:
-    """What the steps of one client need of its join."""
+    """Connects the steps of one client with its join."""
 
     def __init__(self, join: Join, *, follows_global: bool) -> None:
         self._join = join
@@ -311,7 +327,7 @@ class _JoinObserver:
 
     def start_missed(self, span: Span) -> None:
         if self._follows_global:
-            self._join.follow()
+            self._join.follow_global()
         self._join.ignore_unreported(span)
 
     def host_span_ended(self, span: Span) -> None:
@@ -328,11 +344,11 @@ _registry: Final[Registry[Join]] = Registry()
 
 
 def _find(tracer_provider: TracerProvider | None) -> Join | None:
-    """The join that a provider has already; for the global one, also the join that waits for it."""
+    """Return the join of a provider; for the global one, also the join that waits for one to be set."""
     provider = tracer_provider if tracer_provider is not None else get_tracer_provider()
     return _registry.joins.get(provider) or (_registry.default if tracer_provider is None else None)
 
 
 def joined_since(provider: TracerProvider) -> int | None:
-    """When our processor was added to ``provider``, in nanoseconds since the epoch; ``None`` where it was not."""
+    """Return when our processor was added to ``provider``, in nanoseconds since the epoch; ``None``: never."""
     return _registry.joins.since(provider)

@@ -1,4 +1,4 @@
-"""Which tracer providers were joined, by what, and since when."""
+"""Which tracer providers were joined, and when."""
 
 import weakref
 from collections.abc import Callable
@@ -14,28 +14,28 @@ _JoinT = TypeVar("_JoinT")
 
 
 class Joins(Generic[_JoinT]):
-    """The join of each provider that has one, found by identity: a provider need not be hashable (Logfire's is not)."""
+    """The join of each joined provider, found by identity: a provider, like that of Logfire, may be unhashable."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, tuple[weakref.ref[TracerProvider], _JoinT, int]] = {}
 
     def get(self, provider: TracerProvider) -> _JoinT | None:
-        """The join of ``provider``."""
+        """Return the join of ``provider``."""
         found = self._by_id.get(id(provider))
         return found[1] if found is not None and found[0]() is provider else None
 
     def since(self, provider: TracerProvider) -> int | None:
-        """When ``provider`` was joined, in nanoseconds since the epoch; ``None`` where it was not."""
+        """Return when ``provider`` was joined, in nanoseconds since the epoch; ``None``: never."""
         found = self._by_id.get(id(provider))
         return found[2] if found is not None and found[0]() is provider else None
 
     def put(self, provider: TracerProvider, join: _JoinT, collected: Callable[[], object]) -> None:
-        """Remembers that ``provider`` is joined from now on, as long as it lives; then the collector calls a function.
+        """Store that ``provider`` is joined from now on, for as long as it lives.
 
         Args:
-            provider: what is joined.
-            join: by what.
-            collected: must not wait for anything.
+            provider: the joined provider.
+            join: its join.
+            collected: called when ``provider`` is garbage collected; must not wait for anything.
         """
         key = id(provider)
 
@@ -49,7 +49,7 @@ class Joins(Generic[_JoinT]):
 
 
 class Registry(Generic[_JoinT]):
-    """The joins of this process: one a provider, and one for whatever the global provider is."""
+    """The joins of this process: one a provider, and one for the global provider, whichever it is."""
 
     def __init__(self) -> None:
         self.joins: Final[Joins[_JoinT]] = Joins()
@@ -58,5 +58,5 @@ class Registry(Generic[_JoinT]):
         after_fork_in_child(self._unlock)
 
     def _unlock(self) -> None:
-        # Another thread may have held it when the process was forked, and does not exist in the child.
+        # Another thread, which does not exist in the child, may have held it at the fork.
         self.lock = RLock()

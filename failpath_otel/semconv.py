@@ -19,19 +19,19 @@ FLOW_KEY_HEADER: Final = "failpath-flow-key"
 RUN_ID_HEADER: Final = "failpath-run-id"
 """Headers, of a request or of a message, by which a run goes on in another service: percent-encoded UTF-8.
 
-As W3C baggage it travels in entries that are named as the attributes are, :data:`FLOW_KEY` and :data:`RUN_ID`.
+In W3C baggage the entries have the names of the attributes, :data:`FLOW_KEY` and :data:`RUN_ID`.
 """
 
 STEP_STATUS: Final = "failpath.step.status"
 """Span attribute, string: the outcome, set when it is known.
 
-On a manual record and on a skip it is set at span start, so that nobody announces those as ``running``.
+On a manual record and on a skip it is set at span start, so that no reporter announces those as ``running``.
 """
 
 START_MARKER: Final = "failpath.step.start_marker"
-"""Span attribute, ``True``: the span stands for the start of the step whose span is its parent, and is over at once.
+"""Span attribute, ``True``: the span stands for the start of the step whose span is its parent, and ends at once.
 
-OpenTelemetry exports spans that have ended, so only such a span can tell of a step that runs. Beside this it has all
+OpenTelemetry exports spans that have ended, so only such a span can show a step that runs. It also has all attributes
 that the step's span has at its start.
 """
 
@@ -53,10 +53,10 @@ STATUSES: Final = (STATUS_RUNNING, STATUS_SUCCESS, STATUS_ERROR, STATUS_SKIPPED)
 """Every status of Failpath's documentation, in the order in which a step can pass them."""
 
 STEP_EVENTS: Final = {f"failpath.step.{status}": status for status in STATUSES}
-"""Name of each lifecycle span event, and the status that it reports."""
+"""The status that a lifecycle span event of this name reports."""
 
 EVENT_NAMES: Final = {status: name for name, status in STEP_EVENTS.items()}
-"""Status, and the name of the span event that reports it."""
+"""The name of the span event that reports a status."""
 
 EXCEPTION_EVENT: Final = "exception"
 EXCEPTION_TYPE: Final = "exception.type"
@@ -71,7 +71,7 @@ ERROR_TYPE_OTHER: Final = "_OTHER"
 """The value of :data:`ERROR_TYPE` where an instrumentation has no name for an error."""
 
 STACK_GIVEN: Final = "failpath.error.stack_given"
-"""Span attribute, ``True``, of an error recorded by hand with a stack: the caller has given it, and wants it sent."""
+"""Span attribute, ``True``: the stack of a manual error is a text of the caller, and is sent in any case."""
 
 HTTP_STATUS_CODES: Final = ("http.response.status_code", "http.status_code")
 """OpenTelemetry's names of the status of an HTTP answer: the stable one, and the one before."""
@@ -83,4 +83,4 @@ RPC_GRPC_STATUS_CODE: Final = "rpc.grpc.status_code"
 """Span attribute, int, of OpenTelemetry's conventions: the code with which a call by gRPC has ended."""
 
 RPC_RESPONSE_STATUS_CODE: Final = "rpc.response.status_code"
-"""The newer one: a string, of gRPC the name of its code, and of other systems whatever they have."""
+"""The newer one: a string; of gRPC the name of its code, of other systems any text."""
