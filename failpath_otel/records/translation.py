@@ -23,15 +23,7 @@ _OUTCOMES: Final[dict[str, Status]] = {"success": "success", "error": "error", "
 
 
 class StepStart(msgspec.Struct, gc=False):
-    """What identifies an open step, kept apart from its span, which may lose all of it before it ends.
-
-    ``attributes`` are those the span started with; ``manual`` says that a lifecycle event is recorded by hand, so
-    that nobody announces the step as ``running``; ``handoff`` refers to that of who has opened the span, and will state
-    the outcome on it before ending it; it is gone where nobody can do so any more. ``watched`` refers to the span.
-    ``pipeline`` is where its records go, ``number`` what that has given to the first, ``told`` whether it has the
-    outcome, and ``content`` what the records carry. ``stated`` is the outcome as who has opened the span is about to
-    write it: late attributes, those of an ``exception`` event, and the time.
-    """
+    """How a step began, kept apart from its span, which may have lost all of it at its end."""
 
     flow_key: str
     run_id: str
@@ -42,14 +34,23 @@ class StepStart(msgspec.Struct, gc=False):
     started_at: str
     metadata: dict[str, Any]
     attributes: Mapping[str, Any]
+    """The start attributes of the span."""
     manual: bool
+    """The event is recorded by hand, so no ``running`` is reported for the start of the span."""
     handoff_ref: Any = None
+    """A weak reference to the step's :class:`StepHandoff`; ``None``: the span was opened by other code."""
     span_ref: Any = None
+    """A weak reference to the span."""
     pipeline: Any = None
+    """The pipeline of both records."""
     content: Any = None
+    """What the records contain: a ``RecordContent``."""
     running_number: int = 0
+    """The number of the ``running`` record in the pipeline; 0: it was not accepted."""
     outcome_reported: bool = False
+    """The outcome was accepted, or counted as lost."""
     pending_outcome: tuple[Mapping[str, Any] | None, Mapping[str, str] | None, int] | None = None
+    """The outcome that is about to be written on the span: added attributes, those of an error, and the time."""
 
 
 def read_start(span: ReadableSpan) -> StepStart | None:

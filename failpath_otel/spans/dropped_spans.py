@@ -22,8 +22,7 @@ class SpanReference(weakref.ref[Any]):
 class DroppedSpans:
     """Watch open spans for their garbage collection.
 
-    A garbage collection may run below any lock, and on a thread for which another one waits with a lock. So its
-    callback only appends to :attr:`gone`; the reporter handles what is there when it holds no lock.
+    The callback of a garbage collection only appends to :attr:`gone`; the reporter handles it later (decision 0007).
     """
 
     def __init__(self) -> None:

@@ -117,8 +117,7 @@ class OpenSteps:
             status = stated_outcome(attributes)
             if status is None:
                 if start.handoff_ref is not None and not start.manual and not states_outcome(span):
-                    # Other code has ended the span, as Logfire does at exit with all that are open. The step goes on
-                    # and may yet have an outcome, unless it was dropped.
+                    # Other code has ended the span: the step goes on, unless it was dropped (decision 0007).
                     if handoff is not None:
                         return False
                     span = _ended_by(start, span.end_time)

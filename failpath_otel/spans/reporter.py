@@ -37,7 +37,7 @@ from failpath_otel.spans.rule_spans import RuleMatchedSpans
 
 
 class Reporter:
-    """The implementation of the span processor: makes records of spans that are steps, and ignores all others.
+    """The implementation of the span processor: makes records of spans that are steps (decision 0001).
 
     Args:
         options: where the records go, and what they contain.

@@ -19,7 +19,7 @@ VALUES: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple
 
 
 class InStep(Generic[T]):
-    """Await an object with the step's span as the current one in every slice, and only there.
+    """Await an object with the step's span as the current one in every slice, and only there (decision 0008).
 
     What the awaited code has made current when it is suspended is current again when it is resumed.
     """

@@ -37,12 +37,11 @@ class NeverAwaited(Exception):  # noqa: N818 - as above
 
 
 def is_failure(error: BaseException | None) -> bool:
-    """Return whether a block that was left by ``error`` has failed.
+    """Return whether a block that was left by ``error`` has failed (decision 0006).
 
     ``SystemExit`` with code 0 or ``None`` is a decision of the program to end well, the ``GeneratorExit`` that closes a
     generator one of the consumer to take no more. Every other exception, ``KeyboardInterrupt`` and
     ``asyncio.CancelledError`` included, is a failure, and so is the ``GeneratorExit`` that closes a coroutine.
-    (OpenTelemetry's ``use_span`` leaves all of ``BaseException`` beyond ``Exception`` unset.)
     """
     try:
         if error is None:

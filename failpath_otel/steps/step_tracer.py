@@ -174,10 +174,8 @@ def leave_context(inside: Context, before: Context, token: "Token[Context] | Non
 def leave_block(inside: Context, before: Context, token: "Token[Context] | None") -> None:
     """Do the same as :func:`leave_context` at the end of a block; ``inside`` was made for that block alone.
 
-    A generator may be in the block when it yields, and be resumed on another thread or in another context for each
-    item, as for a streaming response. Then the block ends where it was never entered, and where it was entered, its
-    span would stay the current one for good. None of our code runs there any more, so the context itself becomes what
-    was current before.
+    A generator may be in the block when it yields, and be resumed in another context. The block then ends where it was
+    never entered, and its context is changed to what was current before (decision 0008).
     """
     if get_current() is inside:
         attach(before)

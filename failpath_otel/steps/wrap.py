@@ -164,7 +164,7 @@ def _around_coroutine(new_step: StepFactory, fn: Callable[..., Awaitable[Any]]) 
 
 def _around_generator(new_step: StepFactory, fn: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        # Not `yield from`, which keeps the context attached between the items and handles GeneratorExit itself.
+        # Not `yield from`, which keeps the context attached between the items (decision 0008).
         generator = fn(*args, **kwargs)
         step, tracer, attributes = new_step()
         try:
