@@ -1,7 +1,5 @@
 """The one module that knows both halves: joins steps, delivery and the tracer provider of the application."""
 
-import itertools
-import weakref
 from collections.abc import Callable, Mapping
 from copy import copy
 from os import PathLike
@@ -16,30 +14,25 @@ from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.tickets import aawait_attempt, await_attempt
 from failpath_otel.errors import ConfigurationError, DeliveryError
 from failpath_otel.handoff import StepHandoff
-from failpath_otel.joins import Registry
+from failpath_otel.joins import JOINS, Join
 from failpath_otel.options.arguments import Compression, DeliveryMode, Enabled, OnError, Payload, Redact, RulesOption
-from failpath_otel.private_provider import private_tracer
 from failpath_otel.public import public
-from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import type_name
-from failpath_otel.spans.shared_processor import SharedProcessor
+from failpath_otel.semconv import SCOPE_NAME
 from failpath_otel.start_line import log_start
-from failpath_otel.steps.client import SCOPE_NAME, Failpath
+from failpath_otel.steps.client import Failpath
 from failpath_otel.steps.event_loops import on_asyncio, on_event_loop
 from failpath_otel.steps.step_tracer import StepTracer
 
 if TYPE_CHECKING:
     import requests
 
-    from failpath_otel.delivery.pipelines import NewPipeline
-    from failpath_otel.options.options import Options
-
 
 @public
 class FailpathClient(Failpath):
     """A :class:`Failpath` whose steps are delivered to Failpath; made by :func:`configure`."""
 
-    def __init__(self, tracer_provider: TracerProvider | None, join: "Join") -> None:
+    def __init__(self, tracer_provider: TracerProvider | None, join: Join) -> None:
         super().__init__(tracer_provider=tracer_provider)
         self._join = join
         # Modules that each call `configure` share the current run, as they share the destination.
@@ -221,8 +214,8 @@ def configure(
     ):
         msg = f"tracer_provider must be an OpenTelemetry TracerProvider, got {type_name(tracer_provider)}"
         raise ConfigurationError(msg)
-    with _registry.lock:
-        join = _find(tracer_provider)
+    with JOINS.lock:
+        join = JOINS.find(tracer_provider)
         if join is None:
             join = Join(options)
         else:
@@ -230,77 +223,12 @@ def configure(
         provider = tracer_provider if tracer_provider is not None else get_tracer_provider()
         join.add_to(provider)
         if tracer_provider is None:
-            _registry.default = join
+            JOINS.default = join
         client = FailpathClient(tracer_provider, join)
-        joined = _registry.joins.get(provider) is join
+        joined = JOINS.get(provider) is join
     # Without the lock: a logging handler of the application may take long, or call this again.
     log_start(options, provider if joined else None)
     return client
-
-
-_join_numbers: Final = itertools.count()
-
-
-class Join:
-    """One reporter with the providers that feed it: those of the application, and the private one (decision 0003)."""
-
-    def __init__(self, options: "Options", new_pipeline: "NewPipeline | None" = None) -> None:
-        from failpath_otel.delivery.factory import pipeline_to_failpath  # noqa: PLC0415 - as above
-        from failpath_otel.spans.reporter import Reporter  # noqa: PLC0415
-
-        self.reporter: Final = Reporter(options, new_pipeline or pipeline_to_failpath)
-        self.current_key: Final = f"failpath.current_run.of_join.{next(_join_numbers)}"
-        self.private_tracer: Final = private_tracer(SharedProcessor(self.reporter), SCOPE_NAME, __version__)
-        self._last_global: Callable[[], object] = lambda: None
-        self._joined = False
-        self._feeding: Final[set[int]] = set()  # ids of the joined providers that live and were not shut down
-
-    def ignore_unreported(self, span: Span) -> None:
-        """Ignore the end of ``span``, whose start was not reported: its step has a private span."""
-        if self._joined and span.is_recording():
-            # It began before the provider was joined, and ends after.
-            self.reporter.ignore(span)
-
-    def follow_global(self) -> None:
-        """Join the global provider if another one was set meanwhile, for the steps to come."""
-        provider = get_tracer_provider()
-        if provider is not self._last_global():
-            with _registry.lock:
-                self.add_to(provider)
-
-    def add_to(self, provider: TracerProvider) -> None:
-        """Add the processor to ``provider``, unless that was done, or the provider takes none."""
-        try:
-            self._last_global = weakref.ref(provider)
-            known = True
-        except TypeError:  # without weak references, joining it once cannot be ensured
-            self._last_global = lambda: provider
-            known = False
-        self._joined = _registry.joins.get(provider) is self if known else False
-        key = id(provider)
-        if self._joined:  # configured again, perhaps after its shutdown
-            self._fed_by(key)
-        add: Any = getattr(provider, "add_span_processor", None)
-        if add is None or not known or _registry.joins.get(provider) is not None:
-            return
-        try:
-            add(SharedProcessor(self.reporter, lambda: self._left_by(key)))
-        except Exception:  # noqa: BLE001 - a provider of another vendor may raise anything
-            exception_once("joining the tracer provider")
-            return
-        _registry.joins.put(provider, self, lambda: self._left_by(key))
-        self._joined = True
-        self._fed_by(key)
-
-    def _fed_by(self, key: int) -> None:
-        self._feeding.add(key)
-        self.reporter.resume()
-
-    def _left_by(self, key: int) -> None:
-        """Note that a provider was shut down or collected; takes no lock, because the garbage collector may call it."""
-        self._feeding.discard(key)
-        if not self._feeding:
-            self.reporter.release()
 
 
 class _JoinObserver:
@@ -338,17 +266,3 @@ class _JoinObserver:
 
     def run_ended(self, timeout: float) -> None:
         hasten(timeout)
-
-
-_registry: Final[Registry[Join]] = Registry()
-
-
-def _find(tracer_provider: TracerProvider | None) -> Join | None:
-    """Return the join of a provider; for the global one, also the join that waits for one to be set."""
-    provider = tracer_provider if tracer_provider is not None else get_tracer_provider()
-    return _registry.joins.get(provider) or (_registry.default if tracer_provider is None else None)
-
-
-def joined_since(provider: TracerProvider) -> int | None:
-    """Return when our processor was added to ``provider``, in nanoseconds since the epoch; ``None``: never."""
-    return _registry.joins.since(provider)

@@ -10,8 +10,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import get_tracer_provider
 
 from failpath_otel.config_file import file_options
-from failpath_otel.configure import FailpathClient, configure, joined_since
+from failpath_otel.configure import FailpathClient, configure
 from failpath_otel.errors import ConfigurationError, DeliveryError
+from failpath_otel.joins import JOINS
 from failpath_otel.options.arguments import DeliveryOptions
 from failpath_otel.options.checks import IF_KEY_PRESENT
 from failpath_otel.options.variables import warn_of_misspelt_variables
@@ -125,7 +126,7 @@ class NamedSpanExporter(SpanExporter):
         """Send the steps among ``spans`` that no processor has reported."""
         if self._exporter is None:
             return SpanExportResult.SUCCESS
-        since = joined_since(get_tracer_provider())
+        since = JOINS.since(get_tracer_provider())
         if since is not None:
             spans = [span for span in spans if (span.end_time or 0) < since]
         return self._exporter.export(spans)

@@ -6,6 +6,9 @@ tracer, library or language that carries :data:`FLOW_KEY` and :data:`STEP_KEY` i
 
 from typing import Final, Literal
 
+SCOPE_NAME: Final = "failpath_otel"
+"""The instrumentation scope of every span that this package opens."""
+
 FLOW_KEY: Final = "failpath.flow.key"
 """Span attribute, string: the flow. Set at span start, on steps and on the span of a run."""
 

@@ -10,10 +10,11 @@ from typing import Final
 import msgspec
 from opentelemetry.trace import NoOpTracerProvider
 
-from failpath_otel.configure import FailpathClient, Join
+from failpath_otel.configure import FailpathClient
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.receipt import Receipt
 from failpath_otel.delivery.sender import Nowhere
+from failpath_otel.joins import Join
 from failpath_otel.options import checks
 from failpath_otel.options.options import Options
 from failpath_otel.records.record import ErrorInfo as ErrorInfo

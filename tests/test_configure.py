@@ -281,7 +281,7 @@ def test_a_timeout_that_makes_no_sense_is_refused(configure: Configure, timeout:
             wait(timeout)
 
 
-def test_aflush_lets_the_event_loop_run_and_tells_the_truth(configure: Configure, server: FaultServer) -> None:
+def test_aflush_lets_the_event_loop_run_and_returns_the_truth(configure: Configure, server: FaultServer) -> None:
     gate = threading.Event()
     server.answer_with(held(gate, accepted), status(503))
     client = configure(NoOpTracerProvider())

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import failpath_otel
 import failpath_otel_pytest
 from failpath_otel import testing
-from failpath_otel.joins import Registry
+from failpath_otel.joins import JOINS
 from tests.fault_server import FaultServer
 from tests.keys import KEY
 
@@ -54,13 +54,12 @@ OBJECTS: Final = dict(public_objects())
 def failpath(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[failpath_otel.FailpathClient]:
     """The client that examples take as given. They find the server by its variable, and join no provider for good."""
     monkeypatch.setenv("FAILPATH_DEV_ENDPOINT", server.url)
-    registry: Registry[Any] = failpath_otel.configure.__globals__["_registry"]
-    monkeypatch.setattr(registry, "default", None)
+    monkeypatch.setattr(JOINS, "default", None)
     client = failpath_otel.configure(project_key=KEY, tracer_provider=TracerProvider(shutdown_on_exit=False))
     yield client
     client.shutdown(0)
-    if registry.default is not None:
-        registry.default.reporter.close(0)
+    if JOINS.default is not None:
+        JOINS.default.reporter.close(0)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -284,7 +284,7 @@ def test_a_future_keeps_its_error_under_a_name_of_its_own(kind: Any) -> None:
         loop.close()
 
 
-def test_multiprocessing_lets_its_children_be_told_of_their_end() -> None:
+def test_multiprocessing_runs_hooks_at_the_end_of_its_children() -> None:
     user = "the delivery at the end of a child in delivery/at_exit.py"
     for module, name, parameters in (
         (multiprocessing.util, "register_after_fork", ["obj", "func"]),
@@ -306,7 +306,7 @@ def test_signal_takes_its_answers_from_a_module_that_is_written_in_c() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_gevent_tells_whether_a_thread_has_an_event_loop() -> None:
+def test_gevent_shows_whether_a_thread_has_an_event_loop() -> None:
     pytest.importorskip("gevent")
     user = "the end of a thread in threads.py"
     local = importlib.import_module("gevent._hub_local")

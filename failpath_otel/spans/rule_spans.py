@@ -100,7 +100,7 @@ class RuleMatchedSpans:
             if self.warns_of_misses:
                 self._warn_when_due()
             scope = span.instrumentation_scope
-            if scope is not None and scope.name == _OUR_SCOPE:
+            if scope is not None and scope.name == semconv.SCOPE_NAME:
                 self._track_run_span(span)
             elif self.open:
                 self._track_child(span)
@@ -251,8 +251,6 @@ class RuleMatchedSpans:
             self._start_timer()
 
 
-_OUR_SCOPE: Final = __name__.partition(".")[0]
-"""The instrumentation scope of the spans of our runs."""
 _LOCK_TIMEOUT: Final = 1.0
 """Seconds for which the end of a span waits while its start is being reported."""
 
@@ -270,7 +268,7 @@ def _tagged_parent(parent_context: Context) -> _OpenSpan | None:
 
 
 def _warn_of_misses(misses: list[tuple[str, str]]) -> bool:
-    others = [(scope, name) for scope, name in misses if scope != _OUR_SCOPE]
+    others = [(scope, name) for scope, name in misses if scope != semconv.SCOPE_NAME]
     if others:
         warn_once("rules", "Failpath: no rule has matched a span of this process. There were: %s", named_misses(others))
     return bool(others)

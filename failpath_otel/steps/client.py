@@ -13,7 +13,7 @@ from failpath_otel.report import warn_once
 from failpath_otel.runtime.signals import pass_on
 from failpath_otel.runtime.trio_loop import running_trio
 from failpath_otel.scrubbing.values import clean_text, type_name
-from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
+from failpath_otel.semconv import FLOW_KEY, RUN_ID, SCOPE_NAME, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.keys import check_key, check_status, make_run_id
 from failpath_otel.steps.manual_record import Time, check_times, record_manually
@@ -26,9 +26,6 @@ from failpath_otel.steps.wrap import NewStep, decorate
 
 F = TypeVar("F", bound=Callable[..., Any])
 Metadata = Mapping[str, object]
-
-SCOPE_NAME: Final = "failpath_otel"
-"""The instrumentation scope of every span that this package opens."""
 
 _NO_RUN: Final = (
     "Failpath: %s, which is the step %r of the current run, was called without one, as on a thread of a pool; such"

@@ -51,7 +51,8 @@ def record_manually(
         attributes = {semconv.ERROR_TYPE: error[semconv.EXCEPTION_TYPE], **attributes}
         if stack_given:
             attributes = {semconv.STACK_GIVEN: True, **attributes}
-    handoff = StepHandoff(attributes, None if tracer.observer is None else tracer.observer.owner)
+    observer = tracer.observer
+    handoff = StepHandoff(attributes, None if observer is None else observer.owner)
     handoff.exception = error
     tracer.start_step(handoff, start_ns)
     spans = handoff.spans
@@ -67,12 +68,14 @@ def record_manually(
         all_ended = tracer.end(span, end_ns) and all_ended
     if not all_ended:
         tracer.report_end(handoff, {}, error, end_ns)
-    tracer.finish_host_span(spans)
-    if tracer.observer is not None and tracer.observer.waits_for_delivery:
-        delivery_error = tracer.observer.wait_delivered(handoff)
-        if delivery_error is not None:
-            delivery_error.raised = True
-            raise copy(delivery_error)
+    if observer is None:
+        return
+    if len(spans) > 1:
+        observer.host_span_ended(spans[0])
+    delivery_error = observer.wait_delivered(handoff) if observer.waits_for_delivery else None
+    if delivery_error is not None:
+        delivery_error.raised = True
+        raise copy(delivery_error)
 
 
 def _write(span: Span, status: str, error: dict[str, str] | None, event_ns: int) -> None:

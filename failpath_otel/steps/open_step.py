@@ -25,7 +25,7 @@ _SUCCESS: Final = EVENT_NAMES[semconv.STATUS_SUCCESS]
 _ERROR: Final = EVENT_NAMES[semconv.STATUS_ERROR]
 _MAX_TRIES: Final = 5
 """How often an end is tried that exceptions of signal handlers interrupt."""
-_MAX_DIFFERENCE_NS: Final = 10**9
+_MAX_CLOCK_DIFFERENCE_NS: Final = 10**9
 """By how much the two clocks may differ over a step before the wall clock counts as set meanwhile."""
 
 
@@ -40,15 +40,15 @@ class OpenStep:
 
     __slots__ = (
         "_added",
-        "_before",
+        "_attached",
         "_context",
+        "_context_before",
         "_delivery_error",
         "_handoff",
-        "_inside",
         "_monotonic_ns",
         "_outcome",
+        "_start_attributes",
         "_start_ns",
-        "_started_with",
         "_token",
         "_tracer",
         "ended",
@@ -57,10 +57,10 @@ class OpenStep:
 
     def begin(self, tracer: StepTracer, attributes: Attributes) -> None:
         """Report ``running``; has to be the first call."""
-        self.ended = self._inside = False
+        self.ended = self._attached = False
         self._handoff: StepHandoff | None = None
         self._tracer = tracer
-        self._started_with = attributes
+        self._start_attributes = attributes
         self._added: Attributes | None = None
         self._outcome: tuple[dict[str, str] | None, int] | None = None
         self._token: Token[Context] | None = None
@@ -75,7 +75,7 @@ class OpenStep:
         else:
             self._handoff = handoff = StepHandoff(attributes, observer.owner)
             self.waits_for_delivery = observer.waits_for_delivery
-        self._before = self._context = tracer.start_step(handoff, start_ns)
+        self._context_before = self._context = tracer.start_step(handoff, start_ns)
         # After the start, because a reporter sees the start alone; with the time of the start.
         try:
             for span in handoff.spans:
@@ -117,27 +117,27 @@ class OpenStep:
 
     def resume(self) -> None:
         """Make the step's span the current one."""
-        self._before = get_current()
-        self._token, self._inside = None, True
+        self._context_before = get_current()
+        self._token, self._attached = None, True
         self._token = attach(self._context)
 
     def pause(self) -> None:
         """Restore the context of before, and keep the current one for the next slice."""
-        if self._inside:
+        if self._attached:
             self._context = get_current()
             self.leave()
 
     def leave(self) -> None:
         """Restore the context of before :meth:`resume`."""
-        if self._inside:
-            leave_context(self._context, self._before, self._token)
-            self._inside = False
+        if self._attached:
+            leave_context(self._context, self._context_before, self._token)
+            self._attached = False
 
     def leave_block(self) -> None:
         """Do the same as :meth:`leave` at the end of a block, which may have been entered in another context."""
-        if self._inside:
-            leave_block(self._context, self._before, self._token)
-            self._inside = False
+        if self._attached:
+            leave_block(self._context, self._context_before, self._token)
+            self._attached = False
 
     def set_metadata(self, metadata: object) -> None:
         """Add metadata to the span; later values win. Keys beyond the limit are dropped and counted."""
@@ -145,7 +145,7 @@ class OpenStep:
         if handoff is None:
             return  # a signal handler raised as the step was to begin
         added = self._added = handoff.added_attributes = {} if self._added is None else self._added
-        before = self._started_with
+        before = self._start_attributes
         room = limits.MAX_METADATA_KEYS - (len(before) - 3)
         more = metadata_attributes(metadata)
         dropped = more.pop(DROPPED_NAME, 0)
@@ -161,17 +161,17 @@ class OpenStep:
         if dropped:
             more[DROPPED_NAME] = added[DROPPED_NAME] = added.get(DROPPED_NAME, before.get(DROPPED_NAME, 0)) + dropped
         for span in handoff.spans:
-            self._guarded_set(span, more)
+            self._set_attributes(span, more)
 
     def finish(self, error: BaseException | None) -> None:
         """Leave and end the step with the outcome that ``error`` means. A second call ends nothing."""
         if self.ended:
-            if self._inside:
+            if self._attached:
                 self.leave()
             return
         self.ended = True
         try:
-            if self._inside:
+            if self._attached:
                 self.leave()
             self._end(error)
         except BaseException as interruption:  # noqa: BLE001 - raised again if a signal handler raised it
@@ -189,7 +189,7 @@ class OpenStep:
                 if not isinstance(interruption, Exception) or is_from_handler(interruption):
                     raised = interruption
                 try:
-                    if self._inside:
+                    if self._attached:
                         self.leave()
                     self._end(raised if error is None else error, again=True)
                     break
@@ -211,9 +211,9 @@ class OpenStep:
         if self._outcome is None:
             end_ns = time_ns()
             elapsed_ns = monotonic_ns() - self._monotonic_ns
-            if not -_MAX_DIFFERENCE_NS <= end_ns - self._start_ns - elapsed_ns <= _MAX_DIFFERENCE_NS:
+            if not -_MAX_CLOCK_DIFFERENCE_NS <= end_ns - self._start_ns - elapsed_ns <= _MAX_CLOCK_DIFFERENCE_NS:
                 end_ns = self._start_ns + elapsed_ns
-            exception = describe(error) if error is not None and is_failure(error) else None
+            exception = describe_error(error) if error is not None and is_failure(error) else None
             self._outcome = exception, max(end_ns, self._start_ns)
         exception, end_ns = self._outcome
         handoff.exception = exception
@@ -236,7 +236,7 @@ class OpenStep:
                     span.set_attributes({semconv.ERROR_TYPE: exception[semconv.EXCEPTION_TYPE], STEP_STATUS: status})
                 if getattr(span, "dropped_attributes", 0):
                     self._restore(span)
-                written = _names_of_events(span) if again else ()
+                written = _event_names(span) if again else ()
                 if exception is None:
                     span.set_status(StatusCode.OK)
                     if _SUCCESS not in written:
@@ -254,23 +254,23 @@ class OpenStep:
         if not all_ended and (start is None or not start.outcome_reported):
             added = {**(self._added or {}), STEP_STATUS: status}
             self._tracer.report_end(handoff, added, exception, end_ns)
-        if len(spans) > 1:
-            self._tracer.finish_host_span(spans)
+        if len(spans) > 1 and self._tracer.observer is not None:
+            self._tracer.observer.host_span_ended(spans[0])
 
     def _restore(self, span: Span) -> None:
         """Set the attributes again that an SDK span has evicted: it keeps 128, and the oldest are the identity."""
-        attributes = self._started_with
+        attributes = self._start_attributes
         span.set_attributes({name: attributes[name] for name in (FLOW_KEY, RUN_ID, STEP_KEY)} | (self._added or {}))
 
     @staticmethod
-    def _guarded_set(span: Span, attributes: Attributes) -> None:
+    def _set_attributes(span: Span, attributes: Attributes) -> None:
         try:
             span.set_attributes(attributes)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("setting span attributes")
 
 
-def describe(error: BaseException) -> dict[str, str]:
+def describe_error(error: BaseException) -> dict[str, str]:
     """Return ``error`` as the attributes of an ``exception`` event; never raises."""
     try:
         return error_attributes(error)
@@ -279,7 +279,7 @@ def describe(error: BaseException) -> dict[str, str]:
         return {semconv.EXCEPTION_TYPE: type_name(error), semconv.EXCEPTION_MESSAGE: ""}
 
 
-def _names_of_events(span: object) -> set[str]:
+def _event_names(span: object) -> set[str]:
     """Return the names of the events on a span of OpenTelemetry's SDK; none for other spans."""
     return {event.name for event in getattr(span, "events", ())}
 

@@ -182,7 +182,7 @@ def _items(headers: object) -> Iterable[tuple[object, object]]:
     if callable(items):
         return cast("Iterable[tuple[object, object]]", items())
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        warn_once("run headers type", "Failpath: the headers of a run are no mapping; they are taken for none.")
+        warn_once("run headers type", "Failpath: the headers of a run are no mapping; they are ignored.")
         return ()
     return ((pair[0], pair[1]) for pair in given if isinstance(pair, (tuple, list)) and len(pair) == _PAIR)
 

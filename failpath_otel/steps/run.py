@@ -17,7 +17,7 @@ from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.keys import check_key, make_run_id
 from failpath_otel.steps.manual_record import record_manually
-from failpath_otel.steps.open_step import OpenStep, describe, status_description
+from failpath_otel.steps.open_step import OpenStep, describe_error, status_description
 from failpath_otel.steps.outcome import is_failure
 from failpath_otel.steps.propagation import BaggageStepTracer, write_headers
 from failpath_otel.steps.run_end import RunEndFlush, run_end_flush_of
@@ -239,7 +239,7 @@ class _Entered:
                 if not span.is_recording():
                     continue
                 if error is not None and is_failure(error):
-                    exception = describe(error)
+                    exception = describe_error(error)
                     span.set_status(StatusCode.ERROR, status_description(exception))
                     span.set_attribute(semconv.ERROR_TYPE, exception[semconv.EXCEPTION_TYPE])
                     write_event(span, semconv.EXCEPTION_EVENT, exception, None)

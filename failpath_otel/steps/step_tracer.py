@@ -117,11 +117,6 @@ class StepTracer:
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("reporting the end of a step")
 
-    def finish_host_span(self, spans: tuple[Span, ...]) -> None:
-        """Inform the observer that the first of ``spans``, of the host, has ended and another one is reported."""
-        if len(spans) > 1 and self.observer is not None:
-            self.observer.host_span_ended(spans[0])
-
     def _start_private(  # noqa: PLR0917 - the values of start_step
         self,
         name: str,

@@ -20,7 +20,7 @@ NewStep = tuple[AnyStep, Any, Any]
 StepFactory = Callable[[], NewStep]
 
 _MAKES_COROUTINE: Final = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE
-_RUNS_LATER: Final = _MAKES_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_DEFERRED: Final = _MAKES_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _NO_GENERATORS: Final = frozenset({type, BuiltinFunctionType, FunctionType})
 """Kinds of callables that are generator functions by the flags of their code, or not at all."""
 
@@ -36,7 +36,7 @@ def deferred_kind(fn: Callable[..., Any]) -> int:
         given = given.func if kind is functools.partial else given.__func__
     if kind is FunctionType:
         code: CodeType = given.__code__
-        flags = code.co_flags & _RUNS_LATER
+        flags = code.co_flags & _DEFERRED
         if flags or not given.__dict__:  # which `inspect.markcoroutinefunction` would fill
             return flags
     try:

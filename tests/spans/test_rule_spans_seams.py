@@ -117,7 +117,7 @@ def test_a_run_id_in_baggage_is_the_same_for_a_rule_as_for_current_run(server: F
 def test_the_timer_does_not_start_in_the_context_of_a_span(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Tracers hand the context of who starts a thread on to it: what runs there, as `redact`, would be in that trace.
+    # Tracers pass the context of the starting thread on: code that runs there, as `redact`, would be in that trace.
     shop = Shop(server, LATE)
     seen: list[tuple[str, Span]] = []
     monkeypatch.setattr(RealThread, "start", lambda thread: seen.append((thread.name, get_current_span())))
