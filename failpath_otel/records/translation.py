@@ -37,9 +37,9 @@ class StepStart(msgspec.Struct, gc=False):
     """The start attributes of the span."""
     manual: bool
     """The event is recorded by hand, so no ``running`` is reported for the start of the span."""
-    handoff_ref: Any = None
+    handoff_reference: Any = None
     """A weak reference to the step's :class:`StepHandoff`; ``None``: the span was opened by other code."""
-    span_ref: Any = None
+    span_reference: Any = None
     """A weak reference to the span."""
     pipeline: Any = None
     """The pipeline of both records."""
@@ -49,7 +49,7 @@ class StepStart(msgspec.Struct, gc=False):
     """The number of the ``running`` record in the pipeline; 0: it was not accepted."""
     outcome_reported: bool = False
     """The outcome was accepted, or counted as lost."""
-    pending_outcome: tuple[Mapping[str, Any] | None, Mapping[str, str] | None, int] | None = None
+    known_outcome: tuple[Mapping[str, Any] | None, Mapping[str, str] | None, int] | None = None
     """The outcome that is about to be written on the span: added attributes, those of an error, and the time."""
 
 

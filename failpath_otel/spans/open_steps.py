@@ -86,12 +86,12 @@ class OpenSteps:
         context = span.get_span_context()
         key = context.trace_id, context.span_id, start.start_ns
         if Span in type(span).__mro__:  # as in `DroppedSpans.watch`, without the call
-            start.span_ref = span_ref = SpanReference(span, self._gone.append)
-            span_ref.key = key
+            start.span_reference = span_reference = SpanReference(span, self._gone.append)
+            span_reference.key = key
         if handoff is not None:
             # Weak, because the handoff refers to the span, which would be kept for good if it is never ended.
-            start.handoff_ref = handoff_ref = SpanReference(handoff, self._gone.append)
-            handoff_ref.key = key
+            start.handoff_reference = handoff_reference = SpanReference(handoff, self._gone.append)
+            handoff_reference.key = key
             handoff.start = start
         self.steps[key] = start
         if not start.manual:
@@ -111,12 +111,12 @@ class OpenSteps:
         if start.outcome_reported:
             return True
         process, content, pipeline = self._process.info, start.content, start.pipeline
-        handoff = None if start.handoff_ref is None else start.handoff_ref()
+        handoff = None if start.handoff_reference is None else start.handoff_reference()
         try:
             attributes = plain_attributes(span)
             status = stated_outcome(attributes)
             if status is None:
-                if start.handoff_ref is not None and not start.manual and not states_outcome(span):
+                if start.handoff_reference is not None and not start.manual and not states_outcome(span):
                     # Other code has ended the span: the step goes on, unless it was dropped (decision 0007).
                     if handoff is not None:
                         return False
@@ -186,7 +186,7 @@ class OpenSteps:
                 end_time=end_ns,
             )
             self.end(whole, start)
-        start.span_ref = start.handoff_ref = None
+        start.span_reference = start.handoff_reference = None
         del self.steps[key]
         if key in self.ended_early:
             self.ended_early.discard(key)
@@ -195,7 +195,7 @@ class OpenSteps:
 
     def end_dropped(self, key: SpanKey, start: StepStart) -> None:
         """End a step that the application has dropped: nothing else can end it."""
-        if start.handoff_ref is None or start.manual:
+        if start.handoff_reference is None or start.manual:
             self.forgo_outcome(key)
             return
         try:
@@ -209,7 +209,7 @@ class OpenSteps:
 
     def _end_as_dropped(self, start: StepStart) -> None:
         self.end(_ended_by(start, None), start)
-        span = None if start.span_ref is None else start.span_ref()
+        span = None if start.span_reference is None else start.span_reference()
         if span is not None:
             self._ignore(span)  # it is still current somewhere
 
@@ -223,7 +223,7 @@ class OpenSteps:
 
 def _ended_by(start: StepStart, end_ns: int | None) -> ReadableSpan:
     """Return a span with the outcome of a step that was dropped: the pending one, else an error."""
-    added, exception, ended_ns = start.pending_outcome or (None, _DROPPED, end_ns or time_ns())
+    added, exception, ended_ns = start.known_outcome or (None, _DROPPED, end_ns or time_ns())
     status = STATUS_SUCCESS if exception is None else STATUS_ERROR
     return ReadableSpan(
         name=start.step_key,

@@ -82,7 +82,7 @@ class Reporter:
     def _reset_in_child(self) -> None:
         # The parent reports the ends of these steps; their spans end in this process as well.
         opened = tuple(self._open.items())  # a copy, because a garbage collection may end a step meanwhile
-        self._ignored.update((key[:2], start.span_ref) for key, start in opened)
+        self._ignored.update((key[:2], start.span_reference) for key, start in opened)
         self._ignored.update(self._rule_spans.reset_in_child())
         self._steps.ended_early.clear()
         self._open.clear()
@@ -138,7 +138,9 @@ class Reporter:
             start = self._open.get(key)
             if start is not None:
                 if self._steps.end(span, start):
-                    start.span_ref = start.handoff_ref = None  # before they are collected, which would be handled
+                    start.span_reference = start.handoff_reference = (
+                        None  # before they are collected, which would be handled
+                    )
                     del self._open[key]
                 else:
                     self._steps.ended_early.add(key)
@@ -193,7 +195,7 @@ class Reporter:
     def _handle_gone(self, reference: SpanReference) -> None:
         key = reference.key
         start = self._open.get(key)
-        if start is not None and (start.span_ref is reference or start.handoff_ref is reference):
+        if start is not None and (start.span_reference is reference or start.handoff_reference is reference):
             self._steps.end_dropped(key, start)
         if self._ignored.get(key[:2]) is reference:
             self._ignored.pop(key[:2], None)  # another thread may end it
@@ -204,7 +206,10 @@ class Reporter:
         self._handle_dropped()
         for key, start in tuple(self._open.items()):
             # A signal handler may have raised before the reference was handled.
-            if any(reference is not None and reference() is None for reference in (start.handoff_ref, start.span_ref)):
+            if any(
+                reference is not None and reference() is None
+                for reference in (start.handoff_reference, start.span_reference)
+            ):
                 self._steps.end_dropped(key, start)
         self._rule_spans.report_due(wait=wait)
 

@@ -31,7 +31,7 @@ class _AwaitingRunId(NamedTuple):
 class _OpenSpan:
     """An open step, or the open span of a run, with what the spans inside it need."""
 
-    __slots__ = ("awaiting", "children", "enclosing", "flow_key", "key", "request_rule", "run_id", "span_ref")
+    __slots__ = ("awaiting", "children", "enclosing", "flow_key", "key", "request_rule", "run_id", "span_reference")
 
     def __init__(self, key: SpanKey, flow_key: str, enclosing: "_OpenSpan | None") -> None:
         self.key: Final = key
@@ -41,7 +41,7 @@ class _OpenSpan:
         self.enclosing = enclosing
         self.children: Final[set[tuple[int, int]]] = set()  # ids of open spans inside that are no steps
         self.awaiting: _AwaitingRunId | None = None
-        self.span_ref: SpanReference | None = None
+        self.span_reference: SpanReference | None = None
 
 
 class RuleMatchedSpans:
@@ -84,7 +84,9 @@ class RuleMatchedSpans:
     def reset_in_child(self) -> dict[tuple[int, int], SpanReference | None]:
         """Leave unreported steps to the parent process after a fork; return their spans."""
         awaiting = {
-            open_span.key[:2]: open_span.span_ref for open_span in self.open.values() if open_span.awaiting is not None
+            open_span.key[:2]: open_span.span_reference
+            for open_span in self.open.values()
+            if open_span.awaiting is not None
         }
         for open_span in self.open.values():
             open_span.awaiting = None  # its lock may be held by a thread that does not exist in the child
@@ -195,7 +197,7 @@ class RuleMatchedSpans:
         key = key_of(span)
         open_span = _OpenSpan(key, flow_key, enclosing)
         self.open[key[:2]] = open_span
-        open_span.span_ref = self._dropped.watch(span, key)
+        open_span.span_reference = self._dropped.watch(span, key)
         return open_span
 
     def _enclosing(self, span: ReadableSpan) -> _OpenSpan | None:

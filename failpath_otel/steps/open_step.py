@@ -220,7 +220,7 @@ class OpenStep:
         status = semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR
         start = handoff.start
         if start is not None:
-            start.pending_outcome = self._added, exception, end_ns
+            start.known_outcome = self._added, exception, end_ns
         spans, reported = handoff.spans, handoff.reported_span
         if reported is not None and reported not in spans:
             spans = (*spans, reported)  # a signal handler raised before it was added there
