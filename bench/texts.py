@@ -58,7 +58,7 @@ _PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<key>secret[\w.\[\]-]{1,128})=(?P
 
 def of_a_new_shape(text: str) -> str:
     """The look at a text that resembles no earlier one. That of a known shape differs from one in numbers alone."""
-    shapes.forget(text)
+    shapes.forget_shape(text)
     return redact_text(text)
 
 

@@ -9,7 +9,7 @@ from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_pro
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
-from failpath_otel.delivery.at_exit import hasten
+from failpath_otel.delivery.at_exit import send_before_exit
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.tickets import aawait_attempt, await_attempt
 from failpath_otel.errors import ConfigurationError, DeliveryError
@@ -245,10 +245,10 @@ class _JoinObserver:
         return self.owner.options.delivery == "await"
 
     def wait_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
-        return None if on_event_loop() else self._to_raise(await_attempt(handoff, self.owner.options.patience))
+        return None if on_event_loop() else self._to_raise(await_attempt(handoff, self.owner.options.wait_budget))
 
     async def await_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
-        return self._to_raise(await aawait_attempt(handoff, self.owner.options.patience)) if on_asyncio() else None
+        return self._to_raise(await aawait_attempt(handoff, self.owner.options.wait_budget)) if on_asyncio() else None
 
     def _to_raise(self, error: DeliveryError | None) -> DeliveryError | None:
         return error if self.owner.options.throw_on_send_error else None
@@ -265,4 +265,4 @@ class _JoinObserver:
         self.owner.lose(2)
 
     def run_ended(self, timeout: float) -> None:
-        hasten(timeout)
+        send_before_exit(timeout)

@@ -27,7 +27,7 @@ class Join:
     """One reporter with the providers that feed it: those of the application, and the private one (decision 0003)."""
 
     def __init__(self, options: "Options", new_pipeline: "NewPipeline | None" = None) -> None:
-        from failpath_otel.delivery.factory import pipeline_to_failpath  # noqa: PLC0415 - imported on use (decision 0005)
+        from failpath_otel.delivery.pipeline import pipeline_to_failpath  # noqa: PLC0415 - imported on use (decision 0005)
         from failpath_otel.spans.reporter import Reporter  # noqa: PLC0415
 
         self.reporter: Final = Reporter(options, new_pipeline or pipeline_to_failpath)

@@ -58,18 +58,18 @@ MAX_RESPONSE_BYTES: Final = 65_536
 SCHEDULE_DELAY: Final = 0.05
 """Seconds that a record waits for company, at most."""
 
-AWAKE_SECONDS: Final = 1.0
+POLLING_SECONDS: Final = 1.0
 """Seconds without a record after which delivery stops looking for them every schedule delay, and sleeps."""
 
 SEND_TIMEOUT: Final = 1.5
 """Seconds that one send may take (Failpath's documentation, ``sendTimeoutMs``)."""
 
-LARGER_DELAY: Final = 0.25
+BATCH_GROWTH_DELAY: Final = 0.25
 """Seconds after a 413 until batches as large as the one that was refused are tried again; doubles each time in vain."""
 
-LARGER_MAX_DELAY: Final = 60.0
+BATCH_GROWTH_MAX_DELAY: Final = 60.0
 
-BATCHES_UNTIL_LARGER: Final = 64
+BATCHES_UNTIL_GROWTH: Final = 64
 """Batches after which they are tried even sooner."""
 
 MIN_TOO_LARGE_BYTES: Final = 4_096
@@ -92,13 +92,13 @@ RETRY_FIRST_DELAY: Final = 0.5
 
 RETRY_MAX_DELAY: Final = 30.0
 
-RETRY_MAX_DELAY_OF_WAY: Final = 300.0
+RETRY_MAX_DELAY_MISCONFIGURED: Final = 300.0
 """The same where the failure is about the way to the endpoint, or about the set-up of this machine."""
 
 RETRY_JITTER: Final = 0.25
 """The part of a delay by which chance changes it, so that many processes do not come back at the same moment."""
 
-QUIET_SECONDS: Final = 10.0
+OUTAGE_LOG_DELAY: Final = 10.0
 """Seconds of an outage before it is said on stderr, where the application has not configured logging."""
 
 MAX_RETRY_AFTER: Final = 3_600.0
@@ -107,7 +107,7 @@ MAX_RETRY_AFTER: Final = 3_600.0
 IDLE_SECONDS: Final = 30.0
 """Seconds without a record after which the delivery thread ends and its connections are closed."""
 
-LEAVE_SECONDS: Final = 5.0
+ABANDON_SECONDS: Final = 5.0
 """Seconds after the last provider is gone, or after a shutdown, from which on a failing endpoint is not tried any more,
 and what is in the journal is left to another process."""
 
@@ -141,7 +141,7 @@ JOURNAL_SEGMENT_BYTES: Final = 1_048_576
 JOURNAL_SEGMENTS: Final = 64
 """Files that one process may have in its journal: 64 MiB; beyond, the oldest records go."""
 
-MAX_ADOPTED: Final = 16
+MAX_LOCKED_ORPHANS: Final = 16
 """Journals that one process adopts at a time."""
 
 MAX_JOURNALS: Final = 1_000
@@ -153,17 +153,17 @@ MAX_JOURNALS_BYTES: Final = 1_073_741_824
 MAX_JOURNALS_SHARE: Final = 0.05
 """The part of the file system that they may take, where that is less."""
 
-THIN_OUT_SECONDS: Final = 60.0
+DISK_CHECK_SECONDS: Final = 60.0
 """Seconds for which what gone processes have left could not be delivered until there may be too much of it; and from
 one look at that to the next."""
 
-ADOPT_SECONDS: Final = 3.0
+ORPHAN_SCAN_SECONDS: Final = 3.0
 """Seconds after which a process looks again for journals whose processes are gone."""
 
 FORK_SECONDS: Final = 10.0
 """Seconds after a fork for which the parent looks more often: children may end without a word."""
 
-FORK_ADOPT_SECONDS: Final = 1.0
+FORK_SCAN_SECONDS: Final = 1.0
 """Seconds after which it then looks again."""
 
 JOURNAL_RETRY_FIRST_SECONDS: Final = 1.0
@@ -185,20 +185,20 @@ MAX_RULES: Final = 500
 MAX_RULES_BYTES: Final = 1_048_576
 """The largest file of rules."""
 
-MAX_KEPT_NAMES: Final = 4_096
+MAX_CACHED_NAMES: Final = 4_096
 """Spans, by scope and name, of which it is kept whether a rule matches."""
 
 MAX_NAME_CHARS: Final = 512
 """How much of a span's name, and of its scope, a rule looks at."""
 
-MAX_MISSES_CHARS: Final = 1_000
+MAX_UNMATCHED_CHARS: Final = 1_000
 """How much the log tells of spans where no rule has matched any."""
 
-LATE_RUN_ID_LOOK: Final = 0.05
+LATE_RUN_ID_POLL: Final = 0.05
 """Seconds between two looks whether a rule's step has the attribute by now that holds its run id."""
 
 LATE_RUN_ID: Final = 1.0
 """Seconds that such a step waits for it, before it is reported without."""
 
-MISSES_SECONDS: Final = 30.0
+UNMATCHED_LOG_DELAY: Final = 30.0
 """For how long there are spans, and none that a rule matches, until the log says so."""

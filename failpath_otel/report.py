@@ -5,14 +5,14 @@ import sys
 import traceback
 from typing import Final
 
-from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.text import redact_text, redacted_tail
 
 logger: Final = logging.getLogger("failpath_otel")
 _witness: Final = logging.getLogger("failpath_otel.report")
 """Logs nothing: that it is disabled shows that all loggers were, and not the one that applications know."""
 
-_said: Final[set[str]] = set()
+_logged: Final[set[str]] = set()
 
 
 def exception_once(place: str, *, with_text: bool = True) -> None:
@@ -30,10 +30,10 @@ def exception_once(place: str, *, with_text: bool = True) -> None:
         BaseException: the exception being handled, where a signal handler has raised it: that is no fault, it came in
             our midst by chance, and the application waits for it.
     """
-    pass_on(sys.exc_info()[1])  # and no name for it: this frame and it would keep each other alive
-    if place in _said:
+    reraise_if_from_handler(sys.exc_info()[1])  # and no name for it: this frame and it would keep each other alive
+    if place in _logged:
         return
-    _said.add(place)
+    _logged.add(place)
     try:
         _enable_again()
         # Not by its `exc_info`, which handlers show as it is, some of them with the variables of every frame.
@@ -43,8 +43,8 @@ def exception_once(place: str, *, with_text: bool = True) -> None:
             _traceback(with_text=with_text),
         )
     except (Exception, SystemExit) as failure:  # noqa: BLE001 - a handler of the host, or no stack is left; perhaps there is another time
-        _said.discard(place)
-        pass_on(failure)
+        _logged.discard(place)
+        reraise_if_from_handler(failure)
 
 
 def logging_is_configured() -> bool:
@@ -85,19 +85,19 @@ def _log(level: int, text: str, arguments: tuple[object, ...]) -> None:
         shown = [redact_text(argument) if isinstance(argument, str) else argument for argument in arguments]
         logger.log(level, text, *shown)
     except (Exception, SystemExit) as failure:  # noqa: BLE001 - a logging handler of the host may raise anything
-        pass_on(failure)
+        reraise_if_from_handler(failure)
 
 
 def warn_once(place: str, text: str, *arguments: object) -> None:
     """:func:`warn`, the first time that ``place`` has something to say."""
-    if place not in _said:
-        _said.add(place)
+    if place not in _logged:
+        _logged.add(place)
         warn(text, *arguments)
 
 
-def inform_once(text: str, *arguments: object) -> None:
+def info_once(text: str, *arguments: object) -> None:
     """Logs at level ``INFO`` what is no fault, the first time that it is said with these arguments."""
     place = f"{text} {arguments}"
-    if place not in _said:
-        _said.add(place)
+    if place not in _logged:
+        _logged.add(place)
         _log(logging.INFO, text, arguments)

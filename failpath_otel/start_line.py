@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.trace import TracerProvider
 
-from failpath_otel.report import inform_once
+from failpath_otel.report import info_once
 
 if TYPE_CHECKING:
     from failpath_otel.options.options import Options
@@ -20,9 +20,9 @@ def log_start(options: "Options", joined: TracerProvider | None) -> None:
     provider = "none, steps have a private tracer provider" if joined is None else _class_of(joined)
     if not options.enabled:
         reason = "" if options.project_key else ", or there is no project key"
-        inform_once("Failpath: steps are not sent: delivery is turned off%s; joined: %s.", reason, provider)
+        info_once("Failpath: steps are not sent: delivery is turned off%s; joined: %s.", reason, provider)
         return
-    inform_once(
+    info_once(
         "Failpath: steps go to %s; journal: %s; joined: %s; rules: %s.",
         options.endpoint,
         options.journal or "none, records wait in memory",

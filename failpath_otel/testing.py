@@ -4,15 +4,15 @@ import os
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 from opentelemetry.trace import NoOpTracerProvider
 
 from failpath_otel.configure import FailpathClient
+from failpath_otel.delivery.memory import Memory
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.receipt import Receipt
 from failpath_otel.delivery.sender import Nowhere
 from failpath_otel.joins import Join
 from failpath_otel.options import checks
@@ -68,7 +68,9 @@ class MockFailpath(FailpathClient):
         self._events: Final[list[Record]] = []
         if on_event is not None:
             checks.callback("on_event", on_event)
-        super().__init__(NoOpTracerProvider(), Join(options, lambda _: _Memory(self._events, on_event)))
+        super().__init__(
+            NoOpTracerProvider(), Join(options, lambda _: _ArrivedRecords(self._events, on_event).pipeline)
+        )
 
     @property
     def events(self) -> list[Record]:
@@ -80,52 +82,35 @@ class MockFailpath(FailpathClient):
         self._events.clear()
 
 
-class _Untold(threading.local):
-    """The records of this thread of which the callback has not heard yet."""
-
-    def __init__(self) -> None:
-        self.events: deque[Record] = deque()
-
-
-class _Memory(Pipeline):
-    """A pipeline in which every record has arrived as soon as it is put."""
+class _ArrivedRecords(Memory):
+    """The memory of a pipeline in which every record has arrived as soon as it is put."""
 
     def __init__(self, events: list[Record], on_event: OnEvent | None) -> None:
+        super().__init__()
         self._events: Final = events
         self._on_event: Final = on_event
-        self._untold: Final = _Untold()
-        super().__init__(Nowhere())
+        self._of_this_thread: Final = _EventsOfThread()
+        self.pipeline: Final = Pipeline(Nowhere(), memory=self, after_put=self._call_on_event)
 
-    def _put(self, record: bytes) -> None:
+    def add(self, record: bytes) -> None:
         event = msgspec.json.decode(record, type=Record)
         self._events.append(event)
-        self._accepted += 1
-        self._taken += 1
-        self._settled += 1
-        self._delivered += 1
         if self._on_event is not None:
-            self._untold.events.append(event)
+            self._of_this_thread.events.append(event)
+        self.pipeline.ledger.deliver(self.pipeline.queue.accepted)
 
-    def put_start(self, record: bytes, receipt: Receipt | None = None) -> int:
-        number = super().put_start(record, receipt)
-        self._tell()
-        return number
-
-    def put_outcome(self, data: bytes, record: Record, receipt: Receipt | None = None) -> int:
-        number = super().put_outcome(data, record, receipt)
-        self._tell()
-        return number
-
-    def put_together(self, records: Sequence[bytes]) -> int:
-        number = super().put_together(records)
-        self._tell()
-        return number
-
-    def _tell(self) -> None:
+    def _call_on_event(self) -> None:
         # Not under the lock: a callback may wait for another thread, which has a step of its own.
-        while self._on_event is not None and self._untold.events:
-            event = self._untold.events.popleft()
+        while self._on_event is not None and self._of_this_thread.events:
+            event = self._of_this_thread.events.popleft()
             try:
                 self._on_event(event)
             except Exception:  # noqa: BLE001 - a callback of the user's may raise anything
                 exception_once("calling on_event")
+
+
+class _EventsOfThread(threading.local):
+    """The records of this thread with which the callback was not called yet."""
+
+    def __init__(self) -> None:
+        self.events: deque[Record] = deque()

@@ -200,7 +200,7 @@ def test_during_a_pause_that_the_server_asked_for_no_step_waits(configure: Confi
     assert monotonic() - began < 5
     assert len(server.requests) == 1
     gate.set()
-    client._join.reporter._pipelines[-1]._backlog.succeeded()  # the minute is over
+    client._join.reporter._pipelines[-1].sender.retries.succeeded()  # the minute is over
     assert client.flush(10) is True
 
 

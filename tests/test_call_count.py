@@ -10,9 +10,9 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
-from failpath_otel.delivery.http.delivery import Delivery
+from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.records.wire import Answer
-from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.signals import reraise_if_from_handler
 
 MOST_CALLS = 47
 """Calls of functions of this package in one step, with about a tenth to spare. A step that needs more is a decision:
@@ -21,7 +21,7 @@ change the number together with the code, and look at what ``make bench`` says a
 _PACKAGE = str(Path(failpath_otel.__file__).parent)
 
 
-def _nowhere(_: Delivery, records: list[bytes], within: float | None = None) -> Answer:
+def _nowhere(_: HttpClient, records: list[bytes], within: float | None = None) -> Answer:
     return Answer()
 
 
@@ -50,7 +50,7 @@ def _calls_of_one_step(run: failpath_otel.Run) -> tuple[Counter[str], int]:
 
 
 def test_a_step_makes_a_bounded_number_of_python_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Delivery, "send", _nowhere)
+    monkeypatch.setattr(HttpClient, "send", _nowhere)
     client = failpath_otel.configure(
         project_key="fp_project_calls",
         endpoint="http://127.0.0.1:9",
@@ -81,7 +81,7 @@ def test_an_exception_is_known_for_a_fault_by_few_python_calls() -> None:
         try:
             fail()
         except LookupError as error:
-            pass_on(error)
+            reraise_if_from_handler(error)
 
     calls = 0
 

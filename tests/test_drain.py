@@ -48,7 +48,7 @@ def leave(journal: Path, endpoint: str, *names: str, key: str = KEY) -> None:
     made = Journal(str(journal), Options(key, endpoint).binding, lambda _: None)
     for name in names:
         assert made.append(a_record(step_key=name, id=f"{name:0>32}"))
-    made.forsake()
+    made.reset_in_child()
 
 
 def drain(journal: Path | None, endpoint: str, *arguments: str, **environment: str) -> tuple[int, str, str]:
@@ -196,19 +196,19 @@ def test_bad_input_a_hash_that_no_journal_can_have_is_a_mistake_and_not_nothing_
 def test_a_route_is_a_part_of_what_a_journal_is_for(server: FaultServer, journal: Path) -> None:
     made = Journal(str(journal), Options(KEY, server.url, route="/ingest").binding, lambda _: None)
     assert made.append(a_record(step_key="a", id=f"{'a':0>32}"))
-    made.forsake()
+    made.reset_in_child()
     assert "(1)" in drain(journal, server.url)[2]
     assert drain(journal, server.url, "--route", "/ingest") == (0, "failpath-otel: 1 record delivered\n", "")
     assert [request.path for request in server.requests] == ["/ingest"]
 
 
 def test_what_is_left_counts_the_journals_too_that_were_not_begun(server: FaultServer, journal: Path) -> None:
-    for number in range(limits.MAX_ADOPTED + 5):
+    for number in range(limits.MAX_LOCKED_ORPHANS + 5):
         leave(journal, server.url, f"step-{number}")
     server.answer_with(status(503))
     code, said, _ = drain(journal, server.url, "--timeout", "0.2")
     assert code == 1
-    assert said.startswith(f"failpath-otel: {limits.MAX_ADOPTED + 5} left in {journal}; "), said
+    assert said.startswith(f"failpath-otel: {limits.MAX_LOCKED_ORPHANS + 5} left in {journal}; "), said
 
 
 @pytest.mark.parametrize(

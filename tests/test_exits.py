@@ -174,15 +174,15 @@ def test_the_time_that_may_be_waited_grows_by_two_percent_of_the_life_of_the_pro
     now = 1_000.0
     monkeypatch.setattr(exits, "monotonic", lambda: now)
     found = AbruptExit()
-    assert found.patience() == 0.25
+    assert found.wait_budget() == 0.25
     found.spend(0.25)
-    assert found.patience() == 0
+    assert found.wait_budget() == 0
     now += 5
-    assert found.patience() == pytest.approx(0.1)
+    assert found.wait_budget() == pytest.approx(0.1)
     found.spend(0.2)  # a wait that was late
-    assert found.patience() == 0
+    assert found.wait_budget() == 0
     now += 3_600
-    assert found.patience() == 0.25
+    assert found.wait_budget() == 0.25
 
 
 def test_while_the_endpoint_fails_the_end_of_a_run_does_not_wait(server: FaultServer, client: FailpathClient) -> None:
@@ -192,7 +192,7 @@ def test_while_the_endpoint_fails_the_end_of_a_run_does_not_wait(server: FaultSe
     # Neither in the pause between two attempts nor while one is under way.
     for requests in (1, 2):
         server.wait_for_requests(requests)
-        wait_for(lambda: client._join.reporter._pipelines[-1]._backlog.failing)
+        wait_for(lambda: client._join.reporter._pipelines[-1].sender.retries.failing)
         abrupt_exit._begin()
         below_exit(lambda: take_one(client))
         assert abrupt_exit._spent < limits.RUN_END_TIMEOUT / 2
@@ -219,8 +219,8 @@ def test_the_end_of_a_run_does_not_wait_into_an_alarm() -> None:
     try:
         for alarm, most in expected.items():
             signal.setitimer(signal.ITIMER_REAL, alarm)
-            assert abrupt_exit.patience() <= most
-        assert abrupt_exit.patience() == 0.25
+            assert abrupt_exit.wait_budget() <= most
+        assert abrupt_exit.wait_budget() == 0.25
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -266,7 +266,7 @@ def test_a_time_limit_that_comes_while_the_end_of_a_run_waits_passes_through(
     assert came == [signal.SIGALRM]
 
 
-@pytest.mark.parametrize("place", ["_put", "_begin_segment"])
+@pytest.mark.parametrize("place", ["add", "_begin_segment"])
 def test_a_garbage_collection_in_the_midst_of_a_record_ends_a_run_without_a_wait(
     server: FaultServer, client: FailpathClient, place: str
 ) -> None:

@@ -41,7 +41,7 @@ def loaded() -> set[str]:
         "pytest",
         "failpath_otel.local",
         "failpath_otel.cli.main",
-        "failpath_otel.delivery.http.delivery",
+        "failpath_otel.delivery.http.client",
     ],
 )
 def test_the_import_does_not_load_what_only_its_use_needs(loaded: set[str], unwanted: str) -> None:

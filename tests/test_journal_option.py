@@ -212,7 +212,7 @@ def test_a_place_that_cannot_be_written_costs_no_record_and_is_said_once(
 def test_a_user_without_a_home_has_no_journal_and_no_directory_that_is_named_like_one(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
     # As in the older ones of its versions that are supported.
     monkeypatch.setattr(platformdirs, "user_state_path", lambda *_, **__: Path("~/.local/state/failpath-otel"))
     assert default_journal() is None

@@ -35,8 +35,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import failpath_otel
-from failpath_otel.delivery.http import transport
-from failpath_otel.delivery.http.transport import BoundedAdapter
+from failpath_otel.delivery.http import adapter as adapter_module
+from failpath_otel.delivery.http.adapter import BoundedAdapter
 from failpath_otel.runtime import signals
 from failpath_otel.serving import server as serving
 from tests.fault_server import FaultServer
@@ -178,7 +178,7 @@ def test_a_connection_of_another_uvicorn_is_left_alone_and_not_closed_within_its
 
 
 def test_urllib3_makes_the_sockets_of_both_kinds_of_connections_by_new_conn() -> None:
-    user = "the deadline of a whole request in delivery/http/transport.py"
+    user = "the deadline of a whole request in delivery/http/adapter.py"
     for kind in (HTTPConnection, HTTPSConnection):
         assert "_new_conn" in dir(kind), moved(f"urllib3's {kind.__name__}._new_conn", user)
         assert "self._new_conn()" in inspect.getsource(kind.connect), moved(f"{kind.__name__}.connect", user)
@@ -189,19 +189,19 @@ def test_urllib3_makes_the_sockets_of_both_kinds_of_connections_by_new_conn() ->
 
 
 def test_urllib3_takes_the_pools_that_the_adapter_of_requests_is_given(server: FaultServer) -> None:
-    user = "the deadline of a whole request in delivery/http/transport.py"
+    user = "the deadline of a whole request in delivery/http/adapter.py"
     adapter = BoundedAdapter()
     try:
         manager = adapter.poolmanager
         assert isinstance(manager, urllib3.PoolManager), moved("requests' HTTPAdapter.poolmanager", user)
         pool = manager.connection_from_url(server.url)
-        assert type(pool) is transport._Pool, moved("urllib3's PoolManager.pool_classes_by_scheme", user)
+        assert type(pool) is adapter_module._Pool, moved("urllib3's PoolManager.pool_classes_by_scheme", user)
         secure = manager.connection_from_url("https://127.0.0.1")
-        assert type(secure) is transport._TlsPool, moved("urllib3's PoolManager.pool_classes_by_scheme", user)
+        assert type(secure) is adapter_module._TlsPool, moved("urllib3's PoolManager.pool_classes_by_scheme", user)
         connection = pool._get_conn()
-        assert type(connection) is transport._Connection, moved("urllib3's HTTPConnectionPool.ConnectionCls", user)
+        assert type(connection) is adapter_module._Connection, moved("urllib3's HTTPConnectionPool.ConnectionCls", user)
         connection.connect()
-        assert isinstance(connection.sock, transport._Bounded), moved("urllib3's HTTPConnection._new_conn", user)
+        assert isinstance(connection.sock, adapter_module._Bounded), moved("urllib3's HTTPConnection._new_conn", user)
         connection.close()
         with adapter.send(requests.Request("POST", server.url, data=b"{}").prepare(), timeout=20) as response:
             assert response.status_code
@@ -217,7 +217,7 @@ def test_requests_calls_what_the_adapter_replaces() -> None:
         (requests.Session, "merge_environment_settings", ["self", "url", "proxies", "stream", "verify", "cert"]),
     ):
         found = getattr(owner, name, None)
-        message = moved(f"requests' {owner.__name__}.{name}", "delivery/http/transport.py or delivery/http/channel.py")
+        message = moved(f"requests' {owner.__name__}.{name}", "delivery/http/adapter.py or delivery/http/channel.py")
         assert found is not None, message
         assert list(inspect.signature(found).parameters) == parameters, message
 
@@ -244,12 +244,10 @@ def test_http_client_reads_and_writes_by_the_methods_of_its_socket_that_have_the
         connection.getresponse().read()
     finally:
         connection.close()
-    assert called == {"recv_into", "sendall"}, moved(
-        "what http.client calls of its socket", "delivery/http/transport.py"
-    )
+    assert called == {"recv_into", "sendall"}, moved("what http.client calls of its socket", "delivery/http/adapter.py")
     for name in ("request", "putrequest", "getresponse", "putheader"):
         assert callable(getattr(http.client.HTTPConnection, name, None)), moved(
-            f"http.client's HTTPConnection.{name}", "delivery/http/transport.py"
+            f"http.client's HTTPConnection.{name}", "delivery/http/adapter.py"
         )
 
 
@@ -298,7 +296,7 @@ def test_multiprocessing_runs_hooks_at_the_end_of_its_children() -> None:
 
 def test_signal_takes_its_answers_from_a_module_that_is_written_in_c() -> None:
     asked = sys.modules["_signal"].getsignal
-    assert signals._getsignal is asked, moved("_signal.getsignal", "failpath_otel.runtime.signals")
+    assert signals._getsignal is asked, moved("_signal.getsignal", "failpath_otel.signals")
     before = signal.signal(signal.SIGUSR1, print)
     try:
         assert asked(signal.SIGUSR1) is signal.getsignal(signal.SIGUSR1) is print

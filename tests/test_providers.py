@@ -145,7 +145,7 @@ def test_providers_that_come_and_go_leave_nothing_but_their_records(
 def test_while_failpath_is_down_the_records_of_providers_that_go_wait_in_the_journal_and_nothing_else_is_left(
     server: FaultServer, go: Callable[[FaultServer], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LEAVE_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "ABANDON_SECONDS", 0.0)
     monkeypatch.setattr(limits, "FLUSH_TIMEOUT", 0.2)
     server.answer_with(status(503))
     held = Held()
@@ -175,7 +175,7 @@ def test_while_failpath_is_down_the_records_of_providers_that_go_wait_in_the_jou
 def test_without_a_journal_records_of_a_provider_that_is_gone_are_kept_until_they_are_delivered(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LEAVE_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "ABANDON_SECONDS", 0.0)
     server.answer_with(status(503), status(503), accepted)
     held = Held()
     _, client = configure(server, journal=None)
@@ -189,7 +189,7 @@ def test_without_a_journal_records_of_a_provider_that_is_gone_are_kept_until_the
 def test_a_client_that_is_used_after_the_shutdown_of_its_provider_loses_no_step_and_leaves_nothing(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "AWAKE_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "POLLING_SECONDS", 0.05)
     held = Held()
     provider, client = configure(server)
     client.run("checkout").step("before", str)
@@ -218,8 +218,8 @@ def test_a_step_that_is_open_when_its_provider_is_shut_down_has_its_outcome(serv
 def test_what_was_left_in_the_journal_still_waits_and_what_comes_later_is_delivered(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("failpath_otel.report._said", set())
-    monkeypatch.setattr(limits, "LEAVE_SECONDS", 0.0)
+    monkeypatch.setattr("failpath_otel.report._logged", set())
+    monkeypatch.setattr(limits, "ABANDON_SECONDS", 0.0)
     monkeypatch.setattr(limits, "FLUSH_TIMEOUT", 0.2)
     server.answer_with(status(503))
     held = Held()
@@ -249,9 +249,9 @@ def test_of_two_providers_of_one_client_the_shutdown_of_the_first_closes_nothing
     [pipeline] = client._join.reporter._pipelines
     client.run("checkout").step("pack", str)
     first.shutdown()
-    assert not pipeline._released
+    assert not pipeline.worker._is_released
     second.shutdown()
-    assert pipeline._released
+    assert pipeline.worker._is_released
 
 
 def test_a_provider_that_is_configured_again_after_its_shutdown_is_as_new(server: FaultServer) -> None:
@@ -262,7 +262,7 @@ def test_a_provider_that_is_configured_again_after_its_shutdown_is_as_new(server
     client.run("checkout").step("pack", str)
     assert client.flush()
     [pipeline] = client._join.reporter._pipelines
-    assert not pipeline._released  # so that it looks for what gone processes have left
+    assert not pipeline.worker._is_released  # so that it looks for what gone processes have left
     provider.shutdown()
     wait_for(held.nothing, 30)
     assert server.statuses == ["running", "success"]
@@ -321,7 +321,7 @@ def test_the_collection_of_a_provider_waits_for_no_lock_and_starts_no_thread(
     client.run("checkout").step("pack", str)
     assert client.flush()
     [pipeline] = client._join.reporter._pipelines
-    for lock in (pipeline._lock, JOINS.lock):
+    for lock in (pipeline.queue.lock, JOINS.lock):
         locked(lock)
 
     def refuse(_: threading.Thread) -> None:
@@ -331,4 +331,4 @@ def test_the_collection_of_a_provider_waits_for_no_lock_and_starts_no_thread(
         patch.setattr(threading.Thread, "start", refuse)
         del provider, client
         gc.collect()
-    assert pipeline._released
+    assert pipeline.worker._is_released

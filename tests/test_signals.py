@@ -155,7 +155,7 @@ def test_a_fault_of_ours_where_something_is_dropped_is_logged_and_not_raised_lat
 ) -> None:
     begun: list[object] = []
     monkeypatch.setattr(threading.Thread, "start", begun.append)
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
     not_whole: Any = RunEndFlush.__new__(RunEndFlush)  # a time limit has come as it was made
     not_whole.__del__()
     assert caplog.records == []

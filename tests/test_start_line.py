@@ -21,7 +21,7 @@ Configure = Callable[..., FailpathClient]
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
     with caplog.at_level(logging.DEBUG, "failpath_otel"):
         yield lambda: [f"{record.levelname} {record.getMessage()}" for record in caplog.records]
 

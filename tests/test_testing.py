@@ -96,7 +96,7 @@ def test_on_event_is_called_with_each_record_before_the_step_goes_on() -> None:
 def test_bad_input_an_on_event_that_raises_is_logged_once_and_swallowed(caplog: pytest.LogCaptureFixture) -> None:
     from failpath_otel import report  # noqa: PLC0415
 
-    report._said.discard("calling on_event")
+    report._logged.discard("calling on_event")
 
     def refuse(event: Record) -> None:
         raise ZeroDivisionError("from on_event")

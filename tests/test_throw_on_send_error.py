@@ -332,7 +332,7 @@ def test_an_error_that_is_being_retried_says_so(configure: Configure, server: Fa
         assert (caught.value.status, caught.value.retrying) == (503, True)
     assert len(server.requests) == 1
     server.answer_with(accepted)  # before the next attempt, which would get another minute
-    client._join.reporter._pipelines[-1]._backlog.succeeded()  # the minute is over
+    client._join.reporter._pipelines[-1].sender.retries.succeeded()  # the minute is over
 
 
 def test_a_step_hears_of_its_own_records_and_not_of_those_of_others_in_the_same_batch(
@@ -380,4 +380,4 @@ def test_a_step_that_is_refused_says_so(
     with pytest.raises(kind):
         run.step("pack", lambda: called.append(1))
     assert called == [1]
-    client._join.reporter._pipelines[-1]._backlog.succeeded()  # ends the pause, so that the shutdown need not wait
+    client._join.reporter._pipelines[-1].sender.retries.succeeded()  # so that the shutdown need not wait

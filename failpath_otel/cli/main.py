@@ -136,7 +136,7 @@ def _runs(arguments: argparse.Namespace) -> int:
 
 def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
     # Here, because the other commands need nothing of what delivers.
-    from failpath_otel.delivery.drain import drain  # noqa: PLC0415
+    from failpath_otel.cli.drain import drain  # noqa: PLC0415
     from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
     from failpath_otel.options.options import Options  # noqa: PLC0415
 
@@ -151,11 +151,13 @@ def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
     if "journal" in given and not _exists(options.journal):
         return _fail(f"the journal directory {options.journal} does not exist", 2)
     drained = drain(options.journal, options, timeout, rebind)
-    if drained.failure and not (drained.left or drained.delivered or drained.dropped or drained.harmed):
+    if drained.failure and not (drained.left or drained.delivered or drained.dropped or drained.damaged_files):
         return _fail(drained.failure)
     said = [f"{_records(drained.delivered)} delivered"] if drained.delivered else []
     said += [f"{records} lost ({reason})" for reason, records in sorted(drained.dropped.items())]
-    said += [f"{drained.harmed} damaged file{'s' * (drained.harmed > 1)}"] if drained.harmed else []
+    said += (
+        [f"{drained.damaged_files} damaged file{'s' * (drained.damaged_files > 1)}"] if drained.damaged_files else []
+    )
     said += [f"{drained.left} left in {options.journal}"] if drained.left else []
     if drained.left and drained.failure:
         said.append(drained.failure)
@@ -167,7 +169,7 @@ def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
         listed = ", ".join(f"{binding} ({count})" for binding, count in sorted(drained.bound_elsewhere.items()))
         text = f"journals for another project key, endpoint or route: {listed}; --rebind HASH sends them here"
         sys.stderr.write(f"failpath-otel: there are {text}\n")
-    return 1 if drained.left or drained.harmed or drained.dropped.get("damaged") else 0
+    return 1 if drained.left or drained.damaged_files or drained.dropped.get("damaged") else 0
 
 
 def _records(number: int) -> str:

@@ -5,7 +5,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.delivery.factory import pipeline_to_failpath
+from failpath_otel.delivery.pipeline import pipeline_to_failpath
 from failpath_otel.errors import RecordsRejectedError, SendError
 from failpath_otel.options.content import content_of
 from failpath_otel.options.options import Options
@@ -37,7 +37,7 @@ class Forwarder:
         self._reader: Final = Reader(content, self._put)
         self.every: Final = content.rules is not None
         """Spans that carry none of our names may be steps."""
-        self._patience: Final = options.patience
+        self._patience: Final = options.wait_budget
         self._most: Final = min(limits.MAX_BATCH_RECORDS, options.max_queue_size)
         self._full_until = 0.0
         self.pipeline: Final = pipeline_to_failpath(options)
@@ -93,7 +93,7 @@ class Forwarder:
         numbers = last - len(records) + 1, last
         self._await_attempt(numbers)
         # And not what the waiting was told: one of them may be refused while others wait in memory.
-        settled, error = self.pipeline.already(numbers)
+        settled, error = self.pipeline.outcome(numbers)
         if settled and isinstance(error, RecordsRejectedError):
             receipt.warn(f"Failpath has rejected records: {error}")
         elif settled and isinstance(error, SendError):  # and would be refused again
@@ -106,7 +106,7 @@ class Forwarder:
         deadline = monotonic() + self._patience
         while True:
             left = deadline - monotonic()
-            in_time, error = self.pipeline.await_attempt(max(min(left, _WAIT_SECONDS), 0), numbers, patient=True)
+            in_time, error = self.pipeline.await_attempt(max(min(left, _WAIT_SECONDS), 0), numbers, whole_batch=True)
             if in_time or error is not None or left <= 0 or self.pipeline.closed:
                 return
 

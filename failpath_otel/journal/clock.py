@@ -3,7 +3,7 @@
 from time import monotonic, time
 from typing import Final
 
-_AGREED_SECONDS: Final = 3_600.0
+_TOLERANCE_SECONDS: Final = 3_600.0
 """How far two clocks may be apart, and how far one may jump or a machine sleep, to be taken for the same time."""
 
 
@@ -13,17 +13,17 @@ class Clock:
     def __init__(self) -> None:
         self._epoch: float | None = None
 
-    def witness(self, seconds: float) -> None:
+    def observe(self, seconds: float) -> None:
         """Takes note of what another machine's clock shows at this moment: seconds since the epoch."""
         self._epoch = seconds - monotonic()
 
-    def is_believed(self) -> bool:
+    def is_trusted(self) -> bool:
         """Whether another machine's clock has shown the same time, and this one has not jumped since."""
-        return self._epoch is not None and abs(time() - monotonic() - self._epoch) <= _AGREED_SECONDS
+        return self._epoch is not None and abs(time() - monotonic() - self._epoch) <= _TOLERANCE_SECONDS
 
 
 machine_clock: Final = Clock()
 """Of this process, because the clock is no pipeline's: each one's answers tell of it."""
 
-LATEST_START: Final = 4e9
+LATEST_BOOT_TIME: Final = 4e9
 """The latest start of a machine that is believed, in 2096: a frame of a journal has 32 bits for a time."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from time import time
 from typing import Final
 
-from failpath_otel.runtime.descriptors import Owned
+from failpath_otel.runtime.descriptors import OwnedFd
 from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.runtime.threads import RLock
 
@@ -23,10 +23,10 @@ _NEW: Final = ".new-"
 _VERSION: Final = "v2"
 """Of the format; journals of another one are left to those who know it."""
 
-_COUNTED: Final = "v1"
+_VERSION_1: Final = "v1"
 """The format before, which is still read: its headers have the number of the records that are confirmed."""
 
-_UNFINISHED_SECONDS: Final = 60.0
+_ABANDONED_SECONDS: Final = 60.0
 """Age after which a directory that was begun and never finished is nobody's."""
 
 _TRIES: Final = 3
@@ -79,14 +79,14 @@ def _make_private(path: str) -> None:
             os.mkdir(path, 0o700)  # noqa: PTH102
 
 
-class _Held:
+class _LockedDirectories:
     """All that this process has locked, for a child that is forked: a lock lives as long as somebody has it open."""
 
     def __init__(self) -> None:
         # No process is forked while something is being locked, so that no descriptor is missing here. Reentrant,
         # because a signal handler may fork.
         self.lock = RLock()
-        self.holdings: set[Holding] = set()
+        self.directories: set[LockedDirectory] = set()
         after_fork_in_child(self.close)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=self._lock, after_in_parent=self._unlock)
@@ -100,22 +100,22 @@ class _Held:
     def close(self) -> None:
         """In the child: closes all that is the parent's, and unlocks nothing."""
         self.lock = RLock()
-        for holding in tuple(self.holdings):
-            holding.close()
+        for directory in tuple(self.directories):
+            directory.close()
 
 
-class Holding:
+class LockedDirectory:
     """A journal's directory that this process has locked: its own one, or one whose owner is gone."""
 
-    def __init__(self, base: Owned, name: str, directory: Owned, lock: Owned) -> None:
+    def __init__(self, base: OwnedFd, name: str, directory: OwnedFd, lock: OwnedFd) -> None:
         self._base: Final = base
         self._lock: Final = lock
-        self.owned: Final = directory
+        self.fd: Final = directory
         self.name: Final = name
-        _held.holdings.add(self)
+        _locked.directories.add(self)
 
     @classmethod
-    def create(cls, path: str, binding: str) -> "Holding":
+    def create(cls, path: str, binding: str) -> "LockedDirectory":
         """A new directory below ``path``, which nobody sees before it is locked.
 
         Raises:
@@ -127,9 +127,9 @@ class Holding:
         return cls._create(path, binding)
 
     @classmethod
-    def _create(cls, path: str, binding: str) -> "Holding":
-        with _held.lock, contextlib.ExitStack() as undo:
-            owned_base = Owned(open_base(path, create=True))
+    def _create(cls, path: str, binding: str) -> "LockedDirectory":
+        with _locked.lock, contextlib.ExitStack() as undo:
+            owned_base = OwnedFd(open_base(path, create=True))
             undo.callback(owned_base.close)
             base = owned_base.number
             # Not the generator of `random`: the application may have seeded it, in each of its processes.
@@ -137,9 +137,9 @@ class Holding:
             unfinished, name = _NEW + token, f"{_VERSION}.{binding}.{os.getpid()}.{token}"
             os.mkdir(unfinished, 0o700, dir_fd=base)
             undo.callback(_quietly_rmdir, unfinished, base)
-            directory = Owned(os.open(unfinished, _DIRECTORY, dir_fd=base))
+            directory = OwnedFd(os.open(unfinished, _DIRECTORY, dir_fd=base))
             undo.callback(directory.close)
-            lock = Owned(os.open(_LOCK, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory.number))
+            lock = OwnedFd(os.open(_LOCK, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory.number))
             undo.callback(lock.close)
             undo.callback(_quietly_unlink, _LOCK, directory)
             fcntl.flock(lock.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -149,20 +149,20 @@ class Holding:
             return made
 
     @classmethod
-    def seize(cls, base: int, name: str) -> "Holding | None":
+    def try_lock(cls, base: int, name: str) -> "LockedDirectory | None":
         """Locks the directory ``name`` if its owner is gone; ``None`` if it lives, or another process was quicker.
 
         Raises:
             OSError: it cannot be opened, is a symbolic link, or belongs to somebody else.
         """
-        with _held.lock, contextlib.ExitStack() as undo:
-            directory = Owned(os.open(name, _DIRECTORY, dir_fd=base))
+        with _locked.lock, contextlib.ExitStack() as undo:
+            directory = OwnedFd(os.open(name, _DIRECTORY, dir_fd=base))
             undo.callback(directory.close)
             if os.fstat(directory.number).st_uid != os.geteuid():
                 msg = "it belongs to another user"
                 raise UnusableError(msg)
             try:
-                lock = Owned(_open_regular(_LOCK, directory.number, "its lock"))
+                lock = OwnedFd(_open_regular(_LOCK, directory.number, "its lock"))
             except FileNotFoundError:
                 # Whoever has emptied it was killed before the last step of that; it takes no file away.
                 _quietly_rmdir(name, base)
@@ -173,58 +173,58 @@ class Holding:
             except BlockingIOError:
                 return None
             # Between the opening and the locking another process may have emptied and removed it.
-            if not _is_same(lock.number, f"{name}/{_LOCK}", base):
+            if not _is_same_file(lock.number, f"{name}/{_LOCK}", base):
                 return None
-            own_base = Owned(os.dup(base))
+            own_base = OwnedFd(os.dup(base))
             undo.callback(own_base.close)
             made = cls(own_base, name, directory, lock)
             undo.pop_all()
             return made
 
-    def again(self, path: str) -> "Holding | None":
+    def relock(self, path: str) -> "LockedDirectory | None":
         """The same directory below ``path``, locked once more after this process's descriptors were closed.
 
         ``None`` where that cannot be, as where another process has found it without its lock meanwhile.
         """
         self.close()
         with contextlib.suppress(OSError), contextlib.ExitStack() as undo:
-            base = Owned(open_base(path, create=False))
+            base = OwnedFd(open_base(path, create=False))
             undo.callback(base.close)
-            return Holding.seize(base.number, self.name)
+            return LockedDirectory.try_lock(base.number, self.name)
         return None
 
     @property
-    def directory(self) -> int:
+    def descriptor(self) -> int:
         """Its descriptor.
 
         Raises:
             OSError: somebody else has closed it.
         """
-        return self.owned.number
+        return self.fd.number
 
     @property
-    def is_counted(self) -> bool:
+    def has_version_1(self) -> bool:
         """Whether its files are of the format before."""
-        return self.name.startswith(_COUNTED)
+        return self.name.startswith(_VERSION_1)
 
-    def is_whole(self) -> bool:
+    def is_intact(self) -> bool:
         """Whether its descriptors are still its own: were the lock closed, that would have freed it."""
-        return self._lock.is_ours() and self.owned.is_ours() and self._base.is_ours()
+        return self._lock.is_valid() and self.fd.is_valid() and self._base.is_valid()
 
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Whether it can still be found, as far as that can be told: it was not deleted."""
         try:
             return os.fstat(self._lock.number).st_nlink > 0
         except OSError:
             return True
 
-    def modified(self, name: str) -> float:
+    def modified_at(self, name: str) -> float:
         """When a file was changed, in seconds since the epoch."""
-        return os.stat(name, dir_fd=self.directory, follow_symlinks=False).st_mtime
+        return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False).st_mtime
 
     def new_file(self, name: str) -> int:
         """Opens a file that does not exist yet."""
-        return os.open(name, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.directory)
+        return os.open(name, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.descriptor)
 
     def open_file(self, name: str) -> int:
         """Opens a file that exists.
@@ -232,18 +232,18 @@ class Holding:
         Raises:
             OSError: that cannot be, or it is a device, a FIFO or another thing that is no regular file.
         """
-        return _open_regular(name, self.directory, "it")
+        return _open_regular(name, self.descriptor, "it")
 
     def delete(self, name: str) -> None:
         """Deletes a file."""
         with contextlib.suppress(OSError):
-            os.unlink(name, dir_fd=self.directory)
+            os.unlink(name, dir_fd=self.descriptor)
 
     def files(self) -> list[str]:
         """The names of the files, but for the lock, in their order."""
-        return sorted(name for name in os.listdir(self.directory) if name != _LOCK)  # noqa: PTH208 - a descriptor
+        return sorted(name for name in os.listdir(self.descriptor) if name != _LOCK)  # noqa: PTH208 - a descriptor
 
-    def empty(self, *endings: str) -> None:
+    def delete_files(self, *endings: str) -> None:
         """Delete the files whose names have one of these endings."""
         with contextlib.suppress(OSError):
             for name in self.files():
@@ -262,29 +262,29 @@ class Holding:
 
     def close(self) -> None:
         """Lets go of it without unlocking: a child process must not free its parent's lock, which both have open."""
-        if self in _held.holdings:
-            _held.holdings.discard(self)
-            for owned in (self.owned, self._base, self._lock):
+        if self in _locked.directories:
+            _locked.directories.discard(self)
+            for owned in (self.fd, self._base, self._lock):
                 owned.close()
 
 
-_held: Final = _Held()
+_locked: Final = _LockedDirectories()
 
 
-def journals(base: int) -> Iterator[tuple[str, str]]:
+def list_journals(base: int) -> Iterator[tuple[str, str]]:
     """The name and the binding of each journal below an open base; removes what was begun and never finished."""
     for name in sorted(os.listdir(base)):
         version, _, rest = name.partition(".")
-        if version in {_VERSION, _COUNTED} and rest.count(".") == 2:  # noqa: PLR2004 - binding, process id, token
+        if version in {_VERSION, _VERSION_1} and rest.count(".") == 2:  # noqa: PLR2004 - binding, process id, token
             yield name, rest.partition(".")[0]
         elif name.startswith(_NEW):
             with contextlib.suppress(OSError):
-                _remove_unfinished(base, name)
+                _remove_abandoned(base, name)
 
 
-def _remove_unfinished(base: int, name: str) -> None:
-    if time() - os.stat(name, dir_fd=base, follow_symlinks=False).st_mtime > _UNFINISHED_SECONDS:
-        found = Holding.seize(base, name)
+def _remove_abandoned(base: int, name: str) -> None:
+    if time() - os.stat(name, dir_fd=base, follow_symlinks=False).st_mtime > _ABANDONED_SECONDS:
+        found = LockedDirectory.try_lock(base, name)
         if found is not None:
             found.remove()
         else:
@@ -302,7 +302,7 @@ def _open_regular(name: str, directory: int, what: str) -> int:
     raise UnusableError(msg)
 
 
-def _is_same(descriptor: int, path: str, base: int) -> bool:
+def _is_same_file(descriptor: int, path: str, base: int) -> bool:
     try:
         there = os.stat(path, dir_fd=base, follow_symlinks=False)
     except FileNotFoundError:
@@ -311,7 +311,7 @@ def _is_same(descriptor: int, path: str, base: int) -> bool:
     return stat.S_ISREG(there.st_mode) and (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
-def _quietly_unlink(name: str, directory: Owned) -> None:
+def _quietly_unlink(name: str, directory: OwnedFd) -> None:
     with contextlib.suppress(OSError):
         os.unlink(name, dir_fd=directory.number)
 

@@ -8,78 +8,78 @@ from time import time
 
 from failpath_otel import limits
 from failpath_otel.journal.clock import machine_clock
-from failpath_otel.journal.directory import Holding, journals, open_base
+from failpath_otel.journal.directory import LockedDirectory, list_journals, open_base
 from failpath_otel.journal.orphan import Orphan
-from failpath_otel.journal.reader import PASSING
+from failpath_otel.journal.reader import TRANSIENT_ERRORS
 from failpath_otel.report import warn_once
-from failpath_otel.runtime.descriptors import Owned
+from failpath_otel.runtime.descriptors import OwnedFd
 
-Lost = Callable[[str, int], object]
+OnDeleted = Callable[[str, int], object]
 """Told why journals were deleted unread, ``too_old`` or ``journal_full``, and how many records were in them."""
 
 
-def adopt(
+def lock_orphans(
     path: str,
     binding: str | None,
-    lost: Lost,
-    limit: int = limits.MAX_ADOPTED,
+    on_deleted: OnDeleted,
+    limit: int = limits.MAX_LOCKED_ORPHANS,
     *,
     tidy: bool = True,
-    but: Container[str] = (),
+    excluded: Container[str] = (),
 ) -> list[Orphan]:
     """Locks the journals below ``path`` that have this binding and whose processes are gone; at most ``limit``.
 
     Args:
         path: the journal directory.
         binding: project and endpoint; ``None``: any.
-        lost: for what is deleted.
+        on_deleted: for what is deleted.
         limit: how many journals at most.
         tidy: delete those that have another binding and are too old.
-        but: the names of those that are left alone.
+        excluded: the names of those that are left alone.
 
     Raises:
         OSError: ``path`` cannot be read, or is no place for journals; not where it does not exist.
     """
     try:
-        base = Owned(open_base(path, create=False))
+        base = OwnedFd(open_base(path, create=False))
     except FileNotFoundError:
         return []
     found: list[Orphan] = []
     try:
-        for name, bound_to in list(journals(base.number)):
+        for name, bound_to in list(list_journals(base.number)):
             if binding in {None, bound_to}:
-                orphan = seize(base.number, name) if len(found) < limit and name not in but else None
+                orphan = try_lock_orphan(base.number, name) if len(found) < limit and name not in excluded else None
                 if orphan is not None:
                     found.append(orphan)
             elif tidy and _age(base.number, name) > limits.MAX_AGE_SECONDS:
-                _expire(base.number, name, lost)
+                _delete_if_expired(base.number, name, on_deleted)
     finally:
         base.close()
     return found
 
 
-def survey(path: str) -> Counter[str]:
+def count_orphans(path: str) -> Counter[str]:
     """How many journals of gone processes there are below ``path`` for each binding, but for those that are adopted."""
     found: Counter[str] = Counter()
-    for _, bound_to in _unowned(path):
+    for _, bound_to in _each_orphan(path):
         found[bound_to] += 1
     return found
 
 
 def count_records(path: str, binding: str | None) -> int:
     """How many records wait below ``path`` in journals of gone processes with this binding; ``None``: any."""
-    return sum(orphan.waiting() for orphan, bound_to in _unowned(path) if binding in {None, bound_to})
+    return sum(orphan.waiting() for orphan, bound_to in _each_orphan(path) if binding in {None, bound_to})
 
 
-def _unowned(path: str) -> Iterator[tuple[Orphan, str]]:
+def _each_orphan(path: str) -> Iterator[tuple[Orphan, str]]:
     """Journals of gone processes, each locked for a moment."""
     try:
-        base = Owned(open_base(path, create=False))
+        base = OwnedFd(open_base(path, create=False))
     except OSError:
         return
     try:
-        for name, bound_to in journals(base.number):
-            orphan = seize(base.number, name)
+        for name, bound_to in list_journals(base.number):
+            orphan = try_lock_orphan(base.number, name)
             if orphan is not None:
                 try:
                     yield orphan, bound_to
@@ -89,17 +89,17 @@ def _unowned(path: str) -> Iterator[tuple[Orphan, str]]:
         base.close()
 
 
-def seize(base: int, name: str) -> Orphan | None:
+def try_lock_orphan(base: int, name: str) -> Orphan | None:
     """Locks a journal if its process is gone and nobody else has it. Never raises; says once what is in the way."""
-    holding = None
+    directory = None
     try:
-        holding = Holding.seize(base, name)
-        return None if holding is None else Orphan(holding)
+        directory = LockedDirectory.try_lock(base, name)
+        return None if directory is None else Orphan(directory)
     except OSError as error:
-        if holding is not None:
-            holding.close()
+        if directory is not None:
+            directory.close()
         # Its process may have just removed it; and who is short of descriptors now may have some later.
-        if not isinstance(error, FileNotFoundError) and error.errno not in PASSING:
+        if not isinstance(error, FileNotFoundError) and error.errno not in TRANSIENT_ERRORS:
             reason = error.strerror or str(error)
             warn_once(f"foreign journal: {reason}", "Failpath: the journal %s is left alone: %s.", name, reason)
         return None
@@ -112,20 +112,20 @@ def _age(base: int, name: str) -> float:
     return 0.0
 
 
-def _expire(base: int, name: str, lost: Lost) -> None:
+def _delete_if_expired(base: int, name: str, on_deleted: OnDeleted) -> None:
     """Deletes a journal, if its last record is too old by a clock that can be believed."""
-    orphan = seize(base, name) if machine_clock.is_believed() else None
+    orphan = try_lock_orphan(base, name) if machine_clock.is_trusted() else None
     if orphan is None:
         return
-    if time() - orphan.newest() > limits.MAX_AGE_SECONDS:
-        delete(orphan, "too_old", lost)
+    if time() - orphan.last_written_at() > limits.MAX_AGE_SECONDS:
+        delete_unread(orphan, "too_old", on_deleted)
     else:
         orphan.close()
 
 
-def delete(orphan: Orphan, reason: str, lost: Lost) -> None:
+def delete_unread(orphan: Orphan, reason: str, on_deleted: OnDeleted) -> None:
     """Deletes a journal unread, and tells how much that costs."""
     records = orphan.waiting()
     orphan.remove()
     if records:
-        lost(reason, records)
+        on_deleted(reason, records)

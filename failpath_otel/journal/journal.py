@@ -11,22 +11,22 @@ from typing import Final
 from zlib import crc32
 
 from failpath_otel import limits
-from failpath_otel.journal.clock import LATEST_START
-from failpath_otel.journal.directory import Holding
-from failpath_otel.journal.files import Files
+from failpath_otel.journal.clock import LATEST_BOOT_TIME
+from failpath_otel.journal.directory import LockedDirectory
+from failpath_otel.journal.open_files import OpenFiles
 from failpath_otel.journal.outage import Outage
-from failpath_otel.journal.reader import Log
+from failpath_otel.journal.reader import SegmentReader
+from failpath_otel.journal.segments.factory import SegmentFactory, Writer
 from failpath_otel.journal.segments.frame import pack_frame
-from failpath_otel.journal.segments.segment import BEGIN, SPARE, SUFFIX, Segment, no_room
-from failpath_otel.journal.segments.supply import Supply, Writer
-from failpath_otel.journal.segments.tail import stands_last
+from failpath_otel.journal.segments.segment import HEADER_BYTES, SPARE, SUFFIX, Segment, raise_no_room
+from failpath_otel.journal.segments.tail import is_near_end
 from failpath_otel.journal.trimming import trim_open
 from failpath_otel.report import warn_once
 
-_MAX_UNSAID: Final = 8
+_MAX_PENDING_WARNINGS: Final = 8
 
 
-class Journal(Log):
+class Journal(SegmentReader):
     """Appends on any thread, under the lock of whoever owns it; a directory is made when the first record comes.
 
     Args:
@@ -40,27 +40,27 @@ class Journal(Log):
         self.path: Final = path
         self._binding: Final = binding
         self._overflow: Final = overflow
-        self._unsaid: deque[tuple[str, int]] = deque(maxlen=_MAX_UNSAID)
+        self._pending_warnings: deque[tuple[str, int]] = deque(maxlen=_MAX_PENDING_WARNINGS)
         self.outage = Outage(path)
-        self._start()
+        self._reset()
 
-    def _start(self) -> None:
+    def _reset(self) -> None:
         self._unread.clear()
         self._unconfirmed.clear()
         self.appended = self.taken = 0
-        self._holding: Holding | None = None
+        self._directory: LockedDirectory | None = None
         self._current: Segment | None = None
         self._writer: Writer | None = None
-        self._supply = Supply()
+        self._factory = SegmentFactory()
         self._finished: list[Writer] = []
         self._dropped: list[Segment] = []
         self._names = itertools.count(1)
-        self._write: Callable[[bytes], object] = no_room
-        self._rolling = self._writing_held = False
-        self.held: deque[bytes] = deque()
+        self._write: Callable[[bytes], object] = raise_no_room
+        self._rolling = self._writing_deferred = False
+        self.deferred: deque[bytes] = deque()
         """What came while another append was under way."""
         # The clock on the wall may jump by years when a machine has started without a battery.
-        self._epoch = min(max(time() - monotonic(), 0.0), LATEST_START)
+        self._epoch = min(max(time() - monotonic(), 0.0), LATEST_BOOT_TIME)
 
     def now(self) -> float:
         """Seconds since the epoch, by a clock that does not jump."""
@@ -88,77 +88,77 @@ class Journal(Log):
                 if not isinstance(error, ValueError):  # there is no room in the segment, or no segment yet
                     raise
                 if self._is_busy():
-                    return self._hold(record)
+                    return self._defer(record)
                 if len(framed) > limits.JOURNAL_SEGMENT_BYTES // 2:
                     return False
-                self._write_or_roll(framed, held_first=True)
+                self._write_or_roll(framed, deferred_first=True)
         except (OSError, ValueError) as error:
-            self.outage.fail(error)
+            self.outage.record_failure(error)
             return False
         except BaseException:  # Ctrl-C, perhaps when it was written already
             self._rolling = False
             self._recount()
             raise
-        if self.held:
-            self.write_held()
+        if self.deferred:
+            self.write_deferred()
         return True
 
     def _is_busy(self) -> bool:  # with another append, which is further up on the stack of this thread
         return self._rolling or (self._writer is not None and self._writer.busy)
 
-    def _hold(self, record: bytes) -> bool:
-        if len(self.held) >= limits.MAX_BATCH_RECORDS:  # signals are faster than the disk
+    def _defer(self, record: bytes) -> bool:
+        if len(self.deferred) >= limits.MAX_BATCH_RECORDS:  # signals are faster than the disk
             return False
-        self.held.append(record)
+        self.deferred.append(record)
         return True
 
-    def holds(self, record: bytes) -> bool:
+    def has_just_appended(self, record: bytes) -> bool:
         """Whether ``record`` is among those that were appended last, where an exception came as that was done."""
         at_hand, writer = self._current, self._writer
-        return record in self.held or (at_hand and writer and stands_last(record, at_hand, writer.end())) or False
+        return record in self.deferred or (at_hand and writer and is_near_end(record, at_hand, writer.end())) or False
 
-    def write_held(self) -> None:
+    def write_deferred(self) -> None:
         """Write what was held while the journal was busy; what cannot be written is still held."""
         with contextlib.suppress(OSError, ValueError):  # the next record will meet the same failure, and say it
-            self._write_held()
+            self._write_deferred()
 
-    def _write_held(self) -> None:
-        if self._is_busy() or self._writing_held:  # a handler must not overtake what is further up on the stack
+    def _write_deferred(self) -> None:
+        if self._is_busy() or self._writing_deferred:  # a handler must not overtake what is further up on the stack
             return
-        self._writing_held = True
+        self._writing_deferred = True
         try:
-            for _ in range(len(self.held)):  # no more than there is now: a handler may come with each write
+            for _ in range(len(self.deferred)):  # no more than there is now: a handler may come with each write
                 seconds = int(self.now())
                 try:
-                    record = self.held.popleft()
+                    record = self.deferred.popleft()
                 except IndexError:  # a handler has found that the journal fails, and has moved them into memory
                     return
                 try:
                     self._write_or_roll(pack_frame(len(record), crc32(record, seconds), seconds) + record)
                 except BaseException:
-                    self.held.appendleft(record)
+                    self.deferred.appendleft(record)
                     raise
         finally:
-            self._writing_held = False
+            self._writing_deferred = False
 
     @property
     def unread(self) -> int:
         """How many records are in it that were not taken yet, with those that are held."""
-        return self.appended - self.taken + len(self.held)
+        return self.appended - self.taken + len(self.deferred)
 
-    def room(self) -> int:
+    def free_bytes(self) -> int:
         """Bytes of records and frames that can be appended for sure before the oldest ones have to go."""
         used = len(self._unconfirmed) - len(self._dropped)
         return max(limits.JOURNAL_SEGMENTS - used, 0) * (limits.JOURNAL_SEGMENT_BYTES - 2 * limits.MAX_RECORD_BYTES)
 
     def _recount(self) -> None:
         """Counts the records of the segment at hand once more."""
-        if self._current is not None and self._writer is not None and self._holding is not None:
+        if self._current is not None and self._writer is not None and self._directory is not None:
             with contextlib.suppress(OSError):
-                found = self._current.count(self._writer.end())
+                found = self._current.count_records(self._writer.end())
                 self.appended = self.appended if found is None else self._current.first - 1 + found
 
-    def _write_or_roll(self, framed: bytes, *, held_first: bool = False) -> None:
+    def _write_or_roll(self, framed: bytes, *, deferred_first: bool = False) -> None:
         while True:
             number = self.appended + 1
             try:
@@ -166,13 +166,14 @@ class Journal(Log):
                 self._write(framed)
             except BaseException as error:
                 self._uncount(number)
-                if not isinstance(error, ValueError) or (self._writer is not None and self._writer.end() == BEGIN):
+                is_empty = self._writer is not None and self._writer.end() == HEADER_BYTES
+                if not isinstance(error, ValueError) or is_empty:
                     raise
             else:
                 return
             self._roll()
-            if held_first:
-                self._write_held()
+            if deferred_first:
+                self._write_deferred()
 
     def _roll(self) -> None:
         # A signal handler that ends a step in the midst of this finds neither the old segment nor the new one.
@@ -184,11 +185,11 @@ class Journal(Log):
 
     def _begin_segment(self) -> None:
         """Begins the next segment; also where the last time was interrupted by Ctrl-C, wherever that was."""
-        self._finish()
-        if self._holding is None:
-            self._holding = Holding.create(self.path, self._binding)
+        self._finish_segment()
+        if self._directory is None:
+            self._directory = LockedDirectory.create(self.path, self._binding)
         name = f"{next(self._names):08d}{SUFFIX}"
-        segment, writer = self._supply.next(self._holding, name)
+        segment, writer = self._factory.next_segment(self._directory, name)
         segment.first = self.appended + 1
         self._unconfirmed.append(segment)
         self._unread.append(segment)
@@ -196,11 +197,11 @@ class Journal(Log):
         if len(self._unconfirmed) - len(self._dropped) > limits.JOURNAL_SEGMENTS:
             self._drop_oldest()
 
-    def _finish(self) -> None:
+    def _finish_segment(self) -> None:
         """Ends the segment at hand."""
         if self._writer is not None:
             self._finished.append(self._writer)
-        self._current, self._writer, self._write = None, None, no_room
+        self._current, self._writer, self._write = None, None, raise_no_room
         # A copy, because the thread that delivers confirms without the lock.
         for segment in tuple(self._unconfirmed):
             if segment.last is None:
@@ -220,12 +221,12 @@ class Journal(Log):
         writer = self._writer
         return writer.end() if segment is self._current and writer is not None else segment.size()
 
-    def _give_up(self, segment: Segment) -> int:
+    def _abandon(self, segment: Segment) -> int:
         if segment is self._current:
-            self._finish()
+            self._finish_segment()
         assert segment.last is not None  # it is the current one, or one before
         if lost := max(segment.last - self.taken, 0):  # which is said later: a logging handler takes locks of its own
-            self._unsaid.append(("Failpath: %d records in %s cannot be read any more.", lost))
+            self._pending_warnings.append(("Failpath: %d records in %s cannot be read any more.", lost))
         return lost
 
     def _discard(self, segment: Segment) -> None:
@@ -234,43 +235,43 @@ class Journal(Log):
         super()._discard(segment)
 
     def _open(self, segment: Segment) -> int:
-        if segment.deleted or self._holding is None:
+        if segment.deleted or self._directory is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), segment.name)
-        return self._holding.open_file(segment.name)
+        return self._directory.open_file(segment.name)
 
-    def is_lost(self) -> bool:
+    def has_lost_lock(self) -> bool:
         """Whether something else has closed its descriptors: without its lock, another process may adopt it."""
-        holding, current = self._holding, self._current
-        return holding is not None and not (holding.is_whole() and (current is None or current.is_open()))
+        directory, current = self._directory, self._current
+        return directory is not None and not (directory.is_intact() and (current is None or current.is_open()))
 
     def is_deleted(self) -> bool:
         """Whether somebody has deleted its directory, so that no other process will find it."""
-        return self._holding is not None and not self._holding.is_there()
+        return self._directory is not None and not self._directory.exists()
 
-    def has_deleted(self) -> bool:
+    def has_deleted_files(self) -> bool:
         """Whether records wait in files that somebody has deleted."""
         return self.is_deleted() or any(segment.deleted for segment in tuple(self._unconfirmed))
 
     def prepare(self) -> bool:
         """Make what the next record needs, to see whether that can be done again. Nothing may be appended meanwhile."""
         try:
-            if self._holding is None:
-                self._holding = Holding.create(self.path, self._binding)
-            self._supply.set_aside(self._holding)
+            if self._directory is None:
+                self._directory = LockedDirectory.create(self.path, self._binding)
+            self._factory.prepare_spare(self._directory)
         except (OSError, ValueError) as error:
-            self.outage.fail(error)
+            self.outage.record_failure(error)
             return False
         return True
 
-    def tidy(self) -> None:
+    def maintain(self) -> None:
         """Does what would take time on the threads of the application: says, unmaps, deletes, sets room aside."""
-        self.outage.speak()
-        while self._unsaid:
-            text, count = self._unsaid.popleft()
+        self.outage.log_pending()
+        while self._pending_warnings:
+            text, count = self._pending_warnings.popleft()
             warn_once("damaged journal", text, count, self.path)
-        if self._supply.plain is not None:
+        if self._factory.not_mapped_because is not None:
             text = "Failpath: the journal in %s is written by system calls: %s."
-            warn_once("plain journal", text, self.path, self._supply.plain)
+            warn_once("plain journal", text, self.path, self._factory.not_mapped_because)
         while self._finished:
             self._finished.pop().close()
         for segment in tuple(self._unread)[1:]:  # but for the one that is being read
@@ -279,72 +280,72 @@ class Journal(Log):
         for segment in tuple(self._dropped):
             segment.close()  # its room is free only then
             segment.remove()
-        holding, writer = self._holding, self._writer
-        if holding is None or writer is None or writer.end() < limits.JOURNAL_SEGMENT_BYTES // 2:
+        directory, writer = self._directory, self._writer
+        if directory is None or writer is None or writer.end() < limits.JOURNAL_SEGMENT_BYTES // 2:
             return
         with contextlib.suppress(OSError, ValueError):  # the next record will meet the same failure, and say it
-            self._supply.set_aside(holding)
+            self._factory.prepare_spare(directory)
 
     # On any thread, under the lock, while nothing is being read.
 
-    def move(self) -> None:
+    def start_new_directory(self) -> None:
         """Has the next record begin a new directory, because this one was deleted; what is open can still be read."""
-        self._finish()
+        self._finish_segment()
         for segment in self._unconfirmed:
             segment.deleted = True
-        self._supply.drop()
-        if self._holding is not None:
-            self._holding.close()
-            self._holding = None
+        self._factory.close_spare()
+        if self._directory is not None:
+            self._directory.close()
+            self._directory = None
 
-    def begin_anew(self) -> tuple[list[bytes], int] | None:
+    def reopen(self) -> tuple[list[bytes], int] | None:
         """Has the next record begin another file; in another directory where another process has this one by now.
 
         Returns what that process may have missed of the records that were not taken, and how many others it has.
         """
-        self._finish()
-        self._supply.drop()
-        if self._holding is not None and (found := self._holding.again(self.path)) is not None:
-            self._holding = found
-            self._move_to(found)
+        self._finish_segment()
+        self._factory.close_spare()
+        if self._directory is not None and (found := self._directory.relock(self.path)) is not None:
+            self._directory = found
+            self._change_directory(found)
             return None
-        unread, records = self.unread, [*self._files().rest(self._unread), *self.held]
-        self.forsake()
+        unread, records = self.unread, [*self._open_files().take_mapped(self._unread), *self.deferred]
+        self.reset_in_child()
         return records, max(unread - len(records), 0)
 
-    def close(self) -> Callable[[], None] | None:
+    def close_if_empty(self) -> Callable[[], None] | None:
         """Begins anew, if all that was written is read and confirmed; a later record has a new directory.
 
         Returns what deletes the directory, to be called without the lock; ``None`` where something is left.
         """
-        holding = self._holding
-        if holding is None or (read := self.read(1, 1, self.appended)).segment is not None or read.later:
+        directory = self._directory
+        if directory is None or (read := self.read(1, 1, self.appended)).segment is not None or read.retry_later:
             return None
         if any(segment.confirmed < segment.taken for segment in self._unconfirmed):
             return None
-        files = self._files()
-        self._start()
-        return lambda: files.delete(holding)
+        files = self._open_files()
+        self._reset()
+        return lambda: files.delete(directory)
 
-    def seal(self) -> None:
+    def trim(self) -> None:
         """Gives back the room that was set aside for more records; one that comes all the same begins another file."""
-        segment, holding = self._current, self._holding
-        if segment is not None and holding is not None:
-            self._finish()
-            self._supply.drop()
-            holding.delete(SPARE)
-            trim_open(holding, segment)
+        segment, directory = self._current, self._directory
+        if segment is not None and directory is not None:
+            self._finish_segment()
+            self._factory.close_spare()
+            directory.delete(SPARE)
+            trim_open(directory, segment)
 
-    def _files(self) -> Files:
-        spare = [self._supply.spare] if self._supply.spare else []
+    def _open_files(self) -> OpenFiles:
+        spare = [self._factory.spare] if self._factory.spare else []
         writers = [*self._finished, *([self._writer] if self._writer else []), *(writer for _, writer in spare)]
-        return Files({*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}, writers)
+        return OpenFiles({*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}, writers)
 
-    def forsake(self) -> None:
+    def reset_in_child(self) -> None:
         """In a forked child: lets go of all that is the parent's, without a trace in its files."""
-        self._files().let_go()
-        if self._holding is not None:
-            self._holding.close()
-        self._unsaid.clear()
+        self._open_files().close()
+        if self._directory is not None:
+            self._directory.close()
+        self._pending_warnings.clear()
         self.outage = Outage(self.path)
-        self._start()
+        self._reset()

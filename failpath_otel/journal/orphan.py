@@ -7,114 +7,116 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.journal.clock import machine_clock
-from failpath_otel.journal.directory import Holding
-from failpath_otel.journal.reader import PASSING, Log, Read
+from failpath_otel.journal.directory import LockedDirectory
+from failpath_otel.journal.reader import TRANSIENT_ERRORS, ReadResult, SegmentReader
 from failpath_otel.journal.segments.frame import Gap
-from failpath_otel.journal.segments.segment import CLOSED, SPARE, SUFFIX, Segment, Written
+from failpath_otel.journal.segments.segment import CLOSED, SPARE, SUFFIX, Segment, StoredRecord
 from failpath_otel.journal.trimming import trim
 from failpath_otel.report import warn, warn_once
 
-_MAY_PASS: Final = frozenset({errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY})
+_TRANSIENT_FILE_ERRORS: Final = frozenset(
+    {errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY}
+)
 """Errors of a file that may be read another time, when a disk, a mount or a permission is mended."""
 
 
-class Orphan(Log):
+class Orphan(SegmentReader):
     """The records that a process has left, for the one that has locked its directory."""
 
-    def __init__(self, holding: Holding) -> None:
+    def __init__(self, directory: LockedDirectory) -> None:
         super().__init__()
-        self._holding = holding
-        self._since: Final = monotonic()
-        self._touched = 0.0  # when the file that is being read was written last
+        self._directory = directory
+        self._found_at: Final = monotonic()
+        self._modified_at = 0.0  # when the file that is being read was written last
         self._is_trimmed = False
-        self._damaged = 0  # records that are lost with damaged bytes
-        self.harmed = 0
+        self._damaged_records = 0  # records that are lost with damaged bytes
+        self.damaged_files = 0
         """How many of its files have a damaged header, cannot be read to their end, or are too large to be read."""
-        self._foreign: set[Segment] = set()
-        self.is_put_off = False
+        self._ignored: set[Segment] = set()
+        self.retry_later = False
         """One of its files cannot be read for now: it is not removed, but let go of, to be found again."""
-        for name in holding.files():
+        for name in directory.files():
             if name.endswith(SUFFIX):
                 # Opened when it is read: there may be many, and the application needs descriptors too.
-                segment = Segment(holding.owned, name, CLOSED, counted=holding.is_counted)
+                segment = Segment(directory.fd, name, CLOSED, version_1=directory.has_version_1)
                 segment.last = 0  # nobody writes it any more
                 self._unread.append(segment)
                 self._unconfirmed.append(segment)
             elif name == SPARE:
-                holding.delete(name)
+                directory.delete(name)
 
     def _open(self, segment: Segment) -> int:
         try:
-            segment.descriptor = self._holding.open_file(segment.name)
-            self._touched = self._holding.modified(segment.name)
-            if not segment.resumed:
+            segment.descriptor = self._directory.open_file(segment.name)
+            self._modified_at = self._directory.modified_at(segment.name)
+            if not segment.header_read:
                 self._resume(segment)
         except OSError as error:
             # The next time it is resumed again.
             segment.close()
-            segment.begin_again()
-            if error.errno not in PASSING | _MAY_PASS:
-                self._leave_alone(segment, error.strerror or str(error))
+            segment.reset()
+            if error.errno not in TRANSIENT_ERRORS | _TRANSIENT_FILE_ERRORS:
+                self._ignore_file(segment, error.strerror or str(error))
             raise
         return segment.descriptor
 
-    def _failed(self, segment: Segment, error: OSError) -> Read:
-        if error.errno in _MAY_PASS and segment not in self._foreign:
-            self.is_put_off = True
-            self.harmed += 1
-            self._leave_alone(segment, error.strerror or str(error))
-        return super()._failed(segment, error)
+    def _after_error(self, segment: Segment, error: OSError) -> ReadResult:
+        if error.errno in _TRANSIENT_FILE_ERRORS and segment not in self._ignored:
+            self.retry_later = True
+            self.damaged_files += 1
+            self._ignore_file(segment, error.strerror or str(error))
+        return super()._after_error(segment, error)
 
     def _resume(self, segment: Segment) -> None:
-        if not segment.resume():
+        if not segment.read_header():
             msg = "it is no segment of a journal"
             raise OSError(msg)
-        if segment.harmed:
-            self.harmed += 1
+        if segment.header_damaged:
+            self.damaged_files += 1
             text = "Failpath: the header of %s in %s is damaged; what is in it is sent, perhaps a second time."
             warn_once("damaged header", text, segment.name, self.name)
 
-    def _leave_alone(self, segment: Segment, reason: str) -> None:
-        self._foreign.add(segment)
-        self.harmed += segment.is_oversized
+    def _ignore_file(self, segment: Segment, reason: str) -> None:
+        self._ignored.add(segment)
+        self.damaged_files += segment.is_oversized
         warn_once(f"foreign file: {reason}", "Failpath: %s in %s is left alone: %s.", segment.name, self.name, reason)
 
-    def is_lost(self) -> bool:
+    def has_lost_lock(self) -> bool:
         """Whether something else has closed its descriptors, and with them its lock."""
-        return not self._holding.is_whole()
+        return not self._directory.is_intact()
 
-    def retake(self, path: str) -> bool:
+    def relock(self, path: str) -> bool:
         """Locks it again below ``path``; returns whether that can be: another process may have found it meanwhile."""
-        found = self._holding.again(path)
+        found = self._directory.relock(path)
         if found is not None:
-            self._holding = found
-            self._move_to(found)
+            self._directory = found
+            self._change_directory(found)
         return found is not None
 
     @property
     def name(self) -> str:
         """The name of its directory."""
-        return self._holding.name
+        return self._directory.name
 
     def now(self) -> float:
         """Seconds since the epoch."""
         return time()
 
-    def age(self, written: Written) -> float:
+    def age(self, written: StoredRecord) -> float:
         """Seconds for which a record waits, as far as that is certain.
 
         Its process's clock and this one's may have been set to anything in between. So an age counts from when the
         file was written last, if that is later, and where another machine has confirmed this one's clock; else from
         when this process has found it.
         """
-        certain = monotonic() - self._since
-        if not machine_clock.is_believed():
+        certain = monotonic() - self._found_at
+        if not machine_clock.is_trusted():
             return certain
-        return max(certain, min(super().age(written), self.now() - self._touched))
+        return max(certain, min(super().age(written), self.now() - self._modified_at))
 
-    def newest(self) -> float:
+    def last_written_at(self) -> float:
         """When the last record was written, at the earliest: seconds since the epoch."""
-        return max((self._holding.modified(segment.name) for segment in self._unconfirmed), default=0.0)
+        return max((self._directory.modified_at(segment.name) for segment in self._unconfirmed), default=0.0)
 
     def trim(self) -> None:
         """Gives back the room that was set aside for more records, once; not of what is being read."""
@@ -122,30 +124,30 @@ class Orphan(Log):
             return
         self._is_trimmed = True
         for segment in self._unconfirmed:
-            if not segment.resumed:
+            if not segment.header_read:
                 with contextlib.suppress(OSError):
-                    trim(self._holding, segment.name)
+                    trim(self._directory, segment.name)
 
-    def _judge(self, gap: Gap, last: int) -> Gap | None:  # noqa: ARG002 - how many there are, nobody knows
+    def _assess_gap(self, gap: Gap, last: int) -> Gap | None:  # noqa: ARG002 - how many there are, nobody knows
         return gap
 
-    def _pass(self, segment: Segment, gap: Gap) -> None:
-        super()._pass(segment, gap)
-        self._damaged += gap.records
+    def _skip_gap(self, segment: Segment, gap: Gap) -> None:
+        super()._skip_gap(segment, gap)
+        self._damaged_records += gap.records
         if not gap.records:
             # Its step's function was not entered.
             text = "Failpath: a record in %s was cut off by the end of its process; it is left out."
             warn_once("torn record", text, self.name)
 
-    def _give_up(self, segment: Segment) -> int:
-        if segment in self._foreign:
+    def _abandon(self, segment: Segment) -> int:
+        if segment in self._ignored:
             return 0
-        self.harmed += 1
-        self._damaged += 1  # at least
+        self.damaged_files += 1
+        self._damaged_records += 1  # at least
         return 1
 
     def _discard(self, segment: Segment) -> None:
-        if segment in self._foreign:
+        if segment in self._ignored:
             segment.close()
         else:
             super()._discard(segment)
@@ -162,50 +164,50 @@ class Orphan(Log):
         """How many records of a segment are not taken yet."""
         records = 0
         reader = Segment(
-            self._holding.owned,
+            self._directory.fd,
             segment.name,
-            self._holding.open_file(segment.name),
-            counted=self._holding.is_counted,
+            self._directory.open_file(segment.name),
+            version_1=self._directory.has_version_1,
         )
         try:
-            if segment.resumed:
+            if segment.header_read:
                 reader.position = segment.position
-            elif not reader.resume():
+            elif not reader.read_header():
                 return 0
             while True:
                 if read := reader.read(reader.size(), limits.MAX_BATCH_RECORDS, 0):
                     reader.advance(read)
                     records += len(read)
-                elif gap := reader.gap(reader.size()):
+                elif gap := reader.find_gap(reader.size()):
                     reader.position = gap.end
                 else:
                     return records
         finally:
             reader.close()
 
-    def _say_damaged(self) -> None:
-        if self._damaged:
+    def _log_damage(self) -> None:
+        if self._damaged_records:
             text = "Failpath: in %s, which a process that is gone has left, records are damaged and lost: at least %d."
-            warn(text, self.name, self._damaged)
-            self._damaged = 0
+            warn(text, self.name, self._damaged_records)
+            self._damaged_records = 0
 
     def remove(self) -> None:
         """Deletes all that is left of it, but for what cannot be read for now."""
-        self._say_damaged()
+        self._log_damage()
         for segment in self._unconfirmed:
             self._discard(segment)
         self._unconfirmed.clear()
         self._unread.clear()
-        if self.is_put_off:
-            self._holding.close()
+        if self.retry_later:
+            self._directory.close()
         else:
-            self._holding.remove()
+            self._directory.remove()
 
     def close(self) -> None:
         """Lets go of it; what is left is another process's to deliver, once this one has ended."""
-        self._say_damaged()
+        self._log_damage()
         for segment in self._unconfirmed:
             segment.close()
         self._unconfirmed.clear()
         self._unread.clear()
-        self._holding.close()
+        self._directory.close()

@@ -8,15 +8,15 @@ from typing import Final
 from failpath_otel import limits
 from failpath_otel.report import warn
 
-_OFF: Final = (
+_FAILING: Final = (
     "Failpath: the journal in %s fails: %s. Until it is back, records wait in memory, where there is less room for "
     "them, and are lost if the process is killed.%s"
 )
-_ELSEWHERE: Final = " FAILPATH_JOURNAL names another directory."
-_OF_THE_PLACE: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
+_ADVICE: Final = " FAILPATH_JOURNAL names another directory."
+_LOCATION_ERRORS: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
 """Failures that are most often about the place, and not about the moment."""
 
-_BACK: Final = "Failpath: the journal in %s is written again after %.1f s; what waited in memory is in it."
+_RECOVERED: Final = "Failpath: the journal in %s is written again after %.1f s; what waited in memory is in it."
 
 
 class Outage:
@@ -31,34 +31,34 @@ class Outage:
         self._next_try = 0.0
         self._since: float | None = None
         self._ended = -inf
-        self._unsaid: list[tuple[str, tuple[object, ...]]] = []
+        self._pending_warnings: list[tuple[str, tuple[object, ...]]] = []
 
-    def fail(self, error: Exception) -> None:
+    def record_failure(self, error: Exception) -> None:
         """Take note of a failure."""
         now = monotonic()
         if self._since is None:
             self._since = now
             if now - self._ended > limits.JOURNAL_RETRY_SECONDS:
                 self._failures = 0
-            advice = _ELSEWHERE if getattr(error, "errno", None) in _OF_THE_PLACE else ""
-            self._unsaid.append((_OFF, (getattr(error, "strerror", None) or error, advice)))
+            advice = _ADVICE if getattr(error, "errno", None) in _LOCATION_ERRORS else ""
+            self._pending_warnings.append((_FAILING, (getattr(error, "strerror", None) or error, advice)))
         delay = limits.JOURNAL_RETRY_FIRST_SECONDS * 2 ** min(self._failures, 16)
         self._failures += 1
         self._next_try = now + min(delay, limits.JOURNAL_RETRY_SECONDS)
 
-    def end(self) -> None:
+    def record_recovery(self) -> None:
         """Take note that what waited in memory is in the journal, and that all that follows will be."""
         since, self._since = self._since, None
         if since is not None:
             self._ended = monotonic()
-            self._unsaid.append((_BACK, (self._ended - since,)))
+            self._pending_warnings.append((_RECOVERED, (self._ended - since,)))
 
-    def may_try(self) -> bool:
+    def may_retry(self) -> bool:
         """Whether it is time to try again."""
         return monotonic() >= self._next_try
 
-    def speak(self) -> None:
-        """Log what there is to say; not under a lock, because a logging handler takes locks of its own."""
-        while self._unsaid:
-            text, arguments = self._unsaid.pop(0)
+    def log_pending(self) -> None:
+        """SegmentReader what there is to say; not under a lock, because a logging handler takes locks of its own."""
+        while self._pending_warnings:
+            text, arguments = self._pending_warnings.pop(0)
             warn(text, self._path, *arguments)

@@ -8,24 +8,24 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.journal.directory import Holding
+from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.segments.frame import Gap
-from failpath_otel.journal.segments.segment import Segment, Written
+from failpath_otel.journal.segments.segment import Segment, StoredRecord
 
-PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBADF})
+TRANSIENT_ERRORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBADF})
 """Errors that say nothing of the file: the process or the machine is short of something, or it was closed."""
 
 
-_KNOWN_SINCE: Final = 1_704_067_200
+_EARLIEST_CLOCK: Final = 1_704_067_200
 """The beginning of 2024: a clock that shows less has not been set since the machine started."""
 
 
 @dataclass(slots=True)
-class Read:
-    """What :meth:`Log.read` has found, for :meth:`Log.take`."""
+class ReadResult:
+    """What :meth:`SegmentReader.read` has found, for :meth:`SegmentReader.take`."""
 
     segment: Segment | None = None
-    written: list[Written] = field(default_factory=list)
+    records: list[StoredRecord] = field(default_factory=list)
     lost: int = 0
     """Records that are passed over instead."""
 
@@ -35,11 +35,11 @@ class Read:
     gap: Gap | None = None
     """What is damaged, where reading goes on behind it."""
 
-    later: bool = False
+    retry_later: bool = False
     """There may be records, which cannot be read just now."""
 
 
-class Log(ABC):
+class SegmentReader(ABC):
     """What :class:`Journal` and :class:`Orphan` have in common: reading.
 
     Used by one thread at a time, but for what a journal's methods say otherwise.
@@ -53,14 +53,14 @@ class Log(ABC):
         self.appended = 0
         """The number of the record that was appended last; of a journal that this process writes."""
 
-    def _move_to(self, holding: Holding) -> None:
+    def _change_directory(self, directory: LockedDirectory) -> None:
         """Has its files opened again in a directory that was locked again, because descriptors were closed."""
         for segment in {*self._unconfirmed, *self._unread}:
-            segment.move_to(holding.owned)
+            segment.change_directory(directory.fd)
             if segment.confirmed:
                 with contextlib.suppress(OSError):
-                    segment.descriptor = holding.open_file(segment.name)
-                    segment.note()  # what could not be noted while it was closed
+                    segment.descriptor = directory.open_file(segment.name)
+                    segment.write_confirmed()  # what could not be noted while it was closed
 
     def _uncount(self, number: int) -> None:
         """Takes back that a record had ``number``, also in segments that a signal handler has begun or ended since."""
@@ -83,26 +83,28 @@ class Log(ABC):
     def _open(self, segment: Segment) -> int:
         """A descriptor of a segment that was closed for a while."""
 
-    def _failed(self, segment: Segment, error: OSError) -> Read:
+    def _after_error(self, segment: Segment, error: OSError) -> ReadResult:
         """What is read where a segment cannot be opened or read."""
-        return Read(later=True) if error.errno in PASSING else Read(segment, reason="damaged")
+        return (
+            ReadResult(retry_later=True) if error.errno in TRANSIENT_ERRORS else ReadResult(segment, reason="damaged")
+        )
 
-    def _judge(self, gap: Gap, last: int) -> Gap | None:
+    def _assess_gap(self, gap: Gap, last: int) -> Gap | None:
         """What a gap costs of the records up to number ``last``; ``None``: nothing, because all are read.
 
         One here, however many there were, and the others where all that is there is read: then it is exact.
         """
         return Gap(gap.end, 1) if last > self.taken else None
 
-    def _pass(self, segment: Segment, gap: Gap) -> None:
+    def _skip_gap(self, segment: Segment, gap: Gap) -> None:
         """Goes on behind what is damaged."""
         segment.skip(gap)
 
     @abstractmethod
-    def _give_up(self, segment: Segment) -> int:
+    def _abandon(self, segment: Segment) -> int:
         """Ends the reading of a segment whose rest cannot be read; returns how many records are lost with that."""
 
-    def read(self, max_records: int, budget: int, appended: int = 0) -> Read:
+    def read(self, max_records: int, budget: int, appended: int = 0) -> ReadResult:
         """The records that are next; see :meth:`Segment.read` for the other arguments.
 
         ``appended`` is the number of the record that was written last, of a journal that this process writes: asked for
@@ -115,7 +117,7 @@ class Log(ABC):
             segment = self._unread[0]
             if segment.dropped:
                 assert segment.last is not None  # only whole segments are dropped
-                return Read(segment, lost=max(segment.last - self.taken, 0), reason="journal_full")
+                return ReadResult(segment, lost=max(segment.last - self.taken, 0), reason="journal_full")
             # Before its end is asked for: records may be appended until it is.
             last = segment.last
             try:
@@ -123,39 +125,41 @@ class Log(ABC):
                     segment.descriptor = self._open(segment)
                 end = self._end(segment)
                 written = segment.read(end, max_records, budget)
-                gap = None if written or (gap := segment.gap(end)) is None else self._judge(gap, last or appended)
+                gap = None if written else segment.find_gap(end)
+                if gap is not None:
+                    gap = self._assess_gap(gap, last or appended)
             except OSError as error:
-                return self._failed(segment, error)
+                return self._after_error(segment, error)
             if written:
-                return self._without_old(segment, written)
+                return self._split_expired(segment, written)
             if gap is not None:
-                return Read(segment, lost=gap.records, reason="damaged", gap=gap)
+                return ReadResult(segment, lost=gap.records, reason="damaged", gap=gap)
             if last is None or last > self.taken:
-                return self._missing(segment, last, end, appended - self.taken)
+                return self._after_missing(segment, last, end, appended - self.taken)
             self._unread.popleft()
-        return Read()
+        return ReadResult()
 
     @staticmethod
-    def _missing(segment: Segment, last: int | None, end: int, records: int) -> Read:
+    def _after_missing(segment: Segment, last: int | None, end: int, records: int) -> ReadResult:
         """Where all is read of a segment of which ``records`` should be there and are not, if any."""
         if last is not None:  # somebody has cut the file off
-            return Read(segment, reason="damaged")
+            return ReadResult(segment, reason="damaged")
         if records <= 0:
-            return Read()
-        return Read(segment, lost=records, reason="damaged", gap=Gap(max(end, segment.position), records))
+            return ReadResult()
+        return ReadResult(segment, lost=records, reason="damaged", gap=Gap(max(end, segment.position), records))
 
-    def age(self, written: Written) -> float:
+    def age(self, written: StoredRecord) -> float:
         """Seconds for which a record waits; 0 if it was written while the machine did not know the time yet."""
-        return 0.0 if written.seconds < _KNOWN_SINCE else max(self.now() - written.seconds, 0.0)
+        return 0.0 if written.written_at < _EARLIEST_CLOCK else max(self.now() - written.written_at, 0.0)
 
-    def _without_old(self, segment: Segment, written: list[Written]) -> Read:
+    def _split_expired(self, segment: Segment, written: list[StoredRecord]) -> ReadResult:
         if self.age(written[0]) <= limits.MAX_AGE_SECONDS:
-            return Read(segment, written)
+            return ReadResult(segment, written)
         ages = enumerate(map(self.age, written))
         old = next((index for index, age in ages if age <= limits.MAX_AGE_SECONDS), len(written))
-        return Read(segment, written[:old], lost=old, reason="too_old")
+        return ReadResult(segment, written[:old], lost=old, reason="too_old")
 
-    def take(self, read: Read) -> bool:
+    def take(self, read: ReadResult) -> bool:
         """Takes what :meth:`read` has found.
 
         Returns:
@@ -166,16 +170,16 @@ class Log(ABC):
             return True
         if segment.dropped and read.reason != "journal_full":
             return False
-        if read.written:
-            segment.advance(read.written)
-            self.taken += len(read.written)
+        if read.records:
+            segment.advance(read.records)
+            self.taken += len(read.records)
             return True
         if read.gap is not None:
-            self._pass(segment, read.gap)
+            self._skip_gap(segment, read.gap)
             self.taken += read.lost
             return True
         if read.reason == "damaged":
-            read.lost = self._give_up(segment)
+            read.lost = self._abandon(segment)
         self.taken += read.lost
         self._unread.popleft()
         return True
@@ -192,7 +196,7 @@ class Log(ABC):
                 self._discard(segment)
                 continue
             if step:
-                segment.note()
+                segment.write_confirmed()
             return
 
     def _discard(self, segment: Segment) -> None:

@@ -6,18 +6,18 @@ import os
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.journal.directory import Holding
+from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.segments.segment import SPARE, Segment
-from failpath_otel.runtime.descriptors import Owned
+from failpath_otel.runtime.descriptors import OwnedFd
 
-_BLOCK: Final = 4_096
+_FILE_SYSTEM_BLOCK: Final = 4_096
 """What a file takes at least, so that nothing is gained by less."""
 
-_UNIT: Final = 512
+_ST_BLOCK_BYTES: Final = 512
 """Of ``st_blocks``, whatever the file system."""
 
 
-def trim(holding: Holding, name: str) -> None:
+def trim(directory: LockedDirectory, name: str) -> None:
     """Puts a file in the place of ``name`` that ends with what was written.
 
     It is not made shorter itself: should its process live all the same and have it mapped, that would end it by SIGBUS.
@@ -26,44 +26,46 @@ def trim(holding: Holding, name: str) -> None:
     Raises:
         OSError: that cannot be; the file is as it was.
     """
-    owned = Owned(holding.open_file(name))
+    owned = OwnedFd(directory.open_file(name))
     try:
         source = owned.number
         status = os.fstat(source)
         size = status.st_size
-        room = min(status.st_blocks * _UNIT, size)
-        if size > limits.JOURNAL_SEGMENT_BYTES or os.pread(source, _BLOCK, max(size - _BLOCK, 0)).strip(b"\0"):
+        room = min(status.st_blocks * _ST_BLOCK_BYTES, size)
+        if size > limits.JOURNAL_SEGMENT_BYTES:
+            return
+        if os.pread(source, _FILE_SYSTEM_BLOCK, max(size - _FILE_SYSTEM_BLOCK, 0)).strip(b"\0"):
             return
         written = os.pread(source, size, 0)
         # Whole blocks: they take no more room, and are as they were.
-        end = -(-len(written.rstrip(b"\0")) // _BLOCK) * _BLOCK
+        end = -(-len(written.rstrip(b"\0")) // _FILE_SYSTEM_BLOCK) * _FILE_SYSTEM_BLOCK
         if end < room:
-            _replace(holding, name, written[:end], status)
+            _replace(directory, name, written[:end], status)
     except MemoryError as error:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), name) from error
     finally:
         owned.close()
 
 
-def trim_open(holding: Holding, segment: Segment) -> None:
+def trim_open(directory: LockedDirectory, segment: Segment) -> None:
     """:func:`trim` for a segment that is open and goes on being read, if that can be."""
     with contextlib.suppress(OSError):
-        trim(holding, segment.name)
+        trim(directory, segment.name)
         segment.close()
-        segment.descriptor = holding.open_file(segment.name)
+        segment.descriptor = directory.open_file(segment.name)
 
 
-def _replace(holding: Holding, name: str, content: bytes, status: os.stat_result) -> None:
-    directory = holding.directory
-    times = os.fstat(directory)
-    copy = Owned(holding.new_file(SPARE))
+def _replace(directory: LockedDirectory, name: str, content: bytes, status: os.stat_result) -> None:
+    descriptor = directory.descriptor
+    times = os.fstat(descriptor)
+    copy = OwnedFd(directory.new_file(SPARE))
     try:
         if os.pwrite(copy.number, content, 0) < len(content):
             return
         # When it was written last is told by these, and how old the journal is by those of the directory.
         os.utime(copy.number, ns=(status.st_atime_ns, status.st_mtime_ns))
-        os.rename(SPARE, name, src_dir_fd=directory, dst_dir_fd=directory)
+        os.rename(SPARE, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
     finally:
         copy.close()
-        holding.delete(SPARE)
-        os.utime(directory, ns=(times.st_atime_ns, times.st_mtime_ns))
+        directory.delete(SPARE)
+        os.utime(descriptor, ns=(times.st_atime_ns, times.st_mtime_ns))

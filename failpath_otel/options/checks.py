@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from failpath_otel import limits
 from failpath_otel.errors import ConfigurationError
-from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.values import Json, clean_metadata, text_of, type_name
 
 Check = Callable[[str, object], Any]
@@ -21,7 +21,7 @@ _FALSE: Final = ("false", "0", "no", "off")
 _MAX_SHOWN: Final = 80
 
 
-def _wrong(source: str, allowed: str, given: object) -> ConfigurationError:
+def _invalid(source: str, allowed: str, given: object) -> ConfigurationError:
     return ConfigurationError(f"{source} must be {allowed}, got {text_of(given, _MAX_SHOWN)!r} ({type_name(given)})")
 
 
@@ -34,7 +34,7 @@ def flag(source: str, given: object) -> bool:
         if word in _TRUE + _FALSE:
             return word in _TRUE
     allowed = "true or false" if source.isupper() else "True or False"
-    raise _wrong(source, allowed, given)
+    raise _invalid(source, allowed, given)
 
 
 IF_KEY_PRESENT: Final = "if-key-present"
@@ -48,7 +48,7 @@ def enabled(source: str, given: object) -> bool | str:
         return flag(source, given)
     except ConfigurationError:
         allowed = "true, false" if source.isupper() else "True, False"
-        raise _wrong(source, f"{allowed} or {IF_KEY_PRESENT!r}", given) from None
+        raise _invalid(source, f"{allowed} or {IF_KEY_PRESENT!r}", given) from None
 
 
 def seconds(source: str, given: object) -> float:
@@ -56,7 +56,7 @@ def seconds(source: str, given: object) -> float:
     value = _number(float, source, given)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= limits.MAX_SECONDS:
         return float(value)
-    raise _wrong(source, f"a number of seconds from 0 to {limits.MAX_SECONDS:.0f}", given)
+    raise _invalid(source, f"a number of seconds from 0 to {limits.MAX_SECONDS:.0f}", given)
 
 
 def queue_size(source: str, given: object) -> int:
@@ -64,7 +64,7 @@ def queue_size(source: str, given: object) -> int:
     value = _number(int, source, given)
     if isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= limits.MAX_QUEUE_SIZE:  # noqa: PLR2004
         return int(value)
-    raise _wrong(source, f"a whole number from 2 to {limits.MAX_QUEUE_SIZE}", given)
+    raise _invalid(source, f"a whole number from 2 to {limits.MAX_QUEUE_SIZE}", given)
 
 
 def one_of(*allowed: str) -> Check:
@@ -75,7 +75,7 @@ def one_of(*allowed: str) -> Check:
             word = given.strip().lower() if source.isupper() else given
             if word in allowed:
                 return str(word)
-        raise _wrong(source, " or ".join(repr(each) for each in allowed), given)
+        raise _invalid(source, " or ".join(repr(each) for each in allowed), given)
 
     return check
 
@@ -85,14 +85,14 @@ def callback(source: str, given: object) -> Callable[..., Any]:
     call = getattr(type(given), "__call__", None)  # noqa: B004 - of an object that is called, whether that is async
     if callable(given) and not inspect.iscoroutinefunction(given) and not inspect.iscoroutinefunction(call):
         return given
-    raise _wrong(source, "a function that is not async", given)
+    raise _invalid(source, "a function that is not async", given)
 
 
 def metadata(source: str, given: object) -> dict[str, Json]:
     """Metadata, made clean once for all records."""
     if isinstance(given, Mapping):
         return clean_metadata(given)
-    raise _wrong(source, "a mapping of JSON-like values", given)
+    raise _invalid(source, "a mapping of JSON-like values", given)
 
 
 DEFAULT_JOURNAL: Final = "default"
@@ -111,7 +111,7 @@ def journal(source: str, given: object) -> str | None:
             home = os.path.expanduser(path)  # noqa: PTH111
             if not home.startswith("~"):  # of nobody who is known here
                 return os.path.abspath(home)  # noqa: PTH100
-    raise _wrong(source, "a directory, 'off' or 'default'", given)
+    raise _invalid(source, "a directory, 'off' or 'default'", given)
 
 
 def session(source: str, given: object) -> Any:  # noqa: ANN401 - whatever has a method as `requests.Session` has it
@@ -121,7 +121,7 @@ def session(source: str, given: object) -> Any:  # noqa: ANN401 - whatever has a
         methods = (getattr(given, "post", None), getattr(given, "get_adapter", None))
         fits = not isinstance(given, type) and all(map(callable, methods))
     except Exception as error:  # noqa: BLE001 - an object of the user's may raise anything
-        pass_on(error)
+        reraise_if_from_handler(error)
         fits = False
     if fits:
         return given
@@ -149,7 +149,7 @@ def route(source: str, given: object) -> str:
     """The path that is added to the endpoint."""
     if isinstance(given, str) and given.startswith("/") and given.isprintable() and not set(given) & set(" ?#"):
         return given
-    raise _wrong(source, "a path that begins with '/', without spaces, query and fragment", given)
+    raise _invalid(source, "a path that begins with '/', without spaces, query and fragment", given)
 
 
 def headers(source: str, given: object) -> dict[str, str]:

@@ -17,7 +17,7 @@ from failpath_otel.records.rules import StepRule
 from failpath_otel.records.rules_file import check_rules
 from failpath_otel.records.wire import ROUTE
 from failpath_otel.report import warn_once
-from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.values import Json, type_name
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Options:
         return blake2b(text.encode(), digest_size=8, person=b"failpath-journal").hexdigest()
 
     @property
-    def patience(self) -> float:
+    def wait_budget(self) -> float:
         """Seconds that are enough for the batch that is under way, and for the next one."""
         return 2 * self.send_timeout + 1 if self.send_timeout else limits.MAX_SECONDS
 
@@ -199,6 +199,6 @@ def _checked(option: Option, source: str, given: object) -> Any:  # noqa: ANN401
     except ConfigurationError:
         raise
     except Exception as error:  # noqa: BLE001 - an object of the user's may raise anything from anything
-        pass_on(error)
+        reraise_if_from_handler(error)
         msg = f"{source} cannot be read: a {type_name(given)} that raised {type_name(error)}"
         raise ConfigurationError(msg) from None

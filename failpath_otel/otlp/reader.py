@@ -9,7 +9,7 @@ import msgspec
 from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record
-from failpath_otel.records.rules import named_misses
+from failpath_otel.records.rules import format_unmatched
 from failpath_otel.records.translation import span_records
 from failpath_otel.report import exception_once, warn
 from failpath_otel.semconv import START_MARKER, STEP_KEY
@@ -54,7 +54,7 @@ def records_of(span: OtlpSpan, content: RecordContent) -> list[Record]:
     Raises :class:`Unusable`.
     """
     if span.problem:
-        if STEP_KEY in span.attributes or (content.rules is not None and content.rules.of(span) is not None):
+        if STEP_KEY in span.attributes or (content.rules is not None and content.rules.rule_for(span) is not None):
             raise Unusable(span.problem)
         return []
     # It has all that the translation reads.
@@ -105,7 +105,7 @@ class Reader:
             warn(text, ignored, STEP_KEY, "FAILPATH_RULES")
         elif misses := rules.unmatched():  # none, where another request has some that match, at the same time
             text = "Failpath: none of the first %d spans is a step: no rule matches them. There were: %s"
-            warn(text, ignored, named_misses(misses))
+            warn(text, ignored, format_unmatched(misses))
 
 
 def _read(spans: Iterable[OtlpSpan | None], content: RecordContent, receipt: Receipt) -> list[Record]:

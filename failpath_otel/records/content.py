@@ -28,7 +28,16 @@ class RecordContent:
         rules: which spans are steps although they carry none of our names.
     """
 
-    __slots__ = ("_default", "_redact", "_redacting", "capture_stack", "is_identity", "messages", "process", "rules")
+    __slots__ = (
+        "_default",
+        "_redact",
+        "_redacting",
+        "capture_stack",
+        "error_messages",
+        "is_identity",
+        "process",
+        "rules",
+    )
 
     def __init__(
         self,
@@ -41,7 +50,7 @@ class RecordContent:
         rules: Sequence[StepRule] | None = None,
     ) -> None:
         self.capture_stack: Final = capture_stack and send_error_messages
-        self.messages: Final = send_error_messages
+        self.error_messages: Final = send_error_messages
         self.process: Final = send_process
         self.rules: Final = Rules(rules) if rules else None
         self._default: Final = dict(default_metadata or {})

@@ -43,7 +43,7 @@ def metadata_at_end(
         for name, value in attributes.items()
         if type(name) is str and name.startswith(_ANY_METADATA)
     }
-    return clean_metadata({**started_with, **metadata_in({**evicted, **uncut})})
+    return clean_metadata({**started_with, **metadata_from({**evicted, **uncut})})
 
 
 def _same_list(before: object, after: object) -> bool:
@@ -73,7 +73,7 @@ def _texts(value: object) -> Iterable[str]:
     return (item for item in value if isinstance(item, str)) if isinstance(value, tuple) else ()
 
 
-def metadata_in(attributes: Mapping[str, Any]) -> dict[str, Json]:
+def metadata_from(attributes: Mapping[str, Any]) -> dict[str, Json]:
     """The metadata among the attributes of a span, as it is there."""
     metadata: dict[str, Json] = {}
     for name, value in attributes.items():

@@ -125,10 +125,10 @@ def encode(record: Record) -> bytes:
             return data
     except (msgspec.EncodeError, TypeError, ValueError, RecursionError, MemoryError):
         exception_once("encoding a record")
-    return cut_down(record).to_json()
+    return minimal_record(record).to_json()
 
 
-def cut_down(record: Record) -> Record:
+def minimal_record(record: Record) -> Record:
     """The same event with its identity, status, times and the name of its error, and without what takes room."""
     error = record.error
     return msgspec.structs.replace(

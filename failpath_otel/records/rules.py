@@ -94,11 +94,11 @@ class Rules:
         rules: the first one that matches a span holds.
     """
 
-    __slots__ = ("_globs", "_has_entry", "_kept", "_literal", "_may_match", "has_matched")
+    __slots__ = ("_cache", "_globs", "_has_seen_entry", "_literal", "_may_match", "has_matched")
 
     def __init__(self, rules: Sequence[StepRule]) -> None:
-        self._kept: Final[dict[tuple[str, str], StepRule | None]] = {}
-        self._has_entry = False
+        self._cache: Final[dict[tuple[str, str], StepRule | None]] = {}
+        self._has_seen_entry = False
         self.has_matched = False
         """Whether there was a span that a rule is for."""
         # By their place, because the first one holds, whatever its kind.
@@ -118,50 +118,50 @@ class Rules:
         # Some put a whole URL or a statement there, whose length others decide on.
         key = (scope[: limits.MAX_NAME_CHARS], name[: limits.MAX_NAME_CHARS])
         try:
-            return self._kept[key]
+            return self._cache[key]
         except KeyError:
-            found = self._look(*key)
-        if len(self._kept) >= limits.MAX_KEPT_NAMES:
-            self._kept.clear()  # names that come but once are many; those that come again are soon back
-        self._kept[key] = found
+            found = self._find(*key)
+        if len(self._cache) >= limits.MAX_CACHED_NAMES:
+            self._cache.clear()  # names that come but once are many; those that come again are soon back
+        self._cache[key] = found
         self.has_matched = self.has_matched or found is not None
         return found
 
-    def misses(self) -> list[tuple[str, str]]:
+    def unmatched_since_entry(self) -> list[tuple[str, str]]:
         """The scopes and names of spans that were seen, and are still kept.
 
         None as soon as any rule has matched, and none before the first request or message: a worker that has had
         nothing to do may well have spans, of its start.
         """
-        return self.unmatched() if self._has_entry else []
+        return self.unmatched() if self._has_seen_entry else []
 
     def unmatched(self) -> list[tuple[str, str]]:
         """The same, whatever kinds of spans there were."""
-        return [] if self.has_matched else list(self._kept)
+        return [] if self.has_matched else list(self._cache)
 
-    def of(self, span: Any) -> StepRule | None:  # noqa: ANN401 - a span of OpenTelemetry's SDK, or one that reads alike
+    def rule_for(self, span: Any) -> StepRule | None:  # noqa: ANN401 - a span of OpenTelemetry's SDK, or one that reads alike
         """The rule for ``span``, unless it says itself which flow or step it is."""
         scope = span.instrumentation_scope
         key = ("" if scope is None else scope.name, span.name)
         try:
-            rule = self._kept[key]  # as `match` does, without a call for each span of the application
+            rule = self._cache[key]  # as `match` does, without a call for each span of the application
         except (KeyError, TypeError):
             # OpenTelemetry does not look at what an application gives as a name.
             rule = self.match(*key) if isinstance(key[0], str) and isinstance(key[1], str) else None
-            self._has_entry = self._has_entry or getattr(span, "kind", None) in _ENTRIES
+            self._has_seen_entry = self._has_seen_entry or getattr(span, "kind", None) in _ENTRIES
         if rule is None:
             return None
         attributes = span.attributes or ()
         return None if semconv.FLOW_KEY in attributes or semconv.STEP_KEY in attributes else rule
 
-    def _look(self, scope: str, name: str) -> StepRule | None:
+    def _find(self, scope: str, name: str) -> StepRule | None:
         found = [(place, rule) for place, matches, rule in self._literal.get(name, ()) if matches(scope)]
         if self._may_match(name):
             found += [(place, rule) for place, named, of, rule in self._globs if named(name) and of(scope)]
         return min(found, key=lambda each: each[0])[1] if found else None
 
 
-def named_run(rule: StepRule, span: Any) -> str:  # noqa: ANN401 - as above
+def run_id_in_attribute(rule: StepRule, span: Any) -> str:  # noqa: ANN401 - as above
     """The run id that ``span`` holds in the attribute that ``rule`` names, by now; empty where there is none."""
     return "" if rule.run_id is None else usable_run_id((span.attributes or {}).get(rule.run_id))
 
@@ -177,11 +177,11 @@ def usable_run_id(value: object) -> str:
     return value if value.strip() and redact_values(value) == value else ""
 
 
-def named_misses(misses: Sequence[tuple[str, str]]) -> str:
+def format_unmatched(misses: Sequence[tuple[str, str]]) -> str:
     """Scopes and names of spans, as the log shows them."""
     more = f", and {len(misses) - _NAMED} more" if len(misses) > _NAMED else ""
     named = ", ".join(f"{name!r} of scope {scope!r}" for scope, name in misses[:_NAMED])
-    return clean_text(named, limits.MAX_MISSES_CHARS) + more
+    return clean_text(named, limits.MAX_UNMATCHED_CHARS) + more
 
 
 _NAMED: Final = 10
@@ -206,7 +206,7 @@ def _pattern(glob: str) -> _Pattern:
     return re.compile(_expression(glob)).match
 
 
-def first_clash(rules: Sequence[StepRule]) -> tuple[int, int] | None:
+def first_conflict(rules: Sequence[StepRule]) -> tuple[int, int] | None:
     """The places of two rules that are for one span, where their patterns show that; ``None`` where none do.
 
     They show it where one pattern is the same as the other, or matches all that the other does. Of others, as ``a*``

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from failpath_otel import limits
 from failpath_otel.errors import ConfigurationError
-from failpath_otel.records.rules import StepRule, first_clash
+from failpath_otel.records.rules import StepRule, first_conflict
 from failpath_otel.scrubbing.values import clean_text, text_of, type_name
 
 _KEYS: Final = [field.name for field in fields(StepRule)]
@@ -53,7 +53,7 @@ def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
         with open(path, "rb") as file:  # noqa: PTH123
             data = file.read(limits.MAX_RULES_BYTES + 1)
     except (OSError, UnicodeError) as error:
-        msg = f"{shown} cannot be read: {getattr(error, 'strerror', None) or type_name(error)}{_looked_in(path)}"
+        msg = f"{shown} cannot be read: {getattr(error, 'strerror', None) or type_name(error)}{_relative_to(path)}"
         raise ConfigurationError(msg) from None
     if len(data) > limits.MAX_RULES_BYTES:
         msg = f"{shown} has more than {limits.MAX_RULES_BYTES} bytes"
@@ -71,10 +71,10 @@ def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
         reason = re.sub(r"\s*\(at [^)]*\)$", "", str(error))
         msg = f"{shown}, line {line}: not TOML: {clean_text(reason, 200)}"
         raise ConfigurationError(msg) from None
-    return _File(shown, text).rules(document)
+    return _RulesFile(shown, text).rules(document)
 
 
-def _looked_in(path: str) -> str:
+def _relative_to(path: str) -> str:
     """Where a relative path was looked for: whoever starts the program may do that from somewhere else."""
     if not os.path.isabs(path):  # noqa: PTH117 - as above
         with contextlib.suppress(OSError):  # that directory may be gone itself
@@ -97,7 +97,7 @@ def _line_of_fault(text: str, tomllib: Any) -> int:  # noqa: ANN401 - a module
     return min(bisect_left(range(len(lines)), True, key=fails), len(lines))  # noqa: FBT003 - what is looked for
 
 
-class _File:
+class _RulesFile:
     """A file of rules: where in it each rule stands."""
 
     def __init__(self, shown: str, text: str) -> None:
@@ -117,7 +117,7 @@ class _File:
             self._headers = [self._line_of("rules", 0, len(self._lines))] * len(tables)
             self._inline = True
         rules = tuple(self._rule(place, table) for place, table in enumerate(tables))
-        _check_together(rules, lambda place: f"{self._shown}, {self._place(place)}")
+        _check_together(rules, lambda place: f"{self._shown}, {self._position_of(place)}")
         return rules or None
 
     def _rule(self, place: int, table: dict[str, Any]) -> StepRule:
@@ -147,7 +147,7 @@ class _File:
     def _start(self, place: int) -> int:
         return self._headers[place] if place < len(self._headers) else len(self._lines)
 
-    def _place(self, place: int) -> str:
+    def _position_of(self, place: int) -> str:
         return f"line {self._start(place) + 1}{f' (rule {place + 1})' if self._inline else ''}"
 
     def _line_of(self, key: str, start: int, end: int) -> int:
@@ -162,9 +162,9 @@ def _check_together(rules: Sequence[StepRule], where: Any) -> None:  # noqa: ANN
     if len(rules) > limits.MAX_RULES:
         msg = f"{where(limits.MAX_RULES)}: there are {len(rules)} rules, and can be {limits.MAX_RULES}"
         raise ConfigurationError(msg)
-    clash = first_clash(rules)
-    if clash is not None:
-        earlier, later = clash
+    conflict = first_conflict(rules)
+    if conflict is not None:
+        earlier, later = conflict
         one, other = rules[earlier], rules[later]
         msg = (
             f"{where(later)}: two rules for one span: {other.span_name!r} of scope {other.scope!r}, and"

@@ -9,13 +9,13 @@ from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
 from failpath_otel.handoff import StepHandoff
-from failpath_otel.records.answer import answer_of, grpc_call_failed, is_grpc
 from failpath_otel.records.content import ERROR_MESSAGE, ERROR_STACK, RecordContent
-from failpath_otel.records.metadata import metadata_at_end, metadata_in
+from failpath_otel.records.metadata import metadata_at_end, metadata_from
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
-from failpath_otel.records.rules import StepRule, named_run
+from failpath_otel.records.response_status import describe_failed_call, grpc_call_failed, is_grpc
+from failpath_otel.records.rules import StepRule, run_id_in_attribute
 from failpath_otel.records.stacks import without_our_frames
-from failpath_otel.scrubbing.values import clean_metadata, clean_text, error_text, text_of, whole_run_id
+from failpath_otel.scrubbing.values import bounded_run_id, clean_metadata, clean_text, error_text, text_of
 from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS
 
 _ANY_LENGTH: Final = 1 << 30
@@ -45,8 +45,8 @@ class StepStart(msgspec.Struct, gc=False):
     """The pipeline of both records."""
     content: Any = None
     """What the records contain: a ``RecordContent``."""
-    running_number: int = 0
-    """The number of the ``running`` record in the pipeline; 0: it was not accepted."""
+    running_ticket: int = 0
+    """The ticket of the ``running`` record in the pipeline; 0: it was not accepted."""
     outcome_reported: bool = False
     """The outcome was accepted, or counted as lost."""
     known_outcome: tuple[Mapping[str, Any] | None, Mapping[str, str] | None, int] | None = None
@@ -59,7 +59,7 @@ def read_start(span: ReadableSpan) -> StepStart | None:
     step_key = None if found is None else found.get(semconv.STEP_KEY)
     if found is None or not step_key or not isinstance(step_key, str):
         return None
-    attributes = plain_attributes(span)
+    attributes = attributes_as_dict(span)
     flow_key = attributes.get(semconv.FLOW_KEY)
     if not flow_key or not isinstance(flow_key, str) or span.context is None:
         return None
@@ -68,7 +68,7 @@ def read_start(span: ReadableSpan) -> StepStart | None:
         semconv.STEP_KEY: clean_text(step_key, limits.MAX_KEY_CHARS),
         semconv.RUN_ID: stated_run_id(attributes),
     }
-    start = trusted_start(span, {**attributes, **cleaned})
+    start = start_of_trusted(span, {**attributes, **cleaned})
     start.metadata = clean_metadata(start.metadata)
     start.attributes = attributes
     return start
@@ -76,10 +76,10 @@ def read_start(span: ReadableSpan) -> StepStart | None:
 
 def stated_run_id(attributes: Mapping[str, Any]) -> str:
     """The run id that a span states as its own; empty where it states none."""
-    return whole_run_id(text_of(attributes.get(semconv.RUN_ID) or "", _ANY_LENGTH))
+    return bounded_run_id(text_of(attributes.get(semconv.RUN_ID) or "", _ANY_LENGTH))
 
 
-def trusted_start(span: ReadableSpan, attributes: Mapping[str, Any]) -> StepStart:
+def start_of_trusted(span: ReadableSpan, attributes: Mapping[str, Any]) -> StepStart:
     """The start of a step whose attributes are clean, complete and uncut."""
     context = span.get_span_context()
     assert context is not None  # of a span that has begun
@@ -93,17 +93,17 @@ def trusted_start(span: ReadableSpan, attributes: Mapping[str, Any]) -> StepStar
         "%016x" % context.span_id,  # noqa: UP031
         start_ns,
         rfc3339(start_ns),
-        metadata_in(attributes),
+        metadata_from(attributes),
         attributes,
         semconv.STEP_STATUS in attributes,
     )
 
 
-def ruled_start(span: ReadableSpan, rule: StepRule, run_id: str) -> StepStart:
+def start_by_rule(span: ReadableSpan, rule: StepRule, run_id: str) -> StepStart:
     """The start of a step that a rule makes of a span; without a run id, the trace id is the run id."""
-    attributes = plain_attributes(span)
+    attributes = attributes_as_dict(span)
     identity = {semconv.FLOW_KEY: rule.flow, semconv.RUN_ID: run_id, semconv.STEP_KEY: rule.step}
-    start = trusted_start(span, {**attributes, **identity})
+    start = start_of_trusted(span, {**attributes, **identity})
     start.metadata = clean_metadata(start.metadata)
     start.attributes = attributes
     return start
@@ -155,8 +155,8 @@ def outcome_record(  # noqa: PLR0917
     if end_ns is None or end_ns < start_ns:
         end_ns = start_ns
     timed = began or end_ns > start_ns
-    late = None if handoff is None else handoff.added_attributes
-    metadata = metadata_at_end(start.attributes, start.metadata, attributes, late)
+    added = None if handoff is None else handoff.added_attributes
+    metadata = metadata_at_end(start.attributes, start.metadata, attributes, added)
     return Record(
         record_id(start.trace_id, start.span_id, status, end_ns),
         start.flow_key,
@@ -191,7 +191,7 @@ def states_outcome(span: ReadableSpan) -> bool:
     )
 
 
-def judged_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str, Any]) -> Status | None:
+def derive_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str, Any]) -> Status | None:
     """The outcome of a span by its events, its attributes or its status, in this order, as ``docs/rules.md`` has it.
 
     ``None`` for a ``running`` that was recorded by hand.
@@ -214,12 +214,12 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, content: Recor
     """All records of a span that nobody saw begin, in the order in which things happened; none if it is no step."""
     start = read_start(span)
     if start is None and content.rules is not None:
-        rule = content.rules.of(span)
-        start = None if rule is None else ruled_start(span, rule, named_run(rule, span))
+        rule = content.rules.rule_for(span)
+        start = None if rule is None else start_by_rule(span, rule, run_id_in_attribute(rule, span))
     if start is None:
         return []
     if start.attributes.get(START_MARKER) is True:
-        return _marked_start(start, span, process, content)
+        return _records_of_marker(start, span, process, content)
     statuses = _event_statuses(span)
     # An ended step states its outcome too. By hand it was recorded if it states that it is running, or if it has
     # events and none of a beginning, unless others have pushed that one out.
@@ -234,7 +234,7 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, content: Recor
         start.manual = True  # what is skipped has never been running
     records = []
     began = not start.manual
-    status = judged_outcome(start, span, start.attributes)
+    status = derive_outcome(start, span, start.attributes)
     if span.end_time is None and not states_outcome(span):
         status = None  # it came by OTLP before it had ended
     if began or status is None:
@@ -244,7 +244,7 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, content: Recor
     return records
 
 
-def _marked_start(
+def _records_of_marker(
     start: StepStart, span: ReadableSpan, process: ProcessInfo | None, content: RecordContent
 ) -> list[Record]:
     """The ``running`` record of the step that a marker stands for; that of the step's own span has the same id."""
@@ -267,12 +267,12 @@ def _error(start: StepStart, span: ReadableSpan, content: RecordContent, handoff
                 attributes = event.attributes or {}  # the last one is the one that ended the step
     of_span: Mapping[str, Any] = span.attributes or {}
     name = attributes.get(semconv.EXCEPTION_TYPE) or _error_type(of_span)
-    if not content.messages:
+    if not content.error_messages:
         return ErrorInfo(error_text(name or "Error", limits.MAX_ERROR_NAME_CHARS), "")
     message = attributes.get(semconv.EXCEPTION_MESSAGE)
     # What gRPC raises to abort a call has no message.
     if message is None or (not message and is_grpc(of_span)):
-        message = span.status.description or answer_of(of_span) or (name if message is None else "")
+        message = span.status.description or describe_failed_call(of_span) or (name if message is None else "")
     given = start.attributes.get(semconv.STACK_GIVEN) is True
     stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if content.capture_stack or given else None
     # Whoever has opened the span, and the message of one that others have opened is as it was raised.
@@ -292,7 +292,7 @@ def _error_type(attributes: Mapping[str, Any]) -> object:
     return "" if not told or told == semconv.ERROR_TYPE_OTHER else told
 
 
-def plain_attributes(span: ReadableSpan) -> dict[str, Any]:
+def attributes_as_dict(span: ReadableSpan) -> dict[str, Any]:
     """The attributes of a span, as they are now, as a plain dict."""
     attributes: Any = span.attributes
     try:

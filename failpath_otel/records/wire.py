@@ -24,13 +24,13 @@ from failpath_otel.scrubbing.values import clean_text, text_of
 ROUTE: Final = "/v1/events"
 USER_AGENT: Final = f"failpath-otel/{__version__}"
 
-INTERIM: Final = frozenset(range(100, 200))
+INFORMATIONAL: Final = frozenset(range(100, 200))
 """Statuses of answers that are not the one that counts."""
 
 _DELIVERED: Final = 2
 _REDIRECTED: Final = 3
 _SERVER_ERROR: Final = 5
-_TOO_LARGE: Final = 413
+_CONTENT_TOO_LARGE: Final = 413
 PROXY_PASSWORD: Final = 407
 """The status by which a proxy asks for a password."""
 
@@ -38,7 +38,7 @@ KEY_REFUSED: Final = frozenset({401, 403})
 """Statuses by which a server refuses the project key."""
 
 _CONTENTS_REFUSED: Final = frozenset({400, 422})
-_OF_THE_MOMENT: Final = frozenset({408, 425, 429})
+_TRANSIENT: Final = frozenset({408, 425, 429})
 _BASE_URL: Final = "the endpoint is the base URL, to which the route is added"
 _FAILURES: Final = {
     400: "did not understand the request (400)",
@@ -73,7 +73,7 @@ def body_size(total: int, count: int) -> int:
     return len(BODY_START) + total + max(count - 1, 0) + len(BODY_END)
 
 
-def budget(max_bytes: int) -> int:
+def record_budget(max_bytes: int) -> int:
     """Bytes for records, each with the comma after it, that a body of ``max_bytes`` has room for; at least 1."""
     return max(max_bytes - body_size(0, 0), 1)
 
@@ -90,7 +90,7 @@ class Answer:
     status: int | None = None
     """The HTTP status; ``None`` where there was no answer."""
 
-    again: bool = False
+    retryable: bool = False
     """The failure is worth another try. Where it is not, and not about the size, it is about what some of the records
     contain, if the endpoint takes others."""
 
@@ -100,7 +100,7 @@ class Answer:
     too_large: bool = False
     """The failure is about the size: the batch has to be split."""
 
-    way: bool = False
+    misconfigured: bool = False
     """The failure is about the way to the endpoint, or about the set-up here: no try soon will mend it."""
 
     misaddressed: bool = False
@@ -109,9 +109,9 @@ class Answer:
     rejected: tuple[tuple[int, str], ...] = ()
 
     @property
-    def lasting(self) -> bool:
+    def persistent(self) -> bool:
         """Whether no try soon will mend it: it is about the key, the way or the set-up here."""
-        return self.way or self.status in KEY_REFUSED
+        return self.misconfigured or self.status in KEY_REFUSED
 
 
 class _Accepted(msgspec.Struct):
@@ -127,14 +127,18 @@ class _Rejected(msgspec.Struct):
     reason: Any = None
 
 
-def no_way(failure: str, status: int | None = None, *, retry_after: float = 0.0, misaddressed: bool = False) -> Answer:
+def misconfigured(
+    failure: str, status: int | None = None, *, retry_after: float = 0.0, misaddressed: bool = False
+) -> Answer:
     """A failure of the way to the endpoint, or of the set-up here."""
-    return Answer(failure, status, again=True, retry_after=retry_after, way=True, misaddressed=misaddressed)
+    return Answer(
+        failure, status, retryable=True, retry_after=retry_after, misconfigured=True, misaddressed=misaddressed
+    )
 
 
-def no_answer(failure: str) -> Answer:
+def no_response(failure: str) -> Answer:
     """A timeout or a broken connection, which are worth another try."""
-    return Answer(failure, again=True)
+    return Answer(failure, retryable=True)
 
 
 def read_answer(status: int, sent_headers: Mapping[str, str], content: bytes, count: int) -> Answer:
@@ -147,13 +151,13 @@ def read_answer(status: int, sent_headers: Mapping[str, str], content: bytes, co
         location = sent_headers.get("Location")
         where = f" to {redact_text(_USER.sub('//', location.split('?')[0]))[:200]}" if location else ""
         failure = f"redirects{where} ({status}), which is not followed, because the project key would travel along"
-        return no_way(failure, status, retry_after=retry_after, misaddressed=True)
+        return misconfigured(failure, status, retry_after=retry_after, misaddressed=True)
     failure = _FAILURES.get(status, f"answered {status}")
-    if status == _TOO_LARGE or status in _CONTENTS_REFUSED:
-        return Answer(failure, status, retry_after=retry_after, too_large=status == _TOO_LARGE)
-    if kind == _SERVER_ERROR or status in _OF_THE_MOMENT | INTERIM | KEY_REFUSED:
-        return Answer(failure, status, again=True, retry_after=retry_after)
-    return no_way(failure, status, retry_after=retry_after, misaddressed=status != PROXY_PASSWORD)
+    if status == _CONTENT_TOO_LARGE or status in _CONTENTS_REFUSED:
+        return Answer(failure, status, retry_after=retry_after, too_large=status == _CONTENT_TOO_LARGE)
+    if kind == _SERVER_ERROR or status in _TRANSIENT | INFORMATIONAL | KEY_REFUSED:
+        return Answer(failure, status, retryable=True, retry_after=retry_after)
+    return misconfigured(failure, status, retry_after=retry_after, misaddressed=status != PROXY_PASSWORD)
 
 
 def _read_success(status: int, content: bytes, count: int, retry_after: float) -> Answer:
@@ -165,11 +169,11 @@ def _read_success(status: int, content: bytes, count: int, retry_after: float) -
         parsed = json.loads(content)
     except (ValueError, RecursionError):
         failure = f"answered {status} with something other than JSON, so it is no Failpath endpoint"
-        return no_way(failure, status, retry_after=retry_after, misaddressed=True)
+        return misconfigured(failure, status, retry_after=retry_after, misaddressed=True)
     return Answer(status=status, rejected=_rejected(parsed, count))
 
 
-def date_of(sent_headers: Mapping[str, str]) -> float | None:
+def server_time(sent_headers: Mapping[str, str]) -> float | None:
     """What a server's clock shows (RFC 9110, 6.6.1), in seconds since the epoch; ``None`` where it does not say."""
     return _timestamp(sent_headers.get("Date", ""))
 
@@ -184,7 +188,7 @@ def _retry_after(sent_headers: Mapping[str, str]) -> float:
         if until is None:
             return 0.0
         # By the server's own clock, if it shows it.
-        now = date_of(sent_headers)
+        now = server_time(sent_headers)
         wait = until - (time() if now is None else now)
     return min(max(wait, 0.0), limits.MAX_RETRY_AFTER)
 

@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 
-class Owned:
+class OwnedFd:
     """A descriptor that this process has opened.
 
     A library that makes a daemon of the process closes all descriptors that there are. From then on a number may be
@@ -17,7 +17,7 @@ class Owned:
 
     def __init__(self, number: int) -> None:
         self._number: Final = number
-        self._file: Final = file_of(number)
+        self._file: Final = file_identity(number)
         _owners[number] = self
 
     @property
@@ -28,11 +28,11 @@ class Owned:
             OSError: it is closed, or another file's by now.
         """
         # The same file does not show it alone: all journals have the directory above them open.
-        if _owners.get(self._number) is not self or file_of(self._number) != self._file:
+        if _owners.get(self._number) is not self or file_identity(self._number) != self._file:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self._number
 
-    def is_ours(self) -> bool:
+    def is_valid(self) -> bool:
         """Whether it is still open, and still that file's."""
         try:
             return self.number >= 0
@@ -42,9 +42,9 @@ class Owned:
     def close(self) -> None:
         """Closes it, if it is still ours."""
         with contextlib.suppress(OSError):
-            os.close(self.release())
+            os.close(self.detach())
 
-    def release(self) -> int:
+    def detach(self) -> int:
         """The descriptor, to be closed by the caller.
 
         Raises:
@@ -55,11 +55,11 @@ class Owned:
         return number
 
 
-_owners: Final[dict[int, Owned]] = {}
+_owners: Final[dict[int, OwnedFd]] = {}
 """To which each number was given last."""
 
 
-def file_of(descriptor: int) -> tuple[int, int]:
+def file_identity(descriptor: int) -> tuple[int, int]:
     """What tells the file of a descriptor from all others that exist."""
     status = os.fstat(descriptor)
     return status.st_dev, status.st_ino

@@ -14,7 +14,7 @@ from failpath_otel.runtime.forking import after_fork_in_child
 _ALARM_MARGIN: Final = 0.05
 """Seconds before an alarm by which a wait is over."""
 
-_OTHERS: Final = frozenset({"multiprocessing", "billiard"})
+_WITH_OWN_EXIT: Final = frozenset({"multiprocessing", "billiard"})
 """Packages whose children have hooks of their own for their end, or live long."""
 
 
@@ -39,10 +39,10 @@ class AbruptExit:
         """Whether the process will end so; looked up once a process, by the names in the code of the main thread."""
         if self.expected is None:
             main = threading.main_thread().ident
-            self.expected = _stands_below_exit(None if main is None else sys._current_frames().get(main))  # noqa: SLF001 - documented
+            self.expected = _is_below_os_exit(None if main is None else sys._current_frames().get(main))  # noqa: SLF001 - documented
         return self.expected
 
-    def patience(self) -> float:
+    def wait_budget(self) -> float:
         """Seconds that the end of a run may wait now, and not into an alarm, as a time limit; 0: not at all."""
         life = monotonic() - self._began
         left = limits.RUN_END_TIMEOUT + limits.RUN_END_SHARE * life - self._spent
@@ -56,10 +56,10 @@ class AbruptExit:
         self._spent += seconds
 
 
-def _stands_below_exit(frame: FrameType | None) -> bool:
+def _is_below_os_exit(frame: FrameType | None) -> bool:
     while frame is not None:
         scope = frame.f_globals
-        if str(scope.get("__name__")).partition(".")[0] in _OTHERS:
+        if str(scope.get("__name__")).partition(".")[0] in _WITH_OWN_EXIT:
             return False  # what stands further up is the parent's, and has not called this
         names = frame.f_code.co_names
         if "_exit" in names and ("os" in names or scope.get("_exit") is os._exit):

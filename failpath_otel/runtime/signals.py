@@ -9,7 +9,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
 
 
-def pass_on(error: BaseException | None) -> None:
+def reraise_if_from_handler(error: BaseException | None) -> None:
     """Raises ``error`` again where a signal handler has raised it, as the time limits of Celery, RQ and Airflow do.
 
     For code that catches what samplers, span processors and objects of the application raise, which concern no
@@ -58,7 +58,7 @@ def _code_of(handler: object) -> CodeType | None:
         given = getattr(given, "__func__", given)
         code = getattr(given, "__code__", None) or getattr(type(given).__call__, "__code__", None)
     except Exception as error:
-        # Not `pass_on`, which would read of the same handlers again, and so on without end.
+        # Not `reraise_if_from_handler`, which would read of the same handlers again, and so on without end.
         trace = error.__traceback__
         if trace is not None and any(map(_is_called_as_handler, _frames_below(trace))):
             raise

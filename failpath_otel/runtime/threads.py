@@ -21,7 +21,7 @@ from typing import Any, Final
 
 _SHORTEST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.05
-_SHARE_OF_WAIT: Final = 8
+_WAIT_DIVISOR: Final = 8
 """A greenlet that has waited for a while looks again after this part of that."""
 
 
@@ -38,29 +38,29 @@ def _gevent() -> Any:  # noqa: ANN401 - has types only where it is installed
     return sys.modules["gevent"] if patched else None
 
 
-def beside_gevent() -> bool:
+def is_gevent_patched() -> bool:
     """Whether gevent has patched this process by now."""
     return _gevent() is not None
 
 
-GREEN: Final = _eventlet() is not None
+HAS_GREEN_THREADS: Final = _eventlet() is not None
 """Whether the threads here are green ones."""
 
 
-def real(module: str, name: str) -> Any:  # noqa: ANN401 - whatever it is
+def unpatched(module: str, name: str) -> Any:  # noqa: ANN401 - whatever it is
     """What Python has under this name."""
     get_original = getattr(sys.modules.get("gevent.monkey"), "get_original", None)
     return getattr(import_module(module), name) if get_original is None else get_original(module, name)
 
 
-_start_new_thread: Final = real("_thread", "start_new_thread")
-RLock: Final = threading.RLock if GREEN else _thread.RLock
-Lock: Final = real("_thread", "allocate_lock")
-SimpleQueue: Final = real("queue", "SimpleQueue")
-get_ident: Final = real("_thread", "get_ident")
-sleep: Final = real("time", "sleep")
+_start_new_thread: Final = unpatched("_thread", "start_new_thread")
+RLock: Final = threading.RLock if HAS_GREEN_THREADS else _thread.RLock
+Lock: Final = unpatched("_thread", "allocate_lock")
+SimpleQueue: Final = unpatched("queue", "SimpleQueue")
+get_ident: Final = unpatched("_thread", "get_ident")
+sleep: Final = unpatched("time", "sleep")
 
-_ours: Final[set[tuple[int, int]]] = set()  # the real threads that run, each with its process
+_real_threads: Final[set[tuple[int, int]]] = set()  # the real threads that run, each with its process
 
 
 class RealThread(threading.Thread):
@@ -77,7 +77,7 @@ class RealThread(threading.Thread):
         Raises:
             RuntimeError: the interpreter is ending, or there are no threads left.
         """
-        self._known = not _are_green()
+        self._known = not _new_threads_are_green()
         if self._known:
             try:
                 super().start()
@@ -91,14 +91,14 @@ class RealThread(threading.Thread):
         """Works, on the new thread."""
         self._running_on = get_ident()
         here = os.getpid(), get_ident()
-        _ours.add(here)
+        _real_threads.add(here)
         try:
             super().run()
         finally:
             self._running_on = None
-            _ours.discard(here)
-            _let_go_of_loop()
-            if self._known and _are_green():
+            _real_threads.discard(here)
+            _destroy_gevent_loop()
+            if self._known and _new_threads_are_green():
                 # Python would look for it among greenlets, and complain: this one thread, which has begun before the
                 # patch, is not worth that.
                 never = Lock()
@@ -110,7 +110,7 @@ class RealThread(threading.Thread):
         return bool(self._running_on == get_ident())
 
 
-def _let_go_of_loop() -> None:
+def _destroy_gevent_loop() -> None:
     """Destroys gevent's event loop of this thread, if a callback of the user's or a lock of logging has begun one.
 
     No public name tells whether there is one, without making it.
@@ -123,70 +123,79 @@ def _let_go_of_loop() -> None:
         loop.destroy()
 
 
-def _are_green() -> bool:
+def _new_threads_are_green() -> bool:
     """Whether other threads that begin now are no real ones."""
     return _thread.start_new_thread is not _start_new_thread
 
 
-class Signal:
+class OneShotEvent:
     """Given once, on any thread, and waited for on one other; a wait of a greenlet does not hold up the others."""
 
     def __init__(self) -> None:
-        self._given = False
+        self._is_set = False
         self._queue: Any = SimpleQueue()  # an event has locks that cannot be taken again by a signal handler
 
-    def give(self) -> None:
+    def set(self) -> None:
         """Ends the wait."""
-        self._given = True
+        self._is_set = True
         self._queue.put(None)
 
     def wait(self, seconds: float) -> bool:
         """Waits at most so long; returns whether it was given."""
-        if _pause_of_greenlets() is None:
+        if _cooperative_sleep() is None:
             try:
-                if not self._given:
+                if not self._is_set:
                     self._queue.get(timeout=max(seconds, 0.0))
             except Empty:
                 pass
         else:
-            _poll(lambda: self._given, seconds)
-        return self._given
+            _poll_until(lambda: self._is_set, seconds)
+        return self._is_set
 
 
 def acquire(lock: Any, seconds: float) -> bool:  # noqa: ANN401 - either kind
     """Takes a lock, after at most so many seconds, in which other greenlets run; returns whether it was possible."""
-    if seconds <= 0 or _pause_of_greenlets() is None:
+    if seconds <= 0 or _cooperative_sleep() is None:
         return bool(lock.acquire(timeout=max(seconds, 0.0)))
-    return _poll(lambda: lock.acquire(blocking=False), seconds)
+    return _poll_until(lambda: lock.acquire(blocking=False), seconds)
 
 
-def rest(seconds: float) -> None:
+def is_held_here(lock: Any) -> bool:  # noqa: ANN401 - as above
+    """Return whether this thread holds a reentrant lock, in a call that a signal handler or a finaliser interrupts."""
+    try:
+        threading.Condition(lock).notify()  # the one public call that tells: it raises where the lock is not held
+    except RuntimeError:
+        return False
+    return True
+
+
+def sleep_cooperatively(seconds: float) -> None:
     """Sleeps on a thread of the application, where other greenlets may run meanwhile."""
-    (_pause_of_greenlets() or sleep)(seconds)
+    (_cooperative_sleep() or sleep)(seconds)
 
 
-def can_wait() -> bool:
+def can_block() -> bool:
     """Whether a wait can come to an end here: not in gevent's own greenlet, in which all others wait for events."""
     gevent = _gevent()
     return gevent is None or not isinstance(gevent.getcurrent(), gevent.hub.Hub)
 
 
-def _pause_of_greenlets() -> Callable[[float], object] | None:
+def _cooperative_sleep() -> Callable[[float], object] | None:
     """What lets other greenlets run; ``None`` where there are only threads, or on one of ours, which has no others."""
-    if not GREEN and (os.getpid(), get_ident()) in _ours:
+    if not HAS_GREEN_THREADS and (os.getpid(), get_ident()) in _real_threads:
         return None
     library = _gevent() or _eventlet()
     return None if library is None else library.sleep
 
 
-def _poll(is_over: Callable[[], bool], seconds: float) -> bool:
+def _poll_until(is_over: Callable[[], bool], seconds: float) -> bool:
     """Waits for another thread, without what gevent and eventlet have to wait for greenlets of the same one."""
-    pause = _pause_of_greenlets() or sleep
+    pause = _cooperative_sleep() or sleep
     began = monotonic()
     while not is_over():
         waited = monotonic() - began
         if waited >= seconds:
             return False
-        wanted = min(max(waited / _SHARE_OF_WAIT, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        wanted = min(max(waited / _WAIT_DIVISOR, _SHORTEST_PAUSE), _LONGEST_PAUSE)
         pause(min(wanted, seconds - waited))
     return True

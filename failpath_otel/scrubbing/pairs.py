@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from failpath_otel.scrubbing.keys import REDACTED, is_number, is_secret_key, is_secret_text_key, words_of
-from failpath_otel.scrubbing.shapes import key_ends
+from failpath_otel.scrubbing.shapes import secret_key_ends
 
 Span = tuple[int, int]
 Search = Callable[..., "re.Match[str] | None"]
@@ -34,7 +34,7 @@ _BARE: Final = re.compile(
     r"(?:[^\s&;,\"'`<>]|[&;,](?=\S)(?![\w.-]{1,64}(?:=|:\s|\\*[\"']:))|[\"'`<>](?=[^\s,;:)\]}>\"'`]))+"
 )
 _SCHEME: Final = re.compile(r"(?:bearer|basic|token|digest|negotiate|apikey|api-key)\s{1,4}(?=\S)", re.IGNORECASE)
-_NOTHING: Final = re.compile(r"(?:None|null|nil|undefined|true|false)(?=[\s,;&)\]}>\"'`]|$)", re.IGNORECASE)
+_NO_VALUE: Final = re.compile(r"(?:None|null|nil|undefined|true|false)(?=[\s,;&)\]}>\"'`]|$)", re.IGNORECASE)
 _ANNOTATION: Final = re.compile(
     r"[A-Za-z_][\w.]{0,64}(?:\[[\w.,| ]{0,64}\])?(?: ?\| ?[\w.]{1,64}){0,4} {0,4}=(?!=) {0,4}(?=[bBfFrRuU]{0,2}[\"'])"
 )
@@ -44,10 +44,10 @@ _WORD_BEFORE: Final = re.compile(r"([A-Za-z]{1,24})[ \t]$")
 _AMBIGUOUS: Final = frozenset({"token", "auth", "pin"})
 _KINDS_OF_TOKEN: Final = frozenset({"access", "api", "auth", "bearer", "csrf", "id", "refresh", "secret", "session"})
 # The names of exceptions, which stand before their messages: "InvalidPasswordError: no digit in it".
-_SPEAKING: Final = frozenset({"error", "exception", "warning"})
+_EXCEPTION_WORDS: Final = frozenset({"error", "exception", "warning"})
 # Their values have parts, and go on to the end of the line where no quote says where they end.
-_LONG: Final = frozenset({"authorization", "cookie", "cookies", "setcookie", "credentials", "passphrase"})
-_LEAST_TOKEN: Final = 16
+_WHOLE_LINE: Final = frozenset({"authorization", "cookie", "cookies", "setcookie", "credentials", "passphrase"})
+_MIN_TOKEN_CHARS: Final = 16
 _MAX_KEY_CHARS: Final = 128
 
 
@@ -69,14 +69,14 @@ def redact_pairs(text: str) -> str:
     if "=" in text or ":" in text:
         text = _without_pairs(text)
     if "--" in text:
-        text = replace_found(text, _OPTION.search, _item)
-    return replace_found(text, _ITEM.search, _item) if "(" in text else text
+        text = replace_found(text, _OPTION.search, _pair_item)
+    return replace_found(text, _ITEM.search, _pair_item) if "(" in text else text
 
 
 def _without_pairs(text: str) -> str:
     kept: list[str] = []
     done = 0
-    for end in key_ends(text):
+    for end in secret_key_ends(text):
         if end <= done:
             continue  # it is in a value that was taken out
         begin = end
@@ -90,11 +90,11 @@ def _without_pairs(text: str) -> str:
     return "".join((*kept, text[done:])) if kept else text
 
 
-def _item(text: str, found: "re.Match[str]") -> Span | None:
-    return _of_text(text, _value(text, found.end(), found["key"]), found["key"])
+def _pair_item(text: str, found: "re.Match[str]") -> Span | None:
+    return _if_secret(text, _value(text, found.end(), found["key"]), found["key"])
 
 
-def _of_text(text: str, span: Span | None, key: str) -> Span | None:
+def _if_secret(text: str, span: Span | None, key: str) -> Span | None:
     """``span`` where ``key`` names a secret, of texts alone or of numbers too."""
     if span is None or is_secret_key(key):
         return span
@@ -111,7 +111,7 @@ def _pair(text: str, found: "re.Match[str]") -> Span | None:
         span = _value(text, begin if space is None else space.end(), key)
     else:
         span = _after_colon(text, begin, key) if found["sign"] == ":" else _value(text, begin, key)
-    return _of_text(text, span, key)
+    return _if_secret(text, span, key)
 
 
 def _after_colon(text: str, begin: int, key: str) -> Span | None:
@@ -119,11 +119,11 @@ def _after_colon(text: str, begin: int, key: str) -> Span | None:
     annotation = _ANNOTATION.match(text, begin)
     if annotation is not None:  # `password: str = "hunter2"`, in a line of source
         return _value(text, annotation.end(), key)
-    if words_of(key)[-1] in _SPEAKING or (key.lower() in _AMBIGUOUS and not _is_token(text, begin)):
+    if words_of(key)[-1] in _EXCEPTION_WORDS or (key.lower() in _AMBIGUOUS and not _is_token(text, begin)):
         return None
     if not is_secret_key(key) and not _OPENING.match(text, begin) and not _has_digit(text, begin):
         return None  # "session: closed by the peer"
-    return _line(text, begin) if _is_long(key) else _value(text, begin, key)
+    return _line(text, begin) if _takes_whole_line(key) else _value(text, begin, key)
 
 
 def _secret_key(text: str, found: "re.Match[str]") -> str | None:
@@ -146,17 +146,19 @@ def _secret_key(text: str, found: "re.Match[str]") -> str | None:
 
 
 def _has_digit(text: str, begin: int) -> bool:
-    found = _BARE.match(text, begin, begin + 2 * _LEAST_TOKEN)
+    found = _BARE.match(text, begin, begin + 2 * _MIN_TOKEN_CHARS)
     return found is not None and any(character.isdigit() for character in found[0])
 
 
 def _is_token(text: str, begin: int) -> bool:
-    found = _BARE.match(text, begin, begin + 2 * _LEAST_TOKEN)
-    return found is not None and len(found[0]) >= _LEAST_TOKEN and any(character.isdigit() for character in found[0])
+    found = _BARE.match(text, begin, begin + 2 * _MIN_TOKEN_CHARS)
+    return (
+        found is not None and len(found[0]) >= _MIN_TOKEN_CHARS and any(character.isdigit() for character in found[0])
+    )
 
 
-def _is_long(key: str) -> bool:
-    return not _LONG.isdisjoint(words_of(key))
+def _takes_whole_line(key: str) -> bool:
+    return not _WHOLE_LINE.isdisjoint(words_of(key))
 
 
 def _line(text: str, begin: int) -> Span | None:
@@ -169,9 +171,9 @@ def _value(text: str, begin: int, key: str) -> Span | None:
     opening = _OPENING.match(text, begin)
     if opening is not None:
         return opening.end(), _closing_quote(text, opening)
-    if _NOTHING.match(text, begin):
+    if _NO_VALUE.match(text, begin):
         return None
-    if _is_long(key) and text[begin : begin + 1] not in {"[", "(", "{"}:
+    if _takes_whole_line(key) and text[begin : begin + 1] not in {"[", "(", "{"}:
         return _line(text, begin)
     scheme = _SCHEME.match(text, begin)
     end = begin if scheme is None else scheme.end()

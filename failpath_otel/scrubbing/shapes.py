@@ -1,4 +1,4 @@
-"""A quick look at a text by its shape, which tells what secrets it may hold. Most texts are done with after it.
+"""A quick look at a text by its shape, which tells what secrets it may contain. Most texts are done with after it.
 
 The texts of a program differ in numbers and identifiers, so they have few shapes. What was found of a shape is kept,
 and a text of a known shape costs one translation and one look-up.
@@ -20,13 +20,13 @@ PAIRS: Final = 64
 ITEMS: Final = 128
 STATEMENTS: Final = 256
 CVC: Final = 512
-"""What a text may hold; the numbers are added up."""
+"""What a text may contain; the numbers are added up."""
 
-_MAX_KEPT_CHARS: Final = 600
-_MAX_KEPT: Final = 1_024
-_Found = tuple[int, tuple[int, ...], list[int]]
-"""What texts of a shape may hold, where numbers begin in them that may be those of cards, and where keys end."""
-_kept: Final[dict[bytes, _Found]] = {}
+_MAX_CACHED_CHARS: Final = 600
+_MAX_CACHED_SHAPES: Final = 1_024
+_Classified = tuple[int, tuple[int, ...], list[int]]
+"""What texts of a shape may contain, where numbers begin in them that may be those of cards, and where keys end."""
+_cache: Final[dict[bytes, _Classified]] = {}
 """What was found, by shape."""
 
 _UUID: Final = "00000000-0000-0000-0000-000000000000"
@@ -65,99 +65,99 @@ _BEHIND_STEM: Final = {
 _CVC: Final = "0v0"  # and `level`, and `event`
 
 
-def look(text: str) -> int:
-    """What ``text`` may hold, all from :data:`URLS` to :data:`CVC` added up; 0 where it holds no secret."""
+def find_candidates(text: str) -> int:
+    """What ``text`` may contain, all from :data:`URLS` to :data:`CVC` added up; 0 where it holds no secret."""
     shape = text.encode("ascii", "replace").translate(_SHAPED)
-    may_hold, numbers, _ = _kept.get(shape) or _look(shape)
+    candidates, numbers, _ = _cache.get(shape) or _classify(shape)
     if numbers:
         for at in numbers:
             if text[at] in _FIRST_DIGITS:
-                may_hold |= CARDS
+                candidates |= CARDS
                 break
-    if may_hold & CVC and "cvc" not in text.lower():
-        may_hold ^= CVC
+    if candidates & CVC and "cvc" not in text.lower():
+        candidates ^= CVC
     # AWS, Google and others: their leads are known by their capital letters alone.
-    return may_hold | TOKENS if "A" in text and _CAPITALS(text) is not None else may_hold
+    return candidates | TOKENS if "A" in text and _CAPITALS(text) is not None else candidates
 
 
-def forget(text: str) -> None:
+def forget_shape(text: str) -> None:
     """Forgets the shape of ``text``: of a secret, nothing is kept."""
-    _kept.pop(text.encode("ascii", "replace").translate(_SHAPED), None)
+    _cache.pop(text.encode("ascii", "replace").translate(_SHAPED), None)
 
 
-def key_ends(text: str) -> list[int]:
+def secret_key_ends(text: str) -> list[int]:
     """Where in ``text`` the keys of pairs end that may be those of secrets, in their order."""
     shape = text.encode("ascii", "replace").translate(_SHAPED)
-    return (_kept.get(shape) or _look(shape))[2]
+    return (_cache.get(shape) or _classify(shape))[2]
 
 
-def _look(shape: bytes) -> _Found:
+def _classify(shape: bytes) -> _Classified:
     text = shape.decode("ascii")  # in which a literal is found at a fraction of the cost
     numbers: tuple[int, ...] = ()
     ends: list[int] = []
     pairs = ":" in text or "=" in text
     items = ("-" in text and "--" in text) or ("(" in text and _ITEM(text) is not None)
     stems = _stems_in(text) if pairs or items else []
-    may_hold = _look_for_values(text, stems)
+    candidates = _value_candidates(text, stems)
     if "0000" in text:
         if _NUMBER in text:
             numbers = tuple(found.start() for found in _CARDS(text))
-        may_hold |= _look_for_digits(text)
+        candidates |= _number_candidates(text)
     if stems:
         ends = sorted({end for stem in stems for end in _key_ends(text, stem)}) if pairs else []
         if ends:
-            may_hold |= CVC if stems == [_CVC] else PAIRS
+            candidates |= CVC if stems == [_CVC] else PAIRS
         if items:
-            may_hold |= ITEMS
-    found = may_hold, numbers, ends
-    if len(shape) <= _MAX_KEPT_CHARS:
-        if len(_kept) >= _MAX_KEPT:
-            _kept.clear()  # a program that makes up texts; those that come again are soon there again
-        _kept[shape] = found
+            candidates |= ITEMS
+    found = candidates, numbers, ends
+    if len(shape) <= _MAX_CACHED_CHARS:
+        if len(_cache) >= _MAX_CACHED_SHAPES:
+            _cache.clear()  # a program that makes up texts; those that come again are soon there again
+        _cache[shape] = found
     return found
 
 
-def _look_for_values(shape: str, stems: list[str]) -> int:  # noqa: C901 - one after another, because that costs the least
-    may_hold = 0
+def _value_candidates(shape: str, stems: list[str]) -> int:  # noqa: C901 - one after another, because that costs the least
+    candidates = 0
     if "/" in shape:
         # Most URLs have neither; of one with a password that was cut off, the `@` may be missing.
         if ("//" in shape or ("\\" in shape and "\\/" in shape)) and ("@" in shape or shape.count(":") > 1):
-            may_hold |= URLS
+            candidates |= URLS
         if "k" in shape and "hooks" in shape:
-            may_hold |= TOKENS
+            candidates |= TOKENS
     if ("k" in shape and "tok0n" in shape) or "000r0r" in shape or "00si0" in shape:
-        may_hold |= AUTHORIZATION
+        candidates |= AUTHORIZATION
     if "j" in shape and "0yj" in shape:
-        may_hold |= JSON_WEB_TOKENS
+        candidates |= JSON_WEB_TOKENS
     if "_" in shape and _BEHIND_LOW_LINE(shape):
-        may_hold |= TOKENS | PROJECT_KEYS
+        candidates |= TOKENS | PROJECT_KEYS
     if "-" in shape:
         if _BEHIND_HYPHEN(shape):
-            may_hold |= TOKENS | STATEMENTS
+            candidates |= TOKENS | STATEMENTS
         if ("x" in shape and ("xox0-" in shape or "xk0ysi0-" in shape)) or ("u" in shape and "0-us0" in shape):
-            may_hold |= TOKENS
+            candidates |= TOKENS
     if "." in shape and _BEHIND_DOT(shape):
-        may_hold |= TOKENS
+        candidates |= TOKENS
     # Of the keys of Azure and in the URLs that AWS and Google sign, the values are known by their looks too.
     if "=" in shape and ("sig=" in shape or "k0y" in stems or "tok0n" in stems or "sign0t" in stems):
-        may_hold |= TOKENS
+        candidates |= TOKENS
     if "'" in shape and ("p0sswor0" in shape or "i00nti0i00" in shape):
-        may_hold |= STATEMENTS
-    return may_hold
+        candidates |= STATEMENTS
+    return candidates
 
 
-def _look_for_digits(shape: str) -> int:
-    may_hold = 0
+def _number_candidates(shape: str) -> int:
+    candidates = 0
     # A UUID has `-0000-0000-0000-` in it.
     if "-" in shape and "0000-0000" in shape and _HYPHENED_CARD(shape.replace(_UUID, "")):
-        may_hold |= CARDS
+        candidates |= CARDS
     if "0000 0000" in shape and _SPACED_CARD(shape):
-        may_hold |= CARDS
+        candidates |= CARDS
     if "0000000" in shape and (
         "sk00000000" in shape or "gr0000000" in shape or ("00000000:0" in shape and _BEHIND_COLON(shape))
     ):
-        may_hold |= TOKENS  # Twilio, GitLab, Telegram
-    return may_hold
+        candidates |= TOKENS  # Twilio, GitLab, Telegram
+    return candidates
 
 
 def _stems_in(shape: str) -> list[str]:  # noqa: C901, PLR0912 - one after another, because that costs the least

@@ -13,9 +13,9 @@ from failpath_otel.scrubbing import shapes
 from failpath_otel.scrubbing.card_numbers import redact_card_numbers
 from failpath_otel.scrubbing.keys import REDACTED, is_number, is_secret_key, is_secret_text_key
 from failpath_otel.scrubbing.pairs import redact_pairs, replace_found
-from failpath_otel.scrubbing.secret_forms import redact_tokens
-from failpath_otel.scrubbing.shapes import look
+from failpath_otel.scrubbing.shapes import find_candidates
 from failpath_otel.scrubbing.statements import redact_statements
+from failpath_otel.scrubbing.token_formats import redact_tokens
 
 MAX_SCANNED_CHARS: Final = 32_768
 """How much of a text is looked at. What lies beyond would be cut off anyway."""
@@ -44,9 +44,9 @@ _PROSE: Final = frozenset(
     }
 )
 _CLOSING: Final = ".,:;!?)]}"
-_LEAST_BASIC: Final = 4
-_LEAST_TOKEN: Final = 8
-_LEAST_LONG_TOKEN: Final = 24
+_MIN_BASIC_CHARS: Final = 4
+_MIN_TOKEN_CHARS: Final = 8
+_MIN_LONG_TOKEN_CHARS: Final = 24
 
 _JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*")
 _PROJECT_KEY: Final = re.compile(r"fp_project_[^\s\"'`<>,;&()\[\]{}\\]+")
@@ -55,8 +55,8 @@ _PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<key>[\w.\[\]-]{1,128})=(?P<value
 
 def redact_text(text: str) -> str:
     """``text`` without all that :func:`redact_values` finds, the values of secret keys, and passwords in statements."""
-    may_hold = look(text)
-    return _forgotten(text, _redacted(text, may_hold)) if may_hold else text
+    candidates = find_candidates(text)
+    return _forget_if_changed(text, _redacted(text, candidates)) if candidates else text
 
 
 def redact_values(text: str) -> str:
@@ -64,46 +64,46 @@ def redact_values(text: str) -> str:
 
     These are user names and passwords in URLs, query parameters with the name of a secret, the values of ``Bearer``,
     ``Basic`` and ``Token`` authorization, JSON web tokens, Failpath's project keys, the tokens of
-    :mod:`failpath_otel.scrubbing.secret_forms`, private keys and the numbers of payment cards.
+    :mod:`failpath_otel.scrubbing.token_formats`, private keys and the numbers of payment cards.
     """
-    may_hold = look(text)
-    return _forgotten(text, _without_values(text, may_hold)) if may_hold else text
+    candidates = find_candidates(text)
+    return _forget_if_changed(text, _without_values(text, candidates)) if candidates else text
 
 
-def _forgotten(text: str, redacted: str) -> str:
+def _forget_if_changed(text: str, redacted: str) -> str:
     if redacted != text:
-        shapes.forget(text)
+        shapes.forget_shape(text)
     return redacted
 
 
-def _redacted(text: str, may_hold: int) -> str:
-    text = _without_values(text, may_hold)
-    if may_hold & (shapes.PAIRS | shapes.CVC | shapes.ITEMS):
+def _redacted(text: str, candidates: int) -> str:
+    text = _without_values(text, candidates)
+    if candidates & (shapes.PAIRS | shapes.CVC | shapes.ITEMS):
         text = redact_pairs(text)
-    return redact_statements(text) if may_hold & shapes.STATEMENTS else text
+    return redact_statements(text) if candidates & shapes.STATEMENTS else text
 
 
-def _without_values(text: str, may_hold: int) -> str:
-    if may_hold & shapes.URLS:
+def _without_values(text: str, candidates: int) -> str:
+    if candidates & shapes.URLS:
         text = replace_found(text, _SLASHES.search, _userinfo)
-    if may_hold & shapes.PAIRS and "=" in text and ("//" in text or "\\/" in text):
+    if candidates & shapes.PAIRS and "=" in text and ("//" in text or "\\/" in text):
         text = replace_found(text, _PARAMETER.search, _parameter)
-    if may_hold & shapes.AUTHORIZATION:
+    if candidates & shapes.AUTHORIZATION:
         text = replace_found(text, _SCHEME.search, _authorization)
-    if may_hold & shapes.JSON_WEB_TOKENS:
+    if candidates & shapes.JSON_WEB_TOKENS:
         text = _JWT.sub(REDACTED, text)
-    if may_hold & shapes.PROJECT_KEYS:
+    if candidates & shapes.PROJECT_KEYS:
         text = _PROJECT_KEY.sub(REDACTED, text)
-    if may_hold & shapes.TOKENS:
+    if candidates & shapes.TOKENS:
         text = redact_tokens(text)
-    return redact_card_numbers(text) if may_hold & shapes.CARDS else text
+    return redact_card_numbers(text) if candidates & shapes.CARDS else text
 
 
 def redacted_head(text: str, redact: Callable[[str], str] = redact_text) -> str:
     """As much of the beginning of ``text`` as anybody will want to see, redacted."""
     if len(text) <= MAX_SCANNED_CHARS:
         return redact(text)
-    return redact(whole_words(text[:MAX_SCANNED_CHARS]))
+    return redact(without_last_word(text[:MAX_SCANNED_CHARS]))
 
 
 def redacted_tail(text: str) -> str:
@@ -114,7 +114,7 @@ def redacted_tail(text: str) -> str:
     return redact_text(lines)
 
 
-def whole_words(text: str) -> str:
+def without_last_word(text: str) -> str:
     """``text`` without its last word, of which a part may be missing, and by which it would have been known."""
     kept = text[:-_MAX_WORD_CHARS]
     last = text[-_MAX_WORD_CHARS:].rsplit(maxsplit=1)
@@ -168,12 +168,12 @@ def _authorization(text: str, found: "re.Match[str]") -> tuple[int, int] | None:
     if scheme == "bearer":
         secret = not (value.isalpha() and len(value) <= 3) and not value.lower().startswith("realm=")  # noqa: PLR2004
     elif scheme == "basic":
-        secret = len(value) >= _LEAST_BASIC and _is_basic(value)
+        secret = len(value) >= _MIN_BASIC_CHARS and _is_basic(value)
     else:
         # "Unexpected token identifier2" is what parsers say.
         secret = not text.endswith(("nexpected ", "NEXPECTED "), 0, found.start()) and (
-            len(value) >= _LEAST_LONG_TOKEN
-            or (len(value) >= _LEAST_TOKEN and any(character.isdigit() for character in value))
+            len(value) >= _MIN_LONG_TOKEN_CHARS
+            or (len(value) >= _MIN_TOKEN_CHARS and any(character.isdigit() for character in value))
         )
     begin = found.start("value")
     return (begin, begin + len(value)) if secret else None

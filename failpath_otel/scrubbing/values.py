@@ -14,12 +14,12 @@ from itertools import islice
 from typing import Any, Final
 
 from failpath_otel import limits
-from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.keys import REDACTED as REDACTED
 from failpath_otel.scrubbing.keys import is_secret_key as is_secret_key
 from failpath_otel.scrubbing.keys import is_secret_text_key
-from failpath_otel.scrubbing.shapes import look
-from failpath_otel.scrubbing.text import MAX_SCANNED_CHARS, redact_text, redact_values, redacted_head, whole_words
+from failpath_otel.scrubbing.shapes import find_candidates
+from failpath_otel.scrubbing.text import MAX_SCANNED_CHARS, redact_text, redact_values, redacted_head, without_last_word
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -31,34 +31,34 @@ UNUSABLE: Final = "failpath.unusable_metadata"
 
 _INT64: Final = 1 << 63
 _MAX_TEXT: Final = limits.MAX_METADATA_TEXT_CHARS
-_LEAST: Final = 64
+_MIN_TEXT_CHARS: Final = 64
 """Characters that a text may have even where there is no room left, so that what was cut can be said."""
 
-_MAX_JUDGED_KEY_CHARS: Final = 1_024
-_MAX_PLAIN_KEYS: Final = 2_048
-_SHORTEST_SECRET: Final = 5
+_MAX_CHECKED_KEY_CHARS: Final = 1_024
+_MAX_HARMLESS_KEYS: Final = 2_048
+_MIN_SECRET_CHARS: Final = 5
 """Shorter texts have no room for what :func:`failpath_otel.scrubbing.text.redact_text` finds."""
 
-_SHORTEST_TOKEN: Final = 13
+_MIN_BARE_TOKEN_CHARS: Final = 13
 """Shorter ones without a blank or a sign have none either, but for a project key: card numbers are the shortest."""
 
 
 _NUMBERS: Final = frozenset("biuf")
 """NumPy's letters for truth values, integers with and without sign, and floating point numbers."""
 
-_plain_keys: Final[set[str]] = set()
+_harmless_keys: Final[set[str]] = set()
 """Keys that were found plain: a program has few, and asks for them with every step."""
 
 
-def _is_plain_key(key: str) -> bool:
+def _is_harmless_key(key: str) -> bool:
     """Whether a key is short, has only ASCII characters, and is neither the name of a secret nor one itself."""
     if not (0 < len(key) <= limits.MAX_METADATA_KEY_CHARS and key.isascii()):
         return False
     if is_secret_text_key(key) or redact_values(key) != key:
         return False
-    if len(_plain_keys) >= _MAX_PLAIN_KEYS:
-        _plain_keys.clear()  # a program that makes up keys; those that come again are soon there again
-    _plain_keys.add(key)
+    if len(_harmless_keys) >= _MAX_HARMLESS_KEYS:
+        _harmless_keys.clear()  # a program that makes up keys; those that come again are soon there again
+    _harmless_keys.add(key)
     return True
 
 
@@ -77,7 +77,7 @@ def clean_text(text: str, max_chars: int, length: int | None = None) -> str:
     return kept if len(kept) <= max_chars else kept[: max_chars - len(mark)] + mark
 
 
-def whole_run_id(text: str) -> str:
+def bounded_run_id(text: str) -> str:
     """A run id as encodable UTF-8 of at most :data:`failpath_otel.limits.MAX_RUN_ID_CHARS` characters.
 
     A longer one keeps its beginning and ends in a hash of the whole, so that the same long id names the same run
@@ -115,7 +115,7 @@ def _str(value: object) -> str:
     try:
         return str.__str__(str(value))
     except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's __str__ may raise anything
-        pass_on(error)
+        reraise_if_from_handler(error)
         return f"<{type_name(value)}: its text raised {type_name(error)}>"
 
 
@@ -124,7 +124,7 @@ def type_name(value: object) -> str:
     try:
         return str(type(value).__name__)
     except Exception as error:  # noqa: BLE001 - a metaclass of the user's may raise anything
-        pass_on(error)
+        reraise_if_from_handler(error)
         return "object"
 
 
@@ -141,25 +141,25 @@ def clean_metadata(metadata: object) -> dict[str, Json]:
     try:
         if type(metadata) is dict:
             metadata = metadata.copy()  # in one go, because another thread may change it
-            flat = _flat(metadata) if len(metadata) <= limits.MAX_METADATA_KEYS else None
-            if flat is not None:
-                return flat
+            unchanged = _clean_unchanged(metadata) if len(metadata) <= limits.MAX_METADATA_KEYS else None
+            if unchanged is not None:
+                return unchanged
         if not isinstance(metadata, Mapping):
             return {UNUSABLE: f"a {type_name(metadata)}, not a mapping"}
         return _Cleaner().mapping(metadata, limits.MAX_METADATA_KEYS)
     except Exception as error:  # noqa: BLE001 - a user's mapping may raise anything
-        pass_on(error)
+        reraise_if_from_handler(error)
         return {UNUSABLE: f"a {type_name(metadata)} that raised {type_name(error)}"}
 
 
-def _flat(metadata: dict[Any, Any]) -> dict[str, Json] | None:
+def _clean_unchanged(metadata: dict[Any, Any]) -> dict[str, Json] | None:
     """The short way for what nearly all metadata is: a few short scalars, which are clean as they stand.
 
     ``None`` where it takes the long way.
     """
     room = limits.MAX_METADATA_TEXT_CHARS
     for key, value in metadata.items():
-        if type(key) is not str or not (key in _plain_keys or _is_plain_key(key)):
+        if type(key) is not str or not (key in _harmless_keys or _is_harmless_key(key)):
             return None
         kind = type(value)
         if kind is str:
@@ -168,11 +168,15 @@ def _flat(metadata: dict[Any, Any]) -> dict[str, Json] | None:
             if room < 0 or not value.isascii():
                 return None
             if (
-                length >= _SHORTEST_SECRET
+                length >= _MIN_SECRET_CHARS
                 and (
-                    length >= _SHORTEST_TOKEN or " " in value or "=" in value or ":" in value or "fp_project_" in value
+                    length >= _MIN_BARE_TOKEN_CHARS
+                    or " " in value
+                    or "=" in value
+                    or ":" in value
+                    or "fp_project_" in value
                 )
-                and look(value)
+                and find_candidates(value)
                 and redact_text(value) != value
             ):
                 return None
@@ -188,43 +192,45 @@ class _Cleaner:
     """One pass over one metadata mapping: how much room is left, and which containers enclose the value at hand."""
 
     def __init__(self) -> None:
-        self._room = limits.MAX_METADATA_BYTES
+        self._bytes_left = limits.MAX_METADATA_BYTES
         self._open: set[int] = set()
 
     def mapping(self, mapping: Mapping[Any, Any], max_keys: int) -> dict[str, Json]:
         cleaned: dict[str, Json] = {}
         for key, value in islice(mapping.items(), max_keys):
-            if self._room <= 0:
+            if self._bytes_left <= 0:
                 break
-            text = str.__str__(key) if isinstance(key, str) else text_of(key, _MAX_JUDGED_KEY_CHARS)
+            text = str.__str__(key) if isinstance(key, str) else text_of(key, _MAX_CHECKED_KEY_CHARS)
             name = self._text(text, limits.MAX_METADATA_KEY_CHARS, redact_values) or "<empty>"
             judge = is_secret_text_key if isinstance(value, (str, bytes, bytearray)) else is_secret_key
-            secret = value is not None and (judge(text[:_MAX_JUDGED_KEY_CHARS]) or judge(text[-_MAX_JUDGED_KEY_CHARS:]))
-            cleaned[name] = REDACTED if secret else self._guarded(value)
+            secret = value is not None and (
+                judge(text[:_MAX_CHECKED_KEY_CHARS]) or judge(text[-_MAX_CHECKED_KEY_CHARS:])
+            )
+            cleaned[name] = REDACTED if secret else self._value_or_failure(value)
         missing = len(mapping) - len(cleaned)
         if missing > 0:
             cleaned[DROPPED_KEYS] = missing
         return cleaned
 
-    def _guarded(self, value: Any) -> Json:  # noqa: ANN401 - anything at all
+    def _value_or_failure(self, value: Any) -> Json:  # noqa: ANN401 - anything at all
         try:
             return self._value(value)
         except Exception as error:  # noqa: BLE001 - one bad value costs itself, not its neighbours
-            pass_on(error)
+            reraise_if_from_handler(error)
             return f"<{type_name(value)}: reading it raised {type_name(error)}>"
 
     def _value(self, value: Any) -> Json:  # noqa: ANN401, PLR0911 - anything at all; a case each
-        self._room -= 6  # `false,`: what has no text takes room too, or lists of nothing would grow without bound
+        self._bytes_left -= 6  # `false,`: what has no text takes room too, or lists of nothing would grow without bound
         if value is None or value is True or value is False:
             return value
         if isinstance(value, str):
             return self._text(str.__str__(value))
         if isinstance(value, int):
             number = int.__int__(value)
-            self._room -= 14
+            self._bytes_left -= 14
             return number if -_INT64 <= number < _INT64 else self._text(_str(number))
         if isinstance(value, float):
-            self._room -= 18
+            self._bytes_left -= 18
             real = float.__float__(value)
             return real if math.isfinite(real) else repr(real)
         if isinstance(value, (bytes, bytearray, memoryview)):
@@ -240,16 +246,16 @@ class _Cleaner:
     def _text(self, text: str, max_chars: int = _MAX_TEXT, redact: Callable[[str], str] = redact_text) -> str:
         text = _redacted(text, max_chars, redact)
         size = _json_size(text)
-        if size > max(self._room, _LEAST):
+        if size > max(self._bytes_left, _MIN_TEXT_CHARS):
             # A character takes at most six bytes of JSON (an escaped control character).
-            text = clean_text(text, max(self._room // 6, _LEAST))
+            text = clean_text(text, max(self._bytes_left // 6, _MIN_TEXT_CHARS))
             size = _json_size(text)
-        self._room -= size
+        self._bytes_left -= size
         return text
 
     def _bytes(self, head: bytes, length: int) -> str:
         decoded = head.decode("utf-8", "backslashreplace")
-        text = self._text(decoded if length <= len(head) else whole_words(decoded))
+        text = self._text(decoded if length <= len(head) else without_last_word(decoded))
         # One byte is one character of most of what people put there.
         return text if length <= len(head) else f"{text[: _MAX_TEXT - 40]}…[{length} bytes or characters]"
 
@@ -272,10 +278,10 @@ class _Cleaner:
         items: list[Json] = []
         iterator = iter(values)
         for value in islice(iterator, limits.MAX_METADATA_ITEMS):
-            if self._room <= 0:
+            if self._bytes_left <= 0:
                 items.append("…[no room for the rest]")
                 return items
-            items.append(self._guarded(value))
+            items.append(self._value_or_failure(value))
         if next(iterator, self) is not self:
             items.append(f"…[only the first {limits.MAX_METADATA_ITEMS}]")
         return items
@@ -296,7 +302,7 @@ def _number_in(value: Any) -> bool | int | float | None:  # noqa: ANN401 - anyth
             return None
         number = value.item()
     except Exception as error:  # noqa: BLE001 - then it has a text, perhaps
-        pass_on(error)
+        reraise_if_from_handler(error)
         return None
     return number if type(number) in {bool, int, float} else None
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from failpath_otel.delivery.at_exit import patience
-from failpath_otel.delivery.factory import pipeline_to_failpath
+from failpath_otel.delivery.at_exit import exit_budget
+from failpath_otel.delivery.pipeline import pipeline_to_failpath
 from failpath_otel.options.content import content_of
 from failpath_otel.options.options import Options
 from failpath_otel.records.process import ThisProcess
@@ -22,7 +22,7 @@ class EndedSpans:
         self._disabled = not options.enabled
         self.pipeline = pipeline_to_failpath(options)
         """Delivers the records."""
-        self._patience = options.patience
+        self._wait_budget = options.wait_budget
         self._process = ThisProcess()
 
     def __del__(self) -> None:
@@ -54,6 +54,6 @@ class EndedSpans:
         for group in groups:
             complete = self.pipeline.put_together(group) > 0 and complete
         in_time, error = self.pipeline.await_attempt(
-            patience(self._patience), (before + 1, self.pipeline.accepted), patient=True
+            exit_budget(self._wait_budget), (before + 1, self.pipeline.accepted), whole_batch=True
         )
         return complete and in_time and error is None

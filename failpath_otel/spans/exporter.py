@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from typing_extensions import Unpack
 
 from failpath_otel import limits
-from failpath_otel.delivery.at_exit import patience
+from failpath_otel.delivery.at_exit import exit_budget
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.arguments import DeliveryOptions
 from failpath_otel.public import public
@@ -65,11 +65,11 @@ class FailpathSpanExporter(SpanExporter):
         Returns:
             Whether every record so far was delivered.
         """
-        return self._ended.pipeline.flush(patience(timeout_millis / 1000))
+        return self._ended.pipeline.flush(exit_budget(timeout_millis / 1000))
 
     def shutdown(self) -> None:
         """Send what is kept, for at most 5 s (2 s at the end of the interpreter), then take no more spans."""
-        self._ended.pipeline.shutdown(patience(limits.FLUSH_TIMEOUT))
+        self._ended.pipeline.shutdown(exit_budget(limits.FLUSH_TIMEOUT))
 
     def stats(self) -> Stats:
         """Return the counts of records by what became of them."""

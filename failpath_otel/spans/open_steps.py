@@ -14,9 +14,9 @@ from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode
 from failpath_otel.records.translation import (
     StepStart,
-    judged_outcome,
+    attributes_as_dict,
+    derive_outcome,
     outcome_record,
-    plain_attributes,
     running_record,
     stated_outcome,
     states_outcome,
@@ -98,11 +98,11 @@ class OpenSteps:
             try:
                 pipeline.put_start(data, start)
             except BaseException:
-                if not start.running_number:
+                if not start.running_ticket:
                     del self.steps[key]  # the end of its span, if it comes, reports both records
                 raise
         if handoff is not None:
-            handoff.last_record = (pipeline, start.running_number)
+            handoff.last_record = (pipeline, start.running_ticket)
 
     def end(  # noqa: C901, PLR0912 - on the hot path, where a call costs
         self, span: ReadableSpan, start: StepStart
@@ -113,7 +113,7 @@ class OpenSteps:
         process, content, pipeline = self._process.info, start.content, start.pipeline
         handoff = None if start.handoff_reference is None else start.handoff_reference()
         try:
-            attributes = plain_attributes(span)
+            attributes = attributes_as_dict(span)
             status = stated_outcome(attributes)
             if status is None:
                 if start.handoff_reference is not None and not start.manual and not states_outcome(span):
@@ -121,10 +121,10 @@ class OpenSteps:
                     if handoff is not None:
                         return False
                     span = _ended_by(start, span.end_time)
-                    attributes = plain_attributes(span)
+                    attributes = attributes_as_dict(span)
                     status = stated_outcome(attributes)
                 else:
-                    status = judged_outcome(start, span, attributes)
+                    status = derive_outcome(start, span, attributes)
             attributes.pop(STEP_STATUS, None)
             if status is None:
                 record = running_record(start, process, content)
@@ -136,13 +136,13 @@ class OpenSteps:
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("reading a span that has ended")
             start.outcome_reported = True
-            if start.running_number:
+            if start.running_ticket:
                 pipeline.lose_outcome("invalid")
             else:
                 pipeline.lose("invalid")
             return True
         number = 0
-        if start.running_number:
+        if start.running_ticket:
             number = pipeline.put_outcome(data, record, start)
         else:
             start.outcome_reported = True
@@ -179,7 +179,7 @@ class OpenSteps:
                 name=span.name,
                 context=context,
                 resource=span.resource,
-                attributes={**plain_attributes(span), **added_attributes},
+                attributes={**attributes_as_dict(span), **added_attributes},
                 events=events,
                 status=span.status,
                 start_time=span.start_time,
@@ -217,7 +217,7 @@ class OpenSteps:
         """Close a step without an outcome, and give back the place that the pipeline reserves for it."""
         start = self.steps.pop(key, None)
         self.ended_early.discard(key)
-        if start is not None and start.running_number:
+        if start is not None and start.running_ticket:
             start.pipeline.forgo_outcome()
 
 

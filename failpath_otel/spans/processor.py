@@ -5,7 +5,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from typing_extensions import Unpack
 
 from failpath_otel import limits
-from failpath_otel.delivery.at_exit import patience
+from failpath_otel.delivery.at_exit import exit_budget
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.arguments import DeliveryOptions
 from failpath_otel.public import public
@@ -39,7 +39,7 @@ class FailpathSpanProcessor(SpanProcessor):
 
     def __init__(self, **options: Unpack[DeliveryOptions]) -> None:
         # Imported on use (decision 0005).
-        from failpath_otel.delivery.factory import pipeline_to_failpath  # noqa: PLC0415
+        from failpath_otel.delivery.pipeline import pipeline_to_failpath  # noqa: PLC0415
         from failpath_otel.options.options import Options  # noqa: PLC0415
         from failpath_otel.spans.reporter import Reporter  # noqa: PLC0415
 
@@ -71,11 +71,11 @@ class FailpathSpanProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Do the same as :meth:`flush` within ``timeout_millis`` milliseconds; called by the tracer provider."""
-        return self._reporter.flush(patience(timeout_millis / 1000))
+        return self._reporter.flush(exit_budget(timeout_millis / 1000))
 
     def shutdown(self) -> None:
         """Flush for at most 5 s (2 s at the end of the interpreter), then take no more records."""
-        self._reporter.close(patience(limits.FLUSH_TIMEOUT))
+        self._reporter.close(exit_budget(limits.FLUSH_TIMEOUT))
 
     def stats(self) -> Stats:
         """Return the counts of records by what became of them."""

@@ -22,7 +22,7 @@ from failpath_otel.records.translation import (
     StepStart,
     read_start,
     span_records,
-    trusted_start,
+    start_of_trusted,
 )
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
@@ -102,7 +102,7 @@ class Reporter:
                     self.ignore(span)
                     return
                 if handoff.reported_span is None:
-                    start, step_handoff = trusted_start(span, handoff.attributes), handoff
+                    start, step_handoff = start_of_trusted(span, handoff.attributes), handoff
             # Otherwise it is a span of other code, perhaps of a processor of the host that got the same context.
             start = start or read_start(span)
             if start is None:
@@ -120,7 +120,7 @@ class Reporter:
                 self._rule_spans.on_tagged(span, start.flow_key, start.run_id)
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             exception_once("reporting the start of a step")
-            if start is None or not start.running_number:
+            if start is None or not start.running_ticket:
                 self.lose()
 
     def on_end(self, span: ReadableSpan) -> None:

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, get_current_span
 
 from failpath_otel import limits, semconv
-from failpath_otel.records.rules import Rules, StepRule, named_misses, named_run, usable_run_id
-from failpath_otel.records.translation import StepStart, ruled_start, stated_run_id
+from failpath_otel.records.rules import Rules, StepRule, format_unmatched, run_id_in_attribute, usable_run_id
+from failpath_otel.records.translation import StepStart, start_by_rule, stated_run_id
 from failpath_otel.report import exception_once, warn_once
 from failpath_otel.runtime.threads import RealThread, RLock, acquire, sleep
 from failpath_otel.spans.dropped_spans import DroppedSpans, SpanKey, SpanReference, key_of
@@ -97,7 +97,7 @@ class RuleMatchedSpans:
     def on_start(self, span: ReadableSpan, parent_context: Context | None) -> None:
         """Report the start of a step if ``span`` is one by a rule."""
         rules = self.rules
-        rule = None if rules is None else rules.of(span)
+        rule = None if rules is None else rules.rule_for(span)
         if rule is None:
             if self.warns_of_misses:
                 self._warn_when_due()
@@ -118,14 +118,14 @@ class RuleMatchedSpans:
             return
         open_span = self._track(span, rule.flow, enclosing)
         open_span.request_rule = None if is_internal else rule
-        run_id = named_run(rule, span) or _baggage_run_id(rule, parent_context)
+        run_id = run_id_in_attribute(rule, span) or _baggage_run_id(rule, parent_context)
         if rule.run_id is not None and not run_id:
             open_span.awaiting = _AwaitingRunId(span, rule, monotonic() + limits.LATE_RUN_ID, RLock())
             self.awaiting_run_id.add(open_span)
             self._start_timer()
             return
         open_span.run_id = run_id or self._enclosing_run_id(open_span)
-        self._begin(span, ruled_start(span, rule, open_span.run_id))
+        self._begin(span, start_by_rule(span, rule, open_span.run_id))
 
     def on_tagged(self, span: ReadableSpan, flow_key: str, run_id: str) -> None:
         """Track the span of a step or a run that carries its own names, for the spans inside it."""
@@ -159,23 +159,23 @@ class RuleMatchedSpans:
             try:
                 # Wait while the attribute is missing: the instrumentation may be about to set it.
                 if awaiting is not None and not (
-                    wait and awaiting.due > monotonic() and not named_run(awaiting.rule, awaiting.span)
+                    wait and awaiting.due > monotonic() and not run_id_in_attribute(awaiting.rule, awaiting.span)
                 ):
                     self._report_start(open_span)
             except Exception:  # noqa: BLE001 - the others have begun as well
                 exception_once("reporting the start of a step")
         if not wait and self.warns_of_misses and self.rules is not None:
-            _warn_of_misses(self.rules.misses())
+            _warn_of_misses(self.rules.unmatched_since_entry())
 
     def _warn_when_due(self) -> None:
         """Log a warning if no rule has matched for a while: a program may end by a signal, without a last flush."""
         now = monotonic()
         if self._misses_due is None:
-            self._misses_due = now + limits.MISSES_SECONDS
+            self._misses_due = now + limits.UNMATCHED_LOG_DELAY
         elif now >= self._misses_due and self.rules is not None:
-            self._misses_due = now + limits.MISSES_SECONDS  # until now, there may have been spans of the start-up only
+            self._misses_due = now + limits.UNMATCHED_LOG_DELAY  # the spans so far may be of the start-up
             self.warns_of_misses = not self.rules.has_matched
-            if _warn_of_misses(self.rules.misses()):
+            if _warn_of_misses(self.rules.unmatched_since_entry()):
                 self.warns_of_misses = False
 
     def _track_run_span(self, span: ReadableSpan) -> None:
@@ -225,8 +225,10 @@ class RuleMatchedSpans:
         try:
             if open_span.run_id is None:
                 try:
-                    open_span.run_id = named_run(awaiting.rule, awaiting.span) or self._enclosing_run_id(open_span)
-                    self._begin(awaiting.span, ruled_start(awaiting.span, awaiting.rule, open_span.run_id))
+                    open_span.run_id = run_id_in_attribute(awaiting.rule, awaiting.span) or self._enclosing_run_id(
+                        open_span
+                    )
+                    self._begin(awaiting.span, start_by_rule(awaiting.span, awaiting.rule, open_span.run_id))
                     if self.open.get(open_span.key[:2]) is not open_span:
                         self._forgo_outcome(open_span.key)  # its end came meanwhile, and was handled
                 finally:
@@ -246,7 +248,7 @@ class RuleMatchedSpans:
                 self.report_due()
 
     def _on_timer(self) -> None:
-        sleep(limits.LATE_RUN_ID_LOOK)
+        sleep(limits.LATE_RUN_ID_POLL)
         self._timer = None
         self.report_due()
         if self.awaiting_run_id:
@@ -272,7 +274,9 @@ def _tagged_parent(parent_context: Context) -> _OpenSpan | None:
 def _warn_of_misses(misses: list[tuple[str, str]]) -> bool:
     others = [(scope, name) for scope, name in misses if scope != semconv.SCOPE_NAME]
     if others:
-        warn_once("rules", "Failpath: no rule has matched a span of this process. There were: %s", named_misses(others))
+        warn_once(
+            "rules", "Failpath: no rule has matched a span of this process. There were: %s", format_unmatched(others)
+        )
     return bool(others)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import SpanProcessor
 
 from failpath_otel import limits
-from failpath_otel.delivery.at_exit import is_ending, patience
+from failpath_otel.delivery.at_exit import exit_budget, is_ending
 
 if TYPE_CHECKING:
     from failpath_otel.spans.reporter import Reporter
@@ -29,10 +29,10 @@ class SharedProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Wait at most ``timeout_millis`` until all records so far are delivered; return whether they are."""
-        return self._reporter.flush(patience(timeout_millis / 1000))
+        return self._reporter.flush(exit_budget(timeout_millis / 1000))
 
     def shutdown(self) -> None:
         """Flush for at most 5 s (2 s at the end of the interpreter)."""
-        self._reporter.flush(patience(limits.FLUSH_TIMEOUT), last=True)
+        self._reporter.flush(exit_budget(limits.FLUSH_TIMEOUT), last=True)
         if not is_ending():  # where other providers still record, and no thread can be started
             self._on_shutdown()

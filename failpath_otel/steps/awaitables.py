@@ -7,7 +7,7 @@ from types import GeneratorType
 from typing import Any, Final, Generic, TypeVar, cast
 
 from failpath_otel.report import exception_once
-from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.steps.finalizer_errors import raise_later
 from failpath_otel.steps.open_step import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed, NeverAwaited
@@ -181,7 +181,7 @@ def may_go_on(result: object) -> bool:
     try:
         return hasattr(kind, "__await__") or hasattr(kind, "add_done_callback") or kind is GeneratorType
     except Exception as error:  # noqa: BLE001 - a metaclass of the application may raise anything
-        pass_on(error)
+        reraise_if_from_handler(error)
         return False
 
 

@@ -10,7 +10,7 @@ from failpath_otel import limits, semconv
 from failpath_otel._version import __version__
 from failpath_otel.public import public
 from failpath_otel.report import warn_once
-from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.runtime.trio_loop import running_trio
 from failpath_otel.scrubbing.values import clean_text, type_name
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, SCOPE_NAME, STEP_KEY
@@ -168,7 +168,7 @@ class Failpath:
             # Once a name: a function may be defined and decorated again and again.
             warn_once(f"no run {name} {step_key}", _NO_RUN, name, step_key)
         except Exception as error:  # noqa: BLE001 - a callable of the application may raise anything where it has no name
-            pass_on(error)
+            reraise_if_from_handler(error)
 
     def record_step(
         self,

@@ -3,8 +3,8 @@
 import uuid
 
 from failpath_otel import limits, semconv
-from failpath_otel.runtime.signals import pass_on
-from failpath_otel.scrubbing.values import clean_text, text_of, type_name, whole_run_id
+from failpath_otel.runtime.signals import reraise_if_from_handler
+from failpath_otel.scrubbing.values import bounded_run_id, clean_text, text_of, type_name
 
 
 def check_key(name: str, value: object) -> str:
@@ -36,14 +36,14 @@ def make_run_id(run_id: object) -> str:
     A run id beyond :data:`failpath_otel.limits.MAX_RUN_ID_CHARS` characters keeps its beginning and ends in a hash of
     the whole, so that the same long id names the same run everywhere.
     """
-    return whole_run_id("" if run_id is None else _text(run_id)) or uuid.uuid4().hex
+    return bounded_run_id("" if run_id is None else _text(run_id)) or uuid.uuid4().hex
 
 
 def _text(run_id: object) -> str:
     try:
         return str.__str__(run_id if isinstance(run_id, str) else str(run_id))
     except Exception as error:  # noqa: BLE001 - an id without text is no id
-        pass_on(error)
+        reraise_if_from_handler(error)
         return ""
 
 

@@ -7,7 +7,7 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR, CO_ITERABLE_
 from typing import Any, Final
 
 from failpath_otel import limits, semconv
-from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.text import MAX_SCANNED_CHARS, redact_text, redacted_head, redacted_tail
 from failpath_otel.scrubbing.values import clean_text, error_text
 
@@ -50,7 +50,7 @@ def is_failure(error: BaseException | None) -> bool:
             return not _is_raised_in(error, _GENERATOR) or _is_raised_in(error, _COROUTINE)
         return not isinstance(error, SystemExit) or (error.code is not None and bool(error.code != 0))
     except (Exception, SystemExit, GeneratorExit) as raised:  # noqa: BLE001 - an exception of the user's may raise from anything
-        pass_on(raised)
+        reraise_if_from_handler(raised)
         return True
 
 
@@ -81,7 +81,7 @@ def described_error_attributes(error: object) -> tuple[dict[str, str], bool]:
             else [None, None, None]
         )
     except Exception as raised:  # noqa: BLE001 - an object of the application may raise anything
-        pass_on(raised)
+        reraise_if_from_handler(raised)
         described = True
         name = message = stack = None
     if described:
@@ -140,7 +140,7 @@ def _leaves(error: BaseException) -> list[BaseException]:
         try:
             members: Any = getattr(current, "exceptions", None)
         except Exception as raised:  # noqa: BLE001 - a property of the user's may raise anything
-            pass_on(raised)
+            reraise_if_from_handler(raised)
             members = None
         if isinstance(members, tuple) and members and all(isinstance(member, BaseException) for member in members):
             pending[:0] = members[:_MAX_MEMBERS]
@@ -185,7 +185,7 @@ def _stack(error: BaseException) -> str | None:
         else:
             lines = list(_formatted(error))
     except Exception as raised:  # noqa: BLE001 - formatting runs code of the exception, which may raise anything
-        pass_on(raised)
+        reraise_if_from_handler(raised)
         return None
     text = "".join(lines)
     if len(text) <= MAX_SCANNED_CHARS:

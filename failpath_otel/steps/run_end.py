@@ -34,7 +34,7 @@ class RunEndFlush:
             return
         began = monotonic()
         try:
-            self._observer.run_ended(abrupt_exit.patience())
+            self._observer.run_ended(abrupt_exit.wait_budget())
         finally:
             abrupt_exit.spend(monotonic() - began)
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, Final, TypeVar, cast
 
-from failpath_otel.runtime.signals import pass_on
+from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.values import type_name
 from failpath_otel.steps.awaitables import VALUES, InStep, await_success, fail_async, follow, may_go_on
 from failpath_otel.steps.open_step import AnyStep
@@ -48,7 +48,7 @@ def deferred_kind(fn: Callable[..., Any]) -> int:
             return inspect.CO_GENERATOR
         return inspect.CO_ASYNC_GENERATOR if inspect.isasyncgenfunction(fn) else 0
     except Exception as error:  # noqa: BLE001 - it reads attributes, where a callable of the application may raise anything
-        pass_on(error)
+        reraise_if_from_handler(error)
         return 0
 
 

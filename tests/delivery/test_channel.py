@@ -27,7 +27,7 @@ NewProcessor = Callable[..., FailpathSpanProcessor]
 
 @pytest.fixture(autouse=True)
 def _faults_are_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
 
 
 @pytest.fixture

@@ -17,30 +17,30 @@ from failpath_otel import limits
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal import outage as outage_module
-from failpath_otel.journal.directory import Holding
-from failpath_otel.journal.discovery import adopt
+from failpath_otel.journal.directory import LockedDirectory
+from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.journal.reading import take_all
 from tests.receiver import wait_for
 
 BINDING = "0123456789abcdef"
-DOWN = Answer("could not be reached (ConnectionError)", again=True)
+DOWN = Answer("could not be reached (ConnectionError)", retryable=True)
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal that has failed is tried again after 20 ms, and an endpoint after 50."""
     monkeypatch.setattr(limits, "JOURNAL_RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(limits, "ADOPT_SECONDS", 0.02)
+    monkeypatch.setattr(limits, "ORPHAN_SCAN_SECONDS", 0.02)
     monkeypatch.setattr(limits, "RETRY_MAX_DELAY", 0.05)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> JournalPlace:
-    return JournalPlace(str(tmp_path / "journal"), BINDING)
+def place(tmp_path: Path) -> JournalLocation:
+    return JournalLocation(str(tmp_path / "journal"), BINDING)
 
 
 class Disk:
@@ -59,34 +59,34 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     made = Disk()
-    new_file = Holding.new_file
+    new_file = LockedDirectory.new_file
 
-    def checked(holding: Holding, name: str) -> int:
+    def checked(directory: LockedDirectory, name: str) -> int:
         made.check()
-        return new_file(holding, name)
+        return new_file(directory, name)
 
-    monkeypatch.setattr(Holding, "new_file", checked)
+    monkeypatch.setattr(LockedDirectory, "new_file", checked)
     return made
 
 
 def own(queue: Pipeline) -> Journal:
-    assert queue._journal is not None
-    return queue._journal
+    assert queue.queue.journal is not None
+    return queue.queue.journal
 
 
 def fill(queue: Pipeline, disk: Disk, error: int = errno.ENOSPC) -> None:
     """The disk is full from now on, and so is the segment at hand."""
     disk.error = error
-    with queue._lock:
-        own(queue)._finish()
+    with queue.queue.lock:
+        own(queue)._finish_segment()
 
 
-def left_behind(queue: Pipeline, place: JournalPlace) -> list[bytes]:
+def left_behind(queue: Pipeline, place: JournalLocation) -> list[bytes]:
     """What another process finds after this one was killed."""
-    assert queue._adoption is not None
-    with queue._adoption._looking, queue._lock:  # or it finds that itself
-        own(queue).forsake()
-        [orphan] = adopt(place.path, BINDING, lambda *_: None)
+    assert queue.orphans is not None
+    with queue.orphans._scanning, queue.queue.lock:  # or it finds that itself
+        own(queue).reset_in_child()
+        [orphan] = lock_orphans(place.path, BINDING, lambda *_: None)
     try:
         return take_all(orphan)
     finally:
@@ -94,7 +94,7 @@ def left_behind(queue: Pipeline, place: JournalPlace) -> list[bytes]:
 
 
 @contextmanager
-def down(place: JournalPlace, **options: Any) -> Iterator[Pipeline]:
+def down(place: JournalLocation, **options: Any) -> Iterator[Pipeline]:
     """A pipeline whose endpoint is not there, until the end."""
     delivery = HeldDelivery(answers=[DOWN] * 10_000)
     with pipeline(delivery, journal=place, **options) as queue:
@@ -109,39 +109,39 @@ def put(queue: Pipeline, numbers: range) -> None:
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EMFILE], ids=["disk full", "no descriptors"])
 def test_in_an_outage_what_waits_in_memory_goes_into_the_journal_once_it_can_be_written(
-    place: JournalPlace, disk: Disk, error: int
+    place: JournalLocation, disk: Disk, error: int
 ) -> None:
     with down(place) as queue:
         put(queue, range(10))
         wait_for(lambda: queue.stuck)
         fill(queue, disk, error)
         put(queue, range(10, 600))
-        assert queue.left[:2] == (10, 590)
+        assert queue.undelivered[:2] == (10, 590)
         disk.error = 0
         wait_for(lambda: queue.journaling)
         put(queue, range(600, 650))
-        assert queue.left == (650, 0, place.path)
+        assert queue.undelivered == (650, 0, place.path)
         assert queue.stats() == Stats(650, 0, 650)
         assert left_behind(queue, place) == [numbered(number) for number in range(650)]
 
 
 def test_what_was_taken_from_memory_and_could_not_be_sent_goes_into_the_journal_first(
-    place: JournalPlace, disk: Disk
+    place: JournalLocation, disk: Disk
 ) -> None:
     with down(place) as queue:
         disk.error = errno.ENOSPC
         put(queue, range(5))
         wait_for(lambda: queue.stuck)
-        assert len(queue._backlog._batches) == 1
+        assert len(queue.sender.retries._batches) == 1
         put(queue, range(5, 10))
         disk.error = 0
         wait_for(lambda: queue.journaling)
-        assert queue.left == (10, 0, place.path)
+        assert queue.undelivered == (10, 0, place.path)
         assert left_behind(queue, place) == [numbered(number) for number in range(10)]
 
 
 def test_records_that_come_while_others_are_moved_keep_the_order_and_are_all_delivered_once(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Threads that record without a pause do not keep the journal from catching up."""
     monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 16_384)
@@ -163,7 +163,7 @@ def test_records_that_come_while_others_are_moved_keep_the_order_and_are_all_del
         threads = [threading.Thread(target=record) for _ in range(3)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: len(queue._memory.waiting) > 1_000)
+        wait_for(lambda: len(queue.queue.memory.waiting) > 1_000)
         disk.error = 0
         wait_for(lambda: queue.journaling)
         back.set()
@@ -179,7 +179,7 @@ def test_records_that_come_while_others_are_moved_keep_the_order_and_are_all_del
 
 
 def test_a_caller_waits_for_no_more_than_one_append_while_others_are_moved(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     appending: list[int] = []
     append = Journal.append
@@ -192,8 +192,8 @@ def test_a_caller_waits_for_no_more_than_one_append_while_others_are_moved(
         fill(queue, disk)
         put(queue, range(100))
         monkeypatch.setattr(Journal, "append", counted)
-        queue._returning = True
-        with queue._lock:  # so that the delivery thread moves nothing
+        queue.queue.returning = True
+        with queue.queue.lock:  # so that the delivery thread moves nothing
             disk.error = 0
             for number in range(100, 110):
                 appending.clear()
@@ -203,7 +203,7 @@ def test_a_caller_waits_for_no_more_than_one_append_while_others_are_moved(
 
 
 def test_the_log_says_once_that_the_journal_fails_and_what_is_at_risk_and_once_that_it_is_back(
-    place: JournalPlace, disk: Disk, caplog: pytest.LogCaptureFixture
+    place: JournalLocation, disk: Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "failpath_otel")
     with down(place) as queue:
@@ -231,8 +231,8 @@ def test_where_another_directory_would_help_the_line_says_how_to_name_it(
     number: int, named: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     outage = outage_module.Outage("there")
-    outage.fail(OSError(number, os.strerror(number)))
-    outage.speak()
+    outage.record_failure(OSError(number, os.strerror(number)))
+    outage.log_pending()
     [said] = caplog.messages
     assert f"the journal in there fails: {os.strerror(number)}" in said
     assert ("FAILPATH_JOURNAL" in said) == named
@@ -245,26 +245,26 @@ def test_while_the_journal_keeps_failing_it_is_tried_less_and_less_often(monkeyp
     outage = outage_module.Outage("there")
     delays = []
     for _ in range(8):
-        outage.fail(OSError(errno.ENOSPC, "full"))
+        outage.record_failure(OSError(errno.ENOSPC, "full"))
         began = clock[0]
-        while not outage.may_try():
+        while not outage.may_retry():
             clock[0] += 0.5
         delays.append(clock[0] - began)
     assert delays == [1, 2, 4, 8, 16, 30, 30, 30]
-    outage.end()
+    outage.record_recovery()
     clock[0] += 29
-    outage.fail(OSError(errno.ENOSPC, "full"))
+    outage.record_failure(OSError(errno.ENOSPC, "full"))
     clock[0] += 29
-    assert not outage.may_try(), "it was back for a moment only"
-    outage.end()
+    assert not outage.may_retry(), "it was back for a moment only"
+    outage.record_recovery()
     clock[0] += 31
-    outage.fail(OSError(errno.ENOSPC, "full"))
+    outage.record_failure(OSError(errno.ENOSPC, "full"))
     clock[0] += 1
-    assert outage.may_try()
+    assert outage.may_retry()
 
 
 def test_at_the_end_the_journal_is_tried_again_at_once(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "JOURNAL_RETRY_SECONDS", 3_600.0)
     monkeypatch.setattr(limits, "JOURNAL_RETRY_FIRST_SECONDS", 3_600.0)
@@ -274,9 +274,9 @@ def test_at_the_end_the_journal_is_tried_again_at_once(
         fill(queue, disk)
         put(queue, range(3, 10))
         disk.error = 0
-        assert queue.left[:2] == (3, 7)
-        queue.secure(10)
-        assert queue.left == (10, 0, place.path)
+        assert queue.undelivered[:2] == (3, 7)
+        queue.save(10)
+        assert queue.undelivered == (10, 0, place.path)
         assert left_behind(queue, place) == [numbered(number) for number in range(10)]
 
 
@@ -293,7 +293,7 @@ def alarm(handle: Callable[[], object], interval: float) -> Iterator[None]:
 
 @pytest.mark.parametrize("plain", [False, True], ids=["mapped", "by system calls"])
 def test_a_signal_handler_that_records_while_a_segment_is_begun_does_not_turn_the_journal_off(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, plain: bool
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, plain: bool
 ) -> None:
     """The handler comes in the midst of each call that a new segment needs."""
     monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
@@ -321,13 +321,13 @@ def test_a_signal_handler_that_records_while_a_segment_is_begun_does_not_turn_th
         assert all(handled)
         total = next(numbers)
         assert queue.stats() == Stats(total, 0, total)
-        assert queue.left == (total, 0, place.path)
+        assert queue.undelivered == (total, 0, place.path)
         assert sorted(left_behind(queue, place)) == sorted(numbered(number) for number in range(total))
     assert not [message for message in caplog.messages if "fails" in message]
 
 
 def test_what_a_handler_records_in_the_midst_of_the_last_write_before_the_disk_is_full_is_sent(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It waits for the journal; no later record shows that this cannot be written any more."""
     monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
@@ -356,8 +356,8 @@ def test_what_a_handler_records_in_the_midst_of_the_last_write_before_the_disk_i
             while (writer := own(queue)._writer) is not None and writer.end() < 3_900:
                 assert queue.put(numbered(next(numbers)))
             disk.error, due = errno.ENOSPC, True
-            with queue._lock:
-                own(queue)._supply.drop()
+            with queue.queue.lock:
+                own(queue)._factory.close_spare()
             assert queue.put(numbered(next(numbers)))
         assert not due
         assert queue.flush(10)
@@ -370,7 +370,7 @@ def test_what_a_handler_records_in_the_midst_of_the_last_write_before_the_disk_i
 
 
 def test_while_failpath_is_up_a_handler_that_records_each_millisecond_is_never_refused(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 16_384)
     monkeypatch.setattr(limits, "JOURNAL_SEGMENTS", 10_000)
@@ -387,7 +387,7 @@ def test_while_failpath_is_up_a_handler_that_records_each_millisecond_is_never_r
 
 
 def test_ctrl_c_while_a_record_is_moved_neither_loses_nor_invents_one(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with down(place) as queue:
         put(queue, range(1))
@@ -400,13 +400,13 @@ def test_ctrl_c_while_a_record_is_moved_neither_loses_nor_invents_one(
             append(journal, record)
             raise KeyboardInterrupt
 
-        with queue._lock:
+        with queue.queue.lock:
             disk.error = 0
-            queue._returning = True
+            queue.queue.returning = True
             with monkeypatch.context() as patched:
                 patched.setattr(Journal, "append", interrupted)
                 with pytest.raises(KeyboardInterrupt):
-                    queue._move_one()
+                    queue.queue.move_one()
             assert queue.stats() == Stats(10, 0, 10)
         wait_for(lambda: queue.journaling)
         assert queue.stats() == Stats(10, 0, 10)
@@ -415,28 +415,28 @@ def test_ctrl_c_while_a_record_is_moved_neither_loses_nor_invents_one(
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no room is set aside")
 def test_a_handler_that_finds_the_journal_failing_while_held_records_are_written_loses_and_doubles_none(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with down(place) as queue:
         put(queue, range(1))
         wait_for(lambda: queue.stuck)
         journal = own(queue)
-        with queue._lock:
-            journal.held.extend(numbered(number) for number in range(1, 4))
-            queue._accepted += 3
+        with queue.queue.lock:
+            journal.deferred.extend(numbered(number) for number in range(1, 4))
+            queue.queue.accepted += 3
             write_or_roll = journal._write_or_roll
 
             def interrupted(framed: bytes, **options: Any) -> None:
                 monkeypatch.setattr(journal, "_write_or_roll", write_or_roll)
                 disk.error = errno.ENOSPC
-                journal._finish()
-                journal._supply.drop()
+                journal._finish_segment()
+                journal._factory.close_spare()
                 put(queue, range(4, 5))  # as a signal handler does
                 disk.error = 0
                 write_or_roll(framed, **options)
 
             monkeypatch.setattr(journal, "_write_or_roll", interrupted)
-            journal.write_held()
+            journal.write_deferred()
             assert queue.stats() == Stats(5, 0, 5)
         wait_for(lambda: queue.journaling)
         assert queue.stats() == Stats(5, 0, 5)
@@ -444,7 +444,7 @@ def test_a_handler_that_finds_the_journal_failing_while_held_records_are_written
 
 
 def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
-    place: JournalPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with down(place) as queue:
         put(queue, range(1))
@@ -452,54 +452,54 @@ def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
         fill(queue, disk)
         put(queue, range(1, 3))
         journal = own(queue)
-        with queue._lock:
-            journal.held.append(numbered(3))
-            queue._accepted += 1
-            queue._returning = True
+        with queue.queue.lock:
+            journal.deferred.append(numbered(3))
+            queue.queue.accepted += 1
+            queue.queue.returning = True
             disk.error = 0
-            write = journal._write_held
+            write = journal._write_deferred
 
             def full_after() -> None:
                 write()
                 fill(queue, disk)
 
             with monkeypatch.context() as patched:
-                patched.setattr(journal, "_write_held", full_after)
-                queue._move_one()
+                patched.setattr(journal, "_write_deferred", full_after)
+                queue.queue.move_one()
             assert queue.stats() == Stats(4, 0, 4)
-            assert queue._memory.waiting[0] == numbered(1)
+            assert queue.queue.memory.waiting[0] == numbered(1)
             disk.error = 0
         wait_for(lambda: queue.journaling)
         assert sorted(left_behind(queue, place)) == [numbered(number) for number in range(4)]
 
 
 def test_what_a_handler_has_left_is_delivered_while_the_disk_is_full_and_nothing_else_comes(
-    place: JournalPlace, disk: Disk
+    place: JournalLocation, disk: Disk
 ) -> None:
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
         put(queue, range(1))
         assert queue.flush(10)
-        with queue._lock:
+        with queue.queue.lock:
             fill(queue, disk)
-            own(queue)._supply.drop()
-            own(queue).held.append(numbered(1))
-            queue._accepted += 1
+            own(queue)._factory.close_spare()
+            own(queue).deferred.append(numbered(1))
+            queue.queue.accepted += 1
         assert queue.flush(10)
         assert delivery.records == [numbered(0), numbered(1)]
         assert queue.stats() == Stats(2, 2, 0)
 
 
 def test_at_the_end_what_a_handler_has_left_is_written_and_counts_as_in_memory_until_then(
-    place: JournalPlace, disk: Disk
+    place: JournalLocation, disk: Disk
 ) -> None:
     with down(place) as queue:
         put(queue, range(1))
         wait_for(lambda: queue.stuck)
-        with queue._sender._attempting, queue._lock:  # so that the delivery thread does not write it
-            own(queue).held.append(numbered(1))
-            queue._accepted += 1
-            assert queue.left[:2] == (1, 1)
-            queue.secure(10)
-            assert queue.left == (2, 0, place.path)
+        with queue.sender._attempting, queue.queue.lock:  # so that the delivery thread does not write it
+            own(queue).deferred.append(numbered(1))
+            queue.queue.accepted += 1
+            assert queue.undelivered[:2] == (1, 1)
+            queue.save(10)
+            assert queue.undelivered == (2, 0, place.path)
         assert left_behind(queue, place) == [numbered(0), numbered(1)]

@@ -12,12 +12,12 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 from failpath_otel import DeliveryError, FailpathClient, SendError, limits
-from failpath_otel.delivery.factory import pipeline_to_failpath
+from failpath_otel.delivery.pipeline import pipeline_to_failpath
 from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.delivery.retries.retry_queue import Backlog
+from failpath_otel.delivery.retries.retry_queue import RetryQueue
 from failpath_otel.journal.journal import Journal
 from failpath_otel.options.options import Options
-from failpath_otel.records.wire import Answer, no_way, read_answer
+from failpath_otel.records.wire import Answer, misconfigured, read_answer
 from tests.delivery.pipelines import a_record
 from tests.delivery.programs import run_program
 from tests.fault_server import MISROUTES, Behaviour, FaultServer, accepted, fault_server, status, tls_only
@@ -80,7 +80,7 @@ def test_whoever_flushes_is_told_after_the_first_such_answer(
     client = configure()
     record(client, 0, 1)
     for flush in (client.flush, lambda timeout: asyncio.run(client.aflush(timeout))):
-        wait_for(client._join.reporter._pipelines[-1]._backlog.pause)
+        wait_for(client._join.reporter._pipelines[-1].sender.retries.pause)
         began, asked = monotonic(), len(server.requests)
         assert flush(20) is False
         assert monotonic() - began < 5
@@ -93,7 +93,7 @@ def test_an_awaited_step_waits_for_one_attempt_and_the_next_not_until_another_is
     configure: Configure, server: FaultServer, behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "RETRY_FIRST_DELAY", 3_600.0)
-    monkeypatch.setattr(limits, "RETRY_MAX_DELAY_OF_WAY", 3_600.0)
+    monkeypatch.setattr(limits, "RETRY_MAX_DELAY_MISCONFIGURED", 3_600.0)
     server.answer_with(behaviour)
     client = configure(delivery="await", send_timeout=10)
     began = monotonic()
@@ -127,7 +127,7 @@ def test_it_is_said_once_with_the_address_what_came_back_and_how_to_move_the_rec
 
 def test_a_host_that_redirects_is_named_without_what_is_secret() -> None:
     answer = read_answer(302, {"Location": "https://user:hunter2@portal.example/login?token=hunter2"}, b"", 1)
-    assert answer.way
+    assert answer.misconfigured
     assert "portal.example" in str(answer.failure)
     assert "hunter2" not in str(answer.failure)
 
@@ -135,28 +135,28 @@ def test_a_host_that_redirects_is_named_without_what_is_secret() -> None:
 @pytest.mark.parametrize("code", [404, 405, 407, 409, 410, 418, 421, 451, 301, 308, 304])
 def test_answers_that_are_about_the_way_are_worth_a_slow_retry_and_heed_retry_after(code: int) -> None:
     answer = read_answer(code, {"Retry-After": "90"}, b"", 1)
-    assert (answer.again, answer.lasting, answer.too_large, answer.retry_after) == (True, True, False, 90.0)
+    assert (answer.retryable, answer.persistent, answer.too_large, answer.retry_after) == (True, True, False, 90.0)
     assert answer.failure is not None
 
 
 @pytest.mark.parametrize("code", [408, 425, 429, 500, 503, 599, 102, 103])
 def test_answers_of_the_moment_are_worth_a_retry_soon(code: int) -> None:
     answer = read_answer(code, {"Retry-After": "90"}, b"", 1)
-    assert (answer.again, answer.lasting, answer.too_large, answer.retry_after) == (True, False, False, 90.0)
+    assert (answer.retryable, answer.persistent, answer.too_large, answer.retry_after) == (True, False, False, 90.0)
 
 
 def test_the_pause_grows_to_five_minutes_where_it_is_the_way_and_to_half_a_minute_where_it_is_the_moment() -> None:
     now = 0.0
-    backlog = Backlog("http://127.0.0.1:9", lambda: now)
+    backlog = RetryQueue("http://127.0.0.1:9", lambda: now)
 
     def pauses(answer: Answer, count: int) -> list[float]:
         found = []
         for _ in range(count):
-            backlog.keep(Batch((b"x",), 1, now), answer)
+            backlog.schedule_retry(Batch((b"x",), 1, now), answer)
             found.append(backlog.pause())
         return found
 
-    way, moment = no_way("answered 404", 404), Answer("answered 503", 503, again=True)
+    way, moment = misconfigured("answered 404", 404), Answer("answered 503", 503, retryable=True)
     assert pauses(way, 1)[0] < 1
     assert 225 <= pauses(way, 20)[-1] <= 375
     assert 22 <= pauses(moment, 1)[-1] <= 38
@@ -173,7 +173,7 @@ def test_what_gone_processes_have_left_is_kept_likewise(
     gone = Journal(str(tmp_path), options.binding, lambda _: None)
     for number in range(50):
         assert gone.append(a_record(step_key=f"step-{number}", id=f"{number:032}"))
-    gone.forsake()
+    gone.reset_in_child()
     server.answer_with(behaviour)
     pipeline = pipeline_to_failpath(options)
     try:
@@ -181,7 +181,7 @@ def test_what_gone_processes_have_left_is_kept_likewise(
         server.wait_for_requests(2)
         assert pipeline.stats().adopted_dropped == {}
         server.answer_with(accepted)
-        pipeline.hurry()
+        pipeline.send_now()
         wait_for(lambda: pipeline.stats().adopted == 50)
     finally:
         pipeline.shutdown(5)

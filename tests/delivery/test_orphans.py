@@ -16,16 +16,16 @@ from unittest.mock import patch
 import pytest
 
 from failpath_otel import DeliveryError, JournalError, limits, report
-from failpath_otel.delivery.orphans import Adoption
+from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.journal import clock as clock_module
 from failpath_otel.journal import discovery as discovery_module
 from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal import orphan as orphan_module
 from failpath_otel.journal.clock import machine_clock
-from failpath_otel.journal.directory import Holding
+from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records.record import decode
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import GONE, HeldDelivery, a_record, pipeline
@@ -37,30 +37,30 @@ OTHER = "fedcba9876543210"
 
 @pytest.fixture(autouse=True)
 def _all_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
 
 
 @pytest.fixture(autouse=True)
 def _the_clock_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     """As another machine has said; without that no age counts."""
     monkeypatch.setattr(machine_clock, "_epoch", None)
-    machine_clock.witness(time.time())
+    machine_clock.observe(time.time())
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> JournalPlace:
-    return JournalPlace(str(tmp_path / "journal"), BINDING)
+def place(tmp_path: Path) -> JournalLocation:
+    return JournalLocation(str(tmp_path / "journal"), BINDING)
 
 
-def leave(place: JournalPlace, *records: bytes, binding: str = BINDING) -> None:
+def leave(place: JournalLocation, *records: bytes, binding: str = BINDING) -> None:
     """What a process leaves that has recorded these and is gone."""
     journal = Journal(place.path, binding, lambda _: None)
     for record in records:
         assert journal.append(record)
-    journal.forsake()
+    journal.reset_in_child()
 
 
-def leave_old(place: JournalPlace, *records: bytes, seconds: float = limits.MAX_AGE_SECONDS + 60) -> Path:
+def leave_old(place: JournalLocation, *records: bytes, seconds: float = limits.MAX_AGE_SECONDS + 60) -> Path:
     """As :func:`leave`, so many seconds ago; returns the file."""
     before = set(Path(place.path).glob("*/*.records"))
     with patch.object(journal_module, "time", lambda: time.time() - seconds):
@@ -89,12 +89,12 @@ def looked(queue: Pipeline) -> bool:
     return False
 
 
-def gone(place: JournalPlace) -> bool:
+def gone(place: JournalLocation) -> bool:
     """Whether nothing is left; the directory itself stays."""
     return list(Path(place.path).iterdir()) == []
 
 
-def test_what_a_gone_process_has_left_is_delivered_counted_and_deleted(place: JournalPlace) -> None:
+def test_what_a_gone_process_has_left_is_delivered_counted_and_deleted(place: JournalLocation) -> None:
     leave(place, step("a"), step("b"))
     leave(place, step("c"))
     delivery = HeldDelivery()
@@ -109,20 +109,20 @@ def test_what_a_gone_process_has_left_is_delivered_counted_and_deleted(place: Jo
 
 
 def test_what_is_left_while_this_process_lives_is_found_without_a_record(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "ADOPT_SECONDS", 0.05)
-    monkeypatch.setattr(limits, "AWAKE_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "ORPHAN_SCAN_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "POLLING_SECONDS", 0.05)
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
         queue.put(step("own"))
         assert queue.flush(10)
-        wait_for(lambda: queue._asleep)
+        wait_for(lambda: queue.wakeup.asleep)
         leave(place, step("a"))
         wait_for(lambda: queue.stats().adopted == 1)
 
 
-def test_own_records_and_those_of_others_take_turns(place: JournalPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_records_and_those_of_others_take_turns(place: JournalLocation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_BATCH_RECORDS", 2)
     leave(place, *(step(f"a{number}") for number in range(6)))
     delivery = HeldDelivery(held=True)
@@ -141,20 +141,20 @@ def test_own_records_and_those_of_others_take_turns(place: JournalPlace, monkeyp
     assert found.index("a0") < found.index("own5")
 
 
-def test_records_of_another_project_stay(place: JournalPlace) -> None:
+def test_records_of_another_project_stay(place: JournalLocation) -> None:
     leave(place, step("theirs"), binding=OTHER)
     leave(place, step("ours"))
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
         queue.adopt()
-        wait_for(lambda: queue.stats().adopted == 1 and not queue._adoption)
+        wait_for(lambda: queue.stats().adopted == 1 and not queue.orphans)
     assert names(delivery) == ["ours"]
     [left] = Path(place.path).iterdir()
     assert OTHER in left.name
 
 
 def test_records_of_another_project_that_are_older_than_the_limit_are_deleted_and_counted(
-    place: JournalPlace, caplog: pytest.LogCaptureFixture
+    place: JournalLocation, caplog: pytest.LogCaptureFixture
 ) -> None:
     leave(place, step("a"), step("b"), binding=OTHER)
     [old] = Path(place.path).iterdir()
@@ -163,8 +163,8 @@ def test_records_of_another_project_that_are_older_than_the_limit_are_deleted_an
         os.utime(path, (0, 0))
     errors: list[DeliveryError] = []
     with pipeline(HeldDelivery(), journal=place, on_error=errors.append) as queue:
-        assert queue._adoption is not None
-        queue._adoption.look()  # as the thread does
+        assert queue.orphans is not None
+        queue.orphans.scan()  # as the thread does
         queue.adopt()
         assert queue.stats().adopted_dropped == {"too_old": 2}
         queue.drain_callbacks(10)
@@ -175,7 +175,7 @@ def test_records_of_another_project_that_are_older_than_the_limit_are_deleted_an
 
 
 def test_records_that_are_too_old_are_counted_and_told_and_the_others_delivered(
-    place: JournalPlace, caplog: pytest.LogCaptureFixture
+    place: JournalLocation, caplog: pytest.LogCaptureFixture
 ) -> None:
     leave_old(place, step("old"))
     leave(place, step("young"))
@@ -197,7 +197,7 @@ def test_records_that_are_too_old_are_counted_and_told_and_the_others_delivered(
     assert f"Failpath: 1 {error}." in caplog.messages
 
 
-def test_what_is_no_record_is_left_out_and_counted(place: JournalPlace) -> None:
+def test_what_is_no_record_is_left_out_and_counted(place: JournalLocation) -> None:
     leave(place, step("a"), b"{}", b"\xff\xfe", b'{"stepKey": 1}', step("b"), b"[" * 5_000)
     delivery = HeldDelivery()
     errors: list[DeliveryError] = []
@@ -210,10 +210,10 @@ def test_what_is_no_record_is_left_out_and_counted(place: JournalPlace) -> None:
     assert names(delivery) == ["a", "b"]
 
 
-def test_a_batch_that_fails_is_sent_again_and_one_that_is_refused_is_counted_and_told(place: JournalPlace) -> None:
+def test_a_batch_that_fails_is_sent_again_and_one_that_is_refused_is_counted_and_told(place: JournalLocation) -> None:
     leave(place, step("a"), step("b"))
     errors: list[DeliveryError] = []
-    busy, rejected = Answer("is busy", 503, again=True), Answer(status=202, rejected=((1, "unknown"),))
+    busy, rejected = Answer("is busy", 503, retryable=True), Answer(status=202, rejected=((1, "unknown"),))
     delivery = HeldDelivery(answers=[busy, rejected, GONE])
     with pipeline(delivery, journal=place, on_error=errors.append) as queue:
         queue.adopt()
@@ -221,13 +221,13 @@ def test_a_batch_that_fails_is_sent_again_and_one_that_is_refused_is_counted_and
         leave(place, step("c"))
         wait_for(lambda: gone(place) or looked(queue))
         assert queue.stats().adopted_dropped == {"rejected": 1, "send_failed": 1}
-        assert queue.lossless, "these are no losses of this process"
+        assert queue.is_lossless, "these are no losses of this process"
         queue.drain_callbacks(10)
     assert names(delivery) == ["a", "b", "a", "b", "c"]
     assert [error.records for error in errors] == [2, 1, 1]
 
 
-def test_what_is_too_large_is_halved_and_then_cut_down(place: JournalPlace) -> None:
+def test_what_is_too_large_is_halved_and_then_cut_down(place: JournalLocation) -> None:
     too_large = Answer("is too large", 413, too_large=True)
     leave(place, step("a", 2_000), step("b"))
     delivery = HeldDelivery(answers=[too_large, too_large])
@@ -242,21 +242,21 @@ def test_what_is_too_large_is_halved_and_then_cut_down(place: JournalPlace) -> N
 
 
 def test_descriptors_that_are_short_cost_no_record_of_an_orphan(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What could not be opened stays where it is, whole, until it can be."""
     monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
     leave(place, *(step(f"a{number}") for number in range(40)))
-    open_file, opened = Holding.open_file, []
+    open_file, opened = LockedDirectory.open_file, []
 
-    def short(holding: Holding, name: str) -> int:
+    def short(directory: LockedDirectory, name: str) -> int:
         opened.append(name)
         if len(opened) % 3:
             raise OSError(errno.EMFILE, "Too many open files")
-        return open_file(holding, name)
+        return open_file(directory, name)
 
     monkeypatch.setattr(limits, "SCHEDULE_DELAY", 0.001)
-    monkeypatch.setattr(Holding, "open_file", short)
+    monkeypatch.setattr(LockedDirectory, "open_file", short)
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
         queue.adopt()
@@ -265,32 +265,34 @@ def test_descriptors_that_are_short_cost_no_record_of_an_orphan(
     assert names(delivery) == [f"a{number}" for number in range(40)]
 
 
-def test_many_large_orphans_do_not_use_up_the_descriptors(place: JournalPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_large_orphans_do_not_use_up_the_descriptors(
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
-    for _ in range(limits.MAX_ADOPTED + 3):
+    for _ in range(limits.MAX_LOCKED_ORPHANS + 3):
         leave(place, *(step("a") for _ in range(60)))
     before = len(descriptors())
     delivery = HeldDelivery(held=True)
     with pipeline(delivery, journal=place) as queue:
         queue.adopt()
         assert delivery.sending.wait(10)
-        assert len(descriptors()) - before <= 3 * limits.MAX_ADOPTED + 5
+        assert len(descriptors()) - before <= 3 * limits.MAX_LOCKED_ORPHANS + 5
         delivery.gate.set()
         wait_for(lambda: gone(place) or looked(queue))
-        assert queue.stats().adopted == 60 * (limits.MAX_ADOPTED + 3)
+        assert queue.stats().adopted == 60 * (limits.MAX_LOCKED_ORPHANS + 3)
 
 
 RACER = """
     import json, sys
-    from failpath_otel.journal.discovery import adopt
+    from failpath_otel.journal.discovery import lock_orphans
     sys.stdin.readline()
-    found = adopt(sys.argv[1], sys.argv[2], lambda *_: None)
+    found = lock_orphans(sys.argv[1], sys.argv[2], lambda *_: None)
     print(json.dumps([orphan.name for orphan in found]), flush=True)
     sys.stdin.readline()
 """
 
 
-def racer(place: JournalPlace) -> "subprocess.Popen[str]":
+def racer(place: JournalLocation) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(RACER), place.path, BINDING],
         stdin=subprocess.PIPE,
@@ -311,7 +313,7 @@ def answer(process: "subprocess.Popen[str]") -> Any:
 
 
 def test_of_several_processes_exactly_one_adopts_each_orphan_and_another_one_after_it_was_killed(
-    place: JournalPlace,
+    place: JournalLocation,
 ) -> None:
     for number in range(12):
         leave(place, step(f"a{number}"))
@@ -333,7 +335,7 @@ def test_of_several_processes_exactly_one_adopts_each_orphan_and_another_one_aft
 
 
 def test_an_adopter_that_is_killed_leaves_at_most_its_batch_in_flight_to_be_sent_again(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_BATCH_RECORDS", 10)
     leave(place, *(step(f"a{number}") for number in range(50)))
@@ -341,10 +343,10 @@ def test_an_adopter_that_is_killed_leaves_at_most_its_batch_in_flight_to_be_sent
         import os, sys
         from failpath_otel import limits
         from failpath_otel.delivery.pipeline import Pipeline
-        from failpath_otel.journal.place import JournalPlace
+        from failpath_otel.journal.location import JournalLocation
         from failpath_otel.records.wire import Answer
         limits.MAX_BATCH_RECORDS = 10
-        class Delivery:
+        class HttpClient:
             url = "http://127.0.0.1:9/"
             batches = 0
             def send(self, records, within=None):
@@ -353,9 +355,9 @@ def test_an_adopter_that_is_killed_leaves_at_most_its_batch_in_flight_to_be_sent
                     os.kill(os.getpid(), 9)
                 return Answer()
             def close(self): pass
-        queue = Pipeline(Delivery(), journal=JournalPlace(*sys.argv[1:]))
+        queue = Pipeline(HttpClient(), journal=JournalLocation(*sys.argv[1:]))
         queue.adopt()
-        queue._thread.join()
+        queue.worker.thread.join()
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(program), *place], timeout=30, check=False)
     assert ended.returncode == -signal.SIGKILL
@@ -383,7 +385,7 @@ def _of_another_user(path: Path) -> None:
     ],
 )
 def test_a_directory_that_is_not_as_it_was_made_is_left_alone_and_said_once(
-    place: JournalPlace, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+    place: JournalLocation, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     leave(place, step("a"))
     [path] = Path(place.path).iterdir()
@@ -403,7 +405,7 @@ def test_a_directory_that_is_not_as_it_was_made_is_left_alone_and_said_once(
 @pytest.mark.parametrize(
     "content", [b"", b"\0" * 16, b"\0" * 5_000, b"no journal", b"failpath", b"failpath" + b"\xff" * 8, b"x" * 5_000]
 )
-def test_a_foreign_file_beside_the_records_is_no_obstacle(place: JournalPlace, content: bytes) -> None:
+def test_a_foreign_file_beside_the_records_is_no_obstacle(place: JournalLocation, content: bytes) -> None:
     leave(place, step("a"))
     [path] = Path(place.path).iterdir()
     for name in ("00000000.records", "00000002.records", "notes.txt"):
@@ -415,14 +417,14 @@ def test_a_foreign_file_beside_the_records_is_no_obstacle(place: JournalPlace, c
     with pipeline(delivery, journal=place) as queue:
         queue.adopt()
         wait_for(lambda: queue.stats().adopted == 1)
-        wait_for(lambda: not queue._adoption)
+        wait_for(lambda: not queue.orphans)
     assert names(delivery) == ["a"]
     assert path.joinpath("notes.txt").read_bytes() == content
 
 
 @pytest.mark.parametrize("cut", range(1, 40, 3))
 def test_a_torn_last_record_is_left_out_and_all_before_it_is_delivered(
-    place: JournalPlace, cut: int, caplog: pytest.LogCaptureFixture
+    place: JournalLocation, cut: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     records = [step("a"), step("b"), step("torn")]
     leave(place, *records)
@@ -440,7 +442,7 @@ def test_a_torn_last_record_is_left_out_and_all_before_it_is_delivered(
 
 
 def test_one_flipped_bit_costs_one_record_and_that_is_said_and_counted(
-    place: JournalPlace, caplog: pytest.LogCaptureFixture
+    place: JournalLocation, caplog: pytest.LogCaptureFixture
 ) -> None:
     leave(place, *(step(f"a{number}") for number in range(50)))
     [path] = Path(place.path).glob("*/*.records")
@@ -460,7 +462,9 @@ def test_one_flipped_bit_costs_one_record_and_that_is_said_and_counted(
     assert "damaged and lost: at least 1" in line
 
 
-def test_records_that_were_damaged_in_the_own_journal_are_counted_and_all_others_delivered(place: JournalPlace) -> None:
+def test_records_that_were_damaged_in_the_own_journal_are_counted_and_all_others_delivered(
+    place: JournalLocation,
+) -> None:
     delivery = HeldDelivery(held=True)
     errors: list[DeliveryError] = []
     with pipeline(delivery, journal=place, on_error=errors.append) as queue:
@@ -488,22 +492,24 @@ def test_records_that_were_damaged_in_the_own_journal_are_counted_and_all_others
 # The clock of this machine.
 
 
-def test_a_clock_that_stands_years_ahead_costs_no_record(place: JournalPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_stands_years_ahead_costs_no_record(
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = leave_old(place, step("a"), step("b"), seconds=10)
     leave(place, step("theirs"), binding=OTHER)
     for module in (orphan_module, clock_module, discovery_module):
         monkeypatch.setattr(module, "time", lambda: time.time() + 3 * 365 * 86_400)
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
-        assert queue._adoption is not None
-        queue._adoption.look()
+        assert queue.orphans is not None
+        queue.orphans.scan()
         queue.adopt()
         wait_for(lambda: not path.exists())
         assert (queue.stats().adopted, queue.stats().adopted_dropped) == (2, {})
     assert len(list(Path(place.path).iterdir())) == 1
 
 
-def test_an_age_that_no_other_machine_has_confirmed_does_not_count(place: JournalPlace) -> None:
+def test_an_age_that_no_other_machine_has_confirmed_does_not_count(place: JournalLocation) -> None:
     path = leave_old(place, step("a"))
     machine_clock._epoch = None
     delivery = HeldDelivery()
@@ -513,7 +519,7 @@ def test_an_age_that_no_other_machine_has_confirmed_does_not_count(place: Journa
         assert (queue.stats().adopted, queue.stats().adopted_dropped) == (1, {})
 
 
-def test_an_age_does_not_count_where_the_file_was_written_later(place: JournalPlace) -> None:
+def test_an_age_does_not_count_where_the_file_was_written_later(place: JournalLocation) -> None:
     path = leave_old(place, step("a"))
     os.utime(path)
     delivery = HeldDelivery()
@@ -524,12 +530,12 @@ def test_an_age_does_not_count_where_the_file_was_written_later(place: JournalPl
 
 
 def test_what_this_process_has_kept_for_the_longest_time_is_too_old_whatever_the_clock_shows(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave(place, step("a"))
     machine_clock._epoch = None
-    adoption = Adoption(*place)
-    assert adoption.look()
+    adoption = OrphanSource(*place)
+    assert adoption.scan()
     monkeypatch.setattr(orphan_module, "monotonic", lambda: time.monotonic() + limits.MAX_AGE_SECONDS + 1)
     assert adoption.take(1_000_000) is None
     assert adoption.dropped == {"too_old": 1}
@@ -539,11 +545,11 @@ def test_what_this_process_has_kept_for_the_longest_time_is_too_old_whatever_the
 
 
 def test_journals_of_processes_that_live_and_empty_directories_cost_no_record(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many there are; and while the endpoint takes records, nor do those of processes that are gone."""
     monkeypatch.setattr(limits, "MAX_JOURNALS", 3)
-    monkeypatch.setattr(limits, "THIN_OUT_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "DISK_CHECK_SECONDS", 0.0)
     living = [Journal(place.path, BINDING, lambda _: None) for _ in range(4)]
     for each in living:
         assert each.append(step("living"))
@@ -554,62 +560,62 @@ def test_journals_of_processes_that_live_and_empty_directories_cost_no_record(
         leave_old(place, step(f"a{number}"), seconds=1_000 - number)
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
-        assert queue._adoption is not None
-        queue._adoption.look(failing=False)
+        assert queue.orphans is not None
+        queue.orphans.scan(failing=False)
         queue.adopt()
         wait_for(lambda: queue.stats().adopted == 8 or looked(queue))
         assert queue.stats().adopted_dropped == {}
     for each in living:
-        each.forsake()
+        each.reset_in_child()
 
 
 def test_journals_that_are_too_many_and_cannot_be_delivered_are_thinned_out_from_the_oldest_and_that_is_one_line(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(limits, "MAX_JOURNALS", 3)
     for number in range(8):
         leave_old(place, step(f"a{number}"), step(f"b{number}"), seconds=1_000 - number)
-    adoption = Adoption(*place)
-    assert adoption.look(failing=True)
+    adoption = OrphanSource(*place)
+    assert adoption.scan(failing=True)
     assert adoption.dropped == {}, "delivery has not had its chance"
-    monkeypatch.setattr(limits, "THIN_OUT_SECONDS", 0.0)
-    assert adoption.look(failing=True)
+    monkeypatch.setattr(limits, "DISK_CHECK_SECONDS", 0.0)
+    assert adoption.scan(failing=True)
     # The first one may be on its way.
     assert adoption.dropped == {"journal_full": 8}
     assert adoption.waiting() == 8
     [line] = [line for line in caplog.messages if "deleted" in line]
     assert "8 records" in line
-    adoption.let_go()
+    adoption.release()
 
 
 @pytest.mark.parametrize("seconds", [1_000, 10], ids=["for long", "for a moment"])
 def test_programs_that_all_end_soon_bound_what_they_leave_where_nothing_was_taken_for_long(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch, seconds: int
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
     monkeypatch.setattr(limits, "MAX_JOURNALS", 3)
     for number in range(8):
         leave_old(place, step(f"a{number}"), step(f"b{number}"), seconds=seconds - number)
-    delivery = HeldDelivery(answers=[Answer("is busy", 503, again=True)] * 10_000)
+    delivery = HeldDelivery(answers=[Answer("is busy", 503, retryable=True)] * 10_000)
     with pipeline(delivery, journal=place) as queue:
         queue.adopt()
-        wait_for(lambda: queue._backlog.failing)
+        wait_for(lambda: queue.sender.retries.failing)
         for _ in range(100):  # it may just make an attempt
-            queue.deliver_adopted(0.01)
-        assert bool(queue.stats().adopted_dropped) == (seconds > limits.THIN_OUT_SECONDS)
+            queue.deliver_orphans(0.01)
+        assert bool(queue.stats().adopted_dropped) == (seconds > limits.DISK_CHECK_SECONDS)
         delivery._answers.clear()
 
 
 def test_what_takes_too_much_room_goes_from_the_oldest_by_the_blocks_that_it_takes(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [leave_old(place, step(f"a{number}", 30_000), seconds=1_000 - number) for number in range(12)]
     sparse = paths[-1].with_name("notes")
     sparse.touch()
     os.truncate(sparse, 1 << 30)  # a length is no room
-    monkeypatch.setattr(limits, "THIN_OUT_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "DISK_CHECK_SECONDS", 0.0)
     monkeypatch.setattr(limits, "MAX_JOURNALS_BYTES", 200_000)
-    adoption = Adoption(place.path, OTHER)  # so that none of these is held
-    assert not adoption.look(failing=False)
+    adoption = OrphanSource(place.path, OTHER)  # so that none of these is held
+    assert not adoption.scan(failing=False)
     left = sum(path.stat().st_blocks for path in paths if path.exists()) * 512
     assert 200_000 - 40_000 < left <= 200_000
     there = [path.exists() for path in paths]
@@ -618,49 +624,49 @@ def test_what_takes_too_much_room_goes_from_the_oldest_by_the_blocks_that_it_tak
 
 
 def test_what_those_take_that_live_leaves_those_that_are_gone_a_quarter_of_the_room(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     living = Journal(place.path, BINDING, lambda _: None)
     assert living.append(step("living"))
     paths = [leave_old(place, step(f"a{number}", 30_000), seconds=1_000 - number) for number in range(6)]
-    monkeypatch.setattr(limits, "THIN_OUT_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "DISK_CHECK_SECONDS", 0.0)
     monkeypatch.setattr(limits, "MAX_JOURNALS_BYTES", 400_000)
-    adoption = Adoption(place.path, OTHER)
-    adoption.look(failing=False)
+    adoption = OrphanSource(place.path, OTHER)
+    adoption.scan(failing=False)
     assert 0 < sum(path.exists() for path in paths) < 6
-    assert len(list(Path(place.path).glob(f"{living._holding.name}/*.records" if living._holding else ""))) == 1
-    living.forsake()
+    assert len(list(Path(place.path).glob(f"{living._directory.name}/*.records" if living._directory else ""))) == 1
+    living.reset_in_child()
 
 
 def test_while_the_endpoint_takes_records_only_those_of_others_make_room(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_JOURNALS", 1)
-    monkeypatch.setattr(limits, "THIN_OUT_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "DISK_CHECK_SECONDS", 0.0)
     ours = [leave_old(place, step(f"a{number}"), seconds=1_000) for number in range(2)]
     leave(place, step("theirs"), binding=OTHER)
-    adoption = Adoption(*place)
-    assert adoption.look(failing=False)
+    adoption = OrphanSource(*place)
+    assert adoption.scan(failing=False)
     assert adoption.dropped == {}, "what can be delivered comes first"
     assert adoption.take(1_000_000) is not None
     assert all(path.exists() for path in ours)
-    adoption.let_go()
+    adoption.release()
 
 
 def test_a_process_that_always_has_a_full_batch_to_send_looks_for_others_and_says_what_its_journal_has_lost(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "ADOPT_SECONDS", 0.01)
+    monkeypatch.setattr(limits, "ORPHAN_SCAN_SECONDS", 0.01)
     errors: list[DeliveryError] = []
     enough = 2_000
 
     class Endless(HeldDelivery):
         def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
-            while len(self.batches) < enough and queue._untaken < 2 * limits.MAX_BATCH_RECORDS:
+            while len(self.batches) < enough and queue.queue.untaken < 2 * limits.MAX_BATCH_RECORDS:
                 queue.put(a_record())
             if len(self.batches) == 1:
                 leave(place, a_record(step_key="left"))
-                queue._overflowed += 1
+                queue.ledger.evict(1)
             return super().send(records, within)
 
     delivery = Endless()

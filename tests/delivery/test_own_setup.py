@@ -12,8 +12,8 @@ import pytest
 import requests
 import trustme
 
-from failpath_otel.delivery.factory import pipeline_to_failpath
-from failpath_otel.delivery.http.delivery import Delivery
+from failpath_otel.delivery.http.client import HttpClient
+from failpath_otel.delivery.pipeline import pipeline_to_failpath
 from failpath_otel.options.options import Options
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import numbered
@@ -47,7 +47,7 @@ def secured(authority: trustme.CA) -> Iterator[TlsServer]:
 
 
 def send(endpoint: str = FAR, **options: Any) -> Answer:
-    delivery = Delivery(Options(KEY, endpoint, **{"send_timeout": 10, **options}))
+    delivery = HttpClient(Options(KEY, endpoint, **{"send_timeout": 10, **options}))
     try:
         return delivery.send([numbered(1)])
     finally:
@@ -56,7 +56,7 @@ def send(endpoint: str = FAR, **options: Any) -> Answer:
 
 def is_about_the_setup(given: Answer, *said: str) -> None:
     assert given.failure is not None
-    assert (given.again, given.lasting) == (True, True), given
+    assert (given.retryable, given.persistent) == (True, True), given
     for text in said:
         assert text in given.failure
     assert KEY not in given.failure
@@ -158,7 +158,7 @@ def test_a_host_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_name_server_that_does_not_answer_is_a_matter_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     no_such_host(monkeypatch, socket.EAI_AGAIN)
     given = send()
-    assert (given.again, given.lasting) == (True, False)
+    assert (given.retryable, given.persistent) == (True, False)
 
 
 @pytest.mark.parametrize(("code", "lasting"), [(407, True), (403, True), (404, True), (502, False), (503, False)])
@@ -168,7 +168,7 @@ def test_the_answer_of_a_proxy_that_makes_no_tunnel_is_told_with_its_variable(
     with fault_server(status(code)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", f"//user:{SECRET}@"))
         given = send()
-    assert (given.again, given.lasting) == (True, lasting)
+    assert (given.retryable, given.persistent) == (True, lasting)
     assert given.failure is not None
     assert "HTTPS_PROXY" in given.failure
     assert str(code) in given.failure
@@ -178,13 +178,13 @@ def test_the_answer_of_a_proxy_that_makes_no_tunnel_is_told_with_its_variable(
 def test_a_proxy_where_nobody_listens_is_a_matter_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", unused_url())
     given = send()
-    assert (given.again, given.lasting) == (True, False)
+    assert (given.retryable, given.persistent) == (True, False)
     assert given.failure == "could not be reached through the proxy of HTTPS_PROXY (ConnectionRefusedError)"
 
 
 def test_a_port_where_nothing_listens_is_told_as_a_refused_connection() -> None:
     given = send(unused_url())
-    assert (given.again, given.lasting) == (True, False)
+    assert (given.retryable, given.persistent) == (True, False)
     assert given.failure == "could not be reached (ConnectionRefusedError)"
 
 
@@ -230,7 +230,7 @@ def test_records_are_kept_until_the_setup_is_right_nobody_waits_and_it_is_said_o
     mend()
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
-    first._delivery._begin()  # type: ignore[attr-defined] # a process reads its environment once
+    first.sender._delivery._begin()  # type: ignore[attr-defined] # a process reads its environment once
     assert first.flush(20) is True
     assert first.shutdown(10)
 
@@ -251,7 +251,7 @@ def test_a_socks_proxy_carries_deliveries(  # noqa: PLR0917 - fixtures
     target = secured if secure else server
     with socks_server(target.url, ("user", SECRET)) as proxy:
         monkeypatch.setenv("ALL_PROXY", f"{scheme}://user:{SECRET}@127.0.0.1:{proxy.port}")
-        delivery = Delivery(Options(KEY, target.url, send_timeout=10))
+        delivery = HttpClient(Options(KEY, target.url, send_timeout=10))
         assert [delivery.send([numbered(number)]).failure for number in range(3)] == [None] * 3
         delivery.close()
         assert proxy.asked == [("127.0.0.1", int(target.url.rpartition(":")[2]))]
@@ -291,7 +291,7 @@ def test_bad_input_a_trickled_answer_through_a_socks_proxy_has_the_deadline_of_t
             began = monotonic()
             given = send(target.url, send_timeout=0.5)
             assert monotonic() - began < 5
-            assert given.again
+            assert given.retryable
             assert "did not answer within 0.5 s" in str(given.failure)
 
 

@@ -32,7 +32,7 @@ makers = pytest.mark.parametrize("make", [by_configure, by_processor, by_exporte
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
     with caplog.at_level(logging.WARNING, "failpath_otel"):
         yield lambda: [record.getMessage() for record in caplog.records]
 

@@ -15,35 +15,35 @@ import pytest
 from failpath_otel import DeliveryError, JournalError, limits, report
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.journal.directory import Holding
+from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import GONE, HeldDelivery, an_outcome, numbered, pipeline
 from tests.receiver import wait_for
 
 BINDING = "0123456789abcdef"
 TOO_LARGE = Answer("is too large", 413, too_large=True)
-REFUSED = Answer("refused the project key (401)", 401, again=True)
-BUSY = Answer("is busy", 503, again=True)
-PEACE = Answer("is busy", 503, again=True, retry_after=3_600.0)
+REFUSED = Answer("refused the project key (401)", 401, retryable=True)
+BUSY = Answer("is busy", 503, retryable=True)
+PEACE = Answer("is busy", 503, retryable=True, retry_after=3_600.0)
 
 
 @pytest.fixture(autouse=True)
 def _all_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> JournalPlace:
-    return JournalPlace(str(tmp_path / "journal"), BINDING)
+def place(tmp_path: Path) -> JournalLocation:
+    return JournalLocation(str(tmp_path / "journal"), BINDING)
 
 
 def numbers(delivery: HeldDelivery) -> list[int]:
     return [json.loads(record)["number"] for record in delivery.records]
 
 
-def files(place: JournalPlace) -> list[Path]:
+def files(place: JournalLocation) -> list[Path]:
     return sorted(Path(place.path).glob("*/*.records"))
 
 
@@ -52,11 +52,11 @@ def padded(number: int, size: int) -> bytes:
 
 
 def own(queue: Pipeline) -> Journal:
-    assert queue._journal is not None
-    return queue._journal
+    assert queue.queue.journal is not None
+    return queue.queue.journal
 
 
-def test_after_a_413_a_journaled_batch_is_halved_and_not_sent_record_by_record(place: JournalPlace) -> None:
+def test_after_a_413_a_journaled_batch_is_halved_and_not_sent_record_by_record(place: JournalLocation) -> None:
     delivery = HeldDelivery(answers=[TOO_LARGE])
     with pipeline(delivery, journal=place, schedule_delay=3_600.0) as queue:
         for number in range(64):
@@ -70,21 +70,21 @@ def test_after_a_413_a_journaled_batch_is_halved_and_not_sent_record_by_record(p
         assert queue.stats() == Stats(128, 128, 0)
 
 
-def test_parts_of_a_journaled_batch_do_not_count_in_memory(place: JournalPlace) -> None:
+def test_parts_of_a_journaled_batch_do_not_count_in_memory(place: JournalLocation) -> None:
     seen: list[int] = []
 
     class Looking(HeldDelivery):
         def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
             answer = super().send(records, within)
-            seen.append(queue._memory.size)
+            seen.append(queue.queue.memory.size)
             return answer
 
     delivery = Looking(answers=[TOO_LARGE], held=True)
     with pipeline(delivery, journal=place) as queue:
         queue.put_together([numbered(1), numbered(2)])
         assert delivery.sending.wait(10)
-        queue._journaling = False  # as after a failure of the disk
-        own(queue).outage.fail(OSError(errno.ENOSPC, "No space left on device"))
+        queue.queue.journaling = False  # as after a failure of the disk
+        own(queue).outage.record_failure(OSError(errno.ENOSPC, "No space left on device"))
         queue.put(numbered(3))
         delivery.gate.set()
         assert queue.flush(10)
@@ -93,7 +93,7 @@ def test_parts_of_a_journaled_batch_do_not_count_in_memory(place: JournalPlace) 
 
 
 def test_the_journal_is_not_closed_while_its_records_are_being_confirmed(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its descriptors would be those of other files when they are written to."""
     confirming, go_on = threading.Event(), threading.Event()
@@ -106,7 +106,7 @@ def test_the_journal_is_not_closed_while_its_records_are_being_confirmed(
             assert go_on.wait(10)
         confirm(journal, records)
 
-    close = Journal.close
+    close = Journal.close_if_empty
 
     def watched(journal: Journal) -> Any:
         if journal is watching[0]:  # and not one that another test has left to its thread
@@ -116,7 +116,7 @@ def test_the_journal_is_not_closed_while_its_records_are_being_confirmed(
     with pipeline(HeldDelivery(), journal=place) as queue:
         watching = [own(queue)]
         monkeypatch.setattr(Journal, "confirm", slowly)
-        monkeypatch.setattr(Journal, "close", watched)
+        monkeypatch.setattr(Journal, "close_if_empty", watched)
         queue.put(numbered(1))
         assert confirming.wait(10)
         queue.shutdown(0)
@@ -133,7 +133,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "JOURNAL_SEGMENTS", 4)
 
 
-def room(place: JournalPlace) -> int:
+def room(place: JournalLocation) -> int:
     """Bytes that this process has in files of the journal, also in those that have no name any more."""
     held = 0
     for descriptor in Path("/proc/self/fd").iterdir():
@@ -150,12 +150,12 @@ def room(place: JournalPlace) -> int:
 
 @pytest.mark.usefixtures("small_segments")
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are looked up in /proc")
-def test_over_its_cap_the_oldest_records_go_and_the_room_is_free_also_during_an_outage(place: JournalPlace) -> None:
+def test_over_its_cap_the_oldest_records_go_and_the_room_is_free_also_during_an_outage(place: JournalLocation) -> None:
     errors: list[DeliveryError] = []
     delivery = HeldDelivery(answers=[PEACE])
     with pipeline(delivery, journal=place, on_error=errors.append) as queue:
         queue.put(padded(0, 10))
-        wait_for(lambda: queue._backlog.failing)
+        wait_for(lambda: queue.sender.retries.failing)
         for number in range(1, 2_001):
             queue.put(padded(number, 200))
         wait_for(lambda: room(place) <= 7 * 16_384, message=f"{room(place)} bytes are held")
@@ -163,7 +163,7 @@ def test_over_its_cap_the_oldest_records_go_and_the_room_is_free_also_during_an_
         dropped = stats.dropped["journal_full"]
         assert stats.accepted == 2_001 == stats.waiting + dropped
         wait_for(lambda: sum(e.records for e in errors if isinstance(e, JournalError)) == dropped)
-        queue._backlog._not_before = 0.0
+        queue.sender.retries._not_before = 0.0
         assert queue.flush(10) is False
         assert numbers(delivery) == [0, 0, *range(dropped + 1, 2_001)]
         assert queue.stats() == Stats(2_001, 2_001 - dropped, 0, {"journal_full": dropped})
@@ -171,7 +171,7 @@ def test_over_its_cap_the_oldest_records_go_and_the_room_is_free_also_during_an_
 
 @pytest.mark.usefixtures("small_segments")
 def test_a_process_without_descriptors_reads_its_journal_later_and_loses_nothing(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = HeldDelivery(held=True)
     with pipeline(delivery, journal=place) as queue:
@@ -179,19 +179,19 @@ def test_a_process_without_descriptors_reads_its_journal_later_and_loses_nothing
         assert delivery.sending.wait(10)
         for number in range(1, 180):
             queue.put(padded(number, 200))
-        own(queue).tidy()
+        own(queue).maintain()
         refused = threading.Event()
-        open_file = Holding.open_file
+        open_file = LockedDirectory.open_file
 
-        def full(holding: Holding, name: str) -> int:
+        def full(directory: LockedDirectory, name: str) -> int:
             refused.set()
             raise OSError(errno.EMFILE, "Too many open files")
 
-        monkeypatch.setattr(Holding, "open_file", full)
+        monkeypatch.setattr(LockedDirectory, "open_file", full)
         delivery.gate.set()
         assert refused.wait(10)
         assert queue.stats().dropped == {}
-        monkeypatch.setattr(Holding, "open_file", open_file)
+        monkeypatch.setattr(LockedDirectory, "open_file", open_file)
         assert queue.flush(10)
         assert numbers(delivery) == list(range(180))
 
@@ -211,7 +211,7 @@ def test_a_logging_handler_that_records_a_step_does_not_deadlock_with_a_journal_
     logger, handler = logging.getLogger("failpath_otel"), Handler()
     logger.addHandler(handler)
     try:
-        with pipeline(HeldDelivery(), journal=JournalPlace(str(tmp_path / "file"), BINDING)) as queue:
+        with pipeline(HeldDelivery(), journal=JournalLocation(str(tmp_path / "file"), BINDING)) as queue:
             queue.put(numbered(1))
             assert queue.flush(10)
             wait_for(lambda: said)
@@ -231,7 +231,7 @@ def refuse(queue: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("then", ["journal", "memory"])
 def test_what_the_disk_refuses_waits_in_memory_behind_what_it_has_and_the_order_holds(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch, then: str
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     monkeypatch.setattr(limits, "JOURNAL_RETRY_SECONDS", 0.05 if then == "journal" else 3_600.0)
     monkeypatch.setattr(limits, "JOURNAL_RETRY_FIRST_SECONDS", 3_600.0)
@@ -260,7 +260,7 @@ def test_what_the_disk_refuses_waits_in_memory_behind_what_it_has_and_the_order_
 
 
 def test_memory_has_its_own_bounds_however_much_waits_in_the_journal(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = HeldDelivery(held=True)
     with pipeline(delivery, journal=place, max_records=20) as queue:
@@ -277,7 +277,7 @@ def test_memory_has_its_own_bounds_however_much_waits_in_the_journal(
 
 
 def test_bytes_in_memory_are_bounded_and_an_outcome_is_cut_rather_than_lost(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = HeldDelivery(held=True)
     with pipeline(delivery, journal=place, max_bytes=3_000) as queue:
@@ -294,7 +294,7 @@ def test_bytes_in_memory_are_bounded_and_an_outcome_is_cut_rather_than_lost(
 
 @pytest.mark.usefixtures("small_segments")
 def test_while_many_threads_record_and_a_slow_server_drains_nothing_is_lost_doubled_or_reordered(
-    place: JournalPlace, monkeypatch: pytest.MonkeyPatch
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "JOURNAL_SEGMENTS", 1_000)
 
@@ -306,7 +306,7 @@ def test_while_many_threads_record_and_a_slow_server_drains_nothing_is_lost_doub
             answer = super().send(records, within)
             if busy:
                 self.batches[-1] = []
-                return Answer("is busy", 503, again=True)
+                return Answer("is busy", 503, retryable=True)
             return answer
 
     monkeypatch.setattr(limits, "RETRY_FIRST_DELAY", 0.001)
@@ -331,7 +331,7 @@ def test_while_many_threads_record_and_a_slow_server_drains_nothing_is_lost_doub
     assert list(Path(place.path).iterdir()) == []
 
 
-def test_records_that_are_rejected_or_refused_are_counted_told_and_not_sent_again(place: JournalPlace) -> None:
+def test_records_that_are_rejected_or_refused_are_counted_told_and_not_sent_again(place: JournalLocation) -> None:
     errors: list[DeliveryError] = []
     delivery = HeldDelivery(answers=[Answer(status=202, rejected=((1, "unknown flow"),)), GONE])
     with pipeline(delivery, journal=place, on_error=errors.append) as queue:
@@ -348,7 +348,7 @@ def test_records_that_are_rejected_or_refused_are_counted_told_and_not_sent_agai
     assert list(Path(place.path).iterdir()) == []
 
 
-def test_records_that_are_too_old_are_given_up_and_told(place: JournalPlace) -> None:
+def test_records_that_are_too_old_are_given_up_and_told(place: JournalLocation) -> None:
     errors: list[DeliveryError] = []
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place, on_error=errors.append, schedule_delay=3_600.0) as queue:
@@ -366,35 +366,39 @@ def test_records_that_are_too_old_are_given_up_and_told(place: JournalPlace) -> 
     assert error.records == 2
 
 
-def test_under_a_refused_key_records_wait_and_an_end_leaves_them_to_the_next(place: JournalPlace) -> None:
+def test_under_a_refused_key_records_wait_and_an_end_leaves_them_to_the_next(place: JournalLocation) -> None:
     delivery = HeldDelivery(answers=[REFUSED] * 100)
     queue = Pipeline(delivery, journal=place)
     queue.put(numbered(1))
     assert queue.flush(10) is False
     assert queue.stats() == Stats(1, 0, 1)
-    assert queue.left[::2] == (1, place.path)
+    assert queue.undelivered[::2] == (1, place.path)
     queue.leave()
     assert len(files(place)) == 1
     delivery._answers.clear()
-    queue._backlog._next_try = 0.0
+    queue.sender.retries._next_try = 0.0
     assert queue.shutdown(10)
 
 
-def test_what_is_confirmed_and_not_counted_yet_is_not_said_to_be_lost_with_the_process(place: JournalPlace) -> None:
+def test_what_is_confirmed_and_not_counted_yet_is_not_said_to_be_lost_with_the_process(
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[int, int, str]] = []
 
-    class Looking(Pipeline):
-        def _settle(self, records: int, size: int, delivered: int, reason: str) -> None:
-            seen.append(self.left)
-            super()._settle(records, size, delivered, reason)
+    queue = Pipeline(HeldDelivery(), journal=place)
+    settle = queue.ledger.settle
 
-    queue = Looking(HeldDelivery(), journal=place)
+    def looking(*arguments: Any, **named: Any) -> None:
+        seen.append(queue.undelivered)
+        settle(*arguments, **named)
+
+    monkeypatch.setattr(queue.ledger, "settle", looking)
     queue.put(numbered(1))
     assert queue.shutdown(10)
     assert seen == [(1, 0, place.path)]
 
 
-def test_counts_add_up_also_where_a_signal_handler_records_while_they_are_taken(place: JournalPlace) -> None:
+def test_counts_add_up_also_where_a_signal_handler_records_while_they_are_taken(place: JournalLocation) -> None:
     queue = Pipeline(HeldDelivery(answers=[REFUSED] * 100), journal=place)
     before = signal.signal(signal.SIGALRM, lambda *_: queue.put(numbered(1)))
     signal.setitimer(signal.ITIMER_REAL, 0.000_2, 0.000_2)

@@ -15,7 +15,7 @@ from failpath_otel.delivery.sender import Outcome, Sender, Take
 from failpath_otel.records.wire import Answer, read_answer
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, a_record, numbered, pipeline
 
-BUSY = Answer("answered 503", 503, again=True)
+BUSY = Answer("answered 503", 503, retryable=True)
 TOO_LARGE = Answer("answered 413", 413, too_large=True)
 
 
@@ -54,7 +54,7 @@ def all_outcomes(sender: Sender, records: Sequence[bytes], since: float | None =
     outcomes: list[Outcome] = []
     for _ in range(10_000):
         outcome = sender.attempt(take)
-        if outcome is None and not sender.backlog:
+        if outcome is None and not sender.retries:
             return outcomes
         if outcome is not None:
             outcomes.append(outcome)
@@ -126,7 +126,7 @@ def test_an_answer_that_is_about_the_way_keeps_the_batch(code: int) -> None:
     first, second, third = (sender.attempt(take) for _ in range(3))
     for outcome in (first, second):
         assert outcome is not None
-        assert (outcome.settled, outcome.lasting) == (False, True)
+        assert (outcome.settled, outcome.persistent) == (False, True)
         assert isinstance(outcome.error, SendError)
         assert (outcome.error.retrying, outcome.error.status) == (True, code)
     assert third is not None

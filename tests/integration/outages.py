@@ -42,7 +42,7 @@ def no_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-class Log(logging.Handler):
+class SegmentReader(logging.Handler):
     """Hears that the journal is written again."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Program:
             self.run(steps)
             signal.setitimer(signal.ITIMER_REAL, 0)
             return
-        log = Log()
+        log = SegmentReader()
         logging.getLogger("failpath_otel").addHandler(log)
         with full_disk() if kind == "disk" else no_descriptors():
             self.run(2 * STEPS_OF_A_FILE)

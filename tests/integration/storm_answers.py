@@ -19,7 +19,7 @@ def misrouted(code: int) -> Behaviour:
 _WAYS: Final = (
     *(misrouted(404), misrouted(405), misrouted(409), misrouted(421), misrouted(425), misrouted(502)),
     *(redirect("http://127.0.0.1:9/elsewhere"), redirect("/login", 307)),
-    answer(200, b"<!doctype html><title>Log in</title>", Content_Type="text/html"),
+    answer(200, b"<!doctype html><title>SegmentReader in</title>", Content_Type="text/html"),
 )
 
 

@@ -30,10 +30,10 @@ from failpath_otel import FailpathClient, configure, limits
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.segments.segment import PlainWriter
+from failpath_otel.journal.segments.segment import SyscallWriter
 from tests.integration.storm_program import Ledger, Worker, hold, work
 
-ROLLING: Final = frozenset({Journal._roll.__code__, PlainWriter.write.__code__})
+ROLLING: Final = frozenset({Journal._roll.__code__, SyscallWriter.write.__code__})
 """What is interrupted by a signal handler whose records have to wait until that is over."""
 
 BEFORE: Final = frozenset({"queue_full", "shut_down", "invalid"})
@@ -43,7 +43,7 @@ LIMITS: Final = {
     "JOURNAL_SEGMENT_BYTES": storm_faults.SEGMENT_BYTES,
     "JOURNAL_RETRY_FIRST_SECONDS": storm_faults.RETRY_SECONDS,
     "JOURNAL_RETRY_SECONDS": storm_faults.RETRY_SECONDS,
-    "ADOPT_SECONDS": 0.2,
+    "ORPHAN_SCAN_SECONDS": 0.2,
     "RETRY_FIRST_DELAY": 0.05,
     "RETRY_MAX_DELAY": 0.5,
 }

@@ -13,7 +13,7 @@ BINDING = "0123456789abcdef"
 
 @pytest.fixture(autouse=True)
 def _all_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
 
 
 @pytest.fixture
@@ -40,4 +40,4 @@ def new_journal(base: Path) -> Iterator[Callable[..., Journal]]:
 
     yield new
     for journal in made:
-        journal.forsake()
+        journal.reset_in_child()

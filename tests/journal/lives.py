@@ -154,7 +154,7 @@ class _Os:
             "pwrite",
             lambda: os.pwrite(descriptor, data, offset),
             # The header, and in it the count of the confirmed records, are too short to be torn.
-            lambda: os.pwrite(descriptor, data[: len(data) // 2], offset) if len(data) > segment.BEGIN else 0,
+            lambda: os.pwrite(descriptor, data[: len(data) // 2], offset) if len(data) > segment.HEADER_BYTES else 0,
         )
         return written
 
@@ -223,7 +223,7 @@ def many_lives() -> Iterator[None]:
             patches.enter_context(patch.object(module, "os", system))
         patches.enter_context(patch.object(directory, "fcntl", _InThisThread(_Fcntl(), fcntl)))
         # What is locked here is nothing that a forked child of the tests would have to close.
-        patches.enter_context(patch.object(directory, "_held", SimpleNamespace(lock=RLock(), holdings=set())))
+        patches.enter_context(patch.object(directory, "_locked", SimpleNamespace(lock=RLock(), directories=set())))
         patches.enter_context(patch.object(mapped, "mmap", mapping))
         try:
             yield

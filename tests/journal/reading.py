@@ -1,22 +1,22 @@
 """Reading a journal to its end, as a pipeline does."""
 
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.reader import Log
+from failpath_otel.journal.reader import SegmentReader
 
 
-def appended(log: Log) -> int:
+def appended(log: SegmentReader) -> int:
     """What the owner of a log says of its end."""
     return log.appended if isinstance(log, Journal) else 0
 
 
-def take(log: Log, records: int = 512, budget: int = 0) -> list[bytes]:
+def take(log: SegmentReader, records: int = 512, budget: int = 0) -> list[bytes]:
     """The next batch, which is in flight from now."""
     read = log.read(records, budget, appended(log))
     assert log.take(read)
-    return [each.record for each in read.written]
+    return [each.record for each in read.records]
 
 
-def take_all(log: Log) -> list[bytes]:
+def take_all(log: SegmentReader) -> list[bytes]:
     """Everything that is left; nothing may be lost on the way."""
     found: list[bytes] = []
     while True:
@@ -25,4 +25,4 @@ def take_all(log: Log) -> list[bytes]:
         assert not read.lost, read
         if read.segment is None:
             return found
-        found += [each.record for each in read.written]
+        found += [each.record for each in read.records]

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failpath_otel import limits
-from failpath_otel.journal.directory import Holding
-from failpath_otel.journal.discovery import adopt, count_records
+from failpath_otel.journal.directory import LockedDirectory
+from failpath_otel.journal.discovery import count_records, lock_orphans
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
-from failpath_otel.journal.reader import Log
+from failpath_otel.journal.reader import SegmentReader
 from failpath_otel.journal.segments import frame as frame_module
 from failpath_otel.journal.segments import segment as segment_module
 from failpath_otel.journal.segments.frame import pack_frame
@@ -45,7 +45,7 @@ def leave(base: Path, *records: bytes) -> Path:
     journal = Journal(str(base), BINDING, lambda _: None)
     for record in records or [a_record(number) for number in range(10)]:
         assert journal.append(record)
-    journal.forsake()
+    journal.reset_in_child()
     [path] = base.glob("*/*.records")
     return path
 
@@ -63,7 +63,7 @@ def flip(path: Path, at: int, bit: int = 4) -> None:
     change(path, at, bytes([before ^ bit]))
 
 
-def read_all(log: Log) -> tuple[list[bytes], int]:
+def read_all(log: SegmentReader) -> tuple[list[bytes], int]:
     """All records that can be read, and how many are told as damaged."""
     found: list[bytes] = []
     lost = 0
@@ -75,11 +75,11 @@ def read_all(log: Log) -> tuple[list[bytes], int]:
         if read.lost:
             assert read.reason == "damaged"
         lost += read.lost
-        found += [each.record for each in read.written]
+        found += [each.record for each in read.records]
 
 
 def adopted(base: Path) -> Orphan:
-    [orphan] = adopt(str(base), BINDING, lambda *_: None)
+    [orphan] = lock_orphans(str(base), BINDING, lambda *_: None)
     return orphan
 
 
@@ -172,7 +172,7 @@ def test_a_flipped_bit_of_the_header_costs_no_record_that_was_not_confirmed(base
         assert journal.append(a_record(number))
     take(journal, records=4)
     journal.confirm(4)
-    journal.forsake()
+    journal.reset_in_child()
     [path] = base.glob("*/*.records")
     assert found_in(base)[0] == [a_record(number) for number in range(4, 10)]
     for offset in range(HEADER):
@@ -207,15 +207,15 @@ def test_what_is_damaged_is_passed_over_once_and_the_rest_comes_once(base: Path)
             read = first.read(1, 0)
             first.take(read)
             lost += read.lost
-            taken += [each.record for each in read.written]
-            first.confirm(len(read.written))
+            taken += [each.record for each in read.records]
+            first.confirm(len(read.records))
             if not confirmed:
                 break
         first.close()
         found, later = found_in(base)
         assert taken[:confirmed] + found == [*records[:3], *records[4:7], *records[8:]] or not confirmed, confirmed
         assert lost + later == 2, confirmed
-        for rest in adopt(str(base), BINDING, lambda *_: None):
+        for rest in lock_orphans(str(base), BINDING, lambda *_: None):
             rest.remove()
 
 
@@ -324,7 +324,7 @@ def test_a_flipped_bit_in_the_own_file_costs_that_record_and_is_counted(new_jour
     assert read_all(journal) == ([a_record(10)], 0)
     assert journal.appended == journal.taken == 11
     journal.confirm(10)
-    remove = journal.close()
+    remove = journal.close_if_empty()
     assert remove is not None
     remove()
     assert list(base.iterdir()) == []
@@ -391,7 +391,7 @@ def test_a_disk_that_cannot_be_read_is_no_record_that_was_cut_off(
     found, lost = read_all(orphan)
     orphan.close()
     assert (len(found), lost) == (0 if calls == 1 else 10, 0)
-    assert (orphan.harmed, orphan.is_put_off) == (1, True)
+    assert (orphan.damaged_files, orphan.retry_later) == (1, True)
     assert "is left alone: the disk" in caplog.text
     assert "cut off" not in caplog.text
 
@@ -428,13 +428,13 @@ def test_a_file_that_cannot_be_read_for_now_is_found_again_with_all_of_its_recor
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as broken:
-        broken.setattr(Holding if call == "open_file" else os, call, fails)
-        [orphan] = adopt(str(tmp_path), BINDING, lambda *_: None)
+        broken.setattr(LockedDirectory if call == "open_file" else os, call, fails)
+        [orphan] = lock_orphans(str(tmp_path), BINDING, lambda *_: None)
         assert read_all(orphan) == ([], 0)
-        assert (orphan.is_put_off, orphan.harmed) == (True, 1)
+        assert (orphan.retry_later, orphan.damaged_files) == (True, 1)
         orphan.remove()
     assert path.exists()
-    [orphan] = adopt(str(tmp_path), BINDING, lambda *_: None)
+    [orphan] = lock_orphans(str(tmp_path), BINDING, lambda *_: None)
     assert read_all(orphan) == ([a_record(number) for number in range(10)], 0)
     orphan.confirm(10)
     orphan.remove()

@@ -7,7 +7,7 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take_all
@@ -15,26 +15,26 @@ from tests.receiver import wait_for
 
 
 def test_records_of_a_deleted_journal_are_sent_and_later_ones_have_a_new_one(tmp_path: Path) -> None:
-    place = JournalPlace(str(tmp_path / "journal"), BINDING)
+    place = JournalLocation(str(tmp_path / "journal"), BINDING)
     delivery = HeldDelivery(held=True)
     with pipeline(delivery, journal=place) as queue:
         queue.put(numbered(0))
         assert delivery.sending.wait(10)
         queue.put(numbered(1))
-        assert queue.left == (2, 0, place.path)
+        assert queue.undelivered == (2, 0, place.path)
         shutil.rmtree(place.path)
-        assert queue.left == (0, 2, "")  # the process is the only one that has them
+        assert queue.undelivered == (0, 2, "")  # the process is the only one that has them
         delivery.gate.set()
         assert queue.flush(10)
         assert delivery.records == [numbered(0), numbered(1)]
-        wait_for(lambda: queue._journal is not None and queue._journal._holding is None)
+        wait_for(lambda: queue.queue.journal is not None and queue.queue.journal._directory is None)
         queue.put(numbered(2))
         assert queue.flush(10)
         assert [path.name for path in Path(place.path).glob("*/*.records")] == ["00000002.records"]
 
 
 def test_a_process_that_is_busy_all_the_time_begins_anew_too_and_sends_all_in_order(tmp_path: Path) -> None:
-    place = JournalPlace(str(tmp_path / "journal"), BINDING)
+    place = JournalLocation(str(tmp_path / "journal"), BINDING)
     delivery = HeldDelivery(held=True)
     with pipeline(delivery, journal=place) as queue:
         queue.put(numbered(0))
@@ -42,7 +42,7 @@ def test_a_process_that_is_busy_all_the_time_begins_anew_too_and_sends_all_in_or
         for number in range(1, 200):
             queue.put(numbered(number))
         shutil.rmtree(place.path)
-        queue._sender.backlog.hurry()
+        queue.sender.retries.retry_now()
         delivery.gate.set()
 
         count = 200
@@ -56,9 +56,9 @@ def test_a_process_that_is_busy_all_the_time_begins_anew_too_and_sends_all_in_or
 def test_a_process_that_is_idle_for_long_leaves_nothing_on_the_disk_and_begins_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("IDLE_SECONDS", "ADOPT_SECONDS", "AWAKE_SECONDS"):
+    for name in ("IDLE_SECONDS", "ORPHAN_SCAN_SECONDS", "POLLING_SECONDS"):
         monkeypatch.setattr(limits, name, 0.05)
-    place = JournalPlace(str(tmp_path / "journal"), BINDING)
+    place = JournalLocation(str(tmp_path / "journal"), BINDING)
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
         for number in range(3):
@@ -74,7 +74,7 @@ def test_a_segment_that_was_set_aside_and_is_deleted_by_others_does_not_turn_the
     assert journal.prepare()
     [spare] = tmp_path.glob("*/spare")
     spare.unlink()
-    journal._finish()
+    journal._finish_segment()
     assert journal.append(b"second")
     assert take_all(journal) == [b"first", b"second"]
-    journal.forsake()
+    journal.reset_in_child()

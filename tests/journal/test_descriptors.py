@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.delivery.orphans import Adoption
+from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.errors import DeliveryError
-from failpath_otel.journal.directory import Holding, open_base
+from failpath_otel.journal.directory import LockedDirectory, open_base
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.place import JournalPlace
-from failpath_otel.journal.segments import supply
-from failpath_otel.journal.segments.segment import PlainWriter
-from failpath_otel.records.wire import Answer, no_answer
-from failpath_otel.runtime.descriptors import Owned
+from failpath_otel.journal.location import JournalLocation
+from failpath_otel.journal.segments import factory
+from failpath_otel.journal.segments.segment import SyscallWriter
+from failpath_otel.records.wire import Answer, no_response
+from failpath_otel.runtime.descriptors import OwnedFd
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
 from tests.delivery.programs import run_program
 from tests.fault_server import FaultServer
@@ -83,11 +83,11 @@ def taken(tmp_path: Path, path: str, *kinds: str) -> Iterator[Taken]:
 @pytest.fixture(params=["mapped", "plain"])
 def _written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "plain":
-        monkeypatch.setattr(supply, "MappedWriter", PlainWriter)
+        monkeypatch.setattr(factory, "MappedWriter", SyscallWriter)
 
 
-def place_in(tmp_path: Path) -> JournalPlace:
-    return JournalPlace(str(tmp_path / "journal"), BINDING)
+def place_in(tmp_path: Path) -> JournalLocation:
+    return JournalLocation(str(tmp_path / "journal"), BINDING)
 
 
 def record(number: int) -> bytes:
@@ -121,7 +121,7 @@ def test_a_process_whose_descriptors_are_the_applications_by_now_delivers_all_an
             assert queue.flush(20)
             assert are_whole(queue, delivery, 13)
             assert queue.shutdown(10)
-            wait_for(lambda: queue._thread is None)
+            wait_for(lambda: queue.worker.thread is None)
             assert list(Path(place.path).iterdir()) == []
             gc.collect()
 
@@ -141,7 +141,7 @@ def test_where_one_of_them_was_closed_all_is_delivered_too(tmp_path: Path, kind:
             assert queue.flush(20)
             assert are_whole(queue, delivery, 6)
             assert queue.shutdown(10)
-            wait_for(lambda: queue._thread is None)
+            wait_for(lambda: queue.worker.thread is None)
 
 
 def test_a_journal_that_is_collected_unended_closes_no_file_of_the_application(tmp_path: Path) -> None:
@@ -168,13 +168,13 @@ def test_what_was_confirmed_is_noted_once_the_journal_is_locked_again_and_found_
             assert queue.flush(10)
             [directory] = Path(place.path).iterdir()
             base = open_base(place.path, create=False)
-            assert Holding.seize(base, directory.name) is None
+            assert LockedDirectory.try_lock(base, directory.name) is None
             os.close(base)
             assert are_whole(queue, delivery, 2)
             assert queue.shutdown(10)
 
 
-@pytest.mark.parametrize("answers", [[], [no_answer("is down")]], ids=["in flight", "to be sent again"])
+@pytest.mark.parametrize("answers", [[], [no_response("is down")]], ids=["in flight", "to be sent again"])
 def test_a_journal_that_another_process_has_found_without_its_lock_is_left_to_it_and_nothing_is_lost(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, answers: list[Answer]
 ) -> None:
@@ -187,7 +187,7 @@ def test_a_journal_that_another_process_has_found_without_its_lock_is_left_to_it
         [directory] = Path(place.path).iterdir()
         with taken(tmp_path, place.path):
             base = open_base(place.path, create=False)
-            found = Holding.seize(base, directory.name)
+            found = LockedDirectory.try_lock(base, directory.name)
             assert found is not None
             os.close(base)
             queue.put(record(2))  # which that one may have missed
@@ -197,7 +197,7 @@ def test_a_journal_that_another_process_has_found_without_its_lock_is_left_to_it
             assert queue.flush(10)
             del delivery.batches[: len(answers)]
             assert are_whole(queue, delivery, 4)
-            assert (queue._memory.size, queue._memory.records) == (0, 0)
+            assert (queue.queue.memory.size, queue.queue.memory.records) == (0, 0)
             assert {path.name for path in Path(place.path).iterdir()} > {directory.name}
             found.close()
     assert (len(errors), len(caplog.messages)) == (len(answers), 2 * len(answers))  # the outage, and its end
@@ -214,12 +214,12 @@ def test_what_is_left_to_another_process_beyond_that_is_counted_as_waiting_and_n
         assert delivery.sending.wait(10)
         for number in range(1, 40):
             queue.put(record(number))
-        assert queue._journal is not None
-        queue._journal.tidy()  # unmaps all files but the last one
+        assert queue.queue.journal is not None
+        queue.queue.journal.maintain()  # unmaps all files but the last one
         [directory] = Path(place.path).iterdir()
         with taken(tmp_path, place.path):
             base = open_base(place.path, create=False)
-            found = Holding.seize(base, directory.name)
+            found = LockedDirectory.try_lock(base, directory.name)
             assert found is not None
             os.close(base)
             delivery.gate.set()
@@ -240,9 +240,9 @@ def test_what_others_have_left_is_locked_again_and_delivered_once(tmp_path: Path
         gone = Journal(*place, lambda _: None)
         for number in range(3):
             assert gone.append(record(3 * left + number))
-        gone.forsake()
-    adoption = Adoption(*place)
-    assert adoption.look()
+        gone.reset_in_child()
+    adoption = OrphanSource(*place)
+    assert adoption.scan()
     first = adoption.take(limits.MAX_BATCH_BYTES)
     with taken(tmp_path, place.path):
         batches = []
@@ -252,21 +252,21 @@ def test_what_others_have_left_is_locked_again_and_delivered_once(tmp_path: Path
             adoption.settle(first.source, len(first.records), len(first.records), "")  # type: ignore[arg-type]
             first = adoption.take(limits.MAX_BATCH_BYTES)
         assert sorted(each for batch in batches for each in batch.records) == [record(number) for number in range(6)]
-        assert (adoption.delivered, adoption.dropped, adoption.harmed) == (6, {}, 0)
+        assert (adoption.delivered, adoption.dropped, adoption.damaged_files) == (6, {}, 0)
         assert list(Path(place.path).iterdir()) == []
 
 
 def test_of_two_of_ours_with_one_number_only_the_later_one_may_close_it(tmp_path: Path) -> None:
     number = os.open(tmp_path, os.O_RDONLY)
-    before = Owned(number)
+    before = OwnedFd(number)
     os.close(number)
     again = os.open(tmp_path, os.O_RDONLY)  # the same directory, as that above all journals is
     os.dup2(again, number)
-    later = Owned(number)
+    later = OwnedFd(number)
     before.close()
-    assert later.is_ours()
+    assert later.is_valid()
     later.close()
-    assert not later.is_ours()
+    assert not later.is_valid()
     if again != number:
         os.close(again)
 

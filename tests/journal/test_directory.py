@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from failpath_otel.journal import directory as directory_module
-from failpath_otel.journal.directory import Holding, UnusableError, journals, open_base
-from failpath_otel.journal.discovery import adopt
+from failpath_otel.journal.directory import LockedDirectory, UnusableError, list_journals, open_base
+from failpath_otel.journal.discovery import lock_orphans
 from tests.journal.conftest import BINDING
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives away")
@@ -27,13 +27,13 @@ def opened(base: Path) -> Iterator[int]:
 
 
 def test_what_is_held_is_seen_and_cannot_be_seized(base: Path, opened: int) -> None:
-    held = Holding.create(str(base), BINDING)
-    assert list(journals(opened)) == [(held.name, BINDING)]
-    assert Holding.seize(opened, held.name) is None
+    held = LockedDirectory.create(str(base), BINDING)
+    assert list(list_journals(opened)) == [(held.name, BINDING)]
+    assert LockedDirectory.try_lock(opened, held.name) is None
     held.close()
-    seized = Holding.seize(opened, held.name)
+    seized = LockedDirectory.try_lock(opened, held.name)
     assert seized is not None
-    assert Holding.seize(opened, held.name) is None
+    assert LockedDirectory.try_lock(opened, held.name) is None
     seized.remove()
     assert list(base.iterdir()) == []
 
@@ -41,25 +41,25 @@ def test_what_is_held_is_seen_and_cannot_be_seized(base: Path, opened: int) -> N
 def test_who_opens_the_lock_of_a_directory_that_is_removed_meanwhile_has_nothing(
     base: Path, opened: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = Holding.create(str(base), BINDING)
+    held = LockedDirectory.create(str(base), BINDING)
     held.close()
     flock = fcntl.flock
 
     def late(descriptor: int, operation: int) -> None:
         monkeypatch.setattr(fcntl, "flock", flock)
-        other = Holding.seize(opened, held.name)
+        other = LockedDirectory.try_lock(opened, held.name)
         assert other is not None
         other.remove()
         flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    assert Holding.seize(opened, held.name) is None
+    assert LockedDirectory.try_lock(opened, held.name) is None
 
 
 def test_a_new_directory_in_the_place_of_the_old_one_is_not_mistaken_for_it(
     base: Path, opened: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = Holding.create(str(base), BINDING)
+    held = LockedDirectory.create(str(base), BINDING)
     held.close()
     flock = fcntl.flock
 
@@ -70,7 +70,7 @@ def test_a_new_directory_in_the_place_of_the_old_one_is_not_mistaken_for_it(
         flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    assert Holding.seize(opened, held.name) is None
+    assert LockedDirectory.try_lock(opened, held.name) is None
 
 
 def test_what_was_begun_and_never_finished_is_removed_after_a_while(base: Path, opened: int) -> None:
@@ -81,7 +81,7 @@ def test_what_was_begun_and_never_finished_is_removed_after_a_while(base: Path, 
             os.utime(base / name, (seconds, seconds))
     (base / ".new-empty").mkdir()
     os.utime(base / ".new-empty", (0, 0))
-    assert list(journals(opened)) == []
+    assert list(list_journals(opened)) == []
     assert [path.name for path in base.iterdir()] == [".new-young"]
 
 
@@ -89,14 +89,14 @@ def test_what_does_not_look_like_a_journal_is_left_alone(base: Path, opened: int
     for name in ("v2", "v2.a.b", "v3.a.1.b", "notes", "v2.a.b.c.d", "lost+found"):
         (base / name).mkdir()
         os.utime(base / name, (0, 0))
-    assert list(journals(opened)) == []
+    assert list(list_journals(opened)) == []
     assert len(list(base.iterdir())) == 6
 
 
 def test_without_locks_there_is_no_journal(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(directory_module, "_LOCKS", False)
     with pytest.raises(UnusableError, match="no locks"):
-        Holding.create(str(base), BINDING)
+        LockedDirectory.create(str(base), BINDING)
     assert not base.exists()
 
 
@@ -112,20 +112,20 @@ def test_a_directory_of_another_user_is_refused_and_nothing_stays_open(base: Pat
 
 
 def test_a_symbolic_link_in_the_place_of_the_lock_is_not_followed(base: Path, opened: int) -> None:
-    held = Holding.create(str(base), BINDING)
+    held = LockedDirectory.create(str(base), BINDING)
     held.close()
     (base / held.name / "lock").unlink()
     (base / held.name / "lock").symlink_to("/etc/passwd")
     with pytest.raises(OSError):  # noqa: PT011 - ELOOP here, EMLINK elsewhere
-        Holding.seize(opened, held.name)
+        LockedDirectory.try_lock(opened, held.name)
 
 
 def test_a_file_of_somebody_else_stays_when_the_journal_is_removed(base: Path, opened: int) -> None:
-    held = Holding.create(str(base), BINDING)
+    held = LockedDirectory.create(str(base), BINDING)
     (base / held.name / "notes.txt").touch()
     held.remove()
     assert [path.name for path in (base / held.name).iterdir()] == ["notes.txt"]
-    assert Holding.seize(opened, held.name) is None
+    assert LockedDirectory.try_lock(opened, held.name) is None
 
 
 @pytest.mark.parametrize("name", ["lock", "00000001.records"])
@@ -133,7 +133,7 @@ def test_a_file_of_somebody_else_stays_when_the_journal_is_removed(base: Path, o
 def test_what_is_no_file_in_the_place_of_one_is_not_opened_and_is_said_once(
     base: Path, name: str, kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = Holding.create(str(base), BINDING)
+    held = LockedDirectory.create(str(base), BINDING)
     held.close()
     path = base / held.name / name
     path.unlink(missing_ok=True)
@@ -155,7 +155,7 @@ def test_what_is_no_file_in_the_place_of_one_is_not_opened_and_is_said_once(
     monkeypatch.setattr(os, "open", watched)
     monkeypatch.setattr(os, "supports_dir_fd", {*os.supports_dir_fd, watched})
     for _ in range(2):
-        for orphan in adopt(str(base), BINDING, lambda *_: None):
+        for orphan in lock_orphans(str(base), BINDING, lambda *_: None):
             orphan.take(orphan.read(512, 0))
             orphan.close()
     assert os.path.lexists(path)
@@ -167,7 +167,7 @@ def test_what_is_no_file_in_the_place_of_one_is_not_opened_and_is_said_once(
 def test_a_pipe_that_comes_into_the_place_of_the_lock_at_the_last_moment_does_not_block(
     base: Path, opened: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = Holding.create(str(base), BINDING)
+    held = LockedDirectory.create(str(base), BINDING)
     held.close()
     path = base / held.name / "lock"
     look = os.stat
@@ -182,7 +182,7 @@ def test_a_pipe_that_comes_into_the_place_of_the_lock_at_the_last_moment_does_no
     monkeypatch.setattr(os, "stat", late)
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(UnusableError, match="no regular file"):
-        Holding.seize(opened, held.name)
+        LockedDirectory.try_lock(opened, held.name)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
@@ -200,14 +200,14 @@ def test_a_process_whose_clock_stands_ahead_does_not_keep_another_one_from_its_j
             looks.append(path)
             with monkeypatch.context() as ahead:
                 ahead.setattr(directory_module, "time", lambda: time.time() + 3_600)
-                assert list(journals(opened)) == []
+                assert list(list_journals(opened)) == []
         return made
 
     monkeypatch.setattr(os, call, looked_at)
     monkeypatch.setattr(os, "supports_dir_fd", {*os.supports_dir_fd, looked_at})
-    made = Holding.create(str(base), BINDING)
+    made = LockedDirectory.create(str(base), BINDING)
     assert looks
-    assert made.is_there()
-    assert [name for name, _ in journals(opened)] == [made.name]
+    assert made.exists()
+    assert [name for name, _ in list_journals(opened)] == [made.name]
     made.remove()
     assert list(base.iterdir()) == []

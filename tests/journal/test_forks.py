@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from failpath_otel.journal.discovery import adopt
+from failpath_otel.journal.discovery import lock_orphans
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take_all
 from tests.receiver import wait_for
@@ -20,11 +20,11 @@ from tests.receiver import wait_for
 PARENT = """
     import os, sys, time
     from failpath_otel.journal.journal import Journal
-    from failpath_otel.journal.discovery import adopt
+    from failpath_otel.journal.discovery import lock_orphans
     from failpath_otel.runtime.forking import after_fork_in_child
     base, binding = sys.argv[1:]
     journal = Journal(base, binding, lambda _: None)
-    after_fork_in_child(journal.forsake)
+    after_fork_in_child(journal.reset_in_child)
     for number in range(5):
         assert journal.append(b"parent%d" % number)
     read = journal.read(2, 0, journal.appended)
@@ -67,7 +67,7 @@ def found_by_and_by(base: Path, count: int) -> list[list[bytes]]:
 def found(base: Path) -> list[list[bytes]]:
     """The records of each journal whose process is gone, which goes with this."""
     all_of_them = []
-    for orphan in adopt(str(base), BINDING, lambda *_: None):
+    for orphan in lock_orphans(str(base), BINDING, lambda *_: None):
         all_of_them.append(take_all(orphan))
         orphan.remove()
     return all_of_them
@@ -101,7 +101,7 @@ def test_a_child_that_outlives_its_parent_does_not_keep_the_parents_journal(base
 
 
 @pytest.mark.parametrize(
-    "end", ["os._exit(0)", "os.kill(os.getpid(), 9)", "journal.forsake(); os._exit(0)", "sys.exit()"]
+    "end", ["os._exit(0)", "os.kill(os.getpid(), 9)", "journal.reset_in_child(); os._exit(0)", "sys.exit()"]
 )
 def test_a_child_that_ends_first_neither_frees_nor_changes_what_is_the_parents(base: Path, end: str) -> None:
     code = f"""
@@ -114,7 +114,7 @@ def test_a_child_that_ends_first_neither_frees_nor_changes_what_is_the_parents(b
         assert journal.append(b"parent5")
         read = journal.read(512, 0, journal.appended)
         journal.take(read)
-        print(len(read.written), flush=True)
+        print(len(read.records), flush=True)
         sys.stdin.readline()
     """
     with program(base, code) as parent:
@@ -145,7 +145,7 @@ def test_a_fork_while_another_thread_begins_a_journal_does_not_keep_it(base: Pat
             return result
         setattr(holder, name, slowly)
         second = Journal(base, binding, lambda _: None)
-        after_fork_in_child(second.forsake)
+        after_fork_in_child(second.reset_in_child)
         thread = threading.Thread(target=second.append, args=(b"second",))
         thread.start()
         inside.wait()
@@ -171,7 +171,7 @@ def test_a_child_does_not_keep_the_orphans_that_its_parent_has_adopted(base: Pat
     with program(base, "os.kill(os.getpid(), 9)") as gone:
         gone.wait(10)
     code = """
-        found = adopt(base, binding, lambda *_: None)
+        found = lock_orphans(base, binding, lambda *_: None)
         child = os.fork()
         if child == 0:
             time.sleep(60)
@@ -200,7 +200,7 @@ def test_a_fault_in_a_forked_child_does_not_keep_others_from_letting_go(base: Pa
         after_fork_in_child(faulty.begin)
         second = Journal(base, binding, lambda _: None)
         second.append(b"second")
-        after_fork_in_child(second.forsake)
+        after_fork_in_child(second.reset_in_child)
         child = os.fork()
         if child == 0:
             print(second.appended, flush=True)

@@ -15,12 +15,12 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.journal import journal as journal_module
-from failpath_otel.journal.discovery import adopt
+from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
+from failpath_otel.journal.segments import factory as factory_module
 from failpath_otel.journal.segments import mapped as mapped_module
 from failpath_otel.journal.segments import segment as segment_module
-from failpath_otel.journal.segments import supply as supply_module
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take, take_all
 
@@ -32,7 +32,7 @@ def files(base: Path) -> list[str]:
 
 
 def orphans(base: Path) -> list[Orphan]:
-    return adopt(str(base), BINDING, lambda *_: None)
+    return lock_orphans(str(base), BINDING, lambda *_: None)
 
 
 def left(base: Path) -> list[bytes]:
@@ -80,7 +80,7 @@ def test_modes_are_the_owners_alone_whatever_the_umask_is(new_journal: NewJourna
     modes = {stat.S_IMODE(path.stat().st_mode) for path in [above, *above.rglob("*")] if path.is_dir()}
     assert modes == {0o700}
     assert {stat.S_IMODE(path.stat().st_mode) for path in above.rglob("*") if path.is_file()} == {0o600}
-    journal.forsake()
+    journal.reset_in_child()
 
 
 @pytest.mark.usefixtures("small_segments")
@@ -95,8 +95,8 @@ def test_a_record_that_fills_a_segment_to_its_last_byte_is_read_by_both_sides(
         for record in records:
             assert journal.append(record)
         assert take_all(journal) == records
-        journal.forsake()
-        [orphan] = adopt(str(base), f"{short:016d}", lambda *_: None)
+        journal.reset_in_child()
+        [orphan] = lock_orphans(str(base), f"{short:016d}", lambda *_: None)
         assert take_all(orphan) == records
         orphan.close()
 
@@ -110,7 +110,7 @@ def test_records_of_exactly_the_limit_are_read_by_any_budget(new_journal: NewJou
     assert take(journal, budget=2 * limits.MAX_RECORD_BYTES + 1) == [record]
     assert take(journal, budget=2 * (limits.MAX_RECORD_BYTES + 1)) == [record] * 2
     assert len(take_all(journal)) == 34
-    journal.forsake()
+    journal.reset_in_child()
     assert left(base) == [record] * 40
 
 
@@ -131,9 +131,9 @@ def test_confirmed_segments_are_deleted_and_the_directory_with_the_last_of_them(
     read = take_all(journal)
     journal.confirm(len(read) - 1)
     assert files(base) == [before[-2], "lock"]
-    assert journal.close() is None, "a record is in flight"
+    assert journal.close_if_empty() is None, "a record is in flight"
     journal.confirm(1)
-    remove = journal.close()
+    remove = journal.close_if_empty()
     assert remove is not None
     remove()
     assert list(base.iterdir()) == []
@@ -151,7 +151,7 @@ def test_whoever_comes_after_gets_what_was_not_confirmed(new_journal: NewJournal
         take(journal, records=1)
     journal.confirm(confirmed)
     take(journal)  # in flight
-    journal.forsake()
+    journal.reset_in_child()
     assert left(base) == [numbered(number) for number in range(confirmed, 150)]
 
 
@@ -161,7 +161,7 @@ def test_over_the_cap_the_oldest_segment_goes_and_its_records_are_told(new_journ
     journal = new_journal(overflow=told.append)
     for number in range(1_000):
         assert journal.append(numbered(number))
-    journal.tidy()
+    journal.maintain()
     assert len([name for name in files(base) if name != "spare"]) == 4 + 1
     lost = 0
     while (read := journal.read(512, 0, journal.appended)).reason == "journal_full":
@@ -169,7 +169,7 @@ def test_over_the_cap_the_oldest_segment_goes_and_its_records_are_told(new_journ
         lost += read.lost
     assert lost == sum(told)
     assert take_all(journal) == [numbered(number) for number in range(lost, 1_000)]
-    journal.forsake()
+    journal.reset_in_child()
     assert left(base) == [numbered(number) for number in range(lost, 1_000)]
 
 
@@ -188,7 +188,7 @@ def test_a_segment_that_is_dropped_while_a_batch_of_it_is_in_flight_costs_the_re
         journal.append(numbered(number))
         number += 1
     assert not journal.take(stale), "it was dropped meanwhile"
-    journal.tidy()
+    journal.maintain()
     read = journal.read(512, 0, journal.appended)
     assert (read.reason, read.lost) == ("journal_full", told[0])
     assert journal.take(read)
@@ -201,7 +201,7 @@ def test_room_is_set_aside_before_it_is_needed(new_journal: NewJournal, base: Pa
     journal = new_journal()
     while journal._writer is None or journal._writer.end() < 2_100:
         journal.append(numbered(1))
-    journal.tidy()
+    journal.maintain()
     assert "spare" in files(base)
     while len(journal._unconfirmed) == 1:
         journal.append(numbered(2))
@@ -211,9 +211,9 @@ def test_room_is_set_aside_before_it_is_needed(new_journal: NewJournal, base: Pa
 @pytest.mark.usefixtures("small_segments")
 def test_room_that_was_set_aside_and_deleted_by_others_is_not_missed(new_journal: NewJournal, base: Path) -> None:
     journal = new_journal()
-    while journal._supply.spare is None:
+    while journal._factory.spare is None:
         assert journal.append(numbered(1))
-        journal.tidy()
+        journal.maintain()
     next(base.glob("*/spare")).unlink()
     while len(journal._unconfirmed) == 1:
         assert journal.append(numbered(2))
@@ -258,8 +258,8 @@ def test_a_disk_that_fails_refuses_the_record_says_so_once_and_is_tried_again(
         replace(broken, name, fault(number))
         assert not journal.append(b"first")
         assert not journal.append(b"second")
-        assert not journal.outage.may_try()
-    journal.tidy()
+        assert not journal.outage.may_retry()
+    journal.maintain()
     [said] = caplog.messages
     assert os.strerror(number) in said
     assert not [file for file in files(base) if file.endswith(".records")]
@@ -286,11 +286,11 @@ def test_where_memory_cannot_be_mapped_records_are_written_by_system_calls(
     journal = new_journal()
     for number in range(100):
         assert journal.append(numbered(number))
-    journal.tidy()
+    journal.maintain()
     [said] = caplog.messages
     assert "system calls" in said
     assert take_all(journal) == [numbered(number) for number in range(100)]
-    journal.forsake()
+    journal.reset_in_child()
     assert left(base) == [numbered(number) for number in range(100)]
 
 
@@ -312,7 +312,7 @@ def test_a_write_that_is_cut_short_by_a_full_disk_leaves_nothing_behind(
         broken.setattr(os, "pwrite", short)
         assert not journal.append(numbered(2))
     assert journal.append(numbered(3))
-    journal.forsake()
+    journal.reset_in_child()
     assert left(base) == [numbered(1), numbered(3)]
 
 
@@ -341,7 +341,7 @@ def test_half_a_plain_write_is_no_damage_to_a_reader_on_another_thread(
     read = journal.read(512, 0, 1)  # as many as there were when none was half-way into it
     go_on.set()
     writer.join(10)
-    assert (read.segment, read.written) == (None, [])
+    assert (read.segment, read.records) == (None, [])
     assert take_all(journal) == [numbered(2)]
 
 
@@ -385,12 +385,12 @@ def test_a_record_of_a_signal_handler_in_the_midst_of_any_call_is_stored(
         assert journal.append(record)
         stored.append(record)
     monkeypatch.undo()
-    journal.write_held()
+    journal.write_deferred()
     monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES", 4_096)
     assert [record for record in stored if record.startswith(b"0")] == [numbered(number) for number in range(150)]
     assert journal.appended == len(stored)
     assert sorted(take_all(journal)) == sorted(stored)
-    journal.forsake()
+    journal.reset_in_child()
     assert sorted(left(base)) == sorted(stored)
 
 
@@ -403,7 +403,7 @@ def test_ctrl_c_while_a_segment_is_made_leaves_no_file_of_it(
 
     journal = new_journal()
     with monkeypatch.context() as patched:
-        patched.setattr(journal._supply, "_new_writer", interrupted)
+        patched.setattr(journal._factory, "_new_writer", interrupted)
         with pytest.raises(KeyboardInterrupt) as raised:
             journal.append(numbered(0))
     assert raised.tb is not None  # the frames are kept, and what they would have left open with them
@@ -426,14 +426,14 @@ def test_ctrl_c_between_any_two_statements_costs_at_most_its_own_record(
         for number in range(60):
             assert journal.append(numbered(number))
         if spare:
-            journal.tidy()
-            assert journal._supply.spare is not None
+            journal.maintain()
+            assert journal._factory.spare is not None
         lines = 0
 
         def trace(frame: Any, event: str, _: object, until: int = at + 1) -> Any:
             nonlocal lines
             if frame.f_code.co_filename not in {
-                module.__file__ for module in (journal_module, mapped_module, segment_module, supply_module)
+                module.__file__ for module in (journal_module, mapped_module, segment_module, factory_module)
             }:
                 return None
             if event in {"line", "return"}:
@@ -459,7 +459,7 @@ def test_ctrl_c_between_any_two_statements_costs_at_most_its_own_record(
             numbered(number) for number in range(140) if number != 60
         ], at
         journal.confirm(len(taken))
-        remove = journal.close()
+        remove = journal.close_if_empty()
         assert remove is not None, at
         remove()
         assert files(base) == [], at
@@ -541,7 +541,7 @@ def test_a_disk_that_cannot_be_read_costs_what_is_there_and_the_next_segment_goe
     assert (read.lost, read.reason) == (3, "damaged")
     journal.append(numbered(3))
     assert take_all(journal) == [numbered(3)]
-    journal.tidy()
+    journal.maintain()
     assert "3 records" in caplog.text
 
 
@@ -563,10 +563,10 @@ def test_after_all_is_over_no_descriptor_and_no_mapping_is_left(
             journal.append(numbered(number))
             if number % 50 == 0:
                 take(journal)
-                journal.tidy()
+                journal.maintain()
         read = take_all(journal)
         journal.confirm(len(read) + 500)
-        remove = journal.close()
+        remove = journal.close_if_empty()
         assert remove is not None
         remove()
     assert descriptors() == before

@@ -14,10 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from failpath_otel import limits
 from failpath_otel.journal import directory
-from failpath_otel.journal.discovery import adopt
+from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
-from failpath_otel.journal.reader import PASSING
+from failpath_otel.journal.reader import TRANSIENT_ERRORS
 from tests.journal.lives import Fate, Life, acting, many_lives
 from tests.properties.tape import properties
 
@@ -36,7 +36,7 @@ sizes = st.integers(1, 700) | st.integers(SEGMENT // 2 - 40, SEGMENT // 2 + 40)
 
 def is_broken(life: Life) -> bool:
     """Whether a call has failed in such a way that what could not be read may be given up."""
-    return not PASSING.issuperset(life.failed)
+    return not TRANSIENT_ERRORS.issuperset(life.failed)
 
 
 class Story:
@@ -119,7 +119,7 @@ class Journals(RuleBasedStateMachine):
             ("JOURNAL_RETRY_SECONDS", 0.0),
         ):
             self.stack.enter_context(patch.object(limits, name, value))
-        self.stack.enter_context(patch.object(directory, "_UNFINISHED_SECONDS", -1.0))
+        self.stack.enter_context(patch.object(directory, "_ABANDONED_SECONDS", -1.0))
         self.stack.enter_context(many_lives())
         self.left: dict[str, Story] = {}
         """The stories of those that are gone, by the names of their directories."""
@@ -185,12 +185,12 @@ class Journals(RuleBasedStateMachine):
                 owner.story.excuse(set(range(owner.next, owner.next + read.lost)))
                 owner.next += read.lost
             else:
-                found = [each.record for each in read.written]
+                found = [each.record for each in read.records]
                 assert found == owner.story.records[owner.next : owner.next + len(found)]
                 owner.taken = list(range(owner.next, owner.next + len(found)))
                 owner.next += len(found)
-                assert found or read.later or read.reason or owner.next == len(owner.story.records)
-            owner.journal.tidy()
+                assert found or read.retry_later or read.reason or owner.next == len(owner.story.records)
+            owner.journal.maintain()
         self.look_at(owner)
 
     @precondition(lambda self: self.living)
@@ -218,7 +218,7 @@ class Journals(RuleBasedStateMachine):
         if owner.taken:
             return
         with acting(owner.life, fate):
-            remove = owner.journal.close()
+            remove = owner.journal.close_if_empty()
             if remove is not None:
                 left = set(range(owner.next, len(owner.story.records)))
                 assert not left & owner.story.must or owner.life.failed
@@ -250,7 +250,7 @@ class Journals(RuleBasedStateMachine):
 
     def look_at(self, owner: Owner, *, removed: bool = False) -> None:
         """Notes where the records are, and that the process is gone, if it is."""
-        held = owner.journal._holding
+        held = owner.journal._directory
         if held is not None:
             owner.name = held.name
         if owner.life.alive:
@@ -308,7 +308,7 @@ class Journals(RuleBasedStateMachine):
         found: list[Orphan] = []
         with acting(life, fate):
             try:
-                found = adopt(self.path, binding, self.never, limit)
+                found = lock_orphans(self.path, binding, self.never, limit)
             except OSError:
                 assert life.failed
         alive = {owner.name for owner in self.living} | {
@@ -347,14 +347,14 @@ class Journals(RuleBasedStateMachine):
             if is_broken(heir.life):
                 story.loose = True
                 story.excuse(set(story.must))
-            for written in read.written:
+            for written in read.records:
                 index = self.index_of(written.record, story, heir.next)
                 missing = {at for at in story.must if heir.next <= at < index}
                 assert not missing, [story.records[at] for at in missing]
                 assert index in story.must | story.may
                 heir.next = index + 1
                 heir.taken.append(index)
-            if read.segment is None and not read.later:
+            if read.segment is None and not read.retry_later:
                 assert not {at for at in story.must if at >= heir.next}, "something is missing"
                 orphan.confirm()
                 orphan.remove()

@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failpath_otel.journal.segments.frame import pack_frame
-from failpath_otel.journal.segments.segment import BEGIN, PlainWriter, Segment
-from failpath_otel.runtime.descriptors import Owned
+from failpath_otel.journal.segments.segment import HEADER_BYTES, Segment, SyscallWriter
+from failpath_otel.runtime.descriptors import OwnedFd
 from tests.journal.test_journal import numbered
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Owned]:
-    descriptor = Owned(os.open(tmp_path, os.O_RDONLY))
+def directory(tmp_path: Path) -> Iterator[OwnedFd]:
+    descriptor = OwnedFd(os.open(tmp_path, os.O_RDONLY))
     yield descriptor
     descriptor.close()
 
 
 @pytest.fixture
-def segment(directory: Owned) -> Iterator[Segment]:
+def segment(directory: OwnedFd) -> Iterator[Segment]:
     """A segment that is written by system calls."""
     made = Segment(directory, "x", os.open("x", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=directory.number))
     yield made
@@ -36,13 +36,13 @@ def frame(record: bytes, seconds: int = 7) -> bytes:
 
 
 def fill(segment: Segment, *records: bytes) -> int:
-    writer = PlainWriter(segment)
+    writer = SyscallWriter(segment)
     for record in records:
         writer.write(frame(record))
     return writer.end()
 
 
-def again(segment: Segment, directory: Owned) -> Segment:
+def again(segment: Segment, directory: OwnedFd) -> Segment:
     """The same file, as another process opens it."""
     return Segment(directory, segment.name, os.open(segment.name, os.O_RDWR, dir_fd=directory.number))
 
@@ -57,43 +57,43 @@ def test_a_budget_counts_each_record_with_its_comma_and_one_comes_in_any_case(
     assert len(segment.read(segment.size(), 512, budget)) == count
 
 
-def test_what_was_confirmed_is_passed_over_by_the_next_reader(segment: Segment, directory: Owned) -> None:
+def test_what_was_confirmed_is_passed_over_by_the_next_reader(segment: Segment, directory: OwnedFd) -> None:
     fill(segment, *(numbered(number) for number in range(10)))
     segment.advance(segment.read(segment.size(), 6, 0))
     segment.confirm(4)
-    segment.note()
+    segment.write_confirmed()
     other = again(segment, directory)
-    assert other.resume()
+    assert other.read_header()
     assert [each.record for each in other.read(other.size(), 2, 0)] == [numbered(4), numbered(5)]
     other.close()
 
 
 def test_a_file_that_was_cut_off_before_what_is_confirmed_has_no_more_records(
-    segment: Segment, directory: Owned
+    segment: Segment, directory: OwnedFd
 ) -> None:
     fill(segment, *(numbered(number) for number in range(10)))
     segment.advance(segment.read(segment.size(), 8, 0))
     segment.confirm(8)
-    segment.note()
+    segment.write_confirmed()
     os.ftruncate(segment.descriptor, 300)
     other = again(segment, directory)
-    assert other.resume()
+    assert other.read_header()
     assert other.read(other.size(), 2, 0) == []
-    assert other.gap(other.size()) is None
+    assert other.find_gap(other.size()) is None
     other.close()
 
 
 @pytest.mark.parametrize("header", [b"", b"\0", b"\0" * 16])
 def test_one_that_was_never_begun_has_no_records(segment: Segment, header: bytes) -> None:
     os.pwrite(segment.descriptor, header, 0)
-    assert segment.resume()
+    assert segment.read_header()
     assert segment.read(segment.size(), 512, 0) == []
 
 
 @pytest.mark.parametrize("header", [b"x", b"failpath", b"Failpath" + b"\0" * 8, b"PK\x03\x04" * 100])
 def test_another_file_is_none(segment: Segment, header: bytes) -> None:
     os.pwrite(segment.descriptor, header, 0)
-    assert not segment.resume()
+    assert not segment.read_header()
 
 
 @given(cut=st.integers(0, 400), noise=st.binary(max_size=60))
@@ -101,14 +101,14 @@ def test_wherever_it_is_cut_off_and_whatever_follows_only_whole_records_are_read
     tmp_path_factory: pytest.TempPathFactory, cut: int, noise: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"{os.getpid()}.segment"
-    segment = Segment(Owned(0), path.name, os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC))
+    segment = Segment(OwnedFd(0), path.name, os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC))
     try:
         records = [numbered(number) for number in range(6)]
         end = fill(segment, *records)
-        os.ftruncate(segment.descriptor, max(end - cut, BEGIN))
-        os.pwrite(segment.descriptor, noise, max(end - cut, BEGIN))
+        os.ftruncate(segment.descriptor, max(end - cut, HEADER_BYTES))
+        os.pwrite(segment.descriptor, noise, max(end - cut, HEADER_BYTES))
         found = [each.record for each in segment.read(segment.size(), 512, 0)]
-        whole = max(end - cut - BEGIN, 0) // len(frame(records[0]))
+        whole = max(end - cut - HEADER_BYTES, 0) // len(frame(records[0]))
         assert found[:whole] == records[:whole]
         assert found == records[: len(found)], "a record was invented"
     finally:
@@ -117,13 +117,13 @@ def test_wherever_it_is_cut_off_and_whatever_follows_only_whole_records_are_read
 
 def test_one_changed_bit_of_a_record_or_its_time_is_damage(segment: Segment) -> None:
     fill(segment, numbered(1))
-    for offset in range(BEGIN, segment.size()):
+    for offset in range(HEADER_BYTES, segment.size()):
         [before] = os.pread(segment.descriptor, 1, offset)
         os.pwrite(segment.descriptor, bytes([before ^ 4]), offset)
         assert segment.read(segment.size(), 512, 0) == [], offset
-        assert segment.gap(segment.size()) == (segment.size(), 1), offset
+        assert segment.find_gap(segment.size()) == (segment.size(), 1), offset
         os.pwrite(segment.descriptor, bytes([before]), offset)
-        segment.begin_again()
+        segment.reset()
     assert len(segment.read(segment.size(), 512, 0)) == 1
 
 
@@ -131,7 +131,7 @@ def test_closing_twice_closes_nothing_else(segment: Segment) -> None:
     segment.close()
     reading, writing = os.pipe()
     segment.close()
-    segment.note()
+    segment.write_confirmed()
     os.fstat(reading), os.fstat(writing)
     os.close(reading)
     os.close(writing)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.delivery.orphans import Adoption
-from failpath_otel.journal.discovery import adopt
+from failpath_otel.delivery.orphans import OrphanSource
+from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.place import JournalPlace
+from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
 from tests.journal.conftest import BINDING
@@ -34,7 +34,7 @@ def leave(base: Path, count: int = 20) -> Path:
     journal = Journal(str(base), BINDING, lambda _: None)
     for number in range(count):
         assert journal.append(numbered(number))
-    journal.forsake()
+    journal.reset_in_child()
     [path] = base.glob("*/*.records")
     return path
 
@@ -44,21 +44,21 @@ def test_what_is_adopted_and_waits_takes_the_room_of_its_records_and_keeps_its_t
     for each in (path, path.parent):
         os.utime(each, (1_700_000_000, 1_700_000_000))
     assert room(base) >= limits.JOURNAL_SEGMENT_BYTES
-    adoption = Adoption(str(base), BINDING)
-    assert adoption.look()
+    adoption = OrphanSource(str(base), BINDING)
+    assert adoption.scan()
     assert room(base) <= 20 * 500 + 4_096
     assert {each.stat().st_mtime for each in (path, path.parent)} == {1_700_000_000}
     assert path.stat().st_mode & 0o777 == 0o600
-    adoption.let_go()
-    [orphan] = adopt(str(base), BINDING, lambda *_: None)
+    adoption.release()
+    [orphan] = lock_orphans(str(base), BINDING, lambda *_: None)
     assert take_all(orphan) == [numbered(number) for number in range(20)]
     orphan.close()
 
 
 def test_what_was_adopted_by_a_thread_of_the_application_is_trimmed_before_it_is_read(base: Path) -> None:
     leave(base)
-    delivery = HeldDelivery(answers=[Answer("is busy", 503, again=True)])
-    with pipeline(delivery, journal=JournalPlace(str(base), BINDING)) as queue:
+    delivery = HeldDelivery(answers=[Answer("is busy", 503, retryable=True)])
+    with pipeline(delivery, journal=JournalLocation(str(base), BINDING)) as queue:
         delivery.gate.clear()
         queue.adopt()
         assert delivery.sending.wait(10)
@@ -73,7 +73,7 @@ def test_a_file_that_another_process_still_has_mapped_is_not_made_shorter(base: 
         from failpath_otel.journal.journal import Journal
         journal = Journal(*sys.argv[1:], lambda _: None)
         assert journal.append(b'{"number":0}')
-        os.close(journal._holding._lock.number)
+        os.close(journal._directory._lock.number)
         print("closed", flush=True)
         sys.stdin.readline()
         for _ in range(1_000):
@@ -89,7 +89,7 @@ def test_a_file_that_another_process_still_has_mapped_is_not_made_shorter(base: 
         assert living.stdout is not None
         assert living.stdin is not None
         assert living.stdout.readline() == "closed\n"
-        [orphan] = adopt(str(base), BINDING, lambda *_: None)
+        [orphan] = lock_orphans(str(base), BINDING, lambda *_: None)
         orphan.trim()
         assert room(base) <= 8_192
         living.stdin.write("\n")
@@ -117,16 +117,16 @@ def test_whatever_is_in_a_file_the_same_is_read_of_it_after_it_was_trimmed(base:
             file.write(b"\0" * len(content))
 
     def read() -> list[tuple[list[bytes], int]]:
-        [orphan] = adopt(str(base), BINDING, lambda *_: None)
+        [orphan] = lock_orphans(str(base), BINDING, lambda *_: None)
         found = []
         while (each := orphan.read(512, 0)).segment is not None:
             orphan.take(each)
-            found.append(([written.record for written in each.written], each.lost))
+            found.append(([written.record for written in each.records], each.lost))
         orphan.close()
         return found
 
     before = read()
-    [orphan] = adopt(str(base), BINDING, lambda *_: None)
+    [orphan] = lock_orphans(str(base), BINDING, lambda *_: None)
     orphan.trim()
     orphan.close()
     assert read() == before
@@ -139,14 +139,14 @@ def test_a_copy_that_was_interrupted_is_no_obstacle(base: Path, monkeypatch: pyt
     def broken(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    [orphan] = adopt(str(base), BINDING, lambda *_: None)
+    [orphan] = lock_orphans(str(base), BINDING, lambda *_: None)
     with monkeypatch.context() as patched:
         patched.setattr(os, "rename", broken)
         with pytest.raises(KeyboardInterrupt):
             orphan.trim()
     orphan.close()
     path.with_name("spare").write_bytes(b"half")
-    [orphan] = adopt(str(base), BINDING, lambda *_: None)
+    [orphan] = lock_orphans(str(base), BINDING, lambda *_: None)
     orphan.trim()
     assert sorted(each.name for each in path.parent.iterdir()) == [path.name, "lock"]
     assert take_all(orphan) == [numbered(number) for number in range(20)]
@@ -162,18 +162,18 @@ def test_a_journal_that_is_left_at_the_end_gives_back_what_was_set_aside_and_goe
         assert journal.append(numbered(number))
         number += 1
         if number % 100 == 0:
-            journal.tidy()
+            journal.maintain()
     assert take(journal, records=10) == [numbered(each) for each in range(10)]
     size = sum(len(numbered(each)) + 12 for each in range(number))
-    journal.seal()
+    journal.trim()
     assert room(base) <= size + 8_192
     journal.confirm(5)
     for later in range(number, number + 5):
         assert journal.append(numbered(later))
     assert take_all(journal) == [numbered(each) for each in range(10, number + 5)]
-    journal.tidy()
-    journal.forsake()
-    [orphan] = adopt(str(base), BINDING, lambda *_: None)
+    journal.maintain()
+    journal.reset_in_child()
+    [orphan] = lock_orphans(str(base), BINDING, lambda *_: None)
     assert take_all(orphan) == [numbered(each) for each in range(5, number + 5)]
     orphan.close()
 

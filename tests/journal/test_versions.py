@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from failpath_otel.journal.discovery import adopt, count_records
+from failpath_otel.journal.discovery import count_records, lock_orphans
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
 from tests.journal.conftest import BINDING
@@ -14,7 +14,7 @@ RECORDS = [b'{"number":%d}' % number for number in range(10)]
 
 
 def adopted(base: Path) -> Orphan:
-    [orphan] = adopt(str(base), BINDING, lambda *_: None)
+    [orphan] = lock_orphans(str(base), BINDING, lambda *_: None)
     return orphan
 
 
@@ -28,7 +28,7 @@ def counted(base: Path) -> Path:
     journal = Journal(str(base), BINDING, lambda _: None)
     for record in RECORDS:
         assert journal.append(record)
-    journal.forsake()
+    journal.reset_in_child()
     [directory] = base.iterdir()
     assert directory.name.startswith("v2.")
     directory = directory.rename(base / directory.name.replace("v2.", "v1.", 1))
@@ -48,7 +48,7 @@ def test_what_is_not_confirmed_is_delivered(base: Path) -> None:
     assert count_records(str(base), BINDING) == 6
     orphan = adopted(base)
     assert take_all(orphan) == RECORDS[4:]
-    assert orphan.harmed == 0
+    assert orphan.damaged_files == 0
     orphan.confirm(6)
     orphan.remove()
     assert list(base.iterdir()) == []
@@ -69,5 +69,5 @@ def test_a_number_that_is_wrong_loses_nothing(base: Path, counted: Path) -> None
     write_count(counted, 1 << 40)
     orphan = adopted(base)
     assert take_all(orphan) == RECORDS
-    assert orphan.harmed == 1
+    assert orphan.damaged_files == 1
     orphan.close()

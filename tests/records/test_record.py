@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failpath_otel import limits
-from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, cut_down, decode, encode, record_id, rfc3339
+from failpath_otel.records.record import (
+    ErrorInfo,
+    ProcessInfo,
+    Record,
+    decode,
+    encode,
+    minimal_record,
+    record_id,
+    rfc3339,
+)
 from tests.spans.foreign import ENDED_AT, STARTED_AT
 
 
@@ -172,7 +181,7 @@ def test_what_is_cut_down_keeps_identity_status_times_and_the_name_of_the_error(
 
 
 def test_cutting_down_a_record_without_an_error_invents_none() -> None:
-    assert cut_down(a_record()).error is None
+    assert minimal_record(a_record()).error is None
 
 
 @pytest.mark.parametrize(

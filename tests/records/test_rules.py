@@ -11,7 +11,7 @@ import pytest
 
 import failpath_otel
 from failpath_otel import ConfigurationError, StepRule, limits
-from failpath_otel.records.rules import Rules, first_clash, usable_run_id
+from failpath_otel.records.rules import Rules, first_conflict, usable_run_id
 from failpath_otel.records.rules_file import check_rules
 
 FLASK = "opentelemetry.instrumentation.flask"
@@ -51,26 +51,26 @@ def test_brackets_in_a_pattern_are_brackets() -> None:
 @pytest.mark.parametrize("names", [("a*", "*b"), ("*b", "a*")])
 def test_of_patterns_that_overlap_the_first_rule_holds(names: tuple[str, str]) -> None:
     first, second = (StepRule("flow", name, span_name=name) for name in names)
-    assert first_clash([first, second]) is None
+    assert first_conflict([first, second]) is None
     assert Rules([first, second]).match("", "ab") is first
 
 
 def test_a_name_without_stars_and_one_with_them_hold_in_their_order() -> None:
     # Not of one scope for certain, so no clash.
     literal, glob = rule("ab", "x*"), rule("a*", "*y")
-    assert first_clash([literal, glob]) is None
+    assert first_conflict([literal, glob]) is None
     assert Rules([literal, glob]).match("xy", "ab") is literal
     assert Rules([glob, literal]).match("xy", "ab") is glob
 
 
 def test_what_is_kept_of_names_is_bounded() -> None:
     rules = Rules([rule("POST *")])
-    for number in range(3 * limits.MAX_KEPT_NAMES):
+    for number in range(3 * limits.MAX_CACHED_NAMES):
         assert rules.match(FLASK, f"GET /{number}") is None
-    assert len(rules._kept) <= limits.MAX_KEPT_NAMES
+    assert len(rules._cache) <= limits.MAX_CACHED_NAMES
     assert rules.match(FLASK, "POST /" + "x" * 100_000)
     assert rules.match("x" * 100_000, "POST /")  # a gateway is told any scope
-    assert all(max(map(len, kept)) <= limits.MAX_NAME_CHARS for kept in rules._kept)
+    assert all(max(map(len, kept)) <= limits.MAX_NAME_CHARS for kept in rules._cache)
 
 
 def test_of_a_long_name_the_beginning_counts() -> None:
@@ -85,7 +85,7 @@ def test_names_are_looked_up_from_many_threads_at_once() -> None:
     wrong: list[str] = []
 
     def look() -> None:
-        for number in range(limits.MAX_KEPT_NAMES + 100):
+        for number in range(limits.MAX_CACHED_NAMES + 100):
             names = [f"{method} /{number}" for method in ("POST", "GET")]
             wrong.extend(name for name in names if (rules.match(FLASK, name) is None) is name.startswith("POST"))
 
@@ -144,7 +144,7 @@ def test_a_rule_cannot_be_changed_and_is_equal_to_one_that_says_the_same() -> No
 def test_two_rules_for_one_span_are_found_where_their_patterns_show_it(
     one: tuple[str, str], other: tuple[str, str], clash: bool
 ) -> None:
-    assert first_clash([rule(*one), rule("else"), rule(*other)]) == ((0, 2) if clash else None)
+    assert first_conflict([rule(*one), rule("else"), rule(*other)]) == ((0, 2) if clash else None)
 
 
 @pytest.mark.parametrize(

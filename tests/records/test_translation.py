@@ -14,12 +14,12 @@ from failpath_otel import limits, semconv
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import ProcessInfo, Record, encode
 from failpath_otel.records.translation import (
+    attributes_as_dict,
     outcome_record,
-    plain_attributes,
     read_start,
     running_record,
     span_records,
-    trusted_start,
+    start_of_trusted,
 )
 from tests.spans.foreign import (
     ENDED_AT,
@@ -160,7 +160,7 @@ def test_evicted_attributes_leave_the_identity_and_metadata_that_were_read_at_th
         span.set_attribute(f"mine.{number}", number)
     span.end()
     assert semconv.FLOW_KEY not in (span.attributes or {})
-    record = outcome_record(start, span, "success", plain_attributes(span), None, RecordContent())
+    record = outcome_record(start, span, "success", attributes_as_dict(span), None, RecordContent())
     assert (record.flow_key, record.run_id, record.step_key) == ("checkout", "req-1", "charge-card")
     assert record.metadata == {"a": 1}
 
@@ -261,19 +261,19 @@ def test_metadata_that_came_later_is_in_the_outcome_over_what_was_there() -> Non
     span.set_attribute("failpath.metadata_json.c", "[1,null]")
     span.end()
     assert running_record(start, None, RecordContent()).metadata == {"a": 1, "b": 1}
-    record = outcome_record(start, span, "success", plain_attributes(span), None, RecordContent())
+    record = outcome_record(start, span, "success", attributes_as_dict(span), None, RecordContent())
     assert record.metadata == {"a": 1, "b": 2, "c": [1, None]}
 
 
 def test_a_trusted_start_takes_uncut_attributes_over_those_of_the_span() -> None:
     cut = a_span({semconv.FLOW_KEY: "che", semconv.RUN_ID: "req", semconv.STEP_KEY: "cha"})
-    start = trusted_start(cut, {**IDENTITY, "failpath.metadata.a": "long"})
+    start = start_of_trusted(cut, {**IDENTITY, "failpath.metadata.a": "long"})
     record = running_record(start, PROCESS, RecordContent())
     assert (record.flow_key, record.run_id, record.step_key) == ("checkout", "req-1", "charge-card")
     assert record.metadata == {"a": "long"}
     assert record.timestamp == STARTED_AT
     assert not start.manual
-    assert trusted_start(cut, {**IDENTITY, semconv.STEP_STATUS: "skipped"}).manual
+    assert start_of_trusted(cut, {**IDENTITY, semconv.STEP_STATUS: "skipped"}).manual
 
 
 def test_a_span_that_ends_before_it_starts_has_a_duration_of_zero() -> None:

@@ -76,7 +76,7 @@ def of_span(span: ReadableSpan) -> str:
 def application(
     server: FaultServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Application]:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
     caplog.set_level(logging.DEBUG)
     made = Application(server, caplog)
     yield made
@@ -167,7 +167,7 @@ class Interrupting(BaseException):
 def test_a_redact_that_raises_shows_the_value_nowhere(
     server: FaultServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
     caplog.set_level(logging.DEBUG)
 
     def redact(key: str, value: object) -> object:
@@ -227,7 +227,7 @@ def test_what_redact_returns_that_has_no_text_shows_nothing(
 def test_a_fault_of_ours_in_the_midst_of_an_error_is_logged_without_its_secrets(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
     for number, text in enumerate(TEXTS.values()):
         try:
             try:

@@ -217,7 +217,7 @@ def test_bad_input_four_times_the_text_takes_no_more_than_a_few_times_as_long(un
 
 def test_all_that_can_be_redacted_has_what_the_first_quick_look_asks_for() -> None:
     for text in VALUES:
-        assert len(text) >= values._SHORTEST_SECRET
+        assert len(text) >= values._MIN_SECRET_CHARS
         if "\t" in text or "%20" in text:
             continue  # in a short value without a blank and a slash, nobody looks for these
         assert values.clean_metadata({"note": text}) != {"note": text}, text

@@ -39,7 +39,7 @@ with grpc.insecure_channel(f"127.0.0.1:{sys.argv[1]}") as channel:
 
 @pytest.fixture(autouse=True)
 def _nothing_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
 
 
 @contextmanager

@@ -195,7 +195,7 @@ def test_spans_that_are_dropped_make_room_in_a_full_queue_for_those_that_begin(s
         made.web.start_span("POST /pack", attributes=NAMED)
         gc.collect()
         assert made.failpath.flush()
-        assert made.reporter._pipelines[-1]._reserved == 0
+        assert made.reporter._pipelines[-1].admission.reserved == 0
     assert made.failpath.stats().dropped == {}
 
 
@@ -242,7 +242,7 @@ def test_a_span_may_be_dropped_by_a_garbage_collection_under_the_queues_lock(sho
     held, released = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with pipeline._lock:
+        with pipeline.queue.lock:
             held.set()
             assert released.wait(30)
 

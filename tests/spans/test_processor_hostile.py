@@ -17,7 +17,7 @@ from tests.spans.foreign import IDENTITY, tracer_with
 
 @pytest.fixture(autouse=True)
 def _faults_are_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
 
 
 class Hostile:

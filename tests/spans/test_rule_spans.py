@@ -364,7 +364,7 @@ def test_a_forked_child_does_not_end_what_its_parent_has_begun(
 def test_many_late_steps_on_many_threads_give_two_records_each(
     shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LATE_RUN_ID_LOOK", 0.001)
+    monkeypatch.setattr(limits, "LATE_RUN_ID_POLL", 0.001)
     made = shop(CHARGE_BY_HEADER)
 
     def serve(thread: int) -> None:
@@ -400,7 +400,7 @@ def test_an_exporter_makes_both_records_of_a_span_that_has_ended(server: FaultSe
 def test_spans_that_no_rule_matches_are_logged_when_there_were_such_for_30_seconds(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("failpath_otel.report._said", set())
+    monkeypatch.setattr("failpath_otel.report._logged", set())
     now = 1_000.0
     monkeypatch.setattr("failpath_otel.spans.rule_spans.monotonic", lambda: now)
     options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
@@ -428,7 +428,7 @@ def test_spans_that_no_rule_matches_are_logged_when_there_were_such_for_30_secon
 def test_nothing_is_logged_of_spans_that_no_rule_matches_once_one_has_matched(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("failpath_otel.report._said", set())
+    monkeypatch.setattr("failpath_otel.report._logged", set())
     now = 1_000.0
     monkeypatch.setattr("failpath_otel.spans.rule_spans.monotonic", lambda: now)
     options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
@@ -445,7 +445,7 @@ def test_nothing_is_logged_of_spans_that_no_rule_matches_once_one_has_matched(
 def test_spans_that_no_rule_matches_are_logged_at_the_end_of_a_trial_and_only_there(
     endpoint: str, name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("failpath_otel.report._said", set())
+    monkeypatch.setattr("failpath_otel.report._logged", set())
     options = Options.resolve_delivery(project_key=KEY, endpoint=endpoint, rules=[CHARGE], journal="off")
     pipeline = create_autospec(Pipeline, instance=True)
     pipeline.put_start.return_value = 1

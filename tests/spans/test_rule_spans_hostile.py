@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer, set_span_in_contex
 
 import failpath_otel
 from failpath_otel import FailpathSpanProcessor, StepRule, limits
-from failpath_otel.records.translation import ruled_start
+from failpath_otel.records.translation import start_by_rule
 from failpath_otel.runtime.threads import RealThread
 from failpath_otel.spans import rule_spans
 from tests.fault_server import FaultServer
@@ -149,7 +149,7 @@ def test_bad_input_a_number_too_large_to_be_written_is_no_run_id(
 
 def test_many_names_each_once_leave_the_steps_right(shop: Callable[..., Shop]) -> None:
     made = shop(CHARGE)
-    for number in range(limits.MAX_KEPT_NAMES + 10):
+    for number in range(limits.MAX_CACHED_NAMES + 10):
         made.web.start_span(f"GET /{number}").end()
     made.web.start_span("POST /charge").end()
     assert len(made.reported()) == 2
@@ -263,7 +263,7 @@ def test_a_request_inside_of_another_and_work_inside_of_work_are_steps_of_their_
 def test_what_waits_for_its_run_id_is_running_when_all_ends(
     shop: Callable[..., Shop], server: FaultServer, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
-    monkeypatch.setattr(limits, "LATE_RUN_ID_LOOK", limits.MAX_SECONDS)
+    monkeypatch.setattr(limits, "LATE_RUN_ID_POLL", limits.MAX_SECONDS)
     if by == "processor":
         provider = TracerProvider(shutdown_on_exit=False)
         processor = FailpathSpanProcessor(project_key=KEY, endpoint=server.url, rules=[LATE])
@@ -281,7 +281,7 @@ def test_what_waits_for_its_run_id_is_running_when_all_ends(
 def test_a_flush_takes_those_along_that_have_their_run_id_and_no_others(
     shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LATE_RUN_ID_LOOK", limits.MAX_SECONDS)
+    monkeypatch.setattr(limits, "LATE_RUN_ID_POLL", limits.MAX_SECONDS)
     made = shop(LATE)
     first, second = (made.web.start_span("POST /charge") for _ in range(2))
     first.set_attribute(HEADER, "req-1")
@@ -310,14 +310,14 @@ def test_a_span_that_cannot_be_read_does_not_hold_up_the_others(
     shop: Callable[..., Shop], server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = shop(LATE)
-    whole = ruled_start
+    whole = start_by_rule
 
     def read(span: Any, rule: StepRule, run_id: str) -> Any:
         if run_id == "req-bad":
             raise ValueError(run_id)
         return whole(span, rule, run_id)
 
-    monkeypatch.setattr(rule_spans, "ruled_start", read)
+    monkeypatch.setattr(rule_spans, "start_by_rule", read)
     spans = [made.web.start_span("POST /charge") for _ in range(5)]
     for number, span in enumerate(spans):
         span.set_attribute(HEADER, "req-bad" if number == 2 else f"req-{number}")

@@ -39,7 +39,7 @@ def test_a_span_can_be_dropped_while_another_thread_has_the_queue(server: FaultS
     shop = Shop(server, CHARGE)
     spans = [shop.web.start_span("POST /charge")]
     dropper = threading.Thread(target=spans.clear, daemon=True)
-    with shop.reporter._pipelines[-1]._lock:
+    with shop.reporter._pipelines[-1].queue.lock:
         dropper.start()
         dropper.join(10)
         assert not dropper.is_alive()

@@ -24,7 +24,7 @@ GENERATED = re.compile("[0-9a-f]{32}")
 
 @pytest.fixture(autouse=True)
 def _all_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
 
 
 @pytest.fixture

@@ -187,7 +187,7 @@ def test_a_fault_of_ours_as_a_step_ends_is_said_once_and_the_exception_of_the_ap
     def fail() -> None:
         raise LookupError("no such cart")
 
-    monkeypatch.setattr("failpath_otel.report._said", set())
+    monkeypatch.setattr("failpath_otel.report._logged", set())
     monkeypatch.setattr("failpath_otel.steps.open_step.describe_error", describe)
     run = MockFailpath().run("checkout")
     for _ in range(2):

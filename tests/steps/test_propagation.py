@@ -25,7 +25,7 @@ WIRE = W3CBaggagePropagator()
 
 @pytest.fixture(autouse=True)
 def _all_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_said", set())
+    monkeypatch.setattr(report, "_logged", set())
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from requests import exceptions
 
-from failpath_otel.records.wire import PROXY_PASSWORD, Answer, no_answer, no_way, read_answer
+from failpath_otel.records.wire import PROXY_PASSWORD, Answer, misconfigured, no_response, read_answer
 from failpath_otel.scrubbing.values import type_name
 
 _MAX_DEPTH: Final = 16
@@ -50,32 +50,32 @@ class Means:
 
 
 def obstacle(error: BaseException, means: Means) -> Answer:
-    """What is to be said of an exception in the place of an answer."""
+    """Return the answer that stands for an exception in the place of one."""
     found = _missing_bundle(error, means) or _of_proxy(error, means) or _of_tls(error, means) or _of_host(error, means)
     if found:
         return found
     if isinstance(error, exceptions.InvalidHeader):
-        return no_way("could not be asked: the option `headers` has one that cannot be sent")
+        return misconfigured("could not be asked: the option `headers` has one that cannot be sent")
     if isinstance(error, (requests.RequestException, OSError)) and not isinstance(error, ValueError):
         through = f" through the proxy of {means.proxy_name}" if means.proxy else ""
-        return no_answer(f"could not be reached{through} ({_innermost(error)})")
+        return no_response(f"could not be reached{through} ({_innermost(error)})")
     if isinstance(error, MemoryError):
-        return no_answer("could not be asked: there is no memory for it")
-    return no_way(f"could not be asked ({type_name(error)})")
+        return no_response("could not be asked: there is no memory for it")
+    return misconfigured(f"could not be asked ({type_name(error)})")
 
 
 def proxy_password(answer: Answer, means: Means) -> Answer:
-    """The answer of a proxy that wants a password, which names the proxy."""
+    """Return the answer of a proxy that wants a password, which names the proxy."""
     return replace(answer, failure=f"{answer.failure}: {means.proxy_name}") if means.proxy else answer
 
 
 def _missing_bundle(error: BaseException, means: Means) -> Answer | None:
-    # Of `requests`, which looks for it itself, and says no more than that.
+    # Of `requests`, which looks for it itself, and has no more to it.
     if not means.bundle or not isinstance(error, OSError) or isinstance(error, requests.RequestException):
         return None
     if Path(means.bundle).exists():
         return None
-    return no_way(f"could not be asked: {means.bundle_name} names {means.bundle}, which does not exist")
+    return misconfigured(f"could not be asked: {means.bundle_name} names {means.bundle}, which does not exist")
 
 
 def _of_proxy(error: BaseException, means: Means) -> Answer | None:
@@ -83,16 +83,16 @@ def _of_proxy(error: BaseException, means: Means) -> Answer | None:
         return None
     name = means.proxy_name
     if isinstance(error, exceptions.InvalidSchema):
-        return no_way(f"could not be asked: {name} names a SOCKS proxy, for which PySocks is not installed")
+        return misconfigured(f"could not be asked: {name} names a SOCKS proxy, for which PySocks is not installed")
     # An older `requests` does not look itself, and lets the connection find out.
     if any(isinstance(each, (exceptions.InvalidURL, http.client.InvalidURL)) for each in _chain(error)):
-        return no_way(f"could not be asked: {name} is not the URL of a proxy that can be used")
+        return misconfigured(f"could not be asked: {name} is not the URL of a proxy that can be used")
     for each in _chain(error):
         tunnel = _TUNNEL.search(str(each)) if isinstance(each, OSError) else None
         if tunnel:
             return _of_tunnel(int(tunnel[1]), means)
         if type(each).__name__ == "SOCKS5AuthError":
-            return no_way(f"could not be asked: the proxy of {name} refused the user name or the password")
+            return misconfigured(f"could not be asked: the proxy of {name} refused the user name or the password")
     return None
 
 
@@ -101,7 +101,7 @@ def _of_tunnel(status: int, means: Means) -> Answer:
     if status == PROXY_PASSWORD:
         return proxy_password(answer, means)
     failure = f"could not be asked: the proxy of {means.proxy_name} answered {status}"
-    return no_answer(failure) if answer.again and not answer.lasting else no_way(failure)
+    return no_response(failure) if answer.retryable and not answer.persistent else misconfigured(failure)
 
 
 def _of_tls(error: BaseException, means: Means) -> Answer | None:
@@ -114,10 +114,10 @@ def _of_tls(error: BaseException, means: Means) -> Answer | None:
         why = getattr(each, "verify_message", "") or str(reason).replace("_", " ").lower()
         if getattr(each, "library", None) == "SSL" and not isinstance(each, ssl.SSLCertVerificationError):
             # The two ends do not agree, as where the other one speaks no TLS: no matter of certificates to trust.
-            return no_way(f"could not be asked: TLS failed ({why})", misaddressed=not means.proxy)
+            return misconfigured(f"could not be asked: TLS failed ({why})", misaddressed=not means.proxy)
         trusted = f"{means.bundle_name} names {means.bundle}" if means.bundle else "REQUESTS_CA_BUNDLE can name others"
         unheeded = "" if means.bundle or not os.environ.get("SSL_CERT_FILE") else ", SSL_CERT_FILE is not heeded"
-        return no_way(f"could not be asked: TLS failed ({why}); trusted certificates: {trusted}{unheeded}")
+        return misconfigured(f"could not be asked: TLS failed ({why}); trusted certificates: {trusted}{unheeded}")
     return None
 
 
@@ -126,18 +126,20 @@ def _of_host(error: BaseException, means: Means) -> Answer | None:
         # A name server that cannot be reached is a matter of the moment.
         if isinstance(each, socket.gaierror) and each.errno != socket.EAI_AGAIN:
             if means.proxy and not means.proxy.lower().startswith("socks"):
-                return no_way(f"could not be asked: {means.proxy_name} names a proxy whose host does not exist")
-            return no_way(f"could not be found: there is no host {urlsplit(means.url).hostname}", misaddressed=True)
+                return misconfigured(f"could not be asked: {means.proxy_name} names a proxy whose host does not exist")
+            return misconfigured(
+                f"could not be found: there is no host {urlsplit(means.url).hostname}", misaddressed=True
+            )
     return None
 
 
 def _innermost(error: BaseException) -> str:
-    """What the system or the connection said, as `ConnectionRefusedError`; `requests` wraps it in less precise ones."""
+    """Return the first cause, as `ConnectionRefusedError`; `requests` wraps it in less precise ones."""
     return type_name([each for each in _chain(error) if isinstance(each, OSError)][-1])
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception, and those that it was raised from."""
+    """Return the exception, and those that it was raised from."""
     found: BaseException | None = error
     for _ in range(_MAX_DEPTH):
         if found is None:

@@ -15,12 +15,12 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.ssltransport import SSLTransport
 
-from failpath_otel.runtime.threads import real
+from failpath_otel.runtime.threads import unpatched
 
-SOCKET: Final = real("socket", "socket")
-_getaddrinfo: Final = real("socket", "getaddrinfo")
-_gaierror: Final = real("socket", "gaierror")
-_STREAM: Final = real("socket", "SOCK_STREAM")
+SOCKET: Final = unpatched("socket", "socket")
+_getaddrinfo: Final = unpatched("socket", "getaddrinfo")
+_gaierror: Final = unpatched("socket", "gaierror")
+_STREAM: Final = unpatched("socket", "SOCK_STREAM")
 
 
 class Idle:
@@ -34,24 +34,24 @@ class Idle:
         self._items: Final[list[Any]] = []
 
     def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002 - as there
-        """Takes one more, if there is room."""
+        """Put one more, if there is room."""
         if len(self._items) >= self._maxsize > 0:
             raise Full
         self._items.append(item)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002, ANN401, FBT001, FBT002 - as there
-        """Gives the one that has come last."""
+        """Return the one that came last."""
         if not self._items:
             raise Empty
         return self._items.pop()
 
     def qsize(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
         return len(self._items)
 
 
 def connect(connection: HTTPConnection) -> Any:  # noqa: ANN401 - a socket of a class that type checkers take for another
-    """A socket for ``connection``, made as urllib3 makes it.
+    """Return a socket for ``connection``, made as urllib3 makes it.
 
     Raises:
         HTTPError: one of urllib3's own; there is none.
@@ -90,23 +90,23 @@ def _connect(connection: HTTPConnection) -> Any:  # noqa: ANN401 - as above
 
 
 def is_readable(connected: Any, seconds: float = 0.0) -> bool:  # noqa: ANN401 - as above
-    """Whether within so many seconds something can be read, or the other end has closed the connection."""
+    """Return whether within so many seconds something can be read, or the other end has closed the connection."""
     return _is_ready(connected, select.POLLIN, seconds)
 
 
 def is_writable(connected: Any, seconds: float) -> bool:  # noqa: ANN401 - as above
-    """Whether within so many seconds something can be written, or the other end has closed the connection."""
+    """Return whether within so many seconds something can be written, or the other end has closed the connection."""
     return _is_ready(connected, select.POLLOUT, seconds)
 
 
 def _is_ready(connected: Any, events: int, seconds: float) -> bool:  # noqa: ANN401 - as above
-    poll = real("select", "poll")()
+    poll = unpatched("select", "poll")()
     poll.register(connected, events)
     return bool(poll.poll(seconds * 1000))
 
 
 def tls_context() -> ssl.SSLContext:
-    """What urllib3 would use, but for the sockets.
+    """Return the context that urllib3 would use, but for the sockets.
 
     Python's own class cannot be set up any more once gevent has put another in its place.
     """

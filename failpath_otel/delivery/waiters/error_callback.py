@@ -11,7 +11,7 @@ from failpath_otel.errors import DeliveryError
 from failpath_otel.options.arguments import OnError
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
-from failpath_otel.runtime.threads import RealThread, RLock, rest
+from failpath_otel.runtime.threads import RealThread, RLock, sleep_cooperatively
 
 _MAX_WAITING: Final = 1_000
 """Calls that wait for a slow callback; beyond, the oldest of them is not made."""
@@ -33,9 +33,9 @@ class ErrorCallback:
         self._thread: RealThread | None = None
 
     def call(self, error: DeliveryError) -> None:
-        """Has the function called with ``error`` soon; never waits for it. Several of a kind may come as one."""
+        """Have the function called with ``error`` soon, without a wait. Several of a kind may come as one."""
         if self._on_error is None or self._is_on_it():
-            return  # what the function itself records and loses is counted; to tell it that would have no end
+            return  # what the function itself records and loses is counted; a call for that would have no end
         with self._lock:
             last = self._waiting[-1] if self._waiting else None
             # A full queue refuses thousands of records a second, and each time for the same reason.
@@ -79,15 +79,15 @@ class ErrorCallback:
             exception_once("calling on_error")
 
     def drain(self, timeout: float) -> None:
-        """Waits at most ``timeout`` seconds until all calls are made; makes them itself where there is no thread."""
+        """Wait at most ``timeout`` seconds until all calls are made; make them here where there is no thread."""
         deadline = monotonic() + timeout
         while self._thread is None and self._waiting and monotonic() < deadline:
             self._call(self._waiting.popleft())
         # The thread is there until the last call has returned.
         while self._thread is not None and not self._is_on_it() and monotonic() < deadline:
-            rest(limits.EXIT_POLL)
+            sleep_cooperatively(limits.EXIT_POLL)
 
 
 def _kind(error: DeliveryError) -> tuple[object, ...]:
-    """All of an error but how many records it is about."""
+    """Return all of an error but how many records it is about."""
     return type(error), str(error), *(getattr(error, name, None) for name in ("status", "retrying", "reason", "record"))

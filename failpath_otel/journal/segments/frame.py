@@ -23,17 +23,17 @@ _START: Final = re.compile(rb"\{(?<=[\0\1]\0.{8}\{)", re.DOTALL)
 JSON has no zero bytes, so nothing inside a record looks like this. The literal stands first, which is the fast way.
 """
 
-_LATEST: Final = 4_100_000_000
+_LATEST_TIME: Final = 4_100_000_000
 """No record is written after this second, in the year 2099."""
 
-_LONGEST_PAUSE: Final = 31_536_000
+_MAX_INTERVAL: Final = 31_536_000
 """Seconds between two records of one file, at most: a year. A process that is idle for long begins another file."""
 
 _PAGE: Final = 4_096
 """Zeros that a disk has lost, and no copying of memory leaves at the beginning of a record."""
 
-_PATIENCE: Final = 4
-_PATIENCE_AT_FIRST: Final = 4 * limits.MAX_RECORD_BYTES
+_PER_BYTE_READ: Final = 4
+_INITIAL_BUDGET: Final = 4 * limits.MAX_RECORD_BYTES
 
 
 class Gap(NamedTuple):
@@ -46,20 +46,20 @@ class Gap(NamedTuple):
     """How many records are lost in them, at least; 0 where only the last one was cut off by the end of its writer."""
 
 
-class Checks:
+class ChecksumBudget:
     """The checksums of one file. Those that fail cover no more bytes together than a multiple of what was read."""
 
     def __init__(self) -> None:
-        self.failed = 0
+        self.spent = 0
         """Bytes that were checked in vain."""
 
-    def allow(self, at: int, length: int) -> bool:
+    def allows(self, at: int, length: int) -> bool:
         """Whether a record of ``length`` bytes may be tried at ``at``: not where too much was tried in vain."""
-        return self.failed + length <= _PATIENCE * at + _PATIENCE_AT_FIRST
+        return self.spent + length <= _PER_BYTE_READ * at + _INITIAL_BUDGET
 
-    def fail(self, length: int) -> None:
+    def spend(self, length: int) -> None:
         """Takes note of a checksum over so many bytes that was wrong."""
-        self.failed += length
+        self.spent += length
 
     def next_record(self, data: bytes, begin: int, stop: int, first_at: int, newest: int) -> int:
         """Where the next frame begins that checks out.
@@ -79,16 +79,16 @@ class Checks:
             at, record_at = match.start() - FRAME_BYTES, match.start()
             length, checksum, seconds = unpack_frame(data, at)
             end = record_at + length
-            if not _is_plausible(length, seconds, newest) or end > stop or not self.allow(first_at + at, length):
+            if not _is_plausible(length, seconds, newest) or end > stop or not self.allows(first_at + at, length):
                 continue
             if crc32(view[record_at:end], seconds) == checksum:
                 return at
-            self.fail(length)
+            self.spend(length)
         return -1
 
 
 def _is_plausible(length: int, seconds: int, newest: int) -> bool:
-    latest = newest + _LONGEST_PAUSE if newest else _LATEST
+    latest = newest + _MAX_INTERVAL if newest else _LATEST_TIME
     return 0 < length <= limits.MAX_RECORD_BYTES and newest <= seconds <= latest
 
 
@@ -111,7 +111,7 @@ def is_cut_off(data: bytes, begin: int, stop: int) -> bool:
     a record has none. Where nothing is missing, a part of it was changed later.
     """
     length, checksum, seconds = unpack_frame(data[begin:stop][:FRAME_BYTES].ljust(FRAME_BYTES, b"\0"))
-    if length > limits.MAX_RECORD_BYTES or seconds > _LATEST or not data[begin : begin + _PAGE].strip(b"\0"):
+    if length > limits.MAX_RECORD_BYTES or seconds > _LATEST_TIME or not data[begin : begin + _PAGE].strip(b"\0"):
         return False
     record = data[begin + FRAME_BYTES : stop]
     if len(record) > (length or limits.MAX_RECORD_BYTES):

@@ -7,9 +7,9 @@ from mmap import mmap
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.journal.segments.segment import BEGIN, Segment, Write
-from failpath_otel.runtime.descriptors import Owned, file_of
-from failpath_otel.runtime.immortal import Immortal
+from failpath_otel.journal.segments.segment import HEADER_BYTES, Segment, Write
+from failpath_otel.runtime.descriptors import OwnedFd, file_identity
+from failpath_otel.runtime.pinned import Pinned
 
 
 class MappedWriter:
@@ -24,18 +24,18 @@ class MappedWriter:
 
     def __init__(self, segment: Segment) -> None:
         os.posix_fallocate(segment.descriptor, 0, limits.JOURNAL_SEGMENT_BYTES)
-        segment.begin()
+        segment.write_header()
         self.segment: Final = segment
-        self._duplicate: Owned | None = None
-        self._kept: Immortal | None = None
+        self._duplicate: OwnedFd | None = None
+        self._pinned: Pinned | None = None
         if sys.version_info >= (3, 13):
             self._map = mmap(segment.descriptor, limits.JOURNAL_SEGMENT_BYTES, trackfd=False)
         else:
             likely = _lowest_free(segment.descriptor)
             self._map = mmap(segment.descriptor, limits.JOURNAL_SEGMENT_BYTES)
-            self._kept = Immortal(self._map)
+            self._pinned = Pinned(self._map)
             self._duplicate = _duplicate(segment.descriptor, likely)
-        self._map.seek(BEGIN)
+        self._map.seek(HEADER_BYTES)
         # One call that copies and advances: nothing on this thread, as a signal handler, can come in between.
         self.write: Final[Write] = self._map.write
         self.end: Final = self._map.tell
@@ -47,14 +47,14 @@ class MappedWriter:
 
     def close(self) -> None:
         """Ends the writing; the file stays."""
-        if self._kept is not None:
+        if self._pinned is not None:
             try:
                 if self._duplicate is None:
                     return
-                self._duplicate.release()
+                self._duplicate.detach()
             except OSError:
                 return
-            self._kept.release()
+            self._pinned.release()
         self._map.close()
 
 
@@ -64,15 +64,15 @@ def _lowest_free(descriptor: int) -> int:
     return number
 
 
-def _duplicate(descriptor: int, likely: int) -> Owned | None:
+def _duplicate(descriptor: int, likely: int) -> OwnedFd | None:
     """The only other descriptor of a file that was made just now; ``None`` where it cannot be found."""
-    file = file_of(descriptor)
+    file = file_identity(descriptor)
     with contextlib.suppress(OSError):
-        if file_of(likely) == file:
-            return Owned(likely)
+        if file_identity(likely) == file:
+            return OwnedFd(likely)
     with contextlib.suppress(OSError):
         for number in map(int, os.listdir("/dev/fd")):  # noqa: PTH208 - another thread has opened a file meanwhile
             with contextlib.suppress(OSError):
-                if number != descriptor and file_of(number) == file:
-                    return Owned(number)
+                if number != descriptor and file_identity(number) == file:
+                    return OwnedFd(number)
     return None

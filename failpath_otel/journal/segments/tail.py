@@ -8,7 +8,7 @@ _MORE = 65_536
 """Bytes that signal handlers may have appended behind."""
 
 
-def stands_last(record: bytes, segment: Segment, end: int) -> bool:
+def is_near_end(record: bytes, segment: Segment, end: int) -> bool:
     """Whether ``record`` is among the last that stand before ``end``."""
     begin = max(end - len(record) - _MORE, 0)
     try:

@@ -48,7 +48,7 @@ def grpc_call_failed(span: ReadableSpan, attributes: Mapping[str, Any]) -> bool:
     )
 
 
-def answer_of(attributes: Mapping[str, Any]) -> str:
+def describe_failed_call(attributes: Mapping[str, Any]) -> str:
     """An answer that is an error, as a message: ``HTTP 402``, ``gRPC 5 NOT_FOUND``; empty where none is told."""
     code = _grpc_code(attributes)
     if code:

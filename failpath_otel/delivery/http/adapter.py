@@ -27,8 +27,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyM
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from failpath_otel.delivery.http import real_sockets
-from failpath_otel.runtime.descriptors import Owned
-from failpath_otel.runtime.threads import beside_gevent
+from failpath_otel.runtime.descriptors import OwnedFd
+from failpath_otel.runtime.threads import is_gevent_patched
 
 
 class _Send(threading.local):
@@ -50,7 +50,7 @@ _MAX_INTERIM: Final = 100
 
 @contextmanager
 def time_limit(seconds: float | None) -> Generator[None, None, None]:
-    """Gives all reads and writes that this thread does inside, on connections of :class:`BoundedAdapter`, one deadline.
+    """Give all reads and writes of this thread inside, on connections of :class:`BoundedAdapter`, one deadline.
 
     Beyond it they raise ``TimeoutError``, which ``requests`` shows as one of its own. ``None``: there is no deadline.
     """
@@ -67,7 +67,7 @@ _SLICE: Final = 0.1
 
 
 def _limit(connection: socket.socket) -> float:
-    """The seconds until the deadline, which the socket heeds from now on, or a slice of them."""
+    """Return the seconds until the deadline, or a slice of them, and have the socket keep to them."""
     if _let_go_if_foreign(connection):
         raise _not_ours()
     if _send.deadline is None:
@@ -85,7 +85,7 @@ def _not_ours() -> OSError:
 
 
 def _await(connection: socket.socket, is_ready: Callable[[socket.socket, float], bool]) -> None:
-    """Waits until something can be read or written.
+    """Wait until something can be read or written.
 
     Not by the socket itself: while it waits, its descriptor may be closed, and it would go on with the file that comes
     in its place.
@@ -94,25 +94,25 @@ def _await(connection: socket.socket, is_ready: Callable[[socket.socket, float],
     until = inf if timeout is None else monotonic() + timeout
     while not is_ready(connection, _limit(connection)):
         if monotonic() >= until and _send.deadline is None:
-            return  # its own time limit, of which it tells itself
+            return  # its own time limit, which it raises itself
     _limit(connection)
 
 
-_owned: Final[dict[int, Owned]] = {}
+_owned: Final[dict[int, OwnedFd]] = {}
 """The descriptors of sockets, by the `id` of these: what the garbage collector is about to end is in no weak table."""
 
 
-def _let_go_if_foreign(connection: socket.socket, owned: dict[int, Owned] = _owned) -> bool:
-    """Forgets a descriptor that something else has closed, and returns whether it was: it may be the application's."""
+def _let_go_if_foreign(connection: socket.socket, owned: dict[int, OwnedFd] = _owned) -> bool:
+    """Forget a descriptor that something else has closed, and return whether it was: it may be the application's."""
     found = owned.get(id(connection))
-    if found is None or connection.fileno() < 0 or found.is_ours():
+    if found is None or connection.fileno() < 0 or found.is_valid():
         return False
     connection.detach()
     return True
 
 
-def _end(connection: socket.socket, owned: dict[int, Owned] = _owned) -> None:
-    """The last moment of a socket, which would close its descriptor."""
+def _end(connection: socket.socket, owned: dict[int, OwnedFd] = _owned) -> None:
+    """Run at the last moment of a socket, which would close its descriptor."""
     try:
         _let_go_if_foreign(connection, owned)
     except Exception:  # noqa: BLE001 - at the end of the interpreter the modules have lost their names
@@ -172,7 +172,7 @@ def _bounded_class(kind: Any) -> type:  # noqa: ANN401 - one of those
     return type("BoundedSocket", (_Bounded, kind), {"__slots__": ()})
 
 
-def _bounded(connection: Any, owned: Owned) -> Any:  # noqa: ANN401 - whatever kind of socket urllib3 has made
+def _bounded(connection: Any, owned: OwnedFd) -> Any:  # noqa: ANN401 - whatever kind of socket urllib3 has made
     kind: Any = type(connection)
     # An object of a class gets a class that only adds methods; anything else, as TLS inside of TLS, stays as it is.
     with contextlib.suppress(TypeError):  # a class whose objects cannot get another one
@@ -183,11 +183,11 @@ def _bounded(connection: Any, owned: Owned) -> Any:  # noqa: ANN401 - whatever k
     return connection
 
 
-def _connected(connection: socket.socket, port: int | None) -> Owned:
-    """The descriptor of a connection that was just made, to ``port`` unless by way of SOCKS."""
+def _connected(connection: socket.socket, port: int | None) -> OwnedFd:
+    """Return the descriptor of a connection that was just made, to ``port`` unless by way of SOCKS."""
     try:
         # Meanwhile it may have been closed, and another file have taken its place.
-        owned = Owned(connection.fileno())
+        owned = OwnedFd(connection.fileno())
         if type(connection) not in {socket.socket, real_sockets.SOCKET} or connection.getpeername()[1] == port:
             return owned
     except (OSError, IndexError):
@@ -225,14 +225,14 @@ class _Connection(HTTPConnection, _Plain):  # pyright: ignore[reportIncompatible
 
     @property
     def is_connected(self) -> bool:
-        return _is_connected(self) if beside_gevent() else super().is_connected
+        return _is_connected(self) if is_gevent_patched() else super().is_connected
 
     def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
         if _is_ours(header):
             super().putheader(header, *values)
 
     def _new_conn(self) -> socket.socket:  # private of urllib3: a proxy's tunnel is dug before `connect` returns
-        is_real = self._direct and beside_gevent()
+        is_real = self._direct and is_gevent_patched()
         connection: socket.socket = real_sockets.connect(self) if is_real else super()._new_conn()
         return cast("socket.socket", _bounded(connection, _connected(connection, self.port)))
 
@@ -242,25 +242,25 @@ class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompat
 
     @property
     def is_connected(self) -> bool:
-        return _is_connected(self) if beside_gevent() else super().is_connected
+        return _is_connected(self) if is_gevent_patched() else super().is_connected
 
     def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
         if _is_ours(header):
             super().putheader(header, *values)
 
     def _new_conn(self) -> socket.socket:
-        is_real = self._direct and beside_gevent()
+        is_real = self._direct and is_gevent_patched()
         connection: socket.socket = real_sockets.connect(self) if is_real else super()._new_conn()
         self._descriptor = _connected(connection, self.port)
         return cast("socket.socket", _bounded(connection, self._descriptor))
 
     def connect(self) -> None:
         given: Any = self.ssl_context
-        if given is None and self._direct and beside_gevent():
+        if given is None and self._direct and is_gevent_patched():
             self.ssl_context = real_sockets.tls_context()
         super().connect()
         # Nothing was sent yet. A proxy that makes the connections itself has verified the other end.
-        # (Before 2.2, urllib3 says of such a connection that it is verified, and has no name for it.)
+        # (Before 2.2, urllib3 calls such a connection verified, and has no name for it.)
         forwarding = getattr(self, "proxy_is_forwarding", False)
         if not (self.proxy_is_verified if forwarding else self.is_verified):
             self.close()
@@ -274,7 +274,7 @@ def _is_connected(connection: HTTPConnection) -> bool:
 
 
 def _is_ours(header: str) -> bool:
-    """Whether no tracer has added this header, which would tell Failpath of the application's traces."""
+    """Return whether no tracer has added this header, which would show the application's traces to Failpath."""
     return header.lower() in _send.headers or header.lower() in _OF_HTTP
 
 
@@ -295,7 +295,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 @cache
 def _socks_pools() -> _Pools:
-    """The pools behind a SOCKS proxy; made where there is one, because they need PySocks."""
+    """Return the pools behind a SOCKS proxy; made where there is one, because they need PySocks."""
     import socks  # type: ignore[import-untyped] # noqa: PLC0415
     from urllib3.contrib import socks as pools  # noqa: PLC0415
 
@@ -319,17 +319,17 @@ class BoundedAdapter(HTTPAdapter):
     """The adapter of ``requests``, with connections that heed :func:`time_limit` and that no tracer has patched."""
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401 - passed on
-        """Sends the request, with the headers that it has and no others."""
+        """Send the request, with the headers that it has and no others."""
         _send.headers = frozenset(name.lower() for name in request.headers)
         return super().send(request, *args, **kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-        """Makes the pools; called by ``requests``."""
+        """Make the pools; called by ``requests``."""
         super().init_poolmanager(*args, **kwargs)
         self._bind(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - passed on
-        """Makes the pools behind a proxy; called by ``requests``."""
+        """Make the pools behind a proxy; called by ``requests``."""
         manager = super().proxy_manager_for(*args, **kwargs)
         if isinstance(manager, ProxyManager):
             self._bind(manager)

@@ -4,19 +4,19 @@ import contextlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from failpath_otel.journal.directory import Holding
+from failpath_otel.journal.directory import LockedDirectory
+from failpath_otel.journal.segments.factory import Writer
 from failpath_otel.journal.segments.mapped import MappedWriter
 from failpath_otel.journal.segments.segment import SPARE, SUFFIX, Segment
-from failpath_otel.journal.segments.supply import Writer
 
 
-class Files(NamedTuple):
+class OpenFiles(NamedTuple):
     """All segments, and all that writes or has written one and is still open."""
 
     segments: set[Segment]
     writers: list[Writer]
 
-    def let_go(self) -> None:
+    def close(self) -> None:
         """Closes them, without a trace in the files."""
         for writer in self.writers:
             with contextlib.suppress(ValueError, BufferError, OSError):
@@ -24,18 +24,18 @@ class Files(NamedTuple):
         for segment in self.segments:
             segment.close()
 
-    def delete(self, holding: Holding) -> None:
+    def delete(self, directory: LockedDirectory) -> None:
         """Closes and deletes them, and their directory."""
         for writer in self.writers:
             writer.close()
         for segment in self.segments:
             segment.close()
             segment.remove()
-        holding.empty(SUFFIX, SPARE)  # those that Ctrl-C has left unknown
-        holding.remove()
+        directory.delete_files(SUFFIX, SPARE)  # those that Ctrl-C has left unknown
+        directory.remove()
 
-    def rest(self, unread: Iterable[Segment]) -> list[bytes]:
+    def take_mapped(self, unread: Iterable[Segment]) -> list[bytes]:
         """The records of ``unread`` that were not taken, as far as they are still mapped; takes them."""
         mapped = {writer.segment: writer for writer in self.writers if isinstance(writer, MappedWriter)}
         known = [segment for segment in unread if segment in mapped and not segment.dropped]
-        return [record for segment in known for record in segment.rest(mapped[segment].content())]
+        return [record for segment in known for record in segment.take_all(mapped[segment].content())]

@@ -15,7 +15,7 @@ _DETECT_SECRETS: Final = "detect-secrets (Apache-2.0), plugins/"
 _KINGFISHER: Final = "kingfisher (Apache-2.0), data/rules/"
 
 
-class Form(NamedTuple):
+class TokenFormat(NamedTuple):
     """How a provider's tokens look: any of ``leads``, and right behind it ``body``, a regular expression."""
 
     provider: str
@@ -28,105 +28,113 @@ class Form(NamedTuple):
 
 # A body is one run of characters, or of parts of a fixed length, so that it fails without looking at anything twice.
 # Lengths are lower bounds, because providers lengthen their tokens.
-FORMS: Final = (
-    Form("Anthropic", ("sk-",), r"ant-[a-z]{2,12}\d\d-[\w-]{20,}", _GITLEAKS + "anthropic-api-key"),
-    Form(
+TOKEN_FORMATS: Final = (
+    TokenFormat("Anthropic", ("sk-",), r"ant-[a-z]{2,12}\d\d-[\w-]{20,}", _GITLEAKS + "anthropic-api-key"),
+    TokenFormat(
         "OpenRouter",
         ("sk-",),
         r"or-v1-[0-9A-Za-z]{32,}",
         "nango.dev/docs/api-integrations/openrouter, the lead",
     ),
-    Form("OpenAI", ("sk-",), r"(?:proj|svcacct|admin|None)-[\w-]{20,}", _GITLEAKS + "openai-api-key"),
-    Form("OpenAI", ("sk-",), r"[A-Za-z0-9]{32,}", _DETECT_SECRETS + "openai.py"),
-    Form(
+    TokenFormat("OpenAI", ("sk-",), r"(?:proj|svcacct|admin|None)-[\w-]{20,}", _GITLEAKS + "openai-api-key"),
+    TokenFormat("OpenAI", ("sk-",), r"[A-Za-z0-9]{32,}", _DETECT_SECRETS + "openai.py"),
+    TokenFormat(
         "GitLab",
         ("glpat-", "gloas-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "glsoat-"),
         r"[\w.-]{20,}",
         _GITLEAKS + "gitlab-pat and its siblings; docs.gitlab.com/security/tokens, token prefixes",
     ),
-    Form("GitLab", ("glffct-",), r"[\w-]{20,}", _GITLEAKS + "gitlab-feature-flag-client-token"),
-    Form("GitLab", ("GR",), r"1348941[\w-]{20,}", _GITLEAKS + "gitlab-rrt"),
-    Form(
+    TokenFormat("GitLab", ("glffct-",), r"[\w-]{20,}", _GITLEAKS + "gitlab-feature-flag-client-token"),
+    TokenFormat("GitLab", ("GR",), r"1348941[\w-]{20,}", _GITLEAKS + "gitlab-rrt"),
+    TokenFormat(
         "Slack",
         ("xoxb-", "xoxp-", "xoxa-", "xoxo-", "xoxs-", "xoxr-", "xoxe-", "xoxd-", "xoxc-"),
         r"[A-Za-z0-9%][A-Za-z0-9%/+-]{14,}",
         _GITLEAKS + "slack-bot-token and its siblings",
     ),
-    Form("Slack", ("xapp-",), r"\d-[A-Z0-9]{6,}-\d{6,}-[A-Za-z0-9]{8,}", _GITLEAKS + "slack-app-token"),
-    Form("PyPI", ("pypi-",), r"AgE[\w-]{32,}", _GITLEAKS + "pypi-upload-token"),
-    Form("Pulumi", ("pul-",), r"[0-9a-f]{40,}", _GITLEAKS + "pulumi-api-token"),
-    Form("Perplexity", ("pplx-",), r"[A-Za-z0-9]{40,}", _GITLEAKS + "perplexity-api-key"),
-    Form("Postman", ("PMAK-",), r"[0-9a-fA-F]{24}-[0-9a-fA-F]{34,}", _GITLEAKS + "postman-api-token"),
-    Form("Mailgun", ("key-",), r"[0-9a-f]{32}(?![0-9A-Za-z])", _GITLEAKS + "mailgun-private-api-token"),
-    Form("Square", ("sq0csp-", "sq0atp-"), r"[\w-]{22,}", _GITLEAKS + "square-access-token"),
-    Form("Brevo", ("xkeysib-",), r"[0-9a-f]{64}-[A-Za-z0-9]{16,}", _GITLEAKS + "sendinblue-api-token"),
-    Form("xAI", ("xai-",), r"\w{40,}", _KINGFISHER + "xai.yml"),
-    Form("NVIDIA", ("nvapi-",), r"[\w-]{40,}", _KINGFISHER + "nvapi.yml"),
-    Form("New Relic", ("NRAK-",), r"[A-Za-z0-9]{27,}", _GITLEAKS + "new-relic-user-api-key"),
-    Form("Mailchimp", ("-",), r"(?<=[0-9a-f]{32}-)us\d{1,2}(?![\w-])", _DETECT_SECRETS + "mailchimp.py", before=32),
-    Form("Stripe", ("sk_", "rk_"), r"(?:live|test|prod)_[A-Za-z0-9]{10,}", _GITLEAKS + "stripe-access-token"),
-    Form("Stripe webhooks", ("whsec_",), r"[A-Za-z0-9+/=]{24,}", "docs.stripe.com/webhooks/signature, the lead"),
-    Form(
+    TokenFormat("Slack", ("xapp-",), r"\d-[A-Z0-9]{6,}-\d{6,}-[A-Za-z0-9]{8,}", _GITLEAKS + "slack-app-token"),
+    TokenFormat("PyPI", ("pypi-",), r"AgE[\w-]{32,}", _GITLEAKS + "pypi-upload-token"),
+    TokenFormat("Pulumi", ("pul-",), r"[0-9a-f]{40,}", _GITLEAKS + "pulumi-api-token"),
+    TokenFormat("Perplexity", ("pplx-",), r"[A-Za-z0-9]{40,}", _GITLEAKS + "perplexity-api-key"),
+    TokenFormat("Postman", ("PMAK-",), r"[0-9a-fA-F]{24}-[0-9a-fA-F]{34,}", _GITLEAKS + "postman-api-token"),
+    TokenFormat("Mailgun", ("key-",), r"[0-9a-f]{32}(?![0-9A-Za-z])", _GITLEAKS + "mailgun-private-api-token"),
+    TokenFormat("Square", ("sq0csp-", "sq0atp-"), r"[\w-]{22,}", _GITLEAKS + "square-access-token"),
+    TokenFormat("Brevo", ("xkeysib-",), r"[0-9a-f]{64}-[A-Za-z0-9]{16,}", _GITLEAKS + "sendinblue-api-token"),
+    TokenFormat("xAI", ("xai-",), r"\w{40,}", _KINGFISHER + "xai.yml"),
+    TokenFormat("NVIDIA", ("nvapi-",), r"[\w-]{40,}", _KINGFISHER + "nvapi.yml"),
+    TokenFormat("New Relic", ("NRAK-",), r"[A-Za-z0-9]{27,}", _GITLEAKS + "new-relic-user-api-key"),
+    TokenFormat(
+        "Mailchimp", ("-",), r"(?<=[0-9a-f]{32}-)us\d{1,2}(?![\w-])", _DETECT_SECRETS + "mailchimp.py", before=32
+    ),
+    TokenFormat("Stripe", ("sk_", "rk_"), r"(?:live|test|prod)_[A-Za-z0-9]{10,}", _GITLEAKS + "stripe-access-token"),
+    TokenFormat("Stripe webhooks", ("whsec_",), r"[A-Za-z0-9+/=]{24,}", "docs.stripe.com/webhooks/signature, the lead"),
+    TokenFormat(
         "GitHub",
         ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
         r"[A-Za-z0-9]{36,}",
         _GITLEAKS + "github-pat and its siblings",
     ),
-    Form("GitHub", ("github_",), r"pat_\w{36,}", _GITLEAKS + "github-fine-grained-pat"),
-    Form("npm", ("npm_",), r"[A-Za-z0-9]{36,}", _GITLEAKS + "npm-access-token"),
-    Form("Hugging Face", ("hf_",), r"[A-Za-z0-9]{30,}", _GITLEAKS + "huggingface-access-token"),
-    Form("Hugging Face", ("api_",), r"org_[A-Za-z0-9]{30,}", _GITLEAKS + "huggingface-organization-api-token"),
-    Form("DigitalOcean", ("dop_", "doo_", "dor_"), r"v1_[0-9a-f]{64}", _GITLEAKS + "digitalocean-pat and its siblings"),
-    Form("Shopify", ("shpat_", "shpca_", "shppa_", "shpss_"), r"[0-9a-fA-F]{32,}", _GITLEAKS + "shopify-access-token"),
-    Form("PlanetScale", ("pscale_",), r"(?:tkn|pw|oauth)_[\w=.-]{32,}", _GITLEAKS + "planetscale-api-token"),
-    Form("Grafana", ("glsa_",), r"[A-Za-z0-9]{32}_[0-9A-Fa-f]{8}", _GITLEAKS + "grafana-service-account-token"),
-    Form("Grafana", ("glc_",), r"[A-Za-z0-9+/]{32,}={0,3}", _GITLEAKS + "grafana-cloud-api-token"),
-    Form("Linear", ("lin_",), r"api_[A-Za-z0-9]{40,}", _GITLEAKS + "linear-api-key"),
-    Form("Notion", ("ntn_",), r"\d{11}[A-Za-z0-9]{35,}", _GITLEAKS + "notion-api-token"),
-    Form("RubyGems", ("rubygems_",), r"[0-9a-f]{48,}", _GITLEAKS + "rubygems-api-token"),
-    Form("Sentry", ("sntryu_",), r"[0-9a-f]{64}", _GITLEAKS + "sentry-user-token"),
-    Form("Sentry", ("sntrys_",), r"eyJ[A-Za-z0-9+/=_]{20,}", _GITLEAKS + "sentry-org-token"),
-    Form("Docker", ("dckr_",), r"pat_[\w-]{20,}", _KINGFISHER + "dockerhub.yml"),
-    Form("Groq", ("gsk_",), r"[A-Za-z0-9]{40,}", _KINGFISHER + "groq.yml"),
-    Form("Logfire", ("pylf_",), r"v\d{1,3}_[A-Za-z0-9_]{16,}", "logfire (MIT), DEFAULT_PATTERNS"),
-    Form("SendGrid", ("SG.",), r"[\w-]{16,32}\.[\w-]{32,}", _GITLEAKS + "sendgrid-api-token"),
-    Form("HashiCorp Vault", ("hvs.", "hvb.", "hvr."), r"[\w-]{24,}", _GITLEAKS + "vault-service-token"),
-    Form(
+    TokenFormat("GitHub", ("github_",), r"pat_\w{36,}", _GITLEAKS + "github-fine-grained-pat"),
+    TokenFormat("npm", ("npm_",), r"[A-Za-z0-9]{36,}", _GITLEAKS + "npm-access-token"),
+    TokenFormat("Hugging Face", ("hf_",), r"[A-Za-z0-9]{30,}", _GITLEAKS + "huggingface-access-token"),
+    TokenFormat("Hugging Face", ("api_",), r"org_[A-Za-z0-9]{30,}", _GITLEAKS + "huggingface-organization-api-token"),
+    TokenFormat(
+        "DigitalOcean", ("dop_", "doo_", "dor_"), r"v1_[0-9a-f]{64}", _GITLEAKS + "digitalocean-pat and its siblings"
+    ),
+    TokenFormat(
+        "Shopify", ("shpat_", "shpca_", "shppa_", "shpss_"), r"[0-9a-fA-F]{32,}", _GITLEAKS + "shopify-access-token"
+    ),
+    TokenFormat("PlanetScale", ("pscale_",), r"(?:tkn|pw|oauth)_[\w=.-]{32,}", _GITLEAKS + "planetscale-api-token"),
+    TokenFormat("Grafana", ("glsa_",), r"[A-Za-z0-9]{32}_[0-9A-Fa-f]{8}", _GITLEAKS + "grafana-service-account-token"),
+    TokenFormat("Grafana", ("glc_",), r"[A-Za-z0-9+/]{32,}={0,3}", _GITLEAKS + "grafana-cloud-api-token"),
+    TokenFormat("Linear", ("lin_",), r"api_[A-Za-z0-9]{40,}", _GITLEAKS + "linear-api-key"),
+    TokenFormat("Notion", ("ntn_",), r"\d{11}[A-Za-z0-9]{35,}", _GITLEAKS + "notion-api-token"),
+    TokenFormat("RubyGems", ("rubygems_",), r"[0-9a-f]{48,}", _GITLEAKS + "rubygems-api-token"),
+    TokenFormat("Sentry", ("sntryu_",), r"[0-9a-f]{64}", _GITLEAKS + "sentry-user-token"),
+    TokenFormat("Sentry", ("sntrys_",), r"eyJ[A-Za-z0-9+/=_]{20,}", _GITLEAKS + "sentry-org-token"),
+    TokenFormat("Docker", ("dckr_",), r"pat_[\w-]{20,}", _KINGFISHER + "dockerhub.yml"),
+    TokenFormat("Groq", ("gsk_",), r"[A-Za-z0-9]{40,}", _KINGFISHER + "groq.yml"),
+    TokenFormat("Logfire", ("pylf_",), r"v\d{1,3}_[A-Za-z0-9_]{16,}", "logfire (MIT), DEFAULT_PATTERNS"),
+    TokenFormat("SendGrid", ("SG.",), r"[\w-]{16,32}\.[\w-]{32,}", _GITLEAKS + "sendgrid-api-token"),
+    TokenFormat("HashiCorp Vault", ("hvs.", "hvb.", "hvr."), r"[\w-]{24,}", _GITLEAKS + "vault-service-token"),
+    TokenFormat(
         "HashiCorp Vault", ("s.",), r"(?=[A-Za-z]{0,23}\d)[A-Za-z0-9]{24}(?![\w.-])", _GITLEAKS + "vault-service-token"
     ),
-    Form("Telegram", (":",), r"(?<=\d{8}:)A[\w-]{34}(?![\w-])", _DETECT_SECRETS + "telegram_token.py"),
-    Form("AWS", ("A",), r"(?:3T[A-Z0-9]|KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])", _GITLEAKS + "aws-access-token"),
-    Form("AWS", ("A",), r"BSK[A-Za-z0-9+/]{100,}={0,2}", _GITLEAKS + "aws-amazon-bedrock-api-key-long-lived"),
-    Form("Google", ("A",), r"Iza[\w-]{35}", _GITLEAKS + "gcp-api-key"),
-    Form("Atlassian", ("A",), r"TATT3[\w=-]{40,}", _GITLEAKS + "atlassian-api-token"),
-    Form("Artifactory", ("A",), r"KC[A-Za-z0-9]{24,}", _DETECT_SECRETS + "artifactory.py"),
-    Form("Twilio", ("SK",), r"[0-9a-fA-F]{32}(?![0-9A-Za-z])", _GITLEAKS + "twilio-api-key"),
-    Form(
+    TokenFormat("Telegram", (":",), r"(?<=\d{8}:)A[\w-]{34}(?![\w-])", _DETECT_SECRETS + "telegram_token.py"),
+    TokenFormat(
+        "AWS", ("A",), r"(?:3T[A-Z0-9]|KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])", _GITLEAKS + "aws-access-token"
+    ),
+    TokenFormat("AWS", ("A",), r"BSK[A-Za-z0-9+/]{100,}={0,2}", _GITLEAKS + "aws-amazon-bedrock-api-key-long-lived"),
+    TokenFormat("Google", ("A",), r"Iza[\w-]{35}", _GITLEAKS + "gcp-api-key"),
+    TokenFormat("Atlassian", ("A",), r"TATT3[\w=-]{40,}", _GITLEAKS + "atlassian-api-token"),
+    TokenFormat("Artifactory", ("A",), r"KC[A-Za-z0-9]{24,}", _DETECT_SECRETS + "artifactory.py"),
+    TokenFormat("Twilio", ("SK",), r"[0-9a-fA-F]{32}(?![0-9A-Za-z])", _GITLEAKS + "twilio-api-key"),
+    TokenFormat(
         "Azure storage",
         ("AccountKey=", "SharedAccessKey="),
         r"[A-Za-z0-9+/]{40,}={0,2}",
         _DETECT_SECRETS + "azure_storage_key.py",
     ),
-    Form("Azure SAS", ("sig=",), r"[A-Za-z0-9%+/]{40,}={0,2}", "learn.microsoft.com, service SAS, field sig"),
-    Form(
+    TokenFormat("Azure SAS", ("sig=",), r"[A-Za-z0-9%+/]{40,}={0,2}", "learn.microsoft.com, service SAS, field sig"),
+    TokenFormat(
         "AWS signatures",
         ("X-Amz-Signature=", "X-Amz-Security-Token=", "X-Goog-Signature="),
         r"[\w%+/=-]{16,}",
         "docs.aws.amazon.com, signature version 4, query parameters",
     ),
-    Form(
+    TokenFormat(
         "Slack hooks",
         ("hooks.slack.com/",),
         r"(?:services|workflows|triggers)/[\w+/-]{20,}",
         _GITLEAKS + "slack-webhook-url",
     ),
-    Form(
+    TokenFormat(
         "Discord hooks",
         ("discord.com/", "discordapp.com/"),
         r"api/webhooks/\d{5,20}/[\w-]{20,}",
         _KINGFISHER + "discord.yml",
     ),
-    Form(
+    TokenFormat(
         "Discord",
         (".",),
         r"(?<=[MNO][\w-]{23}\.)[\w-]{6}\.[\w-]{27,}",
@@ -163,7 +171,7 @@ _Leads = tuple[tuple[str, "re.Pattern[str]", int], ...]
 def _leads(mark: str) -> _Leads:
     return tuple(
         (lead, re.compile(form.body, re.ASCII), form.before)
-        for form in FORMS
+        for form in TOKEN_FORMATS
         for lead in form.leads
         if lead.endswith(mark)
     )
@@ -173,7 +181,7 @@ _PASSES: Final = tuple((mark, re.compile(pattern, re.ASCII).search, _leads(mark)
 
 
 def redact_tokens(text: str) -> str:
-    """``text`` without the tokens of :data:`FORMS`, private keys in PEM, and the secret beside an AWS access key id."""
+    """Return *text* without :data:`TOKEN_FORMATS`, PEM private keys and the secret beside an AWS access key id."""
     aws = False
     for mark, search, leads in _PASSES:
         if mark in text and search(text) is not None:

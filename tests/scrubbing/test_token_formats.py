@@ -8,8 +8,8 @@ import pytest
 
 from failpath_otel.scrubbing import shapes
 from failpath_otel.scrubbing import text as text_module
-from failpath_otel.scrubbing.secret_forms import FORMS
 from failpath_otel.scrubbing.text import redact_text, redact_values
+from failpath_otel.scrubbing.token_formats import TOKEN_FORMATS
 from failpath_otel.scrubbing.values import clean_metadata, error_text
 from tests.planted_forms import ALNUM, CARDS, HEX, NAMED, PLANTED, TOKENS, UPPER, Planted, harmless, some
 
@@ -19,8 +19,8 @@ AROUND = ["{}", "refused: {}", "key='{}',", '{{"a": "{}"}}', "({})", "[{}]", "fi
 
 def test_every_row_of_the_table_has_a_source_and_a_token_here() -> None:
     tried = {provider for provider, *_ in (*TOKENS, *NAMED)}
-    assert {form.provider for form in FORMS} == tried
-    assert all(len(form.source) > 10 for form in FORMS)
+    assert {form.provider for form in TOKEN_FORMATS} == tried
+    assert all(len(form.source) > 10 for form in TOKEN_FORMATS)
 
 
 @pytest.mark.parametrize(("provider", "token"), TOKENS, ids=lambda text: text[:16])
@@ -119,18 +119,18 @@ def test_a_text_of_the_shape_of_a_clean_one_is_looked_at_for_what_a_shape_does_n
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
 def test_nothing_is_kept_of_a_text_that_holds_a_secret(planted: Planted) -> None:
-    before = set(shapes._kept)
+    before = set(shapes._cache)
     redacted = clean_metadata(planted.metadata)
     assert planted.secret not in str(redacted)
-    for shape in set(shapes._kept) - before:
+    for shape in set(shapes._cache) - before:
         assert shape not in {text.encode().translate(shapes._SHAPED) for text in planted.metadata.values()}
 
 
 def test_the_shapes_that_are_kept_are_few_and_short() -> None:
-    for number in range(2 * shapes._MAX_KEPT):
+    for number in range(2 * shapes._MAX_CACHED_SHAPES):
         redact_text("a text" + "!" * (number % 700) + "?" * (number // 700))
-    assert len(shapes._kept) <= shapes._MAX_KEPT
-    assert max(map(len, shapes._kept)) <= shapes._MAX_KEPT_CHARS
+    assert len(shapes._cache) <= shapes._MAX_CACHED_SHAPES
+    assert max(map(len, shapes._cache)) <= shapes._MAX_CACHED_CHARS
 
 
 def test_a_clean_text_of_a_known_shape_is_done_with_in_a_few_calls() -> None:

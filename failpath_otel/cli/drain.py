@@ -3,12 +3,11 @@
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 
-from failpath_otel.delivery.http.delivery import Delivery
-from failpath_otel.delivery.orphans import Adoption
-from failpath_otel.delivery.queue import NOTHING
-from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.http.client import HttpClient
+from failpath_otel.delivery.orphans import OrphanSource
+from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
 from failpath_otel.delivery.sender import Outcome, Sender
-from failpath_otel.journal.discovery import count_records, survey
+from failpath_otel.journal.discovery import count_orphans, count_records
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.options.options import Options
 
@@ -21,7 +20,7 @@ class Drained:
     dropped: dict[str, int] = field(default_factory=dict)
     """Lost, by reason."""
 
-    harmed: int = 0
+    damaged_files: int = 0
     """Files that were damaged beyond single records; what is known of them was said."""
 
     left: int = 0
@@ -47,23 +46,23 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
         rebind: the hash of the journals that are to be delivered instead; ``"all"``: of any.
     """
     binding = None if rebind == "all" else rebind or options.binding
-    adoption = Adoption(path, binding)
-    delivery = Delivery(options)
+    orphans = OrphanSource(path, binding)
+    delivery = HttpClient(options)
     sender = Sender(delivery, once=True)
     deadline = monotonic() + timeout
     failure = ""
 
     def take(max_bytes: int) -> Batch:
-        # One batch at a time, as `adoption` gives them.
-        return (None if sender.backlog else adoption.take(max_bytes)) or NOTHING
+        # One batch at a time, as `orphans` gives them.
+        return (None if sender.retries else orphans.take(max_bytes)) or NO_BATCH
 
     try:
-        while adoption.look():
+        while orphans.scan():
             left = deadline - monotonic()
             if left <= 0:
                 failure = failure or f"{timeout:g} s were not enough"
                 break
-            pause = sender.backlog.pause()
+            pause = sender.retries.pause()
             if pause:
                 sleep(min(pause, left))
                 continue
@@ -73,21 +72,21 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
                 continue
             failure = "" if outcome.error is None else str(outcome.error)
             if outcome.settled:
-                _settle(adoption, outcome)
-            elif outcome.lasting:
+                _settle(orphans, outcome)
+            elif outcome.persistent:
                 break
-        others = {} if rebind else dict(survey(path))
+        others = {} if rebind else dict(count_orphans(path))
         others.pop(options.binding, None)
-        left_there = adoption.waiting() + count_records(path, binding)
-        failure = failure or adoption.trouble
-        adoption.let_go()  # which counts what it was that is left
-        return Drained(adoption.delivered, adoption.dropped, adoption.harmed, left_there, failure, others)
+        left_there = orphans.waiting() + count_records(path, binding)
+        failure = failure or orphans.trouble
+        orphans.release()  # which counts what it was that is left
+        return Drained(orphans.delivered, orphans.dropped, orphans.damaged_files, left_there, failure, others)
     finally:
-        adoption.let_go()
+        orphans.release()
         delivery.close()
 
 
-def _settle(adoption: Adoption, outcome: Outcome) -> None:
+def _settle(orphans: OrphanSource, outcome: Outcome) -> None:
     source = outcome.batch.source
     assert isinstance(source, Orphan)  # nothing else was taken
-    adoption.settle(source, len(outcome.batch.records), outcome.delivered, outcome.reason)
+    orphans.settle(source, len(outcome.batch.records), outcome.delivered, outcome.reason)

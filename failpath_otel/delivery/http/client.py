@@ -13,9 +13,9 @@ import requests
 from opentelemetry.context import attach, detach, set_value
 
 from failpath_otel import limits
+from failpath_otel.delivery.http.adapter import time_limit
 from failpath_otel.delivery.http.channel import Channel, OwnChannel, SessionChannel
 from failpath_otel.delivery.http.obstacles import Means, obstacle, proxy_password
-from failpath_otel.delivery.http.transport import time_limit
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.options.endpoint import warn_of_plain_http
 from failpath_otel.options.options import Options
@@ -30,7 +30,7 @@ _SUPPRESS: Final = "suppress_instrumentation"
 ``opentelemetry.instrumentation.utils`` reads beside a private one)."""
 
 
-class Delivery:
+class HttpClient:
     """Sends batches of encoded records, one at a time. Never raises.
 
     A send takes no longer than ``send_timeout``. Over a session of the user's, that is the limit of each connection
@@ -62,14 +62,14 @@ class Delivery:
         return OwnChannel(self._url) if session is None else SessionChannel(self._url, session)
 
     def send(self, records: Sequence[bytes], within: float | None = None) -> wire.Answer:
-        """Sends one batch of at most 512 records and 1 MiB, and tells what was answered.
+        """Send one batch of at most 512 records and 1 MiB, and return the answer.
 
         ``within`` is the limit in seconds where it is less than ``send_timeout``.
         """
         timeout = min((limit for limit in (self._timeout, within) if limit is not None), default=None)
         if self._sender == get_ident():
             # A garbage collection or a signal handler has ended a step in the middle of a send on this very thread:
-            # the connection is in use, and whoever uses it cannot go on before this returns.
+            # the connection is in use, and its user cannot go on before this returns.
             channel = self._new_channel()
             try:
                 return Context().run(self._answer, channel, lambda: self._post(channel, records, timeout), timeout)
@@ -78,7 +78,7 @@ class Delivery:
         with self._lock:
             self._sender = get_ident()
             try:
-                # Not in the context of whoever sends: a tracer would find the application's span in it.
+                # Not in the context of the caller: a tracer would find the application's span in it.
                 post = partial(self._post_on_living_connection, records, timeout)
                 return Context().run(self._answer, self._channel, post, timeout)
             finally:
@@ -103,7 +103,7 @@ class Delivery:
             detach(token)
 
     def _post_on_living_connection(self, records: Sequence[bytes], timeout: float | None) -> wire.Answer:
-        """A server may close a kept connection at the very moment it is used again; that is no failure of the server.
+        """Post once more where a server has closed a kept connection as it was used again: that is no failure of it.
 
         So what breaks without an answer on a connection that has served before is sent once more, on a new one. A
         record that arrives twice has the same id.
@@ -131,12 +131,12 @@ class Delivery:
             # It may be about one of the records, as where the endpoint refuses them.
             return wire.Answer("was not asked, because making the payload failed")
         with channel.post(body, headers, timeout) as response:
-            if response.status_code in wire.INTERIM:
+            if response.status_code in wire.INFORMATIONAL:
                 # The one that counts comes over the same connection: unread, that is closed with this response.
                 return wire.read_answer(response.status_code, response.headers, b"", len(records))
-            now = wire.date_of(response.headers)
+            now = wire.server_time(response.headers)
             if now is not None:
-                machine_clock.witness(now)
+                machine_clock.observe(now)
             content = b""
             for chunk in response.iter_content(limits.MAX_RESPONSE_BYTES):
                 content += chunk
@@ -144,11 +144,11 @@ class Delivery:
                     break
             if len(content) > limits.MAX_RESPONSE_BYTES and response.ok:
                 failure = f"answered {response.status_code} with more than any Failpath endpoint would"
-                return wire.no_way(failure, response.status_code, misaddressed=True)
+                return wire.misconfigured(failure, response.status_code, misaddressed=True)
             return self._discreet(wire.read_answer(response.status_code, response.headers, content, len(records)))
 
     def _discreet(self, answer: wire.Answer) -> wire.Answer:
-        """The answer without the project key, should a reason of the server's repeat it."""
+        """Return the answer without the project key, should a reason of the server's repeat it."""
         key = self._options.project_key
         if not answer.rejected or not key:
             return answer
@@ -165,14 +165,14 @@ class Delivery:
             body = gzip.compress(body, mtime=0)
             headers["Content-Encoding"] = "gzip"
         if options.headers:
-            # Whoever names one of ours means it, however it is spelled.
+            # A header that names one of ours means it, however it is spelled.
             given = {name.lower() for name in options.headers}
             headers = {name: value for name, value in headers.items() if name.lower() not in given}
             headers.update(options.headers)
         return body, headers
 
     def close(self) -> None:
-        """Closes the connections; a later :meth:`send` opens new ones."""
+        """Close the connections; a later :meth:`send` opens new ones."""
         if self._sender != get_ident():
             with self._lock:
                 self._channel.close()
@@ -187,5 +187,5 @@ def _means(channel: Channel) -> Means:
 
 
 def _too_late(timeout: float | None) -> wire.Answer:
-    # With two digits, because what is left of somebody's patience has many more.
-    return wire.no_answer(f"did not answer within {round(timeout or limits.MAX_SECONDS, 2)} s")
+    # With two digits, because what is left of a time limit has many more.
+    return wire.no_response(f"did not answer within {round(timeout or limits.MAX_SECONDS, 2)} s")

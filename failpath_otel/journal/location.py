@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class JournalPlace(NamedTuple):
+class JournalLocation(NamedTuple):
     """Where a journal is, and of whom its records are."""
 
     path: str

@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 
 
-class Immortal(msgspec.Struct, gc=False):
+class Pinned(msgspec.Struct, gc=False):
     """Keeps an object for ever, or until :meth:`release`: it holds itself, which no garbage collection sees."""
 
     kept: Any
-    _itself: "Immortal | None" = None
+    _itself: "Pinned | None" = None
 
     def __post_init__(self) -> None:
         """Begins to hold itself."""

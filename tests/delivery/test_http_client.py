@@ -11,7 +11,7 @@ import pytest
 
 import failpath_otel
 from failpath_otel import limits
-from failpath_otel.delivery.http.delivery import Delivery
+from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.options.options import Options
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import numbered
@@ -40,15 +40,15 @@ from tests.keys import KEY
 from tests.ports import unused_url
 
 BATCH = [numbered(1), numbered(2), numbered(3)]
-NewDelivery = Callable[..., Delivery]
+NewDelivery = Callable[..., HttpClient]
 
 
 @pytest.fixture
 def new_delivery() -> Iterator[NewDelivery]:
-    made: list[Delivery] = []
+    made: list[HttpClient] = []
 
-    def new(endpoint: str, **options: Any) -> Delivery:
-        made.append(Delivery(Options(KEY, endpoint, **options)))
+    def new(endpoint: str, **options: Any) -> HttpClient:
+        made.append(HttpClient(Options(KEY, endpoint, **options)))
         return made[-1]
 
     yield new
@@ -57,7 +57,7 @@ def new_delivery() -> Iterator[NewDelivery]:
 
 
 @pytest.fixture
-def delivery(server: FaultServer, new_delivery: NewDelivery) -> Delivery:
+def delivery(server: FaultServer, new_delivery: NewDelivery) -> HttpClient:
     return new_delivery(server.url)
 
 
@@ -65,14 +65,14 @@ def delivered(answer: Answer) -> bool:
     return answer.failure is None and not answer.rejected
 
 
-def test_a_batch_is_one_post_with_the_events_in_their_order(delivery: Delivery, server: FaultServer) -> None:
+def test_a_batch_is_one_post_with_the_events_in_their_order(delivery: HttpClient, server: FaultServer) -> None:
     assert delivered(delivery.send(BATCH))
     [request] = server.requests
     assert (request.method, request.path) == ("POST", "/v1/events")
     assert json.loads(request.body) == {"events": [{"number": 1}, {"number": 2}, {"number": 3}]}
 
 
-def test_the_headers_are_those_of_the_wire_contract(delivery: Delivery, server: FaultServer) -> None:
+def test_the_headers_are_those_of_the_wire_contract(delivery: HttpClient, server: FaultServer) -> None:
     delivery.send(BATCH)
     headers = server.requests[0].headers
     assert headers["authorization"] == f"Bearer {KEY}"
@@ -87,7 +87,7 @@ def test_a_path_in_the_endpoint_comes_before_the_route(server: FaultServer, new_
 
 
 def test_a_netrc_entry_for_the_host_does_not_replace_the_key(
-    delivery: Delivery, server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    delivery: HttpClient, server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password mine\n")
@@ -97,13 +97,13 @@ def test_a_netrc_entry_for_the_host_does_not_replace_the_key(
     assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
 
-def test_one_connection_serves_many_batches(delivery: Delivery, server: FaultServer) -> None:
+def test_one_connection_serves_many_batches(delivery: HttpClient, server: FaultServer) -> None:
     for _ in range(5):
         assert delivered(delivery.send(BATCH))
     assert server.connections == 1
 
 
-def test_a_cookie_that_a_proxy_sets_costs_no_record(delivery: Delivery, server: FaultServer) -> None:
+def test_a_cookie_that_a_proxy_sets_costs_no_record(delivery: HttpClient, server: FaultServer) -> None:
     server.answer_with(answer(202, Set_Cookie="a=b"))
     assert [delivered(delivery.send(BATCH)) for _ in range(2)] == [True] * 2
 
@@ -124,13 +124,13 @@ def test_a_cookie_that_a_proxy_sets_costs_no_record(delivery: Delivery, server: 
     ],
 )
 def test_a_2xx_with_an_empty_or_a_json_body_is_delivered(
-    delivery: Delivery, server: FaultServer, behaviour: Behaviour
+    delivery: HttpClient, server: FaultServer, behaviour: Behaviour
 ) -> None:
     server.answer_with(behaviour)
     assert delivered(delivery.send(BATCH))
 
 
-def test_rejected_records_are_named_with_the_reason(delivery: Delivery, server: FaultServer) -> None:
+def test_rejected_records_are_named_with_the_reason(delivery: HttpClient, server: FaultServer) -> None:
     server.answer_with(rejecting(0, 2, 2, reason="unknown flow"))
     answer = delivery.send(BATCH)
     assert answer.failure is None
@@ -173,49 +173,49 @@ WORTH_ANOTHER_TRY = [
 
 @pytest.mark.parametrize(("behaviour", "said"), OF_THE_WAY)
 def test_bad_input_an_answer_that_is_about_the_way_says_what_to_do_and_is_worth_a_slow_retry(
-    delivery: Delivery, server: FaultServer, behaviour: Behaviour, said: str
+    delivery: HttpClient, server: FaultServer, behaviour: Behaviour, said: str
 ) -> None:
     server.answer_with(behaviour)
     answered = delivery.send(BATCH)
     assert answered.failure is not None
     assert said in answered.failure
-    assert (answered.again, answered.lasting, answered.too_large) == (True, True, False)
+    assert (answered.retryable, answered.persistent, answered.too_large) == (True, True, False)
 
 
 @pytest.mark.parametrize("code", [400, 422])
 def test_bad_input_an_answer_that_is_about_the_contents_says_so(
-    delivery: Delivery, server: FaultServer, code: int
+    delivery: HttpClient, server: FaultServer, code: int
 ) -> None:
     server.answer_with(status(code))
     answered = delivery.send(BATCH)
     assert str(code) in str(answered.failure)
-    assert (answered.again, answered.lasting, answered.too_large) == (False, False, False)
+    assert (answered.retryable, answered.persistent, answered.too_large) == (False, False, False)
 
 
 @pytest.mark.parametrize(("behaviour", "said"), WORTH_ANOTHER_TRY)
 def test_bad_input_a_server_in_trouble_is_worth_another_try(
-    delivery: Delivery, server: FaultServer, behaviour: Behaviour, said: str
+    delivery: HttpClient, server: FaultServer, behaviour: Behaviour, said: str
 ) -> None:
     server.answer_with(behaviour)
     answered = delivery.send(BATCH)
     assert answered.failure is not None
     assert said in answered.failure
-    assert answered.again
+    assert answered.retryable
 
 
-def test_an_answer_413_asks_for_smaller_batches(delivery: Delivery, server: FaultServer) -> None:
+def test_an_answer_413_asks_for_smaller_batches(delivery: HttpClient, server: FaultServer) -> None:
     server.answer_with(status(413))
     answered = delivery.send(BATCH)
     assert answered.too_large
-    assert not answered.again
+    assert not answered.retryable
 
 
 def test_bad_input_an_answer_before_the_request_was_read_is_taken_as_it_is(
-    delivery: Delivery, server: FaultServer
+    delivery: HttpClient, server: FaultServer
 ) -> None:
     server.answer_with(answer_before_reading(503))
     answered = delivery.send([b'"' + b"x" * 900_000 + b'"'])
-    assert answered.again
+    assert answered.retryable
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_bad_input_an_answer_before_the_request_was_read_is_taken_as_it_is(
     ids=repr,
 )
 def test_retry_after_is_read_in_both_its_forms(
-    delivery: Delivery, server: FaultServer, given: dict[str, str], seconds: float
+    delivery: HttpClient, server: FaultServer, given: dict[str, str], seconds: float
 ) -> None:
     server.answer_with(status(503, **given))
     assert delivery.send(BATCH).retry_after == seconds
@@ -245,7 +245,7 @@ def test_retry_after_is_read_in_both_its_forms(
 
 def test_an_endpoint_where_nobody_listens_is_worth_another_try(new_delivery: NewDelivery) -> None:
     answered = new_delivery(unused_url()).send(BATCH)
-    assert answered.again
+    assert answered.retryable
     assert "could not be reached" in str(answered.failure)
 
 
@@ -279,14 +279,14 @@ def test_a_send_timeout_of_0_is_none(server: FaultServer, new_delivery: NewDeliv
     assert answers == [Answer(status=202)]
 
 
-def test_a_very_long_body_is_not_read_to_its_end(delivery: Delivery, server: FaultServer) -> None:
+def test_a_very_long_body_is_not_read_to_its_end(delivery: HttpClient, server: FaultServer) -> None:
     server.answer_with(long_body(1 << 40))
     assert delivery.send(BATCH).failure
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed_and_the_key_goes_nowhere(
-    delivery: Delivery, server: FaultServer, code: int
+    delivery: HttpClient, server: FaultServer, code: int
 ) -> None:
     with fault_server() as elsewhere:
         server.answer_with(redirect(elsewhere.url + "/v1/events", code), accepted)
@@ -296,23 +296,23 @@ def test_a_redirect_is_not_followed_and_the_key_goes_nowhere(
         assert elsewhere.connections == 0
 
 
-def test_after_a_failure_the_next_batch_is_sent(delivery: Delivery, server: FaultServer) -> None:
+def test_after_a_failure_the_next_batch_is_sent(delivery: HttpClient, server: FaultServer) -> None:
     server.answer_with(close_while_answering, accepted)
     assert [delivered(delivery.send(BATCH)) for _ in range(2)] == [False, True]
 
 
-def test_a_closed_delivery_opens_a_new_connection(delivery: Delivery, server: FaultServer) -> None:
+def test_a_closed_delivery_opens_a_new_connection(delivery: HttpClient, server: FaultServer) -> None:
     assert delivered(delivery.send(BATCH))
     delivery.close()
     assert delivered(delivery.send(BATCH))
 
 
-def test_the_project_key_is_in_no_representation(delivery: Delivery) -> None:
+def test_the_project_key_is_in_no_representation(delivery: HttpClient) -> None:
     for thing in (delivery, Options(KEY), vars(delivery)):
         assert KEY not in repr(thing) + str(thing)
 
 
-def test_sends_from_several_threads_do_not_mix(delivery: Delivery, server: FaultServer) -> None:
+def test_sends_from_several_threads_do_not_mix(delivery: HttpClient, server: FaultServer) -> None:
     sent: list[bool] = []
     threads = [threading.Thread(target=lambda: sent.append(delivered(delivery.send(BATCH)))) for _ in range(8)]
     for thread in threads:
@@ -333,7 +333,7 @@ def test_sends_from_several_threads_do_not_mix(delivery: Delivery, server: Fault
     ],
 )
 def test_a_server_that_sends_a_byte_now_and_then_has_one_deadline_for_all_of_them(
-    server: FaultServer, delivery: Delivery, slow: Behaviour
+    server: FaultServer, delivery: HttpClient, slow: Behaviour
 ) -> None:
     server.answer_with(slow)
     began = monotonic()
@@ -343,7 +343,7 @@ def test_a_server_that_sends_a_byte_now_and_then_has_one_deadline_for_all_of_the
     assert delivered(delivery.send(BATCH))
 
 
-def test_a_kept_connection_that_the_server_drops_costs_no_batch(server: FaultServer, delivery: Delivery) -> None:
+def test_a_kept_connection_that_the_server_drops_costs_no_batch(server: FaultServer, delivery: HttpClient) -> None:
     server.answer_with(accepted, close_before_answering, accepted)
     assert delivered(delivery.send(BATCH))
     assert delivered(delivery.send(BATCH))
@@ -351,7 +351,7 @@ def test_a_kept_connection_that_the_server_drops_costs_no_batch(server: FaultSer
 
 
 def test_a_send_within_a_send_of_the_same_thread_does_not_wait_for_itself(
-    server: FaultServer, delivery: Delivery
+    server: FaultServer, delivery: HttpClient
 ) -> None:
     """As when a garbage collection or a signal handler ends a step in the middle of an export."""
     inner: list[Answer] = []
