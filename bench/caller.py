@@ -42,7 +42,7 @@ def measure(sink: Sink) -> list[Row]:
     """Wall time on the calling thread, in short bursts that take turns.
 
     All subjects run in this process, one burst after another, in an order that rotates; after each burst everything
-    it left to the background is waited for, so that it falls into nobody's time. A ratio is the median of the ratios
+    it left to the background is waited for, outside of the measured time. A ratio is the median of the ratios
     within a round. Records wait in a journal, but for the row that says otherwise. A step is reported by our processor
     where the bare span has a batch processor with a null exporter;
     in the third row its span goes to such a batch processor as well. The saturated row has long bursts in which the

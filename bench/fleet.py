@@ -91,8 +91,8 @@ def _check(failpath: FailingFailpath, made: Made) -> None:
     lost, invented = made.records.keys() - failpath.arrived.keys(), failpath.arrived.keys() - made.records.keys()
     renamed = len(failpath.ids) - len(failpath.arrived)
     if lost or invented or renamed or made.final:
-        told = f"final answers: {dict(made.final)}" if made.final else "no final answers"
-        msg = f"{len(lost)} records lost, {len(invented)} invented, {renamed} under two ids; {told}"
+        answers = f"final answers: {dict(made.final)}" if made.final else "no final answers"
+        msg = f"{len(lost)} records lost, {len(invented)} invented, {renamed} under two ids; {answers}"
         raise BenchError(msg)
 
 
@@ -128,7 +128,7 @@ def _allow_many_files() -> None:
 
 
 def _unused_ports(count: int) -> list[int]:
-    """Ports outside of those from which the system picks: nobody gets one while its owner is down."""
+    """Ports outside of those from which the system picks: no other program gets one while its owner is down."""
     found: list[int] = []
     while len(found) < count:
         port = SystemRandom().randrange(20_000, 30_000)

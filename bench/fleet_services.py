@@ -33,7 +33,7 @@ Key = tuple[str, str, str]
 
 @dataclass
 class Made:
-    """What all services have made, and what they were told."""
+    """What all services have made, and which answers they got."""
 
     steps: int = 0
     records: dict[Key, int] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Made:
 class Service:
     """One service: its steps in batches, one request at a time, kept until it was taken.
 
-    Where it gets no answer, or is told to come again, it goes to any gateway the next time, as behind a load balancer.
+    Without an answer, or after a retryable one, it sends to any gateway the next time, as behind a load balancer.
     It never gives up, as a Collector whose queue has no limit of time; an SDK's exporter does.
     """
 

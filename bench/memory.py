@@ -1,4 +1,4 @@
-"""The memory that steps leave behind when nobody takes their records."""
+"""The memory that steps take while their records cannot be delivered."""
 
 import json
 import resource
@@ -30,7 +30,7 @@ def measure() -> list[Row]:
 
     The endpoint is a port of this host that refuses every connection. A warm-up of some hundred steps comes before.
     The peak, which counts, and the end, when the queue is full, are ``VmHWM`` and ``VmRSS`` of
-    ``/proc/self/status``; where there is no such file, both are the peak that ``getrusage`` tells. There are
+    ``/proc/self/status``; where there is no such file, both are the peak of ``getrusage``. There are
     several rounds.
     """
     rounds = [_in_fresh_process() for _ in range(_ROUNDS)]
@@ -59,7 +59,7 @@ def _in_fresh_process() -> dict[str, float]:
 
 def _grow() -> dict[str, float]:
     """Makes the steps, and returns the growth in megabytes."""
-    with _nobody() as endpoint:
+    with _refusing_url() as endpoint:
         client = configure(
             project_key=PROJECT_KEY, endpoint=endpoint, tracer_provider=TracerProvider(shutdown_on_exit=False)
         )
@@ -83,8 +83,8 @@ def _grow() -> dict[str, float]:
 
 
 @contextmanager
-def _nobody() -> Iterator[str]:
-    """A URL at which nobody listens, and cannot begin to: its port is bound."""
+def _refusing_url() -> Iterator[str]:
+    """A URL without a listener: its port is bound, so that none can start."""
     with socket.socket() as held:
         held.bind((HOST, 0))
         yield f"http://{HOST}:{held.getsockname()[1]}"

@@ -2,8 +2,8 @@
 
     15 3 * * *  python examples/cron_job.py; failpath-otel drain --timeout 60
 
-The second command is for nights in which the job is killed, or Failpath cannot be reached: nobody else may run on that
-machine until the next night. Needs ``FAILPATH_PROJECT_KEY``; ``FAILPATH_DEV_ENDPOINT`` points it at a receiver of your
+The second command delivers after a job that was killed, or after an outage: no other process may run on that machine
+until the next night. Needs ``FAILPATH_PROJECT_KEY``; ``FAILPATH_DEV_ENDPOINT`` points it at a receiver of your
 own.
 """
 

@@ -1,4 +1,4 @@
-"""Steps recorded by hand: what happened elsewhere, told afterwards.
+"""Steps recorded by hand: what happened elsewhere, recorded afterwards.
 
 Needs ``FAILPATH_PROJECT_KEY``; ``FAILPATH_DEV_ENDPOINT`` points it at a receiver of your own.
 """
@@ -22,7 +22,7 @@ failpath.record_step(
     run_id="parcel-4",
     step_key="collect-signature",
     status="error",
-    error={"name": "NobodyHome", "message": "nobody opened the door"},
+    error={"name": "NobodyHome", "message": "the door stayed closed"},
     started_at=now - timedelta(minutes=5),
     timestamp=now,
     metadata={"courier": "bike-7"},

@@ -1,62 +1,60 @@
-"""How this package speaks of its own faults: by the ``failpath_otel`` logger, and never more than once a place."""
+"""Log faults of this package by the ``failpath_otel`` logger, at most once for each place."""
 
 import logging
 import sys
 import traceback
 from typing import Final
 
-from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.text import redact_text, redacted_tail
+from failpath_otel.signals import reraise_if_from_handler
 
 logger: Final = logging.getLogger("failpath_otel")
 _witness: Final = logging.getLogger("failpath_otel.report")
-"""Logs nothing: that it is disabled shows that all loggers were, and not the one that applications know."""
+"""Logs nothing: if it is disabled, all loggers were disabled at once, and not the one that applications know."""
 
 _logged: Final[set[str]] = set()
 
 
 def exception_once(place: str, *, with_text: bool = True) -> None:
-    """Logs the exception being handled, the first time that ``place`` meets one.
+    """Log the exception being handled, the first time for each *place*.
 
-    For faults in this package, in a host's sampler or span processor, or in an object of the user's: none of them may
-    reach the application, and none may flood its log. The traceback is a part of the message, where secrets are taken
-    out of it, because the exception itself, or the one of the application during which it was raised, may show them.
+    For faults in this package, in a host's sampler or span processor, and in objects of the application: none of them
+    may reach the application or flood its log. The traceback is part of the message, redacted, because the exception,
+    or the one during whose handling it was raised, may contain secrets.
 
     Args:
         place: what failed.
-        with_text: log what the exception says, and not only where it was raised.
+        with_text: log the exception's text, and not only where it was raised.
 
     Raises:
-        BaseException: the exception being handled, where a signal handler has raised it: that is no fault, it came in
-            our midst by chance, and the application waits for it.
+        BaseException: the exception being handled, if a signal handler raised it: it is the application's.
     """
-    reraise_if_from_handler(sys.exc_info()[1])  # and no name for it: this frame and it would keep each other alive
+    reraise_if_from_handler(sys.exc_info()[1])  # without a name, which would make a reference cycle
     if place in _logged:
         return
     _logged.add(place)
     try:
         _enable_again()
-        # Not by its `exc_info`, which handlers show as it is, some of them with the variables of every frame.
+        # Not by `exc_info`, which handlers show unredacted, some with the variables of every frame.
         logger.error(
             "Failpath: %s failed; the application goes on. Further failures there are not logged.\n%s",
             place,
             _traceback(with_text=with_text),
         )
-    except (Exception, SystemExit) as failure:  # noqa: BLE001 - a handler of the host, or no stack is left; perhaps there is another time
+    except (Exception, SystemExit) as failure:  # noqa: BLE001 - a faulty handler, or no stack left: try the next time
         _logged.discard(place)
         reraise_if_from_handler(failure)
 
 
 def logging_is_configured() -> bool:
-    """Whether the application has configured logging. Where it has not, Python prints every warning on stderr."""
+    """Return whether the application has configured logging. If not, Python prints every warning on stderr."""
     return logger.hasHandlers()
 
 
 def _enable_again() -> None:
-    """Undoes what ``logging.config`` does by default to the loggers that there are: it disables them unasked.
+    """Enable our logger again after ``logging.config``, which by default disables all loggers that exist.
 
-    An application that silences our logger by its level or its handlers stays obeyed; so does one that sets
-    ``disabled`` of this logger alone.
+    A logger that the application has silenced by level or handlers, or disabled by itself, stays silent.
     """
     if logger.disabled and _witness.disabled:
         logger.disabled = _witness.disabled = False
@@ -72,9 +70,9 @@ def _traceback(*, with_text: bool) -> str:
 
 
 def warn(text: str, *arguments: object) -> None:
-    """Logs a warning; a logging handler of the host that raises costs the warning and nothing else.
+    """Log a warning; a logging handler of the host that raises costs the warning and nothing else.
 
-    Secrets are taken out of ``arguments`` that are texts, which may quote a server.
+    Arguments that are texts are redacted, because they may quote a server.
     """
     _log(logging.WARNING, text, arguments)
 
@@ -89,14 +87,14 @@ def _log(level: int, text: str, arguments: tuple[object, ...]) -> None:
 
 
 def warn_once(place: str, text: str, *arguments: object) -> None:
-    """:func:`warn`, the first time that ``place`` has something to say."""
+    """Log a warning, the first time for each *place*."""
     if place not in _logged:
         _logged.add(place)
         warn(text, *arguments)
 
 
 def info_once(text: str, *arguments: object) -> None:
-    """Logs at level ``INFO`` what is no fault, the first time that it is said with these arguments."""
+    """Log at level ``INFO``, once for each text with these arguments."""
     place = f"{text} {arguments}"
     if place not in _logged:
         _logged.add(place)

@@ -1,40 +1,22 @@
-"""Which room may know which: read from the source, so that an import inside a function counts as well."""
+"""Which room may know which, and how large rooms and files may become. The drawing is ``tools/imports.py``."""
 
 import ast
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-import failpath_otel
+from tools.imports import PACKAGE, ROOT, as_dot, as_text, circles, import_graph, imports, layers, room_of, sources, tree
 
-PACKAGE = Path(failpath_otel.__file__).parent
-ROOT = PACKAGE.parent
-
-
-def sources(*rooms: str) -> list[Path]:
-    """The source files of a room, or of the whole package; at least one, or the tests would show nothing."""
-    found = sorted(PACKAGE.joinpath(*rooms).rglob("*.py"))
-    assert found
-    return found
-
-
-def tree(source: Path) -> ast.Module:
-    return ast.parse(source.read_text(encoding="utf-8"), str(source))
-
-
-def imports(source: Path) -> Iterator[str]:
-    """The full name of everything that a file imports, wherever in it."""
-    parts = source.relative_to(ROOT).with_suffix("").parts
-    for node in ast.walk(tree(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                base = ".".join([*parts[: -node.level], *([base] if base else [])])
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+MAX_FILES: Final = 16
+MAX_LINES: Final = 350
+UNSORTED: Final = {"local/page"}
+"""Folders that are still to be divided into others."""
 
 
 def imported_by(room: str, forbidden: str) -> list[str]:
@@ -61,6 +43,17 @@ ABOVE: Final = {
     "local": ["options", "spans", "steps", "delivery", "journal", "gateway"],
 }
 """For each room, those that it must not know: they stand on it, or beside it."""
+
+INSIDE: Final = {
+    "delivery/http": ["delivery", "delivery/retries", "delivery/waiters"],
+    "delivery/retries": ["delivery", "delivery/http", "delivery/waiters"],
+    "journal/segments": ["journal"],
+    "local/runs": ["local", "local/api", "local/flows", "local/liveness", "local/store"],
+    "local/store": ["local", "local/api", "local/flows", "local/liveness"],
+    "local/flows": ["local", "local/api", "local/liveness"],
+    "local/liveness": ["local", "local/api", "local/flows"],
+}
+"""The same for rooms inside a room: the one above them (its own modules), or beside them."""
 
 OF_OTHERS: Final = {
     "steps": ["opentelemetry.sdk", "requests", "msgspec"],
@@ -92,23 +85,69 @@ def test_only_configure_knows_both_halves() -> None:
     assert [name for name in knowing if name != "__init__.py"] == ["configure.py"]
 
 
+def own_files(*endings: str) -> Iterator[Path]:
+    """Yield the files of the package that were written here, and not vendored."""
+    for path in PACKAGE.rglob("*"):
+        if path.suffix in endings and "vendor" not in path.parts:
+            yield path
+
+
 def test_no_folder_holds_more_than_16_modules() -> None:
-    folders = {source.parent for source in sources()}
-    modules = {folder.name: sum(path.stem != "__init__" for path in folder.glob("*.py")) for folder in folders}
-    assert {name: count for name, count in modules.items() if count > 16} == {}
+    modules = [path for path in own_files(".py") if path.stem != "__init__"]
+    counts = Counter(path.parent.relative_to(PACKAGE) for path in chain(modules, own_files(".js", ".css")))
+    assert len(counts) > 10
+    assert {str(folder) for folder, count in counts.items() if count > MAX_FILES} <= UNSORTED
+
+
+@pytest.mark.parametrize(("room", "others"), INSIDE.items(), ids=INSIDE)
+def test_no_room_inside_another_imports_what_it_must_not_know(room: str, others: list[str]) -> None:
+    known = import_graph(depth=2)[f"{room}/"]
+    assert known.isdisjoint(f"{other}/" for other in others), known
 
 
 def test_imports_between_rooms_make_no_circle() -> None:
-    known: dict[str, set[str]] = {}
-    for source in sources():
-        room, *below = source.relative_to(PACKAGE).parts
-        if below:
-            names = {name.split(".")[1] for name in imports(source) if name.startswith("failpath_otel.")}
-            known.setdefault(room, set()).update(name for name in names - {room} if PACKAGE.joinpath(name).is_dir())
-    while free := [room for room, names in known.items() if not names & known.keys()]:
-        for room in free:
-            del known[room]
-    assert known == {}
+    graph = import_graph()
+    assert {"steps/", "delivery/", "report.py", "configure.py"} <= graph.keys()
+    assert circles(graph) == []
+
+
+def test_a_circle_is_found_and_what_stands_above_it_is_no_part_of_it() -> None:
+    graph = {"a/": {"b/", "d.py"}, "b/": {"c/"}, "c/": {"b/"}, "d.py": set()}
+    assert circles(graph) == ["b/", "c/"]
+    assert layers(graph) == [["d.py"]]
+    assert as_text(graph).splitlines()[0] == "circle: b/ c/"
+
+
+def test_a_room_stands_on_the_floor_above_what_it_imports() -> None:
+    graph = {"a/": {"b/", "d.py"}, "b/": {"d.py"}, "d.py": set()}
+    assert layers(graph) == [["d.py"], ["b/"], ["a/"]]
+    assert as_text(graph).splitlines() == ["3", "   a/    b/ d.py", "2", "   b/    d.py", "1", "   d.py"]
+    assert '  "a/" -> "b/";' in as_dot(graph).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "room"),
+    [
+        ("failpath_otel.delivery.http.channel.Channel", 1, "delivery/"),
+        ("failpath_otel.delivery.http.channel.Channel", 2, "delivery/http/"),
+        ("failpath_otel.delivery.pipeline", 2, "delivery/"),
+        ("failpath_otel.limits", 2, "limits.py"),
+        ("failpath_otel.configure", 1, "configure.py"),
+        ("failpath_otel.Failpath", 1, "__init__.py"),
+        ("opentelemetry.trace", 1, None),
+    ],
+)
+def test_a_name_belongs_to_the_room_that_its_module_is_in(name: str, depth: int, room: str | None) -> None:
+    assert room_of(name, depth) == room
+
+
+def test_the_drawing_of_imports_is_printed_as_text_without_a_circle() -> None:
+    # A process, because it is a program that is run by hand.
+    shown = subprocess.run(
+        [sys.executable, "-m", "tools.imports"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert shown == as_text(import_graph()) + "\n"
+    assert "circle" not in shown
 
 
 @pytest.mark.parametrize(
@@ -132,9 +171,11 @@ def test_nothing_of_opentelemetry_that_is_private_is_imported() -> None:
     assert private == []
 
 
-def test_no_file_is_much_longer_than_300_lines() -> None:
-    long = [source.name for source in sources() if len(source.read_text(encoding="utf-8").splitlines()) > 350]
-    assert long == []
+@pytest.mark.parametrize("ending", [".py", ".js", ".css"])
+def test_no_file_is_much_longer_than_300_lines(ending: str) -> None:
+    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in own_files(ending)}
+    assert lengths
+    assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
 
 
 def test_the_route_and_the_header_names_stand_in_the_wire_module_alone() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import failpath_otel
-from tests.test_architecture import imports
+from tools.imports import imports
 
 PACKAGE = Path(failpath_otel.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))

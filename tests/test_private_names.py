@@ -35,9 +35,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import failpath_otel
+from failpath_otel import signals
 from failpath_otel.delivery.http import adapter as adapter_module
 from failpath_otel.delivery.http.adapter import BoundedAdapter
-from failpath_otel.runtime import signals
 from failpath_otel.serving import server as serving
 from tests.fault_server import FaultServer
 from tests.receiver import wait_for

@@ -1,4 +1,4 @@
-"""The directory of one process's journal, and the lock that says that its owner lives."""
+"""The directory of one process's journal, and the lock that shows that the process lives (decision 0014)."""
 
 import contextlib
 import os
@@ -15,39 +15,39 @@ from failpath_otel.runtime.threads import RLock
 if sys.platform != "win32":
     import fcntl
 
-# By its name, because eventlet puts an `os.open` of its own in the place of the one that this has.
+# Compared by name, because eventlet replaces `os.open`.
 _LOCKS: Final = sys.platform != "win32" and "open" in {each.__name__ for each in os.supports_dir_fd}
 
 _LOCK: Final = "lock"
 _NEW: Final = ".new-"
 _VERSION: Final = "v2"
-"""Of the format; journals of another one are left to those who know it."""
+"""Version of the format. Journals of an unknown version are left alone (decision 0013)."""
 
 _VERSION_1: Final = "v1"
-"""The format before, which is still read: its headers have the number of the records that are confirmed."""
+"""The version before, which is still read: its headers hold the number of confirmed records."""
 
 _ABANDONED_SECONDS: Final = 60.0
-"""Age after which a directory that was begun and never finished is nobody's."""
+"""Age after which a directory that was never completed is deleted."""
 
 _TRIES: Final = 3
-"""Another process whose clock stands ahead may take a directory that is being made for one that was never finished."""
+"""A process whose clock is ahead may delete a directory that is being created, as if it had been abandoned."""
 
 _NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY: Final[int] = getattr(os, "O_DIRECTORY", 0) | _NO_LINK  # for reading
 _FILE: Final[int] = os.O_RDWR | _NO_LINK
 _AT_ONCE: Final[int] = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-"""Whatever may be there by the time that it is opened."""
+"""Do not block on whatever file has the name by the time it is opened."""
 
 
 class UnusableError(OSError):
-    """A place where no journal can be; the text says why."""
+    """A place where no journal can be; the message says why."""
 
 
 def open_base(path: str, *, create: bool) -> int:
-    """Opens the directory that holds the journals of all processes.
+    """Open the directory that holds the journals of all processes.
 
     Raises:
-        OSError: there is none, it cannot be made, it is a symbolic link, or it is somebody else's.
+        OSError: it does not exist, cannot be created, is a symbolic link, or belongs to another user.
     """
     if not _LOCKS:
         msg = "this platform has no locks for it"
@@ -56,7 +56,7 @@ def open_base(path: str, *, create: bool) -> int:
         _make_private(path)
     base = os.open(path, _DIRECTORY)
     owner = os.fstat(base).st_uid
-    # Root can do all the same whatever it wants; a volume of a container is its.
+    # Root can read everything anyway, and owns the volumes of a container.
     if owner not in {0, os.geteuid()}:
         os.close(base)
         msg = "it belongs to another user"
@@ -65,7 +65,7 @@ def open_base(path: str, *, create: bool) -> int:
 
 
 def _make_private(path: str) -> None:
-    """Makes a directory and those above it that are missing; `os.makedirs` gives its mode to the last one alone."""
+    """Create a directory and its missing parents, all with mode 0700: `os.makedirs` gives it to the last one alone."""
     try:
         os.mkdir(path, 0o700)  # noqa: PTH102 - as the rest of this, without pathlib
     except FileExistsError:
@@ -80,11 +80,10 @@ def _make_private(path: str) -> None:
 
 
 class _LockedDirectories:
-    """All that this process has locked, for a child that is forked: a lock lives as long as somebody has it open."""
+    """All directories that this process has locked; a forked child closes them, or they would keep the locks."""
 
     def __init__(self) -> None:
-        # No process is forked while something is being locked, so that no descriptor is missing here. Reentrant,
-        # because a signal handler may fork.
+        # Held during a fork, so that no descriptor of a lock is missing here. Reentrant: a signal handler may fork.
         self.lock = RLock()
         self.directories: set[LockedDirectory] = set()
         after_fork_in_child(self.close)
@@ -98,14 +97,14 @@ class _LockedDirectories:
         self.lock.release()
 
     def close(self) -> None:
-        """In the child: closes all that is the parent's, and unlocks nothing."""
+        """In a forked child: close all descriptors of the parent's directories, and unlock none of them."""
         self.lock = RLock()
         for directory in tuple(self.directories):
             directory.close()
 
 
 class LockedDirectory:
-    """A journal's directory that this process has locked: its own one, or one whose owner is gone."""
+    """A journal's directory that this process has locked: its own, or that of a process that has ended."""
 
     def __init__(self, base: OwnedFd, name: str, directory: OwnedFd, lock: OwnedFd) -> None:
         self._base: Final = base
@@ -116,10 +115,10 @@ class LockedDirectory:
 
     @classmethod
     def create(cls, path: str, binding: str) -> "LockedDirectory":
-        """A new directory below ``path``, which nobody sees before it is locked.
+        """Create a new directory below *path* that other processes see only once it is locked.
 
         Raises:
-            OSError: that cannot be.
+            OSError: it cannot be created or locked.
         """
         for _ in range(_TRIES - 1):
             with contextlib.suppress(FileNotFoundError, BlockingIOError):
@@ -132,7 +131,7 @@ class LockedDirectory:
             owned_base = OwnedFd(open_base(path, create=True))
             undo.callback(owned_base.close)
             base = owned_base.number
-            # Not the generator of `random`: the application may have seeded it, in each of its processes.
+            # Not `random`, which the application may have seeded alike in each of its processes.
             token = os.urandom(6).hex()
             unfinished, name = _NEW + token, f"{_VERSION}.{binding}.{os.getpid()}.{token}"
             os.mkdir(unfinished, 0o700, dir_fd=base)
@@ -150,10 +149,10 @@ class LockedDirectory:
 
     @classmethod
     def try_lock(cls, base: int, name: str) -> "LockedDirectory | None":
-        """Locks the directory ``name`` if its owner is gone; ``None`` if it lives, or another process was quicker.
+        """Lock the directory *name* if its process has ended; return ``None`` if it lives or another process was first.
 
         Raises:
-            OSError: it cannot be opened, is a symbolic link, or belongs to somebody else.
+            OSError: it cannot be opened, is a symbolic link, or belongs to another user.
         """
         with _locked.lock, contextlib.ExitStack() as undo:
             directory = OwnedFd(os.open(name, _DIRECTORY, dir_fd=base))
@@ -164,7 +163,7 @@ class LockedDirectory:
             try:
                 lock = OwnedFd(_open_regular(_LOCK, directory.number, "its lock"))
             except FileNotFoundError:
-                # Whoever has emptied it was killed before the last step of that; it takes no file away.
+                # Another process emptied it and was killed before it removed it. `rmdir` deletes no file.
                 _quietly_rmdir(name, base)
                 return None
             undo.callback(lock.close)
@@ -172,7 +171,7 @@ class LockedDirectory:
                 fcntl.flock(lock.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return None
-            # Between the opening and the locking another process may have emptied and removed it.
+            # Another process may have removed it between the opening and the locking.
             if not _is_same_file(lock.number, f"{name}/{_LOCK}", base):
                 return None
             own_base = OwnedFd(os.dup(base))
@@ -182,9 +181,9 @@ class LockedDirectory:
             return made
 
     def relock(self, path: str) -> "LockedDirectory | None":
-        """The same directory below ``path``, locked once more after this process's descriptors were closed.
+        """Lock the same directory below *path* again after the descriptors of this process were closed.
 
-        ``None`` where that cannot be, as where another process has found it without its lock meanwhile.
+        Return ``None`` if that fails, for example because another process has locked it meanwhile.
         """
         self.close()
         with contextlib.suppress(OSError), contextlib.ExitStack() as undo:
@@ -195,52 +194,52 @@ class LockedDirectory:
 
     @property
     def descriptor(self) -> int:
-        """Its descriptor.
+        """The descriptor of the directory.
 
         Raises:
-            OSError: somebody else has closed it.
+            OSError: other code has closed it.
         """
         return self.fd.number
 
     @property
     def has_version_1(self) -> bool:
-        """Whether its files are of the format before."""
+        """Whether its files are of version 1 of the format."""
         return self.name.startswith(_VERSION_1)
 
     def is_intact(self) -> bool:
-        """Whether its descriptors are still its own: were the lock closed, that would have freed it."""
+        """Return whether its descriptors are still open; closing the lock's descriptor would have released the lock."""
         return self._lock.is_valid() and self.fd.is_valid() and self._base.is_valid()
 
     def exists(self) -> bool:
-        """Whether it can still be found, as far as that can be told: it was not deleted."""
+        """Return ``False`` if the directory was deleted, and ``True`` where that is unknown."""
         try:
             return os.fstat(self._lock.number).st_nlink > 0
         except OSError:
             return True
 
     def modified_at(self, name: str) -> float:
-        """When a file was changed, in seconds since the epoch."""
+        """Return when the file *name* was modified, in seconds since the epoch."""
         return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False).st_mtime
 
     def new_file(self, name: str) -> int:
-        """Opens a file that does not exist yet."""
+        """Create and open the file *name*."""
         return os.open(name, _FILE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self.descriptor)
 
     def open_file(self, name: str) -> int:
-        """Opens a file that exists.
+        """Open the existing file *name*.
 
         Raises:
-            OSError: that cannot be, or it is a device, a FIFO or another thing that is no regular file.
+            OSError: it cannot be opened, or is no regular file.
         """
         return _open_regular(name, self.descriptor, "it")
 
     def delete(self, name: str) -> None:
-        """Deletes a file."""
+        """Delete the file *name*; ignore errors."""
         with contextlib.suppress(OSError):
             os.unlink(name, dir_fd=self.descriptor)
 
     def files(self) -> list[str]:
-        """The names of the files, but for the lock, in their order."""
+        """Return the sorted names of the files, without the lock."""
         return sorted(name for name in os.listdir(self.descriptor) if name != _LOCK)  # noqa: PTH208 - a descriptor
 
     def delete_files(self, *endings: str) -> None:
@@ -251,9 +250,9 @@ class LockedDirectory:
                     self.delete(name)
 
     def remove(self) -> None:
-        """Deletes the directory, whose files are deleted already, and lets go of it.
+        """Delete the directory, whose files are deleted already, and close it.
 
-        Where a file of somebody else is left in it, it stays, and is no journal any more.
+        If a file of another program is left in it, the directory stays, without a lock, and is no journal any more.
         """
         self.delete(_LOCK)
         with contextlib.suppress(OSError):
@@ -261,7 +260,7 @@ class LockedDirectory:
         self.close()
 
     def close(self) -> None:
-        """Lets go of it without unlocking: a child process must not free its parent's lock, which both have open."""
+        """Close the descriptors without unlocking: a forked child must not release its parent's lock."""
         if self in _locked.directories:
             _locked.directories.discard(self)
             for owned in (self.fd, self._base, self._lock):
@@ -272,7 +271,7 @@ _locked: Final = _LockedDirectories()
 
 
 def list_journals(base: int) -> Iterator[tuple[str, str]]:
-    """The name and the binding of each journal below an open base; removes what was begun and never finished."""
+    """Yield the name and binding of each journal below an open base; delete directories that were never completed."""
     for name in sorted(os.listdir(base)):
         version, _, rest = name.partition(".")
         if version in {_VERSION, _VERSION_1} and rest.count(".") == 2:  # noqa: PLR2004 - binding, process id, token
@@ -292,7 +291,7 @@ def _remove_abandoned(base: int, name: str) -> None:
 
 
 def _open_regular(name: str, directory: int, what: str) -> int:
-    # Asked before as well: to open a device may block, or do something.
+    # Checked before as well: opening a device may block or have effects.
     if stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
         opened = os.open(name, _FILE | _AT_ONCE, dir_fd=directory)
         if stat.S_ISREG(os.fstat(opened).st_mode):

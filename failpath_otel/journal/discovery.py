@@ -1,4 +1,4 @@
-"""Finding the journals whose processes are gone."""
+"""Find the journals of processes that have ended (orphans)."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from failpath_otel.report import warn_once
 from failpath_otel.runtime.descriptors import OwnedFd
 
 OnDeleted = Callable[[str, int], object]
-"""Told why journals were deleted unread, ``too_old`` or ``journal_full``, and how many records were in them."""
+"""Called with a reason, ``too_old`` or ``journal_full``, and the number of records that were deleted unread."""
 
 
 def lock_orphans(
@@ -27,18 +27,18 @@ def lock_orphans(
     tidy: bool = True,
     excluded: Container[str] = (),
 ) -> list[Orphan]:
-    """Locks the journals below ``path`` that have this binding and whose processes are gone; at most ``limit``.
+    """Lock the orphans below *path* that have this binding, at most *limit*.
 
     Args:
         path: the journal directory.
-        binding: project and endpoint; ``None``: any.
-        on_deleted: for what is deleted.
+        binding: hash of project key and endpoint; ``None``: any.
+        on_deleted: called for what is deleted.
         limit: how many journals at most.
-        tidy: delete those that have another binding and are too old.
-        excluded: the names of those that are left alone.
+        tidy: delete journals of other bindings that are too old.
+        excluded: names of journals to leave alone.
 
     Raises:
-        OSError: ``path`` cannot be read, or is no place for journals; not where it does not exist.
+        OSError: *path* cannot be read or is no place for journals; not if it does not exist.
     """
     try:
         base = OwnedFd(open_base(path, create=False))
@@ -59,7 +59,7 @@ def lock_orphans(
 
 
 def count_orphans(path: str) -> Counter[str]:
-    """How many journals of gone processes there are below ``path`` for each binding, but for those that are adopted."""
+    """Count the orphans below *path* by binding, without those that a process has locked."""
     found: Counter[str] = Counter()
     for _, bound_to in _each_orphan(path):
         found[bound_to] += 1
@@ -67,12 +67,12 @@ def count_orphans(path: str) -> Counter[str]:
 
 
 def count_records(path: str, binding: str | None) -> int:
-    """How many records wait below ``path`` in journals of gone processes with this binding; ``None``: any."""
+    """Count the records in orphans below *path* with this binding; ``None``: any."""
     return sum(orphan.waiting() for orphan, bound_to in _each_orphan(path) if binding in {None, bound_to})
 
 
 def _each_orphan(path: str) -> Iterator[tuple[Orphan, str]]:
-    """Journals of gone processes, each locked for a moment."""
+    """Yield each orphan, locked until the next one is asked for."""
     try:
         base = OwnedFd(open_base(path, create=False))
     except OSError:
@@ -90,7 +90,7 @@ def _each_orphan(path: str) -> Iterator[tuple[Orphan, str]]:
 
 
 def try_lock_orphan(base: int, name: str) -> Orphan | None:
-    """Locks a journal if its process is gone and nobody else has it. Never raises; says once what is in the way."""
+    """Lock a journal if its process has ended and no other process has locked it; log an obstacle once, never raise."""
     directory = None
     try:
         directory = LockedDirectory.try_lock(base, name)
@@ -98,7 +98,7 @@ def try_lock_orphan(base: int, name: str) -> Orphan | None:
     except OSError as error:
         if directory is not None:
             directory.close()
-        # Its process may have just removed it; and who is short of descriptors now may have some later.
+        # Its process may just have removed it; a shortage of descriptors may end.
         if not isinstance(error, FileNotFoundError) and error.errno not in TRANSIENT_ERRORS:
             reason = error.strerror or str(error)
             warn_once(f"foreign journal: {reason}", "Failpath: the journal %s is left alone: %s.", name, reason)
@@ -106,14 +106,14 @@ def try_lock_orphan(base: int, name: str) -> Orphan | None:
 
 
 def _age(base: int, name: str) -> float:
-    """Seconds since something was made or deleted in a directory; 0 where that cannot be told."""
+    """Return the seconds since a file was created or deleted in the directory; 0 if unknown."""
     with contextlib.suppress(OSError):
         return time() - os.stat(name, dir_fd=base, follow_symlinks=False).st_mtime
     return 0.0
 
 
 def _delete_if_expired(base: int, name: str, on_deleted: OnDeleted) -> None:
-    """Deletes a journal, if its last record is too old by a clock that can be believed."""
+    """Delete a journal whose last record is too old by a clock that can be trusted."""
     orphan = try_lock_orphan(base, name) if machine_clock.is_trusted() else None
     if orphan is None:
         return
@@ -124,7 +124,7 @@ def _delete_if_expired(base: int, name: str, on_deleted: OnDeleted) -> None:
 
 
 def delete_unread(orphan: Orphan, reason: str, on_deleted: OnDeleted) -> None:
-    """Deletes a journal unread, and tells how much that costs."""
+    """Delete a journal and report how many records were in it."""
     records = orphan.waiting()
     orphan.remove()
     if records:

@@ -1,4 +1,4 @@
-"""The room on the disk that all journals of a directory may take together."""
+"""Limits on the disk space that all journals of a directory take together."""
 
 import contextlib
 import os
@@ -11,15 +11,15 @@ from failpath_otel.journal.discovery import OnDeleted, delete_unread, try_lock_o
 from failpath_otel.runtime.descriptors import OwnedFd
 
 _ST_BLOCK_BYTES: Final = 512
-"""Of ``st_blocks``, whatever the file system."""
+"""Unit of ``st_blocks`` on every file system."""
 
 _ORPHANS_PART: Final = 4
-"""The part of the room, as one of so many, that is left to gone processes however much those take that live."""
+"""Orphans keep a quarter of the space, however much the journals of living processes take."""
 
 
 @dataclass(slots=True)
 class _OrphanUsage:
-    """A journal with records whose process is gone."""
+    """An orphan with records."""
 
     name: str
     newest: float
@@ -27,15 +27,15 @@ class _OrphanUsage:
 
 
 def enforce_disk_limits(path: str, binding: str | None, on_deleted: OnDeleted) -> None:
-    """Deletes the oldest journals of gone processes below ``path``, as long as they are too many or take too much.
+    """Delete the oldest orphans below *path* until there are few enough, and they take little enough space.
 
     Args:
         path: the journal directory.
-        binding: do not touch those that have this one, which are delivered instead; ``None``: any may be deleted.
-        on_deleted: for what is deleted.
+        binding: keep the orphans with this binding, which are delivered instead; ``None``: any may be deleted.
+        on_deleted: called for what is deleted.
 
     Raises:
-        OSError: ``path`` cannot be read, or is no place for journals; not where it does not exist.
+        OSError: *path* cannot be read or is no place for journals; not if it does not exist.
     """
     try:
         owned = OwnedFd(open_base(path, create=False))
@@ -45,7 +45,7 @@ def enforce_disk_limits(path: str, binding: str | None, on_deleted: OnDeleted) -
         base = owned.number
         room = max_total_bytes(base)
         names = list(list_journals(base))
-        most = (limits.JOURNAL_SEGMENTS + 2) * limits.JOURNAL_SEGMENT_BYTES  # of one, with what it sets aside
+        most = (limits.JOURNAL_SEGMENTS + 2) * limits.JOURNAL_SEGMENT_BYTES  # of one journal, with its spare segment
         if len(names) <= limits.MAX_JOURNALS and len(names) * most <= room:
             return
         taken = {name: _bytes_used(base, name) for name, _ in names}
@@ -59,7 +59,7 @@ def enforce_disk_limits(path: str, binding: str | None, on_deleted: OnDeleted) -
 
 
 def max_total_bytes(base: int) -> int:
-    """Bytes that the journals below an open base may take together."""
+    """Return how many bytes all journals below an open base may take."""
     system = os.fstatvfs(base)
     return min(limits.MAX_JOURNALS_BYTES, int(system.f_blocks * system.f_frsize * limits.MAX_JOURNALS_SHARE))
 
@@ -69,7 +69,7 @@ def _of(names: list[tuple[str, str]], binding: str | None) -> set[str]:
 
 
 def _bytes_used(base: int, name: str) -> int:
-    """Bytes that the files of a journal take, however long they are; 0 where that cannot be told."""
+    """Return the disk space of a journal's files, whatever their length; 0 if unknown."""
     with contextlib.suppress(OSError):
         directory = OwnedFd(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=base))
         try:
@@ -83,7 +83,7 @@ def _bytes_used(base: int, name: str) -> int:
 
 
 def _trim_and_measure(base: int, name: str) -> _OrphanUsage | None:
-    """What a gone process has left, made as small as it can be; ``None`` where one lives, or nothing is in it."""
+    """Trim an orphan and return what it takes; ``None`` if its process lives or it has no records."""
     orphan = try_lock_orphan(base, name)
     if orphan is None:
         return None
@@ -106,6 +106,6 @@ def _delete_oldest(base: int, orphans: list[_OrphanUsage], room: int, on_deleted
         orphan = try_lock_orphan(base, each.name)
         if orphan is not None:
             delete_unread(orphan, "journal_full", on_deleted)
-        # Or another process sees to it.
+        # If not, another process has locked it and reads it.
         taken -= each.bytes_used
         many -= 1

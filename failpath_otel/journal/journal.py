@@ -1,4 +1,4 @@
-"""This process's own journal."""
+"""The journal of this process (decision 0010)."""
 
 import contextlib
 import errno
@@ -16,7 +16,7 @@ from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.open_files import OpenFiles
 from failpath_otel.journal.outage import Outage
 from failpath_otel.journal.reader import SegmentReader
-from failpath_otel.journal.segments.factory import SegmentFactory, Writer
+from failpath_otel.journal.segment_factory import SegmentFactory, Writer
 from failpath_otel.journal.segments.frame import pack_frame
 from failpath_otel.journal.segments.segment import HEADER_BYTES, SPARE, SUFFIX, Segment, raise_no_room
 from failpath_otel.journal.segments.tail import is_near_end
@@ -27,12 +27,12 @@ _MAX_PENDING_WARNINGS: Final = 8
 
 
 class Journal(SegmentReader):
-    """Appends on any thread, under the lock of whoever owns it; a directory is made when the first record comes.
+    """Appends records on any thread, under the lock of its owner. The first record creates the directory.
 
     Args:
         path: the journal directory, in which each process has one of its own.
-        binding: of whom the records are: a hash of the project key and the endpoint.
-        overflow: called, under the lock, with the number of records that had to go to make room for new ones.
+        binding: hash of the project key and the endpoint that the records are for.
+        overflow: called, under the lock, with the number of records that were dropped to make room for new ones.
     """
 
     def __init__(self, path: str, binding: str, overflow: Callable[[int], object]) -> None:
@@ -58,34 +58,34 @@ class Journal(SegmentReader):
         self._write: Callable[[bytes], object] = raise_no_room
         self._rolling = self._writing_deferred = False
         self.deferred: deque[bytes] = deque()
-        """What came while another append was under way."""
-        # The clock on the wall may jump by years when a machine has started without a battery.
+        """Records that came while another append was under way."""
+        # The wall clock of a machine without a battery may jump by years.
         self._epoch = min(max(time() - monotonic(), 0.0), LATEST_BOOT_TIME)
 
     def now(self) -> float:
-        """Seconds since the epoch, by a clock that does not jump."""
+        """Return seconds since the epoch by a clock that does not jump."""
         return self._epoch + monotonic()
 
-    # On the threads of the application, under the lock.
+    # On the application's threads, under the lock.
 
     def append(self, record: bytes) -> bool:
-        """Append a record; once this has returned ``True``, it outlives the process.
+        """Append a record; once this has returned ``True``, the record outlives the process.
 
-        The one exception is a record that a signal handler, or a finaliser, makes in the midst of another append: it
-        is held in memory until that append is through, and is the first to be written then. Where this has returned
-        ``False``, it may be possible again after a while: see :class:`Outage`.
+        The exception is a record of a signal handler or finalizer that interrupts another append: it stays in memory
+        until that append is through, and is written next. After ``False``, a later append may succeed: see
+        :class:`Outage`.
         """
-        seconds = int(self._epoch + monotonic())  # the start value of the checksum, so that it is covered as well
+        seconds = int(self._epoch + monotonic())  # part of the checksum
         framed = pack_frame(len(record), crc32(record, seconds), seconds) + record
         try:
             number = self.appended + 1
             try:
-                # Counted first: once the call is through, a signal handler may append as well, and begin a segment.
+                # Counted first: right after the call, a signal handler may append too, and begin a segment.
                 self.appended += 1
                 self._write(framed)
             except BaseException as error:
                 self._uncount(number)
-                if not isinstance(error, ValueError):  # there is no room in the segment, or no segment yet
+                if not isinstance(error, ValueError):  # no room in the segment, or no segment yet
                     raise
                 if self._is_busy():
                     return self._defer(record)
@@ -95,7 +95,7 @@ class Journal(SegmentReader):
         except (OSError, ValueError) as error:
             self.outage.record_failure(error)
             return False
-        except BaseException:  # Ctrl-C, perhaps when it was written already
+        except BaseException:  # Ctrl-C, perhaps after the write
             self._rolling = False
             self._recount()
             raise
@@ -103,7 +103,7 @@ class Journal(SegmentReader):
             self.write_deferred()
         return True
 
-    def _is_busy(self) -> bool:  # with another append, which is further up on the stack of this thread
+    def _is_busy(self) -> bool:  # with another append further up on this thread's stack
         return self._rolling or (self._writer is not None and self._writer.busy)
 
     def _defer(self, record: bytes) -> bool:
@@ -113,25 +113,25 @@ class Journal(SegmentReader):
         return True
 
     def has_just_appended(self, record: bytes) -> bool:
-        """Whether ``record`` is among those that were appended last, where an exception came as that was done."""
+        """Return whether *record* is among the last that were appended, after an exception interrupted that."""
         at_hand, writer = self._current, self._writer
         return record in self.deferred or (at_hand and writer and is_near_end(record, at_hand, writer.end())) or False
 
     def write_deferred(self) -> None:
-        """Write what was held while the journal was busy; what cannot be written is still held."""
-        with contextlib.suppress(OSError, ValueError):  # the next record will meet the same failure, and say it
+        """Write the deferred records; what cannot be written stays deferred."""
+        with contextlib.suppress(OSError, ValueError):  # the next append will fail alike, and log it
             self._write_deferred()
 
     def _write_deferred(self) -> None:
-        if self._is_busy() or self._writing_deferred:  # a handler must not overtake what is further up on the stack
+        if self._is_busy() or self._writing_deferred:  # keep the order of what is further up the stack
             return
         self._writing_deferred = True
         try:
-            for _ in range(len(self.deferred)):  # no more than there is now: a handler may come with each write
+            for _ in range(len(self.deferred)):  # not those that handlers add meanwhile
                 seconds = int(self.now())
                 try:
                     record = self.deferred.popleft()
-                except IndexError:  # a handler has found that the journal fails, and has moved them into memory
+                except IndexError:  # a handler found that the journal fails, and moved them into memory
                     return
                 try:
                     self._write_or_roll(pack_frame(len(record), crc32(record, seconds), seconds) + record)
@@ -143,16 +143,15 @@ class Journal(SegmentReader):
 
     @property
     def unread(self) -> int:
-        """How many records are in it that were not taken yet, with those that are held."""
+        """Number of records that were not taken yet, with those that are deferred."""
         return self.appended - self.taken + len(self.deferred)
 
     def free_bytes(self) -> int:
-        """Bytes of records and frames that can be appended for sure before the oldest ones have to go."""
+        """Return how many bytes of records and frames certainly fit before the oldest records are dropped."""
         used = len(self._unconfirmed) - len(self._dropped)
         return max(limits.JOURNAL_SEGMENTS - used, 0) * (limits.JOURNAL_SEGMENT_BYTES - 2 * limits.MAX_RECORD_BYTES)
 
     def _recount(self) -> None:
-        """Counts the records of the segment at hand once more."""
         if self._current is not None and self._writer is not None and self._directory is not None:
             with contextlib.suppress(OSError):
                 found = self._current.count_records(self._writer.end())
@@ -176,7 +175,7 @@ class Journal(SegmentReader):
                 self._write_deferred()
 
     def _roll(self) -> None:
-        # A signal handler that ends a step in the midst of this finds neither the old segment nor the new one.
+        # A signal handler that ends a step meanwhile finds neither the old segment nor the new one.
         self._rolling = True
         try:
             self._begin_segment()
@@ -184,7 +183,7 @@ class Journal(SegmentReader):
             self._rolling = False
 
     def _begin_segment(self) -> None:
-        """Begins the next segment; also where the last time was interrupted by Ctrl-C, wherever that was."""
+        """Begin the next segment; also where Ctrl-C interrupted this before, wherever that was."""
         self._finish_segment()
         if self._directory is None:
             self._directory = LockedDirectory.create(self.path, self._binding)
@@ -198,11 +197,10 @@ class Journal(SegmentReader):
             self._drop_oldest()
 
     def _finish_segment(self) -> None:
-        """Ends the segment at hand."""
         if self._writer is not None:
             self._finished.append(self._writer)
         self._current, self._writer, self._write = None, None, raise_no_room
-        # A copy, because the thread that delivers confirms without the lock.
+        # A copy, because the delivery thread confirms without the lock.
         for segment in tuple(self._unconfirmed):
             if segment.last is None:
                 segment.last = self.appended
@@ -215,7 +213,7 @@ class Journal(SegmentReader):
                 self._overflow(segment.last - max(self.taken, segment.first - 1))
                 return
 
-    # On the thread that delivers.
+    # On the delivery thread.
 
     def _end(self, segment: Segment) -> int:
         writer = self._writer
@@ -225,7 +223,7 @@ class Journal(SegmentReader):
         if segment is self._current:
             self._finish_segment()
         assert segment.last is not None  # it is the current one, or one before
-        if lost := max(segment.last - self.taken, 0):  # which is said later: a logging handler takes locks of its own
+        if lost := max(segment.last - self.taken, 0):  # logged later: handlers take locks
             self._pending_warnings.append(("Failpath: %d records in %s cannot be read any more.", lost))
         return lost
 
@@ -240,20 +238,20 @@ class Journal(SegmentReader):
         return self._directory.open_file(segment.name)
 
     def has_lost_lock(self) -> bool:
-        """Whether something else has closed its descriptors: without its lock, another process may adopt it."""
+        """Return whether other code closed its descriptors: without the lock, it can be taken for an orphan."""
         directory, current = self._directory, self._current
         return directory is not None and not (directory.is_intact() and (current is None or current.is_open()))
 
     def is_deleted(self) -> bool:
-        """Whether somebody has deleted its directory, so that no other process will find it."""
+        """Return whether its directory was deleted, so that no other process can find it."""
         return self._directory is not None and not self._directory.exists()
 
     def has_deleted_files(self) -> bool:
-        """Whether records wait in files that somebody has deleted."""
+        """Return whether records wait in files that were deleted."""
         return self.is_deleted() or any(segment.deleted for segment in tuple(self._unconfirmed))
 
     def prepare(self) -> bool:
-        """Make what the next record needs, to see whether that can be done again. Nothing may be appended meanwhile."""
+        """Create what the next record needs, to see whether that works again. Nothing may be appended meanwhile."""
         try:
             if self._directory is None:
                 self._directory = LockedDirectory.create(self.path, self._binding)
@@ -264,7 +262,7 @@ class Journal(SegmentReader):
         return True
 
     def maintain(self) -> None:
-        """Does what would take time on the threads of the application: says, unmaps, deletes, sets room aside."""
+        """Do what would take time on the application's threads: log, unmap, delete and preallocate files."""
         self.outage.log_pending()
         while self._pending_warnings:
             text, count = self._pending_warnings.popleft()
@@ -274,22 +272,22 @@ class Journal(SegmentReader):
             warn_once("plain journal", text, self.path, self._factory.not_mapped_because)
         while self._finished:
             self._finished.pop().close()
-        for segment in tuple(self._unread)[1:]:  # but for the one that is being read
+        for segment in tuple(self._unread)[1:]:  # without the one that is being read
             if segment.last is not None and not segment.deleted:
                 segment.close()
         for segment in tuple(self._dropped):
-            segment.close()  # its room is free only then
+            segment.close()  # frees its disk space
             segment.remove()
         directory, writer = self._directory, self._writer
         if directory is None or writer is None or writer.end() < limits.JOURNAL_SEGMENT_BYTES // 2:
             return
-        with contextlib.suppress(OSError, ValueError):  # the next record will meet the same failure, and say it
+        with contextlib.suppress(OSError, ValueError):  # the next append will fail alike, and log it
             self._factory.prepare_spare(directory)
 
     # On any thread, under the lock, while nothing is being read.
 
     def start_new_directory(self) -> None:
-        """Has the next record begin a new directory, because this one was deleted; what is open can still be read."""
+        """Let the next record begin a new directory, because this one was deleted; open files can still be read."""
         self._finish_segment()
         for segment in self._unconfirmed:
             segment.deleted = True
@@ -299,9 +297,9 @@ class Journal(SegmentReader):
             self._directory = None
 
     def reopen(self) -> tuple[list[bytes], int] | None:
-        """Has the next record begin another file; in another directory where another process has this one by now.
+        """Let the next record begin another file, in a new directory if another process has locked this one meanwhile.
 
-        Returns what that process may have missed of the records that were not taken, and how many others it has.
+        Return the records, not taken yet, that the other process may miss, and the number of those that it has.
         """
         self._finish_segment()
         self._factory.close_spare()
@@ -314,9 +312,9 @@ class Journal(SegmentReader):
         return records, max(unread - len(records), 0)
 
     def close_if_empty(self) -> Callable[[], None] | None:
-        """Begins anew, if all that was written is read and confirmed; a later record has a new directory.
+        """Reset the journal if everything that was written is read and confirmed; a later record gets a new directory.
 
-        Returns what deletes the directory, to be called without the lock; ``None`` where something is left.
+        Return what deletes the directory, to be called without the lock; ``None`` if something is left.
         """
         directory = self._directory
         if directory is None or (read := self.read(1, 1, self.appended)).segment is not None or read.retry_later:
@@ -328,7 +326,7 @@ class Journal(SegmentReader):
         return lambda: files.delete(directory)
 
     def trim(self) -> None:
-        """Gives back the room that was set aside for more records; one that comes all the same begins another file."""
+        """Return preallocated disk space; a later record begins another file."""
         segment, directory = self._current, self._directory
         if segment is not None and directory is not None:
             self._finish_segment()
@@ -342,7 +340,7 @@ class Journal(SegmentReader):
         return OpenFiles({*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}, writers)
 
     def reset_in_child(self) -> None:
-        """In a forked child: lets go of all that is the parent's, without a trace in its files."""
+        """In a forked child: close the parent's files, without a change to them, and begin anew."""
         self._open_files().close()
         if self._directory is not None:
             self._directory.close()

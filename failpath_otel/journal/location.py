@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class JournalLocation(NamedTuple):
-    """Where a journal is, and of whom its records are."""
+    """The journal directory, and the binding: a hash of project key and endpoint."""
 
     path: str
     binding: str

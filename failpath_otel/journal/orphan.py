@@ -1,4 +1,4 @@
-"""A journal whose process is gone."""
+"""The journal of a process that has ended."""
 
 import contextlib
 import errno
@@ -17,29 +17,29 @@ from failpath_otel.report import warn, warn_once
 _TRANSIENT_FILE_ERRORS: Final = frozenset(
     {errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY}
 )
-"""Errors of a file that may be read another time, when a disk, a mount or a permission is mended."""
+"""Errors after which a file may be readable later, when a disk, a mount or a permission is repaired."""
 
 
 class Orphan(SegmentReader):
-    """The records that a process has left, for the one that has locked its directory."""
+    """The records that a process has left, read by the process that has locked the directory."""
 
     def __init__(self, directory: LockedDirectory) -> None:
         super().__init__()
         self._directory = directory
         self._found_at: Final = monotonic()
-        self._modified_at = 0.0  # when the file that is being read was written last
+        self._modified_at = 0.0  # of the file that is being read
         self._is_trimmed = False
-        self._damaged_records = 0  # records that are lost with damaged bytes
+        self._damaged_records = 0  # lost with damaged bytes
         self.damaged_files = 0
         """How many of its files have a damaged header, cannot be read to their end, or are too large to be read."""
         self._ignored: set[Segment] = set()
         self.retry_later = False
-        """One of its files cannot be read for now: it is not removed, but let go of, to be found again."""
+        """One of its files cannot be read for now: the directory is not removed but unlocked, to be found again."""
         for name in directory.files():
             if name.endswith(SUFFIX):
-                # Opened when it is read: there may be many, and the application needs descriptors too.
+                # Opened when it is read: there may be many, and the application needs descriptors.
                 segment = Segment(directory.fd, name, CLOSED, version_1=directory.has_version_1)
-                segment.last = 0  # nobody writes it any more
+                segment.last = 0  # its process has ended
                 self._unread.append(segment)
                 self._unconfirmed.append(segment)
             elif name == SPARE:
@@ -52,7 +52,7 @@ class Orphan(SegmentReader):
             if not segment.header_read:
                 self._resume(segment)
         except OSError as error:
-            # The next time it is resumed again.
+            # The next time its header is read again.
             segment.close()
             segment.reset()
             if error.errno not in TRANSIENT_ERRORS | _TRANSIENT_FILE_ERRORS:
@@ -82,11 +82,11 @@ class Orphan(SegmentReader):
         warn_once(f"foreign file: {reason}", "Failpath: %s in %s is left alone: %s.", segment.name, self.name, reason)
 
     def has_lost_lock(self) -> bool:
-        """Whether something else has closed its descriptors, and with them its lock."""
+        """Return whether other code closed its descriptors, and with them the lock."""
         return not self._directory.is_intact()
 
     def relock(self, path: str) -> bool:
-        """Locks it again below ``path``; returns whether that can be: another process may have found it meanwhile."""
+        """Lock it again below *path*; return ``False`` if another process has locked it meanwhile."""
         found = self._directory.relock(path)
         if found is not None:
             self._directory = found
@@ -99,15 +99,14 @@ class Orphan(SegmentReader):
         return self._directory.name
 
     def now(self) -> float:
-        """Seconds since the epoch."""
+        """Return seconds since the epoch."""
         return time()
 
     def age(self, written: StoredRecord) -> float:
-        """Seconds for which a record waits, as far as that is certain.
+        """Return the seconds that a record has waited, as far as that is certain.
 
-        Its process's clock and this one's may have been set to anything in between. So an age counts from when the
-        file was written last, if that is later, and where another machine has confirmed this one's clock; else from
-        when this process has found it.
+        The clocks of both processes may have been set in between. So the age counts from the last change of the file if
+        another machine's clock agrees with this one's, else from when this process locked the journal.
         """
         certain = monotonic() - self._found_at
         if not machine_clock.is_trusted():
@@ -115,11 +114,11 @@ class Orphan(SegmentReader):
         return max(certain, min(super().age(written), self.now() - self._modified_at))
 
     def last_written_at(self) -> float:
-        """When the last record was written, at the earliest: seconds since the epoch."""
+        """Return when the last record was written, at the earliest: seconds since the epoch."""
         return max((self._directory.modified_at(segment.name) for segment in self._unconfirmed), default=0.0)
 
     def trim(self) -> None:
-        """Gives back the room that was set aside for more records, once; not of what is being read."""
+        """Return preallocated disk space, once, but not of the file that is being read."""
         if self._is_trimmed:
             return
         self._is_trimmed = True
@@ -128,7 +127,7 @@ class Orphan(SegmentReader):
                 with contextlib.suppress(OSError):
                     trim(self._directory, segment.name)
 
-    def _assess_gap(self, gap: Gap, last: int) -> Gap | None:  # noqa: ARG002 - how many there are, nobody knows
+    def _assess_gap(self, gap: Gap, last: int) -> Gap | None:  # noqa: ARG002 - the number is unknown here
         return gap
 
     def _skip_gap(self, segment: Segment, gap: Gap) -> None:
@@ -153,7 +152,7 @@ class Orphan(SegmentReader):
             super()._discard(segment)
 
     def waiting(self) -> int:
-        """How many records are not confirmed yet."""
+        """Return how many records are not confirmed yet."""
         records = sum(segment.taken - segment.confirmed for segment in self._unconfirmed)
         for segment in tuple(self._unread):
             with contextlib.suppress(OSError):
@@ -161,7 +160,7 @@ class Orphan(SegmentReader):
         return records
 
     def _count(self, segment: Segment) -> int:
-        """How many records of a segment are not taken yet."""
+        """Return how many records of a segment were not taken yet."""
         records = 0
         reader = Segment(
             self._directory.fd,
@@ -192,7 +191,7 @@ class Orphan(SegmentReader):
             self._damaged_records = 0
 
     def remove(self) -> None:
-        """Deletes all that is left of it, but for what cannot be read for now."""
+        """Delete all of it but files that cannot be read for now."""
         self._log_damage()
         for segment in self._unconfirmed:
             self._discard(segment)
@@ -204,7 +203,7 @@ class Orphan(SegmentReader):
             self._directory.remove()
 
     def close(self) -> None:
-        """Lets go of it; what is left is another process's to deliver, once this one has ended."""
+        """Unlock it; another process delivers what is left."""
         self._log_damage()
         for segment in self._unconfirmed:
             segment.close()

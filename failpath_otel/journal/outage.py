@@ -1,4 +1,4 @@
-"""Whether a journal can be written, and what the log says of it."""
+"""Whether a journal can be written, and what the log shows of an outage."""
 
 import errno
 from math import inf
@@ -14,15 +14,15 @@ _FAILING: Final = (
 )
 _ADVICE: Final = " FAILPATH_JOURNAL names another directory."
 _LOCATION_ERRORS: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
-"""Failures that are most often about the place, and not about the moment."""
+"""Errors that are more often about the directory than temporary."""
 
 _RECOVERED: Final = "Failpath: the journal in %s is written again after %.1f s; what waited in memory is in it."
 
 
 class Outage:
-    """The time for which one journal cannot be written, from the first failure to the last record that is moved.
+    """The time during which a journal cannot be written, from the first failure until all records are in it again.
 
-    The delay until the next try doubles from failure to failure, also where the journal has been back for a moment.
+    The retry delay doubles with each failure, even if the journal worked for a moment in between.
     """
 
     def __init__(self, path: str) -> None:
@@ -34,7 +34,7 @@ class Outage:
         self._pending_warnings: list[tuple[str, tuple[object, ...]]] = []
 
     def record_failure(self, error: Exception) -> None:
-        """Take note of a failure."""
+        """Record a failure and schedule the next try."""
         now = monotonic()
         if self._since is None:
             self._since = now
@@ -47,18 +47,18 @@ class Outage:
         self._next_try = now + min(delay, limits.JOURNAL_RETRY_SECONDS)
 
     def record_recovery(self) -> None:
-        """Take note that what waited in memory is in the journal, and that all that follows will be."""
+        """Record that all records from memory are in the journal again."""
         since, self._since = self._since, None
         if since is not None:
             self._ended = monotonic()
             self._pending_warnings.append((_RECOVERED, (self._ended - since,)))
 
     def may_retry(self) -> bool:
-        """Whether it is time to try again."""
+        """Return whether the next try is due."""
         return monotonic() >= self._next_try
 
     def log_pending(self) -> None:
-        """SegmentReader what there is to say; not under a lock, because a logging handler takes locks of its own."""
+        """Log the messages that are due; not under a lock, because a logging handler takes locks of its own."""
         while self._pending_warnings:
             text, arguments = self._pending_warnings.pop(0)
             warn(text, self._path, *arguments)

@@ -1,4 +1,4 @@
-"""Segments in their order: records are taken from the front, and confirmed in the order in which they were taken."""
+"""Read segments in order: records are taken from the front and confirmed in the order in which they were taken."""
 
 import contextlib
 import errno
@@ -13,58 +13,58 @@ from failpath_otel.journal.segments.frame import Gap
 from failpath_otel.journal.segments.segment import Segment, StoredRecord
 
 TRANSIENT_ERRORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBADF})
-"""Errors that say nothing of the file: the process or the machine is short of something, or it was closed."""
+"""Errors that are not about the file: a resource is short, or the descriptor was closed."""
 
 
 _EARLIEST_CLOCK: Final = 1_704_067_200
-"""The beginning of 2024: a clock that shows less has not been set since the machine started."""
+"""The beginning of 2024: a clock that shows less was not set since the machine started."""
 
 
 @dataclass(slots=True)
 class ReadResult:
-    """What :meth:`SegmentReader.read` has found, for :meth:`SegmentReader.take`."""
+    """What :meth:`SegmentReader.read` found, for :meth:`SegmentReader.take`."""
 
     segment: Segment | None = None
     records: list[StoredRecord] = field(default_factory=list)
     lost: int = 0
-    """Records that are passed over instead."""
+    """Number of records that are skipped instead."""
 
     reason: str = ""
     """Why they are lost: ``too_old``, ``journal_full`` or ``damaged``."""
 
     gap: Gap | None = None
-    """What is damaged, where reading goes on behind it."""
+    """Damaged bytes, if reading goes on behind them."""
 
     retry_later: bool = False
-    """There may be records, which cannot be read just now."""
+    """There may be records, but they cannot be read now."""
 
 
 class SegmentReader(ABC):
-    """What :class:`Journal` and :class:`Orphan` have in common: reading.
+    """The reading that :class:`Journal` and :class:`Orphan` have in common.
 
-    Used by one thread at a time, but for what a journal's methods say otherwise.
+    Used by one thread at a time, unless a method of the journal says otherwise.
     """
 
     def __init__(self) -> None:
         self._unread: deque[Segment] = deque()
         self._unconfirmed: deque[Segment] = deque()
         self.taken = 0
-        """The number of the record that was taken last, or passed over."""
+        """Number of the record that was taken or skipped last."""
         self.appended = 0
-        """The number of the record that was appended last; of a journal that this process writes."""
+        """Number of the record that was appended last, of a journal that this process writes."""
 
     def _change_directory(self, directory: LockedDirectory) -> None:
-        """Has its files opened again in a directory that was locked again, because descriptors were closed."""
+        """Reopen the files in a directory that was locked again after descriptors were closed."""
         for segment in {*self._unconfirmed, *self._unread}:
             segment.change_directory(directory.fd)
             if segment.confirmed:
                 with contextlib.suppress(OSError):
                     segment.descriptor = directory.open_file(segment.name)
-                    segment.write_confirmed()  # what could not be noted while it was closed
+                    segment.write_confirmed()  # what could not be written while it was closed
 
     def _uncount(self, number: int) -> None:
-        """Takes back that a record had ``number``, also in segments that a signal handler has begun or ended since."""
-        self.appended -= self.appended >= number  # else Ctrl-C came first
+        """Undo that a record was given *number*, also in segments that a signal handler began or ended since."""
+        self.appended -= self.appended >= number  # not if Ctrl-C came before it was counted
         for segment in tuple(self._unconfirmed):
             if segment.first > number:
                 segment.first -= 1
@@ -72,53 +72,52 @@ class SegmentReader(ABC):
                 segment.last -= 1
 
     def _end(self, segment: Segment) -> int:
-        """Where the records of a segment end, at most."""
+        """Return where the records of a segment end, at most."""
         return segment.size()
 
     @abstractmethod
     def now(self) -> float:
-        """Seconds since the epoch."""
+        """Return seconds since the epoch."""
 
     @abstractmethod
     def _open(self, segment: Segment) -> int:
-        """A descriptor of a segment that was closed for a while."""
+        """Return a descriptor of a segment that was closed for a while."""
 
     def _after_error(self, segment: Segment, error: OSError) -> ReadResult:
-        """What is read where a segment cannot be opened or read."""
+        """Return the result if a segment cannot be opened or read."""
         return (
             ReadResult(retry_later=True) if error.errno in TRANSIENT_ERRORS else ReadResult(segment, reason="damaged")
         )
 
     def _assess_gap(self, gap: Gap, last: int) -> Gap | None:
-        """What a gap costs of the records up to number ``last``; ``None``: nothing, because all are read.
+        """Return what a gap costs of the records up to number *last*; ``None``: nothing, because all were read.
 
-        One here, however many there were, and the others where all that is there is read: then it is exact.
+        It costs one record here, and the rest once everything behind it is read: then the number is exact.
         """
         return Gap(gap.end, 1) if last > self.taken else None
 
     def _skip_gap(self, segment: Segment, gap: Gap) -> None:
-        """Goes on behind what is damaged."""
+        """Go on behind damaged bytes."""
         segment.skip(gap)
 
     @abstractmethod
     def _abandon(self, segment: Segment) -> int:
-        """Ends the reading of a segment whose rest cannot be read; returns how many records are lost with that."""
+        """End the reading of a segment whose rest cannot be read; return how many records are lost."""
 
     def read(self, max_records: int, budget: int, appended: int = 0) -> ReadResult:
-        """The records that are next; see :meth:`Segment.read` for the other arguments.
+        """Return the next records without taking them; see :meth:`Segment.read` for the other arguments.
 
-        ``appended`` is the number of the record that was written last, of a journal that this process writes: asked for
+        *appended* is the number of the record that was written last, of a journal that this process writes, asked for
         while none was half-way into it.
 
-        What is older than the limit comes as a number of lost records instead, and so does what was dropped, or
-        cannot be read.
+        Records that are too old, were dropped or cannot be read are returned as a number of lost records.
         """
         while self._unread:
             segment = self._unread[0]
             if segment.dropped:
                 assert segment.last is not None  # only whole segments are dropped
                 return ReadResult(segment, lost=max(segment.last - self.taken, 0), reason="journal_full")
-            # Before its end is asked for: records may be appended until it is.
+            # Read before its end: records may be appended in between.
             last = segment.last
             try:
                 if not segment.is_open():
@@ -141,15 +140,15 @@ class SegmentReader(ABC):
 
     @staticmethod
     def _after_missing(segment: Segment, last: int | None, end: int, records: int) -> ReadResult:
-        """Where all is read of a segment of which ``records`` should be there and are not, if any."""
-        if last is not None:  # somebody has cut the file off
+        """Return the result if a segment is read to its end and *records* are missing."""
+        if last is not None:  # the file was truncated
             return ReadResult(segment, reason="damaged")
         if records <= 0:
             return ReadResult()
         return ReadResult(segment, lost=records, reason="damaged", gap=Gap(max(end, segment.position), records))
 
     def age(self, written: StoredRecord) -> float:
-        """Seconds for which a record waits; 0 if it was written while the machine did not know the time yet."""
+        """Return the seconds that a record has waited; 0 if the machine did not know the time when it was written."""
         return 0.0 if written.written_at < _EARLIEST_CLOCK else max(self.now() - written.written_at, 0.0)
 
     def _split_expired(self, segment: Segment, written: list[StoredRecord]) -> ReadResult:
@@ -160,10 +159,10 @@ class SegmentReader(ABC):
         return ReadResult(segment, written[:old], lost=old, reason="too_old")
 
     def take(self, read: ReadResult) -> bool:
-        """Takes what :meth:`read` has found.
+        """Take what :meth:`read` found.
 
         Returns:
-            Whether that is still there: another thread may have dropped the segment meanwhile.
+            ``False`` if another thread dropped the segment meanwhile.
         """
         segment = read.segment
         if segment is None:
@@ -185,7 +184,7 @@ class SegmentReader(ABC):
         return True
 
     def confirm(self, records: int = 0) -> None:
-        """Notes that so many more of the records that were taken need not be sent again; deletes whole segments."""
+        """Confirm that the next *records* of those taken need not be sent again; delete segments that are confirmed."""
         while self._unconfirmed:
             segment = self._unconfirmed[0]
             step = min(records, segment.taken - segment.confirmed)

@@ -1,4 +1,4 @@
-"""Giving back the room that was set aside for records which will not come."""
+"""Return preallocated disk space that no more records will use."""
 
 import contextlib
 import errno
@@ -11,20 +11,20 @@ from failpath_otel.journal.segments.segment import SPARE, Segment
 from failpath_otel.runtime.descriptors import OwnedFd
 
 _FILE_SYSTEM_BLOCK: Final = 4_096
-"""What a file takes at least, so that nothing is gained by less."""
+"""Usual block size; trimming less than a block frees nothing."""
 
 _ST_BLOCK_BYTES: Final = 512
-"""Of ``st_blocks``, whatever the file system."""
+"""Unit of ``st_blocks`` on every file system."""
 
 
 def trim(directory: LockedDirectory, name: str) -> None:
-    """Puts a file in the place of ``name`` that ends with what was written.
+    """Replace the file *name* by a copy that ends with its last record.
 
-    It is not made shorter itself: should its process live all the same and have it mapped, that would end it by SIGBUS.
-    A copy that was interrupted is deleted by whoever comes next, as a segment that was not in use yet.
+    The file itself is not truncated: if its process lives after all and has it mapped, that would end it by SIGBUS. The
+    next process deletes an interrupted copy, which has the name of a spare segment.
 
     Raises:
-        OSError: that cannot be; the file is as it was.
+        OSError: it cannot be replaced; it is unchanged.
     """
     owned = OwnedFd(directory.open_file(name))
     try:
@@ -37,7 +37,7 @@ def trim(directory: LockedDirectory, name: str) -> None:
         if os.pread(source, _FILE_SYSTEM_BLOCK, max(size - _FILE_SYSTEM_BLOCK, 0)).strip(b"\0"):
             return
         written = os.pread(source, size, 0)
-        # Whole blocks: they take no more room, and are as they were.
+        # Whole blocks take no more space, and are unchanged.
         end = -(-len(written.rstrip(b"\0")) // _FILE_SYSTEM_BLOCK) * _FILE_SYSTEM_BLOCK
         if end < room:
             _replace(directory, name, written[:end], status)
@@ -48,7 +48,7 @@ def trim(directory: LockedDirectory, name: str) -> None:
 
 
 def trim_open(directory: LockedDirectory, segment: Segment) -> None:
-    """:func:`trim` for a segment that is open and goes on being read, if that can be."""
+    """Trim a segment that is open and will be read on, if possible."""
     with contextlib.suppress(OSError):
         trim(directory, segment.name)
         segment.close()
@@ -62,7 +62,7 @@ def _replace(directory: LockedDirectory, name: str, content: bytes, status: os.s
     try:
         if os.pwrite(copy.number, content, 0) < len(content):
             return
-        # When it was written last is told by these, and how old the journal is by those of the directory.
+        # Keep the times: the file's show the last write, the directory's the age of the journal.
         os.utime(copy.number, ns=(status.st_atime_ns, status.st_mtime_ns))
         os.rename(SPARE, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
     finally:

@@ -1,4 +1,4 @@
-"""The types of what can be passed to everything that delivers. Quick to import: nothing here needs what delivers."""
+"""Types of the arguments that everything that delivers has in common. Imports nothing of the delivery."""
 
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -21,7 +21,7 @@ RulesOption = Sequence[StepRule] | str | PathLike[str]
 
 
 class DeliveryOptions(TypedDict, total=False):
-    """The keyword arguments that everything has in common that delivers; :func:`failpath_otel.configure` tells each."""
+    """The keyword arguments that everything that delivers has in common; see :func:`failpath_otel.configure`."""
 
     project_key: str | None
     endpoint: str | None

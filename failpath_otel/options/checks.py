@@ -1,7 +1,7 @@
-"""What is allowed for an option, a kind each: a value that is right comes back, any other is a ``ConfigurationError``.
+"""Checks of options, one for each kind: return a valid value, raise ``ConfigurationError`` for any other.
 
-``source`` names where the value comes from, an argument or an environment variable; a value from the environment is a
-text. None of the texts shows a value that may be a secret.
+``source`` names the argument or the environment variable; a value from the environment is a text. No message contains a
+value that may be a secret.
 """
 
 import inspect
@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from failpath_otel import limits
 from failpath_otel.errors import ConfigurationError
-from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.values import Json, clean_metadata, text_of, type_name
+from failpath_otel.signals import reraise_if_from_handler
 
 Check = Callable[[str, object], Any]
 
@@ -26,7 +26,7 @@ def _invalid(source: str, allowed: str, given: object) -> ConfigurationError:
 
 
 def flag(source: str, given: object) -> bool:
-    """True or false; in the environment also 1 and 0, yes and no, on and off, in any case."""
+    """Check a flag; the environment also accepts 1 and 0, yes and no, on and off, in any case."""
     if isinstance(given, bool):
         return given
     if _is_variable(source, given):
@@ -41,7 +41,7 @@ IF_KEY_PRESENT: Final = "if-key-present"
 
 
 def enabled(source: str, given: object) -> bool | str:
-    """A flag, or the word that makes it one as soon as the project key is known."""
+    """Check a flag or ``"if-key-present"``."""
     if isinstance(given, str) and (given.strip().lower() if source.isupper() else given) == IF_KEY_PRESENT:
         return IF_KEY_PRESENT
     try:
@@ -52,7 +52,7 @@ def enabled(source: str, given: object) -> bool | str:
 
 
 def seconds(source: str, given: object) -> float:
-    """A time to wait: from 0 to a day."""
+    """Check a time to wait: from 0 to a day."""
     value = _number(float, source, given)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= limits.MAX_SECONDS:
         return float(value)
@@ -60,7 +60,7 @@ def seconds(source: str, given: object) -> float:
 
 
 def queue_size(source: str, given: object) -> int:
-    """A number of records. A step has two of them, so that a queue of fewer would take no step."""
+    """Check a number of records, at least the two of one step."""
     value = _number(int, source, given)
     if isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= limits.MAX_QUEUE_SIZE:  # noqa: PLR2004
         return int(value)
@@ -68,7 +68,7 @@ def queue_size(source: str, given: object) -> int:
 
 
 def one_of(*allowed: str) -> Check:
-    """One of these words."""
+    """Return a check for one of these words."""
 
     def check(source: str, given: object) -> str:
         if isinstance(given, str):
@@ -81,15 +81,15 @@ def one_of(*allowed: str) -> Check:
 
 
 def callback(source: str, given: object) -> Callable[..., Any]:
-    """Anything that can be called, and does what it does then and there."""
-    call = getattr(type(given), "__call__", None)  # noqa: B004 - of an object that is called, whether that is async
+    """Check a callable that is not async."""
+    call = getattr(type(given), "__call__", None)  # noqa: B004 - to see whether it is async
     if callable(given) and not inspect.iscoroutinefunction(given) and not inspect.iscoroutinefunction(call):
         return given
     raise _invalid(source, "a function that is not async", given)
 
 
 def metadata(source: str, given: object) -> dict[str, Json]:
-    """Metadata, made clean once for all records."""
+    """Check metadata and clean it once for all records."""
     if isinstance(given, Mapping):
         return clean_metadata(given)
     raise _invalid(source, "a mapping of JSON-like values", given)
@@ -100,24 +100,24 @@ OFF: Final = "off"
 
 
 def journal(source: str, given: object) -> str | None:
-    """A directory, made absolute, because a process may change its own; ``"off"``: none; ``"default"``: the user's."""
+    """Check a directory and make it absolute, because a process may change its own; ``"off"``: none; ``"default"``."""
     if isinstance(given, (str, os.PathLike)):
         path: object = os.fspath(given)
         if isinstance(path, str) and path.strip() and "\0" not in path and len(path) <= limits.MAX_PATH_CHARS:
             word = path.strip().lower()
             if isinstance(given, str) and word in {OFF, DEFAULT_JOURNAL}:
                 return None if word == OFF else DEFAULT_JOURNAL
-            # Not `Path.resolve`, which follows symbolic links: the journal refuses one in its place.
+            # Not `Path.resolve`, which follows symbolic links: the journal refuses them.
             home = os.path.expanduser(path)  # noqa: PTH111
-            if not home.startswith("~"):  # of nobody who is known here
+            if not home.startswith("~"):  # not of an unknown user
                 return os.path.abspath(home)  # noqa: PTH100
     raise _invalid(source, "a directory, 'off' or 'default'", given)
 
 
-def session(source: str, given: object) -> Any:  # noqa: ANN401 - whatever has a method as `requests.Session` has it
-    """A ``requests.Session``, or something that posts as it does."""
+def session(source: str, given: object) -> Any:  # noqa: ANN401 - a session or an object like it
+    """Check a ``requests.Session`` or an object with its methods."""
     try:
-        # The second is what clients that look alike, as httpx's, have not.
+        # The second method is missing in similar clients, as httpx's.
         methods = (getattr(given, "post", None), getattr(given, "get_adapter", None))
         fits = not isinstance(given, type) and all(map(callable, methods))
     except Exception as error:  # noqa: BLE001 - an object of the user's may raise anything
@@ -130,7 +130,7 @@ def session(source: str, given: object) -> Any:  # noqa: ANN401 - whatever has a
 
 
 def project_key(source: str, given: object) -> str:
-    """A text that an HTTP header can carry; never shown."""
+    """Check a text that an HTTP header can carry. Messages never contain it."""
     hint = "pass project_key=, or set FAILPATH_PROJECT_KEY"
     if not isinstance(given, str):
         msg = f"the project key must be a string, got {type_name(given)}: {hint}"
@@ -146,14 +146,14 @@ def project_key(source: str, given: object) -> str:
 
 
 def route(source: str, given: object) -> str:
-    """The path that is added to the endpoint."""
+    """Check the path that is added to the endpoint."""
     if isinstance(given, str) and given.startswith("/") and given.isprintable() and not set(given) & set(" ?#"):
         return given
     raise _invalid(source, "a path that begins with '/', without spaces, query and fragment", given)
 
 
 def headers(source: str, given: object) -> dict[str, str]:
-    """HTTP headers; their values may be secrets, and are not shown."""
+    """Check HTTP headers. Messages never contain their values."""
     if isinstance(given, Mapping):
         found = dict(given)
         if all(_is_header(name, value) for name, value in found.items()):
@@ -182,7 +182,7 @@ def _is_variable(source: str, given: object) -> bool:
 
 
 def _number(kind: type[int] | type[float], source: str, given: object) -> object:
-    """What an environment variable says in digits; everything else as it is."""
+    """Return the number that an environment variable contains; anything else unchanged."""
     if not _is_variable(source, given):
         return given
     try:

@@ -1,11 +1,11 @@
-"""What the options say of the contents of records."""
+"""The contents of records by the options."""
 
 from failpath_otel.options.options import Options
 from failpath_otel.records.content import RecordContent
 
 
 def content_of(options: Options) -> RecordContent:
-    """Return the contents of records that ``options`` ask for."""
+    """Return the record content that *options* ask for."""
     return RecordContent(
         capture_stack=options.capture_stack,
         send_error_messages=options.send_error_messages,

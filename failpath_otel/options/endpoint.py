@@ -1,4 +1,4 @@
-"""The base URL of Failpath, checked without showing any of it: people put keys and passwords there."""
+"""The base URL of Failpath. Messages contain none of it: users put keys and passwords there."""
 
 from ipaddress import ip_address
 from typing import Final
@@ -12,10 +12,10 @@ _ALLOWED: Final = "must be an http:// or https:// URL without user name, passwor
 
 
 def check_endpoint(source: str, given: object) -> str:
-    """The URL without blanks around it and without a slash at its end; a path is kept.
+    """Return the URL without surrounding blanks and without a slash at its end; a path is kept.
 
     Raises:
-        ConfigurationError: it is no URL to which a route can be added. The text repeats nothing of it but its scheme.
+        ConfigurationError: it is no URL to which a route can be added. The message contains its scheme at most.
     """
     if not isinstance(given, str):
         msg = f"{source} {_ALLOWED}, got {type_name(given)}"
@@ -29,7 +29,7 @@ def check_endpoint(source: str, given: object) -> str:
 
 
 def _problem(endpoint: str) -> str:
-    """What is wrong with an endpoint; empty if nothing is."""
+    """Return what is wrong with an endpoint; empty if nothing is."""
     scheme, separator, _ = endpoint.partition("://")
     problem = ""
     if "@" in endpoint:
@@ -58,14 +58,13 @@ def _has_host(endpoint: str) -> bool:
 
 
 def warn_of_plain_http(endpoint: str) -> None:
-    """Says once for each host that what goes there can be read on its way, unless it stays on this machine."""
+    """Warn once for each host that requests are not encrypted, unless they stay on this machine."""
     parts = urlsplit(endpoint)
     host = parts.hostname or ""
     if parts.scheme == "http" and not _is_loopback(host):
         warn_once(
             f"plain {host}",
-            "Failpath: the endpoint http://%s is not encrypted; whoever is on the way can read the project key"
-            " and all records",
+            "Failpath: the endpoint http://%s is not encrypted; the project key and all records can be read in transit",
             f"[{host}]" if ":" in host else host,
         )
 

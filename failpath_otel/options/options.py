@@ -1,4 +1,4 @@
-"""What can be set about the way to Failpath: keyword, then environment, then default."""
+"""The options of delivery: from the keyword, else the environment, else the default."""
 
 import os
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from failpath_otel.records.rules import StepRule
 from failpath_otel.records.rules_file import check_rules
 from failpath_otel.records.wire import ROUTE
 from failpath_otel.report import warn_once
-from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.values import Json, type_name
+from failpath_otel.signals import reraise_if_from_handler
 
 if TYPE_CHECKING:
     from requests import Session
@@ -27,14 +27,14 @@ DEFAULT_ENDPOINT: Final = "https://api.failpath.dev"
 
 
 class Option(NamedTuple):
-    """One option: its keyword, what is allowed, its environment variable if it has one, and its default."""
+    """One option: its keyword, its check, its environment variable if it has one, and its default."""
 
     name: str
     check: Check
     variable: str | None = None
     default: object = None
     synonym: str | None = None
-    """Another variable for the same; both may be set if they agree."""
+    """Another variable with the same meaning; both may be set if they agree."""
 
 
 OPTIONS: Final = (
@@ -59,13 +59,13 @@ OPTIONS: Final = (
     Option("payload", checks.callback),
     Option("rules", check_rules, "FAILPATH_RULES"),
 )
-"""Every option, in the order in which the documentation has them."""
+"""Every option, in the order of the documentation."""
 _KEY, _ENABLED = (next(option for option in OPTIONS if option.name == name) for name in ("project_key", "enabled"))
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options that have been checked, as :func:`failpath_otel.configure` tells them. No secret shows in ``repr()``."""
+    """Checked options, as documented by :func:`failpath_otel.configure`. ``repr()`` shows no secret."""
 
     project_key: str = field(repr=False)
     endpoint: str = DEFAULT_ENDPOINT
@@ -91,10 +91,10 @@ class Options:
 
     @classmethod
     def resolve(cls, **given: object) -> "Options":
-        """Fills from the environment what was not given or is ``None``, and checks all of it.
+        """Complete the given options from environment and defaults, and check all of them.
 
         Raises:
-            ConfigurationError: there is no project key, although delivery is enabled, or an option cannot work.
+            ConfigurationError: the project key is missing although delivery is enabled, or an option cannot work.
             TypeError: there is no such option.
         """
         warn_of_misspelt_variables()
@@ -103,9 +103,9 @@ class Options:
         if unknown:
             msg = f"there is no option {', '.join(unknown)}; the options are {', '.join(names)}"
             raise TypeError(msg)
-        if "journal" in given:  # `None` is a value there: memory only
+        if "journal" in given:  # where `None` means memory only
             journal = given.pop("journal")
-            # An object of the user's is not compared: it may raise.
+            # Only a plain string is compared: other objects may raise.
             if not (type(journal) is str and journal == checks.DEFAULT_JOURNAL):
                 given["journal"] = checks.OFF if journal is None else journal
         enabled = _value(_ENABLED, given.get("enabled"))
@@ -124,7 +124,7 @@ class Options:
 
     @classmethod
     def resolve_delivery(cls, **given: object) -> "Options":
-        """:meth:`resolve` without what only a client has: ``delivery`` and ``throw_on_send_error``."""
+        """Do :meth:`resolve` without the options of a client: ``delivery`` and ``throw_on_send_error``."""
         names = DeliveryOptions.__annotations__
         unknown = sorted(given.keys() - names.keys())
         if unknown:
@@ -134,35 +134,35 @@ class Options:
 
     @property
     def binding(self) -> str:
-        """What ties a journal to the project and the endpoint that it is for, and tells neither."""
-        # Whoever makes no payload of its own cannot deliver for those who do.
+        """A hash that ties a journal to its project and endpoint without revealing them."""
+        # With another payload, records have another form.
         text = f"{self.project_key}\0{self.endpoint}\0{self.route}\0{'' if self.payload is None else 'payload'}"
         return blake2b(text.encode(), digest_size=8, person=b"failpath-journal").hexdigest()
 
     @property
     def wait_budget(self) -> float:
-        """Seconds that are enough for the batch that is under way, and for the next one."""
+        """Seconds that suffice for the batch in flight and the next one."""
         return 2 * self.send_timeout + 1 if self.send_timeout else limits.MAX_SECONDS
 
     def same_as(self, other: "Options") -> bool:
-        """Whether all is the same; objects of the user's are not asked, they are the same or not."""
+        """Return whether all options are the same; objects of the application are compared by identity."""
         mine = (self.on_error, self.redact, self.session, self.payload)
         theirs = (other.on_error, other.redact, other.session, other.payload)
         return self == other and all(one is another for one, another in zip(mine, theirs, strict=True))
 
 
 def default_journal() -> str | None:
-    """The journal directory of this user, whether it exists or not; ``None`` where there can be none."""
-    # Here, because it takes a while to import, and whoever names a directory does not need it.
+    """Return the journal directory of this user, existing or not; ``None`` if there can be none."""
+    # Imported on use: a named directory does not need it (decision 0005).
     from platformdirs import user_state_path  # noqa: PLC0415
 
     try:
         path = user_state_path("failpath-otel", appauthor=False) / "journal"
-        if not path.is_absolute():  # its older versions do not raise, and give `~/…`
+        if not path.is_absolute():  # older platformdirs return `~/…`
             msg = "the user has no home directory"
             raise RuntimeError(msg)  # noqa: TRY301 - as its newer versions do
         return str(path)
-    except (OSError, RuntimeError) as error:  # a user without a home
+    except (OSError, RuntimeError) as error:  # the user has no home directory
         warn_once(
             "journal",
             "Failpath: records wait in memory alone; there is no place for a journal: %s. To have one, name a "
@@ -173,7 +173,7 @@ def default_journal() -> str | None:
 
 
 def _has_key(given: object) -> bool:
-    """Whether there is a project key, good or bad; an empty one is none, as an argument too."""
+    """Return whether there is a project key, valid or not; an empty argument or variable is none."""
     if given is None:
         given = os.environ.get(_KEY.variable or "", "")
     return not isinstance(given, str) or bool(str.__str__(given).strip())
@@ -182,7 +182,7 @@ def _has_key(given: object) -> bool:
 def _value(option: Option, given: object) -> Any:  # noqa: ANN401 - each option has a type of its own
     if given is not None:
         return _checked(option, option.name, given)
-    # As in OpenTelemetry, an environment variable that is empty counts as not set.
+    # As in OpenTelemetry, an empty variable counts as unset.
     variables = [name for name in (option.variable, option.synonym) if name and os.environ.get(name, "").strip()]
     values = [_checked(option, name, os.environ[name]) for name in variables]
     if not values:

@@ -1,4 +1,4 @@
-"""The environment variables of this package, and what is said of others that are nearly one of them."""
+"""The environment variables of this package, and warnings about misspelt ones."""
 
 import os
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from failpath_otel.report import warn_once
 
 ENDPOINT_VARIABLES: Final = ("FAILPATH_DEV_ENDPOINT", "FAILPATH_ENDPOINT")
-"""Two names for one option: that of Failpath's other SDK, and the one that is tried first without reading."""
+"""Two names for one option: that of Failpath's other SDK, and the obvious one."""
 LOCAL_VARIABLE: Final = "FAILPATH_LOCAL_TOKEN"
 GATEWAY_VARIABLE: Final = "FAILPATH_GATEWAY_TOKEN"
 
@@ -35,7 +35,7 @@ _MAX_NAME: Final = 60
 
 
 def warn_of_misspelt_variables() -> None:
-    """Says once for each variable of the environment that is nearly one of ours, and therefore ignored."""
+    """Warn once for each environment variable that is nearly one of ours and therefore ignored."""
     for name in tuple(os.environ):
         if name[: len(_PREFIX)].upper() == _PREFIX and name not in VARIABLES and len(name) <= _MAX_NAME:
             meant = _nearest(name.upper())
@@ -45,8 +45,8 @@ def warn_of_misspelt_variables() -> None:
 
 
 def _nearest(name: str) -> str | None:
-    """The variable that is close in its letters, else the only one that has all of its words."""
-    # Here, because it is needed where something is misspelt only.
+    """Return the variable with similar letters, else the only one that contains all words."""
+    # Imported on use: most environments have no misspelt variable.
     from difflib import get_close_matches  # noqa: PLC0415
 
     ours = {variable.removeprefix(_PREFIX): variable for variable in VARIABLES}

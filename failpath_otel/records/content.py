@@ -1,4 +1,4 @@
-"""What a record carries beyond what its span says, and what it must not show."""
+"""Which contents records have beyond what their spans state, and what they must not contain."""
 
 import os
 import threading
@@ -15,29 +15,18 @@ ERROR_STACK: Final = "error.stack"
 
 
 class RecordContent:
-    """The options that decide on the contents of records.
+    """Decides on the contents of records; immutable, used on any thread.
 
     Args:
-        capture_stack: put the stack trace of an error into its record.
-        send_error_messages: put the message of an error into its record; without it the stack stays away too, which
-            has the same message in it, and those of its causes.
-        send_process: put the process into the record: host name, pid and start time.
-        default_metadata: clean metadata for every record, under that of the run and the step.
-        redact: called with the key and the value of each metadata item, and of each text of an error; what it returns
-            takes the value's place.
-        rules: which spans are steps although they carry none of our names.
+        capture_stack: include the stack trace of an error.
+        send_error_messages: include the message of an error. Without it there is no stack either, which repeats the
+            message and those of its causes.
+        send_process: include the process: host name, pid and start time.
+        default_metadata: clean metadata of every record; that of the run and the step takes precedence.
+        redact: called with the key and value of each metadata item and each text of an error; its result replaces the
+            value.
+        rules: which spans without attributes of this package are steps.
     """
-
-    __slots__ = (
-        "_default",
-        "_redact",
-        "_redacting",
-        "capture_stack",
-        "error_messages",
-        "is_identity",
-        "process",
-        "rules",
-    )
 
     def __init__(
         self,
@@ -55,13 +44,13 @@ class RecordContent:
         self.rules: Final = Rules(rules) if rules else None
         self._default: Final = dict(default_metadata or {})
         self._redact: Final = redact
-        self._redacting: Final[set[tuple[int, int]]] = set()  # on which threads, or greenlets, of which processes
+        self._redacting: Final[set[tuple[int, int]]] = set()  # processes and threads or greenlets
         self.is_identity: Final = not self._default and redact is None
-        """Metadata and texts stay what they are."""
+        """Metadata and texts are left unchanged."""
 
     def metadata(self, own: Mapping[str, Json]) -> dict[str, Json]:
-        """The metadata of a record whose run and step have ``own``."""
-        # What is the same on every record comes last: where there is no room for all, it is what can be missed.
+        """Return the metadata of a record whose run and step have *own*."""
+        # The defaults come last: if there is no room for all metadata, they can be missed.
         merged: dict[str, object] = {**own, **{key: self._default[key] for key in self._default if key not in own}}
         dropped = [merged.pop(DROPPED_KEYS, 0)]
         if self._redact is not None:
@@ -72,21 +61,21 @@ class RecordContent:
         return {**cleaned, DROPPED_KEYS: missing} if missing else cleaned
 
     def text(self, key: str, value: str, max_chars: int) -> str:
-        """One text of an error, from which secrets were taken out already; what ``redact`` returns has none either."""
+        """Return one text of an error, redacted before and after the ``redact`` callback."""
         return value if self._redact is None else error_text(self._redacted(key, value), max_chars)
 
     def _redacted(self, key: str, value: object) -> object:
-        assert self._redact is not None  # or nobody would have asked
+        assert self._redact is not None  # checked by the callers
         here = os.getpid(), threading.get_ident()
         if here in self._redacting:
-            return REDACTED  # the callback has steps of its own, whose metadata would be redacted without end
+            return REDACTED  # a step inside the callback would recurse without end
         self._redacting.add(here)
         try:
             return self._redact(key, cast("Json", value))
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
-                raise  # and no record is made
-            # Its text may be about the value.
+                raise  # without a record
+            # Its text may contain the value.
             exception_once("calling redact", with_text=False)
             return REDACTED
         finally:

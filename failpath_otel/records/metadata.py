@@ -1,4 +1,4 @@
-"""Metadata of steps, which stands on spans as attributes."""
+"""Metadata of steps, which spans carry as attributes."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -20,12 +20,13 @@ def metadata_at_end(
     attributes: Mapping[str, Any],
     late: Mapping[str, Any] | None = None,
 ) -> dict[str, Json]:
-    """The metadata of a step at its end: what it ``started_with``, and over it what was set since and is still there.
+    """Return the metadata of a step at its end.
 
-    ``before`` are the attributes at its start, ``late`` those that the step has set since, uncut.
+    That is *started_with*, updated by what was set since the start and is still on the span. *before* are the
+    attributes at the start, *late* those that the step has set since, uncut.
     """
     if not late:
-        if attributes is before or attributes == before:  # as for nearly every step
+        if attributes is before or attributes == before:  # the usual case
             return started_with
         for name, value in attributes.items():
             if type(name) is str and name.startswith(_ANY_METADATA):
@@ -37,7 +38,7 @@ def metadata_at_end(
         late = {}
     known = {**before, **late}
     evicted = {name: value for name, value in late.items() if name not in attributes}
-    # All of it in the order of the span, which is the order in which it was set: a key may stand there in both kinds.
+    # In the order of the span, in which it was set: a key may be there as a value and as JSON.
     uncut = {
         name: known[name] if _was_cut(known.get(name), value, attributes) else value
         for name, value in attributes.items()
@@ -47,14 +48,14 @@ def metadata_at_end(
 
 
 def _same_list(before: object, after: object) -> bool:
-    """Whether a list came back from a span as the tuple that the SDK makes of it."""
+    """Return whether *after* is the tuple that the SDK makes of the list *before*."""
     return isinstance(before, list) and isinstance(after, tuple) and tuple(before) == after
 
 
 def _was_cut(before: object, after: object, attributes: Mapping[str, Any]) -> bool:
-    """Whether a host's limit on the length of values has cut a text, or texts of a list.
+    """Return whether a host's limit on attribute lengths has truncated a text or the texts of a list.
 
-    Then no text on the span is longer than the rest of that one.
+    If so, no text on the span is longer than what is left of that one.
     """
     if isinstance(before, str) and isinstance(after, str):
         if len(after) >= len(before) or not before.startswith(after):
@@ -74,7 +75,7 @@ def _texts(value: object) -> Iterable[str]:
 
 
 def metadata_from(attributes: Mapping[str, Any]) -> dict[str, Json]:
-    """The metadata among the attributes of a span, as it is there."""
+    """Return the metadata among the attributes of a span, as it stands there."""
     metadata: dict[str, Json] = {}
     for name, value in attributes.items():
         if type(name) is not str or not name.startswith(_ANY_METADATA):
@@ -85,7 +86,6 @@ def metadata_from(attributes: Mapping[str, Any]) -> dict[str, Json]:
             try:
                 metadata[name[_JSON_PREFIX_LENGTH:]] = msgspec.json.decode(value)
             except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
-                # A host that limits the length of attribute values cuts JSON too; the text still says something.
-                # As a text it has keys in it.
+                # JSON that a host's limit has truncated is still useful as text, redacted because it has keys in it.
                 metadata[name[_JSON_PREFIX_LENGTH:]] = error_text(value, limits.MAX_METADATA_TEXT_CHARS)
     return metadata

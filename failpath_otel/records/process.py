@@ -1,4 +1,4 @@
-"""The process at hand, as a receiver on the same host can recognise it."""
+"""The current process, described so that a receiver on the same host can identify it."""
 
 import os
 import socket
@@ -18,27 +18,27 @@ class ThisProcess:
         after_fork_in_child(self._read)
 
     def _read(self) -> None:
-        # Encoded once, as it is the same in every record; an encoder takes it in the place of what it stands for.
+        # Encoded once: it is the same in every record, and the encoder copies `Raw`.
         self.info = cast("ProcessInfo", msgspec.Raw(to_json(read_process())))
 
 
 def read_process() -> ProcessInfo:
-    """The current process."""
+    """Describe the current process."""
     pid = os.getpid()
     return ProcessInfo(pid=pid, host=socket.gethostname(), start_time=start_time(pid))
 
 
 def start_time(pid: int) -> str | None:
-    """When a process began (RFC 3339), or ``None`` where ``/proc`` does not tell.
+    """Return when a process started (RFC 3339), or ``None`` without ``/proc``.
 
     Linux counts it in clock ticks since boot (proc(5), ``/proc/pid/stat`` field 22), and the boot in whole seconds
     (``btime`` in ``/proc/stat``), so the same process always gives the same text within one boot.
     """
-    # Here, because pathlib is loaded by nothing else before there is a connection.
+    # Imported on use: nothing else needs pathlib before there is a connection (decision 0005).
     from pathlib import Path  # noqa: PLC0415
 
     try:
-        # The second field is the command in parentheses, which may hold spaces and parentheses itself.
+        # The second field, in parentheses, may itself contain blanks and parentheses.
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         ticks = int(fields[19])
         boot = next(

@@ -1,4 +1,4 @@
-"""The record: what one lifecycle event of one step looks like on the wire."""
+"""The record: one lifecycle event of one step on the wire, encoded before the function is entered (decision 0011)."""
 
 from functools import lru_cache
 from hashlib import blake2b
@@ -14,10 +14,7 @@ from failpath_otel.semconv import Status as Status
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What went wrong, on an ``error`` record.
-
-    ``stack`` is there only where ``capture_stack`` is on.
-    """
+    """The exception of an ``error`` record. ``stack`` is set only with ``capture_stack``."""
 
     name: str
     message: str
@@ -25,10 +22,9 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel")
 
 
 class ProcessInfo(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """The process that made a record, so that a receiver on the same host can tell a dead one from a slow one.
+    """The process that made a record, so that a receiver on the same host can distinguish a dead one from a slow one.
 
-    ``start_time`` (RFC 3339) tells two processes apart that had the same pid; it is missing where the operating
-    system does not show it in ``/proc``.
+    ``start_time`` (RFC 3339) distinguishes two processes with the same pid; it is missing without ``/proc``.
     """
 
     pid: int
@@ -39,7 +35,7 @@ class ProcessInfo(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
 class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
     """One event of the wire contract. Field names become camelCase, times are RFC 3339 in UTC with microseconds.
 
-    ``started_at`` and ``duration_ms`` stand on a terminal record that had a start, ``error`` on an ``error`` record.
+    ``started_at`` and ``duration_ms`` are set on a terminal record that had a start, ``error`` on an ``error`` record.
     """
 
     id: str
@@ -57,19 +53,19 @@ class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="
     process: ProcessInfo | None = None
 
     def to_json(self) -> bytes:
-        """The record as one JSON object of the wire contract."""
+        """Encode the record as one JSON object of the wire contract."""
         return to_json(self)
 
 
 def to_json(struct: msgspec.Struct) -> bytes:
-    """A record, or a part of one, as JSON."""
+    """Encode a record, or a part of one, as JSON."""
     buffer = bytearray()
     _encode_into(struct, buffer)
     return bytes(buffer)
 
 
 _encode_into: Final = msgspec.json.Encoder().encode_into
-"""Not `encode`, which ends the process by SIGSEGV where memory runs out while its own buffer grows (msgspec 0.23)."""
+"""Not `encode`, which crashes by SIGSEGV if memory runs out while its own buffer grows (decision 0016)."""
 
 _BUFFER_BYTES: Final = 1_024
 _buffers: Final = [bytearray(_BUFFER_BYTES)]
@@ -79,7 +75,7 @@ _decode: Final = msgspec.json.Decoder(Record).decode
 
 
 def decode(data: bytes) -> Record | None:
-    """The record that was encoded so; ``None`` for anything else."""
+    """Decode a record; return ``None`` for anything else."""
     try:
         return _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -87,9 +83,9 @@ def decode(data: bytes) -> Record | None:
 
 
 def record_id(trace_id: str, span_id: str, status: str, timestamp_ns: int) -> str:
-    """A record's identity, stable across resends: 32 hex digits over what makes a lifecycle event the one it is.
+    """Return a record's identity, stable across resends: 32 hex digits over what identifies a lifecycle event.
 
-    Trace id and span id alone would not do: programs that call ``random.seed`` repeat them.
+    Trace id and span id do not suffice: programs that call ``random.seed`` repeat them.
     """
     return blake2b(f"{trace_id}{span_id}{status}{timestamp_ns}".encode(), digest_size=16).hexdigest()
 
@@ -100,21 +96,21 @@ def _second(seconds: int) -> str:
 
 
 def rfc3339(timestamp_ns: int) -> str:
-    """Nanoseconds since the epoch as RFC 3339 text in UTC, always with six digits of microseconds."""
+    """Format nanoseconds since the epoch as RFC 3339 in UTC, with six digits of microseconds."""
     microseconds = timestamp_ns // 1000
     return "%s.%06dZ" % (_second(microseconds // 1_000_000), microseconds % 1_000_000)  # noqa: UP031 - a third faster
 
 
 def encode(record: Record) -> bytes:
-    """The record as it travels, within :data:`failpath_otel.limits.MAX_RECORD_BYTES`.
+    """Encode a record as it is sent, within :data:`failpath_otel.limits.MAX_RECORD_BYTES`.
 
     Raises:
-        MemoryError: there is no memory, not even for the record without what takes room.
+        MemoryError: there is no memory even for the minimal record.
     """
     try:
         try:
             buffer = _buffers.pop()
-        except IndexError:  # another thread has it, or what a signal handler has interrupted
+        except IndexError:  # in use by another thread, or by what a signal handler interrupted
             buffer = bytearray(_BUFFER_BYTES)
         try:
             _encode_into(record, buffer)
@@ -129,7 +125,7 @@ def encode(record: Record) -> bytes:
 
 
 def minimal_record(record: Record) -> Record:
-    """The same event with its identity, status, times and the name of its error, and without what takes room."""
+    """Return the same event with its identity, status, times and error name, without metadata and long texts."""
     error = record.error
     return msgspec.structs.replace(
         record,

@@ -1,4 +1,4 @@
-"""The answer to a call, by HTTP or gRPC, as instrumentations leave it on a span."""
+"""The status of an HTTP or gRPC call, as instrumentations leave it on a span."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -31,17 +31,16 @@ _GRPC_CODES: Final = (
 
 
 def is_grpc(attributes: Mapping[str, Any]) -> bool:
-    """Whether a span with these attributes is a call by gRPC."""
+    """Return whether a span with these attributes is a gRPC call."""
     return semconv.RPC_GRPC_STATUS_CODE in attributes or any(
         attributes.get(name) == _GRPC for name in semconv.RPC_SYSTEMS
     )
 
 
 def grpc_call_failed(span: ReadableSpan, attributes: Mapping[str, Any]) -> bool:
-    """Whether a span of gRPC shows that its call has failed, where its status does not say.
+    """Return whether a gRPC span shows that its call failed, even if its status is unset.
 
-    OpenTelemetry's instrumentation of servers leaves the status unset when a handler raises, and when one aborts with a
-    code that it takes for the caller's fault.
+    OpenTelemetry's server instrumentation leaves the status unset if a handler raises or aborts with a client error.
     """
     return is_grpc(attributes) and (
         bool(_grpc_code(attributes)) or any(event.name == semconv.EXCEPTION_EVENT for event in span.events)
@@ -49,7 +48,7 @@ def grpc_call_failed(span: ReadableSpan, attributes: Mapping[str, Any]) -> bool:
 
 
 def describe_failed_call(attributes: Mapping[str, Any]) -> str:
-    """An answer that is an error, as a message: ``HTTP 402``, ``gRPC 5 NOT_FOUND``; empty where none is told."""
+    """Return an error status as a message, as ``HTTP 402`` or ``gRPC 5 NOT_FOUND``; empty if there is none."""
     code = _grpc_code(attributes)
     if code:
         return f"gRPC {code}"
@@ -58,10 +57,10 @@ def describe_failed_call(attributes: Mapping[str, Any]) -> str:
 
 
 def _grpc_code(attributes: Mapping[str, Any]) -> str:
-    """The code of a call by gRPC that has failed; empty where none is told."""
+    """Return the code of a failed gRPC call; empty if there is none."""
     number = attributes.get(semconv.RPC_GRPC_STATUS_CODE)
     if type(number) is int and number != 0:
         return f"{number} {_GRPC_CODES[number]}" if 0 < number < len(_GRPC_CODES) else str(number)
     name = attributes.get(semconv.RPC_RESPONSE_STATUS_CODE)
-    # The newer attribute has the codes of other systems as well.
+    # The newer attribute is used by other RPC systems as well.
     return name if type(name) is str and name != _GRPC_OK and is_grpc(attributes) else ""

@@ -1,4 +1,4 @@
-"""Rules: which spans of other tracers are steps, although they carry none of our names."""
+"""Rules: which spans of other tracers are steps."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,24 +19,22 @@ from failpath_otel.scrubbing.values import clean_text, text_of, type_name
 @public
 @dataclass(frozen=True)
 class StepRule:
-    """Makes a step of every span whose name and instrumentation scope match, and that is not a step already.
+    """Makes a step of every span whose name and instrumentation scope match, unless it is a step already.
 
-    ``running`` is reported when such a span starts, and the outcome when it ends: ``error`` where its status is
-    ``ERROR``, else ``success``. None of its attributes become metadata.
+    ``running`` is reported when such a span starts, and the outcome when it ends: ``error`` if its status is ``ERROR``,
+    else ``success``. None of its attributes become metadata.
 
     Args:
-        flow: the flow key; 1 to 200 characters.
-        step: the step key; 1 to 200 characters.
-        span_name: the span's name. ``*`` stands for any text and ``?`` for any character; upper and lower case differ.
-        scope: the name of the instrumentation scope, most often the module of the instrumentation; ``*`` and ``?`` as
-            above. Default: any.
-        run_id: the name of a span attribute, or else of a baggage entry, that holds the run id. Without it, or where
-            the span has neither, the run id is the baggage entry ``failpath.run.id``, else that of the step of the
-            same flow that the span is in, else the trace id.
+        flow: the flow key.
+        step: the step key.
+        span_name: the span's name. ``*`` matches any text and ``?`` any character; case matters.
+        scope: the name of the instrumentation scope, usually the instrumentation's module; ``*`` and ``?`` as above.
+        run_id: the name of a span attribute, or else of a baggage entry, that holds the run id. Without it, or if
+            the span has neither, the run id is the baggage entry ``failpath.run.id``, else that of the enclosing step
+            of the same flow, else the trace id.
 
     Raises:
-        ConfigurationError: one of them is not a string, is empty or too long, or ``run_id`` names what looks like a
-            secret.
+        ConfigurationError: an argument is no text, is empty or too long, or ``run_id`` looks like the name of a secret.
 
     Example:
         >>> from opentelemetry.sdk.trace import TracerProvider
@@ -86,22 +84,20 @@ _LENGTHS: Final = {
 
 
 class Rules:
-    """Rules that have been checked against each other, and what they say of a span.
+    """Rules that were checked against each other, and the spans that they match. Used on any thread.
 
-    Most spans match no rule, so that is what has to be quick: each pair of scope and name is looked at once, and kept.
+    Most spans match no rule, so that case is fast: each pair of scope and name is matched once and cached.
 
     Args:
-        rules: the first one that matches a span holds.
+        rules: the first one that matches a span applies.
     """
-
-    __slots__ = ("_cache", "_globs", "_has_seen_entry", "_literal", "_may_match", "has_matched")
 
     def __init__(self, rules: Sequence[StepRule]) -> None:
         self._cache: Final[dict[tuple[str, str], StepRule | None]] = {}
         self._has_seen_entry = False
         self.has_matched = False
-        """Whether there was a span that a rule is for."""
-        # By their place, because the first one holds, whatever its kind.
+        """Whether a rule has matched any span."""
+        # With their place, because the first rule applies, literal or not.
         self._literal: Final[dict[str, list[tuple[int, _Pattern, StepRule]]]] = {}
         self._globs: Final[list[tuple[int, _Pattern, _Pattern, StepRule]]] = []
         for place, rule in enumerate(rules):
@@ -114,39 +110,38 @@ class Rules:
         self._may_match: Final[_Pattern] = re.compile(names or "(?!)").match
 
     def match(self, scope: str, name: str) -> StepRule | None:
-        """The rule for a span with this name, of this instrumentation scope."""
-        # Some put a whole URL or a statement there, whose length others decide on.
+        """Return the rule for spans with this name and instrumentation scope."""
+        # Bounded, because some names contain a whole URL or statement.
         key = (scope[: limits.MAX_NAME_CHARS], name[: limits.MAX_NAME_CHARS])
         try:
             return self._cache[key]
         except KeyError:
             found = self._find(*key)
         if len(self._cache) >= limits.MAX_CACHED_NAMES:
-            self._cache.clear()  # names that come but once are many; those that come again are soon back
+            self._cache.clear()  # for unbounded names; frequent ones soon return
         self._cache[key] = found
         self.has_matched = self.has_matched or found is not None
         return found
 
     def unmatched_since_entry(self) -> list[tuple[str, str]]:
-        """The scopes and names of spans that were seen, and are still kept.
+        """Return :meth:`unmatched`, but nothing before the first ``SERVER`` or ``CONSUMER`` span.
 
-        None as soon as any rule has matched, and none before the first request or message: a worker that has had
-        nothing to do may well have spans, of its start.
+        A worker that has had nothing to do may have spans of its start only.
         """
         return self.unmatched() if self._has_seen_entry else []
 
     def unmatched(self) -> list[tuple[str, str]]:
-        """The same, whatever kinds of spans there were."""
+        """Return the cached scopes and names if no rule has matched any span."""
         return [] if self.has_matched else list(self._cache)
 
     def rule_for(self, span: Any) -> StepRule | None:  # noqa: ANN401 - a span of OpenTelemetry's SDK, or one that reads alike
-        """The rule for ``span``, unless it says itself which flow or step it is."""
+        """Return the rule for *span*, unless the span states its own flow or step."""
         scope = span.instrumentation_scope
         key = ("" if scope is None else scope.name, span.name)
         try:
-            rule = self._cache[key]  # as `match` does, without a call for each span of the application
+            rule = self._cache[key]  # inlined: this runs for each span
         except (KeyError, TypeError):
-            # OpenTelemetry does not look at what an application gives as a name.
+            # OpenTelemetry does not check the type of a name.
             rule = self.match(*key) if isinstance(key[0], str) and isinstance(key[1], str) else None
             self._has_seen_entry = self._has_seen_entry or getattr(span, "kind", None) in _ENTRIES
         if rule is None:
@@ -162,12 +157,12 @@ class Rules:
 
 
 def run_id_in_attribute(rule: StepRule, span: Any) -> str:  # noqa: ANN401 - as above
-    """The run id that ``span`` holds in the attribute that ``rule`` names, by now; empty where there is none."""
+    """Return the run id in the span attribute that *rule* names; empty if it is not there yet."""
     return "" if rule.run_id is None else usable_run_id((span.attributes or {}).get(rule.run_id))
 
 
 def usable_run_id(value: object) -> str:
-    """A run id that somebody else has sent; empty where it cannot be one, or has a secret in it."""
+    """Return a run id from outside as text; empty if it cannot be one or contains a secret."""
     if isinstance(value, (tuple, list)) and value:
         value = value[0]  # captured HTTP headers are lists
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= _MAX_ID_BITS:
@@ -178,18 +173,18 @@ def usable_run_id(value: object) -> str:
 
 
 def format_unmatched(misses: Sequence[tuple[str, str]]) -> str:
-    """Scopes and names of spans, as the log shows them."""
+    """Format scopes and names of spans for the log."""
     more = f", and {len(misses) - _NAMED} more" if len(misses) > _NAMED else ""
     named = ", ".join(f"{name!r} of scope {scope!r}" for scope, name in misses[:_NAMED])
     return clean_text(named, limits.MAX_UNMATCHED_CHARS) + more
 
 
 _NAMED: Final = 10
-"""Of how many kinds of spans the log speaks where no rule matches."""
+"""How many scopes and names the log shows."""
 
 _ENTRIES: Final = (SpanKind.SERVER, SpanKind.CONSUMER)
 _MAX_ID_BITS: Final = 64
-"""Python refuses to write out numbers that are much larger."""
+"""Python refuses to format much larger numbers."""
 
 _Pattern = Callable[[str], object]
 
@@ -199,7 +194,7 @@ def _is_literal(glob: str) -> bool:
 
 
 def _expression(glob: str) -> str:
-    return translate(glob.replace("[", "[[]"))  # with us, a bracket is a bracket
+    return translate(glob.replace("[", "[[]"))  # brackets are literal here
 
 
 def _pattern(glob: str) -> _Pattern:
@@ -207,10 +202,10 @@ def _pattern(glob: str) -> _Pattern:
 
 
 def first_conflict(rules: Sequence[StepRule]) -> tuple[int, int] | None:
-    """The places of two rules that are for one span, where their patterns show that; ``None`` where none do.
+    """Return the places of two rules that apply to one span, as far as their patterns show that; else ``None``.
 
-    They show it where one pattern is the same as the other, or matches all that the other does. Of others, as ``a*``
-    and ``*b``, the first rule holds.
+    They do if one pattern equals the other or matches all that the other matches. For others, as ``a*`` and ``*b``, the
+    first rule applies.
     """
     globs = [(_Glob(rule.span_name), _Glob(rule.scope)) for rule in rules]
     for later, (name, scope) in enumerate(globs):
@@ -221,12 +216,10 @@ def first_conflict(rules: Sequence[StepRule]) -> tuple[int, int] | None:
 
 
 class _Glob:
-    __slots__ = ("matches", "text")
-
     def __init__(self, text: str) -> None:
         self.text: Final = text
         self.matches: Final = text.__eq__ if _is_literal(text) else _pattern(text)
 
     def overlaps(self, other: "_Glob") -> bool:
-        # A pattern that matches the other one's text, its stars and all, matches all that this does.
+        # A pattern that matches the other pattern's text matches everything that the other matches.
         return bool(self.matches(other.text) or other.matches(self.text))

@@ -1,4 +1,4 @@
-"""Rules as an option: objects in code, or a TOML file, whose errors are told with their line."""
+"""The option ``rules``: objects, or a TOML file whose errors name their line."""
 
 import contextlib
 import os
@@ -23,10 +23,10 @@ _HEADER: Final = re.compile(r"\s*\[\[\s*[\"']?rules[\"']?\s*\]\]\s*(#.*)?$")
 
 
 def check_rules(source: str, given: object) -> tuple[StepRule, ...] | None:
-    """The rules that an option names; ``None`` where it names none.
+    """Return the rules that an option names; ``None`` if there are none.
 
     Raises:
-        ConfigurationError: they cannot work; for those of a file with its name and the line.
+        ConfigurationError: the rules cannot work; for a file, with its name and the line.
     """
     if isinstance(given, (str, os.PathLike)):
         path: object = os.fspath(given)
@@ -41,12 +41,12 @@ def check_rules(source: str, given: object) -> tuple[StepRule, ...] | None:
 
 
 def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
-    # Here, because most programs have no file of rules.
+    # Imported on use: most programs have no rules file.
     tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     shown = f"{source}: {clean_text(path, limits.MAX_PATTERN_CHARS)}"
     try:
         path = os.path.expanduser(path)  # noqa: PTH111 - as for the journal
-        # Not to wait for somebody who writes into a pipe; a directory is refused where it is opened.
+        # A pipe would block; a directory fails in `open`.
         if not S_ISREG(mode := os.stat(path).st_mode) and not S_ISDIR(mode):  # noqa: PTH116
             msg = f"{shown} cannot be read: it is no file"
             raise ConfigurationError(msg)
@@ -65,7 +65,7 @@ def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
         raise ConfigurationError(msg) from None
     try:
         document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # not all of them are of its own
+    except (ValueError, RecursionError) as error:  # not all are tomllib's own
         found = re.search(r"at line (\d+)", str(error))
         line = int(found[1]) if found else _line_of_fault(text, tomllib)
         reason = re.sub(r"\s*\(at [^)]*\)$", "", str(error))
@@ -75,9 +75,9 @@ def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
 
 
 def _relative_to(path: str) -> str:
-    """Where a relative path was looked for: whoever starts the program may do that from somewhere else."""
+    """Return where a relative path was looked for: the program may run in an unexpected directory."""
     if not os.path.isabs(path):  # noqa: PTH117 - as above
-        with contextlib.suppress(OSError):  # that directory may be gone itself
+        with contextlib.suppress(OSError):  # the directory may be deleted
             return f" (looked for in {clean_text(os.getcwd(), limits.MAX_PATH_CHARS)})"  # noqa: PTH109
     return ""
 
@@ -98,7 +98,7 @@ def _line_of_fault(text: str, tomllib: Any) -> int:  # noqa: ANN401 - a module
 
 
 class _RulesFile:
-    """A file of rules: where in it each rule stands."""
+    """A file of rules, and where each rule stands in it."""
 
     def __init__(self, shown: str, text: str) -> None:
         self._shown = shown
@@ -113,7 +113,7 @@ class _RulesFile:
         tables = document.get("rules", [])
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
             raise self._error(self._line_of("rules", 0, len(self._lines)), "rules are [[rules]]")
-        if len(self._headers) != len(tables):  # they are written in another way, and begin who knows where
+        if len(self._headers) != len(tables):  # inline tables, whose lines are unknown
             self._headers = [self._line_of("rules", 0, len(self._lines))] * len(tables)
             self._inline = True
         rules = tuple(self._rule(place, table) for place, table in enumerate(tables))

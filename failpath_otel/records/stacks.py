@@ -1,10 +1,10 @@
-"""Stacks as texts, which others have written."""
+"""Stack traces in text form that other libraries have written."""
 
 import re
 from typing import Final
 
 _FRAME: Final = re.compile(
-    # In a group of exceptions every line has a margin. What belongs to a frame, as its line of source, is indented.
+    # Lines of exception groups have a margin; the source lines of a frame are indented further.
     r'^(?P<margin>[ |]*  )File "[^"\n]*[/\\]failpath_otel[/\\]steps[/\\]\w+\.py", line \d+[^\n]*(?:\n|\Z)'
     r"(?:(?P=margin) [^\n]*(?:\n|\Z))*",
     re.MULTILINE,
@@ -12,8 +12,8 @@ _FRAME: Final = re.compile(
 
 
 def without_our_frames(stack: str) -> str:
-    """``stack``, a traceback of any process, without the frames by which its exception has passed through steps.
+    """Remove the frames of this package's ``steps`` from *stack*, a traceback of any process.
 
-    Of the stacks that this package writes it leaves them out itself.
+    Stack traces that this package writes have none of them.
     """
     return _FRAME.sub("", stack) if "failpath_otel" in stack else stack

@@ -1,4 +1,4 @@
-"""Spans to records: pure functions, no input or output, no clock."""
+"""Spans to records: pure functions without I/O or clock."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -54,7 +54,7 @@ class StepStart(msgspec.Struct, gc=False):
 
 
 def read_start(span: ReadableSpan) -> StepStart | None:
-    """The start of a step, or ``None`` where ``span`` is no step. Cleans what it reads: any tracer may have set it."""
+    """Return the start of a step, or ``None`` if *span* is no step. Values are cleaned: any tracer may set them."""
     found = span.attributes
     step_key = None if found is None else found.get(semconv.STEP_KEY)
     if found is None or not step_key or not isinstance(step_key, str):
@@ -75,12 +75,12 @@ def read_start(span: ReadableSpan) -> StepStart | None:
 
 
 def stated_run_id(attributes: Mapping[str, Any]) -> str:
-    """The run id that a span states as its own; empty where it states none."""
+    """Return the run id in the span's attributes; empty if there is none."""
     return bounded_run_id(text_of(attributes.get(semconv.RUN_ID) or "", _ANY_LENGTH))
 
 
 def start_of_trusted(span: ReadableSpan, attributes: Mapping[str, Any]) -> StepStart:
-    """The start of a step whose attributes are clean, complete and uncut."""
+    """Return the start of a step whose attributes are clean, complete and uncut."""
     context = span.get_span_context()
     assert context is not None  # of a span that has begun
     trace_id = "%032x" % context.trace_id  # noqa: UP031 - half the time of format()
@@ -100,7 +100,7 @@ def start_of_trusted(span: ReadableSpan, attributes: Mapping[str, Any]) -> StepS
 
 
 def start_by_rule(span: ReadableSpan, rule: StepRule, run_id: str) -> StepStart:
-    """The start of a step that a rule makes of a span; without a run id, the trace id is the run id."""
+    """Return the start of a step that a rule makes of a span; without a run id, the trace id is the run id."""
     attributes = attributes_as_dict(span)
     identity = {semconv.FLOW_KEY: rule.flow, semconv.RUN_ID: run_id, semconv.STEP_KEY: rule.step}
     start = start_of_trusted(span, {**attributes, **identity})
@@ -110,7 +110,7 @@ def start_by_rule(span: ReadableSpan, rule: StepRule, run_id: str) -> StepStart:
 
 
 def running_record(start: StepStart, process: ProcessInfo | None, content: RecordContent) -> Record:
-    """The record that announces a step, at the time when its span began."""
+    """Return the ``running`` record of a step, at the time when its span started."""
     return Record(
         record_id(start.trace_id, start.span_id, semconv.STATUS_RUNNING, start.start_ns),
         start.flow_key,
@@ -138,17 +138,17 @@ def outcome_record(  # noqa: PLR0917
     began: bool = True,  # noqa: FBT001, FBT002 - on the hot path, where a keyword costs
     handoff: StepHandoff | None = None,
 ) -> Record:
-    """The record of how a step ended, at the time when its span did.
+    """Return the terminal record of a step, at the time when its span ended.
 
     Args:
-        start: how it began.
+        start: the step's start.
         span: its span, ended.
         status: the outcome.
-        attributes: those of the span, at its end, without the status.
+        attributes: those of the span at its end, without the status.
         process: the process that the record names.
-        content: what the record carries beyond that.
+        content: further contents of the record.
         began: the step has a ``running`` record. Without one, it has a duration only if its span has a length.
-        handoff: what travels beside the span, which a host's limits do not reach.
+        handoff: values that travel beside the span, which a host's limits do not reach.
     """
     start_ns = start.start_ns
     end_ns = span.end_time
@@ -175,26 +175,26 @@ def outcome_record(  # noqa: PLR0917
 
 
 def stated_outcome(attributes: Mapping[str, Any]) -> Status | None:
-    """The outcome that a span states in its attributes; ``None`` where it states none, or states it in a cut word."""
+    """Return the outcome in the span's attributes; ``None`` if it is missing or truncated."""
     stated = attributes.get(semconv.STEP_STATUS)
     return _OUTCOMES.get(stated) if type(stated) is str else None
 
 
 def states_outcome(span: ReadableSpan) -> bool:
-    """Whether the span of a step shows any sign that the step has ended."""
+    """Return whether the span of a step has any sign that the step has ended."""
     attributes = span.attributes
     return (
         (attributes is not None and STEP_STATUS in attributes)
         or span.status.status_code is not StatusCode.UNSET
-        # Where a host keeps neither many attributes nor a status, there may be the event.
+        # A host's limits may have evicted the attribute and left the event.
         or any(status in _OUTCOMES for status in _event_statuses(span))
     )
 
 
 def derive_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str, Any]) -> Status | None:
-    """The outcome of a span by its events, its attributes or its status, in this order, as ``docs/rules.md`` has it.
+    """Return the outcome by events, attributes or status of the span, in this order, as ``docs/rules.md`` defines it.
 
-    ``None`` for a ``running`` that was recorded by hand.
+    ``None`` for a ``running`` record that was made by hand.
     """
     outcomes: list[Status] = [_OUTCOMES[status] for status in _event_statuses(span) if status in _OUTCOMES]
     if outcomes:
@@ -203,7 +203,7 @@ def derive_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str
     if stated is not None:
         return stated
     if start.manual:
-        # A host may have cut or dropped what was there from the start.
+        # A host's limits may have evicted it since the start.
         return stated_outcome(start.attributes)
     code = span.status.status_code
     failed = code is StatusCode.ERROR or (code is StatusCode.UNSET and grpc_call_failed(span, attributes))
@@ -211,7 +211,7 @@ def derive_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str
 
 
 def span_records(span: ReadableSpan, process: ProcessInfo | None, content: RecordContent) -> list[Record]:
-    """All records of a span that nobody saw begin, in the order in which things happened; none if it is no step."""
+    """Return all records of an ended span whose start was not observed, in order of time; none if it is no step."""
     start = read_start(span)
     if start is None and content.rules is not None:
         rule = content.rules.rule_for(span)
@@ -221,8 +221,8 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, content: Recor
     if start.attributes.get(START_MARKER) is True:
         return _records_of_marker(start, span, process, content)
     statuses = _event_statuses(span)
-    # An ended step states its outcome too. By hand it was recorded if it states that it is running, or if it has
-    # events and none of a beginning, unless others have pushed that one out.
+    # A step was recorded by hand if it states that it is running, or if it has events and none of them is its
+    # beginning, unless that was evicted.
     running = semconv.STATUS_RUNNING in statuses
     pushed_out = bool(span.dropped_events) and not running
     start.manual = (
@@ -231,12 +231,12 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, content: Recor
         else True
     )
     if not statuses and start.attributes.get(semconv.STEP_STATUS) == semconv.STATUS_SKIPPED:
-        start.manual = True  # what is skipped has never been running
+        start.manual = True  # a skipped step never ran
     records = []
     began = not start.manual
     status = derive_outcome(start, span, start.attributes)
     if span.end_time is None and not states_outcome(span):
-        status = None  # it came by OTLP before it had ended
+        status = None  # it came by OTLP before its end
     if began or status is None:
         records.append(running_record(start, process, content))
     if status is not None:
@@ -247,7 +247,7 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, content: Recor
 def _records_of_marker(
     start: StepStart, span: ReadableSpan, process: ProcessInfo | None, content: RecordContent
 ) -> list[Record]:
-    """The ``running`` record of the step that a marker stands for; that of the step's own span has the same id."""
+    """Return the ``running`` record of the step that a start marker stands for; the step's own span has the same id."""
     if span.parent is None:
         return []
     start.span_id = "%016x" % span.parent.span_id  # noqa: UP031 - as above
@@ -264,18 +264,18 @@ def _error(start: StepStart, span: ReadableSpan, content: RecordContent, handoff
         attributes = {}
         for event in span.events:
             if event.name == semconv.EXCEPTION_EVENT:
-                attributes = event.attributes or {}  # the last one is the one that ended the step
+                attributes = event.attributes or {}  # the last one ended the step
     of_span: Mapping[str, Any] = span.attributes or {}
     name = attributes.get(semconv.EXCEPTION_TYPE) or _error_type(of_span)
     if not content.error_messages:
         return ErrorInfo(error_text(name or "Error", limits.MAX_ERROR_NAME_CHARS), "")
     message = attributes.get(semconv.EXCEPTION_MESSAGE)
-    # What gRPC raises to abort a call has no message.
+    # The exception that aborts a gRPC call has no message.
     if message is None or (not message and is_grpc(of_span)):
         message = span.status.description or describe_failed_call(of_span) or (name if message is None else "")
     given = start.attributes.get(semconv.STACK_GIVEN) is True
     stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if content.capture_stack or given else None
-    # Whoever has opened the span, and the message of one that others have opened is as it was raised.
+    # Other tracers do not redact.
     shown = error_text(message, limits.MAX_ERROR_MESSAGE_CHARS)
     if isinstance(stack, str) and not given:
         stack = without_our_frames(stack)
@@ -287,16 +287,16 @@ def _error(start: StepStart, span: ReadableSpan, content: RecordContent, handoff
 
 
 def _error_type(attributes: Mapping[str, Any]) -> object:
-    """The class of an error of which no event has one; empty where an instrumentation has no name for it."""
-    told = attributes.get(semconv.ERROR_TYPE)
-    return "" if not told or told == semconv.ERROR_TYPE_OTHER else told
+    """Return the class of an error that no event names; empty if the instrumentation has no name for it."""
+    error_type = attributes.get(semconv.ERROR_TYPE)
+    return "" if not error_type or error_type == semconv.ERROR_TYPE_OTHER else error_type
 
 
 def attributes_as_dict(span: ReadableSpan) -> dict[str, Any]:
-    """The attributes of a span, as they are now, as a plain dict."""
+    """Return a copy of the span's attributes as a plain dict."""
     attributes: Any = span.attributes
     try:
-        # The mapping of an SDK span copies itself in a tenth of the time that iterating over it takes.
+        # `copy` of an SDK span's attributes takes a tenth of the time of iterating.
         copied = attributes.copy()
     except AttributeError:
         copied = attributes or {}

@@ -25,14 +25,14 @@ ROUTE: Final = "/v1/events"
 USER_AGENT: Final = f"failpath-otel/{__version__}"
 
 INFORMATIONAL: Final = frozenset(range(100, 200))
-"""Statuses of answers that are not the one that counts."""
+"""Statuses of interim responses, which the final one follows."""
 
 _DELIVERED: Final = 2
 _REDIRECTED: Final = 3
 _SERVER_ERROR: Final = 5
 _CONTENT_TOO_LARGE: Final = 413
 PROXY_PASSWORD: Final = 407
-"""The status by which a proxy asks for a password."""
+"""The status by which a proxy asks for credentials."""
 
 KEY_REFUSED: Final = frozenset({401, 403})
 """Statuses by which a server refuses the project key."""
@@ -59,69 +59,70 @@ BODY_END: Final = b"]}"
 
 
 def headers() -> dict[str, str]:
-    """The headers of every request, but for the authorization."""
+    """Return the headers of every request, without the authorization."""
     return {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": USER_AGENT}
 
 
 def body(records: Sequence[bytes]) -> bytes:
-    """The body that carries encoded records, in their order."""
+    """Return the body that carries encoded records, in order."""
     return BODY_START + b",".join(records) + BODY_END
 
 
 def body_size(total: int, count: int) -> int:
-    """The size in bytes of the body of ``count`` records of ``total`` bytes together."""
+    """Return the size in bytes of the body of *count* records of *total* bytes together."""
     return len(BODY_START) + total + max(count - 1, 0) + len(BODY_END)
 
 
 def record_budget(max_bytes: int) -> int:
-    """Bytes for records, each with the comma after it, that a body of ``max_bytes`` has room for; at least 1."""
+    """Return how many bytes of records, each with its comma, fit into a body of *max_bytes*; at least 1."""
     return max(max_bytes - body_size(0, 0), 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a request.
+    """The result of a request.
 
-    ``failure`` is a sentence whose subject is the endpoint, or ``None`` where the batch was delivered; then
-    ``rejected`` holds the index of each record that the server refused all the same, in their order, and its reason.
+    ``failure`` is a sentence whose subject is the endpoint, or ``None`` if the batch was delivered; then ``rejected``
+    has the index and the reason of each record that the server rejected, in order.
     """
 
     failure: str | None = None
     status: int | None = None
-    """The HTTP status; ``None`` where there was no answer."""
+    """The HTTP status; ``None`` without a response."""
 
     retryable: bool = False
-    """The failure is worth another try. Where it is not, and not about the size, it is about what some of the records
-    contain, if the endpoint takes others."""
+    """The request may be sent again. A failure that is neither retryable nor about the size is about the contents of
+    some records, if the endpoint accepts others.
+    """
 
     retry_after: float = 0.0
-    """Seconds for which the server wants to be left alone."""
+    """Seconds that the server asks to wait (``Retry-After``)."""
 
     too_large: bool = False
-    """The failure is about the size: the batch has to be split."""
+    """The body is too large: the batch has to be split."""
 
     misconfigured: bool = False
-    """The failure is about the way to the endpoint, or about the set-up here: no try soon will mend it."""
+    """The address, a proxy, certificates or another setting is wrong: retries are rare."""
 
     misaddressed: bool = False
-    """The failure may end when the endpoint or the route is corrected."""
+    """A corrected endpoint or route may end the failure."""
 
     rejected: tuple[tuple[int, str], ...] = ()
 
     @property
     def persistent(self) -> bool:
-        """Whether no try soon will mend it: it is about the key, the way or the set-up here."""
+        """An early retry will fail again: the key is refused, or a setting is wrong."""
         return self.misconfigured or self.status in KEY_REFUSED
 
 
 class _Accepted(msgspec.Struct):
-    """The body of a 2xx, as far as it is read."""
+    """The body of a 2xx response, as far as it is read."""
 
     rejected: list[Any] = []
 
 
 class _Rejected(msgspec.Struct):
-    """One entry of ``rejected``; checked by itself, because one that makes no sense must not hide the others."""
+    """One entry of ``rejected``, decoded by itself so that a malformed one does not hide the others."""
 
     index: int
     reason: Any = None
@@ -130,19 +131,19 @@ class _Rejected(msgspec.Struct):
 def misconfigured(
     failure: str, status: int | None = None, *, retry_after: float = 0.0, misaddressed: bool = False
 ) -> Answer:
-    """A failure of the way to the endpoint, or of the set-up here."""
+    """Return the answer for a wrong address, proxy, certificate or other setting."""
     return Answer(
         failure, status, retryable=True, retry_after=retry_after, misconfigured=True, misaddressed=misaddressed
     )
 
 
 def no_response(failure: str) -> Answer:
-    """A timeout or a broken connection, which are worth another try."""
+    """Return the answer for a timeout or a broken connection, which are retryable."""
     return Answer(failure, retryable=True)
 
 
 def read_answer(status: int, sent_headers: Mapping[str, str], content: bytes, count: int) -> Answer:
-    """Reads a server's answer to a batch of ``count`` records; ``sent_headers`` are case-insensitive."""
+    """Read a server's response to a batch of *count* records; *sent_headers* are case-insensitive."""
     kind = status // 100
     retry_after = _retry_after(sent_headers)
     if kind == _DELIVERED:
@@ -164,8 +165,7 @@ def _read_success(status: int, content: bytes, count: int, retry_after: float) -
     if not content.strip():
         return Answer(status=status)
     try:
-        # Not by `msgspec`, which refuses half a surrogate pair, as servers send that cut a text short; the batch
-        # is delivered all the same.
+        # Not by `msgspec`, which refuses the lone surrogates of servers that truncate texts.
         parsed = json.loads(content)
     except (ValueError, RecursionError):
         failure = f"answered {status} with something other than JSON, so it is no Failpath endpoint"
@@ -174,12 +174,12 @@ def _read_success(status: int, content: bytes, count: int, retry_after: float) -
 
 
 def server_time(sent_headers: Mapping[str, str]) -> float | None:
-    """What a server's clock shows (RFC 9110, 6.6.1), in seconds since the epoch; ``None`` where it does not say."""
+    """Return the server's ``Date`` (RFC 9110, 6.6.1) in seconds since the epoch; ``None`` without one."""
     return _timestamp(sent_headers.get("Date", ""))
 
 
 def _retry_after(sent_headers: Mapping[str, str]) -> float:
-    """Seconds by ``Retry-After`` (RFC 9110, 10.2.3): a number of them, or a date; 0 where neither can be read."""
+    """Return the seconds of ``Retry-After`` (RFC 9110, 10.2.3), a number or a date; 0 if neither can be read."""
     text = sent_headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         wait = float(text[:9])
@@ -187,7 +187,7 @@ def _retry_after(sent_headers: Mapping[str, str]) -> float:
         until = _timestamp(text)
         if until is None:
             return 0.0
-        # By the server's own clock, if it shows it.
+        # By the server's own clock, if known.
         now = server_time(sent_headers)
         wait = until - (time() if now is None else now)
     return min(max(wait, 0.0), limits.MAX_RETRY_AFTER)
@@ -213,7 +213,7 @@ def _rejected(parsed: object, count: int) -> tuple[tuple[int, str], ...]:
 
 
 def _reason(given: object) -> str:
-    """A server's text on one line, within bounds and without anything that moves a terminal's cursor."""
+    """Return a server's text on one line, bounded, without characters that move a terminal's cursor."""
     if given is None:
         return ""
     text = redact_text(text_of(given, limits.MAX_RESPONSE_BYTES))

@@ -1,4 +1,4 @@
-"""Descriptors of our own files, and whether they still are."""
+"""File descriptors of this package, and whether they are still its own (decision 0019)."""
 
 import contextlib
 import errno
@@ -9,8 +9,8 @@ from typing import Final
 class OwnedFd:
     """A descriptor that this process has opened.
 
-    A library that makes a daemon of the process closes all descriptors that there are. From then on a number may be
-    another file, one of the application's or another one of ours, which must be neither written nor closed by this.
+    A library that daemonizes the process closes all descriptors. From then on the number may belong to another file, of
+    the application or of this package, which must be neither written nor closed by this owner.
     """
 
     __slots__ = ("_file", "_number")
@@ -25,41 +25,41 @@ class OwnedFd:
         """The descriptor.
 
         Raises:
-            OSError: it is closed, or another file's by now.
+            OSError: it is closed, or belongs to another file by now.
         """
-        # The same file does not show it alone: all journals have the directory above them open.
+        # Comparing files does not suffice: all journals have the same base directory open.
         if _owners.get(self._number) is not self or file_identity(self._number) != self._file:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self._number
 
     def is_valid(self) -> bool:
-        """Whether it is still open, and still that file's."""
+        """Return whether it is still open and the same file."""
         try:
             return self.number >= 0
         except OSError:
             return False
 
     def close(self) -> None:
-        """Closes it, if it is still ours."""
+        """Close it, if it is still valid."""
         with contextlib.suppress(OSError):
             os.close(self.detach())
 
     def detach(self) -> int:
-        """The descriptor, to be closed by the caller.
+        """Return the descriptor, to be closed by the caller.
 
         Raises:
-            OSError: it is closed, or another file's by now.
+            OSError: it is closed, or belongs to another file by now.
         """
         number = self.number
-        _owners.pop(number, None)  # before it is closed: another thread may be given the number then
+        _owners.pop(number, None)  # before the closing, after which another thread may get the number
         return number
 
 
 _owners: Final[dict[int, OwnedFd]] = {}
-"""To which each number was given last."""
+"""The newest owner of each number."""
 
 
 def file_identity(descriptor: int) -> tuple[int, int]:
-    """What tells the file of a descriptor from all others that exist."""
+    """Return what distinguishes a descriptor's file from all others that exist."""
     status = os.fstat(descriptor)
     return status.st_dev, status.st_ino

@@ -1,4 +1,4 @@
-"""What a fork has to be followed by: one hook for the whole package, because Python cannot take a hook back."""
+"""What follows a fork: one hook for the whole package, because Python cannot unregister a hook."""
 
 import os
 import weakref
@@ -14,12 +14,12 @@ _in_parent: _Methods = []
 
 
 def after_fork_in_child(method: Callable[[], Any]) -> None:
-    """Has the bound ``method`` called in every child process that is forked while its object lives."""
+    """Call the bound *method* in every child process that is forked while its object lives."""
     _add(_in_child, method)
 
 
 def after_fork_in_parent(method: Callable[[], Any]) -> None:
-    """Has the bound ``method`` called in this process after it has forked, while its object lives."""
+    """Call the bound *method* in this process after each fork while its object lives."""
     _add(_in_parent, method)
 
 
@@ -34,7 +34,7 @@ def _run(methods: _Methods, what: str) -> None:
         if method is not None:
             try:
                 method()
-            except Exception:  # noqa: BLE001 - the others have to let go of what is the parent's all the same
+            except Exception:  # noqa: BLE001 - the other methods have to run
                 exception_once(what)
 
 

@@ -1,4 +1,4 @@
-"""Objects that are not freed before they may be, not even at the end of the interpreter."""
+"""Objects that stay in memory until they are released, even at the end of the interpreter."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ import msgspec
 
 
 class Pinned(msgspec.Struct, gc=False):
-    """Keeps an object for ever, or until :meth:`release`: it holds itself, which no garbage collection sees."""
+    """Keeps an object until :meth:`release`: it refers to itself in a way that the garbage collector does not see."""
 
     kept: Any
     _itself: "Pinned | None" = None
 
     def __post_init__(self) -> None:
-        """Begins to hold itself."""
+        """Begin to refer to itself."""
         self._itself = self
 
     def release(self) -> None:
-        """Lets go of the object, which ends when nothing else holds it."""
+        """Stop referring to itself; the object is freed when nothing else refers to it."""
         self._itself = None

@@ -1,11 +1,9 @@
-"""Threads of the operating system and what they share, also where gevent has made green threads of all others.
+"""Operating system threads and locks, even if gevent has replaced those of Python (decision 0017).
 
-``gevent.monkey.patch_all()`` may come before this package, after it, or in the midst of a delivery: gunicorn calls it
-in workers that were forked from a process that is set up. So each thread that this package starts is a real one, and so
-are its locks: bound here, once, to what Python has. Greenlets run while such a thread sends, and real locks are held
-only where no greenlet is switched. What waits on a thread of the application lets other greenlets run meanwhile.
+``gevent.monkey.patch_all()`` may run before this package is imported, after it, or during a delivery. So every thread
+and lock of this package is a real one, bound here once. Waits on threads of the application let other greenlets run.
 
-eventlet's locks do not work between real threads, and logging has such locks. Where it has patched before this was
+eventlet's locks, which logging uses, do not work between real threads: if it has patched before this module is
 imported, threads and locks are eventlet's.
 """
 
@@ -22,33 +20,33 @@ from typing import Any, Final
 _SHORTEST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.05
 _WAIT_DIVISOR: Final = 8
-"""A greenlet that has waited for a while looks again after this part of that."""
+"""A greenlet checks again after this fraction of the time that it has waited."""
 
 
 def _eventlet() -> Any:  # noqa: ANN401 - has no types
-    """Eventlet, if it has patched threads."""
+    """Return eventlet if it has patched threads."""
     is_patched = getattr(sys.modules.get("eventlet.patcher"), "is_monkey_patched", None)  # none while it is imported
     return sys.modules["eventlet"] if is_patched is not None and is_patched("thread") else None
 
 
 def _gevent() -> Any:  # noqa: ANN401 - has types only where it is installed
-    """gevent, if it has patched threads or what they wait for."""
+    """Return gevent if it has patched threads or what they wait for."""
     is_patched = getattr(sys.modules.get("gevent.monkey"), "is_module_patched", None)  # as above
     patched = is_patched is not None and any(map(is_patched, ("threading", "time", "socket")))
     return sys.modules["gevent"] if patched else None
 
 
 def is_gevent_patched() -> bool:
-    """Whether gevent has patched this process by now."""
+    """Return whether gevent has patched this process by now."""
     return _gevent() is not None
 
 
 HAS_GREEN_THREADS: Final = _eventlet() is not None
-"""Whether the threads here are green ones."""
+"""The threads of this package are green threads."""
 
 
 def unpatched(module: str, name: str) -> Any:  # noqa: ANN401 - whatever it is
-    """What Python has under this name."""
+    """Return what Python has under this name, without gevent's patch."""
     get_original = getattr(sys.modules.get("gevent.monkey"), "get_original", None)
     return getattr(import_module(module), name) if get_original is None else get_original(module, name)
 
@@ -60,11 +58,11 @@ SimpleQueue: Final = unpatched("queue", "SimpleQueue")
 get_ident: Final = unpatched("_thread", "get_ident")
 sleep: Final = unpatched("time", "sleep")
 
-_real_threads: Final[set[tuple[int, int]]] = set()  # the real threads that run, each with its process
+_real_threads: Final[set[tuple[int, int]]] = set()  # process and identifier of each that runs
 
 
 class RealThread(threading.Thread):
-    """A daemon thread that never is a greenlet."""
+    """A daemon thread of the operating system, never a greenlet."""
 
     def __init__(self, work: Callable[[], object], name: str) -> None:
         super().__init__(target=work, name=name, daemon=True)
@@ -72,23 +70,23 @@ class RealThread(threading.Thread):
         self._known = False
 
     def start(self) -> None:
-        """Starts it, and does not wait until it runs where that would be a wait for a greenlet.
+        """Start it; do not wait until it runs if that would be a wait for a greenlet.
 
         Raises:
-            RuntimeError: the interpreter is ending, or there are no threads left.
+            RuntimeError: the interpreter is ending, or no thread can be started.
         """
         self._known = not _new_threads_are_green()
         if self._known:
             try:
                 super().start()
             except KeyError as error:
-                # What a signal handler has raised as it began: Python then takes it out of a table, as it does itself.
+                # A signal handler raised as the thread began: Python removes it from a table twice.
                 raise error.__context__ or error from None
         else:
             _start_new_thread(self.run, ())
 
     def run(self) -> None:
-        """Works, on the new thread."""
+        """Run the work on the new thread."""
         self._running_on = get_ident()
         here = os.getpid(), get_ident()
         _real_threads.add(here)
@@ -99,49 +97,48 @@ class RealThread(threading.Thread):
             _real_threads.discard(here)
             _destroy_gevent_loop()
             if self._known and _new_threads_are_green():
-                # Python would look for it among greenlets, and complain: this one thread, which has begun before the
-                # patch, is not worth that.
+                # Python would look for the thread among greenlets, and print an error.
                 never = Lock()
                 never.acquire()
                 never.acquire()
 
     def is_current(self) -> bool:
-        """Whether this is called on it."""
+        """Return whether the caller runs on this thread."""
         return bool(self._running_on == get_ident())
 
 
 def _destroy_gevent_loop() -> None:
-    """Destroys gevent's event loop of this thread, if a callback of the user's or a lock of logging has begun one.
+    """Destroy gevent's event loop of this thread, which a user's callback or a lock of logging may have created.
 
-    No public name tells whether there is one, without making it.
+    No public name shows whether there is one without creating it.
     """
     find = getattr(sys.modules.get("gevent._hub_local"), "get_hub_if_exists", None)
     loop = None if find is None else find()
     if loop is not None:
-        # One that has never run would let the process end by a segmentation fault.
+        # Destroying a loop that has never run crashes the process.
         sys.modules["gevent"].sleep(0)
         loop.destroy()
 
 
 def _new_threads_are_green() -> bool:
-    """Whether other threads that begin now are no real ones."""
+    """Return whether threads that start now are green threads."""
     return _thread.start_new_thread is not _start_new_thread
 
 
 class OneShotEvent:
-    """Given once, on any thread, and waited for on one other; a wait of a greenlet does not hold up the others."""
+    """Set once, on any thread, and waited for on one other thread. A greenlet that waits lets others run."""
 
     def __init__(self) -> None:
         self._is_set = False
-        self._queue: Any = SimpleQueue()  # an event has locks that cannot be taken again by a signal handler
+        self._queue: Any = SimpleQueue()  # the locks of an event are not reentrant
 
     def set(self) -> None:
-        """Ends the wait."""
+        """End the wait."""
         self._is_set = True
         self._queue.put(None)
 
     def wait(self, seconds: float) -> bool:
-        """Waits at most so long; returns whether it was given."""
+        """Wait at most *seconds*; return whether it was set."""
         if _cooperative_sleep() is None:
             try:
                 if not self._is_set:
@@ -154,7 +151,7 @@ class OneShotEvent:
 
 
 def acquire(lock: Any, seconds: float) -> bool:  # noqa: ANN401 - either kind
-    """Takes a lock, after at most so many seconds, in which other greenlets run; returns whether it was possible."""
+    """Acquire *lock* within *seconds*, during which other greenlets run; return whether that was possible."""
     if seconds <= 0 or _cooperative_sleep() is None:
         return bool(lock.acquire(timeout=max(seconds, 0.0)))
     return _poll_until(lambda: lock.acquire(blocking=False), seconds)
@@ -170,18 +167,18 @@ def is_held_here(lock: Any) -> bool:  # noqa: ANN401 - as above
 
 
 def sleep_cooperatively(seconds: float) -> None:
-    """Sleeps on a thread of the application, where other greenlets may run meanwhile."""
+    """Sleep on a thread of the application; other greenlets run meanwhile."""
     (_cooperative_sleep() or sleep)(seconds)
 
 
 def can_block() -> bool:
-    """Whether a wait can come to an end here: not in gevent's own greenlet, in which all others wait for events."""
+    """Return whether a wait can end here: not in gevent's hub greenlet, in which all others wait for events."""
     gevent = _gevent()
     return gevent is None or not isinstance(gevent.getcurrent(), gevent.hub.Hub)
 
 
 def _cooperative_sleep() -> Callable[[float], object] | None:
-    """What lets other greenlets run; ``None`` where there are only threads, or on one of ours, which has no others."""
+    """Return the sleep that lets other greenlets run; ``None`` without greenlets, or on a thread of this package."""
     if not HAS_GREEN_THREADS and (os.getpid(), get_ident()) in _real_threads:
         return None
     library = _gevent() or _eventlet()
@@ -189,7 +186,7 @@ def _cooperative_sleep() -> Callable[[float], object] | None:
 
 
 def _poll_until(is_over: Callable[[], bool], seconds: float) -> bool:
-    """Waits for another thread, without what gevent and eventlet have to wait for greenlets of the same one."""
+    """Wait for another thread without the waits of gevent and eventlet, which are for greenlets of the same thread."""
     pause = _cooperative_sleep() or sleep
     began = monotonic()
     while not is_over():

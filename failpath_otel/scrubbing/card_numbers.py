@@ -1,4 +1,4 @@
-"""Payment card numbers in free text: known by an issuer's prefix, the length, and the check sum, standing alone."""
+"""Payment card numbers in free text: an issuer's prefix, length and check digit, standing alone."""
 
 import re
 from typing import Final
@@ -28,7 +28,7 @@ _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 
 def redact_card_numbers(text: str) -> str:
-    """``text`` without the numbers of payment cards."""
+    """Redact the numbers of payment cards."""
     return replace_found(text, _NUMBER.search, _card)
 
 
@@ -39,6 +39,6 @@ def _card(_: str, found: "re.Match[str]") -> Span | None:
 
 
 def _has_check_sum(digits: str) -> bool:
-    """Whether the last digit is that of ISO/IEC 7812-1, annex B."""
+    """Return whether the last digit is the check digit of ISO/IEC 7812-1, annex B."""
     backwards = [int(digit) for digit in reversed(digits)]
     return not (sum(backwards[::2]) + sum(_DOUBLED[digit] for digit in backwards[1::2])) % 10

@@ -1,4 +1,4 @@
-"""Which names are those of secrets: of metadata keys, headers, query parameters, keyword arguments."""
+"""Which names are those of secrets: of metadata keys, headers, query parameters and keyword arguments."""
 
 import re
 from functools import lru_cache
@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import Final
 
 REDACTED: Final = "[redacted]"
-"""What stands in the place of a secret."""
+"""What replaces a secret."""
 
-# Anywhere in a key, these words mean that the value is a secret.
+# These words mean a secret anywhere in a key.
 _SECRET_WORDS: Final = frozenset(
     {
         *("apikey", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "cvc", "cvv", "jwt"),
@@ -16,29 +16,29 @@ _SECRET_WORDS: Final = frozenset(
         *("sessionid", "setcookie"),
     }
 )
-# These do only at the end of a key: `auth_token` is a secret, `token_count` and `max_tokens` are not.
+# These only at the end of a key: `auth_token` is a secret, `token_count` and `max_tokens` are not.
 _SECRET_ENDS: Final = frozenset({"token", "accesstoken", "authtoken", "refreshtoken", "auth", "pin", "ssn"})
 _SECRET_PAIRS: Final = frozenset(
     {(kind, "key") for kind in ("access", "api", "encryption", "hmac", "private", "signing")} | {("session", "id")}
 )
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-# Written together with others, these are a secret all the same: `dbpassword`, `myapikey`.
+# These also inside a word: `dbpassword`, `myapikey`.
 _SECRET_PARTS: Final = re.compile(r"passw(or)?d|passphrase|apikey|accesskey|privatekey|credential|secret$|secretkey")
-# These mean it for a text only: `pass: 12` and `session: {"age": 3}` are none.
+# These only for texts: `pass: 12` and `session: {"age": 3}` are no secrets.
 _TEXT_WORDS: Final = frozenset({"session", "otp", "totp"})
 _TEXT_ENDS: Final = frozenset({"pass", "sid", "signature", "symfony"})
 _TEXT_PAIRS: Final = frozenset(
     {
         *(("card", "number"), ("credit", "card"), ("social", "security")),
-        # What Sentry takes for personal.
+        # Personal data in Sentry's list.
         *(("ip", "address"), ("remote", "addr"), ("forwarded", "for"), ("real", "ip")),
-        # What detect-secrets knows besides.
+        # Further keys of detect-secrets.
         *((kind, "key") for kind in ("account", "app", "application", "auth", "client", "database", "db", "priv")),
         ("service", "key"),
     }
 )
 _TEXT_PARTS: Final = re.compile(r"^[cx]srf|sessi(?:on)?id|sessid|creditcard|cardnumber|socialsecurity|^accountkey$")
-# Twilio's names of things, which are no secrets: `call_sid`.
+# Twilio's identifiers are no secrets: `call_sid`.
 _NAMED_BY_SID: Final = frozenset(
     {
         *(
@@ -62,18 +62,18 @@ _NAMED_BY_SID: Final = frozenset(
 
 
 def words_of(key: str) -> list[str]:
-    """The words that a key is made of, in lower case: ``dbPassword2`` is ``db``, ``password`` and ``2``."""
+    """Split a key into words in lower case: ``dbPassword2`` is ``db``, ``password`` and ``2``."""
     return [word.lower() for word in _WORD.findall(key)]
 
 
 def is_number(value: str) -> bool:
-    """Whether a value in a text is that of a number, which under some keys is no secret."""
+    """Return whether the text of a value is a number, which is no secret under some keys."""
     return value.replace(".", "", 1).removeprefix("-").isdigit()
 
 
 @lru_cache(maxsize=2048)
 def is_secret_key(key: str) -> bool:
-    """Whether ``key`` looks like the name of a secret: ``stripe_api_key``, ``dbPassword``, ``Set-Cookie``."""
+    """Return whether *key* looks like the name of a secret: ``stripe_api_key``, ``dbPassword``, ``Set-Cookie``."""
     words = words_of(key)
     if not words:
         return False
@@ -88,7 +88,7 @@ def is_secret_key(key: str) -> bool:
 
 @lru_cache(maxsize=2048)
 def is_secret_text_key(key: str) -> bool:
-    """Whether a text under ``key`` is taken for a secret; under ``pass`` or ``session``, a number is not."""
+    """Return whether a text under *key* counts as a secret; a number under ``pass`` or ``session`` does not."""
     if is_secret_key(key):
         return True
     words = words_of(key)

@@ -11,9 +11,9 @@ Span = tuple[int, int]
 Search = Callable[..., "re.Match[str] | None"]
 """The ``search`` of a pattern."""
 Find = Callable[[str, "re.Match[str]"], Span | None]
-"""Where the secret stands that a match has led to; ``None`` where there is none."""
+"""Returns where the secret stands that a match leads to; ``None`` if there is none."""
 
-# A key begins where a word does, so that each word is looked at once. The quote behind it may be escaped many times.
+# A key begins where a word does, so each word is tried once. The quote behind it may be escaped many times.
 _KEY: Final = r"(?<![\w.-])(?P<key>[\w.-]+)(?P<quote>\\*[\"'])?\]?"
 _PAIR: Final = re.compile(_KEY + r"\s{0,64}(?P<sign>=>|[:!=]?={1,2}|:)[^\S\r\n]{0,64}")
 _SPACE: Final = re.compile(r"\s{0,64}")
@@ -29,7 +29,7 @@ _MARK: Final = re.compile(r"(?<!\\)(?P<escapes>\\*)(?P<mark>[\"'])|[\r\n]")
 _CALL: Final = re.compile(r"[\w.]{0,64}[\[({]")
 _BRACKET: Final = re.compile(r"[\[({]|(?P<close>[\])}])|[\r\n]")
 _LINE: Final = re.compile(r"(?:(?!\\r\\n)[^\r\n])*")
-# A separator ends a value only where another key follows, a quote only where the text goes on as after a literal.
+# A separator ends a value only before another key, a quote only where the text goes on as after a literal.
 _BARE: Final = re.compile(
     r"(?:[^\s&;,\"'`<>]|[&;,](?=\S)(?![\w.-]{1,64}(?:=|:\s|\\*[\"']:))|[\"'`<>](?=[^\s,;:)\]}>\"'`]))+"
 )
@@ -40,19 +40,19 @@ _ANNOTATION: Final = re.compile(
 )
 _WORD_BEFORE: Final = re.compile(r"([A-Za-z]{1,24})[ \t]$")
 
-# Parsers and prose say these before a colon and mean no secret: "unexpected token: }".
+# In messages of parsers and in prose, these are no keys: "unexpected token: }".
 _AMBIGUOUS: Final = frozenset({"token", "auth", "pin"})
 _KINDS_OF_TOKEN: Final = frozenset({"access", "api", "auth", "bearer", "csrf", "id", "refresh", "secret", "session"})
-# The names of exceptions, which stand before their messages: "InvalidPasswordError: no digit in it".
+# Names of exceptions are no keys: "InvalidPasswordError: no digit in it".
 _EXCEPTION_WORDS: Final = frozenset({"error", "exception", "warning"})
-# Their values have parts, and go on to the end of the line where no quote says where they end.
+# Their values have several words, and end at the end of the line unless they are quoted.
 _WHOLE_LINE: Final = frozenset({"authorization", "cookie", "cookies", "setcookie", "credentials", "passphrase"})
 _MIN_TOKEN_CHARS: Final = 16
 _MAX_KEY_CHARS: Final = 128
 
 
 def replace_found(text: str, search: Search, find: Find) -> str:
-    """``text`` with a mark in the place of every secret to which a match of ``search`` leads."""
+    """Replace every secret that a match of *search* leads to."""
     kept: list[str] = []
     done = position = 0
     while (found := search(text, position)) is not None:
@@ -65,7 +65,7 @@ def replace_found(text: str, search: Search, find: Find) -> str:
 
 
 def redact_pairs(text: str) -> str:
-    """``text`` without the values that stand under keys that look like secrets."""
+    """Redact the values of keys that look like secrets."""
     if "=" in text or ":" in text:
         text = _without_pairs(text)
     if "--" in text:
@@ -78,7 +78,7 @@ def _without_pairs(text: str) -> str:
     done = 0
     for end in secret_key_ends(text):
         if end <= done:
-            continue  # it is in a value that was taken out
+            continue  # inside a value that was redacted
         begin = end
         while begin > done and (text[begin - 1].isalnum() or text[begin - 1] in "_.-"):
             begin -= 1
@@ -95,7 +95,7 @@ def _pair_item(text: str, found: "re.Match[str]") -> Span | None:
 
 
 def _if_secret(text: str, span: Span | None, key: str) -> Span | None:
-    """``span`` where ``key`` names a secret, of texts alone or of numbers too."""
+    """Return *span* if *key* names a secret, for texts only or for numbers too."""
     if span is None or is_secret_key(key):
         return span
     return span if is_secret_text_key(key) and not is_number(text[span[0] : span[1]]) else None
@@ -115,9 +115,9 @@ def _pair(text: str, found: "re.Match[str]") -> Span | None:
 
 
 def _after_colon(text: str, begin: int, key: str) -> Span | None:
-    """The value of ``key: value`` without quotes around the key, which is also how people and parsers talk."""
+    """Return the value of ``key: value`` without quotes around the key, which is also how prose looks."""
     annotation = _ANNOTATION.match(text, begin)
-    if annotation is not None:  # `password: str = "hunter2"`, in a line of source
+    if annotation is not None:  # source code: `password: str = "hunter2"`
         return _value(text, annotation.end(), key)
     if words_of(key)[-1] in _EXCEPTION_WORDS or (key.lower() in _AMBIGUOUS and not _is_token(text, begin)):
         return None
@@ -127,14 +127,14 @@ def _after_colon(text: str, begin: int, key: str) -> Span | None:
 
 
 def _secret_key(text: str, found: "re.Match[str]") -> str | None:
-    """The key of a pair, if it is that of a secret, with the word before it where that makes it one."""
+    """Return the key of a pair if it is that of a secret, with the word before it if that makes it one."""
     key: str = found["key"]
     if len(key) > _MAX_KEY_CHARS:
         key = f"{key[:_MAX_KEY_CHARS]}.{key[-_MAX_KEY_CHARS:]}"
     begin = found.start()
     before = text[begin - 1 : begin]
     if before == "\\" and key[0] in "nrt" and is_secret_text_key(key[1:]):
-        return key[1:]  # the text has been through `repr`, and this is the end of a line
+        return key[1:]  # the text is a `repr`, and this an escaped line end
     if before == " ":
         word = _WORD_BEFORE.search(text, max(begin - 25, 0), begin)
         if word is not None and (
@@ -167,7 +167,7 @@ def _line(text: str, begin: int) -> Span | None:
 
 
 def _value(text: str, begin: int, key: str) -> Span | None:
-    """Where the value stands that begins at ``begin``; what is in quotes without the quotes."""
+    """Return where the value at *begin* stands, without its quotes."""
     opening = _OPENING.match(text, begin)
     if opening is not None:
         return opening.end(), _closing_quote(text, opening)
@@ -189,7 +189,7 @@ def _value(text: str, begin: int, key: str) -> Span | None:
 
 
 def _closing_quote(text: str, opening: "re.Match[str]") -> int:
-    """Where a literal ends: at its closing quote, else, if somebody has cut it off, at the end of the line."""
+    """Return where a literal ends: at its closing quote, or at the end of the line if it was truncated."""
     escapes, mark = len(opening["escapes"]), opening["mark"]
     if len(mark) > 1:
         end = text.find(mark, opening.end())
@@ -197,15 +197,14 @@ def _closing_quote(text: str, opening: "re.Match[str]") -> int:
     for found in _MARK.finditer(text, opening.end()):
         if found["mark"] is None:
             return found.start()
-        # Inside of a literal that was escaped as often as its opening quote, a quote has more backslashes before it,
-        # and a backslash at the end is doubled each time.
+        # A quote inside the literal has more backslashes than its opening quote; a backslash at its end is doubled.
         if found["mark"] == mark and len(found["escapes"]) % (2 * escapes + 2) == escapes:
             return found.start("mark") - escapes
     return len(text)
 
 
 def _closing_bracket(text: str, begin: int) -> int:
-    """Behind the bracket that closes the one before ``begin``; the end of the line where there is none."""
+    """Return the position behind the matching bracket; the end of the line if there is none."""
     depth = 1
     for found in _BRACKET.finditer(text, begin):
         if found[0] in "\r\n":

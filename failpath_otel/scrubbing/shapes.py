@@ -1,7 +1,7 @@
-"""A quick look at a text by its shape, which tells what secrets it may contain. Most texts are done with after it.
+"""Classify a text by its shape: which kinds of secrets it may contain (decision 0015).
 
-The texts of a program differ in numbers and identifiers, so they have few shapes. What was found of a shape is kept,
-and a text of a known shape costs one translation and one look-up.
+The texts of a program differ in numbers and identifiers, so they have few shapes. The result is cached by shape, so a
+text of a known shape costs one translation and one lookup.
 """
 
 import re
@@ -20,28 +20,28 @@ PAIRS: Final = 64
 ITEMS: Final = 128
 STATEMENTS: Final = 256
 CVC: Final = 512
-"""What a text may contain; the numbers are added up."""
+"""What a text may contain; bits of one number."""
 
 _MAX_CACHED_CHARS: Final = 600
 _MAX_CACHED_SHAPES: Final = 1_024
 _Classified = tuple[int, tuple[int, ...], list[int]]
-"""What texts of a shape may contain, where numbers begin in them that may be those of cards, and where keys end."""
+"""Candidates of a shape, where numbers begin that may be those of cards, and where keys end."""
 _cache: Final[dict[bytes, _Classified]] = {}
-"""What was found, by shape."""
+"""Results by shape."""
 
 _UUID: Final = "00000000-0000-0000-0000-000000000000"
 _NUMBER: Final = "0" * 13
 _FIRST_DIGITS: Final = "23456"
-"""Those of cards."""
+"""First digits of card numbers."""
 
-# A pattern begins with a literal, to which `re` skips fast. What stands before the literal is looked for behind it.
+# A pattern begins with a literal, to which `re` skips fast; what stands before it is a look-behind.
 _BEHIND_LOW_LINE: Final = re.compile(r"_(?=[\w.+/=-]{15})").search
 _BEHIND_HYPHEN: Final = re.compile(
-    # Leads of tokens, options of commands, `-----BEGIN`. Most hyphens are those of UUIDs, and stand behind a `0`.
+    # Leads of tokens, options of commands, `-----BEGIN`. Most hyphens are those of UUIDs, behind a `0`.
     r"-(?<!0-)(?:(?=[\w%+/.-]{15})(?<=[iklpstxy]-)|(?<=[\s\"'`(]-)(?:[pu]|-us0r|-proxy-us0r)|(?<=r00is-)0li|----00gin)"
 ).search
 _BEHIND_DOT: Final = re.compile(
-    # SendGrid, Vault, and Discord's tokens of bots.
+    # SendGrid, Vault, and Discord's bot tokens.
     r"\.(?=[\w-]{22})(?:(?<=sg\.)|(?<=hv[0rs]\.)|(?=[a-z0]{24}(?![\w.-]))(?<=s\.)|(?<=\.[\w-]{6}\.))"
 ).search
 _BEHIND_COLON: Final = re.compile(r":(?=0[\w-]{34})(?<=0{8}:)").search  # Telegram
@@ -51,7 +51,7 @@ _HYPHENED_CARD: Final = re.compile(r"0000-(?<![0-]0000-)(?:0000-0000-0000|000000
 _SPACED_CARD: Final = re.compile(r"0000 (?<![0-]0000 )(?:0000 0000 0000|000000 0000)").search
 _ITEM: Final = re.compile(r"\((?=[0u]?\\*[\"'][\w.-]{1,128}\\*[\"'],)").search
 
-# The words that are in the keys of secrets are their stems. The rest of a key, and what is behind one:
+# A stem is a word in the keys of secrets. The rest of a key, and what is behind one:
 _REST: Final = re.compile(r"[\w.?-]*(?:(?<=s0ssion)[ \t]i0)?").match
 _SIGN: Final = re.compile(r"\\*[\"']?\]?\s{0,64}(?:[:!]?=|:)").match
 _BEHIND_STEM: Final = {
@@ -62,11 +62,11 @@ _BEHIND_STEM: Final = {
 }
 """What must follow some stems: `author` and `tokens` are in the keys of no secrets."""
 
-_CVC: Final = "0v0"  # and `level`, and `event`
+_CVC: Final = "0v0"  # also matches `level` and `event`
 
 
 def find_candidates(text: str) -> int:
-    """What ``text`` may contain, all from :data:`URLS` to :data:`CVC` added up; 0 where it holds no secret."""
+    """Return what *text* may contain, the sum of :data:`URLS` to :data:`CVC`; 0 if it contains no secret."""
     shape = text.encode("ascii", "replace").translate(_SHAPED)
     candidates, numbers, _ = _cache.get(shape) or _classify(shape)
     if numbers:
@@ -76,23 +76,23 @@ def find_candidates(text: str) -> int:
                 break
     if candidates & CVC and "cvc" not in text.lower():
         candidates ^= CVC
-    # AWS, Google and others: their leads are known by their capital letters alone.
+    # The leads of AWS, Google and others differ from words by their capital letters only.
     return candidates | TOKENS if "A" in text and _CAPITALS(text) is not None else candidates
 
 
 def forget_shape(text: str) -> None:
-    """Forgets the shape of ``text``: of a secret, nothing is kept."""
+    """Remove the shape of *text* from the cache, which must keep nothing of a secret."""
     _cache.pop(text.encode("ascii", "replace").translate(_SHAPED), None)
 
 
 def secret_key_ends(text: str) -> list[int]:
-    """Where in ``text`` the keys of pairs end that may be those of secrets, in their order."""
+    """Return where in *text* the keys of pairs end that may be those of secrets, in order."""
     shape = text.encode("ascii", "replace").translate(_SHAPED)
     return (_cache.get(shape) or _classify(shape))[2]
 
 
 def _classify(shape: bytes) -> _Classified:
-    text = shape.decode("ascii")  # in which a literal is found at a fraction of the cost
+    text = shape.decode("ascii")  # a literal is found faster in `str`
     numbers: tuple[int, ...] = ()
     ends: list[int] = []
     pairs = ":" in text or "=" in text
@@ -112,15 +112,15 @@ def _classify(shape: bytes) -> _Classified:
     found = candidates, numbers, ends
     if len(shape) <= _MAX_CACHED_CHARS:
         if len(_cache) >= _MAX_CACHED_SHAPES:
-            _cache.clear()  # a program that makes up texts; those that come again are soon there again
+            _cache.clear()  # for unbounded texts; frequent ones soon return
         _cache[shape] = found
     return found
 
 
-def _value_candidates(shape: str, stems: list[str]) -> int:  # noqa: C901 - one after another, because that costs the least
+def _value_candidates(shape: str, stems: list[str]) -> int:  # noqa: C901 - a flat sequence costs the least
     candidates = 0
     if "/" in shape:
-        # Most URLs have neither; of one with a password that was cut off, the `@` may be missing.
+        # Most URLs have neither; the `@` may be missing if a password was truncated.
         if ("//" in shape or ("\\" in shape and "\\/" in shape)) and ("@" in shape or shape.count(":") > 1):
             candidates |= URLS
         if "k" in shape and "hooks" in shape:
@@ -138,7 +138,7 @@ def _value_candidates(shape: str, stems: list[str]) -> int:  # noqa: C901 - one 
             candidates |= TOKENS
     if "." in shape and _BEHIND_DOT(shape):
         candidates |= TOKENS
-    # Of the keys of Azure and in the URLs that AWS and Google sign, the values are known by their looks too.
+    # Values in Azure's keys and in signed URLs of AWS and Google have a known form.
     if "=" in shape and ("sig=" in shape or "k0y" in stems or "tok0n" in stems or "sign0t" in stems):
         candidates |= TOKENS
     if "'" in shape and ("p0sswor0" in shape or "i00nti0i00" in shape):
@@ -148,7 +148,7 @@ def _value_candidates(shape: str, stems: list[str]) -> int:  # noqa: C901 - one 
 
 def _number_candidates(shape: str) -> int:
     candidates = 0
-    # A UUID has `-0000-0000-0000-` in it.
+    # A UUID contains `-0000-0000-0000-`.
     if "-" in shape and "0000-0000" in shape and _HYPHENED_CARD(shape.replace(_UUID, "")):
         candidates |= CARDS
     if "0000 0000" in shape and _SPACED_CARD(shape):
@@ -160,8 +160,8 @@ def _number_candidates(shape: str) -> int:
     return candidates
 
 
-def _stems_in(shape: str) -> list[str]:  # noqa: C901, PLR0912 - one after another, because that costs the least
-    """The stems that are in ``shape``. Letters that few texts have are looked for first: that costs a fraction."""
+def _stems_in(shape: str) -> list[str]:  # noqa: C901, PLR0912 - a flat sequence costs the least
+    """Return the stems in *shape*. Rare letters are searched for first, which costs a fraction."""
     stems: list[str] = []
     if "k" in shape:
         if "k0y" in shape:

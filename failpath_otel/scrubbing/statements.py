@@ -1,11 +1,11 @@
-"""Passwords in command lines and in SQL, where no ``key=value`` names them: ``mysql -px``, ``IDENTIFIED BY 'x'``."""
+"""Passwords in command lines and SQL that no ``key=value`` names: ``mysql -px``, ``IDENTIFIED BY 'x'``."""
 
 import re
 from typing import Final
 
 from failpath_otel.scrubbing.pairs import Span, replace_found
 
-# The value is behind the letter, a blank, an equals sign, or in the next item of a list.
+# The value follows the letter, a blank or an equals sign, or is the next item of a list.
 _OPTION: Final = re.compile(
     r"-(?<=[\s\"'`(]-)(?P<name>[pauU]|-user|-proxy-user)(?P<gap>=|\s{1,4}|\\*[\"'],\s{0,4}(?=\\*[\"']))?"
     r"(?:\\*\"(?P<double>[^\"\\\n]+)|\\*'(?P<single>[^'\\\n]+)|(?P<bare>[^\s\"'\\`,;|&]+))"
@@ -23,7 +23,7 @@ _SQL: Final = re.compile(
 
 
 def redact_statements(text: str) -> str:
-    """``text`` without the passwords of command lines and of SQL."""
+    """Redact the passwords of command lines and SQL."""
     if "-" in text:
         text = replace_found(text, _OPTION.search, _option)
     return replace_found(text, _SQL.search, _sql) if "'" in text else text
@@ -38,7 +38,7 @@ def _option(text: str, found: "re.Match[str]") -> Span | None:
     span, value, gap = found.span(kind), found[kind], found["gap"]
     name = tool["name"]
     if name == "curl":
-        # Else it is a user alone, for whose password curl asks.
+        # Without a colon it is a user name.
         return span if found["name"] not in {"p", "a"} and ":" in value else None
     if name == "redis-cli":
         return span if found["name"] == "a" else None
@@ -46,7 +46,7 @@ def _option(text: str, found: "re.Match[str]") -> Span | None:
         return None
     if name in {"docker", "podman"}:
         return span if " login" in text[tool.start() : begin] or "'login'" in text[tool.start() : begin] else None
-    # Of MySQL's, `-p x` asks for the password, and `x` is the database.
+    # In MySQL's tools, `-p x` prompts for the password, and `x` is the database.
     return span if name == "sshpass" or not gap else None
 
 

@@ -1,7 +1,7 @@
-"""Secrets taken out of free text: of messages, stack traces, URLs. Nothing in here raises, and all of it is linear.
+"""Redact secrets in free text: messages, stack traces, URLs. Nothing in here raises; all of it is linear.
 
-What looks like a secret and is none is lost as well: a text that says less does less harm than one that says too much.
-The passes that look at ``key=value`` are in :mod:`failpath_otel.scrubbing.pairs`.
+What looks like a secret is redacted even if it is none: a text that says too little does less harm. Passes over
+``key=value`` are in :mod:`failpath_otel.scrubbing.pairs`.
 """
 
 import re
@@ -18,24 +18,24 @@ from failpath_otel.scrubbing.statements import redact_statements
 from failpath_otel.scrubbing.token_formats import redact_tokens
 
 MAX_SCANNED_CHARS: Final = 32_768
-"""How much of a text is looked at. What lies beyond would be cut off anyway."""
+"""How much of a text is searched. The rest would be truncated anyway."""
 
 _MAX_WORD_CHARS: Final = 4_096
-"""The longest word that is given up as a whole where a text is cut before it was looked at."""
+"""Longest word that is left out as a whole where a text is truncated before the search."""
 
 _SLASHES: Final = re.compile(r"(?:\\?/){2}")
-# Up to the next `//`, so that many of them in a row are looked at once each.
+# Up to the next `//`, so that many in a row take linear time.
 _URL_REST: Final = re.compile(r"(?:(?!\\?/\\?/)[^\s\"'<>`])*")
 _AUTHORITY: Final = re.compile(r"[^/?#\\]*")
 _PORTS: Final = re.compile(r"(?:\d{0,5}|[{<$%(\[]*(?i:port)[})\]>]*|%[ds])(?:,[\w.-]+(?::\d{1,5})?)*[^\w@]*")
-# Where an `@` in the path is an everyday thing.
+# Schemes whose paths often contain an `@`.
 _WEB: Final = ("http:", "https:", "ws:", "wss:")
 _MAX_LOOK_AHEAD: Final = 256
 
 _SCHEME: Final = re.compile(
     r"\b(?P<scheme>bearer|basic|token)(?:\s|%20|\+|\\[nt]){1,4}(?:b?[\"'])?(?P<value>[^\s\"'`<>,;]+)", re.IGNORECASE
 )
-# What follows the word where it is no scheme: "Bearer authentication is required".
+# Words that follow in prose: "Bearer authentication is required".
 _PROSE: Final = frozenset(
     {
         *("token", "tokens", "auth", "authentication", "authorization", "authenticated", "scheme", "schemes", "http"),
@@ -54,13 +54,13 @@ _PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<key>[\w.\[\]-]{1,128})=(?P<value
 
 
 def redact_text(text: str) -> str:
-    """``text`` without all that :func:`redact_values` finds, the values of secret keys, and passwords in statements."""
+    """Redact what :func:`redact_values` finds, the values of secret keys, and passwords in statements."""
     candidates = find_candidates(text)
     return _forget_if_changed(text, _redacted(text, candidates)) if candidates else text
 
 
 def redact_values(text: str) -> str:
-    """``text`` without what is a secret by its own looks.
+    """Redact what is a secret by its own form.
 
     These are user names and passwords in URLs, query parameters with the name of a secret, the values of ``Bearer``,
     ``Basic`` and ``Token`` authorization, JSON web tokens, Failpath's project keys, the tokens of
@@ -100,14 +100,14 @@ def _without_values(text: str, candidates: int) -> str:
 
 
 def redacted_head(text: str, redact: Callable[[str], str] = redact_text) -> str:
-    """As much of the beginning of ``text`` as anybody will want to see, redacted."""
+    """Return the beginning of *text*, long enough to be shown, redacted."""
     if len(text) <= MAX_SCANNED_CHARS:
         return redact(text)
     return redact(without_last_word(text[:MAX_SCANNED_CHARS]))
 
 
 def redacted_tail(text: str) -> str:
-    """The same of its end, from the beginning of a line on: in the midst of one, nobody knows a secret."""
+    """Return the end of *text*, redacted, from a line's beginning on: a secret cut in two is not recognized."""
     if len(text) <= MAX_SCANNED_CHARS:
         return redact_text(text)
     _, _, lines = text[-MAX_SCANNED_CHARS:].partition("\n")
@@ -115,16 +115,16 @@ def redacted_tail(text: str) -> str:
 
 
 def without_last_word(text: str) -> str:
-    """``text`` without its last word, of which a part may be missing, and by which it would have been known."""
+    """Return *text* without its last word, which may be truncated beyond recognition as a secret."""
     kept = text[:-_MAX_WORD_CHARS]
     last = text[-_MAX_WORD_CHARS:].rsplit(maxsplit=1)
     return kept + last[0] if len(last) > 1 else kept
 
 
 def _userinfo(text: str, slashes: "re.Match[str]") -> tuple[int, int] | None:
-    """Where user name and password of a URL stand.
+    """Return where user name and password of a URL stand.
 
-    People do not escape passwords, so a ``/``, ``?``, ``#`` or ``@`` need not be the end of one.
+    Users do not escape passwords, so a ``/``, ``?``, ``#`` or ``@`` need not end one.
     """
     begin = slashes.end()
     rest = _URL_REST.match(text, begin)
@@ -140,10 +140,10 @@ def _userinfo(text: str, slashes: "re.Match[str]") -> tuple[int, int] | None:
     if not colon or text[slashes.start() - 1 : slashes.start()] != ":":
         return None
     if len(port) <= _MAX_LOOK_AHEAD and _PORTS.fullmatch(port):
-        # `postgres://user:12/34@host`: else nobody has an `@` there.
+        # `postgres://user:12/34@host`: only a password explains the `@`.
         return (begin, at) if at > 0 and not text.endswith(_WEB, 0, slashes.start()) else None
     if at < 0:
-        # No port, so it is a password: one with a blank or a quote in it, or one that somebody has cut off.
+        # No port, so it is a password, with a blank or a quote in it, or truncated.
         limit = min(len(text), end + _MAX_LOOK_AHEAD)
         line = text.find("\n", end, limit)
         at = text.rfind("@", end, limit if line < 0 else line)
@@ -170,7 +170,7 @@ def _authorization(text: str, found: "re.Match[str]") -> tuple[int, int] | None:
     elif scheme == "basic":
         secret = len(value) >= _MIN_BASIC_CHARS and _is_basic(value)
     else:
-        # "Unexpected token identifier2" is what parsers say.
+        # A parser's message: "Unexpected token identifier2".
         secret = not text.endswith(("nexpected ", "NEXPECTED "), 0, found.start()) and (
             len(value) >= _MIN_LONG_TOKEN_CHARS
             or (len(value) >= _MIN_TOKEN_CHARS and any(character.isdigit() for character in value))
@@ -180,7 +180,7 @@ def _authorization(text: str, found: "re.Match[str]") -> tuple[int, int] | None:
 
 
 def _is_basic(value: str) -> bool:
-    """Whether it is, or begins as, the base64 text of ``user:password``."""
+    """Return whether it is, or begins as, the base64 text of ``user:password``."""
     if value.endswith("=") or any(character.isdigit() for character in value):
         return True
     try:

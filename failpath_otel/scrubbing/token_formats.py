@@ -1,7 +1,7 @@
-"""The forms of tokens that well-known providers issue: a row each, all of them looked for in one pass.
+"""The tokens of well-known providers: one row each, all of them searched for in one pass.
 
-A token has a lead, which ends in a character that few texts have, and a body. So most texts are done with as soon as
-they have none of these characters, and most of the others where no long word follows one.
+A token has a lead, which ends in a rare character, and a body. So a text without these characters is done with at once,
+and most others where no long word follows one.
 """
 
 import re
@@ -16,17 +16,17 @@ _KINGFISHER: Final = "kingfisher (Apache-2.0), data/rules/"
 
 
 class TokenFormat(NamedTuple):
-    """How a provider's tokens look: any of ``leads``, and right behind it ``body``, a regular expression."""
+    """The form of a provider's tokens: any of ``leads``, directly followed by ``body``, a regular expression."""
 
     provider: str
     leads: tuple[str, ...]
     body: str
     source: str
     before: int = 0
-    """How many characters before the lead are a part of it."""
+    """How many characters before the lead belong to it."""
 
 
-# A body is one run of characters, or of parts of a fixed length, so that it fails without looking at anything twice.
+# A body is one run of characters, or parts of a fixed length, so that it fails without backtracking.
 # Lengths are lower bounds, because providers lengthen their tokens.
 TOKEN_FORMATS: Final = (
     TokenFormat("Anthropic", ("sk-",), r"ant-[a-z]{2,12}\d\d-[\w-]{20,}", _GITLEAKS + "anthropic-api-key"),
@@ -143,8 +143,8 @@ TOKEN_FORMATS: Final = (
     ),
 )
 
-# By the last character of a lead, or its whole where it is short: what has to stand there for a token to be looked for.
-# Each pattern begins with a literal, which `re` skips to by `memchr`.
+# By the last character of a lead, or the whole lead if it is short: what must match before a token is tried.
+# Each pattern begins with a literal, to which `re` skips by `memchr`.
 _MARKS: Final = {
     "_": r"_(?<=[a-z]_)(?=[\w.+/=-]{16})",
     "-": r"-(?:(?<=[Kiklpstxy]-)(?=[\w%+/.-]{16})|(?<=xox[a-eoprs]-)|(?<=keysib-)|(?=us\d))",
@@ -207,12 +207,12 @@ def _without(text: str, search: Search, leads: _Leads) -> str:
 
 
 def _secret_part(lead: str, begin: int, behind: int) -> int:
-    """Where the secret begins: what names it, and no more, stays."""
+    """Return where the secret begins, behind the name that stays readable."""
     return behind if lead[-1] in "=/:" else begin
 
 
 def _begins_word(text: str, begin: int) -> bool:
-    # In what has been through `repr`, the end of a line looks like a letter.
+    # In a `repr`, an escaped line end looks like a letter.
     return (
         begin <= 0
         or not (text[begin - 1].isalnum() and text[begin].isalnum())

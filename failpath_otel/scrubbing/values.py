@@ -1,8 +1,7 @@
-"""User values made safe: JSON types only, bounded in size, secrets taken out.
+"""Make user values safe: JSON types only, bounded in size, redacted.
 
-Both halves use it: ``steps`` before a value reaches the OpenTelemetry SDK (which raises on a cycle, lets a bad
-``__str__`` surface and stores a text of any length), ``records`` for spans that others have opened.
-Nothing in here raises, whatever it is given.
+``steps`` does it before a value reaches the OpenTelemetry SDK, which raises on a cycle or a faulty ``__str__`` and
+keeps texts of any length; ``records`` for spans of other tracers. Nothing in here raises.
 """
 
 import json
@@ -14,71 +13,71 @@ from itertools import islice
 from typing import Any, Final
 
 from failpath_otel import limits
-from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.keys import REDACTED as REDACTED
 from failpath_otel.scrubbing.keys import is_secret_key as is_secret_key
 from failpath_otel.scrubbing.keys import is_secret_text_key
 from failpath_otel.scrubbing.shapes import find_candidates
 from failpath_otel.scrubbing.text import MAX_SCANNED_CHARS, redact_text, redact_values, redacted_head, without_last_word
+from failpath_otel.signals import reraise_if_from_handler
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 DROPPED_KEYS: Final = "failpath.dropped_keys"
-"""Metadata key under which a mapping with too many keys, or with keys that have no text, says how many are missing."""
+"""Metadata key with the number of keys that were left out because there were too many, or had no text."""
 
 UNUSABLE: Final = "failpath.unusable_metadata"
-"""Metadata key that stands for metadata that is not a mapping or cannot be read: a sentence about what was given."""
+"""Metadata key with a sentence about metadata that is no mapping or cannot be read."""
 
 _INT64: Final = 1 << 63
 _MAX_TEXT: Final = limits.MAX_METADATA_TEXT_CHARS
 _MIN_TEXT_CHARS: Final = 64
-"""Characters that a text may have even where there is no room left, so that what was cut can be said."""
+"""Characters that a text may have even without room, so that the truncation can be marked."""
 
 _MAX_CHECKED_KEY_CHARS: Final = 1_024
 _MAX_HARMLESS_KEYS: Final = 2_048
 _MIN_SECRET_CHARS: Final = 5
-"""Shorter texts have no room for what :func:`failpath_otel.scrubbing.text.redact_text` finds."""
+"""Shorter texts contain nothing that :func:`failpath_otel.scrubbing.text.redact_text` finds."""
 
 _MIN_BARE_TOKEN_CHARS: Final = 13
-"""Shorter ones without a blank or a sign have none either, but for a project key: card numbers are the shortest."""
+"""Nor do shorter ones without a blank or a sign, except for a project key: card numbers are the shortest."""
 
 
 _NUMBERS: Final = frozenset("biuf")
-"""NumPy's letters for truth values, integers with and without sign, and floating point numbers."""
+"""NumPy's kinds of booleans, signed and unsigned integers, and floating point numbers."""
 
 _harmless_keys: Final[set[str]] = set()
-"""Keys that were found plain: a program has few, and asks for them with every step."""
+"""Keys that were found harmless: a program has few, and uses them with every step."""
 
 
 def _is_harmless_key(key: str) -> bool:
-    """Whether a key is short, has only ASCII characters, and is neither the name of a secret nor one itself."""
+    """Return whether a key is short, ASCII, and neither the name of a secret nor a secret itself."""
     if not (0 < len(key) <= limits.MAX_METADATA_KEY_CHARS and key.isascii()):
         return False
     if is_secret_text_key(key) or redact_values(key) != key:
         return False
     if len(_harmless_keys) >= _MAX_HARMLESS_KEYS:
-        _harmless_keys.clear()  # a program that makes up keys; those that come again are soon there again
+        _harmless_keys.clear()  # for unbounded keys; frequent ones soon return
     _harmless_keys.add(key)
     return True
 
 
 def clean_text(text: str, max_chars: int, length: int | None = None) -> str:
-    """``text`` as encodable UTF-8 of at most ``max_chars`` characters; what was cut off is said at its end.
+    """Return *text* as encodable UTF-8 of at most *max_chars* characters; a truncation is marked at its end.
 
-    ``length`` is that of the text of which this is the beginning, if it is one.
+    *length* is that of the whole text if *text* is the beginning of one.
     """
-    text = str.__str__(text)  # a subclass may lie about its length, and about what it consists of
+    text = str.__str__(text)  # a subclass may override anything
     mark = f"…[{len(text) if length is None else length} characters]"
     kept = text if len(text) <= max_chars else text[: max_chars - len(mark)] + mark
     if kept.isascii():
         return kept
-    # Lone surrogates would make both msgspec and protobuf refuse the whole record. Escaped, they take more room.
+    # msgspec and protobuf refuse lone surrogates. Escaped, they take more room.
     kept = kept.encode("utf-8", "backslashreplace").decode("utf-8")
     return kept if len(kept) <= max_chars else kept[: max_chars - len(mark)] + mark
 
 
 def bounded_run_id(text: str) -> str:
-    """A run id as encodable UTF-8 of at most :data:`failpath_otel.limits.MAX_RUN_ID_CHARS` characters.
+    """Return a run id as encodable UTF-8 of at most :data:`failpath_otel.limits.MAX_RUN_ID_CHARS` characters.
 
     A longer one keeps its beginning and ends in a hash of the whole, so that the same long id names the same run
     everywhere, and another one another.
@@ -87,7 +86,7 @@ def bounded_run_id(text: str) -> str:
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) <= limits.MAX_RUN_ID_CHARS:
         return text
-    # Here, because hashlib loads OpenSSL.
+    # Imported on use: hashlib loads OpenSSL (decision 0005).
     from hashlib import blake2b  # noqa: PLC0415
 
     digest = blake2b(text.encode(), digest_size=8).hexdigest()
@@ -95,19 +94,19 @@ def bounded_run_id(text: str) -> str:
 
 
 def text_of(value: object, max_chars: int) -> str:
-    """The ``str()`` of any object; where that fails, a text that names the object's type and the failure."""
+    """Return the ``str()`` of any object; if that fails, a text with the type and the failure."""
     return clean_text(_str(value), max_chars)
 
 
 def error_text(value: object, max_chars: int) -> str:
-    """:func:`text_of` for what is said of an exception: secrets are taken out of it, before it is cut."""
+    """Do :func:`text_of` for the text of an exception, which is redacted before it is truncated."""
     return _redacted(_str(value), max_chars, redact_text)
 
 
 def _redacted(text: str, max_chars: int, redact: Callable[[str], str]) -> str:
     head = redacted_head(text, redact)
     if len(text) > MAX_SCANNED_CHARS and len(head) <= max_chars:
-        head += " " * max_chars  # what was left out is said, also where the rest had little to say
+        head += " " * max_chars  # so that the truncation is marked
     return clean_text(head, max_chars, len(text))
 
 
@@ -120,7 +119,7 @@ def _str(value: object) -> str:
 
 
 def type_name(value: object) -> str:
-    """The name of the type of any object."""
+    """Return the name of the type of any object."""
     try:
         return str(type(value).__name__)
     except Exception as error:  # noqa: BLE001 - a metaclass of the user's may raise anything
@@ -129,18 +128,18 @@ def type_name(value: object) -> str:
 
 
 def clean_metadata(metadata: object) -> dict[str, Json]:
-    """Metadata as a mapping of JSON values within :mod:`failpath_otel.limits`, whatever was given.
+    """Return metadata as a mapping of JSON values within :mod:`failpath_otel.limits`.
 
-    Scalars, lists and string-keyed mappings stay what they are; numbers and truth values of NumPy become those of
-    Python. Sets become sorted lists, bytes and everything else
-    become text; NaN, infinities and integers beyond 64 bits become text, because JSON or OTLP has no room for them.
-    Values under keys that look like secrets become :data:`REDACTED`.
+    Scalars, lists and string-keyed mappings are left unchanged; numbers and booleans of NumPy become those of Python.
+    Sets become sorted lists, bytes and all other objects become text; NaN, infinities and integers beyond 64 bits
+    become text, because JSON or OTLP cannot represent them. Values of keys that look like secrets become
+    :data:`REDACTED`.
     """
     if metadata is None:
         return {}
     try:
         if type(metadata) is dict:
-            metadata = metadata.copy()  # in one go, because another thread may change it
+            metadata = metadata.copy()  # atomic: another thread may change it
             unchanged = _clean_unchanged(metadata) if len(metadata) <= limits.MAX_METADATA_KEYS else None
             if unchanged is not None:
                 return unchanged
@@ -153,10 +152,7 @@ def clean_metadata(metadata: object) -> dict[str, Json]:
 
 
 def _clean_unchanged(metadata: dict[Any, Any]) -> dict[str, Json] | None:
-    """The short way for what nearly all metadata is: a few short scalars, which are clean as they stand.
-
-    ``None`` where it takes the long way.
-    """
+    """Return *metadata* if it is clean as it stands, as most is: a few short scalars. Else ``None``."""
     room = limits.MAX_METADATA_TEXT_CHARS
     for key, value in metadata.items():
         if type(key) is not str or not (key in _harmless_keys or _is_harmless_key(key)):
@@ -189,7 +185,7 @@ def _clean_unchanged(metadata: dict[Any, Any]) -> dict[str, Json] | None:
 
 
 class _Cleaner:
-    """One pass over one metadata mapping: how much room is left, and which containers enclose the value at hand."""
+    """One pass over one metadata mapping: the bytes left, and the containers around the current value."""
 
     def __init__(self) -> None:
         self._bytes_left = limits.MAX_METADATA_BYTES
@@ -215,12 +211,12 @@ class _Cleaner:
     def _value_or_failure(self, value: Any) -> Json:  # noqa: ANN401 - anything at all
         try:
             return self._value(value)
-        except Exception as error:  # noqa: BLE001 - one bad value costs itself, not its neighbours
+        except Exception as error:  # noqa: BLE001 - one bad value must not cost the others
             reraise_if_from_handler(error)
             return f"<{type_name(value)}: reading it raised {type_name(error)}>"
 
     def _value(self, value: Any) -> Json:  # noqa: ANN401, PLR0911 - anything at all; a case each
-        self._bytes_left -= 6  # `false,`: what has no text takes room too, or lists of nothing would grow without bound
+        self._bytes_left -= 6  # `false,`: or lists of empty values would grow without bound
         if value is None or value is True or value is False:
             return value
         if isinstance(value, str):
@@ -256,7 +252,7 @@ class _Cleaner:
     def _bytes(self, head: bytes, length: int) -> str:
         decoded = head.decode("utf-8", "backslashreplace")
         text = self._text(decoded if length <= len(head) else without_last_word(decoded))
-        # One byte is one character of most of what people put there.
+        # Usually one byte is one character.
         return text if length <= len(head) else f"{text[: _MAX_TEXT - 40]}…[{length} bytes or characters]"
 
     def _container(self, value: Mapping[Any, Any] | AbstractSet[Any] | list[Any] | tuple[Any, ...]) -> Json:
@@ -288,20 +284,20 @@ class _Cleaner:
 
 
 def _number_in(value: Any) -> bool | int | float | None:  # noqa: ANN401 - anything at all
-    """The number or truth value that a scalar of NumPy is, or one of another library that lies in memory as NumPy's do.
+    """Return the number or boolean of a NumPy scalar, or of another library's with the same memory interface.
 
-    Judged by the type, because an object may have any attribute that it is asked for. Arrays are no scalars, of
-    whatever length; tensors, whose value may first have to be computed on a device, do not tell of their memory.
+    Decided by the type, because an object may claim any attribute. Arrays are no scalars, of whatever length; nor are
+    tensors, whose value may first have to be computed on a device.
     """
     kind = type(value)
     try:
         if not (hasattr(kind, "item") and hasattr(kind, "__array_interface__")) or hasattr(kind, "mask"):
             return None
-        # Not of dates, whose number would be one of nanoseconds.
+        # Not of dates, which would become nanoseconds.
         if value.shape != () or value.dtype.kind not in _NUMBERS:
             return None
         number = value.item()
-    except Exception as error:  # noqa: BLE001 - then it has a text, perhaps
+    except Exception as error:  # noqa: BLE001 - then its text is used
         reraise_if_from_handler(error)
         return None
     return number if type(number) in {bool, int, float} else None

@@ -26,11 +26,11 @@ from failpath_otel.records.translation import (
 )
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
-from failpath_otel.runtime.signals import is_from_handler
 from failpath_otel.semconv import (
     START_MARKER,
     STEP_KEY,
 )
+from failpath_otel.signals import is_from_handler
 from failpath_otel.spans.dropped_spans import DroppedSpans, SpanReference
 from failpath_otel.spans.open_steps import OpenSteps
 from failpath_otel.spans.rule_spans import RuleMatchedSpans

@@ -7,7 +7,7 @@ from types import GeneratorType
 from typing import Any, Final, Generic, TypeVar, cast
 
 from failpath_otel.report import exception_once
-from failpath_otel.runtime.signals import reraise_if_from_handler
+from failpath_otel.signals import reraise_if_from_handler
 from failpath_otel.steps.finalizer_errors import raise_later
 from failpath_otel.steps.open_step import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed, NeverAwaited

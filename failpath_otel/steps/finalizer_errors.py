@@ -6,8 +6,8 @@ from types import CodeType, FrameType
 from typing import Any, Final
 
 from failpath_otel.report import exception_once
-from failpath_otel.runtime.signals import is_from_handler
 from failpath_otel.runtime.threads import RealThread, get_ident, sleep
+from failpath_otel.signals import is_from_handler
 
 _SECONDS: Final = 0.001
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, Final, TypeVar, cast
 
-from failpath_otel.runtime.signals import reraise_if_from_handler
 from failpath_otel.scrubbing.values import type_name
+from failpath_otel.signals import reraise_if_from_handler
 from failpath_otel.steps.awaitables import VALUES, InStep, await_success, fail_async, follow, may_go_on
 from failpath_otel.steps.open_step import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed

@@ -46,8 +46,7 @@ def test_plain_http_beyond_loopback_is_said_once_for_each_host(
     make("HTTP://Failpath.Invalid")
     make("http://192.0.2.1")
     assert said() == [
-        f"Failpath: the endpoint http://{host} is not encrypted; whoever is on the way can read the project key"
-        " and all records"
+        f"Failpath: the endpoint http://{host} is not encrypted; the project key and all records can be read in transit"
         for host in ("failpath.invalid", "192.0.2.1")
     ]
 

@@ -109,7 +109,7 @@ def test_manual_steps_pair_up(receiver: Receiver) -> None:
     ship, signature = run_of(receiver, "parcel-4")["steps"]
     assert (ship["stepKey"], ship["status"], ship["durationMs"]) == ("ship", "success", 7_200_000)
     assert (signature["status"], signature["durationMs"]) == ("error", 300_000)
-    assert signature["error"] == {"name": "NobodyHome", "message": "nobody opened the door"}
+    assert signature["error"] == {"name": "NobodyHome", "message": "the door stayed closed"}
 
 
 def test_async_flow_runs_its_steps_side_by_side(receiver: Receiver) -> None:

@@ -105,7 +105,7 @@ def acting(life: Life, fate: Fate | None = None) -> Iterator[None]:
 
 
 class _Os:
-    """The module ``os`` of whoever acts."""
+    """The module ``os`` of the acting process."""
 
     def __init__(self) -> None:
         self._tokens = itertools.count(1)
@@ -160,7 +160,7 @@ class _Os:
 
 
 class _Fcntl:
-    """The module ``fcntl`` of whoever acts."""
+    """The module ``fcntl`` of the acting process."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(fcntl, name)
@@ -170,7 +170,7 @@ class _Fcntl:
 
 
 class _Map(mmap.mmap):
-    """A mapping of whoever acts, into which a record may be copied in part."""
+    """A mapping of the acting process, into which a record may be copied in part."""
 
     def write(self, data: Any) -> int:
         def partly() -> None:

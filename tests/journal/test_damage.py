@@ -64,7 +64,7 @@ def flip(path: Path, at: int, bit: int = 4) -> None:
 
 
 def read_all(log: SegmentReader) -> tuple[list[bytes], int]:
-    """All records that can be read, and how many are told as damaged."""
+    """All records that can be read, and how many are reported as damaged."""
     found: list[bytes] = []
     lost = 0
     while True:

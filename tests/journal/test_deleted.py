@@ -68,7 +68,7 @@ def test_a_process_that_is_idle_for_long_leaves_nothing_on_the_disk_and_begins_a
     assert delivery.records == [numbered(number) for number in range(3)]
 
 
-def test_a_segment_that_was_set_aside_and_is_deleted_by_others_does_not_turn_the_journal_off(tmp_path: Path) -> None:
+def test_a_spare_segment_that_is_deleted_by_others_does_not_turn_the_journal_off(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path), BINDING, lambda _: None)
     assert journal.append(b"first")
     assert journal.prepare()

@@ -14,10 +14,10 @@ from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.errors import DeliveryError
+from failpath_otel.journal import segment_factory
 from failpath_otel.journal.directory import LockedDirectory, open_base
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
-from failpath_otel.journal.segments import factory
 from failpath_otel.journal.segments.segment import SyscallWriter
 from failpath_otel.records.wire import Answer, no_response
 from failpath_otel.runtime.descriptors import OwnedFd
@@ -83,7 +83,7 @@ def taken(tmp_path: Path, path: str, *kinds: str) -> Iterator[Taken]:
 @pytest.fixture(params=["mapped", "plain"])
 def _written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "plain":
-        monkeypatch.setattr(factory, "MappedWriter", SyscallWriter)
+        monkeypatch.setattr(segment_factory, "MappedWriter", SyscallWriter)
 
 
 def place_in(tmp_path: Path) -> JournalLocation:

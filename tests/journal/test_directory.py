@@ -26,7 +26,7 @@ def opened(base: Path) -> Iterator[int]:
     os.close(descriptor)
 
 
-def test_what_is_held_is_seen_and_cannot_be_seized(base: Path, opened: int) -> None:
+def test_a_locked_directory_is_listed_and_cannot_be_locked_again(base: Path, opened: int) -> None:
     held = LockedDirectory.create(str(base), BINDING)
     assert list(list_journals(opened)) == [(held.name, BINDING)]
     assert LockedDirectory.try_lock(opened, held.name) is None
@@ -38,7 +38,7 @@ def test_what_is_held_is_seen_and_cannot_be_seized(base: Path, opened: int) -> N
     assert list(base.iterdir()) == []
 
 
-def test_who_opens_the_lock_of_a_directory_that_is_removed_meanwhile_has_nothing(
+def test_a_directory_that_is_removed_while_its_lock_is_opened_is_not_locked(
     base: Path, opened: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = LockedDirectory.create(str(base), BINDING)
@@ -120,7 +120,7 @@ def test_a_symbolic_link_in_the_place_of_the_lock_is_not_followed(base: Path, op
         LockedDirectory.try_lock(opened, held.name)
 
 
-def test_a_file_of_somebody_else_stays_when_the_journal_is_removed(base: Path, opened: int) -> None:
+def test_a_file_of_another_program_stays_when_the_journal_is_removed(base: Path, opened: int) -> None:
     held = LockedDirectory.create(str(base), BINDING)
     (base / held.name / "notes.txt").touch()
     held.remove()

@@ -1,4 +1,4 @@
-"""A process that is forked beside a journal: what is the parent's stays the parent's, whoever lives longer."""
+"""A process that is forked beside a journal: the parent keeps its journal, whichever process lives longer."""
 
 import json
 import os
@@ -167,7 +167,7 @@ def test_a_fork_while_another_thread_begins_a_journal_does_not_keep_it(base: Pat
             os.kill(child, signal.SIGKILL)
 
 
-def test_a_child_does_not_keep_the_orphans_that_its_parent_has_adopted(base: Path) -> None:
+def test_a_child_does_not_keep_the_orphans_that_its_parent_has_locked(base: Path) -> None:
     with program(base, "os.kill(os.getpid(), 9)") as gone:
         gone.wait(10)
     code = """

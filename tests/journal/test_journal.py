@@ -15,10 +15,10 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.journal import journal as journal_module
+from failpath_otel.journal import segment_factory as factory_module
 from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
-from failpath_otel.journal.segments import factory as factory_module
 from failpath_otel.journal.segments import mapped as mapped_module
 from failpath_otel.journal.segments import segment as segment_module
 from tests.journal.conftest import BINDING
@@ -143,7 +143,7 @@ def test_confirmed_segments_are_deleted_and_the_directory_with_the_last_of_them(
 
 @pytest.mark.usefixtures("small_segments")
 @pytest.mark.parametrize("confirmed", [0, 1, 7, 57, 58, 100, 149])
-def test_whoever_comes_after_gets_what_was_not_confirmed(new_journal: NewJournal, base: Path, confirmed: int) -> None:
+def test_the_next_process_gets_what_was_not_confirmed(new_journal: NewJournal, base: Path, confirmed: int) -> None:
     journal = new_journal()
     for number in range(150):
         journal.append(numbered(number))
@@ -156,9 +156,11 @@ def test_whoever_comes_after_gets_what_was_not_confirmed(new_journal: NewJournal
 
 
 @pytest.mark.usefixtures("small_segments")
-def test_over_the_cap_the_oldest_segment_goes_and_its_records_are_told(new_journal: NewJournal, base: Path) -> None:
-    told: list[int] = []
-    journal = new_journal(overflow=told.append)
+def test_over_the_limit_the_oldest_segment_is_dropped_and_its_records_are_reported(
+    new_journal: NewJournal, base: Path
+) -> None:
+    overflows: list[int] = []
+    journal = new_journal(overflow=overflows.append)
     for number in range(1_000):
         assert journal.append(numbered(number))
     journal.maintain()
@@ -167,7 +169,7 @@ def test_over_the_cap_the_oldest_segment_goes_and_its_records_are_told(new_journ
     while (read := journal.read(512, 0, journal.appended)).reason == "journal_full":
         assert journal.take(read)
         lost += read.lost
-    assert lost == sum(told)
+    assert lost == sum(overflows)
     assert take_all(journal) == [numbered(number) for number in range(lost, 1_000)]
     journal.reset_in_child()
     assert left(base) == [numbered(number) for number in range(lost, 1_000)]
@@ -177,27 +179,27 @@ def test_over_the_cap_the_oldest_segment_goes_and_its_records_are_told(new_journ
 def test_a_segment_that_is_dropped_while_a_batch_of_it_is_in_flight_costs_the_rest_of_it(
     new_journal: NewJournal,
 ) -> None:
-    told: list[int] = []
-    journal = new_journal(overflow=told.append)
+    overflows: list[int] = []
+    journal = new_journal(overflow=overflows.append)
     for number in range(10):
         journal.append(numbered(number))
     assert take(journal, records=5) == [numbered(number) for number in range(5)]
     stale = journal.read(512, 0, journal.appended)
     number = 10
-    while not told:
+    while not overflows:
         journal.append(numbered(number))
         number += 1
     assert not journal.take(stale), "it was dropped meanwhile"
     journal.maintain()
     read = journal.read(512, 0, journal.appended)
-    assert (read.reason, read.lost) == ("journal_full", told[0])
+    assert (read.reason, read.lost) == ("journal_full", overflows[0])
     assert journal.take(read)
     journal.confirm(5)
-    assert take_all(journal) == [numbered(each) for each in range(5 + told[0], number)]
+    assert take_all(journal) == [numbered(each) for each in range(5 + overflows[0], number)]
 
 
 @pytest.mark.usefixtures("small_segments")
-def test_room_is_set_aside_before_it_is_needed(new_journal: NewJournal, base: Path) -> None:
+def test_a_spare_segment_is_prepared_before_it_is_needed(new_journal: NewJournal, base: Path) -> None:
     journal = new_journal()
     while journal._writer is None or journal._writer.end() < 2_100:
         journal.append(numbered(1))
@@ -209,7 +211,7 @@ def test_room_is_set_aside_before_it_is_needed(new_journal: NewJournal, base: Pa
 
 
 @pytest.mark.usefixtures("small_segments")
-def test_room_that_was_set_aside_and_deleted_by_others_is_not_missed(new_journal: NewJournal, base: Path) -> None:
+def test_a_spare_segment_that_was_deleted_by_others_is_not_missed(new_journal: NewJournal, base: Path) -> None:
     journal = new_journal()
     while journal._factory.spare is None:
         assert journal.append(numbered(1))
@@ -516,7 +518,7 @@ def test_the_age_of_records_does_not_follow_a_clock_that_jumps(
     assert take_all(journal) == [b"before", b"after"]
 
 
-def test_what_is_too_old_is_told_and_passed_over(new_journal: NewJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_too_old_is_reported_and_skipped(new_journal: NewJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = new_journal()
     for number in range(3):
         journal.append(numbered(number))
@@ -574,7 +576,7 @@ def test_after_all_is_over_no_descriptor_and_no_mapping_is_left(
 
 
 class ConfirmedMeanwhile(segment_module.Segment):
-    """A segment that another thread confirms whole, at the very moment when somebody looks at it."""
+    """A segment that another thread confirms whole, at the very moment when it is read."""
 
     journal: Journal
 

@@ -40,7 +40,7 @@ def is_broken(life: Life) -> bool:
 
 
 class Story:
-    """The records of one process: which of them have to be found by whoever comes next, and which may be."""
+    """The records of one process: which of them the next process has to find, and which it may find."""
 
     def __init__(self) -> None:
         self.records: list[bytes] = []
@@ -65,7 +65,7 @@ class Story:
         self.must -= indexes
 
     def confirmed(self, indexes: list[int], *, surely: bool) -> None:
-        """Whoever comes next need not find these; if it was noted ``surely``, he does not."""
+        """The next process need not find these; if they were confirmed ``surely``, it does not."""
         self.must -= set(indexes)
         last = max(indexes, default=-1)
         if not surely:
@@ -267,7 +267,7 @@ class Journals(RuleBasedStateMachine):
     @precondition(lambda self: self.left)
     @rule(at=which, where=st.floats(0, 1), length=st.sampled_from([1, 1, 8, 40, 400]), zeros=st.booleans())
     def is_harmed(self, at: int, where: float, length: int, zeros: bool) -> None:
-        """A bit of a file, or some bytes of it, are not what they were; of a journal that nobody has."""
+        """A bit of a file, or some bytes of it, are not what they were; of a journal that no process has locked."""
         held = {heir.orphan.name for heir in self.held if heir.orphan is not None}
         paths = [
             path
@@ -393,7 +393,7 @@ class Journals(RuleBasedStateMachine):
             assert not heir.life.descriptors, "it has something open"
 
     def deliver_all(self) -> None:
-        """Somebody to whom nothing happens delivers all that is left."""
+        """A process that nothing happens to delivers all that is left."""
         heirs = self.adopt(1_000, None, None)
         missing = self.left.keys() - {heir.orphan.name for heir in heirs if heir.orphan is not None}
         assert not any(self.left[name].must for name in missing), missing

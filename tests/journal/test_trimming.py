@@ -39,7 +39,7 @@ def leave(base: Path, count: int = 20) -> Path:
     return path
 
 
-def test_what_is_adopted_and_waits_takes_the_room_of_its_records_and_keeps_its_times(base: Path) -> None:
+def test_an_orphan_is_trimmed_to_its_records_and_keeps_its_times(base: Path) -> None:
     path = leave(base)
     for each in (path, path.parent):
         os.utime(each, (1_700_000_000, 1_700_000_000))
@@ -55,7 +55,7 @@ def test_what_is_adopted_and_waits_takes_the_room_of_its_records_and_keeps_its_t
     orphan.close()
 
 
-def test_what_was_adopted_by_a_thread_of_the_application_is_trimmed_before_it_is_read(base: Path) -> None:
+def test_an_orphan_that_an_application_thread_has_locked_is_trimmed_before_it_is_read(base: Path) -> None:
     leave(base)
     delivery = HeldDelivery(answers=[Answer("is busy", 503, retryable=True)])
     with pipeline(delivery, journal=JournalLocation(str(base), BINDING)) as queue:
@@ -153,7 +153,7 @@ def test_a_copy_that_was_interrupted_is_no_obstacle(base: Path, monkeypatch: pyt
     orphan.close()
 
 
-def test_a_journal_that_is_left_at_the_end_gives_back_what_was_set_aside_and_goes_on(
+def test_a_journal_that_is_left_at_the_end_is_trimmed_and_can_be_written_on(
     new_journal: NewJournal, base: Path
 ) -> None:
     journal = new_journal()

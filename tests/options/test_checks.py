@@ -151,7 +151,7 @@ def test_bad_input_headers_that_are_refused_are_not_shown(value: object) -> None
 
 
 @pytest.mark.parametrize("value", ["x" * 100_000, ["x"] * 100_000, NoText])
-def test_bad_input_a_value_of_any_length_is_told_in_a_few_words(value: object) -> None:
+def test_bad_input_the_error_for_a_value_of_any_length_is_short(value: object) -> None:
     for name in WRONG.keys() - {"project_key", "endpoint", "on_error", "redact", "payload"}:
         assert len(refusal(Options.resolve, name, value)) < 300
 

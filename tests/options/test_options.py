@@ -96,25 +96,6 @@ def test_without_anything_but_a_key_the_defaults_hold() -> None:
     assert DEFAULT_ENDPOINT == "https://api.failpath.dev"
 
 
-def test_the_environment_goes_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAILPATH_PROJECT_KEY", KEY)
-    monkeypatch.setenv("FAILPATH_DEV_ENDPOINT", "http://127.0.0.1:3001")
-    options = Options.resolve()
-    assert (options.project_key, options.endpoint) == (KEY, "http://127.0.0.1:3001")
-
-
-def test_a_keyword_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAILPATH_PROJECT_KEY", "fp_project_of_the_environment")
-    monkeypatch.setenv("FAILPATH_DEV_ENDPOINT", "http://127.0.0.1:3001")
-    options = Options.resolve(project_key=KEY, endpoint="http://127.0.0.1:3002")
-    assert (options.project_key, options.endpoint) == (KEY, "http://127.0.0.1:3002")
-
-
-def test_an_empty_endpoint_in_the_environment_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAILPATH_DEV_ENDPOINT", "")
-    assert Options.resolve(project_key=KEY).endpoint == DEFAULT_ENDPOINT
-
-
 def test_space_around_a_key_and_slashes_after_an_endpoint_are_taken_off() -> None:
     options = Options.resolve(project_key=f" {KEY}\n", endpoint=" http://127.0.0.1:3001// ")
     assert (options.project_key, options.endpoint) == (KEY, "http://127.0.0.1:3001")

@@ -187,7 +187,7 @@ class Bottomless(Mapping[str, Any]):
 
 
 class Moving(dict[Any, Any]):
-    """A mapping that changes whenever somebody looks."""
+    """A mapping that changes at every look."""
 
     def items(self) -> Any:
         for number in range(3):
@@ -322,11 +322,11 @@ values: Final = st.recursive(
     ),
     max_leaves=12,
 )
-"""Recipes of anything that somebody may put into metadata."""
+"""Recipes of anything that an application may put into metadata."""
 
 anything: Final = values.map(Given)
 
 metadata: Final = (
     st.none() | st.dictionaries(texts | st.integers(), values, max_size=6) | oddities | st.just(7) | st.just("text")
 ).map(Given)
-"""Anything that somebody may give as metadata."""
+"""Anything that an application may pass as metadata."""

@@ -72,7 +72,7 @@ class Tape(FailpathClient):
 
 
 def check_order(records: list[Record]) -> None:
-    """Every record has an id of its own, and the outcome of a step comes after its beginning, which it tells."""
+    """Every record has an id of its own, and the outcome of a step comes after its beginning, which it states."""
     assert len({record.id for record in records}) == len(records)
     began: dict[tuple[str, str], Record] = {}
     for record in records:

@@ -127,7 +127,7 @@ def test_it_is_the_same_object_and_its_record_is_valid(form: Callable[[Tape, Run
         raise error
 
     passed = None
-    # Not by `pytest.raises`, and outside of the handler: whoever shows a failure would look at the exception.
+    # Not by `pytest.raises`, and outside of the handler: pytest would look at the exception to show a failure.
     try:
         form(tape, tape.run("checkout"), body)
     except BaseException as caught:
@@ -139,7 +139,7 @@ def test_it_is_the_same_object_and_its_record_is_valid(form: Callable[[Tape, Run
 
 
 def _own(error: BaseException) -> tuple[int, object]:
-    """What of an error belongs to whoever has raised it."""
+    """What of an error belongs to the code that raised it."""
     state = BaseException.__getattribute__(error, "__dict__")
     return id(state.get("__notes__")), BaseException.__dict__["__suppress_context__"].__get__(error)
 

@@ -1,4 +1,4 @@
-"""Whatever names a flow, a run or a step, and whatever time is told: it is refused at once, or the record is valid."""
+"""Whatever names a flow, a run or a step, and whatever time is given: it is refused at once, or the record is valid."""
 
 import math
 from datetime import datetime, timezone
@@ -37,8 +37,8 @@ def test_a_step_of_any_name_is_recorded_under_it(flow_key: str, step_key: str, r
     flow, step = str.__str__(flow_key), str.__str__(step_key)
     for record in tape.records()[:3]:
         assert record.run_id == run.run_id
-        for told, name in ((record.flow_key, flow), (record.step_key, step)):
-            assert told == name.encode("utf-8", "backslashreplace").decode()
+        for sent, name in ((record.flow_key, flow), (record.step_key, step)):
+            assert sent == name.encode("utf-8", "backslashreplace").decode()
 
 
 @properties(30)
@@ -79,7 +79,7 @@ times = (
 @example("success", math.nextafter(1e9, 0), 1e9)
 @example("success", datetime(9999, 12, 31, 23, 59, 59, 999_999), None)  # noqa: DTZ001 - in local time
 @example("running", datetime(1970, 1, 1, tzinfo=timezone.utc), None)
-def test_any_time_is_refused_or_told(status: Any, started_at: Any, timestamp: Any) -> None:
+def test_any_time_is_refused_or_in_the_record(status: Any, started_at: Any, timestamp: Any) -> None:
     tape = Tape()
     try:
         tape.record_step(
@@ -91,6 +91,6 @@ def test_any_time_is_refused_or_told(status: Any, started_at: Any, timestamp: An
     (record,) = tape.records()
     assert record.status == status
     assert decode_event(tape.kept[0]).timestamp == record.timestamp  # the receiver takes it, too
-    for told, given_time in ((record.timestamp, timestamp), (record.started_at, started_at)):
-        if told is not None and isinstance(given_time, datetime) and status != "running":
-            assert moment(told) == given_time.astimezone(timezone.utc)
+    for sent, given_time in ((record.timestamp, timestamp), (record.started_at, started_at)):
+        if sent is not None and isinstance(given_time, datetime) and status != "running":
+            assert moment(sent) == given_time.astimezone(timezone.utc)

@@ -270,7 +270,7 @@ def test_bad_input_metadata_that_opens_steps_without_end_is_ended(server: FaultS
     before = sys.getrecursionlimit()
     client = configure()
     assert client.run("checkout", metadata={"of": Texted(text)}).step("pack", lambda: 7) == 7
-    client.flush()  # where the stack ends, records are lost; which, nobody can say
+    client.flush()  # where the stack ends, some records are lost
     assert sys.getrecursionlimit() == before
     assert [sent["status"] for sent in server.events if sent["stepKey"] == "pack"] == ["running", "success"]
 

@@ -80,7 +80,7 @@ def test_an_application_whose_memory_runs_out_while_it_records_goes_on_living_an
     entered, accepted, delivered, waiting, invalid, reasons = map(int, ended.lines[-1].split())
     assert (entered, waiting) == (406, 0)
     assert accepted == delivered == len(server.taken)
-    # A start that could not be recorded counts as lost, also where it is told together with its end after all.
+    # A start that could not be recorded counts as lost, even if it is recorded together with its end later.
     assert accepted + invalid >= 2 * 406
     assert reasons == (invalid > 0)
 

@@ -28,7 +28,7 @@ def test_the_start_time_is_when_the_process_began() -> None:
     began = start_time(os.getpid())
     assert began is not None
     at = datetime.strptime(began, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
-    # The kernel tells the boot in whole seconds.
+    # The kernel shows the boot in whole seconds.
     assert timedelta(days=-1) < datetime.now(timezone.utc) - at < timedelta(days=30)
 
 
@@ -74,8 +74,8 @@ def test_after_a_fork_the_child_names_itself() -> None:
 
     def named() -> dict[str, Any]:
         """As it stands in a record."""
-        told: dict[str, Any] = json.loads(msgspec.json.encode(this.info))
-        return told
+        shown: dict[str, Any] = json.loads(msgspec.json.encode(this.info))
+        return shown
 
     child = fork.Process(target=lambda: writing.send((named()["pid"], os.getpid(), named()["host"])))
     child.start()

@@ -69,7 +69,7 @@ def test_what_is_kept_of_names_is_bounded() -> None:
         assert rules.match(FLASK, f"GET /{number}") is None
     assert len(rules._cache) <= limits.MAX_CACHED_NAMES
     assert rules.match(FLASK, "POST /" + "x" * 100_000)
-    assert rules.match("x" * 100_000, "POST /")  # a gateway is told any scope
+    assert rules.match("x" * 100_000, "POST /")  # a gateway gets any scope
     assert all(max(map(len, kept)) <= limits.MAX_NAME_CHARS for kept in rules._cache)
 
 
@@ -246,33 +246,31 @@ WRONG: list[tuple[str | bytes, int, str]] = [
 
 
 @pytest.mark.parametrize(("text", "line", "says"), WRONG)
-def test_bad_input_an_error_in_a_file_is_told_with_its_line(
-    tmp_path: Path, text: str | bytes, line: int, says: str
-) -> None:
+def test_bad_input_an_error_in_a_file_names_its_line(tmp_path: Path, text: str | bytes, line: int, says: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(ConfigurationError) as refused:
         check_rules("FAILPATH_RULES", path)
-    told = str(refused.value).replace(f"line {line} (rule 2): two", f"line {line}: two")
-    assert f"FAILPATH_RULES: {path}, line {line}: " in told
+    shown = str(refused.value).replace(f"line {line} (rule 2): two", f"line {line}: two")
+    assert f"FAILPATH_RULES: {path}, line {line}: " in shown
     assert says in str(refused.value)
     assert len(str(refused.value)) < 600
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
-def test_bad_input_a_pipe_into_which_nobody_writes_is_not_waited_for(tmp_path: Path) -> None:
+def test_bad_input_a_pipe_without_a_writer_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "rules.toml")
     with pytest.raises(ConfigurationError, match=r"rules\.toml cannot be read: it is no file"):
         check_rules("rules", tmp_path / "rules.toml")
 
 
-def test_bad_input_a_directory_and_a_name_that_cannot_be_one_are_told(tmp_path: Path) -> None:
+def test_bad_input_a_directory_and_an_impossible_file_name_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
         check_rules("rules", tmp_path)
     with pytest.raises(ConfigurationError, match="cannot be read: UnicodeEncodeError"):
         check_rules("rules", "\ud800")
 
 
-def test_bad_input_a_file_that_this_user_may_not_read_is_told(tmp_path: Path) -> None:
+def test_bad_input_a_file_that_this_user_may_not_read_is_an_error(tmp_path: Path) -> None:
     path = written(tmp_path, RULE)
     check_rules("rules", path)  # whatever is imported for it
     path.chmod(0)
@@ -287,14 +285,14 @@ def test_bad_input_a_file_that_this_user_may_not_read_is_told(tmp_path: Path) ->
             os.seteuid(0)
 
 
-def test_bad_input_a_file_that_is_missing_or_too_large_is_told(tmp_path: Path) -> None:
+def test_bad_input_a_file_that_is_missing_or_too_large_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"gone\.toml cannot be read: No such file"):
         check_rules("rules", tmp_path / "gone.toml")
     with pytest.raises(ConfigurationError, match="more than"):
         check_rules("rules", written(tmp_path, b"#" * (limits.MAX_RULES_BYTES + 1)))
 
 
-def test_bad_input_of_a_relative_path_it_is_told_where_it_was_looked_for(
+def test_bad_input_the_error_for_a_relative_path_names_the_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

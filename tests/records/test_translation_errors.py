@@ -1,4 +1,4 @@
-"""What an ``error`` record tells of the exception, from spans of any tracer."""
+"""What an ``error`` record says of the exception, from spans of any tracer."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import semconv
 from failpath_otel.records.content import RecordContent
-from failpath_otel.records.record import Record, encode
+from failpath_otel.records.record import Record
 from failpath_otel.records.translation import span_records
 from tests.recording import recording_with
 from tests.spans.foreign import END_NS, IDENTITY, START_NS, a_span, event, lifecycle
@@ -36,14 +36,6 @@ def test_the_exception_event_gives_name_and_message() -> None:
     assert (error.name, error.message, error.stack) == ("PaymentError", "declined", None)
 
 
-def test_the_stack_is_sent_only_where_it_is_asked_for() -> None:
-    span = an_error(exception__type="E", exception__message="m", exception__stacktrace="Traceback …")
-    assert b"Traceback" not in encode(records(span)[-1])
-    error = records(span, capture_stack=True)[-1].error
-    assert error is not None
-    assert error.stack == "Traceback …"
-
-
 def test_an_exception_without_a_message_has_the_description_of_the_span_status() -> None:
     error = records(an_error(exception__type="E"))[-1].error
     assert error is not None
@@ -57,7 +49,7 @@ def test_an_error_without_any_exception_event_has_the_description_of_the_span_st
 
 
 @pytest.mark.parametrize(
-    ("told", "description", "expected"),
+    ("error_type", "description", "expected"),
     [
         ("PaymentError", "card declined", ("PaymentError", "card declined")),
         ("PaymentError", None, ("PaymentError", "PaymentError")),
@@ -69,10 +61,10 @@ def test_an_error_without_any_exception_event_has_the_description_of_the_span_st
         ("token=geheim123", None, ("token=[redacted]", "token=[redacted]")),
     ],
 )
-def test_an_error_without_any_exception_event_has_the_name_that_error_type_tells(
-    told: object, description: str | None, expected: tuple[str, str]
+def test_an_error_without_any_exception_event_has_the_name_of_error_type(
+    error_type: object, description: str | None, expected: tuple[str, str]
 ) -> None:
-    span = a_span({"error.type": told}, status=StatusCode.ERROR, description=description)
+    span = a_span({"error.type": error_type}, status=StatusCode.ERROR, description=description)
     error = records(span)[-1].error
     assert error is not None
     assert (error.name, error.message) == expected
@@ -101,7 +93,7 @@ def test_an_exception_event_without_a_type_leaves_the_name_to_error_type() -> No
     assert (error.name, error.message) == ("PaymentError", "declined")
 
 
-def test_a_span_that_records_no_exception_still_tells_what_its_instrumentation_says() -> None:
+def test_an_error_without_a_recorded_exception_has_the_name_and_message_of_the_instrumentation() -> None:
     with recording_with() as recording:
         tracer = recording.provider.get_tracer("dbos")
         with (
@@ -146,9 +138,7 @@ def test_an_http_answer_that_error_type_names_has_its_status_as_message() -> Non
         ({}, ""),
     ],
 )
-def test_an_http_answer_that_nothing_else_is_told_of_is_told_by_its_status(
-    attributes: dict[str, Any], message: str
-) -> None:
+def test_an_error_with_an_http_status_alone_has_it_as_message(attributes: dict[str, Any], message: str) -> None:
     error = records(a_span(attributes, status=StatusCode.ERROR))[-1].error
     assert error is not None
     assert (error.name, error.message) == ("Error", message)

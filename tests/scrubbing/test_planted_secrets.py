@@ -63,7 +63,7 @@ class Application:
         return "\n".join(of_span(span) for span in self.exporter.get_finished_spans() if span.name != "s")
 
     def said(self) -> str:
-        """Everything that was logged, by anybody, and what ``on_error`` was told."""
+        """Everything that was logged, and the errors that ``on_error`` got."""
         return self._caplog.text + "".join(f"{error} {error!r} {error.__dict__}" for error in self.errors)
 
 

@@ -219,5 +219,5 @@ def test_all_that_can_be_redacted_has_what_the_first_quick_look_asks_for() -> No
     for text in VALUES:
         assert len(text) >= values._MIN_SECRET_CHARS
         if "\t" in text or "%20" in text:
-            continue  # in a short value without a blank and a slash, nobody looks for these
+            continue  # a short value without a blank and a slash is not searched for these
         assert values.clean_metadata({"note": text}) != {"note": text}, text

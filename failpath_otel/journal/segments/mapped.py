@@ -1,4 +1,4 @@
-"""Writing a segment by copying memory, and the descriptor that Python keeps of a file that is mapped."""
+"""Write a segment by copying memory (decision 0012)."""
 
 import contextlib
 import os
@@ -13,13 +13,13 @@ from failpath_otel.runtime.pinned import Pinned
 
 
 class MappedWriter:
-    """Appends to a segment whose room was set aside: by copying memory, without a system call.
+    """Appends to a preallocated, mapped segment by copying memory, without a system call.
 
-    What was copied is the kernel's; it survives the process, whatever ends it, and not a loss of power.
+    What was copied belongs to the kernel: it survives any end of the process, but not a loss of power.
 
-    Before Python 3.13, a map has a duplicate of the descriptor that it was made from, does not tell its number, and
-    closes that when it goes, whatever file the number is by then. So it never goes unless :meth:`close` finds the
-    number to be its own; in doubt, it stays in memory until the process ends.
+    Before Python 3.13, `mmap` keeps a duplicate of the descriptor, whose number it does not show, and closes that
+    number when it is freed, even if it is another file by then. So the map is pinned in memory until :meth:`close`
+    finds that the number still is its own; in doubt, it stays until the process ends.
     """
 
     def __init__(self, segment: Segment) -> None:
@@ -36,17 +36,17 @@ class MappedWriter:
             self._pinned = Pinned(self._map)
             self._duplicate = _duplicate(segment.descriptor, likely)
         self._map.seek(HEADER_BYTES)
-        # One call that copies and advances: nothing on this thread, as a signal handler, can come in between.
+        # One call that copies and advances: no signal handler can come in between.
         self.write: Final[Write] = self._map.write
         self.end: Final = self._map.tell
         self.busy: Final = False
 
     def content(self) -> bytes:
-        """All that was written, also where the file cannot be opened any more."""
+        """Return all that was written, even if the file cannot be opened any more."""
         return self._map[: self.end()]
 
     def close(self) -> None:
-        """Ends the writing; the file stays."""
+        """End the writing; the file stays."""
         if self._pinned is not None:
             try:
                 if self._duplicate is None:
@@ -65,7 +65,7 @@ def _lowest_free(descriptor: int) -> int:
 
 
 def _duplicate(descriptor: int, likely: int) -> OwnedFd | None:
-    """The only other descriptor of a file that was made just now; ``None`` where it cannot be found."""
+    """Return the other descriptor of a file that was opened just now; ``None`` if it cannot be found."""
     file = file_identity(descriptor)
     with contextlib.suppress(OSError):
         if file_identity(likely) == file:

@@ -1,4 +1,4 @@
-"""One file of a journal: a header, then records, each framed so that one that was cut off shows."""
+"""One file of a journal: a header, then framed records, so that a record that was cut off shows."""
 
 import contextlib
 import errno
@@ -15,35 +15,37 @@ from failpath_otel.runtime.descriptors import OwnedFd
 
 SUFFIX: Final = ".records"
 SPARE: Final = "spare"
-"""The name of a segment that is not in use yet."""
+"""Name of a segment that is not in use yet."""
 
 _MAGIC: Final = b"failpath"
 _CONFIRMED_AT: Final = len(_MAGIC)
 _CONFIRMED: Final = Struct("<II")
-"""Up to where its records are confirmed, Failpath has them or they are lost for good, and the CRC-32 of that number;
-two zeros in a file of which nothing is confirmed."""
+"""Where the unconfirmed records begin, and the CRC-32 of that position; zeros if no record is confirmed.
+
+Confirmed records were delivered, or are lost for good.
+"""
 
 CLOSED: Final = -1
 HEADER_BYTES: Final = _CONFIRMED_AT + _CONFIRMED.size
 _SALT: Final = 0x66616970
-"""What the CRC-32 of the confirmed_to starts with, so that it is not that of anything else."""
+"""Start value of the CRC-32 of the position, so that it is the checksum of nothing else."""
 
 
 class StoredRecord(NamedTuple):
-    """A record that was read, and when it was written."""
+    """A record that was read, and when it was written, in seconds since the epoch."""
 
     record: bytes
     written_at: int
 
 
 class Segment:
-    """A segment as its reader sees it. Records are taken in their order, and confirmed in the same order.
+    """A segment as its reader sees it. Records are taken in order, and confirmed in the same order.
 
     Args:
-        directory: the directory that it is in.
+        directory: the directory that holds it.
         name: its name there.
-        descriptor: its own.
-        version_1: its header has the number of the records that are confirmed, as version 1 of the format.
+        descriptor: its descriptor, or :data:`CLOSED`.
+        version_1: its header holds the number of confirmed records, as in version 1 of the format.
     """
 
     def __init__(self, directory: OwnedFd, name: str, descriptor: int, *, version_1: bool = False) -> None:
@@ -54,22 +56,22 @@ class Segment:
         self.descriptor = descriptor
         self.reset()
         self.first = 0
-        """The number of its first record; of segments that this process writes."""
+        """Number of its first record, of segments that this process writes."""
         self.last: int | None = None
-        """The number of its last record; ``None`` while this process writes it."""
+        """Number of its last record; ``None`` while this process writes it."""
         self.deleted = False
-        """It cannot be opened again: somebody has deleted it."""
+        """It was deleted and cannot be opened again."""
         self.dropped = False
-        """What was not taken by then is lost."""
+        """Records that were not taken by then are lost."""
         self.is_oversized = False
         """It is larger than a segment can be."""
 
     @property
     def descriptor(self) -> int:
-        """Its descriptor; ``CLOSED`` while nobody reads or writes it.
+        """Its descriptor; ``CLOSED`` while it is neither read nor written.
 
         Raises:
-            OSError: somebody else has closed it.
+            OSError: other code has closed it.
         """
         return CLOSED if self._fd is None else self._fd.number
 
@@ -78,26 +80,26 @@ class Segment:
         self._fd = None if descriptor == CLOSED else OwnedFd(descriptor)
 
     def is_open(self) -> bool:
-        """Whether it has a descriptor, and nothing else has closed that."""
+        """Return whether it has a descriptor that no other code has closed."""
         return self._fd is not None and self._fd.is_valid()
 
     def change_directory(self, directory: OwnedFd) -> None:
-        """Lets go of its descriptor, and opens it again, when it has to, in the same directory by a new one."""
+        """Close the file; reopen it later in the same directory, which has another descriptor."""
         self.close()
         self._directory = directory
 
     def reset(self) -> None:
-        """Forgets what was read of it."""
+        """Forget what was read of it."""
         self.position = HEADER_BYTES
-        """Where the next record begins that is to be taken."""
+        """Where the next record begins."""
         self.taken = 0
         self.confirmed = 0
         self.header_read = False
         """Its header was read."""
         self.header_damaged = False
-        """Its header is damaged, so that records may come that were confirmed before."""
+        """Its header is damaged, so that confirmed records may be read again."""
         self._confirmed_to = HEADER_BYTES
-        self._ends: deque[int] = deque()  # of the records that are taken and not confirmed
+        self._ends: deque[int] = deque()  # of records that are taken and not confirmed
         self._newest = 0
         self._checks = ChecksumBudget()
         self._gap: Gap | None = None
@@ -105,23 +107,23 @@ class Segment:
         self._free_buffer()
 
     def _free_buffer(self) -> None:
-        """Gives the memory back that is needed only where something is damaged."""
+        """Free the memory that is needed only for damaged files."""
         self._buffer = b""
         self._buffer_at = self._buffer_content = 0
 
     def write_header(self) -> None:
-        """Writes the header of a new file."""
+        """Write the header of a new file."""
         os.pwrite(self.descriptor, _MAGIC + _CONFIRMED.pack(0, 0), 0)
 
     def read_header(self) -> bool:
-        """Reads the header of a file that exists, and goes to the first record that is not confirmed.
+        """Read the header of an existing file and go to the first unconfirmed record.
 
         Returns:
-            Whether it is a segment. One that was never begun is one without records; one whose header is damaged is
-            known by its records, of which none counts as confirmed.
+            Whether the file is a segment. An empty file is one without records; after a damaged header, none of its
+            records are confirmed.
 
         Raises:
-            OSError: it cannot be read, or is too large to be one.
+            OSError: it cannot be read, or is too large to be a segment.
         """
         size = self.size()
         self.is_oversized = size > limits.JOURNAL_SEGMENT_BYTES
@@ -147,7 +149,7 @@ class Segment:
     def _skip_confirmed(self, count: int) -> None:
         while self.confirmed < count:
             read = self.read(self.size(), min(count - self.confirmed, limits.MAX_BATCH_RECORDS), 0)
-            if not read:  # the number is wrong, or one of the records is damaged: better once more than never
+            if not read:  # wrong number or damaged record: deliver twice rather than not at all
                 self.reset()
                 self.header_read = self.header_damaged = True
                 return
@@ -155,26 +157,26 @@ class Segment:
             self.confirm(len(read))
 
     def size(self) -> int:
-        """The length of the file in bytes."""
+        """Return the length of the file in bytes."""
         return os.fstat(self.descriptor).st_size
 
     def rename(self, name: str) -> None:
-        """Gives the file its name in the order."""
+        """Rename the file."""
         directory = self._directory.number
         os.rename(self.name, name, src_dir_fd=directory, dst_dir_fd=directory)
         self.name = name
 
     def read(self, end: int, max_records: int, budget: int) -> list[StoredRecord]:
-        """The next records that stand before ``end``, without taking them.
+        """Return the next records that stand before *end*, without taking them.
 
         Args:
             end: where the records end, or the file.
             max_records: how many at most.
-            budget: bytes that they may have together, each with a byte for the comma after it; 0: no limit. One record
-                comes in any case.
+            budget: total bytes of the records, each with the comma that follows it in a body; 0: no limit. One record
+                is returned in any case.
 
         Returns:
-            The records; none where there are no more, or where the next one is damaged.
+            The records; none at the end, or if the next one is damaged.
         """
         if self._gap is not None and self._gap_at == self.position:
             return []
@@ -204,22 +206,22 @@ class Segment:
         return found
 
     def count_records(self, end: int) -> int | None:
-        """How many records stand before ``end``; ``None`` where one of them is damaged."""
+        """Return how many records stand before *end*; ``None`` if one of them is damaged."""
         reader = Segment(self._directory, self.name, CLOSED)
-        reader._fd = self._fd  # another one would take the number from this one
+        reader._fd = self._fd  # a second owner would invalidate this one
         while read := reader.read(end, limits.MAX_BATCH_RECORDS, 0):
             reader.advance(read)
         return reader.taken if reader.position == end else None
 
     def _load(self, size: int) -> tuple[bytes, int]:
-        """Bytes from the position on, and where in them the position is."""
+        """Return bytes from the position on, and where in them the position is."""
         offset = self.position - self._buffer_at
         if 0 <= offset <= offset + size <= len(self._buffer):
             return self._buffer, offset
         return os.pread(self.descriptor, size, self.position), 0
 
     def find_gap(self, end: int) -> Gap | None:
-        """What stands at the position where no record can be read; ``None``: nothing but zeros up to ``end``."""
+        """Return the damaged bytes at the position; ``None`` if only zeros stand up to *end*."""
         if self._gap is None or self._gap_at != self.position:
             self._gap = self._locate_gap(min(end, limits.JOURNAL_SEGMENT_BYTES))
             self._gap_at = self.position
@@ -231,7 +233,7 @@ class Segment:
             return None
         chunk, begin = self._load(size)
         if chunk is not self._buffer:
-            # Until the file is closed: where one record is damaged, others may be.
+            # Kept until the file is closed: where one record is damaged, others may be.
             self._buffer, self._buffer_at, self._buffer_content = chunk, self.position, len(chunk.rstrip(b"\0"))
         stop = min(begin + size, self._buffer_content)
         if begin >= stop:
@@ -242,7 +244,7 @@ class Segment:
         return Gap(end, 0 if is_cut_off(chunk, begin, stop) else count_lost(chunk, begin, stop))
 
     def skip(self, gap: Gap) -> None:
-        """Goes on behind a gap; it counts as confirmed together with the record before it."""
+        """Go on behind a gap, which is confirmed together with the record before it."""
         self.position = gap.end
         if self._ends:
             self._ends[-1] = gap.end
@@ -251,7 +253,7 @@ class Segment:
             self.write_confirmed()
 
     def take_all(self, content: bytes) -> list[bytes]:
-        """Takes all records that were not taken yet, of a copy of what is in the file."""
+        """Take all remaining records from *content*, a copy of the file."""
         self._buffer, self._buffer_at, self._buffer_content = content, 0, len(content)
         found: list[bytes] = []
         while read := self.read(len(content), limits.MAX_BATCH_RECORDS, 0):
@@ -260,7 +262,7 @@ class Segment:
         return found
 
     def advance(self, read: list[StoredRecord]) -> None:
-        """Takes what was read."""
+        """Take what was read."""
         for written in read:
             self.position += len(written.record) + FRAME_BYTES
             self._ends.append(self.position)
@@ -268,30 +270,29 @@ class Segment:
         self._newest = read[-1].written_at
 
     def confirm(self, records: int) -> None:
-        """Takes note that so many of the records that were taken need not be sent again."""
+        """Confirm that the next *records* of those taken need not be sent again."""
         self.confirmed += records
         for _ in range(records):
             self._confirmed_to = self._ends.popleft()
 
     def write_confirmed(self) -> None:
-        """Writes into the file up to where its records are confirmed."""
-        # A failing disk costs a repetition after a crash, and no more. Eight bytes within a page: whoever reads them
-        # after a crash finds the old number or the new one.
+        """Write into the file which of its records are confirmed."""
+        # If this fails, records are sent twice after a crash. Eight bytes within a page are written as a whole.
         with contextlib.suppress(OSError):
-            confirmed_to = self.confirmed.to_bytes(_CONFIRMED.size, "little")
+            data = self.confirmed.to_bytes(_CONFIRMED.size, "little")
             if not self._version_1:
-                confirmed_to = _CONFIRMED.pack(self._confirmed_to, _checksum(self._confirmed_to))
-            os.pwrite(self.descriptor, confirmed_to, _CONFIRMED_AT)
+                data = _CONFIRMED.pack(self._confirmed_to, _checksum(self._confirmed_to))
+            os.pwrite(self.descriptor, data, _CONFIRMED_AT)
 
     def close(self) -> None:
-        """Closes the file; it can be opened again."""
+        """Close the file; it can be opened again."""
         self._free_buffer()
         owned, self._fd = self._fd, None
         if owned is not None:
             owned.close()
 
     def remove(self) -> None:
-        """Deletes the file."""
+        """Delete the file."""
         with contextlib.suppress(OSError):
             os.unlink(self.name, dir_fd=self._directory.number)
 
@@ -301,37 +302,37 @@ def _checksum(confirmed_to: int) -> int:
 
 
 Write = Callable[[bytes], object]
-"""Appends a frame; raises ``ValueError`` where the segment has no room for it."""
+"""Appends a frame; raises ``ValueError`` if the segment has no room for it."""
 
 
 def raise_no_room(_: bytes) -> None:
-    """Appending where there is no segment yet, or where it is full or busy."""
+    """Refuse a frame: there is no segment yet, or it is full or busy."""
     msg = "there is no room for it"
     raise ValueError(msg)
 
 
 class SyscallWriter:
-    """Appends to a segment by system calls, where the file system or the platform does not allow more."""
+    """Appends to a segment by system calls, where the file system or platform does not support more."""
 
     def __init__(self, segment: Segment) -> None:
         segment.write_header()
         self._segment: Final = segment
         self._end = HEADER_BYTES
         self.busy = False
-        """A frame is being written; what a signal handler records meanwhile has to go elsewhere."""
+        """A frame is being written; records of signal handlers are deferred meanwhile."""
 
     def write(self, data: bytes) -> None:
-        """Appends a frame, or nothing of it."""
+        """Append a frame, or nothing of it."""
         if self.busy:
             raise_no_room(data)
         done = 0
         try:
-            self.busy = True  # before anything is read of what a signal handler may change
+            self.busy = True  # before reading anything that a signal handler may change
             if self._end + len(data) > limits.JOURNAL_SEGMENT_BYTES:
                 raise_no_room(data)
             while done < len(data):
                 done += os.pwrite(self._segment.descriptor, data[done:], self._end + done)
-            # Not before: another thread reads up to here.
+            # Last: another thread reads up to here.
             self._end += done
         finally:
             self.busy = False
@@ -339,8 +340,8 @@ class SyscallWriter:
                 os.ftruncate(self._segment.descriptor, self._end)
 
     def end(self) -> int:
-        """Where the next frame will stand."""
+        """Return where the next frame will stand."""
         return self._end
 
     def close(self) -> None:
-        """Ends the writing; the file stays."""
+        """End the writing; the file stays."""

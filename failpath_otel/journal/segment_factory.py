@@ -1,4 +1,4 @@
-"""The files that a journal writes next, each in the best way that the file system allows."""
+"""Create the segments of a journal, mapped where the file system allows it."""
 
 import errno
 from typing import Final
@@ -8,27 +8,27 @@ from failpath_otel.journal.segments.mapped import MappedWriter
 from failpath_otel.journal.segments.segment import SPARE, Segment, SyscallWriter
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
-"""Errors that plain writes would meet too."""
+"""Errors that writing by system calls would meet too."""
 
 Writer = MappedWriter | SyscallWriter
 
 
 class SegmentFactory:
-    """Makes segments, and sets one aside, so that the next one is there when it is needed."""
+    """Creates segments, and prepares a spare one so that the next is there when it is needed."""
 
     def __init__(self) -> None:
         self.spare: tuple[Segment, Writer] | None = None
-        """A segment that was set aside."""
+        """The spare segment."""
 
         self.not_mapped_because: Exception | None = None
-        """Why the newest segment is written by system calls; ``None`` where it is mapped."""
+        """Why the newest segment is written by system calls; ``None`` if it is mapped."""
 
     def next_segment(self, directory: LockedDirectory, name: str) -> tuple[Segment, Writer]:
-        """The segment that was set aside, under this name, or a new one.
+        """Return the spare segment, renamed to *name*, or a new one.
 
         Raises:
-            OSError: it cannot be made.
-            ValueError: it is not as long as it was made.
+            OSError: it cannot be created.
+            ValueError: the file is shorter than it was made.
         """
         if self.spare is None:
             return self._new(directory, name)
@@ -36,22 +36,22 @@ class SegmentFactory:
         try:
             found[0].rename(name)
             self.spare = None
-        except FileNotFoundError:  # somebody has deleted it
+        except FileNotFoundError:  # other code has deleted it
             self._discard(directory, name)
             return self._new(directory, name)
-        except BaseException:  # or Ctrl-C, perhaps when it had its name already
+        except BaseException:  # or Ctrl-C, perhaps after the renaming
             self._discard(directory, name)
             raise
         return found
 
     def prepare_spare(self, directory: LockedDirectory) -> None:
-        """Set a segment aside, unless there is one; raises what :meth:`next_segment` raises."""
+        """Create the spare segment unless there is one; raise what :meth:`next_segment` raises."""
         if self.spare is None:
-            directory.delete(SPARE)  # of which Ctrl-C has let nobody know
+            directory.delete(SPARE)  # left by an interrupted attempt
             self.spare = self._new(directory, SPARE)
 
     def close_spare(self) -> None:
-        """Let go of what was set aside."""
+        """Close the spare segment."""
         spare, self.spare = self.spare, None
         if spare is not None:
             segment, writer = spare
@@ -59,7 +59,7 @@ class SegmentFactory:
             segment.close()
 
     def _discard(self, directory: LockedDirectory, name: str) -> None:
-        """Let go of what was set aside, and delete its file, whether or not it has got this name."""
+        """Close the spare segment and delete its file, whether or not it was renamed already."""
         directory.delete(SPARE)
         directory.delete(name)
         self.close_spare()

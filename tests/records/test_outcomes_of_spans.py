@@ -59,15 +59,15 @@ def test_a_grpc_status_other_than_ok_is_an_error_that_it_describes(attributes: d
 
 
 def test_the_details_of_an_abort_go_before_its_code() -> None:
-    told = {"status": ERROR, "description": "StatusCode.INTERNAL:no shelf", "events": [ABORT]}
-    assert failure({**GRPC, "rpc.grpc.status_code": 13}, **told) == ("Exception", "StatusCode.INTERNAL:no shelf")
+    given = {"status": ERROR, "description": "StatusCode.INTERNAL:no shelf", "events": [ABORT]}
+    assert failure({**GRPC, "rpc.grpc.status_code": 13}, **given) == ("Exception", "StatusCode.INTERNAL:no shelf")
 
 
 def test_a_grpc_span_whose_status_says_ok_is_a_success_whatever_it_has_handled() -> None:
     assert ended({**GRPC, "rpc.grpc.status_code": 5}, events=[EXCEPTION], status=OK).status == "success"
 
 
-def test_what_a_step_states_goes_before_what_grpc_tells() -> None:
+def test_what_a_step_states_goes_before_its_grpc_status() -> None:
     stated = {**GRPC, "rpc.grpc.status_code": 5, semconv.STEP_STATUS: "success"}
     assert ended(stated, events=[*lifecycle("running"), EXCEPTION]).status == "success"
 
@@ -89,10 +89,10 @@ def test_an_exception_that_a_span_of_another_kind_has_recorded_is_no_outcome(att
 
 
 @pytest.mark.parametrize("code", [True, "5", None, (5,), 5.0, {"a": 1}], ids=repr)
-def test_a_grpc_code_that_is_no_number_tells_nothing(code: object) -> None:
+def test_a_grpc_code_that_is_no_number_is_ignored(code: object) -> None:
     assert ended({"rpc.grpc.status_code": code}).status == "success"
 
 
 @pytest.mark.parametrize("code", [7, ("a",), None, {"a": 1}, ""], ids=repr)
-def test_a_grpc_code_by_name_that_is_no_text_tells_nothing(code: object) -> None:
+def test_a_grpc_code_by_name_that_is_no_text_is_ignored(code: object) -> None:
     assert ended({"rpc.system.name": "grpc", "rpc.response.status_code": code}).status == "success"

@@ -23,7 +23,7 @@ def once(call: Callable[..., object], handler: Callable[[], object]) -> Callable
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no room is set aside")
-def test_a_handler_that_comes_while_held_records_are_written_does_not_turn_the_order_of_a_step_around(
+def test_a_handler_that_interrupts_the_writing_of_deferred_records_keeps_the_order_of_a_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = Journal(str(tmp_path), "", lambda _: None)

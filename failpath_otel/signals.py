@@ -1,4 +1,4 @@
-"""Exceptions that signal handlers raise: they are the application's, wherever in our code they come."""
+"""Exceptions that signal handlers raise: they belong to the application, wherever in our code they come up."""
 
 import signal
 import sys
@@ -10,20 +10,20 @@ from typing import Any, Final
 
 
 def reraise_if_from_handler(error: BaseException | None) -> None:
-    """Raises ``error`` again where a signal handler has raised it, as the time limits of Celery, RQ and Airflow do.
+    """Raise *error* again if a signal handler raised it, as the time limits of Celery, RQ and Airflow do.
 
-    For code that catches what samplers, span processors and objects of the application raise, which concern no
-    other code. An exception of a handler comes between any two instructions of the main thread, so also there.
+    For code that catches what samplers, span processors and objects of the application raise. An exception of a handler
+    comes between any two instructions of the main thread, so also there.
     """
     if error is not None and is_from_handler(error):
         try:
             raise error
         finally:
-            del error  # or this frame and it would keep each other, and all frames in between, alive
+            del error  # or the frame and the exception would keep each other alive
 
 
 def is_from_handler(error: BaseException) -> bool:
-    """Whether a signal handler has raised ``error`` since the caller began what it has caught it from."""
+    """Return whether a signal handler raised *error* inside the block that the caller caught it from."""
     trace = error.__traceback__
     try:
         frames = () if trace is None else tuple(_frames_below(trace))
@@ -31,12 +31,12 @@ def is_from_handler(error: BaseException) -> bool:
             return True
         codes = _codes_of_handlers() if frames else ()
         return any(frame.f_code in codes for frame in frames)
-    except (MemoryError, RecursionError):  # it has come from there as well
+    except (MemoryError, RecursionError):  # raised while looking
         return False
 
 
 def _frames_below(trace: TracebackType) -> Iterator[FrameType]:
-    """The frames of a traceback but for that of the code that has caught it."""
+    """Yield the frames of a traceback, without that of the code that caught it."""
     below = trace.tb_next
     while below is not None:
         yield below.tb_frame
@@ -44,21 +44,21 @@ def _frames_below(trace: TracebackType) -> Iterator[FrameType]:
 
 
 def _codes_of_handlers() -> set[CodeType]:
-    """The code of every handler that is installed and is written in Python; none has those of real time."""
+    """Return the code of every installed handler that is written in Python, without those of real-time signals."""
     return {code for number in range(1, _SIGNALS) if (code := _code_of(_getsignal(number))) is not None}
 
 
 def _code_of(handler: object) -> CodeType | None:
     if not callable(handler):
-        return None  # what stands for the default
+        return None  # a constant, as SIG_DFL
     given: Any = handler
     try:
-        # What wraps a function names it: `functools.partial`, a bound method, an object that can be called.
+        # Unwrap `functools.partial`, bound methods and callable objects.
         given = getattr(given, "func", given)
         given = getattr(given, "__func__", given)
         code = getattr(given, "__code__", None) or getattr(type(given).__call__, "__code__", None)
     except Exception as error:
-        # Not `reraise_if_from_handler`, which would read of the same handlers again, and so on without end.
+        # Not `reraise_if_from_handler`, which would recurse without end.
         trace = error.__traceback__
         if trace is not None and any(map(_is_called_as_handler, _frames_below(trace))):
             raise
@@ -67,9 +67,9 @@ def _code_of(handler: object) -> CodeType | None:
 
 
 def _is_called_as_handler(frame: FrameType) -> bool:
-    """Whether ``frame`` was called as handlers are: with the number of a signal, and the frame that it interrupts.
+    """Return whether *frame* was called as handlers are: with a signal number and the frame that it interrupts.
 
-    A handler that is called once takes itself away before it raises, and is not among those installed any more.
+    A handler that uninstalls itself before it raises is not among those that are installed.
     """
     code, back = frame.f_code, frame.f_back
     if back is None:
@@ -79,11 +79,11 @@ def _is_called_as_handler(frame: FrameType) -> bool:
     given = [values.get(name) for name in names]
     if code.co_flags & CO_VARARGS:
         rest = values.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount])
-        given.extend(rest if type(rest) is tuple else ())  # the name may stand for anything by now
+        given.extend(rest if type(rest) is tuple else ())  # the code may have rebound the name
     return any(interrupted is back and type(number) is int for number, interrupted in pairwise(given))
 
 
 _getsignal: Final = getattr(sys.modules.get("_signal"), "getsignal", signal.getsignal)
-"""What ``signal.getsignal`` calls. That makes a member of an enumeration of each answer, which takes far longer."""
+"""What ``signal.getsignal`` calls. That wraps each result in an enumeration, which takes far longer."""
 
 _SIGNALS: Final = int(min(signal.NSIG, getattr(signal, "SIGRTMIN", signal.NSIG)))
