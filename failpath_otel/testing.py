@@ -10,10 +10,11 @@ from typing import Final
 import msgspec
 from opentelemetry.trace import NoOpTracerProvider
 
-from failpath_otel.configure import FailpathClient, Join
+from failpath_otel.configure import FailpathClient
 from failpath_otel.delivery.memory import Memory
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.sender import Nowhere
+from failpath_otel.joins import Join
 from failpath_otel.options import checks
 from failpath_otel.options.options import Options
 from failpath_otel.records.record import ErrorInfo as ErrorInfo
@@ -24,19 +25,27 @@ OnEvent = Callable[[Record], object]
 
 
 class MockFailpath(FailpathClient):
-    """A client as :func:`failpath_otel.configure` returns it, whose records stay in :attr:`events`.
+    """A client like that of :func:`failpath_otel.configure`, whose records stay in :attr:`events`.
 
     Steps take the same way as in production, up to and including the encoded record. Nothing is sent, no environment
-    variable of this package is read, and nothing global is touched: any number of these live side by side. With
+    variable of this package is read, and no global object is changed: any number of these live side by side. With
     ``OTEL_SDK_DISABLED=true`` nothing is recorded, as in production; a warning says so.
 
     Args:
         default_metadata: JSON-like values for every record, under those of the run and the step.
-        capture_stack: put the stack trace of an error into its record.
-        on_event: called with each record, on the thread of the step; what it raises is logged once.
+        capture_stack: put the stack trace of an error into its record. Default: off.
+        on_event: called with each record, on the thread of the step; an exception that it raises is logged once.
 
     Raises:
         ConfigurationError: an argument has the wrong type.
+
+    Example:
+        >>> from failpath_otel.testing import MockFailpath
+        >>> failpath = MockFailpath()
+        >>> failpath.run("checkout", run_id="order-17").step("charge-card", lambda: "ch_1")
+        'ch_1'
+        >>> [(event.step_key, event.status) for event in failpath.events]
+        [('charge-card', 'running'), ('charge-card', 'success')]
     """
 
     def __init__(
@@ -65,11 +74,11 @@ class MockFailpath(FailpathClient):
 
     @property
     def events(self) -> list[Record]:
-        """The records so far, in the order in which they were made; a list of its own at every call."""
+        """The records so far, in the order in which they were made; a new list at every call."""
         return list(self._events)
 
     def reset(self) -> None:
-        """Forgets the records so far. A step that is open still leaves its outcome."""
+        """Remove the records so far. A step that is open still adds its outcome."""
         self._events.clear()
 
 

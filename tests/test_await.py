@@ -179,7 +179,7 @@ def test_a_dead_server_is_asked_as_the_delays_allow_and_what_it_missed_is_delive
     assert arrived == ["running", "success"] * 4
 
 
-def test_an_endpoint_where_nobody_listens_delays_nothing(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_without_a_listener_delays_nothing(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_AGE_SECONDS", 0.0)
     client = configure(unused_url(), send_timeout=30)
     began = monotonic()

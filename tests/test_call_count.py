@@ -44,7 +44,7 @@ def _calls_of_one_step(run: failpath_otel.Run) -> tuple[Counter[str], int]:
     for code, calls in codes.items():
         if code.co_filename.startswith(_PACKAGE):
             path = Path(code.co_filename).relative_to(_PACKAGE).with_suffix("")
-            # `co_qualname` came with Python 3.11, so the line tells methods of one name apart.
+            # `co_qualname` came with Python 3.11, so the line distinguishes methods of one name.
             ours[f"{path.as_posix()}:{code.co_firstlineno} {code.co_name}"] += calls
     return ours, codes.total()
 

@@ -297,17 +297,17 @@ def test_a_garbage_collection_in_the_midst_of_a_record_ends_a_run_without_a_wait
 
 def test_a_child_of_multiprocessing_is_not_below_what_its_parent_stood_below() -> None:
     context = multiprocessing.get_context("fork")
-    told = context.SimpleQueue()
+    reported = context.SimpleQueue()
 
     def child() -> None:
-        told.put((abrupt_exit.expected, abrupt_exit.is_expected()))
+        reported.put((abrupt_exit.expected, abrupt_exit.is_expected()))
 
     def parent() -> tuple[bool | None, bool]:
         assert abrupt_exit.is_expected()
         process = context.Process(target=child)
         process.start()
         process.join()
-        found: tuple[bool | None, bool] = told.get()
+        found: tuple[bool | None, bool] = reported.get()
         return found
 
     assert below_exit(parent) == (None, False)

@@ -252,7 +252,7 @@ def test_http_client_reads_and_writes_by_the_methods_of_its_socket_that_have_the
 
 
 def test_a_context_of_opentelemetry_is_a_dict_and_is_attached_by_a_token_of_contextvars() -> None:
-    user = "the end of a block in another context, in steps/tracing.py,"
+    user = "the end of a block in another context, in steps/step_tracer.py,"
     context = set_value("name", 1, Context())
     assert isinstance(context, dict), moved("Context, a dict,", user)
     dict.update(context, {"name": 2, "other": 3})
@@ -274,7 +274,7 @@ def test_a_future_keeps_its_error_under_a_name_of_its_own(kind: Any) -> None:
         error = ValueError("declined")
         future.set_exception(error)
         assert getattr(future, "_exception", None) is error, moved(
-            f"{kind.__module__}'s Future._exception", "the outcome of a step that is a Future, in steps/follow.py,"
+            f"{kind.__module__}'s Future._exception", "the outcome of a step that is a Future, in steps/awaitables.py,"
         )
         with pytest.raises(ValueError, match="declined"):
             future.result()
@@ -282,7 +282,7 @@ def test_a_future_keeps_its_error_under_a_name_of_its_own(kind: Any) -> None:
         loop.close()
 
 
-def test_multiprocessing_lets_its_children_be_told_of_their_end() -> None:
+def test_multiprocessing_runs_hooks_at_the_end_of_its_children() -> None:
     user = "the delivery at the end of a child in delivery/at_exit.py"
     for module, name, parameters in (
         (multiprocessing.util, "register_after_fork", ["obj", "func"]),
@@ -304,7 +304,7 @@ def test_signal_takes_its_answers_from_a_module_that_is_written_in_c() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_gevent_tells_whether_a_thread_has_an_event_loop() -> None:
+def test_gevent_shows_whether_a_thread_has_an_event_loop() -> None:
     pytest.importorskip("gevent")
     user = "the end of a thread in threads.py"
     local = importlib.import_module("gevent._hub_local")

@@ -15,6 +15,7 @@ from opentelemetry.trace import NoOpTracerProvider
 
 import failpath_otel
 from failpath_otel import Failpath, FailpathClient, FailpathSpanExporter, FailpathSpanProcessor, limits
+from failpath_otel.joins import JOINS
 from tests.delivery.programs import succeed
 from tests.fault_server import FaultServer, accepted, status
 from tests.receiver import wait_for
@@ -161,7 +162,7 @@ def test_while_failpath_is_down_the_records_of_providers_that_go_wait_in_the_jou
     assert server.taken == []
 
     server.answer_with(accepted)
-    # Not the next process, but the next one who looks: this one.
+    # Not another process, but the next one that scans: this one.
     provider, client = configure(server)
     client.run("checkout").step("next", str)
     wait_for(lambda: taken(server).count("success") == 6, 30)
@@ -320,7 +321,7 @@ def test_the_collection_of_a_provider_waits_for_no_lock_and_starts_no_thread(
     client.run("checkout").step("pack", str)
     assert client.flush()
     [pipeline] = client._join.reporter._pipelines
-    for lock in (pipeline.queue.lock, failpath_otel.configure.__globals__["_registry"].lock):
+    for lock in (pipeline.queue.lock, JOINS.lock):
         locked(lock)
 
     def refuse(_: threading.Thread) -> None:

@@ -69,11 +69,11 @@ class Admission:
                     if not queue.is_kept(record):
                         self.reserved -= 1  # no outcome will follow
                     elif receipt is not None:
-                        receipt.number = queue.accepted
+                        receipt.running_ticket = queue.accepted
                     raise
                 number = queue.accepted
                 if receipt is not None:
-                    receipt.number = number
+                    receipt.running_ticket = number
         if self.wakeup.start_is_due:
             self.start()
         if not number:

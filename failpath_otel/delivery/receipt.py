@@ -16,7 +16,7 @@ class Receipt(Protocol):
     here what was accepted.
     """
 
-    number: Ticket
+    running_ticket: Ticket
     """The ticket of the ``running`` record; 0 before it is accepted."""
 
     outcome_reported: bool

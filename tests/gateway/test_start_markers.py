@@ -169,7 +169,7 @@ def test_marker_and_step_may_come_in_any_order_and_at_different_gateways(
 def test_a_provider_that_raises_at_the_marker_changes_nothing_of_the_step(
     markers: Markers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracer = markers.failpath._tracing.host
+    tracer = markers.failpath._tracer.host_tracer
     real = tracer.start_span
 
     def start_span(name: str, context: Any = None, **more: Any) -> Any:

@@ -8,7 +8,8 @@ from typing import Any, Final
 from hypothesis import HealthCheck, Phase, settings
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
-from failpath_otel.configure import FailpathClient, Join
+from failpath_otel.configure import FailpathClient
+from failpath_otel.joins import Join
 from failpath_otel.options.options import Options
 from failpath_otel.records.record import Record
 from failpath_otel.testing import _ArrivedRecords

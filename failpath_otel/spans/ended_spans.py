@@ -1,4 +1,4 @@
-"""Ended spans to Failpath: both records of each step at once, and an answer to who has asked."""
+"""Deliver spans that have ended: both records of each step at once, with the result for the exporter."""
 
 from collections.abc import Sequence
 
@@ -15,23 +15,23 @@ from failpath_otel.report import exception_once
 
 
 class EndedSpans:
-    """What happens behind a span exporter."""
+    """The implementation of the span exporter."""
 
     def __init__(self, options: Options) -> None:
         self._content = content_of(options)
-        self._off = not options.enabled
+        self._disabled = not options.enabled
         self.pipeline = pipeline_to_failpath(options)
-        """Where the records go."""
-        self._patience = options.wait_budget
+        """Delivers the records."""
+        self._wait_budget = options.wait_budget
         self._process = ThisProcess()
 
     def __del__(self) -> None:
         if hasattr(self, "pipeline"):
-            self.pipeline.release()  # nobody has shut it down
+            self.pipeline.release()  # it was not shut down
 
     def send(self, spans: Sequence[ReadableSpan]) -> bool:
-        """Sends the records of all steps among ``spans``; tells whether all of them were delivered."""
-        if self._off:
+        """Send the records of all steps among ``spans``; return whether all of them were delivered."""
+        if self._disabled:
             return True
         complete = True
         steps: list[list[Record]] = []
@@ -49,11 +49,11 @@ class EndedSpans:
             return complete
         groups = [[encode(record) for record in records]]
         if not self.pipeline.has_room(len(records), sum(map(len, groups[0]))):
-            # What does not fit is left out step by step: a beginning without its end would look like a crash.
+            # What does not fit is left out step by step: a start without its outcome would look like a crash.
             groups = [[encode(record) for record in step] for step in steps if step]
         for group in groups:
             complete = self.pipeline.put_together(group) > 0 and complete
         in_time, error = self.pipeline.await_attempt(
-            exit_budget(self._patience), (before + 1, self.pipeline.accepted), whole_batch=True
+            exit_budget(self._wait_budget), (before + 1, self.pipeline.accepted), whole_batch=True
         )
         return complete and in_time and error is None

@@ -8,18 +8,18 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from failpath_otel.report import exception_once
 from failpath_otel.signals import reraise_if_from_handler
-from failpath_otel.steps.opened import AnyStep
+from failpath_otel.steps.finalizer_errors import raise_later
+from failpath_otel.steps.open_step import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed, NeverAwaited
-from failpath_otel.steps.postponed import raise_later
 
 T = TypeVar("T")
 
 VALUES: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
-"""Types that certainly do not go on; asking a type for an attribute that it does not have takes a while."""
+"""Types of finished values; looking for an attribute that a type does not have takes a while."""
 
 
 class InStep(Generic[T]):
-    """Awaits something with the step's span as the current one in every slice, and only there.
+    """Await an object with the step's span as the current one in every slice, and only there (decision 0008).
 
     What the awaited code has made current when it is suspended is current again when it is resumed.
     """
@@ -43,7 +43,7 @@ class InStep(Generic[T]):
             del self  # as in `send`
 
     def send(self, value: Any) -> Any:
-        """Runs one slice; as for a coroutine."""
+        """Run one slice; as for a coroutine."""
         try:
             self._step.resume()
             if value is None and not hasattr(self._inner, "send"):
@@ -51,19 +51,19 @@ class InStep(Generic[T]):
             return self._inner.send(value)
         finally:
             self._step.pause()
-            del self  # which has what was thrown into an asynchronous generator, whose traceback has this frame
+            del self  # it refers to an exception that was thrown in, whose traceback refers to this frame
 
     def throw(self, *error: Any) -> Any:
-        """Runs one slice that begins with an exception; as for a coroutine, in both forms of the arguments."""
+        """Run one slice that begins with an exception; as for a coroutine, in both forms of the arguments."""
         try:
             self._step.resume()
             return self._inner.throw(*error)
         finally:
-            del error  # or it and this frame, which is in its traceback, would keep each other alive
+            del error  # else it and this frame, which is in its traceback, keep each other alive
             self._step.pause()
 
     def close(self) -> None:
-        """Ends it early; as for a coroutine."""
+        """End the awaitable early; as for a coroutine."""
         try:
             self._step.resume()
             self._inner.close()
@@ -71,24 +71,24 @@ class InStep(Generic[T]):
             self._step.pause()
 
 
-async def afail(step: AnyStep, error: BaseException) -> None:
-    """Ends ``step`` with ``error``, and waits until that was sent where that is asked for."""
-    if not hasattr(step, "awaits"):
+async def fail_async(step: AnyStep, error: BaseException) -> None:
+    """End ``step`` with ``error``, and wait for the delivery of that where steps wait."""
+    if not hasattr(step, "waits_for_delivery"):
         return  # it has not begun
     step.finish(error)
-    # A cancellation wants to go on at once, and where a coroutine is closed nothing can be awaited.
-    if step.awaits and isinstance(error, Exception):
-        await step.asent()
+    # A cancellation must not wait, and a coroutine that is being closed cannot.
+    if step.waits_for_delivery and isinstance(error, Exception):
+        await step.await_delivered()
 
 
 async def await_success(step: AnyStep) -> None:
-    """Waits until the end of ``step`` was sent, and raises why it was not where that is asked for."""
-    await step.asent()
-    step.raise_unsent()
+    """Wait for the delivery of the end of ``step``; raise the delivery error where that is configured."""
+    await step.await_delivered()
+    step.raise_delivery_error()
 
 
-def _sent_around(step: AnyStep, given: Any) -> Any:
-    """A coroutine that runs ``given`` once the step's start was sent, and ends when its outcome was."""
+def _with_delivery(step: AnyStep, given: Any) -> Any:
+    """Return a coroutine that runs ``given`` once the start is delivered, and ends when the outcome is."""
     coroutine: Any = _run_between(step, given)
     coroutine.__name__ = getattr(given, "__name__", coroutine.__name__)
     coroutine.__qualname__ = getattr(given, "__qualname__", coroutine.__qualname__)
@@ -98,14 +98,14 @@ def _sent_around(step: AnyStep, given: Any) -> Any:
 async def _run_between(step: AnyStep, given: Any) -> Any:
     try:
         try:
-            await step.asent()
+            await step.await_delivered()
         except BaseException:
-            given.close()  # or Python would say that nobody has awaited it
+            given.close()  # else Python warns that it was never awaited
             raise
         result = await given
         step.finish(None)
     except BaseException as error:
-        await afail(step, error)
+        await fail_async(step, error)
         raise
     await await_success(step)
     return result
@@ -121,11 +121,11 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
         self._unended: type[Exception] = NeverAwaited
 
     def send(self, value: Any) -> Any:
-        """Runs one slice; the step ends with the last one."""
+        """Run one slice; the step ends with the last one."""
         return self._ending(super().send, value)
 
     def throw(self, *error: Any) -> Any:
-        """Runs one slice that begins with an exception; the step ends with the last one."""
+        """Run one slice that begins with an exception; the step ends with the last one."""
         try:
             return self._ending(super().throw, *error)
         finally:
@@ -145,7 +145,7 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
             del args  # as above
 
     def close(self) -> None:
-        """Ends it early, and the step with it."""
+        """End the coroutine early, and the step with it."""
         try:
             super().close()
             self._step.finish(self._unended())
@@ -155,14 +155,14 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
 
     def __del__(self) -> None:
         if not hasattr(self, "_unended"):
-            return  # an exception came as it was made, which has ended the step
+            return  # a signal handler raised as it was made, and the step has ended
         try:
             if self._step.ended:
                 return
-            if self._step.awaits:
-                # The one around it was never awaited either, and Python would say so as well.
+            if self._step.waits_for_delivery:
+                # The inner one was never awaited either; closed, it causes no second warning.
                 self._inner.close()
-            # The coroutine inside is dropped with this object, and Python says itself that it was never awaited.
+            # The inner coroutine is dropped with this object, and Python itself warns that it was never awaited.
             self._step.finish(self._unended())
         except BaseException as error:  # noqa: BLE001 - here, Python would print it and go on
             self._step.finish(error)
@@ -175,38 +175,38 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
         return getattr(self._inner, name)
 
 
-def goes_on(result: object) -> bool:
-    """Whether what a function returned, and is none of :data:`VALUES`, may be work that is not done yet."""
+def may_go_on(result: object) -> bool:
+    """Return whether the result of a function, of none of the types in :data:`VALUES`, may be unfinished work."""
     kind = type(result)
     try:
         return hasattr(kind, "__await__") or hasattr(kind, "add_done_callback") or kind is GeneratorType
-    except Exception as error:  # noqa: BLE001 - a metaclass of the user's may raise anything
+    except Exception as error:  # noqa: BLE001 - a metaclass of the application may raise anything
         reraise_if_from_handler(error)
         return False
 
 
 def follow(step: AnyStep, result: Any) -> Any:
-    """Ends ``step`` with what a function returned: a coroutine, a Future or a Task; with anything else at once.
+    """End ``step`` with the result of a function: a coroutine, a Future or a Task; with any other result at once.
 
     Returns:
-        What the application gets: a coroutine stands in for a coroutine, everything else is itself.
+        The result for the application: a coroutine in place of a coroutine, anything else itself.
     """
     try:
-        # What is also a context manager, as a request of aiohttp is, is used as one; a coroutine in its place is not.
+        # A request of aiohttp is a context manager as well, which a coroutine in its place would not be.
         if (isinstance(result, Coroutine) and not hasattr(type(result), "__aenter__")) or _is_old_coroutine(result):
-            return StepCoroutine(step, _sent_around(step, result) if step.awaits else result)
+            return StepCoroutine(step, _with_delivery(step, result) if step.waits_for_delivery else result)
         future: Any = result
         if hasattr(type(future), "add_done_callback"):
             future.add_done_callback(functools.partial(_end_with_future, step))
             return future
-    except Exception:  # noqa: BLE001 - an awaitable of the user's that only looks like a Future
+    except Exception:  # noqa: BLE001 - an awaitable of the application that only looks like a Future
         exception_once("following a Future")
     step.finish(None)
     return result
 
 
 def _is_old_coroutine(result: object) -> bool:
-    """Whether a generator is a coroutine, by ``types.coroutine``."""
+    """Return whether a generator is a coroutine made by ``types.coroutine``."""
     return isinstance(result, GeneratorType) and bool(result.gi_code.co_flags & CO_ITERABLE_COROUTINE)
 
 
@@ -214,7 +214,7 @@ def _end_with_future(step: AnyStep, future: Any) -> None:
     try:
         try:
             error = _future_error(future)
-        except Exception:  # noqa: BLE001 - an object of the user's that only looks like a Future
+        except Exception:  # noqa: BLE001 - an object of the application that only looks like a Future
             exception_once("reading a Future's outcome")
             error = None
         step.finish(error)
@@ -229,8 +229,8 @@ def _future_error(future: Any) -> BaseException | None:
             future.exception()
         except BaseException as cancelled:  # noqa: BLE001 - each kind of Future raises its own CancelledError
             return cancelled
-    # `exception()` would tell asyncio that somebody has seen the error, and silence its warning about an error that
-    # nobody retrieved. The attribute is there on both kinds of Future and on both implementations of asyncio's.
+    # `exception()` marks the error as retrieved, which would silence asyncio's warning about it. The attribute exists
+    # on both kinds of Future, and in both implementations of asyncio's.
     if hasattr(future, "_exception"):
         return cast("BaseException | None", future._exception)  # noqa: SLF001
     return cast("BaseException | None", future.exception())

@@ -1,4 +1,4 @@
-"""Exceptions that come where Python prints them and goes on, and are raised a moment later instead."""
+"""Exceptions in a finalizer, where Python prints them and goes on: raised a moment later instead."""
 
 import sys
 from functools import partial
@@ -13,10 +13,10 @@ _SECONDS: Final = 0.001
 
 
 def raise_later(error: BaseException, finalizer: CodeType) -> None:
-    """Raises ``error`` on this thread as soon as it has left the method ``finalizer``, an object's ``__del__``.
+    """Raise ``error`` on this thread as soon as it has left the method ``finalizer``, an object's ``__del__``.
 
-    A time limit or Ctrl-C may come in there, by a signal handler that raises. Lost, it would never end what it was to
-    end. A fault of ours, which the application does not wait for, is reported and goes no further.
+    A signal handler that raises, as for a time limit or Ctrl-C, may run inside of it; lost, its exception would never
+    end the work that it was to end. A fault of this package is logged and not raised.
     """
     if isinstance(error, Exception) and not is_from_handler(error):
         exception_once("ending what was dropped")
@@ -29,7 +29,7 @@ def raise_later(error: BaseException, finalizer: CodeType) -> None:
 
 def _raise_on(thread: int, error: BaseException, finalizer: CodeType) -> None:
     try:
-        # Here, because it takes a while to import, and is hardly ever needed.
+        # Imported on use (decision 0005).
         import ctypes  # noqa: PLC0415
 
         while (frame := sys._current_frames().get(thread)) is not None:  # noqa: SLF001 - documented
@@ -52,7 +52,7 @@ def _is_within(frame: FrameType | None, code: CodeType) -> bool:
 
 
 def _class_of(error: BaseException) -> type[BaseException]:
-    """A class whose only instance is ``error``: Python takes nothing but a class here."""
+    """Return a class whose only instance is ``error``: Python takes only a class here."""
     kind: Any = type(error)
     try:
         return type(kind.__name__, (kind,), {"__new__": lambda *_: error})

@@ -1,4 +1,4 @@
-"""A lifecycle event recorded by hand: a span that is over as soon as it is opened."""
+"""One lifecycle event recorded by hand: a span that ends as soon as it is opened."""
 
 import math
 from copy import copy
@@ -8,20 +8,21 @@ from time import time_ns
 from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import limits, semconv
+from failpath_otel.handoff import StepHandoff
 from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import text_of
-from failpath_otel.semconv import EVENT_NAMES, STEP_STATUS, StartMarker
+from failpath_otel.semconv import EVENT_NAMES, STEP_STATUS
 from failpath_otel.steps.attributes import Attributes
-from failpath_otel.steps.opened import status_description
+from failpath_otel.steps.open_step import status_description
 from failpath_otel.steps.span_events import write_event
-from failpath_otel.steps.tracing import Tracing
+from failpath_otel.steps.step_tracer import StepTracer
 
 Time = datetime | float
 """A point in time: a ``datetime`` (naive means local time), or seconds since the epoch."""
 
 
 def record_manually(
-    tracing: Tracing,
+    tracer: StepTracer,
     attributes: Attributes,
     status: str,
     *,
@@ -30,41 +31,51 @@ def record_manually(
     started_ns: int | None = None,
     timestamp_ns: int | None = None,
 ) -> None:
-    """Records one event. ``attributes`` are those of the step; ``error`` those of an ``exception`` event.
+    """Record one event.
 
-    ``stack_given``: the stack in these is the caller's own text, and not that of an exception.
+    Args:
+        tracer: opens the span.
+        attributes: those of the step.
+        status: the status of the event.
+        error: the attributes of an ``exception`` event.
+        stack_given: the stack in ``error`` is a text of the caller, and not that of an exception.
+        started_ns: when the step began, in nanoseconds since the epoch.
+        timestamp_ns: when the event happened; ``None``: now.
     """
     end_ns = timestamp_ns if timestamp_ns is not None else max(time_ns(), started_ns or 0)
     start_ns = started_ns if started_ns is not None else end_ns
-    # The status stands on the span from its start, so that nobody announces it as running.
+    # Set from the start of the span, so that no reporter announces the step as running.
     attributes = {**attributes, STEP_STATUS: status}
     if error is not None:
-        # First, because where a host keeps few attributes, the first ones go first.
+        # First, because an SDK evicts the oldest attributes when there are too many.
         attributes = {semconv.ERROR_TYPE: error[semconv.EXCEPTION_TYPE], **attributes}
         if stack_given:
             attributes = {semconv.STACK_GIVEN: True, **attributes}
-    marker = StartMarker(attributes, None if tracing.reporting is None else tracing.reporting.owner)
-    marker.exception = error
-    tracing.start_step(marker, start_ns)
-    spans = marker.spans
-    told = True
+    observer = tracer.observer
+    handoff = StepHandoff(attributes, None if observer is None else observer.owner)
+    handoff.exception = error
+    tracer.start_step(handoff, start_ns)
+    spans = handoff.spans
+    all_ended = True
     for span in spans:
         try:
             if not span.is_recording():
-                told = False
+                all_ended = False
                 continue
             _write(span, status, error, start_ns if status == semconv.STATUS_RUNNING else end_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("recording by hand")
-        told = tracing.end(span, end_ns) and told
-    if not told:
-        tracing.tell_end(marker, {}, error, end_ns)
-    tracing.ended_all(spans)
-    if tracing.reporting is not None and tracing.reporting.awaits:
-        unsent = tracing.sent(marker)
-        if unsent is not None:
-            unsent.raised = True
-            raise copy(unsent)
+        all_ended = tracer.end(span, end_ns) and all_ended
+    if not all_ended:
+        tracer.report_end(handoff, {}, error, end_ns)
+    if observer is None:
+        return
+    if len(spans) > 1:
+        observer.host_span_ended(spans[0])
+    delivery_error = observer.wait_delivered(handoff) if observer.waits_for_delivery else None
+    if delivery_error is not None:
+        delivery_error.raised = True
+        raise copy(delivery_error)
 
 
 def _write(span: Span, status: str, error: dict[str, str] | None, event_ns: int) -> None:
@@ -78,7 +89,7 @@ def _write(span: Span, status: str, error: dict[str, str] | None, event_ns: int)
 
 
 def check_times(started_at: object, timestamp: object) -> tuple[int | None, int | None]:
-    """Both times in nanoseconds since the epoch.
+    """Return both times in nanoseconds since the epoch.
 
     Raises:
         TypeError: one is neither a ``datetime`` nor a number.

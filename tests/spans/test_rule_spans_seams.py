@@ -52,7 +52,7 @@ def test_a_dropped_span_gives_its_place_back_when_the_next_step_begins(server: F
     for _ in range(20):
         shop.web.start_span("POST /charge")
         assert shop.processor.flush()
-    assert len(shop.reporter._open) == len(shop.reporter._ruled.open) == 0
+    assert len(shop.reporter._open) == len(shop.reporter._rule_spans.open) == 0
     shop.processor.shutdown()
     assert shop.processor.stats().dropped == {}
 
@@ -68,8 +68,8 @@ def test_a_child_forked_while_a_dropped_span_waits_for_its_run_id_reports_its_ow
     if not child:
         code = 1
         try:
-            ruled = shop.reporter._ruled
-            left = (len(ruled.late), ruled._timer, len(shop.reporter._open))
+            ruled = shop.reporter._rule_spans
+            left = (len(ruled.awaiting_run_id), ruled._timer, len(shop.reporter._open))
             shop.web.start_span("POST /charge").set_attribute(HEADER, "req-1")
             code = 0 if left == (0, None, 0) and wait_for(lambda: shop.processor.stats().accepted == 1) else 2
         finally:
@@ -117,7 +117,7 @@ def test_a_run_id_in_baggage_is_the_same_for_a_rule_as_for_current_run(server: F
 def test_the_timer_does_not_start_in_the_context_of_a_span(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Tracers hand the context of who starts a thread on to it: what runs there, as `redact`, would be in that trace.
+    # Tracers pass the context of the starting thread on: code that runs there, as `redact`, would be in that trace.
     shop = Shop(server, LATE)
     seen: list[tuple[str, Span]] = []
     monkeypatch.setattr(RealThread, "start", lambda thread: seen.append((thread.name, get_current_span())))

@@ -16,7 +16,7 @@ import failpath_otel
 from failpath_otel import FailpathSpanProcessor, StepRule, limits
 from failpath_otel.records.translation import start_by_rule
 from failpath_otel.runtime.threads import RealThread
-from failpath_otel.spans import ruled
+from failpath_otel.spans import rule_spans
 from tests.fault_server import FaultServer
 from tests.keys import KEY
 from tests.receiver import wait_for
@@ -40,7 +40,7 @@ class Shop:
         self.web: Tracer = self.provider.get_tracer("web")
         self.reporter = self.failpath._join.reporter
 
-    def told(self) -> list[tuple[str, str, str]]:
+    def reported(self) -> list[tuple[str, str, str]]:
         assert self.failpath.flush()
         return [(event["runId"], event["stepKey"], event["status"]) for event in self.server.events]
 
@@ -73,9 +73,9 @@ def test_spans_that_are_dropped_without_an_end_are_running_and_nothing_is_kept_o
         made.web.start_span("POST /charge", attributes={"http.request.body": "x" * 10_000})
         made.web.start_span("other")
     gc.collect()
-    assert [status for _, _, status in made.told()] == ["running"] * 300
+    assert [status for _, _, status in made.reported()] == ["running"] * 300
     assert made.reporter._open == {}
-    assert made.reporter._ruled.open == {}
+    assert made.reporter._rule_spans.open == {}
     assert made.reporter._pipelines[-1].is_idle()  # no place is held for an outcome
 
 
@@ -87,7 +87,7 @@ def test_a_late_span_that_is_dropped_without_an_end_is_running_and_nothing_is_ke
     made.web.start_span("POST /charge")
     server.wait_for_events(1)
     # The timer's thread may still have it in hand.
-    assert wait_for(lambda: made.failpath.flush() and not made.reporter._open and not made.reporter._ruled.open)
+    assert wait_for(lambda: made.failpath.flush() and not made.reporter._open and not made.reporter._rule_spans.open)
 
 
 def test_spans_inside_of_a_step_that_never_end_are_not_kept_beyond_it(shop: Callable[..., Shop]) -> None:
@@ -95,7 +95,7 @@ def test_spans_inside_of_a_step_that_never_end_are_not_kept_beyond_it(shop: Call
     kept: list[Any] = []
     with made.web.start_as_current_span("POST /charge"):
         kept.extend(made.web.start_span("background") for _ in range(10))
-    assert made.reporter._ruled.open == {}
+    assert made.reporter._rule_spans.open == {}
 
 
 def test_a_chain_of_steps_each_begun_in_the_one_before_does_not_keep_them(shop: Callable[..., Shop]) -> None:
@@ -105,11 +105,11 @@ def test_a_chain_of_steps_each_begun_in_the_one_before_does_not_keep_them(shop: 
         after = made.web.start_span("POST /charge", set_span_in_context(before))
         before.end()
         before = after
-    last = next(iter(made.reporter._ruled.open.values()))
-    assert last.around is not None
-    assert last.around.around is None
+    last = next(iter(made.reporter._rule_spans.open.values()))
+    assert last.enclosing is not None
+    assert last.enclosing.enclosing is None
     before.end()
-    assert {run_id for run_id, _, _ in made.told()} == {trace_id(before)}
+    assert {run_id for run_id, _, _ in made.reported()} == {trace_id(before)}
 
 
 # Names and attributes.
@@ -125,7 +125,7 @@ def test_bad_input_a_name_that_is_no_text_matches_nothing_and_costs_nothing(
 ) -> None:
     made = shop(ALL)
     made.web.start_span(name).end()
-    assert made.told() == []
+    assert made.reported() == []
     assert made.failpath.stats().dropped == {}
     assert caplog.messages == []
 
@@ -133,7 +133,7 @@ def test_bad_input_a_name_that_is_no_text_matches_nothing_and_costs_nothing(
 def test_a_name_of_an_enumeration_is_its_text(shop: Callable[..., Shop]) -> None:
     made = shop(CHARGE)
     made.web.start_span(Name.CHARGE).end()
-    assert len(made.told()) == 2
+    assert len(made.reported()) == 2
 
 
 @pytest.mark.parametrize("value", [10**5000, -(10**5000)], ids=["large", "small"])
@@ -143,7 +143,7 @@ def test_bad_input_a_number_too_large_to_be_written_is_no_run_id(
     made = shop(LATE)
     span = made.web.start_span("POST /charge", attributes={HEADER: value})
     span.end()
-    assert {run_id for run_id, _, _ in made.told()} == {trace_id(span)}
+    assert {run_id for run_id, _, _ in made.reported()} == {trace_id(span)}
     assert caplog.messages == []
 
 
@@ -152,8 +152,8 @@ def test_many_names_each_once_leave_the_steps_right(shop: Callable[..., Shop]) -
     for number in range(limits.MAX_CACHED_NAMES + 10):
         made.web.start_span(f"GET /{number}").end()
     made.web.start_span("POST /charge").end()
-    assert len(made.told()) == 2
-    assert made.reporter._ruled.open == {}
+    assert len(made.reported()) == 2
+    assert made.reporter._rule_spans.open == {}
 
 
 # Which run.
@@ -168,7 +168,7 @@ def test_requests_at_once_in_one_trace_keep_their_runs_apart(shop: Callable[...,
         made.web.start_span("INSERT payments", set_span_in_context(view)).end()
     for span in (*views, *requests):
         span.end()
-    saved = [run_id for run_id, step, status in made.told() if (step, status) == ("save-payment", "running")]
+    saved = [run_id for run_id, step, status in made.reported() if (step, status) == ("save-payment", "running")]
     assert saved == ["req-0", "req-1", "req-2"]
 
 
@@ -181,7 +181,7 @@ def test_a_request_that_waits_for_its_run_id_is_left_alone_by_the_steps_of_other
     first.set_attribute(HEADER, "req-1")  # by an instrumentation on another thread
     for span in (first, second):
         span.end()
-    runs = {(run_id, step) for run_id, step, _ in made.told()}
+    runs = {(run_id, step) for run_id, step, _ in made.reported()}
     assert runs == {("req-1", "charge-card"), ("req-2", "charge-card"), ("req-2", "save-payment")}
 
 
@@ -195,8 +195,8 @@ def test_a_span_between_hides_neither_a_run_of_ours_nor_its_step(shop: Callable[
 
     with made.failpath.run("checkout", run_id="order-1") as run:
         run.step("pack", work) if inside == "step" else work()
-    assert {run_id for run_id, _, _ in made.told()} == {"order-1"}
-    assert made.reporter._ruled.open == {}
+    assert {run_id for run_id, _, _ in made.reported()} == {"order-1"}
+    assert made.reporter._rule_spans.open == {}
 
 
 def test_a_step_of_another_flow_between_does_not_hide_the_run(shop: Callable[..., Shop]) -> None:
@@ -205,7 +205,7 @@ def test_a_step_of_another_flow_between_does_not_hide_the_run(shop: Callable[...
         charge.set_attribute(HEADER, "req-1")
         with made.web.start_as_current_span("audit"):
             made.web.start_span("INSERT payments").end()
-    assert [run_id for run_id, step, _ in made.told() if step == "save-payment"] == ["req-1", "req-1"]
+    assert [run_id for run_id, step, _ in made.reported() if step == "save-payment"] == ["req-1", "req-1"]
 
 
 def test_a_forked_child_goes_on_with_the_run_that_its_parent_has_open(
@@ -221,7 +221,7 @@ def test_a_forked_child_goes_on_with_the_run_that_its_parent_has_open(
             finally:
                 os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
-    made.told()
+    made.reported()
     events = server.wait_for_events(4)  # the child's may come by its journal
     assert {(event["runId"], event["stepKey"]) for event in events} == {
         ("req-1", "charge-card"),
@@ -237,11 +237,11 @@ def test_a_span_inside_of_a_request_that_the_same_rule_makes_a_step_is_a_part_of
             made.web.start_span("POST /charge again").end()
         charge.set_status(StatusCode.ERROR)
     send.end()  # later than the step
-    assert [(step, status) for _, step, status in made.told()] == [
+    assert [(step, status) for _, step, status in made.reported()] == [
         *(("charge-card", "running"), ("see", "running"), ("charge-card", "running")),
         *(("charge-card", "success"), ("see", "success"), ("charge-card", "error")),
     ]
-    assert made.reporter._disregarded == {}
+    assert made.reporter._ignored == {}
 
 
 @pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.INTERNAL])
@@ -251,7 +251,7 @@ def test_a_request_inside_of_another_and_work_inside_of_work_are_steps_of_their_
     made = shop(CHARGE)
     with made.web.start_as_current_span("POST /charge", kind=kind) as first:
         made.web.start_span("POST /charge", kind=kind).end()
-    assert made.told() == [
+    assert made.reported() == [
         (trace_id(first), "charge-card", status) for status in ("running", "running", "success", "success")
     ]
 
@@ -285,9 +285,9 @@ def test_a_flush_takes_those_along_that_have_their_run_id_and_no_others(
     made = shop(LATE)
     first, second = (made.web.start_span("POST /charge") for _ in range(2))
     first.set_attribute(HEADER, "req-1")
-    assert made.told() == [("req-1", "charge-card", "running")]
+    assert made.reported() == [("req-1", "charge-card", "running")]
     second.set_attribute(HEADER, "req-2")
-    assert made.told()[1:] == [("req-2", "charge-card", "running")]
+    assert made.reported()[1:] == [("req-2", "charge-card", "running")]
 
 
 def test_where_no_thread_can_be_started_the_run_id_is_the_right_one(
@@ -303,7 +303,7 @@ def test_where_no_thread_can_be_started_the_run_id_is_the_right_one(
         span = made.web.start_span("POST /charge")
         span.set_attribute(HEADER, "req-1")
         span.end()
-    assert {run_id for run_id, _, _ in made.told()} == {"req-1"}
+    assert {run_id for run_id, _, _ in made.reported()} == {"req-1"}
 
 
 def test_a_span_that_cannot_be_read_does_not_hold_up_the_others(
@@ -317,7 +317,7 @@ def test_a_span_that_cannot_be_read_does_not_hold_up_the_others(
             raise ValueError(run_id)
         return whole(span, rule, run_id)
 
-    monkeypatch.setattr(ruled, "start_by_rule", read)
+    monkeypatch.setattr(rule_spans, "start_by_rule", read)
     spans = [made.web.start_span("POST /charge") for _ in range(5)]
     for number, span in enumerate(spans):
         span.set_attribute(HEADER, "req-bad" if number == 2 else f"req-{number}")
@@ -327,7 +327,7 @@ def test_a_span_that_cannot_be_read_does_not_hold_up_the_others(
 def test_a_redact_that_waits_for_the_application_does_not_stop_it(
     shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ruled, "_PATIENCE", 0.05)
+    monkeypatch.setattr(rule_spans, "_LOCK_TIMEOUT", 0.05)
     asked, ended = threading.Event(), threading.Event()
 
     def redact(_: str, value: object) -> object:
@@ -343,7 +343,7 @@ def test_a_redact_that_waits_for_the_application_does_not_stop_it(
     assert asked.wait(10)
     span.end()
     ended.set()
-    assert wait_for(lambda: {status for _, _, status in made.told()} == {"running", "success"})
-    assert {run_id for run_id, _, _ in made.told()} == {"req-1"}
-    # Its start was told after its end: no other end is waited for.
+    assert wait_for(lambda: {status for _, _, status in made.reported()} == {"running", "success"})
+    assert {run_id for run_id, _, _ in made.reported()} == {"req-1"}
+    # Its start was reported after its end: no other end is awaited.
     assert wait_for(lambda: made.reporter._open == {} and made.reporter._pipelines[-1].is_idle())
