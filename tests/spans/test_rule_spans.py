@@ -42,7 +42,7 @@ class Shop:
         assert self.processor.flush()
         return self.server.events
 
-    def told(self) -> list[tuple[str, str, str]]:
+    def reported(self) -> list[tuple[str, str, str]]:
         return [(event["runId"], event["stepKey"], event["status"]) for event in self.events()]
 
 
@@ -84,7 +84,7 @@ def test_a_span_that_no_rule_is_for_is_no_step(shop: Callable[..., Shop]) -> Non
     made = shop(CHARGE, SAVE)
     for name in ("GET /charge", "INSERT payments"):  # the second of another scope
         made.web.start_span(name).end()
-    assert made.told() == []
+    assert made.reported() == []
 
 
 @pytest.mark.parametrize("description", ["the bank said no, password=hunter2", None])
@@ -163,7 +163,7 @@ def test_a_span_that_is_renamed_to_match_gives_both_records_at_its_end(shop: Cal
     span.update_name("POST /charge")
     assert made.processor.stats().accepted == 0
     span.end()
-    assert made.told() == [(trace_id(span), "charge-card", status) for status in ("running", "success")]
+    assert made.reported() == [(trace_id(span), "charge-card", status) for status in ("running", "success")]
 
 
 @pytest.mark.parametrize("name", ["POST", "INSERT x"])
@@ -174,7 +174,7 @@ def test_a_span_that_matched_at_its_start_ends_as_that_step_whatever_its_name(
     span = made.web.start_span("POST /charge")
     span.update_name(name)
     span.end()
-    assert made.told() == [(trace_id(span), "charge-card", status) for status in ("running", "success")]
+    assert made.reported() == [(trace_id(span), "charge-card", status) for status in ("running", "success")]
 
 
 # Which run.
@@ -185,7 +185,7 @@ def test_the_run_id_is_the_attribute_that_is_there_at_the_start(shop: Callable[.
     span = made.web.start_span("POST /charge", attributes={HEADER: ["req-1"]})
     assert made.processor.stats().accepted == 1
     span.end()
-    assert made.told() == [("req-1", "charge-card", "running"), ("req-1", "charge-card", "success")]
+    assert made.reported() == [("req-1", "charge-card", "running"), ("req-1", "charge-card", "success")]
 
 
 def test_an_attribute_that_is_set_right_after_the_start_is_waited_for(
@@ -198,10 +198,10 @@ def test_an_attribute_that_is_set_right_after_the_start_is_waited_for(
     [running] = server.wait_for_events(1)  # while the span is open
     assert (running["runId"], running["status"]) == ("req-1", "running")
     span.end()
-    assert made.told() == [("req-1", "charge-card", "running"), ("req-1", "charge-card", "success")]
+    assert made.reported() == [("req-1", "charge-card", "running"), ("req-1", "charge-card", "success")]
 
 
-def test_running_has_the_time_of_the_start_however_late_it_is_told(
+def test_running_has_the_time_of_the_start_however_late_it_is_reported(
     shop: Callable[..., Shop], server: FaultServer
 ) -> None:
     made = shop(CHARGE_BY_HEADER)
@@ -217,10 +217,10 @@ def test_a_span_that_ends_before_it_was_looked_at_gives_both_records(shop: Calla
     span = made.web.start_span("POST /charge")
     span.set_attribute(HEADER, "req-1")
     span.end()
-    assert made.told() == [("req-1", "charge-card", "running"), ("req-1", "charge-card", "success")]
+    assert made.reported() == [("req-1", "charge-card", "running"), ("req-1", "charge-card", "success")]
 
 
-def test_without_the_attribute_running_is_told_all_the_same_and_the_run_id_stays(
+def test_without_the_attribute_running_is_reported_all_the_same_and_the_run_id_stays(
     shop: Callable[..., Shop], server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "LATE_RUN_ID", 0.0)
@@ -230,7 +230,7 @@ def test_without_the_attribute_running_is_told_all_the_same_and_the_run_id_stays
     assert running["runId"] == trace_id(span)
     span.set_attribute(HEADER, "req-1")  # too late: the step is open under another run id
     span.end()
-    assert made.told() == [(trace_id(span), "charge-card", status) for status in ("running", "success")]
+    assert made.reported() == [(trace_id(span), "charge-card", status) for status in ("running", "success")]
 
 
 def test_the_run_id_is_the_baggage_entry_where_there_is_no_attribute(shop: Callable[..., Shop]) -> None:
@@ -239,7 +239,7 @@ def test_the_run_id_is_the_baggage_entry_where_there_is_no_attribute(shop: Calla
     for context in (ours, baggage.set_baggage("order.id", "order-2", ours)):
         made.web.start_span("POST /charge", context).end()
     made.web.start_span("POST /charge", ours, attributes={"order.id": "order-3"}).end()
-    assert [run_id for run_id, _, status in made.told() if status == "running"] == ["order-1", "order-2", "order-3"]
+    assert [run_id for run_id, _, status in made.reported() if status == "running"] == ["order-1", "order-2", "order-3"]
 
 
 @pytest.mark.parametrize("forged", ["x" * 201, "a\nb"])
@@ -247,7 +247,7 @@ def test_bad_input_baggage_that_cannot_be_a_run_id_is_left(shop: Callable[..., S
     made = shop(CHARGE)
     span = made.web.start_span("POST /charge", baggage.set_baggage(semconv.RUN_ID, forged))
     span.end()
-    assert made.told()[0][0] == trace_id(span)
+    assert made.reported()[0][0] == trace_id(span)
 
 
 @pytest.mark.parametrize("between", [True, False])
@@ -260,14 +260,14 @@ def test_a_step_inside_of_another_of_the_same_flow_is_in_its_run(shop: Callable[
                 made.web.start_span("INSERT payments").end()
         else:
             made.web.start_span("INSERT payments").end()
-    assert made.told() == [
+    assert made.reported() == [
         ("req-1", "charge-card", "running"),
         ("req-1", "save-payment", "running"),
         ("req-1", "save-payment", "success"),
         ("req-1", "charge-card", "success"),
     ]
-    assert made.processor._reporter._ruled is not None
-    assert made.processor._reporter._ruled.open == {}
+    assert made.processor._reporter._rule_spans is not None
+    assert made.processor._reporter._rule_spans.open == {}
 
 
 def test_steps_of_another_flow_or_another_trace_have_runs_of_their_own(shop: Callable[..., Shop]) -> None:
@@ -279,14 +279,14 @@ def test_steps_of_another_flow_or_another_trace_have_runs_of_their_own(shop: Cal
     save = provider_of_sql.get_tracer("sql").start_span("INSERT payments")
     for span in (save, audit, charge):
         span.end()
-    assert {run_id for run_id, _, _ in made.told()} == {"req-1", trace_id(audit), trace_id(save)}
+    assert {run_id for run_id, _, _ in made.reported()} == {"req-1", trace_id(audit), trace_id(save)}
 
 
 def test_two_late_steps_in_one_trace_do_not_wait_for_each_other(shop: Callable[..., Shop]) -> None:
     made = shop(CHARGE_BY_HEADER, StepRule("checkout", "save-payment", span_name="INSERT *", run_id=HEADER))
     with made.web.start_as_current_span("POST /charge") as charge:
         made.web.start_span("INSERT payments").end()
-    assert {run_id for run_id, _, _ in made.told()} == {trace_id(charge)}
+    assert {run_id for run_id, _, _ in made.reported()} == {trace_id(charge)}
     assert len(made.server.events) == 4
 
 
@@ -327,9 +327,9 @@ def test_rules_can_be_changed_while_steps_are_open(server: FaultServer) -> None:
     for span in (open_one, late, tracer.start_span("POST /charge"), tracer.start_span("INSERT x")):
         span.end()
     assert client.flush()
-    told = sorted((event["stepKey"], event["status"]) for event in server.events)
+    reported = sorted((event["stepKey"], event["status"]) for event in server.events)
     client.shutdown()
-    assert told == [
+    assert reported == [
         *(("charge-card", status) for status in ("running", "running", "success", "success")),
         *(("save-payment", status) for status in ("running", "success")),
     ]
@@ -356,7 +356,7 @@ def test_a_forked_child_does_not_end_what_its_parent_has_begun(
     span.set_attribute(HEADER, "req-1")
     span.end()
     # The child's records may come by its journal.
-    assert [told for told in made.told() if told[0] != "req-own"] == [
+    assert [reported for reported in made.reported() if reported[0] != "req-own"] == [
         ("req-1", "charge-card", "running"),
         ("req-1", "charge-card", "success"),
     ]
@@ -381,29 +381,29 @@ def test_many_late_steps_on_many_threads_give_two_records_each(
         thread.start()
     for thread in threads:
         thread.join()
-    told = made.told()
-    assert len(told) == len(set(told)) == 800
-    assert {status for _, _, status in told} == {"running", "success"}
-    ruled = made.processor._reporter._ruled
+    reported = made.reported()
+    assert len(reported) == len(set(reported)) == 800
+    assert {status for _, _, status in reported} == {"running", "success"}
+    ruled = made.processor._reporter._rule_spans
     assert ruled is not None
-    assert not ruled.late
+    assert not ruled.awaiting_run_id
     assert wait_for(lambda: ruled._timer is None)
 
 
 def test_an_exporter_makes_both_records_of_a_span_that_has_ended(server: FaultServer) -> None:
     exporter = FailpathSpanExporter(project_key=KEY, endpoint=server.url, rules=[CHARGE_BY_HEADER])
     exporter.export([a_span({HEADER: ("req-1",)}, identity={}, name="POST /charge"), a_span(identity={})])
-    told = [(event["runId"], event["stepKey"], event["status"]) for event in server.events]
+    reported = [(event["runId"], event["stepKey"], event["status"]) for event in server.events]
     exporter.shutdown()
-    assert told == [("req-1", "charge-card", "running"), ("req-1", "charge-card", "success")]
+    assert reported == [("req-1", "charge-card", "running"), ("req-1", "charge-card", "success")]
 
 
-def test_spans_that_no_rule_matches_are_told_when_there_were_such_for_30_seconds(
+def test_spans_that_no_rule_matches_are_logged_when_there_were_such_for_30_seconds(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("failpath_otel.report._logged", set())
     now = 1_000.0
-    monkeypatch.setattr("failpath_otel.spans.ruled.monotonic", lambda: now)
+    monkeypatch.setattr("failpath_otel.spans.rule_spans.monotonic", lambda: now)
     options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
     reporter = Reporter(options, lambda _: create_autospec(Pipeline(Nowhere()), spec_set=True))
 
@@ -422,28 +422,28 @@ def test_spans_that_no_rule_matches_are_told_when_there_were_such_for_30_seconds
     for _ in range(3):
         reporter.on_start(started("POST /other", SpanKind.SERVER))
         now += 31
-    told = "There were: 'GET /' of scope 'web', 'POST /other' of scope 'web'"
-    assert said() == [f"Failpath: no rule has matched a span of this process. {told}"]
+    reported = "There were: 'GET /' of scope 'web', 'POST /other' of scope 'web'"
+    assert said() == [f"Failpath: no rule has matched a span of this process. {reported}"]
 
 
-def test_nothing_is_told_of_spans_that_no_rule_matches_once_one_has_matched(
+def test_nothing_is_logged_of_spans_that_no_rule_matches_once_one_has_matched(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("failpath_otel.report._logged", set())
     now = 1_000.0
-    monkeypatch.setattr("failpath_otel.spans.ruled.monotonic", lambda: now)
+    monkeypatch.setattr("failpath_otel.spans.rule_spans.monotonic", lambda: now)
     options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
     reporter = Reporter(options, lambda _: create_autospec(Pipeline(Nowhere()), spec_set=True))
     for name in ("POST /other", "POST /charge", "POST /other"):
         reporter.on_start(started(name, SpanKind.SERVER))
         now += 31
-    assert not reporter._ruled.tells_misses
+    assert not reporter._rule_spans.warns_of_misses
     assert [message for message in caplog.messages if "no rule" in message] == []
 
 
 @pytest.mark.parametrize("endpoint", [DEFAULT_ENDPOINT, "http://127.0.0.1:9"])
 @pytest.mark.parametrize("name", ["POST /other", "POST /charge"])
-def test_spans_that_no_rule_matches_are_told_at_the_end_of_a_trial_and_only_there(
+def test_spans_that_no_rule_matches_are_logged_at_the_end_of_a_trial_and_only_there(
     endpoint: str, name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("failpath_otel.report._logged", set())
@@ -457,12 +457,12 @@ def test_spans_that_no_rule_matches_are_told_at_the_end_of_a_trial_and_only_ther
         return [message for message in caplog.messages if "no rule" in message]
 
     reporter.on_start(started("GET /\ud800", SpanKind.CLIENT))
-    reporter._ruled.look(wait=False)
-    assert said() == []  # nobody has asked this process for anything
+    reporter._rule_spans.report_due(wait=False)
+    assert said() == []  # there was no request to this process
     reporter.on_start(started(name, SpanKind.SERVER))
     assert said() == []
-    reporter._ruled.look(wait=False)
-    reporter._ruled.look(wait=False)
-    told = r"There were: 'GET /\ud800' of scope 'web', 'POST /other' of scope 'web'"
+    reporter._rule_spans.report_due(wait=False)
+    reporter._rule_spans.report_due(wait=False)
+    reported = r"There were: 'GET /\ud800' of scope 'web', 'POST /other' of scope 'web'"
     is_trial = (endpoint, name) == ("http://127.0.0.1:9", "POST /other")
-    assert said() == [f"Failpath: no rule has matched a span of this process. {told}"] * is_trial
+    assert said() == [f"Failpath: no rule has matched a span of this process. {reported}"] * is_trial
