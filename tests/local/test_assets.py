@@ -1,6 +1,7 @@
 """The files of the page: what is served, as what, and what a browser has to ask for again."""
 
 import os
+import re
 import runpy
 import shutil
 import sys
@@ -17,6 +18,7 @@ import failpath_otel.local
 from failpath_otel.local.api.assets import Assets
 
 PAGE = Path(failpath_otel.local.__file__).parent / "page"
+IMPORTED = re.compile(r'"(\.[^"]+)";$')
 TOOL = Path(__file__).parents[2] / "tools" / "vendor.py"
 
 
@@ -163,5 +165,27 @@ def _tool() -> dict[str, Any]:
 
 
 def test_no_file_of_the_page_is_long() -> None:
-    lengths = {path.name: len(path.read_text().splitlines()) for path in PAGE.glob("*.*")}
+    own = [path for path in PAGE.rglob("*.*") if path.parent.name != "vendor"]
+    lengths = {path.name: len(path.read_text().splitlines()) for path in own}
+    assert len(lengths) > 40
     assert {name: length for name, length in lengths.items() if length > 300} == {}
+
+
+def test_the_files_of_the_page_import_what_is_there_from_views_to_components_to_lib() -> None:
+    below = {
+        "lib": {"lib", "vendor"},
+        "components": {"components", "lib", "vendor"},
+        "views": {"views", "components", "lib", "vendor"},
+        "page": {"views", "components", "lib", "vendor"},
+    }
+    found: set[str] = set()
+    for script in PAGE.rglob("*.js"):
+        if script.parent.name == "vendor":
+            continue
+        for line in script.read_text(encoding="utf-8").splitlines():
+            if line.startswith("import ") and (name := IMPORTED.search(line)):
+                imported = (script.parent / name[1]).resolve()
+                assert imported.is_file(), f"{script.name}: {name[1]}"
+                assert imported.parent.name in below[script.parent.name], f"{script.name}: {name[1]}"
+                found.add(script.parent.name)
+    assert found == set(below)

@@ -1,13 +1,13 @@
 // The view of one flow: its numbers, its graph, what fails most, and its last runs.
-import { html, useCallback, useEffect, useMemo } from "./vendor/preact-htm.js";
-import { useResource } from "./api.js";
-import { ErrorList, LastRuns } from "./flowparts.js";
-import { ago, count, dateTime, duration, NONE, plural, rate } from "./format.js";
-import { Graph } from "./graph.js";
-import { useKeys } from "./keyboard.js";
-import { Failure, Loading } from "./parts.js";
-import { Link, navigate, search, setQuery, useLocation } from "./router.js";
-import { serverNow, useNow, useStream } from "./stream.js";
+import { html, useCallback, useEffect, useMemo } from "../vendor/preact-htm.js";
+import { useResource } from "../lib/api.js";
+import { ErrorList, LastRuns } from "../components/flowparts.js";
+import { ago, count, dateTime, duration, NONE, plural, rate } from "../lib/format.js";
+import { Graph } from "../components/graph.js";
+import { useKeys } from "../lib/keyboard.js";
+import { Failure, Loading } from "../components/parts.js";
+import { Link, navigate, search, setQuery, useLocation } from "../lib/router.js";
+import { serverNow, useNow, useStream } from "../lib/stream.js";
 
 const RELOAD_MS = 500;
 const WINDOW = 500;

@@ -1,7 +1,7 @@
 // The header: where one is, whether the page is connected, the theme, and the help.
-import { html, useEffect, useState } from "./vendor/preact-htm.js";
-import { Link } from "./router.js";
-import { useConnection } from "./stream.js";
+import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { Link } from "../lib/router.js";
+import { useConnection } from "../lib/stream.js";
 
 const CONNECTION = { connected: "Live", connecting: "Connecting", lost: "Reconnecting" };
 const THEMES = ["system", "light", "dark"];

@@ -1,17 +1,17 @@
 // The view of one run: its header, its graph, the waterfall, the selected step's panel, the event log.
-import { html, useCallback, useEffect, useMemo, useRef } from "./vendor/preact-htm.js";
-import { useResource } from "./api.js";
-import { byStep, inTime, isFailed, nameOf, selectedOf } from "./attempts.js";
-import { EventLog } from "./eventlog.js";
-import { Graph } from "./graph.js";
-import { useKeys } from "./keyboard.js";
-import { Panel } from "./panel.js";
-import { Failure, Loading } from "./parts.js";
-import { Link, navigate, search, setQuery, useLocation } from "./router.js";
-import { RunHeader, Trouble } from "./runheader.js";
-import { look } from "./status.js";
-import { useStream } from "./stream.js";
-import { Waterfall } from "./waterfall.js";
+import { html, useCallback, useEffect, useMemo, useRef } from "../vendor/preact-htm.js";
+import { useResource } from "../lib/api.js";
+import { byStep, inTime, isFailed, nameOf, selectedOf } from "../lib/attempts.js";
+import { EventLog } from "../components/eventlog.js";
+import { Graph } from "../components/graph.js";
+import { useKeys } from "../lib/keyboard.js";
+import { Panel } from "../components/panel.js";
+import { Failure, Loading } from "../components/parts.js";
+import { Link, navigate, search, setQuery, useLocation } from "../lib/router.js";
+import { RunHeader, Trouble } from "../components/runheader.js";
+import { look } from "../lib/status.js";
+import { useStream } from "../lib/stream.js";
+import { Waterfall } from "../components/waterfall.js";
 
 const RELOAD_MS = 250;
 

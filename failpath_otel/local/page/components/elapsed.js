@@ -1,8 +1,8 @@
 // A duration that grows while something runs, by the receiver's clock, each tenth of a second at first, then each second.
-import { html, useEffect, useState } from "./vendor/preact-htm.js";
-import { instant } from "./attempts.js";
-import { duration } from "./format.js";
-import { serverNow, useNow } from "./stream.js";
+import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { instant } from "../lib/attempts.js";
+import { duration } from "../lib/format.js";
+import { serverNow, useNow } from "../lib/stream.js";
 
 const STILL = window.matchMedia("(prefers-reduced-motion: reduce)");
 

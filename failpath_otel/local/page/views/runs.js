@@ -1,15 +1,15 @@
 // The view of all runs: a live list, newest activity first, that can be filtered and paused.
-import { Component, html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
+import { Component, html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { Empty } from "./empty.js";
-import { Filters } from "./filters.js";
-import { ago, count, dateTime, plural } from "./format.js";
-import { useKeys } from "./keyboard.js";
-import { Failure, Loading, RunDuration } from "./parts.js";
-import { flowPath, Link, navigate, runPath, setQuery, useLocation } from "./router.js";
-import { useRows } from "./rows.js";
-import { look, Status } from "./status.js";
-import { serverNow, useNow } from "./stream.js";
-import { keyOf, useTail } from "./tail.js";
+import { Filters } from "../components/filters.js";
+import { ago, count, dateTime, plural } from "../lib/format.js";
+import { useKeys } from "../lib/keyboard.js";
+import { Failure, Loading, RunDuration } from "../components/parts.js";
+import { flowPath, Link, navigate, runPath, setQuery, useLocation } from "../lib/router.js";
+import { useRows } from "../lib/rows.js";
+import { look, Status } from "../lib/status.js";
+import { serverNow, useNow } from "../lib/stream.js";
+import { keyOf, useTail } from "../lib/tail.js";
 
 const FRESH_MS = 1500;
 

@@ -1,13 +1,13 @@
 // The view of all flows: how each did of late, and on top what has gone quiet.
-import { html, useEffect, useState } from "./vendor/preact-htm.js";
-import { send, useResource } from "./api.js";
+import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { send, useResource } from "../lib/api.js";
 import { Empty } from "./empty.js";
-import { ago, count, dateTime, duration, plural, rate } from "./format.js";
-import { Failure, Loading } from "./parts.js";
-import { flowPath, Link, navigate, runPath } from "./router.js";
-import { useRows } from "./rows.js";
-import { Glyph, look, Status } from "./status.js";
-import { useNow, useStream } from "./stream.js";
+import { ago, count, dateTime, duration, plural, rate } from "../lib/format.js";
+import { Failure, Loading } from "../components/parts.js";
+import { flowPath, Link, navigate, runPath } from "../lib/router.js";
+import { useRows } from "../lib/rows.js";
+import { Glyph, look, Status } from "../lib/status.js";
+import { useNow, useStream } from "../lib/stream.js";
 
 const OUTCOMES = 20;
 

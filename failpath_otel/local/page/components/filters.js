@@ -1,9 +1,9 @@
 // The filters of the list of runs; each of them lives in the address.
-import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
-import { useResource } from "./api.js";
-import { useKeys } from "./keyboard.js";
-import { setQuery } from "./router.js";
-import { useStream } from "./stream.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { useResource } from "../lib/api.js";
+import { useKeys } from "../lib/keyboard.js";
+import { setQuery } from "../lib/router.js";
+import { useStream } from "../lib/stream.js";
 
 const TYPING_MS = 150;
 const STATUSES = [

@@ -1,7 +1,7 @@
 // What the page shows before anything has arrived: what it waits for, a snippet to copy, and the sample.
-import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
-import { send } from "./api.js";
-import { Copy } from "./parts.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { send } from "../lib/api.js";
+import { Copy } from "../components/parts.js";
 
 const KEY = "fp_project_local";
 

@@ -1,7 +1,7 @@
 // Small parts that views share: failures in place, the copy button, growing durations, loading rows.
-import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
-import { duration, elapsed, NONE } from "./format.js";
-import { useConnection, useNow } from "./stream.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { duration, elapsed, NONE } from "../lib/format.js";
+import { useConnection, useNow } from "../lib/stream.js";
 
 const COPIED_MS = 2000;
 
