@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from failpath_otel.local.flows.topology import MAX_EDGES, DeclaredFlow, Edge, Node, Shape, observed_edges, shape_of
 from failpath_otel.local.runs.summary import AttemptSummary
-from tests.local.summaries import attempt
+from tests.local.flows.summaries import attempt
 
 
 def _edges(shape: Shape) -> dict[tuple[str, str], int]:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import socket
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -12,14 +11,11 @@ from msgspec.structs import replace
 
 from failpath_otel._version import __version__
 from failpath_otel.local.receiver import Settings
-from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
-from tests.local.events import at, event, wire
+from failpath_otel.records.record import ErrorInfo, Record
+from tests.local.events import GONE_PROCESS, at, event, wire
 from tests.local.page import Page, opened_page
 from tests.local.rows import arrivals
 from tests.receiver import Receiver
-
-NOBODY: Final = ProcessInfo(2**22, socket.gethostname())
-"""A process of this host that cannot be there."""
 
 HARD: Final = [
     "a/b",
@@ -45,7 +41,7 @@ def one_of_each(flow: str = "checkout") -> list[Record]:
     """Six runs, one of each word, at a hundred seconds; the one that is named last was active last."""
     return [
         event("running", 1, run="silent", span="a", flow=flow),
-        replace(event("running", 2, run="gone", span="b", flow=flow), process=NOBODY),
+        replace(event("running", 2, run="gone", span="b", flow=flow), process=GONE_PROCESS),
         event("skipped", 3, run="skipped", span="c", flow=flow),
         event("error", 4, run="error", span="d", started=3, error=ErrorInfo("E", "no"), flow=flow),
         event("success", 5, run="success", span="e", started=4, flow=flow),

@@ -16,7 +16,7 @@ from failpath_otel.local.flows.statistics import (
     top_errors,
 )
 from tests.local.events import at
-from tests.local.summaries import attempt, stored
+from tests.local.flows.summaries import attempt, stored
 
 EPOCH = 1_700_000_000_000_000
 """Microseconds, where ``at(0)`` is."""

@@ -19,7 +19,7 @@ from failpath_otel.local.api.assets import Assets
 
 PAGE = Path(failpath_otel.local.__file__).parent / "page"
 IMPORTED = re.compile(r'"(\.[^"]+)";$')
-TOOL = Path(__file__).parents[2] / "tools" / "vendor.py"
+TOOL = Path(__file__).parents[3] / "tools" / "vendor.py"
 
 
 @pytest.fixture
