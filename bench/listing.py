@@ -13,7 +13,8 @@ from bench.sink import BenchError
 from bench.table import Row
 from failpath_otel.local.runs.event import decode_event
 from failpath_otel.local.store.projector import Projector
-from failpath_otel.local.store.store import Arrival, RunRow, Store
+from failpath_otel.local.store.run_row import RunRow
+from failpath_otel.local.store.store import Arrival, Store
 
 _RUNS: Final = 100_000
 _STEPS: Final = 2

@@ -11,7 +11,7 @@ from typing import Final
 from failpath_otel.cli.local_client import ReceiverError, fetch_run, fetch_runs
 from failpath_otel.cli.parser import new_parser
 from failpath_otel.cli.table import format_runs, printable
-from failpath_otel.local.store.store import StoreError
+from failpath_otel.local.store.database import StoreError
 from failpath_otel.options.variables import ENDPOINT_VARIABLES, LOCAL_VARIABLE
 
 _RULES_VARIABLE: Final = "FAILPATH_RULES"

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from failpath_otel._version import __version__
 from failpath_otel.cli.local_client import DEFAULT_PORT, DEFAULT_URL
+from failpath_otel.local.store.pruning import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.options.variables import ENDPOINT_VARIABLES, GATEWAY_VARIABLE, LOCAL_VARIABLE
 
 _ENDPOINT: Final = " or ".join(ENDPOINT_VARIABLES)
@@ -46,10 +47,18 @@ def new_parser() -> argparse.ArgumentParser:
         help="where a trace can be seen, as http://localhost:16686/trace/{trace_id}",
     )
     local.add_argument(
-        "--max-age", type=_days, default=7, metavar="DAYS", help="how long runs are kept; default %(default)s"
+        "--max-age",
+        type=_days,
+        default=DEFAULT_DAYS,
+        metavar="DAYS",
+        help="how long runs are kept; default %(default)s",
     )
     local.add_argument(
-        "--max-size", type=_mebibytes, default=512, metavar="MIB", help="how much is kept; default %(default)s"
+        "--max-size",
+        type=_mebibytes,
+        default=DEFAULT_MEBIBYTES,
+        metavar="MIB",
+        help="how much is kept; default %(default)s",
     )
     local.add_argument("--open", action="store_true", help="open the page in a browser")
     local.set_defaults(usage_error=local.error)

@@ -10,10 +10,11 @@ from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.flows.flows_file import find_flows_file
 from failpath_otel.local.liveness.liveness import Processes
 from failpath_otel.local.liveness.monitor import Watch
+from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.projector import Projector
-from failpath_otel.local.store.pruning import DEFAULT_DAYS, DEFAULT_MEGABYTES, Pruner
-from failpath_otel.local.store.rows import RunKey
-from failpath_otel.local.store.store import Store, StoreError
+from failpath_otel.local.store.pruning import DEFAULT_DAYS, DEFAULT_MEBIBYTES, Pruner
+from failpath_otel.local.store.run_row import RunKey
+from failpath_otel.local.store.store import Store
 from failpath_otel.records.rules import StepRule
 
 
@@ -27,7 +28,7 @@ class Settings:
     flows: Path | None = None
     trace_url: str | None = None
     days: float = DEFAULT_DAYS
-    megabytes: float = DEFAULT_MEGABYTES
+    mebibytes: float = DEFAULT_MEBIBYTES
     rules: Sequence[StepRule] | None = None
 
 
@@ -47,7 +48,7 @@ class Parts:
         self.projector = Projector(store, self.changes.notify)
         self.watch = Watch(store, self.flows.p95_ms, Processes().is_gone, self._liveness_changed, clock=clock)
         self.pruner = Pruner(
-            store, clock, days=self.settings.days, megabytes=self.settings.megabytes, on_pruned=self.runs_deleted
+            store, clock, days=self.settings.days, mebibytes=self.settings.mebibytes, on_pruned=self.runs_deleted
         )
 
     def start(self) -> None:

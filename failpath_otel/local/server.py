@@ -16,7 +16,8 @@ from platformdirs import user_state_path
 from failpath_otel.local.api.app import create_app
 from failpath_otel.local.api.guard import Access
 from failpath_otel.local.receiver import Parts, Settings
-from failpath_otel.local.store.store import Store, StoreError
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.store import Store
 from failpath_otel.serving.server import LOOPBACK, Server, address_of, listen
 
 _GRACE_SECONDS: Final = 1

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from failpath_otel.local.runs.event import decode_event
-from failpath_otel.local.runs.summary import summarise
+from failpath_otel.local.runs.summary import RunOverview, summarise
 from failpath_otel.local.runs.view import picture
 from failpath_otel.local.store.projector import Projector
-from failpath_otel.local.store.rows import RunKey, RunRow
+from failpath_otel.local.store.run_row import RunKey, RunRow
 from failpath_otel.local.store.store import Arrival, Store
 from failpath_otel.records.record import Record
 
@@ -43,5 +43,5 @@ def expected(run: RunKey, records: list[Record], revision: int) -> RunRow:
     """The row that follows from all records of a run."""
     own = [record for record in records if (record.flow_key, record.run_id) == run]
     summary = summarise(picture(own), own)
-    values = {name: getattr(summary, name) for name in RunRow.__struct_fields__ if name != "revision"}
-    return RunRow(**{**values, "revision": revision})
+    overview = {name: getattr(summary, name) for name in RunOverview.__struct_fields__}
+    return RunRow(**overview, revision=revision)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.receiver import Settings
-from failpath_otel.local.store.rows import RunKey
+from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.records.record import ProcessInfo
 from tests.local.events import GONE_PROCESS, event, wire
 from tests.local.page import Page, opened_page

@@ -4,47 +4,28 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 
-from failpath_otel.local.flows.layout import Layout
-from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats
+from failpath_otel.local.flows.layout import Layout, PlacedEdge
+from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats, step_stats_of
 from failpath_otel.local.flows.topology import Shape
 from failpath_otel.local.liveness.liveness import Liveness
-from failpath_otel.local.store.rows import RunRow
+from failpath_otel.local.runs.summary import RunOverview
+from failpath_otel.local.store.run_row import RunRow
 from failpath_otel.records.record import ErrorInfo, Status, rfc3339
 
-_UNSEEN: Final = StepStats(
-    runs=0,
-    ended=0,
-    failed=0,
-    skipped=0,
-    running=0,
-    failure_rate=None,
-    skip_rate=None,
-    p50_ms=None,
-    p95_ms=None,
-)
+_UNSEEN: Final = step_stats_of([], [])
 
 
 class _Answer(msgspec.Struct, frozen=True, rename="camel"):
     """Camel case, as in the wire contract."""
 
 
-class Row(_Answer, frozen=True):
-    """A run as one row of a list; ``step_key`` and ``message`` are its newest failing, else running step and error."""
+class Row(RunOverview[str], frozen=True):
+    """A run as one row of a list."""
 
-    flow_key: str
-    run_id: str
-    status: Status
-    liveness: Liveness | None
-    started_at: str
-    ended_at: str | None
-    duration_ms: float | None
-    active_at: str
-    steps: int
-    failed: int
-    step_key: str | None
-    message: str | None
     revision: int
+    liveness: Liveness | None
 
 
 class Outcome(_Answer, frozen=True):
@@ -55,20 +36,14 @@ class Outcome(_Answer, frozen=True):
     liveness: Liveness | None
 
 
-class FlowRow(_Answer, frozen=True):
-    """A flow as one row: ``runs`` to ``p95_ms`` over the newest runs, ``running`` to ``gone`` over all that run now.
+class FlowRow(FlowStats, frozen=True):
+    """A flow as one row: its figures over the newest runs, and ``running``, ``silent`` and ``gone`` over all of now.
 
-    ``outcomes`` are the newest twenty, the oldest of them first. A flow that nobody has run yet has no ``last_seen``.
+    ``outcomes`` are the newest twenty, the oldest of them first. A flow that has not run yet has no ``last_seen``.
     """
 
     flow_key: str
     outcomes: list[Outcome]
-    runs: int
-    ended: int
-    failed: int
-    failure_rate: float | None
-    p50_ms: float | None
-    p95_ms: float | None
     running: int
     silent: int
     gone: int
@@ -91,8 +66,8 @@ class FlowList(_Answer, frozen=True):
     silent: SilentRuns
 
 
-class Node(_Answer, frozen=True):
-    """A step in the graph of its flow: its place, and its numbers over the newest runs."""
+class Node(StepStats, frozen=True):
+    """A step in the graph of its flow: its place, and its figures over the newest runs."""
 
     step_key: str
     label: str
@@ -100,25 +75,12 @@ class Node(_Answer, frozen=True):
     y: int
     width: int
     height: int
-    runs: int
-    ended: int
-    failed: int
-    skipped: int
-    running: int
-    failure_rate: float | None
-    skip_rate: float | None
-    p50_ms: float | None
-    p95_ms: float | None
 
 
-class Edge(_Answer, frozen=True):
-    """A way from step to step; ``back`` where it goes against the direction of the graph."""
+class Edge(PlacedEdge, frozen=True):
+    """A way from step to step, and in how many runs it was taken."""
 
-    source: str
-    target: str
     taken: int
-    back: bool
-    points: list[tuple[float, float]]
 
 
 class Graph(_Answer, frozen=True):
@@ -232,21 +194,12 @@ def moment(microseconds: int) -> str:
 
 def row_of(run: RunRow, liveness: Liveness | None) -> Row:
     """The row of a run. What is known of its liveness may be of another moment than the row, which decides."""
-    return Row(
-        flow_key=run.flow_key,
-        run_id=run.run_id,
-        status=run.status,
-        liveness=_of_running(run, liveness),
-        started_at=moment(run.started),
-        ended_at=None if run.ended is None else moment(run.ended),
-        duration_ms=run.duration_ms,
-        active_at=moment(run.active_at),
-        steps=run.steps,
-        failed=run.failed,
-        step_key=run.step_key,
-        message=run.message,
-        revision=run.revision,
-    )
+    times = {"started": moment(run.started), "ended": _moment(run.ended), "active_at": moment(run.active_at)}
+    return Row(**asdict(run) | times, liveness=_of_running(run, liveness))
+
+
+def _moment(microseconds: int | None) -> str | None:
+    return None if microseconds is None else moment(microseconds)
 
 
 def outcome_of(run: RunRow, liveness: Liveness | None) -> Outcome:
@@ -263,18 +216,13 @@ def flow_row(
 ) -> FlowRow:
     """The row of a flow; ``counts`` are its running runs by liveness."""
     return FlowRow(
+        **asdict(stats),
         flow_key=flow_key,
         outcomes=outcomes,
-        runs=stats.runs,
-        ended=stats.ended,
-        failed=stats.failed,
-        failure_rate=stats.failure_rate,
-        p50_ms=stats.p50_ms,
-        p95_ms=stats.p95_ms,
         running=counts.get("live", 0),
         silent=counts.get("silent", 0),
         gone=counts.get("gone", 0),
-        last_seen=None if last_seen is None else moment(last_seen),
+        last_seen=_moment(last_seen),
     )
 
 
@@ -282,30 +230,9 @@ def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Gr
     """The graph of a flow; a step that no run has taken yet has no numbers."""
     labels = {node.step_key: node.label for node in shape.nodes}
     taken = {(edge.source, edge.target): edge.taken for edge in shape.edges}
-    nodes: list[Node] = []
-    for placed in layout.nodes:
-        of_step = stats.get(placed.step_key, _UNSEEN)
-        nodes.append(
-            Node(
-                step_key=placed.step_key,
-                label=labels[placed.step_key],
-                x=placed.x,
-                y=placed.y,
-                width=placed.width,
-                height=placed.height,
-                runs=of_step.runs,
-                ended=of_step.ended,
-                failed=of_step.failed,
-                skipped=of_step.skipped,
-                running=of_step.running,
-                failure_rate=of_step.failure_rate,
-                skip_rate=of_step.skip_rate,
-                p50_ms=of_step.p50_ms,
-                p95_ms=of_step.p95_ms,
-            )
-        )
-    edges = [
-        Edge(edge.source, edge.target, taken[edge.source, edge.target], edge.back, list(edge.points))
-        for edge in layout.edges
+    nodes = [
+        Node(**asdict(stats.get(placed.step_key, _UNSEEN)), **asdict(placed), label=labels[placed.step_key])
+        for placed in layout.nodes
     ]
+    edges = [Edge(**asdict(edge), taken=taken[edge.source, edge.target]) for edge in layout.edges]
     return Graph(layout.width, layout.height, shape.declared, nodes, edges)

@@ -25,7 +25,7 @@ from failpath_otel.local.api.spans import span_route
 from failpath_otel.local.api.stream import Stream
 from failpath_otel.local.receiver import Parts
 from failpath_otel.local.runs.view import RunList
-from failpath_otel.local.store.store import StoreError
+from failpath_otel.local.store.database import StoreError
 from failpath_otel.otlp.route import MAX_HELD_BYTES, Busy
 from failpath_otel.records import wire
 from failpath_otel.serving.body import Room, decompress, discard_body, read_body, too_large_decompressed

@@ -24,7 +24,7 @@ from failpath_otel.local.receiver import Parts
 from failpath_otel.local.runs.event import decode_event
 from failpath_otel.local.sample import FLOWS as SAMPLE_FLOWS
 from failpath_otel.local.sample import sample_events
-from failpath_otel.local.store.rows import RunKey, RunRow
+from failpath_otel.local.store.run_row import RunKey, RunRow
 from failpath_otel.local.store.store import Arrival
 
 PREFIX: Final = "/api/page"
@@ -74,7 +74,7 @@ class PageApi:
             window=WINDOW,
             window_attempts=MAX_ATTEMPTS,
             trace_url=parts.settings.trace_url,
-            keep=answers.Keep(parts.settings.days, parts.settings.megabytes),
+            keep=answers.Keep(parts.settings.days, parts.settings.mebibytes),
             pruned=answers.Pruned(pruned.runs, None if pruned.before is None else moment(pruned.before)),
             flows_file=None if parts.settings.flows is None else str(parts.settings.flows),
             sample=any(key in SAMPLE_FLOWS for key in keys),

@@ -9,9 +9,9 @@ from failpath_otel.local.api.answers import LoggedEvent, Neighbour, RunPage, gra
 from failpath_otel.local.liveness.monitor import Judgement
 from failpath_otel.local.receiver import Parts
 from failpath_otel.local.runs.stack import split_stack
-from failpath_otel.local.runs.summary import RunSummary, summarise
+from failpath_otel.local.runs.summary import RunOverview, RunSummary, summarise
 from failpath_otel.local.runs.view import RunView, attempt_numbers, in_order, picture
-from failpath_otel.local.store.rows import RunKey, RunRow
+from failpath_otel.local.store.run_row import RunKey, RunRow
 from failpath_otel.records.record import ErrorInfo, Record
 
 _SPLIT_STACKS: Final = 200
@@ -56,8 +56,8 @@ def _run(view: RunView, judgement: Judgement) -> dict[str, Any]:
 
 def _row(summary: RunSummary, stored: RunRow | None) -> RunRow:
     """The row that follows from the events at hand: of a huge run the stored one may be a moment older."""
-    fields = {name: getattr(summary, name) for name in RunRow.__struct_fields__ if name != "revision"}
-    return RunRow(**fields, revision=0 if stored is None else stored.revision)
+    overview = {name: getattr(summary, name) for name in RunOverview.__struct_fields__}
+    return RunRow(**overview, revision=0 if stored is None else stored.revision)
 
 
 def _logged(events: Sequence[Record], received: Mapping[str, int]) -> list[LoggedEvent]:

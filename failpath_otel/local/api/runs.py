@@ -8,7 +8,7 @@ from failpath_otel import semconv
 from failpath_otel.local.receiver import Parts
 from failpath_otel.local.runs.summary import summarise
 from failpath_otel.local.runs.view import RunView, picture
-from failpath_otel.local.store.rows import RunKey
+from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.records.record import Record, Status
 
 _PAGE: Final = 100

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from failpath_otel.local.runs.event import decode_event
-from failpath_otel.local.store.store import Arrival, Store, StoreError
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.store import Arrival, Store
 from failpath_otel.otlp.messages import ROUTE as ROUTE
 from failpath_otel.otlp.reader import Reader, Receipt
 from failpath_otel.otlp.route import Busy, OtlpRoute

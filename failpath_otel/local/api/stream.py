@@ -16,7 +16,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 
-from failpath_otel.local.store.store import StoreError
+from failpath_otel.local.store.database import StoreError
 from failpath_otel.records.record import rfc3339
 
 MAX_ROWS: Final = 200

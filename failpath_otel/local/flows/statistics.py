@@ -42,7 +42,6 @@ class FlowStats(msgspec.Struct, frozen=True, rename="camel"):
     failure_rate: float | None
     p50_ms: float | None
     p95_ms: float | None
-    running: int
 
 
 class ErrorCount(msgspec.Struct, frozen=True, rename="camel"):
@@ -115,7 +114,7 @@ def step_stats(runs: Iterable[Run]) -> dict[str, StepStats]:
             if attempt.status in {"success", "error"} and attempt.duration_ms is not None:
                 durations.setdefault(attempt.step_key, []).append(attempt.duration_ms)
     return {
-        step_key: _step_stats(statuses, durations.get(step_key, []))
+        step_key: step_stats_of(statuses, durations.get(step_key, []))
         for step_key, statuses in newest.items()
         if statuses
     }
@@ -138,7 +137,6 @@ def flow_stats(rows: Iterable[Row]) -> FlowStats:
         failure_rate=_rate(failed, ended),
         p50_ms=percentile(durations, 0.5),
         p95_ms=_p95(durations),
-        running=statuses.count("running"),
     )
 
 
@@ -171,7 +169,8 @@ def top_errors(runs: Iterable[Run], limit: int = 5) -> list[ErrorCount]:
     ]
 
 
-def _step_stats(statuses: Sequence[Status], durations: Sequence[float]) -> StepStats:
+def step_stats_of(statuses: Sequence[Status], durations: Sequence[float]) -> StepStats:
+    """The figures of one step, of which these are the newest statuses and all durations."""
     failed, skipped = statuses.count("error"), statuses.count("skipped")
     ended = failed + statuses.count("success")
     return StepStats(

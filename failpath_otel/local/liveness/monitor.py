@@ -9,7 +9,9 @@ from typing import Final, NamedTuple
 from failpath_otel import semconv
 from failpath_otel.local.liveness.liveness import Liveness, liveness_of, run_liveness, worst
 from failpath_otel.local.runs.summary import AttemptSummary
-from failpath_otel.local.store.store import RunKey, Store, StoredRun, StoreError
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.run_row import RunKey, StoredRun
+from failpath_otel.local.store.store import Store
 from failpath_otel.records.record import ProcessInfo
 
 INTERVAL: Final = 1.0

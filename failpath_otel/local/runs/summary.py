@@ -1,7 +1,7 @@
 """The summary of a run: what lists, rates and filters need of its picture."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -36,25 +36,34 @@ class AttemptSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     newest: bool
 
 
-class RunSummary(msgspec.Struct, frozen=True, rename="camel"):
-    """One run. Times are microseconds since the epoch, ``active_at`` is that of its newest event.
+_Time = TypeVar("_Time")
 
-    ``steps`` and ``failed`` count steps, not attempts: all, and those whose newest attempt failed. ``step_key`` is the
-    step that failed or started last, of those whose newest attempt failed or runs; ``message`` is its error.
-    ``search`` is what the text filter looks at, case-folded.
+
+class RunOverview(msgspec.Struct, Generic[_Time], frozen=True, rename="camel"):
+    """What a list shows of a run: the one definition from which the table, its rows and the answers follow.
+
+    Times are microseconds since the epoch (``int``) in the database, and RFC 3339 (``str``) in answers; ``active_at``
+    is that of the newest event. ``steps`` and ``failed`` count steps, not attempts: all, and those whose newest attempt
+    failed. ``step_key`` is the step that failed or started last, of those whose newest attempt failed or runs;
+    ``message`` is its error.
     """
 
     flow_key: str
     run_id: str
     status: Status
-    started: int
-    ended: int | None
+    started: _Time = msgspec.field(name="startedAt")
+    ended: _Time | None = msgspec.field(name="endedAt")
     duration_ms: float | None
-    active_at: int
+    active_at: _Time
     steps: int
     failed: int
     step_key: str | None
     message: str | None
+
+
+class RunSummary(RunOverview[int], frozen=True):
+    """What follows from the events of a run; ``search`` is what the text filter looks at, case-folded."""
+
     attempts: list[AttemptSummary]
     search: str
 

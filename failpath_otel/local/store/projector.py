@@ -11,7 +11,9 @@ import msgspec
 
 from failpath_otel.local.runs.summary import RunSummary, summarise
 from failpath_otel.local.runs.view import picture
-from failpath_otel.local.store.store import Dirty, RunKey, Store, StoreError
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.run_row import RunKey
+from failpath_otel.local.store.store import Dirty, Store
 
 _PAUSE_SECONDS: Final = 0.05
 """Between two looks, so that events which come one by one are worked out together."""

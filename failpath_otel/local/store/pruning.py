@@ -5,10 +5,11 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from failpath_otel.local.store.store import Store, StoreError
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.store import Store
 
-DEFAULT_DAYS: Final = 7.0
-DEFAULT_MEGABYTES: Final = 512.0
+DEFAULT_DAYS: Final = 7
+DEFAULT_MEBIBYTES: Final = 512
 
 _EVERY_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.01
@@ -16,13 +17,13 @@ _PAUSE_SECONDS: Final = 0.01
 
 _CLOSE_SECONDS: Final = 0.5
 _MICROSECONDS_A_DAY: Final = 86_400_000_000
-_MEGABYTE: Final = 1 << 20
+_MEBIBYTE: Final = 1 << 20
 
 _log: Final = logging.getLogger(__name__)
 
 
 class Pruner:
-    """Keeps a store within ``days`` and ``megabytes`` (MiB of the file that hold something).
+    """Keeps a store within ``days`` and ``mebibytes`` (MiB of the file that hold something).
 
     ``clock`` says the time in microseconds since the epoch. ``start()`` looks on a thread, at once and then every
     minute, and calls ``on_pruned`` there with the number of runs that went, if any did.
@@ -34,11 +35,11 @@ class Pruner:
         clock: Callable[[], int],
         *,
         days: float = DEFAULT_DAYS,
-        megabytes: float = DEFAULT_MEGABYTES,
+        mebibytes: float = DEFAULT_MEBIBYTES,
         on_pruned: Callable[[int], None] | None = None,
     ) -> None:
         self.days = days
-        self.megabytes = megabytes
+        self.mebibytes = mebibytes
         self._store = store
         self._clock = clock
         self._on_pruned = on_pruned
@@ -60,7 +61,7 @@ class Pruner:
         """Looks once, on this thread, and says how many runs went."""
         before = self._clock() - round(self.days * _MICROSECONDS_A_DAY)
         pruned = self._delete(lambda: before)
-        pruned += self._delete(lambda: None if self._store.size() > self.megabytes * _MEGABYTE else 0)
+        pruned += self._delete(lambda: None if self._store.size() > self.mebibytes * _MEBIBYTE else 0)
         while pruned and not self._stop.is_set() and self._store.shrink():
             self._stop.wait(_PAUSE_SECONDS)
         return pruned

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.run_row import COLUMN_DEFINITIONS
 
 SCHEMA_VERSION: Final = 2
 """``PRAGMA user_version`` of a database that this code can read and write."""
@@ -31,21 +32,10 @@ _EVENTS: Final = (
 )
 
 _ROWS: Final = (
-    # What a list shows of a run, worked out from its events. What is long comes last, where a list need not read it.
-    """
+    # The columns of a `RunRow`, and what only the store reads. What is long comes last, where a list need not read it.
+    f"""
     CREATE TABLE runs (
-        flow_key TEXT NOT NULL,
-        run_id TEXT NOT NULL,
-        status TEXT NOT NULL,
-        started INTEGER NOT NULL,
-        ended INTEGER,
-        duration_ms REAL,
-        active_at INTEGER NOT NULL,
-        steps INTEGER NOT NULL,
-        failed INTEGER NOT NULL,
-        step_key TEXT,
-        message TEXT,
-        revision INTEGER NOT NULL,
+        {COLUMN_DEFINITIONS},
         mark INTEGER NOT NULL,
         heard_at INTEGER NOT NULL,
         search TEXT NOT NULL,

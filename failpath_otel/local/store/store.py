@@ -9,14 +9,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from failpath_otel.local.runs.event import Event, instant
-from failpath_otel.local.runs.summary import RunSummary
+from failpath_otel.local.runs.summary import RunOverview, RunSummary
 from failpath_otel.local.store.database import Database
-from failpath_otel.local.store.database import StoreError as StoreError
-from failpath_otel.local.store.rows import COLUMNS, Rows
-from failpath_otel.local.store.rows import RunKey as RunKey
-from failpath_otel.local.store.rows import RunRow as RunRow
-from failpath_otel.local.store.rows import StoredRun as StoredRun
-from failpath_otel.local.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
+from failpath_otel.local.store.run_queries import RunQueries
+from failpath_otel.local.store.run_row import RunKey, RunRow
 from failpath_otel.local.store.schema import prepare
 from failpath_otel.records.record import Record
 
@@ -33,11 +29,11 @@ _FREE_SHARE: Final = 8
 
 _END_OF_TIME: Final = 1 << 62
 
-_SHOWN: Final = f"{COLUMNS}, mark, heard_at, search, attempts".split(", ")
-_CHANGING: Final = ", ".join(f"{name} = excluded.{name}" for name in _SHOWN[2:] if name != "heard_at")
-_PUT: Final = (
-    f"INSERT INTO runs ({', '.join(_SHOWN)}) VALUES ({', '.join('?' * len(_SHOWN))}) "  # noqa: S608
-    f"ON CONFLICT (flow_key, run_id) DO UPDATE SET {_CHANGING}, heard_at = max(runs.heard_at, excluded.heard_at) "
+_STORED: Final = (*RunRow.__struct_fields__, "mark", "heard_at", "search", "attempts")
+_REPLACED: Final = ", ".join(f"{name} = excluded.{name}" for name in _STORED[2:] if name != "heard_at")
+_SAVE: Final = (
+    f"INSERT INTO runs ({', '.join(_STORED)}) VALUES ({', '.join('?' * len(_STORED))}) "  # noqa: S608
+    f"ON CONFLICT (flow_key, run_id) DO UPDATE SET {_REPLACED}, heard_at = max(runs.heard_at, excluded.heard_at) "
     "WHERE excluded.mark > runs.mark"
 )
 
@@ -73,7 +69,7 @@ class Pruned(NamedTuple):
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class Store(Rows):
+class Store(RunQueries):
     """One database, used by any number of threads.
 
     Opens the file at ``path``, and makes it (readable for its owner only) where there is none. Times are
@@ -189,7 +185,7 @@ class Store(Rows):
                 if summary is not None and dirty is not None:
                     revision += 1
                     values.append(_row_values(summary, revision, mark, max(summary.active_at, dirty[0])))
-            connection.executemany(_PUT, values)
+            connection.executemany(_SAVE, values)
             connection.executemany(
                 "DELETE FROM dirty WHERE flow_key = ? AND run_id = ? AND mark <= ?",
                 [(*run, mark) for (run, mark), _ in summaries],
@@ -297,21 +293,5 @@ def _event_values(arrival: Arrival, received_at: int) -> tuple[str | int, ...]:
 
 
 def _row_values(summary: RunSummary, revision: int, mark: int, heard_at: int) -> tuple[object, ...]:
-    return (
-        summary.flow_key,
-        summary.run_id,
-        summary.status,
-        summary.started,
-        summary.ended,
-        summary.duration_ms,
-        summary.active_at,
-        summary.steps,
-        summary.failed,
-        summary.step_key,
-        summary.message,
-        revision,
-        mark,
-        heard_at,
-        summary.search,
-        _encode(summary.attempts),
-    )
+    overview = (getattr(summary, name) for name in RunOverview.__struct_fields__)
+    return (*overview, revision, mark, heard_at, summary.search, _encode(summary.attempts))

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from failpath_otel.local.api.stream import MAX_ROWS, Changes, Stream
-from failpath_otel.local.store.store import StoreError
+from failpath_otel.local.store.database import StoreError
 from tests.receiver import wait_for
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from failpath_otel.local.runs.summary import AttemptSummary
-from failpath_otel.local.store.rows import RunRow, StoredRun
+from failpath_otel.local.store.run_row import RunRow, StoredRun
 from failpath_otel.records.record import Status
 
 _numbers: Final = itertools.count()

@@ -12,7 +12,7 @@ from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.flows.flows_file import FlowsFile
 from failpath_otel.local.receiver import Settings
 from failpath_otel.local.store.database import StoreError
-from failpath_otel.local.store.rows import RunKey, StoredRun
+from failpath_otel.local.store.run_row import RunKey, StoredRun
 from failpath_otel.records.record import ErrorInfo, Record
 from tests.local.events import at, event
 from tests.local.page import Page, opened_page

@@ -66,7 +66,7 @@ def test_a_percentile_is_the_smallest_value_that_enough_values_do_not_exceed(val
 
 def test_of_no_runs_there_are_no_numbers() -> None:
     assert step_stats([]) == {}
-    assert flow_stats([]) == FlowStats(0, 0, 0, None, None, None, 0)
+    assert flow_stats([]) == FlowStats(0, 0, 0, None, None, None)
     assert top_errors([]) == []
 
 
@@ -142,9 +142,9 @@ def test_the_numbers_of_a_flow() -> None:
     ]
     rows = [run.row for run in runs]
     # Ended are 1, 2, 3 and 6; the 2nd of their four durations is the median; there are not five for p95.
-    assert flow_stats(rows) == FlowStats(6, 4, 1, 0.25, 20.0, None, 1)
+    assert flow_stats(rows) == FlowStats(6, 4, 1, 0.25, 20.0, None)
     # With a fifth of 50: the 3rd and the 5th; 1 / 5 failed.
-    assert flow_stats([*rows, stored("7", duration_ms=50.0).row]) == FlowStats(7, 5, 1, 0.2, 30.0, 50.0, 1)
+    assert flow_stats([*rows, stored("7", duration_ms=50.0).row]) == FlowStats(7, 5, 1, 0.2, 30.0, 50.0)
 
 
 def test_errors_are_counted_by_run_with_the_newest_run_of_each() -> None:

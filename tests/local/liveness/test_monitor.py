@@ -15,7 +15,9 @@ import pytest
 
 from failpath_otel.local.liveness.liveness import Processes
 from failpath_otel.local.liveness.monitor import Watch
-from failpath_otel.local.store.store import RunKey, Store, StoredRun, StoreError
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.run_row import RunKey, StoredRun
+from failpath_otel.local.store.store import Store
 from failpath_otel.records.process import start_time
 from failpath_otel.records.record import ProcessInfo, Record
 from tests.local.events import EPOCH_NS, event

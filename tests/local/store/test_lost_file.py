@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from failpath_otel.local.store.store import Store, StoreError
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.store import Store
 from tests.local.events import event, wire
 from tests.local.rows import arrivals, opened
 from tests.receiver import start_receiver

@@ -16,7 +16,7 @@ from failpath_otel.local.runs.summary import summarise
 from failpath_otel.local.runs.view import picture
 from failpath_otel.local.store import projector as module
 from failpath_otel.local.store.projector import Projector
-from failpath_otel.local.store.rows import RunKey
+from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
 from failpath_otel.records.record import Record
 from tests.local.events import event

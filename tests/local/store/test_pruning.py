@@ -8,7 +8,7 @@ import pytest
 from failpath_otel.local.store import pruning
 from failpath_otel.local.store import store as module
 from failpath_otel.local.store.pruning import Pruner
-from failpath_otel.local.store.rows import RunKey
+from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Pruned, Store
 from tests.local.events import EPOCH_NS, event
 from tests.local.rows import arrivals, opened, project, stored
@@ -63,8 +63,8 @@ def test_the_oldest_go_until_the_rest_is_small_enough(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
         stored(store, *(event("success", n, run=f"r{n:03}", note="x" * 5_000) for n in range(400)))
         full = store.size()
-        assert Pruner(store, lambda: _after(0), megabytes=full / 2**20).prune() == 0
-        gone = Pruner(store, lambda: _after(0), megabytes=full / 2 / 2**20).prune()
+        assert Pruner(store, lambda: _after(0), mebibytes=full / 2**20).prune() == 0
+        gone = Pruner(store, lambda: _after(0), mebibytes=full / 2 / 2**20).prune()
         assert full / 4 < store.size() <= full / 2
         assert _ids(store) == [f"r{n:03}" for n in range(399, gone - 1, -1)]
         assert store.pruned() == Pruned(gone, _after(gone - 1))

@@ -9,8 +9,10 @@ import pytest
 
 from failpath_otel.local.runs.event import instant
 from failpath_otel.local.store import schema
-from failpath_otel.local.store.rows import RunKey
-from failpath_otel.local.store.store import SCHEMA_VERSION, Store, StoreError
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.run_row import RunKey
+from failpath_otel.local.store.schema import SCHEMA_VERSION
+from failpath_otel.local.store.store import Store
 from failpath_otel.records.record import Record
 from tests.local.events import event
 from tests.local.rows import expected, opened, project, stored
@@ -122,3 +124,28 @@ def test_a_store_keeps_its_name_and_another_has_another(tmp_path: Path) -> None:
         assert name != b.store_id()
     with opened(tmp_path / "a") as again:
         assert again.store_id() == name
+
+
+def test_the_columns_of_a_run_are_those_that_files_of_this_version_have(tmp_path: Path) -> None:
+    """They follow from the fields of `RunRow`: another field there is another version of the schema."""
+    with opened(tmp_path / "local.db"), closing(sqlite3.connect(tmp_path / "local.db")) as connection:
+        found = connection.execute("SELECT name, type, \"notnull\", pk FROM pragma_table_info('runs')").fetchall()
+    assert schema.SCHEMA_VERSION == 2
+    assert found == [
+        ("flow_key", "TEXT", 1, 1),
+        ("run_id", "TEXT", 1, 2),
+        ("status", "TEXT", 1, 0),
+        ("started", "INTEGER", 1, 0),
+        ("ended", "INTEGER", 0, 0),
+        ("duration_ms", "REAL", 0, 0),
+        ("active_at", "INTEGER", 1, 0),
+        ("steps", "INTEGER", 1, 0),
+        ("failed", "INTEGER", 1, 0),
+        ("step_key", "TEXT", 0, 0),
+        ("message", "TEXT", 0, 0),
+        ("revision", "INTEGER", 1, 0),
+        ("mark", "INTEGER", 1, 0),
+        ("heard_at", "INTEGER", 1, 0),
+        ("search", "TEXT", 1, 0),
+        ("attempts", "BLOB", 1, 0),
+    ]

@@ -14,7 +14,10 @@ import pytest
 
 from failpath_otel.local.api.runs import find_run, recent_runs
 from failpath_otel.local.receiver import Parts
-from failpath_otel.local.store.store import SCHEMA_VERSION, Arrival, RunKey, Store, StoreError
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.run_row import RunKey
+from failpath_otel.local.store.schema import SCHEMA_VERSION
+from failpath_otel.local.store.store import Arrival, Store
 from tests.local.events import event
 from tests.local.rows import arrivals, project
 

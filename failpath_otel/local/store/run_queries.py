@@ -1,65 +1,24 @@
-"""The rows of a store: one for each run, and the questions that they answer without a look at the events."""
+"""The SQL of the list of runs: filters, neighbours and changes, answered without reading events."""
 
 from collections.abc import Collection, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.database import Database
-from failpath_otel.records.record import Status
+from failpath_otel.local.store.run_row import COLUMNS, RunKey, RunRow, StoredRun
 
 _KEYS: Final = 400
 """Runs that one question names; SQLite before 3.32 takes 999 values."""
 
-COLUMNS: Final = (
-    "flow_key, run_id, status, started, ended, duration_ms, active_at, steps, failed, step_key, message, revision"
-)
-"""What a :class:`RunRow` is made of, in this order."""
-
 _ORDER: Final = "ORDER BY active_at DESC, flow_key, run_id LIMIT ?"
-
-
-class RunKey(NamedTuple):
-    """What names a run."""
-
-    flow_key: str
-    run_id: str
-
-
-class RunRow(msgspec.Struct, frozen=True, rename="camel"):
-    """What a list shows of a run: its summary without the attempts. Each change gives it a higher ``revision``."""
-
-    flow_key: str
-    run_id: str
-    status: Status
-    started: int
-    ended: int | None
-    duration_ms: float | None
-    active_at: int
-    steps: int
-    failed: int
-    step_key: str | None
-    message: str | None
-    revision: int
-
-    @property
-    def key(self) -> RunKey:
-        """The run's name."""
-        return RunKey(self.flow_key, self.run_id)
-
-
-class StoredRun(NamedTuple):
-    """A run's row and its attempts."""
-
-    row: RunRow
-    attempts: list[AttemptSummary]
 
 
 _decode_attempts: Final = msgspec.json.Decoder(list[AttemptSummary]).decode
 
 
-class Rows:
+class RunQueries:
     """What can be asked of the rows, by any number of threads. Raises ``StoreError`` when the database refuses."""
 
     _database: Database

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.local.store.rows import RunKey
+from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
 from tests.local.events import event
 from tests.local.rows import arrivals, opened, project, stored
