@@ -35,6 +35,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import failpath_otel
+from failpath_otel.addresses import LOOPBACK
 from failpath_otel.delivery.http import transport
 from failpath_otel.delivery.http.transport import BoundedAdapter
 from failpath_otel.runtime import signals
@@ -114,7 +115,7 @@ def test_uvicorn_shows_the_last_request_of_each_connection() -> None:
         return Response()
 
     app = Starlette(routes=[Route("/", answer)])
-    with serving.listen(serving.LOOPBACK, 0) as listener:
+    with serving.listen(LOOPBACK, 0) as listener:
         running = serving.Server(app, ready=ready.set, ending=lambda: None, grace_seconds=1)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()

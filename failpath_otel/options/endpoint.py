@@ -1,9 +1,9 @@
 """The base URL of Failpath, checked without showing any of it: people put keys and passwords there."""
 
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
+from failpath_otel.addresses import is_loopback
 from failpath_otel.errors import ConfigurationError
 from failpath_otel.report import warn_once
 from failpath_otel.scrubbing.values import type_name
@@ -61,21 +61,10 @@ def warn_of_plain_http(endpoint: str) -> None:
     """Says once for each host that what goes there can be read on its way, unless it stays on this machine."""
     parts = urlsplit(endpoint)
     host = parts.hostname or ""
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         warn_once(
             f"plain {host}",
             "Failpath: the endpoint http://%s is not encrypted; whoever is on the way can read the project key"
             " and all records",
             f"[{host}]" if ":" in host else host,
         )
-
-
-def _is_loopback(host: str) -> bool:
-    name = host.rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ip_address(name)
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -14,12 +14,12 @@ import pytest
 from msgspec.structs import replace
 
 from failpath_otel.local.flows.flows import Flows
-from failpath_otel.local.receiver import Settings
+from failpath_otel.local.receiver import ReceiverSettings
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.records.record import ProcessInfo
 from tests.local.events import GONE_PROCESS, event, wire
 from tests.local.page import Page, opened_page
-from tests.local.rows import arrivals, expected
+from tests.local.rows import expected, received_events
 from tests.receiver import Receiver, wait_for
 
 _PATIENCE_SECONDS = 40
@@ -49,8 +49,8 @@ def test_many_threads_with_deletions_in_between_end_on_the_right_answers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     elsewhere = ProcessInfo(1, "another-host")
-    with opened_page(tmp_path / "x.db", Settings(days=1)) as page:
-        page.parts.start()
+    with opened_page(tmp_path / "x.db", ReceiverSettings(days=1)) as page:
+        page.receiver.start()
 
         def write(thread: int) -> None:
             chance = random.Random(thread)
@@ -66,8 +66,8 @@ def test_many_threads_with_deletions_in_between_end_on_the_right_answers(
                 )
                 old = event("success", -200_000 + number, run=f"old-{thread}-{number}", flow=flow, span=f"old{number}")
                 process = chance.choice([None, GONE_PROCESS, elsewhere])
-                page.store.add(arrivals(replace(record, process=process)), page.now())
-                page.store.add(arrivals(old), page.now() - 200_000_000_000)
+                page.store.add(received_events(replace(record, process=process)), page.now())
+                page.store.add(received_events(old), page.now() - 200_000_000_000)
 
         def read(thread: int) -> None:
             chance = random.Random(thread)
@@ -81,18 +81,18 @@ def test_many_threads_with_deletions_in_between_end_on_the_right_answers(
 
         def delete() -> None:
             for number in range(20):
-                page.parts.runs_deleted(page.store.delete_flow(f"flow-{number % 3}"))
-                page.parts.runs_deleted(page.parts.pruner.prune())
+                page.receiver.runs_deleted(page.store.delete_flow(f"flow-{number % 3}"))
+                page.receiver.runs_deleted(page.receiver.pruner.prune())
 
         def look() -> None:
             for _ in range(40):
-                page.parts.watch.look()
-                page.parts.watch.current()
-                page.parts.flows.p95_ms("flow-1", "s1")
-                page.parts.flows.forget()
+                page.receiver.monitor.check()
+                page.receiver.monitor.current()
+                page.receiver.flows.p95_ms("flow-1", "s1")
+                page.receiver.flows.forget()
 
         in_threads(*[lambda t=thread: write(t) for thread in range(3)], lambda: read(7), lambda: read(8), delete, look)
-        page.parts.runs_deleted(page.parts.pruner.prune())
+        page.receiver.runs_deleted(page.receiver.pruner.prune())
         wait_for(lambda: not page.store.dirty(1))
         rows = page.store.rows(1000)
         with contextlib.closing(sqlite3.connect(page.path)) as connection:
@@ -100,20 +100,20 @@ def test_many_threads_with_deletions_in_between_end_on_the_right_answers(
         assert sorted(row.key for row in rows) == sorted(RunKey(*key) for key in keys)
         for row in rows:
             assert row == expected(row.key, page.store.events(row.key), row.revision)
-        for flow_key in page.parts.flows.known():
-            assert page.parts.flows.facts(flow_key) == Flows(page.store, None).facts(flow_key)
+        for flow_key in page.receiver.flows.known():
+            assert page.receiver.flows.facts(flow_key) == Flows(page.store, None).facts(flow_key)
         with_liveness = {row.key for row in rows if row.status == "running"}
-        assert set(page.parts.watch.current()) == with_liveness
+        assert set(page.receiver.monitor.current()) == with_liveness
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_a_change_of_liveness_reaches_those_who_follow_the_changes(page: Page) -> None:
     page.seconds = 10
     page.add(event("running", 9))
-    assert page.parts.watch.look() == []
+    assert page.receiver.monitor.check() == []
     before = page.store.revision()
     page.seconds = 60
-    assert page.parts.watch.look() == [RunKey("checkout", "run-1")]
+    assert page.receiver.monitor.check() == [RunKey("checkout", "run-1")]
     (row,) = page.store.changes(before, 10)
     assert page.get("runs")["runs"] == [page.run("run-1")["row"]]
     assert (row.status, page.get("runs")["runs"][0]["liveness"]) == ("running", "silent")
@@ -123,16 +123,16 @@ def test_a_change_of_liveness_reaches_those_who_follow_the_changes(page: Page) -
 
 def test_what_is_deleted_is_said_to_those_who_listen(page: Page) -> None:
     page.add(event("success", 1))
-    resets = page.parts.changes.resets
+    resets = page.receiver.changes.resets
     page.client.post("/api/page/sample")
     page.client.delete("/api/page/sample")
-    assert page.parts.changes.resets > resets
+    assert page.receiver.changes.resets > resets
 
 
 def test_parts_that_were_never_started_can_be_closed(page: Page) -> None:
-    page.parts.close()
-    page.parts.close()
-    assert page.parts.changes.closed
+    page.receiver.close()
+    page.receiver.close()
+    assert page.receiver.changes.closed
 
 
 @pytest.mark.parametrize("path", ["status", "flows", "runs", "flow/checkout", "run/run-1", "stream"])
@@ -182,7 +182,7 @@ def test_while_another_process_writes_the_page_is_answered_and_then_told_what_ca
 
 def test_what_waits_for_its_row_while_another_process_writes_is_no_reason_to_refuse(page: Page) -> None:
     page.add(event("running", 99))
-    page.store.add(arrivals(event("success", 100, started=99)), page.now())
+    page.store.add(received_events(event("success", 100, started=99)), page.now())
     blocker = sqlite3.connect(page.path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     try:

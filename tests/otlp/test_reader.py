@@ -12,13 +12,13 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
 from failpath_otel import semconv
-from failpath_otel.otlp.messages import spans_in
-from failpath_otel.otlp.reader import Reader, Receipt, records_of
+from failpath_otel.otlp.http_messages import spans_in
+from failpath_otel.otlp.reader import Receipt, records_of
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record, encode
 from failpath_otel.records.translation import span_records
 from failpath_otel.steps.keys import make_run_id
-from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of
+from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of, records_in
 from tests.spans.foreign import IDENTITY, EventAttributes, a_span, event, lifecycle
 
 POLICY = RecordContent(capture_stack=True)
@@ -70,9 +70,7 @@ def spans(draw: st.DrawFn) -> ReadableSpan:
 
 
 def by_otlp(span: ReadableSpan, kind: str) -> list[bytes]:
-    found: list[Record] = []
-    Reader(POLICY, lambda records, _: found.extend(records)).take(spans_in(body_of([span], kind), kind))
-    return [encode(record) for record in found]
+    return [encode(record) for record in read(body_of([span], kind), kind)[0]]
 
 
 def by_sdk(span: ReadableSpan) -> list[bytes]:
@@ -96,8 +94,7 @@ def test_a_step_gives_the_records_of_its_lifecycle(kind: str, statuses: tuple[st
 
 
 def read(body: bytes, kind: str = JSON) -> tuple[list[Record], Receipt]:
-    found: list[Record] = []
-    return found, Reader(POLICY, lambda records, _: found.extend(records)).take(spans_in(body, kind))
+    return records_in(spans_in(body, kind), POLICY)
 
 
 ANY_VALUES: list[tuple[dict[str, Any], Any]] = [
@@ -236,15 +233,14 @@ def test_a_span_that_cannot_be_read_costs_only_itself(monkeypatch: pytest.Monkey
     spans = list(spans_in(json_request(json_span(), json_span()), JSON))
     assert spans[0] is not None
     spans[0].events = None  # type: ignore[assignment]
-    found: list[Record] = []
-    receipt = Reader(POLICY, lambda records, _: found.extend(records)).take(iter(spans))
+    found, receipt = records_in(iter(spans), POLICY)
     assert (len(found), receipt.steps, receipt.rejected) == (2, 1, 1)
 
 
 def test_every_span_is_read_where_that_is_asked_for() -> None:
     body = json_request(json_span(attributes=[attribute("http.route", "/charge")]))
     assert list(spans_in(body, JSON)) == [None]
-    [span] = spans_in(body, JSON, every=True)
+    [span] = spans_in(body, JSON, include_untagged=True)
     assert span is not None
     assert (span.name, span.instrumentation_scope.name) == ("charge-card", "shop")
     assert records_of(span, POLICY) == []

@@ -18,7 +18,7 @@ TAKEN: Final = Receipt(received=1, steps=1)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "status", "told"),
+    ("outcome", "status", "on_request"),
     [
         (TAKEN, 200, TAKEN),
         (Busy("the journal is full", 1), 503, None),
@@ -27,7 +27,7 @@ TAKEN: Final = Receipt(received=1, steps=1)
     ids=["taken", "busy", "broken"],
 )
 def test_each_request_is_told_of_once_however_it_ends(
-    outcome: Receipt | Exception, status: int, told: Receipt | None
+    outcome: Receipt | Exception, status: int, on_request: Receipt | None
 ) -> None:
     heard: list[Receipt | None] = []
 
@@ -36,7 +36,7 @@ def test_each_request_is_told_of_once_however_it_ends(
             raise outcome
         return outcome
 
-    app = Starlette(routes=[Route("/v1/traces", OtlpRoute(take, told=heard.append).receive, methods=["POST"])])
+    app = Starlette(routes=[Route("/v1/traces", OtlpRoute(take, on_request=heard.append).receive, methods=["POST"])])
     client = TestClient(app, raise_server_exceptions=False)
     reply = client.post("/v1/traces", content=protobuf_of([a_span()]), headers={"Content-Type": PROTOBUF})
-    assert (reply.status_code, heard) == (status, [told])
+    assert (reply.status_code, heard) == (status, [on_request])

@@ -1,4 +1,4 @@
-"""The answers to what the page asks, as JSON: rows, flows, graphs, runs. Times are RFC 3339 in UTC."""
+"""The JSON of the page's API: rows, flows, graphs, runs. Times are RFC 3339 in UTC."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -11,8 +11,9 @@ from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStat
 from failpath_otel.local.flows.topology import Shape
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
+from failpath_otel.local.runs.times import to_rfc3339
 from failpath_otel.local.store.run_row import RunRow
-from failpath_otel.records.record import ErrorInfo, Status, rfc3339
+from failpath_otel.records.record import ErrorInfo, Status
 
 _UNSEEN: Final = step_stats_of([], [])
 
@@ -29,7 +30,7 @@ class Row(RunOverview[str], frozen=True):
 
 
 class Outcome(_Answer, frozen=True):
-    """How one run of a flow ended, or that it runs."""
+    """How one run of a flow ended, or that it is running."""
 
     run_id: str
     status: Status
@@ -37,7 +38,7 @@ class Outcome(_Answer, frozen=True):
 
 
 class FlowRow(FlowStats, frozen=True):
-    """A flow as one row: its figures over the newest runs, and ``running``, ``silent`` and ``gone`` over all of now.
+    """A flow as one row: figures over its newest runs; ``running``, ``silent`` and ``gone`` over all current ones.
 
     ``outcomes`` are the newest twenty, the oldest of them first. A flow that has not run yet has no ``last_seen``.
     """
@@ -78,7 +79,7 @@ class Node(StepStats, frozen=True):
 
 
 class Edge(PlacedEdge, frozen=True):
-    """A way from step to step, and in how many runs it was taken."""
+    """An edge from step to step, and the number of runs that took it."""
 
     taken: int
 
@@ -94,7 +95,7 @@ class Graph(_Answer, frozen=True):
 
 
 class FlowPage(_Answer, frozen=True):
-    """All about one flow."""
+    """The view of one flow."""
 
     revision: int
     now: str
@@ -134,7 +135,7 @@ class Neighbour(_Answer, frozen=True):
 
 
 class RunPage(_Answer, frozen=True):
-    """All about one run; ``run`` is a ``RunView`` whose errors have their stacks in ``frames`` too."""
+    """The view of one run; ``run`` is a ``RunView`` whose errors have their stacks as ``frames`` too."""
 
     revision: int
     now: str
@@ -149,21 +150,21 @@ class RunPage(_Answer, frozen=True):
 
 
 class Keep(_Answer, frozen=True):
-    """What is kept: so many days, so many megabytes (2**20 bytes)."""
+    """How long and how much is kept: days, and MiB (2**20 bytes)."""
 
     days: float
     megabytes: float
 
 
 class Pruned(_Answer, frozen=True):
-    """What was deleted because it was too old or too much: so many runs, all that were active last before a time."""
+    """How many runs were pruned, and the newest activity among them."""
 
     runs: int
     before: str | None
 
 
 class StatusAnswer(_Answer, frozen=True):
-    """The receiver itself."""
+    """The state of the receiver."""
 
     version: str
     store_id: str
@@ -182,28 +183,27 @@ class StatusAnswer(_Answer, frozen=True):
 
 
 class SampleAnswer(_Answer, frozen=True):
-    """How many runs the sample put there, or took away."""
+    """How many runs of the sample were stored or deleted."""
 
     runs: int
 
 
-def moment(microseconds: int) -> str:
-    """The time as text."""
-    return rfc3339(microseconds * 1000)
-
-
 def row_of(run: RunRow, liveness: Liveness | None) -> Row:
-    """The row of a run. What is known of its liveness may be of another moment than the row, which decides."""
-    times = {"started": moment(run.started), "ended": _moment(run.ended), "active_at": moment(run.active_at)}
+    """Return the row of a run. Its liveness may have been assessed at another time; the row's status decides."""
+    times = {
+        "started": to_rfc3339(run.started),
+        "ended": _optional_rfc3339(run.ended),
+        "active_at": to_rfc3339(run.active_at),
+    }
     return Row(**asdict(run) | times, liveness=_of_running(run, liveness))
 
 
-def _moment(microseconds: int | None) -> str | None:
-    return None if microseconds is None else moment(microseconds)
+def _optional_rfc3339(microseconds: int | None) -> str | None:
+    return None if microseconds is None else to_rfc3339(microseconds)
 
 
 def outcome_of(run: RunRow, liveness: Liveness | None) -> Outcome:
-    """How the run ended, or that it runs."""
+    """Return how the run ended, or that it is running."""
     return Outcome(run.run_id, run.status, _of_running(run, liveness))
 
 
@@ -214,7 +214,7 @@ def _of_running(run: RunRow, liveness: Liveness | None) -> Liveness | None:
 def flow_row(
     flow_key: str, outcomes: list[Outcome], stats: FlowStats, counts: Mapping[Liveness, int], last_seen: int | None
 ) -> FlowRow:
-    """The row of a flow; ``counts`` are its running runs by liveness."""
+    """Return the row of a flow; ``counts`` are its running runs by liveness."""
     return FlowRow(
         **asdict(stats),
         flow_key=flow_key,
@@ -222,12 +222,12 @@ def flow_row(
         running=counts.get("live", 0),
         silent=counts.get("silent", 0),
         gone=counts.get("gone", 0),
-        last_seen=_moment(last_seen),
+        last_seen=_optional_rfc3339(last_seen),
     )
 
 
 def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Graph:
-    """The graph of a flow; a step that no run has taken yet has no numbers."""
+    """Return the graph of a flow; a step that no run has taken has no figures."""
     labels = {node.step_key: node.label for node in shape.nodes}
     taken = {(edge.source, edge.target): edge.taken for edge in shape.edges}
     nodes = [

@@ -1,4 +1,4 @@
-"""Pruning: what is too old or too much goes, the oldest first."""
+"""Pruning: deletes runs that are too old or too many, the oldest first."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ DEFAULT_MEBIBYTES: Final = 512
 
 _EVERY_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.01
-"""Between two transactions, so that senders get their turn."""
+"""Between two transactions, so that senders are not blocked."""
 
 _CLOSE_SECONDS: Final = 0.5
 _MICROSECONDS_A_DAY: Final = 86_400_000_000
@@ -23,10 +23,10 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Pruner:
-    """Keeps a store within ``days`` and ``mebibytes`` (MiB of the file that hold something).
+    """Keeps a store within ``days`` and ``mebibytes`` (MiB of the file that are in use).
 
-    ``clock`` says the time in microseconds since the epoch. ``start()`` looks on a thread, at once and then every
-    minute, and calls ``on_pruned`` there with the number of runs that went, if any did.
+    ``clock`` returns microseconds since the epoch. ``start()`` prunes on a thread, at once and then every minute, and
+    calls ``on_pruned`` there with the number of deleted runs, if any.
     """
 
     def __init__(
@@ -47,18 +47,18 @@ class Pruner:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Start the thread."""
         self._thread = threading.Thread(target=self._run, name="failpath-pruner", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the thread, which leaves what it has not pruned yet to the next time."""
+        """End the thread, which leaves what it has not pruned to the next time."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_CLOSE_SECONDS)
 
     def prune(self) -> int:
-        """Looks once, on this thread, and says how many runs went."""
+        """Prune once, on this thread, and return the number of deleted runs."""
         before = self._clock() - round(self.days * _MICROSECONDS_A_DAY)
         pruned = self._delete(lambda: before)
         pruned += self._delete(lambda: None if self._store.size() > self.mebibytes * _MEBIBYTE else 0)
@@ -67,7 +67,7 @@ class Pruner:
         return pruned
 
     def _delete(self, before: Callable[[], int | None]) -> int:
-        """Deletes the oldest runs that were heard of last before a time, which is asked for before each transaction."""
+        """Delete the oldest runs that received nothing since a time, which is computed before each transaction."""
         pruned = 0
         while not self._stop.is_set():
             gone, more = self._store.delete_oldest(before())

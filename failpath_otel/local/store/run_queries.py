@@ -10,7 +10,7 @@ from failpath_otel.local.store.database import Database
 from failpath_otel.local.store.run_row import COLUMNS, RunKey, RunRow, StoredRun
 
 _KEYS: Final = 400
-"""Runs that one question names; SQLite before 3.32 takes 999 values."""
+"""The most runs that one query names; SQLite before 3.32 accepts 999 values."""
 
 _ORDER: Final = "ORDER BY active_at DESC, flow_key, run_id LIMIT ?"
 
@@ -19,7 +19,7 @@ _decode_attempts: Final = msgspec.json.Decoder(list[AttemptSummary]).decode
 
 
 class RunQueries:
-    """What can be asked of the rows, by any number of threads. Raises ``StoreError`` when the database refuses."""
+    """Queries over the rows. Thread-safe. Raises ``StoreError`` if the database refuses."""
 
     _database: Database
 
@@ -33,10 +33,10 @@ class RunQueries:
         text: str | None = None,
         only: Collection[RunKey] | None = None,
     ) -> list[RunRow]:
-        """Up to ``limit`` rows, the newest activity first, of those that pass every filter that is given.
+        """Return up to ``limit`` rows that pass all given filters, the newest activity first.
 
-        ``before`` is the activity, flow and run id of the row after which to go on. ``text`` is looked for in what
-        :attr:`RunSummary.search` holds, as it is, in any case. ``only`` names the runs to look among.
+        ``before`` is the activity, flow and run id of the row after which to go on. ``text`` is searched in
+        :attr:`RunSummary.search`, in any case. ``only`` restricts the search to these runs.
         """
         conditions: list[str] = []
         values: list[str | int] = []
@@ -44,7 +44,7 @@ class RunQueries:
             conditions.append("flow_key = ?")
             values.append(flow_key)
         if before is not None:
-            # Said twice, because an index is entered by the first condition alone.
+            # Both conditions, because SQLite enters an index by the first alone.
             conditions.append("active_at <= ? AND (active_at < ? OR (flow_key, run_id) > (?, ?))")
             values += [before[0], before[0], *before[1:]]
         if statuses is not None:
@@ -71,22 +71,22 @@ class RunQueries:
         return sorted(found, key=lambda row: (-row.active_at, row.flow_key, row.run_id))[:limit]
 
     def row(self, run: RunKey) -> RunRow | None:
-        """The row of one run."""
+        """Return the row of one run."""
         query = f"SELECT {COLUMNS} FROM runs WHERE flow_key = ? AND run_id = ?"  # noqa: S608
         rows = self._database.rows(query, *run)
         return RunRow(*rows[0]) if rows else None
 
     def changes(self, after_revision: int, limit: int) -> list[RunRow]:
-        """Up to ``limit`` rows that changed after a revision, each once, in the order of their last changes."""
+        """Return up to ``limit`` rows that changed after a revision, each once, in the order of their changes."""
         query = f"SELECT {COLUMNS} FROM runs WHERE revision > ? ORDER BY revision LIMIT ?"  # noqa: S608
         return [RunRow(*row) for row in self._database.rows(query, after_revision, limit)]
 
     def newest(self, flow_key: str, limit: int) -> list[StoredRun]:
-        """The runs of a flow that were active last, the newest first, with their attempts."""
+        """Return the runs of a flow that were active last, the newest first, with their attempts."""
         return self._stored(f"INDEXED BY runs_of_flow WHERE flow_key = ? {_ORDER}", flow_key, limit)
 
     def stored(self, runs: Sequence[RunKey]) -> list[StoredRun]:
-        """Those of these runs that are there, with their attempts, in no particular order."""
+        """Return those of these runs that exist, with their attempts, in no particular order."""
         found: list[StoredRun] = []
         for start in range(0, len(runs), _KEYS):
             some = runs[start : start + _KEYS]
@@ -95,7 +95,7 @@ class RunQueries:
         return found
 
     def running(self, after_revision: int | None = None) -> list[StoredRun]:
-        """Every run that is ``running``, with its attempts, or those of them that changed after a revision."""
+        """Return all ``running`` runs with their attempts, or those that changed after a revision."""
         if after_revision is None:
             return self._stored(
                 "INDEXED BY runs_running WHERE status = 'running' ORDER BY active_at DESC, flow_key, run_id"
@@ -103,7 +103,7 @@ class RunQueries:
         return self._stored("INDEXED BY runs_by_revision WHERE revision > ? AND status = 'running'", after_revision)
 
     def neighbours(self, run: RunKey) -> tuple[RunKey | None, RunKey | None]:
-        """The runs of the same flow that started just before and just after this one."""
+        """Return the runs of the same flow that started just before and just after this one."""
         found: list[RunKey | None] = []
         for compare, direction in (("<", "DESC"), (">", "ASC")):
             rows = self._database.rows(
@@ -118,7 +118,7 @@ class RunQueries:
         return found[0], found[1]
 
     def flow_keys(self) -> list[str]:
-        """The flows that have runs, in the order of the alphabet."""
+        """Return the flows that have runs, in alphabetical order."""
         # Steps from one flow to the next; DISTINCT would visit every run.
         rows = self._database.rows(
             "WITH RECURSIVE flows (flow_key) AS (SELECT min(flow_key) FROM runs UNION ALL "
@@ -128,7 +128,7 @@ class RunQueries:
         return [flow_key for (flow_key,) in rows]
 
     def count_runs(self) -> int:
-        """How many runs there are."""
+        """Return the number of runs."""
         return self._database.number("SELECT count(*) FROM runs")
 
     def _stored(self, condition: str, *values: str | int) -> list[StoredRun]:

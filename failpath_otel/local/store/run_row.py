@@ -1,4 +1,4 @@
-"""The row of a run in the database: what names it, and the columns that a list shows."""
+"""The row of a run in the database: its key, and the columns that lists show."""
 
 from typing import Final, NamedTuple
 
@@ -9,20 +9,20 @@ from failpath_otel.records.record import Status
 
 
 class RunKey(NamedTuple):
-    """What names a run."""
+    """Identifies a run."""
 
     flow_key: str
     run_id: str
 
 
 class RunRow(RunOverview[int], frozen=True):
-    """What a list shows of a run. Each change gives it a higher ``revision``."""
+    """A run as lists show it; each change gives it a higher ``revision``."""
 
     revision: int
 
     @property
     def key(self) -> RunKey:
-        """The run's name."""
+        """The key of the run."""
         return RunKey(self.flow_key, self.run_id)
 
 

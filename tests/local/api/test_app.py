@@ -17,8 +17,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from failpath_otel.local.api.app import create_app
-from failpath_otel.local.api.ingest import MAX_BODY_BYTES
-from failpath_otel.local.receiver import Parts
+from failpath_otel.local.api.events import MAX_BODY_BYTES
+from failpath_otel.local.receiver import Receiver as LocalReceiver
 from failpath_otel.local.store.store import Store
 from failpath_otel.records.record import ErrorInfo
 from tests.local.events import at, event, wire
@@ -331,9 +331,9 @@ def test_senders_do_not_wait_for_readers(tmp_path: Path, monkeypatch: pytest.Mon
                 let_go.set()
         return answer.status_code
 
-    with closing(Store(tmp_path / "db")) as store, closing(Parts(store, lambda: 0)) as parts:
+    with closing(Store(tmp_path / "db")) as store, closing(LocalReceiver(store, lambda: 0)) as receiver:
         monkeypatch.setattr(store, "rows", read)
-        assert anyio.run(ask, create_app(parts)) == 202
+        assert anyio.run(ask, create_app(receiver)) == 202
 
 
 def test_a_database_that_cannot_be_written_asks_the_sender_to_try_again(receiver: Receiver, tmp_path: Path) -> None:

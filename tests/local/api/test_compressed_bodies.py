@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.trace import NoOpTracerProvider
 
 import failpath_otel
-from failpath_otel.local.api.ingest import MAX_BODY_BYTES
+from failpath_otel.local.api.events import MAX_BODY_BYTES
 from tests.local.events import event, wire
 from tests.receiver import Answer, Receiver
 

@@ -12,7 +12,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from failpath_otel.local.api.guard import CONTENT_SECURITY_POLICY, Access, guarded, is_loopback
+from failpath_otel.addresses import is_loopback
+from failpath_otel.local.api.guard import CONTENT_SECURITY_POLICY, Access, guarded
 
 TOKEN: Final = "a-secret-token"
 LOCAL: Final = "http://127.0.0.1:3001"

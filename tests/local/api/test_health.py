@@ -19,7 +19,7 @@ def test_requests_for_unknown_routes_are_counted(page: Page) -> None:
 
 
 def test_a_probe_needs_no_token_but_the_name_of_this_machine(page: Page) -> None:
-    app = create_app(page.parts, Access(token="a-secret-token"))
+    app = create_app(page.receiver, Access(token="a-secret-token"))
     client = TestClient(app, base_url="http://127.0.0.1:3001")
     assert client.get("/healthz").status_code == 200
     assert client.get("/api/runs").status_code == 401

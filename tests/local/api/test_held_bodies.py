@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from failpath_otel.local.api.ingest import MAX_BODY_BYTES, MAX_EVENTS, read_events
+from failpath_otel.local.api.events import MAX_BODY_BYTES, MAX_EVENTS, read_events
 from failpath_otel.otlp.route import MAX_HELD_BYTES
 from tests.local.events import event, wire
 from tests.receiver import Receiver, wait_for
@@ -69,5 +69,5 @@ def test_as_many_of_the_smallest_events_as_a_body_has_room_for_are_taken_one_by_
     small = {**dict.fromkeys(names, "x"), "status": "skipped", "timestamp": "2026-11-29T12:00:00Z", "metadata": {}}
     one = json.dumps(small, separators=(",", ":")).encode()
     fitting = (MAX_BODY_BYTES - 20) // (len(one) + 1)
-    arrivals, rejected = read_events(b'{"events":[' + b",".join([one] * fitting) + b"]}")
-    assert (len(arrivals), rejected) == (fitting, [])
+    received_events, rejected = read_events(b'{"events":[' + b",".join([one] * fitting) + b"]}")
+    assert (len(received_events), rejected) == (fitting, [])

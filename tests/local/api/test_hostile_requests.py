@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.local.api.ingest import MAX_DEPTH, read_events
+from failpath_otel.local.api.events import MAX_DEPTH, read_events
 from tests.local.events import event, wire
 from tests.receiver import Receiver
 
@@ -20,14 +20,14 @@ def _nested(depth: int, **changes: Any) -> bytes:
 
 def test_an_event_may_be_nested_so_deep_and_no_deeper() -> None:
     assert [len(part) for part in read_events(_nested(MAX_DEPTH))] == [1, 0]
-    arrivals, (rejection,) = read_events(_nested(MAX_DEPTH + 1))
-    assert (arrivals, rejection.index, rejection.reason) == ([], 0, f"nested deeper than {MAX_DEPTH}")
+    received_events, (rejection,) = read_events(_nested(MAX_DEPTH + 1))
+    assert (received_events, rejection.index, rejection.reason) == ([], 0, f"nested deeper than {MAX_DEPTH}")
 
 
 def test_brackets_in_texts_and_beside_each_other_are_no_depth() -> None:
     wide = wire(event("running", 1), metadata={"text": '[{\\"' * 1000, "wide": [[]] * 1000})
-    arrivals, rejected = read_events(json.dumps({"events": [wide]}).encode())
-    assert (len(arrivals), rejected) == (1, [])
+    received_events, rejected = read_events(json.dumps({"events": [wide]}).encode())
+    assert (len(received_events), rejected) == (1, [])
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH, 970, 985])

@@ -10,11 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from failpath_otel._version import __version__
-from failpath_otel.local.receiver import Settings
+from failpath_otel.local.receiver import ReceiverSettings
 from failpath_otel.records.record import ErrorInfo, Record
 from tests.local.events import GONE_PROCESS, at, event, wire
 from tests.local.page import Page, opened_page
-from tests.local.rows import arrivals
+from tests.local.rows import received_events
 from tests.receiver import Receiver
 
 HARD: Final = [
@@ -58,7 +58,7 @@ def test_the_receiver_tells_of_itself(tmp_path: Path) -> None:
     flows = tmp_path / "flows.json"
     flows.write_text(json.dumps({"flows": [{"slug": "declared", "nodes": []}]}))
     trace_url = "http://localhost:16686/trace/{trace_id}"
-    with opened_page(tmp_path / "x.db", Settings(flows, trace_url, 2.5, 64)) as page:
+    with opened_page(tmp_path / "x.db", ReceiverSettings(flows, trace_url, 2.5, 64)) as page:
         page.add(event("success", 1), event("success", 2, run="run-2", span="b"))
         status = page.get("status")
         assert status.pop("storeId") == page.store.store_id()
@@ -80,7 +80,7 @@ def test_the_receiver_tells_of_itself(tmp_path: Path) -> None:
 
 
 def test_a_status_counts_what_was_received_before_it_was_asked_for(page: Page) -> None:
-    page.store.add(arrivals(event("success", 1)), page.now())
+    page.store.add(received_events(event("success", 1)), page.now())
     status = page.get("status")
     assert (status["runs"], status["flows"], status["revision"]) == (1, 1, 1)
 
@@ -299,8 +299,8 @@ def test_what_was_pruned_is_said(page: Page) -> None:
     page.add(*one_of_each())
     page.seconds = 100
     page.get("flows")
-    page.parts.pruner.days = 50 / 86_400
-    page.parts.runs_deleted(page.parts.pruner.prune())
+    page.receiver.pruner.days = 50 / 86_400
+    page.receiver.runs_deleted(page.receiver.pruner.prune())
     assert page.get("status")["pruned"] == {"runs": 5, "before": at(5)}
     assert page.ids() == ["running"]
     assert [row["runs"] for row in page.get("flows")["flows"]] == [1]

@@ -7,11 +7,11 @@ from urllib.parse import quote
 import pytest
 from msgspec.structs import replace
 
-from failpath_otel.local.receiver import Settings
+from failpath_otel.local.receiver import ReceiverSettings
 from failpath_otel.records.record import ErrorInfo, ProcessInfo
 from tests.local.events import at, event, wire
 from tests.local.page import Page, opened_page
-from tests.local.rows import arrivals
+from tests.local.rows import received_events
 
 STACK = (
     "Traceback (most recent call last):\n"
@@ -126,7 +126,7 @@ def test_where_flows_share_a_run_id_the_flow_decides_or_what_was_active_last(pag
 
 @pytest.mark.parametrize("url", ["http://localhost:16686/trace/{trace_id}", None])
 def test_the_address_of_a_trace_is_what_was_given(tmp_path: Path, url: str | None) -> None:
-    with opened_page(tmp_path / "x.db", Settings(trace_url=url)) as page:
+    with opened_page(tmp_path / "x.db", ReceiverSettings(trace_url=url)) as page:
         page.add(event("success", 1))
         assert page.run("run-1")["traceUrl"] == url
 
@@ -134,7 +134,7 @@ def test_the_address_of_a_trace_is_what_was_given(tmp_path: Path, url: str | Non
 def test_a_run_shows_what_came_since_its_row_was_made(page: Page) -> None:
     page.add(event("running", 99, span="a"))
     assert page.run("run-1")["row"]["revision"] == 1
-    page.store.add(arrivals(event("success", 100, span="a", started=99)), page.now())
+    page.store.add(received_events(event("success", 100, span="a", started=99)), page.now())
     answer = page.run("run-1")
     assert (answer["row"]["status"], answer["run"]["status"], answer["row"]["revision"]) == ("success", "success", 2)
 
@@ -144,9 +144,9 @@ def test_a_huge_run_is_shown_as_its_events_say_also_before_its_row_is_made(
 ) -> None:
     page.add(event("running", 99, span="a"))
     # As for a run that rests, because its last picture took long.
-    monkeypatch.setattr(page.parts.projector, "catch_up", lambda: None)
+    monkeypatch.setattr(page.receiver.projector, "catch_up", lambda: None)
     page.store.add(
-        arrivals(event("success", 100, span="a", started=99), event("skipped", 101, step="new", span="b")), 1
+        received_events(event("success", 100, span="a", started=99), event("skipped", 101, step="new", span="b")), 1
     )
     answer = page.run("run-1")
     assert (answer["row"]["status"], answer["row"]["steps"], answer["run"]["status"]) == ("success", 2, "success")

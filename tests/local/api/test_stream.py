@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from failpath_otel.local.api.stream import MAX_ROWS, Changes, Stream
+from failpath_otel.local.api.stream import MAX_ROWS, ChangeNotifier, Stream
 from failpath_otel.local.store.database import StoreError
 from tests.receiver import wait_for
 
@@ -105,7 +105,7 @@ class Server:
 
     def __init__(self) -> None:
         self.log = Log()
-        self.changes = Changes()
+        self.changes = ChangeNotifier()
         self.clients: list[Client] = []
         self.row_threads: set[threading.Thread] = set()
 

@@ -10,7 +10,7 @@ import pytest
 from failpath_otel.local.flows import flows as flows_module
 from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.flows.flows_file import FlowsFile
-from failpath_otel.local.receiver import Settings
+from failpath_otel.local.receiver import ReceiverSettings
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.run_row import RunKey, StoredRun
 from failpath_otel.records.record import ErrorInfo, Record
@@ -155,7 +155,7 @@ def test_of_large_runs_fewer_are_looked_at_but_the_newest_always(page: Page, mon
     page.add(*[record for number in range(30) for record in run_of(number)])
     for attempts, runs in ((59, 29), (60, 30), (40, 20), (3, 1), (1, 1)):
         monkeypatch.setattr(flows_module, "MAX_ATTEMPTS", attempts)
-        page.parts.flows.forget()
+        page.receiver.flows.forget()
         answer = page.flow("checkout")
         # The numbers of the flow itself need no attempts.
         assert (answer["flow"]["runs"], nodes(answer)["pay"]["runs"]) == (30, runs)
@@ -165,7 +165,7 @@ def test_of_large_runs_fewer_are_looked_at_but_the_newest_always(page: Page, mon
 
 def test_only_runs_that_have_changed_are_read_again(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     page.add(*[record for number in range(5) for record in run_of(number)])
-    flows, read = page.parts.flows, page.store.stored
+    flows, read = page.receiver.flows, page.store.stored
     asked: list[str] = []
 
     def noted(runs: Sequence[RunKey]) -> list[StoredRun]:
@@ -193,7 +193,7 @@ def test_of_many_flows_those_that_were_asked_for_last_are_kept(page: Page, monke
     monkeypatch.setattr(flows_module, "MAX_KEPT_ATTEMPTS", 5)
     for flow in "abc":
         page.add(*[event("success", 1, flow=flow, run=f"{number}", span=f"{flow}{number}") for number in range(2)])
-    flows = page.parts.flows
+    flows = page.receiver.flows
     known = {flow: flows.facts(flow) for flow in "abac"}
     assert flows.facts("a") is known["a"]
     assert flows.facts("c") is known["c"]
@@ -203,7 +203,7 @@ def test_of_many_flows_those_that_were_asked_for_last_are_kept(page: Page, monke
 
 def test_a_look_that_fails_is_repeated(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     page.add(*run_of(1))
-    assert len(page.parts.flows.facts("checkout").runs) == 1
+    assert len(page.receiver.flows.facts("checkout").runs) == 1
     page.add(*run_of(2))
 
     def fail(*_: object, **__: object) -> None:
@@ -212,24 +212,24 @@ def test_a_look_that_fails_is_repeated(page: Page, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch:
         patch.setattr(page.store, "stored", fail)
         with pytest.raises(StoreError):
-            page.parts.flows.facts("checkout")
-    assert len(page.parts.flows.facts("checkout").runs) == 2
+            page.receiver.flows.facts("checkout")
+    assert len(page.receiver.flows.facts("checkout").runs) == 2
 
 
 def test_more_changes_than_are_asked_for_at_once_are_all_seen(page: Page) -> None:
     page.add(*run_of(1), event("success", 1, flow="other", span="o", run="o"))
-    assert page.parts.flows.numbers("checkout").stats.runs == 1
+    assert page.receiver.flows.numbers("checkout").stats.runs == 1
     page.add(*[event("success", 10, flow="many", span=f"{number}", run=f"{number}") for number in range(600)])
     page.add(*run_of(2))
-    assert page.parts.flows.numbers("checkout").stats.runs == 2
-    assert page.parts.flows.numbers("other").stats.runs == 1
-    assert page.parts.flows.numbers("many").stats.runs == 500
+    assert page.receiver.flows.numbers("checkout").stats.runs == 2
+    assert page.receiver.flows.numbers("other").stats.runs == 1
+    assert page.receiver.flows.numbers("many").stats.runs == 500
 
 
 def test_runs_that_were_deleted_are_in_no_number(page: Page) -> None:
     page.add(*run_of(1), *run_of(2, fails=True))
     assert page.flow("checkout")["flow"]["failed"] == 1
-    page.parts.runs_deleted(page.store.delete_flow("checkout"))
+    page.receiver.runs_deleted(page.store.delete_flow("checkout"))
     assert page.ask("flow/checkout").status_code == 404
     page.add(*run_of(3))
     assert (page.flow("checkout")["flow"]["runs"], page.flow("checkout")["flow"]["failed"]) == (1, 0)
@@ -246,7 +246,7 @@ def declare(path: Path, *steps: str, edges: list[tuple[str, str]] | None = None)
 
 def test_a_flow_that_is_only_declared_has_a_graph_and_no_numbers(tmp_path: Path) -> None:
     declare(tmp_path / "flows.json", "cart", "pay", edges=[("cart", "pay")])
-    with opened_page(tmp_path / "x.db", Settings(tmp_path / "flows.json")) as page:
+    with opened_page(tmp_path / "x.db", ReceiverSettings(tmp_path / "flows.json")) as page:
         answer = page.flow("checkout")
         assert answer["graph"]["declared"] is True
         assert [(node["stepKey"], node["label"]) for node in answer["graph"]["nodes"]] == [

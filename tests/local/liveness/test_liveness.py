@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from failpath_otel.local.liveness.liveness import Liveness, Processes, liveness_of, run_liveness
-from failpath_otel.local.runs.event import instant
 from failpath_otel.local.runs.summary import AttemptSummary
+from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.records.process import read_process, start_time
 from failpath_otel.records.record import ProcessInfo, Status, rfc3339
 from tests.receiver import wait_for
@@ -97,7 +97,7 @@ def child() -> Iterator[Child]:
 def moved(process: ProcessInfo, seconds: float) -> ProcessInfo:
     """A process with this pid that began ``seconds`` later."""
     assert process.start_time is not None
-    begun = rfc3339((instant(process.start_time) + int(seconds * SECOND)) * 1000)
+    begun = rfc3339((parse_rfc3339(process.start_time) + int(seconds * SECOND)) * 1000)
     return ProcessInfo(process.pid, process.host, begun)
 
 
@@ -316,7 +316,7 @@ def test_a_clock_that_is_set_ends_no_process(
 
     def an_hour_later(pid: int) -> str | None:
         begun = before(pid)
-        return begun and rfc3339((instant(begun) + 3600 * SECOND) * 1000)
+        return begun and rfc3339((parse_rfc3339(begun) + 3600 * SECOND) * 1000)
 
     monkeypatch.setattr("failpath_otel.local.liveness.liveness.start_time", an_hour_later)
     assert not processes.is_gone(child.info)
@@ -342,7 +342,7 @@ def test_what_is_gone_is_not_looked_at_again(
 ) -> None:
     child.kill()
     assert processes.is_gone(child.info)
-    monkeypatch.setattr("failpath_otel.local.liveness.liveness.look", lambda _: pytest.fail("looked"))
+    monkeypatch.setattr("failpath_otel.local.liveness.liveness.inspect_process", lambda _: pytest.fail("looked"))
     clock.now = 1e6
     assert processes.is_gone(child.info)
 

@@ -14,14 +14,14 @@ import msgspec
 import pytest
 
 from failpath_otel.local.liveness.liveness import Processes
-from failpath_otel.local.liveness.monitor import Watch
+from failpath_otel.local.liveness.monitor import LivenessMonitor
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.run_row import RunKey, StoredRun
 from failpath_otel.local.store.store import Store
 from failpath_otel.records.process import start_time
 from failpath_otel.records.record import ProcessInfo, Record
 from tests.local.events import EPOCH_NS, event
-from tests.local.rows import arrivals, project
+from tests.local.rows import project, received_events
 
 RUN, OTHER = RunKey("checkout", "run-1"), RunKey("checkout", "run-2")
 DEAD = ProcessInfo(7, "here", "2023-11-14T22:13:20.000000Z")
@@ -37,10 +37,10 @@ class Scene:
         self.dead: set[ProcessInfo] = set()
         self.asked: list[ProcessInfo] = []
         self.told: list[list[RunKey]] = []
-        self.watch = self.new_watch(self.told.append)
+        self.monitor = self.new_watch(self.told.append)
 
-    def new_watch(self, on_change: Callable[[list[RunKey]], object], **options: Any) -> Watch:
-        return Watch(
+    def new_watch(self, on_change: Callable[[list[RunKey]], object], **options: Any) -> LivenessMonitor:
+        return LivenessMonitor(
             self.store,
             lambda flow_key, step_key: self.p95.get((flow_key, step_key)),
             options.pop("is_gone", self._is_gone),
@@ -54,7 +54,7 @@ class Scene:
         return process in self.dead
 
     def arrive(self, *records: Record) -> None:
-        self.store.add(arrivals(*records), 0)
+        self.store.add(received_events(*records), 0)
         project(self.store)
 
     def attempts(self, run: RunKey) -> StoredRun:
@@ -65,7 +65,7 @@ class Scene:
 def scene(tmp_path: Path) -> Iterator[Scene]:
     scene = Scene(tmp_path / "db")
     yield scene
-    scene.watch.close()
+    scene.monitor.close()
     scene.store.close()
 
 
@@ -76,77 +76,77 @@ def of(process: ProcessInfo, record: Record) -> Record:
 def test_a_run_that_falls_silent_is_told_once(scene: Scene) -> None:
     scene.arrive(event("running", 0))
     scene.now = 30
-    assert (scene.watch.look(), scene.watch.liveness(RUN)) == ([], "live")
+    assert (scene.monitor.check(), scene.monitor.liveness(RUN)) == ([], "live")
     scene.now = 30.1
-    assert (scene.watch.look(), scene.watch.liveness(RUN)) == ([RUN], "silent")
-    assert scene.watch.look() == []
+    assert (scene.monitor.check(), scene.monitor.liveness(RUN)) == ([RUN], "silent")
+    assert scene.monitor.check() == []
     assert scene.told == [[RUN]]
 
 
 def test_a_run_that_is_silent_from_the_start_is_told(scene: Scene) -> None:
     scene.arrive(event("running", 0))
     scene.now = 31
-    assert scene.watch.look() == [RUN]
+    assert scene.monitor.check() == [RUN]
 
 
 def test_a_late_record_ends_the_silence(scene: Scene) -> None:
     scene.arrive(event("running", 0))
     scene.now = 40
-    assert scene.watch.runs_with("silent") == {RUN}
+    assert scene.monitor.runs_with("silent") == {RUN}
     scene.arrive(event("success", 35))
-    assert scene.watch.runs_with("silent") == set()
-    assert scene.watch.liveness(RUN) is None
-    assert scene.watch.look() == []
+    assert scene.monitor.runs_with("silent") == set()
+    assert scene.monitor.liveness(RUN) is None
+    assert scene.monitor.check() == []
 
 
 def test_a_silent_step_that_is_found_to_take_long_is_live_again_and_that_is_told(scene: Scene) -> None:
     scene.arrive(event("running", 0))
     scene.now = 40
-    assert scene.watch.look() == [RUN]
+    assert scene.monitor.check() == [RUN]
     scene.p95["checkout", "pay"] = 20_000
-    assert (scene.watch.look(), scene.watch.liveness(RUN)) == ([RUN], "live")
+    assert (scene.monitor.check(), scene.monitor.liveness(RUN)) == ([RUN], "live")
 
 
 def test_a_run_whose_process_ends_is_gone_and_is_not_looked_at_again(scene: Scene) -> None:
     scene.arrive(of(DEAD, event("running", 0)), event("running", 0, run="run-2"))
-    assert scene.watch.look() == []
+    assert scene.monitor.check() == []
     scene.dead.add(DEAD)
-    assert scene.watch.look() == [RUN]
+    assert scene.monitor.check() == [RUN]
     scene.asked.clear()
-    assert scene.watch.look() == []
-    assert scene.watch.current() == {RUN: "gone", OTHER: "live"}
+    assert scene.monitor.check() == []
+    assert scene.monitor.current() == {RUN: "gone", OTHER: "live"}
     assert scene.asked == []
 
 
 def test_a_run_that_is_gone_is_looked_at_again_when_it_changes(scene: Scene) -> None:
     scene.dead.add(DEAD)
     scene.arrive(of(DEAD, event("running", 0, span="a")))
-    assert scene.watch.look() == [RUN]
+    assert scene.monitor.check() == [RUN]
     # A second attempt, of another process: the newest one counts.
     scene.arrive(event("running", 1, span="b"))
-    assert (scene.watch.liveness(RUN), scene.watch.look()) == ("live", [RUN])
+    assert (scene.monitor.liveness(RUN), scene.monitor.check()) == ("live", [RUN])
     scene.arrive(of(DEAD, event("running", 2, step="ship", span="c")))
-    assert (scene.watch.liveness(RUN), scene.watch.look()) == ("gone", [RUN])
+    assert (scene.monitor.liveness(RUN), scene.monitor.check()) == ("gone", [RUN])
     scene.arrive(event("error", 3, step="ship", span="c"), event("success", 3, span="b"))
-    assert (scene.watch.liveness(RUN), scene.watch.look()) == (None, [])
+    assert (scene.monitor.liveness(RUN), scene.monitor.check()) == (None, [])
 
 
 def test_a_run_that_begins_again_after_its_end_is_told_again(scene: Scene) -> None:
     scene.dead.add(DEAD)
     scene.arrive(of(DEAD, event("running", 0)))
-    assert scene.watch.look() == [RUN]
+    assert scene.monitor.check() == [RUN]
     scene.arrive(event("success", 1))
-    assert scene.watch.look() == []
+    assert scene.monitor.check() == []
     scene.arrive(of(DEAD, event("running", 2, step="ship", span="b")))
-    assert scene.watch.look() == [RUN]
+    assert scene.monitor.check() == [RUN]
 
 
 def test_each_step_of_a_run_that_falls_silent_is_told(scene: Scene) -> None:
     scene.arrive(event("running", 0, span="a"), event("running", 10, step="ship", span="b"))
     scene.now = 35
-    assert (scene.watch.look(), scene.watch.look()) == ([RUN], [])
+    assert (scene.monitor.check(), scene.monitor.check()) == ([RUN], [])
     scene.now = 45
-    assert (scene.watch.look(), scene.watch.look()) == ([RUN], [])
+    assert (scene.monitor.check(), scene.monitor.check()) == ([RUN], [])
 
 
 def test_each_process_of_a_run_that_ends_is_told(scene: Scene) -> None:
@@ -156,28 +156,28 @@ def test_each_process_of_a_run_that_ends_is_told(scene: Scene) -> None:
         of(later, event("running", 0, step="ship", span="b")),
     )
     scene.dead.add(DEAD)
-    assert (scene.watch.look(), scene.watch.look()) == ([RUN], [])
+    assert (scene.monitor.check(), scene.monitor.check()) == ([RUN], [])
     scene.dead.add(later)
-    assert (scene.watch.look(), scene.watch.look()) == ([RUN], [])
+    assert (scene.monitor.check(), scene.monitor.check()) == ([RUN], [])
     scene.asked.clear()
-    assert scene.watch.look() == []
+    assert scene.monitor.check() == []
     assert scene.asked == []
 
 
 def test_an_earlier_attempt_whose_process_ends_is_told(scene: Scene) -> None:
     scene.arrive(of(DEAD, event("running", 0, span="a")), event("running", 1, span="b"))
-    assert scene.watch.look() == []
+    assert scene.monitor.check() == []
     scene.dead.add(DEAD)
-    assert (scene.watch.look(), scene.watch.liveness(RUN)) == ([RUN], "live")
+    assert (scene.monitor.check(), scene.monitor.liveness(RUN)) == ([RUN], "live")
 
 
 def test_runs_that_were_touched_without_a_change_are_not_told(scene: Scene) -> None:
     scene.dead.add(DEAD)
     scene.arrive(of(DEAD, event("running", 0)), event("running", 0, run="run-2"))
-    assert scene.watch.look() == [RUN]
-    scene.store.touch([RUN, OTHER])
-    assert scene.watch.look() == []
-    assert scene.watch.current() == {RUN: "gone", OTHER: "live"}
+    assert scene.monitor.check() == [RUN]
+    scene.store.bump_revisions([RUN, OTHER])
+    assert scene.monitor.check() == []
+    assert scene.monitor.current() == {RUN: "gone", OTHER: "live"}
 
 
 def test_what_lists_say_is_what_the_page_of_a_run_says(scene: Scene) -> None:
@@ -192,13 +192,13 @@ def test_what_lists_say_is_what_the_page_of_a_run_says(scene: Scene) -> None:
         event("skipped", 0, span="f", run="run-3"),
     )
     scene.now = 60
-    judged = {run: scene.watch.judge(run.flow_key, scene.attempts(run).attempts) for run in (RUN, OTHER)}
-    assert {run: its.run for run, its in judged.items()} == {RUN: "gone", OTHER: "silent"} == scene.watch.current()
-    assert [(run, scene.watch.liveness(run)) for run in judged] == [(RUN, "gone"), (OTHER, "silent")]
-    steps = {step.step_key: its for step, its in zip(scene.attempts(RUN).attempts, judged[RUN].attempts, strict=True)}
+    assessed = {run: scene.monitor.assess(run.flow_key, scene.attempts(run).attempts) for run in (RUN, OTHER)}
+    assert {run: its.run for run, its in assessed.items()} == {RUN: "gone", OTHER: "silent"} == scene.monitor.current()
+    assert [(run, scene.monitor.liveness(run)) for run in assessed] == [(RUN, "gone"), (OTHER, "silent")]
+    steps = {step.step_key: its for step, its in zip(scene.attempts(RUN).attempts, assessed[RUN].attempts, strict=True)}
     assert steps == {"pay": "gone", "slow": "live", "done": None}
     third = RunKey("checkout", "run-3")
-    assert (scene.watch.liveness(third), scene.watch.judge("checkout", scene.attempts(third).attempts)) == (
+    assert (scene.monitor.liveness(third), scene.monitor.assess("checkout", scene.attempts(third).attempts)) == (
         None,
         (None, [None]),
     )
@@ -207,14 +207,14 @@ def test_what_lists_say_is_what_the_page_of_a_run_says(scene: Scene) -> None:
 def test_an_earlier_attempt_that_never_ended_is_judged_but_does_not_judge_the_run(scene: Scene) -> None:
     scene.dead.add(DEAD)
     scene.arrive(of(DEAD, event("running", 0, span="a")), event("running", 1, span="b"))
-    assert scene.watch.judge("checkout", scene.attempts(RUN).attempts) == ("live", ["gone", "live"])
-    assert scene.watch.liveness(RUN) == "live"
+    assert scene.monitor.assess("checkout", scene.attempts(RUN).attempts) == ("live", ["gone", "live"])
+    assert scene.monitor.liveness(RUN) == "live"
 
 
 def test_the_store_is_asked_only_for_what_has_changed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("failpath_otel.local.liveness.monitor._PAGE", 2)
     scene.arrive(*(event("running", 0, run=f"run-{number}", span=f"{number}") for number in range(9)))
-    scene.watch.look()
+    scene.monitor.check()
     got: list[str] = []
     running, changes = scene.store.running, scene.store.changes
 
@@ -225,23 +225,23 @@ def test_the_store_is_asked_only_for_what_has_changed(scene: Scene, monkeypatch:
 
     monkeypatch.setattr(scene.store, "running", lambda *after: listen(running, *after))
     monkeypatch.setattr(scene.store, "changes", lambda *after: listen(changes, *after))
-    scene.watch.look()
+    scene.monitor.check()
     assert got == []
     scene.arrive(*(event("success", 1, run=f"run-{number}", span=f"{number}") for number in range(5)))
     scene.arrive(event("running", 1, run="run-7", span="x", step="ship"))
-    assert len(scene.watch.current()) == 4
+    assert len(scene.monitor.current()) == 4
     assert sorted(got) == ["run-0", "run-1", "run-2", "run-3", "run-4", "run-7", "run-7"]
 
 
 def test_runs_that_were_deleted_are_forgotten(scene: Scene) -> None:
     scene.dead.add(DEAD)
     scene.arrive(of(DEAD, event("running", 0)), event("running", 0, flow="import"))
-    assert scene.watch.look() == [RUN]
+    assert scene.monitor.check() == [RUN]
     scene.store.delete_flow("checkout")
-    scene.watch.reset()
-    assert scene.watch.current() == {RunKey("import", "run-1"): "live"}
+    scene.monitor.reset()
+    assert scene.monitor.current() == {RunKey("import", "run-1"): "live"}
     scene.arrive(of(DEAD, event("running", 0)))
-    assert scene.watch.look() == [RUN], "it is another run now"
+    assert scene.monitor.check() == [RUN], "it is another run now"
 
 
 def test_what_was_not_taken_is_told_again(scene: Scene) -> None:
@@ -249,12 +249,12 @@ def test_what_was_not_taken_is_told_again(scene: Scene) -> None:
         msg = "the database is busy"
         raise StoreError(msg)
 
-    watch = scene.new_watch(refuse)
+    monitor = scene.new_watch(refuse)
     scene.arrive(event("running", 0))
     scene.now = 31
     for _ in range(2):
         with pytest.raises(StoreError):
-            watch.look()
+            monitor.check()
 
 
 def test_a_run_that_a_reader_finds_gone_while_others_are_told_is_told_next(scene: Scene) -> None:
@@ -265,13 +265,13 @@ def test_a_run_that_a_reader_finds_gone_while_others_are_told_is_told_next(scene
     def on_change(runs: list[RunKey]) -> None:
         told.append(runs)
         scene.dead.add(DEAD)
-        assert watch.liveness(RUN) == "gone"
-        assert watch.runs_with("gone") == {RUN}
+        assert monitor.liveness(RUN) == "gone"
+        assert monitor.runs_with("gone") == {RUN}
 
-    watch = scene.new_watch(on_change)
+    monitor = scene.new_watch(on_change)
     scene.now = 31
-    watch.look()
-    watch.look()
+    monitor.check()
+    monitor.check()
     assert told == [[OTHER], [RUN]]
 
 
@@ -291,8 +291,8 @@ def test_a_look_that_fails_is_logged_once_and_the_next_one_works(
         raise StoreError(msg)
 
     monkeypatch.setattr(scene.store, "revision", fail)
-    watch = scene.new_watch(told.put, interval=0.001)
-    watch.start()
+    monitor = scene.new_watch(told.put, interval=0.001)
+    monitor.start()
     try:
         for _ in range(5):
             assert failures.acquire(timeout=10)
@@ -301,7 +301,7 @@ def test_a_look_that_fails_is_logged_once_and_the_next_one_works(
         scene.now = 31
         assert told.get(timeout=10) == [RUN]
     finally:
-        watch.close()
+        monitor.close()
     assert [record.getMessage() for record in caplog.records] == [
         "Looking for silent runs failed: the database is busy"
     ]
@@ -309,29 +309,29 @@ def test_a_look_that_fails_is_logged_once_and_the_next_one_works(
 
 def test_the_thread_tells_of_a_process_that_was_killed(scene: Scene) -> None:
     told = queue.SimpleQueue[list[RunKey]]()
-    watch = scene.new_watch(told.put, is_gone=Processes().is_gone, interval=0.01)
+    monitor = scene.new_watch(told.put, is_gone=Processes().is_gone, interval=0.01)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         try:
             info = ProcessInfo(process.pid, socket.gethostname(), start_time(process.pid))
             scene.arrive(of(info, event("running", 0)))
-            watch.start()
-            assert watch.liveness(RUN) == "live"
+            monitor.start()
+            assert monitor.liveness(RUN) == "live"
             process.kill()
             assert told.get(timeout=10) == [RUN]
         finally:
             process.kill()
-            watch.close()
-    assert watch.liveness(RUN) == "gone"
+            monitor.close()
+    assert monitor.liveness(RUN) == "gone"
 
 
 def test_close_does_not_wait_for_the_next_look(scene: Scene) -> None:
-    watch = scene.new_watch(scene.told.append, interval=3600)
-    watch.start()
-    watch.close()
-    assert not watch._thread.is_alive()
+    monitor = scene.new_watch(scene.told.append, interval=3600)
+    monitor.start()
+    monitor.close()
+    assert not monitor._thread.is_alive()
 
 
 def test_a_watch_that_was_never_started_can_be_closed_and_read(scene: Scene) -> None:
     scene.arrive(event("running", 0))
-    scene.watch.close()
-    assert scene.watch.current() == {RUN: "live"}
+    scene.monitor.close()
+    assert scene.monitor.current() == {RUN: "live"}

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from failpath_otel.local.runs.summary import MAX_SEARCH, AttemptSummary, RunSummary, summarise
-from failpath_otel.local.runs.view import picture
+from failpath_otel.local.runs.view import build_run_view
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
 from tests.local.events import event
 
@@ -14,7 +14,7 @@ _START = 1_700_000_000_000_000
 
 
 def _summary(*records: Record) -> RunSummary:
-    return summarise(picture(records), records)
+    return summarise(build_run_view(records), records)
 
 
 def test_a_run_is_told_with_its_attempts_in_the_order_of_the_picture() -> None:

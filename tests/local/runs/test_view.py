@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failpath_otel.local.runs.view import RunView, StepView, picture
+from failpath_otel.local.runs.view import RunView, StepView, build_run_view
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status
 from tests.local.events import at, event
 
@@ -23,37 +23,37 @@ def _statuses(run: RunView) -> list[tuple[str, int, str]]:
 
 
 def test_a_running_record_alone_is_a_running_step_of_a_running_run() -> None:
-    run = picture([event("running", 1)])
+    run = build_run_view([event("running", 1)])
     step = _only(run)
     assert (run.status, run.started_at, run.ended_at, run.duration_ms) == ("running", at(1), None, None)
     assert (step.status, step.started_at, step.ended_at, step.duration_ms) == ("running", at(1), None, None)
 
 
 def test_the_outcome_of_the_same_span_closes_the_attempt_with_the_duration_it_measured() -> None:
-    run = picture([event("running", 1), event("success", 3, started=1, duration_ms=1999.5)])
+    run = build_run_view([event("running", 1), event("success", 3, started=1, duration_ms=1999.5)])
     step = _only(run)
     assert (step.status, step.started_at, step.ended_at, step.duration_ms) == ("success", at(1), at(3), 1999.5)
     assert (run.status, run.started_at, run.ended_at, run.duration_ms) == ("success", at(1), at(3), 2000.0)
 
 
 def test_without_a_measured_duration_it_is_the_time_between_the_two_records() -> None:
-    assert _only(picture([event("running", 1), event("success", 1.25)])).duration_ms == 250.0
+    assert _only(build_run_view([event("running", 1), event("success", 1.25)])).duration_ms == 250.0
 
 
 def test_an_outcome_that_knows_its_start_is_an_attempt_without_its_running_record() -> None:
-    step = _only(picture([event("success", 3, started=1)]))
+    step = _only(build_run_view([event("success", 3, started=1)]))
     assert (step.status, step.started_at, step.ended_at, step.duration_ms) == ("success", at(1), at(3), 2000.0)
 
 
 def test_a_skip_is_an_attempt_without_a_start() -> None:
-    run = picture([event("skipped", 2)])
+    run = build_run_view([event("skipped", 2)])
     step = _only(run)
     assert (step.status, step.started_at, step.ended_at, step.duration_ms) == ("skipped", None, at(2), None)
     assert (run.status, run.started_at, run.ended_at, run.duration_ms) == ("skipped", at(2), at(2), 0.0)
 
 
 def test_each_span_is_an_attempt_and_attempts_are_counted_by_their_start() -> None:
-    run = picture(
+    run = build_run_view(
         [
             event("running", 5, span="b"),
             event("error", 2, span="a", started=1),
@@ -66,7 +66,7 @@ def test_each_span_is_an_attempt_and_attempts_are_counted_by_their_start() -> No
 
 
 def test_a_record_by_hand_closes_the_newest_open_attempt_that_started_before_it() -> None:
-    run = picture(
+    run = build_run_view(
         [
             event("running", 1, span="a"),
             event("running", 2, span="b"),
@@ -79,11 +79,11 @@ def test_a_record_by_hand_closes_the_newest_open_attempt_that_started_before_it(
 
 
 def test_a_record_by_hand_at_the_very_start_of_an_attempt_closes_it() -> None:
-    assert _only(picture([event("running", 1), event("success", 1, span="by-hand")])).duration_ms == 0.0
+    assert _only(build_run_view([event("running", 1), event("success", 1, span="by-hand")])).duration_ms == 0.0
 
 
 def test_several_records_by_hand_close_the_open_attempts_from_the_newest_to_the_oldest() -> None:
-    run = picture(
+    run = build_run_view(
         [
             event("running", 1, span="a"),
             event("running", 2, span="b"),
@@ -105,47 +105,47 @@ def test_several_records_by_hand_close_the_open_attempts_from_the_newest_to_the_
     ],
 )
 def test_a_record_by_hand_without_an_open_attempt_is_an_attempt_by_itself(other: list[Record]) -> None:
-    run = picture([*other, event("success", 4, span="by-hand")])
+    run = build_run_view([*other, event("success", 4, span="by-hand")])
     alone = [step for step in run.steps if step.span_id == "by-hand"]
     assert [(step.status, step.started_at, step.ended_at) for step in alone] == [("success", None, at(4))]
     assert len(run.steps) == 2
 
 
 def test_an_outcome_by_hand_that_tells_its_start_closes_the_newest_open_attempt_too() -> None:
-    run = picture([event("running", 1, span="a"), event("success", 4, span="b", started=2, duration_ms=2000)])
+    run = build_run_view([event("running", 1, span="a"), event("success", 4, span="b", started=2, duration_ms=2000)])
     step = _only(run)
     assert (step.span_id, step.status, run.status) == ("a", "success", "success")
     assert (step.started_at, step.ended_at, step.duration_ms) == (at(1), at(4), 3000.0)
 
 
 def test_of_two_starts_of_an_attempt_the_earlier_one_counts() -> None:
-    step = _only(picture([event("running", 2, span="a"), event("success", 4, span="b", started=1)]))
+    step = _only(build_run_view([event("running", 2, span="a"), event("success", 4, span="b", started=1)]))
     assert (step.started_at, step.duration_ms) == (at(1), 3000.0)
 
 
 def test_an_outcome_that_has_a_running_of_its_own_never_closes_the_attempt_of_another_span() -> None:
     own = [event("running", 2, span="b"), event("success", 4, span="b", started=2)]
-    run = picture([event("running", 1, span="a"), *own])
+    run = build_run_view([event("running", 1, span="a"), *own])
     assert _statuses(run) == [("pay", 1, "running"), ("pay", 2, "success")]
 
 
 def test_a_running_record_that_is_late_or_repeated_does_not_reopen_the_attempt() -> None:
     running, success = event("running", 1), event("success", 2, started=1)
-    assert picture([success, running, running]) == picture([running, success])
-    assert _only(picture([success, event("running", 8)])).status == "success"
+    assert build_run_view([success, running, running]) == build_run_view([running, success])
+    assert _only(build_run_view([success, event("running", 8)])).status == "success"
 
 
 def test_of_two_outcomes_of_one_span_an_error_counts() -> None:
     records = [event("running", 1), event("error", 2, started=1, seen="error"), event("success", 3, seen="success")]
-    step = _only(picture(records))
+    step = _only(build_run_view(records))
     assert (step.status, step.ended_at, step.metadata) == ("error", at(2), {"seen": "error"})
-    later = picture([event("success", 2, started=1), event("error", 3, started=1)])
+    later = build_run_view([event("success", 2, started=1), event("error", 3, started=1)])
     assert _only(later).status == "error"
 
 
 def test_a_clock_that_was_set_back_gives_no_negative_duration() -> None:
     for outcome in (event("success", 2), event("success", 2, started=5, duration_ms=-3000.0)):
-        run = picture([event("running", 5), outcome])
+        run = build_run_view([event("running", 5), outcome])
         assert (_only(run).status, _only(run).duration_ms, run.duration_ms) == ("success", 0.0, 0.0)
 
 
@@ -161,18 +161,18 @@ def test_a_clock_that_was_set_back_gives_no_negative_duration() -> None:
 def test_a_run_is_judged_by_the_newest_attempt_of_each_step(newest: tuple[Status, ...], expected: str) -> None:
     records = [event(status, 5, step=f"s{number}", span=f"n{number}") for number, status in enumerate(newest)]
     earlier = [event("error", 2, step=f"s{number}", span=f"o{number}", started=1) for number in range(len(newest))]
-    run = picture([*earlier, *records])
+    run = build_run_view([*earlier, *records])
     assert run.status == expected
     assert run.ended_at == (None if expected == "running" else at(5))
 
 
 def test_a_run_lasts_from_its_earliest_start_to_its_latest_outcome() -> None:
-    run = picture([event("success", 4, started=3), event("success", 9.5, step="ship", span="b", started=2)])
+    run = build_run_view([event("success", 4, started=3), event("success", 9.5, step="ship", span="b", started=2)])
     assert (run.started_at, run.ended_at, run.duration_ms) == (at(2), at(9.5), 7500.0)
 
 
 def test_steps_come_in_the_order_of_their_first_attempt() -> None:
-    run = picture(
+    run = build_run_view(
         [
             event("success", 9, step="a", span="1", started=3),
             event("skipped", 2, step="b", span="2"),
@@ -184,7 +184,7 @@ def test_steps_come_in_the_order_of_their_first_attempt() -> None:
 
 
 def test_the_outcomes_metadata_wins_over_that_of_the_running_record() -> None:
-    step = _only(picture([event("success", 2, started=1, b=2, c=2), event("running", 1, a=1, b=1)]))
+    step = _only(build_run_view([event("success", 2, started=1, b=2, c=2), event("running", 1, a=1, b=1)]))
     assert step.metadata == {"a": 1, "b": 2, "c": 2}
 
 
@@ -193,27 +193,27 @@ def test_an_attempt_carries_its_error_and_its_own_process_and_trace() -> None:
     by_hand = msgspec.structs.replace(
         event("error", 2, span="by-hand", error=ErrorInfo("Declined", "no money")), process=ProcessInfo(8, "other")
     )
-    step = _only(picture([own, by_hand]))
+    step = _only(build_run_view([own, by_hand]))
     assert (step.error, step.process, step.trace_id) == (ErrorInfo("Declined", "no money"), own.process, "own")
 
 
 def test_times_with_an_offset_count_as_what_they_mean() -> None:
     late = msgspec.structs.replace(event("running", 0), timestamp="2023-11-15T00:13:21+02:00")
-    assert _only(picture([late, event("success", 2)])).duration_ms == 1000.0
+    assert _only(build_run_view([late, event("success", 2)])).duration_ms == 1000.0
 
 
 def test_no_events_and_events_of_two_runs_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        picture([])
+        build_run_view([])
     with pytest.raises(ValueError, match="one run"):
-        picture([event("running", 1), event("running", 1, run="run-2")])
+        build_run_view([event("running", 1), event("running", 1, run="run-2")])
 
 
 def test_many_attempts_and_records_by_hand_take_no_more_than_a_moment() -> None:
     """Pairing is not quadratic: 20,000 records by hand meet 20,000 open attempts."""
     records = [event("running", number, span=f"s{number}") for number in range(20_000)]
     records += [event("success", 30_000 + number, span=f"m{number}") for number in range(20_000)]
-    run = picture(records)
+    run = build_run_view(records)
     assert {step.status for step in run.steps} == {"success"}
     assert len(run.steps) == 20_000
 
@@ -245,14 +245,14 @@ def test_any_order_and_any_repetition_of_the_events_gives_the_identical_picture(
 ) -> None:
     repeated = data.draw(st.lists(st.sampled_from(records), max_size=10))
     arrived = data.draw(st.permutations(records + repeated))
-    assert msgspec.json.encode(picture(arrived)) == msgspec.json.encode(picture(records))
+    assert msgspec.json.encode(build_run_view(arrived)) == msgspec.json.encode(build_run_view(records))
 
 
 @given(records=_runs)
 def test_whatever_arrives_every_span_is_shown_once_or_closes_another_and_nothing_is_negative(
     records: list[Record],
 ) -> None:
-    run = picture(records)
+    run = build_run_view(records)
     for step_key in {record.step_key for record in records}:
         shown = [step for step in run.steps if step.step_key == step_key]
         spans = {record.span_id for record in records if record.step_key == step_key}
@@ -274,7 +274,7 @@ def test_the_status_of_an_attempt_that_ended_by_itself_never_goes_back(records: 
     ends = {(r.step_key, r.span_id) for r in records if r.status != "running" and r.started_at is not None}
     reached: dict[tuple[str, str], int] = {}
     for count in range(1, len(records) + 1):
-        for step in picture(records[:count]).steps:
+        for step in build_run_view(records[:count]).steps:
             key = (step.step_key, step.span_id)
             terminal = [r for r in records[:count] if (r.step_key, r.span_id) == key and r.status != "running"]
             if key not in ends or not any(r.started_at for r in terminal):

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failpath_otel.local.runs.summary import summarise
-from failpath_otel.local.runs.view import picture
+from failpath_otel.local.runs.view import build_run_view
 from failpath_otel.local.store import projector as module
 from failpath_otel.local.store.projector import Projector
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
 from failpath_otel.records.record import Record
 from tests.local.events import event
-from tests.local.rows import arrivals, expected, opened, project, stored
+from tests.local.rows import expected, opened, project, received_events, stored
 from tests.receiver import wait_for
 
 _seconds = st.integers(0, 6)
@@ -52,7 +52,7 @@ def test_rows_are_those_of_all_events_at_once_whatever_the_order_the_batches_and
         try:
             while arriving:
                 size = data.draw(st.integers(1, len(arriving)))
-                store.add(arrivals(*arriving[:size]), 1)
+                store.add(received_events(*arriving[:size]), 1)
                 arriving = arriving[size:]
                 after = data.draw(st.sampled_from(("nothing", "project", "reopen", "stale")))
                 if after == "project":
@@ -62,11 +62,11 @@ def test_rows_are_those_of_all_events_at_once_whatever_the_order_the_batches_and
                     store = Store(Path(directory, "db"))
                 elif after == "stale" and arriving:
                     # Somebody else works out a run from what there was before the next events.
-                    old = [(d, summarise(picture(e := store.events(d.run)), e)) for d in store.dirty(10)]
-                    store.add(arrivals(arriving[0]), 1)
+                    old = [(d, summarise(build_run_view(e := store.events(d.run)), e)) for d in store.dirty(10)]
+                    store.add(received_events(arriving[0]), 1)
                     if data.draw(st.booleans()):
                         project(store)
-                    store.put(old)
+                    store.save_summaries(old)
                 assert store.revision() >= revision
                 revision = store.revision()
             project(store)
@@ -91,11 +91,11 @@ def test_who_listens_hears_the_revision_after_which_the_row_is_there(tmp_path: P
     heard: list[tuple[int, list[str]]] = []
     with opened(tmp_path / "db") as store:
         projector = _started(store, lambda revision: heard.append((revision, [r.status for r in store.rows(5)])))
-        store.add(arrivals(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), 1)
         wait_for(lambda: heard == [(1, ["running"])])
-        store.add(arrivals(event("success", 2)), 1)
+        store.add(received_events(event("success", 2)), 1)
         wait_for(lambda: heard[1:] == [(2, ["success"])])
-        store.touch([RunKey("checkout", "run-1")])
+        store.bump_revisions([RunKey("checkout", "run-1")])
         wait_for(lambda: heard[2:] == [(3, ["success"])])
         projector.close()
 
@@ -104,7 +104,7 @@ def test_what_another_thread_has_caught_up_with_is_told_as_well(tmp_path: Path) 
     heard: list[int] = []
     with opened(tmp_path / "db") as store:
         projector = Projector(store, heard.append)
-        store.add(arrivals(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), 1)
         projector.catch_up()
         assert [row.status for row in store.rows(5)] == ["running"]
         projector.start()
@@ -116,15 +116,15 @@ def test_an_event_that_is_there_already_changes_nothing(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
         record = event("running", 1)
         stored(store, record)
-        store.add(arrivals(record), 2)
+        store.add(received_events(record), 2)
         assert store.dirty(1) == []
-        store.add(arrivals(record, event("running", 1, run="other")), 3)
+        store.add(received_events(record, event("running", 1, run="other")), 3)
         assert [dirty.run.run_id for dirty in store.dirty(5)] == ["other"]
 
 
 def test_runs_that_were_waiting_at_the_end_get_their_rows_at_the_next_start(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
-        store.add(arrivals(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), 1)
     with opened(tmp_path / "db") as store:
         projector = _started(store)
         wait_for(lambda: store.count_runs() == 1)
@@ -137,14 +137,14 @@ def test_nobody_waits_for_the_picture_of_a_huge_run(tmp_path: Path, monkeypatch:
     def slow(events: Any) -> Any:
         painting.set()
         assert go_on.wait(10)
-        return picture(events)
+        return build_run_view(events)
 
-    monkeypatch.setattr(module, "picture", slow)
+    monkeypatch.setattr(module, "build_run_view", slow)
     with opened(tmp_path / "db") as store:
         projector = _started(store)
-        store.add(arrivals(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), 1)
         assert painting.wait(10)
-        assert store.add(arrivals(event("running", 1, run="other")), 1) == 1
+        assert store.add(received_events(event("running", 1, run="other")), 1) == 1
         assert store.rows(5) == []
         assert store.find("other") == RunKey("checkout", "other")
         go_on.set()
@@ -159,10 +159,10 @@ def test_a_huge_run_rests_while_others_go_on_and_gets_its_row_in_the_end(
     with opened(tmp_path / "db") as store:
         huge = [event("running", number, span=f"s{number}", run="huge") for number in range(5_000)]
         projector = Projector(store)
-        store.add(arrivals(*huge), 1)
+        store.add(received_events(*huge), 1)
         projector.catch_up()
         assert store.dirty(1) == []
-        store.add(arrivals(event("success", 6_000, run="huge"), event("success", 1, run="small")), 1)
+        store.add(received_events(event("success", 6_000, run="huge"), event("success", 1, run="small")), 1)
         projector.catch_up()
         assert [dirty.run.run_id for dirty in store.dirty(5)] == ["huge"]
         projector.start()
@@ -173,26 +173,26 @@ def test_a_huge_run_rests_while_others_go_on_and_gets_its_row_in_the_end(
 
 def test_a_run_that_was_deleted_while_its_picture_was_made_does_not_come_back(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
-        store.add(arrivals(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), 1)
         (dirty,) = store.dirty(1)
         events = store.events(dirty.run)
         store.delete_flow("checkout")
-        store.put([(dirty, summarise(picture(events), events))])
+        store.save_summaries([(dirty, summarise(build_run_view(events), events))])
         assert store.rows(5) == []
 
 
 def test_what_follows_from_older_events_neither_replaces_a_newer_row_nor_hides_what_waits(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
-        store.add(arrivals(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), 1)
         (old,) = store.dirty(1)
-        summary = summarise(picture(events := store.events(old.run)), events)
-        store.add(arrivals(event("success", 2)), 1)
-        store.put([(old, summary)])
+        summary = summarise(build_run_view(events := store.events(old.run)), events)
+        store.add(received_events(event("success", 2)), 1)
+        store.save_summaries([(old, summary)])
         assert [row.status for row in store.rows(5)] == ["running"]
         project(store)
         assert [row.status for row in store.rows(5)] == ["success"]
-        store.add(arrivals(event("error", 3, step="ship", span="b")), 1)
-        store.put([(old, summary)])
+        store.add(received_events(event("error", 3, step="ship", span="b")), 1)
+        store.save_summaries([(old, summary)])
         assert [row.status for row in store.rows(5)] == ["success"]
         project(store)
         assert [row.status for row in store.rows(5)] == ["error"]
@@ -202,7 +202,7 @@ def test_a_run_whose_events_cannot_be_read_does_not_keep_the_others_waiting(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with opened(tmp_path / "db") as store:
-        store.add(arrivals(event("running", 0, run="good"), event("running", 0, run="bad", span="b")), 1)
+        store.add(received_events(event("running", 0, run="good"), event("running", 0, run="bad", span="b")), 1)
         with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
             other.execute("UPDATE events SET payload = '{' WHERE run_id = 'bad'")
         Projector(store).catch_up()
@@ -214,7 +214,7 @@ def test_a_run_whose_events_cannot_be_read_does_not_keep_the_others_waiting(
 def test_neither_the_newest_nor_the_oldest_of_too_many_runs_waits_for_the_others(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
         for number in range(300):
-            store.add(arrivals(event("running", 1, run=f"r{number}")), 1)
+            store.add(received_events(event("running", 1, run=f"r{number}")), 1)
         chosen = [dirty.run.run_id for dirty in Projector(store)._waiting(huge=True)]
         assert {"r0", "r299"} <= set(chosen)
         assert len(chosen) == len(set(chosen)) == 128
@@ -234,9 +234,9 @@ def test_what_cannot_be_worked_out_because_nothing_can_be_written_waits_and_keep
 ) -> None:
     with opened(tmp_path / "db") as store, closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
         projector = Projector(store)
-        store.add(arrivals(event("running", 1, run="r1")), 1)
+        store.add(received_events(event("running", 1, run="r1")), 1)
         projector.catch_up()
-        store.add(arrivals(event("running", 2, run="r2")), 1)
+        store.add(received_events(event("running", 2, run="r2")), 1)
         other.execute("BEGIN IMMEDIATE")
         projector.catch_up()
         assert [row.run_id for row in store.rows(9)] == ["r1"]

@@ -11,7 +11,7 @@ from failpath_otel.local.store.pruning import Pruner
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Pruned, Store
 from tests.local.events import EPOCH_NS, event
-from tests.local.rows import arrivals, opened, project, stored
+from tests.local.rows import opened, project, received_events, stored
 from tests.receiver import wait_for
 
 _DAY = 86_400
@@ -49,11 +49,11 @@ def test_runs_whose_last_event_is_too_old_go_also_those_that_still_run(tmp_path:
 def test_what_comes_late_is_kept_from_when_it_comes(tmp_path: Path) -> None:
     """As from the journal of a process that died long ago, or from a clock that stands wrong."""
     with opened(tmp_path / "db") as store:
-        store.add(arrivals(event("running", 0, run="late"), event("running", 0, run="older")), _after(8 * _DAY))
+        store.add(received_events(event("running", 0, run="late"), event("running", 0, run="older")), _after(8 * _DAY))
         project(store)
         pruner = Pruner(store, lambda: _after(9 * _DAY), days=7)
         assert pruner.prune() == 0
-        store.add(arrivals(event("success", 1, run="late")), _after(10 * _DAY))
+        store.add(received_events(event("success", 1, run="late")), _after(10 * _DAY))
         project(store)
         assert Pruner(store, lambda: _after(16 * _DAY), days=7).prune() == 1
         assert _ids(store) == ["late"]
@@ -94,7 +94,7 @@ def test_a_huge_run_goes_in_several_transactions_and_keeps_its_row_to_the_last(t
 def test_a_flow_goes_whole_with_runs_that_have_no_row_yet_and_is_not_counted_as_pruned(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
         stored(store, *(event("running", 1, run=f"r{n}") for n in range(150)), event("running", 1, flow="refund"))
-        store.add(arrivals(event("running", 1, run="dirty")), 1)
+        store.add(received_events(event("running", 1, run="dirty")), 1)
         assert store.delete_flow("checkout") == 151
         assert store.delete_flow("checkout") == 0
         assert store.dirty(9) == []

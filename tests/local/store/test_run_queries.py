@@ -10,7 +10,7 @@ import pytest
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
 from tests.local.events import event
-from tests.local.rows import arrivals, opened, project, stored
+from tests.local.rows import opened, project, received_events, stored
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_touched_run_changes_its_revision_alone(store: Store) -> None:
     stored(store, event("running", 1, run="a"), event("running", 1, run="b"))
     before = store.row(RunKey("checkout", "a"))
     assert before is not None
-    revision = store.touch([before.key])
+    revision = store.bump_revisions([before.key])
     (after,) = store.changes(revision - 1, 10)
     assert (after.revision, revision) == (revision, store.revision())
     assert {**_fields(after), "revision": 0} == {**_fields(before), "revision": 0}
@@ -151,7 +151,7 @@ def test_who_reads_does_not_wait_for_who_writes(store: Store) -> None:
 
 def test_all_of_many_events_are_read(store: Store) -> None:
     records = [event("running", n, span=f"s{n}") for n in range(4_100)]
-    store.add(arrivals(*records), 7)
+    store.add(received_events(*records), 7)
     assert {record.id for record in store.events(RunKey("checkout", "run-1"))} == {record.id for record in records}
     assert set(store.received(RunKey("checkout", "run-1")).values()) == {7}
     project(store)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from failpath_otel.local.runs.event import instant
+from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store import schema
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.run_row import RunKey
@@ -50,7 +50,7 @@ def _version_1(path: Path, *records: Record) -> None:
         connection.executescript(_VERSION_1)
         connection.execute("PRAGMA journal_mode = WAL")
         for record in records:
-            at = instant(record.timestamp)
+            at = parse_rfc3339(record.timestamp)
             key = (record.flow_key, record.run_id)
             connection.execute(
                 "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -81,7 +81,7 @@ def test_a_file_of_version_1_keeps_its_events_and_gets_the_same_rows_as_a_new_on
     _version_1(tmp_path / "old", *_RECORDS)
     events = _query(tmp_path / "old", "SELECT rowid, * FROM events")
     with opened(tmp_path / "old") as old, opened(tmp_path / "new") as new:
-        assert old.stirred.is_set()
+        assert old.work_available.is_set()
         assert old.find("old") == RunKey("checkout", "old")
         project(old)
         stored(new, *_RECORDS)

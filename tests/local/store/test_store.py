@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.local.api.runs import find_run, recent_runs
-from failpath_otel.local.receiver import Parts
+from failpath_otel.local.api.run_views import find_run, recent_runs
+from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.schema import SCHEMA_VERSION
-from failpath_otel.local.store.store import Arrival, Store
+from failpath_otel.local.store.store import ReceivedEvent, Store
 from tests.local.events import event
-from tests.local.rows import arrivals, project
+from tests.local.rows import project, received_events
 
 Open = Callable[[Path], Store]
 
@@ -53,14 +53,14 @@ def _query(path: Path, query: str) -> list[tuple[Any, ...]]:
 def test_an_event_is_stored_once_however_often_it_arrives(tmp_path: Path, open_store: Open) -> None:
     store = open_store(tmp_path / "db")
     first, second = event("running", 1), event("success", 2)
-    assert store.add(arrivals(first, first), 7) == 1
-    assert store.add(arrivals(second, first), 8) == 1
+    assert store.add(received_events(first, first), 7) == 1
+    assert store.add(received_events(second, first), 8) == 1
     assert sorted(record.id for record in store.events(RunKey("checkout", "run-1"))) == sorted([first.id, second.id])
 
 
 def test_a_row_tells_what_the_event_was_and_when_it_came(tmp_path: Path, open_store: Open) -> None:
     record = event("running", 1.5)
-    open_store(tmp_path / "db").add(arrivals(record), 42)
+    open_store(tmp_path / "db").add(received_events(record), 42)
     assert _query(tmp_path / "db", "SELECT * FROM events") == [
         (
             record.id,
@@ -79,22 +79,24 @@ def test_a_row_tells_what_the_event_was_and_when_it_came(tmp_path: Path, open_st
 def test_events_survive_the_store_that_took_them(tmp_path: Path, open_store: Open) -> None:
     record = event("running", 1)
     first = open_store(tmp_path / "db")
-    first.add(arrivals(record), 1)
+    first.add(received_events(record), 1)
     first.close()
     assert open_store(tmp_path / "db").events(RunKey("checkout", "run-1")) == [record]
 
 
 def test_runs_come_with_the_newest_event_first_however_they_arrived(tmp_path: Path, open_store: Open) -> None:
     store = open_store(tmp_path / "db")
-    store.add(arrivals(event("running", 9, run="new"), event("running", 1, run="old")), 1)
-    store.add(arrivals(event("running", 5, run="middle"), event("running", 2, run="new")), 2)
+    store.add(received_events(event("running", 9, run="new"), event("running", 1, run="old")), 1)
+    store.add(received_events(event("running", 5, run="middle"), event("running", 2, run="new")), 2)
     assert [key.run_id for key in _listed(store, 10)] == ["new", "middle", "old"]
     assert [key.run_id for key in _listed(store, 2)] == ["new", "middle"]
 
 
 def test_a_run_id_in_several_flows_names_the_one_that_was_active_last(tmp_path: Path, open_store: Open) -> None:
     store = open_store(tmp_path / "db")
-    store.add(arrivals(event("running", 1, flow="a"), event("running", 3, flow="b"), event("running", 2, flow="c")), 1)
+    store.add(
+        received_events(event("running", 1, flow="a"), event("running", 3, flow="b"), event("running", 2, flow="c")), 1
+    )
     assert store.find("run-1") == RunKey("b", "run-1")
     assert store.find("run-1", flow_key="c") == RunKey("c", "run-1")
     assert store.find("run-1", flow_key="d") is None
@@ -105,13 +107,13 @@ def test_a_run_id_in_several_flows_names_the_one_that_was_active_last(tmp_path: 
 def test_a_rare_status_is_found_behind_many_other_runs(tmp_path: Path, open_store: Open) -> None:
     store = open_store(tmp_path / "db")
     many = [event("success", 10 + number, run=f"r{number}") for number in range(250)]
-    store.add(arrivals(event("error", 1, run="bad"), event("error", 2, run="worse"), *many), 1)
+    store.add(received_events(event("error", 1, run="bad"), event("error", 2, run="worse"), *many), 1)
     project(store)
-    parts = Parts(store, lambda: 1)
-    assert [run.run_id for run in recent_runs(parts, 5, status="error")] == ["worse", "bad"]
-    assert [run.run_id for run in recent_runs(parts, 1, status="error")] == ["worse"]
-    assert [run.run_id for run in recent_runs(parts, 2)] == ["r249", "r248"]
-    assert find_run(parts, "none") is None
+    receiver = Receiver(store, lambda: 1)
+    assert [run.run_id for run in recent_runs(receiver, 5, status="error")] == ["worse", "bad"]
+    assert [run.run_id for run in recent_runs(receiver, 1, status="error")] == ["worse"]
+    assert [run.run_id for run in recent_runs(receiver, 2)] == ["r249", "r248"]
+    assert find_run(receiver, "none") is None
 
 
 def test_many_threads_lose_nothing(tmp_path: Path, open_store: Open) -> None:
@@ -121,7 +123,7 @@ def test_many_threads_lose_nothing(tmp_path: Path, open_store: Open) -> None:
     def add(thread: int) -> None:
         start.wait()
         for number in range(25):
-            store.add(arrivals(event("running", number, span=f"{thread}-{number}")), 1)
+            store.add(received_events(event("running", number, span=f"{thread}-{number}")), 1)
             _listed(store, 5)
 
     with ThreadPoolExecutor(8) as pool:
@@ -140,21 +142,21 @@ def test_two_stores_that_open_a_new_file_at_once_share_it(tmp_path: Path, open_s
 
         with ThreadPoolExecutor(4) as pool:
             stores = list(pool.map(open_one, range(4)))
-        stores[0].add(arrivals(event("running", 1)), 1)
+        stores[0].add(received_events(event("running", 1)), 1)
         assert all(len(_listed(store, 5)) == 1 for store in stores)
 
 
 def test_a_batch_that_fails_halfway_leaves_nothing_behind(tmp_path: Path, open_store: Open) -> None:
     store = open_store(tmp_path / "db")
 
-    def half() -> Iterator[Arrival]:
-        yield from arrivals(event("running", 1))
+    def half() -> Iterator[ReceivedEvent]:
+        yield from received_events(event("running", 1))
         raise ConnectionError
 
     with pytest.raises(StoreError):
         store.add(half(), 1)
     assert _listed(store, 5) == []
-    assert store.add(arrivals(event("running", 1)), 1) == 1
+    assert store.add(received_events(event("running", 1)), 1) == 1
 
 
 def test_the_database_is_in_wal_mode_and_knows_its_version(tmp_path: Path, open_store: Open) -> None:
@@ -168,7 +170,7 @@ def test_file_and_new_directories_are_for_their_owner_only(tmp_path: Path, open_
     previous = os.umask(0o022)
     try:
         store = open_store(tmp_path / "new" / "db")
-        store.add(arrivals(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), 1)
     finally:
         os.umask(previous)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").iterdir()}

@@ -1,4 +1,4 @@
-"""What the receiver accepts: the wire contract, seen from the other side."""
+"""Reads events as the wire contract has them, and rejects invalid ones with a reason."""
 
 import json
 import re
@@ -9,32 +9,32 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from failpath_otel.local.runs.event import decode_event
-from failpath_otel.local.store.store import Arrival
-from failpath_otel.serving.access import bearer_of, refuse_web_pages
+from failpath_otel.local.store.store import ReceivedEvent
 from failpath_otel.serving.body import is_gzipped, media_type
+from failpath_otel.serving.request_checks import bearer_of, refuse_web_pages
 
 MAX_BODY_BYTES: Final = 2 * 1_048_576
 """Twice what a sender of this package puts into one request."""
 
 MAX_EVENTS: Final = 20_000
-"""More than the largest body has room for, were each as small as it can be; what is none costs time and an answer."""
+"""More than the largest body of valid events can hold; invalid ones cost time and a rejection each."""
 
 MAX_DEPTH: Final = 200
-"""How deep an event may be nested: who reads, copies or writes it again does so by recursion, and needs the room."""
+"""How deep an event may be nested: it is read, copied and written recursively."""
 
 _T = TypeVar("_T")
 _STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 class Rejection(msgspec.Struct, frozen=True, rename="camel"):
-    """An event that was not stored: its place in the request, from 0, and why."""
+    """An event that was not stored: its index in the request, and why."""
 
     index: int
     reason: str
 
 
 class Receipt(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer to a request: how many of its events are stored now, and which are not."""
+    """The response to a request: how many of its events are stored, and which are not."""
 
     accepted: int
     rejected: list[Rejection]
@@ -52,12 +52,11 @@ _decode_batch: Final = msgspec.json.Decoder(_Batch).decode
 
 
 def check_headers(request: Request) -> bool:
-    """Raises ``HTTPException``: 401 without a key, 403 from a web page, 415 for anything but JSON, plain or gzipped.
+    """Raise ``HTTPException``: 401 without a key, 403 from a web page, 415 for anything but JSON.
 
     Returns whether the body is compressed by gzip.
 
-    Any key will do, but a web page will not: no page has a reason to write here, and a browser that was tricked
-    into taking this receiver for the page's own server (DNS rebinding) still names the page as ``Origin``.
+    Any key is accepted: decision 0021.
     """
     headers = request.headers
     if bearer_of(headers.get("authorization", "")) is None:
@@ -68,26 +67,26 @@ def check_headers(request: Request) -> bool:
     return is_gzipped(request)
 
 
-def read_events(body: bytes) -> tuple[list[Arrival], list[Rejection]]:
-    """The events in a body, and the reasons why others are none. One bad event is no reason to refuse the rest.
+def read_events(body: bytes) -> tuple[list[ReceivedEvent], list[Rejection]]:
+    """Return the events in a body, and the rejected ones with reasons: a bad event does not affect the others.
 
-    Raises ``HTTPException``: 400 if the body as a whole is not ``{"events": [...]}``, 413 for more events than a body
-    of real ones can have.
+    Raises ``HTTPException``: 400 if the body as a whole is not ``{"events": [...]}``, 413 for more than
+    :data:`MAX_EVENTS`.
     """
-    arrivals: list[Arrival] = []
+    received_events: list[ReceivedEvent] = []
     rejected: list[Rejection] = []
     for index, payload in enumerate(_payloads(body)):
         try:
             _check_depth(payload)
-            arrivals.append(Arrival(decode_event(payload), payload))
+            received_events.append(ReceivedEvent(decode_event(payload), payload))
         except ValueError as error:
             rejected.append(Rejection(index, str(error)))
-    return arrivals, rejected
+    return received_events, rejected
 
 
 def _check_depth(payload: str) -> None:
-    """Raises ``ValueError`` for JSON that is nested too deeply."""
-    # Nearly every event has fewer brackets than may be open at once.
+    """Raise ``ValueError`` for JSON that is nested too deeply."""
+    # Nearly every event has fewer brackets in all than may be open.
     if payload.count("{") + payload.count("[") <= MAX_DEPTH:
         return
     depth = 0
@@ -103,7 +102,7 @@ def _check_depth(payload: str) -> None:
 
 def _payloads(body: bytes) -> list[str]:
     try:
-        # As text, because msgspec leaves bytes that it skips unchecked, and those are stored too.
+        # As text: msgspec does not check the UTF-8 of bytes that it skips, and those are stored too.
         text = body.decode()
         try:
             return [bytes(raw).decode() for raw in _bounded(_decode_batch(text).events)]
@@ -118,7 +117,7 @@ def _payloads(body: bytes) -> list[str]:
 
 
 def _lenient_payloads(text: str) -> list[str]:
-    """The events one by one where a single string is in the way: msgspec refuses half a surrogate pair anywhere.
+    """Return the events one by one: msgspec refuses half a surrogate pair in any string.
 
     Raises ``msgspec.DecodeError`` if the body as a whole is not ``{"events": [...]}``.
     """

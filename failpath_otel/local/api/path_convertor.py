@@ -1,4 +1,4 @@
-"""The rest of a path as a parameter of a route, whatever characters it holds."""
+"""A convertor for the rest of a path, with any characters."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ ANYTHING: Final = "anything"
 
 
 class _Anything(Convertor[str]):
-    """Starlette's own ``path`` stops at a line break, and an id may hold one."""
+    """Like Starlette's ``path``, which stops at a line break; an id may hold one."""
 
     regex = r"[\s\S]*"
 

@@ -1,4 +1,4 @@
-"""Who may send: no web page, and where there is a token, only who shows it."""
+"""Checks of the sender: no web page, and where there is a token, a request that presents it."""
 
 import hmac
 import re
@@ -11,23 +11,23 @@ _BEARER: Final = re.compile(r"Bearer +(\S+) *", re.IGNORECASE)
 
 
 def refuse_web_pages(request: Request, what: str) -> None:
-    """Raises ``HTTPException`` (403) for a request that a browser makes for a page; ``what`` is what it sends.
+    """Raise ``HTTPException`` (403) for a request that a web page makes; ``what`` names what it sends.
 
-    No page has a reason to write here, and a browser that was tricked into taking this server for the page's own (DNS
-    rebinding) still names the page as ``Origin``.
+    A browser that was tricked into taking this server for the page's own (DNS rebinding) still names the page as
+    ``Origin``.
     """
     if "origin" in request.headers:
         raise HTTPException(403, f"{what} are not accepted from web pages")
 
 
 def bearer_of(authorization: str) -> str | None:
-    """What an ``Authorization`` header bears, if it bears anything."""
+    """Return the token of an ``Authorization`` header, if it has one."""
     found = _BEARER.fullmatch(authorization)
     return None if found is None else found[1]
 
 
 def check_bearer(request: Request, token: str | None) -> None:
-    """Raises ``HTTPException`` (401) where there is a token, and the request does not bear it."""
+    """Raise ``HTTPException`` (401) if there is a token and the request does not present it."""
     if token is None:
         return
     given = bearer_of(request.headers.get("authorization", ""))
