@@ -1,4 +1,4 @@
-"""The pipeline: the way from a finished record to Failpath, made of parts that have each other."""
+"""The pipeline: the way from a finished record to Failpath, made of parts that have each other (decision 0030)."""
 
 import weakref
 from collections.abc import Callable

@@ -5,7 +5,7 @@ from typing import Protocol
 Ticket = int
 """The place of a record in the order of all that were accepted; 0 before the first.
 
-Only the queue computes with tickets, which it gives; all others compare them.
+Only the queue computes with tickets, which it gives; all others compare them (decision 0033).
 """
 
 

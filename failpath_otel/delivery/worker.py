@@ -1,9 +1,4 @@
-"""The thread that empties the queue, and when it wakes.
-
-OpenTelemetry's ``BatchSpanProcessor`` is not used here, for reasons that can be measured: its ``force_flush`` ignores
-the timeout, a full queue evicts the oldest record, which may be the ``running`` of a step that hangs, its thread wakes
-up at every schedule delay although nothing waits, and what it queues must look like a span.
-"""
+"""The thread that empties the queue, and when it wakes (decision 0001)."""
 
 import contextvars
 from collections.abc import Callable

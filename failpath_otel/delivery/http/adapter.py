@@ -1,10 +1,4 @@
-"""HTTP connections of which one whole request has one deadline.
-
-``requests`` has a limit for each read and none for all of them: with ``timeout=1.0``, a server that sends a byte now
-and then keeps a request open for as long as it likes. Here the socket itself asks, before every read and write, how
-much time is left. That covers all but the look-up of the host's name, and the way to a host with several addresses of
-which none answers, or through a SOCKS proxy: each of them has the whole time.
-"""
+"""HTTP connections of which one whole request has one deadline (decision 0032)."""
 
 import contextlib
 import errno

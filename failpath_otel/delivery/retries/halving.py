@@ -45,7 +45,7 @@ class Halving:
 
 
 class Doubt:
-    """A batch that was refused while nothing shows that the endpoint takes anything: single records are tried.
+    """A batch that was refused by an endpoint that may take nothing at all: single records are tried (decision 0031).
 
     Records are chosen by chance, so that a batch that begins with what is refused does not hide what is good.
     """
