@@ -94,10 +94,10 @@ class _ArrivedRecords(Memory):
 
     def add(self, record: bytes) -> None:
         event = msgspec.json.decode(record, type=Record)
+        self.pipeline.ledger.deliver(self.pipeline.queue.accepted)
         self._events.append(event)
         if self._on_event is not None:
             self._of_this_thread.events.append(event)
-        self.pipeline.ledger.deliver(self.pipeline.queue.accepted)
 
     def _call_on_event(self) -> None:
         # Not under the lock: a callback may wait for another thread, which has a step of its own.

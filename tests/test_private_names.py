@@ -36,6 +36,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import failpath_otel
 from failpath_otel import signals
+from failpath_otel.addresses import LOOPBACK
 from failpath_otel.delivery.http import adapter as adapter_module
 from failpath_otel.delivery.http.adapter import BoundedAdapter
 from failpath_otel.serving import server as serving
@@ -114,7 +115,7 @@ def test_uvicorn_shows_the_last_request_of_each_connection() -> None:
         return Response()
 
     app = Starlette(routes=[Route("/", answer)])
-    with serving.listen(serving.LOOPBACK, 0) as listener:
+    with serving.listen(LOOPBACK, 0) as listener:
         running = serving.Server(app, ready=ready.set, ending=lambda: None, grace_seconds=1)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()

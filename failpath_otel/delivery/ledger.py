@@ -84,11 +84,14 @@ class Ledger:
         _notify(due)
 
     def deliver(self, through: Ticket) -> None:
-        """Settle the one record with this ticket as delivered."""
+        """Settle the record with this ticket as delivered, as it is accepted: no waiter knows of it yet.
+
+        Calls nothing, so that it is done as a whole or not at all where there is little room left on the stack.
+        """
         with self.lock:
             self._delivered += 1
-            due = self._settle(1, through, ())
-        _notify(due)
+            self._settled += 1
+            self._settled_through = through
 
     def pass_over(self, skipped: Skipped, through: Ticket) -> None:
         """Settle records, up to the ticket ``through``, that were taken and cannot be sent."""

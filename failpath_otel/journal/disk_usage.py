@@ -43,17 +43,18 @@ def enforce_disk_limits(path: str, binding: str | None, on_deleted: OnDeleted) -
         return
     try:
         base = owned.number
-        room = max_total_bytes(base)
-        names = list(list_journals(base))
-        most = (limits.JOURNAL_SEGMENTS + 2) * limits.JOURNAL_SEGMENT_BYTES  # of one journal, with its spare segment
-        if len(names) <= limits.MAX_JOURNALS and len(names) * most <= room:
+        max_bytes = max_total_bytes(base)
+        journals = list(list_journals(base))
+        largest = (limits.JOURNAL_SEGMENTS + 2) * limits.JOURNAL_SEGMENT_BYTES  # of one journal, with its spare segment
+        if len(journals) <= limits.MAX_JOURNALS and len(journals) * largest <= max_bytes:
             return
-        taken = {name: _bytes_used(base, name) for name, _ in names}
-        if len(names) <= limits.MAX_JOURNALS and sum(taken.values()) <= room:
+        used = {name: _bytes_used(base, name) for name, _ in journals}
+        if len(journals) <= limits.MAX_JOURNALS and sum(used.values()) <= max_bytes:
             return
-        orphans = [found for name, _ in names if (found := _trim_and_measure(base, name)) is not None]
-        living = sum(taken.values()) - sum(taken[each.name] for each in orphans)
-        _delete_oldest(base, orphans, max(room - living, room // _ORPHANS_PART), on_deleted, _of(names, binding))
+        orphans = [found for name, _ in journals if (found := _trim_and_measure(base, name)) is not None]
+        used_by_living = sum(used.values()) - sum(used[orphan.name] for orphan in orphans)
+        kept = {name for name, bound_to in journals if binding is not None and bound_to == binding}
+        _delete_oldest(base, orphans, max(max_bytes - used_by_living, max_bytes // _ORPHANS_PART), on_deleted, kept)
     finally:
         owned.close()
 
@@ -62,10 +63,6 @@ def max_total_bytes(base: int) -> int:
     """Return how many bytes all journals below an open base may take."""
     system = os.fstatvfs(base)
     return min(limits.MAX_JOURNALS_BYTES, int(system.f_blocks * system.f_frsize * limits.MAX_JOURNALS_SHARE))
-
-
-def _of(names: list[tuple[str, str]], binding: str | None) -> set[str]:
-    return {name for name, bound_to in names if binding is not None and bound_to == binding}
 
 
 def _bytes_used(base: int, name: str) -> int:
@@ -95,17 +92,19 @@ def _trim_and_measure(base: int, name: str) -> _OrphanUsage | None:
     return _OrphanUsage(name, newest, _bytes_used(base, name)) if newest else None
 
 
-def _delete_oldest(base: int, orphans: list[_OrphanUsage], room: int, on_deleted: OnDeleted, spared: set[str]) -> None:
-    taken = sum(each.bytes_used for each in orphans)
-    many = len(orphans)
+def _delete_oldest(
+    base: int, orphans: list[_OrphanUsage], max_bytes: int, on_deleted: OnDeleted, kept: set[str]
+) -> None:
+    used = sum(each.bytes_used for each in orphans)
+    count = len(orphans)
     for each in sorted(orphans, key=lambda each: each.newest):
-        if taken <= room and many <= limits.MAX_JOURNALS:
+        if used <= max_bytes and count <= limits.MAX_JOURNALS:
             return
-        if each.name in spared:
+        if each.name in kept:
             continue
         orphan = try_lock_orphan(base, each.name)
         if orphan is not None:
             delete_unread(orphan, "journal_full", on_deleted)
         # If not, another process has locked it and reads it.
-        taken -= each.bytes_used
-        many -= 1
+        used -= each.bytes_used
+        count -= 1

@@ -114,8 +114,8 @@ class Journal(SegmentReader):
 
     def has_just_appended(self, record: bytes) -> bool:
         """Return whether *record* is among the last that were appended, after an exception interrupted that."""
-        at_hand, writer = self._current, self._writer
-        return record in self.deferred or (at_hand and writer and is_near_end(record, at_hand, writer.end())) or False
+        segment, writer = self._current, self._writer
+        return record in self.deferred or (segment and writer and is_near_end(record, segment, writer.end())) or False
 
     def write_deferred(self) -> None:
         """Write the deferred records; what cannot be written stays deferred."""
@@ -165,8 +165,9 @@ class Journal(SegmentReader):
                 self._write(framed)
             except BaseException as error:
                 self._uncount(number)
-                is_empty = self._writer is not None and self._writer.end() == HEADER_BYTES
-                if not isinstance(error, ValueError) or is_empty:
+                if not isinstance(error, ValueError):
+                    raise
+                if self._writer is not None and self._writer.end() == HEADER_BYTES:
                     raise
             else:
                 return
@@ -326,7 +327,7 @@ class Journal(SegmentReader):
         return lambda: files.delete(directory)
 
     def trim(self) -> None:
-        """Return preallocated disk space; a later record begins another file."""
+        """Free preallocated disk space; a later record begins another file."""
         segment, directory = self._current, self._directory
         if segment is not None and directory is not None:
             self._finish_segment()

@@ -102,7 +102,7 @@ class Orphan(SegmentReader):
         """Return seconds since the epoch."""
         return time()
 
-    def age(self, written: StoredRecord) -> float:
+    def age(self, stored: StoredRecord) -> float:
         """Return the seconds that a record has waited, as far as that is certain.
 
         The clocks of both processes may have been set in between. So the age counts from the last change of the file if
@@ -111,14 +111,14 @@ class Orphan(SegmentReader):
         certain = monotonic() - self._found_at
         if not machine_clock.is_trusted():
             return certain
-        return max(certain, min(super().age(written), self.now() - self._modified_at))
+        return max(certain, min(super().age(stored), self.now() - self._modified_at))
 
     def last_written_at(self) -> float:
         """Return when the last record was written, at the earliest: seconds since the epoch."""
         return max((self._directory.modified_at(segment.name) for segment in self._unconfirmed), default=0.0)
 
     def trim(self) -> None:
-        """Return preallocated disk space, once, but not of the file that is being read."""
+        """Free preallocated disk space, once, but not of the file that is being read."""
         if self._is_trimmed:
             return
         self._is_trimmed = True

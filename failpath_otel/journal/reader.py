@@ -123,14 +123,14 @@ class SegmentReader(ABC):
                 if not segment.is_open():
                     segment.descriptor = self._open(segment)
                 end = self._end(segment)
-                written = segment.read(end, max_records, budget)
-                gap = None if written else segment.find_gap(end)
+                records = segment.read(end, max_records, budget)
+                gap = None if records else segment.find_gap(end)
                 if gap is not None:
                     gap = self._assess_gap(gap, last or appended)
             except OSError as error:
                 return self._after_error(segment, error)
-            if written:
-                return self._split_expired(segment, written)
+            if records:
+                return self._split_expired(segment, records)
             if gap is not None:
                 return ReadResult(segment, lost=gap.records, reason="damaged", gap=gap)
             if last is None or last > self.taken:
@@ -147,16 +147,16 @@ class SegmentReader(ABC):
             return ReadResult()
         return ReadResult(segment, lost=records, reason="damaged", gap=Gap(max(end, segment.position), records))
 
-    def age(self, written: StoredRecord) -> float:
+    def age(self, stored: StoredRecord) -> float:
         """Return the seconds that a record has waited; 0 if the machine did not know the time when it was written."""
-        return 0.0 if written.written_at < _EARLIEST_CLOCK else max(self.now() - written.written_at, 0.0)
+        return 0.0 if stored.written_at < _EARLIEST_CLOCK else max(self.now() - stored.written_at, 0.0)
 
-    def _split_expired(self, segment: Segment, written: list[StoredRecord]) -> ReadResult:
-        if self.age(written[0]) <= limits.MAX_AGE_SECONDS:
-            return ReadResult(segment, written)
-        ages = enumerate(map(self.age, written))
-        old = next((index for index, age in ages if age <= limits.MAX_AGE_SECONDS), len(written))
-        return ReadResult(segment, written[:old], lost=old, reason="too_old")
+    def _split_expired(self, segment: Segment, records: list[StoredRecord]) -> ReadResult:
+        if self.age(records[0]) <= limits.MAX_AGE_SECONDS:
+            return ReadResult(segment, records)
+        ages = enumerate(map(self.age, records))
+        old = next((index for index, age in ages if age <= limits.MAX_AGE_SECONDS), len(records))
+        return ReadResult(segment, records[:old], lost=old, reason="too_old")
 
     def take(self, read: ReadResult) -> bool:
         """Take what :meth:`read` found.

@@ -1,4 +1,4 @@
-"""Return preallocated disk space that no more records will use."""
+"""Free preallocated disk space that no more records will use."""
 
 import contextlib
 import errno

@@ -27,50 +27,50 @@ def opened(base: Path) -> Iterator[int]:
 
 
 def test_a_locked_directory_is_listed_and_cannot_be_locked_again(base: Path, opened: int) -> None:
-    held = LockedDirectory.create(str(base), BINDING)
-    assert list(list_journals(opened)) == [(held.name, BINDING)]
-    assert LockedDirectory.try_lock(opened, held.name) is None
-    held.close()
-    seized = LockedDirectory.try_lock(opened, held.name)
-    assert seized is not None
-    assert LockedDirectory.try_lock(opened, held.name) is None
-    seized.remove()
+    directory = LockedDirectory.create(str(base), BINDING)
+    assert list(list_journals(opened)) == [(directory.name, BINDING)]
+    assert LockedDirectory.try_lock(opened, directory.name) is None
+    directory.close()
+    relocked = LockedDirectory.try_lock(opened, directory.name)
+    assert relocked is not None
+    assert LockedDirectory.try_lock(opened, directory.name) is None
+    relocked.remove()
     assert list(base.iterdir()) == []
 
 
 def test_a_directory_that_is_removed_while_its_lock_is_opened_is_not_locked(
     base: Path, opened: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = LockedDirectory.create(str(base), BINDING)
-    held.close()
+    directory = LockedDirectory.create(str(base), BINDING)
+    directory.close()
     flock = fcntl.flock
 
     def late(descriptor: int, operation: int) -> None:
         monkeypatch.setattr(fcntl, "flock", flock)
-        other = LockedDirectory.try_lock(opened, held.name)
+        other = LockedDirectory.try_lock(opened, directory.name)
         assert other is not None
         other.remove()
         flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    assert LockedDirectory.try_lock(opened, held.name) is None
+    assert LockedDirectory.try_lock(opened, directory.name) is None
 
 
 def test_a_new_directory_in_the_place_of_the_old_one_is_not_mistaken_for_it(
     base: Path, opened: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = LockedDirectory.create(str(base), BINDING)
-    held.close()
+    directory = LockedDirectory.create(str(base), BINDING)
+    directory.close()
     flock = fcntl.flock
 
     def late(descriptor: int, operation: int) -> None:
-        (base / held.name).rename(base / "elsewhere")
-        (base / held.name).mkdir()
-        (base / held.name / "lock").touch()
+        (base / directory.name).rename(base / "elsewhere")
+        (base / directory.name).mkdir()
+        (base / directory.name / "lock").touch()
         flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    assert LockedDirectory.try_lock(opened, held.name) is None
+    assert LockedDirectory.try_lock(opened, directory.name) is None
 
 
 def test_what_was_begun_and_never_finished_is_removed_after_a_while(base: Path, opened: int) -> None:
@@ -112,20 +112,20 @@ def test_a_directory_of_another_user_is_refused_and_nothing_stays_open(base: Pat
 
 
 def test_a_symbolic_link_in_the_place_of_the_lock_is_not_followed(base: Path, opened: int) -> None:
-    held = LockedDirectory.create(str(base), BINDING)
-    held.close()
-    (base / held.name / "lock").unlink()
-    (base / held.name / "lock").symlink_to("/etc/passwd")
+    directory = LockedDirectory.create(str(base), BINDING)
+    directory.close()
+    (base / directory.name / "lock").unlink()
+    (base / directory.name / "lock").symlink_to("/etc/passwd")
     with pytest.raises(OSError):  # noqa: PT011 - ELOOP here, EMLINK elsewhere
-        LockedDirectory.try_lock(opened, held.name)
+        LockedDirectory.try_lock(opened, directory.name)
 
 
 def test_a_file_of_another_program_stays_when_the_journal_is_removed(base: Path, opened: int) -> None:
-    held = LockedDirectory.create(str(base), BINDING)
-    (base / held.name / "notes.txt").touch()
-    held.remove()
-    assert [path.name for path in (base / held.name).iterdir()] == ["notes.txt"]
-    assert LockedDirectory.try_lock(opened, held.name) is None
+    directory = LockedDirectory.create(str(base), BINDING)
+    (base / directory.name / "notes.txt").touch()
+    directory.remove()
+    assert [path.name for path in (base / directory.name).iterdir()] == ["notes.txt"]
+    assert LockedDirectory.try_lock(opened, directory.name) is None
 
 
 @pytest.mark.parametrize("name", ["lock", "00000001.records"])
@@ -133,9 +133,9 @@ def test_a_file_of_another_program_stays_when_the_journal_is_removed(base: Path,
 def test_what_is_no_file_in_the_place_of_one_is_not_opened_and_is_said_once(
     base: Path, name: str, kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = LockedDirectory.create(str(base), BINDING)
-    held.close()
-    path = base / held.name / name
+    directory = LockedDirectory.create(str(base), BINDING)
+    directory.close()
+    path = base / directory.name / name
     path.unlink(missing_ok=True)
     if kind == "fifo":
         os.mkfifo(path)
@@ -161,15 +161,15 @@ def test_what_is_no_file_in_the_place_of_one_is_not_opened_and_is_said_once(
     assert os.path.lexists(path)
     [line] = caplog.messages
     assert "no regular file" in line
-    assert held.name in line
+    assert directory.name in line
 
 
 def test_a_pipe_that_comes_into_the_place_of_the_lock_at_the_last_moment_does_not_block(
     base: Path, opened: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = LockedDirectory.create(str(base), BINDING)
-    held.close()
-    path = base / held.name / "lock"
+    directory = LockedDirectory.create(str(base), BINDING)
+    directory.close()
+    path = base / directory.name / "lock"
     look = os.stat
 
     def late(name: str, **arguments: Any) -> os.stat_result:
@@ -182,7 +182,7 @@ def test_a_pipe_that_comes_into_the_place_of_the_lock_at_the_last_moment_does_no
     monkeypatch.setattr(os, "stat", late)
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(UnusableError, match="no regular file"):
-        LockedDirectory.try_lock(opened, held.name)
+        LockedDirectory.try_lock(opened, directory.name)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 

@@ -258,13 +258,13 @@ class Segment:
         found: list[bytes] = []
         while read := self.read(len(content), limits.MAX_BATCH_RECORDS, 0):
             self.advance(read)
-            found.extend(written.record for written in read)
+            found.extend(stored.record for stored in read)
         return found
 
     def advance(self, read: list[StoredRecord]) -> None:
         """Take what was read."""
-        for written in read:
-            self.position += len(written.record) + FRAME_BYTES
+        for stored in read:
+            self.position += len(stored.record) + FRAME_BYTES
             self._ends.append(self.position)
         self.taken += len(read)
         self._newest = read[-1].written_at
