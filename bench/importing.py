@@ -17,11 +17,7 @@ _SDK: Final = (
 
 
 def measure() -> list[Row]:
-    """Import time in fresh interpreters that take turns, start of the interpreter not counted.
-
-    The first round compiles, into a directory of its own, and is not counted either. Without one, a host whose
-    ``PYTHONDONTWRITEBYTECODE`` is set would have every round compile this package, but not what pip has installed.
-    """
+    """Measure import time in fresh alternating interpreters, without the start of the interpreter."""
     with TemporaryDirectory() as compiled:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": compiled}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
