@@ -17,7 +17,12 @@ _STEPS: Final = 1_500  # fewer than OpenTelemetry's batch processor holds: it mu
 
 
 def measure(sink: Sink) -> list[Row]:
-    """Measure CPU time of all threads, from the first step until the last one is delivered to the sink."""
+    """Measure CPU time of all threads, from the first step until the last one is delivered to the sink.
+
+    The sink is another process, whose time does not count. Rounds alternate between a step on a provider with only our
+    processor, and the same span through ``OTLPSpanExporter`` (http/protobuf) in a batch processor, each on a new
+    provider and connection. The first round is a warm-up.
+    """
     ours, theirs = [], []
     for _ in range(_ROUNDS + 1):
         ours.append(_by_failpath(sink))

@@ -17,7 +17,11 @@ _SDK: Final = (
 
 
 def measure() -> list[Row]:
-    """Measure import time in fresh alternating interpreters, without the start of the interpreter."""
+    """Measure import time in new interpreters, alternately, without the start of the interpreter.
+
+    The first round compiles into a separate directory and does not count. Otherwise, with ``PYTHONDONTWRITEBYTECODE``,
+    every round would compile this package, but not what pip has installed.
+    """
     with TemporaryDirectory() as compiled:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": compiled}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -25,7 +25,11 @@ _HEADERS: Final = {"Authorization": "Bearer fp_project_bench", "Content-Type": "
 
 
 def measure() -> list[Row]:
-    """Send ten records per run, 512 per request, one request after another over one connection."""
+    """Send ten records per run, 512 per request, one request after another over one connection.
+
+    Meanwhile the receiver makes the rows of the runs, and a third process does what an open list of flows does: it
+    reads the stream of changes, and requests the list twice a second. The clock stops when the last row is there.
+    """
     bodies = list(_bodies())
     count = sum(size for size, _ in bodies)
     answers: list[float] = []

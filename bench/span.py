@@ -67,7 +67,11 @@ def bare_span(provider: TracerProvider) -> Action:
 
 
 def check_delivered(client: FailpathClient, steps: int, arrived: int) -> None:
-    """Check that both records of every step were delivered."""
+    """Check that both records of every step were delivered.
+
+    Raises:
+        BenchError: they were not.
+    """
     stats = client.stats()
     if not (stats.accepted == stats.delivered == arrived == 2 * steps) or stats.dropped:
         msg = f"records were lost: {2 * steps} expected, {arrived} arrived, {stats}"

@@ -26,7 +26,10 @@ RESERVE = 0.5
 
 
 def delivers(handler: Handler) -> Handler:
-    """Decorate a handler: flush at its end, within a short time, whether it has failed or not."""
+    """Decorate a handler: flush at its end, within a short time, whether it has failed or not.
+
+    Undelivered records wait in the journal, and are sent with the next call of this process.
+    """
 
     @functools.wraps(handler)
     def wrapper(event: dict[str, Any], context: Any) -> Any:  # noqa: ANN401 - what Lambda hands over, and gets
