@@ -75,6 +75,12 @@ def test_no_room_imports_what_it_must_not_know(room: str, forbidden: str) -> Non
     assert imported_by(room, forbidden) == []
 
 
+def test_every_room_but_the_top_floor_is_held_to_a_direction() -> None:
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert rooms - ABOVE.keys() == {"cli"}
+    assert {other for others in ABOVE.values() for other in others} <= rooms
+
+
 def test_only_configure_knows_both_halves() -> None:
     knowing = [
         source.name
