@@ -46,7 +46,7 @@ ABOVE: Final = {
 
 INSIDE: Final = {
     "delivery/http": ["delivery", "delivery/retries", "delivery/waiters"],
-    "delivery/retries": ["delivery", "delivery/http", "delivery/waiters"],
+    "delivery/retries": ["delivery/http", "delivery/waiters"],
     "journal/segments": ["journal"],
     "local/runs": ["local", "local/api", "local/flows", "local/liveness", "local/store"],
     "local/store": ["local", "local/api", "local/flows", "local/liveness"],
