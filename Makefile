@@ -34,9 +34,8 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 	$(addprefix --ignore=tests/integration/processes/,test_gunicorn.py test_seeds.py test_services.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_queues.py test_rq.py) \
 	$(addprefix --ignore=tests/integration/processes/,test_multiprocessing.py test_pools.py test_unaware.py) \
-	$(addsuffix .py,$(addprefix --ignore=tests/local/test_,agreement event flows flows_file layout liveness lost_file parts)) \
-	$(addsuffix .py,$(addprefix --ignore=tests/local/test_,projector pruning rows run_page sample schema stack statistics)) \
-	$(addsuffix .py,$(addprefix --ignore=tests/local/test_,store summary topology view monitor))
+	$(addprefix --ignore=tests/local/,store runs flows liveness api/test_run_page.py) \
+	$(addprefix --ignore=tests/local/,test_agreement.py test_receiver.py test_sample.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-floor test-neighbours check bench venv venv-floor venv-neighbours clean

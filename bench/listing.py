@@ -13,7 +13,8 @@ from bench.sink import BenchError
 from bench.table import Row
 from failpath_otel.local.runs.event import decode_event
 from failpath_otel.local.store.projector import Projector
-from failpath_otel.local.store.store import Arrival, RunRow, Store
+from failpath_otel.local.store.run_row import RunRow
+from failpath_otel.local.store.store import ReceivedEvent, Store
 
 _RUNS: Final = 100_000
 _STEPS: Final = 2
@@ -40,7 +41,7 @@ def fill(path: Path) -> None:
     projector.start()
     while some := list(islice(stream, _BATCH)):
         texts = [record.to_json().decode() for record in some]
-        store.add([Arrival(decode_event(text), text) for text in texts], 0)
+        store.add([ReceivedEvent(decode_event(text), text) for text in texts], 0)
         while store.dirty(1):
             time.sleep(_POLL_SECONDS)
     projector.close()

@@ -13,21 +13,21 @@ _VARIABLE: Final = re.compile(r"\$\$|\$\{(?:env:)?(?P<name>[A-Za-z_]\w*)(?::-(?P
 
 
 def file_options() -> dict[str, Any]:
-    """The options in the file that ``OTEL_CONFIG_FILE`` names; none where there is no such file, or nothing reads YAML.
+    """Return our options in the file that ``OTEL_CONFIG_FILE`` names; none without the file or a YAML reader.
 
-    Not every SDK that reads the file hands its instrumentations their part of it. What is wrong with the rest of the
-    file is not for us to say.
+    Not every SDK that reads the file passes its instrumentations their part. Faults in the rest of the file are left to
+    that SDK.
 
     Raises:
-        ConfigurationError: our part of it is no mapping.
+        ConfigurationError: our part of the file is no mapping.
     """
     path = os.environ.get("OTEL_CONFIG_FILE", "").strip()
     if not path:
         return {}
     try:
-        # Comes with what reads the file for OpenTelemetry, and else is not needed.
+        # Installed with the SDK that reads the file, and otherwise not needed.
         found: Any = import_module("yaml").safe_load(Path(path).read_text(encoding="utf-8"))
-    except Exception:  # noqa: BLE001 - whoever configures OpenTelemetry by the file has said so
+    except Exception:  # noqa: BLE001 - the SDK that reads the file reports it
         return {}
     for name in ("instrumentation/development", "python", "failpath"):
         found = found.get(name) if isinstance(found, Mapping) else None
@@ -39,8 +39,8 @@ def file_options() -> dict[str, Any]:
     return {str(name): _substituted(value) for name, value in found.items()}
 
 
-def _substituted(value: Any) -> Any:  # noqa: ANN401 - what YAML has
-    """Texts with variables in place of ``${NAME}``, as OpenTelemetry's file has them."""
+def _substituted(value: Any) -> Any:  # noqa: ANN401 - the types of YAML
+    """Return a value with variables in place of ``${NAME}``, as in OpenTelemetry's file."""
     if isinstance(value, str):
         return _VARIABLE.sub(_variable, value)
     if isinstance(value, Mapping):

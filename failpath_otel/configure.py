@@ -1,7 +1,5 @@
-"""The one place that knows both halves: joins steps, delivery and the application's tracer provider."""
+"""The one module that knows both halves: joins steps, delivery and the tracer provider of the application."""
 
-import itertools
-import weakref
 from collections.abc import Callable, Mapping
 from copy import copy
 from os import PathLike
@@ -11,68 +9,72 @@ from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_pro
 
 from failpath_otel import limits
 from failpath_otel._version import __version__
-from failpath_otel.delivery.at_exit import hasten
+from failpath_otel.delivery.at_exit import send_before_exit
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.tickets import aawait_attempt, await_attempt
 from failpath_otel.errors import ConfigurationError, DeliveryError
-from failpath_otel.joins import Registry
+from failpath_otel.handoff import StepHandoff
+from failpath_otel.joins import JOINS, Join
 from failpath_otel.options.arguments import Compression, DeliveryMode, Enabled, OnError, Payload, Redact, RulesOption
-from failpath_otel.private_provider import private_tracer
 from failpath_otel.public import public
-from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import type_name
-from failpath_otel.semconv import StartMarker
-from failpath_otel.spans.shared import SharedProcessor
-from failpath_otel.start_line import tell_start
-from failpath_otel.steps.client import SCOPE_NAME, Failpath
-from failpath_otel.steps.tracing import Tracing
+from failpath_otel.semconv import SCOPE_NAME
+from failpath_otel.start_line import log_start
+from failpath_otel.steps.client import Failpath
+from failpath_otel.steps.event_loops import on_asyncio, on_event_loop
+from failpath_otel.steps.step_tracer import StepTracer
 
 if TYPE_CHECKING:
     import requests
-
-    from failpath_otel.delivery.pipelines import NewPipeline
-    from failpath_otel.options.options import Options
 
 
 @public
 class FailpathClient(Failpath):
     """A :class:`Failpath` whose steps are delivered to Failpath; made by :func:`configure`."""
 
-    def __init__(self, tracer_provider: TracerProvider | None, join: "Join") -> None:
+    def __init__(self, tracer_provider: TracerProvider | None, join: Join) -> None:
         super().__init__(tracer_provider=tracer_provider)
         self._join = join
-        # Modules that configure each for itself share the current run, as they share the destination.
+        # Modules that each call `configure` share the current run, as they share the destination.
         self._current_key = join.current_key
-        self._tracing = Tracing(
+        self._tracer = StepTracer(
             get_tracer(SCOPE_NAME, __version__, tracer_provider),
-            _Reporting(join, follows_global=tracer_provider is None),
+            _JoinObserver(join, follows_global=tracer_provider is None),
         )
 
-    def _tell_of_no_run(self, step_key: str, fn: Callable[..., Any]) -> None:
+    def _warn_of_no_run(self, step_key: str, fn: Callable[..., Any]) -> None:
         if self._join.reporter.options.enabled:
-            super()._tell_of_no_run(step_key, fn)
+            super()._warn_of_no_run(step_key, fn)
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """Waits at most ``timeout`` seconds until everything recorded so far was delivered.
+        """Wait at most ``timeout`` seconds (default: 5) until everything recorded so far is delivered.
 
         While Failpath cannot be reached, this makes one attempt at once, and further ones as time allows.
 
         Returns:
-            Whether every record of this process was really delivered. A record that is lost makes this ``False`` for
-            good; :meth:`stats` tells how many and why.
+            Whether every record of this process was delivered. A lost record makes this ``False`` for good;
+            :meth:`stats` has the counts and the reasons.
 
         Raises:
             ConfigurationError: ``timeout`` is not a number of seconds.
-            DeliveryError: with ``throw_on_send_error``, where this would be ``False``: the first loss that was not
-                raised yet, else why what waits could not be sent. Where no reason is left to tell, it is ``False``.
+            DeliveryError: with ``throw_on_send_error``, in place of ``False``: the first loss that was not raised yet,
+                else the failure for which records wait. Where neither is left, the result is ``False``.
+
+        Example:
+            >>> run = failpath.run("checkout", run_id="order-17")
+            >>> run.skip("send-receipt-email")
+            >>> failpath.flush(timeout=2.0)
+            True
+            >>> failpath.stats().delivered
+            1
         """
-        return self._told(self._join.reporter.flush(timeout))
+        return self._raise_if_incomplete(self._join.reporter.flush(timeout))
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """:meth:`flush` for async code: waits without blocking the event loop."""
-        return self._told(await self._join.reporter.aflush(timeout))
+        """Do the same as :meth:`flush` in async code, without blocking the event loop."""
+        return self._raise_if_incomplete(await self._join.reporter.aflush(timeout))
 
-    def _told(self, complete: bool) -> bool:  # noqa: FBT001 - what a flush has said
+    def _raise_if_incomplete(self, complete: bool) -> bool:  # noqa: FBT001 - the result of a flush
         reporter = self._join.reporter
         if not complete and reporter.options.throw_on_send_error:
             error = reporter.take_error()
@@ -82,19 +84,19 @@ class FailpathClient(Failpath):
         return complete
 
     def shutdown(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said.
+        """Flush for at most ``timeout`` seconds (default: 5), then take no more records; return its result.
 
         Steps still run and are still ordinary spans; they are only not delivered any more. At the end of the
         interpreter this is not needed: what waits is flushed by itself.
 
         Raises:
             ConfigurationError: ``timeout`` is not a number of seconds.
-            DeliveryError: as by :meth:`flush`, when no more records are taken.
+            DeliveryError: as by :meth:`flush`, after the shutdown.
         """
-        return self._told(self._join.reporter.close(timeout))
+        return self._raise_if_incomplete(self._join.reporter.close(timeout))
 
     def stats(self) -> Stats:
-        """How many records there were, and what became of them."""
+        """Return the counts of records by what became of them."""
         return self._join.reporter.stats()
 
 
@@ -123,16 +125,16 @@ def configure(
     rules: RulesOption | None = None,
     tracer_provider: TracerProvider | None = None,
 ) -> FailpathClient:
-    """Sends the steps of this process to Failpath. One call; returns the client.
+    """Send the steps of this process to Failpath. One call; returns the client.
 
     Joins the OpenTelemetry set-up that is there, by adding one span processor to its tracer provider; where there is
     none, steps go by a private provider. Never sets the global provider, a sampler or a signal handler, and changes
     nothing about the spans of others.
 
     A provider has one destination: called again for the same provider, the last call's options hold, for steps that
-    begin from then on and for all clients of that provider, and ``shutdown()`` of one of them ends delivery for all.
-    A global provider that is set later is joined when the next step begins. When the last joined provider is shut down
-    or collected, what waits is delivered, then thread, connection and journal are let go of until another step begins.
+    begin from then on and for all clients of that provider, and ``shutdown()`` of one of them ends delivery for all. A
+    global provider that is set later is joined when the next step begins. When the last joined provider is shut down or
+    collected, what waits is delivered, then thread, connection and journal are released until another step begins.
 
     An argument that is ``None`` is taken from its environment variable, else from its default.
 
@@ -149,9 +151,8 @@ def configure(
             failed. In async code it waits without blocking the event loop; what runs on an event loop and is not async
             does not wait. ``FAILPATH_DELIVERY``, else ``"background"``.
         throw_on_send_error: raise a :class:`DeliveryError` from ``flush()`` and ``shutdown()``, and with
-            ``delivery="await"`` from the step as well, after its function has run; an exception of the function goes
-            before it.
-            ``FAILPATH_THROW_ON_SEND_ERROR``, else ``False``.
+            ``delivery="await"`` from the step as well, after its function has run; an exception of the function takes
+            precedence. ``FAILPATH_THROW_ON_SEND_ERROR``, else ``False``.
         send_timeout: seconds for one send, all of it; 0: no limit. ``FAILPATH_SEND_TIMEOUT``, else 1.5.
         max_queue_size: records that may wait in memory, from 2 to 1,000,000, within 16 MiB; beyond, new steps are
             dropped. A journal has bounds of its own. ``FAILPATH_MAX_QUEUE_SIZE``, else 10,000.
@@ -161,7 +162,7 @@ def configure(
         on_error: called with a :class:`DeliveryError` at the first failed attempt of each batch and for every loss, on
             a thread of its own.
         redact: called with the key and the value of every metadata item of a record, and with ``error.message`` and
-            ``error.stack`` and their texts, on the thread of the step; what it returns takes the value's place.
+            ``error.stack`` and their texts, on the thread of the step; its result takes the value's place.
         session: send by this ``requests.Session`` instead of by connections of our own. No other code may use it
             meanwhile. ``send_timeout`` then holds for the connection and for each read.
         route: the path that is added to the endpoint. ``/v1/events``.
@@ -173,8 +174,17 @@ def configure(
 
     Raises:
         ConfigurationError: the project key is missing, or an option cannot work.
+
+    Example:
+        >>> import failpath_otel
+        >>> failpath = failpath_otel.configure(project_key="fp_project_xxx")
+        >>> run = failpath.run("checkout", run_id="order-17")
+        >>> run.step("charge-card", lambda: "ch_1")
+        'ch_1'
+        >>> failpath.flush()
+        True
     """
-    # Here, because it takes half as long to import as all of OpenTelemetry, and only who delivers needs it.
+    # Imported on use (decision 0005).
     from failpath_otel.options.options import Options  # noqa: PLC0415
 
     options = Options.resolve(
@@ -204,8 +214,8 @@ def configure(
     ):
         msg = f"tracer_provider must be an OpenTelemetry TracerProvider, got {type_name(tracer_provider)}"
         raise ConfigurationError(msg)
-    with _registry.lock:
-        join = _find(tracer_provider)
+    with JOINS.lock:
+        join = JOINS.find(tracer_provider)
         if join is None:
             join = Join(options)
         else:
@@ -213,81 +223,16 @@ def configure(
         provider = tracer_provider if tracer_provider is not None else get_tracer_provider()
         join.add_to(provider)
         if tracer_provider is None:
-            _registry.default = join
+            JOINS.default = join
         client = FailpathClient(tracer_provider, join)
-        joined = _registry.joins.get(provider) is join
-    # Not under the lock: a logging handler of the application may take its time, or call this again.
-    tell_start(options, provider if joined else None)
+        joined = JOINS.get(provider) is join
+    # Without the lock: a logging handler of the application may take long, or call this again.
+    log_start(options, provider if joined else None)
     return client
 
 
-_join_numbers: Final = itertools.count()
-
-
-class Join:
-    """One pipeline and the providers that feed it: those of the application, and the private one behind them."""
-
-    def __init__(self, options: "Options", new_pipeline: "NewPipeline | None" = None) -> None:
-        from failpath_otel.delivery.factory import pipeline_to_failpath  # noqa: PLC0415 - as in configure()
-        from failpath_otel.spans.reporter import Reporter  # noqa: PLC0415
-
-        self.reporter: Final = Reporter(options, new_pipeline or pipeline_to_failpath)
-        self.current_key: Final = f"failpath.current_run.of_join.{next(_join_numbers)}"
-        self.private_tracer: Final = private_tracer(SharedProcessor(self.reporter), SCOPE_NAME, __version__)
-        self._tried: Callable[[], object] = lambda: None
-        self._joined = False
-        self._feeding: Final[set[int]] = set()  # ids of the joined providers that live and were not shut down
-
-    def unseen(self, span: Span) -> None:
-        """Leaves alone the end of ``span``, whose beginning was not reported: its step has a private span."""
-        if self._joined and span.is_recording():
-            # It began before the provider was joined, and will end after.
-            self.reporter.disregard(span)
-
-    def follow(self) -> None:
-        """Joins the global provider if it was set meanwhile, for the steps to come."""
-        provider = get_tracer_provider()
-        if provider is not self._tried():
-            with _registry.lock:
-                self.add_to(provider)
-
-    def add_to(self, provider: TracerProvider) -> None:
-        """Adds the processor to ``provider``, unless that was done, or ``provider`` takes none."""
-        try:
-            self._tried = weakref.ref(provider)
-            known = True
-        except TypeError:  # a provider that cannot be remembered would be joined again and again
-            self._tried = lambda: provider
-            known = False
-        self._joined = _registry.joins.get(provider) is self if known else False
-        key = id(provider)
-        if self._joined:  # it is configured anew, perhaps after its shutdown
-            self._fed_by(key)
-        add: Any = getattr(provider, "add_span_processor", None)
-        if add is None or not known or _registry.joins.get(provider) is not None:
-            return
-        try:
-            add(SharedProcessor(self.reporter, lambda: self._left_by(key)))
-        except Exception:  # noqa: BLE001 - a provider of another vendor may raise anything; the private one is there
-            exception_once("joining the tracer provider")
-            return
-        _registry.joins.put(provider, self, lambda: self._left_by(key))
-        self._joined = True
-        self._fed_by(key)
-
-    def _fed_by(self, key: int) -> None:
-        self._feeding.add(key)
-        self.reporter.resume()
-
-    def _left_by(self, key: int) -> None:
-        """A provider is shut down or collected; takes notes alone, because the garbage collector may call it."""
-        self._feeding.discard(key)
-        if not self._feeding:
-            self.reporter.release()
-
-
-class _Reporting:
-    """What the steps of one client need of its join."""
+class _JoinObserver:
+    """Connects the steps of one client with its join."""
 
     def __init__(self, join: Join, *, follows_global: bool) -> None:
         self._join = join
@@ -296,42 +241,28 @@ class _Reporting:
         self.owner: Final = join.reporter
 
     @property
-    def awaits(self) -> bool:
+    def waits_for_delivery(self) -> bool:
         return self.owner.options.delivery == "await"
 
-    def sent(self, marker: StartMarker) -> DeliveryError | None:
-        return self._told(await_attempt(marker, self.owner.options.wait_budget))
+    def wait_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
+        return None if on_event_loop() else self._to_raise(await_attempt(handoff, self.owner.options.wait_budget))
 
-    async def asent(self, marker: StartMarker) -> DeliveryError | None:
-        return self._told(await aawait_attempt(marker, self.owner.options.wait_budget))
+    async def await_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
+        return self._to_raise(await aawait_attempt(handoff, self.owner.options.wait_budget)) if on_asyncio() else None
 
-    def _told(self, error: DeliveryError | None) -> DeliveryError | None:
+    def _to_raise(self, error: DeliveryError | None) -> DeliveryError | None:
         return error if self.owner.options.throw_on_send_error else None
 
-    def unseen(self, span: Span) -> None:
+    def start_missed(self, span: Span) -> None:
         if self._follows_global:
-            self._join.follow()
-        self._join.unseen(span)
+            self._join.follow_global()
+        self._join.ignore_unreported(span)
 
-    def replaced(self, span: Span) -> None:
-        self.owner.forget(span.get_span_context())
+    def host_span_ended(self, span: Span) -> None:
+        self.owner.stop_ignoring(span.get_span_context())
 
-    def lost(self) -> None:
+    def step_lost(self) -> None:
         self.owner.lose(2)
 
     def run_ended(self, timeout: float) -> None:
-        hasten(timeout)
-
-
-_registry: Final[Registry[Join]] = Registry()
-
-
-def _find(tracer_provider: TracerProvider | None) -> Join | None:
-    """The join that a provider has already; for the global one, also the join that waits for it."""
-    provider = tracer_provider if tracer_provider is not None else get_tracer_provider()
-    return _registry.joins.get(provider) or (_registry.default if tracer_provider is None else None)
-
-
-def joined_since(provider: TracerProvider) -> int | None:
-    """When our processor was added to ``provider``, in nanoseconds since the epoch; ``None`` where it was not."""
-    return _registry.joins.since(provider)
+        send_before_exit(timeout)

@@ -1,4 +1,4 @@
-"""The exceptions of this package: what it raises on purpose, and what it hands to ``on_error``."""
+"""The exceptions of this package: those that it raises, and those that it passes to ``on_error``."""
 
 from dataclasses import dataclass
 
@@ -8,45 +8,45 @@ from failpath_otel.semconv import Status
 
 @public
 class FailpathError(Exception):
-    """The base of all exceptions here."""
+    """The base class of all exceptions of this package."""
 
 
 @public
 class ConfigurationError(FailpathError, ValueError):
-    """An option that cannot work. The text names the option, what was given and what is allowed, never a secret."""
+    """An option cannot work. The text has the option, the given value and the allowed ones, never a secret."""
 
 
 @public
 class DeliveryError(FailpathError):
-    """Records that did not reach Failpath, and why; given to ``on_error``.
+    """Records did not reach Failpath; passed to ``on_error``.
 
-    Raised only where ``throw_on_send_error`` asks for it. The text can be logged: it holds no secret.
+    Raised only with ``throw_on_send_error``. The text has the reason and no secret, and can be logged.
     """
 
     def __init__(self, message: str, records: int = 0) -> None:
         super().__init__(message)
         self.records = records
-        """How many records this is about."""
+        """The number of records."""
         self.raised = False
-        """A step or a flush has raised it (``throw_on_send_error``)."""
+        """Whether a step or a flush has raised this error (``throw_on_send_error``)."""
 
 
 @public
 class SendError(DeliveryError):
-    """A batch that could not be sent, or that Failpath did not take."""
+    """A batch could not be sent, or Failpath did not accept it."""
 
     def __init__(self, message: str, records: int = 0, status: int | None = None, *, retrying: bool = False) -> None:
         super().__init__(message, records)
         self.status = status
         """The HTTP status of the answer; ``None`` where there was no answer."""
         self.retrying = retrying
-        """The records are kept, and sent again; where this is ``False``, they are lost."""
+        """``True``: the records are kept, and sent again. ``False``: they are lost."""
 
 
 @public
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """Which record it was, without what it carried."""
+    """The identity of a rejected record, without its contents."""
 
     flow_key: str
     run_id: str
@@ -58,31 +58,31 @@ class RejectedRecord:
 
 @public
 class RecordsRejectedError(DeliveryError):
-    """A record that Failpath rejected, while it took the others of its batch. It is lost."""
+    """Failpath rejected a record and accepted the others of its batch. The record is lost."""
 
     def __init__(self, message: str, records: int = 0, reason: str = "", record: RejectedRecord | None = None) -> None:
         super().__init__(message, records)
         self.reason = reason
-        """Why, in Failpath's words; empty where it did not say."""
+        """The reason in the words of Failpath; empty where it gave none."""
         self.record = record
-        """Which record; ``None`` where that cannot be told."""
+        """The record; ``None`` where it is not known."""
 
 
 @public
 class QueueFullError(DeliveryError):
-    """Records for which there was no room: ``max_queue_size`` records, or 16 MiB, wait already. They are lost."""
+    """The queue had no room: ``max_queue_size`` records, or 16 MiB, wait already. The records are lost."""
 
 
 @public
 class ShutdownError(DeliveryError):
-    """Records that came after ``shutdown()``. They are lost."""
+    """Records came after ``shutdown()``. They are lost."""
 
 
 @public
 class InvalidRecordError(DeliveryError):
-    """Records that could not be made, by a fault in this package or of a span. They are lost; the log has more."""
+    """Records could not be made, by a fault of this package or of a span. They are lost; the log has more."""
 
 
 @public
 class JournalError(DeliveryError):
-    """Records that were dropped from the journal: it was full, they were too old, or the disk failed. They are lost."""
+    """Records were dropped from the journal: it was full, they were too old, or the disk failed. They are lost."""

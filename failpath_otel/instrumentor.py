@@ -1,4 +1,4 @@
-"""The start without code: what ``opentelemetry-instrument`` and OpenTelemetry's own configuration load by name."""
+"""The start without code: the classes that ``opentelemetry-instrument`` and its configuration load by name."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -10,8 +10,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import get_tracer_provider
 
 from failpath_otel.config_file import file_options
-from failpath_otel.configure import FailpathClient, configure, joined_since
+from failpath_otel.configure import FailpathClient, configure
 from failpath_otel.errors import ConfigurationError, DeliveryError
+from failpath_otel.joins import JOINS
 from failpath_otel.options.arguments import DeliveryOptions
 from failpath_otel.options.checks import IF_KEY_PRESENT
 from failpath_otel.options.variables import warn_of_misspelt_variables
@@ -25,7 +26,7 @@ _NOT_OURS: Final = {
     *("skip_dep_check", "raise_exception_on_conflict"),
     *("meter_provider", "logger_provider", "event_logger_provider"),
 }
-"""What loaders and distributions hand to every instrumentor."""
+"""Arguments that loaders and distributions pass to every instrumentor."""
 _KEY: Final = "FAILPATH_PROJECT_KEY"
 _RULES: Final = "FAILPATH_RULES"
 _ENABLED: Final = "FAILPATH_ENABLED"
@@ -35,17 +36,17 @@ class FailpathInstrumentor:
     """Joins the tracer provider that OpenTelemetry has configured, as :func:`failpath_otel.configure` does.
 
     Loaded by ``opentelemetry-instrument`` under the name ``failpath``. Has the methods of OpenTelemetry's
-    ``BaseInstrumentor`` that its loaders call, and does not need that package. There is one for the process.
+    ``BaseInstrumentor`` that its loaders call, without the need for that package. One object a process.
 
-    Does nothing where there is no project key. Where there are rules, and the variable of the key is not even empty,
-    one line in the log says so, as where the options are wrong. Never raises.
+    Does nothing without a project key; logs one line where there are rules and the variable of the key is not even set,
+    and where an option cannot work. Never raises.
     """
 
     _instance: ClassVar["FailpathInstrumentor | None"] = None
     _client: FailpathClient | None = None
 
     def __new__(cls) -> "Self":
-        """The one of this process."""
+        """Return the object of this process."""
         if cls._instance is None:
             cls._instance = super().__new__(cls)
         return cls._instance  # type: ignore[return-value]
@@ -56,19 +57,19 @@ class FailpathInstrumentor:
         return self._client is not None
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """No library has to be there."""
+        """Return the libraries that have to be installed: none."""
         return ()
 
-    def instrument(self, **options: Any) -> None:  # noqa: ANN401 - whoever loads this hands over what it has
-        """Joins the provider.
+    def instrument(self, **options: Any) -> None:  # noqa: ANN401 - loaders pass what they have
+        """Join the provider.
 
         Args:
-            options: those of :func:`failpath_otel.configure`; others that loaders give to every instrumentor are left
-                out. Without any, those in OpenTelemetry's configuration file hold, else those of the exporter
+            options: those of :func:`failpath_otel.configure`; others that loaders pass to every instrumentor are left
+                out. Without any, those in OpenTelemetry's configuration file apply, else those of the exporter
                 ``failpath``, where OpenTelemetry's configuration names it.
         """
         if self._client is not None:
-            return  # the first one may have come with options, from a file
+            return  # the first call may have had options, from a file
         try:
             given = {name: value for name, value in options.items() if name not in _NOT_OURS}
             given = given or file_options() or dict(NamedSpanExporter.options)
@@ -86,31 +87,31 @@ class FailpathInstrumentor:
                     "reported. Install opentelemetry-distro, or call failpath_otel.configure() once you have set yours."
                 )
         except (ConfigurationError, TypeError) as error:
-            # OpenTelemetry's configuration and `opentelemetry-instrument` may both have us join.
+            # OpenTelemetry's configuration and `opentelemetry-instrument` may both call this.
             warn_once(f"no steps: {error}", "Failpath: no steps are reported: %s", str(error))
         except Exception:  # noqa: BLE001 - what is raised here would end the instrumentation of everything else
             exception_once("joining the tracer provider")
 
     def uninstrument(self, **_: Any) -> None:  # noqa: ANN401 - as above
-        """Flushes, and takes no more records."""
+        """Flush, and take no more records."""
         client, self._client = self._client, None
         if client is not None:
-            with suppress(DeliveryError):  # who instruments by name has no way to take it
+            with suppress(DeliveryError):  # loaders cannot handle it
                 client.shutdown()
 
 
 class NamedSpanExporter(SpanExporter):
-    """:class:`FailpathSpanExporter`, as OpenTelemetry's configuration makes it: ``OTEL_TRACES_EXPORTER=failpath``.
+    """:class:`FailpathSpanExporter` as OpenTelemetry's configuration makes it: ``OTEL_TRACES_EXPORTER=failpath``.
 
-    Where the processor has joined the global provider as well, that reports, because it does so live, and this one has
-    nothing to do. Where its options are wrong, one line in the log says so, and other exporters go on.
+    Where the processor has joined the global provider as well, that one reports, because it is live, and this one sends
+    nothing. Where its options cannot work, it logs one line, and other exporters go on.
 
     Args:
         options: those of :class:`FailpathSpanExporter`.
     """
 
     options: ClassVar[Mapping[str, Any]] = {}
-    """Those of the last one that could be made, for a processor that has none of its own."""
+    """The options of the last one that could be made, for a processor without its own."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - from a file
         self._exporter: FailpathSpanExporter | None = None
@@ -122,19 +123,23 @@ class NamedSpanExporter(SpanExporter):
             warn("Failpath: the exporter failpath sends nothing: %s", str(error))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Sends the steps among ``spans`` that no processor has reported."""
+        """Send the steps among ``spans`` that no processor has reported."""
         if self._exporter is None:
             return SpanExportResult.SUCCESS
-        since = joined_since(get_tracer_provider())
+        since = JOINS.since(get_tracer_provider())
         if since is not None:
             spans = [span for span in spans if (span.end_time or 0) < since]
         return self._exporter.export(spans)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Waits at most so long until everything that was exported is delivered; tells whether all of it ever was."""
+        """Wait at most ``timeout_millis`` milliseconds until everything that was exported is delivered.
+
+        Returns:
+            Whether every record so far was delivered.
+        """
         return self._exporter is None or self._exporter.force_flush(timeout_millis)
 
     def shutdown(self) -> None:
-        """Sends what is kept, then takes no more spans."""
+        """Send what is kept, then take no more spans."""
         if self._exporter is not None:
             self._exporter.shutdown()

@@ -1,4 +1,4 @@
-"""The private tracer provider: for steps that the application's own provider would not report."""
+"""The private tracer provider, for steps that the provider of the application would not report (decision 0003)."""
 
 import inspect
 import random
@@ -18,7 +18,7 @@ _SPAN_LIMITS: Final = 512
 
 
 class _OwnIds(IdGenerator):
-    """Random ids that a program's own ``random.seed`` does not repeat, in no process."""
+    """Random ids that a ``random.seed`` of the program does not repeat, in this process or a forked one."""
 
     def __init__(self) -> None:
         self._random = random.Random()  # noqa: S311 - ids, not secrets
@@ -32,14 +32,13 @@ class _OwnIds(IdGenerator):
 
 
 def private_tracer(processor: SpanProcessor, name: str, version: str) -> Callable[[], Tracer]:
-    """A function that returns the tracer of a private provider, made when it is first called.
+    """Return a function that returns the tracer of a private provider, which is made at the first call.
 
-    The provider samples everything, feeds ``processor`` and nobody else, is not shut down at exit, and takes none of
-    its settings from ``OTEL_*`` variables; ``OTEL_SDK_DISABLED`` alone still turns it off.
+    The provider samples everything, feeds ``processor`` alone, is not shut down at exit, and ignores all ``OTEL_*``
+    variables but ``OTEL_SDK_DISABLED``.
     """
     made: list[Tracer] = []
-    # A provider reports metrics about itself to the host's meter provider, unless it is told not to; older SDKs have
-    # neither such metrics nor the argument.
+    # Without it, the provider reports metrics about itself to the host's meter provider; older SDKs have neither.
     more: dict[str, Any] = {}
     if "meter_provider" in inspect.signature(TracerProvider).parameters:
         more["meter_provider"] = NoOpMeterProvider()

@@ -1,4 +1,4 @@
-"""Public objects say the name by which users import them."""
+"""Public objects carry the name by which users import them."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -9,10 +9,10 @@ _PACKAGE: Final = __name__.partition(".")[0]
 
 
 def public(given: PublicT) -> PublicT:
-    """Name ``given``, a class or a function, as one of the package, and not of the module that it is defined in.
+    """Set the module of ``given``, a class or a function, to the package, in place of the module that defines it.
 
-    Tracebacks, ``repr()``, pickles and documentation then show ``failpath_otel.Run``, which stays where it is when the
-    modules move.
+    Tracebacks, ``repr()``, pickles and documentation then show ``failpath_otel.Run``, which stays the same when modules
+    move.
     """
     given.__module__ = _PACKAGE
     return given

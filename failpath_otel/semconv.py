@@ -4,8 +4,10 @@
 tracer, library or language that carries :data:`FLOW_KEY` and :data:`STEP_KEY` is a step.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Final, Literal
+
+SCOPE_NAME: Final = "failpath_otel"
+"""The instrumentation scope of every span that this package opens."""
 
 FLOW_KEY: Final = "failpath.flow.key"
 """Span attribute, string: the flow. Set at span start, on steps and on the span of a run."""
@@ -20,19 +22,19 @@ FLOW_KEY_HEADER: Final = "failpath-flow-key"
 RUN_ID_HEADER: Final = "failpath-run-id"
 """Headers, of a request or of a message, by which a run goes on in another service: percent-encoded UTF-8.
 
-As W3C baggage it travels in entries that are named as the attributes are, :data:`FLOW_KEY` and :data:`RUN_ID`.
+In W3C baggage the entries have the names of the attributes, :data:`FLOW_KEY` and :data:`RUN_ID`.
 """
 
 STEP_STATUS: Final = "failpath.step.status"
 """Span attribute, string: the outcome, set when it is known.
 
-On a manual record and on a skip it is set at span start, so that nobody announces those as ``running``.
+On a manual record and on a skip it is set at span start, so that no reporter announces those as ``running``.
 """
 
 START_MARKER: Final = "failpath.step.start_marker"
-"""Span attribute, ``True``: the span stands for the start of the step whose span is its parent, and is over at once.
+"""Span attribute, ``True``: the span stands for the start of the step whose span is its parent, and ends at once.
 
-OpenTelemetry exports spans that have ended, so only such a span can tell of a step that runs. Beside this it has all
+OpenTelemetry exports spans that have ended, so only such a span can show a step that runs. It also has all attributes
 that the step's span has at its start.
 """
 
@@ -54,10 +56,10 @@ STATUSES: Final = (STATUS_RUNNING, STATUS_SUCCESS, STATUS_ERROR, STATUS_SKIPPED)
 """Every status of Failpath's documentation, in the order in which a step can pass them."""
 
 STEP_EVENTS: Final = {f"failpath.step.{status}": status for status in STATUSES}
-"""Name of each lifecycle span event, and the status that it reports."""
+"""The status that a lifecycle span event of this name reports."""
 
 EVENT_NAMES: Final = {status: name for name, status in STEP_EVENTS.items()}
-"""Status, and the name of the span event that reports it."""
+"""The name of the span event that reports a status."""
 
 EXCEPTION_EVENT: Final = "exception"
 EXCEPTION_TYPE: Final = "exception.type"
@@ -72,7 +74,7 @@ ERROR_TYPE_OTHER: Final = "_OTHER"
 """The value of :data:`ERROR_TYPE` where an instrumentation has no name for an error."""
 
 STACK_GIVEN: Final = "failpath.error.stack_given"
-"""Span attribute, ``True``, of an error recorded by hand with a stack: the caller has given it, and wants it sent."""
+"""Span attribute, ``True``: the stack of a manual error is a text of the caller, and is sent in any case."""
 
 HTTP_STATUS_CODES: Final = ("http.response.status_code", "http.status_code")
 """OpenTelemetry's names of the status of an HTTP answer: the stable one, and the one before."""
@@ -84,45 +86,4 @@ RPC_GRPC_STATUS_CODE: Final = "rpc.grpc.status_code"
 """Span attribute, int, of OpenTelemetry's conventions: the code with which a call by gRPC has ended."""
 
 RPC_RESPONSE_STATUS_CODE: Final = "rpc.response.status_code"
-"""The newer one: a string, of gRPC the name of its code, and of other systems whatever they have."""
-
-STEP_START: Final = "failpath.step.start"
-"""Context key of a :class:`StartMarker`, in the context that is passed to ``start_span`` and nowhere else."""
-
-
-class StartMarker:
-    """A step's span on its way from who starts it to who reports it.
-
-    ``attributes`` are the span's own start attributes. A host may limit attribute values
-    (``OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT``), and the SDK then cuts the identity of a step before any processor sees it;
-    here it stands uncut. So do the attributes that were set ``late``, since the start, and before the end those of the
-    ``exception`` event of an error. Who reports the step puts its span into ``seen``, so that who started it knows; a
-    span that comes with a start that was seen already is another one. Where there is an ``owner``, no other reporter
-    reports it. ``reporter`` is who does, and takes the step's outcome where the span could not; ``ticket`` is its own
-    note of the last event that it has taken, and ``start`` of how the step began. ``spans`` are those that were started
-    for the step so far, that of the host first.
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "attributes",
-        "exception",
-        "late",
-        "owner",
-        "reporter",
-        "seen",
-        "spans",
-        "start",
-        "ticket",
-    )
-
-    def __init__(self, attributes: Mapping[str, Any], owner: object = None) -> None:
-        self.attributes = attributes
-        self.owner = owner
-        self.exception: Mapping[str, Any] | None = None
-        self.late: Mapping[str, Any] | None = None
-        self.seen: Any = None
-        self.reporter: Any = None
-        self.ticket: Any = None
-        self.start: Any = None
-        self.spans: tuple[Any, ...] = ()
+"""The newer one: a string; of gRPC the name of its code, of other systems any text."""

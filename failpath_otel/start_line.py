@@ -1,4 +1,4 @@
-"""What is said at the start: where the steps go, so that a wrong place is seen before the first step."""
+"""The log line at the start: where steps are sent, so that a wrong endpoint is seen before the first step."""
 
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from failpath_otel.options.options import Options
 
 
-def tell_start(options: "Options", joined: TracerProvider | None) -> None:
-    """Says once for each set-up, at level ``INFO``, what holds; nothing of it is a secret.
+def log_start(options: "Options", joined: TracerProvider | None) -> None:
+    """Log the options that apply, at level ``INFO``, once for each set-up; without any secret.
 
     Args:
-        options: what holds for steps from now on.
-        joined: the provider that was joined; ``None``: there is none yet, or it takes no span processor.
+        options: the options for steps from now on.
+        joined: the joined provider; ``None``: there is none yet, or it takes no span processor.
     """
     provider = "none, steps have a private tracer provider" if joined is None else _class_of(joined)
     if not options.enabled:

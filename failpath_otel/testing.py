@@ -4,16 +4,17 @@ import os
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 from opentelemetry.trace import NoOpTracerProvider
 
-from failpath_otel.configure import FailpathClient, Join
+from failpath_otel.configure import FailpathClient
+from failpath_otel.delivery.memory import Memory
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.receipt import Receipt
 from failpath_otel.delivery.sender import Nowhere
+from failpath_otel.joins import Join
 from failpath_otel.options import checks
 from failpath_otel.options.options import Options
 from failpath_otel.records.record import ErrorInfo as ErrorInfo
@@ -24,19 +25,27 @@ OnEvent = Callable[[Record], object]
 
 
 class MockFailpath(FailpathClient):
-    """A client as :func:`failpath_otel.configure` returns it, whose records stay in :attr:`events`.
+    """A client like that of :func:`failpath_otel.configure`, whose records stay in :attr:`events`.
 
     Steps take the same way as in production, up to and including the encoded record. Nothing is sent, no environment
-    variable of this package is read, and nothing global is touched: any number of these live side by side. With
+    variable of this package is read, and no global object is changed: any number of these live side by side. With
     ``OTEL_SDK_DISABLED=true`` nothing is recorded, as in production; a warning says so.
 
     Args:
         default_metadata: JSON-like values for every record, under those of the run and the step.
-        capture_stack: put the stack trace of an error into its record.
-        on_event: called with each record, on the thread of the step; what it raises is logged once.
+        capture_stack: put the stack trace of an error into its record. Default: off.
+        on_event: called with each record, on the thread of the step; an exception that it raises is logged once.
 
     Raises:
         ConfigurationError: an argument has the wrong type.
+
+    Example:
+        >>> from failpath_otel.testing import MockFailpath
+        >>> failpath = MockFailpath()
+        >>> failpath.run("checkout", run_id="order-17").step("charge-card", lambda: "ch_1")
+        'ch_1'
+        >>> [(event.step_key, event.status) for event in failpath.events]
+        [('charge-card', 'running'), ('charge-card', 'success')]
     """
 
     def __init__(
@@ -59,64 +68,49 @@ class MockFailpath(FailpathClient):
         self._events: Final[list[Record]] = []
         if on_event is not None:
             checks.callback("on_event", on_event)
-        super().__init__(NoOpTracerProvider(), Join(options, lambda _: _Memory(self._events, on_event)))
+        super().__init__(
+            NoOpTracerProvider(), Join(options, lambda _: _ArrivedRecords(self._events, on_event).pipeline)
+        )
 
     @property
     def events(self) -> list[Record]:
-        """The records so far, in the order in which they were made; a list of its own at every call."""
+        """The records so far, in the order in which they were made; a new list at every call."""
         return list(self._events)
 
     def reset(self) -> None:
-        """Forgets the records so far. A step that is open still leaves its outcome."""
+        """Remove the records so far. A step that is open still adds its outcome."""
         self._events.clear()
 
 
-class _Untold(threading.local):
-    """The records of this thread of which the callback has not heard yet."""
-
-    def __init__(self) -> None:
-        self.events: deque[Record] = deque()
-
-
-class _Memory(Pipeline):
-    """A pipeline in which every record has arrived as soon as it is put."""
+class _ArrivedRecords(Memory):
+    """The memory of a pipeline in which every record has arrived as soon as it is put."""
 
     def __init__(self, events: list[Record], on_event: OnEvent | None) -> None:
+        super().__init__()
         self._events: Final = events
         self._on_event: Final = on_event
-        self._untold: Final = _Untold()
-        super().__init__(Nowhere())
+        self._of_this_thread: Final = _EventsOfThread()
+        self.pipeline: Final = Pipeline(Nowhere(), memory=self, after_put=self._call_on_event)
 
-    def _put(self, record: bytes) -> None:
+    def add(self, record: bytes) -> None:
         event = msgspec.json.decode(record, type=Record)
+        self.pipeline.ledger.deliver(self.pipeline.queue.accepted)
         self._events.append(event)
-        self._accepted += 1
-        self._taken += 1
-        self._settled += 1
-        self._delivered += 1
         if self._on_event is not None:
-            self._untold.events.append(event)
+            self._of_this_thread.events.append(event)
 
-    def put_start(self, record: bytes, receipt: Receipt | None = None) -> int:
-        number = super().put_start(record, receipt)
-        self._tell()
-        return number
-
-    def put_outcome(self, data: bytes, record: Record, receipt: Receipt | None = None) -> int:
-        number = super().put_outcome(data, record, receipt)
-        self._tell()
-        return number
-
-    def put_together(self, records: Sequence[bytes]) -> int:
-        number = super().put_together(records)
-        self._tell()
-        return number
-
-    def _tell(self) -> None:
+    def _call_on_event(self) -> None:
         # Not under the lock: a callback may wait for another thread, which has a step of its own.
-        while self._on_event is not None and self._untold.events:
-            event = self._untold.events.popleft()
+        while self._on_event is not None and self._of_this_thread.events:
+            event = self._of_this_thread.events.popleft()
             try:
                 self._on_event(event)
             except Exception:  # noqa: BLE001 - a callback of the user's may raise anything
                 exception_once("calling on_event")
+
+
+class _EventsOfThread(threading.local):
+    """The records of this thread with which the callback was not called yet."""
+
+    def __init__(self) -> None:
+        self.events: deque[Record] = deque()

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from failpath_otel.steps import opened
+from failpath_otel.steps import open_step
 
 _NANO: Final = 10**9
 
@@ -17,8 +17,8 @@ class Clocks:
         self._wall = 1_700_000_000 * _NANO
         self._monotonic = 5_000 * _NANO
         self.readings: Final[Counter[str]] = Counter()
-        monkeypatch.setattr(opened, "time_ns", self.wall)
-        monkeypatch.setattr(opened, "monotonic_ns", self.monotonic)
+        monkeypatch.setattr(open_step, "time_ns", self.wall)
+        monkeypatch.setattr(open_step, "monotonic_ns", self.monotonic)
 
     def wall(self) -> int:
         """Nanoseconds since the epoch."""

@@ -179,7 +179,7 @@ def test_a_dead_server_is_asked_as_the_delays_allow_and_what_it_missed_is_delive
     assert arrived == ["running", "success"] * 4
 
 
-def test_an_endpoint_where_nobody_listens_delays_nothing(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_without_a_listener_delays_nothing(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_AGE_SECONDS", 0.0)
     client = configure(unused_url(), send_timeout=30)
     began = monotonic()
@@ -200,7 +200,7 @@ def test_during_a_pause_that_the_server_asked_for_no_step_waits(configure: Confi
     assert monotonic() - began < 5
     assert len(server.requests) == 1
     gate.set()
-    client._join.reporter._pipelines[-1]._backlog.succeeded()  # the minute is over
+    client._join.reporter._pipelines[-1].sender.retries.succeeded()  # the minute is over
     assert client.flush(10) is True
 
 

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
-from failpath_otel.delivery.http.delivery import Delivery
+from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.records.wire import Answer
 from failpath_otel.signals import reraise_if_from_handler
 
@@ -21,7 +21,7 @@ change the number together with the code, and look at what ``make bench`` says a
 _PACKAGE = str(Path(failpath_otel.__file__).parent)
 
 
-def _nowhere(_: Delivery, records: list[bytes], within: float | None = None) -> Answer:
+def _nowhere(_: HttpClient, records: list[bytes], within: float | None = None) -> Answer:
     return Answer()
 
 
@@ -44,13 +44,13 @@ def _calls_of_one_step(run: failpath_otel.Run) -> tuple[Counter[str], int]:
     for code, calls in codes.items():
         if code.co_filename.startswith(_PACKAGE):
             path = Path(code.co_filename).relative_to(_PACKAGE).with_suffix("")
-            # `co_qualname` came with Python 3.11, so the line tells methods of one name apart.
+            # `co_qualname` came with Python 3.11, so the line distinguishes methods of one name.
             ours[f"{path.as_posix()}:{code.co_firstlineno} {code.co_name}"] += calls
     return ours, codes.total()
 
 
 def test_a_step_makes_a_bounded_number_of_python_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Delivery, "send", _nowhere)
+    monkeypatch.setattr(HttpClient, "send", _nowhere)
     client = failpath_otel.configure(
         project_key="fp_project_calls",
         endpoint="http://127.0.0.1:9",

@@ -281,7 +281,7 @@ def test_a_timeout_that_makes_no_sense_is_refused(configure: Configure, timeout:
             wait(timeout)
 
 
-def test_aflush_lets_the_event_loop_run_and_tells_the_truth(configure: Configure, server: FaultServer) -> None:
+def test_aflush_lets_the_event_loop_run_and_returns_the_truth(configure: Configure, server: FaultServer) -> None:
     gate = threading.Event()
     server.answer_with(held(gate, accepted), status(503))
     client = configure(NoOpTracerProvider())
@@ -369,7 +369,7 @@ def test_clients_of_two_projects_report_to_their_own_also_where_one_has_joined_t
     with fault_server() as other:
         theirs = configure(provider, other.url)
         ours = configure(NoOpTracerProvider())
-        ours._tracing = type(ours._tracing)(provider.get_tracer("shared"), ours._tracing.reporting)
+        ours._tracer = type(ours._tracer)(provider.get_tracer("shared"), ours._tracer.observer)
         ours.run("checkout").step("ours", lambda: None)
         theirs.run("checkout").step("theirs", lambda: None)
         assert ours.flush()
@@ -411,7 +411,7 @@ def test_a_provider_that_refuses_the_processor_once_is_joined_the_next_time(
     first = configure(provider)
     for _ in range(10):
         first.run("checkout").step("pack", lambda: None)
-    assert not first._join.reporter._disregarded
+    assert not first._join.reporter._ignored
     provider.refuses = False
     second = configure(provider)
     second.run("checkout").step("pack", lambda: None)

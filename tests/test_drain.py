@@ -304,7 +304,7 @@ def test_an_endpoint_that_comes_back_in_time_gets_everything(server: FaultServer
     assert drain(journal, server.url)[:2] == (0, "failpath-otel: 1 record delivered\n")
 
 
-def test_records_that_are_rejected_are_told_as_lost(server: FaultServer, journal: Path) -> None:
+def test_records_that_are_rejected_are_reported_as_lost(server: FaultServer, journal: Path) -> None:
     leave(journal, server.url, "a", "b", "c")
     server.answer_with(rejecting(1))
     code, said, _ = drain(journal, server.url)
@@ -391,7 +391,7 @@ def test_a_record_that_was_cut_off_by_the_end_of_its_process_is_no_failure(serve
     assert "cut off by the end of its process" in complained
 
 
-# What `getrusage` tells of a program has the memory of the process in it that has started it.
+# The figures of `getrusage` for a program include the memory of the process that started it.
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is looked up in /proc")
 def test_a_file_that_is_larger_than_a_segment_is_refused_by_name_and_not_read(
     server: FaultServer, journal: Path

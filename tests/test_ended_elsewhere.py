@@ -1,4 +1,4 @@
-"""Steps whose span somebody else ends, as Logfire does at exit with all that are open: the step itself decides."""
+"""Steps whose span other code ends, as Logfire does at exit with all that are open: the step itself decides."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -88,7 +88,7 @@ def test_spans_in_whose_place_a_private_one_is_reported_leave_nothing_behind(ser
         run.skip("ship")
     assert client.flush()
     assert len(server.events) == 60
-    assert client._join.reporter._disregarded == {}
+    assert client._join.reporter._ignored == {}
     assert client._join.reporter._open == {}
     client.shutdown(0)
 
@@ -132,7 +132,7 @@ def test_a_step_whose_span_cannot_be_ended_has_an_outcome_all_the_same(
     assert server.statuses == ["running", "success"]
 
 
-def test_an_end_that_is_told_late_is_no_second_outcome(
+def test_an_end_that_comes_late_is_no_second_outcome(
     client: FailpathClient, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*given: object) -> None:
@@ -167,8 +167,8 @@ def test_two_open_steps_with_the_same_ids_keep_their_own_outcomes(server: FaultS
             pass
         raise PermissionError
     assert client.flush()
-    told = [(sent["stepKey"], sent["status"]) for sent in server.events]
-    assert told == [("first", "running"), ("second", "running"), ("second", "success"), ("first", "error")]
+    reported = [(sent["stepKey"], sent["status"]) for sent in server.events]
+    assert reported == [("first", "running"), ("second", "running"), ("second", "success"), ("first", "error")]
     client.shutdown(0)
 
 

@@ -192,7 +192,7 @@ def test_while_the_endpoint_fails_the_end_of_a_run_does_not_wait(server: FaultSe
     # Neither in the pause between two attempts nor while one is under way.
     for requests in (1, 2):
         server.wait_for_requests(requests)
-        wait_for(lambda: client._join.reporter._pipelines[-1]._backlog.failing)
+        wait_for(lambda: client._join.reporter._pipelines[-1].sender.retries.failing)
         abrupt_exit._begin()
         below_exit(lambda: take_one(client))
         assert abrupt_exit._spent < limits.RUN_END_TIMEOUT / 2
@@ -266,7 +266,7 @@ def test_a_time_limit_that_comes_while_the_end_of_a_run_waits_passes_through(
     assert came == [signal.SIGALRM]
 
 
-@pytest.mark.parametrize("place", ["_put", "_begin_segment"])
+@pytest.mark.parametrize("place", ["add", "_begin_segment"])
 def test_a_garbage_collection_in_the_midst_of_a_record_ends_a_run_without_a_wait(
     server: FaultServer, client: FailpathClient, place: str
 ) -> None:
@@ -297,17 +297,17 @@ def test_a_garbage_collection_in_the_midst_of_a_record_ends_a_run_without_a_wait
 
 def test_a_child_of_multiprocessing_is_not_below_what_its_parent_stood_below() -> None:
     context = multiprocessing.get_context("fork")
-    told = context.SimpleQueue()
+    reported = context.SimpleQueue()
 
     def child() -> None:
-        told.put((abrupt_exit.expected, abrupt_exit.is_expected()))
+        reported.put((abrupt_exit.expected, abrupt_exit.is_expected()))
 
     def parent() -> tuple[bool | None, bool]:
         assert abrupt_exit.is_expected()
         process = context.Process(target=child)
         process.start()
         process.join()
-        found: tuple[bool | None, bool] = told.get()
+        found: tuple[bool | None, bool] = reported.get()
         return found
 
     assert below_exit(parent) == (None, False)

@@ -1,4 +1,4 @@
-"""The server of the tests fails as it is told to: what a client of plain sockets sees of it."""
+"""The server of the tests fails as a test configures it, as a client of plain sockets sees it."""
 
 import http.client
 import json

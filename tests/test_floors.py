@@ -15,7 +15,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from failpath_otel.delivery.http.delivery import Delivery
+from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.options.options import Options
 from tests.fault_server import FaultServer, answer
 from tools.floors import EXTRAS, floors, project
@@ -85,7 +85,7 @@ def test_an_answer_that_is_a_gzip_bomb_is_not_held_as_a_whole(server: FaultServe
     bomb = b"".join([compressor.compress(block) for _ in range(64)]) + compressor.flush()
     assert len(bomb) < 100_000
     server.answer_with(answer(200, bomb, Content_Type="application/json", Content_Encoding="gzip"))
-    delivery = Delivery(Options("fp_project_any", server.url))
+    delivery = HttpClient(Options("fp_project_any", server.url))
     tracemalloc.start()
     try:
         said = delivery.send([b"{}"])

@@ -41,14 +41,14 @@ def loaded() -> set[str]:
         "pytest",
         "failpath_otel.local",
         "failpath_otel.cli.main",
-        "failpath_otel.delivery.http.delivery",
+        "failpath_otel.delivery.http.client",
     ],
 )
 def test_the_import_does_not_load_what_only_its_use_needs(loaded: set[str], unwanted: str) -> None:
     assert {name for name in loaded if f"{name}.".startswith(f"{unwanted}.")} == set()
 
 
-def test_who_only_opens_spans_loads_nothing_that_delivers() -> None:
+def test_opening_spans_alone_loads_nothing_that_delivers() -> None:
     steps = loaded_by("failpath_otel.steps.client") - loaded_by("opentelemetry.sdk.trace.export")
     assert "failpath_otel.steps.client" in steps
     assert not {"requests", "asyncio", "msgspec", "failpath_otel.spans.reporter"} & steps

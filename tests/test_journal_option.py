@@ -32,7 +32,7 @@ def resolved(**given: Any) -> str | None:
 
 
 class Somewhere:
-    """A path as an object of somebody else's."""
+    """A path as an object of another library."""
 
     def __init__(self, path: object) -> None:
         self._path = path

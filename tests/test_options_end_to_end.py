@@ -240,32 +240,32 @@ def test_options_of_the_request_work_together(configure: Configure, server: Faul
 # max_queue_size and on_error
 
 
-def test_a_full_queue_drops_new_steps_counts_them_and_tells(configure: Configure, server: FaultServer) -> None:
+def test_a_full_queue_drops_new_steps_counts_them_and_calls_on_error(configure: Configure, server: FaultServer) -> None:
     gate = threading.Event()
     server.answer_with(held(gate, accepted))
-    told: list[DeliveryError] = []
-    client = configure(on_error=told.append, max_queue_size=2, journal=None)
+    reported: list[DeliveryError] = []
+    client = configure(on_error=reported.append, max_queue_size=2, journal=None)
     run = client.run("checkout")
     run.step("kept", lambda: None)
     for _ in range(5):
         assert run.step("dropped", lambda: 7) == 7
-    wait_for(lambda: sum(error.records for error in told) == 10)
+    wait_for(lambda: sum(error.records for error in reported) == 10)
     gate.set()
     assert not client.flush()
     assert client.stats() == Stats(2, 2, 0, {"queue_full": 10})
     assert {sent["stepKey"] for sent in server.events} == {"kept"}
-    assert {type(error) for error in told} == {QueueFullError}
+    assert {type(error) for error in reported} == {QueueFullError}
 
 
-def test_rejected_records_and_those_after_a_shutdown_are_told(configure: Configure, server: FaultServer) -> None:
+def test_rejected_records_and_those_after_a_shutdown_reach_on_error(configure: Configure, server: FaultServer) -> None:
     server.answer_with(rejecting(1, 2, reason="unknown flow"))
-    told: list[DeliveryError] = []
-    client = configure(on_error=told.append)
+    reported: list[DeliveryError] = []
+    client = configure(on_error=reported.append)
     for key in "abc":
         client.run("checkout").skip(key)
     assert not client.shutdown()
     assert client.run("checkout").step("late", lambda: 7) == 7
-    wait_for(lambda: sum(error.records for error in told) == 4)
-    assert [(type(error), error.records) for error in told[:2]] == [(RecordsRejectedError, 1)] * 2
-    assert all("unknown flow" in str(error) for error in told[:2])
-    assert {type(error) for error in told[2:]} == {ShutdownError}
+    wait_for(lambda: sum(error.records for error in reported) == 4)
+    assert [(type(error), error.records) for error in reported[:2]] == [(RecordsRejectedError, 1)] * 2
+    assert all("unknown flow" in str(error) for error in reported[:2])
+    assert {type(error) for error in reported[2:]} == {ShutdownError}

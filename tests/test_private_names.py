@@ -36,8 +36,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import failpath_otel
 from failpath_otel import signals
-from failpath_otel.delivery.http import transport
-from failpath_otel.delivery.http.transport import BoundedAdapter
+from failpath_otel.addresses import LOOPBACK
+from failpath_otel.delivery.http import adapter as adapter_module
+from failpath_otel.delivery.http.adapter import BoundedAdapter
 from failpath_otel.serving import server as serving
 from tests.fault_server import FaultServer
 from tests.receiver import wait_for
@@ -114,7 +115,7 @@ def test_uvicorn_shows_the_last_request_of_each_connection() -> None:
         return Response()
 
     app = Starlette(routes=[Route("/", answer)])
-    with serving.listen(serving.LOOPBACK, 0) as listener:
+    with serving.listen(LOOPBACK, 0) as listener:
         running = serving.Server(app, ready=ready.set, ending=lambda: None, grace_seconds=1)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -178,7 +179,7 @@ def test_a_connection_of_another_uvicorn_is_left_alone_and_not_closed_within_its
 
 
 def test_urllib3_makes_the_sockets_of_both_kinds_of_connections_by_new_conn() -> None:
-    user = "the deadline of a whole request in delivery/http/transport.py"
+    user = "the deadline of a whole request in delivery/http/adapter.py"
     for kind in (HTTPConnection, HTTPSConnection):
         assert "_new_conn" in dir(kind), moved(f"urllib3's {kind.__name__}._new_conn", user)
         assert "self._new_conn()" in inspect.getsource(kind.connect), moved(f"{kind.__name__}.connect", user)
@@ -189,19 +190,19 @@ def test_urllib3_makes_the_sockets_of_both_kinds_of_connections_by_new_conn() ->
 
 
 def test_urllib3_takes_the_pools_that_the_adapter_of_requests_is_given(server: FaultServer) -> None:
-    user = "the deadline of a whole request in delivery/http/transport.py"
+    user = "the deadline of a whole request in delivery/http/adapter.py"
     adapter = BoundedAdapter()
     try:
         manager = adapter.poolmanager
         assert isinstance(manager, urllib3.PoolManager), moved("requests' HTTPAdapter.poolmanager", user)
         pool = manager.connection_from_url(server.url)
-        assert type(pool) is transport._Pool, moved("urllib3's PoolManager.pool_classes_by_scheme", user)
+        assert type(pool) is adapter_module._Pool, moved("urllib3's PoolManager.pool_classes_by_scheme", user)
         secure = manager.connection_from_url("https://127.0.0.1")
-        assert type(secure) is transport._TlsPool, moved("urllib3's PoolManager.pool_classes_by_scheme", user)
+        assert type(secure) is adapter_module._TlsPool, moved("urllib3's PoolManager.pool_classes_by_scheme", user)
         connection = pool._get_conn()
-        assert type(connection) is transport._Connection, moved("urllib3's HTTPConnectionPool.ConnectionCls", user)
+        assert type(connection) is adapter_module._Connection, moved("urllib3's HTTPConnectionPool.ConnectionCls", user)
         connection.connect()
-        assert isinstance(connection.sock, transport._Bounded), moved("urllib3's HTTPConnection._new_conn", user)
+        assert isinstance(connection.sock, adapter_module._Bounded), moved("urllib3's HTTPConnection._new_conn", user)
         connection.close()
         with adapter.send(requests.Request("POST", server.url, data=b"{}").prepare(), timeout=20) as response:
             assert response.status_code
@@ -217,7 +218,7 @@ def test_requests_calls_what_the_adapter_replaces() -> None:
         (requests.Session, "merge_environment_settings", ["self", "url", "proxies", "stream", "verify", "cert"]),
     ):
         found = getattr(owner, name, None)
-        message = moved(f"requests' {owner.__name__}.{name}", "delivery/http/transport.py or delivery/http/channel.py")
+        message = moved(f"requests' {owner.__name__}.{name}", "delivery/http/adapter.py or delivery/http/channel.py")
         assert found is not None, message
         assert list(inspect.signature(found).parameters) == parameters, message
 
@@ -244,17 +245,15 @@ def test_http_client_reads_and_writes_by_the_methods_of_its_socket_that_have_the
         connection.getresponse().read()
     finally:
         connection.close()
-    assert called == {"recv_into", "sendall"}, moved(
-        "what http.client calls of its socket", "delivery/http/transport.py"
-    )
+    assert called == {"recv_into", "sendall"}, moved("what http.client calls of its socket", "delivery/http/adapter.py")
     for name in ("request", "putrequest", "getresponse", "putheader"):
         assert callable(getattr(http.client.HTTPConnection, name, None)), moved(
-            f"http.client's HTTPConnection.{name}", "delivery/http/transport.py"
+            f"http.client's HTTPConnection.{name}", "delivery/http/adapter.py"
         )
 
 
 def test_a_context_of_opentelemetry_is_a_dict_and_is_attached_by_a_token_of_contextvars() -> None:
-    user = "the end of a block in another context, in steps/tracing.py,"
+    user = "the end of a block in another context, in steps/step_tracer.py,"
     context = set_value("name", 1, Context())
     assert isinstance(context, dict), moved("Context, a dict,", user)
     dict.update(context, {"name": 2, "other": 3})
@@ -276,7 +275,7 @@ def test_a_future_keeps_its_error_under_a_name_of_its_own(kind: Any) -> None:
         error = ValueError("declined")
         future.set_exception(error)
         assert getattr(future, "_exception", None) is error, moved(
-            f"{kind.__module__}'s Future._exception", "the outcome of a step that is a Future, in steps/follow.py,"
+            f"{kind.__module__}'s Future._exception", "the outcome of a step that is a Future, in steps/awaitables.py,"
         )
         with pytest.raises(ValueError, match="declined"):
             future.result()
@@ -284,7 +283,7 @@ def test_a_future_keeps_its_error_under_a_name_of_its_own(kind: Any) -> None:
         loop.close()
 
 
-def test_multiprocessing_lets_its_children_be_told_of_their_end() -> None:
+def test_multiprocessing_runs_hooks_at_the_end_of_its_children() -> None:
     user = "the delivery at the end of a child in delivery/at_exit.py"
     for module, name, parameters in (
         (multiprocessing.util, "register_after_fork", ["obj", "func"]),
@@ -306,7 +305,7 @@ def test_signal_takes_its_answers_from_a_module_that_is_written_in_c() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_gevent_tells_whether_a_thread_has_an_event_loop() -> None:
+def test_gevent_shows_whether_a_thread_has_an_event_loop() -> None:
     pytest.importorskip("gevent")
     user = "the end of a thread in threads.py"
     local = importlib.import_module("gevent._hub_local")

@@ -15,6 +15,7 @@ from opentelemetry.trace import NoOpTracerProvider
 
 import failpath_otel
 from failpath_otel import Failpath, FailpathClient, FailpathSpanExporter, FailpathSpanProcessor, limits
+from failpath_otel.joins import JOINS
 from tests.delivery.programs import succeed
 from tests.fault_server import FaultServer, accepted, status
 from tests.receiver import wait_for
@@ -161,7 +162,7 @@ def test_while_failpath_is_down_the_records_of_providers_that_go_wait_in_the_jou
     assert server.taken == []
 
     server.answer_with(accepted)
-    # Not the next process, but the next one who looks: this one.
+    # Not another process, but the next one that scans: this one.
     provider, client = configure(server)
     client.run("checkout").step("next", str)
     wait_for(lambda: taken(server).count("success") == 6, 30)
@@ -248,9 +249,9 @@ def test_of_two_providers_of_one_client_the_shutdown_of_the_first_closes_nothing
     [pipeline] = client._join.reporter._pipelines
     client.run("checkout").step("pack", str)
     first.shutdown()
-    assert not pipeline._released
+    assert not pipeline.worker._is_released
     second.shutdown()
-    assert pipeline._released
+    assert pipeline.worker._is_released
 
 
 def test_a_provider_that_is_configured_again_after_its_shutdown_is_as_new(server: FaultServer) -> None:
@@ -261,7 +262,7 @@ def test_a_provider_that_is_configured_again_after_its_shutdown_is_as_new(server
     client.run("checkout").step("pack", str)
     assert client.flush()
     [pipeline] = client._join.reporter._pipelines
-    assert not pipeline._released  # so that it looks for what gone processes have left
+    assert not pipeline.worker._is_released  # so that it looks for what gone processes have left
     provider.shutdown()
     wait_for(held.nothing, 30)
     assert server.statuses == ["running", "success"]
@@ -320,7 +321,7 @@ def test_the_collection_of_a_provider_waits_for_no_lock_and_starts_no_thread(
     client.run("checkout").step("pack", str)
     assert client.flush()
     [pipeline] = client._join.reporter._pipelines
-    for lock in (pipeline._lock, failpath_otel.configure.__globals__["_registry"].lock):
+    for lock in (pipeline.queue.lock, JOINS.lock):
         locked(lock)
 
     def refuse(_: threading.Thread) -> None:
@@ -330,4 +331,4 @@ def test_the_collection_of_a_provider_waits_for_no_lock_and_starts_no_thread(
         patch.setattr(threading.Thread, "start", refuse)
         del provider, client
         gc.collect()
-    assert pipeline._released
+    assert pipeline.worker._is_released

@@ -1,6 +1,21 @@
+"""What is public, as ``README.md`` says under "Support": every other module is private."""
+
+import ast
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
 import pytest
 
 import failpath_otel
+from tests.docs.pages import PAGES, ROOT, read_page
+
+PUBLIC: Final = {
+    "failpath_otel": set(failpath_otel.__all__),
+    "failpath_otel.testing": {"MockFailpath", "Record", "ErrorInfo"},
+}
+"""The public modules, and their public names."""
 
 
 def test_the_public_names_are_exactly_these() -> None:
@@ -42,3 +57,37 @@ def test_the_package_shows_no_name_beyond_those_but_its_modules() -> None:
 @pytest.mark.parametrize("name", [name for name in failpath_otel.__all__ if name != "__version__"])
 def test_every_public_object_names_the_package_as_its_module(name: str) -> None:
     assert getattr(failpath_otel, name).__module__ == "failpath_otel"
+
+
+def test_the_readme_says_which_modules_and_names_are_public() -> None:
+    _, _, support = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Support\n")
+    statement = re.search(r"^Public is .*?^Everything else is private", support, re.MULTILINE | re.DOTALL)
+    assert statement
+    modules = set(re.findall(r"`(failpath_otel[\w.]*)`", statement[0]))
+    assert modules == set(PUBLIC)
+    assert PUBLIC["failpath_otel.testing"] <= set(re.findall(r"`(\w+)`", statement[0]))
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_module_has_its_public_names(module: str) -> None:
+    assert [name for name in PUBLIC[module] if not hasattr(import_module(module), name)] == []
+
+
+def test_no_private_module_says_what_it_exports() -> None:
+    package = Path(failpath_otel.__file__).parent
+    saying = {path for path in package.rglob("*.py") if re.search(r"^__all__\b", path.read_text(), re.MULTILINE)}
+    assert saying == {package / "__init__.py"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_pages_for_users_import_public_names_alone(path: Path) -> None:
+    page = read_page(path)
+    private = [
+        f"{node.module}.{alias.name}"
+        for code in [*page.files.values(), *(program.code for program in page.programs)]
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "failpath_otel"
+        for alias in node.names
+        if alias.name not in PUBLIC.get(node.module or "", ())
+    ]
+    assert private == []

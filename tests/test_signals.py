@@ -17,7 +17,7 @@ from failpath_otel.options.options import Options
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.threads import RealThread
 from failpath_otel.signals import is_from_handler
-from failpath_otel.steps.release import Release
+from failpath_otel.steps.run_end import RunEndFlush
 
 
 class _Ambiguous:
@@ -156,10 +156,10 @@ def test_a_fault_of_ours_where_something_is_dropped_is_logged_and_not_raised_lat
     begun: list[object] = []
     monkeypatch.setattr(threading.Thread, "start", begun.append)
     monkeypatch.setattr(report, "_logged", set())
-    not_whole: Any = Release.__new__(Release)  # a time limit has come as it was made
+    not_whole: Any = RunEndFlush.__new__(RunEndFlush)  # a time limit has come as it was made
     not_whole.__del__()
     assert caplog.records == []
-    faulty: Any = Release(object(), "key")  # type: ignore[arg-type]
+    faulty: Any = RunEndFlush(object(), "key")  # type: ignore[arg-type]
     faulty.__del__()
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert begun == []

@@ -1,4 +1,4 @@
-"""``throw_on_send_error``: who hears of a delivery that failed by an exception, and who never does."""
+"""``throw_on_send_error``: which calls raise a failed delivery, and which never do."""
 
 import asyncio
 import functools
@@ -148,7 +148,7 @@ def test_the_end_of_the_instrumentation_without_code_raises_nothing(
 
 
 @every_flush
-def test_each_loss_is_raised_once_and_a_flush_with_nothing_new_to_tell_is_false(
+def test_each_loss_is_raised_once_and_a_flush_with_no_new_loss_is_false(
     configure: Configure, server: FaultServer, flush: Flush
 ) -> None:
     errors: list[DeliveryError] = []
@@ -331,8 +331,8 @@ def test_an_error_that_is_being_retried_says_so(configure: Configure, server: Fa
             a_step(client)
         assert (caught.value.status, caught.value.retrying) == (503, True)
     assert len(server.requests) == 1
-    server.answer_with(accepted)  # before the next attempt, which would be told of another minute
-    client._join.reporter._pipelines[-1]._backlog.succeeded()  # the minute is over
+    server.answer_with(accepted)  # before the next attempt, which would get another minute
+    client._join.reporter._pipelines[-1].sender.retries.succeeded()  # the minute is over
 
 
 def test_a_step_hears_of_its_own_records_and_not_of_those_of_others_in_the_same_batch(
@@ -380,4 +380,4 @@ def test_a_step_that_is_refused_says_so(
     with pytest.raises(kind):
         run.step("pack", lambda: called.append(1))
     assert called == [1]
-    client._join.reporter._pipelines[-1]._backlog.succeeded()  # ends the pause, so that the shutdown need not wait
+    client._join.reporter._pipelines[-1].sender.retries.succeeded()  # so that the shutdown need not wait

@@ -1,4 +1,4 @@
-"""Asking a receiver for runs, over HTTP."""
+"""Fetches runs from a local receiver, over HTTP."""
 
 from http.client import HTTPException
 from typing import Final, TypeVar
@@ -8,17 +8,18 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import msgspec
 
+from failpath_otel.addresses import LOOPBACK
 from failpath_otel.local.runs.view import RunList, RunView
 
 DEFAULT_PORT: Final = 3001
-DEFAULT_URL: Final = f"http://127.0.0.1:{DEFAULT_PORT}"
+DEFAULT_URL: Final = f"http://{LOOPBACK}:{DEFAULT_PORT}"
 
 _TIMEOUT_SECONDS: Final = 10.0
 _T = TypeVar("_T")
 
 
 class ReceiverError(Exception):
-    """A question that got no usable answer; the text is one line that says why."""
+    """The receiver gave no usable response; the text is one line that says why."""
 
 
 class _Answer(msgspec.Struct):
@@ -26,23 +27,23 @@ class _Answer(msgspec.Struct):
 
 
 def fetch_runs(url: str, *, limit: int = 10, flow_key: str | None = None, token: str | None = None) -> list[RunView]:
-    """The newest runs of the receiver at ``url``, of one flow if ``flow_key`` names one. Raises ``ReceiverError``."""
+    """Return the newest runs of the receiver at ``url``, of one flow if given. Raise ``ReceiverError``."""
     return _get(url, "/api/runs", {"limit": str(limit), "flow": flow_key}, token, RunList).runs
 
 
 def fetch_run(url: str, run_id: str, *, flow_key: str | None = None, token: str | None = None) -> RunView:
-    """The run with this id; if several flows have one, that of ``flow_key`` or the newest. Raises ``ReceiverError``."""
+    """Return the run with this id, of ``flow_key`` or else the newest with it. Raise ``ReceiverError``."""
     return _get(url, f"/api/runs/{quote(run_id, safe='', errors='replace')}", {"flow": flow_key}, token, RunView)
 
 
 def _get(url: str, path: str, parameters: dict[str, str | None], token: str | None, kind: type[_T]) -> _T:
     query = urlencode({name: value for name, value in parameters.items() if value is not None}, errors="replace")
-    # The receiver is on this machine; a proxy from the environment would look for it on its own.
+    # The receiver is on this machine; a proxy from the environment would look for it on the proxy's host.
     opener = build_opener(ProxyHandler({}))
     port = _port(url)
     request = Request(f"{url.rstrip('/')}{path}?{query}")  # noqa: S310 - the scheme has been looked at
     if token is not None:
-        # Not sent on to where a redirect leads.
+        # Not sent on by a redirect.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:

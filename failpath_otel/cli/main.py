@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import Final
 
+from failpath_otel.addresses import LOOPBACK, is_loopback
 from failpath_otel.cli.local_client import ReceiverError, fetch_run, fetch_runs
 from failpath_otel.cli.parser import new_parser
 from failpath_otel.cli.table import format_runs, printable
-from failpath_otel.local.store.store import StoreError
+from failpath_otel.local.store.database import StoreError
 from failpath_otel.options.variables import ENDPOINT_VARIABLES, LOCAL_VARIABLE
 
 _RULES_VARIABLE: Final = "FAILPATH_RULES"
@@ -20,12 +21,12 @@ _GATEWAY_EXTRA: Final = ("anyio", "google", "opentelemetry", "starlette", "uvico
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command with ``argv``, by default the process's own, and returns its exit code.
+    """Run the command with ``argv``, by default the process's own, and return its exit code.
 
     A mistake in the arguments ends it with ``SystemExit(2)``, as ``argparse`` does.
     """
     arguments = new_parser().parse_args(argv)
-    # A terminal that cannot show a character shows its escape, and not a traceback.
+    # A terminal that cannot show a character shows its escape instead of a traceback.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -41,19 +42,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0 if arguments.command in ("local", "gateway") else 130
     except BrokenPipeError:
-        # Whoever was reading (`| head`) has seen enough; the interpreter's own flush at exit must not say so again.
+        # The reader (`| head`) has ended; the interpreter's own flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
 def _local(arguments: argparse.Namespace) -> int:
     try:
-        # Here, because nothing else of the command needs the extra.
+        # Imported here, because the other commands do not need the extra.
         from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
-        from failpath_otel.local.api.guard import is_loopback  # noqa: PLC0415
         from failpath_otel.local.flows.flows_file import FlowsFileError  # noqa: PLC0415
-        from failpath_otel.local.receiver import Settings  # noqa: PLC0415
-        from failpath_otel.local.server import Options, default_database, serve  # noqa: PLC0415
+        from failpath_otel.local.receiver import ReceiverSettings  # noqa: PLC0415
+        from failpath_otel.local.server import ServerSettings, default_database, serve  # noqa: PLC0415
         from failpath_otel.records.rules_file import check_rules  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _LOCAL_EXTRA:
@@ -68,12 +68,18 @@ def _local(arguments: argparse.Namespace) -> int:
         named = os.environ.get(_RULES_VARIABLE, "").strip()
         rules = check_rules(_RULES_VARIABLE, named) if named else None
         serve(
-            Options(
+            ServerSettings(
                 port=arguments.port,
                 database=default_database() if arguments.db is None else arguments.db,
                 host=arguments.host,
                 token=arguments.token,
-                settings=Settings(arguments.flows, arguments.trace_url, arguments.max_age, arguments.max_size, rules),
+                receiver=ReceiverSettings(
+                    flows=arguments.flows,
+                    trace_url=arguments.trace_url,
+                    days=arguments.max_age,
+                    mebibytes=arguments.max_size,
+                    rules=rules,
+                ),
                 open_browser=arguments.open,
             )
         )
@@ -85,18 +91,18 @@ def _local(arguments: argparse.Namespace) -> int:
 
 
 def _gateway(arguments: argparse.Namespace) -> int:
-    # Here, because the other commands need nothing of what delivers.
+    # Imported here, because the other commands do not deliver.
     from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
     from failpath_otel.options.options import Options as DeliveryOptions  # noqa: PLC0415
 
     try:
-        from failpath_otel.gateway.server import Place, serve  # noqa: PLC0415
+        from failpath_otel.gateway.server import ServerSettings, serve  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _GATEWAY_EXTRA:
             raise
         return _fail('the gateway is an extra; install it with: pip install "failpath-otel[gateway]"')
     try:
-        serve(Place(arguments.port, arguments.host, arguments.token), DeliveryOptions.resolve_delivery())
+        serve(ServerSettings(arguments.port, arguments.host, arguments.token), DeliveryOptions.resolve_delivery())
     except ConfigurationError as error:
         return _fail(str(error).replace("pass project_key=, or set", "set"))
     except OSError as error:
@@ -105,12 +111,12 @@ def _gateway(arguments: argparse.Namespace) -> int:
 
 
 def _cannot_serve(arguments: argparse.Namespace, error: OSError, holders: str) -> str:
-    """Why there is no server, and what can be done; ``holders``: what often has its port."""
+    """Return why the server cannot start and what to do; ``holders`` names what often has its port."""
     text = f"cannot serve at {arguments.host}:{arguments.port}: {error.strerror or error}"
     if error.errno == errno.EADDRINUSE:
         text += (
             f", perhaps by {holders}; `lsof -i :{arguments.port}` shows by what. End that, or choose another port by"
-            " --port (0 picks a free one), and tell it to those that send"
+            " --port (0 picks a free one), and configure the senders with it"
         )
     return text
 
@@ -118,7 +124,7 @@ def _cannot_serve(arguments: argparse.Namespace, error: OSError, holders: str) -
 def _runs(arguments: argparse.Namespace) -> int:
     url, token, flow_key = arguments.url, arguments.token, arguments.flow
     if arguments.port is not None:
-        url = f"http://127.0.0.1:{arguments.port}"
+        url = f"http://{LOOPBACK}:{arguments.port}"
     elif url is None:
         return _fail(f"{' and '.join(ENDPOINT_VARIABLES)} differ; unset one of them, or say which by --url", 2)
     try:
@@ -135,31 +141,33 @@ def _runs(arguments: argparse.Namespace) -> int:
 
 
 def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
-    # Here, because the other commands need nothing of what delivers.
-    from failpath_otel.delivery.drain import drain  # noqa: PLC0415
+    # Imported here, because the other commands do not deliver.
+    from failpath_otel.cli.drain import drain  # noqa: PLC0415
     from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
     from failpath_otel.options.options import Options  # noqa: PLC0415
 
     try:
         given = {name: value for name, value in given.items() if value is not None}
-        options = Options.resolve(enabled=True, rules=(), **given)  # records are not made here, so no rule is needed
+        options = Options.resolve(enabled=True, rules=(), **given)  # no records are made here
     except ConfigurationError as error:
         return _fail(str(error).replace("pass project_key=, or set", "set"))
     if options.journal is None:
         return _fail("there is no journal: it is turned off, or there is no place for it; name one by --journal")
-    # Only the one that is named: the others are made by the first program that records something.
+    # Only a named one must exist: the default is made by the first program that records a step.
     if "journal" in given and not _exists(options.journal):
         return _fail(f"the journal directory {options.journal} does not exist", 2)
     drained = drain(options.journal, options, timeout, rebind)
-    if drained.failure and not (drained.left or drained.delivered or drained.dropped or drained.harmed):
+    if drained.failure and not (drained.left or drained.delivered or drained.dropped or drained.damaged_files):
         return _fail(drained.failure)
     said = [f"{_records(drained.delivered)} delivered"] if drained.delivered else []
     said += [f"{records} lost ({reason})" for reason, records in sorted(drained.dropped.items())]
-    said += [f"{drained.harmed} damaged file{'s' * (drained.harmed > 1)}"] if drained.harmed else []
+    said += (
+        [f"{drained.damaged_files} damaged file{'s' * (drained.damaged_files > 1)}"] if drained.damaged_files else []
+    )
     said += [f"{drained.left} left in {options.journal}"] if drained.left else []
     if drained.left and drained.failure:
         said.append(drained.failure)
-    if not said and sys.stdout.isatty():  # and not in the mail of a cron job
+    if not said and sys.stdout.isatty():  # not in the mail of a cron job
         said.append(f"nothing to deliver in {options.journal}")
     if said:
         sys.stdout.write(f"failpath-otel: {printable('; '.join(said))}\n")
@@ -167,7 +175,7 @@ def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
         listed = ", ".join(f"{binding} ({count})" for binding, count in sorted(drained.bound_elsewhere.items()))
         text = f"journals for another project key, endpoint or route: {listed}; --rebind HASH sends them here"
         sys.stderr.write(f"failpath-otel: there are {text}\n")
-    return 1 if drained.left or drained.harmed or drained.dropped.get("damaged") else 0
+    return 1 if drained.left or drained.damaged_files or drained.dropped.get("damaged") else 0
 
 
 def _records(number: int) -> str:
@@ -179,7 +187,7 @@ def _exists(path: str) -> bool:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # not for this user to see
+    except OSError:  # this user may not see it
         return True
     return True
 

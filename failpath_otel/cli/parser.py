@@ -1,4 +1,4 @@
-"""What the command ``failpath-otel`` can be asked."""
+"""The command line of ``failpath-otel``: commands, options and the text of ``--help``."""
 
 import argparse
 import ipaddress
@@ -9,14 +9,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from failpath_otel._version import __version__
+from failpath_otel.addresses import LOOPBACK
 from failpath_otel.cli.local_client import DEFAULT_PORT, DEFAULT_URL
+from failpath_otel.local.store.pruning import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.options.variables import ENDPOINT_VARIABLES, GATEWAY_VARIABLE, LOCAL_VARIABLE
 
 _ENDPOINT: Final = " or ".join(ENDPOINT_VARIABLES)
 
 
 def new_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; defaults come from the environment of now."""
+    """Return the parser of all commands; defaults come from the environment at this time."""
     parser = argparse.ArgumentParser(prog="failpath-otel", description="The OpenTelemetry bridge to Failpath.")
     parser.add_argument("--version", action="version", version=f"failpath-otel {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -30,7 +32,7 @@ def new_parser() -> argparse.ArgumentParser:
     local.add_argument("--port", type=_port, default=DEFAULT_PORT, help="default %(default)s; 0 picks a free one")
     local.add_argument("--db", type=Path, metavar="PATH", help="the database; default: in the user's state directory")
     local.add_argument(
-        "--host", type=_address, default="127.0.0.1", metavar="IP", help="default %(default)s; any other needs --token"
+        "--host", type=_address, default=LOOPBACK, metavar="IP", help="default %(default)s; any other needs --token"
     )
     token = os.environ.get(LOCAL_VARIABLE) or None
     local.add_argument(
@@ -46,10 +48,18 @@ def new_parser() -> argparse.ArgumentParser:
         help="where a trace can be seen, as http://localhost:16686/trace/{trace_id}",
     )
     local.add_argument(
-        "--max-age", type=_days, default=7, metavar="DAYS", help="how long runs are kept; default %(default)s"
+        "--max-age",
+        type=_days,
+        default=DEFAULT_DAYS,
+        metavar="DAYS",
+        help="how long runs are kept; default %(default)s",
     )
     local.add_argument(
-        "--max-size", type=_mebibytes, default=512, metavar="MIB", help="how much is kept; default %(default)s"
+        "--max-size",
+        type=_mebibytes,
+        default=DEFAULT_MEBIBYTES,
+        metavar="MIB",
+        help="how much is kept; default %(default)s",
     )
     local.add_argument("--open", action="store_true", help="open the page in a browser")
     local.set_defaults(usage_error=local.error)
@@ -62,7 +72,7 @@ def new_parser() -> argparse.ArgumentParser:
     )
     gateway.add_argument("--port", type=_port, default=4318, help="default %(default)s; 0 picks a free one")
     gateway.add_argument(
-        "--host", type=_address, default="127.0.0.1", metavar="IP", help="default %(default)s; 0.0.0.0 for all"
+        "--host", type=_address, default=LOOPBACK, metavar="IP", help="default %(default)s; 0.0.0.0 for all"
     )
     gateway.add_argument(
         "--token",
@@ -139,14 +149,14 @@ def _mebibytes(text: str) -> int:
 
 def _address(text: str) -> str:
     try:
-        return "127.0.0.1" if text == "localhost" else str(ipaddress.ip_address(text))
+        return LOOPBACK if text == "localhost" else str(ipaddress.ip_address(text))
     except ValueError:
         msg = f"expected an IP address, as 0.0.0.0, got {text!r}"
         raise argparse.ArgumentTypeError(msg) from None
 
 
 def _token(text: str) -> str:
-    # What a header can hold as one word. The text itself is not repeated: it may be a secret.
+    # One word of a header. The text itself is not repeated: it may be a secret.
     if re.fullmatch(r"[!-~]{8,1000}", text):
         return text
     msg = "expected at least 8 letters, digits and signs of ASCII, without spaces"

@@ -1,11 +1,11 @@
-"""Runs as text for a terminal."""
+"""Formats runs as a table for a terminal."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone, tzinfo
 from typing import Final
 
-from failpath_otel.local.runs.event import instant
+from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.runs.view import RunView, StepView
 
 _RUN_WIDTH: Final = 36
@@ -24,7 +24,7 @@ _SMALL_UNITS: Final = ((9.95, 1, 1, "ms"), (999.5, 1, 0, "ms"), (59_995.0, 1000,
 """Milliseconds below which a duration is shown so, the milliseconds of the unit, the digits and the unit."""
 
 _ENDS: Final = 20
-"""How many attempts are shown of the beginning of a run, and of its end, where it has more."""
+"""How many attempts are shown of the beginning and of the end of a run that has more."""
 
 _MANY_HOURS: Final = 1000
 
@@ -32,7 +32,7 @@ _MANY_HOURS: Final = 1000
 def format_runs(
     runs: Sequence[RunView], *, colour: bool = False, whole: bool = False, zone: tzinfo | None = None
 ) -> str:
-    """The runs as a table of at most 100 columns, each with its steps below it; ends in a line break.
+    """Return the runs as a table of at most 100 columns, each with its steps below it; ends in a line break.
 
     What runs, but is silent or has lost its process, is shown as ``silent`` or ``gone``. Times are shown in ``zone``,
     by default this machine's. Text from outside is shortened where it does not fit, and characters in it that would
@@ -55,15 +55,15 @@ def format_runs(
 
 
 def printable(text: str) -> str:
-    r"""``text`` with everything but visible characters and plain spaces as escapes (``\x1b``, ``\n``)."""
+    r"""Return ``text`` with all but visible characters and plain spaces as escapes (``\x1b``, ``\n``)."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def format_duration(milliseconds: float | None) -> str:
-    """A duration in at most nine characters, as ``0.4 ms``, ``12.35 s``, ``3 m 05 s``, ``27 h 03 m``; none is ``-``."""
+    """Return a duration in at most nine characters, like ``0.4 ms``, ``12.35 s``, ``27 h 03 m``; ``-`` for none."""
     if milliseconds is None:
         return _NOTHING
-    # Each unit ends where its own rounding would show the next one's first number: never `1000 ms` or `60.00 s`.
+    # Each unit ends where its rounding would show the next one's first number: never `1000 ms` or `60.00 s`.
     for end, divisor, digits, unit in _SMALL_UNITS:
         if milliseconds < end:
             return f"{milliseconds / divisor:.{digits}f} {unit}"
@@ -108,13 +108,13 @@ def _row(run: str, flow: str, status: str, started: str, duration: str) -> str:
 
 
 def _status(shown: RunView | StepView, *, colour: bool) -> str:
-    # What still runs goes without saying; that it does not seem to, or cannot, is what a reader wants to know.
+    # `live` is expected; `silent` and `gone` are worth showing.
     word = shown.liveness if shown.liveness in ("silent", "gone") else shown.status
     return _paint(word.ljust(_STATUS_WIDTH), _COLOURS[word], colour=colour)
 
 
 def _local(timestamp: str, zone: tzinfo | None) -> str:
-    moment = datetime.fromtimestamp(instant(timestamp) // 1_000_000, timezone.utc)
+    moment = datetime.fromtimestamp(parse_rfc3339(timestamp) // 1_000_000, timezone.utc)
     return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -123,14 +123,14 @@ def _paint(text: str, code: str, *, colour: bool) -> str:
 
 
 def _fit(text: str, width: int, *, right: bool = False) -> str:
-    """``text`` in exactly ``width`` columns."""
+    """Return ``text`` in exactly ``width`` columns."""
     text = _cut(text, width)
     padding = " " * (width - sum(map(_columns, text)))
     return padding + text if right else text + padding
 
 
 def _cut(text: str, width: int) -> str:
-    """``text`` if it fits into ``width`` columns, else its beginning and an ellipsis."""
+    """Return ``text`` if it fits into ``width`` columns, else its beginning and an ellipsis."""
     used = 0
     last = 0
     for index, char in enumerate(text):

@@ -1,4 +1,4 @@
-"""The end of the interpreter: what waits is sent, within one deadline for all pipelines together."""
+"""The end of the interpreter: send what waits, within one deadline for all pipelines together."""
 
 import atexit
 import contextlib
@@ -7,65 +7,16 @@ import threading
 import weakref
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from failpath_otel import limits
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.report import exception_once, logging_is_configured, warn
 from failpath_otel.runtime.forking import after_fork_in_child
 
+if TYPE_CHECKING:
+    from failpath_otel.delivery.pipeline import Pipeline
 
-class Drainable(Protocol):
-    """What can be flushed at the end."""
-
-    def flush(self, timeout: float) -> bool:
-        """Waits at most ``timeout`` seconds until everything accepted so far was delivered."""
-        ...
-
-    def hurry(self) -> None:
-        """Starts sending what waits, without waiting for it."""
-        ...
-
-    def secure(self, timeout: float) -> None:
-        """Write what waits in memory into the journal; wait at most ``timeout`` seconds for an attempt to end."""
-        ...
-
-    def stats(self) -> Stats:
-        """The counts at this moment."""
-        ...
-
-    def await_attempt(self, timeout: float) -> object:
-        """Waits at most ``timeout`` seconds until everything accepted so far was sent, or an attempt has failed."""
-        ...
-
-    def hasten(self, timeout: float) -> None:
-        """Sends what waits, waits at most ``timeout`` seconds for one attempt, and deletes an empty journal."""
-        ...
-
-    def deliver_adopted(self, timeout: float) -> None:
-        """Delivers what gone processes have left, for at most ``timeout`` seconds, and while the endpoint takes it."""
-        ...
-
-    @property
-    def left(self) -> tuple[int, int, str]:
-        """How many of the records that wait outlive the process, how many do not, and where the first are."""
-        ...
-
-    @property
-    def outage(self) -> tuple[str, bool]:
-        """Why the last attempt failed, empty if it did not; and whether that was logged."""
-        ...
-
-    def leave(self) -> None:
-        """The process ends: deletes the journal if nothing waits; else tells ``on_error`` of what is lost with it."""
-        ...
-
-    def drain_callbacks(self, timeout: float) -> None:
-        """Waits at most ``timeout`` seconds until ``on_error`` was called for all errors so far."""
-        ...
-
-
-_pipelines: Final["weakref.WeakSet[Drainable]"] = weakref.WeakSet()
+_pipelines: Final["weakref.WeakSet[Pipeline]"] = weakref.WeakSet()
 
 
 class _Ending:
@@ -79,8 +30,8 @@ class _Ending:
         self.deadline = 0.0
         _await_end_of_child()
 
-    def patience(self) -> float:
-        """The seconds that are left; the first question begins the time."""
+    def budget(self) -> float:
+        """Return the seconds that are left; the first call begins the time."""
         if not self.deadline:
             self.deadline = monotonic() + limits.EXIT_TIMEOUT
         return max(self.deadline - monotonic(), 0)
@@ -89,8 +40,8 @@ class _Ending:
 _ending: Final = _Ending()
 
 
-def drain_at_exit(pipeline: Drainable) -> None:
-    """Has ``pipeline`` flushed when the interpreter ends, if it still exists then."""
+def drain_at_exit(pipeline: "Pipeline") -> None:
+    """Flush ``pipeline`` when the interpreter ends, if it still exists then."""
     _pipelines.add(pipeline)
     _await_end_of_child()
 
@@ -113,64 +64,64 @@ def _register_end_of_child(_: _Ending) -> None:
         util.Finalize(None, _drain_child, exitpriority=-100)  # after those of the application
 
 
-def hasten(timeout: float) -> None:
-    """Has all pipelines send what waits, for at most ``timeout`` seconds: the process may be about to end at once."""
+def send_before_exit(timeout: float) -> None:
+    """Have all pipelines send what waits, for at most ``timeout`` seconds: the process may be about to end at once."""
     deadline = monotonic() + timeout
     for pipeline in _of_this_process():
-        pipeline.hasten(deadline - monotonic())
+        pipeline.send_before_exit(deadline - monotonic())
 
 
-def patience(timeout: float) -> float:
-    """Seconds that a shutdown may wait: ``timeout``, but while the interpreter ends, what is left of its patience.
+def exit_budget(timeout: float) -> float:
+    """Return the seconds that a shutdown may wait: ``timeout``, but at exit what is left of the budget of the exit.
 
     OpenTelemetry's providers shut their processors down at exit too; without a common deadline, every one of them
     would delay the end of the program once more.
     """
-    return min(timeout, _ending.patience()) if is_ending() else timeout
+    return min(timeout, _ending.budget()) if is_ending() else timeout
 
 
 def is_ending() -> bool:
-    """Whether the interpreter is at its end."""
+    """Return whether the interpreter is at its end."""
     # The functions of `atexit` are called on the main thread, which counts as ended by then.
     main = threading.main_thread()
     return bool(_ending.deadline) or not (main.is_alive() or threading.current_thread() is not main)
 
 
 def _drain() -> None:
-    """The end of a process by `atexit`."""
+    """Drain at the end of a process by `atexit`."""
     pipelines = _of_this_process()
     _in_turn(
-        *(lambda each=each: each.secure(0.0) for each in pipelines),
+        *(lambda each=each: each.save(0.0) for each in pipelines),
         lambda: _flush(pipelines),
-        *(lambda each=each: each.secure(limits.EXIT_POLL) for each in pipelines),
+        *(lambda each=each: each.save(limits.EXIT_POLL) for each in pipelines),
         # A program that is started again and again, each time for a moment, has to get around to what the last one
         # left, and one whose children were killed to what these have left.
-        *(lambda each=each: each.deliver_adopted(_patience_but_for_callbacks()) for each in pipelines),
-        lambda: _say_what_waits([pipeline for pipeline in pipelines if pipeline.stats().waiting]),
+        *(lambda each=each: each.deliver_orphans(_budget_but_for_callbacks()) for each in pipelines),
+        lambda: _log_undelivered([pipeline for pipeline in pipelines if pipeline.stats().waiting]),
         *(pipeline.leave for pipeline in pipelines),
-        *(lambda each=each: each.drain_callbacks(patience(limits.EXIT_TIMEOUT)) for each in pipelines),
+        *(lambda each=each: each.drain_callbacks(exit_budget(limits.EXIT_TIMEOUT)) for each in pipelines),
     )
 
 
 def _drain_child() -> None:
-    """The end of a child of `multiprocessing`; its parent may wait for it, so an attempt that failed is enough."""
-    _ending.patience()
+    """Drain at the end of a child of `multiprocessing`; its parent may wait, so an attempt that failed is enough."""
+    _ending.budget()
     pipelines = _of_this_process()
     _in_turn(
-        *(lambda each=each: each.secure(0.0) for each in pipelines),
-        *(pipeline.hurry for pipeline in pipelines),
-        *(lambda each=each: each.await_attempt(_patience_but_for_callbacks()) for each in pipelines),
-        *(lambda each=each: each.secure(limits.EXIT_POLL) for each in pipelines),
+        *(lambda each=each: each.save(0.0) for each in pipelines),
+        *(pipeline.send_now for pipeline in pipelines),
+        *(lambda each=each: each.await_attempt(_budget_but_for_callbacks()) for each in pipelines),
+        *(lambda each=each: each.save(limits.EXIT_POLL) for each in pipelines),
         # What is left in a journal is delivered by the parent, and not worth a line of each child.
-        lambda: _say_what_waits([pipeline for pipeline in pipelines if pipeline.left[1]]),
+        lambda: _log_undelivered([pipeline for pipeline in pipelines if pipeline.undelivered[1]]),
         *(pipeline.leave for pipeline in pipelines),
-        *(lambda each=each: each.drain_callbacks(patience(limits.EXIT_TIMEOUT)) for each in pipelines),
+        *(lambda each=each: each.drain_callbacks(exit_budget(limits.EXIT_TIMEOUT)) for each in pipelines),
     )
 
 
 def _in_turn(*steps: Callable[[], object]) -> None:
     for step in steps:
-        # Ctrl-C ends a wait; the interpreter would show a traceback, and nobody would hear of what waits.
+        # Ctrl-C ends a wait; the interpreter would show a traceback, and what waits would not be logged.
         with contextlib.suppress(KeyboardInterrupt):
             try:
                 step()
@@ -178,31 +129,31 @@ def _in_turn(*steps: Callable[[], object]) -> None:
                 exception_once("ending")
 
 
-def _of_this_process() -> list[Drainable]:
+def _of_this_process() -> "list[Pipeline]":
     with contextlib.suppress(RuntimeError):  # a daemon thread that configures meanwhile
         return list(_pipelines)
     return []
 
 
-def _patience_but_for_callbacks() -> float:
-    return max(patience(limits.EXIT_TIMEOUT) - limits.EXIT_RESERVE, 0)
+def _budget_but_for_callbacks() -> float:
+    return max(exit_budget(limits.EXIT_TIMEOUT) - limits.EXIT_RESERVE, 0)
 
 
-def _flush(pipelines: list[Drainable]) -> None:
+def _flush(pipelines: "list[Pipeline]") -> None:
     loaded = [pipeline for pipeline in pipelines if pipeline.stats().waiting]
     for pipeline in loaded:
-        pipeline.hurry()
+        pipeline.send_now()
     for pipeline in loaded:
-        pipeline.flush(_patience_but_for_callbacks())
+        pipeline.flush(_budget_but_for_callbacks())
 
 
-def _say_what_waits(pipelines: list[Drainable]) -> None:
-    """One line for all: how many records wait, where, and why."""
+def _log_undelivered(pipelines: "list[Pipeline]") -> None:
+    """Log one line for all: how many records wait, where, and why."""
     outages = [pipeline.outage for pipeline in pipelines]
-    if not pipelines or (any(said for _, said in outages) and not logging_is_configured()):
+    if not pipelines or (any(is_logged for _, is_logged in outages) and not logging_is_configured()):
         return
     cause = next((f": {cause}" for cause, _ in outages if cause), "")
-    left = [pipeline.left for pipeline in pipelines]
+    left = [pipeline.undelivered for pipeline in pipelines]
     kept = sum(records for records, _, _ in left)
     lost = sum(records for _, records, _ in left)
     parts = []

@@ -17,12 +17,12 @@ _LOSSES: Final[dict[str, tuple[type[DeliveryError], str]]] = {
 
 
 class Skipped(NamedTuple):
-    """So many records are lost, for a reason as `stats()` counts it."""
+    """Records that are lost, and the reason as `stats()` counts it."""
 
     records: int
     reason: str
 
     def error(self) -> DeliveryError:
-        """Why they are lost."""
+        """Return the error that stands for the loss."""
         kind, text = _LOSSES[self.reason]
         return kind(text, self.records)

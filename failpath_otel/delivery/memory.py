@@ -1,9 +1,11 @@
 """Records that wait in memory: where there is no journal, or while it cannot be written."""
 
 from collections import deque
+from collections.abc import Sequence
 from time import monotonic
 
 from failpath_otel import limits
+from failpath_otel.delivery.receipt import Ticket
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.records import wire
 
@@ -11,32 +13,42 @@ from failpath_otel.records import wire
 class Memory:
     """Records in their order, with counts of them together with those of them that are in flight.
 
-    Used under the lock of the queue whose they are.
+    Has no lock; used under that of the queue.
     """
 
     __slots__ = ("records", "size", "waiting")
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin with nothing."""
         self.waiting: deque[bytes] = deque()
         self.size = 0
-        """Of what waits and of what is in flight."""
+        """The bytes of what waits and of what is in flight."""
         self.records = 0
-        """How many these are."""
+        """How many records these are."""
 
     def add(self, record: bytes) -> None:
-        """Appends a record. It is counted first, so that a signal handler that counts does not miss it."""
+        """Append a record. It is counted first, so that a signal handler that counts does not miss it."""
         self.size += len(record)
         self.records += 1
         self.waiting.append(record)
 
     def move_out(self) -> None:
-        """Takes out the oldest record, which now waits elsewhere."""
+        """Remove the oldest record, which now waits elsewhere."""
         record = self.waiting.popleft()
         self.size -= len(record)
         self.records -= 1
 
-    def take(self, max_bytes: int) -> Batch:
-        """The next batch within the limits of the wire contract; it is in flight from now."""
+    def put_first(self, records: Sequence[bytes]) -> None:
+        """Put records from elsewhere before all others."""
+        self.waiting.extendleft(reversed(records))
+        self.size += sum(map(len, records))
+        self.records += len(records)
+
+    def take(self, max_bytes: int, first: Ticket) -> Batch:
+        """Take the next batch within the limits of the wire contract, whose first ticket is ``first``."""
         records: list[bytes] = []
         size = 0
         while self.waiting and len(records) < limits.MAX_BATCH_RECORDS:
@@ -45,9 +57,20 @@ class Memory:
                 break
             records.append(self.waiting.popleft())
             size += len(record)
-        return Batch(records, size, monotonic())
+        return Batch(records, size, monotonic(), tickets=range(first, first + len(records)))
+
+    def take_back(self, batch: Batch) -> None:
+        """Put a batch that was taken before all others; it may have been cut down."""
+        self.size += batch.length - batch.size
+        self.waiting.extendleft(reversed(batch.records))
+
+    def adopt(self, batch: Batch) -> None:
+        """Count a batch in flight, which was taken from a journal that another process has by now."""
+        batch.source, batch.size = None, batch.length
+        self.size += batch.size
+        self.records += len(batch.records)
 
     def settle(self, records: int, size: int, *, is_all: bool) -> None:
-        """Ends the flight of so many records and bytes; ``is_all``: nothing else is in flight."""
+        """End the flight of so many records and bytes; ``is_all``: nothing else is in flight."""
         self.size = 0 if is_all and not self.waiting else self.size - size
         self.records -= records

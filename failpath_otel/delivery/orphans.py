@@ -1,13 +1,15 @@
-"""What processes have left that are gone: found, and delivered by this one."""
+"""Orphans: journals whose processes are gone, found and delivered by this one."""
 
 import os
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic, time
 from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.stats import Stats
 from failpath_otel.errors import DeliveryError, JournalError
 from failpath_otel.journal.discovery import OnDeleted, lock_orphans
 from failpath_otel.journal.disk_usage import enforce_disk_limits
@@ -28,158 +30,160 @@ _SKIPPED: Final = {
 }
 
 
-class Adoption:
+class OrphanSource:
     """The orphans that this process has locked, delivered in turn with what it records itself.
 
     Args:
         path: the journal directory.
-        binding: of whom the records are that are taken; ``None``: anybody's.
-        tell: is given an error for records that are lost before they are sent.
+        binding: the hash of the key and the endpoint of the journals that are locked; ``None``: of any.
+        report: called with an error for records that are lost before they are sent.
     """
 
     def __init__(
-        self, path: str, binding: str | None, tell: Callable[[DeliveryError], object] = lambda _: None
+        self, path: str, binding: str | None, report: Callable[[DeliveryError], object] = lambda _: None
     ) -> None:
         self._path: Final = path
         self._binding: Final = binding
-        self._tell: Final = tell
+        self._report: Final = report
         self._begin()
-        self._count_anew()
+        self._reset_counts()
 
     def _begin(self) -> None:
         self._orphans: deque[Orphan] = deque()
-        self._looking = Lock()
-        self._next_look = 0.0
+        self._scanning = Lock()
+        self._next_scan = 0.0
         self._forked_until = 0.0
         self.trouble = ""
         """Why nothing can be found in the directory."""
         self._stuck_since: float | None = None  # since when nothing of all that is there can be delivered
-        self._next_thinning = 0.0
-        self._put_off: dict[str, float] = {}  # the names of journals that cannot be read for now, and until when
+        self._next_deletion = 0.0
+        self._not_before: dict[str, float] = {}  # the names of journals that cannot be read for now, and until when
         self._passed_over = 0  # records between those of a batch, to be confirmed after it
 
-    def _count_anew(self) -> None:
+    def _reset_counts(self) -> None:
         self.delivered = 0
         """Records of others that Failpath has taken."""
         self.dropped: dict[str, int] = {}
         """Records of others that are lost, by reason."""
-        self.harmed = 0
+        self.damaged_files = 0
         """Files of others that were damaged beyond single records, or that are no segments of a journal can be."""
 
     def __bool__(self) -> bool:
-        """Whether something of others waits here."""
+        """Return whether records of others wait here."""
         return bool(self._orphans)
 
     def is_due(self) -> bool:
-        """Whether it is time to look again."""
-        return monotonic() >= self._next_look
+        """Return whether the next scan is due."""
+        return monotonic() >= self._next_scan
 
     @property
     def seconds(self) -> float:
-        """Seconds from one look to the next."""
+        """Seconds from one scan to the next."""
         return limits.FORK_SCAN_SECONDS if monotonic() < self._forked_until else limits.ORPHAN_SCAN_SECONDS
 
     def is_worthwhile(self) -> bool:
-        """Whether something can be found by looking again: the directory is there, or children may make it."""
+        """Return whether a scan can find anything: the directory is there, or children may make it."""
         return monotonic() < self._forked_until or os.path.isdir(self._path)  # noqa: PTH112 - as cheap as can be
 
     def forked(self) -> None:
-        """Has this process look more often for a while: it has a child, which may leave something."""
+        """Scan more often for a while: this process has a child, which may leave a journal."""
         self._forked_until = monotonic() + limits.FORK_SECONDS
-        self._next_look = min(self._next_look, monotonic() + limits.FORK_SCAN_SECONDS)
+        self._next_scan = min(self._next_scan, monotonic() + limits.FORK_SCAN_SECONDS)
 
-    def look(self, *, tidy: bool = True, failing: bool | None = None, last: bool = False) -> bool:
-        """Locks what processes have left that are gone; returns whether there is something now. Never raises.
+    def scan(self, *, tidy: bool = True, failing: bool | None = None, last: bool = False) -> bool:
+        """Lock the journals of gone processes; return whether there are any now. Never raises.
 
         Args:
             tidy: delete what is too old, and give back room that was set aside, as well, which may take a while.
             failing: whether the endpoint takes nothing at the moment. If given, and if that has lasted, or what is
                 left is for others, the oldest goes of what is too much.
-            last: this process ends, and nothing of all that it knows was taken: how long that has lasted is told by
-                what was left.
+            last: this process ends, and nothing that it knows of was taken: the age of what was left shows how long
+                that has lasted.
         """
-        looking = self._looking
-        if not looking.acquire(blocking=False):
+        scanning = self._scanning
+        if not scanning.acquire(blocking=False):
             return bool(self._orphans)
         try:
-            self._next_look = monotonic() + self.seconds
+            self._next_scan = monotonic() + self.seconds
             deleted: Counter[str] = Counter()
 
             def lost(reason: str, records: int) -> None:
                 deleted[reason] += records
 
-            self._adopt(lost, tidy=tidy)
-            if failing is not None and self._may_thin_out(failing=failing, lasted=self._age() if last else 0.0):
-                self._thin_out(lost, failing=failing)
+            self._lock_more(lost, tidy=tidy)
+            if failing is not None and self._may_delete(failing=failing, lasted=self._age() if last else 0.0):
+                self._delete_oldest(lost, failing=failing)
             for reason, records in deleted.items():
                 self._lost(reason, records)
         except OSError as error:
-            # Not said here: whoever records something here meets the same, and says it.
+            # Not logged here: the next record meets the same error, which is logged there.
             self.trouble = f"no journal is looked for in {self._path}: {error.strerror or error}"
         except Exception:  # noqa: BLE001 - it is called by the application, too
             exception_once("looking for journals")
         finally:
-            looking.release()
+            scanning.release()
         return bool(self._orphans)
 
-    def _adopt(self, lost: OnDeleted, *, tidy: bool) -> None:
+    def _lock_more(self, lost: OnDeleted, *, tidy: bool) -> None:
         room = limits.MAX_LOCKED_ORPHANS - len(self._orphans)
         if room > 0:
             now = monotonic()
-            self._put_off = {name: until for name, until in self._put_off.items() if until > now}
-            self._orphans.extend(lock_orphans(self._path, self._binding, lost, room, tidy=tidy, excluded=self._put_off))
+            self._not_before = {name: until for name, until in self._not_before.items() if until > now}
+            self._orphans.extend(
+                lock_orphans(self._path, self._binding, lost, room, tidy=tidy, excluded=self._not_before)
+            )
         if tidy:
             for orphan in self._orphans:
                 orphan.trim()
 
     def _age(self) -> float:
-        """Seconds since the oldest of what was found here was written last."""
+        """Return the seconds since the oldest of the orphans was written last."""
         return max((time() - orphan.last_written_at() for orphan in self._orphans), default=0.0)
 
-    def _may_thin_out(self, *, failing: bool, lasted: float) -> bool:
-        """Whether delivery was given its chance, and has changed nothing for a while."""
+    def _may_delete(self, *, failing: bool, lasted: float) -> bool:
+        """Return whether delivery has had its chance, and has changed nothing for a while."""
         now = monotonic()
         if not failing and self._orphans:
             self._stuck_since = None
             return False
         if self._stuck_since is None:
             self._stuck_since = now - lasted
-        return now >= max(self._stuck_since + limits.DISK_CHECK_SECONDS, self._next_thinning)
+        return now >= max(self._stuck_since + limits.DISK_CHECK_SECONDS, self._next_deletion)
 
-    def _thin_out(self, lost: OnDeleted, *, failing: bool) -> None:
-        self._next_thinning = monotonic() + limits.DISK_CHECK_SECONDS
+    def _delete_oldest(self, lost: OnDeleted, *, failing: bool) -> None:
+        self._next_deletion = monotonic() + limits.DISK_CHECK_SECONDS
         # These may be the oldest; but for the first one, of which a batch may be in flight.
         while len(self._orphans) > 1:
-            self._let_go_of(self._orphans.pop())
+            self._close(self._orphans.pop())
         enforce_disk_limits(self._path, None if failing else self._binding, lost)
-        self._adopt(lost, tidy=False)
+        self._lock_more(lost, tidy=False)
 
-    def _let_go_of(self, orphan: Orphan) -> None:
-        self.harmed += orphan.damaged_files
+    def _close(self, orphan: Orphan) -> None:
+        self.damaged_files += orphan.damaged_files
         orphan.close()
 
     def _lost(self, reason: str, records: int) -> None:
         warn("Failpath: %d records of processes that are gone are deleted: %s.", records, _DELETED[reason])
         self._lose(reason, records)
-        self._tell(JournalError(f"records of processes that are gone are deleted: {_DELETED[reason]}", records))
+        self._report(JournalError(f"records of processes that are gone are deleted: {_DELETED[reason]}", records))
 
     def _skip(self, reason: str, records: int) -> None:
-        """Counts and tells what is in a journal and cannot be sent."""
+        """Count and report records of a journal that cannot be sent."""
         if not records:
             return
         self._lose(reason, records)
         text = f"records of processes that are gone {_SKIPPED.get(reason, 'are lost')}"
-        if reason != "damaged":  # which is said with the name of the journal
+        if reason != "damaged":  # which is logged with the name of the journal
             warn_once(f"adopted {reason}", "Failpath: %d %s.", records, text)
-        self._tell(JournalError(text, records))
+        self._report(JournalError(text, records))
 
     def _lose(self, reason: str, records: int) -> None:
         if records:
             self.dropped[reason] = self.dropped.get(reason, 0) + records
 
     def take(self, max_bytes: int) -> Batch | None:
-        """The next batch, of at most so many bytes; ``None`` where there is none. Nothing else may be in flight."""
-        self._retake()
+        """Take the next batch, of at most so many bytes; ``None`` where there is none. One at a time."""
+        self._relock()
         while self._orphans:
             orphan = self._orphans[0]
             orphan.trim()
@@ -192,11 +196,11 @@ class Adoption:
             orphan.take(read)
             if read.segment is None:
                 orphan.confirm()
-                self.harmed += orphan.damaged_files
+                self.damaged_files += orphan.damaged_files
                 orphan.remove()
                 self._orphans.popleft()
                 if orphan.retry_later:
-                    self._put_off[orphan.name] = monotonic() + limits.JOURNAL_RETRY_SECONDS
+                    self._not_before[orphan.name] = monotonic() + limits.JOURNAL_RETRY_SECONDS
                 continue
             self._skip(read.reason, read.lost)
             # Whatever else may have been found in the files, only records go out.
@@ -209,33 +213,37 @@ class Adoption:
                 return Batch(records, sum(map(len, records)), since, source=orphan)
         return None
 
-    def _retake(self) -> None:
-        """Locks again what was locked until something has closed all descriptors of this process."""
+    def _relock(self) -> None:
+        """Lock again what was locked until something closed all descriptors of this process."""
         for orphan in tuple(self._orphans):
             if orphan.has_lost_lock() and not orphan.relock(self._path):
                 if orphan is self._orphans[0]:
                     self._passed_over = 0
                 self._orphans.remove(orphan)
-                self._let_go_of(orphan)
+                self._close(orphan)
 
     def settle(self, source: Orphan, records: int, delivered: int, reason: str) -> None:
-        """Takes note that so many records of a batch are delivered, and the others are lost."""
-        self._retake()
+        """Count the records of a batch: so many are delivered, the others are lost."""
+        self._relock()
         source.confirm(records)
         self.delivered += delivered
         self._lose(reason, records - delivered)
 
+    def add_counts(self, stats: Stats) -> Stats:
+        """Return ``stats`` with the counts of records of others."""
+        return replace(stats, adopted=self.delivered, adopted_dropped=dict(self.dropped))
+
     def waiting(self) -> int:
-        """How many records there are still."""
+        """Return how many records wait."""
         return sum(orphan.waiting() for orphan in tuple(self._orphans))
 
-    def forsake(self) -> None:
-        """In a forked child: what was adopted is the parent's."""
-        self.let_go()
-        self._count_anew()
+    def reset_in_child(self) -> None:
+        """Begin with nothing: what was locked before a fork is the parent's."""
+        self.release()
+        self._reset_counts()
 
-    def let_go(self) -> None:
-        """Leaves it to another process."""
+    def release(self) -> None:
+        """Unlock all, for another process."""
         for orphan in self._orphans:
-            self._let_go_of(orphan)
+            self._close(orphan)
         self._begin()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from failpath_otel.options.options import Options
 
 NewPipeline = Callable[["Options"], Pipeline]
-"""Makes the pipeline for options: in production :func:`failpath_otel.delivery.factory.pipeline_to_failpath`."""
+"""Makes the pipeline for options: in production :func:`failpath_otel.delivery.pipeline.pipeline_to_failpath`."""
 
 
 class Pipelines:
@@ -30,7 +30,7 @@ class Pipelines:
         self._past = Stats(0, 0, 0)
 
     def begin(self, options: "Options") -> None:
-        """Adds the pipeline for ``options``; those before end when nothing waits in them."""
+        """Add the pipeline for ``options``; those before end when nothing waits in them."""
         self.all.append(self._new_pipeline(options))
         if len(self.all) > 1:
             self.all[-2].retire()
@@ -43,7 +43,7 @@ class Pipelines:
                 self._past, self.all[:] = past, left
 
     def release(self) -> None:
-        """Has each deliver what waits, and then let go of its journal, its connection and its thread.
+        """Have each deliver what waits, and then release its journal, its connection and its thread.
 
         Only takes notes, so that the garbage collector can call it anywhere. What comes all the same is delivered too.
         """
@@ -54,14 +54,14 @@ class Pipelines:
             return
 
     __del__ = release
-    """Whoever has fed them is gone, and nobody has shut them down."""
+    """For a reporter that is gone without having been shut down."""
 
     def resume(self) -> None:
-        """Takes :meth:`release` back, for what begins from now on."""
+        """Take :meth:`release` back, for what begins from now on."""
         self.all[-1].resume()
 
     def flush(self, deadline: float) -> bool:
-        """Waits until ``deadline`` that everything so far is delivered; returns whether all of it ever was."""
+        """Wait until ``deadline`` for all deliveries; return whether no record was ever lost."""
         complete = [pipeline.flush(max(deadline - monotonic(), 0)) for pipeline in tuple(self.all)]
         return all(complete) and not (self._past.dropped or self._past.waiting)
 
@@ -74,15 +74,15 @@ class Pipelines:
         return all(complete) and not (self._past.dropped or self._past.waiting)
 
     def shutdown(self, deadline: float) -> bool:
-        """Flushes until ``deadline``, then takes no more records; returns what the flush said."""
+        """Flush until ``deadline``, then accept no more records; return the result of the flush."""
         complete = [pipeline.shutdown(max(deadline - monotonic(), 0)) for pipeline in tuple(self.all)]
         return all(complete) and not (self._past.dropped or self._past.waiting)
 
     def take_error(self) -> DeliveryError | None:
-        """The first loss since this was last asked; where there is none, the failure that is being retried."""
+        """Return the first loss since this was last asked; where there is none, the failure that is being retried."""
         errors = [pipeline.take_error() for pipeline in tuple(self.all)]
         return next((error for error in errors if error is not None), None)
 
     def stats(self) -> Stats:
-        """How many records there were, and what became of them."""
+        """Return how many records there were, and what became of them."""
         return add_up((self._past, *(pipeline.stats() for pipeline in tuple(self.all))))

@@ -1,282 +1,175 @@
-"""The queue: finished records that wait, within bounds, and counts of what became of all others."""
+"""The queue: finished records in their order, in a journal or in memory, until they are taken in batches."""
 
-from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.delivery.ledger import Ledger
 from failpath_otel.delivery.losses import Skipped
 from failpath_otel.delivery.memory import Memory
-from failpath_otel.delivery.receipt import Receipt
-from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.delivery.stats import Stats
-from failpath_otel.errors import DeliveryError
+from failpath_otel.delivery.receipt import Ticket
+from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
+from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records import wire
-from failpath_otel.records.record import Record, minimal_record
-from failpath_otel.report import warn
 from failpath_otel.runtime.threads import RLock, sleep
-
-NOTHING: Final = Batch((), 0, 0.0)
-"""The batch where there is none."""
 
 
 class RecordQueue:
-    """Encoded records in their order, in a journal or in memory; used by any number of threads.
+    """Encoded records in the order in which they came; used by any number of threads.
 
-    A journal holds what waits, until it is full: then its oldest records go. Where there is none, or while it cannot be
-    written, records are kept in memory, at most ``max_records`` and ``max_bytes``. Once these are full, what begins is
-    refused, and there is room for what ends: an accepted start reserves the place of its outcome, because an outcome
-    that is lost looks like a crash. At most half of the queue is held that way; beyond that many open steps, outcomes
-    may exceed the bound, each cut to its identity and its status.
+    A journal holds what waits. Where there is none, or while it cannot be written, records wait in memory, behind those
+    in the journal. How many may wait is the matter of :class:`failpath_otel.delivery.admission.Admission`.
 
-    The lock is reentrant, because a garbage collection or a signal handler can end a step inside any of these
-    methods, on the same thread.
+    Its lock guards the order: methods that say so are called under it. It is reentrant, because a garbage collection or
+    a signal handler can end a step inside any of these methods, on the same thread.
+
+    Args:
+        ledger: counts the records that the journal has dropped.
+        wakeup: wakes the delivery thread when records come.
+        place: where the journal is; ``None``: there is none.
+        memory: where records wait that are in no journal.
     """
 
-    def __init__(self, max_records: int, max_bytes: int, journal: JournalLocation | None = None) -> None:
-        self._max_records = max_records
-        self._max_held = max_records // 2
-        self._max_bytes = max_bytes
-        self._journal: Final = None if journal is None else Journal(*journal, self._overflow)
-        self._closed = False
-        self._begin()
+    def __init__(
+        self, ledger: Ledger, wakeup: Wakeup, place: JournalLocation | None = None, memory: Memory | None = None
+    ) -> None:
+        self._ledger: Final = ledger
+        self._wakeup: Final = wakeup
+        self.journal: Final = None if place is None else Journal(*place, self._evict)
+        self.memory: Final = memory or Memory()
+        self.closed = False
+        """Whether no more records are accepted."""
+        self.reset_in_child()
 
-    def _begin(self) -> None:
-        """Sets up the state of this process; in a forked child, what was queued stays the parent's to send."""
-        self._lock = RLock()
-        if self._journal is not None:
-            self._journal.reset_in_child()
-        self._journaling = self._journal is not None
-        self._returning = False  # the journal can be written again, and what waits in memory goes into it
+    def reset_in_child(self) -> None:
+        """Begin with nothing: what was queued before a fork stays the parent's to send."""
+        self.lock = RLock()
+        if self.journal is not None:
+            self.journal.reset_in_child()
+        self.memory.clear()
+        self.journaling = self.journal is not None
+        """Whether what comes now goes into the journal."""
+        self.returning = False
+        """Whether the journal can be written again, and what waits in memory goes into it."""
         self._moving = False
-        self._memory = Memory()
-        self._reserved = 0
-        self._accepted = 0  # the numbers of the records that were accepted, taken and settled last
-        self._taken = 0
-        self._settled = 0
-        self._heed_at = 0  # the number of the record that is worth a call
-        self._unattended = False  # records have come, and nobody is there to take them
-        self._doomed = 0  # accepted, and dropped from the journal since
-        self._delivered = 0
-        self._dropped: dict[str, int] = {}
+        self.accepted: Ticket = 0
+        """The ticket of the record that came last."""
+        self.taken: Ticket = 0
+        """The ticket of the record that was taken last."""
+        self.skipped: Skipped | None = None
+        """Records that were taken and cannot be sent, to be passed over once nothing is before them."""
 
-    def put_start(self, record: bytes, receipt: Receipt | None = None) -> int:
-        """Queues the ``running`` record of a step and reserves a place for its outcome.
+    # Records come: under the lock.
 
-        Returns:
-            The record's number, from 1; 0 if it was not accepted. Where it was, :meth:`put_outcome`,
-            :meth:`lose_outcome` or :meth:`forgo_outcome` has to follow once.
-        """
-        number = 0
-        with self._lock:
-            if (self._journaling and not self._closed) or self.has_room(2, len(record)):
-                self._reserved += 1
-                try:
-                    self._put(record)
-                except BaseException:
-                    if not self._is_kept(record):
-                        self._reserved -= 1  # no outcome will follow
-                    elif receipt is not None:
-                        receipt.number = self._accepted
-                    raise
-                number = self._accepted
-                if receipt is not None:
-                    receipt.number = number
-        if self._unattended:
-            self._start()
-        if not number:
-            self.refuse()
-        return number
-
-    def put_outcome(self, data: bytes, record: Record, receipt: Receipt | None = None) -> int:
-        """Queues the outcome of a step whose start was accepted; where bytes are short, what is left of ``record``.
-
-        Returns the record's number; 0 if it was not accepted.
-        """
-        with self._lock:
-            closed, kept = self._closed, False
-            try:
-                if not closed:
-                    if not self._journaling and self._memory.size + len(data) > self._max_bytes:
-                        data = minimal_record(record).to_json()
-                    self._put(data)
-                kept = True
-            finally:
-                if kept or self._is_kept(data):
-                    self._reserved -= 1
-                    if receipt is not None:
-                        receipt.outcome_reported = True
-            number = self._accepted
-        if self._unattended:
-            self._start()
-        if closed:
-            self.lose("shut_down")
-        return 0 if closed else number
-
-    def put(self, record: bytes) -> int:
-        """Queues a record that stands alone; returns its number, 0 if it was not accepted."""
-        return self.put_together([record])
-
-    def put_together(self, records: Sequence[bytes]) -> int:
-        """Queues all of ``records`` or none of them: a ``running`` without its outcome would look like a crash.
-
-        Returns the number of the last of them; 0 if they were not accepted.
-        """
-        with self._lock:
-            taken = self.has_room(len(records), sum(map(len, records)))
-            if taken:
-                for record in records:
-                    self._put(record)
-            number = self._accepted
-        if self._unattended:
-            self._start()
-        for _ in () if taken else records:
-            self.refuse()
-        return number if taken else 0
-
-    def refusal(self) -> DeliveryError:
-        """Why a record was not accepted."""
-        return Skipped(1, "shut_down" if self._closed else "queue_full").error()
-
-    def has_room(self, records: int, size: int) -> bool:
-        """Whether so many records of so many bytes together would be accepted now."""
-        if self._closed:
-            return False
-        if self._journaling:
-            return True
-        # Beside a journal, what waits in there takes no room here.
-        waiting = self._accepted - self._settled if self._journal is None else len(self._memory.waiting)
-        records += waiting + min(self._reserved, self._max_held)
-        return records <= self._max_records and self._memory.size + size <= self._max_bytes
-
-    def refuse(self) -> None:
-        """Counts a record that was not accepted: its own refusal, or that of the start which it belongs to."""
-        self.lose("shut_down" if self._closed else "queue_full")
-
-    def forgo_outcome(self) -> None:
-        """Gives the place of an outcome back that will never come: nobody can end the step any more."""
-        with self._lock:
-            self._reserved -= 1
-
-    def lose_outcome(self, reason: str) -> None:
-        """Counts the outcome of a step whose start was accepted, and gives its place back."""
-        with self._lock:
-            self._reserved -= 1
-        self.lose(reason)
-
-    def lose(self, reason: str) -> None:
-        """Counts a record that was lost before it could be queued."""
-        with self._lock:
-            first = reason not in self._dropped
-            self._dropped[reason] = self._dropped.get(reason, 0) + 1
-        error = Skipped(1, reason).error()
-        # Not under the lock: a logging handler takes locks of its own.
-        if first and reason == "queue_full":
-            self._say_full(str(error))
-        self._lost(error)
-
-    def _lost(self, error: DeliveryError) -> None:
-        """Records are lost; for those who tell somebody."""
-
-    def _overflow(self, records: int) -> None:
-        """The journal was full, and its oldest records are gone; under the lock."""
-        self._doomed += records
-        self._dropped["journal_full"] = self._dropped.get("journal_full", 0) + records
-
-    def _say_full(self, text: str) -> None:
-        warn("Failpath: %s.", text)
-
-    def _put(self, record: bytes) -> None:
-        self._accepted += 1  # before it is stored, so that a signal handler that counts does not count it twice
+    def add(self, record: bytes) -> None:
+        """Append a record, whose ticket is then :attr:`accepted`; under the lock."""
+        self.accepted += 1  # before it is stored, so that a signal handler that counts does not count it twice
         try:
-            if not (self._journaling and self._journal is not None and self._journal.append(record)):
-                if self._journaling:
-                    self._leave_journaling()
-                self._memory.add(record)
-                if self._returning:
-                    self._move_one()  # or threads that record without a pause would never let the memory become empty
+            if not (self.journaling and self.journal is not None and self.journal.append(record)):
+                if self.journaling:
+                    self.stop_journaling()
+                self.memory.add(record)
+                if self.returning:
+                    self.move_one()  # or threads that record without a pause would never let the memory become empty
         except BaseException:
-            self._accepted -= 1  # or it is counted when it is found
+            self.accepted -= 1  # or it is counted when it is found
             raise
-        if self._accepted >= self._heed_at:
-            self._arrived()
+        if self.accepted >= self._wakeup.due_at:
+            self._wakeup.note_arrival(self.accepted, self.taken)
 
-    def _is_kept(self, record: bytes) -> bool:
-        """Whether ``record`` was stored, where an exception has come in the midst of that; under the lock."""
-        journal = self._journal
-        kept = record in self._memory.waiting or (journal is not None and journal.has_just_appended(record))
+    def is_kept(self, record: bytes) -> bool:
+        """Return whether ``record`` was stored, where an exception came in the midst of that; under the lock."""
+        journal = self.journal
+        kept = record in self.memory.waiting or (journal is not None and journal.has_just_appended(record))
         if kept:
-            self._recount()
+            self.recount()
         return kept
 
-    def _leave_journaling(self) -> None:
-        """Have all that follows wait in memory, so that the order holds, until it is in the journal again or sent."""
-        self._journaling = False
-        assert self._journal is not None  # or there was no journaling
-        while self._journal.deferred:
-            self._memory.add(self._journal.deferred.popleft())
+    def recount(self) -> Ticket:
+        """Return :attr:`accepted`, with what was stored as a signal came, and not counted; under the lock."""
+        journal = self.journal
+        if not self._moving:  # then a record is in both for a moment
+            stored = len(self.memory.waiting) + (0 if journal is None else journal.unread)
+            self.accepted = max(self.accepted, self.taken + stored)
+        return self.accepted
 
-    def _move_one(self) -> None:
-        """Move the oldest record in memory into the journal, if there is one; under the lock."""
-        journal = self._journal
+    def count(self) -> Ticket:
+        """Return the ticket of the record that came last."""
+        with self.lock:
+            return self.recount()
+
+    @property
+    def untaken(self) -> int:
+        """How many records were not taken yet."""
+        return self.accepted - self.taken
+
+    def _evict(self, records: int) -> None:
+        """Note that the journal was full, and has dropped its oldest records; under the lock."""
+        self._ledger.evict(records)
+        self._wakeup.ring()
+
+    # Between the journal and the memory: under the lock.
+
+    def stop_journaling(self) -> None:
+        """Have all that follows wait in memory, so that the order holds, until it is in the journal again or sent."""
+        self.journaling = False
+        assert self.journal is not None  # or there was no journaling
+        while self.journal.deferred:
+            self.memory.add(self.journal.deferred.popleft())
+        self._wakeup.ring()
+
+    def move_one(self) -> None:
+        """Move the oldest record in memory into the journal, if there is one; the last one ends the return."""
+        journal = self.journal
         if self._moving or journal is None:
             return
-        if self._memory.waiting:
+        if self.memory.waiting:
             before = None
             try:
                 self._moving = True  # before anything is read of what a signal handler may change
-                record, before = self._memory.waiting[0], journal.unread
-                self._returning = journal.append(record)
+                record, before = self.memory.waiting[0], journal.unread
+                self.returning = journal.append(record)
             finally:
                 if before is not None and journal.unread > before:  # also where Ctrl-C came just then
-                    self._memory.move_out()
+                    self.memory.move_out()
                 self._moving = False
-        if self._returning and not self._memory.waiting:
-            self._returning, self._journaling = False, True
+        if self.returning and not self.memory.waiting:
+            self.returning, self.journaling = False, True
             journal.outage.record_recovery()
 
-    def _arrived(self) -> None:
-        """As many records have come as ``_heed_at`` says; for those who take them."""
+    def take_back(self, batch: Batch) -> None:
+        """Put a batch that was taken from memory before what waits there."""
+        self.taken -= len(batch.records)
+        self.memory.take_back(batch)
 
-    def _start(self) -> None:
-        """Records have come, and nobody is there to take them; not under the lock, which a new thread may want."""
+    # Records are taken: by one thread at a time.
 
-    def _recount(self) -> None:
-        """Counts a record that was stored when a signal came, before it was counted; under the lock."""
-        journal = self._journal
-        if not self._moving:  # then a record is in both for a moment
-            stored = len(self._memory.waiting) + (0 if journal is None else journal.unread)
-            self._accepted = max(self._accepted, self._taken + stored)
+    def take(self, max_bytes: int = limits.MAX_BATCH_BYTES) -> tuple[Batch, Skipped | None]:
+        """Take the next batch, within the limits of the wire contract; it is in flight from now.
 
-    @property
-    def _untaken(self) -> int:
-        """How many records nobody has taken yet."""
-        return self._accepted - self._taken
-
-    def _take(self, max_bytes: int = limits.MAX_BATCH_BYTES) -> tuple[Batch, Skipped | None]:
-        """The next batch, within the limits of the wire contract; it is in flight from now.
-
-        Returns the batch, and, where it is empty, which records are lost that come next, and why.
+        Returns:
+            The batch, and, where it is empty, which records are lost that come next, and why.
         """
-        if self._journal is not None:
-            return self._take_from_journal(self._journal, max_bytes)
-        with self._lock:
+        if self.journal is not None:
+            return self._take_from_journal(self.journal, max_bytes)
+        with self.lock:
             return self._take_from_memory(max_bytes), None
 
     def _take_from_journal(self, journal: Journal, max_bytes: int) -> tuple[Batch, Skipped | None]:
-        """As :meth:`_take`; what is in memory comes after what is in the journal."""
-        with self._lock:  # no record is half-way into it
-            before = self._accepted, journal.appended
+        """Take from the journal; what is in memory comes after what is in the journal."""
+        with self.lock:  # no record is half-way into it
+            before = self.accepted, journal.appended
         # Not under the lock: reading takes a while, and only one at a time does it.
         read = journal.read(limits.MAX_BATCH_RECORDS, wire.record_budget(max_bytes), before[1])
-        batch, skipped = NOTHING, None
-        with self._lock:
+        batch, skipped = NO_BATCH, None
+        with self.lock:
             taken = journal.take(read)  # or another thread has dropped what was read meanwhile
+            first = self.taken + 1
             if taken:
                 self._count_taken(read.lost or len(read.records))
-                self._recount()
+                self.recount()
                 if read.lost:
                     skipped = Skipped(read.lost, read.reason)
                 elif read.segment is None and not read.retry_later and journal.appended == before[1]:
@@ -287,63 +180,44 @@ class RecordQueue:
             sleep(limits.SCHEDULE_DELAY)
         if taken and read.records and not skipped:
             since = monotonic() - journal.age(read.records[0])
-            return Batch([each.record for each in read.records], 0, since, source=journal), None
+            records = [each.record for each in read.records]
+            return Batch(records, 0, since, source=journal, tickets=range(first, first + len(records))), None
         return batch, skipped
 
     def _take_behind(self, journal: Journal, before: tuple[int, int], max_bytes: int) -> tuple[Batch, Skipped | None]:
-        """What comes after a journal that has been read to its end, when so many were accepted and appended."""
+        """Take what comes after a journal that was read to its end, when so many were accepted and appended."""
         accepted, appended = before  # and not what a signal handler or a garbage collection has added since
-        is_all = self._accepted == accepted and not self._memory.waiting and not journal.deferred
-        missing = accepted - self._taken if is_all else appended - journal.taken
-        if missing:  # it cannot be; better said than waited for without end
+        is_all = self.accepted == accepted and not self.memory.waiting and not journal.deferred
+        missing = accepted - self.taken if is_all else appended - journal.taken
+        if missing:  # it cannot be; better reported than waited for without end
             journal.taken = appended
-            self._taken += missing
-            return NOTHING, Skipped(missing, "damaged")
+            self.taken += missing
+            return NO_BATCH, Skipped(missing, "damaged")
         if journal.deferred:  # which could not be written, and may not be for long
-            self._leave_journaling()
-        return self._take_from_memory(
-            max_bytes
-        ) if self._memory.waiting and journal.appended == appended else NOTHING, None
+            self.stop_journaling()
+        is_next = self.memory.waiting and journal.appended == appended
+        return self._take_from_memory(max_bytes) if is_next else NO_BATCH, None
 
     def _take_from_memory(self, max_bytes: int) -> Batch:
-        batch = self._memory.take(max_bytes)
+        batch = self.memory.take(max_bytes, self.taken + 1)
         self._count_taken(len(batch.records))
         return batch
 
     def _count_taken(self, records: int) -> None:
-        self._taken += records
-        self._heed_at = min(self._heed_at, self._taken + limits.MAX_BATCH_RECORDS)
+        self.taken += records
+        self._wakeup.note_taken(self.taken)
 
-    def _settle(self, records: int, size: int, delivered: int, reason: str) -> None:
-        """Ends the flight of a batch; what of it was not delivered is lost for ``reason``."""
-        with self._lock:
-            self._settled += records
-            self._memory.settle(records if size else 0, size, is_all=self._settled >= self._taken)
-            self._delivered += delivered
-            if delivered < records:
-                self._dropped[reason] = self._dropped.get(reason, 0) + records - delivered
+    def settle(self, batch: Batch) -> None:
+        """Free the memory of a batch that is delivered or lost, before the ledger settles it."""
+        with self.lock:
+            is_all = self._ledger.settled + len(batch.records) >= self.taken
+            self.memory.settle(len(batch.records) if batch.size else 0, batch.size, is_all=is_all)
 
-    @property
-    def closed(self) -> bool:
-        """Whether no more records are taken."""
-        return self._closed
+    def confirm(self, batch: Batch) -> None:
+        """Note in the journal that a batch of its records is settled; within the attempt that has settled it.
 
-    @property
-    def lossless(self) -> bool:
-        """Whether no record has been lost since the process began."""
-        return not self._dropped
-
-    def is_idle(self) -> bool:
-        """Whether nothing waits and nothing will come of steps that are open."""
-        with self._lock:
-            self._recount()
-            return self._settled == self._accepted and self._reserved <= 0
-
-    def stats(self) -> Stats:
-        """The counts at this moment."""
-        with self._lock:
-            self._recount()
-            # All at once: a signal handler may end a step in between, and they would not add up.
-            counts = self._accepted, self._settled, self._doomed, self._delivered, self._dropped.copy()
-            accepted, settled, doomed, delivered, dropped = counts
-            return Stats(accepted, delivered, max(accepted - settled - doomed, 0), dropped)
+        After the attempt the journal may be closed, and its descriptors become those of other files.
+        """
+        journal = self.journal
+        if journal is not None and batch.source is journal:
+            journal.confirm(len(batch.records))

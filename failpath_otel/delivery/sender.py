@@ -1,7 +1,8 @@
-"""Sends batch after batch, and decides by each answer what becomes of the batch: settled, kept, split or cut down."""
+"""The sender: one attempt at a time, and by its answer what becomes of a batch: settled, retried, split or cut down."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from time import monotonic
 from typing import Final, Protocol
@@ -10,23 +11,22 @@ from failpath_otel import limits
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.retries.batch_size import BatchSize
 from failpath_otel.delivery.retries.halving import Doubt, Halving
-from failpath_otel.delivery.retries.rejection import rejection
-from failpath_otel.delivery.retries.retry_queue import Backlog
+from failpath_otel.delivery.retries.retry_queue import RetryQueue
 from failpath_otel.errors import DeliveryError, RecordsRejectedError, SendError
 from failpath_otel.records.wire import Answer, misconfigured
 from failpath_otel.report import warn
-from failpath_otel.runtime.threads import RLock, acquire
+from failpath_otel.runtime.threads import RLock, acquire, is_held_here
 
 Take = Callable[[int], Batch]
 """Takes the next batch of at most so many bytes from the queue; one without records where nothing waits."""
 
 _FAULT: Final = misconfigured("could not be asked")
 _INSTANT: Final = 0.001
-"""The least that a socket can be told to wait: 0 would mean not to wait at all."""
+"""The shortest timeout of a socket: 0 would mean not to wait at all."""
 
 
 class Delivering(Protocol):
-    """Sends one batch and returns the answer; in production :class:`failpath_otel.delivery.http.delivery.Delivery`."""
+    """Sends one batch and returns the answer; in production :class:`failpath_otel.delivery.http.client.HttpClient`."""
 
     @property
     def url(self) -> str:
@@ -34,25 +34,25 @@ class Delivering(Protocol):
         ...
 
     def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
-        """Sends one batch, for at most ``within`` seconds, if given."""
+        """Send one batch, for at most ``within`` seconds, if given."""
         ...
 
     def close(self) -> None:
-        """Closes the connections; a later :meth:`send` opens new ones."""
+        """Close the connections; a later :meth:`send` opens new ones."""
         ...
 
 
 class Nowhere:
-    """Delivery that is turned off: nothing is ever given to it."""
+    """The client where delivery is turned off: nothing is ever given to it."""
 
     url = ""
 
     def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:  # noqa: ARG002 - as in Delivering
-        """Takes what it gets."""
+        """Accept all records."""
         return Answer()
 
     def close(self) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,43 +79,58 @@ class Outcome:
     """The indexes of the records that are lost where these are not all, in their order, and each one's error."""
 
     persistent: bool = False
-    """Nobody need wait for another attempt: it is the key, the way or the set-up here."""
+    """The next attempt will fail as well: it is the key, the address or the set-up here."""
 
 
 class Sender:
-    """One attempt at a time; several threads may ask for one."""
+    """Sends batch after batch, one attempt at a time; several threads may ask for one.
+
+    Args:
+        delivery: sends one batch.
+        lost: returns how many records are lost so far.
+        confirm: called with each batch that is settled, within the attempt.
+        binding: the hash of the journal, if there is one, by which its records can be sent elsewhere.
+        once: this process tries no longer than its command runs.
+    """
 
     def __init__(
         self,
         delivery: Delivering,
         lost: Callable[[], int] = lambda: 0,
-        settled: "Callable[[Outcome], object]" = lambda _: None,
+        confirm: Callable[[Batch], object] = lambda _: None,
         binding: str = "",
         *,
         once: bool = False,
     ) -> None:
         self._delivery: Final = delivery
-        self._settled: Final = settled  # told while nobody else makes an attempt
-        self.backlog: Final = Backlog(delivery.url, lost=lost, binding=binding, once=once)
+        self._confirm: Final = confirm
+        self._new_retries: Final = partial(RetryQueue, delivery.url, lost=lost, binding=binding, once=once)
+        self.reset_in_child()
+
+    def reset_in_child(self) -> None:
+        """Begin with nothing: what waits for a retry before a fork is the parent's to send."""
+        self.retries = self._new_retries()
+        """The batches that are sent next, and when."""
         self.failure: SendError | None = None
         """Why the last attempt failed; ``None`` if it did not."""
         self.dividing = False
-        """What was sent last is sent again in parts, or after a look whether anything is taken."""
-        self._size: Final = BatchSize(delivery.url)
-        self._chance: Final = Random()  # noqa: S311 - no secret
+        """Whether what was sent last is sent again in parts, or after a look whether anything is taken."""
+        self._size = BatchSize(self._delivery.url)
+        self._chance = Random()  # noqa: S311 - no secret
         # Single records that were refused for what they contain since one was taken; at first that is in doubt.
         self._refused_singles = limits.SINGLES_IN_DOUBT
         self._doubt: Doubt | None = None
         self._all_refused = False  # the last doubt has ended with that
         # Reentrant: a garbage collection or a signal handler may flush in the middle of an attempt.
         self._attempting = RLock()
-        self._said: set[str] = set()
+        self._is_kept_from_others = False
+        self._logged: set[str] = set()
 
     def attempt(self, take: Take, within: float | None = None) -> Outcome | None:
-        """Sends the batch that is next: of the backlog, else from the queue.
+        """Send the batch that is next: from the retry queue, else from the queue.
 
         Args:
-            take: the queue's.
+            take: takes a batch from the queue.
             within: the seconds that this may take, where these are less than one send may.
 
         Returns:
@@ -139,30 +154,38 @@ class Sender:
             except BaseException as error:
                 if not isinstance(error, Exception):
                     self._doubt = None
-                    self.backlog.add(batch)
+                    self.retries.add(batch)
                     raise
                 answer = _FAULT
             outcome = self._judge(batch, answer, take) if doubt is None else self._judge_doubt(doubt, answer)
             self._pace(batch)
             if outcome is not None and outcome.settled:
-                self._settled(outcome)
+                self._confirm(outcome.batch)
             return outcome
         finally:
             self._attempting.release()
 
     def begin_alone(self, within: float = 0.0) -> bool:
-        """Keeps others from making attempts until :meth:`end_alone`, unless another thread makes one all the while."""
-        return acquire(self._attempting, within)
+        """Keep others from making attempts until :meth:`end_alone`, unless another thread makes one all the while."""
+        if not acquire(self._attempting, within):
+            return False
+        self._is_kept_from_others = True
+        return True
 
     def end_alone(self) -> None:
-        """Lets others make attempts again."""
+        """Let others make attempts again."""
+        self._is_kept_from_others = False
         self._attempting.release()
 
+    def is_held_up_here(self) -> bool:
+        """Return whether this thread keeps others from making attempts, further up its stack."""
+        return self._is_kept_from_others and is_held_here(self._attempting)
+
     def _next(self, take: Take) -> Batch:
-        if not self.backlog:
+        if not self.retries:
             return take(self._size.bytes)
-        while (batch := self.backlog.take()).length > self._size.bytes and len(batch.records) > 1:
-            self.backlog.add(*batch.halves())
+        while (batch := self.retries.take()).length > self._size.bytes and len(batch.records) > 1:
+            self.retries.add(*batch.halves())
         return batch
 
     def _judge(self, batch: Batch, answer: Answer, take: Take) -> Outcome | None:
@@ -185,19 +208,19 @@ class Sender:
         return Outcome(batch, True, delivered, "rejected", None, not batch.failed, rejected)  # noqa: FBT003
 
     def _trust(self) -> None:
-        """The endpoint takes records, so it means what it says of others."""
+        """Note that the endpoint takes records, so that its refusals of others are believed."""
         self.failure = None
-        self.backlog.succeeded()
+        self.retries.succeeded()
         self._refused_singles = 0
         self._all_refused = False
 
     def _keep(self, batch: Batch, answer: Answer) -> Outcome:
-        """Has the batch wait for another try, unless it is too old for that."""
+        """Schedule a retry of the batch, unless it is too old for that."""
         self._doubt = None
         if answer.persistent:
             self._refused_singles = limits.SINGLES_IN_DOUBT  # whatever answers by then has to prove itself
         first = not batch.failed
-        kept = self.backlog.keep(batch, answer)
+        kept = self.retries.schedule_retry(batch, answer)
         text = self._text(answer)
         if not kept:
             text += f"; the records have waited for {limits.MAX_AGE_SECONDS / 3600:.0f} hours, and are given up"
@@ -205,13 +228,13 @@ class Sender:
         return Outcome(batch, not kept, 0, "too_old", self.failure, first, persistent=kept and answer.persistent)
 
     def _lose(self, batch: Batch, answer: Answer) -> Outcome:
-        """Gives up a single record: the failure is about that, and about nothing else."""
+        """Give up a single record: the failure is about that, and about nothing else."""
         self.failure = SendError(self._text(answer), 1, answer.status)
         return Outcome(batch, True, 0, "send_failed", self.failure, not batch.failed)  # noqa: FBT003
 
     def _divide(self, batch: Batch, answer: Answer, *parts: Batch) -> Outcome | None:
-        """Has the batch sent in parts, or wait for a look at others: nothing has become of it yet."""
-        self.backlog.add(*parts or (batch,))
+        """Have the batch sent in parts, or wait while others are tried: it is not settled yet."""
+        self.retries.add(*parts or (batch,))
         self.failure = SendError(self._text(answer), len(batch.records), answer.status, retrying=True)
         self.dividing = True
         return None
@@ -220,24 +243,24 @@ class Sender:
         return f"{self._delivery.url} {answer.failure}"
 
     def _reduce(self, batch: Batch, answer: Answer) -> Outcome | None:
-        """Puts what was too large back in a smaller form, if there is one: as two batches, or as less of a record."""
+        """Put back what was too large in a smaller form, if there is one: as two batches, or as less of a record."""
         if len(batch.records) > 1:
             self._size.refuse(batch.length)  # nor will it take another batch of that size
             return self._divide(batch, answer, *batch.halves())
         smaller = batch.cut_down()
         if smaller is not None:
-            self._say_once("Failpath: a record of %d bytes was too large; it is sent without metadata.", batch.length)
+            self._warn_once("Failpath: a record of %d bytes was too large; it is sent without metadata.", batch.length)
             return self._divide(batch, answer, smaller)
         if batch.length < limits.MIN_TOO_LARGE_BYTES:
             failure = f"answered 413 to a record of {batch.length} bytes, which is not too large"
             return self._keep(batch, replace(answer, failure=failure, retryable=True, too_large=False))
-        self._say_once(
+        self._warn_once(
             "Failpath: a record of %d bytes is too large for %s; it is lost.", batch.length, self._delivery.url
         )
         return self._lose(batch, answer)
 
     def _doubt_of(self, batch: Batch, answer: Answer, take: Take) -> Doubt | None:
-        """Whether single records are asked before the answer is believed to be about what the batch contains.
+        """Return a doubt whether the answer is about what the batch contains, for which single records are tried.
 
         They are where nothing was taken since the way or the key was in question, and where there are enough for it.
         """
@@ -254,23 +277,23 @@ class Sender:
 
     def _others(self, batch: Batch) -> list[bytes]:
         own = batch.records if len(batch.records) > 1 else ()
-        return [*own, *(record for each in self.backlog for record in each.records)]
+        return [*own, *(record for each in self.retries for record in each.records)]
 
     def _further(self, batch: Batch, take: Take) -> Sequence[bytes]:
-        """What comes behind all that has been taken; it waits behind it from now on."""
-        if len(self.backlog) + 1 >= limits.MAX_BATCHES_IN_DOUBT:
+        """Take the records behind all that were taken, which wait behind them from now on."""
+        if len(self.retries) + 1 >= limits.MAX_BATCHES_IN_DOUBT:
             return ()
-        self.backlog.add(batch)  # so that whoever gives the next one knows that something waits before it
+        self.retries.add(batch)  # so that the queue knows that something waits before the next one
         try:
             further = take(self._size.bytes)
         finally:
-            self.backlog.take()
+            self.retries.take()
         if further.records:
-            self.backlog.append(further)
+            self.retries.append(further)
         return further.records
 
     def _judge_doubt(self, doubt: Doubt, answer: Answer) -> Outcome | None:
-        """What becomes of a batch that was refused, by the answer to a single record."""
+        """Decide on a batch that was refused by the answer to a single record."""
         batch = doubt.batch
         if answer.failure is None:
             self._doubt = None
@@ -279,7 +302,7 @@ class Sender:
         return self._keep(batch, answer) if answer.retryable else self._pursue(doubt)
 
     def _pursue(self, doubt: Doubt) -> Outcome | None:
-        """Goes on asking single records; where all of them were refused, what was refused is kept."""
+        """Go on trying single records; where all of them were refused, schedule a retry of the batch."""
         if doubt:
             self._doubt = doubt
             return self._divide(doubt.batch, doubt.answer)
@@ -287,33 +310,33 @@ class Sender:
         return self._keep(doubt.batch, doubt.verdict())
 
     def _refuse(self, batch: Batch, answer: Answer) -> Outcome | None:
-        """Searches the batch for what is refused, by its halves; a single record is lost."""
+        """Search the batch for what is refused, by its halves; a single record is lost."""
         if len(batch.records) > 1:
             return self._divide(batch, answer, *batch.halves(Halving(batch.length, batch.halving)))
         self._refused_singles += 1
-        self._say_once("Failpath: %s, and takes others; that one is lost.", f"{self._text(answer)} for one record")
+        self._warn_once("Failpath: %s, and takes others; that one is lost.", f"{self._text(answer)} for one record")
         return self._lose(batch, answer)
 
     def _pace(self, batch: Batch) -> None:
-        """Has a pause follow a batch that was searched by halves, and within one that takes many requests."""
-        if batch.halving is None or self.backlog.failing:
+        """Have a pause follow a batch that was searched by halves, and within one that takes many requests."""
+        if batch.halving is None or self.retries.failing:
             return
         whole = batch.halving.whole
-        upcoming = next((each.halving for each in self.backlog), None)
+        upcoming = next((each.halving for each in self.retries), None)
         if upcoming is None or upcoming.whole is not whole or whole.probes >= limits.MAX_PROBES:
             whole.probes = 0
-            self.backlog.rest()
+            self.retries.pause_briefly()
 
     def _rejections(self, batch: Batch, answer: Answer) -> tuple[tuple[int, RecordsRejectedError], ...]:
         if not answer.rejected:
             return ()
-        errors = tuple((index, rejection(batch.records[index], reason)) for index, reason in answer.rejected)
-        self._say_once(
+        errors = tuple((index, batch.rejection(index, reason)) for index, reason in answer.rejected)
+        self._warn_once(
             "Failpath: %d of %d records were rejected; the first: %s", len(errors), len(batch.records), errors[0][1]
         )
         return errors
 
-    def _say_once(self, text: str, *arguments: object) -> None:
-        if text not in self._said:
-            self._said.add(text)
+    def _warn_once(self, text: str, *arguments: object) -> None:
+        if text not in self._logged:
+            self._logged.add(text)
             warn(text, *arguments)

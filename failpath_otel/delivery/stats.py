@@ -36,7 +36,7 @@ class Stats:
 
 
 def add_up(parts: Iterable[Stats]) -> Stats:
-    """The sum of all parts."""
+    """Return the sum of all parts."""
     counts = list(parts)
     dropped: Counter[str] = Counter()
     adopted_dropped: Counter[str] = Counter()

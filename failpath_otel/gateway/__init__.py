@@ -1,1 +1,1 @@
-"""OTLP in, Failpath out: spans of any OpenTelemetry SDK or Collector to the records of this package."""
+"""The gateway: takes spans of any OpenTelemetry SDK or Collector by OTLP, and delivers the steps to Failpath."""

@@ -1,4 +1,4 @@
-"""The gateway as a web application: OTLP/HTTP in, and what has become of it."""
+"""The gateway as a web application: the route of OTLP/HTTP, and its health."""
 
 import logging
 from typing import Final
@@ -11,18 +11,18 @@ from starlette.routing import Route
 
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.gateway.forward import Forwarder
-from failpath_otel.otlp.messages import JSON, ROUTE
+from failpath_otel.otlp.http_messages import JSON, ROUTE
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.route import OtlpRoute, refused
-from failpath_otel.serving.access import check_bearer
 from failpath_otel.serving.body import media_type
+from failpath_otel.serving.request_checks import check_bearer
 from failpath_otel.serving.routes import UnknownRoutes
 
 _log: Final = logging.getLogger(__name__)
 
 
 class Counts(msgspec.Struct):
-    """What has come since the start: requests that were taken and that were not, and the spans of the former."""
+    """Counts since the start: accepted and refused requests, and the spans of the accepted ones."""
 
     requests: int = 0
     refused: int = 0
@@ -32,7 +32,7 @@ class Counts(msgspec.Struct):
     rejected: int = 0
 
     def count(self, receipt: Receipt | None) -> None:
-        """Counts a request; ``None`` for one that was refused."""
+        """Count a request; ``None`` stands for one that was refused."""
         if receipt is None:
             self.refused += 1
             return
@@ -51,7 +51,7 @@ class _Health(msgspec.Struct):
 
 
 def create_app(forwarder: Forwarder, token: str | None = None) -> Starlette:
-    """The application; ``token`` is what every sender has to show, if there is one."""
+    """Return the application; with a ``token``, every sender must present it."""
     counts = Counts()
 
     def check(request: Request) -> None:
@@ -63,7 +63,7 @@ def create_app(forwarder: Forwarder, token: str | None = None) -> Starlette:
         content = _Health(status, counts, forwarder.pipeline.stats(), unknown.requests)
         return Response(msgspec.json.encode(content), media_type=JSON)
 
-    route = OtlpRoute(forwarder.take, check=check, every=forwarder.every, told=counts.count)
+    route = OtlpRoute(forwarder.take, check=check, include_untagged=forwarder.include_untagged, on_request=counts.count)
     app = Starlette(
         routes=[
             Route(ROUTE, route.receive, methods=["POST"]),

@@ -1,42 +1,42 @@
-"""Spans to the pipeline, and the truth about them: taken means delivered, or in the journal."""
+"""Hands spans to the pipeline. Accepted means delivered, or in the journal."""
 
 from collections.abc import Iterator
 from time import monotonic, sleep
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.delivery.factory import pipeline_to_failpath
+from failpath_otel.delivery.pipeline import pipeline_to_failpath
 from failpath_otel.errors import RecordsRejectedError, SendError
 from failpath_otel.options.content import content_of
 from failpath_otel.options.options import Options
-from failpath_otel.otlp.reader import Reader, Receipt
+from failpath_otel.otlp.reader import Receipt, SpanReader
 from failpath_otel.otlp.route import Busy
 from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.records.record import Record, encode
 
 _ROOM_SECONDS: Final = 2.0
-"""How long a request waits for room, before its sender is told to come again."""
+"""How long a request waits for room in the queue before it is refused as retryable."""
 
 _FULL_SECONDS: Final = 1.0
-"""How long nobody else waits for room, after a request has waited in vain."""
+"""How long further requests are refused at once, after one has waited for room in vain."""
 
 _LOOK_SECONDS: Final = 0.02
 
 _WAIT_SECONDS: Final = 0.5
-"""How long a request waits for its delivery, before it looks whether the gateway ends."""
+"""How long a request waits for delivery at a time, before it checks whether the gateway ends."""
 
 
 class Forwarder:
-    """Takes the spans of one request after the other, on any number of threads.
+    """Accepts the spans of requests, on any number of threads.
 
-    With a journal, what is in there is taken. Without one, and while it cannot be written, only what is delivered is.
+    With a journal, a span in it is accepted; without one, and while it cannot be written, only a delivered span is.
     """
 
     def __init__(self, options: Options) -> None:
         content = content_of(options)
-        self._reader: Final = Reader(content, self._put)
-        self.every: Final = content.rules is not None
-        """Spans that carry none of our names may be steps."""
+        self._reader: Final = SpanReader(content)
+        self.include_untagged: Final = content.rules is not None
+        """Whether rules may make steps of spans without a step key."""
         self._patience: Final = options.wait_budget
         self._most: Final = min(limits.MAX_BATCH_RECORDS, options.max_queue_size)
         self._full_until = 0.0
@@ -44,7 +44,7 @@ class Forwarder:
         """Where the records go."""
 
     def check(self) -> None:
-        """Raises :class:`Busy` where it is known already that nothing can be taken: nobody has to wait to hear that."""
+        """Raise :class:`Busy` if it is known already that no span can be accepted, before the body is read."""
         self._check_open()
         if monotonic() < self._full_until:
             raise self._full()
@@ -57,15 +57,18 @@ class Forwarder:
             raise self._down()
 
     def take(self, spans: Iterator[OtlpSpan | None]) -> Receipt:
-        """Takes all spans that are steps. Blocks while it waits for room, and without a journal for the delivery.
+        """Accept all spans that are steps. Block while the queue is full and, without a journal, until delivery.
 
-        Raises :class:`Busy` where not all were taken: the sender has to send all of them again, and the receiver drops
-        by their ids those that it has twice.
+        Raises :class:`Busy` if not all were accepted: the sender has to send all of them again, and Failpath drops
+        duplicates by their ids.
         """
-        return self._reader.take(spans)
+        receipt = Receipt()
+        for records in self._reader.read(spans, receipt):
+            self._put(records, receipt)
+        return receipt
 
     def _put(self, records: list[Record], receipt: Receipt) -> None:
-        """Takes records, as many at a time as there may be room for."""
+        """Put records into the pipeline, in chunks as large as a batch."""
         some: list[bytes] = []
         size = 0
         for record in records:
@@ -92,21 +95,21 @@ class Forwarder:
             sleep(_LOOK_SECONDS)
         numbers = last - len(records) + 1, last
         self._await_attempt(numbers)
-        # And not what the waiting was told: one of them may be refused while others wait in memory.
-        settled, error = self.pipeline.already(numbers)
+        # The outcome of the wait alone is not enough: one record may be refused while others wait in memory.
+        settled, error = self.pipeline.outcome(numbers)
         if settled and isinstance(error, RecordsRejectedError):
             receipt.warn(f"Failpath has rejected records: {error}")
-        elif settled and isinstance(error, SendError):  # and would be refused again
+        elif settled and isinstance(error, SendError):  # final: another attempt would be refused too
             receipt.warn(f"Failpath has refused records: {error}")
         elif not settled or error is not None:
             raise self._down()
 
     def _await_attempt(self, numbers: tuple[int, int]) -> None:
-        """As :meth:`Pipeline.await_attempt`, with some patience, which ends when the gateway does."""
+        """Wait like :meth:`Pipeline.await_attempt`, within the wait budget, and no longer than the gateway runs."""
         deadline = monotonic() + self._patience
         while True:
             left = deadline - monotonic()
-            in_time, error = self.pipeline.await_attempt(max(min(left, _WAIT_SECONDS), 0), numbers, patient=True)
+            in_time, error = self.pipeline.await_attempt(max(min(left, _WAIT_SECONDS), 0), numbers, whole_batch=True)
             if in_time or error is not None or left <= 0 or self.pipeline.closed:
                 return
 

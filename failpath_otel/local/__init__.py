@@ -1,1 +1,1 @@
-"""A Failpath on your own machine: receiver and store."""
+"""The local receiver: a Failpath on your own machine."""

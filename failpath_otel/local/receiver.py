@@ -1,83 +1,85 @@
-"""The parts of a running receiver, joined: what one of them notices, the others hear of."""
+"""The receiver: its store, projector, liveness monitor, pruner and change notifier, connected."""
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from failpath_otel.local.api.stream import Changes
+from failpath_otel.local.api.stream import ChangeNotifier
 from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.flows.flows_file import find_flows_file
 from failpath_otel.local.liveness.liveness import Processes
-from failpath_otel.local.liveness.monitor import Watch
+from failpath_otel.local.liveness.monitor import LivenessMonitor
+from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.projector import Projector
-from failpath_otel.local.store.pruning import DEFAULT_DAYS, DEFAULT_MEGABYTES, Pruner
-from failpath_otel.local.store.rows import RunKey
-from failpath_otel.local.store.store import Store, StoreError
+from failpath_otel.local.store.pruning import DEFAULT_DAYS, DEFAULT_MEBIBYTES, Pruner
+from failpath_otel.local.store.run_row import RunKey
+from failpath_otel.local.store.store import Store
 from failpath_otel.records.rules import StepRule
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a user decides: the file with the shapes of flows, a link to traces, how many days and MiB are kept.
+class ReceiverSettings:
+    """Settings of a user: the file of declared flows, a link to traces, how many days and MiB are kept.
 
-    And the rules that say which spans are steps that do not say so themselves.
+    ``rules`` make steps of spans that come by OTLP without a step key.
     """
 
     flows: Path | None = None
     trace_url: str | None = None
     days: float = DEFAULT_DAYS
-    megabytes: float = DEFAULT_MEGABYTES
+    mebibytes: float = DEFAULT_MEBIBYTES
     rules: Sequence[StepRule] | None = None
 
 
-class Parts:
-    """All that works on one store. ``clock`` says the time in microseconds since the epoch.
+class Receiver:
+    """All that works on one store. ``clock`` returns microseconds since the epoch.
 
     Raises ``FlowsFileError`` for a file with flows that cannot be read. The store stays the caller's to close.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], int], settings: Settings | None = None) -> None:
+    def __init__(self, store: Store, clock: Callable[[], int], settings: ReceiverSettings | None = None) -> None:
         self.store = store
         self.clock = clock
-        self.settings = settings or Settings()
-        self.changes = Changes()
+        self.settings = settings or ReceiverSettings()
+        self.changes = ChangeNotifier()
         self.declared = find_flows_file(self.settings.flows)
         self.flows = Flows(store, self.declared)
         self.projector = Projector(store, self.changes.notify)
-        self.watch = Watch(store, self.flows.p95_ms, Processes().is_gone, self._liveness_changed, clock=clock)
+        self.monitor = LivenessMonitor(
+            store, self.flows.p95_ms, Processes().is_gone, self._liveness_changed, clock=clock
+        )
         self.pruner = Pruner(
-            store, clock, days=self.settings.days, megabytes=self.settings.megabytes, on_pruned=self.runs_deleted
+            store, clock, days=self.settings.days, mebibytes=self.settings.mebibytes, on_pruned=self.runs_deleted
         )
 
     def start(self) -> None:
-        """Starts the threads that work out rows, look after what runs, and delete what is old."""
+        """Start the threads of projector, liveness monitor and pruner."""
         self.projector.start()
-        self.watch.start()
+        self.monitor.start()
         self.pruner.start()
 
     def close(self) -> None:
-        """Ends the threads and all streams; takes two seconds at most."""
+        """End the threads and all streams; takes two seconds at most."""
         self.changes.close()
         self.pruner.close()
-        self.watch.close()
+        self.monitor.close()
         self.projector.close()
 
     def catch_up(self) -> None:
-        """Makes the rows of what was stored before the call.
+        """Make the rows of what was stored before the call.
 
-        Where the database cannot be written, because another process does, they follow later: what can be read is
-        better than no answer.
+        If another process has the database locked, they follow later: what can be read is better than no response.
         """
         with contextlib.suppress(StoreError):
             self.projector.catch_up()
 
     def runs_deleted(self, _runs: int = 0) -> None:
-        """Forgets what was known of runs that are not there any more."""
+        """Drop what is cached of deleted runs."""
         self.flows.forget()
-        self.watch.reset()
+        self.monitor.reset()
         self.changes.reset()
 
     def _liveness_changed(self, runs: Collection[RunKey]) -> None:
-        # What a run is now is not stored, but that it is another thing than before has to reach those who listen.
-        self.changes.notify(self.store.touch(runs))
+        # Liveness is not stored, but clients of the stream have to see the change.
+        self.changes.notify(self.store.bump_revisions(runs))

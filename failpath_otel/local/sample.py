@@ -1,4 +1,4 @@
-"""The sample: two flows with some sixty made-up runs, for a page that has nothing to show yet."""
+"""The sample: two flows with some sixty invented runs, for a page that has nothing to show yet."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
@@ -18,12 +18,12 @@ _IMPORTS: Final = 12
 _BEGIN: Final = 118 * _MINUTE
 """How long before now the first run started."""
 
-_NOBODY: Final = 2**22
-"""A pid that no system hands out: Linux stops short of it, others long before."""
+_UNUSED_PID: Final = 2**22
+"""A pid that no system assigns: above the maximum of Linux, and of others."""
 
 
 class _Step(NamedTuple):
-    """A step, the steps that it waits for, and how long it takes: between so many milliseconds, mostly the fewer."""
+    """A step, the steps that it waits for, and the bounds of its duration in milliseconds, mostly near the lower."""
 
     key: str
     after: tuple[str, ...]
@@ -67,7 +67,7 @@ _LOADER_LIBRARIES: Final = "/srv/loader/venv/lib/python3.12/site-packages"
 
 
 def _error(name: str, message: str, *frames: _Frame) -> ErrorInfo:
-    """An error with a stack as Python prints it."""
+    """Return an error with a stack as Python prints it."""
     lines = ["Traceback (most recent call last):"]
     for frame in frames:
         lines += [f'  File "{frame.file}", line {frame.line}, in {frame.function}', f"    {frame.code}"]
@@ -114,7 +114,7 @@ _BAD_ROW: Final = _error(
 
 
 class _Story(NamedTuple):
-    """What goes another way than usual: a step fails, fails once and is repeated, is skipped, or never ends."""
+    """How a run deviates: a step fails, fails once and is repeated, is skipped, or never ends."""
 
     fails: Mapping[str, ErrorInfo] = {}
     repeats: Mapping[str, ErrorInfo] = {}
@@ -141,7 +141,7 @@ _STORIES: Final[Mapping[str, Mapping[int, _Story]]] = {
 
 
 def sample_events(now_us: int, host: str) -> list[str]:
-    """The events, as JSON texts in the order of their times; the same for the same arguments.
+    """Return the events as JSON texts in order of time; the same for the same arguments.
 
     ``now_us`` is in microseconds since the epoch: the runs lie in the two hours before. One is stuck in a process of
     this ``host`` that is not there, one in a process of another host. Their metadata hold ``"sample": true``.
@@ -156,7 +156,7 @@ def sample_events(now_us: int, host: str) -> list[str]:
 def _flow_events(flow_key: str, runs: int, now: int, host: str) -> Iterator[Record]:
     room = _BEGIN // runs
     for number in range(runs):
-        # Numbers that look like chance and are always the same.
+        # Random-looking numbers that are always the same.
         chance = Random(f"{flow_key} {number}")  # noqa: S311 - nothing secret
         started = now - _BEGIN + number * room + int(chance.random() * room / 4)
         story = _STORIES[flow_key].get(number, _Story())
@@ -165,15 +165,15 @@ def _flow_events(flow_key: str, runs: int, now: int, host: str) -> Iterator[Reco
 
 def _process(flow_key: str, story: _Story, chance: Random, started: int, host: str) -> ProcessInfo:
     if flow_key == IMPORT and story.hangs:
-        # Without a start time it is gone wherever this is loaded: also in a container that is younger than the run,
-        # and where the system tells no start times.
-        return ProcessInfo(_NOBODY, host)
-    place = "sample-batch-1" if flow_key == IMPORT else f"sample-web-{1 + int(chance.random() * 3)}"
-    return ProcessInfo(400 + int(chance.random() * 5000), place, rfc3339((started - 3 * 60 * _MINUTE) * 1000))
+        # Without a start time it is gone everywhere: also in a container that is younger than the run, and on
+        # systems without start times.
+        return ProcessInfo(_UNUSED_PID, host)
+    sample_host = "sample-batch-1" if flow_key == IMPORT else f"sample-web-{1 + int(chance.random() * 3)}"
+    return ProcessInfo(400 + int(chance.random() * 5000), sample_host, rfc3339((started - 3 * 60 * _MINUTE) * 1000))
 
 
 class _Run:
-    """Plays one run."""
+    """The events of one run."""
 
     def __init__(self, flow_key: str, started: int, story: _Story, process: ProcessInfo, chance: Random) -> None:
         self._flow_key = flow_key
@@ -247,7 +247,7 @@ class _Run:
         )
 
     def _between(self, least: float, most: float) -> int:
-        """Microseconds, between so many milliseconds; the fourth power makes the long ones rare."""
+        """Return microseconds between two numbers of milliseconds; the fourth power makes long ones rare."""
         return round((least + (most - least) * self._chance.random() ** 4) * 1000)
 
     def _hex(self, size: int) -> str:

@@ -1,4 +1,4 @@
-"""The receiver as a process: a socket, a database, signals, and an end that takes less than two seconds."""
+"""The receiver as a process: socket, database, signals, and a shutdown of less than two seconds."""
 
 import os
 import sys
@@ -13,27 +13,29 @@ from urllib.parse import urlencode
 
 from platformdirs import user_state_path
 
+from failpath_otel.addresses import LOOPBACK
 from failpath_otel.local.api.app import create_app
 from failpath_otel.local.api.guard import Access
-from failpath_otel.local.receiver import Parts, Settings
-from failpath_otel.local.store.store import Store, StoreError
-from failpath_otel.serving.server import LOOPBACK, Server, address_of, listen
+from failpath_otel.local.receiver import Receiver, ReceiverSettings
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.store import Store
+from failpath_otel.serving.server import Server, address_of, listen
 
 _GRACE_SECONDS: Final = 1
-"""How long requests that are under way at the end may take."""
+"""How long requests in progress may take at shutdown."""
 
 _END_SECONDS: Final = 1.7
-"""How long the end may take as a whole: what a thread still works out for nobody would hold up the process."""
+"""How long the whole shutdown may take: a thread that still computes would delay the exit."""
 
 
 def default_database() -> Path:
-    """Where the receiver keeps its events by default; makes the directory, for its owner only.
+    """Return the default database file; make its directory, for its owner only.
 
-    Raises ``StoreError`` where there is no place for one, as for the arbitrary uid of a container.
+    Raises ``StoreError`` if the user has no home directory, as the arbitrary uid of a container.
     """
     try:
         directory = user_state_path("failpath-otel", appauthor=False)
-    except RuntimeError:  # its older versions do not raise, and give `~/…`
+    except RuntimeError:  # older versions of platformdirs return `~/…` instead
         directory = Path("~")
     if not directory.is_absolute():
         msg = "this user has no home directory to keep runs in; name a file for them by --db PATH"
@@ -49,67 +51,67 @@ def default_database() -> Path:
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a receiver is told at its start; ``host`` is an IP address, and port 0 picks a free one."""
+class ServerSettings:
+    """Where a receiver listens and stores; ``host`` is an IP address, and port 0 picks a free port."""
 
     port: int
     database: Path
     host: str = LOOPBACK
     token: str | None = None
-    settings: Settings = field(default_factory=Settings)
+    receiver: ReceiverSettings = field(default_factory=ReceiverSettings)
     open_browser: bool = False
 
 
-def serve(options: Options) -> None:
-    """Serves until Ctrl-C or SIGTERM; prints one line when it is ready. Main thread only.
+def serve(settings: ServerSettings) -> None:
+    """Serve until Ctrl-C or SIGTERM; print one line when ready. Main thread only.
 
-    Raises ``OSError`` if the port cannot be had, ``StoreError`` if the database cannot, and
-    ``FlowsFileError`` if the file with the flows is none.
+    Raises ``OSError`` if the port cannot be used, ``StoreError`` if the database cannot, and ``FlowsFileError`` for
+    an invalid file of flows.
     """
     with (
-        listen(options.host, options.port) as listener,
-        closing(Store(options.database)) as store,
-        closing(Parts(store, _now, options.settings)) as parts,
+        listen(settings.host, settings.port) as listener,
+        closing(Store(settings.database)) as store,
+        closing(Receiver(store, _now, settings.receiver)) as receiver,
     ):
-        app = create_app(parts, Access(options.host, options.token))
-        address = address_of(options.host, listener.getsockname()[1])
+        app = create_app(receiver, Access(settings.host, settings.token))
+        address = address_of(settings.host, listener.getsockname()[1])
         server = Server(
             app,
-            ready=lambda: _tell(options, address),
-            ending=lambda: _end(parts),
+            ready=lambda: _tell(settings, address),
+            ending=lambda: _end(receiver),
             grace_seconds=_GRACE_SECONDS,
         )
         server.stop_on_signals()
-        parts.start()
+        receiver.start()
         server.run(sockets=[listener])
 
 
-def _end(parts: Parts) -> None:
-    """Ends the streams, which end for nothing else, and the process with them, at the latest some time afterwards.
+def _end(receiver: Receiver) -> None:
+    """End the streams, which would not end by themselves, and the process some time later at the latest.
 
-    All that was accepted is in the database by then; a thread that works something out may take longer than that.
+    All accepted events are in the database by then; only a thread that computes may take longer.
     """
     timer = threading.Timer(_END_SECONDS, os._exit, [0])
     timer.daemon = True
     timer.start()
-    parts.changes.close()
+    receiver.changes.close()
 
 
 def _now() -> int:
     return time.time_ns() // 1000
 
 
-def _tell(options: Options, address: str) -> None:
-    """Says that the receiver is ready, and where; programs read the first line, so it is there at once."""
-    said = [f"Failpath local receiver at {address} (database: {options.database})"]
+def _tell(settings: ServerSettings, address: str) -> None:
+    """Print that the receiver is ready, and where; unbuffered, because programs read the first line."""
+    lines = [f"Failpath local receiver at {address} (database: {settings.database})"]
     if sys.stdout.isatty():
-        with_token = "" if options.token is None else "/?token=<the token>"
-        said.append(f"Open {address}{with_token} in a browser. Ctrl-C ends the receiver.")
-    sys.stdout.write("".join(f"{line}\n" for line in said))
+        with_token = "" if settings.token is None else "/?token=<the token>"
+        lines.append(f"Open {address}{with_token} in a browser. Ctrl-C ends the receiver.")
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
-    if options.open_browser:
-        page = address if options.token is None else f"{address}/?{urlencode({'token': options.token})}"
-        # A thread, because a browser in a terminal does not come back before it is closed.
+    if settings.open_browser:
+        page = address if settings.token is None else f"{address}/?{urlencode({'token': settings.token})}"
+        # A thread, because a browser in a terminal blocks until it is closed.
         threading.Thread(target=_open, args=(page, address), daemon=True).start()
 
 

@@ -1,9 +1,9 @@
 """The base URL of Failpath. Messages contain none of it: users put keys and passwords there."""
 
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
+from failpath_otel.addresses import is_loopback
 from failpath_otel.errors import ConfigurationError
 from failpath_otel.report import warn_once
 from failpath_otel.scrubbing.values import type_name
@@ -61,20 +61,9 @@ def warn_of_plain_http(endpoint: str) -> None:
     """Warn once for each host that requests are not encrypted, unless they stay on this machine."""
     parts = urlsplit(endpoint)
     host = parts.hostname or ""
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         warn_once(
             f"plain {host}",
             "Failpath: the endpoint http://%s is not encrypted; the project key and all records can be read in transit",
             f"[{host}]" if ":" in host else host,
         )
-
-
-def _is_loopback(host: str) -> bool:
-    name = host.rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ip_address(name)
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -1,1 +1,1 @@
-"""OTLP as it comes in: bodies by HTTP, protobuf and JSON, and the spans in them."""
+"""Reads OTLP/HTTP for traces: bodies in protobuf and JSON, the spans in them, and their records."""

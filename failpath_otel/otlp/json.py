@@ -1,6 +1,6 @@
-"""OTLP as JSON: the JSON mapping of proto3 with hexadecimal ids, as the OTLP specification has it.
+"""OTLP in JSON: the JSON mapping of proto3 with hexadecimal ids, as the OTLP specification defines it.
 
-As in :mod:`failpath_otel.otlp.protobuf`, each span is parsed by itself when it is its turn.
+As in :mod:`failpath_otel.otlp.protobuf`, each span is parsed on its own: decision 0022.
 """
 
 import base64
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from failpath_otel.otlp.allowance import Allowance, TooManyParts
+from failpath_otel.otlp.budget import ReadingBudget, TooManyPartsError
 from failpath_otel.otlp.span import (
     EVENTS_READ,
     MAX_LIST_VALUES,
@@ -24,7 +24,7 @@ from failpath_otel.otlp.span import (
     Scope,
     SpanEvent,
     SpanIds,
-    TooManySpans,
+    TooManySpansError,
     broken_span,
     parent_of,
     problem_of,
@@ -55,7 +55,7 @@ _Integer = int | str
 
 
 class _Struct(msgspec.Struct, rename="camel", gc=False):
-    """A message: every field may be missing or ``null``, and fields that are not known are passed over."""
+    """A message: every field may be missing or ``null``, and unknown fields are ignored."""
 
 
 class _Array(_Struct):
@@ -139,7 +139,7 @@ class _ResourceMessages(_Struct):
 
 
 class _Messages(_Struct):
-    """A request of which nothing is kept but that its spans are objects."""
+    """A request whose structure is checked, and nothing of it kept."""
 
     resource_spans: list[_ResourceMessages] | None = None
 
@@ -149,69 +149,71 @@ _decode: Final = msgspec.json.Decoder(_Request).decode
 _decode_span: Final = msgspec.json.Decoder(_Span).decode
 
 
-def spans_in(body: bytes, *, every: bool) -> Iterator[OtlpSpan | None]:
-    """The spans of a request in their order; ``None`` for one without a step key, unless ``every`` span is asked for.
+def spans_in(body: bytes, *, include_untagged: bool) -> Iterator[OtlpSpan | None]:
+    """Yield the spans of a request in their order; ``None`` stands for one without a step key, which was not read.
 
-    Raises ``ValueError``, at once, where the body is no such message, and :class:`TooManySpans`.
+    With ``include_untagged`` those are read as well.
+
+    Raises ``ValueError``, at once, where the body is no such message, and :class:`TooManySpansError`.
     """
     if body.count(b"{") > _MAX_OBJECTS:
-        raise TooManySpans
+        raise TooManySpansError
     try:
         try:
             groups = _groups(body)
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:
-            # It refuses half a surrogate pair anywhere, as `JSON.stringify` writes it for a text that was cut.
+            # msgspec refuses half a surrogate pair, which `JSON.stringify` writes for a text that was cut.
             groups = _groups(_whole(body))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         msg = f"the body is no ExportTraceServiceRequest: {str(error)[:200]}"
         raise ValueError(msg) from None
     if sum(len(spans.spans or ()) for group in groups for spans in group.scope_spans or ()) > MAX_SPANS:
-        raise TooManySpans
-    return _read(groups, every=every)
+        raise TooManySpansError
+    return _read(groups, include_untagged=include_untagged)
 
 
 def _groups(body: bytes) -> list[_ResourceSpans]:
-    # What is no object has no brace that was counted, and would be kept until it is its turn.
+    # A span that is no object has no brace that was counted, and would be kept until it is read.
     if body.count(b",") > _MAX_OBJECTS:
         _check(body)
     return _decode(body).resource_spans or []
 
 
 def _whole(body: bytes) -> bytes:
-    """The body with U+FFFD for each half of a surrogate pair, without a call for each escape."""
+    """Return the body with U+FFFD for each half of a surrogate pair, without a call for each escape."""
     if _NO_JSON in body:
         return body
     return _HALF.sub(_REPLACEMENT, body.replace(rb"\\", _NO_JSON)).replace(_NO_JSON, rb"\\")
 
 
-def _read(groups: list[_ResourceSpans], *, every: bool) -> Iterator[OtlpSpan | None]:
-    allowance = Allowance()
+def _read(groups: list[_ResourceSpans], *, include_untagged: bool) -> Iterator[OtlpSpan | None]:
+    budget = ReadingBudget()
     for group in groups:
-        process = _process(group.resource, allowance)
+        process = _process(group.resource, budget)
         for spans in group.scope_spans or ():
             scope = Scope((spans.scope.name or "") if spans.scope else "")
             for raw in spans.spans or ():
                 text = bytes(raw)
-                # Most spans are no steps, and need not be parsed. An escape can stand for anything.
-                if every or _STEP_KEY in text or b"\\u" in text:
-                    yield _parse(text, scope, process, allowance, every=every)
+                # Most spans are no steps, and need not be parsed. An escape can stand for any character.
+                if include_untagged or _STEP_KEY in text or b"\\u" in text:
+                    yield _parse(text, scope, process, budget, include_untagged=include_untagged)
                 else:
                     yield None
 
 
-def _process(resource: _Resource | None, allowance: Allowance) -> ProcessInfo | None:
+def _process(resource: _Resource | None, budget: ReadingBudget) -> ProcessInfo | None:
     pairs = [] if resource is None else resource.attributes or []
     try:
-        allowance.begin(len(pairs))
-        return process_of(_attributes(pairs, allowance))
-    except TooManyParts:
+        budget.begin(len(pairs))
+        return process_of(_attributes(pairs, budget))
+    except TooManyPartsError:
         return None
 
 
 def _parse(
-    text: bytes, scope: Scope, process: ProcessInfo | None, allowance: Allowance, *, every: bool
+    text: bytes, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget, *, include_untagged: bool
 ) -> OtlpSpan | None:
     if len(text) > MAX_SPAN_BYTES:
         return broken_span(f"it is larger than {MAX_SPAN_BYTES} bytes")
@@ -220,15 +222,15 @@ def _parse(
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return broken_span(f"it is no span: {str(error)[:200]}")
     try:
-        found = _span(span, scope, process, allowance)
-    except TooManyParts as error:
+        found = _span(span, scope, process, budget)
+    except TooManyPartsError as error:
         return broken_span(str(error), span.name or "", scope, is_step=_STEP_KEY in text)
-    return found if every or STEP_KEY in found.attributes else None
+    return found if include_untagged or STEP_KEY in found.attributes else None
 
 
-def _span(span: _Span, scope: Scope, process: ProcessInfo | None, allowance: Allowance) -> OtlpSpan:
+def _span(span: _Span, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget) -> OtlpSpan:
     attributes, events = span.attributes or [], span.events or []
-    allowance.begin(len(attributes) + len(events))
+    budget.begin(len(attributes) + len(events))
     trace_id, span_id, parent_id = _id(span.trace_id), _id(span.span_id), _id(span.parent_span_id)
     start_time = _uint64(span.start_time_unix_nano)
     problem = problem_of(trace_id, span_id, start_time)
@@ -240,9 +242,9 @@ def _span(span: _Span, scope: Scope, process: ProcessInfo | None, allowance: All
         parent_of(trace_number, parent_id) if parent_id else None,
         start_time,
         _uint64(span.end_time_unix_nano) or None,
-        _attributes(attributes, allowance),
+        _attributes(attributes, budget),
         [
-            SpanEvent(event.name, _mapping(event.attributes, allowance) if event.name == EXCEPTION_EVENT else {})
+            SpanEvent(event.name, _mapping(event.attributes, budget) if event.name == EXCEPTION_EVENT else {})
             for event in events
             if event.name is not None and event.name in EVENTS_READ
         ],
@@ -262,7 +264,7 @@ def _id(text: str | None) -> bytes:
 
 
 def _uint64(value: _Integer | None) -> int:
-    """A number of 64 bits without sign; 0 for anything else."""
+    """Return an unsigned number of 64 bits; 0 for anything else."""
     number = _int(value)
     return number if isinstance(number, int) and 0 <= number <= _MAX_UINT64 else 0
 
@@ -273,25 +275,25 @@ def _code(value: _Integer | None) -> int:
 
 
 def _int(value: _Integer | None) -> _Integer | None:
-    """The number in a text; a text that holds none stays what it is."""
+    """Return the number in a text; a text without one stays as it is."""
     try:
-        # A long text of digits would keep everybody else waiting: reading it takes the square of its length.
+        # Parsing digits takes the square of their number: a long text would block all other requests.
         return int(value) if isinstance(value, str) and len(value) <= _MAX_DIGITS else value
     except ValueError:
         return value
 
 
-def _mapping(pairs: list[_KeyValue] | None, allowance: Allowance, depth: int = 0) -> dict[str, Any]:
-    allowance.take(len(pairs or ()))
-    return _attributes(pairs or (), allowance, depth)
+def _mapping(pairs: list[_KeyValue] | None, budget: ReadingBudget, depth: int = 0) -> dict[str, Any]:
+    budget.take(len(pairs or ()))
+    return _attributes(pairs or (), budget, depth)
 
 
-def _attributes(pairs: Iterable[_KeyValue], allowance: Allowance, depth: int = 0) -> dict[str, Any]:
-    """The attributes by their keys; the pairs were taken already, and not what is in their values."""
-    return {pair.key or "": None if pair.value is None else _value(pair.value, depth, allowance) for pair in pairs}
+def _attributes(pairs: Iterable[_KeyValue], budget: ReadingBudget, depth: int = 0) -> dict[str, Any]:
+    """Return the attributes by key; the budget has paid for the pairs already, not for what is in their values."""
+    return {pair.key or "": None if pair.value is None else _value(pair.value, depth, budget) for pair in pairs}
 
 
-def _value(value: _AnyValue, depth: int, allowance: Allowance) -> Any:  # noqa: ANN401, PLR0911 - what an attribute can be; a case each
+def _value(value: _AnyValue, depth: int, budget: ReadingBudget) -> Any:  # noqa: ANN401, PLR0911 - what an attribute can be; a case each
     if value.string_value is not None:
         return value.string_value
     if value.int_value is not None:
@@ -306,15 +308,15 @@ def _value(value: _AnyValue, depth: int, allowance: Allowance) -> Any:  # noqa: 
         return None
     if value.array_value is not None:
         values = value.array_value.values or ()
-        allowance.take(min(len(values), MAX_LIST_VALUES))
-        return tuple(_value(each, depth + 1, allowance) for each in islice(values, MAX_LIST_VALUES))
+        budget.take(min(len(values), MAX_LIST_VALUES))
+        return tuple(_value(each, depth + 1, budget) for each in islice(values, MAX_LIST_VALUES))
     if value.kvlist_value is not None:
-        return _mapping(value.kvlist_value.values, allowance, depth + 1)
+        return _mapping(value.kvlist_value.values, budget, depth + 1)
     return None
 
 
 def _double(value: float | str) -> float | str:
-    """``NaN`` and the infinities are texts."""
+    """Return the number; ``NaN`` and the infinities come as texts."""
     try:
         return float(value)
     except ValueError:
@@ -322,7 +324,7 @@ def _double(value: float | str) -> float | str:
 
 
 def _bytes(text: str) -> bytes | str:
-    """Base64, in the alphabet for URLs too, with or without padding."""
+    """Decode Base64, also in the alphabet for URLs, with or without padding."""
     try:
         return base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)
     except (ValueError, binascii.Error):

@@ -1,8 +1,4 @@
-"""OTLP as protobuf.
-
-Whole requests are not parsed: 16 MiB can hold eight million empty messages, which would be gigabytes of objects. The
-outer layers are walked here, and each span is parsed by itself when it is its turn; one that is broken costs no other.
-"""
+"""OTLP in protobuf: the outer layers are walked, and each span is parsed on its own: decision 0022."""
 
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
@@ -14,7 +10,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from failpath_otel import limits
-from failpath_otel.otlp.allowance import Allowance, TooManyParts
+from failpath_otel.otlp.budget import ReadingBudget, TooManyPartsError
 from failpath_otel.otlp.span import (
     EVENTS_READ,
     MAX_LIST_VALUES,
@@ -27,7 +23,7 @@ from failpath_otel.otlp.span import (
     Scope,
     SpanEvent,
     SpanIds,
-    TooManySpans,
+    TooManySpansError,
     broken_span,
     parent_of,
     problem_of,
@@ -55,25 +51,27 @@ _Group = tuple[_Part | None, list[tuple[_Part | None, list[_Part]]]]
 """The spans of one resource: where that is, and of each scope where it is, and where its spans are."""
 
 
-def spans_in(body: bytes, *, every: bool) -> Iterator[OtlpSpan | None]:
-    """The spans of a request in their order; ``None`` for one without a step key, unless ``every`` span is asked for.
+def spans_in(body: bytes, *, include_untagged: bool) -> Iterator[OtlpSpan | None]:
+    """Yield the spans of a request in their order; ``None`` stands for one without a step key, which was not read.
 
-    Raises ``ValueError``, at once, where the body is no such message, and :class:`TooManySpans`.
+    With ``include_untagged`` those are read as well.
+
+    Raises ``ValueError``, at once, where the body is no such message, and :class:`TooManySpansError`.
     """
     try:
         groups = _Walk(body).groups()
     except (ValueError, IndexError):
         msg = "the body is no ExportTraceServiceRequest"
         raise ValueError(msg) from None
-    return _read(body, groups, every=every)
+    return _read(body, groups, include_untagged=include_untagged)
 
 
 class _Walk:
-    """One walk over the outer layers of a request."""
+    """A walk over the outer layers of a request."""
 
     def __init__(self, body: bytes) -> None:
         self._body: Final = body
-        self._left = MAX_SPANS  # of messages of all layers: an empty one is a message too
+        self._left = MAX_SPANS  # messages of all layers, because an empty one counts too
         self._passed_over = 0
 
     def groups(self) -> list[_Group]:
@@ -88,7 +86,7 @@ class _Walk:
         return _last(found[_SCOPE]), found[_SPANS]
 
     def _parts(self, part: _Part, *fields: int) -> dict[int, list[_Part]]:
-        """Where the messages in these fields are; the fields of others are passed over."""
+        """Return where the messages in these fields are; skip other fields."""
         body = self._body
         found: dict[int, list[_Part]] = {field: [] for field in fields}
         at, end = part
@@ -105,7 +103,7 @@ class _Walk:
                 if at <= end and (wanted := found.get(tag >> 3)) is not None:
                     self._left -= 1
                     if self._left < 0:
-                        raise TooManySpans
+                        raise TooManySpansError
                     wanted.append((begin, at))
                     continue
             else:
@@ -119,7 +117,7 @@ class _Walk:
 
 
 def _after(body: bytes, kind: int, at: int) -> int:
-    """Where a field ends that begins there, and is no message."""
+    """Return where the field ends that begins there and is no message."""
     if kind == _VARINT:
         return _varint(body, at)[1]
     if kind not in {_FIXED_64, _FIXED_32}:
@@ -128,7 +126,7 @@ def _after(body: bytes, kind: int, at: int) -> int:
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:
-    """The number there, and where it ends."""
+    """Return the number there, and where it ends."""
     number = shift = 0
     while (byte := body[at]) > _SEVEN_BITS:
         number |= (byte & _SEVEN_BITS) << shift
@@ -143,28 +141,28 @@ def _last(parts: list[_Part]) -> _Part | None:
     return parts[-1] if parts else None
 
 
-def _read(body: bytes, groups: Iterable[_Group], *, every: bool) -> Iterator[OtlpSpan | None]:
-    allowance = Allowance()
+def _read(body: bytes, groups: Iterable[_Group], *, include_untagged: bool) -> Iterator[OtlpSpan | None]:
+    budget = ReadingBudget()
     for resource, scopes in groups:
-        process = _process(body, resource, allowance)
+        process = _process(body, resource, budget)
         for place, spans in scopes:
             scope = _scope(body, place)
             for begin, end in spans:
                 # Most spans are no steps, and need not be parsed.
-                if every or body.find(_STEP_KEY, begin, end) >= 0:
-                    yield _parse(body[begin:end], scope, process, allowance)
+                if include_untagged or body.find(_STEP_KEY, begin, end) >= 0:
+                    yield _parse(body[begin:end], scope, process, budget)
                 else:
                     yield None
 
 
-def _process(body: bytes, part: _Part | None, allowance: Allowance) -> ProcessInfo | None:
+def _process(body: bytes, part: _Part | None, budget: ReadingBudget) -> ProcessInfo | None:
     if part is None or part[1] - part[0] > MAX_SPAN_BYTES:
         return None
     try:
         pairs = Resource.FromString(body[part[0] : part[1]]).attributes
-        allowance.begin(len(pairs))
-        return process_of(_attributes(pairs, allowance))
-    except (DecodeError, TooManyParts):
+        budget.begin(len(pairs))
+        return process_of(_attributes(pairs, budget))
+    except (DecodeError, TooManyPartsError):
         return None
 
 
@@ -177,7 +175,7 @@ def _scope(body: bytes, part: _Part | None) -> Scope:
         return NO_SCOPE
 
 
-def _parse(text: bytes, scope: Scope, process: ProcessInfo | None, allowance: Allowance) -> OtlpSpan:
+def _parse(text: bytes, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget) -> OtlpSpan:
     if len(text) > MAX_SPAN_BYTES:
         return broken_span(f"it is larger than {MAX_SPAN_BYTES} bytes")
     try:
@@ -185,15 +183,15 @@ def _parse(text: bytes, scope: Scope, process: ProcessInfo | None, allowance: Al
     except DecodeError:
         return broken_span("it is no span")
     try:
-        return _span(span, scope, process, allowance)
-    except TooManyParts as error:
+        return _span(span, scope, process, budget)
+    except TooManyPartsError as error:
         return broken_span(str(error), span.name, scope, is_step=_STEP_KEY in text)
 
 
-def _span(span: Span, scope: Scope, process: ProcessInfo | None, allowance: Allowance) -> OtlpSpan:
+def _span(span: Span, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget) -> OtlpSpan:
     attributes, events = span.attributes, span.events
     event_count = len(events)
-    allowance.begin(len(attributes) + event_count)
+    budget.begin(len(attributes) + event_count)
     trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
     start_time = span.start_time_unix_nano
     problem = problem_of(trace_id, span_id, start_time)
@@ -206,9 +204,9 @@ def _span(span: Span, scope: Scope, process: ProcessInfo | None, allowance: Allo
         parent_of(trace_number, parent_id) if parent_id else None,
         start_time,
         span.end_time_unix_nano or None,
-        _attributes(attributes, allowance),
+        _attributes(attributes, budget),
         [
-            SpanEvent(name, _exception_attributes(event.attributes, allowance) if name == EXCEPTION_EVENT else {})
+            SpanEvent(name, _exception_attributes(event.attributes, budget) if name == EXCEPTION_EVENT else {})
             for event in events
             if (name := event.name) in EVENTS_READ
         ]
@@ -222,22 +220,22 @@ def _span(span: Span, scope: Scope, process: ProcessInfo | None, allowance: Allo
     )
 
 
-def _exception_attributes(pairs: Collection[KeyValue], allowance: Allowance) -> dict[str, Any]:
-    allowance.take(len(pairs))
-    return _attributes(pairs, allowance)
+def _exception_attributes(pairs: Collection[KeyValue], budget: ReadingBudget) -> dict[str, Any]:
+    budget.take(len(pairs))
+    return _attributes(pairs, budget)
 
 
-def _attributes(pairs: Iterable[KeyValue], allowance: Allowance) -> dict[str, Any]:
-    """The attributes by their keys; the pairs were taken already, and not what is in their values."""
+def _attributes(pairs: Iterable[KeyValue], budget: ReadingBudget) -> dict[str, Any]:
+    """Return the attributes by key; the budget has paid for the pairs already, not for what is in their values."""
     found: dict[str, Any] = {}
     for pair in pairs:
         value = pair.value
-        # Nearly all are texts; asking which kind a value is takes longer.
-        found[pair.key] = value.string_value or _value(value, 0, allowance)
+        # Nearly all values are texts; `WhichOneof` takes longer.
+        found[pair.key] = value.string_value or _value(value, 0, budget)
     return found
 
 
-def _value(value: AnyValue, depth: int, allowance: Allowance) -> Any:  # noqa: ANN401 - what an attribute can be
+def _value(value: AnyValue, depth: int, budget: ReadingBudget) -> Any:  # noqa: ANN401 - what an attribute can be
     kind = value.WhichOneof("value")
     if kind == "int_value":
         return value.int_value
@@ -245,10 +243,10 @@ def _value(value: AnyValue, depth: int, allowance: Allowance) -> Any:  # noqa: A
         return None
     if kind == "array_value":
         values = value.array_value.values
-        allowance.take(min(len(values), MAX_LIST_VALUES))
-        return tuple(_value(each, depth + 1, allowance) for each in islice(values, MAX_LIST_VALUES))
+        budget.take(min(len(values), MAX_LIST_VALUES))
+        return tuple(_value(each, depth + 1, budget) for each in islice(values, MAX_LIST_VALUES))
     if kind == "kvlist_value":
         pairs = value.kvlist_value.values
-        allowance.take(len(pairs))
-        return {pair.key: _value(pair.value, depth + 1, allowance) for pair in pairs}
+        budget.take(len(pairs))
+        return {pair.key: _value(pair.value, depth + 1, budget) for pair in pairs}
     return getattr(value, kind)

@@ -1,4 +1,4 @@
-"""OTLP/HTTP for traces as a route: who may send, what a body may be, and the answers."""
+"""The route of OTLP/HTTP for traces: checks, limits of bodies, and responses."""
 
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
@@ -7,17 +7,15 @@ from math import ceil
 from typing import Final
 
 import anyio
-import anyio.to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from failpath_otel.otlp.messages import JSON, MEDIA_TYPES, TooManySpans, refusal, response, spans_in
+from failpath_otel.otlp.http_messages import JSON, MEDIA_TYPES, TooManySpansError, refusal, response, spans_in
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.span import OtlpSpan
-from failpath_otel.serving.access import refuse_web_pages
 from failpath_otel.serving.body import (
-    Room,
+    BodyBudget,
     decompress,
     discard_body,
     is_gzipped,
@@ -25,38 +23,40 @@ from failpath_otel.serving.body import (
     read_body,
     too_large_decompressed,
 )
+from failpath_otel.serving.request_checks import refuse_web_pages
+from failpath_otel.serving.threads import in_thread
 
 MAX_BODY_BYTES: Final = 16 * 1_048_576
-"""Of one request, decompressed."""
+"""The most bytes of one request, decompressed."""
 
 MAX_HELD_BYTES: Final = 4 * MAX_BODY_BYTES
-"""Of all requests together, as they came."""
+"""The most bytes of all requests together, before decompression."""
 
 _LARGE_BYTES: Final = 1_048_576
 _LARGE_AT_A_TIME: Final = 2
 _AT_A_TIME: Final = 32
 
 Take = Callable[[Iterator[OtlpSpan | None]], Receipt]
-"""Takes the spans of one request, on a thread of its own, or raises :class:`Busy`."""
+"""Takes the spans of one request, on a worker thread, or raises :class:`Busy`."""
 
 
 class Busy(HTTPException):
-    """No more is taken now: the answer's reason, and the seconds after which it is worth another try."""
+    """Nothing more can be accepted now; *pause* is the seconds after which a retry makes sense."""
 
     def __init__(self, reason: str, pause: float) -> None:
-        # No 429: OpenTelemetry's Python exporters have long taken that for final.
+        # Not 429: older exporters of OpenTelemetry for Python do not retry after it.
         self.retry_after: Final = max(ceil(pause), 1)
         super().__init__(503, reason, {"Retry-After": str(self.retry_after)})
 
 
 class OtlpRoute:
-    """Takes requests.
+    """The route.
 
     Args:
         take: takes the spans.
-        check: raises ``HTTPException`` for a request, as :class:`Busy` is one, before its body is decoded.
-        every: spans without a step key may be steps as well.
-        told: hears of each request: what it had, or ``None`` where it was refused.
+        check: raises ``HTTPException``, such as :class:`Busy`, for a request before its body is read.
+        include_untagged: pass spans without a step key on as well, as rules may match them.
+        on_request: called after each request with its receipt, or with ``None`` if it was refused.
     """
 
     def __init__(
@@ -64,36 +64,36 @@ class OtlpRoute:
         take: Take,
         *,
         check: Callable[[Request], object] = lambda _: None,
-        every: bool = False,
-        told: Callable[[Receipt | None], object] = lambda _: None,
+        include_untagged: bool = False,
+        on_request: Callable[[Receipt | None], object] = lambda _: None,
     ) -> None:
         self._take_spans: Final = take
         self._check: Final = check
-        self._every: Final = every
-        self._told: Final = told
-        self._room: Final = Room(MAX_HELD_BYTES, lambda: Busy("too much at once", 1))
-        # What is decoded takes several times the room of what came.
+        self._include_untagged: Final = include_untagged
+        self._on_request: Final = on_request
+        self._body_budget: Final = BodyBudget(MAX_HELD_BYTES, lambda: Busy("too much at once", 1))
+        # Decoded spans take several times the memory of the body.
         self._limiters: dict[int, anyio.CapacityLimiter] = {}
 
     async def receive(self, request: Request) -> Response:
-        """Answers with an ``ExportTraceServiceResponse`` or a ``google.rpc.Status``, in the encoding of the request."""
+        """Respond with an ``ExportTraceServiceResponse`` or a ``google.rpc.Status``, in the request's encoding."""
         kind = media_type(request)
         try:
             receipt = await self._receive(request, kind)
         except HTTPException as error:
-            self._told(None)
+            self._on_request(None)
             if "Connection" not in (error.headers or {}):
                 await discard_body(request)
             return refused(kind, error.status_code, error.detail, error.headers)
         except CancelledError:
-            # The server ends, and has waited long enough. It would answer 500, which senders take for final.
-            self._told(None)
+            # The grace period of the shutdown is over. The server would respond 500, after which senders do not retry.
+            self._on_request(None)
             busy = Busy("this server is about to end", 1)
             return refused(kind, busy.status_code, busy.detail, busy.headers)
-        except BaseException:  # whoever serves answers 500
-            self._told(None)
+        except BaseException:  # the server responds 500
+            self._on_request(None)
             raise
-        self._told(receipt)
+        self._on_request(receipt)
         return Response(response(kind, receipt.rejected, receipt.reason), media_type=kind)
 
     async def _receive(self, request: Request, kind: str) -> Receipt:
@@ -102,7 +102,7 @@ class OtlpRoute:
         if kind not in MEDIA_TYPES:
             raise HTTPException(415, f"expected a Content-Type of {' or '.join(MEDIA_TYPES)}")
         gzipped = is_gzipped(request)
-        with self._room.of_request() as take:
+        with self._body_budget.for_request() as take:
             body = await read_body(request, MAX_BODY_BYTES, take)
             if len(body) <= _LARGE_BYTES:
                 receipt = await self._on_thread(body, kind, _AT_A_TIME, _LARGE_BYTES if gzipped else None)
@@ -114,13 +114,13 @@ class OtlpRoute:
             return receipt
 
     async def _on_thread(self, body: bytes, kind: str, at_a_time: int, most: int | None) -> Receipt | None:
-        """What was in a body, of which no more than ``most`` bytes are decompressed; ``None`` for one that has more."""
+        """Read a body, of which at most ``most`` bytes are decompressed; return ``None`` if it has more."""
         limiter = self._limiters.get(at_a_time)
         if limiter is None:
-            # Not before there is an event loop, which it belongs to.
+            # Made on use: it belongs to the event loop.
             limiter = self._limiters[at_a_time] = anyio.CapacityLimiter(at_a_time)
         work = partial(self._take, body, kind, most)
-        return await anyio.to_thread.run_sync(work, limiter=limiter, abandon_on_cancel=True)
+        return await in_thread(work, limiter)
 
     def _take(self, body: bytes, kind: str, most: int | None) -> Receipt | None:
         if most is not None:
@@ -129,8 +129,8 @@ class OtlpRoute:
                 return None
             body = decompressed
         try:
-            spans = spans_in(body, kind, every=self._every)
-        except TooManySpans as error:
+            spans = spans_in(body, kind, include_untagged=self._include_untagged)
+        except TooManySpansError as error:
             raise HTTPException(413, str(error)) from None
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
@@ -138,6 +138,6 @@ class OtlpRoute:
 
 
 def refused(kind: str, status_code: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer that is no success, in the encoding ``kind`` or, where that is unknown, as JSON."""
+    """Return a response that is no success, in the encoding ``kind`` or, if that is unknown, as JSON."""
     shown = kind if kind in MEDIA_TYPES else JSON
     return Response(refusal(shown, status_code, reason), status_code, headers, media_type=shown)

@@ -1,6 +1,6 @@
-"""The span: one of OTLP, with exactly what the translation reads of a span of the SDK.
+"""A span of OTLP, with the attributes of an SDK span that the translation reads.
 
-An SDK span of the same content takes ten times as long to make, for locks and bounds that nobody needs here.
+An SDK span takes ten times as long to make, for locks and bounds that are not needed here.
 """
 
 from functools import lru_cache
@@ -17,16 +17,16 @@ from failpath_otel.semconv import EXCEPTION_EVENT, STEP_EVENTS, STEP_KEY
 TRACE_ID_BYTES: Final = 16
 SPAN_ID_BYTES: Final = 8
 EVENTS_READ: Final = frozenset({*STEP_EVENTS, EXCEPTION_EVENT})
-"""Names of the span events that the translation reads; of others no object is made."""
+"""Names of the span events that the translation reads; others are skipped."""
 
 MAX_SPAN_BYTES: Final = 1_048_576
-"""The largest span that is read, as it came."""
+"""The largest span that is read, in encoded bytes."""
 
 MAX_SPANS: Final = 100_000
 """The most spans of one request, or messages of any kind around them."""
 
 MAX_LIST_VALUES: Final = limits.MAX_METADATA_ITEMS + 1
-"""The values of a list that are read: with one more than metadata keeps, it says itself that there are others."""
+"""The values of a list that are read: one more than metadata keeps, which then notes that some are missing."""
 
 _MAX_HOST_CHARS: Final = 255
 _MAX_TIME_CHARS: Final = 64
@@ -34,14 +34,14 @@ _MAX_PID: Final = 1 << 32
 
 
 class SpanIds(msgspec.Struct, frozen=True, gc=False):
-    """What stands for a span context: the two ids."""
+    """The two ids, in place of a span context."""
 
     trace_id: int
     span_id: int
 
 
 class SpanEvent(msgspec.Struct, frozen=True, gc=False):
-    """A span event of a name that is read; of the lifecycle only the names are."""
+    """A span event; events of the lifecycle have no attributes here."""
 
     name: str
     attributes: dict[str, Any]
@@ -61,7 +61,7 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
 
 
 class OtlpSpan(msgspec.Struct, gc=False):
-    """A span that came by OTLP; ``problem`` says why no record can be made of it, if so.
+    """A span that came by OTLP; a ``problem`` says why no record can be made of it.
 
     ``process`` is that of its resource, where the resource names one.
     """
@@ -80,7 +80,7 @@ class OtlpSpan(msgspec.Struct, gc=False):
     problem: str
 
     def get_span_context(self) -> SpanIds:
-        """The two ids."""
+        """Return the two ids."""
         return self.context
 
 
@@ -94,7 +94,7 @@ NO_IDS: Final = SpanIds(0, 0)
 NO_SCOPE: Final = Scope("")
 
 
-class TooManySpans(Exception):  # noqa: N818 - says what the request is
+class TooManySpansError(Exception):
     """A request has more than :data:`MAX_SPANS`."""
 
     def __init__(self) -> None:
@@ -102,20 +102,20 @@ class TooManySpans(Exception):  # noqa: N818 - says what the request is
 
 
 def broken_span(problem: str, name: str = "", scope: Scope = NO_SCOPE, *, is_step: bool = True) -> OtlpSpan:
-    """A span that could not be read; one that ``is_step`` only by a rule, if at all, has to have its name and scope."""
+    """Return a span that could not be read. If only a rule may make a step of it, its name and scope are needed."""
     attributes = {STEP_KEY: ""} if is_step else {}
     return OtlpSpan(name, NO_IDS, None, 0, None, attributes, [], UNSET, 0, scope, None, problem)
 
 
 def status_of(code: int, message: str) -> SpanStatus:
-    """The status by its number in OTLP; an unknown one says nothing."""
+    """Return the status for its number in OTLP; an unknown number is unset."""
     if code == _ERROR_CODE:
         return SpanStatus(StatusCode.ERROR, message)
     return OK if code == _OK_CODE else UNSET
 
 
 def problem_of(trace_id: bytes, span_id: bytes, start_time: int) -> str:
-    """Why a span with these cannot be used; empty where it can."""
+    """Return why a span with these values cannot be used; empty if it can."""
     if len(trace_id) != TRACE_ID_BYTES:
         return f"its trace id has {len(trace_id)} bytes, not {TRACE_ID_BYTES}"
     if len(span_id) != SPAN_ID_BYTES:
@@ -126,13 +126,13 @@ def problem_of(trace_id: bytes, span_id: bytes, start_time: int) -> str:
 
 
 def parent_of(trace_number: int, parent_id: bytes) -> SpanIds | None:
-    """The parent of a span of that trace; ``None`` where it has none, or none that can be."""
+    """Return the parent of a span of that trace; ``None`` without a valid one."""
     number = int.from_bytes(parent_id, "big") if len(parent_id) == SPAN_ID_BYTES else 0
     return SpanIds(trace_number, number) if number else None
 
 
 def process_of(resource: dict[str, Any]) -> ProcessInfo | None:
-    """The process that a resource names by pid and host, encoded once for all of its records."""
+    """Return the process that a resource names by pid and host, encoded once for all of its records."""
     pid, host = resource.get("process.pid"), resource.get("host.name")
     created = resource.get("process.creation.time")
     if type(pid) is not int or not 0 < pid < _MAX_PID or type(host) is not str or not host:

@@ -35,6 +35,19 @@ class StepRule:
 
     Raises:
         ConfigurationError: an argument is no text, is empty or too long, or ``run_id`` looks like the name of a secret.
+
+    Example:
+        >>> from opentelemetry.sdk.trace import TracerProvider
+        >>> import failpath_otel
+        >>> provider = TracerProvider()
+        >>> rule = failpath_otel.StepRule("checkout", "charge-card", span_name="POST /charge", run_id="order.id")
+        >>> failpath = failpath_otel.configure(
+        ...     project_key="fp_project_xxx", rules=[rule], tracer_provider=provider
+        ... )
+        >>> with provider.get_tracer("shop").start_as_current_span("POST /charge", attributes={"order.id": "order-17"}):
+        ...     pass
+        >>> failpath.flush()
+        True
     """
 
     flow: str

@@ -8,6 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
+from failpath_otel.handoff import StepHandoff
 from failpath_otel.records.content import ERROR_MESSAGE, ERROR_STACK, RecordContent
 from failpath_otel.records.metadata import metadata_at_end, metadata_from
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
@@ -15,31 +16,14 @@ from failpath_otel.records.response_status import describe_failed_call, grpc_cal
 from failpath_otel.records.rules import StepRule, run_id_in_attribute
 from failpath_otel.records.stacks import without_our_frames
 from failpath_otel.scrubbing.values import bounded_run_id, clean_metadata, clean_text, error_text, text_of
-from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS, StartMarker
+from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS
 
 _ANY_LENGTH: Final = 1 << 30
 _OUTCOMES: Final[dict[str, Status]] = {"success": "success", "error": "error", "skipped": "skipped"}
 
 
 class StepStart(msgspec.Struct, gc=False):
-    """What identifies an open step, kept apart from its span, whose attributes may be evicted before it ends.
-
-    A mutable struct, because the reporter notes on it how far the step's records got.
-
-    Args:
-        metadata: the step's metadata at its start.
-        attributes: the span's attributes at its start.
-        manual: a lifecycle event is recorded by hand, so no ``running`` record is made.
-        marker: weak reference to the marker of the code that opened the span and will state its outcome; ``None`` if
-            there is none.
-        span_reference: weak reference to the span.
-        pipeline: receives the step's records.
-        content: the contents of its records.
-        number: the number that the pipeline gave to the first record; 0 before.
-        outcome_reported: the pipeline has the outcome, or has counted it as lost.
-        known_outcome: the outcome that is about to be written on the span: late attributes, those of an ``exception``
-            event, and the time.
-    """
+    """How a step began, kept apart from its span, which may have lost all of it at its end."""
 
     flow_key: str
     run_id: str
@@ -50,14 +34,23 @@ class StepStart(msgspec.Struct, gc=False):
     started_at: str
     metadata: dict[str, Any]
     attributes: Mapping[str, Any]
+    """The start attributes of the span."""
     manual: bool
-    marker: Any = None
+    """The event is recorded by hand, so no ``running`` is reported for the start of the span."""
+    handoff_reference: Any = None
+    """A weak reference to the step's :class:`StepHandoff`; ``None``: the span was opened by other code."""
     span_reference: Any = None
+    """A weak reference to the span."""
     pipeline: Any = None
+    """The pipeline of both records."""
     content: Any = None
-    number: int = 0
+    """What the records contain: a ``RecordContent``."""
+    running_ticket: int = 0
+    """The ticket of the ``running`` record in the pipeline; 0: it was not accepted."""
     outcome_reported: bool = False
+    """The outcome was accepted, or counted as lost."""
     known_outcome: tuple[Mapping[str, Any] | None, Mapping[str, str] | None, int] | None = None
+    """The outcome that is about to be written on the span: added attributes, those of an error, and the time."""
 
 
 def read_start(span: ReadableSpan) -> StepStart | None:
@@ -143,7 +136,7 @@ def outcome_record(  # noqa: PLR0917
     process: ProcessInfo | None,
     content: RecordContent,
     began: bool = True,  # noqa: FBT001, FBT002 - on the hot path, where a keyword costs
-    marker: StartMarker | None = None,
+    handoff: StepHandoff | None = None,
 ) -> Record:
     """Return the terminal record of a step, at the time when its span ended.
 
@@ -155,15 +148,15 @@ def outcome_record(  # noqa: PLR0917
         process: the process that the record names.
         content: further contents of the record.
         began: the step has a ``running`` record. Without one, it has a duration only if its span has a length.
-        marker: values that travel beside the span, which a host's limits do not reach.
+        handoff: values that travel beside the span, which a host's limits do not reach.
     """
     start_ns = start.start_ns
     end_ns = span.end_time
     if end_ns is None or end_ns < start_ns:
         end_ns = start_ns
     timed = began or end_ns > start_ns
-    late = None if marker is None else marker.late
-    metadata = metadata_at_end(start.attributes, start.metadata, attributes, late)
+    added = None if handoff is None else handoff.added_attributes
+    metadata = metadata_at_end(start.attributes, start.metadata, attributes, added)
     return Record(
         record_id(start.trace_id, start.span_id, status, end_ns),
         start.flow_key,
@@ -176,7 +169,7 @@ def outcome_record(  # noqa: PLR0917
         metadata if content.is_identity else content.metadata(metadata),
         start.started_at if timed else None,
         (end_ns - start_ns) // 1000 / 1000 if timed else None,
-        _error(start, span, content, marker) if status == semconv.STATUS_ERROR else None,
+        _error(start, span, content, handoff) if status == semconv.STATUS_ERROR else None,
         process if content.process else None,
     )
 
@@ -265,8 +258,8 @@ def _event_statuses(span: ReadableSpan) -> list[str]:
     return [STEP_EVENTS[event.name] for event in span.events if event.name in STEP_EVENTS]
 
 
-def _error(start: StepStart, span: ReadableSpan, content: RecordContent, marker: StartMarker | None) -> ErrorInfo:
-    attributes = None if marker is None else marker.exception
+def _error(start: StepStart, span: ReadableSpan, content: RecordContent, handoff: StepHandoff | None) -> ErrorInfo:
+    attributes = None if handoff is None else handoff.exception
     if attributes is None:
         attributes = {}
         for event in span.events:

@@ -157,6 +157,15 @@ def acquire(lock: Any, seconds: float) -> bool:  # noqa: ANN401 - either kind
     return _poll_until(lambda: lock.acquire(blocking=False), seconds)
 
 
+def is_held_here(lock: Any) -> bool:  # noqa: ANN401 - as above
+    """Return whether this thread holds a reentrant lock, in a call that a signal handler or a finaliser interrupts."""
+    try:
+        threading.Condition(lock).notify()  # the one public call that tells: it raises where the lock is not held
+    except RuntimeError:
+        return False
+    return True
+
+
 def sleep_cooperatively(seconds: float) -> None:
     """Sleep on a thread of the application; other greenlets run meanwhile."""
     (_cooperative_sleep() or sleep)(seconds)

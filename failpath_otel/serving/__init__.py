@@ -1,1 +1,1 @@
-"""What the servers of this package share: bodies within bounds, sockets, and an end that is a success."""
+"""Shared by the gateway and the local receiver: the server process, request bodies, checks."""

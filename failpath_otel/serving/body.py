@@ -1,4 +1,4 @@
-"""The body of a request, plain or gzipped, of which no more is ever held than a limit says."""
+"""Reads the body of a request, plain or gzipped, within limits of memory and time."""
 
 import zlib
 from collections.abc import Callable, Generator
@@ -10,38 +10,38 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 MAX_DISCARDED_BYTES: Final = 64 * 1_048_576
-"""How much of a body that is too large is read and thrown away, so that its sender gets to read the answer."""
+"""How much of a body that is too large is read and discarded, so that its sender can read the response."""
 
 BODY_SECONDS: Final = 30.0
-"""How long a body may take to come: one that never ends holds what others need."""
+"""How long a body may take to arrive: a slow one occupies memory that others need."""
 
 _MAX_MEMBERS: Final = 100
 _GZIP: Final = 31
-"""What :mod:`zlib` calls the format of gzip."""
+"""The ``wbits`` of :mod:`zlib` for gzip."""
 
 
 def media_type(request: Request) -> str:
-    """What the body is said to be, in lower case and without parameters; empty where nothing is said."""
+    """Return the media type of the body, in lower case and without parameters; empty without a header."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def is_gzipped(request: Request) -> bool:
-    """Whether the body is compressed by gzip. Raises ``HTTPException`` (415) for any other coding."""
+    """Return whether the body is gzipped. Raise ``HTTPException`` (415) for any other coding."""
     named = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
     codings = [coding.strip() for coding in named if coding.strip() not in ("", "identity")]
     if codings and codings not in (["gzip"], ["x-gzip"]):
-        # The answer names what would be accepted (RFC 9110, 12.5.3).
+        # The response names what would be accepted (RFC 9110, 12.5.3).
         refusal = "expected a body with 'Content-Encoding: gzip', or without one"
         raise HTTPException(415, refusal, headers={"Accept-Encoding": "gzip"})
     return bool(codings)
 
 
-class Room:
-    """How many bytes of bodies may be held at a time, by all requests together; for one event loop.
+class BodyBudget:
+    """Bounds the bytes of bodies that all requests hold together; for one event loop.
 
     Args:
-        max_bytes: so many.
-        refusal: makes the answer for who comes in vain.
+        max_bytes: the bound.
+        refusal: makes the exception for a request that exceeds it.
     """
 
     def __init__(self, max_bytes: int, refusal: Callable[[], HTTPException]) -> None:
@@ -49,8 +49,8 @@ class Room:
         self._refusal: Final = refusal
 
     @contextmanager
-    def of_request(self) -> Generator[Callable[[int], None], None, None]:
-        """What takes bytes for one request, or raises the refusal; at the end of the block they are given back."""
+    def for_request(self) -> Generator[Callable[[int], None], None, None]:
+        """Yield a function that takes bytes for one request, until the end of the block, or raises the refusal."""
         held = 0
 
         def take(size: int) -> None:
@@ -67,12 +67,12 @@ class Room:
 
 
 async def read_body(request: Request, max_bytes: int, take: Callable[[int], None] = lambda _: None) -> bytes:
-    """The body, of which no more than ``max_bytes`` are ever held; ``take`` hears of each part of it.
+    """Return the body, holding at most ``max_bytes`` of it; ``take`` is called with the size of each chunk.
 
-    Raises ``HTTPException``: 413 for a larger one, 400 if the sender goes away, 503 if it takes too long.
+    Raises ``HTTPException``: 413 for a larger one, 400 if the sender disconnects, 503 if it takes too long.
     """
     announced = request.headers.get("content-length", "")
-    # The server has checked that the header is a number, and never hands out more than it says.
+    # The server has checked that the header is a number, and reads no more than that.
     if announced and int(announced) > MAX_DISCARDED_BYTES:
         raise _too_large(max_bytes)
     body = bytearray()
@@ -91,7 +91,7 @@ async def read_body(request: Request, max_bytes: int, take: Callable[[int], None
     except ClientDisconnect:
         raise HTTPException(400, "the body ended early") from None
     except TimeoutError:
-        # No 408: senders of OTLP take that for final.
+        # Not 408: senders of OTLP do not retry after it.
         headers = {"Retry-After": "1", "Connection": "close"}
         raise HTTPException(503, f"the body took longer than {BODY_SECONDS:.0f} s", headers=headers) from None
     if size > max_bytes:
@@ -100,22 +100,22 @@ async def read_body(request: Request, max_bytes: int, take: Callable[[int], None
 
 
 async def discard_body(request: Request) -> None:
-    """Throws away what is left of a body, if the connection is closed after the answer.
+    """Read and discard the rest of a body, if the connection is closed after the response.
 
-    A sender that is cut off while it sends never gets to read that. On a connection that stays, Uvicorn does the same.
+    A sender that is cut off while it sends cannot read the response. On connections that stay open, Uvicorn does this.
     """
     closing = request.headers.get("connection", "").lower() == "close" or request.scope["http_version"] == "1.0"
-    if not closing or "expect" in request.headers:  # who expects something waits for the answer
+    if not closing or "expect" in request.headers:  # the sender waits for the response
         return
-    with suppress(HTTPException, RuntimeError):  # the second where nothing is left
+    with suppress(HTTPException, RuntimeError):  # the second if nothing is left
         await read_body(request, 0)
 
 
 def decompress(body: bytes, max_bytes: int) -> bytes | None:
-    """What a gzipped body holds; ``None`` where that is more, and no more than ``max_bytes`` are ever decompressed.
+    """Return the content of a gzipped body; ``None``, having decompressed no more, if it exceeds ``max_bytes``.
 
-    Raises ``HTTPException`` (400) if it is not gzip, or not all of it, or in more parts than anybody makes: each part
-    costs time, however little is in it.
+    Raises ``HTTPException`` (400) for anything but complete gzip, or for too many members: each costs time, however
+    small it is.
     """
     content, reason = b"", f"it has more than {_MAX_MEMBERS} parts"
     for _ in range(_MAX_MEMBERS):
@@ -130,14 +130,14 @@ def decompress(body: bytes, max_bytes: int) -> bytes | None:
         if not member.eof:
             reason = "it ends early"
             break
-        body = member.unused_data.lstrip(b"\0")  # which may be there to fill a block
+        body = member.unused_data.lstrip(b"\0")  # padding of a block
         if not body:
             return content
     raise HTTPException(400, f"the body cannot be decompressed: {reason}")
 
 
 def too_large_decompressed(max_bytes: int) -> HTTPException:
-    """The answer (413) to a body that holds more than ``max_bytes``."""
+    """Return the refusal (413) of a body that holds more than ``max_bytes``."""
     return HTTPException(413, f"the body is larger than {max_bytes} bytes when it is decompressed")
 
 

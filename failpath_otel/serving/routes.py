@@ -7,15 +7,15 @@ from starlette.types import Receive, Scope, Send
 
 
 class UnknownRoutes:
-    """Counts what no route of an application takes, and has it answered as before."""
+    """Counts the requests that match no route of an application; they get the same response as before."""
 
     def __init__(self, app: Starlette) -> None:
         self.requests = 0
-        """How many there were."""
+        """Their number."""
         self._answer: Final = app.router.default
         app.router.default = self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle a request of ASGI."""
         self.requests += 1
         await self._answer(scope, receive, send)

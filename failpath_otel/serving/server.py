@@ -1,4 +1,4 @@
-"""A server as a process: a socket, signals, and an end that is a success."""
+"""A server as a process: socket, signals, and a shutdown with exit code 0."""
 
 import contextlib
 import os
@@ -14,30 +14,30 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from failpath_otel.serving.grpc import GrpcTold
+from failpath_otel.addresses import LOOPBACK
+from failpath_otel.serving.grpc_refusal import GrpcRefusal
 
 if sys.platform != "win32":
     import resource
 
-LOOPBACK: Final = "127.0.0.1"
 _IPV4: Final = 4
 
 _IDLE_SECONDS: Final = 20.0
-"""How long a connection may be there without a whole head of a request: Uvicorn would wait for one without end."""
+"""How long a connection may stay without a complete request head; Uvicorn has no such limit."""
 
 _UNKNOWN: Final = object()
 _TICKS: Final = 10
-"""One look a second: Uvicorn ticks ten times."""
+"""A check each second: Uvicorn ticks ten times."""
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server, which says when it is ready and ends a process that was asked to end as a success.
+    """Uvicorn's server, with callbacks for start and shutdown, which ends on a signal without an error.
 
     Args:
-        app: what it serves.
-        ready: called when it takes requests.
-        ending: called before it waits for the requests that are under way: some of them end for nothing else.
-        grace_seconds: how long requests that are under way at the end may take.
+        app: the application.
+        ready: called when it accepts requests.
+        ending: called before it waits for requests in progress, to end those that would not end by themselves.
+        grace_seconds: how long requests in progress may take at shutdown.
     """
 
     def __init__(
@@ -45,29 +45,29 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(
             uvicorn.Config(
-                GrpcTold(app, address_of),
+                GrpcRefusal(app, address_of),
                 http="h11",
                 loop="asyncio",
                 ws="none",
                 lifespan="off",
-                # The application logs its own failures; what is left are requests that the end cut short.
+                # The application logs its own failures; the rest are requests that the shutdown cut short.
                 log_config=None,
                 log_level="critical",
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                # Not the 5 s after which OpenTelemetry's exporters send again: their request would meet the end.
+                # Not the 5 s after which OpenTelemetry's exporters send again, to a closed connection.
                 timeout_keep_alive=8,
                 timeout_graceful_shutdown=grace_seconds,
             )
         )
         self._ready = ready
         self._ending = ending
-        self._idle: dict[Any, tuple[object, float]] = {}  # connections, their last requests, and since when
+        self._idle: dict[Any, tuple[object, float]] = {}  # connections, with their last requests and since when
 
     def stop_on_signals(self) -> None:
-        """Lets Ctrl-C and SIGTERM end it, and the process go on. Main thread only."""
-        # Uvicorn handles both signals while it serves, and afterwards raises them again for these handlers.
+        """Stop the server, not the process, on Ctrl-C and SIGTERM. Main thread only."""
+        # Uvicorn handles both signals while it serves, and raises them again afterwards for these handlers.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
 
@@ -75,12 +75,12 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts to serve, and says so."""
+        """Start to serve, and call ``ready``."""
         await super().startup(sockets)
         self._ready()
 
     async def on_tick(self, counter: int) -> bool:
-        """Closes connections on which nothing comes."""
+        """Close idle connections."""
         if counter % _TICKS == 0:
             self._close_idle(monotonic())
         return await super().on_tick(counter)
@@ -88,7 +88,7 @@ class Server(uvicorn.Server):
     def _close_idle(self, now: float) -> None:
         before, self._idle = self._idle, {}
         for connection in tuple(getattr(self.server_state, "connections", ())):
-            # Uvicorn documents none of these names. Where one has moved, its connections are left alone.
+            # Uvicorn documents none of these names. If one moves, its connections are left alone.
             cycle = getattr(connection, "cycle", _UNKNOWN)
             transport = getattr(connection, "transport", None)
             if transport is None or not (cycle is None or getattr(cycle, "response_complete", False)):
@@ -102,23 +102,23 @@ class Server(uvicorn.Server):
                 transport.abort()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Takes no more requests, and waits for those that are under way."""
+        """Accept no more requests, and wait for those in progress."""
         self._ending()
         await super().shutdown(sockets)
 
 
 def allow_many_connections() -> None:
-    """Lets this process have as many files open as it may: each connection is one, and so are the journal's."""
+    """Raise the limit of open files to the hard one: each connection is a file, and so is each of the journal."""
     if sys.platform == "win32":
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        with contextlib.suppress(ValueError, OSError):  # macOS takes less than it says
+        with contextlib.suppress(ValueError, OSError):  # macOS accepts less than it reports
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def address_of(host: str, port: int) -> str:
-    """The URL as this machine sees it; an address that stands for all of a machine's is none to go to."""
+    """Return the URL for this machine; an unspecified address becomes the loopback one."""
     address = ip_address(host)
     if address.is_unspecified:
         address = ip_address(LOOPBACK if address.version == _IPV4 else "::1")
@@ -126,11 +126,11 @@ def address_of(host: str, port: int) -> str:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens at an IP address; port 0 picks a free one. Raises ``OSError``."""
+    """Return a socket that listens at an IP address; port 0 picks a free port. Raise ``OSError``."""
     listener = socket.socket(socket.AF_INET if ip_address(host).version == _IPV4 else socket.AF_INET6)
     try:
         if os.name == "posix":
-            # A port that was in use until a moment ago is free; on Windows the option would take it from its owner.
+            # A port that was just closed is free; on Windows the option would take a port in use.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen()

@@ -1,4 +1,4 @@
-"""The span exporter: Failpath records from spans that have ended, for a pipeline that somebody else runs."""
+"""The span exporter: Failpath records from spans that have ended, for a batch processor of the application."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from typing_extensions import Unpack
 
 from failpath_otel import limits
-from failpath_otel.delivery.at_exit import patience
+from failpath_otel.delivery.at_exit import exit_budget
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.arguments import DeliveryOptions
 from failpath_otel.public import public
@@ -15,11 +15,11 @@ from failpath_otel.public import public
 
 @public
 class FailpathSpanExporter(SpanExporter):
-    """Sends ended spans that are steps to Failpath, both events at once; other spans pass by.
+    """Sends ended spans that are steps to Failpath, both events at once; ignores other spans.
 
-    For a ``BatchSpanProcessor`` of your own. OpenTelemetry hands spans to an exporter only when they have ended, so a
-    step is not seen while it runs, and not at all if the process dies in it: :class:`FailpathSpanProcessor` reports
-    ``running`` live.
+    For a ``BatchSpanProcessor`` of the application. OpenTelemetry exports spans when they have ended, so a step is not
+    seen while it runs, and not at all if the process dies in it: :class:`FailpathSpanProcessor` reports ``running``
+    live.
 
     Args:
         options: those of :func:`failpath_otel.configure`, but for ``delivery``, ``throw_on_send_error`` and
@@ -27,20 +27,32 @@ class FailpathSpanExporter(SpanExporter):
 
     Raises:
         ConfigurationError: the project key is missing, or an option cannot work.
+
+    Example:
+        >>> from opentelemetry.sdk.trace import TracerProvider
+        >>> from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        >>> from failpath_otel import Failpath, FailpathSpanExporter
+        >>> provider = TracerProvider()
+        >>> provider.add_span_processor(BatchSpanProcessor(FailpathSpanExporter(project_key="fp_project_xxx")))
+        >>> Failpath(tracer_provider=provider).run("checkout", run_id="order-17").step("charge-card", lambda: "ch_1")
+        'ch_1'
+        >>> provider.force_flush()
+        True
+        >>> provider.shutdown()
     """
 
     def __init__(self, **options: Unpack[DeliveryOptions]) -> None:
-        # Here, because it takes half as long to import as all of OpenTelemetry, and only who delivers needs it.
+        # Imported on use (decision 0005).
         from failpath_otel.options.options import Options  # noqa: PLC0415
-        from failpath_otel.spans.ended import EndedSpans  # noqa: PLC0415
+        from failpath_otel.spans.ended_spans import EndedSpans  # noqa: PLC0415
 
         self._ended = EndedSpans(Options.resolve_delivery(**options))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Sends the records of all steps among ``spans``, and waits for the answer, or for a failed attempt.
+        """Send the records of all steps among ``spans``, and wait for the answer, or for a failed attempt.
 
-        What an attempt could not deliver, but may yet be delivered, is kept and sent again in the background, before
-        the records of later calls.
+        Records that an attempt could not deliver, but a later one may, are kept and sent again in the background,
+        before the records of later calls.
 
         Returns:
             ``SUCCESS`` if every record was delivered or there was none, else ``FAILURE``.
@@ -48,13 +60,17 @@ class FailpathSpanExporter(SpanExporter):
         return SpanExportResult.SUCCESS if self._ended.send(spans) else SpanExportResult.FAILURE
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Waits at most so long until everything that was exported is delivered; tells whether all of it ever was."""
-        return self._ended.pipeline.flush(patience(timeout_millis / 1000))
+        """Wait at most ``timeout_millis`` milliseconds until everything that was exported is delivered.
+
+        Returns:
+            Whether every record so far was delivered.
+        """
+        return self._ended.pipeline.flush(exit_budget(timeout_millis / 1000))
 
     def shutdown(self) -> None:
-        """Sends what is kept, for at most 5 s (2 s at the end of the interpreter), then takes no more spans."""
-        self._ended.pipeline.shutdown(patience(limits.FLUSH_TIMEOUT))
+        """Send what is kept, for at most 5 s (2 s at the end of the interpreter), then take no more spans."""
+        self._ended.pipeline.shutdown(exit_budget(limits.FLUSH_TIMEOUT))
 
     def stats(self) -> Stats:
-        """How many records there were, and what became of them."""
+        """Return the counts of records by what became of them."""
         return self._ended.pipeline.stats()

@@ -1,4 +1,4 @@
-"""Steps that are open: how each began, where its records go, and how it ends, once."""
+"""Steps that have begun and not ended: their start, their pipeline, and their outcome, which is reported once."""
 
 from collections.abc import Callable, Mapping
 from time import time_ns
@@ -30,7 +30,7 @@ from failpath_otel.semconv import (
     STATUS_SUCCESS,
     STEP_STATUS,
 )
-from failpath_otel.spans.dropped import DroppedSpans, Reference, SpanKey
+from failpath_otel.spans.dropped_spans import DroppedSpans, SpanKey, SpanReference
 
 _DROPPED: Final = {
     EXCEPTION_TYPE: "failpath_otel.StepDropped",
@@ -39,21 +39,21 @@ _DROPPED: Final = {
 """The error of a step whose block was never left."""
 
 _NO_RESOURCE: Final = Resource({})
-"""Where a span is given none, the SDK looks for one: on threads, by detectors that may ask a network."""
+"""Given explicitly, because the SDK would detect one otherwise: on threads, perhaps over a network."""
 
 
 class OpenSteps:
-    """The steps that have begun and not ended, of one reporter.
+    """The open steps of one reporter.
 
-    What a signal handler raises may come anywhere in here. So a step stays among these until its outcome is told, and
-    what was told is noted where it was, on the start of the step: told again, it is not told twice.
+    A signal handler may raise anywhere in here. So a step stays open until its outcome is reported, and
+    ``StepStart.outcome_reported`` is set where that happens: a second attempt does not report it twice (decision 0004).
 
     Args:
-        process: what the records say of the process.
-        pipelines: the last one is that of the steps that begin now.
-        dropped: takes note of spans and steps that the application has dropped.
-        look: looks at these notes.
-        disregard: leaves a span alone when it ends.
+        process: the process that the records name.
+        pipelines: the last one takes the records of steps that begin from now on.
+        dropped: collects references to spans and steps that the application has dropped.
+        handle_dropped: ends what ``dropped`` has collected.
+        ignore: has the reporter ignore the end of a span.
     """
 
     def __init__(
@@ -61,65 +61,64 @@ class OpenSteps:
         process: ThisProcess,
         pipelines: list[Pipeline],
         dropped: DroppedSpans,
-        look: Callable[[], None],
-        disregard: Callable[[ReadableSpan], None],
+        handle_dropped: Callable[[], None],
+        ignore: Callable[[ReadableSpan], None],
     ) -> None:
         self._process: Final = process
         self._pipelines: Final = pipelines
-        self._noted: Final = dropped.noted
-        self._look: Final = look
-        self._disregard: Final = disregard
+        self._gone: Final = dropped.gone
+        self._handle_dropped: Final = handle_dropped
+        self._ignore: Final = ignore
         self.content = RecordContent()
-        """What the records carry of steps that begin now."""
+        """What the records of steps that begin from now on contain."""
         self.steps: Final[dict[SpanKey, StepStart]] = {}
         self.ended_early: Final[set[SpanKey]] = set()
-        """Of these steps, those whose span has ended all the same."""
+        """The open steps whose span was ended by other code."""
 
-    def begin(self, span: Span, start: StepStart, marker: Any = None) -> None:  # noqa: ANN401 - a `StartMarker`
-        """Reports ``running``, and expects the outcome."""
-        if self._noted:
-            self._look()
+    def begin(self, span: Span, start: StepStart, handoff: Any = None) -> None:  # noqa: ANN401 - a `StepHandoff`
+        """Report ``running``, and keep the step open until its outcome is reported."""
+        if self._gone:
+            self._handle_dropped()
         start.content = content = self.content
         data = b"" if start.manual else encode(running_record(start, self._process.info, content))
-        # Not before: making the record may call the user's `redact`, and last longer than the pipeline does.
+        # Only now: the record may call the application's `redact`, while the pipeline is replaced.
         start.pipeline = pipeline = self._pipelines[-1]
         context = span.get_span_context()
         key = context.trace_id, context.span_id, start.start_ns
-        if Span in type(span).__mro__:  # as `DroppedSpans.watch` does, which would be a call more
-            start.span_reference = watched = Reference(span, self._noted.append)
-            watched.key = key
-        if marker is not None:
-            # It has the span, and would keep it here for good if it is never ended.
-            start.marker = opened = Reference(marker, self._noted.append)
-            opened.key = key
-            marker.start = start
+        if Span in type(span).__mro__:  # as in `DroppedSpans.watch`, without the call
+            start.span_reference = span_reference = SpanReference(span, self._gone.append)
+            span_reference.key = key
+        if handoff is not None:
+            # Weak, because the handoff refers to the span, which would be kept for good if it is never ended.
+            start.handoff_reference = handoff_reference = SpanReference(handoff, self._gone.append)
+            handoff_reference.key = key
+            handoff.start = start
         self.steps[key] = start
         if not start.manual:
             try:
                 pipeline.put_start(data, start)
             except BaseException:
-                if not start.number:
-                    del self.steps[key]  # its end, if there is one, tells both
+                if not start.running_ticket:
+                    del self.steps[key]  # the end of its span, if it comes, reports both records
                 raise
-        if marker is not None:
-            marker.ticket = (pipeline, start.number)
+        if handoff is not None:
+            handoff.last_record = (pipeline, start.running_ticket)
 
     def end(  # noqa: C901, PLR0912 - on the hot path, where a call costs
         self, span: ReadableSpan, start: StepStart
     ) -> bool:
-        """Reports the outcome that ``span`` tells, once; returns whether it tells one."""
+        """Report the outcome that ``span`` shows, once; return ``False`` where it shows none and the step goes on."""
         if start.outcome_reported:
             return True
         process, content, pipeline = self._process.info, start.content, start.pipeline
-        marker = None if start.marker is None else start.marker()
+        handoff = None if start.handoff_reference is None else start.handoff_reference()
         try:
             attributes = attributes_as_dict(span)
             status = stated_outcome(attributes)
             if status is None:
-                if start.marker is not None and not start.manual and not states_outcome(span):
-                    # Other code has ended the span, as Logfire does at exit with all that are open: the step goes
-                    # on, and may yet say how it ends, unless it is gone.
-                    if marker is not None:
+                if start.handoff_reference is not None and not start.manual and not states_outcome(span):
+                    # Other code has ended the span: the step goes on, unless it was dropped (decision 0007).
+                    if handoff is not None:
                         return False
                     span = _ended_by(start, span.end_time)
                     attributes = attributes_as_dict(span)
@@ -130,41 +129,41 @@ class OpenSteps:
             if status is None:
                 record = running_record(start, process, content)
             else:
-                record = outcome_record(start, span, status, attributes, process, content, not start.manual, marker)
+                record = outcome_record(start, span, status, attributes, process, content, not start.manual, handoff)
             data = encode(record)
         except RecursionError:
-            raise  # it is told later, where there is more room on the stack
+            raise  # a later attempt finds more room on the stack
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("reading a span that has ended")
             start.outcome_reported = True
-            if start.number:
+            if start.running_ticket:
                 pipeline.lose_outcome("invalid")
             else:
                 pipeline.lose("invalid")
             return True
         number = 0
-        if start.number:
+        if start.running_ticket:
             number = pipeline.put_outcome(data, record, start)
         else:
             start.outcome_reported = True
             if start.manual:
                 number = pipeline.put(data)
             else:
-                pipeline.refuse()  # as its start was; alone, it would take the place of a step that is whole
-        if marker is not None:
-            marker.ticket = (pipeline, number)
+                pipeline.refuse()  # as its start was: alone, it would take the place of a whole step
+        if handoff is not None:
+            handoff.last_record = (pipeline, number)
         return True
 
-    def end_of_ended(
-        self, span: ReadableSpan, late: Mapping[str, Any], exception: Mapping[str, str] | None, end_ns: int
+    def end_without_span(
+        self, span: ReadableSpan, added_attributes: Mapping[str, Any], exception: Mapping[str, str] | None, end_ns: int
     ) -> None:
-        """Reports the outcome of a step whose span does not: other code has ended it before, or has raised.
+        """Report the outcome of a step whose span did not: other code had ended it, or a span processor raised.
 
         Args:
             span: the span, as far as it got.
-            late: attributes that it did not take any more, the outcome among them.
+            added_attributes: attributes that it did not take any more, the status among them.
             exception: the attributes of the ``exception`` event of an error.
-            end_ns: when the step ended.
+            end_ns: when the step ended, in nanoseconds since the epoch.
         """
         context = span.get_span_context()
         assert context is not None  # of a span that has begun
@@ -180,57 +179,57 @@ class OpenSteps:
                 name=span.name,
                 context=context,
                 resource=span.resource,
-                attributes={**attributes_as_dict(span), **late},
+                attributes={**attributes_as_dict(span), **added_attributes},
                 events=events,
                 status=span.status,
                 start_time=span.start_time,
                 end_time=end_ns,
             )
             self.end(whole, start)
-        start.span_reference = start.marker = None
+        start.span_reference = start.handoff_reference = None
         del self.steps[key]
         if key in self.ended_early:
             self.ended_early.discard(key)
         else:
-            self._disregard(span)  # should its end be told yet
+            self._ignore(span)  # its end may still come
 
-    def forget(self, key: SpanKey, start: StepStart) -> None:
-        """Does what is left to do for a step that nothing can end any more."""
-        if start.marker is None or start.manual:
-            self.forgo(key)
+    def end_dropped(self, key: SpanKey, start: StepStart) -> None:
+        """End a step that the application has dropped: nothing else can end it."""
+        if start.handoff_reference is None or start.manual:
+            self.forgo_outcome(key)
             return
         try:
-            if self.steps.pop(key, None) is not None:  # or another thread does this
+            if self.steps.pop(key, None) is not None:  # else another thread does this
                 self.ended_early.discard(key)
-                self._end_dropped(start)
+                self._end_as_dropped(start)
         except BaseException:
             if not start.outcome_reported:
                 self.steps[key] = start
             raise
 
-    def _end_dropped(self, start: StepStart) -> None:
+    def _end_as_dropped(self, start: StepStart) -> None:
         self.end(_ended_by(start, None), start)
         span = None if start.span_reference is None else start.span_reference()
         if span is not None:
-            self._disregard(span)  # it is still the current one somewhere
+            self._ignore(span)  # it is still current somewhere
 
-    def forgo(self, key: SpanKey) -> None:
-        """Expects no outcome of a step any more."""
+    def forgo_outcome(self, key: SpanKey) -> None:
+        """Close a step without an outcome, and give back the place that the pipeline reserves for it."""
         start = self.steps.pop(key, None)
         self.ended_early.discard(key)
-        if start is not None and start.number:
+        if start is not None and start.running_ticket:
             start.pipeline.forgo_outcome()
 
 
 def _ended_by(start: StepStart, end_ns: int | None) -> ReadableSpan:
-    """The span of a step that was dropped, with the outcome that it was about to have, or an error."""
-    late, exception, ended_ns = start.known_outcome or (None, _DROPPED, end_ns or time_ns())
+    """Return a span with the outcome of a step that was dropped: the pending one, else an error."""
+    added, exception, ended_ns = start.known_outcome or (None, _DROPPED, end_ns or time_ns())
     status = STATUS_SUCCESS if exception is None else STATUS_ERROR
     return ReadableSpan(
         name=start.step_key,
         resource=_NO_RESOURCE,
         context=SpanContext(int(start.trace_id, 16), int(start.span_id, 16), is_remote=False),
-        attributes={**start.attributes, **(late or {}), STEP_STATUS: status},
+        attributes={**start.attributes, **(added or {}), STEP_STATUS: status},
         events=() if exception is None else (Event(EXCEPTION_EVENT, exception, ended_ns),),
         start_time=start.start_ns,
         end_time=ended_ns,

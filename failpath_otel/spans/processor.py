@@ -1,11 +1,11 @@
-"""The span processor, for those who wire a tracer provider by hand."""
+"""The span processor, for applications that wire a tracer provider by hand."""
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from typing_extensions import Unpack
 
 from failpath_otel import limits
-from failpath_otel.delivery.at_exit import patience
+from failpath_otel.delivery.at_exit import exit_budget
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.arguments import DeliveryOptions
 from failpath_otel.public import public
@@ -13,10 +13,10 @@ from failpath_otel.public import public
 
 @public
 class FailpathSpanProcessor(SpanProcessor):
-    """Sends every span that is a step to Failpath, live; other spans pass by.
+    """Sends every span that is a step to Failpath, as it starts and as it ends; ignores other spans.
 
-    For those who wire a tracer provider by hand; :func:`failpath_otel.configure` adds one by itself. Delivery has a
-    thread of its own; nothing here blocks or raises into the application.
+    For applications that wire a tracer provider by hand; :func:`failpath_otel.configure` adds one by itself. Records
+    are delivered by a thread of its own; no method blocks or raises into the application.
 
     Args:
         options: those of :func:`failpath_otel.configure`, but for ``delivery``, ``throw_on_send_error`` and
@@ -24,30 +24,41 @@ class FailpathSpanProcessor(SpanProcessor):
 
     Raises:
         ConfigurationError: the project key is missing, or an option cannot work.
+
+    Example:
+        >>> from opentelemetry.sdk.trace import TracerProvider
+        >>> from failpath_otel import Failpath, FailpathSpanProcessor
+        >>> provider = TracerProvider()
+        >>> provider.add_span_processor(FailpathSpanProcessor(project_key="fp_project_xxx"))
+        >>> Failpath(tracer_provider=provider).run("checkout", run_id="order-17").step("charge-card", lambda: "ch_1")
+        'ch_1'
+        >>> provider.force_flush()
+        True
+        >>> provider.shutdown()
     """
 
     def __init__(self, **options: Unpack[DeliveryOptions]) -> None:
-        # Here, because it takes half as long to import as all of OpenTelemetry, and only who delivers needs it.
-        from failpath_otel.delivery.factory import pipeline_to_failpath  # noqa: PLC0415
+        # Imported on use (decision 0005).
+        from failpath_otel.delivery.pipeline import pipeline_to_failpath  # noqa: PLC0415
         from failpath_otel.options.options import Options  # noqa: PLC0415
         from failpath_otel.spans.reporter import Reporter  # noqa: PLC0415
 
         self._reporter = Reporter(Options.resolve_delivery(**options), pipeline_to_failpath)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Reports ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
+        """Report ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
         self._reporter.on_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Reports the outcome if ``span`` is a step."""
+        """Report the outcome if ``span`` is a step."""
         self._reporter.on_end(span)
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """Waits at most ``timeout`` seconds until every record so far was delivered.
+        """Wait at most ``timeout`` seconds (default: 5) until every record so far is delivered.
 
         Returns:
-            Whether every record of this process so far, since it began or was forked, was really delivered. A record
-            that is lost makes this ``False`` for good; :meth:`stats` tells how many and why.
+            Whether every record of this process, since it began or was forked, was delivered. A lost record makes this
+            ``False`` for good; :meth:`stats` has the counts.
 
         Raises:
             ConfigurationError: ``timeout`` is not a number of seconds.
@@ -55,17 +66,17 @@ class FailpathSpanProcessor(SpanProcessor):
         return self._reporter.flush(timeout)
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """:meth:`flush` for async code: waits without blocking the event loop and without another thread."""
+        """Do the same as :meth:`flush` in async code, without blocking the event loop or using a thread."""
         return await self._reporter.aflush(timeout)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """OpenTelemetry's name for :meth:`flush`, in milliseconds."""
-        return self._reporter.flush(patience(timeout_millis / 1000))
+        """Do the same as :meth:`flush` within ``timeout_millis`` milliseconds; called by the tracer provider."""
+        return self._reporter.flush(exit_budget(timeout_millis / 1000))
 
     def shutdown(self) -> None:
-        """Flushes for at most 5 s (2 s at the end of the interpreter), then takes no more records."""
-        self._reporter.close(patience(limits.FLUSH_TIMEOUT))
+        """Flush for at most 5 s (2 s at the end of the interpreter), then take no more records."""
+        self._reporter.close(exit_budget(limits.FLUSH_TIMEOUT))
 
     def stats(self) -> Stats:
-        """How many records there were, and what became of them."""
+        """Return the counts of records by what became of them."""
         return self._reporter.stats()

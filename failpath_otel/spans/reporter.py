@@ -1,4 +1,4 @@
-"""Reports steps: ``running`` the moment a step's span starts, and the outcome when it ends."""
+"""Report steps: ``running`` when the span of a step starts, and the outcome when it ends."""
 
 from time import monotonic
 from typing import Any, Final
@@ -12,6 +12,7 @@ from failpath_otel import limits
 from failpath_otel.delivery.pipelines import NewPipeline, Pipelines
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.errors import DeliveryError
+from failpath_otel.handoff import HANDOFF_KEY
 from failpath_otel.options.checks import seconds
 from failpath_otel.options.content import content_of
 from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
@@ -28,122 +29,125 @@ from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.semconv import (
     START_MARKER,
     STEP_KEY,
-    STEP_START,
 )
 from failpath_otel.signals import is_from_handler
-from failpath_otel.spans.dropped import DroppedSpans, Reference
+from failpath_otel.spans.dropped_spans import DroppedSpans, SpanReference
 from failpath_otel.spans.open_steps import OpenSteps
-from failpath_otel.spans.ruled import RuledSpans
+from failpath_otel.spans.rule_spans import RuleMatchedSpans
 
 
 class Reporter:
-    """What happens behind a span processor: spans that are steps become records in a pipeline; other spans pass by.
+    """The implementation of the span processor: makes records of spans that are steps (decision 0001).
 
     Args:
-        options: where to, and what.
-        new_pipeline: makes the pipeline for options.
+        options: where the records go, and what they contain.
+        new_pipeline: makes a pipeline for options.
     """
 
     def __init__(self, options: Options, new_pipeline: NewPipeline) -> None:
         self._process = ThisProcess()
-        self._disregarded: Final[dict[tuple[int, int], Reference | None]] = {}
+        self._ignored: Final[dict[tuple[int, int], SpanReference | None]] = {}
         self._delivery: Final = Pipelines(new_pipeline)
         self.release: Final = self._delivery.release
         self.resume: Final = self._delivery.resume
         self._pipelines: Final = self._delivery.all
         self._dropped = DroppedSpans()
-        self._noted: Final = self._dropped.noted
+        self._gone: Final = self._dropped.gone
         self._steps: Final = OpenSteps(
-            self._process, self._pipelines, self._dropped, self._forget_dropped, self._leave_alone
+            self._process, self._pipelines, self._dropped, self._handle_dropped, self._ignore
         )
         self._open: Final = self._steps.steps
         self._begin: Final = self._steps.begin
-        self.end_of_ended: Final = self._steps.end_of_ended
-        self._ruled = RuledSpans(self._begin, self._steps.forgo, self.disregard, self._dropped)
-        self._use(options)
-        after_fork_in_child(self._in_child)
+        self.end_without_span: Final = self._steps.end_without_span
+        self._rule_spans = RuleMatchedSpans(self._begin, self._steps.forgo_outcome, self.ignore, self._dropped)
+        self._apply(options)
+        after_fork_in_child(self._reset_in_child)
 
-    def _use(self, options: Options) -> None:
+    def _apply(self, options: Options) -> None:
         self.options = options
-        """What holds for steps that begin now."""
+        """The options of steps that begin from now on."""
         self._content = self._steps.content = content_of(options)
-        self._off = not options.enabled
-        self._ruled.rules = None if self._off else self._content.rules
-        self._ruled.tells_misses = options.endpoint != DEFAULT_ENDPOINT  # as a receiver of the user's own has
+        self._disabled = not options.enabled
+        self._rule_spans.rules = None if self._disabled else self._content.rules
+        self._rule_spans.warns_of_misses = options.endpoint != DEFAULT_ENDPOINT  # local, where rules are tried
         self._delivery.begin(options)
 
     def reconfigure(self, options: Options) -> None:
-        """From now on, steps that begin go where ``options`` say; open ones end where they began."""
+        """Apply ``options`` to steps that begin from now on; open ones end in the pipeline in which they began."""
         if options.same_as(self.options) and not self._pipelines[-1].closed:
             return
-        self._forget_dropped()
-        self._use(options)
+        self._handle_dropped()
+        self._apply(options)
 
-    def _in_child(self) -> None:
-        # Only the process that opened a step ends it; here its span will end a second time.
-        opened = tuple(self._open.items())  # a garbage collection in between may end a step
-        self._disregarded.update((key[:2], start.span_reference) for key, start in opened)
-        self._disregarded.update(self._ruled.in_child())
+    def _reset_in_child(self) -> None:
+        # The parent reports the ends of these steps; their spans end in this process as well.
+        opened = tuple(self._open.items())  # a copy, because a garbage collection may end a step meanwhile
+        self._ignored.update((key[:2], start.span_reference) for key, start in opened)
+        self._ignored.update(self._rule_spans.reset_in_child())
         self._steps.ended_early.clear()
         self._open.clear()
 
     def on_start(  # noqa: C901 - on the hot path, where a call costs
         self, span: Span, parent_context: Context | None = None
     ) -> None:
-        """Reports ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
+        """Report ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
         start: StepStart | None = None
-        opener: Any = None
+        step_handoff: Any = None
         try:
-            marker: Any = None if parent_context is None else parent_context.get(STEP_START)
-            if marker is not None and span.name == marker.attributes.get(STEP_KEY):
-                if marker.owner not in (None, self) and (marker.seen is None or marker.seen is span):
-                    self.disregard(span)
+            handoff: Any = None if parent_context is None else parent_context.get(HANDOFF_KEY)
+            if handoff is not None and span.name == handoff.attributes.get(STEP_KEY):
+                if handoff.owner not in (None, self) and (
+                    handoff.reported_span is None or handoff.reported_span is span
+                ):
+                    self.ignore(span)
                     return
-                if marker.seen is None:
-                    start, opener = start_of_trusted(span, marker.attributes), marker
-            # Else it is a span of other code, perhaps one that a host's processor has opened in the same context.
+                if handoff.reported_span is None:
+                    start, step_handoff = start_of_trusted(span, handoff.attributes), handoff
+            # Otherwise it is a span of other code, perhaps of a processor of the host that got the same context.
             start = start or read_start(span)
             if start is None:
-                if self._ruled.rules is not None:
-                    self._ruled.on_start(span, parent_context)
+                if self._rule_spans.rules is not None:
+                    self._rule_spans.on_start(span, parent_context)
                 return
-            if marker is not None and marker.seen is None:
-                marker.seen = span
-                marker.reporter = self
-            if self._off or start.attributes.get(START_MARKER) is True:  # its step was reported just now
-                self.disregard(span)
+            if handoff is not None and handoff.reported_span is None:
+                handoff.reported_span = span
+                handoff.reporter = self
+            if self._disabled or start.attributes.get(START_MARKER) is True:  # its step is reported by its own span
+                self.ignore(span)
                 return
-            self._begin(span, start, opener)
-            if self._ruled.rules is not None:
-                self._ruled.on_named(span, start.flow_key, start.run_id)
+            self._begin(span, start, step_handoff)
+            if self._rule_spans.rules is not None:
+                self._rule_spans.on_tagged(span, start.flow_key, start.run_id)
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             exception_once("reporting the start of a step")
-            if start is None or not start.number:
+            if start is None or not start.running_ticket:
                 self.lose()
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Reports the outcome if ``span`` is a step."""
+        """Report the outcome if ``span`` is a step."""
         start: StepStart | None = None
         try:
             context = span.context
             if context is None:
                 return
             key = (context.trace_id, context.span_id, span.start_time or 0)
-            if self._ruled.open:
-                self._ruled.on_end(key)
-            # It stays there until its outcome is told: what a signal handler raises may come before that, and the step
-            # itself says it once more.
+            if self._rule_spans.open:
+                self._rule_spans.on_end(key)
+            # It stays open until its outcome is reported: a signal handler may raise before, and then the step reports
+            # its end once more (decision 0004).
             start = self._open.get(key)
             if start is not None:
                 if self._steps.end(span, start):
-                    start.span_reference = start.marker = None  # before these are gone, which would be noted
+                    start.span_reference = start.handoff_reference = (
+                        None  # before they are collected, which would be handled
+                    )
                     del self._open[key]
                 else:
                     self._steps.ended_early.add(key)
-            elif key[:2] in self._disregarded:
-                self._disregarded.pop(key[:2], None)
-            elif not self._off:
-                # Most often no step at all; else one that began before this processor was there.
+            elif key[:2] in self._ignored:
+                self._ignored.pop(key[:2], None)
+            elif not self._disabled:
+                # Most often no step; otherwise one that began before this processor was added.
                 records = span_records(span, self._process.info, self._content)
                 if records:
                     self._pipelines[-1].put_together([encode(record) for record in records])
@@ -153,91 +157,94 @@ class Reporter:
                 self.lose()
 
     def lose(self, records: int = 1) -> None:
-        """Counts records that could not be made."""
+        """Count records that could not be made."""
         for _ in range(records):
             self._pipelines[-1].lose("invalid")
 
-    def forget(self, context: SpanContext) -> None:
-        """Takes :meth:`disregard` back, where the span has ended and this reporter was not told."""
-        self._disregarded.pop((context.trace_id, context.span_id), None)
+    def stop_ignoring(self, context: SpanContext) -> None:
+        """Undo :meth:`ignore` for a span that has ended without a call of :meth:`on_end`."""
+        self._ignored.pop((context.trace_id, context.span_id), None)
 
-    def disregard(self, span: AnySpan | ReadableSpan) -> None:
-        """Leaves ``span`` alone when it ends: another one is recorded in its place."""
-        if self._noted:
-            self._forget_dropped()
-        self._leave_alone(span)
+    def ignore(self, span: AnySpan | ReadableSpan) -> None:
+        """Ignore the end of ``span``: another span is reported in its place."""
+        if self._gone:
+            self._handle_dropped()
+        self._ignore(span)
 
-    def _leave_alone(self, span: AnySpan | ReadableSpan) -> None:
+    def _ignore(self, span: AnySpan | ReadableSpan) -> None:
         context = span.get_span_context()
         assert context is not None  # of a span that has begun
         key = context.trace_id, context.span_id, 0
-        self._disregarded[key[:2]] = self._dropped.watch(span, key)
+        self._ignored[key[:2]] = self._dropped.watch(span, key)
 
-    def _forget_dropped(self) -> None:
-        """Keeps nothing of spans that the application has dropped, and ends the steps of ours that it has dropped.
+    def _handle_dropped(self) -> None:
+        """Forget spans that the application has dropped, and end the steps of this package that it has dropped.
 
-        Such a step has lost its end: what a signal handler raised came as its block was left, no room was left on the
-        stack, or its block was never left. Steps of the application's own spans stay ``running``.
+        Such a step has lost its end: a signal handler raised as its block was left, the stack was full, or its block
+        was never left. Spans of other tracers that are steps by a rule stay ``running``.
         """
-        while (reference := self._dropped.next()) is not None:
+        while (reference := self._dropped.first()) is not None:
             try:
-                self._forget(reference)
+                self._handle_gone(reference)
             except Exception as error:
                 if not is_from_handler(error):
-                    self._dropped.done(reference)  # or it would be in the way of all others
+                    self._dropped.discard(reference)  # it would block all others
                 raise
-            self._dropped.done(reference)
+            self._dropped.discard(reference)
 
-    def _forget(self, reference: Reference) -> None:
+    def _handle_gone(self, reference: SpanReference) -> None:
         key = reference.key
         start = self._open.get(key)
-        if start is not None and (start.span_reference is reference or start.marker is reference):
-            self._steps.forget(key, start)
-        if self._disregarded.get(key[:2]) is reference:
-            self._disregarded.pop(key[:2], None)  # another thread may end it
-        self._ruled.on_end(key)
+        if start is not None and (start.span_reference is reference or start.handoff_reference is reference):
+            self._steps.end_dropped(key, start)
+        if self._ignored.get(key[:2]) is reference:
+            self._ignored.pop(key[:2], None)  # another thread may end it
+        self._rule_spans.on_end(key)
 
-    def _look(self, *, wait: bool = True) -> None:
-        """What is due before something waits for all records."""
-        self._forget_dropped()
+    def _report_overdue(self, *, wait: bool = True) -> None:
+        """Report what has to be reported before a wait for all records."""
+        self._handle_dropped()
         for key, start in tuple(self._open.items()):
-            # What a signal handler has raised may have cost it its turn.
-            if any(reference is not None and reference() is None for reference in (start.marker, start.span_reference)):
-                self._steps.forget(key, start)
-        self._ruled.look(wait=wait)
+            # A signal handler may have raised before the reference was handled.
+            if any(
+                reference is not None and reference() is None
+                for reference in (start.handoff_reference, start.span_reference)
+            ):
+                self._steps.end_dropped(key, start)
+        self._rule_spans.report_due(wait=wait)
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT, *, last: bool = False) -> bool:
-        """Waits at most ``timeout`` seconds until every record so far was delivered.
+        """Wait at most ``timeout`` seconds until every record so far is delivered.
 
-        What waits for its run id is not among these, unless this is the ``last`` time.
+        Does not include steps that wait for their run id, unless this is the ``last`` flush.
 
         Returns:
-            Whether every record of this process so far, since it began or was forked, was really delivered. A record
-            that is lost makes this ``False`` for good; :meth:`stats` tells how many and why.
+            Whether every record of this process, since it began or was forked, was delivered. A lost record makes this
+            ``False`` for good; :meth:`stats` has the counts.
 
         Raises:
             ConfigurationError: ``timeout`` is not a number of seconds.
         """
         deadline = monotonic() + seconds("timeout", timeout)
-        self._look(wait=not last)
+        self._report_overdue(wait=not last)
         return self._delivery.flush(deadline)
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """:meth:`flush` for async code: waits without blocking the event loop and without another thread."""
+        """Do the same as :meth:`flush` in async code, without blocking the event loop or using a thread."""
         deadline = monotonic() + seconds("timeout", timeout)
-        self._look()
+        self._report_overdue()
         return await self._delivery.aflush(deadline)
 
     def take_error(self) -> DeliveryError | None:
-        """The first loss since this was last asked; where there is none, the failure that is being retried."""
+        """Return the first loss since the last call; where there is none, the failure that is being retried."""
         return self._delivery.take_error()
 
     def close(self, timeout: float) -> bool:
-        """Flushes for at most ``timeout`` seconds, then takes no more records; returns what the flush said."""
+        """Flush for at most ``timeout`` seconds, then take no more records; return what the flush returned."""
         deadline = monotonic() + seconds("timeout", timeout)
-        self._look(wait=False)
+        self._report_overdue(wait=False)
         return self._delivery.shutdown(deadline)
 
     def stats(self) -> Stats:
-        """How many records there were, and what became of them."""
+        """Return the counts of records by what became of them."""
         return self._delivery.stats()

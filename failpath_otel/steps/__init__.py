@@ -1,1 +1,1 @@
-"""Opening spans: the client, runs, steps. Imports ``opentelemetry-api`` only, and nothing of the rooms below it."""
+"""Opening spans: the client, runs, steps. Imports ``opentelemetry-api`` only, and none of the rooms below."""

@@ -1,4 +1,4 @@
-"""Metadata as span attributes, the way :mod:`failpath_otel.semconv` names them."""
+"""Metadata as span attributes, by the names of :mod:`failpath_otel.semconv`."""
 
 import json
 from typing import Any
@@ -8,23 +8,23 @@ from failpath_otel.scrubbing.values import DROPPED_KEYS, Json, clean_metadata
 from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX
 
 Attributes = dict[str, Any]
-"""Span attributes, every value of a type that OpenTelemetry takes."""
+"""Span attributes; each value has a type that OpenTelemetry accepts."""
 
 _SCALARS = frozenset({str, int, float, bool})
 _IDENTITY = 3
-"""Attributes that name a step: flow, run and step."""
+"""How many attributes name a step: flow, run and step."""
 
 DROPPED_NAME = METADATA_PREFIX + DROPPED_KEYS
-"""The attribute that counts metadata keys for which there was no room."""
+"""The attribute with the number of metadata keys that were dropped."""
 
 _ANY_METADATA = (METADATA_PREFIX, METADATA_JSON_PREFIX)
 
 
 def metadata_attributes(metadata: object) -> Attributes:
-    """``metadata``, cleaned, as span attributes.
+    """Return ``metadata``, cleaned, as span attributes.
 
-    Scalars and lists of scalars of one type stand under ``failpath.metadata.<key>``, anything nested or mixed stands
-    as JSON text under ``failpath.metadata_json.<key>``: SDKs before 1.45 silently drop maps and mixed lists.
+    Scalars and lists of scalars of one type stand under ``failpath.metadata.<key>``, anything nested or mixed stands as
+    JSON text under ``failpath.metadata_json.<key>``: SDKs before 1.45 silently drop maps and mixed lists.
     """
     if metadata is None:
         return {}
@@ -45,12 +45,12 @@ def _is_plain_list(value: Json) -> bool:
 
 
 def with_metadata(attributes: Attributes, more: Attributes) -> Attributes:
-    """``attributes`` with the metadata attributes ``more``, later values winning, within the limit on their number.
+    """Return ``attributes`` with the metadata attributes ``more``; later values win, within the limit on their number.
 
-    What does not fit is counted under :data:`failpath_otel.scrubbing.values.DROPPED_KEYS`.
+    Attributes beyond it are counted under :data:`failpath_otel.scrubbing.values.DROPPED_KEYS`.
     """
     merged = {**attributes, **more}
-    # Most often there is nothing before but the identity, which no metadata can clash with.
+    # Most often `attributes` has only the identity, which no metadata can clash with.
     clash = len(attributes) > _IDENTITY and any(other_kind(name) in attributes for name in more)
     if len(merged) <= MAX_METADATA_KEYS and not clash:
         return merged
@@ -68,7 +68,7 @@ def with_metadata(attributes: Attributes, more: Attributes) -> Attributes:
 
 
 def other_kind(name: str) -> str:
-    """The attribute that the same metadata key has when its value is of the other kind, plain or JSON."""
+    """Return the name that a metadata attribute has if its value is of the other kind, plain or JSON."""
     if name.startswith(METADATA_PREFIX):
         return METADATA_JSON_PREFIX + name[len(METADATA_PREFIX) :]
     return METADATA_PREFIX + name[len(METADATA_JSON_PREFIX) :]

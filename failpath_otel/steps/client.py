@@ -1,4 +1,4 @@
-"""The client: opens runs, records by hand."""
+"""The client: opens runs, and records events by hand."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -12,23 +12,20 @@ from failpath_otel.public import public
 from failpath_otel.report import warn_once
 from failpath_otel.runtime.trio_loop import running_trio
 from failpath_otel.scrubbing.values import clean_text, type_name
-from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
+from failpath_otel.semconv import FLOW_KEY, RUN_ID, SCOPE_NAME, STEP_KEY
 from failpath_otel.signals import reraise_if_from_handler
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.keys import check_key, check_status, make_run_id
-from failpath_otel.steps.manual import Time, check_times, record_manually
-from failpath_otel.steps.opened import NoStep
+from failpath_otel.steps.manual_record import Time, check_times, record_manually
+from failpath_otel.steps.open_step import NoStep
 from failpath_otel.steps.outcome import described_error_attributes
 from failpath_otel.steps.propagation import UNKNOWN_FLOW, Headers, read_baggage, read_headers
 from failpath_otel.steps.run import Run, current_run
-from failpath_otel.steps.tracing import Tracing
-from failpath_otel.steps.wrap import Beginning, decorate
+from failpath_otel.steps.step_tracer import StepTracer
+from failpath_otel.steps.wrap import NewStep, decorate
 
 F = TypeVar("F", bound=Callable[..., Any])
 Metadata = Mapping[str, object]
-
-SCOPE_NAME: Final = "failpath_otel"
-"""The instrumentation scope of every span that this package opens."""
 
 _NO_RUN: Final = (
     "Failpath: %s, which is the step %r of the current run, was called without one, as on a thread of a pool; such"
@@ -39,57 +36,72 @@ _client_numbers: Final = itertools.count()
 
 @public
 class Failpath:
-    """Steps as ordinary OpenTelemetry spans, for whatever the tracer provider feeds. Sends nothing to Failpath.
+    """Steps as ordinary OpenTelemetry spans, for the exporters of a tracer provider. Sends nothing to Failpath itself.
 
     Args:
-        tracer_provider: where spans are opened. ``None``: the global provider, also one that is set later.
-        start_markers: also open, at the start of each step, a span below it that is over at once. Spans are exported
-            when they have ended, so that is how ``failpath-otel gateway`` learns by OTLP of a step that still runs.
+        tracer_provider: opens the spans. ``None``: the global provider, also one that is set later.
+        start_markers: at the start of each step, also open a span below it that ends at once. Spans are exported when
+            they have ended, so only such a span shows ``failpath-otel gateway`` a step that still runs. Default: off.
     """
 
     def __init__(self, *, tracer_provider: TracerProvider | None = None, start_markers: bool = False) -> None:
         self._tracer_provider = tracer_provider
-        self._tracing = Tracing(get_tracer(SCOPE_NAME, __version__, tracer_provider), marks_starts=bool(start_markers))
+        self._tracer = StepTracer(
+            get_tracer(SCOPE_NAME, __version__, tracer_provider), start_markers=bool(start_markers)
+        )
         self._current_key = f"failpath.current_run.{next(_client_numbers)}"
 
     def run(
         self, flow_key: str, *, run_id: object = None, metadata: Metadata | None = None, propagate: bool = False
     ) -> Run:
-        """One execution of a flow. Sends nothing by itself.
+        """Return one execution of a flow. Sends nothing by itself.
 
         Args:
             flow_key: names the flow; 1 to 200 characters.
-            run_id: groups the steps of this execution: a request id, a job id. Anything with a text is taken by its
-                text; ``None`` or empty: one is generated.
+            run_id: groups the steps of this execution: a request id, a job id. Any object is taken by its text;
+                ``None`` or empty: one is generated.
             metadata: JSON-like values for every step of the run. Never secrets, and never sent to other services.
             propagate: send the flow key and the run id along as W3C baggage, while the run is the current one or a step
                 of it is open, so that :meth:`current_run` finds the run in the services that are called. OpenTelemetry
                 sends baggage to *every* host that the program calls, those of others too; where some of them are not
-                to see these two, leave this off and send :meth:`Run.headers` to those that are.
+                to see these two, leave this off and send :meth:`Run.headers` to those that are. Default: off.
 
         Raises:
             TypeError: ``flow_key`` is not a string.
             ValueError: ``flow_key`` is empty or too long.
+
+        Example:
+            >>> with failpath.run("checkout", run_id="order-17", metadata={"route": "/checkout"}) as run:
+            ...     run.step("charge-card", lambda: "ch_1")
+            'ch_1'
+            >>> run
+            Run('checkout', run_id='order-17')
         """
-        return Run(self._tracing, self._current_key, flow_key, run_id, metadata, propagate)
+        return Run(self._tracer, self._current_key, flow_key, run_id, metadata, propagate)
 
     def run_from_headers(self, headers: Headers, *, flow: str | None = None, metadata: Metadata | None = None) -> Run:
-        """The run that another service goes on with here, from what its :meth:`Run.headers` said. Sends nothing.
+        """Return the run that another service has begun, from its :meth:`Run.headers`. Sends nothing.
 
-        Whoever can send headers chooses the flow and the run: they are for services that trust each other. What is not
-        well formed (too long, with control characters, of a wrong type, values that contradict each other) is refused,
-        which the log says once; a refused or missing run id is generated. Never raises because of ``headers``.
+        The sender of the headers chooses the flow and the run: they are for services that trust each other. A value
+        that is not well formed (too long, with control characters, of a wrong type, several that contradict each other)
+        is refused, which is logged once; in place of a refused or missing run id one is generated. Never raises because
+        of ``headers``.
 
         Args:
             headers: those of a request or of a message: a mapping or pairs; names in any case; values that are texts,
                 bytes, or lists of them; also a WSGI environment, an ASGI scope's ``headers``, gRPC metadata, and the
                 message attributes of SQS. ``None``: there are none.
-            flow: the flow key where ``headers`` have none; without it, ``"unknown"``.
-            metadata: JSON-like values for every step that this service takes. Never secrets.
+            flow: the flow key where ``headers`` have none. Default: ``"unknown"``.
+            metadata: JSON-like values for every step that this service records. Never secrets.
 
         Raises:
             TypeError: ``flow`` is not a string.
             ValueError: ``flow`` is empty or too long.
+
+        Example:
+            >>> headers = failpath.run("checkout", run_id="order-17").headers()  # in the calling service
+            >>> failpath.run_from_headers(headers)
+            Run('checkout', run_id='order-17')
         """
         fallback = None if flow is None else check_key("flow", flow)
         flow_key, run_id = read_headers(headers)
@@ -99,15 +111,15 @@ class Failpath:
                 "Failpath: headers came without a usable flow key; the run's flow is %r. flow= names another.",
                 UNKNOWN_FLOW,
             )
-        return Run(self._tracing, self._current_key, flow_key or fallback or UNKNOWN_FLOW, run_id, metadata)
+        return Run(self._tracer, self._current_key, flow_key or fallback or UNKNOWN_FLOW, run_id, metadata)
 
     def current_run(self) -> Run | None:
-        """The run of this client whose ``with`` block encloses the caller, else the one that another service sent.
+        """Return the run of this client whose ``with`` block encloses the caller, else one that another service sent.
 
-        That is the run in the W3C baggage of the current context: one with ``propagate=True`` there, where
-        OpenTelemetry's instrumentations send and receive baggage; or here, while a step of it is open outside of its
-        block. It is a new object at every call, with the flow key and the run id and no metadata. Baggage that is not
-        well formed is refused, which the log says once.
+        The latter is the run in the W3C baggage of the current context: one with ``propagate=True`` in the calling
+        service, where OpenTelemetry's instrumentations send and receive baggage; or in this one, while a step of it is
+        open outside of its block. It is a new object at every call, with the flow key and the run id and no metadata.
+        Baggage that is not well formed is refused, which is logged once.
 
         Returns:
             ``None``: there is no such run.
@@ -116,13 +128,12 @@ class Failpath:
         if run is not None:
             return run
         found = read_baggage()
-        return None if found is None else Run(self._tracing, self._current_key, *found, None, begins=False)
+        return None if found is None else Run(self._tracer, self._current_key, *found, None, begins_here=False)
 
     def step(self, step_key: str, *, metadata: Metadata | None = None) -> Callable[[F], F]:
-        """Decorates a function that is defined before there is a run: each call is a step of the current run.
+        """Decorate a function that is defined before there is a run: each call is a step of the current run.
 
-        Called where there is no current run, the function runs plainly and nothing is recorded, which the log says
-        once a function.
+        Without a current run, the function runs and nothing is recorded, which is logged once a function.
 
         Args:
             step_key: names the step in the flow; 1 to 200 characters.
@@ -135,28 +146,28 @@ class Failpath:
         key = check_key("step_key", step_key)
 
         def decorated(fn: F) -> F:
-            told = False
+            warned = False
 
-            def open_step() -> Beginning:
-                nonlocal told
+            def new_step() -> NewStep:
+                nonlocal warned
                 run = self.current_run()
                 if run is not None:
-                    return run._opening(key, metadata)  # noqa: SLF001 - a friend of Run
-                if not told:
-                    told = True
-                    self._tell_of_no_run(key, fn)
+                    return run._new_step(key, metadata)  # noqa: SLF001 - a friend of Run
+                if not warned:
+                    warned = True
+                    self._warn_of_no_run(key, fn)
                 return NoStep(), None, None
 
-            return decorate(open_step, fn)
+            return decorate(new_step, fn)
 
         return decorated
 
-    def _tell_of_no_run(self, step_key: str, fn: Callable[..., Any]) -> None:
+    def _warn_of_no_run(self, step_key: str, fn: Callable[..., Any]) -> None:
         try:
             name = f"{fn.__module__}.{getattr(fn, '__qualname__', type_name(fn))}"
-            # By its name: a function may be defined, and decorated, again and again.
+            # Once a name: a function may be defined and decorated again and again.
             warn_once(f"no run {name} {step_key}", _NO_RUN, name, step_key)
-        except Exception as error:  # noqa: BLE001 - a callable of the user's may raise anything where it has no name
+        except Exception as error:  # noqa: BLE001 - a callable of the application may raise anything where it has no name
             reraise_if_from_handler(error)
 
     def record_step(
@@ -171,7 +182,7 @@ class Failpath:
         started_at: Time | None = None,
         timestamp: Time | None = None,
     ) -> None:
-        """Records one lifecycle event by hand: for callbacks of third parties and work that runs elsewhere.
+        """Record one lifecycle event by hand: for callbacks of third parties and work that runs elsewhere.
 
         Args:
             flow_key: names the flow; 1 to 200 characters.
@@ -181,13 +192,21 @@ class Failpath:
             metadata: JSON-like values. Never secrets.
             error: with status ``error``: an exception, its message, or a mapping of ``name``, ``message``, ``stack``.
                 A stack in a mapping is sent whatever ``capture_stack`` says, which is about those of exceptions.
-            started_at: when the step began; with it an outcome has a duration, and it is the time of a ``running``.
-            timestamp: when the event happened. Default: now.
+            started_at: when the step began: a ``datetime`` (naive means local time) or seconds since the epoch. With
+                it an outcome has a duration; of a ``running`` it is the time.
+            timestamp: when the event happened, in the same forms. Default: now.
 
         Raises:
             TypeError: a key or the status is not a string, or a time is neither a ``datetime`` nor a number.
             ValueError: a key is empty or too long, the status is unknown, a time is out of range, ``timestamp`` lies
                 before ``started_at``, or ``error`` is given with another status than ``error``.
+            DeliveryError: with ``delivery="await"`` and ``throw_on_send_error``, the event was not delivered.
+
+        Example:
+            >>> failpath.record_step(flow_key="checkout", run_id="order-17", step_key="ship", status="running")
+            >>> failpath.record_step(
+            ...     flow_key="checkout", run_id="order-17", step_key="ship", status="error", error="the van broke down"
+            ... )
         """
         attributes: Attributes = {
             FLOW_KEY: check_key("flow_key", flow_key),
@@ -202,7 +221,7 @@ class Failpath:
         attributes[RUN_ID] = make_run_id(run_id)
         described, stack_given = (None, False) if error is None else described_error_attributes(error)
         record_manually(
-            self._tracing,
+            self._tracer,
             with_metadata(attributes, metadata_attributes(metadata)),
             status,
             error=described,
@@ -212,25 +231,26 @@ class Failpath:
         )
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """Asks the tracer provider to export what has ended.
+        """Have the tracer provider export the spans that have ended.
 
         Args:
-            timeout: seconds. OpenTelemetry's batch processor ignores it, and says ``True`` after failed exports too.
+            timeout: seconds, 5 by default. OpenTelemetry's batch processor ignores it, and returns ``True`` after
+                failed exports too.
 
         Returns:
-            What the provider's ``force_flush`` says; ``True`` where it has none.
+            The result of the provider's ``force_flush``; ``True`` where it has none.
         """
         provider = self._tracer_provider or get_tracer_provider()
         force_flush = getattr(provider, "force_flush", None)
         return force_flush is None or force_flush(int(timeout * 1000)) is not False
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
-        """:meth:`flush` for async code: waits without blocking the event loop."""
+        """Do the same as :meth:`flush` in async code, without blocking the event loop."""
         trio = running_trio()
         if trio is not None:
             complete: bool = await trio.to_thread.run_sync(self.flush, timeout, abandon_on_cancel=True)
             return complete
-        # Here, because asyncio takes a third as long to import as OpenTelemetry does; who awaits this has it.
+        # Imported on use: a caller that awaits has imported it (decision 0005).
         import asyncio  # noqa: PLC0415
 
         return await asyncio.to_thread(self.flush, timeout)

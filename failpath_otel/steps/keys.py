@@ -1,4 +1,4 @@
-"""What names a run and a step: checked where it is given, before anything is recorded."""
+"""The keys, run ids and statuses that a caller passes: checked before anything is recorded."""
 
 import uuid
 
@@ -8,7 +8,7 @@ from failpath_otel.signals import reraise_if_from_handler
 
 
 def check_key(name: str, value: object) -> str:
-    """A flow key or step key as given.
+    """Return a flow key or step key.
 
     Raises:
         TypeError: it is not a string.
@@ -31,7 +31,7 @@ def check_key(name: str, value: object) -> str:
 
 
 def make_run_id(run_id: object) -> str:
-    """The text of ``run_id``; a generated one (32 hex digits) where it is ``None`` or has no text.
+    """Return the text of ``run_id``, or a generated one (32 hex digits) where it is ``None`` or has no text.
 
     A run id beyond :data:`failpath_otel.limits.MAX_RUN_ID_CHARS` characters keeps its beginning and ends in a hash of
     the whole, so that the same long id names the same run everywhere.
@@ -48,7 +48,7 @@ def _text(run_id: object) -> str:
 
 
 def check_status(status: object) -> str:
-    """A status as given.
+    """Return a status.
 
     Raises:
         TypeError: it is not a string.

@@ -1,4 +1,4 @@
-"""How a step ended, and what its error looks like on a span."""
+"""A step's outcome, and its error as span attributes."""
 
 import os
 import traceback
@@ -18,8 +18,8 @@ _GENERATOR: Final = CO_GENERATOR | CO_ASYNC_GENERATOR
 _OUR_FILES: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")  # noqa: PTH118, PTH120 - a prefix
 
 
-class CoroutineClosed(Exception):  # noqa: N818 - says what happened to the coroutine
-    """Ends a step whose coroutine was closed or dropped half way; never raised."""
+class CoroutineClosed(Exception):  # noqa: N818 - named after the event
+    """The error of a step whose coroutine was closed or dropped half way; never raised."""
 
     __module__ = "failpath_otel"
 
@@ -28,7 +28,7 @@ class CoroutineClosed(Exception):  # noqa: N818 - says what happened to the coro
 
 
 class NeverAwaited(Exception):  # noqa: N818 - as above
-    """Ends a step whose coroutine was closed or dropped before it was resumed for the first time; never raised."""
+    """The error of a step whose coroutine was closed or dropped before it was first resumed; never raised."""
 
     __module__ = "failpath_otel"
 
@@ -37,12 +37,11 @@ class NeverAwaited(Exception):  # noqa: N818 - as above
 
 
 def is_failure(error: BaseException | None) -> bool:
-    """Whether a block that was left by ``error`` has failed.
+    """Return whether a block that was left by ``error`` has failed (decision 0006).
 
     ``SystemExit`` with code 0 or ``None`` is a decision of the program to end well, the ``GeneratorExit`` that closes a
     generator one of the consumer to take no more. Every other exception, ``KeyboardInterrupt`` and
     ``asyncio.CancelledError`` included, is a failure, and so is the ``GeneratorExit`` that closes a coroutine.
-    (OpenTelemetry's ``use_span`` leaves all of ``BaseException`` beyond ``Exception`` unset.)
     """
     try:
         if error is None:
@@ -56,10 +55,9 @@ def is_failure(error: BaseException | None) -> bool:
 
 
 def error_attributes(error: BaseException) -> dict[str, str]:
-    """``error`` as the attributes of OpenTelemetry's ``exception`` event, redacted and bounded before the SDK sees it.
+    """Return ``error`` as the attributes of OpenTelemetry's ``exception`` event, redacted and bounded.
 
-    The stack leaves out the frames of this package, also in those of what the exception was raised from, and of the
-    members of its group.
+    The stack leaves out the frames of this package, also in the causes of the exception and the members of its group.
     """
     if isinstance(error, GeneratorExit) and _is_raised_in(error, _COROUTINE):
         closed = CoroutineClosed()
@@ -68,7 +66,7 @@ def error_attributes(error: BaseException) -> dict[str, str]:
 
 
 def described_error_attributes(error: object) -> tuple[dict[str, str], bool]:
-    """The same for an error that a caller describes by hand, and whether a stack in it is the caller's own text.
+    """Return the same for an error that a caller describes, and whether a stack in it is the caller's own text.
 
     ``error`` is an exception, or a mapping with ``name``, ``message`` and ``stack`` (each optional), or anything else,
     whose text is the message.
@@ -82,7 +80,7 @@ def described_error_attributes(error: object) -> tuple[dict[str, str], bool]:
             if isinstance(error, Mapping)
             else [None, None, None]
         )
-    except Exception as raised:  # noqa: BLE001 - an object of the user's may raise anything
+    except Exception as raised:  # noqa: BLE001 - an object of the application may raise anything
         reraise_if_from_handler(raised)
         described = True
         name = message = stack = None
@@ -97,7 +95,7 @@ def described_error_attributes(error: object) -> tuple[dict[str, str], bool]:
 
 
 def _is_raised_in(error: BaseException, flags: int) -> bool:
-    """Whether the code that raised ``error``, or that was suspended when it was closed by it, has one of ``flags``."""
+    """Return whether the code that raised ``error``, or was suspended when it was closed, has one of ``flags``."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -127,9 +125,9 @@ def _message(error: BaseException) -> str:
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions at the bottom of an ``ExceptionGroup``; none for anything else.
+    """Return the exceptions at the bottom of an ``ExceptionGroup``; none for any other exception.
 
-    Read by its attribute and not by its type, which Python 3.10 has only as a backport of many names.
+    Found by its attribute and not by its type, which Python 3.10 has only as backports of several names.
     """
     leaves: list[BaseException] = []
     pending = [error]
@@ -165,7 +163,7 @@ def _has_many_members(error: BaseException) -> bool:
 def _formatted(error: BaseException) -> Iterable[str]:
     shown = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
     pending: list[Any] = [shown]
-    while pending:  # each is there once: what is reached again is left out as it is made
+    while pending:  # each one occurs once: `TracebackException` leaves out those that it has already
         each = pending.pop()
         each.stack[:] = _without_ours(each.stack)
         members = getattr(each, "exceptions", None) or ()  # before Python 3.11 it has none
@@ -181,7 +179,7 @@ def _stack(error: BaseException) -> str | None:
     lines: Iterable[str]
     try:
         if _has_many_members(error):
-            # Formatting looks at every member, also at those that it then leaves out.
+            # Formatting visits every member, also those that it then leaves out.
             frames = _without_ours(traceback.extract_tb(error.__traceback__))
             lines = [*traceback.format_list(frames), f"{_type_name(type(error))}: {_message(error)}\n"]
         else:
@@ -197,7 +195,7 @@ def _stack(error: BaseException) -> str | None:
         head, tail = redacted_head(text), redacted_tail(text)
     if head is tail and len(text) <= limits.MAX_STACK_CHARS:
         return clean_text(text, limits.MAX_STACK_CHARS)
-    # The innermost frames and the message stand at the end; the beginning tells how the program got there.
+    # The end has the innermost frames and the message, the beginning shows how the program got there.
     mark = f"\n…[{len(text)} characters]\n"
     room = limits.MAX_STACK_CHARS - len(mark)
     tail = tail[-min(len(tail), room - limits.MAX_STACK_CHARS // 4) :]

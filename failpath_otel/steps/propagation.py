@@ -1,4 +1,4 @@
-"""A run's identity on its way to another service: in headers that a program sends itself, and in W3C baggage."""
+"""The identity of a run on its way to another service: in headers that a program sends, and in W3C baggage."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,13 +10,14 @@ from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import Span
 
 from failpath_otel import limits
+from failpath_otel.handoff import StepHandoff
 from failpath_otel.report import exception_once, warn_once
-from failpath_otel.semconv import FLOW_KEY, FLOW_KEY_HEADER, RUN_ID, RUN_ID_HEADER, StartMarker
+from failpath_otel.semconv import FLOW_KEY, FLOW_KEY_HEADER, RUN_ID, RUN_ID_HEADER
 from failpath_otel.steps.attributes import Attributes
-from failpath_otel.steps.tracing import Tracing, leave_context
+from failpath_otel.steps.step_tracer import StepTracer, leave_context
 
 UNKNOWN_FLOW: Final = "unknown"
-"""The flow of a run whose headers name none, where the receiving service does not say which it is."""
+"""The flow of a run whose headers have no flow key, where the receiving service does not name one."""
 
 _PAIR: Final = 2
 _NAMES: Final = (FLOW_KEY_HEADER, RUN_ID_HEADER)
@@ -33,11 +34,11 @@ _MAX_CHARS: Final = {
 }
 _ENCODED: Final = 12
 _ENCODED_ASCII: Final = 3
-"""What one character may take in a header: four bytes of UTF-8, each as ``%XX``; of ASCII, one."""
+"""Characters that one character may take in a header: four bytes of UTF-8, each as ``%XX``; of ASCII, one."""
 
 _MAX_BAGGAGE_BYTES: Final = 8192
 _MAX_BAGGAGE_ENTRIES: Final = 180
-"""What OpenTelemetry's propagator of W3C baggage takes at most."""
+"""The limits of OpenTelemetry's propagator of W3C baggage."""
 
 _ENTRIES: Final = frozenset({FLOW_KEY, RUN_ID})
 _BAGGAGE_FULL: Final = (
@@ -45,45 +46,45 @@ _BAGGAGE_FULL: Final = (
 )
 
 _MAX_VALUES: Final = 16
-"""Values of one header that are compared; more of them are refused."""
+"""How many values of one header are compared; a header with more is refused."""
 
 _QUEUE_VALUES: Final = frozenset({"stringvalue", "value"})
-"""Where Amazon's queues keep the value of a message attribute, in lower case."""
+"""The fields with the value of a message attribute in Amazon's queues, in lower case."""
 
 
 T = TypeVar("T")
 
 
 class HasItems(Protocol):
-    """A mapping, or what web frameworks have in its place."""
+    """A mapping, or the objects of web frameworks that resemble one."""
 
     def items(self) -> Iterable[tuple[Any, Any]]:
-        """Pairs of a name and a value; a name may come more than once."""
+        """Return pairs of a name and a value; a name may occur more than once."""
         ...
 
 
 Headers = HasItems | Iterable[tuple[Any, Any]] | None
-"""Headers of a request or of a message, as servers and queues hand them over."""
+"""Headers of a request or of a message, as servers and queues pass them."""
 
 
 class Identity(NamedTuple):
-    """What was found of a run; nothing where it was missing or refused."""
+    """The identity of a run, as far as it was found and valid."""
 
     flow_key: str | None = None
     run_id: str | None = None
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this module
-    """A value that is not taken over; its text says what is wrong with it, and not what it was."""
+    """A refused value; the text says what is wrong with it, without the value."""
 
 
 def write_headers(flow_key: str, run_id: str) -> dict[str, str]:
-    """A run as headers: percent-encoded UTF-8, so that every transport takes them as they are."""
+    """Return a run as headers: percent-encoded UTF-8, which every transport takes unchanged."""
     return {FLOW_KEY_HEADER: quote(flow_key, safe=""), RUN_ID_HEADER: quote(run_id, safe="")}
 
 
 def read_headers(headers: object) -> Identity:
-    """What ``headers`` say of a run; never raises. What is refused is said once."""
+    """Return the identity of a run in ``headers``; never raises. Refused values are logged once."""
     try:
         found: dict[str, list[object]] = {}
         for given, value in _items(headers):
@@ -94,14 +95,14 @@ def read_headers(headers: object) -> Identity:
             _accepted(_decoded, FLOW_KEY_HEADER, found.get(FLOW_KEY_HEADER, [])),
             _accepted(_decoded, RUN_ID_HEADER, found.get(RUN_ID_HEADER, [])),
         )
-    except Exception:  # noqa: BLE001 - a mapping of the user's, or of a web framework, may raise anything
-        # Without its text, which may quote headers of others.
+    except Exception:  # noqa: BLE001 - a mapping of the application or of a framework may raise anything
+        # Without the text of the exception, which may quote other headers.
         exception_once("reading the headers of a run", with_text=False)
         return Identity()
 
 
 def read_baggage() -> Identity | None:
-    """The run that is named by the baggage of the current context, if that is a whole one."""
+    """Return the run in the baggage of the current context, if both its parts are there."""
     entries = get_all()
     if FLOW_KEY not in entries and RUN_ID not in entries:
         return None
@@ -110,37 +111,37 @@ def read_baggage() -> Identity | None:
     return None if flow_key is None or run_id is None else Identity(flow_key, run_id)
 
 
-class Propagating(Tracing):
-    """A tracing that puts a run's identity into the baggage of every context in which one of its spans is open."""
+class BaggageStepTracer(StepTracer):
+    """A tracer with a run's identity in the baggage of every context in which one of its spans is open."""
 
     __slots__ = ("_flow_key", "_run_id")
 
-    def __init__(self, tracing: Tracing, flow_key: str, run_id: str) -> None:
-        super().__init__(tracing.host, tracing.reporting, marks_starts=tracing.marks_starts)
+    def __init__(self, tracer: StepTracer, flow_key: str, run_id: str) -> None:
+        super().__init__(tracer.host_tracer, tracer.observer, start_markers=tracer.start_markers)
         self._flow_key = flow_key
         self._run_id = run_id
 
-    def start_step(self, marker: StartMarker, start_ns: int) -> Context:
-        """As without baggage, which the host's span processors see at the start as well."""
+    def start_step(self, handoff: StepHandoff, start_ns: int) -> Context:
+        """Start the span with the baggage, which the host's span processors see at the start."""
         before = get_current()
-        inside, token = self._carrying(before), None
+        inside, token = self._with_baggage(before), None
         try:
             token = attach(inside)
-            return super().start_step(marker, start_ns)
+            return super().start_step(handoff, start_ns)
         finally:
             leave_context(inside, before, token)
 
     def start_run(self, name: str, attributes: Attributes) -> tuple[tuple[Span, ...], Context]:
-        """As without baggage."""
+        """Start the span with the baggage."""
         before = get_current()
-        inside, token = self._carrying(before), None
+        inside, token = self._with_baggage(before), None
         try:
             token = attach(inside)
             return super().start_run(name, attributes)
         finally:
             leave_context(inside, before, token)
 
-    def _carrying(self, context: Context) -> Context:
+    def _with_baggage(self, context: Context) -> Context:
         try:
             entries = get_all(context)
             if entries.get(RUN_ID) == self._run_id and entries.get(FLOW_KEY) == self._flow_key:
@@ -148,7 +149,7 @@ class Propagating(Tracing):
             if _has_room(entries, self._flow_key, self._run_id):
                 return set_baggage(RUN_ID, self._run_id, set_baggage(FLOW_KEY, self._flow_key, context))
             warn_once("baggage full", _BAGGAGE_FULL)
-            # What is there of a run is of another one.
+            # Entries of a run that are there belong to another one.
             return remove_baggage(RUN_ID, remove_baggage(FLOW_KEY, context)) if entries.keys() & _ENTRIES else context
         except Exception:  # noqa: BLE001 - a value that the application has put there may raise anything
             exception_once("sending a run along as baggage", with_text=False)
@@ -156,10 +157,10 @@ class Propagating(Tracing):
 
 
 def _has_room(entries: Mapping[str, object], flow_key: str, run_id: str) -> bool:
-    """Whether the baggage takes a run beside ``entries``, those of a run left out.
+    """Return whether the baggage has room for a run beside ``entries``, those of a run left out.
 
-    What is too large may arrive without the entries of the application, or not at all, and older propagators do not cut
-    it themselves.
+    Baggage that is too large may arrive without the entries of the application, or not at all, and older propagators do
+    not cut it themselves.
     """
     others = [str(text) for pair in entries.items() if pair[0] not in _ENTRIES for text in pair]
     count = len(others) // 2 + len(_ENTRIES)
@@ -171,7 +172,7 @@ def _has_room(entries: Mapping[str, object], flow_key: str, run_id: str) -> bool
 
 
 def _items(headers: object) -> Iterable[tuple[object, object]]:
-    """The pairs of a mapping, of something with ``items()``, or of a sequence of pairs, as ASGI and gRPC have it."""
+    """Return the pairs of a mapping, of an object with ``items()``, or of a sequence of pairs, as in ASGI and gRPC."""
     if headers is None:
         return ()
     given: Any = headers
@@ -181,20 +182,20 @@ def _items(headers: object) -> Iterable[tuple[object, object]]:
     if callable(items):
         return cast("Iterable[tuple[object, object]]", items())
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        warn_once("run headers type", "Failpath: the headers of a run are no mapping; they are taken for none.")
+        warn_once("run headers type", "Failpath: the headers of a run are no mapping; they are ignored.")
         return ()
     return ((pair[0], pair[1]) for pair in given if isinstance(pair, (tuple, list)) and len(pair) == _PAIR)
 
 
 def _is_environ(headers: object) -> bool:
-    """Whether these are the variables of CGI or WSGI.
+    """Return whether these are the variables of CGI or WSGI.
 
-    Told by what no header could be. A header may have any name, also that of a variable, behind which a caller could
-    hide a run from a proxy that removes the headers of runs.
+    Recognised by what no header can be: a header may have any name, also that of a variable, behind which a caller
+    could hide a run from a proxy that removes the headers of runs.
     """
     if isinstance(headers, type(os.environ)):
         return True
-    # By PEP 3333 a dictionary with this truth value; Django has both where it makes the variables from ASGI as well.
+    # By PEP 3333 a dictionary with this truth value; Django keeps both where it derives the variables from ASGI.
     return isinstance(headers, dict) and isinstance(cast("dict[str, object]", headers).get("wsgi.multithread"), int)
 
 
@@ -205,7 +206,7 @@ def _lower(name: object) -> str:
 
 
 def _values(value: object) -> Iterator[object]:
-    """The values of one header: of a list, each; of an attribute of a message queue, what it holds."""
+    """Return the values of one header: each of a list; of an attribute of a message queue, the one it holds."""
     if isinstance(value, (list, tuple)):
         yield from value[: _MAX_VALUES + 1]
     elif isinstance(value, Mapping):
@@ -230,10 +231,10 @@ def _refuse(reason: str) -> NoReturn:
 
 
 def _decoded(name: str, values: list[object]) -> str | None:
-    """The one value of a header."""
+    """Return the one value of a header."""
     if len(values) > _MAX_VALUES:
         _refuse("it has too many values")
-    # What this package sends has no comma: where there is one, somebody has joined several headers of the same name.
+    # This package sends no comma: where there is one, several headers of the same name were joined on the way.
     texts = {text.strip(" \t") for value in values for text in _text(name, value).split(",")}
     if len(texts) > 1:
         _refuse("its values contradict each other")
@@ -259,7 +260,7 @@ def _text(name: str, value: object) -> str:
 
 
 def _checked(name: str, value: object) -> str | None:
-    """A flow key or a run id as it has come from elsewhere."""
+    """Return a flow key or a run id that was received."""
     if value is None:
         return None
     if not isinstance(value, str):

@@ -16,70 +16,71 @@ from failpath_otel.scrubbing.values import type_name
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.keys import check_key, make_run_id
-from failpath_otel.steps.manual import record_manually
-from failpath_otel.steps.opened import OpenStep, describe, status_description
+from failpath_otel.steps.manual_record import record_manually
+from failpath_otel.steps.open_step import OpenStep, describe_error, status_description
 from failpath_otel.steps.outcome import is_failure
-from failpath_otel.steps.propagation import Propagating, write_headers
-from failpath_otel.steps.release import Release, release_of
+from failpath_otel.steps.propagation import BaggageStepTracer, write_headers
+from failpath_otel.steps.run_end import RunEndFlush, run_end_flush_of
 from failpath_otel.steps.span_events import write_event
 from failpath_otel.steps.step import Step
-from failpath_otel.steps.tracing import Tracing, leave_block
-from failpath_otel.steps.wrap import Beginning, call, run_later, what_it_makes
+from failpath_otel.steps.step_tracer import StepTracer, leave_block
+from failpath_otel.steps.wrap import NewStep, call, deferred_kind, run_deferred
 
 T = TypeVar("T")
 RunT = TypeVar("RunT", bound="Run")
 Metadata = Mapping[str, object]
-_NO_FN: Any = object()  # and not None, which is what a handler that was not found may be
+_NO_FN: Any = object()  # not None, which a lookup of a handler may have returned
 
 
 @public
 class Run:
-    """One execution of a flow; made by ``failpath.run(…)``. Making one sends nothing.
+    """One execution of a flow, made by :meth:`Failpath.run`. Making one sends nothing.
 
-    A run needs no block: its steps can be opened from any thread or task. Entered by ``with`` or ``async with`` it
-    also opens a span that is the parent of its steps, and becomes the current run; the block can be entered again,
-    also in other threads and tasks at the same time.
+    A run needs no block: its steps can be opened from any thread or task. Entered by ``with`` or ``async with`` it also
+    opens a span that is the parent of its steps, and becomes the current run; the block can be entered again, also in
+    other threads and tasks at the same time.
     """
 
-    __slots__ = ("_attributes", "_current_key", "_entries", "_flow_key", "_release", "_run_id", "_tracing")
+    __slots__ = ("_attributes", "_current_key", "_end_flush", "_entries", "_flow_key", "_run_id", "_tracer")
 
-    def __init__(  # noqa: PLR0917 - made by the client alone
+    def __init__(  # noqa: PLR0917 - called by the client alone
         self,
-        tracing: Tracing,
+        tracer: StepTracer,
         current_key: str,
         flow_key: object,
         run_id: object,
         metadata: object,
         propagate: bool = False,  # noqa: FBT001, FBT002 - as above
         *,
-        begins: bool = True,
+        begins_here: bool = True,
     ) -> None:
         self._current_key: Final = current_key
         self._flow_key: Final = check_key("flow_key", flow_key)
         self._run_id: Final = make_run_id(run_id)
-        self._tracing: Final = Propagating(tracing, self._flow_key, self._run_id) if propagate else tracing
+        self._tracer: Final = BaggageStepTracer(tracer, self._flow_key, self._run_id) if propagate else tracer
         identity: Attributes = {FLOW_KEY: self._flow_key, RUN_ID: self._run_id}
         self._entries: list[_Entered] = []
         self._attributes = with_metadata(identity, metadata_attributes(metadata))
-        # One that was found here, and not begun, does not end here either.
-        exits = begins and abrupt_exit.expected is not False
-        self._release: Final[Release | None] = release_of(tracing.reporting, current_key) if exits else None
+        # A run that another service has begun does not end in this process.
+        flushes = begins_here and abrupt_exit.expected is not False
+        self._end_flush: Final[RunEndFlush | None] = run_end_flush_of(tracer.observer, current_key) if flushes else None
 
     @property
     def flow_key(self) -> str:
-        """The flow that this run executes."""
+        """The key of the flow that this run executes."""
         return self._flow_key
 
     @property
     def run_id(self) -> str:
-        """The id that groups the steps of this run: as given, or generated."""
+        """The id that groups the steps of this run: the given one, or a generated one (32 hex digits)."""
         return self._run_id
 
     def headers(self) -> dict[str, str]:
-        """This run for another service: headers of a request or of a message, for ``failpath.run_from_headers()``.
+        """Return this run as headers of a request or a message, for :meth:`Failpath.run_from_headers` elsewhere.
 
-        ``failpath-flow-key`` and ``failpath-run-id``, percent-encoded; a new dictionary at every call. Nothing else
-        travels: no metadata, no secret, and no ``traceparent``, which is for OpenTelemetry's instrumentations.
+        Returns:
+            ``failpath-flow-key`` and ``failpath-run-id``, percent-encoded; a new dictionary at every call. No metadata,
+            no secret, and no ``traceparent``, which OpenTelemetry's instrumentations send.
         """
         return write_headers(self._flow_key, self._run_id)
 
@@ -88,39 +89,52 @@ class Run:
     @overload
     def step(self, step_key: str, fn: Callable[[], T], *, metadata: Metadata | None = None) -> T: ...
     def step(self, step_key: str, fn: Callable[[], Any] = _NO_FN, *, metadata: Metadata | None = None) -> Any:
-        """One step of this run.
+        """Record one step of this run.
 
-        With ``fn``: reports ``running``, calls ``fn`` once, reports ``success`` or ``error``, and returns its value or
-        lets its exception pass, untouched. A coroutine function returns a coroutine that does all this when awaited, a
-        generator function of either kind a generator that is the step from its first item to its end.
-        Where any other ``fn`` returns a coroutine, a Future or a Task, the step ends with that.
+        With ``fn``: report ``running``, call ``fn`` once, report ``success`` or ``error``, and return its value or let
+        its exception pass, both untouched. A coroutine function returns a coroutine that does all this when awaited, a
+        generator function of either kind a generator that is the step from its first item to its end. Where any other
+        ``fn`` returns a coroutine, a Future or a Task, the step ends with that.
 
-        Without ``fn``: returns a :class:`Step`, for ``with``, ``async with`` or as a decorator.
+        Without ``fn``: return a :class:`Step`, for ``with``, ``async with`` or as a decorator.
 
         Args:
             step_key: names the step in the flow; 1 to 200 characters.
-            fn: what to do in the step; takes no argument: ``lambda: charge(cart)``.
+            fn: the code of the step; takes no argument: ``lambda: charge(cart)``.
             metadata: JSON-like values for this step, over those of the run. Never secrets.
 
         Raises:
             TypeError: ``step_key`` is not a string, or ``fn`` cannot be called.
             ValueError: ``step_key`` is empty or too long.
+            DeliveryError: with ``delivery="await"`` and ``throw_on_send_error``, an event was not delivered.
+
+        Example:
+            >>> run = failpath.run("checkout", run_id="order-17")
+            >>> run.step("charge-card", lambda: "ch_1")
+            'ch_1'
+            >>> with run.step("pack", metadata={"boxes": 2}) as step:
+            ...     step.set_metadata(weight_kg=1.2)
+            >>> @run.step("ship")
+            ... def ship(order):
+            ...     return f"{order} is on its way"
+            >>> ship("order-17")
+            'order-17 is on its way'
         """
         attributes = self._step_attributes(step_key, metadata)
         if fn is _NO_FN:
-            return Step(self._tracing, attributes)
-        makes = what_it_makes(fn)
+            return Step(self._tracer, attributes)
+        makes = deferred_kind(fn)
         if makes:
-            return run_later(lambda: (OpenStep(), self._tracing, attributes), fn, makes)
+            return run_deferred(lambda: (OpenStep(), self._tracer, attributes), fn, makes)
         if not callable(fn):
             msg = (
                 f"fn must be a function, not its result: got {type_name(fn)}; run.step('key', lambda: f(x)) calls f(x)"
             )
             raise TypeError(msg)
-        return call(OpenStep(), self._tracing, attributes, fn)
+        return call(OpenStep(), self._tracer, attributes, fn)
 
     def skip(self, step_key: str, *, metadata: Metadata | None = None) -> None:
-        """Records that a step was left out on purpose, so that the dashboard can tell it from a missing one.
+        """Record that a step was left out on purpose, so that it differs from a missing one.
 
         Args:
             step_key: names the step in the flow; 1 to 200 characters.
@@ -129,14 +143,15 @@ class Run:
         Raises:
             TypeError: ``step_key`` is not a string.
             ValueError: ``step_key`` is empty or too long.
+            DeliveryError: with ``delivery="await"`` and ``throw_on_send_error``, the event was not delivered.
         """
-        record_manually(self._tracing, self._step_attributes(step_key, metadata), semconv.STATUS_SKIPPED)
+        record_manually(self._tracer, self._step_attributes(step_key, metadata), semconv.STATUS_SKIPPED)
 
-    def _opening(self, step_key: str, metadata: object) -> Beginning:
-        return OpenStep(), self._tracing, self._step_attributes(step_key, metadata)
+    def _new_step(self, step_key: str, metadata: object) -> NewStep:
+        return OpenStep(), self._tracer, self._step_attributes(step_key, metadata)
 
     def _step_attributes(self, step_key: object, metadata: object) -> Attributes:
-        # The identity comes first in a fixed order; it is also what the step writes again at its end.
+        # The identity comes first, in a fixed order; `OpenStep` sets it again at the end if it was evicted.
         attributes: Attributes = {
             FLOW_KEY: self._flow_key,
             RUN_ID: self._run_id,
@@ -146,8 +161,8 @@ class Run:
         return attributes if metadata is None else with_metadata(attributes, metadata_attributes(metadata))
 
     def __enter__(self: RunT) -> RunT:  # noqa: PYI019 - `Self` came with Python 3.11
-        """Opens the run's own span and makes this the current run."""
-        spans, context = self._tracing.start_run(self._flow_key, self._attributes)
+        """Open the span of the run and make this the current run."""
+        spans, context = self._tracer.start_run(self._flow_key, self._attributes)
         entered = _Entered(self, spans)
         try:
             entered.before = get_current()
@@ -162,7 +177,7 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the run's span; the exception that left the block, if any, goes on unchanged."""
+        """End the span of the run; the exception that leaves the block, if any, passes unchanged."""
         entered: _Entered | None = None
         try:
             entered = self._entered()
@@ -174,36 +189,36 @@ class Run:
             if entered is not None:
                 self._leave(entered, interruption if error is None else error)
             raise
-        if self._release is not None:
-            self._release.end()
+        if self._end_flush is not None:
+            self._end_flush.end()
 
     def _entered(self) -> "_Entered | None":
-        """The entry of the block that is left now; ``None``: there is none."""
+        """Return the entry of the block that is being left; ``None`` where there is none."""
         entered = get_value(self._current_key)
         if isinstance(entered, _Entered) and entered in self._entries:
             return entered
-        # Left in another context than it was entered in, as by an asynchronous fixture or in a generator.
+        # Left in another context than it was entered in, as in an asynchronous fixture or a generator.
         return self._entries.pop() if self._entries else None
 
     def _leave(self, entered: "_Entered", error: BaseException | None) -> None:
-        """Leaves one entry of the block; what of that was done already is not done again."""
+        """Leave one entry of the block; a second call does only what the first one did not reach."""
         leave_block(entered.inside, entered.before, entered.token)
-        with contextlib.suppress(ValueError):  # it was taken out before
+        with contextlib.suppress(ValueError):  # removed before
             self._entries.remove(entered)
         entered.end(error)
 
     async def __aenter__(self: RunT) -> RunT:  # noqa: PYI019 - `Self` came with Python 3.11
-        """The same as ``with``, for use in ``async with``; nothing is awaited."""
+        """Do the same as ``with``, for use in ``async with``; nothing is awaited."""
         return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """The same as for ``with``."""
+        """Do the same as at the end of ``with``."""
         self.__exit__(kind, error, trace)
 
     def __repr__(self) -> str:
-        """Names the flow and the run."""
+        """Return the flow and the run."""
         return f"Run({self._flow_key!r}, run_id={self._run_id!r})"
 
 
@@ -224,7 +239,7 @@ class _Entered:
                 if not span.is_recording():
                     continue
                 if error is not None and is_failure(error):
-                    exception = describe(error)
+                    exception = describe_error(error)
                     span.set_status(StatusCode.ERROR, status_description(exception))
                     span.set_attribute(semconv.ERROR_TYPE, exception[semconv.EXCEPTION_TYPE])
                     write_event(span, semconv.EXCEPTION_EVENT, exception, None)
@@ -234,6 +249,6 @@ class _Entered:
 
 
 def current_run(current_key: str) -> Run | None:
-    """The run whose block encloses the caller, of those entered under ``current_key``."""
+    """Return the run whose block encloses the caller, of those entered under ``current_key``."""
     entered = get_value(current_key)
     return entered.run if isinstance(entered, _Entered) else None

@@ -1,4 +1,4 @@
-"""Span events: written here and nowhere else."""
+"""Span events: written by this module alone."""
 
 from collections.abc import Mapping
 
@@ -6,9 +6,9 @@ from opentelemetry.trace import Span
 
 
 def write_event(span: Span, name: str, attributes: Mapping[str, str] | None, at_ns: int | None) -> None:
-    """Writes an event on ``span``; without a time, at this moment.
+    """Add an event to ``span``, at ``at_ns`` nanoseconds since the epoch; ``None``: now.
 
-    OpenTelemetry means to replace span events by log records one day. What takes their place is written here then; an
-    error's name and message stand in ``error.type`` and in the description of the span's status as well.
+    OpenTelemetry plans to replace span events by log records. This is the only place to change then; the name and the
+    message of an error are in ``error.type`` and in the description of the span's status as well.
     """
     span.add_event(name, attributes, timestamp=at_ns)

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from failpath_otel.public import public
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
-from failpath_otel.steps.opened import OpenStep
-from failpath_otel.steps.tracing import Tracing
+from failpath_otel.steps.open_step import OpenStep
+from failpath_otel.steps.step_tracer import StepTracer
 from failpath_otel.steps.wrap import decorate
 
 StepT = TypeVar("StepT", bound="Step")
@@ -16,65 +16,69 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @public
 class Step:
-    """What ``run.step("key")`` returns: a block (``with``, ``async with``) or a decorator.
+    """The result of ``run.step("key")``: a block (``with``, ``async with``) or a decorator.
 
-    As a block it is one step and can be entered once. As a decorator it makes a step of every call: of a function
-    from call to return, of a coroutine function from its first to its last resumption, of a generator or an
-    asynchronous generator from the first item to exhaustion, ``close()`` or an error.
+    As a block it is one step and can be entered once. As a decorator it makes a step of every call: of a function from
+    call to return, of a coroutine function from its first to its last resumption, of a generator or an asynchronous
+    generator from the first item to exhaustion, ``close()`` or an error.
     """
 
-    __slots__ = ("_attributes", "_opened", "_tracing")
+    __slots__ = ("_attributes", "_open_step", "_tracer")
 
-    def __init__(self, tracing: Tracing, attributes: Attributes) -> None:
-        self._tracing = tracing
+    def __init__(self, tracer: StepTracer, attributes: Attributes) -> None:
+        self._tracer = tracer
         self._attributes = attributes
-        self._opened: OpenStep | None = None
+        self._open_step: OpenStep | None = None
 
     def set_metadata(self, metadata: Mapping[str, object] | None = None, /, **more: object) -> None:
-        """Adds metadata to the step; it travels with the step's outcome, so after the block it is too late.
+        """Add metadata to the step. It is sent with the outcome, so a call after the block has no effect.
 
         Args:
-            metadata: JSON-like values by key; anything else becomes its text. Never secrets.
+            metadata: JSON-like values by key; any other value is sent as its text. Never secrets.
             more: the same as keyword arguments; they win over ``metadata``.
         """
         for given in (metadata, more or None):
             if given is None:
                 continue
-            if self._opened is None:
+            if self._open_step is None:
                 self._attributes = with_metadata(self._attributes, metadata_attributes(given))
             else:
-                self._opened.set_metadata(given)
+                self._open_step.set_metadata(given)
 
     def __enter__(self: StepT) -> StepT:  # noqa: PYI019 - `Self` came with Python 3.11
-        """Begins the step: reports ``running`` and makes its span the current one.
+        """Begin the step: report ``running`` and make its span the current one.
 
         Raises:
             RuntimeError: the step was entered before.
         """
         opened = self._open()
         try:
-            opened.begin(self._tracing, self._attributes)
-            if opened.awaits:
-                opened.sent()
+            opened.begin(self._tracer, self._attributes)
+            if opened.waits_for_delivery:
+                opened.wait_delivered()
             opened.resume()
         except BaseException as error:
-            if hasattr(opened, "awaits"):  # it has begun
+            if hasattr(opened, "waits_for_delivery"):  # it has begun
                 opened.finish(error)
             raise
         return self
 
     def _open(self) -> OpenStep:
-        if self._opened is not None:
+        if self._open_step is not None:
             msg = "this step was entered before; call run.step() for another one"
             raise RuntimeError(msg)
-        self._opened = OpenStep()
-        return self._opened
+        self._open_step = OpenStep()
+        return self._open_step
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the step; the exception that left the block, if any, goes on unchanged."""
-        opened = self._opened
+        """End the step; the exception that leaves the block, if any, passes unchanged.
+
+        Raises:
+            DeliveryError: with ``delivery="await"`` and ``throw_on_send_error``, an event was not delivered.
+        """
+        opened = self._open_step
         if opened is None:
             return
         try:
@@ -83,21 +87,21 @@ class Step:
         except BaseException as interruption:
             opened.finish(interruption if error is None else error)
             raise
-        if opened.awaits and (error is None or isinstance(error, Exception)):
-            opened.sent()
+        if opened.waits_for_delivery and (error is None or isinstance(error, Exception)):
+            opened.wait_delivered()
             if error is None:
-                opened.raise_unsent()
+                opened.raise_delivery_error()
 
     async def __aenter__(self: StepT) -> StepT:  # noqa: PYI019 - `Self` came with Python 3.11
-        """The same as ``with``, for use in ``async with``; awaits nothing but a delivery that is to be awaited."""
+        """Do the same as ``with``; await only the delivery, with ``delivery="await"``."""
         opened = self._open()
         try:
-            opened.begin(self._tracing, self._attributes)
-            if opened.awaits:
-                await opened.asent()
+            opened.begin(self._tracer, self._attributes)
+            if opened.waits_for_delivery:
+                await opened.await_delivered()
             opened.resume()
         except BaseException as error:
-            if hasattr(opened, "awaits"):  # it has begun
+            if hasattr(opened, "waits_for_delivery"):  # it has begun
                 opened.finish(error)
             raise
         return self
@@ -105,8 +109,8 @@ class Step:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """The same as for ``with``."""
-        opened = self._opened
+        """Do the same as at the end of ``with``; await only the delivery, with ``delivery="await"``."""
+        opened = self._open_step
         if opened is None:
             return
         try:
@@ -115,15 +119,15 @@ class Step:
         except BaseException as interruption:
             opened.finish(interruption if error is None else error)
             raise
-        if opened.awaits and (error is None or isinstance(error, Exception)):
-            await opened.asent()
+        if opened.waits_for_delivery and (error is None or isinstance(error, Exception)):
+            await opened.await_delivered()
             if error is None:
-                opened.raise_unsent()
+                opened.raise_delivery_error()
 
     def __call__(self, fn: F) -> F:
-        """Decorates ``fn``.
+        """Decorate ``fn``: return a wrapper of the same kind, each call of which is a step.
 
         Raises:
-            TypeError: ``fn`` cannot be called.
+            TypeError: ``fn`` is not a function.
         """
-        return decorate(lambda: (OpenStep(), self._tracing, self._attributes), fn)
+        return decorate(lambda: (OpenStep(), self._tracer, self._attributes), fn)

@@ -154,7 +154,9 @@ def test_an_address_that_names_nothing_shows_its_text_as_text(browsing: Browsing
         is_intact(page)
 
 
-@pytest.mark.parametrize("path", ["/", "/runs", "/runs/any", "/flows/any", "/page/app.js", "/page/stream-worker.js"])
+@pytest.mark.parametrize(
+    "path", ["/", "/runs", "/runs/any", "/flows/any", "/page/app.js", "/page/lib/stream-worker.js"]
+)
 def test_every_answer_of_the_page_has_the_policy_and_the_headers(shared_receiver: Receiver, path: str) -> None:
     answer = shared_receiver.request(path)
     headers = {name.lower(): value for name, value in answer.headers.items()}

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from failpath_otel.cli.table import format_duration, format_runs, printable
-from failpath_otel.local.runs.view import Liveness, picture
+from failpath_otel.local.runs.view import Liveness, build_run_view
 from failpath_otel.records.record import ErrorInfo
 from tests.local.events import event
 
@@ -17,7 +17,7 @@ ZONE = timezone(timedelta(hours=2))
 
 def test_a_run_is_a_line_and_its_steps_are_indented_below_it() -> None:
     declined = ErrorInfo("CardDeclined", "not enough money")
-    run = picture(
+    run = build_run_view(
         [
             event("success", 1.25, step="validate-cart", span="a", started=1),
             event("error", 3, step="charge-card", span="b", started=2, error=declined),
@@ -37,7 +37,7 @@ def test_a_run_is_a_line_and_its_steps_are_indented_below_it() -> None:
 
 
 def test_what_is_silent_or_gone_is_not_shown_as_running() -> None:
-    run = picture([event("running", 1, step=step, span=step) for step in ("a-read", "b-parse", "c-write")])
+    run = build_run_view([event("running", 1, step=step, span=step) for step in ("a-read", "b-parse", "c-write")])
     liveness: tuple[Liveness, ...] = ("live", "silent", "gone")
     steps = [replace(step, liveness=its) for step, its in zip(run.steps, liveness, strict=True)]
     for coloured in (False, True):
@@ -56,7 +56,7 @@ def test_what_is_silent_or_gone_is_not_shown_as_running() -> None:
 
 
 def test_of_a_run_with_many_attempts_the_first_and_the_last_are_shown_unless_all_are_asked_for() -> None:
-    run = picture([event("success", 2 * n + 1, step="read", span=str(n), started=2 * n) for n in range(1_000)])
+    run = build_run_view([event("success", 2 * n + 1, step="read", span=str(n), started=2 * n) for n in range(1_000)])
     shown = format_runs([run, run], zone=ZONE).splitlines()
     assert len(shown) == 1 + 2 * (1 + 20 + 1 + 20)
     assert "  read #20  " in shown[21]
@@ -74,7 +74,7 @@ def test_no_runs_are_said_in_words() -> None:
 def test_long_and_wide_text_is_cut_to_a_hundred_columns() -> None:
     for text in ("x" * 300, "漢" * 300, "e\u0301" * 300):
         error = ErrorInfo(text, text)
-        run = picture([event("error", 2, step=text, run=text, flow=text, started=1, error=error)])
+        run = build_run_view([event("error", 2, step=text, run=text, flow=text, started=1, error=error)])
         lines = format_runs([run]).splitlines()
         assert len(lines) == 4
         for line in lines:
@@ -87,7 +87,7 @@ def test_long_and_wide_text_is_cut_to_a_hundred_columns() -> None:
 
 def test_text_from_outside_cannot_steer_the_terminal_or_add_lines() -> None:
     evil = "a\x1b[2J\x9b31m\r\nb\u202ec\u2028\t\x00"
-    run = picture([event("error", 2, step=evil, run=evil, flow=evil, started=1, error=ErrorInfo(evil, evil))])
+    run = build_run_view([event("error", 2, step=evil, run=evil, flow=evil, started=1, error=ErrorInfo(evil, evil))])
     text = format_runs([run])
     assert len(text.split("\n")) == 5
     assert all(char.isprintable() for char in text.replace("\n", ""))
@@ -99,7 +99,7 @@ def test_text_that_can_be_seen_stays_as_it_is() -> None:
 
 
 def test_colour_is_added_only_when_asked_for_and_moves_nothing() -> None:
-    run = picture([event("error", 2, started=1, error=ErrorInfo("E", "m")), event("running", 3, span="b")])
+    run = build_run_view([event("error", 2, started=1, error=ErrorInfo("E", "m")), event("running", 3, span="b")])
     plain, coloured = format_runs([run], zone=ZONE), format_runs([run], colour=True, zone=ZONE)
     assert "\x1b" not in plain
     assert "\x1b[31merror" in coloured

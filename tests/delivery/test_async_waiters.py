@@ -41,8 +41,8 @@ each_way_to_settle = pytest.mark.parametrize("settle", SETTLED.values(), ids=SET
 
 def take_off(queue: Pipeline) -> None:
     """Ends the pause that a server has asked for, so that the shutdown need not wait for it."""
-    queue._backlog.succeeded()
-    queue.hurry()
+    queue.sender.retries.succeeded()
+    queue.send_now()
 
 
 @each_way_to_attempt
@@ -121,7 +121,7 @@ def test_an_attempt_that_never_ends_is_waited_for_until_the_timeout(attempt: Att
         began = monotonic()
         assert attempt(queue, 0.1) is None
         assert monotonic() - began < 2
-        assert len(queue._watchers) == 0
+        assert queue.ledger.waiters == 0
 
 
 @each_way_to_settle
@@ -141,7 +141,7 @@ def test_a_flush_is_false_in_time_during_a_pause_that_the_server_asked_for(settl
         began = monotonic()
         assert settle(queue, 0.2) is False
         assert monotonic() - began < 2
-        assert len(queue._watchers) == 0
+        assert queue.ledger.waiters == 0
         take_off(queue)
 
 
@@ -173,12 +173,11 @@ def test_waiting_that_is_cancelled_stops_at_once_and_leaves_nothing_behind() -> 
     async def main(queue: Pipeline) -> None:
         waiting = asyncio.ensure_future(attempted(queue, 60))
         await asyncio.sleep(0)
-        assert len(queue._watchers) == 1
+        assert queue.ledger.waiters == 1
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert len(queue._watchers) == 0
-        assert queue._hurry == 0
+        assert queue.ledger.waiters == 0
 
     with pipeline(delivery) as queue:
         queue.put(numbered(1))
@@ -192,7 +191,7 @@ def test_a_loop_that_is_closed_while_somebody_waits_there_hinders_no_delivery() 
         loop = asyncio.new_event_loop()
         waiting: Any = loop.create_task(attempted(queue, 60))
         loop.run_until_complete(asyncio.sleep(0))
-        assert len(queue._watchers) == 1
+        assert queue.ledger.waiters == 1
         loop.close()
         delivery.gate.set()
         assert queue.flush(10)
@@ -208,10 +207,10 @@ def test_waiting_on_trio_blocks_no_other_task_and_leaves_nothing_behind_when_it_
         async with trio.open_nursery() as nursery:
             nursery.start_soon(attempted, queue, 60)
             nursery.start_soon(settled, queue, 60)
-            while len(queue._watchers) < 2:
+            while queue.ledger.waiters < 2:
                 await trio.sleep(0)
             nursery.cancel_scope.cancel()
-        assert (len(queue._watchers), queue._hurry, queue._urgent) == (0, 0, 0)
+        assert queue.ledger.waiters == 0
 
     with pipeline(delivery) as queue:
         queue.put(numbered(1))
@@ -268,5 +267,4 @@ def test_many_threads_that_record_and_wait_at_once_all_come_through() -> None:
         assert sorted(done) == list(range(16))
         queue.flush(10)
         assert queue.stats().waiting == 0
-        assert queue._hurry == 0
-        assert len(queue._watchers) == 0
+        assert queue.ledger.waiters == 0

@@ -7,8 +7,7 @@ from time import monotonic
 import pytest
 
 from failpath_otel import SendError, limits
-from failpath_otel.delivery.queue import NOTHING
-from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
 from failpath_otel.delivery.retries.batch_size import BatchSize
 from failpath_otel.delivery.sender import Sender
 from failpath_otel.delivery.stats import Stats
@@ -43,11 +42,11 @@ def test_a_moment_of_413_is_over_in_seconds_and_full_batches_follow_each_other_w
     delivery = Limited()
     with pipeline(delivery, schedule_delay=5.0) as queue:
         queue.put_together([a_record(0) for _ in range(1_000)])
-        wait_for(lambda: queue._backlog.failing)
+        wait_for(lambda: queue.sender.retries.failing)
         delivery.limit = 10**9
         began = monotonic()
         queue.put_together([a_record(0) for _ in range(9_000)])
-        queue.hurry()
+        queue.send_now()
         # At one batch every schedule delay, this would take hours.
         wait_for(lambda: queue.stats() == Stats(10_000, 10_000, 0, {}), 20)
         assert monotonic() - began < 20
@@ -116,7 +115,7 @@ def attempts(sender: Sender, records: Sequence[bytes], count: int) -> list[SendE
     left = [Batch(tuple(records), sum(map(len, records)), monotonic())]
     errors = []
     for _ in range(count):
-        outcome = sender.attempt(lambda _: left.pop() if left else NOTHING)
+        outcome = sender.attempt(lambda _: left.pop() if left else NO_BATCH)
         if outcome is not None:
             assert outcome.error is None or isinstance(outcome.error, SendError)
             errors.append(outcome.error)
@@ -159,7 +158,7 @@ def test_who_waits_for_an_attempt_does_not_wait_until_the_parts_are_small_enough
         in_time, error = queue.await_attempt(10)
         # A step does not wait for it, but whoever answers for the records does.
         threading.Timer(0.05, delivery.gate.set).start()
-        assert queue.await_attempt(10, patient=True) == (True, None)
+        assert queue.await_attempt(10, whole_batch=True) == (True, None)
         assert in_time
         assert isinstance(error, SendError)
         assert error.retrying

@@ -5,17 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from failpath_otel.delivery.queue import RecordQueue
+from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.location import JournalLocation
+from tests.delivery.pipelines import HeldDelivery
 
 
 @pytest.fixture
-def queue(tmp_path: Path) -> RecordQueue:
-    return RecordQueue(100, 1_000_000, JournalLocation(str(tmp_path), "binding"))
+def queue(tmp_path: Path) -> Pipeline:
+    return Pipeline(HeldDelivery(), 100, 1_000_000, 3_600.0, journal=JournalLocation(str(tmp_path), "binding"))
 
 
-def asking(queue: RecordQueue, call: Callable[[bytes], object], told: list[Stats]) -> Callable[[bytes], object]:
+def asking(queue: Pipeline, call: Callable[[bytes], object], told: list[Stats]) -> Callable[[bytes], object]:
     """As ``call``, and a signal handler asks for the counts when that is through."""
 
     def called(record: bytes) -> object:
@@ -27,9 +28,9 @@ def asking(queue: RecordQueue, call: Callable[[bytes], object], told: list[Stats
 
 
 def test_a_record_is_counted_once_where_a_handler_asks_for_the_counts_when_it_was_stored(
-    queue: RecordQueue, monkeypatch: pytest.MonkeyPatch
+    queue: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = queue._journal
+    journal = queue.queue.journal
     assert journal is not None
     queue.put(b"first")
     told: list[Stats] = []

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.delivery.factory import pipeline_to_failpath
-from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.pipeline import Pipeline, pipeline_to_failpath
 from failpath_otel.delivery.sender import Sender
 from failpath_otel.delivery.waiters.async_waiters import settled
 from failpath_otel.options.options import Options
@@ -62,7 +61,7 @@ def new_pipeline(server: FaultServer) -> Iterator[NewPipeline]:
     server.answer_with(accepted)
     server.go_down()
     for pipeline in made:
-        pipeline._begin()  # nothing waits at the end of the tests
+        pipeline._reset_in_child()  # nothing waits at the end of the tests
 
 
 @pytest.fixture
@@ -110,7 +109,7 @@ def test_a_flush_that_has_to_send_by_itself_is_back_in_time(
     pipeline = new_pipeline()
     for number in range(3):
         pipeline.put(numbered(number))
-    assert pipeline._thread is None
+    assert pipeline.worker.thread is None
     assert_in_time(lambda: pipeline.flush(TIMEOUT))
     assert pipeline.stats().delivered == 0
 

@@ -39,7 +39,7 @@ pipeline = failpath._join.reporter._pipelines[-1]
 FIRST: Final = """
 failpath.run("checkout").step("first", lambda: None)
 assert failpath.flush(20)
-while not pipeline._asleep:
+while not pipeline.wakeup.asleep:
     time.sleep(0.01)
 """
 COMMON: Final = """
@@ -101,7 +101,7 @@ def test_greenlets_have_their_turns_while_the_thread_sleeps_sends_and_is_waited_
     program = """
         run.step("second", lambda: None)
         assert failpath.flush(20)
-        until(lambda: pipeline._asleep)
+        until(lambda: pipeline.wakeup.asleep)
         let_turn()
         print("asleep", flush=True)
         until_exists("held")
@@ -109,7 +109,7 @@ def test_greenlets_have_their_turns_while_the_thread_sleeps_sends_and_is_waited_
         flushes = [gevent.spawn(failpath.flush, 20) for _ in range(3)]
         until_exists("sent")
         let_turn()
-        print(pipeline._hurry, any(flush.ready() for flush in flushes), flush=True)
+        print(pipeline.ledger.waiters, any(flush.ready() for flush in flushes), flush=True)
         print([flush.get() for flush in flushes], failpath.stats().waiting, failpath.stats().dropped, flush=True)
     """
     with running(begin + COMMON + dedent(program), server, tmp_path) as process:
@@ -156,7 +156,7 @@ def test_greenlets_wait_at_the_same_time_for_what_they_await(server: FaultServer
     start = START.replace("configure()", 'configure(delivery="await", send_timeout=20.0)')
     program = """
         within = [gevent.spawn(run.step, "pack", lambda: let_turn() or 7) for _ in range(20)]
-        until(lambda: pipeline._urgent == 20)
+        until(lambda: pipeline.ledger.waiters == 20)
         let_turn()
         print("turned", flush=True)
         print({each.get() for each in within}, failpath.stats().waiting, flush=True)
@@ -259,7 +259,7 @@ def test_a_send_is_over_in_its_time_and_the_next_one_succeeds_without_an_event_l
         run.step("second", lambda: None)
         until(lambda: told)
         print(failpath.flush(20), told[0].partition(" ")[2])
-        until(lambda: pipeline._thread is None)
+        until(lambda: pipeline.worker.thread is None)
         print(sum(isinstance(each, gevent.hub.Hub) for each in gc.get_objects()), "event loop")
         print("end", flush=True)
     """
@@ -275,7 +275,7 @@ def test_on_error_may_use_what_gevent_has_patched_and_leaves_no_event_loop_behin
         for number in range(1, 4):
             run.step("pack", lambda: None)
             until(lambda: len(told) == number and failpath.flush(20))
-            until(lambda: pipeline._callback._thread is None)
+            until(lambda: pipeline.callback._thread is None)
         loops = [each for each in gc.get_objects() if isinstance(each, gevent.hub.Hub) and each.loop is not None]
         assert loops == [gevent.get_hub()], loops
         print("end", flush=True)

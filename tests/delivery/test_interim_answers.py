@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import requests
 
-from failpath_otel.delivery.http.delivery import Delivery
+from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.options.options import Options
 from tests.delivery.pipelines import numbered
 from tests.fault_server import Behaviour, FaultServer, accepted, informing, rejecting, status
@@ -26,7 +26,7 @@ def test_the_answer_that_follows_is_the_one_that_counts(server: FaultServer, cod
     server.answer_with(
         often(code, times, rejecting(0)), often(code, times, status(503)), often(code, times, accepted), accepted
     )
-    delivery = Delivery(Options(KEY, server.url, send_timeout=10))
+    delivery = HttpClient(Options(KEY, server.url, send_timeout=10))
     answers = [delivery.send([numbered(number)]) for number in range(4)]
     delivery.close()
     assert [answer.status for answer in answers] == [202 if number else 200 for number in (0,)] + [503, 202, 202]
@@ -37,7 +37,7 @@ def test_the_answer_that_follows_is_the_one_that_counts(server: FaultServer, cod
 
 def test_bad_input_interim_answers_without_end_are_no_answer(server: FaultServer) -> None:
     server.answer_with(often(103, 500, accepted), accepted)
-    delivery = Delivery(Options(KEY, server.url, send_timeout=10))
+    delivery = HttpClient(Options(KEY, server.url, send_timeout=10))
     first, second = (delivery.send([numbered(number)]) for number in range(2))
     delivery.close()
     assert (first.status, first.retryable, first.persistent) == (103, True, False)
@@ -49,7 +49,7 @@ def test_over_a_session_it_is_a_failure_of_the_moment_and_the_next_answer_is_not
 ) -> None:
     server.answer_with(informing(103, accepted), status(503), rejecting(0))
     with requests.Session() as session:
-        delivery = Delivery(Options(KEY, server.url, session=session, send_timeout=10))
+        delivery = HttpClient(Options(KEY, server.url, session=session, send_timeout=10))
         first, second, third = (delivery.send([numbered(number)]) for number in range(3))
     assert (first.status, first.retryable) == (103, True)
     assert second.status == 503

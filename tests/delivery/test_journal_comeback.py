@@ -70,21 +70,21 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 def own(queue: Pipeline) -> Journal:
-    assert queue._journal is not None
-    return queue._journal
+    assert queue.queue.journal is not None
+    return queue.queue.journal
 
 
 def fill(queue: Pipeline, disk: Disk, error: int = errno.ENOSPC) -> None:
     """The disk is full from now on, and so is the segment at hand."""
     disk.error = error
-    with queue._lock:
+    with queue.queue.lock:
         own(queue)._finish_segment()
 
 
 def left_behind(queue: Pipeline, place: JournalLocation) -> list[bytes]:
     """What another process finds after this one was killed."""
-    assert queue._adoption is not None
-    with queue._adoption._looking, queue._lock:  # or it finds that itself
+    assert queue.orphans is not None
+    with queue.orphans._scanning, queue.queue.lock:  # or it finds that itself
         own(queue).reset_in_child()
         [orphan] = lock_orphans(place.path, BINDING, lambda *_: None)
     try:
@@ -116,11 +116,11 @@ def test_in_an_outage_what_waits_in_memory_goes_into_the_journal_once_it_can_be_
         wait_for(lambda: queue.stuck)
         fill(queue, disk, error)
         put(queue, range(10, 600))
-        assert queue.left[:2] == (10, 590)
+        assert queue.undelivered[:2] == (10, 590)
         disk.error = 0
         wait_for(lambda: queue.journaling)
         put(queue, range(600, 650))
-        assert queue.left == (650, 0, place.path)
+        assert queue.undelivered == (650, 0, place.path)
         assert queue.stats() == Stats(650, 0, 650)
         assert left_behind(queue, place) == [numbered(number) for number in range(650)]
 
@@ -132,11 +132,11 @@ def test_what_was_taken_from_memory_and_could_not_be_sent_goes_into_the_journal_
         disk.error = errno.ENOSPC
         put(queue, range(5))
         wait_for(lambda: queue.stuck)
-        assert len(queue._backlog._batches) == 1
+        assert len(queue.sender.retries._batches) == 1
         put(queue, range(5, 10))
         disk.error = 0
         wait_for(lambda: queue.journaling)
-        assert queue.left == (10, 0, place.path)
+        assert queue.undelivered == (10, 0, place.path)
         assert left_behind(queue, place) == [numbered(number) for number in range(10)]
 
 
@@ -163,7 +163,7 @@ def test_records_that_come_while_others_are_moved_keep_the_order_and_are_all_del
         threads = [threading.Thread(target=record) for _ in range(3)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: len(queue._memory.waiting) > 1_000)
+        wait_for(lambda: len(queue.queue.memory.waiting) > 1_000)
         disk.error = 0
         wait_for(lambda: queue.journaling)
         back.set()
@@ -192,8 +192,8 @@ def test_a_caller_waits_for_no_more_than_one_append_while_others_are_moved(
         fill(queue, disk)
         put(queue, range(100))
         monkeypatch.setattr(Journal, "append", counted)
-        queue._returning = True
-        with queue._lock:  # so that the delivery thread moves nothing
+        queue.queue.returning = True
+        with queue.queue.lock:  # so that the delivery thread moves nothing
             disk.error = 0
             for number in range(100, 110):
                 appending.clear()
@@ -274,9 +274,9 @@ def test_at_the_end_the_journal_is_tried_again_at_once(
         fill(queue, disk)
         put(queue, range(3, 10))
         disk.error = 0
-        assert queue.left[:2] == (3, 7)
-        queue.secure(10)
-        assert queue.left == (10, 0, place.path)
+        assert queue.undelivered[:2] == (3, 7)
+        queue.save(10)
+        assert queue.undelivered == (10, 0, place.path)
         assert left_behind(queue, place) == [numbered(number) for number in range(10)]
 
 
@@ -321,7 +321,7 @@ def test_a_signal_handler_that_records_while_a_segment_is_begun_does_not_turn_th
         assert all(handled)
         total = next(numbers)
         assert queue.stats() == Stats(total, 0, total)
-        assert queue.left == (total, 0, place.path)
+        assert queue.undelivered == (total, 0, place.path)
         assert sorted(left_behind(queue, place)) == sorted(numbered(number) for number in range(total))
     assert not [message for message in caplog.messages if "fails" in message]
 
@@ -356,7 +356,7 @@ def test_what_a_handler_records_in_the_midst_of_the_last_write_before_the_disk_i
             while (writer := own(queue)._writer) is not None and writer.end() < 3_900:
                 assert queue.put(numbered(next(numbers)))
             disk.error, due = errno.ENOSPC, True
-            with queue._lock:
+            with queue.queue.lock:
                 own(queue)._factory.close_spare()
             assert queue.put(numbered(next(numbers)))
         assert not due
@@ -400,13 +400,13 @@ def test_ctrl_c_while_a_record_is_moved_neither_loses_nor_invents_one(
             append(journal, record)
             raise KeyboardInterrupt
 
-        with queue._lock:
+        with queue.queue.lock:
             disk.error = 0
-            queue._returning = True
+            queue.queue.returning = True
             with monkeypatch.context() as patched:
                 patched.setattr(Journal, "append", interrupted)
                 with pytest.raises(KeyboardInterrupt):
-                    queue._move_one()
+                    queue.queue.move_one()
             assert queue.stats() == Stats(10, 0, 10)
         wait_for(lambda: queue.journaling)
         assert queue.stats() == Stats(10, 0, 10)
@@ -421,9 +421,9 @@ def test_a_handler_that_finds_the_journal_failing_while_held_records_are_written
         put(queue, range(1))
         wait_for(lambda: queue.stuck)
         journal = own(queue)
-        with queue._lock:
+        with queue.queue.lock:
             journal.deferred.extend(numbered(number) for number in range(1, 4))
-            queue._accepted += 3
+            queue.queue.accepted += 3
             write_or_roll = journal._write_or_roll
 
             def interrupted(framed: bytes, **options: Any) -> None:
@@ -452,10 +452,10 @@ def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
         fill(queue, disk)
         put(queue, range(1, 3))
         journal = own(queue)
-        with queue._lock:
+        with queue.queue.lock:
             journal.deferred.append(numbered(3))
-            queue._accepted += 1
-            queue._returning = True
+            queue.queue.accepted += 1
+            queue.queue.returning = True
             disk.error = 0
             write = journal._write_deferred
 
@@ -465,9 +465,9 @@ def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
 
             with monkeypatch.context() as patched:
                 patched.setattr(journal, "_write_deferred", full_after)
-                queue._move_one()
+                queue.queue.move_one()
             assert queue.stats() == Stats(4, 0, 4)
-            assert queue._memory.waiting[0] == numbered(1)
+            assert queue.queue.memory.waiting[0] == numbered(1)
             disk.error = 0
         wait_for(lambda: queue.journaling)
         assert sorted(left_behind(queue, place)) == [numbered(number) for number in range(4)]
@@ -480,11 +480,11 @@ def test_what_a_handler_has_left_is_delivered_while_the_disk_is_full_and_nothing
     with pipeline(delivery, journal=place) as queue:
         put(queue, range(1))
         assert queue.flush(10)
-        with queue._lock:
+        with queue.queue.lock:
             fill(queue, disk)
             own(queue)._factory.close_spare()
             own(queue).deferred.append(numbered(1))
-            queue._accepted += 1
+            queue.queue.accepted += 1
         assert queue.flush(10)
         assert delivery.records == [numbered(0), numbered(1)]
         assert queue.stats() == Stats(2, 2, 0)
@@ -496,10 +496,10 @@ def test_at_the_end_what_a_handler_has_left_is_written_and_counts_as_in_memory_u
     with down(place) as queue:
         put(queue, range(1))
         wait_for(lambda: queue.stuck)
-        with queue._sender._attempting, queue._lock:  # so that the delivery thread does not write it
+        with queue.sender._attempting, queue.queue.lock:  # so that the delivery thread does not write it
             own(queue).deferred.append(numbered(1))
-            queue._accepted += 1
-            assert queue.left[:2] == (1, 1)
-            queue.secure(10)
-            assert queue.left == (2, 0, place.path)
+            queue.queue.accepted += 1
+            assert queue.undelivered[:2] == (1, 1)
+            queue.save(10)
+            assert queue.undelivered == (2, 0, place.path)
         assert left_behind(queue, place) == [numbered(0), numbered(1)]

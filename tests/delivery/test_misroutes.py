@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 from failpath_otel import DeliveryError, FailpathClient, SendError, limits
-from failpath_otel.delivery.factory import pipeline_to_failpath
+from failpath_otel.delivery.pipeline import pipeline_to_failpath
 from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.delivery.retries.retry_queue import Backlog
+from failpath_otel.delivery.retries.retry_queue import RetryQueue
 from failpath_otel.journal.journal import Journal
 from failpath_otel.options.options import Options
 from failpath_otel.records.wire import Answer, misconfigured, read_answer
@@ -80,7 +80,7 @@ def test_whoever_flushes_is_told_after_the_first_such_answer(
     client = configure()
     record(client, 0, 1)
     for flush in (client.flush, lambda timeout: asyncio.run(client.aflush(timeout))):
-        wait_for(client._join.reporter._pipelines[-1]._backlog.pause)
+        wait_for(client._join.reporter._pipelines[-1].sender.retries.pause)
         began, asked = monotonic(), len(server.requests)
         assert flush(20) is False
         assert monotonic() - began < 5
@@ -147,12 +147,12 @@ def test_answers_of_the_moment_are_worth_a_retry_soon(code: int) -> None:
 
 def test_the_pause_grows_to_five_minutes_where_it_is_the_way_and_to_half_a_minute_where_it_is_the_moment() -> None:
     now = 0.0
-    backlog = Backlog("http://127.0.0.1:9", lambda: now)
+    backlog = RetryQueue("http://127.0.0.1:9", lambda: now)
 
     def pauses(answer: Answer, count: int) -> list[float]:
         found = []
         for _ in range(count):
-            backlog.keep(Batch((b"x",), 1, now), answer)
+            backlog.schedule_retry(Batch((b"x",), 1, now), answer)
             found.append(backlog.pause())
         return found
 
@@ -181,7 +181,7 @@ def test_what_gone_processes_have_left_is_kept_likewise(
         server.wait_for_requests(2)
         assert pipeline.stats().adopted_dropped == {}
         server.answer_with(accepted)
-        pipeline.hurry()
+        pipeline.send_now()
         wait_for(lambda: pipeline.stats().adopted == 50)
     finally:
         pipeline.shutdown(5)

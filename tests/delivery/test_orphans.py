@@ -16,7 +16,7 @@ from unittest.mock import patch
 import pytest
 
 from failpath_otel import DeliveryError, JournalError, limits, report
-from failpath_otel.delivery.orphans import Adoption
+from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.journal import clock as clock_module
 from failpath_otel.journal import discovery as discovery_module
@@ -117,7 +117,7 @@ def test_what_is_left_while_this_process_lives_is_found_without_a_record(
     with pipeline(delivery, journal=place) as queue:
         queue.put(step("own"))
         assert queue.flush(10)
-        wait_for(lambda: queue._asleep)
+        wait_for(lambda: queue.wakeup.asleep)
         leave(place, step("a"))
         wait_for(lambda: queue.stats().adopted == 1)
 
@@ -147,7 +147,7 @@ def test_records_of_another_project_stay(place: JournalLocation) -> None:
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
         queue.adopt()
-        wait_for(lambda: queue.stats().adopted == 1 and not queue._adoption)
+        wait_for(lambda: queue.stats().adopted == 1 and not queue.orphans)
     assert names(delivery) == ["ours"]
     [left] = Path(place.path).iterdir()
     assert OTHER in left.name
@@ -163,8 +163,8 @@ def test_records_of_another_project_that_are_older_than_the_limit_are_deleted_an
         os.utime(path, (0, 0))
     errors: list[DeliveryError] = []
     with pipeline(HeldDelivery(), journal=place, on_error=errors.append) as queue:
-        assert queue._adoption is not None
-        queue._adoption.look()  # as the thread does
+        assert queue.orphans is not None
+        queue.orphans.scan()  # as the thread does
         queue.adopt()
         assert queue.stats().adopted_dropped == {"too_old": 2}
         queue.drain_callbacks(10)
@@ -221,7 +221,7 @@ def test_a_batch_that_fails_is_sent_again_and_one_that_is_refused_is_counted_and
         leave(place, step("c"))
         wait_for(lambda: gone(place) or looked(queue))
         assert queue.stats().adopted_dropped == {"rejected": 1, "send_failed": 1}
-        assert queue.lossless, "these are no losses of this process"
+        assert queue.is_lossless, "these are no losses of this process"
         queue.drain_callbacks(10)
     assert names(delivery) == ["a", "b", "a", "b", "c"]
     assert [error.records for error in errors] == [2, 1, 1]
@@ -346,7 +346,7 @@ def test_an_adopter_that_is_killed_leaves_at_most_its_batch_in_flight_to_be_sent
         from failpath_otel.journal.location import JournalLocation
         from failpath_otel.records.wire import Answer
         limits.MAX_BATCH_RECORDS = 10
-        class Delivery:
+        class HttpClient:
             url = "http://127.0.0.1:9/"
             batches = 0
             def send(self, records, within=None):
@@ -355,9 +355,9 @@ def test_an_adopter_that_is_killed_leaves_at_most_its_batch_in_flight_to_be_sent
                     os.kill(os.getpid(), 9)
                 return Answer()
             def close(self): pass
-        queue = Pipeline(Delivery(), journal=JournalLocation(*sys.argv[1:]))
+        queue = Pipeline(HttpClient(), journal=JournalLocation(*sys.argv[1:]))
         queue.adopt()
-        queue._thread.join()
+        queue.worker.thread.join()
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(program), *place], timeout=30, check=False)
     assert ended.returncode == -signal.SIGKILL
@@ -417,7 +417,7 @@ def test_a_foreign_file_beside_the_records_is_no_obstacle(place: JournalLocation
     with pipeline(delivery, journal=place) as queue:
         queue.adopt()
         wait_for(lambda: queue.stats().adopted == 1)
-        wait_for(lambda: not queue._adoption)
+        wait_for(lambda: not queue.orphans)
     assert names(delivery) == ["a"]
     assert path.joinpath("notes.txt").read_bytes() == content
 
@@ -501,8 +501,8 @@ def test_a_clock_that_stands_years_ahead_costs_no_record(
         monkeypatch.setattr(module, "time", lambda: time.time() + 3 * 365 * 86_400)
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
-        assert queue._adoption is not None
-        queue._adoption.look()
+        assert queue.orphans is not None
+        queue.orphans.scan()
         queue.adopt()
         wait_for(lambda: not path.exists())
         assert (queue.stats().adopted, queue.stats().adopted_dropped) == (2, {})
@@ -534,8 +534,8 @@ def test_what_this_process_has_kept_for_the_longest_time_is_too_old_whatever_the
 ) -> None:
     leave(place, step("a"))
     machine_clock._epoch = None
-    adoption = Adoption(*place)
-    assert adoption.look()
+    adoption = OrphanSource(*place)
+    assert adoption.scan()
     monkeypatch.setattr(orphan_module, "monotonic", lambda: time.monotonic() + limits.MAX_AGE_SECONDS + 1)
     assert adoption.take(1_000_000) is None
     assert adoption.dropped == {"too_old": 1}
@@ -560,8 +560,8 @@ def test_journals_of_processes_that_live_and_empty_directories_cost_no_record(
         leave_old(place, step(f"a{number}"), seconds=1_000 - number)
     delivery = HeldDelivery()
     with pipeline(delivery, journal=place) as queue:
-        assert queue._adoption is not None
-        queue._adoption.look(failing=False)
+        assert queue.orphans is not None
+        queue.orphans.scan(failing=False)
         queue.adopt()
         wait_for(lambda: queue.stats().adopted == 8 or looked(queue))
         assert queue.stats().adopted_dropped == {}
@@ -575,17 +575,17 @@ def test_journals_that_are_too_many_and_cannot_be_delivered_are_thinned_out_from
     monkeypatch.setattr(limits, "MAX_JOURNALS", 3)
     for number in range(8):
         leave_old(place, step(f"a{number}"), step(f"b{number}"), seconds=1_000 - number)
-    adoption = Adoption(*place)
-    assert adoption.look(failing=True)
+    adoption = OrphanSource(*place)
+    assert adoption.scan(failing=True)
     assert adoption.dropped == {}, "delivery has not had its chance"
     monkeypatch.setattr(limits, "DISK_CHECK_SECONDS", 0.0)
-    assert adoption.look(failing=True)
+    assert adoption.scan(failing=True)
     # The first one may be on its way.
     assert adoption.dropped == {"journal_full": 8}
     assert adoption.waiting() == 8
     [line] = [line for line in caplog.messages if "deleted" in line]
     assert "8 records" in line
-    adoption.let_go()
+    adoption.release()
 
 
 @pytest.mark.parametrize("seconds", [1_000, 10], ids=["for long", "for a moment"])
@@ -598,9 +598,9 @@ def test_programs_that_all_end_soon_bound_what_they_leave_where_nothing_was_take
     delivery = HeldDelivery(answers=[Answer("is busy", 503, retryable=True)] * 10_000)
     with pipeline(delivery, journal=place) as queue:
         queue.adopt()
-        wait_for(lambda: queue._backlog.failing)
+        wait_for(lambda: queue.sender.retries.failing)
         for _ in range(100):  # it may just make an attempt
-            queue.deliver_adopted(0.01)
+            queue.deliver_orphans(0.01)
         assert bool(queue.stats().adopted_dropped) == (seconds > limits.DISK_CHECK_SECONDS)
         delivery._answers.clear()
 
@@ -614,8 +614,8 @@ def test_what_takes_too_much_room_goes_from_the_oldest_by_the_blocks_that_it_tak
     os.truncate(sparse, 1 << 30)  # a length is no room
     monkeypatch.setattr(limits, "DISK_CHECK_SECONDS", 0.0)
     monkeypatch.setattr(limits, "MAX_JOURNALS_BYTES", 200_000)
-    adoption = Adoption(place.path, OTHER)  # so that none of these is held
-    assert not adoption.look(failing=False)
+    adoption = OrphanSource(place.path, OTHER)  # so that none of these is held
+    assert not adoption.scan(failing=False)
     left = sum(path.stat().st_blocks for path in paths if path.exists()) * 512
     assert 200_000 - 40_000 < left <= 200_000
     there = [path.exists() for path in paths]
@@ -631,8 +631,8 @@ def test_what_those_take_that_live_leaves_those_that_are_gone_a_quarter_of_the_r
     paths = [leave_old(place, step(f"a{number}", 30_000), seconds=1_000 - number) for number in range(6)]
     monkeypatch.setattr(limits, "DISK_CHECK_SECONDS", 0.0)
     monkeypatch.setattr(limits, "MAX_JOURNALS_BYTES", 400_000)
-    adoption = Adoption(place.path, OTHER)
-    adoption.look(failing=False)
+    adoption = OrphanSource(place.path, OTHER)
+    adoption.scan(failing=False)
     assert 0 < sum(path.exists() for path in paths) < 6
     assert len(list(Path(place.path).glob(f"{living._directory.name}/*.records" if living._directory else ""))) == 1
     living.reset_in_child()
@@ -645,12 +645,12 @@ def test_while_the_endpoint_takes_records_only_those_of_others_make_room(
     monkeypatch.setattr(limits, "DISK_CHECK_SECONDS", 0.0)
     ours = [leave_old(place, step(f"a{number}"), seconds=1_000) for number in range(2)]
     leave(place, step("theirs"), binding=OTHER)
-    adoption = Adoption(*place)
-    assert adoption.look(failing=False)
+    adoption = OrphanSource(*place)
+    assert adoption.scan(failing=False)
     assert adoption.dropped == {}, "what can be delivered comes first"
     assert adoption.take(1_000_000) is not None
     assert all(path.exists() for path in ours)
-    adoption.let_go()
+    adoption.release()
 
 
 def test_a_process_that_always_has_a_full_batch_to_send_looks_for_others_and_says_what_its_journal_has_lost(
@@ -662,11 +662,11 @@ def test_a_process_that_always_has_a_full_batch_to_send_looks_for_others_and_say
 
     class Endless(HeldDelivery):
         def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
-            while len(self.batches) < enough and queue._untaken < 2 * limits.MAX_BATCH_RECORDS:
+            while len(self.batches) < enough and queue.queue.untaken < 2 * limits.MAX_BATCH_RECORDS:
                 queue.put(a_record())
             if len(self.batches) == 1:
                 leave(place, a_record(step_key="left"))
-                queue._overflowed += 1
+                queue.ledger.evict(1)
             return super().send(records, within)
 
     delivery = Endless()

@@ -12,8 +12,8 @@ import pytest
 import requests
 import trustme
 
-from failpath_otel.delivery.factory import pipeline_to_failpath
-from failpath_otel.delivery.http.delivery import Delivery
+from failpath_otel.delivery.http.client import HttpClient
+from failpath_otel.delivery.pipeline import pipeline_to_failpath
 from failpath_otel.options.options import Options
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import numbered
@@ -47,7 +47,7 @@ def secured(authority: trustme.CA) -> Iterator[TlsServer]:
 
 
 def send(endpoint: str = FAR, **options: Any) -> Answer:
-    delivery = Delivery(Options(KEY, endpoint, **{"send_timeout": 10, **options}))
+    delivery = HttpClient(Options(KEY, endpoint, **{"send_timeout": 10, **options}))
     try:
         return delivery.send([numbered(1)])
     finally:
@@ -230,7 +230,7 @@ def test_records_are_kept_until_the_setup_is_right_nobody_waits_and_it_is_said_o
     mend()
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authority.pem"))
-    first._delivery._begin()  # type: ignore[attr-defined] # a process reads its environment once
+    first.sender._delivery._begin()  # type: ignore[attr-defined] # a process reads its environment once
     assert first.flush(20) is True
     assert first.shutdown(10)
 
@@ -251,7 +251,7 @@ def test_a_socks_proxy_carries_deliveries(  # noqa: PLR0917 - fixtures
     target = secured if secure else server
     with socks_server(target.url, ("user", SECRET)) as proxy:
         monkeypatch.setenv("ALL_PROXY", f"{scheme}://user:{SECRET}@127.0.0.1:{proxy.port}")
-        delivery = Delivery(Options(KEY, target.url, send_timeout=10))
+        delivery = HttpClient(Options(KEY, target.url, send_timeout=10))
         assert [delivery.send([numbered(number)]).failure for number in range(3)] == [None] * 3
         delivery.close()
         assert proxy.asked == [("127.0.0.1", int(target.url.rpartition(":")[2]))]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import limits
+from failpath_otel.delivery.queue import RecordQueue
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.records import wire
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, an_outcome, numbered, pipeline
@@ -50,7 +51,7 @@ def test_a_record_is_delivered_without_anybody_flushing() -> None:
         queue.put(numbered(1))
         assert delivery.sending.wait(10)
         # And again, once the thread has gone to sleep.
-        wait_for(lambda: queue._asleep)
+        wait_for(lambda: queue.wakeup.asleep)
         queue.put(numbered(2))
         wait_for(lambda: delivery.records == [numbered(1), numbered(2)])
 
@@ -195,7 +196,7 @@ def test_shutdown_flushes_then_refuses_and_ends_the_thread() -> None:
     delivery = HeldDelivery()
     with pipeline(delivery, schedule_delay=3_600.0) as queue:
         queue.put(numbered(1))
-        thread = queue._thread
+        thread = queue.worker.thread
         assert thread is not None
         assert queue.shutdown(10) is True
         assert delivery.records == [numbered(1)]
@@ -220,7 +221,7 @@ def test_a_retired_pipeline_ends_its_thread_and_still_delivers_the_outcomes_of_o
     delivery = HeldDelivery()
     with pipeline(delivery) as queue:
         queue.put_start(b"start")
-        thread = queue._thread
+        thread = queue.worker.thread
         assert thread is not None
         queue.retire()
         thread.join(10)
@@ -245,7 +246,7 @@ def test_a_record_that_garbage_collection_ends_inside_of_put_does_not_deadlock()
 
         def collect(frame: Any, kind: str, argument: object) -> None:
             # Inside of _put the lock is held; a collection there is what an allocation can set off at any time.
-            if kind == "call" and frame.f_code.co_name == "_put" and not done.is_set():
+            if kind == "call" and frame.f_code is RecordQueue.add.__code__ and not done.is_set():
                 done.set()
                 Ending()
                 gc.collect()
@@ -276,7 +277,7 @@ def test_a_thread_without_records_ends_after_a_while_and_the_next_record_starts_
         for number in range(3):
             queue.put(numbered(number))
             assert queue.flush(10)
-            wait_for(lambda: queue._thread is None)
+            wait_for(lambda: queue.worker.thread is None)
     assert delivery.records == [numbered(number) for number in range(3)]
 
 
@@ -286,12 +287,16 @@ def test_an_interruption_between_two_lines_of_a_put_leaves_the_counts_true() -> 
         queue.put(numbered(0))
 
         def interrupt(frame: FrameType, event: str, argument: object) -> Any:
-            if event == "line" and frame.f_code.co_name == "_put" and len(queue._memory.waiting) > before:
+            if (
+                event == "line"
+                and frame.f_code is RecordQueue.add.__code__
+                and len(queue.queue.memory.waiting) > before
+            ):
                 raise KeyboardInterrupt
             return interrupt
 
         assert delivery.sending.wait(10)
-        before = len(queue._memory.waiting)
+        before = len(queue.queue.memory.waiting)
         sys.settrace(interrupt)
         try:
             with pytest.raises(KeyboardInterrupt):

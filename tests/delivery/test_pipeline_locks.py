@@ -118,7 +118,7 @@ def test_a_fork_while_the_parent_holds_the_lock_leaves_the_child_a_free_one() ->
         released, held = threading.Event(), threading.Event()
 
         def hold() -> None:
-            with queue._lock:
+            with queue.queue.lock:
                 held.set()
                 assert released.wait(30)
 
@@ -159,7 +159,7 @@ def test_a_fault_that_stays_does_not_keep_a_processor_busy(monkeypatch: pytest.M
     monkeypatch.setattr(worker, "sleep", lambda _: slept.set())
     delivery = HeldDelivery()
     with monkeypatch.context() as broken, pipeline(delivery) as queue:
-        broken.setattr(queue, "_tidy_journal", lambda: 1 / 0)
+        broken.setattr(queue.upkeep, "tidy", lambda: 1 / 0)
         queue.put(numbered(1))
         assert slept.wait(10)
         broken.undo()

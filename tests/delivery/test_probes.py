@@ -8,8 +8,7 @@ from time import monotonic
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.delivery.factory import pipeline_to_failpath
-from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.pipeline import Pipeline, pipeline_to_failpath
 from failpath_otel.options.options import Options
 from tests.delivery.pipelines import numbered
 from tests.fault_server import Behaviour, Exchange, FaultServer, accepted, status
@@ -87,7 +86,7 @@ def test_those_who_flush_do_not_make_it_more_than_one_attempt_every_half_a_secon
     watching = Watching(status(503))
     server.answer_with(watching)
     pipeline.put(numbered(1))
-    wait_for(lambda: pipeline._backlog.failing)
+    wait_for(lambda: pipeline.sender.retries.failing)
     watching.at.clear()
     assert pipeline.flush(1.7) is False
     assert 2 <= len(watching.at) <= 5
@@ -102,10 +101,10 @@ def test_a_shutdown_interrupts_a_pause_with_one_attempt_and_is_back_in_time(
 ) -> None:
     server.answer_with(status(503))
     pipeline.put(numbered(1))
-    wait_for(lambda: pipeline._backlog.failing)
+    wait_for(lambda: pipeline.sender.retries.failing)
     assert pipeline.shutdown(0.2) is False
     assert len(server.wait_for_requests(2)) == 2
-    wait_for(pipeline._backlog.pause)
+    wait_for(pipeline.sender.retries.pause)
     server.answer_with(accepted)
     assert pipeline.shutdown(10) is True
     assert len(server.requests) == 3

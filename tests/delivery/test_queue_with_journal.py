@@ -52,8 +52,8 @@ def padded(number: int, size: int) -> bytes:
 
 
 def own(queue: Pipeline) -> Journal:
-    assert queue._journal is not None
-    return queue._journal
+    assert queue.queue.journal is not None
+    return queue.queue.journal
 
 
 def test_after_a_413_a_journaled_batch_is_halved_and_not_sent_record_by_record(place: JournalLocation) -> None:
@@ -76,14 +76,14 @@ def test_parts_of_a_journaled_batch_do_not_count_in_memory(place: JournalLocatio
     class Looking(HeldDelivery):
         def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
             answer = super().send(records, within)
-            seen.append(queue._memory.size)
+            seen.append(queue.queue.memory.size)
             return answer
 
     delivery = Looking(answers=[TOO_LARGE], held=True)
     with pipeline(delivery, journal=place) as queue:
         queue.put_together([numbered(1), numbered(2)])
         assert delivery.sending.wait(10)
-        queue._journaling = False  # as after a failure of the disk
+        queue.queue.journaling = False  # as after a failure of the disk
         own(queue).outage.record_failure(OSError(errno.ENOSPC, "No space left on device"))
         queue.put(numbered(3))
         delivery.gate.set()
@@ -155,7 +155,7 @@ def test_over_its_cap_the_oldest_records_go_and_the_room_is_free_also_during_an_
     delivery = HeldDelivery(answers=[PEACE])
     with pipeline(delivery, journal=place, on_error=errors.append) as queue:
         queue.put(padded(0, 10))
-        wait_for(lambda: queue._backlog.failing)
+        wait_for(lambda: queue.sender.retries.failing)
         for number in range(1, 2_001):
             queue.put(padded(number, 200))
         wait_for(lambda: room(place) <= 7 * 16_384, message=f"{room(place)} bytes are held")
@@ -163,7 +163,7 @@ def test_over_its_cap_the_oldest_records_go_and_the_room_is_free_also_during_an_
         dropped = stats.dropped["journal_full"]
         assert stats.accepted == 2_001 == stats.waiting + dropped
         wait_for(lambda: sum(e.records for e in errors if isinstance(e, JournalError)) == dropped)
-        queue._backlog._not_before = 0.0
+        queue.sender.retries._not_before = 0.0
         assert queue.flush(10) is False
         assert numbers(delivery) == [0, 0, *range(dropped + 1, 2_001)]
         assert queue.stats() == Stats(2_001, 2_001 - dropped, 0, {"journal_full": dropped})
@@ -372,23 +372,27 @@ def test_under_a_refused_key_records_wait_and_an_end_leaves_them_to_the_next(pla
     queue.put(numbered(1))
     assert queue.flush(10) is False
     assert queue.stats() == Stats(1, 0, 1)
-    assert queue.left[::2] == (1, place.path)
+    assert queue.undelivered[::2] == (1, place.path)
     queue.leave()
     assert len(files(place)) == 1
     delivery._answers.clear()
-    queue._backlog._next_try = 0.0
+    queue.sender.retries._next_try = 0.0
     assert queue.shutdown(10)
 
 
-def test_what_is_confirmed_and_not_counted_yet_is_not_said_to_be_lost_with_the_process(place: JournalLocation) -> None:
+def test_what_is_confirmed_and_not_counted_yet_is_not_said_to_be_lost_with_the_process(
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[int, int, str]] = []
 
-    class Looking(Pipeline):
-        def _settle(self, records: int, size: int, delivered: int, reason: str) -> None:
-            seen.append(self.left)
-            super()._settle(records, size, delivered, reason)
+    queue = Pipeline(HeldDelivery(), journal=place)
+    settle = queue.ledger.settle
 
-    queue = Looking(HeldDelivery(), journal=place)
+    def looking(*arguments: Any, **named: Any) -> None:
+        seen.append(queue.undelivered)
+        settle(*arguments, **named)
+
+    monkeypatch.setattr(queue.ledger, "settle", looking)
     queue.put(numbered(1))
     assert queue.shutdown(10)
     assert seen == [(1, 0, place.path)]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from failpath_otel.delivery.http.delivery import Delivery
+from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.options.options import Options
 from tests.delivery.pipelines import numbered
 from tests.fault_server import FaultServer, accepted, fault_server, redirect
@@ -32,7 +32,7 @@ def test_a_redirect_is_not_followed(
     }
     server.answer_with(redirect(locations[where], code), accepted)
     with requests.Session() as session:
-        delivery = Delivery(Options(KEY, server.url, session=None if own else session))
+        delivery = HttpClient(Options(KEY, server.url, session=None if own else session))
         answer = delivery.send([numbered(1)])
         delivery.close()
     assert (answer.status, answer.retryable, answer.persistent) == (code, True, True)

@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 
 from failpath_otel import DeliveryError, SendError, limits
-from failpath_otel.delivery.factory import pipeline_to_failpath
 from failpath_otel.delivery.losses import Skipped
-from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.queue import NOTHING
-from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.pipeline import Pipeline, pipeline_to_failpath
+from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
 from failpath_otel.delivery.sender import Outcome, Sender
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.discovery import count_records
@@ -57,7 +55,7 @@ class Queue:
 
     def take(self, max_bytes: int) -> Batch:
         if not self.batches:
-            return NOTHING
+            return NO_BATCH
         records = self.batches.pop(0)
         return Batch(records, sum(map(len, records)), monotonic())
 
@@ -71,7 +69,7 @@ class Queue:
         """Makes attempts until nothing waits, or one has failed that is kept; no pause is waited for."""
         for _ in range(attempts):
             outcome = self.attempt()
-            if outcome is None and not (self.batches or self.sender.backlog):
+            if outcome is None and not (self.batches or self.sender.retries):
                 break
             if outcome is not None and not outcome.settled:
                 break
@@ -108,7 +106,7 @@ def test_bad_records_anywhere_are_lost_and_no_others(caplog: pytest.LogCaptureFi
     queue = Queue(Sender(delivery), range(BATCH), range(BATCH, 2 * BATCH)).run()
     assert queue.lost == [numbered(number) for number in wrong]
     assert queue.settled == [numbered(number) for number in range(2 * BATCH)]
-    assert not queue.sender.backlog
+    assert not queue.sender.retries
     [line] = [message for message in caplog.messages if "400" in message]
     assert "did not understand the request (400) for one record, and takes others; that one is lost" in line
 
@@ -187,12 +185,12 @@ def test_a_batch_is_searched_by_no_more_than_64_requests_in_a_row_and_nothing_go
     delivery = Choosy(*wrong)
     queue = Queue(Sender(delivery), range(BATCH))
     rows, row = [], 0
-    while queue.attempt() is not None or queue.sender.backlog:
+    while queue.attempt() is not None or queue.sender.retries:
         row += 1
-        if queue.sender.backlog.pause():
+        if queue.sender.retries.pause():
             rows.append(row)
             row = 0
-            queue.sender.backlog.hurry()
+            queue.sender.retries.retry_now()
     assert max(rows) <= limits.MAX_PROBES
     assert len(rows) >= len(delivery.batches) // limits.MAX_PROBES
     assert set(queue.lost) == {numbered(number) for number in wrong}
@@ -204,9 +202,9 @@ def test_between_two_batches_that_were_searched_there_is_one_pause() -> None:
     pauses = []
     for _ in range(200):
         queue.attempt()
-        if queue.sender.backlog.pause():
+        if queue.sender.retries.pause():
             pauses.append(len(queue.settled))
-            queue.sender.backlog.hurry()
+            queue.sender.retries.retry_now()
     assert pauses == [BATCH, 2 * BATCH]
     assert 0 < limits.RETRY_FIRST_DELAY <= 1
 
@@ -251,13 +249,13 @@ def test_records_that_the_journal_has_lost_are_passed_over_after_the_batch_befor
     delivery.all_of_it = True
     delivery.gate.clear()
     with pipeline(delivery) as queue:
-        take = queue._take
+        take = queue.queue.take
 
         def take_but_the_second(max_bytes: int) -> tuple[Batch, Skipped | None]:
             batch, skipped = take(max_bytes)
-            return (NOTHING, Skipped(1, "damaged")) if numbered(2) in batch.records else (batch, skipped)
+            return (NO_BATCH, Skipped(1, "damaged")) if numbered(2) in batch.records else (batch, skipped)
 
-        monkeypatch.setattr(queue, "_take", take_but_the_second)
+        monkeypatch.setattr(queue.queue, "take", take_but_the_second)
         queue.put(numbered(1))
         assert delivery.sending.wait(10)
         queue.put(numbered(2))
@@ -280,13 +278,13 @@ def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_ha
     delivery.all_of_it = True
     delivery.gate.clear()
     with pipeline(delivery, journal=JournalLocation(str(tmp_path), "0123456789abcdef")) as queue:
-        take = queue._take
+        take = queue.queue.take
 
         def take_but_the_second(max_bytes: int) -> tuple[Batch, Skipped | None]:
             batch, skipped = take(max_bytes)
-            return (NOTHING, Skipped(1, reason)) if numbered(2) in batch.records else (batch, skipped)
+            return (NO_BATCH, Skipped(1, reason)) if numbered(2) in batch.records else (batch, skipped)
 
-        monkeypatch.setattr(queue, "_take", take_but_the_second)
+        monkeypatch.setattr(queue.queue, "take", take_but_the_second)
         queue.put(numbered(1))
         assert delivery.sending.wait(10)
         queue.put(numbered(2))
@@ -294,7 +292,7 @@ def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_ha
         assert queue.flush(10) is False
         monkeypatch.setattr(limits, "ABANDON_SECONDS", 0.0)
         queue.release()
-        wait_for(lambda: queue._thread is None)
+        wait_for(lambda: queue.worker.thread is None)
         assert queue.stats() == Stats(2, 0, 2)
         assert count_records(str(tmp_path), None) == 2
         delivery.all_of_it = False
@@ -316,7 +314,7 @@ def test_own_records_show_that_what_a_gone_process_has_left_is_refused_for_its_c
 
     with pipeline(Refusing(), journal=place) as queue:
         queue.adopt()
-        wait_for(lambda: queue._backlog.failing)
+        wait_for(lambda: queue.sender.retries.failing)
         assert queue.stats().adopted_dropped == {}
         queue.put(a_record(step_key="good"))
         wait_for(lambda: queue.flush(10), 20)
@@ -329,7 +327,7 @@ def test_who_waits_for_a_record_is_not_told_why_another_one_was_refused() -> Non
         assert queue.await_attempt(10) == (True, None)
         queue.put_together([numbered(1), numbered(2)])
         assert not queue.flush(10)
-        queue._backlog.rest()  # as it does after such a batch
+        queue.sender.retries.pause_briefly()  # as it does after such a batch
         number = queue.put(numbered(3))
         assert queue.await_attempt(10, (number, number)) == (False, None)
 

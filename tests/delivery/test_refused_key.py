@@ -69,7 +69,7 @@ def test_a_flush_makes_one_attempt_and_does_not_wait_for_another(
     client = configure()
     client.run("checkout").skip("pack")
     server.wait_for_requests(1)
-    wait_for(lambda: client._join.reporter._pipelines[-1]._sender.failure)
+    wait_for(lambda: client._join.reporter._pipelines[-1].sender.failure)
     for flush in (client.flush, lambda timeout: asyncio.run(client.aflush(timeout))):
         began, before = monotonic(), len(server.requests)
         assert flush(20) is False

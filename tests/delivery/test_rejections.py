@@ -10,7 +10,7 @@ from opentelemetry.trace import NoOpTracerProvider
 
 import failpath_otel
 from failpath_otel import DeliveryError, FailpathClient, RecordsRejectedError
-from failpath_otel.delivery.retries.rejection import rejection
+from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.error_callback import ErrorCallback
 from failpath_otel.records.wire import Answer, read_answer
@@ -126,15 +126,15 @@ def test_who_waits_for_a_record_hears_of_its_own_rejection_alone() -> None:
     with pipeline(delivery) as queue:
         queue.put_together(records)
         for number in range(1, 401):
-            queue.watch(lambda error, number=number: told.__setitem__(number, error), numbers=(number, number))  # type: ignore[misc]
+            queue.watch(lambda error, number=number: told.__setitem__(number, error), tickets=(number, number))  # type: ignore[misc]
         delivery.gate.set()
         assert queue.flush(10) is False
         wait_for(lambda: len(told) == 400)
         # Who asks only now hears the same.
         for number in range(1, 401):
-            assert queue.already((number, number)) == (True, told[number])
-        assert queue.already((2, 3)) == (True, None)
-        assert queue.already((2, 4)) == (True, told[4])
+            assert queue.outcome((number, number)) == (True, told[number])
+        assert queue.outcome((2, 3)) == (True, None)
+        assert queue.outcome((2, 4)) == (True, told[4])
     for number, error in told.items():
         if (number - 1) % 3:
             assert error is None
@@ -157,7 +157,7 @@ def test_rejections_that_wait_for_a_slow_on_error_are_not_told_as_one() -> None:
     callback.call(DeliveryError("first", 1))
     assert entered.wait(10)
     for number in range(5):
-        callback.call(rejection(a_record(id=f"{number:032x}"), "unknown flow"))
+        callback.call(Batch([a_record(id=f"{number:032x}")], 0, 0.0).rejection(0, "unknown flow"))
     gate.set()
     callback.drain(10)
     assert len(told) == 6

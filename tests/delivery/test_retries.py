@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from failpath_otel import DeliveryError, SendError, limits
-from failpath_otel.delivery.factory import pipeline_to_failpath
-from failpath_otel.delivery.pipeline import Pipeline
+from failpath_otel.delivery.pipeline import Pipeline, pipeline_to_failpath
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.options import Options
 from tests.delivery.pipelines import numbered
@@ -120,9 +119,9 @@ def test_an_endpoint_at_which_somebody_listens_later_gets_everything(
 ) -> None:
     pipeline = new_pipeline(unused_url())
     pipeline.put(numbered(1))
-    wait_for(lambda: pipeline._backlog.failing)
+    wait_for(lambda: pipeline.sender.retries.failing)
     # The same as if the server had come up at the address where nobody was.
-    channel: Any = pipeline._delivery
+    channel: Any = pipeline.sender._delivery
     monkeypatch.setattr(channel._channel, "_url", server.url + "/v1/events")
     wait_for(lambda: numbers(server) == [1])
 
@@ -136,7 +135,7 @@ def test_what_comes_during_an_outage_waits_behind_it_and_everything_arrives_once
     for number in range(1_500):
         pipeline.put(numbered(number))
         if number == 3:
-            wait_for(lambda: pipeline._backlog.failing)
+            wait_for(lambda: pipeline.sender.retries.failing)
     server.wait_for_requests(5)
     assert pipeline.stats().waiting == 1_500
     failed = {tuple(event["number"] for event in request.events) for request in list(server.requests)}
@@ -220,7 +219,7 @@ def test_no_attempt_is_made_before_the_pause_that_the_server_asked_for_is_over(
     server.answer_with(times)
     pipeline = new_pipeline(server.url)
     pipeline.put(numbered(1))
-    wait_for(pipeline._backlog.refused)
+    wait_for(pipeline.sender.retries.retry_after_left)
     times.then = accepted
     began = monotonic()
     assert pipeline.flush(0.2) is False
@@ -236,11 +235,11 @@ def test_a_flush_during_an_outage_makes_one_attempt_at_once(server: FaultServer,
     server.answer_with(status(503))
     pipeline = new_pipeline(server.url)
     pipeline.put(numbered(1))
-    wait_for(lambda: pipeline._backlog.failing)
+    wait_for(lambda: pipeline.sender.retries.failing)
     for flush in range(3):
         assert pipeline.flush(0.2) is False
         assert len(server.wait_for_requests(flush + 2)) == flush + 2
-        wait_for(pipeline._backlog.pause)
+        wait_for(pipeline.sender.retries.pause)
     server.answer_with(accepted)
     assert pipeline.flush(10) is True
     assert len(server.requests) == 5
@@ -253,11 +252,11 @@ def test_nothing_is_sent_during_a_delay_for_what_is_recorded_meanwhile(
     server.answer_with(status(503))
     pipeline = new_pipeline(server.url)
     pipeline.put(numbered(0))
-    wait_for(lambda: pipeline._backlog.failing)
+    wait_for(lambda: pipeline.sender.retries.failing)
     for number in range(1, 5_000):
         pipeline.put(numbered(number))
     # Each full batch wakes the thread, which is back asleep when it has seen every one of them.
-    wait_for(pipeline._wake.empty)
+    wait_for(lambda: not pipeline.wakeup.is_rung)
     assert len(server.requests) == 1
 
 
@@ -284,7 +283,7 @@ def test_several_threads_that_flush_at_once_get_everything_sent_once(
     server.answer_with(status(503), accepted)
     pipeline = new_pipeline(server.url)
     pipeline.put(numbered(1))
-    wait_for(lambda: pipeline._backlog.failing)
+    wait_for(lambda: pipeline.sender.retries.failing)
     said: list[bool] = []
     threads = [threading.Thread(target=lambda: said.append(pipeline.flush(10))) for _ in range(8)]
     for thread in threads:

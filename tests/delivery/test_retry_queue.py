@@ -8,7 +8,7 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.delivery.retries.retry_queue import Backlog
+from failpath_otel.delivery.retries.retry_queue import RetryQueue
 from failpath_otel.records.wire import Answer, misconfigured, no_response
 
 BUSY = Answer("answered 503", 503, retryable=True)
@@ -40,15 +40,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def backlog(clock: Clock) -> Backlog:
-    return Backlog("http://127.0.0.1:9/v1/events", clock)
+def backlog(clock: Clock) -> RetryQueue:
+    return RetryQueue("http://127.0.0.1:9/v1/events", clock)
 
 
-def delays(backlog: Backlog, clock: Clock, attempts: int) -> list[float]:
+def delays(backlog: RetryQueue, clock: Clock, attempts: int) -> list[float]:
     """The pauses after so many failed attempts in a row, each with a batch of its own."""
     found = []
     for _ in range(attempts):
-        assert backlog.keep(a_batch(since=clock.now), BUSY)
+        assert backlog.schedule_retry(a_batch(since=clock.now), BUSY)
         found.append(backlog.pause())
         clock.now += backlog.pause()
         backlog.take()
@@ -56,7 +56,7 @@ def delays(backlog: Backlog, clock: Clock, attempts: int) -> list[float]:
 
 
 def test_delays_double_up_to_a_cap_and_each_is_changed_by_chance_within_its_bounds(
-    backlog: Backlog, clock: Clock
+    backlog: RetryQueue, clock: Clock
 ) -> None:
     found = delays(backlog, clock, 40)
     middles = [min(limits.RETRY_FIRST_DELAY * 2**number, limits.RETRY_MAX_DELAY) for number in range(40)]
@@ -66,24 +66,24 @@ def test_delays_double_up_to_a_cap_and_each_is_changed_by_chance_within_its_boun
     assert len({round(delay, 6) for delay in capped}) > 10
 
 
-def test_thousands_of_failures_in_a_row_leave_the_delay_at_its_cap(backlog: Backlog, clock: Clock) -> None:
+def test_thousands_of_failures_in_a_row_leave_the_delay_at_its_cap(backlog: RetryQueue, clock: Clock) -> None:
     assert max(delays(backlog, clock, 5_000)) <= limits.RETRY_MAX_DELAY * (1 + limits.RETRY_JITTER) + _ROUNDING
 
 
 def test_two_processes_do_not_come_back_at_the_same_moment() -> None:
     clock = Clock()
-    assert delays(Backlog("http://a", clock), clock, 6) != delays(Backlog("http://b", clock), clock, 6)
+    assert delays(RetryQueue("http://a", clock), clock, 6) != delays(RetryQueue("http://b", clock), clock, 6)
 
 
-def test_the_random_numbers_of_the_application_are_left_as_they_are(backlog: Backlog, clock: Clock) -> None:
+def test_the_random_numbers_of_the_application_are_left_as_they_are(backlog: RetryQueue, clock: Clock) -> None:
     random.seed(7)
     before = random.getstate()
     delays(backlog, clock, 20)
-    Backlog("http://127.0.0.1:9", clock)
+    RetryQueue("http://127.0.0.1:9", clock)
     assert random.getstate() == before
 
 
-def test_after_a_success_the_delays_begin_anew(backlog: Backlog, clock: Clock) -> None:
+def test_after_a_success_the_delays_begin_anew(backlog: RetryQueue, clock: Clock) -> None:
     delays(backlog, clock, 10)
     backlog.succeeded()
     assert backlog.pause() == 0
@@ -92,9 +92,9 @@ def test_after_a_success_the_delays_begin_anew(backlog: Backlog, clock: Clock) -
     assert delay <= limits.RETRY_FIRST_DELAY * (1 + limits.RETRY_JITTER) + _ROUNDING
 
 
-def test_a_batch_is_tried_again_until_its_time_is_over_and_then_lost(backlog: Backlog, clock: Clock) -> None:
+def test_a_batch_is_tried_again_until_its_time_is_over_and_then_lost(backlog: RetryQueue, clock: Clock) -> None:
     batch, began, attempts = a_batch(), clock.now, 1
-    while backlog.keep(batch, BUSY):
+    while backlog.schedule_retry(batch, BUSY):
         assert backlog.take() is batch
         clock.now += backlog.pause()
         attempts += 1
@@ -104,51 +104,51 @@ def test_a_batch_is_tried_again_until_its_time_is_over_and_then_lost(backlog: Ba
     assert not backlog
 
 
-def test_the_time_of_a_batch_counts_from_when_its_records_were_taken(backlog: Backlog, clock: Clock) -> None:
+def test_the_time_of_a_batch_counts_from_when_its_records_were_taken(backlog: RetryQueue, clock: Clock) -> None:
     old = a_batch(since=clock.now - limits.MAX_AGE_SECONDS)
     nearly = a_batch(since=clock.now - limits.MAX_AGE_SECONDS + 1)
-    assert not backlog.keep(old, BUSY)
-    assert backlog.keep(nearly, BUSY)
+    assert not backlog.schedule_retry(old, BUSY)
+    assert backlog.schedule_retry(nearly, BUSY)
 
 
-def test_no_attempt_is_due_before_the_pause_that_a_server_asked_for_is_over(backlog: Backlog, clock: Clock) -> None:
-    assert backlog.keep(a_batch(), asking_for(60.0))
+def test_no_attempt_is_due_before_the_pause_that_a_server_asked_for_is_over(backlog: RetryQueue, clock: Clock) -> None:
+    assert backlog.schedule_retry(a_batch(), asking_for(60.0))
     assert backlog.pause() == 60
-    backlog.hurry()
-    assert backlog.refused()
+    backlog.retry_now()
+    assert backlog.retry_after_left()
     assert backlog.pause() == 60
     clock.now += 59.5
-    backlog.hurry()
+    backlog.retry_now()
     assert backlog.pause() == 0.5
     clock.now += 0.5
-    assert not backlog.refused()
+    assert not backlog.retry_after_left()
     assert backlog.pause() == 0
 
 
-def test_a_pause_that_a_server_asked_for_never_shortens_the_delay(backlog: Backlog, clock: Clock) -> None:
+def test_a_pause_that_a_server_asked_for_never_shortens_the_delay(backlog: RetryQueue, clock: Clock) -> None:
     delays(backlog, clock, 10)
-    assert backlog.keep(a_batch(), asking_for(1.0))
+    assert backlog.schedule_retry(a_batch(), asking_for(1.0))
     assert backlog.pause() > limits.RETRY_MAX_DELAY * (1 - limits.RETRY_JITTER) - _ROUNDING
-    backlog.hurry()
+    backlog.retry_now()
     assert backlog.pause() == 1
 
 
-def test_who_is_in_a_hurry_makes_the_next_attempt_due_at_once(backlog: Backlog, clock: Clock) -> None:
+def test_who_is_in_a_hurry_makes_the_next_attempt_due_at_once(backlog: RetryQueue, clock: Clock) -> None:
     delays(backlog, clock, 10)
-    assert backlog.keep(a_batch(), BROKEN)
+    assert backlog.schedule_retry(a_batch(), BROKEN)
     assert backlog.pause() > 1
-    backlog.hurry()
+    backlog.retry_now()
     assert backlog.pause() == 0
 
 
-def test_a_success_ends_the_pause_and_one_of_a_wrong_way_asks_for_none(backlog: Backlog) -> None:
-    assert backlog.keep(a_batch(), asking_for(60.0))
+def test_a_success_ends_the_pause_and_one_of_a_wrong_way_asks_for_none(backlog: RetryQueue) -> None:
+    assert backlog.schedule_retry(a_batch(), asking_for(60.0))
     backlog.take()
-    assert backlog.keep(a_batch(), GONE)
-    assert (backlog.pause() < 60, backlog.refused(), bool(backlog)) == (True, False, True)
-    assert backlog.keep(a_batch(), asking_for(60.0))
+    assert backlog.schedule_retry(a_batch(), GONE)
+    assert (backlog.pause() < 60, backlog.retry_after_left(), bool(backlog)) == (True, False, True)
+    assert backlog.schedule_retry(a_batch(), asking_for(60.0))
     backlog.succeeded()
-    assert (backlog.pause(), backlog.refused()) == (0, False)
+    assert (backlog.pause(), backlog.retry_after_left()) == (0, False)
 
 
 def test_a_hurry_in_the_midst_of_planning_a_pause_does_not_take_away_what_the_server_has_asked_for() -> None:
@@ -164,14 +164,14 @@ def test_a_hurry_in_the_midst_of_planning_a_pause_does_not_take_away_what_the_se
             return super().__call__()
 
     clock = Interrupting()
-    backlog = Backlog("http://127.0.0.1:9/v1/events", clock)
-    assert backlog.keep(a_batch(), BUSY)
-    clock.then = lambda: backlog.keep(backlog.take(), asking_for(60.0))
-    backlog.hurry()
+    backlog = RetryQueue("http://127.0.0.1:9/v1/events", clock)
+    assert backlog.schedule_retry(a_batch(), BUSY)
+    clock.then = lambda: backlog.schedule_retry(backlog.take(), asking_for(60.0))
+    backlog.retry_now()
     assert backlog.pause() == 60
 
 
-def test_batches_that_are_put_back_come_first_and_keep_their_order(backlog: Backlog) -> None:
+def test_batches_that_are_put_back_come_first_and_keep_their_order(backlog: RetryQueue) -> None:
     halves = a_batch(b"1", b"2"), a_batch(b"3", b"4")
     backlog.add(a_batch(b"5"))
     backlog.add(*halves)
@@ -194,13 +194,13 @@ def test_an_outage_is_two_log_lines_whatever_fails_in_it_and_one_for_the_way(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     lost = iter([7, 10])
-    backlog = Backlog("http://127.0.0.1:9/v1/events", clock, lambda: next(lost))
-    backlog.keep(a_batch(), BUSY)
-    backlog.keep(backlog.take(), BROKEN)
-    backlog.keep(backlog.take(), GONE)
-    backlog.keep(backlog.take(), GONE)
+    backlog = RetryQueue("http://127.0.0.1:9/v1/events", clock, lambda: next(lost))
+    backlog.schedule_retry(a_batch(), BUSY)
+    backlog.schedule_retry(backlog.take(), BROKEN)
+    backlog.schedule_retry(backlog.take(), GONE)
+    backlog.schedule_retry(backlog.take(), GONE)
     clock.now += limits.MAX_AGE_SECONDS
-    assert not backlog.keep(a_batch(since=0.0), asking_for(1.0))
+    assert not backlog.schedule_retry(a_batch(since=0.0), asking_for(1.0))
     clock.now += 12
     backlog.succeeded()
     backlog.succeeded()
@@ -214,11 +214,11 @@ def test_the_next_outage_is_told_anew_with_its_own_length_and_losses(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     lost = iter([0, 2, 2, 2])
-    backlog = Backlog("http://127.0.0.1:9/v1/events", clock, lambda: next(lost))
-    backlog.keep(a_batch(), GONE)
+    backlog = RetryQueue("http://127.0.0.1:9/v1/events", clock, lambda: next(lost))
+    backlog.schedule_retry(a_batch(), GONE)
     backlog.succeeded()
     clock.now += 500
-    backlog.keep(a_batch(), BROKEN)
+    backlog.schedule_retry(a_batch(), BROKEN)
     clock.now += 3
     backlog.succeeded()
     assert "2 were lost" in caplog.messages[1]

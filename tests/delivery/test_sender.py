@@ -54,7 +54,7 @@ def all_outcomes(sender: Sender, records: Sequence[bytes], since: float | None =
     outcomes: list[Outcome] = []
     for _ in range(10_000):
         outcome = sender.attempt(take)
-        if outcome is None and not sender.backlog:
+        if outcome is None and not sender.retries:
             return outcomes
         if outcome is not None:
             outcomes.append(outcome)

@@ -39,11 +39,11 @@ def test_a_process_that_has_recorded_nothing_delivers_what_is_left_while_it_live
     Path(place.path).mkdir()
     with pipeline(HeldDelivery(), journal=place) as queue:
         queue.stand_by()
-        wait_for(lambda: queue._asleep)
+        wait_for(lambda: queue.wakeup.asleep)
         leave(place)
         wait_for(lambda: queue.stats().adopted == 1)
         # And goes on for as long as it lives, without anything of its own.
-        wait_for(lambda: queue._asleep)
+        wait_for(lambda: queue.wakeup.asleep)
         leave(place)
         wait_for(lambda: queue.stats().adopted == 2)
         assert queue.stats().accepted == 0
@@ -52,7 +52,7 @@ def test_a_process_that_has_recorded_nothing_delivers_what_is_left_while_it_live
 def test_without_a_journal_directory_no_thread_looks_for_one(place: JournalLocation) -> None:
     with pipeline(HeldDelivery(), journal=place) as queue:
         queue.stand_by()
-        assert queue._thread is None
+        assert queue.worker.thread is None
         assert not Path(place.path).exists()
 
 
@@ -62,7 +62,7 @@ def test_after_a_fork_a_process_looks_for_a_while_though_there_is_no_journal_dir
     monkeypatch.setattr(limits, "FORK_SCAN_SECONDS", 0.02)
     with pipeline(HeldDelivery(), journal=place) as queue:
         queue.stand_by()
-        queue._forked()
+        queue._after_fork()
         leave(place)
         wait_for(lambda: queue.stats().adopted == 1)
 
@@ -73,13 +73,13 @@ def test_a_thread_that_looks_after_a_fork_ends_if_no_child_makes_a_journal_direc
     monkeypatch.setattr(limits, "FORK_SCAN_SECONDS", 0.02)
     monkeypatch.setattr(limits, "ORPHAN_SCAN_SECONDS", 0.05)
     with pipeline(HeldDelivery(), journal=place) as queue:
-        queue._forked()
-        assert queue._thread is not None
-        assert queue._adoption is not None
-        queue._adoption._forked_until = 0  # the ten seconds are over
-        wait_for(lambda: queue._thread is None)
+        queue._after_fork()
+        assert queue.worker.thread is not None
+        assert queue.orphans is not None
+        queue.orphans._forked_until = 0  # the ten seconds are over
+        wait_for(lambda: queue.worker.thread is None)
         # And begins again with whatever comes.
-        queue._forked()
+        queue._after_fork()
         leave(place)
         wait_for(lambda: queue.stats().adopted == 1)
 
@@ -90,9 +90,9 @@ def test_a_fork_makes_a_process_look_every_second_for_ten_seconds(
     now = 100.0
     monkeypatch.setattr("failpath_otel.delivery.orphans.monotonic", lambda: now)
     with pipeline(HeldDelivery(), journal=place) as queue:
-        adoption = queue._adoption
+        adoption = queue.orphans
         assert adoption is not None
-        adoption.look()
+        adoption.scan()
         assert adoption.seconds == 3
         adoption.forked()
         for _ in range(10):
@@ -101,7 +101,7 @@ def test_a_fork_makes_a_process_look_every_second_for_ten_seconds(
             assert not adoption.is_due()
             now += 1
             assert adoption.is_due()
-            adoption.look()
+            adoption.scan()
         assert adoption.seconds == 3
         assert not adoption.is_worthwhile()
 
@@ -113,9 +113,9 @@ def test_green_threads_do_not_begin_in_the_midst_of_a_fork(
     Path(place.path).mkdir()
     with pipeline(HeldDelivery(), journal=place) as queue:
         queue.stand_by()
-        queue._forked()
-        assert queue._thread is None
-        assert queue._wake.empty()
+        queue._after_fork()
+        assert queue.worker.thread is None
+        assert not queue.wakeup.is_rung
 
 
 IDLE = """

@@ -7,8 +7,8 @@ from typing import Any, Final
 import pytest
 
 from failpath_otel import DeliveryError, FailpathSpanProcessor
-from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.waiters.error_callback import ErrorCallback
+from failpath_otel.delivery.waiters.flusher import Flusher
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.fault_server import FaultServer
 from tests.keys import KEY
@@ -120,9 +120,9 @@ def test_ctrl_c_while_the_thread_of_on_error_is_started_does_not_end_its_calls(m
     wait_for(lambda: [str(error) for error in told] == ["first", "second"])
 
 
-@pytest.mark.parametrize("wait", [Pipeline.flush, Pipeline.await_attempt], ids=["flush", "attempt"])
-def test_ctrl_c_while_a_flush_starts_the_delivery_thread_leaves_no_hurry_behind(
-    monkeypatch: pytest.MonkeyPatch, wait: Callable[[Pipeline, float], object]
+@pytest.mark.parametrize("wait", [Flusher.flush, Flusher.await_attempt], ids=["flush", "attempt"])
+def test_ctrl_c_while_a_flush_starts_the_delivery_thread_leaves_no_waiter_behind(
+    monkeypatch: pytest.MonkeyPatch, wait: Callable[[Flusher, float], object]
 ) -> None:
     def refused(_: threading.Thread) -> None:
         raise RuntimeError
@@ -135,8 +135,8 @@ def test_ctrl_c_while_a_flush_starts_the_delivery_thread_leaves_no_hurry_behind(
             patched.setattr(threading.Thread, "start", refused)
             queue.put(numbered(0))
             patched.setattr(threading.Thread, "start", interrupted)
-            wait(queue, _DEADLINE)
-        assert (queue._hurry, queue._urgent, len(queue._watchers)) == (0, 0, 0)
+            wait(queue.flusher, _DEADLINE)
+        assert queue.ledger.waiters == 0
         assert queue.flush(_DEADLINE)
 
 
@@ -167,9 +167,9 @@ class _InterruptedLock:
 def test_a_time_limit_between_the_choice_of_a_new_thread_and_its_start_leaves_the_next_record_to_start_one() -> None:
     with pipeline(HeldDelivery()) as made:
         under_test: Any = made
-        lock = under_test._lock = _InterruptedLock(under_test._lock)
+        lock = under_test.queue.lock = _InterruptedLock(under_test.queue.lock)
         lock.due = True
         with pytest.raises(_TimeLimit):
-            under_test._start()
+            under_test.worker.start()
         under_test.put(numbered(1))
         assert under_test.flush(_DEADLINE)

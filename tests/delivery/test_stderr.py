@@ -8,7 +8,7 @@ import pytest
 
 from failpath_otel import limits, report
 from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.delivery.retries.retry_queue import Backlog
+from failpath_otel.delivery.retries.retry_queue import RetryQueue
 from failpath_otel.records.wire import Answer, no_response, read_answer
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.delivery.programs import run_program
@@ -52,8 +52,8 @@ def lost() -> list[int]:
 
 
 @pytest.fixture
-def backlog(clock: Clock, lost: list[int]) -> Backlog:
-    return Backlog(URL, clock, lambda: lost[0])
+def backlog(clock: Clock, lost: list[int]) -> RetryQueue:
+    return RetryQueue(URL, clock, lambda: lost[0])
 
 
 @pytest.fixture
@@ -69,19 +69,19 @@ def stderr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     return read
 
 
-def fail(backlog: Backlog, answer: Answer) -> None:
-    assert backlog.keep(Batch((b"a",), 1, 1_000.0), answer)
+def fail(backlog: RetryQueue, answer: Answer) -> None:
+    assert backlog.schedule_retry(Batch((b"a",), 1, 1_000.0), answer)
     backlog.take()
 
 
 @pytest.mark.parametrize("answer", PASSING, ids=lambda answer: str(answer.failure))
 def test_an_outage_that_is_over_within_ten_seconds_is_not_said(
-    backlog: Backlog, clock: Clock, stderr: Callable[[], list[str]], answer: Answer
+    backlog: RetryQueue, clock: Clock, stderr: Callable[[], list[str]], answer: Answer
 ) -> None:
     fail(backlog, answer)
     clock.now += limits.OUTAGE_LOG_DELAY - 0.1
     fail(backlog, answer)
-    assert not backlog.said
+    assert not backlog.is_outage_logged
     assert backlog.cause == f"{URL} {answer.failure}"
     backlog.succeeded()
     assert backlog.cause == ""
@@ -90,19 +90,19 @@ def test_an_outage_that_is_over_within_ten_seconds_is_not_said(
 
 @pytest.mark.parametrize("answer", PASSING, ids=lambda answer: str(answer.failure))
 def test_a_longer_one_is_said_once_and_so_is_its_end(
-    backlog: Backlog, clock: Clock, stderr: Callable[[], list[str]], answer: Answer
+    backlog: RetryQueue, clock: Clock, stderr: Callable[[], list[str]], answer: Answer
 ) -> None:
     fail(backlog, answer)
     for _ in range(3):
         clock.now += limits.OUTAGE_LOG_DELAY
         fail(backlog, answer)
-        assert backlog.said
+        assert backlog.is_outage_logged
     [line] = stderr()
     assert line == f"Failpath: {URL} {answer.failure}; records wait, and are sent again for up to 48 hours."
     backlog.succeeded()
     assert len(stderr()) == 2
     assert "after 30 s" in stderr()[1]
-    assert not backlog.said
+    assert not backlog.is_outage_logged
 
 
 def test_it_is_said_when_its_time_has_come_and_not_only_at_the_next_attempt(
@@ -112,21 +112,21 @@ def test_it_is_said_when_its_time_has_come_and_not_only_at_the_next_attempt(
     delivery = HeldDelivery(answers=[Answer("answered 503", 503, retryable=True, retry_after=3_600.0)])
     with pipeline(delivery) as queue:
         queue.put(numbered(1))
-        wait_for(lambda: queue._backlog.failing)
+        wait_for(lambda: queue.sender.retries.failing)
         assert stderr() == []
         wait_for(stderr)
         assert len(delivery.batches) == 1
-        queue._backlog.succeeded()  # the hour is over
+        queue.sender.retries.succeeded()  # the hour is over
         queue.flush(10)
     assert len(stderr()) == 2
 
 
 @pytest.mark.parametrize("answer", SAID_AT_ONCE, ids=lambda answer: str(answer.failure))
 def test_what_does_not_pass_by_itself_is_said_at_once(
-    backlog: Backlog, stderr: Callable[[], list[str]], answer: Answer
+    backlog: RetryQueue, stderr: Callable[[], list[str]], answer: Answer
 ) -> None:
     fail(backlog, answer)
-    assert backlog.said
+    assert backlog.is_outage_logged
     [line] = stderr()
     assert str(answer.failure) in line
     fail(backlog, DOWN)
@@ -134,7 +134,7 @@ def test_what_does_not_pass_by_itself_is_said_at_once(
 
 
 def test_it_is_said_at_once_in_the_midst_of_an_outage_that_was_not_said(
-    backlog: Backlog, stderr: Callable[[], list[str]]
+    backlog: RetryQueue, stderr: Callable[[], list[str]]
 ) -> None:
     fail(backlog, DOWN)
     fail(backlog, SAID_AT_ONCE[2])
@@ -143,7 +143,7 @@ def test_it_is_said_at_once_in_the_midst_of_an_outage_that_was_not_said(
 
 
 def test_the_end_of_an_outage_that_was_not_said_is_said_if_records_were_lost(
-    backlog: Backlog, lost: list[int], stderr: Callable[[], list[str]]
+    backlog: RetryQueue, lost: list[int], stderr: Callable[[], list[str]]
 ) -> None:
     fail(backlog, DOWN)
     lost[0] = 3
@@ -154,7 +154,7 @@ def test_the_end_of_an_outage_that_was_not_said_is_said_if_records_were_lost(
 
 @pytest.mark.parametrize("answer", PASSING, ids=lambda answer: str(answer.failure))
 def test_where_logging_is_configured_it_is_said_at_once(
-    backlog: Backlog, caplog: pytest.LogCaptureFixture, answer: Answer
+    backlog: RetryQueue, caplog: pytest.LogCaptureFixture, answer: Answer
 ) -> None:
     fail(backlog, answer)
     backlog.succeeded()
@@ -165,7 +165,7 @@ def test_a_queue_that_is_full_in_an_outage_is_no_line_of_its_own(stderr: Callabl
     delivery = HeldDelivery(answers=[DOWN] * 100)
     with pipeline(delivery, max_records=2) as queue:
         queue.put(numbered(0))
-        wait_for(lambda: queue._backlog.failing)
+        wait_for(lambda: queue.sender.retries.failing)
         while queue.put(numbered(1)):
             pass
         assert stderr() == []

@@ -13,7 +13,7 @@ import trustme
 from requests.adapters import HTTPAdapter
 
 from failpath_otel import report
-from failpath_otel.delivery.http.delivery import Delivery
+from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.options.options import Options
 from failpath_otel.records.wire import Answer
 from tests.delivery.pipelines import numbered
@@ -80,7 +80,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def send(server: FaultServer, session: requests.Session | None = None) -> Answer:
-    delivery = Delivery(Options(KEY, server.url, session=session, send_timeout=10))
+    delivery = HttpClient(Options(KEY, server.url, session=session, send_timeout=10))
     try:
         return delivery.send([numbered(1)])
     finally:

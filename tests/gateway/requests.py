@@ -2,12 +2,17 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
+
+from failpath_otel.otlp.reader import Receipt, SpanReader
+from failpath_otel.otlp.span import OtlpSpan
+from failpath_otel.records.content import RecordContent
+from failpath_otel.records.record import Record
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
@@ -24,6 +29,12 @@ def _encode(spans: Sequence[ReadableSpan]) -> Any:
             # Older encoders ask for what the attributes of an event of the SDK's own making have.
             event._attributes = _Attributes(event.attributes or {})
     return encode_spans(spans)
+
+
+def records_in(spans: Iterator[OtlpSpan | None], content: RecordContent) -> tuple[list[Record], Receipt]:
+    """All records of a request, and the receipt that counts its spans."""
+    receipt = Receipt()
+    return [record for records in SpanReader(content).read(spans, receipt) for record in records], receipt
 
 
 def protobuf_of(spans: Sequence[ReadableSpan]) -> bytes:

@@ -14,13 +14,13 @@ from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from failpath_otel import limits
-from failpath_otel.otlp.messages import spans_in
-from failpath_otel.otlp.reader import Reader, Receipt
+from failpath_otel.otlp.http_messages import spans_in
+from failpath_otel.otlp.reader import Receipt
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record
 from failpath_otel.records.rules import StepRule
 from tests.gateway.gateways import Gateway
-from tests.gateway.requests import JSON, PROTOBUF, attribute, json_request, json_span
+from tests.gateway.requests import JSON, PROTOBUF, attribute, json_request, json_span, records_in
 
 SPAN_PARTS: Final = 500
 REQUEST_PARTS: Final = 4_000
@@ -61,11 +61,8 @@ def instructions(work: Callable[[], object], most: int) -> int:
 
 
 def read(body: bytes, kind: str, content: RecordContent | None = None) -> tuple[list[Record], Receipt]:
-    found: list[Record] = []
     content = content or RecordContent()
-    every = content.rules is not None
-    receipt = Reader(content, lambda records, _: found.extend(records)).take(spans_in(body, kind, every=every))
-    return found, receipt
+    return records_in(spans_in(body, kind, include_untagged=content.rules is not None), content)
 
 
 def message(field: int, content: bytes) -> bytes:

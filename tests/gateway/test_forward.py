@@ -10,7 +10,7 @@ from failpath_otel import limits
 from failpath_otel.gateway import forward
 from failpath_otel.gateway.forward import Forwarder
 from failpath_otel.options.options import Options
-from failpath_otel.otlp.messages import spans_in
+from failpath_otel.otlp.http_messages import spans_in
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.route import Busy
 from tests.fault_server import Exchange, FaultServer, accepted, fault_server, held, refusing_where, silent, status

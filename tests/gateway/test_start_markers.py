@@ -13,13 +13,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 from failpath_otel import Failpath, FailpathSpanExporter, FailpathSpanProcessor
-from failpath_otel.otlp.messages import spans_in
-from failpath_otel.otlp.reader import Reader
+from failpath_otel.otlp.http_messages import spans_in
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record
 from tests.fault_server import FaultServer
 from tests.gateway.gateways import start_gateway
-from tests.gateway.requests import JSON, PROTOBUF, json_request, json_span, protobuf_of
+from tests.gateway.requests import JSON, PROTOBUF, json_request, json_span, protobuf_of, records_in
 from tests.receiver import start_receiver
 
 KEY = "fp_project_markers_0123"
@@ -36,10 +35,8 @@ class Markers:
 
     def records(self) -> list[Record]:
         """The records of all that was exported so far, as a gateway makes them."""
-        found: list[Record] = []
         body = protobuf_of(self.exporter.get_finished_spans())
-        Reader(RecordContent(), lambda records, _: found.extend(records)).take(spans_in(body, PROTOBUF))
-        return found
+        return records_in(spans_in(body, PROTOBUF), RecordContent())[0]
 
 
 @pytest.fixture
@@ -130,8 +127,7 @@ def test_the_exporter_tells_of_the_start_under_one_id(server: FaultServer) -> No
 def test_a_span_that_denies_to_be_a_marker_is_none() -> None:
     denied = {"key": "failpath.step.start_marker", "value": {"boolValue": False}}
     span = json_span(attributes=[*json_span()["attributes"], denied], parentSpanId="00f067aa0ba902b8")
-    found: list[Record] = []
-    Reader(RecordContent(), lambda records, _: found.extend(records)).take(spans_in(json_request(span), JSON))
+    found, _ = records_in(spans_in(json_request(span), JSON), RecordContent())
     assert [(record.status, record.span_id) for record in found] == [
         ("running", "00f067aa0ba902b7"),
         ("success", "00f067aa0ba902b7"),
@@ -169,7 +165,7 @@ def test_marker_and_step_may_come_in_any_order_and_at_different_gateways(
 def test_a_provider_that_raises_at_the_marker_changes_nothing_of_the_step(
     markers: Markers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracer = markers.failpath._tracing.host
+    tracer = markers.failpath._tracer.host_tracer
     real = tracer.start_span
 
     def start_span(name: str, context: Any = None, **more: Any) -> Any:

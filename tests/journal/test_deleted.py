@@ -21,13 +21,13 @@ def test_records_of_a_deleted_journal_are_sent_and_later_ones_have_a_new_one(tmp
         queue.put(numbered(0))
         assert delivery.sending.wait(10)
         queue.put(numbered(1))
-        assert queue.left == (2, 0, place.path)
+        assert queue.undelivered == (2, 0, place.path)
         shutil.rmtree(place.path)
-        assert queue.left == (0, 2, "")  # the process is the only one that has them
+        assert queue.undelivered == (0, 2, "")  # the process is the only one that has them
         delivery.gate.set()
         assert queue.flush(10)
         assert delivery.records == [numbered(0), numbered(1)]
-        wait_for(lambda: queue._journal is not None and queue._journal._directory is None)
+        wait_for(lambda: queue.queue.journal is not None and queue.queue.journal._directory is None)
         queue.put(numbered(2))
         assert queue.flush(10)
         assert [path.name for path in Path(place.path).glob("*/*.records")] == ["00000002.records"]
@@ -42,7 +42,7 @@ def test_a_process_that_is_busy_all_the_time_begins_anew_too_and_sends_all_in_or
         for number in range(1, 200):
             queue.put(numbered(number))
         shutil.rmtree(place.path)
-        queue._sender.backlog.hurry()
+        queue.sender.retries.retry_now()
         delivery.gate.set()
 
         count = 200

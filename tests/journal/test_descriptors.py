@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.delivery.orphans import Adoption
+from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.errors import DeliveryError
@@ -121,7 +121,7 @@ def test_a_process_whose_descriptors_are_the_applications_by_now_delivers_all_an
             assert queue.flush(20)
             assert are_whole(queue, delivery, 13)
             assert queue.shutdown(10)
-            wait_for(lambda: queue._thread is None)
+            wait_for(lambda: queue.worker.thread is None)
             assert list(Path(place.path).iterdir()) == []
             gc.collect()
 
@@ -141,7 +141,7 @@ def test_where_one_of_them_was_closed_all_is_delivered_too(tmp_path: Path, kind:
             assert queue.flush(20)
             assert are_whole(queue, delivery, 6)
             assert queue.shutdown(10)
-            wait_for(lambda: queue._thread is None)
+            wait_for(lambda: queue.worker.thread is None)
 
 
 def test_a_journal_that_is_collected_unended_closes_no_file_of_the_application(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_journal_that_another_process_has_found_without_its_lock_is_left_to_it
             assert queue.flush(10)
             del delivery.batches[: len(answers)]
             assert are_whole(queue, delivery, 4)
-            assert (queue._memory.size, queue._memory.records) == (0, 0)
+            assert (queue.queue.memory.size, queue.queue.memory.records) == (0, 0)
             assert {path.name for path in Path(place.path).iterdir()} > {directory.name}
             found.close()
     assert (len(errors), len(caplog.messages)) == (len(answers), 2 * len(answers))  # the outage, and its end
@@ -214,8 +214,8 @@ def test_what_is_left_to_another_process_beyond_that_is_counted_as_waiting_and_n
         assert delivery.sending.wait(10)
         for number in range(1, 40):
             queue.put(record(number))
-        assert queue._journal is not None
-        queue._journal.maintain()  # unmaps all files but the last one
+        assert queue.queue.journal is not None
+        queue.queue.journal.maintain()  # unmaps all files but the last one
         [directory] = Path(place.path).iterdir()
         with taken(tmp_path, place.path):
             base = open_base(place.path, create=False)
@@ -241,8 +241,8 @@ def test_what_others_have_left_is_locked_again_and_delivered_once(tmp_path: Path
         for number in range(3):
             assert gone.append(record(3 * left + number))
         gone.reset_in_child()
-    adoption = Adoption(*place)
-    assert adoption.look()
+    adoption = OrphanSource(*place)
+    assert adoption.scan()
     first = adoption.take(limits.MAX_BATCH_BYTES)
     with taken(tmp_path, place.path):
         batches = []
@@ -252,7 +252,7 @@ def test_what_others_have_left_is_locked_again_and_delivered_once(tmp_path: Path
             adoption.settle(first.source, len(first.records), len(first.records), "")  # type: ignore[arg-type]
             first = adoption.take(limits.MAX_BATCH_BYTES)
         assert sorted(each for batch in batches for each in batch.records) == [record(number) for number in range(6)]
-        assert (adoption.delivered, adoption.dropped, adoption.harmed) == (6, {}, 0)
+        assert (adoption.delivered, adoption.dropped, adoption.damaged_files) == (6, {}, 0)
         assert list(Path(place.path).iterdir()) == []
 
 

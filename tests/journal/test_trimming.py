@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.delivery.orphans import Adoption
+from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
@@ -44,12 +44,12 @@ def test_an_orphan_is_trimmed_to_its_records_and_keeps_its_times(base: Path) -> 
     for each in (path, path.parent):
         os.utime(each, (1_700_000_000, 1_700_000_000))
     assert room(base) >= limits.JOURNAL_SEGMENT_BYTES
-    adoption = Adoption(str(base), BINDING)
-    assert adoption.look()
+    adoption = OrphanSource(str(base), BINDING)
+    assert adoption.scan()
     assert room(base) <= 20 * 500 + 4_096
     assert {each.stat().st_mtime for each in (path, path.parent)} == {1_700_000_000}
     assert path.stat().st_mode & 0o777 == 0o600
-    adoption.let_go()
+    adoption.release()
     [orphan] = lock_orphans(str(base), BINDING, lambda *_: None)
     assert take_all(orphan) == [numbered(number) for number in range(20)]
     orphan.close()

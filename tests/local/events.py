@@ -1,14 +1,18 @@
 """Events for the tests of the local receiver."""
 
 import itertools
+import socket
 from typing import Any, Final
 
 import msgspec
 
-from failpath_otel.records.record import ErrorInfo, Record, Status, record_id, rfc3339
+from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 
 EPOCH_NS: Final = 1_700_000_000_000_000_000
 """Where the seconds of :func:`event` start; 2023-11-14T22:13:20Z."""
+
+GONE_PROCESS: Final = ProcessInfo(2**22, socket.gethostname())
+"""A process of this host that cannot be there: no system hands out that pid."""
 
 _numbers: Final = itertools.count()
 

@@ -10,11 +10,11 @@ import httpx
 from starlette.testclient import TestClient
 
 from failpath_otel.local.api.app import create_app
-from failpath_otel.local.receiver import Parts, Settings
+from failpath_otel.local.receiver import Receiver, ReceiverSettings
 from failpath_otel.local.store.store import Store
 from failpath_otel.records.record import Record
 from tests.local.events import EPOCH_NS
-from tests.local.rows import arrivals, project
+from tests.local.rows import project, received_events
 
 _START: Final = EPOCH_NS // 1000
 
@@ -22,13 +22,13 @@ _START: Final = EPOCH_NS // 1000
 class Page:
     """A receiver without its threads, at ``seconds`` after the start of the tests' events."""
 
-    def __init__(self, path: Path, store: Store, settings: Settings | None = None) -> None:
+    def __init__(self, path: Path, store: Store, settings: ReceiverSettings | None = None) -> None:
         self.seconds = 100.0
         self.path = path
         self.store = store
-        self.parts = Parts(store, self.now, settings)
+        self.receiver = Receiver(store, self.now, settings)
         self.client = TestClient(
-            create_app(self.parts), base_url="http://127.0.0.1:3001", raise_server_exceptions=False
+            create_app(self.receiver), base_url="http://127.0.0.1:3001", raise_server_exceptions=False
         )
 
     def now(self) -> int:
@@ -37,7 +37,7 @@ class Page:
 
     def add(self, *records: Record) -> None:
         """Stores records as if they had been received now, and makes every row: reading alone makes some of them."""
-        self.store.add(arrivals(*records), self.now())
+        self.store.add(received_events(*records), self.now())
         project(self.store)
 
     def ask(self, path: str, **query: str | int) -> httpx.Response:
@@ -65,7 +65,7 @@ class Page:
 
 
 @contextmanager
-def opened_page(path: Path, settings: Settings | None = None) -> Iterator[Page]:
+def opened_page(path: Path, settings: ReceiverSettings | None = None) -> Iterator[Page]:
     """A page over the database at ``path``."""
     store = Store(path)
     try:
@@ -73,6 +73,6 @@ def opened_page(path: Path, settings: Settings | None = None) -> Iterator[Page]:
         try:
             yield page
         finally:
-            page.parts.close()
+            page.receiver.close()
     finally:
         store.close()

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from failpath_otel.local.runs.event import decode_event
-from failpath_otel.local.runs.summary import summarise
-from failpath_otel.local.runs.view import picture
+from failpath_otel.local.runs.summary import RunOverview, summarise
+from failpath_otel.local.runs.view import build_run_view
 from failpath_otel.local.store.projector import Projector
-from failpath_otel.local.store.rows import RunKey, RunRow
-from failpath_otel.local.store.store import Arrival, Store
+from failpath_otel.local.store.run_row import RunKey, RunRow
+from failpath_otel.local.store.store import ReceivedEvent, Store
 from failpath_otel.records.record import Record
 
 
@@ -23,8 +23,8 @@ def opened(path: Path) -> Iterator[Store]:
         store.close()
 
 
-def arrivals(*records: Record) -> list[Arrival]:
-    return [Arrival(decode_event(text), text) for text in (record.to_json().decode() for record in records)]
+def received_events(*records: Record) -> list[ReceivedEvent]:
+    return [ReceivedEvent(decode_event(text), text) for text in (record.to_json().decode() for record in records)]
 
 
 def project(store: Store) -> None:
@@ -35,13 +35,13 @@ def project(store: Store) -> None:
 
 def stored(store: Store, *records: Record) -> None:
     """Stores the records and makes every row."""
-    store.add(arrivals(*records), 1)
+    store.add(received_events(*records), 1)
     project(store)
 
 
 def expected(run: RunKey, records: list[Record], revision: int) -> RunRow:
     """The row that follows from all records of a run."""
     own = [record for record in records if (record.flow_key, record.run_id) == run]
-    summary = summarise(picture(own), own)
-    values = {name: getattr(summary, name) for name in RunRow.__struct_fields__ if name != "revision"}
-    return RunRow(**{**values, "revision": revision})
+    summary = summarise(build_run_view(own), own)
+    overview = {name: getattr(summary, name) for name in RunOverview.__struct_fields__}
+    return RunRow(**overview, revision=revision)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import failpath_otel
-from failpath_otel.local.runs.view import RunView, picture
+from failpath_otel.local.runs.view import RunView, build_run_view
 from failpath_otel.records.record import ProcessInfo, Record
 from failpath_otel.semconv import Status
 from failpath_otel.steps.step import Step
@@ -115,7 +115,7 @@ def test_an_outcome_by_hand_closes_the_newest_open_attempt_whatever_the_order_of
     told = _Told(names, early)
     arrived = told.records * 2
     random.Random(seed).shuffle(arrived)
-    run = picture(arrived)
+    run = build_run_view(arrived)
     assert shown(run) == told.expected
     assert (run.status == "running") == (run.steps[-1].status == "running")
     assert all(step.duration_ms is None or step.duration_ms >= 0 for step in run.steps)
@@ -125,9 +125,9 @@ def test_an_outcome_by_hand_closes_the_newest_open_attempt_whatever_the_order_of
 @pytest.mark.parametrize("second", sorted(ACTS))
 def test_every_pair_in_every_order_of_arrival(first: str, second: str) -> None:
     told = _Told([first, second], [False, False])
-    pictures = {repr(picture(arrived * 2)) for arrived in itertools.permutations(told.records)}
+    pictures = {repr(build_run_view(arrived * 2)) for arrived in itertools.permutations(told.records)}
     assert len(pictures) == 1
-    assert shown(picture(told.records)) == told.expected
+    assert shown(build_run_view(told.records)) == told.expected
 
 
 def _table() -> dict[tuple[str, str], str]:
@@ -154,7 +154,7 @@ def test_the_table_of_the_docs_is_what_is_shown() -> None:
     assert len(table) == len(_NAMES) ** 2
     for (first, then), cell in table.items():
         for one, other in itertools.product(_NAMES[first.strip("*")], _NAMES[then]):
-            run = picture(_Told([one, other], [False, False]).records)
+            run = build_run_view(_Told([one, other], [False, False]).records)
             assert words(run) == cell, (one, other)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from failpath_otel.local.liveness.liveness import Processes, run_liveness
-from failpath_otel.local.runs.event import Event, decode_event, instant
+from failpath_otel.local.runs.event import Event, decode_event
 from failpath_otel.local.runs.summary import RunSummary, summarise
-from failpath_otel.local.runs.view import RunView, picture
+from failpath_otel.local.runs.times import parse_rfc3339
+from failpath_otel.local.runs.view import RunView, build_run_view
 from failpath_otel.local.sample import CHECKOUT, FLOWS, IMPORT, sample_events
 from failpath_otel.records.record import record_id
 
@@ -34,12 +35,12 @@ def by_run(events: list[Event]) -> dict[tuple[str, str], list[Event]]:
 
 @pytest.fixture(scope="module")
 def runs(by_run: dict[tuple[str, str], list[Event]]) -> list[RunView]:
-    return [picture(of_run) for of_run in by_run.values()]
+    return [build_run_view(of_run) for of_run in by_run.values()]
 
 
 @pytest.fixture(scope="module")
 def summaries(by_run: dict[tuple[str, str], list[Event]]) -> list[RunSummary]:
-    return [summarise(picture(of_run), of_run) for of_run in by_run.values()]
+    return [summarise(build_run_view(of_run), of_run) for of_run in by_run.values()]
 
 
 def test_it_is_the_same_every_time_and_another_at_another_time() -> None:
@@ -50,13 +51,13 @@ def test_it_is_the_same_every_time_and_another_at_another_time() -> None:
 
 def test_ids_are_made_as_everywhere_and_no_two_are_the_same(events: list[Event]) -> None:
     for event in events:
-        assert event.id == record_id(event.trace_id, event.span_id, event.status, instant(event.timestamp) * 1000)
+        assert event.id == record_id(event.trace_id, event.span_id, event.status, parse_rfc3339(event.timestamp) * 1000)
         assert (len(event.trace_id), len(event.span_id)) == (32, 16)
     assert len({event.id for event in events}) == len(events)
 
 
 def test_it_lies_in_the_last_two_hours_in_the_order_of_time(events: list[Event]) -> None:
-    times = [instant(event.timestamp) for event in events]
+    times = [parse_rfc3339(event.timestamp) for event in events]
     assert times == sorted(times)
     assert NOW - TWO_HOURS <= times[0] < NOW - TWO_HOURS + 600_000_000
     assert NOW - 300_000_000 < times[-1] < NOW

@@ -125,16 +125,16 @@ def test_it_listens_to_the_newer_protocol_as_well(tmp_path: Path) -> None:
 
 
 @POSIX
-@pytest.mark.parametrize(("options", "address"), [([], "{url}"), (["--token", TOKEN], "{url}/?token=" + TOKEN)])
+@pytest.mark.parametrize(("settings", "address"), [([], "{url}"), (["--token", TOKEN], "{url}/?token=" + TOKEN)])
 def test_the_page_is_opened_when_it_is_ready(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], address: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str], address: str
 ) -> None:
     opened = tmp_path / "opened"
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {shlex.quote(str(opened))}.new\nmv {opened}.new {opened}\n')
     browser.chmod(stat.S_IRWXU)
     monkeypatch.setenv("BROWSER", f"{browser} %s")
-    with start_receiver(tmp_path / "db", "--open", *options) as receiver:
+    with start_receiver(tmp_path / "db", "--open", *settings) as receiver:
         wait_for(opened.exists)
         assert opened.read_text() == address.format(url=receiver.url)
 

@@ -8,10 +8,11 @@ from typing import Any, Final
 from hypothesis import HealthCheck, Phase, settings
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
-from failpath_otel.configure import FailpathClient, Join
+from failpath_otel.configure import FailpathClient
+from failpath_otel.joins import Join
 from failpath_otel.options.options import Options
 from failpath_otel.records.record import Record
-from failpath_otel.testing import _Memory
+from failpath_otel.testing import _ArrivedRecords
 from tests.schema import moment, valid_record
 
 TIMES: Final = int(os.environ.get("PROPERTIES", "1"))
@@ -30,14 +31,14 @@ def properties(examples: int, *, steps: int = 50) -> settings:
     )
 
 
-class _Kept(_Memory):
+class _Kept(_ArrivedRecords):
     def __init__(self, kept: list[bytes]) -> None:
         self._kept = kept
         super().__init__([], None)
 
-    def _put(self, record: bytes) -> None:
+    def add(self, record: bytes) -> None:
         self._kept.append(record)
-        super()._put(record)
+        super().add(record)
 
 
 class Tape(FailpathClient):
@@ -54,7 +55,7 @@ class Tape(FailpathClient):
         options = Options.resolve(
             project_key="fp_project_tape", default_metadata=default_metadata, redact=redact, capture_stack=True
         )
-        join = Join(options, lambda _: _Kept(self.kept))
+        join = Join(options, lambda _: _Kept(self.kept).pipeline)
         if provider is not None:
             join.add_to(provider)
         super().__init__(provider or NoOpTracerProvider(), join)

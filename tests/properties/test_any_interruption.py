@@ -17,6 +17,7 @@ import pytest
 from failpath_otel import limits
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
+from failpath_otel.delivery.worker import Worker
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records.wire import Answer
@@ -25,8 +26,13 @@ LIVES = 40
 OURS = tuple(
     str(Path("failpath_otel", name))
     for name in (
-        "delivery/queue.py",
+        "delivery/admission.py",
         "delivery/attempts.py",
+        "delivery/journal_upkeep.py",
+        "delivery/ledger.py",
+        "delivery/memory.py",
+        "delivery/queue.py",
+        "delivery/wakeup.py",
         "journal/journal.py",
         "journal/reader.py",
         "journal/segments/segment.py",
@@ -45,7 +51,6 @@ class Life:
         self._rate = self.chance.choice([0.002, 0.02])
         self._handling = False
         self.queue = Pipeline(self, journal=JournalLocation(str(place), "0123456789abcdef"), max_records=1_000_000)
-        self.queue._adoption = None
 
     url = "http://127.0.0.1:9/life"
 
@@ -64,11 +69,11 @@ class Life:
         self.accepted.append(record)
 
     def deliver(self) -> None:
-        self.queue._backlog._next_try = 0.0
-        self.queue._attempt()
+        self.queue.sender.retries._next_try = 0.0
+        self.queue.attempts.make()
 
     def act(self) -> None:
-        acts = [self.put, self.deliver, self.queue._tidy_journal, lambda: self.queue.secure(1), self.turn_disk]
+        acts = [self.put, self.deliver, self.queue.upkeep.tidy, lambda: self.queue.save(1), self.turn_disk]
         with self.interrupted():
             self.chance.choices(acts, [60, 15, 10, 5, 10])[0]()
 
@@ -107,7 +112,7 @@ def test_records_of_handlers_that_come_anywhere_are_delivered_once_and_the_count
         monkeypatch.setattr(limits, name, value)
     for name in ("JOURNAL_RETRY_FIRST_SECONDS", "SCHEDULE_DELAY", "RETRY_FIRST_DELAY"):
         monkeypatch.setattr(limits, name, 0.0)
-    monkeypatch.setattr(Pipeline, "_start", lambda _: None)
+    monkeypatch.setattr(Worker, "start", lambda _: None)
     if plain:
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
     new_file = LockedDirectory.new_file
@@ -125,8 +130,8 @@ def test_records_of_handlers_that_come_anywhere_are_delivered_once_and_the_count
             stats = life.queue.stats()
             assert stats.accepted == len(life.accepted) == stats.delivered + stats.waiting, (seed, stats)
         life.full, life.up = False, True
-        while life.queue._has_work():
-            life.queue._tidy_journal()
+        while life.queue.attempts.has_work():
+            life.queue.upkeep.tidy()
             life.deliver()
         assert Counter(life.delivered) == Counter(life.accepted), seed
         assert life.queue.stats() == Stats(len(life.accepted), len(life.accepted), 0)

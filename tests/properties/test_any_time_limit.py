@@ -19,7 +19,7 @@ from opentelemetry import context
 from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
-from failpath_otel.delivery.http.delivery import Delivery
+from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.records.wire import Answer
 
 _PACKAGE = str(Path(failpath_otel.__file__).parent)
@@ -265,12 +265,12 @@ def test_a_time_limit_that_comes_anywhere_reaches_the_application_and_its_step_e
     endpoint = f"http://127.0.0.1:9/{tmp_path.name}"
     delivered: list[bytes] = []
 
-    def send(delivery: Delivery, records: list[bytes], within: float | None = None) -> Answer:
+    def send(delivery: HttpClient, records: list[bytes], within: float | None = None) -> Answer:
         if delivery.url.startswith(endpoint):  # and not for a test before this one
             delivered.extend(records)
         return Answer()
 
-    monkeypatch.setattr(Delivery, "send", send)
+    monkeypatch.setattr(HttpClient, "send", send)
     # What it logs would keep the frames of what was raised, and with them the step.
     monkeypatch.setattr(logging.getLogger("concurrent.futures"), "disabled", True)
     client = failpath_otel.configure(

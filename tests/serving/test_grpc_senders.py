@@ -14,7 +14,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from failpath_otel import report
-from failpath_otel.otlp.messages import ROUTE
+from failpath_otel.addresses import LOOPBACK
+from failpath_otel.otlp.http_messages import ROUTE
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.serving import server
@@ -43,7 +44,7 @@ def _nothing_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def serving(host: str = server.LOOPBACK) -> Iterator[int]:
+def serving(host: str = LOOPBACK) -> Iterator[int]:
     """A server in this process; yields its port."""
     ready = threading.Event()
     app = Starlette(routes=[Route(ROUTE, OtlpRoute(lambda _: Receipt()).receive, methods=["POST"])])
@@ -62,7 +63,7 @@ def serving(host: str = server.LOOPBACK) -> Iterator[int]:
 
 def answer_to(port: int, sent: bytes) -> bytes:
     """All that comes until the server closes the connection, which it does by itself and in order."""
-    with closing(socket.create_connection((server.LOOPBACK, port), 20)) as connection:
+    with closing(socket.create_connection((LOOPBACK, port), 20)) as connection:
         connection.sendall(sent)
         received = b""
         while data := connection.recv(65_536):

@@ -9,7 +9,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from failpath_otel.otlp.messages import ROUTE
+from failpath_otel.addresses import LOOPBACK
+from failpath_otel.otlp.http_messages import ROUTE
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.route import OtlpRoute, Take
 from failpath_otel.serving import body, server
@@ -27,7 +28,7 @@ def serving(take: Take = lambda _: Receipt()) -> Iterator[Callable[[], socket.so
     """A server in this process; yields what connects to it."""
     ready = threading.Event()
     app = Starlette(routes=[Route(ROUTE, OtlpRoute(take).receive, methods=["POST"])])
-    with server.listen(server.LOOPBACK, 0) as listener:
+    with server.listen(LOOPBACK, 0) as listener:
         address = listener.getsockname()
         running = server.Server(app, ready=ready.set, ending=lambda: None, grace_seconds=1)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})

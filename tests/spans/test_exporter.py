@@ -1,4 +1,4 @@
-"""The exporter in somebody's own BatchSpanProcessor."""
+"""The exporter in a BatchSpanProcessor of the application."""
 
 import threading
 from collections.abc import Iterator

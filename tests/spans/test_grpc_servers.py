@@ -135,8 +135,8 @@ def test_a_call_that_raises_aborts_or_answers_with_a_code_is_an_error(
     assert (ended.code, ended.lines) == (0, ["True"]), ended
     outcomes = {event["stepKey"]: event for event in server.events if event["status"] != "running"}
     assert len(server.events) == 2 * len(outcomes)
-    told = {key: (event["status"], event.get("error", {}).get("message")) for key, event in outcomes.items()}
-    assert told == {
+    reported = {key: (event["status"], event.get("error", {}).get("message")) for key, event in outcomes.items()}
+    assert reported == {
         "returns": ("success", None),
         "raises": ("error", "card declined"),
         "aborts": ("error", aborted[0]),

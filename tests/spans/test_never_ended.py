@@ -44,7 +44,7 @@ class Shop:
     def keeps_nothing(self) -> bool:
         """Whether nothing is kept of any span, and no place is held for an outcome."""
         reporter = self.reporter
-        kept = (reporter._open, reporter._disregarded, reporter._steps.ended_early, reporter._ruled.open)
+        kept = (reporter._open, reporter._ignored, reporter._steps.ended_early, reporter._rule_spans.open)
         return not any(kept) and reporter._pipelines[-1].is_idle()
 
 
@@ -195,7 +195,7 @@ def test_spans_that_are_dropped_make_room_in_a_full_queue_for_those_that_begin(s
         made.web.start_span("POST /pack", attributes=NAMED)
         gc.collect()
         assert made.failpath.flush()
-        assert made.reporter._pipelines[-1]._reserved == 0
+        assert made.reporter._pipelines[-1].admission.reserved == 0
     assert made.failpath.stats().dropped == {}
 
 
@@ -209,10 +209,10 @@ def test_nothing_is_kept_of_spans_that_are_to_be_left_alone_and_never_end(shop: 
             made.web.start_span("POST /pack http send")
     else:
         made.web.start_span("POST /pack", attributes={**NAMED, **more})
-    assert made.reporter._disregarded
+    assert made.reporter._ignored
     gc.collect()
     assert made.failpath.flush()
-    assert not made.reporter._disregarded
+    assert not made.reporter._ignored
 
 
 class SameIds(IdGenerator):
@@ -242,7 +242,7 @@ def test_a_span_may_be_dropped_by_a_garbage_collection_under_the_queues_lock(sho
     held, released = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with pipeline._lock:
+        with pipeline.queue.lock:
             held.set()
             assert released.wait(30)
 

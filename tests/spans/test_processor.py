@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import semconv
+from failpath_otel.handoff import HANDOFF_KEY, StepHandoff
 from failpath_otel.options.options import Options
 from failpath_otel.spans.processor import FailpathSpanProcessor
 from tests.fault_server import FaultServer, accepted, fault_server, held, silent
@@ -115,9 +116,7 @@ def test_value_length_limits_keep_the_identity_that_stands_in_the_context(
 ) -> None:
     tracer = tracer_with(processor, span_limits=SpanLimits(max_span_attribute_length=3))
     attributes = {**IDENTITY, "failpath.metadata.note": "longer", "failpath.metadata_json.cart": '{"items":[1,null]}'}
-    span = tracer.start_span(
-        "charge-card", Context({semconv.STEP_START: semconv.StartMarker(attributes)}), attributes=attributes
-    )
+    span = tracer.start_span("charge-card", Context({HANDOFF_KEY: StepHandoff(attributes)}), attributes=attributes)
     span.set_attribute(semconv.STEP_STATUS, "error")
     span.add_event(semconv.EVENT_NAMES["error"])
     span.end()
@@ -132,9 +131,7 @@ def test_value_length_limits_leave_metadata_of_the_start_whole_in_the_outcome_to
 ) -> None:
     tracer = tracer_with(processor, span_limits=SpanLimits(max_span_attribute_length=3))
     attributes = {**IDENTITY, "failpath.metadata.note": "longer", "failpath.metadata_json.cart": '{"items":[1,null]}'}
-    tracer.start_span(
-        "charge-card", Context({semconv.STEP_START: semconv.StartMarker(attributes)}), attributes=attributes
-    ).end()
+    tracer.start_span("charge-card", Context({HANDOFF_KEY: StepHandoff(attributes)}), attributes=attributes).end()
     assert processor.flush()
     for sent in server.events:
         assert sent["metadata"] == {"note": "longer", "cart": {"items": [1, None]}}

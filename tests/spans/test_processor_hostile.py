@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import INVALID_SPAN
 
 from failpath_otel import report, semconv
+from failpath_otel.handoff import HANDOFF_KEY, StepHandoff
 from failpath_otel.spans.processor import FailpathSpanProcessor
 from tests.fault_server import FaultServer
 from tests.spans.foreign import IDENTITY, tracer_with
@@ -31,7 +32,7 @@ class Hostile:
 )
 def test_hostile_spans_raise_nothing_into_the_application(processor: FailpathSpanProcessor, span: Any) -> None:
     processor.on_start(span, None)
-    processor.on_start(span, Context({semconv.STEP_START: semconv.StartMarker(IDENTITY)}))
+    processor.on_start(span, Context({HANDOFF_KEY: StepHandoff(IDENTITY)}))
     processor.on_end(span)
 
 
@@ -40,9 +41,7 @@ def test_hostile_start_attributes_raise_nothing_into_the_application(
     processor: FailpathSpanProcessor, given: Any
 ) -> None:
     tracer = tracer_with(processor)
-    tracer.start_span(
-        "charge-card", Context({semconv.STEP_START: semconv.StartMarker(given)}), attributes=IDENTITY
-    ).end()
+    tracer.start_span("charge-card", Context({HANDOFF_KEY: StepHandoff(given)}), attributes=IDENTITY).end()
 
 
 def test_a_fault_of_ours_is_logged_once_and_not_raised(

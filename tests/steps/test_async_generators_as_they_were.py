@@ -113,7 +113,7 @@ def chain(error: BaseException | None) -> Any:
 
 
 async def play(make: Callable[[], Items], script: Script) -> list[Any]:
-    """What a consumer sees who does all this with a generator."""
+    """Return what a consumer sees that does all this with a generator."""
     generator = make()
     seen: list[Any] = []
     for what, given in script:
@@ -137,7 +137,7 @@ async def play(make: Callable[[], Items], script: Script) -> list[Any]:
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
 @pytest.mark.parametrize("make", GENERATORS, ids=lambda make: make.__name__)
-# What goes wrong in a generator that nobody closes is told to the loop's exception handler, decorated or not.
+# An error in a generator that is never closed reaches the loop's exception handler, decorated or not.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_consumer_sees_no_difference_whatever_it_does(run: Run, make: Callable[[], Items], script: Script) -> None:
     assert asyncio.run(play(run.step("items")(make), script)) == asyncio.run(play(make, script))

@@ -273,7 +273,7 @@ def test_a_span_attached_across_a_suspension_is_still_current_after_it(
     assert caplog.records == []
 
 
-def test_whoever_drives_a_coroutine_by_hand_has_its_own_span_between_two_slices(run: Run, recording: Recording) -> None:
+def test_code_that_drives_a_coroutine_by_hand_has_its_span_between_two_slices(run: Run, recording: Recording) -> None:
     with recording.tracer.start_as_current_span("around"):
         for coroutine in (run.step("pack", one), run.step("pack", make_one)):
             coroutine.send(None)

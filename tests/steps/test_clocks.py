@@ -110,7 +110,7 @@ def test_a_step_that_ends_in_a_forked_child_too_lasts_as_long_there(
 @pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF], ids=["the host's span", "a private span"])
 @pytest.mark.parametrize("ended_by_others", [False, True])
 @pytest.mark.parametrize("jump", [-3 * YEAR, 3 * YEAR])
-def test_the_record_of_the_end_tells_what_its_span_does(
+def test_the_record_of_the_end_agrees_with_its_span(
     clocks: Clocks, sampler: Sampler, jump: float, ended_by_others: bool
 ) -> None:
     tape = Tape(provider=TracerProvider(shutdown_on_exit=False, sampler=sampler))

@@ -120,7 +120,7 @@ def test_a_future_class_is_only_a_value(run: Run, recording: Recording) -> None:
 
 async def fail() -> None:
     await asyncio.sleep(0)
-    raise ValueError("nobody looks")
+    raise ValueError("never retrieved")
 
 
 def make_failing() -> Coroutine[Any, Any, None]:
@@ -128,7 +128,7 @@ def make_failing() -> Coroutine[Any, Any, None]:
 
 
 @pytest.mark.parametrize("form", ["task", "task of a step", "task of a returned coroutine", "task of a decorated one"])
-def test_asyncio_still_tells_of_a_task_whose_error_nobody_retrieved(
+def test_asyncio_still_warns_of_a_task_whose_error_was_never_retrieved(
     run: Run, recording: Recording, caplog: pytest.LogCaptureFixture, form: str
 ) -> None:
     make: dict[str, Callable[[], Any]] = {
@@ -149,12 +149,12 @@ def test_asyncio_still_tells_of_a_task_whose_error_nobody_retrieved(
     assert outcome(recording.only()) == "error"
 
 
-def test_asyncio_still_tells_of_a_future_whose_error_nobody_retrieved(
+def test_asyncio_still_warns_of_a_future_whose_error_was_never_retrieved(
     run: Run, recording: Recording, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
         future = run.step("pack", lambda: asyncio.get_running_loop().create_future())
-        future.set_exception(ValueError("nobody looks"))
+        future.set_exception(ValueError("never retrieved"))
         await asyncio.wait([future])
         del future
         gc.collect()

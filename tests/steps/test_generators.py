@@ -116,7 +116,7 @@ def chain(error: BaseException | None) -> Any:
 
 
 def play(make: Callable[[], Items], script: Script) -> list[Any]:
-    """What a consumer sees who does all this with a generator."""
+    """Return what a consumer sees that does all this with a generator."""
     generator = make()
     seen: list[Any] = []
     for what, given in script:

@@ -276,9 +276,7 @@ def test_the_flow_of_the_headers_goes_before_the_services_own(failpath: Failpath
 
 
 @pytest.mark.parametrize(("flow", "error"), [("", ValueError), ("x" * 201, ValueError), (17, TypeError)])
-def test_a_wrong_flow_of_the_services_own_is_told_at_once(
-    failpath: Failpath, flow: Any, error: type[Exception]
-) -> None:
+def test_a_wrong_flow_of_the_services_own_raises_at_once(failpath: Failpath, flow: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="flow must"):
         failpath.run_from_headers(SENT, flow=flow)
 

@@ -31,7 +31,7 @@ class NoAttribute(Exception):  # noqa: N818 - as above
 
 
 class NoName(type):
-    """A metaclass whose classes do not tell their names."""
+    """A metaclass whose classes have no readable names."""
 
     def __getattribute__(cls, name: str) -> Any:
         if name in {"__name__", "__qualname__", "__module__"}:
@@ -89,13 +89,13 @@ def test_a_step_ends_as_an_error_and_hands_on_the_hostile_exception(
 
 
 @mute
-def test_a_step_ends_as_an_error_whose_exception_tells_nothing_of_itself(
+def test_a_step_ends_as_an_error_whose_exception_cannot_be_read(
     run: Run, recording: Recording, make: Callable[[], BaseException]
 ) -> None:
     error = make()
 
     passed: BaseException | None = None
-    # Not by `pytest.raises`, and outside of the handler: whoever shows a failure would look at the exception.
+    # Not by `pytest.raises`, and outside of the handler: the report of a failure would read the exception.
     try:
         run.step("pack", raising(error))
     except Exception as caught:

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 
 import failpath_otel
 from failpath_otel import Run
-from failpath_otel.steps.opened import OpenStep
+from failpath_otel.steps.open_step import OpenStep
 from failpath_otel.testing import MockFailpath
 from tests.fault_server import FaultServer, silent
 from tests.receiver import wait_for
@@ -96,14 +96,14 @@ def test_what_a_handler_has_raised_is_freed_as_soon_as_it_was_handled(at: str, f
 class Nothing(Exception):  # noqa: N818 - has no members
     """An exception of the application that is falsy, and in whose text the signal comes, once."""
 
-    told = False
+    raised = False
 
     def __len__(self) -> int:
         return 0
 
     def __str__(self) -> str:
-        if not self.told:
-            self.told = True
+        if not self.raised:
+            self.raised = True
             signal.raise_signal(signal.SIGALRM)
         return "no such cart"
 
@@ -188,7 +188,7 @@ def test_a_fault_of_ours_as_a_step_ends_is_said_once_and_the_exception_of_the_ap
         raise LookupError("no such cart")
 
     monkeypatch.setattr("failpath_otel.report._logged", set())
-    monkeypatch.setattr("failpath_otel.steps.opened.describe", describe)
+    monkeypatch.setattr("failpath_otel.steps.open_step.describe_error", describe)
     run = MockFailpath().run("checkout")
     for _ in range(2):
         with pytest.raises(LookupError):

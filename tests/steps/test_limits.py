@@ -1,4 +1,4 @@
-"""A host's span limits, and users who fill a span: the step keeps its identity and its outcome."""
+"""A host's span limits, and applications that fill a span: the step keeps its identity and its outcome."""
 
 import logging
 

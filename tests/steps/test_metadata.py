@@ -60,7 +60,7 @@ def test_of_metadata_that_changes_its_type_the_last_value_stands_last(run: Run, 
         step.set_metadata(a=2)
         step.set_metadata(a={"now": "another"})
 
-    # A span forgets no attribute, so both types stay on it; whoever reads takes the later one.
+    # A span forgets no attribute, so both types stay on it; the reader takes the later one.
     assert metadata(recording.only()) == {"a": {"now": "another"}}
 
 

@@ -271,7 +271,7 @@ def test_a_success_has_no_error_type(recording: Recording, form: Form) -> None:
     assert "error.type" not in (recording.named("pack").attributes or {})
 
 
-def test_the_type_of_an_error_is_told_with_its_module(run: Run, recording: Recording) -> None:
+def test_the_type_of_an_error_has_its_module(run: Run, recording: Recording) -> None:
     class Declined(Exception):  # noqa: N818 - a name as an application might have it
         pass
 

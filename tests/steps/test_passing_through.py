@@ -141,7 +141,7 @@ def test_a_context_variable_that_the_function_sets_stays_set(recording: Recordin
     assert variable.get() == 1
 
 
-def test_a_coroutine_of_a_step_shares_the_context_of_who_awaits_it(run: Run) -> None:
+def test_a_coroutine_of_a_step_shares_the_context_of_the_code_that_awaits_it(run: Run) -> None:
     variable: ContextVar[int] = ContextVar("variable", default=0)
 
     async def work() -> None:

@@ -101,7 +101,7 @@ def test_a_step_that_begins_near_the_recursion_limit_ends_wherever_the_stack_is_
     ]
     assert through[0]
     assert not through[-1]
-    failpath.flush()  # which tells what could not be told where the stack was full
+    failpath.flush()  # reports what could not be reported on a full stack
 
     records = Counter((event.run_id, event.status == "running") for event in failpath.events)
     begun = {run_id for run_id, running in records if running}

@@ -63,7 +63,7 @@ def test_a_run_id_without_a_text_is_generated(recording: Recording) -> None:
     assert recording.failpath.run(FLOW, run_id=NoText()).run_id
 
 
-def test_a_long_run_id_is_bounded_and_still_tells_two_runs_apart(recording: Recording) -> None:
+def test_a_long_run_id_is_bounded_and_still_distinguishes_two_runs(recording: Recording) -> None:
     ids = [recording.failpath.run(FLOW, run_id="x" * 100_000 + end).run_id for end in "abb"]
 
     assert len(ids[0]) <= limits.MAX_RUN_ID_CHARS

@@ -7,8 +7,8 @@ import requests
 from requests.auth import AuthBase
 from requests.utils import select_proxy
 
+from failpath_otel.delivery.http.adapter import BoundedAdapter
 from failpath_otel.delivery.http.obstacles import Means
-from failpath_otel.delivery.http.transport import BoundedAdapter
 from failpath_otel.report import warn_once
 
 
@@ -16,7 +16,7 @@ class Channel(Protocol):
     """Posts bodies; used by one thread at a time."""
 
     def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
-        """Posts ``body`` and returns the answer, its body not read yet; a redirect is not followed.
+        """Post ``body`` and return the answer, its body not read yet; a redirect is not followed.
 
         Raises:
             requests.RequestException: there is no answer.
@@ -28,7 +28,7 @@ class Channel(Protocol):
         ...
 
     def close(self) -> None:
-        """Closes the connections; a later :meth:`post` opens new ones."""
+        """Close the connections; a later :meth:`post` opens new ones."""
         ...
 
 
@@ -49,7 +49,7 @@ class OwnChannel:
         self._settings: Any = None
 
     def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
-        """As :class:`Channel` says."""
+        """See :class:`Channel`."""
         if self._settings is None:
             with requests.Session() as session:
                 settings = session.merge_environment_settings(self._url, {}, True, None, None)  # noqa: FBT003
@@ -58,11 +58,11 @@ class OwnChannel:
         return self._adapter.send(request, timeout=timeout, **self._settings)
 
     def means(self) -> Means:
-        """As :class:`Channel` says."""
+        """See :class:`Channel`."""
         return _means(self._url, self._settings or {})
 
     def close(self) -> None:
-        """As :class:`Channel` says."""
+        """See :class:`Channel`."""
         self._adapter.close()
 
 
@@ -74,7 +74,7 @@ class SessionChannel:
         self._session: Final = session
 
     def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
-        """As :class:`Channel` says."""
+        """See :class:`Channel`."""
         if getattr(self._session, "verify", True) is False and self._url.lower().startswith("https:"):
             warn_once(
                 "verify", "Failpath: certificates are not verified, because the session that was given has verify=False"
@@ -90,11 +90,11 @@ class SessionChannel:
         )
 
     def means(self) -> Means:
-        """As :class:`Channel` says."""
+        """See :class:`Channel`."""
         return _means(self._url, self._session.merge_environment_settings(self._url, {}, None, None, None))
 
     def close(self) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
 
 def _means(url: str, settings: Mapping[str, Any]) -> Means:

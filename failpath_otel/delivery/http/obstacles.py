@@ -50,7 +50,7 @@ class Means:
 
 
 def obstacle(error: BaseException, means: Means) -> Answer:
-    """What is to be said of an exception in the place of an answer."""
+    """Return the answer that stands for an exception in the place of one."""
     found = _missing_bundle(error, means) or _of_proxy(error, means) or _of_tls(error, means) or _of_host(error, means)
     if found:
         return found
@@ -65,12 +65,12 @@ def obstacle(error: BaseException, means: Means) -> Answer:
 
 
 def proxy_password(answer: Answer, means: Means) -> Answer:
-    """The answer of a proxy that wants a password, which names the proxy."""
+    """Return the answer of a proxy that wants a password, which names the proxy."""
     return replace(answer, failure=f"{answer.failure}: {means.proxy_name}") if means.proxy else answer
 
 
 def _missing_bundle(error: BaseException, means: Means) -> Answer | None:
-    # Of `requests`, which looks for it itself, and says no more than that.
+    # Of `requests`, which looks for it itself, and has no more to it.
     if not means.bundle or not isinstance(error, OSError) or isinstance(error, requests.RequestException):
         return None
     if Path(means.bundle).exists():
@@ -134,12 +134,12 @@ def _of_host(error: BaseException, means: Means) -> Answer | None:
 
 
 def _innermost(error: BaseException) -> str:
-    """What the system or the connection said, as `ConnectionRefusedError`; `requests` wraps it in less precise ones."""
+    """Return the first cause, as `ConnectionRefusedError`; `requests` wraps it in less precise ones."""
     return type_name([each for each in _chain(error) if isinstance(each, OSError)][-1])
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception, and those that it was raised from."""
+    """Return the exception, and those that it was raised from."""
     found: BaseException | None = error
     for _ in range(_MAX_DEPTH):
         if found is None:

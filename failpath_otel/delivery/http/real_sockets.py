@@ -34,24 +34,24 @@ class Idle:
         self._items: Final[list[Any]] = []
 
     def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002 - as there
-        """Takes one more, if there is room."""
+        """Put one more, if there is room."""
         if len(self._items) >= self._maxsize > 0:
             raise Full
         self._items.append(item)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002, ANN401, FBT001, FBT002 - as there
-        """Gives the one that has come last."""
+        """Return the one that came last."""
         if not self._items:
             raise Empty
         return self._items.pop()
 
     def qsize(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
         return len(self._items)
 
 
 def connect(connection: HTTPConnection) -> Any:  # noqa: ANN401 - a socket of a class that type checkers take for another
-    """A socket for ``connection``, made as urllib3 makes it.
+    """Return a socket for ``connection``, made as urllib3 makes it.
 
     Raises:
         HTTPError: one of urllib3's own; there is none.
@@ -90,12 +90,12 @@ def _connect(connection: HTTPConnection) -> Any:  # noqa: ANN401 - as above
 
 
 def is_readable(connected: Any, seconds: float = 0.0) -> bool:  # noqa: ANN401 - as above
-    """Whether within so many seconds something can be read, or the other end has closed the connection."""
+    """Return whether within so many seconds something can be read, or the other end has closed the connection."""
     return _is_ready(connected, select.POLLIN, seconds)
 
 
 def is_writable(connected: Any, seconds: float) -> bool:  # noqa: ANN401 - as above
-    """Whether within so many seconds something can be written, or the other end has closed the connection."""
+    """Return whether within so many seconds something can be written, or the other end has closed the connection."""
     return _is_ready(connected, select.POLLOUT, seconds)
 
 
@@ -106,7 +106,7 @@ def _is_ready(connected: Any, events: int, seconds: float) -> bool:  # noqa: ANN
 
 
 def tls_context() -> ssl.SSLContext:
-    """What urllib3 would use, but for the sockets.
+    """Return the context that urllib3 would use, but for the sockets.
 
     Python's own class cannot be set up any more once gevent has put another in its place.
     """

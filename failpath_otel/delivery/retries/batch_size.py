@@ -20,7 +20,7 @@ class BatchSize:
         self._url: Final = url
         self._clock: Final = clock
         self.bytes = limits.MAX_BATCH_BYTES
-        self._said = False
+        self._is_logged = False
         self._refused = inf  # the smallest that was, unless as much was taken since
         self._trying = False  # it has grown beyond that
         self._delay = limits.BATCH_GROWTH_DELAY
@@ -28,20 +28,20 @@ class BatchSize:
         self._taken = 0  # batches since it last changed
 
     def refuse(self, length: int) -> None:
-        """Takes note that a batch of several records of so many bytes was too large."""
+        """Note that a batch of several records of so many bytes was too large."""
         if self._trying:
             self._delay = min(2 * self._delay, limits.BATCH_GROWTH_MAX_DELAY)
             self._trying = False
         self._refused = min(self._refused, length)
         self._set(max(length // 2, 1))
         self._larger_from = self._clock() + self._delay
-        if not self._said:
-            self._said = True
+        if not self._is_logged:
+            self._is_logged = True
             warn("Failpath: %s finds a batch of %d bytes too large; it gets smaller ones.", self._url, length)
 
     def take(self, length: int) -> None:
-        """Takes note that a batch of so many bytes was taken."""
-        if not self._said:
+        """Note that a batch of so many bytes was taken."""
+        if not self._is_logged:
             return
         self._taken += 1
         if length >= self._refused:  # so there is no limit that is known
@@ -53,7 +53,7 @@ class BatchSize:
             self._trying = True
             self._set(larger)
         if self.bytes == limits.MAX_BATCH_BYTES and self._refused == inf:
-            self._said = False
+            self._is_logged = False
             warn("Failpath: %s takes batches of full size again.", self._url)
 
     def _set(self, size: int) -> None:

@@ -39,13 +39,13 @@ class Halving:
         return found
 
     def passes(self) -> bool:
-        """Takes note that a half was taken; returns whether both were, so that only their size was wrong."""
+        """Note that a half was taken; return whether both were, so that only their size was wrong."""
         self.passed += 1
         return self.passed == _BOTH
 
 
 class Doubt:
-    """A batch that was refused while nothing shows that the endpoint takes anything: single records are to tell.
+    """A batch that was refused while nothing shows that the endpoint takes anything: single records are tried.
 
     Records are chosen by chance, so that a batch that begins with what is refused does not hide what is good.
     """
@@ -57,14 +57,14 @@ class Doubt:
         self._left: Final = chance.sample(others, min(limits.SINGLES_IN_DOUBT - alone, len(others)))
 
     def __bool__(self) -> bool:
-        """Whether there are records that were not asked yet."""
+        """Return whether there are records that were not tried yet."""
         return bool(self._left)
 
     def next(self) -> bytes:
-        """The record that is to be asked next."""
+        """Return the record that is tried next."""
         return self._left.pop()
 
     def verdict(self) -> Answer:
-        """The answer, where all records were refused: it is not about what they contain."""
+        """Return the answer where all records were refused: it is not about what they contain."""
         text = f"{self.answer.failure}, whatever record it is asked to take"
         return misconfigured(text, self.answer.status, retry_after=self.answer.retry_after, misaddressed=True)

@@ -1,4 +1,4 @@
-"""What has been taken from the queue and is not settled: the batches to be sent next, and when."""
+"""The retry queue: batches that were taken from the queue and are not settled, and when they are sent."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,13 +21,13 @@ _REBIND: Final = (
 )
 
 
-class Backlog:
+class RetryQueue:
     """The batches at the head, in their order, and the pauses between attempts while the endpoint fails.
 
     A failed batch stays at the head, and everything new queues behind it, so that the order within a run holds. The
     delay doubles from attempt to attempt up to 30 s, and up to five minutes where the failure is about the way to the
-    endpoint or the set-up here; ``Retry-After`` makes it longer. Used by one thread at a time, but for :meth:`hurry`,
-    and for what can be asked.
+    endpoint or the set-up here; ``Retry-After`` makes it longer. Has no lock: used by one thread at a time, but for
+    :meth:`retry_now` and what can be asked.
 
     Args:
         url: where the batches go.
@@ -55,10 +55,10 @@ class Backlog:
         # Not the generator of the module: the application may have seeded it, and counts on what follows.
         self._chance: Final = Random()  # noqa: S311 - no secret
         self._failures = 0  # in a row
-        self.said = False
+        self.is_outage_logged = False
         """The outage at hand was logged."""
-        self._said_causes: set[str] = set()
-        self._unsaid = ""
+        self._logged_causes: set[str] = set()
+        self._held_back_message = ""
         self.cause = ""
         """A sentence about why the last attempt failed; empty if it did not."""
         self._began = 0.0
@@ -68,41 +68,44 @@ class Backlog:
         self._not_before = 0.0
 
     def __bool__(self) -> bool:
-        """Whether a batch waits here."""
+        """Return whether a batch waits here."""
         return bool(self._batches)
 
     def add(self, *batches: Batch) -> None:
-        """Puts batches before all others."""
+        """Put batches before all others."""
         self._batches.extendleft(reversed(batches))
 
     def append(self, batch: Batch) -> None:
-        """Puts a batch behind all others."""
+        """Put a batch behind all others."""
         self._batches.append(batch)
 
     def __iter__(self) -> Iterator[Batch]:
-        """The batches in their order."""
+        """Return the batches in their order."""
         return iter(tuple(self._batches))
 
     def __len__(self) -> int:
-        """How many batches wait here."""
+        """Return how many batches wait here."""
         return len(self._batches)
 
     def take(self) -> Batch:
-        """The batch that is next."""
+        """Remove and return the first batch."""
         return self._batches.popleft()
 
     def take_back(self) -> list[Batch]:
-        """The batches that were taken from memory, the last one first; they stand behind those from a journal."""
+        """Remove and return the batches that were taken from memory, the last one first.
+
+        They stand behind those from a journal.
+        """
         taken: list[Batch] = []
         while self._batches and self._batches[-1].source is None:
             taken.append(self._batches.pop())
         return taken
 
-    def leave(self) -> None:
-        """Leaves all batches where they were taken from; what comes later is tried, after the pause at hand."""
+    def clear(self) -> None:
+        """Remove all batches, which stay in their journal; what comes later is tried after the pause at hand."""
         self._batches.clear()
         self._failures = 0
-        self._unsaid = ""
+        self._held_back_message = ""
 
     @property
     def failing(self) -> bool:
@@ -110,27 +113,27 @@ class Backlog:
         return self._failures > 0
 
     def pause(self) -> float:
-        """Seconds until the next attempt may be made."""
-        # Here and not where the attempt is planned, because `hurry` comes from other threads in the midst of that.
+        """Return the seconds until the next attempt may be made."""
+        # Here and not where the attempt is planned, because `retry_now` comes from other threads in the midst of that.
         return max(max(self._next_try, self._not_before) - self._clock(), 0.0)
 
-    def refused(self) -> float:
-        """Seconds that are left of the pause that the server has asked for (``Retry-After``)."""
+    def retry_after_left(self) -> float:
+        """Return the seconds that are left of the pause that the server has asked for (``Retry-After``)."""
         return max(self._not_before - self._clock(), 0.0)
 
-    def hurry(self, within: float = 0.0) -> None:
-        """Makes the next attempt due in at most ``within`` seconds, unless the server has asked for a longer pause."""
+    def retry_now(self, within: float = 0.0) -> None:
+        """Make the next attempt due in at most ``within`` seconds, unless the server has asked for a longer pause."""
         self._next_try = min(self._next_try, self._clock() + within)
 
-    def rest(self) -> None:
-        """Puts the next attempt off a little, although none has failed."""
+    def pause_briefly(self) -> None:
+        """Put the next attempt off a little, although none has failed."""
         self._next_try = max(self._next_try, self._clock() + self._by_chance(limits.RETRY_FIRST_DELAY))
 
-    def keep(self, batch: Batch, answer: Answer) -> bool:
-        """Takes note of a failure that is worth another try, and plans that.
+    def schedule_retry(self, batch: Batch, answer: Answer) -> bool:
+        """Schedule a retry of ``batch``: exponential backoff with jitter, never before ``Retry-After``.
 
         Returns:
-            Whether ``batch`` is to be tried again; otherwise its time is over.
+            Whether there is a retry; otherwise the batch has waited too long.
         """
         now = self._clock()
         self._failures += 1
@@ -143,7 +146,7 @@ class Backlog:
         kept = now - batch.since < limits.MAX_AGE_SECONDS
         if kept:
             self.add(batch)
-        self._say(answer, self._consequence(answer) if kept else _TOO_OLD)
+        self._log_outage_once(answer, self._consequence(answer) if kept else _TOO_OLD)
         return kept
 
     def _by_chance(self, delay: float) -> float:
@@ -156,51 +159,51 @@ class Backlog:
             return _KEY_REFUSED
         return _KEPT + _REBIND if answer.misaddressed and self._binding else _KEPT
 
-    def _say(self, answer: Answer, consequence: str) -> None:
-        """Logs an outage once, and in it once that the key is refused or the way is wrong, which has to be seen to.
+    def _log_outage_once(self, answer: Answer, consequence: str) -> None:
+        """Log an outage once, and in it once that the key is refused or the set-up is wrong.
 
-        What may pass by itself is held back for a while where it would be a line on stderr: a short program that says
-        at its end what waits has said it all.
+        What may pass by itself is held back for a while where it would be a line on stderr: a short program logs
+        at its end what waits, which is enough.
         """
         now = self._clock()
         self.cause = f"{self._url} {answer.failure}"
         if self._failures == 1:
             self._began = now
             self._lost_before = self._lost()
-            self.said = False
-            self._said_causes.clear()
+            self.is_outage_logged = False
+            self._logged_causes.clear()
         cause = "way" if answer.misconfigured else "key" if answer.persistent else ""
-        if cause in self._said_causes if cause else self.said:
+        if cause in self._logged_causes if cause else self.is_outage_logged:
             return
         hours = limits.MAX_AGE_SECONDS / 3600
-        self._unsaid = f"{self.cause}; {consequence.format(hours, binding=self._binding)}"
-        self._said_causes.add(cause)
-        if cause or logging_is_configured() or not self.silence():
-            self._break_silence()
+        self._held_back_message = f"{self.cause}; {consequence.format(hours, binding=self._binding)}"
+        self._logged_causes.add(cause)
+        if cause or logging_is_configured() or not self.outage_log_delay():
+            self._log_held_back()
 
-    def silence(self) -> float:
-        """Seconds until the outage at hand has to be said; endless where there is nothing to say."""
-        return max(self._began + limits.OUTAGE_LOG_DELAY - self._clock(), 0.0) if self._unsaid else inf
+    def outage_log_delay(self) -> float:
+        """Return the seconds until the outage at hand has to be logged; infinite where there is nothing to log."""
+        return max(self._began + limits.OUTAGE_LOG_DELAY - self._clock(), 0.0) if self._held_back_message else inf
 
-    def speak(self) -> None:
-        """Logs the outage at hand if it was held back and is due."""
-        if not self.silence():
-            self._break_silence()
+    def log_outage(self) -> None:
+        """Log the outage at hand if it was held back and is due."""
+        if not self.outage_log_delay():
+            self._log_held_back()
 
-    def _break_silence(self) -> None:
-        text, self._unsaid = self._unsaid, ""
-        self.said = True
+    def _log_held_back(self) -> None:
+        text, self._held_back_message = self._held_back_message, ""
+        self.is_outage_logged = True
         warn("Failpath: %s.", text)
 
     def succeeded(self) -> None:
-        """Takes note that a batch was taken."""
+        """Note that a batch was taken: the outage, if there was one, is over."""
         self._next_try = self._not_before = self._delay = 0.0
         if not self._failures:
             return
         self._failures = 0
-        self.cause = self._unsaid = ""
+        self.cause = self._held_back_message = ""
         lost = self._lost() - self._lost_before
-        if self.said or lost:
+        if self.is_outage_logged or lost:
             lasted = self._clock() - self._began
             warn("Failpath: %s takes records again after %.0f s; %d were lost.", self._url, lasted, lost)
-        self.said = False
+        self.is_outage_logged = False

@@ -1,1 +1,1 @@
-"""Who waits for records, and what they are told."""
+"""Waiting for records: until they are delivered, or until an attempt to send them has failed."""

@@ -12,26 +12,26 @@ _TIMED_OUT = DeliveryError("timed out")
 
 
 async def settled(pipeline: Pipeline, timeout: float) -> bool:
-    """As ``pipeline.flush(timeout)``."""
-    return await _watched(pipeline, timeout, of_attempt=False) is None and pipeline.lossless
+    """Wait as ``pipeline.flush(timeout)`` does."""
+    return await _watched(pipeline, timeout, of_attempt=False) is None and pipeline.is_lossless
 
 
-async def attempted(pipeline: Pipeline, timeout: float, numbers: tuple[int, int] | None = None) -> DeliveryError | None:
-    """As ``pipeline.await_attempt(timeout, numbers)``."""
-    error = await _watched(pipeline, timeout, of_attempt=True, numbers=numbers)
+async def attempted(pipeline: Pipeline, timeout: float, tickets: tuple[int, int] | None = None) -> DeliveryError | None:
+    """Wait as ``pipeline.await_attempt(timeout, tickets)`` does."""
+    error = await _watched(pipeline, timeout, of_attempt=True, tickets=tickets)
     return None if error is _TIMED_OUT else error
 
 
 async def _watched(
-    pipeline: Pipeline, timeout: float, *, of_attempt: bool, numbers: tuple[int, int] | None = None
+    pipeline: Pipeline, timeout: float, *, of_attempt: bool, tickets: tuple[int, int] | None = None
 ) -> DeliveryError | None:
     trio = running_trio()
     wait = AsyncioWait() if trio is None else TrioWait(trio)
-    if not of_attempt and pipeline.is_hopeless(timeout):
+    if not of_attempt and pipeline.would_wait_in_vain(timeout):
         return _TIMED_OUT
-    cancel = pipeline.watch(wait.notify, of_attempt=of_attempt, numbers=numbers)
+    cancel = pipeline.watch(wait.notify, of_attempt=of_attempt, tickets=tickets)
     if cancel is None:
-        return pipeline.already(numbers)[1]
+        return pipeline.outcome(tickets)[1]
     try:
         return await wait.outcome(timeout)
     finally:
@@ -47,24 +47,24 @@ class AsyncioWait:
         except RuntimeError:
             msg = "this waits on the event loop of asyncio or of trio, and neither runs here; call flush() on a thread"
             raise RuntimeError(msg) from None
-        self._told: Final[asyncio.Future[DeliveryError | None]] = self._loop.create_future()
+        self._outcome: Final[asyncio.Future[DeliveryError | None]] = self._loop.create_future()
 
     def notify(self, error: DeliveryError | None) -> None:
-        """Ends it, from any thread."""
+        """End the wait, from any thread."""
         # A loop that was closed meanwhile raises; nothing waits there any more.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._tell, error)
+            self._loop.call_soon_threadsafe(self._end, error)
 
-    def _tell(self, error: DeliveryError | None) -> None:
-        if not self._told.done():
-            self._told.set_result(error)
+    def _end(self, error: DeliveryError | None) -> None:
+        if not self._outcome.done():
+            self._outcome.set_result(error)
 
     async def outcome(self, timeout: float) -> DeliveryError | None:
-        """What was told, within so many seconds."""
+        """Wait at most so many seconds; return the error, if there is one."""
         # Not `asyncio.wait_for`, which before Python 3.12 swallows a cancellation that comes at the wrong moment.
-        timer = self._loop.call_later(timeout, self._tell, _TIMED_OUT)
+        timer = self._loop.call_later(timeout, self._end, _TIMED_OUT)
         try:
-            return await self._told
+            return await self._outcome
         finally:
             timer.cancel()
 
@@ -75,20 +75,20 @@ class TrioWait:
     def __init__(self, trio: Any) -> None:  # noqa: ANN401 - has types only where it is installed
         self._trio: Final = trio
         self._loop: Final = trio.lowlevel.current_trio_token()
-        self._told: Final = trio.Event()
+        self._outcome: Final = trio.Event()
         self._error: DeliveryError | None = _TIMED_OUT
 
     def notify(self, error: DeliveryError | None) -> None:
-        """Ends it, from any thread."""
+        """End the wait, from any thread."""
         with contextlib.suppress(self._trio.RunFinishedError):  # as above
-            self._loop.run_sync_soon(self._tell, error)
+            self._loop.run_sync_soon(self._end, error)
 
-    def _tell(self, error: DeliveryError | None) -> None:
+    def _end(self, error: DeliveryError | None) -> None:
         self._error = error
-        self._told.set()
+        self._outcome.set()
 
     async def outcome(self, timeout: float) -> DeliveryError | None:
-        """What was told, within so many seconds."""
+        """Wait at most so many seconds; return the error, if there is one."""
         with self._trio.move_on_after(timeout):
-            await self._told.wait()
+            await self._outcome.wait()
         return self._error

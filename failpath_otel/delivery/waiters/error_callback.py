@@ -33,9 +33,9 @@ class ErrorCallback:
         self._thread: RealThread | None = None
 
     def call(self, error: DeliveryError) -> None:
-        """Has the function called with ``error`` soon; never waits for it. Several of a kind may come as one."""
+        """Have the function called with ``error`` soon, without a wait. Several of a kind may come as one."""
         if self._on_error is None or self._is_on_it():
-            return  # what the function itself records and loses is counted; to tell it that would have no end
+            return  # what the function itself records and loses is counted; a call for that would have no end
         with self._lock:
             last = self._waiting[-1] if self._waiting else None
             # A full queue refuses thousands of records a second, and each time for the same reason.
@@ -79,7 +79,7 @@ class ErrorCallback:
             exception_once("calling on_error")
 
     def drain(self, timeout: float) -> None:
-        """Waits at most ``timeout`` seconds until all calls are made; makes them itself where there is no thread."""
+        """Wait at most ``timeout`` seconds until all calls are made; make them here where there is no thread."""
         deadline = monotonic() + timeout
         while self._thread is None and self._waiting and monotonic() < deadline:
             self._call(self._waiting.popleft())
@@ -89,5 +89,5 @@ class ErrorCallback:
 
 
 def _kind(error: DeliveryError) -> tuple[object, ...]:
-    """All of an error but how many records it is about."""
+    """Return all of an error but how many records it is about."""
     return type(error), str(error), *(getattr(error, name, None) for name in ("status", "retrying", "reason", "record"))

@@ -1,37 +1,37 @@
-"""Waiting for the last record of a step, by the ticket that its marker has of it."""
+"""Waiting for the last record of a step, which its handoff names."""
 
 from typing import TYPE_CHECKING
 
 from failpath_otel.errors import DeliveryError
-from failpath_otel.semconv import StartMarker
+from failpath_otel.handoff import StepHandoff
 
 if TYPE_CHECKING:
     from failpath_otel.delivery.pipeline import Pipeline
 
 
-def _ticket(marker: StartMarker) -> "tuple[Pipeline, int]":
+def _last_record(handoff: StepHandoff) -> "tuple[Pipeline, int]":
     """Where the last record of a step went, and its number there; 0 if it was refused."""
-    ticket: tuple[Pipeline, int] = marker.ticket
-    return ticket
+    last_record: tuple[Pipeline, int] = handoff.last_record
+    return last_record
 
 
-def await_attempt(marker: StartMarker, patience: float) -> DeliveryError | None:
+def await_attempt(handoff: StepHandoff, patience: float) -> DeliveryError | None:
     """Waits until the last record of a step was sent, or an attempt to send it has failed, for ``patience`` seconds.
 
     Returns:
         Why that record is not delivered, if it is not.
     """
-    if marker.ticket is None:
+    if handoff.last_record is None:
         return None
-    pipeline, number = _ticket(marker)
+    pipeline, number = _last_record(handoff)
     return pipeline.await_attempt(patience, (number, number))[1] if number else pipeline.refusal()
 
 
-async def aawait_attempt(marker: StartMarker, patience: float) -> DeliveryError | None:
+async def aawait_attempt(handoff: StepHandoff, patience: float) -> DeliveryError | None:
     """:func:`await_attempt` for async code: waits without blocking the event loop."""
-    if marker.ticket is None:
+    if handoff.last_record is None:
         return None
-    pipeline, number = _ticket(marker)
+    pipeline, number = _last_record(handoff)
     if not number:
         return pipeline.refusal()
     # Here, because importing it takes longer than all of this package; who awaits this has done so.

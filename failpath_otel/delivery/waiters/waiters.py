@@ -1,103 +1,117 @@
-"""Waiting for records: until they are settled, or until an attempt to send them has failed."""
+"""Waiters for records: until these are settled, or until an attempt to send them has failed."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from failpath_otel.delivery.receipt import Ticket
 from failpath_otel.errors import DeliveryError
 
 Notify = Callable[[DeliveryError | None], object]
 
 
-class Watcher:
-    """Somebody who waits for the records with the numbers ``first`` to ``last``, and for all before them.
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Records that are lost for one reason: those behind the ticket ``after``, up to the ticket ``through``."""
 
-    ``notify`` is called once, from the thread that delivers: with ``None``, or with why the first of these records to
-    be lost was lost. A watcher ``of_attempt`` does not wait for records that are kept to be sent again, and only where
-    it is ``patient`` for those that are sent again in parts.
+    after: Ticket
+    through: Ticket
+    error: DeliveryError
+
+    def concerns(self, first: Ticket, last: Ticket) -> bool:
+        """Return whether one of the records from ``first`` to ``last`` is among them."""
+        return self.after < last and self.through >= first
+
+
+class Waiter:
+    """A wait for the records from ``first`` to ``last``, and for all before them.
+
+    Args:
+        first: the first of the records whose loss is reported.
+        last: the last of them.
+        notify: called once, by the delivery thread: with ``None``, or with the error of the first of these records
+            that is lost.
+        of_attempt: end the wait at a failed attempt as well, though the records are kept for a retry.
+        whole_batch: with ``of_attempt``, go on waiting while a batch is sent in parts.
     """
 
-    __slots__ = ("_error", "_notify", "first", "last", "of_attempt", "patient")
+    __slots__ = ("_error", "_notify", "first", "last", "of_attempt", "whole_batch")
 
-    def __init__(self, first: int, last: int, notify: Notify, *, of_attempt: bool, patient: bool = False) -> None:
+    def __init__(
+        self, first: Ticket, last: Ticket, notify: Notify, *, of_attempt: bool, whole_batch: bool = False
+    ) -> None:
         self.first: Final = first
         self.last: Final = last
         self.of_attempt: Final = of_attempt
-        self.patient: Final = patient
+        self.whole_batch: Final = whole_batch
         self._notify: Final = notify
         self._error: DeliveryError | None = None
 
-    def heed(self, losses: "Sequence[Loss]") -> None:
-        """Takes note of records that are lost or have to be sent again; ``losses`` are in the order of their numbers.
+    def note(self, losses: Sequence[Loss]) -> None:
+        """Remember the first of ``losses`` that is about these records; they are sorted by their tickets.
 
-        A batch can have hundreds of them, and as many can wait for it, so they are not gone through one by one.
+        A batch can have hundreds of losses and as many waiters, so the search is a bisection.
         """
         if self._error is None:
-            at = bisect_left(losses, self.first, key=lambda loss: loss.last)
+            at = bisect_left(losses, self.first, key=lambda loss: loss.through)
             if at < len(losses) and losses[at].concerns(self.first, self.last):
                 self._error = losses[at].error
 
-    def tell(self) -> None:
-        """Ends the waiting."""
+    def notify(self) -> None:
+        """End the wait."""
         self._notify(self._error)
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Records with the numbers ``first`` to ``last`` that are lost, all for one reason."""
-
-    first: int
-    last: int
-    error: DeliveryError
-
-    def concerns(self, first: int, last: int) -> bool:
-        """Whether one of the records from ``first`` to ``last`` is among them."""
-        return self.first <= last and self.last >= first
-
-
-class Watchers:
-    """Everybody who waits; to be used under the lock of the queue."""
+class Waiters:
+    """All waiters of a pipeline; used under the lock of the ledger."""
 
     def __init__(self) -> None:
-        self._watchers: list[Watcher] = []
+        self._waiters: list[Waiter] = []
 
     def __len__(self) -> int:
-        """How many wait."""
-        return len(self._watchers)
+        """Return how many wait."""
+        return len(self._waiters)
 
-    def add(self, watcher: Watcher) -> None:
-        """Lets ``watcher`` wait."""
-        self._watchers.append(watcher)
+    def add(self, waiter: Waiter) -> None:
+        """Add ``waiter``."""
+        self._waiters.append(waiter)
 
-    def discard(self, watcher: Watcher) -> None:
-        """Lets ``watcher`` wait no longer, if it still does."""
-        if watcher in self._watchers:
-            self._watchers.remove(watcher)
+    def discard(self, waiter: Waiter) -> None:
+        """Remove ``waiter``, if it is still there."""
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
 
-    def settled(self, number: int, losses: Sequence[Loss]) -> list[Watcher]:
-        """Takes out those who have waited for the records up to ``number``, which are settled now."""
+    def wait_for_all(self) -> bool:
+        """Return whether one of them goes on waiting when an attempt fails."""
+        return any(not waiter.of_attempt for waiter in self._waiters)
+
+    def take_settled(self, through: Ticket, losses: Sequence[Loss]) -> list[Waiter]:
+        """Remove and return the waiters for records up to the ticket ``through``, which are settled."""
         if losses:
-            for watcher in self._watchers:
-                watcher.heed(losses)
-        due = [watcher for watcher in self._watchers if watcher.last <= number]
-        self._watchers = [watcher for watcher in self._watchers if watcher.last > number]
-        return due
+            for waiter in self._waiters:
+                waiter.note(losses)
+        return self._take([waiter for waiter in self._waiters if waiter.last <= through])
 
-    def attempted(self, before: int, error: DeliveryError, *, everybody: bool = False) -> list[Watcher]:
-        """Takes out those who have waited for an attempt: nothing after the number ``before`` could be sent.
+    def take_failed(self, after: Ticket, error: DeliveryError, *, lasting: bool) -> list[Waiter]:
+        """Remove and return the waiters that a failed attempt ends: nothing behind the ticket ``after`` was sent.
 
-        With ``everybody``, also those who would wait for further attempts.
+        With ``lasting``, a failure that the next attempt will meet as well, these are all waiters.
         """
-        return self._take_out([each for each in self._watchers if each.of_attempt or everybody], before, error)
+        due = [waiter for waiter in self._waiters if waiter.of_attempt or lasting]
+        return self._take_with(due, after, error)
 
-    def divided(self, before: int, error: DeliveryError) -> list[Watcher]:
-        """Takes out those who wait for an attempt, and not until what follows ``before`` was sent in parts."""
-        return self._take_out([each for each in self._watchers if each.of_attempt and not each.patient], before, error)
+    def take_divided(self, after: Ticket, error: DeliveryError) -> list[Waiter]:
+        """Remove and return the waiters that do not wait until what follows ``after`` was sent in parts."""
+        due = [waiter for waiter in self._waiters if waiter.of_attempt and not waiter.whole_batch]
+        return self._take_with(due, after, error)
 
-    def _take_out(self, due: list[Watcher], before: int, error: DeliveryError) -> list[Watcher]:
-        for watcher in due:
-            watcher.heed([Loss(before + 1, watcher.last, error)])
-        told = set(due)
-        self._watchers = [watcher for watcher in self._watchers if watcher not in told]
+    def _take_with(self, due: list[Waiter], after: Ticket, error: DeliveryError) -> list[Waiter]:
+        for waiter in due:
+            waiter.note([Loss(after, waiter.last, error)])
+        return self._take(due)
+
+    def _take(self, due: list[Waiter]) -> list[Waiter]:
+        gone = set(due)
+        self._waiters = [waiter for waiter in self._waiters if waiter not in gone]
         return due

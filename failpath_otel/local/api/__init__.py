@@ -1,1 +1,1 @@
-"""What the local receiver answers: events and spans that come in, the page and what it asks for."""
+"""The HTTP interface of the local receiver: events, spans, the page and its API, checks of clients."""

@@ -1,74 +1,50 @@
-"""The answers to what the page asks, as JSON: rows, flows, graphs, runs. Times are RFC 3339 in UTC."""
+"""The JSON of the page's API: rows, flows, graphs, runs. Times are RFC 3339 in UTC."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 
-from failpath_otel.local.flows.layout import Layout
-from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats
+from failpath_otel.local.flows.layout import Layout, PlacedEdge
+from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats, step_stats_of
 from failpath_otel.local.flows.topology import Shape
 from failpath_otel.local.liveness.liveness import Liveness
-from failpath_otel.local.store.rows import RunRow
-from failpath_otel.records.record import ErrorInfo, Status, rfc3339
+from failpath_otel.local.runs.summary import RunOverview
+from failpath_otel.local.runs.times import to_rfc3339
+from failpath_otel.local.store.run_row import RunRow
+from failpath_otel.records.record import ErrorInfo, Status
 
-_UNSEEN: Final = StepStats(
-    runs=0,
-    ended=0,
-    failed=0,
-    skipped=0,
-    running=0,
-    failure_rate=None,
-    skip_rate=None,
-    p50_ms=None,
-    p95_ms=None,
-)
+_UNSEEN: Final = step_stats_of([], [])
 
 
 class _Answer(msgspec.Struct, frozen=True, rename="camel"):
     """Camel case, as in the wire contract."""
 
 
-class Row(_Answer, frozen=True):
-    """A run as one row of a list; ``step_key`` and ``message`` are its newest failing, else running step and error."""
+class Row(RunOverview[str], frozen=True):
+    """A run as one row of a list."""
 
-    flow_key: str
-    run_id: str
-    status: Status
-    liveness: Liveness | None
-    started_at: str
-    ended_at: str | None
-    duration_ms: float | None
-    active_at: str
-    steps: int
-    failed: int
-    step_key: str | None
-    message: str | None
     revision: int
+    liveness: Liveness | None
 
 
 class Outcome(_Answer, frozen=True):
-    """How one run of a flow ended, or that it runs."""
+    """How one run of a flow ended, or that it is running."""
 
     run_id: str
     status: Status
     liveness: Liveness | None
 
 
-class FlowRow(_Answer, frozen=True):
-    """A flow as one row: ``runs`` to ``p95_ms`` over the newest runs, ``running`` to ``gone`` over all that run now.
+class FlowRow(FlowStats, frozen=True):
+    """A flow as one row: figures over its newest runs; ``running``, ``silent`` and ``gone`` over all current ones.
 
-    ``outcomes`` are the newest twenty, the oldest of them first. A flow that nobody has run yet has no ``last_seen``.
+    ``outcomes`` are the newest twenty, the oldest of them first. A flow that has not run yet has no ``last_seen``.
     """
 
     flow_key: str
     outcomes: list[Outcome]
-    runs: int
-    ended: int
-    failed: int
-    failure_rate: float | None
-    p50_ms: float | None
-    p95_ms: float | None
     running: int
     silent: int
     gone: int
@@ -91,8 +67,8 @@ class FlowList(_Answer, frozen=True):
     silent: SilentRuns
 
 
-class Node(_Answer, frozen=True):
-    """A step in the graph of its flow: its place, and its numbers over the newest runs."""
+class Node(StepStats, frozen=True):
+    """A step in the graph of its flow: its place, and its figures over the newest runs."""
 
     step_key: str
     label: str
@@ -100,25 +76,12 @@ class Node(_Answer, frozen=True):
     y: int
     width: int
     height: int
-    runs: int
-    ended: int
-    failed: int
-    skipped: int
-    running: int
-    failure_rate: float | None
-    skip_rate: float | None
-    p50_ms: float | None
-    p95_ms: float | None
 
 
-class Edge(_Answer, frozen=True):
-    """A way from step to step; ``back`` where it goes against the direction of the graph."""
+class Edge(PlacedEdge, frozen=True):
+    """An edge from step to step, and the number of runs that took it."""
 
-    source: str
-    target: str
     taken: int
-    back: bool
-    points: list[tuple[float, float]]
 
 
 class Graph(_Answer, frozen=True):
@@ -132,7 +95,7 @@ class Graph(_Answer, frozen=True):
 
 
 class FlowPage(_Answer, frozen=True):
-    """All about one flow."""
+    """The view of one flow."""
 
     revision: int
     now: str
@@ -172,7 +135,7 @@ class Neighbour(_Answer, frozen=True):
 
 
 class RunPage(_Answer, frozen=True):
-    """All about one run; ``run`` is a ``RunView`` whose errors have their stacks in ``frames`` too."""
+    """The view of one run; ``run`` is a ``RunView`` whose errors have their stacks as ``frames`` too."""
 
     revision: int
     now: str
@@ -187,21 +150,21 @@ class RunPage(_Answer, frozen=True):
 
 
 class Keep(_Answer, frozen=True):
-    """What is kept: so many days, so many megabytes (2**20 bytes)."""
+    """How long and how much is kept: days, and MiB (2**20 bytes)."""
 
     days: float
     megabytes: float
 
 
 class Pruned(_Answer, frozen=True):
-    """What was deleted because it was too old or too much: so many runs, all that were active last before a time."""
+    """How many runs were pruned, and the newest activity among them."""
 
     runs: int
     before: str | None
 
 
 class StatusAnswer(_Answer, frozen=True):
-    """The receiver itself."""
+    """The state of the receiver."""
 
     version: str
     store_id: str
@@ -220,37 +183,27 @@ class StatusAnswer(_Answer, frozen=True):
 
 
 class SampleAnswer(_Answer, frozen=True):
-    """How many runs the sample put there, or took away."""
+    """How many runs of the sample were stored or deleted."""
 
     runs: int
 
 
-def moment(microseconds: int) -> str:
-    """The time as text."""
-    return rfc3339(microseconds * 1000)
-
-
 def row_of(run: RunRow, liveness: Liveness | None) -> Row:
-    """The row of a run. What is known of its liveness may be of another moment than the row, which decides."""
-    return Row(
-        flow_key=run.flow_key,
-        run_id=run.run_id,
-        status=run.status,
-        liveness=_of_running(run, liveness),
-        started_at=moment(run.started),
-        ended_at=None if run.ended is None else moment(run.ended),
-        duration_ms=run.duration_ms,
-        active_at=moment(run.active_at),
-        steps=run.steps,
-        failed=run.failed,
-        step_key=run.step_key,
-        message=run.message,
-        revision=run.revision,
-    )
+    """Return the row of a run. Its liveness may have been assessed at another time; the row's status decides."""
+    times = {
+        "started": to_rfc3339(run.started),
+        "ended": _optional_rfc3339(run.ended),
+        "active_at": to_rfc3339(run.active_at),
+    }
+    return Row(**asdict(run) | times, liveness=_of_running(run, liveness))
+
+
+def _optional_rfc3339(microseconds: int | None) -> str | None:
+    return None if microseconds is None else to_rfc3339(microseconds)
 
 
 def outcome_of(run: RunRow, liveness: Liveness | None) -> Outcome:
-    """How the run ended, or that it runs."""
+    """Return how the run ended, or that it is running."""
     return Outcome(run.run_id, run.status, _of_running(run, liveness))
 
 
@@ -261,51 +214,25 @@ def _of_running(run: RunRow, liveness: Liveness | None) -> Liveness | None:
 def flow_row(
     flow_key: str, outcomes: list[Outcome], stats: FlowStats, counts: Mapping[Liveness, int], last_seen: int | None
 ) -> FlowRow:
-    """The row of a flow; ``counts`` are its running runs by liveness."""
+    """Return the row of a flow; ``counts`` are its running runs by liveness."""
     return FlowRow(
+        **asdict(stats),
         flow_key=flow_key,
         outcomes=outcomes,
-        runs=stats.runs,
-        ended=stats.ended,
-        failed=stats.failed,
-        failure_rate=stats.failure_rate,
-        p50_ms=stats.p50_ms,
-        p95_ms=stats.p95_ms,
         running=counts.get("live", 0),
         silent=counts.get("silent", 0),
         gone=counts.get("gone", 0),
-        last_seen=None if last_seen is None else moment(last_seen),
+        last_seen=_optional_rfc3339(last_seen),
     )
 
 
 def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Graph:
-    """The graph of a flow; a step that no run has taken yet has no numbers."""
+    """Return the graph of a flow; a step that no run has taken has no figures."""
     labels = {node.step_key: node.label for node in shape.nodes}
     taken = {(edge.source, edge.target): edge.taken for edge in shape.edges}
-    nodes: list[Node] = []
-    for placed in layout.nodes:
-        of_step = stats.get(placed.step_key, _UNSEEN)
-        nodes.append(
-            Node(
-                step_key=placed.step_key,
-                label=labels[placed.step_key],
-                x=placed.x,
-                y=placed.y,
-                width=placed.width,
-                height=placed.height,
-                runs=of_step.runs,
-                ended=of_step.ended,
-                failed=of_step.failed,
-                skipped=of_step.skipped,
-                running=of_step.running,
-                failure_rate=of_step.failure_rate,
-                skip_rate=of_step.skip_rate,
-                p50_ms=of_step.p50_ms,
-                p95_ms=of_step.p95_ms,
-            )
-        )
-    edges = [
-        Edge(edge.source, edge.target, taken[edge.source, edge.target], edge.back, list(edge.points))
-        for edge in layout.edges
+    nodes = [
+        Node(**asdict(stats.get(placed.step_key, _UNSEEN)), **asdict(placed), label=labels[placed.step_key])
+        for placed in layout.nodes
     ]
+    edges = [Edge(**asdict(edge), taken=taken[edge.source, edge.target]) for edge in layout.edges]
     return Graph(layout.width, layout.height, shape.declared, nodes, edges)

@@ -1,4 +1,4 @@
-"""The files of the page, as they lie in the package: what they are served as, and what a browser may keep of them."""
+"""Serves the files of the page, with media types and ETags."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,17 +11,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from failpath_otel.local.api.paths import ANYTHING
+from failpath_otel.local.api.path_convertor import ANYTHING
 
 if TYPE_CHECKING:
-    # At another place since Python 3.14, where it is not at this one any more.
+    # Moved in Python 3.14.
     from importlib.abc import Traversable
 
 SHELL: Final = "index.html"
 PAGE_ADDRESSES: Final = ("/", f"/flows/{{flow:{ANYTHING}}}", "/runs", f"/runs/{{run:{ANYTHING}}}")
-"""Addresses that a person opens; the page itself reads from them what to show."""
+"""Addresses that a user opens; the page itself reads them."""
 
-# Not from `mimetypes`, which reads what this machine believes.
+# Not from `mimetypes`, which reads the configuration of the machine.
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -43,8 +43,8 @@ class _Asset(NamedTuple):
 class Assets:
     """The files below ``root``, by default those of this package, under ``/page/`` and as the page's addresses.
 
-    They are read once, so that a package that is replaced meanwhile does not mix with the running one. In a source
-    tree, where somebody works on them, they are read again when one of them has changed.
+    They are read once, so that an upgrade of the package does not mix with the running receiver. In a source tree
+    they are read again after a change.
     """
 
     def __init__(self, root: "Traversable | None" = None, *, follow: bool | None = None) -> None:
@@ -55,12 +55,12 @@ class Assets:
 
     @property
     def routes(self) -> list[Route]:
-        """The routes of everything that is served; what is not there is left to the other routes' 404."""
+        """The routes of all files and of the page's addresses."""
         pages = [Route(address, self._shell, methods=["GET"]) for address in PAGE_ADDRESSES]
         return [*pages, Route(f"/page/{{path:{ANYTHING}}}", self._file, methods=["GET"])]
 
     def shell(self, request: Request, status_code: int = 200) -> Response:
-        """The page, which reads its address; ``status_code`` says whether there is such a one."""
+        """Respond with the page, which reads its address; ``status_code`` is 404 for an unknown address."""
         return self._respond(request, SHELL, status_code)
 
     async def _shell(self, request: Request) -> Response:
@@ -72,7 +72,7 @@ class Assets:
     def _respond(self, request: Request, path: str, status_code: int = 200) -> Response:
         if (state := self._state()) != self._seen:
             self._seen, self._files = state, dict(_read(self._root))
-        # A path is only ever looked up among the files that were found, never put together with the root.
+        # A path is only looked up among the files that were found, never joined to the root.
         asset = self._files.get(path)
         if asset is None:
             raise HTTPException(404, "no such file")
@@ -82,7 +82,7 @@ class Assets:
         return Response(asset.body, status_code, headers | {"content-type": asset.media_type})
 
     def _state(self) -> frozenset[tuple[str, int, int]]:
-        """What changes when a file does; nothing where files are not followed."""
+        """Return what changes when a file does; empty if files are not followed."""
         if not self._follow or not isinstance(self._root, Path):
             return frozenset()
         found = [(path, path.stat()) for path in self._root.rglob("*") if path.is_file()]
@@ -106,6 +106,6 @@ def _read(directory: "Traversable", prefix: str = "") -> Iterator[tuple[str, _As
 
 
 def _names(lines: list[str], etag: str) -> bool:
-    """Whether an ``If-None-Match`` names that version."""
+    """Return whether an ``If-None-Match`` names that version."""
     given = {tag.strip().removeprefix("W/") for line in lines for tag in line.split(",")}
     return bool(given & {etag, "*"})

@@ -1,4 +1,4 @@
-"""Who may ask the receiver: checks of ``Host``, ``Origin`` and token, and the headers that hold a browser to them."""
+"""Checks of ``Host``, ``Origin`` and token in front of the application, and the security headers: decision 0021."""
 
 import hashlib
 import hmac
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode
 
-import msgspec
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from failpath_otel.otlp.messages import ROUTE as SPANS
+from failpath_otel.addresses import LOOPBACK, is_loopback
+from failpath_otel.local.api.responses import failure
+from failpath_otel.otlp.http_messages import ROUTE as SPANS
 from failpath_otel.records import wire
-from failpath_otel.serving.access import bearer_of
-from failpath_otel.serving.server import LOOPBACK
+from failpath_otel.serving.request_checks import bearer_of
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; "
@@ -32,7 +32,7 @@ SECURITY_HEADERS: Final = {
 }
 
 HEALTH: Final = "/healthz"
-"""Says that the receiver serves; with or without the token, because a probe has none, and it tells nothing of runs."""
+"""The health of the receiver; without the token too, because probes have none and it reveals nothing of runs."""
 
 _HOST: Final = re.compile(r"(?P<name>[^:\[\]@/\s]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.IGNORECASE)
 _LOOPBACK_NAMES: Final = frozenset({"localhost", LOOPBACK, "::1"})
@@ -47,30 +47,21 @@ If you have just done so, <a href="/">go on to the page</a>.</p>
 
 @dataclass(frozen=True)
 class Access:
-    """What the receiver listens on, an IP address, and the token that every request has to show, if there is one."""
+    """The IP address that the receiver listens on, and the token of all requests, if there is one."""
 
     host: str = LOOPBACK
     token: str | None = None
 
 
-class _Failure(msgspec.Struct, frozen=True):
-    error: str
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach that IP address."""
-    return ipaddress.ip_address(host).is_loopback
-
-
 def guarded(app: ASGIApp, access: Access) -> ASGIApp:
-    """``app`` behind all checks; the headers are on every answer, also on those of a failure of ``app``."""
+    """Return ``app`` behind all checks; each response has the headers, also if ``app`` fails."""
     if access.token is not None:
         app = _TokenCheck(app, access.token)
     return _SecurityHeaders(_HostCheck(_OriginCheck(app), access.host))
 
 
 class _SecurityHeaders:
-    """Puts what a browser should know before it does anything with an answer on every one of them."""
+    """Adds the security headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -85,12 +76,9 @@ class _SecurityHeaders:
 
 
 class _HostCheck:
-    """Answers 400 to a question that was put to a name which is not this receiver's.
+    """Responds 400 to a request for another host than this receiver, against DNS rebinding: decision 0021.
 
-    Without a token, reading needs nothing that a web page does not have, so it must not be able to read by giving its
-    own name this machine's address (DNS rebinding). A receiver that others can reach also answers to IP addresses,
-    which cannot be given away like that, and to the machine's name. Events may come under any name, as from a
-    container: they need a key and must not come from a page. So may spans that come with one.
+    Events, and spans with a token, may come under any name, as from a container.
     """
 
     def __init__(self, app: ASGIApp, host: str) -> None:
@@ -104,7 +92,7 @@ class _HostCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._lets_in(scope["path"], Headers(scope=scope)):
             expected = "an address or the name of this machine" if self._any_address else "a loopback name"
-            await _refusal(f"expected {expected} in the Host header", 400)(scope, receive, send)
+            await failure(f"expected {expected} in the Host header", 400)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -129,10 +117,9 @@ class _HostCheck:
 
 
 class _OriginCheck:
-    """Answers 403 to what a web page of another origin sends, and to every page that would send events or spans.
+    """Responds 403 to requests of web pages of another origin, and to every page that would send events or spans.
 
-    A browser names the page in ``Origin`` with everything but plain reading, and no page can keep it from that. Where
-    a question was put from another site it says so as well, which also covers reading.
+    Browsers send ``Origin`` with all but simple reads, and ``Sec-Fetch-Site`` with those too.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -140,7 +127,7 @@ class _OriginCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reason = self._reason(scope["path"], Headers(scope=scope)) if scope["type"] == "http" else None
-        await (self._app if reason is None else _refusal(reason, 403))(scope, receive, send)
+        await (self._app if reason is None else failure(reason, 403))(scope, receive, send)
 
     @staticmethod
     def _reason(path: str, headers: Headers) -> str | None:
@@ -156,10 +143,10 @@ class _OriginCheck:
 
 
 class _TokenCheck:
-    """Answers 401 to a request that does not show the token: as a bearer, or by the cookie of a browser.
+    """Responds 401 to a request without the token, as a bearer or in the cookie of a browser.
 
-    A browser gets that cookie by opening an address with ``?token=…``. It holds a hash: it goes to every server on
-    this host, whatever its port, and the token may be in use as a project key as well.
+    A browser gets the cookie by opening an address with ``?token=…``. The cookie holds a hash, because browsers send
+    it to every server on this host, on any port.
     """
 
     def __init__(self, app: ASGIApp, token: str) -> None:
@@ -172,12 +159,12 @@ class _TokenCheck:
         await (self._app if answer is None else answer)(scope, receive, send)
 
     def _answer(self, scope: Scope) -> Response | None:
-        """The answer instead of the application's, if there is one."""
+        """Return the response in place of the application's, if there is one."""
         path: str = scope["path"]
         headers = Headers(scope=scope)
         events, page = path == wire.ROUTE, not path.startswith(("/api/", "/v1/"))
         sent = events or path == SPANS
-        # Two receivers on one host share their cookies, but not their port.
+        # Receivers on one host share their cookies, but not their ports.
         cookie = f"failpath_local_{(scope.get('server') or ('', 0))[1]}"
         if page and scope["method"] in ("GET", "HEAD") and (redirect := self._redirect(scope, cookie)):
             return redirect
@@ -187,19 +174,19 @@ class _TokenCheck:
             refusal = Response(_LOCKED_PAGE, 401, media_type="text/html")
         else:
             shown = "project key" if events else "token"
-            refusal = _refusal(f"expected the header 'Authorization: Bearer <{shown}>' with this receiver's token", 401)
+            refusal = failure(f"expected the header 'Authorization: Bearer <{shown}>' with this receiver's token", 401)
         refusal.headers["www-authenticate"] = "Bearer"
         refusal.headers["cache-control"] = "no-store"
         return refusal
 
     def _redirect(self, scope: Scope, cookie: str) -> Response | None:
-        """To the same address without the token, if that was the right one: it should not stay in a history."""
+        """Redirect to the address without the token, if that was right: it should not stay in a history."""
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = [value for name, value in query if name == "token"]
         if not given or not hmac.compare_digest(given[-1].encode(errors="replace"), self._token):
             return None
         rest = urlencode([(name, value) for name, value in query if name != "token"])
-        # Some put the query there as well, against the specification. Two slashes in front would name another host.
+        # Some servers include the query, against the specification. Two leading slashes would name another host.
         raw_path = (scope.get("raw_path") or b"").partition(b"?")[0]
         path = "/" + quote(raw_path or scope["path"], safe="/%").lstrip("/")
         response = Response(status_code=303, headers={"location": f"{path}?{rest}" if rest else path})
@@ -218,7 +205,3 @@ class _TokenCheck:
                 if given == name and hmac.compare_digest(value.encode(), self._cookie_value.encode()):
                     return True
         return False
-
-
-def _refusal(reason: str, status_code: int) -> Response:
-    return Response(msgspec.json.encode(_Failure(reason)), status_code, media_type="application/json")

@@ -1,4 +1,4 @@
-"""What the page asks the receiver: its lists, its flows, its runs, and the sample."""
+"""The API of the page: status, flows, runs, and the sample."""
 
 import base64
 import socket
@@ -14,39 +14,43 @@ from starlette.routing import Route
 
 from failpath_otel._version import __version__
 from failpath_otel.local.api import answers
-from failpath_otel.local.api.answers import Row, moment, outcome_of, row_of
-from failpath_otel.local.api.replies import STATUSES, in_thread, json_reply, limit_in, one_of
+from failpath_otel.local.api.answers import Row, outcome_of, row_of
+from failpath_otel.local.api.parameters import STATUSES, limit_in, one_of
+from failpath_otel.local.api.responses import json_response
 from failpath_otel.local.api.run_page import run_page
 from failpath_otel.local.flows.flows import MAX_ATTEMPTS
 from failpath_otel.local.flows.statistics import WINDOW, top_errors
 from failpath_otel.local.liveness.liveness import Liveness
-from failpath_otel.local.receiver import Parts
+from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.event import decode_event
+from failpath_otel.local.runs.times import to_rfc3339
 from failpath_otel.local.sample import FLOWS as SAMPLE_FLOWS
 from failpath_otel.local.sample import sample_events
-from failpath_otel.local.store.rows import RunKey, RunRow
-from failpath_otel.local.store.store import Arrival
+from failpath_otel.local.store.run_row import RunKey, RunRow
+from failpath_otel.local.store.store import ReceivedEvent
+from failpath_otel.serving.threads import in_thread
 
 PREFIX: Final = "/api/page"
 
 _ROWS: Final = 100
-_LOST: Final = 5
+_SILENT_SHOWN: Final = 5
 _DERIVED: Final[tuple[Liveness, ...]] = ("silent", "gone")
 
+_Handler = Callable[[Request], msgspec.Struct]
 _Cursor = tuple[Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)], str, str]
 _decode_cursor: Final[Callable[[bytes], _Cursor]] = msgspec.json.Decoder(_Cursor).decode
 
 
 class PageApi:
-    """The routes of the page; each is answered from what the store holds at that moment."""
+    """The routes of the page's API; each reads the current state of the store."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._store = parts.store
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._store = receiver.store
 
     @property
     def routes(self) -> list[Route]:
-        """All routes but the stream."""
+        """All routes but that of the stream."""
         return [
             _route("status", self.status),
             _route("flows", self.flows),
@@ -58,11 +62,11 @@ class PageApi:
         ]
 
     def status(self, request: Request) -> answers.StatusAnswer:
-        """The receiver itself: its limits, and what it holds."""
-        parts, store = self._parts, self._store
+        """Return the state of the receiver: its limits, and what it holds."""
+        receiver, store = self._receiver, self._store
         revision, now = self._heading()
         pruned = store.pruned()
-        keys = parts.flows.known()
+        keys = receiver.flows.known()
         return answers.StatusAnswer(
             version=__version__,
             store_id=store.store_id(),
@@ -73,57 +77,57 @@ class PageApi:
             flows=len(keys),
             window=WINDOW,
             window_attempts=MAX_ATTEMPTS,
-            trace_url=parts.settings.trace_url,
-            keep=answers.Keep(parts.settings.days, parts.settings.megabytes),
-            pruned=answers.Pruned(pruned.runs, None if pruned.before is None else moment(pruned.before)),
-            flows_file=None if parts.settings.flows is None else str(parts.settings.flows),
+            trace_url=receiver.settings.trace_url,
+            keep=answers.Keep(receiver.settings.days, receiver.settings.mebibytes),
+            pruned=answers.Pruned(pruned.runs, None if pruned.before is None else to_rfc3339(pruned.before)),
+            flows_file=None if receiver.settings.flows is None else str(receiver.settings.flows),
             sample=any(key in SAMPLE_FLOWS for key in keys),
         )
 
     def flows(self, _request: Request) -> answers.FlowList:
-        """Every flow as a row, and the runs that somebody should look after."""
+        """Return every flow as a row, and the newest silent runs."""
         heading = self._heading()
-        current = self._parts.watch.current()
+        current = self._receiver.monitor.current()
         counts: dict[str, Counter[Liveness]] = {}
         for key, liveness in current.items():
             counts.setdefault(key.flow_key, Counter())[liveness] += 1
-        rows = [self._flow_row(flow_key, counts, current) for flow_key in self._parts.flows.known()]
+        rows = [self._flow_row(flow_key, counts, current) for flow_key in self._receiver.flows.known()]
         rows.sort(key=lambda row: (row.last_seen or "", row.flow_key), reverse=True)
-        lost = [key for key, liveness in current.items() if liveness in _DERIVED]
+        silent = [key for key, liveness in current.items() if liveness in _DERIVED]
         return answers.FlowList(
             *heading,
             flows=rows,
             silent=answers.SilentRuns(
-                len(lost), [row_of(row, current.get(row.key)) for row in self._store.rows(_LOST, only=lost)]
+                len(silent), [row_of(row, current.get(row.key)) for row in self._store.rows(_SILENT_SHOWN, only=silent)]
             ),
         )
 
     def flow(self, request: Request) -> answers.FlowPage:
-        """One flow: its graph, its errors, its newest runs."""
+        """Return one flow: its graph, its errors, its newest runs."""
         heading = self._heading()
         flow_key: str = request.path_params["flow_key"]
-        facts = self._parts.flows.facts(flow_key)
+        facts = self._receiver.flows.facts(flow_key)
         if not facts.runs and facts.declared is None:
             raise HTTPException(404, "no such flow")
-        everywhere = self._parts.watch.current()
+        everywhere = self._receiver.monitor.current()
         current: dict[RunKey, Liveness] = {key: its for key, its in everywhere.items() if key.flow_key == flow_key}
         return answers.FlowPage(
             *heading,
             flow=self._flow_row(flow_key, {flow_key: Counter(current.values())}, current),
             graph=answers.graph_of(facts.shape, facts.layout, facts.steps),
             errors=top_errors(facts.runs),
-            runs=[row_of(row, current.get(row.key)) for row in self._parts.flows.numbers(flow_key).newest],
+            runs=[row_of(row, current.get(row.key)) for row in self._receiver.flows.numbers(flow_key).newest],
         )
 
     def rows(self, request: Request) -> answers.RowList:
-        """A page of the list of runs, filtered."""
-        asked = request.query_params
-        limit = limit_in(asked.get("limit"), _ROWS)
-        word = one_of(asked.get("status") or None, (*STATUSES, *_DERIVED))
-        before = _cursor(asked.get("before"))
+        """Return a page of the list of runs, filtered."""
+        query = request.query_params
+        limit = limit_in(query.get("limit"), _ROWS)
+        word = one_of(query.get("status") or None, (*STATUSES, *_DERIVED))
+        before = _cursor(query.get("before"))
         heading = self._heading()
-        current = self._parts.watch.current()
-        # What is silent is `running` for the store, which knows records only.
+        current = self._receiver.monitor.current()
+        # Silent runs are `running` in the store, which knows records only.
         only = [key for key, liveness in current.items() if liveness == word] if word in _DERIVED else None
         stored = None if word is None else ["running"] if word in _DERIVED else [word]
         found: list[RunRow] = []
@@ -131,9 +135,9 @@ class PageApi:
             page = self._store.rows(
                 limit + 1,
                 before=before,
-                flow_key=asked.get("flow") or None,
+                flow_key=query.get("flow") or None,
                 statuses=stored,
-                text=asked.get("text") or None,
+                text=query.get("text") or None,
                 only=only,
             )
             found += [row for row in page if word != "running" or current.get(row.key) not in _DERIVED]
@@ -147,52 +151,52 @@ class PageApi:
         )
 
     def run(self, request: Request) -> answers.RunPage:
-        """One run: its picture, its graph, its events."""
+        """Return one run: its view, its graph, its events."""
         heading = self._heading()
         key = self._store.find(request.path_params["run_id"], flow_key=request.query_params.get("flow") or None)
-        found = None if key is None else run_page(self._parts, key, heading)
+        found = None if key is None else run_page(self._receiver, key, heading)
         if found is None:
             raise HTTPException(404, "no such run")
         return found
 
     def load_sample(self, _request: Request) -> answers.SampleAnswer:
-        """Puts the sample there, as if it had been sent."""
-        self.remove_sample(_request)  # which would be there twice
-        now = self._parts.clock()
-        arrivals = [Arrival(decode_event(text), text) for text in sample_events(now, socket.gethostname())]
-        runs = {RunKey(event.flow_key, event.run_id) for event, _ in arrivals}
-        self._store.add(arrivals, now)
-        for _ in runs:  # each time works out one at least, and most often all of them
-            self._parts.projector.catch_up()
+        """Store the sample as if it had been sent."""
+        self.remove_sample(_request)  # or it would be there twice
+        now = self._receiver.clock()
+        received_events = [ReceivedEvent(decode_event(text), text) for text in sample_events(now, socket.gethostname())]
+        runs = {RunKey(event.flow_key, event.run_id) for event, _ in received_events}
+        self._store.add(received_events, now)
+        for _ in runs:  # each call projects at least one, and mostly all of them
+            self._receiver.projector.catch_up()
         return answers.SampleAnswer(len(runs))
 
     def remove_sample(self, _request: Request) -> answers.SampleAnswer:
-        """Takes the flows of the sample away."""
+        """Delete the flows of the sample."""
         gone = sum(self._store.delete_flow(flow_key) for flow_key in SAMPLE_FLOWS)
-        self._parts.runs_deleted(gone)
+        self._receiver.runs_deleted(gone)
         return answers.SampleAnswer(gone)
 
     def row(self, row: RunRow) -> Row:
-        """The row of a run as it is now, for the stream."""
-        return row_of(row, self._parts.watch.liveness(row.key) if row.status == "running" else None)
+        """Return the row of a run as it is now, for the stream."""
+        return row_of(row, self._receiver.monitor.liveness(row.key) if row.status == "running" else None)
 
     def _heading(self) -> tuple[int, str]:
-        """The revision that an answer is at least as new as, and the time; before anything else is asked."""
-        self._parts.catch_up()
-        return self._store.revision(), moment(self._parts.clock())
+        """Return a revision that the answer is at least as new as, and the time; called before anything is read."""
+        self._receiver.catch_up()
+        return self._store.revision(), to_rfc3339(self._receiver.clock())
 
     def _flow_row(
         self, flow_key: str, counts: dict[str, Counter[Liveness]], current: dict[RunKey, Liveness]
     ) -> answers.FlowRow:
-        numbers = self._parts.flows.numbers(flow_key)
+        numbers = self._receiver.flows.numbers(flow_key)
         outcomes = [outcome_of(row, current.get(row.key)) for row in reversed(numbers.newest)]
         last_seen = numbers.newest[0].active_at if numbers.newest else None
         return answers.flow_row(flow_key, outcomes, numbers.stats, counts.get(flow_key, Counter()), last_seen)
 
 
-def _route(path: str, ask: Callable[[Request], msgspec.Struct], method: str = "GET", status_code: int = 200) -> Route:
+def _route(path: str, handler: _Handler, method: str = "GET", status_code: int = 200) -> Route:
     async def answer(request: Request) -> Response:
-        return await in_thread(lambda: json_reply(ask(request), status_code))
+        return await in_thread(lambda: json_response(handler(request), status_code))
 
     return Route(f"{PREFIX}/{path}", answer, methods=[method])
 
@@ -212,7 +216,7 @@ def _cursor(text: str | None) -> _Cursor | None:
         place = _decode_cursor(base64.urlsafe_b64decode(text))
     except (ValueError, msgspec.DecodeError, RecursionError):
         place = None
-    # The database takes no larger numbers.
+    # Integers of SQLite end here.
     if place is None or not 0 <= place[0] < 1 << 63:
         raise HTTPException(400, "expected what `next` of another answer said as `before`")
     return place

@@ -1,14 +1,16 @@
-"""Spans into the store: OTLP, so that a program in any language shows up on the page."""
+"""Stores the steps among spans that come by OTLP, from programs in any language."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from failpath_otel.local.runs.event import decode_event
-from failpath_otel.local.store.store import Arrival, Store, StoreError
-from failpath_otel.otlp.messages import ROUTE as ROUTE
-from failpath_otel.otlp.reader import Reader, Receipt
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.store import ReceivedEvent, Store
+from failpath_otel.otlp.http_messages import ROUTE as ROUTE
+from failpath_otel.otlp.reader import Receipt, SpanReader
 from failpath_otel.otlp.route import Busy, OtlpRoute
+from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record, encode
 from failpath_otel.records.rules import StepRule
@@ -17,22 +19,29 @@ _log: Final = logging.getLogger(__name__)
 
 
 def span_route(store: Store, clock: Callable[[], int], rules: Sequence[StepRule] | None = None) -> OtlpRoute:
-    """The route that stores the steps among the spans which it takes; which are, ``rules`` may say as well."""
+    """Return the route that stores the steps among the spans of each request; ``rules`` may make steps of others."""
+    # A stack that came by OTLP is on the span already, and stays on this machine.
+    reader = SpanReader(RecordContent(capture_stack=True, rules=rules))
 
-    def put(records: list[Record], receipt: Receipt) -> None:
-        arrivals: list[Arrival] = []
-        for record in records:
-            payload = encode(record).decode()
-            try:
-                arrivals.append(Arrival(decode_event(payload), payload))
-            except ValueError as error:
-                receipt.warn(f"a record could not be stored: {error}")
+    def take(spans: Iterator[OtlpSpan | None]) -> Receipt:
+        receipt = Receipt()
+        for records in reader.read(spans, receipt):
+            _store(records, receipt, store, clock())
+        return receipt
+
+    return OtlpRoute(take, include_untagged=bool(rules))
+
+
+def _store(records: list[Record], receipt: Receipt, store: Store, now: int) -> None:
+    received_events: list[ReceivedEvent] = []
+    for record in records:
+        payload = encode(record).decode()
         try:
-            store.add(arrivals, clock())
-        except StoreError as error:  # the database is busy or full
-            _log.error("%s", error)
-            raise Busy(str(error), 1) from None
-
-    # Who sends a stack by OTLP has put it on the span; it stays on this machine.
-    reader = Reader(RecordContent(capture_stack=True, rules=rules), put)
-    return OtlpRoute(reader.take, every=bool(rules))
+            received_events.append(ReceivedEvent(decode_event(payload), payload))
+        except ValueError as error:
+            receipt.warn(f"a record could not be stored: {error}")
+    try:
+        store.add(received_events, now)
+    except StoreError as error:  # the database is busy or full
+        _log.error("%s", error)
+        raise Busy(str(error), 1) from None

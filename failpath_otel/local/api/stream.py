@@ -1,4 +1,4 @@
-"""What changes, as server-sent events: a cursor over the revisions of the store for every client that listens."""
+"""The stream of changes, as server-sent events: each client has a cursor over the revisions of the store."""
 
 import asyncio
 import contextlib
@@ -10,21 +10,21 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-import anyio.to_thread
 import msgspec
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 
-from failpath_otel.local.store.store import StoreError
-from failpath_otel.records.record import rfc3339
+from failpath_otel.local.runs.times import to_rfc3339
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.serving.threads import in_thread
 
 MAX_ROWS: Final = 200
-"""How many runs one event names; where more have changed, a client does better to load its view again."""
+"""The most runs of one event; after more changes, a client loads its view again."""
 
 _PACE_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 5.0
-"""How long at most until the store is asked, in case that something changed it and did not say so."""
+"""The longest time between two reads of the store, in case that another process changed it."""
 
 _PING_SECONDS: Final = 15
 _RETRY_MILLISECONDS: Final = 1000
@@ -34,32 +34,31 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Row(Protocol):
-    """A run, as far as a stream looks at it."""
+    """What a stream reads of a run."""
 
     @property
     def revision(self) -> int:
-        """When it changed last."""
+        """The revision of its last change."""
         ...
 
 
 _R = TypeVar("_R", bound=Row)
 _R_co = TypeVar("_R_co", bound=Row, covariant=True)
-_T = TypeVar("_T")
 
 
 class ChangeLog(Protocol[_R_co]):
-    """What a stream asks the store."""
+    """What a stream reads from the store."""
 
     def changes(self, after_revision: int, limit: int, /) -> Sequence[_R_co]:
-        """The runs that changed after that revision, each in its newest state, by revision."""
+        """Return the runs that changed after that revision, each in its newest state, by revision."""
         ...
 
     def revision(self) -> int:
-        """The newest revision."""
+        """Return the newest revision."""
         ...
 
     def store_id(self) -> str:
-        """What tells this database from any other."""
+        """Return what distinguishes this database from any other."""
         ...
 
 
@@ -77,8 +76,8 @@ class _Changed(msgspec.Struct, frozen=True, rename="camel"):
     more: bool
 
 
-class Changes:
-    """Wakes all open streams; every method may be called from any thread."""
+class ChangeNotifier:
+    """Wakes all open streams; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -88,7 +87,7 @@ class Changes:
 
     @property
     def resets(self) -> int:
-        """How often history has changed."""
+        """The number of resets so far."""
         return self._resets
 
     @property
@@ -97,29 +96,29 @@ class Changes:
         return self._closed
 
     def notify(self, _revision: int = 0) -> None:
-        """Says that runs have changed."""
+        """Wake all streams, because runs have changed."""
         with self._lock:
             for wake in self._wakers:
                 wake()
 
     def reset(self, _gone: int = 0) -> None:
-        """Says that history changed, as by deletion, and clients have to load everything again."""
+        """Have all clients load everything again, because runs were deleted."""
         with self._lock:
             self._resets += 1
         self.notify()
 
     def close(self) -> None:
-        """Ends all streams, and every one that is opened afterwards."""
+        """End all streams, and every one that is opened afterwards."""
         self._closed = True
         self.notify()
 
     @contextmanager
     def listening(self) -> Generator[asyncio.Event, None, None]:
-        """An event of the running loop that is set whenever there is something to look at."""
+        """Yield an event of the running loop that is set on each change."""
         loop, event = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
-            # A loop that has ended has nobody left to wake.
+            # The loop may have ended.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(event.set)
 
@@ -133,14 +132,14 @@ class Changes:
 
 
 class Stream(Generic[_R]):
-    """Tells each client what changed since the revision that it knows.
+    """Sends each client what changed since the revision that it knows.
 
-    Nothing is queued for a client: after each event that it has taken it gets the newest state of what changed since,
-    so one that is slow costs no memory. ``row_json`` makes a run what is sent of it; it is called in a thread.
+    Nothing is queued for a client: after each event that it has read it gets the newest state of what changed since,
+    so a slow one costs no memory. ``row_json`` converts a run to what is sent; it is called on a thread.
     """
 
     def __init__(
-        self, log: ChangeLog[_R], changes: Changes, row_json: Callable[[_R], Any], clock: Callable[[], int]
+        self, log: ChangeLog[_R], changes: ChangeNotifier, row_json: Callable[[_R], Any], clock: Callable[[], int]
     ) -> None:
         self._log = log
         self._changes = changes
@@ -150,15 +149,15 @@ class Stream(Generic[_R]):
         self._reset_at = -1
 
     async def respond(self, request: Request) -> Response:
-        """Answers with a stream that only the client, or the end of the server, ends."""
+        """Respond with a stream that ends only with the client or the server."""
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
-        # Before the answer begins, so that a database that is busy is still a 503.
-        store_id, newest = await _in_thread(lambda: (self._log.store_id(), self._log.revision()))
+        # Before the response begins, so that a busy database is still a 503.
+        store_id, newest = await in_thread(lambda: (self._log.store_id(), self._log.revision()))
         given = request.headers.get("last-event-id") or request.query_params.get("after") or ""
         self._note_resets(newest)
         known = _known_revision(given, store_id) if given else newest
-        # One that had the reset already, and nothing since, gets it twice: better than not at all.
+        # A client that had the reset and nothing since gets it twice: better than not at all.
         reset = known is None or known > newest or (bool(given) and known <= self._reset_at)
         events = self._events(store_id, newest if known is None or reset else known, reset=reset)
         return EventSourceResponse(events, ping=_PING_SECONDS, ping_message_factory=_ping, sep="\n")
@@ -178,39 +177,39 @@ class Stream(Generic[_R]):
                 try:
                     if resets != self._changes.resets:
                         resets = self._changes.resets
-                        revision = await _in_thread(self._log.revision)
+                        revision = await in_thread(self._log.revision)
                         self._note_resets(revision)
                         yield event("reset", {})
-                    changed = await _in_thread(partial(self._changed, revision))
+                    changed = await in_thread(partial(self._changed, revision))
                     if changed is not None:
                         revision = changed.revision
                         yield event("changes", changed)
                 except StoreError as error:
-                    # The client waits for nothing else; what it has missed comes with the next look.
+                    # What the client has missed comes with the next read.
                     _log.warning("%s", error)
                 await asyncio.sleep(_PACE_SECONDS)
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(something.wait(), _LOOK_SECONDS - _PACE_SECONDS)
 
     def _changed(self, after: int) -> _Changed | None:
-        """What changed after that revision; nothing if nothing did."""
+        """Return what changed after that revision; ``None`` without a change."""
         newest = self._log.revision()
         runs = self._log.changes(after, MAX_ROWS + 1)
         if not runs:
             return None
         more = len(runs) > MAX_ROWS
-        # Who loads everything again afterwards has also seen what changed after the last of these.
+        # A client that then loads everything again has also seen the changes after the last of these.
         revision = max(newest, runs[-1].revision) if more else runs[-1].revision
         rows = [] if more else [self._row_json(run) for run in runs]
         return _Changed(revision, self._now(), len(runs), rows, more)
 
     def _note_resets(self, revision: int) -> None:
-        """Keeps the revision of the last reset, or one after it: who comes back with an older one has to be told."""
+        """Keep the revision of the last reset, or a later one: a client that knows an older one needs the reset."""
         if self._resets != self._changes.resets:
             self._resets, self._reset_at = self._changes.resets, revision
 
     def _now(self) -> str:
-        return rfc3339(self._clock() * 1000)
+        return to_rfc3339(self._clock())
 
 
 def _known_revision(text: str, store_id: str) -> int | None:
@@ -220,7 +219,3 @@ def _known_revision(text: str, store_id: str) -> int | None:
 
 def _ping() -> ServerSentEvent:
     return ServerSentEvent(comment="ping", sep="\n")
-
-
-async def _in_thread(work: Callable[[], _T]) -> _T:
-    return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)

@@ -1,1 +1,1 @@
-"""Flows: their figures, their graph and how it is drawn."""
+"""Flows: their figures, the shape of their graph, and its layout."""

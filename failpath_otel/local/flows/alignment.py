@@ -1,4 +1,4 @@
-"""How high each item of a layered graph stands, so that edges are straight and branches symmetrical."""
+"""The vertical positions in a layered graph, so that edges are straight and branches symmetrical."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -9,14 +9,14 @@ from failpath_otel.local.flows.layers import Layers
 
 _SWEEPS: Final = 8
 _NODE_WEIGHT: Final = 1000
-"""Of a node against the 1 of a bend: where they are in each other's way the long edge goes around."""
+"""The weight of a node, against 1 of a bend: in a conflict the long edge goes around."""
 
 
 def aligned(layers: Layers, distance: Callable[[bool, bool], int]) -> list[int]:
-    """The height of the middle of every item, some of them negative.
+    """Return the height of the middle of every item; some are negative.
 
-    ``distance(upper, lower)`` is what two items in one column have to keep between their middles, each told by
-    whether it is a node.
+    ``distance(upper, lower)`` is the least distance between the middles of two items in one column; each argument says
+    whether the item is a node.
     """
     heights = [0.0] * len(layers.before)
     offsets = [_offsets(column, layers.size, distance) for column in layers.columns]
@@ -43,7 +43,7 @@ def _offsets(column: Sequence[int], size: int, distance: Callable[[bool, bool], 
 def _settle(
     column: Sequence[int], offsets: Sequence[int], neighbours: Sequence[list[int]], heights: list[float], size: int
 ) -> None:
-    """Moves each item of a column as near to the middle of its neighbours as the order and the distances allow.
+    """Move each item of a column as near to the middle of its neighbours as order and distances allow.
 
     Items whose wishes collide become one block, whose place is the mean of the wishes: with the distances taken out
     of the heights this is an isotonic regression, and the blocks are found from top to bottom.
@@ -67,7 +67,7 @@ def _weight(item: int, size: int) -> int:
 
 
 def _wish(item: int, joined: Sequence[int], heights: Sequence[float], size: int) -> float:
-    """The median of the neighbours' heights, between two the middle; bends count only where no node is among them."""
+    """Return the median height of the neighbours; bends count only if no node is among them."""
     if not joined:
         return heights[item]
     if len(joined) == 1:

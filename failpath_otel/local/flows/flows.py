@@ -1,4 +1,4 @@
-"""What is known of each flow: its newest runs, and the numbers, the shape and the layout that follow from them."""
+"""Figures, shape and layout of each flow, computed from its newest runs and cached until one changes."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -11,41 +11,41 @@ from failpath_otel.local.flows.layout import Layout, layout
 from failpath_otel.local.flows.statistics import WINDOW, FlowStats, StepStats, flow_stats, step_stats
 from failpath_otel.local.flows.topology import DeclaredFlow, Shape, observed_edges, shape_of
 from failpath_otel.local.runs.summary import AttemptSummary
-from failpath_otel.local.store.rows import RunRow
+from failpath_otel.local.store.run_row import RunRow
 from failpath_otel.local.store.store import Store
 
 MAX_ATTEMPTS: Final = 25_000
-"""Of a flow with large runs the newest with so many attempts together are looked at, and always the very newest."""
+"""The most attempts that are read of a flow, from its newest runs; the newest run is always read."""
 
 MAX_KEPT_ATTEMPTS: Final = 100_000
-"""Of all flows together; beyond these, what was asked for longest ago is read again when it is asked for again."""
+"""The most attempts of all flows that are cached; beyond these the least recently used flow is dropped."""
 
 NEWEST: Final = 20
-"""Runs of a flow that are shown one by one."""
+"""Runs of a flow that are listed."""
 
 _CHANGES: Final = 500
-"""How many changed runs are asked for at once; beyond these everything is looked at anew."""
+"""The most changed runs that are read; after more, everything is read again."""
 
 _CHUNK: Final = 100
-"""Runs that are read at once, so that a flow with large ones is not read further than it is looked at."""
+"""Runs that are read at once, so that reading stops soon after :data:`MAX_ATTEMPTS`."""
 
 
 @dataclass(frozen=True)
 class KnownRun:
-    """A run as of one revision; what follows from it is worked out once."""
+    """A run at one revision; what follows from it is computed once."""
 
     row: RunRow
     attempts: list[AttemptSummary]
 
     @cached_property
     def edges(self) -> set[tuple[str, str]]:
-        """What directly followed what in it."""
+        """Its :func:`observed_edges`."""
         return observed_edges(self.attempts)
 
 
 @dataclass(frozen=True)
 class FlowNumbers:
-    """The numbers of a flow over its newest runs, and a few of these, the one that was active last first."""
+    """The figures of a flow over its newest runs, and the first of these, the newest activity first."""
 
     stats: FlowStats
     newest: list[RunRow]
@@ -53,7 +53,7 @@ class FlowNumbers:
 
 @dataclass(frozen=True)
 class FlowFacts:
-    """The newest runs of a flow with their attempts, the one that was active last first, and what follows from them."""
+    """The newest runs of a flow with their attempts, the newest activity first, and what follows from them."""
 
     runs: list[KnownRun]
     declared: DeclaredFlow | None
@@ -61,7 +61,7 @@ class FlowFacts:
     """A run that is not among the newest, and whose steps the shape has too."""
 
     def beside(self, attempts: Sequence[AttemptSummary]) -> "FlowFacts":
-        """The same, with a shape that also has the steps of a run with these attempts."""
+        """Return the same facts, with a shape that also has the steps of a run with these attempts."""
         known = {node.step_key for node in self.shape.nodes}
         if all(attempt.step_key in known for attempt in attempts):
             return self
@@ -69,12 +69,12 @@ class FlowFacts:
 
     @cached_property
     def steps(self) -> dict[str, StepStats]:
-        """The numbers of each of its steps."""
+        """The figures of each of its steps."""
         return step_stats(self.runs)
 
     @cached_property
     def shape(self) -> Shape:
-        """Its steps, and the ways between them."""
+        """Its steps and edges."""
         runs = [run.attempts for run in reversed(self.runs)]
         edges = [run.edges for run in reversed(self.runs)]
         if self.older is not None:
@@ -84,29 +84,29 @@ class FlowFacts:
 
     @cached_property
     def layout(self) -> Layout:
-        """Where its steps are drawn: a matter of its shape alone."""
+        """Where its steps are drawn; depends on its shape alone."""
         keys = [node.step_key for node in self.shape.nodes]
         return layout(keys, {(edge.source, edge.target) for edge in self.shape.edges})
 
 
 class Flows:
-    """The facts of every flow, looked up again when one of its runs has changed. For any number of threads."""
+    """A cache of the facts of every flow, refreshed when one of its runs has changed. Thread-safe."""
 
     def __init__(self, store: Store, declared: FlowsFile | None) -> None:
         self._store = store
         self._declared = declared
         self._lock = threading.Lock()
         self._numbers: dict[str, FlowNumbers] = {}
-        self._facts: dict[str, FlowFacts] = {}  # what was asked for last is last
+        self._facts: dict[str, FlowFacts] = {}  # least recently used first
         self._stale: set[str] = set()
         self._seen = 0
 
     def known(self) -> list[str]:
-        """The flows that have runs, and then those that are only declared."""
+        """Return the flows that have runs, and then those that are only declared."""
         return list(dict.fromkeys([*self._store.flow_keys(), *self._declarations()]))
 
     def numbers(self, flow_key: str) -> FlowNumbers:
-        """The numbers of a flow now, without a look at the attempts of its runs."""
+        """Return the figures of a flow now, without reading the attempts of its runs."""
         with self._lock:
             self._note_changes()
             numbers = self._numbers.get(flow_key)
@@ -118,13 +118,13 @@ class Flows:
             return numbers
 
     def facts(self, flow_key: str) -> FlowFacts:
-        """What is known of a flow now; one that nobody knows has no runs and no steps."""
+        """Return what follows from the newest runs of a flow; an unknown flow has no runs and no steps."""
         declared = self._declarations().get(flow_key)
         with self._lock:
             self._note_changes()
             facts = self._facts.pop(flow_key, None)
             if facts is None or flow_key in self._stale or facts.declared != declared:
-                # A look that fails leaves nothing behind, and is repeated.
+                # A read that fails leaves the cache as it is, and is repeated.
                 facts = self._look(flow_key, facts, declared)
                 self._stale.discard(flow_key)
             if facts.runs or declared:
@@ -133,12 +133,12 @@ class Flows:
             return facts
 
     def p95_ms(self, flow_key: str, step_key: str) -> float | None:
-        """The 95th percentile of the durations of a step, in milliseconds, where enough of them are known."""
+        """Return the 95th percentile of a step's durations in milliseconds, if enough of them are known."""
         stats = self.facts(flow_key).steps.get(step_key)
         return None if stats is None else stats.p95_ms
 
     def forget(self) -> None:
-        """Looks everything up again: runs were deleted."""
+        """Drop all caches, because runs were deleted."""
         with self._lock:
             self._numbers.clear()
             self._facts.clear()
@@ -171,7 +171,7 @@ class Flows:
             self._stale.discard(flow_key)
 
     def _look(self, flow_key: str, before: FlowFacts | None, declared: DeclaredFlow | None) -> FlowFacts:
-        """Reads the attempts of those runs only that are not known as of the revision that they have."""
+        """Read the attempts of those runs that are not cached at their current revision."""
         known = {} if before is None else {(run.row.run_id, run.row.revision): run for run in before.runs}
         rows = self._store.rows(WINDOW, flow_key=flow_key)
         runs: list[KnownRun] = []
@@ -179,7 +179,7 @@ class Flows:
         for start in range(0, len(rows), _CHUNK):
             chunk = rows[start : start + _CHUNK]
             unknown = [row.key for row in chunk if (row.run_id, row.revision) not in known]
-            # What was deleted meanwhile is not there; what has changed is there as it is now, and changes again.
+            # Deleted runs are missing; changed ones are read as they are now, and are reported as changed again.
             read = {stored.row.run_id: KnownRun(*stored) for stored in self._store.stored(unknown)}
             for row in chunk:
                 run = known.get((row.run_id, row.revision)) or read.get(row.run_id)

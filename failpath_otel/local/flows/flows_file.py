@@ -1,4 +1,4 @@
-"""The flows that a project has declared: reads ``.failpath/flows.json``, and reads it again when it changes."""
+"""Reads the declared flows of ``.failpath/flows.json``, again whenever the file changes."""
 
 import os
 import threading
@@ -20,13 +20,8 @@ _CHECK_SECONDS: Final = 1.0
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
-_ENDS: Final = (
-    ("source", "target"),
-    ("from", "to"),
-    *((f"source{kind}", f"target{kind}") for kind in ("Id", "NodeId", "Key", "StepKey", "SdkStepKey")),
-    *((f"from{kind}", f"to{kind}") for kind in ("Id", "NodeId", "Key", "StepKey", "SdkStepKey")),
-)
-"""How an edge may call its two ends: nothing published says how Failpath does."""
+_ENDS: Final = (("source", "target"), ("from", "to"))
+"""How an edge may call its two ends."""
 
 _T = TypeVar("_T")
 
@@ -52,10 +47,10 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class FlowsFile:
-    """The declared flows of one file, as the file is now; looked at once a second at most, by any thread.
+    """The declared flows of one file; checked for changes at most once a second. Thread-safe.
 
-    Raises :class:`FlowsFileError` where the file cannot be read at first. A later version that cannot be read is
-    logged once, and the flows stay as they were.
+    Raises :class:`FlowsFileError` if the file cannot be read at first. A later failure is logged once, and the flows
+    stay as they were.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -67,7 +62,7 @@ class FlowsFile:
         self._flows = read_flows(path)
 
     def flows(self) -> Mapping[str, DeclaredFlow]:
-        """Every flow by its key, in the order of the file."""
+        """Return every flow by its key, in the order of the file."""
         with self._lock:
             now = self._clock()
             if now - self._checked >= _CHECK_SECONDS:
@@ -76,7 +71,7 @@ class FlowsFile:
             return self._flows
 
     def _look(self) -> None:
-        # Before the reading: what is written meanwhile counts as another change.
+        # Before reading: what is written meanwhile counts as another change.
         version = _version(self.path)
         if version == self._version:
             return
@@ -88,17 +83,17 @@ class FlowsFile:
 
 
 def find_flows_file(given: Path | None) -> FlowsFile | None:
-    """The file that was ``given``, else that of the working directory if there is one."""
+    """Return the ``given`` file, else that of the working directory if there is one."""
     if given is not None:
         return FlowsFile(given)
-    # Not by `Path.is_file`, which raises where the directory must not be looked into.
+    # Not by `Path.is_file`, which raises for a directory without permission.
     return FlowsFile(DEFAULT_PATH) if os.path.isfile(DEFAULT_PATH) else None  # noqa: PTH113
 
 
 def read_flows(path: Path) -> dict[str, DeclaredFlow]:
-    """The flows of a file, by their keys.
+    """Return the flows of a file by their keys.
 
-    What cannot be understood in it is left out: a flow without a slug, a node without a step key, an edge whose ends
+    Invalid items are left out: a flow without a slug, a node without a step key, an edge whose ends
     are no such nodes. Raises :class:`FlowsFileError` if there is no list of flows in it.
     """
     try:
@@ -124,7 +119,6 @@ def read_flows(path: Path) -> dict[str, DeclaredFlow]:
 
 def _declared(flow: _Flow) -> DeclaredFlow:
     nodes: dict[str, Node] = {}
-    by_name: dict[str, str] = {}
     by_id: dict[str, str] = {}
     for item in _items(flow.nodes):
         node = _understood(item, _Node)
@@ -133,11 +127,10 @@ def _declared(flow: _Flow) -> DeclaredFlow:
         key = node.sdk_step_key
         label = node.label if isinstance(node.label, str) and node.label.strip() else key
         nodes.setdefault(key, Node(key, label))
-        by_name[key] = key
         if (name := _name(node.id)) is not None:
             by_id.setdefault(name, key)
     edges: dict[tuple[str, str], None] = {}
-    names = by_name | by_id
+    names = {key: key for key in nodes} | by_id
     for item in _items(flow.edges):
         edge = _ends(item, names)
         if edge is not None and edge[0] != edge[1]:
@@ -146,18 +139,14 @@ def _declared(flow: _Flow) -> DeclaredFlow:
 
 
 def _ends(edge: object, names: Mapping[str, str]) -> tuple[str, str] | None:
-    """The step keys of the first pair of ends that both name a node."""
+    """Return the step keys of the first pair of ends that both name a node."""
     if not isinstance(edge, dict):
         return None
-    for pair in _ends_of(edge):
-        source, target = (names.get(name) if (name := _name(end)) is not None else None for end in pair)
+    for pair in _ENDS:
+        source, target = (None if (name := _name(edge.get(end))) is None else names.get(name) for end in pair)
         if source is not None and target is not None:
             return source, target
     return None
-
-
-def _ends_of(edge: Mapping[Any, Any]) -> list[tuple[object, object]]:
-    return [(edge[source], edge[target]) for source, target in _ENDS if source in edge and target in edge]
 
 
 def _name(value: object) -> str | None:

@@ -1,4 +1,4 @@
-"""What stands in which column of a drawn graph, and in which order from top to bottom."""
+"""The columns of a layered graph, and the order in each from top to bottom."""
 
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable, Sequence
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 Pair = tuple[int, int]
 
 MAX_BENDS: Final = 3000
-"""Of one graph. Beyond that the longest edges go around: sorting more takes longer than anybody wants to wait."""
+"""The most bends of one graph: beyond that the longest edges go around, because sorting would take too long."""
 
 _SWEEPS: Final = 6
 
@@ -29,7 +29,7 @@ class Layers(NamedTuple):
 
 
 def back_edges(size: int, edges: Iterable[Pair]) -> set[Pair]:
-    """The edges that lead back to where a walk came from; without them there is no circle.
+    """Return the edges that close a cycle of a depth-first walk; without them the graph has no cycle.
 
     The walk is in depth, from the nodes that nothing leads to and then from the others, and takes the edges as they
     come.
@@ -61,7 +61,7 @@ def back_edges(size: int, edges: Iterable[Pair]) -> set[Pair]:
 
 
 def layered(size: int, edges: Sequence[Pair]) -> Layers:
-    """Puts each node of a graph without circles right of all that lead to it, in an order in which few edges cross.
+    """Place each node of a graph without cycles right of its predecessors, in an order with few crossings.
 
     Where the crossings leave a choice, nodes with lower numbers stand higher.
     """
@@ -89,13 +89,13 @@ def layered(size: int, edges: Sequence[Pair]) -> Layers:
             layers.after[left].append(right)
             layers.before[right].append(left)
     for items in columns:
-        # A long edge goes where its target will be, below what was seen earlier.
+        # A long edge goes where its target will be, below earlier ones.
         items.sort(key=lambda item: rank[item])
     return _untangled(layers)
 
 
 def _longest_ways(size: int, edges: Iterable[Pair]) -> list[int]:
-    """For each node how many nodes lie on the longest way to it."""
+    """Return for each node the number of nodes on the longest way to it."""
     targets: list[list[int]] = [[] for _ in range(size)]
     open_edges = [0] * size
     for source, target in edges:
@@ -128,7 +128,7 @@ def _untangled(layers: Layers) -> Layers:
 
 
 def _sweep(columns: list[list[int]], neighbours: list[list[int]], order: Iterable[int], step: int) -> None:
-    """Sorts columns by the middle of what each item is joined to in the column that was sorted before."""
+    """Sort columns by the barycenter of each item's neighbours in the column that was sorted before."""
     for at in order:
         place = _places(columns[at + step])
         columns[at].sort(key=_barycenter(_places(columns[at]), place, neighbours))

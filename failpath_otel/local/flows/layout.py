@@ -1,4 +1,4 @@
-"""Where the steps of a flow and the edges between them are drawn: the same for the same graph, whatever its numbers."""
+"""The layout of a flow's graph: the positions of steps and edges, which depend on its shape alone."""
 
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
@@ -45,7 +45,7 @@ class PlacedNode(msgspec.Struct, frozen=True, rename="camel"):
 class PlacedEdge(msgspec.Struct, frozen=True, rename="camel"):
     """A line over ``points``, from the border of its source to that of its target.
 
-    ``back`` says that it closes a circle and runs from right to left.
+    ``back`` says that it closes a cycle and runs from right to left.
     """
 
     source: str
@@ -64,7 +64,7 @@ class Layout(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def layout(nodes: Sequence[str], edges: Collection[tuple[str, str]]) -> Layout:
-    """Draws a graph from left to right; the order of ``nodes`` decides where nothing else does.
+    """Place a graph from left to right; the order of ``nodes`` decides where nothing else does.
 
     Parts of the graph that no edge joins stand below each other, and under them, row by row, the nodes without edges.
     An edge from a node to itself, or with an end that is no node, is left out.
@@ -129,7 +129,7 @@ def _moved(point: Point, y: int) -> Point:
 
 
 def _parts(count: int, pairs: Iterable[Pair]) -> list[tuple[list[int], list[Pair]]]:
-    """The parts of a graph that no edge joins, each with its edges, by their first nodes."""
+    """Return the connected parts of a graph, each with its edges, by their first nodes."""
     joined: list[list[int]] = [[] for _ in range(count)]
     for source, target in pairs:
         joined[source].append(target)
@@ -153,7 +153,7 @@ def _parts(count: int, pairs: Iterable[Pair]) -> list[tuple[list[int], list[Pair
 
 
 def _draw(count: int, edges: Sequence[tuple[int, int, bool]]) -> _Drawing:
-    """Draws one part. What leads back is turned round, so that it finds its way between the boxes like the others."""
+    """Place one part. Back edges are reversed, so that they are routed between the boxes like the others."""
     both_ways = {(source, target) for source, target, _ in edges} & {(target, source) for source, target, _ in edges}
     turned = sorted({(target, source) if back else (source, target) for source, target, back in edges})
     layers = layered(count, turned)
@@ -187,20 +187,20 @@ def _draw(count: int, edges: Sequence[tuple[int, int, bool]]) -> _Drawing:
     return _Drawing(len(layers.columns), bottom, corners, lines)
 
 
-def _distance(upper: bool, lower: bool) -> int:  # noqa: FBT001 - the two are alike, and are told by their place
+def _distance(upper: bool, lower: bool) -> int:  # noqa: FBT001 - the two are alike
     if upper and lower:
         return NODE_HEIGHT + GAP_Y
     return NODE_HEIGHT // 2 + _EDGE_GAP if upper or lower else _BEND_GAP
 
 
 def _around(start: Point, end: Point, lane: int, y: int) -> list[Point]:
-    """The way of an edge that goes below everything: down and up between columns, where no boxes are."""
+    """Return the way of an edge below everything: down and up between columns, where no boxes are."""
     down, up = start[0] + _LANE_GAP * lane // 2 + _LANE_GAP, end[0] - _LANE_GAP * lane // 2 - _LANE_GAP
     return [(down, start[1]), (down, y), (up, y), (up, end[1])]
 
 
 def _straightened(points: Sequence[Point]) -> tuple[Point, ...]:
-    """Without the points in the middle of level stretches."""
+    """Return the points without those in the middle of level stretches."""
     kept = [
         here
         for before, here, after in zip(points, points[1:], points[2:], strict=False)

@@ -7,10 +7,11 @@ from typing import Final, Protocol
 import msgspec
 
 from failpath_otel.local.runs.summary import AttemptSummary
-from failpath_otel.records.record import Status, rfc3339
+from failpath_otel.local.runs.times import to_rfc3339
+from failpath_otel.records.record import Status
 
 WINDOW: Final = 500
-"""How many runs of a flow, the newest, its numbers speak of."""
+"""The number of newest runs of a flow that its figures are computed from."""
 
 _FEWEST_FOR_P95: Final = 5
 
@@ -42,11 +43,10 @@ class FlowStats(msgspec.Struct, frozen=True, rename="camel"):
     failure_rate: float | None
     p50_ms: float | None
     p95_ms: float | None
-    running: int
 
 
 class ErrorCount(msgspec.Struct, frozen=True, rename="camel"):
-    """In how many runs a step ended with this error; name and message are empty where the record had none."""
+    """The number of runs in which a step ended with this error; name and message may be empty."""
 
     name: str
     message: str
@@ -57,16 +57,16 @@ class ErrorCount(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Row(Protocol):
-    """What the numbers need to know of a run."""
+    """What the figures need of a run."""
 
     @property
     def run_id(self) -> str:
-        """Names the run within its flow."""
+        """Its id within its flow."""
         ...
 
     @property
     def status(self) -> Status:
-        """As it is stored."""
+        """Its stored status."""
         ...
 
     @property
@@ -90,12 +90,12 @@ class Run(Protocol):
 
     @property
     def attempts(self) -> Sequence[AttemptSummary]:
-        """All of them, in the order of the picture."""
+        """All of them, in the order of the run view."""
         ...
 
 
 def percentile(values: Collection[float], share: float) -> float | None:
-    """The smallest value that at least this share of the values does not exceed (nearest rank); ``None`` of nothing."""
+    """Return the smallest value that at least this share of the values does not exceed (nearest rank), if any."""
     if not values:
         return None
     # 0.07 * 100 is a little more than 7.
@@ -104,7 +104,7 @@ def percentile(values: Collection[float], share: float) -> float | None:
 
 
 def step_stats(runs: Iterable[Run]) -> dict[str, StepStats]:
-    """The numbers of every step of these runs, by step key, in the order in which the steps came."""
+    """Return the figures of every step of these runs, by step key, in the order of the steps."""
     newest: dict[str, list[Status]] = {}
     durations: dict[str, list[float]] = {}
     for run in runs:
@@ -115,14 +115,14 @@ def step_stats(runs: Iterable[Run]) -> dict[str, StepStats]:
             if attempt.status in {"success", "error"} and attempt.duration_ms is not None:
                 durations.setdefault(attempt.step_key, []).append(attempt.duration_ms)
     return {
-        step_key: _step_stats(statuses, durations.get(step_key, []))
+        step_key: step_stats_of(statuses, durations.get(step_key, []))
         for step_key, statuses in newest.items()
         if statuses
     }
 
 
 def flow_stats(rows: Iterable[Row]) -> FlowStats:
-    """The numbers of the runs of one flow."""
+    """Return the figures of the runs of one flow."""
     statuses: list[Status] = []
     durations: list[float] = []
     for row in rows:
@@ -138,12 +138,11 @@ def flow_stats(rows: Iterable[Row]) -> FlowStats:
         failure_rate=_rate(failed, ended),
         p50_ms=percentile(durations, 0.5),
         p95_ms=_p95(durations),
-        running=statuses.count("running"),
     )
 
 
 def top_errors(runs: Iterable[Run], limit: int = 5) -> list[ErrorCount]:
-    """The errors that most runs ended a step with, the most frequent first, and of equals the one seen last.
+    """Return the errors that most runs ended a step with, the most frequent first, and of equals the newest.
 
     An attempt that failed and was repeated counts only by what the newest attempt came to, as in :func:`step_stats`.
     """
@@ -165,13 +164,14 @@ def top_errors(runs: Iterable[Run], limit: int = 5) -> list[ErrorCount]:
             step_key=step_key,
             count=counts[step_key, name, message],
             newest_run_id=last[step_key, name, message][1],
-            last_seen=rfc3339(last[step_key, name, message][0] * 1000),
+            last_seen=to_rfc3339(last[step_key, name, message][0]),
         )
         for step_key, name, message in ordered[:limit]
     ]
 
 
-def _step_stats(statuses: Sequence[Status], durations: Sequence[float]) -> StepStats:
+def step_stats_of(statuses: Sequence[Status], durations: Sequence[float]) -> StepStats:
+    """Return the figures of one step from its newest statuses and all of its durations."""
     failed, skipped = statuses.count("error"), statuses.count("skipped")
     ended = failed + statuses.count("success")
     return StepStats(
@@ -192,5 +192,5 @@ def _rate(part: int, whole: int) -> float | None:
 
 
 def _p95(durations: Sequence[float]) -> float | None:
-    # Of fewer values it would be the largest, which says nothing of the others.
+    # Of fewer values it would be the largest one.
     return percentile(durations, 0.95) if len(durations) >= _FEWEST_FOR_P95 else None

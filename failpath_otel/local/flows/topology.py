@@ -1,4 +1,4 @@
-"""The shape of a flow: its steps and what follows what, as declared, or as it was seen to happen."""
+"""The shape of a flow's graph: its steps and edges, as declared in a file or as observed in runs."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
@@ -9,18 +9,18 @@ import msgspec
 from failpath_otel.local.runs.summary import AttemptSummary
 
 MAX_EDGES: Final = 2000
-"""Of one run; one with more has many steps at once that all wait for each other, and each step keeps one edge."""
+"""The most edges of one run; beyond that, when many steps run at once, each step keeps one edge."""
 
 
 class Node(msgspec.Struct, frozen=True, rename="camel"):
-    """A step of a flow and the text that a reader sees for it."""
+    """A step of a flow, and its label."""
 
     step_key: str
     label: str
 
 
 class Edge(msgspec.Struct, frozen=True, rename="camel"):
-    """That ``target`` comes after ``source``, and in how many runs it did."""
+    """``target`` comes after ``source``; the number of runs in which it did."""
 
     source: str
     target: str
@@ -36,7 +36,7 @@ class Shape(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class DeclaredFlow(msgspec.Struct, frozen=True):
-    """What a file says of one flow; without edges where it says nothing of them."""
+    """A flow as declared in a file; edges are optional."""
 
     flow_key: str
     nodes: tuple[Node, ...]
@@ -44,7 +44,7 @@ class DeclaredFlow(msgspec.Struct, frozen=True):
 
 
 def observed_edges(attempts: Sequence[AttemptSummary]) -> set[tuple[str, str]]:
-    """What directly followed what in one run: B follows A if A had ended when B began, and no other step fits between.
+    """Return the edges of one run: B follows A if A ended before B began, and no other step fits between.
 
     A step lasts from the start of its first attempt to the end of its last; what has no start is an instant. Of a run
     with more than :data:`MAX_EDGES` such pairs, only the latest end before each step counts.
@@ -65,7 +65,7 @@ def shape_of(
     declared: DeclaredFlow | None,
     edges: Sequence[Collection[tuple[str, str]]] | None = None,
 ) -> Shape:
-    """The shape of a flow that these are the runs of, oldest first.
+    """Return the shape of a flow from its runs, oldest first.
 
     ``edges`` are what :func:`observed_edges` says of each run, where that is known already.
 
@@ -90,7 +90,7 @@ def shape_of(
                     taken[source, target] += 1
     if fixed:
         seen = {edge: count for edge, count in seen.items() if not (edge[0] in labels and edge[1] in labels)}
-    # Runs that differ in everything add up; what happened most often is what a reader looks for.
+    # Runs that all differ add up to many edges; the most frequent ones are kept.
     common = sorted(seen.items(), key=lambda item: -item[1])[: MAX_EDGES + len(nodes)]
     return Shape(
         nodes=[Node(step_key, label) for step_key, label in nodes.items()],
@@ -124,7 +124,7 @@ def _spans(attempts: Iterable[AttemptSummary]) -> list[_Span]:
         if ended is not None:
             ends[key] = max(ended, ends.get(key, ended))
         if start >= newest.get(key, start):
-            # An older attempt without an end was given up: a newer one took its place.
+            # An older attempt without an end was abandoned for a newer one.
             newest[key], is_open[key] = start, ended is None
     return sorted(
         # A clock that was set back may end a step before its start.
@@ -134,7 +134,7 @@ def _spans(attempts: Iterable[AttemptSummary]) -> list[_Span]:
 
 
 def _predecessors(spans: Sequence[_Span]) -> tuple[list[tuple[float, int]], list[tuple[int, int]]]:
-    """The ends of all spans in order, each with its span's place, and for each span where its predecessors stand there.
+    """Return the ends of all spans in order, with their spans' places, and each span's range of predecessors.
 
     What ended before a span is a beginning of that order. Of these the one that began last stands between the span
     and all that ended before that; the others are its predecessors.

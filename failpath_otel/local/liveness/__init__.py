@@ -1,1 +1,1 @@
-"""Whether what runs still runs."""
+"""Whether running steps still run: by their processes, and by their usual durations."""

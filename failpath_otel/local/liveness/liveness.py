@@ -1,4 +1,4 @@
-"""Liveness: whether what is ``running`` still runs, as far as this machine can tell. Derived, never stored."""
+"""Liveness: whether a ``running`` attempt still runs, as far as it can be observed. Derived, never stored."""
 
 import os
 import socket
@@ -8,57 +8,57 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final, Literal, NamedTuple
 
 from failpath_otel import semconv
-from failpath_otel.local.liveness.proc import CAN_LOOK, look, nested, sees_every_process
-from failpath_otel.local.runs.event import instant
+from failpath_otel.local.liveness.proc import CAN_INSPECT, inspect_process, nested_processes, sees_every_process
 from failpath_otel.local.runs.summary import AttemptSummary
+from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.runs.view import Liveness as Liveness
 from failpath_otel.records.process import start_time
 from failpath_otel.records.record import ProcessInfo
 
 SILENT_AFTER: Final = 30_000_000
-"""Microseconds; what takes less is never called silent."""
+"""Microseconds; a shorter attempt is never silent."""
 
 SILENT_FACTOR: Final = 3
-"""How many times the p95 of its step something may take before it is called silent."""
+"""The multiple of its step's p95 after which an attempt is silent."""
 
 _BAD_TO_GOOD: Final[tuple[Liveness, ...]] = ("gone", "silent", "live")
 
-_LOOK_AGAIN: Final = 0.5
+_CHECK_AGAIN: Final = 0.5
 _MAX_KNOWN: Final = 16_384
 _MAX_PID: Final = 2**22  # Linux never hands out more.
 _MAX_TEXT: Final = 64
 _SAME_START: Final = 2_000_000
-"""Microseconds by which two readings of one start may differ: the kernel tells the boot in whole seconds, and the
-clock may have been corrected in between. Nobody gets the same pid again as soon as that."""
+"""Microseconds by which two readings of one start may differ: the kernel reports the boot in whole seconds, and the
+clock may have been corrected in between. No pid is assigned again within that time."""
 
 _JUST_NOW: Final = 500_000
-"""Microseconds for which a look at all containers is believed where nothing says when a process began."""
+"""Microseconds for which a scan of all containers is valid for a process without a start time."""
 
 
 def silent_from(started: int, p95_ms: float | None) -> float:
-    """The last moment (microseconds since the epoch) at which an attempt that began at ``started`` is not silent."""
+    """Return the last time (microseconds) at which an attempt that began at ``started`` is not silent."""
     return started + max(SILENT_AFTER, 0 if p95_ms is None else SILENT_FACTOR * p95_ms * 1000)
 
 
 def liveness_of(
     attempt: AttemptSummary, now: int, p95: Callable[[str], float | None], is_gone: Callable[[ProcessInfo], bool]
 ) -> Liveness:
-    """The liveness of an attempt that is ``running``; ``now`` is in microseconds since the epoch.
+    """Return the liveness of a ``running`` attempt; ``now`` is in microseconds since the epoch.
 
-    It is silent when it began, by its own record's time, longer ago than 30 s and than three times what ``p95`` says
-    of its step in milliseconds.
+    It is silent if it began, by its own record's time, longer ago than 30 s and than three times its step's ``p95``
+    (milliseconds).
     """
     if attempt.process is not None and is_gone(attempt.process):
         return "gone"
     started = attempt.started
-    # In this order: a p95 takes a look at hundreds of runs, and most of what runs has just begun.
+    # In this order: a p95 reads hundreds of runs, and most running attempts have just begun.
     if started is None or now <= silent_from(started, None) or now <= silent_from(started, p95(attempt.step_key)):
         return "live"
     return "silent"
 
 
 def worst(found: Collection[Liveness]) -> Liveness | None:
-    """The worst of them; ``None`` of nothing."""
+    """Return the worst of them; ``None`` if there is none."""
     return next((liveness for liveness in _BAD_TO_GOOD if liveness in found), None)
 
 
@@ -68,9 +68,9 @@ def run_liveness(
     p95: Callable[[str], float | None],
     is_gone: Callable[[ProcessInfo], bool],
 ) -> Liveness | None:
-    """The liveness of a run: the worst of the newest attempts of its steps; ``None`` if none of these is running.
+    """Return the worst liveness of the newest attempts of a run's steps; ``None`` if none of them is running.
 
-    ``p95`` tells a step's p95 in milliseconds.
+    ``p95`` returns a step's p95 in milliseconds.
     """
     return worst(
         {
@@ -81,39 +81,22 @@ def run_liveness(
     )
 
 
-class _Found(NamedTuple):
-    """A process that was there: under which pid, and since when, whatever the clock has been set to meanwhile."""
+class _LiveProcess(NamedTuple):
+    """A process that was found: its pid, and its start in ticks, which do not depend on the clock."""
 
     pid: int
     ticks: int | None
-    look_again: float
+    check_after: float
 
 
-_Verdict = _Found | Literal["gone", "untold"]
+_Verdict = _LiveProcess | Literal["gone", "unknown"]
 
 
 class Processes:
-    """Tells which of the processes that records name have ended. Used by any number of threads.
+    """Decides which processes of records have ended, by host, pid and start time: decision 0020. Thread-safe.
 
-    A process is known by host, pid and start time. Only records that carry this host's name are judged, and of these:
-
-    - one that has been found here is gone as soon as its pid is free, a zombie's or another process's;
-    - one that was not found when it was first asked for is gone, because records come after the start of their
-      process; of a start before the machine's boot is therefore gone too;
-    - without a start time in the record only the pid is looked at, here and in containers on this machine.
-
-    A container may bear this host's name and number its processes by itself. So nothing is said of a process (it
-    counts as not gone)
-
-    - whose pid was taken, before it began, by one that is still there: that is another pid of another namespace;
-    - that runs in a container on this machine, as the kernel shows it under both pids: that one is watched;
-    - that began before the container which this receiver runs in, or whose record has a start time while this system
-      tells none.
-
-    What is left is a receiver inside of a container, and beside it another container with the same host name: a
-    process of that one, younger than the receiver's container, counts as gone if its pid is free on this side.
-
-    That a process is gone is final; that it is not is believed for half a second.
+    Only a process of this host that is distinct from all others counts as gone, and that is final; that a process is
+    not gone is valid for half a second.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -121,7 +104,7 @@ class Processes:
         self._host: Final = socket.gethostname()
         self._lock: Final = threading.Lock()
         self._known: Final[dict[ProcessInfo, _Verdict]] = {}
-        self._tells_starts: Final = start_time(os.getpid()) is not None
+        self._knows_starts: Final = start_time(os.getpid()) is not None
         self._born = _microseconds(start_time(os.getpid())) or 0
         self._clock_steps = [0]
         # Processes that are older than this are not of this namespace. All others there are can be seen from the first.
@@ -130,8 +113,8 @@ class Processes:
         self._nested_at = 0
 
     def is_gone(self, process: ProcessInfo) -> bool:
-        """Whether this process was one of this host and has ended; ``False`` where that cannot be told."""
-        if not CAN_LOOK or process.host != self._host or not 0 < process.pid <= _MAX_PID:
+        """Return whether this process was one of this host and has ended; ``False`` if that is unknown."""
+        if not CAN_INSPECT or process.host != self._host or not 0 < process.pid <= _MAX_PID:
             return False
         if process.start_time is not None and len(process.start_time) > _MAX_TEXT:
             return False
@@ -140,22 +123,22 @@ class Processes:
             if known is None:
                 if len(self._known) >= _MAX_KNOWN:
                     del self._known[next(iter(self._known))]
-                known = self._known[process] = self._first_look(process)
-            elif isinstance(known, _Found) and self._clock() >= known.look_again:
-                known = self._known[process] = self._look_again(known)
+                known = self._known[process] = self._first_verdict(process)
+            elif isinstance(known, _LiveProcess) and self._clock() >= known.check_after:
+                known = self._known[process] = self._inspect_again(known)
             return known == "gone"
 
-    def _first_look(self, process: ProcessInfo) -> _Verdict:
+    def _first_verdict(self, process: ProcessInfo) -> _Verdict:
         pid, started = process.pid, _microseconds(process.start_time)
         if started is None:
             # As most SDKs have it. Of a container that bears this host's name, only the pid in there is known.
             since = time.time_ns() // 1000 - _SAME_START - _JUST_NOW
-            inside = self._pids_of_nested(pid, since) if look(pid) is None else []
+            inside = self._pids_of_nested(pid, since) if inspect_process(pid) is None else []
             return self._verdict(inside[0] if inside else pid)
-        if not self._tells_starts:
-            return "untold"
+        if not self._knows_starts:
+            return "unknown"
         holder_is_older = False
-        if look(pid) is not None:
+        if inspect_process(pid) is not None:
             holder = _microseconds(start_time(pid))
             if holder is None or self._is_start(holder, started):
                 return self._verdict(pid)
@@ -164,10 +147,10 @@ class Processes:
             holder = _microseconds(start_time(outer))
             if holder is not None and self._is_start(holder, started):
                 return self._verdict(outer)
-        return "untold" if holder_is_older or started < self._began - _SAME_START else "gone"
+        return "unknown" if holder_is_older or started < self._began - _SAME_START else "gone"
 
     def _is_start(self, holder: int, started: int) -> bool:
-        """Whether the start of a process, as the system tells it now, is the one that a record names.
+        """Return whether the start of a process, as the system reports it now, is the one in a record.
 
         The system reckons starts by the clock as it is now: after that was set, all of them are others. So a record
         may name what a start was called before, as far as that was seen on the receiver's own.
@@ -177,20 +160,20 @@ class Processes:
             self._clock_steps.append(step)
         return any(abs(holder + step - known - started) <= _SAME_START for known in self._clock_steps)
 
-    def _look_again(self, found: _Found) -> _Verdict:
+    def _inspect_again(self, found: _LiveProcess) -> _Verdict:
         return self._verdict(found.pid, found.ticks)
 
     def _verdict(self, pid: int, ticks: int | None = None) -> _Verdict:
-        seen = look(pid)
+        seen = inspect_process(pid)
         if seen is None or seen.zombie or (ticks is not None and seen.ticks not in {ticks, None}):
             return "gone"
-        return _Found(pid, seen.ticks if ticks is None else ticks, self._clock() + _LOOK_AGAIN)
+        return _LiveProcess(pid, seen.ticks if ticks is None else ticks, self._clock() + _CHECK_AGAIN)
 
     def _pids_of_nested(self, inner: int, started: int) -> list[int]:
-        """The pids out here of what has the pid ``inner`` in a container; what is younger than a look needs another."""
+        """Return the pids on this host of what has the pid ``inner`` in a container; scan again for younger ones."""
         if self._nested_at < started + _SAME_START:
             now = time.time_ns() // 1000
-            self._nested, self._nested_at = nested(), now
+            self._nested, self._nested_at = nested_processes(), now
         return self._nested.get(inner, [])
 
 
@@ -198,6 +181,6 @@ def _microseconds(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        return instant(text)
+        return parse_rfc3339(text)
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""The watch over running runs: a thread that notices when one falls silent or loses its process."""
+"""The monitor of running runs: a thread that notices when one falls silent or loses its process."""
 
 import logging
 import threading
@@ -9,11 +9,13 @@ from typing import Final, NamedTuple
 from failpath_otel import semconv
 from failpath_otel.local.liveness.liveness import Liveness, liveness_of, run_liveness, worst
 from failpath_otel.local.runs.summary import AttemptSummary
-from failpath_otel.local.store.store import RunKey, Store, StoredRun, StoreError
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.run_row import RunKey, StoredRun
+from failpath_otel.local.store.store import Store
 from failpath_otel.records.record import ProcessInfo
 
 INTERVAL: Final = 1.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 _PAGE: Final = 1000
 _END_SECONDS: Final = 0.5
@@ -24,8 +26,8 @@ P95 = Callable[[str, str], "float | None"]
 """The p95 of a flow's step in milliseconds; ``None`` where too few have ended."""
 
 
-class Judgement(NamedTuple):
-    """The liveness of a run, and of each of its attempts in their order; ``None`` for what is not running."""
+class RunLiveness(NamedTuple):
+    """The liveness of a run and of each of its attempts in order; ``None`` for what is not running."""
 
     run: Liveness | None
     attempts: list[Liveness | None]
@@ -41,17 +43,15 @@ class _State(NamedTuple):
 _ALL_LIVE: Final = _State("live", frozenset())
 
 
-class Watch:
-    """Knows the liveness of every running run of a store. Used by any number of threads.
+class LivenessMonitor:
+    """The liveness of every running run of a store. Thread-safe.
 
-    Every answer is worked out when it is asked for, from the store as it is at that moment, by the same rule, the
-    same clock (microseconds since the epoch) and the same ``p95``. What is asked of the store is only what has
-    changed since the last time, and a run of which all is gone is not looked at again until it changes. Reading raises
-    :class:`StoreError` when the database refuses.
+    Each call computes it anew, by one rule, one clock (microseconds since the epoch) and one ``p95``, from the current
+    state of the store, of which only changes are read. A run of which all is gone is assessed again when it changes.
+    Reading raises :class:`StoreError` if the database refuses.
 
-    After :meth:`start`, ``on_change`` gets the runs in which the liveness of something that runs has become another one
-    than it was told last (what is live from the start is not told), on the watch's own thread. What it raises is
-    logged, and tried again.
+    After :meth:`start`, ``on_change`` is called on the monitor's thread with the runs whose liveness, or that of an
+    attempt, differs from what was last reported (initially ``live``). What it raises is logged and retried.
     """
 
     def __init__(
@@ -72,35 +72,35 @@ class Watch:
         self._interval: Final = interval
         self._lock: Final = threading.Lock()
         self._ended: Final = threading.Event()
-        self._thread: Final = threading.Thread(target=self._run, name="failpath-watch", daemon=True)
-        self._told: dict[RunKey, _State] = {}
+        self._thread: Final = threading.Thread(target=self._run, name="failpath-liveness", daemon=True)
+        self._reported: dict[RunKey, _State] = {}
         self._forget()
 
     def start(self) -> None:
-        """Begins to look."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the thread; does not wait for the interval to pass."""
+        """End the thread, without waiting for the interval to pass."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(_END_SECONDS)
 
     def reset(self) -> None:
-        """To be called when runs were deleted, of which the store makes no change."""
+        """Start over; to be called when runs were deleted, which the store does not report as changes."""
         with self._lock:
             self._forget()
 
     def current(self) -> dict[RunKey, Liveness]:
-        """The liveness of every run that is running."""
+        """Return the liveness of every running run."""
         with self._lock:
             self._catch_up()
             current: dict[RunKey, Liveness] = dict.fromkeys(self._gone, "gone")
-            current.update({run: state.run for run, state in self._judge_open().items()})
+            current.update({run: state.run for run, state in self._assess_open().items()})
             return current
 
     def liveness(self, run: RunKey) -> Liveness | None:
-        """The liveness of one run; ``None`` if it is not running, or not there."""
+        """Return the liveness of one run; ``None`` if it is not running or not there."""
         with self._lock:
             self._catch_up()
             if run in self._gone:
@@ -111,13 +111,13 @@ class Watch:
             return run_liveness(attempts, self._clock(), partial(self._p95, run.flow_key), self._is_gone)
 
     def runs_with(self, liveness: Liveness) -> set[RunKey]:
-        """The running runs that have this liveness."""
+        """Return the running runs with this liveness."""
         return {run for run, its in self.current().items() if its == liveness}
 
-    def judge(self, flow_key: str, attempts: Sequence[AttemptSummary]) -> Judgement:
-        """What the watch says of a run with these attempts."""
+    def assess(self, flow_key: str, attempts: Sequence[AttemptSummary]) -> RunLiveness:
+        """Return the liveness of a run with these attempts."""
         now, p95 = self._clock(), partial(cache(self._p95), flow_key)
-        return Judgement(
+        return RunLiveness(
             run_liveness(attempts, now, p95, self._is_gone),
             [
                 liveness_of(attempt, now, p95, self._is_gone) if attempt.status == semconv.STATUS_RUNNING else None
@@ -125,21 +125,21 @@ class Watch:
             ],
         )
 
-    def look(self) -> list[RunKey]:
-        """Tells ``on_change`` what has changed, and returns it; this is what the thread does all the time."""
+    def check(self) -> list[RunKey]:
+        """Report changes to ``on_change`` and return them; the thread calls this at each interval."""
         with self._lock:
             self._catch_up()
-            states = self._judge_open()
+            states = self._assess_open()
             seen = self._newly_gone.copy()
             states |= {run: self._gone[run] for run in seen}
-            changed = {run: its for run, its in states.items() if self._told.get(run, _ALL_LIVE) != its}
+            changed = {run: its for run, its in states.items() if self._reported.get(run, _ALL_LIVE) != its}
         if changed:
             self._on_change(list(changed))
         with self._lock:
             for run, its in changed.items():
-                # Unless it has ended meanwhile.
+                # Unless the run has ended meanwhile.
                 if run in self._open or run in self._gone:
-                    self._told[run] = its
+                    self._reported[run] = its
             self._newly_gone -= seen
         return list(changed)
 
@@ -147,11 +147,11 @@ class Watch:
         failing = False
         while not self._ended.is_set():
             try:
-                self.look()
+                self.check()
                 failing = False
-            except Exception as error:  # noqa: BLE001 - the next look may succeed
+            except Exception as error:  # noqa: BLE001 - the next check may succeed
                 if not failing and not self._ended.is_set():
-                    # A database that cannot be used says why by itself.
+                    # A `StoreError` says why by itself.
                     _log.error("Looking for silent runs failed: %s", error, exc_info=not isinstance(error, StoreError))
                 failing = True
             self._ended.wait(self._interval)
@@ -159,26 +159,26 @@ class Watch:
     def _forget(self) -> None:
         self._revision: int | None = None
         self._open: dict[RunKey, list[AttemptSummary]] = {}
-        # Those of which nothing is left that could still end, with what was lost of them.
+        # Runs whose running attempts are all gone.
         self._gone: dict[RunKey, _State] = {}
-        # Among those, the ones that the thread has not seen since: all would be too many for every look.
+        # Those of them that the thread has not reported yet: all would be too many for every check.
         self._newly_gone: set[RunKey] = set()
 
     def _catch_up(self) -> None:
-        """Learns which runs have begun, changed and ended."""
-        # Asked for first: what changes from here on is a change of the next time, too.
+        """Read which runs have begun, changed and ended."""
+        # Read first: what changes from here on is read again the next time.
         since, until = self._revision, self._store.revision()
         if since == until:
             return
         if since is None:
             self._take(self._store.running())
-            self._told = {run: its for run, its in self._told.items() if run in self._open}
+            self._reported = {run: its for run, its in self._reported.items() if run in self._open}
         elif self._drop_ended(since):
             self._take(self._store.running(since))
         self._revision = until
 
     def _drop_ended(self, since: int) -> bool:
-        """Forgets the runs that have ended after a revision; says whether others have changed."""
+        """Drop the runs that ended after a revision; return whether others changed."""
         others, rows = False, self._store.changes(since, _PAGE)
         while rows:
             for row in rows:
@@ -188,7 +188,7 @@ class Watch:
                 self._open.pop(row.key, None)
                 self._gone.pop(row.key, None)
                 self._newly_gone.discard(row.key)
-                self._told.pop(row.key, None)
+                self._reported.pop(row.key, None)
             rows = self._store.changes(rows[-1].revision, _PAGE) if len(rows) == _PAGE else []
         return others
 
@@ -198,18 +198,18 @@ class Watch:
             self._newly_gone.discard(row.key)
             self._open[row.key] = [attempt for attempt in attempts if attempt.status == semconv.STATUS_RUNNING]
 
-    def _judge_open(self) -> dict[RunKey, _State]:
-        """What has become of the runs that were not known as gone; those that are, are known as such from now on."""
+    def _assess_open(self) -> dict[RunKey, _State]:
+        """Assess the runs that were not known as gone; those that are gone are known as such from now on."""
         now, p95 = self._clock(), cache(self._p95)
         states: dict[RunKey, _State] = {}
         for run, attempts in self._open.items():
-            judged: list[tuple[AttemptSummary, Liveness]] = [
+            assessed: list[tuple[AttemptSummary, Liveness]] = [
                 (attempt, liveness_of(attempt, now, partial(p95, run.flow_key), self._is_gone)) for attempt in attempts
             ]
-            newest: set[Liveness] = {liveness for attempt, liveness in judged if attempt.newest}
+            newest: set[Liveness] = {liveness for attempt, liveness in assessed if attempt.newest}
             its = worst(newest)
             lost: list[tuple[str, str, Liveness]] = [
-                (attempt.step_key, attempt.span_id, liveness) for attempt, liveness in judged if liveness != "live"
+                (attempt.step_key, attempt.span_id, liveness) for attempt, liveness in assessed if liveness != "live"
             ]
             if its is not None:
                 states[run] = _State(its, frozenset(lost))

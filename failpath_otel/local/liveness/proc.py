@@ -1,43 +1,43 @@
-"""What the operating system shows of a process, by its pid."""
+"""The state of a process as the operating system shows it, by its pid."""
 
 import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
-CAN_LOOK: Final = os.name == "posix"
-"""Whether :func:`look` may be called: on Windows, signal 0 is Ctrl-C."""
+CAN_INSPECT: Final = os.name == "posix"
+"""Whether :func:`inspect_process` may be called: on Windows, signal 0 is Ctrl-C."""
 
 _PROC: Final = Path("/proc")
 _INITIAL_NAMESPACE: Final = 0xEFFFFFFC
 """The inode of the pid namespace that Linux boots with (``PROC_PID_INIT_INO``, the same in every kernel)."""
 
 
-class Look(NamedTuple):
-    """A pid that is taken: ``ticks`` is when its holder began, in clock ticks since boot, where ``/proc`` tells."""
+class ProcessState(NamedTuple):
+    """A process: ``ticks`` is its start in clock ticks since boot, where ``/proc`` has it."""
 
     zombie: bool
     ticks: int | None
 
 
-def look(pid: int) -> Look | None:
-    """Whoever has this pid now; ``None`` if nobody has it."""
+def inspect_process(pid: int) -> ProcessState | None:
+    """Return the state of the process with this pid; ``None`` if there is none."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return None
     except PermissionError:
-        pass  # It is another user's, and it exists.
+        pass  # It exists, and is another user's.
     try:
         # The second field is the command in parentheses, which may hold spaces and parentheses itself.
         fields = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
         # A process whose first thread has ended looks like a zombie as well, but has threads left.
-        return Look(zombie=fields[0] in {b"Z", b"X"} and int(fields[17]) <= 1, ticks=int(fields[19]))
+        return ProcessState(zombie=fields[0] in {b"Z", b"X"} and int(fields[17]) <= 1, ticks=int(fields[19]))
     except (OSError, ValueError, IndexError):
-        return Look(zombie=False, ticks=None)
+        return ProcessState(zombie=False, ticks=None)
 
 
-def nested() -> dict[int, list[int]]:
-    """The processes of pid namespaces within ours (containers): the pid that each has inside, and its pids out here."""
+def nested_processes() -> dict[int, list[int]]:
+    """Return the pids on this host of the processes in nested pid namespaces (containers), by their pids inside."""
     found: dict[int, list[int]] = {}
     try:
         names = [path.name for path in _PROC.iterdir()]
@@ -58,7 +58,7 @@ def nested() -> dict[int, list[int]]:
 
 
 def sees_every_process() -> bool:
-    """Whether this process is in the pid namespace that the machine booted with, and no container."""
+    """Return whether this process is in the initial pid namespace, and in no container."""
     try:
         return (_PROC / "self" / "ns" / "pid").stat().st_ino == _INITIAL_NAMESPACE
     except OSError:

@@ -1,16 +1,16 @@
 // The page: its frame, which view an address shows, and the keys that work everywhere.
 import { html, render, useEffect, useErrorBoundary, useRef, useState } from "./vendor/preact-htm.js";
-import { forget, useResource } from "./api.js";
-import { showDirections } from "./bidi.js";
-import { FlowView } from "./flow.js";
-import { FlowsView } from "./flows.js";
-import { Header } from "./header.js";
-import { Help } from "./help.js";
-import { useKeys } from "./keyboard.js";
-import { Link, navigate, useLocation } from "./router.js";
-import { RunView } from "./run.js";
-import { RunsView } from "./runs.js";
-import { useStream } from "./stream.js";
+import { forget, useResource } from "./lib/api.js";
+import { showDirections } from "./lib/bidi.js";
+import { FlowView } from "./views/flow.js";
+import { FlowsView } from "./views/flows.js";
+import { Header } from "./components/header.js";
+import { Help } from "./components/help.js";
+import { useKeys } from "./lib/keyboard.js";
+import { Link, navigate, useLocation } from "./lib/router.js";
+import { RunView } from "./views/run.js";
+import { RunsView } from "./views/runs.js";
+import { useStream } from "./lib/stream.js";
 
 function viewOf(segments, server) {
   const [room, key, ...rest] = segments;

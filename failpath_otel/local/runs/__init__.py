@@ -1,1 +1,1 @@
-"""Runs: their events, what these come to, and what is shown of it."""
+"""Runs: their events, the view that is built of these, and the summary for lists."""

@@ -1,25 +1,19 @@
 """The event: one record of the wire contract as the receiver accepts it."""
 
-from datetime import datetime, timedelta, timezone
-from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
 
-from failpath_otel import limits
+from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.records.record import Record
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Event(Record, frozen=True, kw_only=True):
-    """A record whose identity is not empty and whose times can be read; fields that it does not know are ignored.
+    """A record with a non-empty identity and valid times; unknown fields are ignored.
 
-    Raises ``ValueError`` (inside a decoder: ``msgspec.ValidationError``) for a time that :func:`instant` refuses.
+    Raises ``ValueError`` (inside a decoder: ``msgspec.ValidationError``) for an invalid time.
     """
 
     id: _Text
@@ -31,16 +25,16 @@ class Event(Record, frozen=True, kw_only=True):
     started_at: str | None = None
 
     def __post_init__(self) -> None:
-        instant(self.timestamp)
+        parse_rfc3339(self.timestamp)
         if self.started_at is not None:
-            instant(self.started_at)
+            parse_rfc3339(self.started_at)
 
 
 _decode: Final = msgspec.json.Decoder(Event).decode
 
 
 def decode_event(payload: str | bytes) -> Event:
-    """The event in one JSON object. Raises ``ValueError`` with the reason in words if it is not one."""
+    """Return the event in one JSON object. Raise ``ValueError`` with a readable reason if it is invalid."""
     try:
         return _decode(payload)
     except msgspec.DecodeError as error:
@@ -48,21 +42,3 @@ def decode_event(payload: str | bytes) -> Event:
     except RecursionError:
         msg = "nested too deeply"
         raise ValueError(msg) from None
-
-
-@lru_cache(maxsize=8_192)
-def instant(text: str) -> int:
-    """Microseconds since the epoch of an RFC 3339 time; anything finer is rounded.
-
-    Raises ``ValueError`` for any other text, for a time without a zone, and for one outside of 1970 to 9999.
-    """
-    try:
-        moment = msgspec.convert(text, _Moment)
-    except msgspec.ValidationError:
-        msg = f"expected an RFC 3339 time with a zone, got {text[:64]!r}"
-        raise ValueError(msg) from None
-    microseconds = (moment - _EPOCH) // _MICROSECOND
-    if not 0 <= microseconds < limits.END_OF_TIME * 1_000_000:
-        msg = f"expected a time from 1970 to 9999, got {text[:64]!r}"
-        raise ValueError(msg)
-    return microseconds

@@ -1,6 +1,6 @@
-"""A stack text as frames, and which of them are the application's own.
+"""Splits the text of a stack into frames, and marks the application's own.
 
-Python, JavaScript, Java, .NET, Go, Ruby and PHP are known; of anything else each line is a frame.
+Python, JavaScript, Java, .NET, Go, Ruby and PHP are known; in any other language each line is a frame.
 """
 
 import re
@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 MAX_FRAMES: Final = 500
-"""Of a longer stack the frames in the middle become one."""
+"""The most frames; those in the middle of a longer stack become one."""
 
 _PYTHON: Final = re.compile(r'([ |+]*)File "([^"]*)"')
 _PYTHON_LEAD: Final = re.compile(r"[ |]*")
@@ -47,7 +47,7 @@ class Frame(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def split_stack(stack: str) -> list[Frame]:
-    r"""The frames of a stack in its own order; their texts, joined by ``\n``, are the stack again."""
+    r"""Return the frames of a stack in its own order; their texts, joined by ``\n``, are the stack again."""
     if not stack:
         return []
     frames: list[_Growing] = []
@@ -70,7 +70,7 @@ def split_stack(stack: str) -> list[Frame]:
 
 
 class _Growing:
-    """A frame to which the lines that belong to it are still added."""
+    """A frame that is still growing by the lines that belong to it."""
 
     __slots__ = ("_application", "_is_text", "_lines", "_python_lead")
 
@@ -86,7 +86,7 @@ class _Growing:
             self._application = not _is_library(python[2])
 
     def takes(self, line: str) -> bool:
-        """Whether a line that follows belongs to this frame."""
+        """Return whether a line that follows belongs to this frame."""
         if not line.strip():
             return True
         if self._python_lead is not None:
@@ -113,7 +113,7 @@ def _leading(line: str) -> str:
 
 
 def _of_one_line(line: str) -> bool | None:
-    """Whether a line that is a whole frame belongs to the application; ``None`` if it is no frame of a known kind."""
+    """Return whether a line that is a whole frame is the application's; ``None`` if it is no known frame."""
     if at := _AT.match(line):
         # Java names a module before the class: java.base/java.util.ArrayList.get(ArrayList.java:427)
         name = at[1].rpartition("/")[2]

@@ -1,12 +1,12 @@
-"""The summary of a run: what lists, rates and filters need of its picture."""
+"""The summary of a run: what lists, figures and filters need of its view."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from failpath_otel import semconv
-from failpath_otel.local.runs.event import instant
+from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.runs.view import RunView, StepView
 from failpath_otel.records.record import ProcessInfo, Record, Status
 
@@ -14,7 +14,7 @@ MAX_MESSAGE: Final = 200
 """Characters of an error message that a summary keeps."""
 
 MAX_SEARCH: Final = 4096
-"""Characters of a run that the text filter sees."""
+"""Characters of a run that the text filter searches."""
 
 
 class AttemptSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -36,31 +36,40 @@ class AttemptSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     newest: bool
 
 
-class RunSummary(msgspec.Struct, frozen=True, rename="camel"):
-    """One run. Times are microseconds since the epoch, ``active_at`` is that of its newest event.
+_Time = TypeVar("_Time")
 
-    ``steps`` and ``failed`` count steps, not attempts: all, and those whose newest attempt failed. ``step_key`` is the
-    step that failed or started last, of those whose newest attempt failed or runs; ``message`` is its error.
-    ``search`` is what the text filter looks at, case-folded.
+
+class RunOverview(msgspec.Struct, Generic[_Time], frozen=True, rename="camel"):
+    """What a list shows of a run: the one definition from which the table, its rows and the answers follow.
+
+    Times are microseconds since the epoch (``int``) in the database, and RFC 3339 (``str``) in answers; ``active_at``
+    is that of the newest event. ``steps`` and ``failed`` count steps, not attempts: all, and those whose newest attempt
+    failed. ``step_key`` is the step that failed or started last, of those whose newest attempt failed or runs;
+    ``message`` is its error.
     """
 
     flow_key: str
     run_id: str
     status: Status
-    started: int
-    ended: int | None
+    started: _Time = msgspec.field(name="startedAt")
+    ended: _Time | None = msgspec.field(name="endedAt")
     duration_ms: float | None
-    active_at: int
+    active_at: _Time
     steps: int
     failed: int
     step_key: str | None
     message: str | None
+
+
+class RunSummary(RunOverview[int], frozen=True):
+    """What follows from the events of a run; ``search`` is what the text filter searches, case-folded."""
+
     attempts: list[AttemptSummary]
     search: str
 
 
 def summarise(run: RunView, events: Iterable[Record]) -> RunSummary:
-    """The summary of a run whose picture of ``events`` is ``run``."""
+    """Return the summary of a run from its view and its events."""
     steps = run.steps
     last = {step.step_key: place for place, step in enumerate(steps)}
     attempts = [_attempt(step, newest=last[step.step_key] == place) for place, step in enumerate(steps)]
@@ -74,10 +83,10 @@ def summarise(run: RunView, events: Iterable[Record]) -> RunSummary:
         flow_key=run.flow_key,
         run_id=run.run_id,
         status=run.status,
-        started=instant(run.started_at),
-        ended=_instant(run.ended_at),
+        started=parse_rfc3339(run.started_at),
+        ended=_optional_time(run.ended_at),
         duration_ms=run.duration_ms,
-        active_at=max(instant(event.timestamp) for event in events),
+        active_at=max(parse_rfc3339(event.timestamp) for event in events),
         steps=len(newest),
         failed=sum(attempt.status == semconv.STATUS_ERROR for attempt in newest),
         step_key=None if notable is None else notable.step_key,
@@ -92,8 +101,8 @@ def _attempt(step: StepView, *, newest: bool) -> AttemptSummary:
     return AttemptSummary(
         step.step_key,
         step.status,
-        _instant(step.started_at),
-        _instant(step.ended_at),
+        _optional_time(step.started_at),
+        _optional_time(step.ended_at),
         step.duration_ms,
         None if error is None else _line(error.name),
         None if error is None else _line(error.message),
@@ -115,12 +124,12 @@ def _line(text: str) -> str:
     return " ".join(text[: 10 * MAX_MESSAGE].split())[:MAX_MESSAGE]
 
 
-def _instant(text: str | None) -> int | None:
-    return None if text is None else instant(text)
+def _optional_time(text: str | None) -> int | None:
+    return None if text is None else parse_rfc3339(text)
 
 
 def _search(run: RunView, steps: Sequence[StepView]) -> str:
-    """A line for each text, each once; what is likely to be looked for comes first, because the rest is cut."""
+    """Return a line for each text, each once; likely search terms come first, because the rest is cut."""
     found: dict[str, None] = {}
     room = MAX_SEARCH
     for text in _texts(run, steps):
@@ -147,7 +156,7 @@ def _texts(run: RunView, steps: Sequence[StepView]) -> Iterator[str]:
 
 
 def _values(metadata: dict[str, Any]) -> Iterator[str]:
-    # No recursion: a sender decides how deep this is.
+    # No recursion: the sender decides the depth.
     waiting: list[Any] = [metadata]
     while waiting:
         value = waiting.pop()

@@ -1,7 +1,7 @@
-"""The picture of a run: what its events say, whatever the order and however often they arrived.
+"""The run view: the state of a run that follows from its events, in any order and with duplicates.
 
 A run is a flow key and a run id, an attempt of a step is its span id. Nothing here reads a clock, a file or a
-socket, so the same events always give the same picture.
+socket, so the same events always give the same view.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,12 +11,12 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from failpath_otel import semconv
-from failpath_otel.local.runs.event import instant
-from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, rfc3339
+from failpath_otel.local.runs.times import parse_rfc3339, to_rfc3339
+from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status
 
 Liveness = Literal["live", "silent", "gone"]
 """Of what is ``running``; ``gone``: its process was on the receiver's host and has ended. ``silent``: it takes longer
-than can be expected."""
+than expected."""
 
 _RANK: Final = {
     semconv.STATUS_RUNNING: 0,
@@ -30,9 +30,9 @@ _RANK: Final = {
 class StepView(msgspec.Struct, frozen=True, rename="camel"):
     """One attempt of one step. Times are RFC 3339 in UTC, ``duration_ms`` is never negative.
 
-    ``attempt`` counts from 1 among the attempts of the same step. ``started_at`` is missing where nothing reported
-    a start (a skip, a record by hand), ``ended_at`` and ``duration_ms`` while the attempt runs. ``liveness`` says
-    whether what runs still runs, as far as the receiver can tell; it does not follow from the records.
+    ``attempt`` counts from 1 among the attempts of the same step. ``started_at`` is missing where no record has
+    a start (a skip, a record by hand), ``ended_at`` and ``duration_ms`` while the attempt runs. ``liveness`` is
+    what the receiver observes of a running attempt; it does not follow from the records.
     """
 
     step_key: str
@@ -68,13 +68,13 @@ class RunView(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RunList(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer to a question about several runs."""
+    """The response of ``/api/runs``."""
 
     runs: list[RunView]
 
 
-def picture(events: Iterable[Record]) -> RunView:
-    """The picture of the one run that all ``events`` belong to; events with the same ``id`` are the same event.
+def build_run_view(events: Iterable[Record]) -> RunView:
+    """Return the view of the one run that all ``events`` belong to; equal ``id`` means the same event.
 
     Raises ``ValueError`` if there are no events, if they belong to several runs, or if a time cannot be read.
     """
@@ -100,8 +100,8 @@ def picture(events: Iterable[Record]) -> RunView:
         run_id=first.run_id,
         flow_key=first.flow_key,
         status=status,
-        started_at=_text(started),
-        ended_at=None if ended is None else _text(ended),
+        started_at=to_rfc3339(started),
+        ended_at=None if ended is None else to_rfc3339(ended),
         duration_ms=None if ended is None else _milliseconds(started, ended),
         steps=[
             _step_view(step_key, number, attempt)
@@ -112,12 +112,12 @@ def picture(events: Iterable[Record]) -> RunView:
 
 
 def in_order(events: Iterable[Record]) -> list[Record]:
-    """The events of one run, each once, in the order in which they happened."""
+    """Return the events of one run, each once, in order of time."""
     return [entry.record for entry in _canonical(events)]
 
 
 def attempt_numbers(events: Iterable[Record]) -> dict[str, int]:
-    """Of each event of one run, by its id, the number of the attempt that it belongs to: that of the picture."""
+    """Return the number of each event's attempt, as in the run view, by the event's id."""
     steps: dict[str, list[_Entry]] = {}
     for entry in _canonical(events):
         steps.setdefault(entry.record.step_key, []).append(entry)
@@ -148,7 +148,7 @@ class _Attempt:
 
     @property
     def outcome(self) -> _Entry | None:
-        """The record that decides the status: of the highest rank the earliest."""
+        """The record that decides the status: the earliest of the highest rank."""
         return min(self.closing, key=lambda entry: (-entry.rank, entry.at, entry.id), default=None)
 
     @property
@@ -159,7 +159,7 @@ class _Attempt:
     @property
     def started(self) -> int | None:
         starts = [entry.at for entry in self.opening]
-        starts += [instant(text) for entry in self.closing if (text := entry.record.started_at) is not None]
+        starts += [parse_rfc3339(text) for entry in self.closing if (text := entry.record.started_at) is not None]
         return min(starts, default=None)
 
     @property
@@ -169,7 +169,7 @@ class _Attempt:
 
     @property
     def at(self) -> int:
-        """The start, or for what has none the end."""
+        """The start, or the end of an attempt without a start."""
         started = self.started
         return min(entry.at for entry in self.closing) if started is None else started
 
@@ -181,13 +181,15 @@ class _Attempt:
 
 def _canonical(events: Iterable[Record]) -> list[_Entry]:
     unique = {event.id: event for event in events}
-    return sorted(_Entry(instant(event.timestamp), _RANK[event.status], event.id, event) for event in unique.values())
+    return sorted(
+        _Entry(parse_rfc3339(event.timestamp), _RANK[event.status], event.id, event) for event in unique.values()
+    )
 
 
 def _attempts(entries: Sequence[_Entry]) -> list[_Attempt]:
-    """The attempts of one step, oldest first; ``entries`` are the step's, in canonical order.
+    """Return the attempts of one step, oldest first; ``entries`` are the step's, in canonical order.
 
-    An outcome whose own span has no ``running`` was recorded by hand, also where it tells a start.
+    An outcome whose own span has no ``running`` was recorded by hand, also if it has a start.
     """
     spans: dict[str, _Attempt] = {}
     for entry in entries:
@@ -209,7 +211,7 @@ def _attempts(entries: Sequence[_Entry]) -> list[_Attempt]:
 
 
 def _pair(still_open: list[_Attempt], by_hand: Iterable[_Attempt]) -> list[_Attempt]:
-    """Gives each outcome by hand, oldest first, the newest open attempt that started no later than it.
+    """Pair each outcome by hand, oldest first, with the newest open attempt that started no later.
 
     What started before one outcome started before the next one too, so a stack of the attempts that have started has
     the newest open one on top.
@@ -251,8 +253,8 @@ def _step_view(step_key: str, number: int, attempt: _Attempt) -> StepView:
         step_key=step_key,
         attempt=number,
         status=attempt.status,
-        started_at=None if started is None else _text(started),
-        ended_at=None if ended is None else _text(ended),
+        started_at=None if started is None else to_rfc3339(started),
+        ended_at=None if ended is None else to_rfc3339(ended),
         duration_ms=_duration(attempt),
         error=None if outcome is None else outcome.record.error,
         metadata=metadata,
@@ -263,7 +265,7 @@ def _step_view(step_key: str, number: int, attempt: _Attempt) -> StepView:
 
 
 def _duration(attempt: _Attempt) -> float | None:
-    """What the outcome itself measured, else the time between the two records, in milliseconds."""
+    """Return the outcome's own duration, else the time between the two records, in milliseconds."""
     outcome, started = attempt.outcome, attempt.started
     if outcome is None:
         return None
@@ -275,7 +277,3 @@ def _duration(attempt: _Attempt) -> float | None:
 def _milliseconds(start: int, end: int) -> float:
     # A clock that was set back between the two would make this negative.
     return max(0, end - start) / 1000
-
-
-def _text(microseconds: int) -> str:
-    return rfc3339(microseconds * 1000)

@@ -1,1 +1,1 @@
-"""What is kept: the database, its rows, and what is worked out of events before it is kept."""
+"""The database: events, a row for each run, and how it is projected, queried and pruned."""

@@ -1,4 +1,4 @@
-"""The database: one SQLite file, a connection that writes and one that reads, each with its own lock."""
+"""One SQLite file with a connection for writes and one for reads, each with its own lock."""
 
 import os
 import sqlite3
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _BUSY_SECONDS: Final = 1.0
-"""How long to wait for another process that writes; a sender waits 1.5 s for its answer."""
+"""How long to wait for another process that writes; a sender waits 1.5 s for its response."""
 
 _CLOSE_SECONDS: Final = 0.3
 _RETRY_SECONDS: Final = 0.01
@@ -22,7 +22,7 @@ class StoreError(Exception):
 
 
 class Database:
-    """Used by any number of threads: one at a time writes, one at a time reads, and neither waits for the other.
+    """A SQLite file. Thread-safe: one thread at a time writes and one reads, and neither waits for the other.
 
     Opens the file at ``path``, makes it (readable for its owner only) where there is none, and calls ``prepare`` with
     a connection before anything else. Every method raises :class:`StoreError` when the database refuses.
@@ -48,18 +48,18 @@ class Database:
             self._identity = _identity(self._path)
 
     def rows(self, query: str, *values: str | int | None) -> list[tuple[Any, ...]]:
-        """The answer to one question, which sees everything that was committed when it began."""
+        """Return the rows of a query, which sees everything that was committed when it began."""
         with self.errors(), self._read_lock:
             self._check_usable()
             return self._reader.execute(query, values).fetchall()
 
     def number(self, query: str, *values: str | int | None) -> int:
-        """The answer to a question whose answer is a number."""
+        """Return the one number that a query yields."""
         return int(self.rows(query, *values)[0][0])
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection, None, None]:
-        """Everything in the block is written, or none of it."""
+        """Commit everything in the block, or roll all of it back."""
         with self.errors(), self._write_lock:
             self._check_usable()
             connection = self._writer
@@ -73,24 +73,24 @@ class Database:
                 raise
 
     def shrink(self, pages: int) -> None:
-        """Gives up to so many unused pages back to the file system, if the file was made for that."""
+        """Return up to so many unused pages to the file system, if the file was made for that."""
         with self.errors(), self._write_lock:
             self._check_usable()
             # Each step of the statement frees one page, and `execute` makes one step only.
             self._writer.executescript(f"PRAGMA incremental_vacuum({int(pages)})")
 
     def close(self) -> None:
-        """Ends what is being asked right now and closes the file. It cannot be used afterwards.
+        """Interrupt running queries and close the file. It cannot be used afterwards.
 
-        Takes 0.3 s at most: what another process holds up is left to SQLite, which loses nothing that was accepted.
+        Takes 0.3 s at most: what another process blocks is left to SQLite, which loses nothing that was committed.
         """
         if self._closed:
             return
         self._closed = True
         deadline = time.monotonic() + _CLOSE_SECONDS
-        # The writer goes last, because the last connection puts what was written in its place.
+        # The writer is closed last, because the last connection checkpoints the write-ahead log.
         for connection, lock in ((self._reader, self._read_lock), (self._writer, self._write_lock)):
-            # Only where something is going on: SQLite would take it for its last tidying up as well.
+            # Only a running query: SQLite would interrupt its own checkpoint too.
             if not (held := lock.acquire(blocking=False)):
                 connection.interrupt()
                 held = lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
@@ -102,7 +102,7 @@ class Database:
 
     @contextmanager
     def errors(self) -> Generator[None, None, None]:
-        """What goes wrong with the file in the block is a :class:`StoreError`."""
+        """Turn failures of the file in the block into :class:`StoreError`."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:
@@ -114,7 +114,7 @@ class Database:
         if self._closed:
             msg = f"{self._path} is closed"
             raise StoreError(msg)
-        # SQLite would go on with the file that has no name any more, and all that it takes would be lost at the end.
+        # SQLite would go on with the deleted file, and all that is written would be lost at the end.
         if _identity(self._path) != self._identity:
             msg = f"{self._path} was deleted or replaced while it was in use; start the receiver again"
             raise StoreError(msg)
@@ -133,14 +133,14 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     except BaseException:
-        connection.close()  # Python leaves that to the garbage collector, and complains of it
+        connection.close()  # Python would leave it to the garbage collector, with a warning
         raise
     return connection
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    # SQLite does not wait for other processes when it changes this mode, so several that open a new file at
-    # once have to try again.
+    # SQLite does not wait for other processes when it changes this mode: several that open a new file at once
+    # have to retry.
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -154,7 +154,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _make_private(path: Path) -> None:
-    """Makes the file and the directories above it for their owner only; leaves alone what is there already."""
+    """Make the file and the directories above it for their owner only; leave existing ones alone."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

@@ -1,31 +1,32 @@
-"""Pruning: what is too old or too much goes, the oldest first."""
+"""Pruning: deletes runs that are too old or too many, the oldest first."""
 
 import logging
 import threading
 from collections.abc import Callable
 from typing import Final
 
-from failpath_otel.local.store.store import Store, StoreError
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.store import Store
 
-DEFAULT_DAYS: Final = 7.0
-DEFAULT_MEGABYTES: Final = 512.0
+DEFAULT_DAYS: Final = 7
+DEFAULT_MEBIBYTES: Final = 512
 
 _EVERY_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.01
-"""Between two transactions, so that senders get their turn."""
+"""Between two transactions, so that senders are not blocked."""
 
 _CLOSE_SECONDS: Final = 0.5
 _MICROSECONDS_A_DAY: Final = 86_400_000_000
-_MEGABYTE: Final = 1 << 20
+_MEBIBYTE: Final = 1 << 20
 
 _log: Final = logging.getLogger(__name__)
 
 
 class Pruner:
-    """Keeps a store within ``days`` and ``megabytes`` (MiB of the file that hold something).
+    """Keeps a store within ``days`` and ``mebibytes`` (MiB of the file that are in use).
 
-    ``clock`` says the time in microseconds since the epoch. ``start()`` looks on a thread, at once and then every
-    minute, and calls ``on_pruned`` there with the number of runs that went, if any did.
+    ``clock`` returns microseconds since the epoch. ``start()`` prunes on a thread, at once and then every minute, and
+    calls ``on_pruned`` there with the number of deleted runs, if any.
     """
 
     def __init__(
@@ -34,11 +35,11 @@ class Pruner:
         clock: Callable[[], int],
         *,
         days: float = DEFAULT_DAYS,
-        megabytes: float = DEFAULT_MEGABYTES,
+        mebibytes: float = DEFAULT_MEBIBYTES,
         on_pruned: Callable[[int], None] | None = None,
     ) -> None:
         self.days = days
-        self.megabytes = megabytes
+        self.mebibytes = mebibytes
         self._store = store
         self._clock = clock
         self._on_pruned = on_pruned
@@ -46,27 +47,27 @@ class Pruner:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Start the thread."""
         self._thread = threading.Thread(target=self._run, name="failpath-pruner", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the thread, which leaves what it has not pruned yet to the next time."""
+        """End the thread, which leaves what it has not pruned to the next time."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_CLOSE_SECONDS)
 
     def prune(self) -> int:
-        """Looks once, on this thread, and says how many runs went."""
+        """Prune once, on this thread, and return the number of deleted runs."""
         before = self._clock() - round(self.days * _MICROSECONDS_A_DAY)
         pruned = self._delete(lambda: before)
-        pruned += self._delete(lambda: None if self._store.size() > self.megabytes * _MEGABYTE else 0)
+        pruned += self._delete(lambda: None if self._store.size() > self.mebibytes * _MEBIBYTE else 0)
         while pruned and not self._stop.is_set() and self._store.shrink():
             self._stop.wait(_PAUSE_SECONDS)
         return pruned
 
     def _delete(self, before: Callable[[], int | None]) -> int:
-        """Deletes the oldest runs that were heard of last before a time, which is asked for before each transaction."""
+        """Delete the oldest runs that received nothing since a time, which is computed before each transaction."""
         pruned = 0
         while not self._stop.is_set():
             gone, more = self._store.delete_oldest(before())

@@ -1,4 +1,4 @@
-"""The schema: the tables of a store, and how a file of an earlier version gets them."""
+"""The schema: tables and indexes of a store, and the migration of older files."""
 
 import secrets
 import sqlite3
@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.run_row import COLUMN_DEFINITIONS
 
 SCHEMA_VERSION: Final = 2
-"""``PRAGMA user_version`` of a database that this code can read and write."""
+"""``PRAGMA user_version`` of a database that this code reads and writes."""
 
 APPLICATION_ID: Final = 0x46504F54
-"""``PRAGMA application_id``: tells this project's databases from any other SQLite file."""
+"""``PRAGMA application_id``: distinguishes this project's databases from any other SQLite file."""
 
 _EVENTS: Final = (
     """
@@ -31,21 +32,10 @@ _EVENTS: Final = (
 )
 
 _ROWS: Final = (
-    # What a list shows of a run, worked out from its events. What is long comes last, where a list need not read it.
-    """
+    # The columns of a `RunRow`, then those that lists do not show; long ones last. `heard_at`: newest event received.
+    f"""
     CREATE TABLE runs (
-        flow_key TEXT NOT NULL,
-        run_id TEXT NOT NULL,
-        status TEXT NOT NULL,
-        started INTEGER NOT NULL,
-        ended INTEGER,
-        duration_ms REAL,
-        active_at INTEGER NOT NULL,
-        steps INTEGER NOT NULL,
-        failed INTEGER NOT NULL,
-        step_key TEXT,
-        message TEXT,
-        revision INTEGER NOT NULL,
+        {COLUMN_DEFINITIONS},
         mark INTEGER NOT NULL,
         heard_at INTEGER NOT NULL,
         search TEXT NOT NULL,
@@ -53,7 +43,7 @@ _ROWS: Final = (
         PRIMARY KEY (flow_key, run_id)
     )
     """,
-    # The filters read these indexes in the order of the list, and the table only for what they let through.
+    # Filters read these indexes in the order of the list, and the table only for matches.
     "CREATE INDEX runs_by_activity ON runs (active_at DESC, flow_key, run_id, status)",
     "CREATE INDEX runs_of_flow ON runs (flow_key, active_at DESC, run_id, status)",
     "CREATE INDEX runs_by_text ON runs (active_at DESC, flow_key, run_id, status, search)",
@@ -62,7 +52,7 @@ _ROWS: Final = (
     "CREATE INDEX runs_by_age ON runs (heard_at)",
     "CREATE INDEX runs_by_revision ON runs (revision)",
     "CREATE INDEX runs_running ON runs (active_at) WHERE status = 'running'",
-    # One row: who this store is, and the numbers that must not go back when it is opened again.
+    # One row: the id of the store, and the numbers that must not decrease when it is opened again.
     """
     CREATE TABLE meta (
         store_id TEXT NOT NULL,
@@ -75,7 +65,7 @@ _ROWS: Final = (
 )
 
 _DIRTY: Final = (
-    # The runs whose rows do not show all of their events yet. A higher mark means that there are newer ones.
+    # Runs whose rows do not show all of their events yet; a higher mark means newer events.
     """
     CREATE TABLE dirty (
         flow_key TEXT NOT NULL,
@@ -90,7 +80,7 @@ _DIRTY: Final = (
 
 _FROM_VERSION_1: Final = (
     *_DIRTY,
-    # What was active last gets the highest mark, and so its row first.
+    # The newest activity gets the highest mark, and so its row first.
     """
     INSERT INTO dirty (flow_key, run_id, mark, received_at)
     SELECT flow_key, run_id, row_number() OVER (ORDER BY active_at, flow_key, run_id), (
@@ -103,14 +93,14 @@ _FROM_VERSION_1: Final = (
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Makes the tables of a new file, brings those of an older version up to date, all or nothing.
+    """Create the tables of a new file, or migrate those of an older version, all or nothing.
 
     Raises :class:`StoreError` for a file of another program or of a newer version, and leaves it alone.
     """
     if not path.stat().st_size:
-        # Only the first thing that is written to a file can say this.
+        # Must precede the first write to a file.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    # Several processes may open a new file at once: the first to get the write lock makes the tables.
+    # Several processes may open a new file at once: the first with the write lock makes the tables.
     connection.execute("BEGIN IMMEDIATE")
     application = _number(connection, "PRAGMA application_id")
     version = _number(connection, "PRAGMA user_version")

@@ -1,4 +1,4 @@
-"""The store: every event that the receiver accepted, once, and a row for each run, in one SQLite file."""
+"""The store: every accepted event, once, and a row for each run, in one SQLite file."""
 
 import sqlite3
 import threading
@@ -8,42 +8,39 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from failpath_otel.local.runs.event import Event, instant
-from failpath_otel.local.runs.summary import RunSummary
+from failpath_otel.local.runs.event import Event
+from failpath_otel.local.runs.summary import RunOverview, RunSummary
+from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store.database import Database
-from failpath_otel.local.store.database import StoreError as StoreError
-from failpath_otel.local.store.rows import COLUMNS, Rows
-from failpath_otel.local.store.rows import RunKey as RunKey
-from failpath_otel.local.store.rows import RunRow as RunRow
-from failpath_otel.local.store.rows import StoredRun as StoredRun
-from failpath_otel.local.store.schema import SCHEMA_VERSION as SCHEMA_VERSION
+from failpath_otel.local.store.run_queries import RunQueries
+from failpath_otel.local.store.run_row import RunKey, RunRow
 from failpath_otel.local.store.schema import prepare
 from failpath_otel.records.record import Record
 
 _PAGE: Final = 2_000
-"""Events of one run that are read at a time, so that a huge run does not keep other readers waiting."""
+"""Events of one run that are read at a time, so that a huge run does not block other readers."""
 
 _DELETED_RUNS: Final = 100
 _DELETED_EVENTS: Final = 1_000
-"""The most that one transaction deletes: it holds up a sender for some hundredths of a second."""
+"""The most that one transaction deletes: it blocks senders for some hundredths of a second."""
 
 _SHRUNK_PAGES: Final = 256
 _FREE_SHARE: Final = 8
-"""One page in so many may be free: the next events will need it."""
+"""The file is shrunk if more than one page in so many is free."""
 
 _END_OF_TIME: Final = 1 << 62
 
-_SHOWN: Final = f"{COLUMNS}, mark, heard_at, search, attempts".split(", ")
-_CHANGING: Final = ", ".join(f"{name} = excluded.{name}" for name in _SHOWN[2:] if name != "heard_at")
-_PUT: Final = (
-    f"INSERT INTO runs ({', '.join(_SHOWN)}) VALUES ({', '.join('?' * len(_SHOWN))}) "  # noqa: S608
-    f"ON CONFLICT (flow_key, run_id) DO UPDATE SET {_CHANGING}, heard_at = max(runs.heard_at, excluded.heard_at) "
+_STORED: Final = (*RunRow.__struct_fields__, "mark", "heard_at", "search", "attempts")
+_REPLACED: Final = ", ".join(f"{name} = excluded.{name}" for name in _STORED[2:] if name != "heard_at")
+_SAVE: Final = (
+    f"INSERT INTO runs ({', '.join(_STORED)}) VALUES ({', '.join('?' * len(_STORED))}) "  # noqa: S608
+    f"ON CONFLICT (flow_key, run_id) DO UPDATE SET {_REPLACED}, heard_at = max(runs.heard_at, excluded.heard_at) "
     "WHERE excluded.mark > runs.mark"
 )
 
 
-class Arrival(NamedTuple):
-    """An event and the JSON text it came as, which is kept whole, with the fields that nobody here knows."""
+class ReceivedEvent(NamedTuple):
+    """An event and its JSON text, which is kept completely, with unknown fields."""
 
     event: Event
     payload: str
@@ -57,14 +54,14 @@ class Dirty(NamedTuple):
 
 
 class Deletion(NamedTuple):
-    """How many runs went, and whether there are more that should."""
+    """How many runs were deleted, and whether there are more to delete."""
 
     runs: int
     more: bool
 
 
 class Pruned(NamedTuple):
-    """How many runs were ever pruned, and when the newest of them was last active."""
+    """How many runs were pruned so far, and the newest activity among them."""
 
     runs: int
     before: int | None
@@ -73,36 +70,36 @@ class Pruned(NamedTuple):
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class Store(Rows):
-    """One database, used by any number of threads.
+class Store(RunQueries):
+    """One database. Thread-safe.
 
-    Opens the file at ``path``, and makes it (readable for its owner only) where there is none. Times are
-    microseconds since the epoch. Every method raises :class:`StoreError` when the database refuses.
+    Opens the file at ``path``, and makes it (readable for its owner only) if there is none. Times are microseconds
+    since the epoch. Every method raises :class:`StoreError` if the database refuses.
 
     Rows lag behind the events until a :class:`~failpath_otel.local.store.projector.Projector` has caught up;
-    ``stirred`` is set whenever there is something for it to do or to tell.
+    ``work_available`` is set whenever it has something to do or to report.
     """
 
     def __init__(self, path: Path) -> None:
         self._decode = msgspec.json.Decoder(Record).decode
         self._database = Database(path, prepare)
-        self.stirred = threading.Event()
+        self.work_available = threading.Event()
         if self._database.rows("SELECT 1 FROM dirty LIMIT 1"):
-            self.stirred.set()
+            self.work_available.set()
 
     def close(self) -> None:
-        """Ends what is being asked right now and closes the file. The store cannot be used afterwards.
+        """Interrupt running queries and close the file. The store cannot be used afterwards.
 
-        Takes 0.3 s at most: what another process holds up is left to SQLite, which loses nothing that was accepted.
+        Takes 0.3 s at most: what another process blocks is left to SQLite, which loses nothing that was committed.
         """
         self._database.close()
 
     # Events
 
-    def add(self, arrivals: Iterable[Arrival], received_at: int) -> int:
-        """Stores the events that are not there yet, all or none, and says how many those were."""
+    def add(self, received_events: Iterable[ReceivedEvent], received_at: int) -> int:
+        """Store the events that are not there yet, all or none; return their number."""
         with self._database.errors():
-            values = [_event_values(arrival, received_at) for arrival in arrivals]
+            values = [_event_values(received, received_at) for received in received_events]
         with self._database.transaction() as connection:
             (last,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM events").fetchone()
             insert = "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -116,11 +113,11 @@ class Store(Rows):
                     (received_at, last),
                 )
         if new > 0:
-            self.stirred.set()
+            self.work_available.set()
         return max(0, new)
 
     def events(self, run: RunKey) -> list[Record]:
-        """Every event of a run, in no particular order; none for a run that is not there."""
+        """Return every event of a run, in no particular order; empty for an unknown run."""
         found: list[Record] = []
         last = 0
         while True:
@@ -137,14 +134,14 @@ class Store(Rows):
             last = rows[-1][0]
 
     def received(self, run: RunKey) -> dict[str, int]:
-        """When each event of a run was received, by the event's id."""
+        """Return when each event of a run was received, by the event's id."""
         query = "SELECT id, received_at FROM events WHERE flow_key = ? AND run_id = ?"
         return dict(self._database.rows(query, *run))
 
     def find(self, run_id: str, *, flow_key: str | None = None) -> RunKey | None:
-        """The run with this id; where several flows have one, that of ``flow_key`` or the one that was active last.
+        """Return the run with this id, of ``flow_key`` or else the one that was active last.
 
-        Finds a run that has no row yet as well.
+        Also finds a run that has no row yet.
         """
         rows = self._database.rows(
             "SELECT flow_key, run_id, active_at FROM runs WHERE run_id = ? UNION ALL "
@@ -159,37 +156,37 @@ class Store(Rows):
     # Projection
 
     def revision(self) -> int:
-        """The highest revision that was given; never goes back, also not when the file is opened again."""
+        """Return the highest revision so far; it never decreases, also not when the file is opened again."""
         return self._database.number("SELECT revision FROM meta")
 
     def store_id(self) -> str:
-        """A random name that the file was given when it was made."""
+        """Return the random name that the file was given when it was made."""
         return str(self._database.rows("SELECT store_id FROM meta")[0][0])
 
     def dirty(self, limit: int, *, newest: bool = True) -> list[Dirty]:
-        """Up to ``limit`` runs that have events which their rows do not show, the newest or the oldest mark first."""
+        """Return up to ``limit`` runs with events that their rows do not show, the newest or the oldest mark first."""
         order = "DESC" if newest else "ASC"
         rows = self._database.rows(f"SELECT flow_key, run_id, mark FROM dirty ORDER BY mark {order} LIMIT ?", limit)  # noqa: S608
         return [Dirty(RunKey(flow_key, run_id), mark) for flow_key, run_id, mark in rows]
 
-    def put(self, summaries: Sequence[tuple[Dirty, RunSummary | None]]) -> int:
-        """Stores what was worked out for runs that are still dirty, and gives each the next revision; returns the last.
+    def save_summaries(self, summaries: Sequence[tuple[Dirty, RunSummary | None]]) -> int:
+        """Store the summaries of runs that are still dirty, each with the next revision; return the last revision.
 
-        ``mark`` is what :meth:`dirty` said before the events were read: a run with a higher one by now stays dirty,
-        and a row that was worked out from newer events stays. A run without a summary stays as it is.
+        ``mark`` is that of :meth:`dirty` before the events were read: a run with a higher one by now stays dirty,
+        and a row of newer events stays. A run without a summary stays as it is.
         """
         with self._database.transaction() as connection:
             (revision,) = connection.execute("SELECT revision FROM meta").fetchone()
             values: list[tuple[object, ...]] = []
             for (run, mark), summary in summaries:
-                # A run that was deleted meanwhile is no longer dirty, and must not come back.
+                # A run that was deleted meanwhile is not dirty, and must not come back.
                 dirty = connection.execute(
                     "SELECT received_at FROM dirty WHERE flow_key = ? AND run_id = ?", run
                 ).fetchone()
                 if summary is not None and dirty is not None:
                     revision += 1
                     values.append(_row_values(summary, revision, mark, max(summary.active_at, dirty[0])))
-            connection.executemany(_PUT, values)
+            connection.executemany(_SAVE, values)
             connection.executemany(
                 "DELETE FROM dirty WHERE flow_key = ? AND run_id = ? AND mark <= ?",
                 [(*run, mark) for (run, mark), _ in summaries],
@@ -197,36 +194,35 @@ class Store(Rows):
             connection.execute("UPDATE meta SET revision = ?", (revision,))
         return int(revision)
 
-    def touch(self, runs: Iterable[RunKey]) -> int:
-        """Gives runs new revisions without a change, and returns the last revision."""
+    def bump_revisions(self, runs: Iterable[RunKey]) -> int:
+        """Give unchanged runs new revisions, and return the last one."""
         with self._database.transaction() as connection:
             (revision,) = connection.execute("SELECT revision FROM meta").fetchone()
             for number, run in enumerate(runs, revision + 1):
                 connection.execute("UPDATE runs SET revision = ? WHERE flow_key = ? AND run_id = ?", (number, *run))
                 revision = number
             connection.execute("UPDATE meta SET revision = ?", (revision,))
-        self.stirred.set()
+        self.work_available.set()
         return int(revision)
 
     # Deletion
 
     def size(self) -> int:
-        """Bytes of the file that hold something."""
+        """Return the bytes of the file that are in use."""
         pages = self._database.number(
             "SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count"
         )
         return pages * self._database.number("PRAGMA page_size")
 
     def pruned(self) -> Pruned:
-        """What :meth:`delete_oldest` has deleted since the file was made."""
+        """Return what :meth:`delete_oldest` has deleted since the file was made."""
         return Pruned(*self._database.rows("SELECT pruned_runs, pruned_before FROM meta")[0])
 
     def delete_oldest(self, before: int | None = None) -> Deletion:
-        """Deletes, in one small transaction, some of the runs that were heard of last before a time, the oldest first.
+        """Delete, in one small transaction, some of the runs that received nothing since a time, the oldest first.
 
-        What comes late is heard of when it comes, so that nothing goes that has only just been accepted. Without a time
-        any run may go. What is too large for one transaction needs several calls: ask until there is no ``more``, and
-        let others in between.
+        The time of receipt counts, so that nothing is deleted that has just been accepted. Without a time any run may
+        be deleted. Call it until there is no ``more``, with pauses for other writers.
         """
         with self._database.transaction() as connection:
             rows = connection.execute(
@@ -243,7 +239,7 @@ class Store(Rows):
         return Deletion(gone, more=gone < len(rows))
 
     def delete_flow(self, flow_key: str) -> int:
-        """Deletes every run of a flow, in small transactions, and says how many those were."""
+        """Delete every run of a flow, in small transactions, and return their number."""
         deleted = 0
         while True:
             with self._database.transaction() as connection:
@@ -257,7 +253,7 @@ class Store(Rows):
                 return deleted
 
     def shrink(self) -> bool:
-        """Gives some of what deleted runs have left back to the file system, where it is much; says whether it did."""
+        """Return free pages to the file system if they are many; return whether any were."""
         free = self._database.number("PRAGMA freelist_count")
         if free * _FREE_SHARE < self._database.number("PRAGMA page_count"):
             return False
@@ -266,7 +262,7 @@ class Store(Rows):
 
 
 def _delete(connection: sqlite3.Connection, runs: Sequence[RunKey]) -> int:
-    """Deletes runs until enough is done for one transaction, and says how many are gone whole."""
+    """Delete runs until the transaction is large enough; return how many are deleted completely."""
     room = _DELETED_EVENTS
     for gone, run in enumerate(runs):
         room -= connection.execute(
@@ -274,15 +270,15 @@ def _delete(connection: sqlite3.Connection, runs: Sequence[RunKey]) -> int:
             (*run, room),
         ).rowcount
         if room <= 0:
-            # The row goes with the last of its events, so that what was begun is always found again.
+            # The row is deleted with the last of its events, so that an unfinished deletion is found again.
             return gone
         connection.execute("DELETE FROM runs WHERE flow_key = ? AND run_id = ?", run)
         connection.execute("DELETE FROM dirty WHERE flow_key = ? AND run_id = ?", run)
     return len(runs)
 
 
-def _event_values(arrival: Arrival, received_at: int) -> tuple[str | int, ...]:
-    event = arrival.event
+def _event_values(received: ReceivedEvent, received_at: int) -> tuple[str | int, ...]:
+    event = received.event
     return (
         event.id,
         event.flow_key,
@@ -290,28 +286,12 @@ def _event_values(arrival: Arrival, received_at: int) -> tuple[str | int, ...]:
         event.step_key,
         event.span_id,
         event.status,
-        instant(event.timestamp),
+        parse_rfc3339(event.timestamp),
         received_at,
-        arrival.payload,
+        received.payload,
     )
 
 
-def _row_values(summary: RunSummary, revision: int, mark: int, heard_at: int) -> tuple[object, ...]:
-    return (
-        summary.flow_key,
-        summary.run_id,
-        summary.status,
-        summary.started,
-        summary.ended,
-        summary.duration_ms,
-        summary.active_at,
-        summary.steps,
-        summary.failed,
-        summary.step_key,
-        summary.message,
-        revision,
-        mark,
-        heard_at,
-        summary.search,
-        _encode(summary.attempts),
-    )
+def _row_values(summary: RunSummary, revision: int, mark: int, last_received_at: int) -> tuple[object, ...]:
+    overview = (getattr(summary, name) for name in RunOverview.__struct_fields__)
+    return (*overview, revision, mark, last_received_at, summary.search, _encode(summary.attempts))

@@ -49,7 +49,7 @@ def succeed() -> None:
 
 def rest() -> None:
     """Until the delivery thread sleeps for want of records."""
-    while not _clients[0]._join.reporter._pipelines[-1]._asleep:
+    while not _clients[0]._join.reporter._pipelines[-1].wakeup.asleep:
         time.sleep(0.01)
 
 

@@ -52,7 +52,7 @@ def hold(_: str) -> None:
 
 def rest(_: str) -> None:
     """Waits until the delivery thread sleeps for want of records."""
-    while not failpath._join.reporter._pipelines[-1]._asleep:
+    while not failpath._join.reporter._pipelines[-1].wakeup.asleep:
         time.sleep(0.01)
 
 

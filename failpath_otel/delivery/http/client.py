@@ -1,0 +1,191 @@
+"""One batch to Failpath over HTTP, and what was answered."""
+
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from contextvars import Context
+from dataclasses import replace
+from functools import partial
+from threading import current_thread, main_thread
+from typing import Final
+
+import requests
+from opentelemetry.context import attach, detach, set_value
+
+from failpath_otel import limits
+from failpath_otel.delivery.http.adapter import time_limit
+from failpath_otel.delivery.http.channel import Channel, OwnChannel, SessionChannel
+from failpath_otel.delivery.http.obstacles import Means, obstacle, proxy_password
+from failpath_otel.journal.clock import machine_clock
+from failpath_otel.options.endpoint import warn_of_plain_http
+from failpath_otel.options.options import Options
+from failpath_otel.records import wire
+from failpath_otel.report import exception_once
+from failpath_otel.runtime.forking import after_fork_in_child
+from failpath_otel.runtime.threads import Lock, get_ident
+from failpath_otel.scrubbing.values import REDACTED
+
+_SUPPRESS: Final = "suppress_instrumentation"
+"""Context key under which OpenTelemetry's instrumentations leave a call alone (the plain spelling of it, which
+``opentelemetry.instrumentation.utils`` reads beside a private one)."""
+
+
+class HttpClient:
+    """Sends batches of encoded records, one at a time. Never raises.
+
+    A send takes no longer than ``send_timeout``. Over a session of the user's, that is the limit of each connection
+    attempt and of each read instead: ``requests`` has no limit for all of them.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._url = options.endpoint + options.route
+        self._timeout = options.send_timeout or None
+        warn_of_plain_http(options.endpoint)
+        self._begin()
+        after_fork_in_child(self._begin)
+
+    @property
+    def url(self) -> str:
+        """Where batches are posted."""
+        return self._url
+
+    def _begin(self) -> None:
+        # A connection shared with the parent process would mix both processes' requests.
+        self._lock = Lock()
+        self._sender: int | None = None
+        self._channel = self._new_channel()
+        self._reused = False  # whether an answer came over the connection at hand
+
+    def _new_channel(self) -> Channel:
+        session = self._options.session
+        return OwnChannel(self._url) if session is None else SessionChannel(self._url, session)
+
+    def send(self, records: Sequence[bytes], within: float | None = None) -> wire.Answer:
+        """Send one batch of at most 512 records and 1 MiB, and return the answer.
+
+        ``within`` is the limit in seconds where it is less than ``send_timeout``.
+        """
+        timeout = min((limit for limit in (self._timeout, within) if limit is not None), default=None)
+        if self._sender == get_ident():
+            # A garbage collection or a signal handler has ended a step in the middle of a send on this very thread:
+            # the connection is in use, and its user cannot go on before this returns.
+            channel = self._new_channel()
+            try:
+                return Context().run(self._answer, channel, lambda: self._post(channel, records, timeout), timeout)
+            finally:
+                channel.close()
+        with self._lock:
+            self._sender = get_ident()
+            try:
+                # Not in the context of the caller: a tracer would find the application's span in it.
+                post = partial(self._post_on_living_connection, records, timeout)
+                return Context().run(self._answer, self._channel, post, timeout)
+            finally:
+                self._sender = None
+
+    def _answer(self, channel: Channel, post: Callable[[], wire.Answer], timeout: float | None) -> wire.Answer:
+        token = attach(set_value(_SUPPRESS, True))  # noqa: FBT003 - the value of a context key
+        try:
+            with time_limit(timeout):
+                answer = post()
+            return proxy_password(answer, _means(channel)) if answer.status == wire.PROXY_PASSWORD else answer
+        except (requests.Timeout, TimeoutError):
+            return _too_late(timeout)
+        except requests.RequestException as error:
+            # The answer's body is read here, and a read that times out then has another name.
+            return _too_late(timeout) if "timed out" in str(error).lower() else obstacle(error, _means(channel))
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
+                raise  # at the end of the interpreter, batches are sent there
+            return obstacle(error, _means(channel))
+        finally:
+            detach(token)
+
+    def _post_on_living_connection(self, records: Sequence[bytes], timeout: float | None) -> wire.Answer:
+        """Post once more where a server has closed a kept connection as it was used again: that is no failure of it.
+
+        So what breaks without an answer on a connection that has served before is sent once more, on a new one. A
+        record that arrives twice has the same id.
+        """
+        try:
+            answer = self._post(self._channel, records, timeout)
+        except requests.Timeout:
+            raise
+        except requests.ConnectionError:
+            if not self._reused:
+                raise
+            self._reused = False
+            self._channel.close()
+            answer = self._post(self._channel, records, timeout)
+        self._reused = True
+        return answer
+
+    def _post(self, channel: Channel, records: Sequence[bytes], timeout: float | None) -> wire.Answer:
+        try:
+            body, headers = self._request(records)
+        except MemoryError:  # which is not about the records, and may pass
+            raise
+        except Exception:  # noqa: BLE001 - a callback of the user's may raise anything
+            exception_once("making the payload")
+            # It may be about one of the records, as where the endpoint refuses them.
+            return wire.Answer("was not asked, because making the payload failed")
+        with channel.post(body, headers, timeout) as response:
+            if response.status_code in wire.INFORMATIONAL:
+                # The one that counts comes over the same connection: unread, that is closed with this response.
+                return wire.read_answer(response.status_code, response.headers, b"", len(records))
+            now = wire.server_time(response.headers)
+            if now is not None:
+                machine_clock.observe(now)
+            content = b""
+            for chunk in response.iter_content(limits.MAX_RESPONSE_BYTES):
+                content += chunk
+                if len(content) > limits.MAX_RESPONSE_BYTES:
+                    break
+            if len(content) > limits.MAX_RESPONSE_BYTES and response.ok:
+                failure = f"answered {response.status_code} with more than any Failpath endpoint would"
+                return wire.misconfigured(failure, response.status_code, misaddressed=True)
+            return self._discreet(wire.read_answer(response.status_code, response.headers, content, len(records)))
+
+    def _discreet(self, answer: wire.Answer) -> wire.Answer:
+        """Return the answer without the project key, should a reason of the server's repeat it."""
+        key = self._options.project_key
+        if not answer.rejected or not key:
+            return answer
+        return replace(answer, rejected=tuple((at, why.replace(key, REDACTED)) for at, why in answer.rejected))
+
+    def _request(self, records: Sequence[bytes]) -> tuple[bytes, dict[str, str]]:
+        options = self._options
+        if options.payload is None:
+            body = wire.body(records)
+        else:
+            body = json.dumps(options.payload([json.loads(record) for record in records])).encode()
+        headers = wire.headers() | {"Authorization": f"Bearer {options.project_key}"}
+        if options.compression == "gzip":
+            body = gzip.compress(body, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        if options.headers:
+            # A header that names one of ours means it, however it is spelled.
+            given = {name.lower() for name in options.headers}
+            headers = {name: value for name, value in headers.items() if name.lower() not in given}
+            headers.update(options.headers)
+        return body, headers
+
+    def close(self) -> None:
+        """Close the connections; a later :meth:`send` opens new ones."""
+        if self._sender != get_ident():
+            with self._lock:
+                self._channel.close()
+                self._reused = False
+
+
+def _means(channel: Channel) -> Means:
+    try:
+        return channel.means()
+    except Exception:  # noqa: BLE001 - a session of the user's may raise anything
+        return Means("")
+
+
+def _too_late(timeout: float | None) -> wire.Answer:
+    # With two digits, because what is left of a time limit has many more.
+    return wire.no_response(f"did not answer within {round(timeout or limits.MAX_SECONDS, 2)} s")

@@ -1,0 +1,260 @@
+"""What became of the records that were accepted, and who waits for which of them."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from failpath_otel import limits
+from failpath_otel.delivery.losses import Skipped
+from failpath_otel.delivery.receipt import Ticket
+from failpath_otel.delivery.retries.batch import Batch
+from failpath_otel.delivery.stats import Stats
+from failpath_otel.delivery.waiters.error_callback import ErrorCallback
+from failpath_otel.delivery.waiters.waiters import Loss, Waiter, Waiters
+from failpath_otel.errors import DeliveryError
+from failpath_otel.runtime.threads import RLock
+
+_LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS
+"""Losses that are remembered for callers that ask for a record afterwards."""
+
+
+class Ledger:
+    """The count of every record by what became of it, the losses, and the waiters.
+
+    Records are settled in the order of their tickets: delivered, lost, or left to another process. The lock is the
+    ledger's own; the queue's may be held when it is taken, and never the other way round. Waiters are notified and
+    losses reported without it.
+
+    Args:
+        callback: is given the error of each loss.
+    """
+
+    def __init__(self, callback: ErrorCallback) -> None:
+        self._callback: Final = callback
+        self.reset_in_child()
+
+    def reset_in_child(self) -> None:
+        """Begin with nothing: the records of before a fork are the parent's."""
+        # Reentrant: a garbage collection or a signal handler can end a step inside any of these methods.
+        self.lock = RLock()
+        self._waiters = Waiters()
+        self._losses: deque[Loss] = deque(maxlen=_LOSSES_KEPT)
+        self._first_loss: DeliveryError | None = None
+        self._settled = 0
+        self._settled_through: Ticket = 0
+        self._delivered = 0
+        self._dropped: dict[str, int] = {}
+        self._evicted = 0  # of those that are not settled: dropped from the journal
+        self._unreported = 0  # of all evicted ones
+        self._left = 0
+
+    # What became of records.
+
+    def settle(
+        self,
+        batch: Batch,
+        delivered: int,
+        reason: str = "",
+        error: DeliveryError | None = None,
+        rejected: Sequence[tuple[int, DeliveryError]] = (),
+    ) -> None:
+        """Settle a batch: so many of its records were delivered, the others are lost for ``reason``.
+
+        Args:
+            batch: the batch that comes next by its tickets.
+            delivered: how many of its records Failpath has taken.
+            reason: why the others are lost, as ``stats()`` counts it.
+            error: why all of them are lost.
+            rejected: the indexes of the records that are lost where these are not all, in their order, each with its
+                error.
+        """
+        records, tickets = len(batch.records), batch.tickets
+        with self.lock:
+            self._delivered += delivered
+            self._drop(records - delivered, reason)
+            losses = [
+                Loss(tickets[at - 1] if at else self._settled_through, tickets[at], each) for at, each in rejected
+            ]
+            if error is not None:
+                losses.append(Loss(self._settled_through, tickets[-1], error))
+            due = self._settle(records, tickets[-1], losses)
+        # First the losses, for which a waiter that is notified may ask.
+        for loss in losses:
+            self.report(loss.error)
+        _notify(due)
+
+    def deliver(self, through: Ticket) -> None:
+        """Settle the record with this ticket as delivered, as it is accepted: no waiter knows of it yet.
+
+        Calls nothing, so that it is done as a whole or not at all where there is little room left on the stack.
+        """
+        with self.lock:
+            self._delivered += 1
+            self._settled += 1
+            self._settled_through = through
+
+    def pass_over(self, skipped: Skipped, through: Ticket) -> None:
+        """Settle records, up to the ticket ``through``, that were taken and cannot be sent."""
+        records, error = skipped.records, skipped.error()
+        with self.lock:
+            if skipped.reason == "journal_full":  # counted when they were evicted
+                self._evicted -= records
+            elif skipped.reason == "left":  # to another process, which delivers them
+                self._left += max(records - self._evicted, 0)
+                self._evicted = 0
+            else:
+                self._drop(records, skipped.reason)
+            due = self._settle(records, through, [Loss(self._settled_through, through, error)])
+        if skipped.reason not in {"journal_full", "left"}:
+            self.report(error)
+        _notify(due)
+
+    def leave(self, accepted: int, through: Ticket, error: DeliveryError | None) -> list[Waiter]:
+        """Settle all of ``accepted`` as left to another process.
+
+        Returns:
+            The waiters to be notified, without any lock.
+        """
+        with self.lock:
+            self._left += self.waiting(accepted)
+            self._evicted = 0
+            losses = [] if error is None else [Loss(self._settled_through, through, error)]
+            return self._settle(accepted - self._settled, through, losses)
+
+    def evict(self, records: int) -> None:
+        """Count records that the journal has dropped, from its front, to make room for new ones."""
+        with self.lock:
+            self._evicted += records
+            self._unreported += records
+            self._drop(records, "journal_full")
+
+    def take_evicted(self) -> int:
+        """Return how many records were evicted since this was last asked."""
+        with self.lock:
+            records, self._unreported = self._unreported, 0
+        return records
+
+    def lose(self, reason: str) -> bool:
+        """Count and report a record that was lost before it was accepted.
+
+        Returns:
+            Whether it is the first for this reason.
+        """
+        with self.lock:
+            first = reason not in self._dropped
+            self._drop(1, reason)
+        self.report(Skipped(1, reason).error())
+        return first
+
+    def report(self, error: DeliveryError) -> None:
+        """Remember a loss for :meth:`take_first_loss`, and have ``on_error`` called with it."""
+        if self._first_loss is None or self._first_loss.raised:
+            self._first_loss = error
+        self._callback.call(error)
+
+    def attempt_failed(self, error: DeliveryError, *, lasting: bool) -> bool:
+        """End the waits that end with a failed attempt; all of them where the failure is ``lasting``.
+
+        Returns:
+            Whether there are waiters left.
+        """
+        with self.lock:
+            due = self._waiters.take_failed(self._settled_through, error, lasting=lasting)
+            left = self._waiters.wait_for_all()
+        _notify(due)
+        return left
+
+    def attempt_divided(self, error: DeliveryError) -> None:
+        """End the waits for one attempt, because what was sent goes out in parts."""
+        with self.lock:
+            due = self._waiters.take_divided(self._settled_through, error)
+        _notify(due)
+
+    def _drop(self, records: int, reason: str) -> None:
+        if records:
+            self._dropped[reason] = self._dropped.get(reason, 0) + records
+
+    def _settle(self, records: int, through: Ticket, losses: Sequence[Loss]) -> list[Waiter]:
+        self._settled += records
+        self._settled_through = through
+        self._losses.extend(losses)
+        return self._waiters.take_settled(through, losses)
+
+    # Waiting.
+
+    def add(self, waiter: Waiter) -> bool:
+        """Have ``waiter`` wait; return whether there is anything to wait for."""
+        with self.lock:
+            if self.is_settled(waiter.last):
+                return False
+            self._waiters.add(waiter)
+            return True
+
+    def discard(self, waiter: Waiter) -> None:
+        """Have ``waiter`` wait no longer."""
+        with self.lock:
+            self._waiters.discard(waiter)
+
+    @property
+    def waiters(self) -> int:
+        """How many wait."""
+        return len(self._waiters)
+
+    def is_settled(self, ticket: Ticket) -> bool:
+        """Return whether the record with this ticket is settled, and with it all before."""
+        return ticket <= self._settled_through
+
+    def loss_of(self, first: Ticket, last: Ticket) -> DeliveryError | None:
+        """Return the error of the first record of these that is lost, as far as that is remembered."""
+        with self.lock:
+            return next((loss.error for loss in self._losses if loss.concerns(first, last)), None)
+
+    def take_first_loss(self) -> DeliveryError | None:
+        """Return the first loss since this was last asked."""
+        error, self._first_loss = self._first_loss, None
+        return error
+
+    # Counts.
+
+    @property
+    def settled(self) -> int:
+        """How many records are settled."""
+        return self._settled
+
+    @property
+    def delivered(self) -> int:
+        """How many records Failpath has taken."""
+        return self._delivered
+
+    @property
+    def dropped(self) -> int:
+        """How many records are lost."""
+        return sum(self._dropped.values())
+
+    @property
+    def left(self) -> int:
+        """How many records were left to another process."""
+        return self._left
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether no record was lost, or left to another process, since the process began."""
+        return not (self._dropped or self._left)
+
+    def waiting(self, accepted: int) -> int:
+        """Return how many of the ``accepted`` records wait, without those that were evicted."""
+        with self.lock:
+            return max(accepted - self._settled - self._evicted, 0)
+
+    def stats(self, accepted: int) -> Stats:
+        """Return the counts where so many records were accepted."""
+        with self.lock:
+            # All at once: a signal handler may end a step in between, and they would not add up.
+            counts = self._settled, self._evicted, self._delivered, self._left, self._dropped.copy()
+        settled, evicted, delivered, left, dropped = counts
+        return Stats(accepted, delivered, max(accepted - settled - evicted, 0) + left, dropped)
+
+
+def _notify(waiters: Sequence[Waiter]) -> None:
+    for waiter in waiters:
+        waiter.notify()

@@ -1,0 +1,37 @@
+// A button that copies a text and says so.
+import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copiedBySelection(text); // Where the page is not served from a secure origin there is no clipboard.
+  }
+}
+
+function copiedBySelection(text) {
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.className = "visually-hidden";
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  return done;
+}
+
+// `text` is called when the button is pressed.
+export function CopyButton({ text, children, label, className = "button", ...rest }) {
+  const [said, setSaid] = useState("");
+  const timer = useRef(null);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const copy = async () => {
+    setSaid((await copied(text())) ? "Copied" : "Not copied");
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setSaid(""), 1600);
+  };
+  return html`<button type="button" class=${className} onClick=${copy} aria-label=${label} title=${label} ...${rest}>
+    ${children}<span class="copied" role="status">${said}</span>
+  </button>`;
+}

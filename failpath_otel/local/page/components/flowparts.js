@@ -1,0 +1,76 @@
+// The lists of the view of a flow: what fails most, and the last runs.
+import { html } from "../vendor/preact-htm.js";
+import { ago, count, dateTime } from "../lib/format.js";
+import { RunDuration } from "./parts.js";
+import { Link, navigate, runPath } from "../lib/router.js";
+import { useRows } from "../lib/rows.js";
+import { look, Status } from "../lib/status.js";
+import { serverNow } from "../lib/stream.js";
+
+export function ErrorList({ errors, labels, flowKey, of }) {
+  return html`<section class="card" aria-labelledby="errors-title">
+    <div class="card-head"><h2 id="errors-title">Top errors</h2>${of !== null && html`<span class="muted">of ${of}</span>`}</div>
+    ${errors.length === 0 && html`<p class="card-note muted">Nothing has failed.</p>`}
+    <ul class="error-list">
+      ${errors.map(
+        (error) => html`<li key=${`${error.stepKey}\n${error.name}\n${error.message}`}>
+          <${Link} class="top-error" data-testid="top-error" href=${runPath(error.newestRunId, flowKey, { step: error.stepKey })}
+            title=${`${error.name}: ${error.message}`}>
+            <span class="top-error-count"><span data-metric="count">${count(error.count)}</span><span aria-hidden="true">×</span></span>
+            <span class="top-error-text">
+              <span class="top-error-name">${error.name}</span>
+              <span class="top-error-message">${error.message}</span>
+              <span class="top-error-where muted">
+                in ${labels.get(error.stepKey) ?? error.stepKey}, newest
+                <time datetime=${error.lastSeen} title=${dateTime(error.lastSeen)}> ${ago(error.lastSeen, serverNow())}</time>
+              </span>
+            </span>
+          <//>
+        </li>`,
+      )}
+    </ul>
+  </section>`;
+}
+
+export function LastRuns({ runs, labels }) {
+  const items = runs.map((run) => ({ key: run.runId, run }));
+  const { row } = useRows(items, {
+    failed: ({ run }) => ["error", "gone"].includes(look(run.status, run.liveness).kind),
+    open: ({ run }) => navigate(runPath(run.runId, run.flowKey)),
+  });
+  return html`<section class="card" aria-labelledby="last-title">
+    <div class="card-head"><h2 id="last-title">Last runs</h2></div>
+    ${runs.length === 0
+      ? html`<p class="card-note muted">No run yet.</p>`
+      : html`<table class="last-runs" role="table" aria-labelledby="last-title">
+          <thead role="rowgroup">
+            <tr role="row">
+              <th role="columnheader" scope="col" class="last-run-status">Status</th>
+              <th role="columnheader" scope="col">Run</th>
+              <th role="columnheader" scope="col" class="last-run-where">Step</th>
+              <th role="columnheader" scope="col" class="number last-run-length">Duration</th>
+              <th role="columnheader" scope="col" class="number last-run-when">Last event</th>
+            </tr>
+          </thead>
+          <tbody role="rowgroup">
+            ${items.map(({ key, run }) => html`<${LastRun} key=${key} run=${run} labels=${labels} attributes=${row(key)} />`)}
+          </tbody>
+        </table>`}
+  </section>`;
+}
+
+function LastRun({ run, labels, attributes }) {
+  const { kind } = look(run.status, run.liveness);
+  const where = run.stepKey === null ? "" : (labels.get(run.stepKey) ?? run.stepKey);
+  return html`<tr role="row" class="last-run" data-testid="run-row" data-run=${run.runId} data-kind=${kind} ...${attributes}>
+    <td role="cell"><${Status} key=${kind} status=${run.status} liveness=${run.liveness} /></td>
+    <td role="cell" class="last-run-id">
+      <${Link} href=${runPath(run.runId, run.flowKey)} class="mono ellipsis last-run-link" data-row-link title=${run.runId}>${run.runId}<//>
+    </td>
+    <td role="cell" class="last-run-where muted"><span class="ellipsis" title=${run.message ?? undefined}>${where}</span></td>
+    <td role="cell" class="number"><${RunDuration} run=${run} /></td>
+    <td role="cell" class="number muted last-run-when">
+      <time datetime=${run.activeAt} title=${dateTime(run.activeAt)}>${ago(run.activeAt, serverNow())}</time>
+    </td>
+  </tr>`;
+}

@@ -1,0 +1,36 @@
+// Metadata as a tidy table; what is nested stands indented below its name.
+import { html } from "../vendor/preact-htm.js";
+
+// A list of plain values is told in one line.
+const isNested = (value) =>
+  value !== null && typeof value === "object" && !(Array.isArray(value) && value.every((item) => item === null || typeof item !== "object"));
+
+const plain = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+
+function Value({ value }) {
+  if (typeof value === "string") return html`<span class="value-text">${value}</span>`;
+  if (Array.isArray(value) && value.length > 0) return html`<span class="value-text">${value.map(plain).join(", ")}</span>`;
+  return html`<span class="value-plain">${JSON.stringify(value)}</span>`;
+}
+
+function Entry({ name, value, depth }) {
+  const indent = { paddingLeft: `${Math.min(depth, 6) * 16}px` };
+  if (!isNested(value) || Object.keys(value).length === 0) {
+    return html`<div class="meta-row"><dt style=${indent}>${name}</dt><dd><${Value} value=${value} /></dd></div>`;
+  }
+  return html`
+    <div class="meta-row"><dt style=${indent}>${name}</dt><dd class="muted">${Array.isArray(value) ? `${value.length} items` : ""}</dd></div>
+    ${Object.entries(value).map(([key, inner]) => html`<${Entry} key=${key} name=${key} value=${inner} depth=${depth + 1} />`)}
+  `;
+}
+
+export function Metadata({ metadata }) {
+  const entries = Object.entries(metadata);
+  if (entries.length === 0) return null;
+  return html`<section class="panel-part" aria-labelledby="metadata-title">
+    <h3 id="metadata-title">Metadata</h3>
+    <dl class="meta">
+      ${entries.map(([name, value]) => html`<${Entry} key=${name} name=${name} value=${value} depth=${0} />`)}
+    </dl>
+  </section>`;
+}

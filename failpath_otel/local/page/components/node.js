@@ -1,0 +1,88 @@
+// What stands in a node of the graph: on a flow its numbers, on a run what happened to the step.
+import { html } from "../vendor/preact-htm.js";
+import { isGrowing } from "../lib/attempts.js";
+import { count, duration, plural, rate } from "../lib/format.js";
+import { Glyph } from "../lib/status.js";
+import { Elapsed } from "./elapsed.js";
+
+const EDGE = 14;
+const LABEL_FONT = "600 13px system-ui, sans-serif";
+
+let ruler = null;
+const fitted = new Map();
+
+// SVG does not shorten its text, so the label is measured once and cut to what fits.
+function fit(text, width) {
+  const key = `${width}\n${text}`;
+  if (fitted.has(key)) return fitted.get(key);
+  ruler ??= document.createElement("canvas").getContext("2d");
+  ruler.font = LABEL_FONT;
+  let shown = text;
+  for (let length = text.length; ruler.measureText(shown).width > width && length > 1; ) {
+    length -= 1;
+    shown = `${text.slice(0, length).trimEnd()}…`;
+  }
+  fitted.set(key, shown);
+  return shown;
+}
+
+const Label = ({ node }) =>
+  html`<text class="node-label" x=${EDGE} y="24">${fit(node.label, node.width - 2 * EDGE)}</text>`;
+
+function Metric({ metric, value, word, before = false, ...place }) {
+  const number = html`<tspan class="node-number" data-metric=${metric}>${value}</tspan>`;
+  return html`<text class="node-text" ...${place}>${before ? `${word} ` : ""}${number}${before ? "" : ` ${word}`}</text>`;
+}
+
+export function FlowNode({ node }) {
+  const right = { x: node.width - EDGE, "text-anchor": "end" };
+  return html`
+    <${Label} node=${node} />
+    <${Metric} x=${EDGE} y="42" metric="runs" value=${count(node.runs)} word=${node.runs === 1 ? "run" : "runs"} />
+    <${Metric} x=${EDGE} y="57.5" metric="failure-rate" value=${rate(node.failureRate)} word="failed" />
+    <${Metric} x=${EDGE} y="73" metric="skip-rate" value=${rate(node.skipRate)} word="skipped" />
+    ${node.p50Ms !== null && html`<${Metric} ...${right} y="42" metric="p50" value=${duration(node.p50Ms)} word="p50" before=${true} />`}
+    ${node.p95Ms !== null && html`<${Metric} ...${right} y="57.5" metric="p95" value=${duration(node.p95Ms)} word="p95" before=${true} />`}
+    ${node.running > 0 && html`<${Metric} ...${right} y="73" metric="running" value=${count(node.running)} word="running" />`}
+  `;
+}
+
+export function RunNode({ node, state }) {
+  if (state === null) {
+    return html`<${Label} node=${node} /><text class="node-text" x=${EDGE} y="48">not reached</text>`;
+  }
+  return html`
+    <${Label} node=${node} />
+    <g class=${`kind-${state.kind}`}>
+      <g transform=${`translate(${EDGE} 37)`}><${Glyph} kind=${state.kind} /></g>
+      <text class="node-word" x=${EDGE + 20} y="48.5">${state.word}</text>
+    </g>
+    <text class="node-text" x=${EDGE} y="70"><tspan class="node-number"><${Length} step=${state.newest} /></tspan></text>
+    ${state.attempts > 1 &&
+    html`<text class="node-text" x=${node.width - EDGE} y="70" text-anchor="end">
+      <tspan class="node-number" data-metric="attempts">${state.attempts}</tspan> attempts
+    </text>`}
+  `;
+}
+
+// How long an attempt took, or takes so far.
+export function Length({ step }) {
+  if (isGrowing(step)) return html`<${Elapsed} since=${step.startedAt} />`;
+  return step.durationMs === null ? "" : duration(step.durationMs);
+}
+
+// All that a node shows, as one sentence. `state` is undefined on a flow, null where a run did not come.
+export function nodeLabel(node, state) {
+  if (state === undefined) {
+    const said = [plural(node.runs, "run"), `${rate(node.failureRate)} failed`, `${rate(node.skipRate)} skipped`];
+    if (node.p50Ms !== null) said.push(`p50 ${duration(node.p50Ms)}`);
+    if (node.p95Ms !== null) said.push(`p95 ${duration(node.p95Ms)}`);
+    if (node.running > 0) said.push(`${node.running} running`);
+    return `${node.label}: ${said.join(", ")}`;
+  }
+  if (state === null) return `${node.label}: not reached`;
+  const said = [state.word];
+  if (state.newest.durationMs !== null) said.push(duration(state.newest.durationMs));
+  if (state.attempts > 1) said.push(plural(state.attempts, "attempt"));
+  return `${node.label}: ${said.join(", ")}`;
+}

@@ -1,0 +1,118 @@
+// The view of one flow: its numbers, its graph, what fails most, and its last runs.
+import { html, useCallback, useEffect, useMemo } from "../vendor/preact-htm.js";
+import { useResource } from "../lib/api.js";
+import { ErrorList, LastRuns } from "../components/flowparts.js";
+import { ago, count, dateTime, duration, NONE, plural, rate } from "../lib/format.js";
+import { Graph } from "../components/graph.js";
+import { useKeys } from "../lib/keyboard.js";
+import { Failure, Loading } from "../components/parts.js";
+import { Link, navigate, search, setQuery, useLocation } from "../lib/router.js";
+import { serverNow, useNow, useStream } from "../lib/stream.js";
+
+const RELOAD_MS = 500;
+const WINDOW = 500;
+
+export function FlowView({ flowKey }) {
+  const { query } = useLocation();
+  const { data, error, reload, reloadSoon } = useResource(`flow/${encodeURIComponent(flowKey)}`, { every: RELOAD_MS });
+  useStream(({ rows, more, revision }) => {
+    if (rows.some((row) => row.flowKey === flowKey) || (more && revision !== data?.revision)) reloadSoon();
+  }, reload);
+  useEffect(() => {
+    document.title = `${flowKey} · Failpath`;
+  }, [flowKey]);
+
+  if (error?.status === 404) return html`<${Unknown} flowKey=${flowKey} />`;
+  if (data === null) return error ? html`<${Failure} what="This flow" error=${error} retry=${reload} />` : html`<${Loading} what="the flow" />`;
+  return html`<${Flow} data=${data} query=${query} />`;
+}
+
+function Unknown({ flowKey }) {
+  return html`<div class="notice" data-testid="unknown-flow">
+    <h1>No such flow</h1>
+    <p>No run of <span class="mono">${flowKey}</span> is known. It appears here as soon as its first event arrives.</p>
+    <p><${Link} href="/">All flows<//></p>
+  </div>`;
+}
+
+function Flow({ data, query }) {
+  const { flow, graph, errors, runs } = data;
+  const chosen = graph.nodes.find((node) => node.stepKey === query.get("node")) ?? null;
+  const labels = useMemo(() => new Map(graph.nodes.map((node) => [node.stepKey, node.label])), [graph]);
+  const shownErrors = chosen === null ? errors : errors.filter((error) => error.stepKey === chosen.stepKey);
+  const chosenKey = chosen?.stepKey ?? null;
+  const choose = useCallback((stepKey) => setQuery({ node: stepKey === chosenKey ? null : stepKey }), [chosenKey]);
+  const clear = () => setQuery({ node: null });
+  useKeys({ Esc: () => (chosen === null ? navigate("/") : clear()) });
+
+  return html`
+    <div class="flow-header" data-testid="flow-header">
+      <div class="crumbs"><${Link} href="/">Flows<//></div>
+      <div class="run-title">
+        <h1 class="mono">${flow.flowKey}</h1>
+        <${Link} class="button button-small flow-runs" href=${`/runs${search({ flow: flow.flowKey })}`}>All its runs<//>
+      </div>
+      <${Numbers} flow=${flow} />
+    </div>
+    <section class="card graph-card" aria-labelledby="graph-title">
+      <div class="card-head">
+        <h2 id="graph-title">Graph</h2>
+        <p class="muted">${source(graph, flow.runs)}</p>
+      </div>
+      ${graph.nodes.length > 0
+        ? html`<${Graph} graph=${graph} name=${flow.flowKey} runs=${Math.min(flow.runs, WINDOW)} selected=${chosen?.stepKey ?? null}
+            onSelect=${choose} />`
+        : html`<p class="card-note muted">No step of this flow has been seen yet.</p>`}
+      ${chosen !== null && html`<${StepNumbers} node=${chosen} flowKey=${flow.flowKey} onClose=${clear} />`}
+    </section>
+    <div class="flow-lists">
+      <${ErrorList} errors=${shownErrors} labels=${labels} flowKey=${flow.flowKey} of=${chosen?.label ?? null} />
+      <${LastRuns} runs=${runs} labels=${labels} />
+    </div>
+  `;
+}
+
+function source({ declared }, runs) {
+  const shape = declared ? "shape from flows.json" : "shape from the order in which steps were seen";
+  return `${runs > WINDOW ? `Newest ${WINDOW} runs` : plural(runs, "run")}, ${shape}`;
+}
+
+function Numbers({ flow }) {
+  useNow(1000);
+  const number = (metric, name, value, mood = "") =>
+    html`<div class=${`tile ${mood}`}><dt>${name}</dt><dd data-metric=${metric}>${value}</dd></div>`;
+  const seen = html`<time datetime=${flow.lastSeen} title=${dateTime(flow.lastSeen)}>${ago(flow.lastSeen, serverNow())}</time>`;
+  return html`<dl class="tiles">
+    ${number("runs", "Runs", count(flow.runs))}
+    ${number("failure-rate", "Failure rate", rate(flow.failureRate), flow.failed > 0 ? "tile-error" : "")}
+    ${number("p50", "p50", duration(flow.p50Ms))}
+    ${number("p95", "p95", duration(flow.p95Ms))}
+    ${number("running", "Running", count(flow.running), flow.running > 0 ? "tile-running" : "")}
+    ${flow.silent > 0 && number("silent", "Silent", count(flow.silent), "tile-silent")}
+    ${flow.gone > 0 && number("gone", "Process gone", count(flow.gone), "tile-gone")}
+    ${number("last-seen", "Last seen", flow.lastSeen ? seen : NONE)}
+  </dl>`;
+}
+
+function StepNumbers({ node, flowKey, onClose }) {
+  const number = (name, value, extra = null) =>
+    html`<div class="fact"><dt>${name}</dt><dd>${value}${extra && html`<span class="muted"> ${extra}</span>`}</dd></div>`;
+  return html`<section class="node-detail" data-testid="node-detail" aria-label=${`Numbers of ${node.label}`}>
+    <div class="node-detail-title">
+      <h3>${node.label}</h3>
+      ${node.label !== node.stepKey && html`<span class="mono muted">${node.stepKey}</span>`}
+    </div>
+    <dl class="facts">
+      ${number("Runs", count(node.runs))}
+      ${number("Failed", rate(node.failureRate), node.ended > 0 && `${count(node.failed)} of ${count(node.ended)} ended`)}
+      ${number("Skipped", rate(node.skipRate), node.runs > 0 && `${count(node.skipped)} of ${plural(node.runs, "run")}`)}
+      ${number("Running", count(node.running))}
+      ${number("p50", duration(node.p50Ms))}
+      ${number("p95", node.p95Ms === null ? NONE : duration(node.p95Ms), node.p95Ms === null && "from five runs on")}
+    </dl>
+    <div class="node-detail-actions">
+      <${Link} class="button button-small" href=${`/runs${search({ flow: flowKey, text: node.stepKey })}`}>Runs with this step<//>
+      <button type="button" class="button button-small" onClick=${onClose}>Close</button>
+    </div>
+  </section>`;
+}

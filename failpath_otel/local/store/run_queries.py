@@ -1,0 +1,148 @@
+"""The SQL of the list of runs: filters, neighbours and changes, answered without reading events."""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+import msgspec
+
+from failpath_otel.local.runs.summary import AttemptSummary
+from failpath_otel.local.store.database import Database
+from failpath_otel.local.store.run_row import COLUMNS, RunKey, RunRow, StoredRun
+
+_KEYS: Final = 400
+"""The most runs that one query names; SQLite before 3.32 accepts 999 values."""
+
+_ORDER: Final = "ORDER BY active_at DESC, flow_key, run_id LIMIT ?"
+
+
+_decode_attempts: Final = msgspec.json.Decoder(list[AttemptSummary]).decode
+
+
+class RunQueries:
+    """Queries over the rows. Thread-safe. Raises ``StoreError`` if the database refuses."""
+
+    _database: Database
+
+    def rows(
+        self,
+        limit: int,
+        *,
+        before: tuple[int, str, str] | None = None,
+        flow_key: str | None = None,
+        statuses: Collection[str] | None = None,
+        text: str | None = None,
+        only: Collection[RunKey] | None = None,
+    ) -> list[RunRow]:
+        """Return up to ``limit`` rows that pass all given filters, the newest activity first.
+
+        ``before`` is the activity, flow and run id of the row after which to go on. ``text`` is searched in
+        :attr:`RunSummary.search`, in any case. ``only`` restricts the search to these runs.
+        """
+        conditions: list[str] = []
+        values: list[str | int] = []
+        if flow_key is not None:
+            conditions.append("flow_key = ?")
+            values.append(flow_key)
+        if before is not None:
+            # Both conditions, because SQLite enters an index by the first alone.
+            conditions.append("active_at <= ? AND (active_at < ? OR (flow_key, run_id) > (?, ?))")
+            values += [before[0], before[0], *before[1:]]
+        if statuses is not None:
+            conditions.append(f"status IN ({_marks(statuses)})")
+            values += statuses
+        index = "runs_by_activity" if flow_key is None else "runs_of_flow"
+        if text:
+            index = "runs_by_text"
+            conditions.append("instr(search, ?)")
+            # As in `summary.py`, where a line break separates one text from the next.
+            values.append(text.casefold().replace("\n", " ").encode(errors="replace").decode())
+        if only is not None:
+            return self._only(list(only), conditions, values, limit)
+        query = f"SELECT {COLUMNS} FROM runs INDEXED BY {index} WHERE {_all(conditions)} {_ORDER}"  # noqa: S608
+        return [RunRow(*row) for row in self._database.rows(query, *values, limit)]
+
+    def _only(self, keys: Sequence[RunKey], conditions: list[str], values: list[str | int], limit: int) -> list[RunRow]:
+        found: list[RunRow] = []
+        for start in range(0, len(keys), _KEYS):
+            some = keys[start : start + _KEYS]
+            query = f"SELECT {COLUMNS} FROM runs WHERE {_all([_named(some), *conditions])} {_ORDER}"  # noqa: S608
+            flat = [part for key in some for part in key]
+            found += [RunRow(*row) for row in self._database.rows(query, *flat, *values, limit)]
+        return sorted(found, key=lambda row: (-row.active_at, row.flow_key, row.run_id))[:limit]
+
+    def row(self, run: RunKey) -> RunRow | None:
+        """Return the row of one run."""
+        query = f"SELECT {COLUMNS} FROM runs WHERE flow_key = ? AND run_id = ?"  # noqa: S608
+        rows = self._database.rows(query, *run)
+        return RunRow(*rows[0]) if rows else None
+
+    def changes(self, after_revision: int, limit: int) -> list[RunRow]:
+        """Return up to ``limit`` rows that changed after a revision, each once, in the order of their changes."""
+        query = f"SELECT {COLUMNS} FROM runs WHERE revision > ? ORDER BY revision LIMIT ?"  # noqa: S608
+        return [RunRow(*row) for row in self._database.rows(query, after_revision, limit)]
+
+    def newest(self, flow_key: str, limit: int) -> list[StoredRun]:
+        """Return the runs of a flow that were active last, the newest first, with their attempts."""
+        return self._stored(f"INDEXED BY runs_of_flow WHERE flow_key = ? {_ORDER}", flow_key, limit)
+
+    def stored(self, runs: Sequence[RunKey]) -> list[StoredRun]:
+        """Return those of these runs that exist, with their attempts, in no particular order."""
+        found: list[StoredRun] = []
+        for start in range(0, len(runs), _KEYS):
+            some = runs[start : start + _KEYS]
+            flat = [part for key in some for part in key]
+            found += self._stored(f"WHERE {_named(some)}", *flat)
+        return found
+
+    def running(self, after_revision: int | None = None) -> list[StoredRun]:
+        """Return all ``running`` runs with their attempts, or those that changed after a revision."""
+        if after_revision is None:
+            return self._stored(
+                "INDEXED BY runs_running WHERE status = 'running' ORDER BY active_at DESC, flow_key, run_id"
+            )
+        return self._stored("INDEXED BY runs_by_revision WHERE revision > ? AND status = 'running'", after_revision)
+
+    def neighbours(self, run: RunKey) -> tuple[RunKey | None, RunKey | None]:
+        """Return the runs of the same flow that started just before and just after this one."""
+        found: list[RunKey | None] = []
+        for compare, direction in (("<", "DESC"), (">", "ASC")):
+            rows = self._database.rows(
+                "SELECT flow_key, run_id FROM runs INDEXED BY runs_by_start WHERE flow_key = ? AND (started, run_id) "  # noqa: S608
+                f"{compare} ((SELECT started FROM runs WHERE flow_key = ? AND run_id = ?), ?) "
+                f"ORDER BY started {direction}, run_id {direction} LIMIT 1",
+                run.flow_key,
+                *run,
+                run.run_id,
+            )
+            found.append(RunKey(*rows[0]) if rows else None)
+        return found[0], found[1]
+
+    def flow_keys(self) -> list[str]:
+        """Return the flows that have runs, in alphabetical order."""
+        # Steps from one flow to the next; DISTINCT would visit every run.
+        rows = self._database.rows(
+            "WITH RECURSIVE flows (flow_key) AS (SELECT min(flow_key) FROM runs UNION ALL "
+            "SELECT (SELECT min(runs.flow_key) FROM runs WHERE runs.flow_key > flows.flow_key) FROM flows "
+            "WHERE flows.flow_key IS NOT NULL) SELECT flow_key FROM flows WHERE flow_key IS NOT NULL"
+        )
+        return [flow_key for (flow_key,) in rows]
+
+    def count_runs(self) -> int:
+        """Return the number of runs."""
+        return self._database.number("SELECT count(*) FROM runs")
+
+    def _stored(self, condition: str, *values: str | int) -> list[StoredRun]:
+        rows = self._database.rows(f"SELECT {COLUMNS}, attempts FROM runs {condition}", *values)  # noqa: S608
+        return [StoredRun(RunRow(*row), _decode_attempts(attempts)) for *row, attempts in rows]
+
+
+def _all(conditions: Sequence[str]) -> str:
+    return " AND ".join(conditions) or "1"
+
+
+def _named(runs: Sequence[RunKey]) -> str:
+    return f"(flow_key, run_id) IN (VALUES {', '.join(['(?, ?)'] * len(runs))})"
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))

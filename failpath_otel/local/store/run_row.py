@@ -1,0 +1,49 @@
+"""The row of a run in the database: its key, and the columns that lists show."""
+
+from typing import Final, NamedTuple
+
+from msgspec.structs import fields
+
+from failpath_otel.local.runs.summary import AttemptSummary, RunOverview
+from failpath_otel.records.record import Status
+
+
+class RunKey(NamedTuple):
+    """Identifies a run."""
+
+    flow_key: str
+    run_id: str
+
+
+class RunRow(RunOverview[int], frozen=True):
+    """A run as lists show it; each change gives it a higher ``revision``."""
+
+    revision: int
+
+    @property
+    def key(self) -> RunKey:
+        """The key of the run."""
+        return RunKey(self.flow_key, self.run_id)
+
+
+class StoredRun(NamedTuple):
+    """A run's row and its attempts."""
+
+    row: RunRow
+    attempts: list[AttemptSummary]
+
+
+COLUMNS: Final = ", ".join(RunRow.__struct_fields__)
+"""The columns of a :class:`RunRow`, in the order of its fields."""
+
+_SQL_TYPES: Final[dict[object, str]] = {
+    str: "TEXT NOT NULL",
+    Status: "TEXT NOT NULL",
+    int: "INTEGER NOT NULL",
+    str | None: "TEXT",
+    int | None: "INTEGER",
+    float | None: "REAL",
+}
+
+COLUMN_DEFINITIONS: Final = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in fields(RunRow))
+"""The same columns with their types, for ``CREATE TABLE``."""

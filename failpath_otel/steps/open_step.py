@@ -1,0 +1,315 @@
+"""A step that has begun: its spans, its context, its end."""
+
+from contextvars import Token
+from copy import copy
+from time import monotonic_ns, time_ns
+from typing import Final
+
+from opentelemetry.context import Context, attach, get_current
+from opentelemetry.trace import Span, StatusCode
+
+from failpath_otel import limits, semconv
+from failpath_otel.errors import DeliveryError
+from failpath_otel.handoff import StepHandoff
+from failpath_otel.report import exception_once
+from failpath_otel.scrubbing.values import clean_text, type_name
+from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_STATUS
+from failpath_otel.signals import is_from_handler
+from failpath_otel.steps.attributes import DROPPED_NAME, Attributes, metadata_attributes, other_kind
+from failpath_otel.steps.outcome import error_attributes, is_failure
+from failpath_otel.steps.span_events import write_event
+from failpath_otel.steps.step_tracer import StepTracer, leave_block, leave_context
+
+_RUNNING: Final = EVENT_NAMES[semconv.STATUS_RUNNING]
+_SUCCESS: Final = EVENT_NAMES[semconv.STATUS_SUCCESS]
+_ERROR: Final = EVENT_NAMES[semconv.STATUS_ERROR]
+_MAX_TRIES: Final = 5
+"""How often an end is tried that exceptions of signal handlers interrupt."""
+_MAX_CLOCK_DIFFERENCE_NS: Final = 10**9
+"""By how much the two clocks may differ over a step before the wall clock counts as set meanwhile."""
+
+
+class OpenStep:
+    """One step from its ``running`` event to its outcome. Raises only what a signal handler raises.
+
+    It is made first, and begun inside the ``try`` that ends it (decision 0004).
+
+    The application's code runs between :meth:`resume` and :meth:`leave`, or, where it is suspended and resumed, between
+    :meth:`resume` and :meth:`pause`, once for every slice.
+    """
+
+    __slots__ = (
+        "_added",
+        "_attached",
+        "_context",
+        "_context_before",
+        "_delivery_error",
+        "_handoff",
+        "_monotonic_ns",
+        "_outcome",
+        "_start_attributes",
+        "_start_ns",
+        "_token",
+        "_tracer",
+        "ended",
+        "waits_for_delivery",
+    )
+
+    def begin(self, tracer: StepTracer, attributes: Attributes) -> None:
+        """Report ``running``; has to be the first call."""
+        self.ended = self._attached = False
+        self._handoff: StepHandoff | None = None
+        self._tracer = tracer
+        self._start_attributes = attributes
+        self._added: Attributes | None = None
+        self._outcome: tuple[dict[str, str] | None, int] | None = None
+        self._token: Token[Context] | None = None
+        self._delivery_error: DeliveryError | None = None
+        self.waits_for_delivery = False
+        """The caller has to wait, by :meth:`wait_delivered` or :meth:`await_delivered`, after the begin and the end."""
+        self._monotonic_ns = monotonic_ns()
+        self._start_ns = start_ns = time_ns()
+        observer = tracer.observer
+        if observer is None:
+            self._handoff = handoff = StepHandoff(attributes)
+        else:
+            self._handoff = handoff = StepHandoff(attributes, observer.owner)
+            self.waits_for_delivery = observer.waits_for_delivery
+        self._context_before = self._context = tracer.start_step(handoff, start_ns)
+        # After the start, because a reporter sees the start alone; with the time of the start.
+        try:
+            for span in handoff.spans:
+                write_event(span, _RUNNING, None, start_ns)
+            if tracer.start_markers:
+                tracer.export_start_marker(handoff.spans[0], attributes, start_ns)
+        except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
+            exception_once("adding a span event")
+
+    def wait_delivered(self) -> None:
+        """Wait until the step's events so far are delivered, or an attempt has failed; not on an event loop."""
+        assert self._handoff is not None and self._tracer.observer is not None  # noqa: PT018 - `waits_for_delivery`
+        try:
+            self._keep_error(self._tracer.observer.wait_delivered(self._handoff))
+        except BaseException:  # an interrupted wait must not be followed by another
+            self.waits_for_delivery = False
+            raise
+
+    async def await_delivered(self) -> None:
+        """Do the same as :meth:`wait_delivered` without blocking the event loop."""
+        assert self._handoff is not None and self._tracer.observer is not None  # noqa: PT018 - as above
+        try:
+            self._keep_error(await self._tracer.observer.await_delivered(self._handoff))
+        except BaseException:  # as above
+            self.waits_for_delivery = False
+            raise
+
+    def _keep_error(self, error: DeliveryError | None) -> None:
+        # Records keep their order: where the outcome is delivered, a start that was to be sent again is, too.
+        if self._delivery_error is None or getattr(self._delivery_error, "retrying", False):
+            self._delivery_error = error
+
+    def raise_delivery_error(self) -> None:
+        """Raise the delivery error, where that is configured; called after the application's code."""
+        if self._delivery_error is not None:
+            self._delivery_error.raised = True
+            # A copy: many steps may raise the same error, which would collect the tracebacks of all.
+            raise copy(self._delivery_error)
+
+    def resume(self) -> None:
+        """Make the step's span the current one."""
+        self._context_before = get_current()
+        self._token, self._attached = None, True
+        self._token = attach(self._context)
+
+    def pause(self) -> None:
+        """Restore the context of before, and keep the current one for the next slice."""
+        if self._attached:
+            self._context = get_current()
+            self.leave()
+
+    def leave(self) -> None:
+        """Restore the context of before :meth:`resume`."""
+        if self._attached:
+            leave_context(self._context, self._context_before, self._token)
+            self._attached = False
+
+    def leave_block(self) -> None:
+        """Do the same as :meth:`leave` at the end of a block, which may have been entered in another context."""
+        if self._attached:
+            leave_block(self._context, self._context_before, self._token)
+            self._attached = False
+
+    def set_metadata(self, metadata: object) -> None:
+        """Add metadata to the span; later values win. Keys beyond the limit are dropped and counted."""
+        handoff = getattr(self, "_handoff", None)
+        if handoff is None:
+            return  # a signal handler raised as the step was to begin
+        added = self._added = handoff.added_attributes = {} if self._added is None else self._added
+        before = self._start_attributes
+        room = limits.MAX_METADATA_KEYS - (len(before) - 3)
+        more = metadata_attributes(metadata)
+        dropped = more.pop(DROPPED_NAME, 0)
+        for name in list(more):
+            if name not in added and name not in before and len(added.keys() - before.keys() - {DROPPED_NAME}) >= room:
+                del more[name]
+                dropped += 1
+                continue
+            # A span cannot drop the attribute of the other kind, if it has one; the reader takes the one set last.
+            added.pop(other_kind(name), None)
+            added.pop(name, None)
+            added[name] = more[name]
+        if dropped:
+            more[DROPPED_NAME] = added[DROPPED_NAME] = added.get(DROPPED_NAME, before.get(DROPPED_NAME, 0)) + dropped
+        for span in handoff.spans:
+            self._set_attributes(span, more)
+
+    def finish(self, error: BaseException | None) -> None:
+        """Leave and end the step with the outcome that ``error`` means. A second call ends nothing."""
+        if self.ended:
+            if self._attached:
+                self.leave()
+            return
+        self.ended = True
+        try:
+            if self._attached:
+                self.leave()
+            self._end(error)
+        except BaseException as interruption:  # noqa: BLE001 - raised again if a signal handler raised it
+            self._end_after(error, interruption)
+
+    def _end_after(self, error: BaseException | None, interruption: BaseException) -> None:
+        """End the step after ``interruption`` came while it was ending; with that as its error, if none is written yet.
+
+        Raises:
+            BaseException: the last exception that a signal handler has raised meanwhile.
+        """
+        raised: BaseException | None = None
+        try:
+            for _ in range(_MAX_TRIES):  # another signal may come at any time
+                if not isinstance(interruption, Exception) or is_from_handler(interruption):
+                    raised = interruption
+                try:
+                    if self._attached:
+                        self.leave()
+                    self._end(raised if error is None else error, again=True)
+                    break
+                except BaseException as again:  # noqa: BLE001 - as above
+                    interruption = again
+            if raised is not None:
+                raise raised
+            if not isinstance(interruption, RecursionError):  # on a full stack, logging fails as well
+                exception_once("ending a step")
+        finally:
+            del raised, interruption, error  # else they and this frame keep each other alive
+
+    def _end(  # noqa: C901, PLR0912 - on the hot path, where a call costs
+        self, error: BaseException | None, *, again: bool = False
+    ) -> None:
+        handoff = self._handoff
+        if handoff is None:
+            return
+        if self._outcome is None:
+            end_ns = time_ns()
+            elapsed_ns = monotonic_ns() - self._monotonic_ns
+            if not -_MAX_CLOCK_DIFFERENCE_NS <= end_ns - self._start_ns - elapsed_ns <= _MAX_CLOCK_DIFFERENCE_NS:
+                end_ns = self._start_ns + elapsed_ns
+            exception = describe_error(error) if error is not None and is_failure(error) else None
+            self._outcome = exception, max(end_ns, self._start_ns)
+        exception, end_ns = self._outcome
+        handoff.exception = exception
+        status = semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR
+        start = handoff.start
+        if start is not None:
+            start.known_outcome = self._added, exception, end_ns
+        spans, reported = handoff.spans, handoff.reported_span
+        if reported is not None and reported not in spans:
+            spans = (*spans, reported)  # a signal handler raised before it was added there
+        all_ended = True
+        for span in spans:
+            try:
+                if not span.is_recording():
+                    all_ended = False
+                    continue
+                if exception is None:
+                    span.set_attribute(STEP_STATUS, status)
+                else:
+                    span.set_attributes({semconv.ERROR_TYPE: exception[semconv.EXCEPTION_TYPE], STEP_STATUS: status})
+                if getattr(span, "dropped_attributes", 0):
+                    self._restore(span)
+                written = _event_names(span) if again else ()
+                if exception is None:
+                    span.set_status(StatusCode.OK)
+                    if _SUCCESS not in written:
+                        write_event(span, _SUCCESS, None, end_ns)
+                else:
+                    span.set_status(StatusCode.ERROR, status_description(exception))
+                    if semconv.EXCEPTION_EVENT not in written:
+                        write_event(span, semconv.EXCEPTION_EVENT, exception, end_ns)
+                    if _ERROR not in written:
+                        write_event(span, _ERROR, None, end_ns)
+            except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
+                exception_once("writing a step's outcome on its span")
+                all_ended = False
+            all_ended = self._tracer.end(span, end_ns) and all_ended
+        if not all_ended and (start is None or not start.outcome_reported):
+            added = {**(self._added or {}), STEP_STATUS: status}
+            self._tracer.report_end(handoff, added, exception, end_ns)
+        if len(spans) > 1 and self._tracer.observer is not None:
+            self._tracer.observer.host_span_ended(spans[0])
+
+    def _restore(self, span: Span) -> None:
+        """Set the attributes again that an SDK span has evicted: it keeps 128, and the oldest are the identity."""
+        attributes = self._start_attributes
+        span.set_attributes({name: attributes[name] for name in (FLOW_KEY, RUN_ID, STEP_KEY)} | (self._added or {}))
+
+    @staticmethod
+    def _set_attributes(span: Span, attributes: Attributes) -> None:
+        try:
+            span.set_attributes(attributes)
+        except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
+            exception_once("setting span attributes")
+
+
+def describe_error(error: BaseException) -> dict[str, str]:
+    """Return ``error`` as the attributes of an ``exception`` event; never raises."""
+    try:
+        return error_attributes(error)
+    except Exception:  # noqa: BLE001 - an exception of the application may raise from anything that is read of it
+        exception_once("describing an exception")
+        return {semconv.EXCEPTION_TYPE: type_name(error), semconv.EXCEPTION_MESSAGE: ""}
+
+
+def _event_names(span: object) -> set[str]:
+    """Return the names of the events on a span of OpenTelemetry's SDK; none for other spans."""
+    return {event.name for event in getattr(span, "events", ())}
+
+
+class NoStep:
+    """In place of a step where there is no run that it could belong to: does nothing."""
+
+    __slots__ = ()
+    waits_for_delivery = False
+    ended = True
+
+    def begin(self, tracer: StepTracer, attributes: Attributes) -> None:
+        """Report nothing."""
+
+    def resume(self) -> None:
+        """Change nothing."""
+
+    pause = leave = wait_delivered = raise_delivery_error = resume
+
+    async def await_delivered(self) -> None:
+        """Wait for nothing."""
+
+    def finish(self, error: BaseException | None) -> None:
+        """Record nothing."""
+
+
+AnyStep = OpenStep | NoStep
+
+
+def status_description(exception: dict[str, str]) -> str:
+    """Return the description of a span status, from the attributes of an ``exception`` event."""
+    name, message = exception[semconv.EXCEPTION_TYPE], exception.get(semconv.EXCEPTION_MESSAGE)
+    return clean_text(f"{name}: {message}" if message else name, limits.MAX_ERROR_MESSAGE_CHARS)

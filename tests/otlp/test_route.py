@@ -1,0 +1,42 @@
+"""The route by itself: what its owner hears of each request."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from failpath_otel.otlp.reader import Receipt
+from failpath_otel.otlp.route import Busy, OtlpRoute
+from failpath_otel.otlp.span import OtlpSpan
+from tests.gateway.requests import PROTOBUF, protobuf_of
+from tests.spans.foreign import a_span
+
+TAKEN: Final = Receipt(received=1, steps=1)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "on_request"),
+    [
+        (TAKEN, 200, TAKEN),
+        (Busy("the journal is full", 1), 503, None),
+        (RuntimeError("a fault of ours"), 500, None),
+    ],
+    ids=["taken", "busy", "broken"],
+)
+def test_each_request_is_told_of_once_however_it_ends(
+    outcome: Receipt | Exception, status: int, on_request: Receipt | None
+) -> None:
+    heard: list[Receipt | None] = []
+
+    def take(_: Iterator[OtlpSpan | None]) -> Receipt:
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    app = Starlette(routes=[Route("/v1/traces", OtlpRoute(take, on_request=heard.append).receive, methods=["POST"])])
+    client = TestClient(app, raise_server_exceptions=False)
+    reply = client.post("/v1/traces", content=protobuf_of([a_span()]), headers={"Content-Type": PROTOBUF})
+    assert (reply.status_code, heard) == (status, [on_request])
