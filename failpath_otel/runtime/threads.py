@@ -160,7 +160,7 @@ def acquire(lock: Any, seconds: float) -> bool:  # noqa: ANN401 - either kind
 def is_held_here(lock: Any) -> bool:  # noqa: ANN401 - as above
     """Return whether this thread holds a reentrant lock, in a call that a signal handler or a finaliser interrupts."""
     try:
-        threading.Condition(lock).notify()  # the one public call that tells: it raises where the lock is not held
+        threading.Condition(lock).notify()  # the one public call that shows it: it raises if the lock is not held
     except RuntimeError:
         return False
     return True
