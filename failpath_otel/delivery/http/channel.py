@@ -36,7 +36,7 @@ class OwnChannel:
     """Connections of our own.
 
     Requests go to the adapter and not through a ``requests.Session``, because that is where tracers of all vendors
-    put their patches: what we send must not appear in the application's traces. Only a session reads the proxies and the
+    put their patches: what we send must not appear in the application's traces. Only a session reads the proxies and
     certificates of the environment; a ``.netrc`` entry, which would replace the project key, is not read.
 
     Certificates are always verified. What is patched into ``requests`` or ``ssl`` to turn that off for a whole process
