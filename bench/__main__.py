@@ -36,7 +36,7 @@ _PARTS: Final[dict[str, Callable[[Sink], list[Row]]]] = {
 
 
 def main(names: list[str]) -> int:
-    """Runs the parts that are named, prints the table, and returns the exit code."""
+    """Run the named parts, print the table, and return the exit code."""
     unknown = [name for name in names if name not in _PARTS]
     if unknown:
         print(f"no such part: {', '.join(unknown)}; there are {', '.join(_PARTS)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The caller's time: how long a step keeps the application waiting."""
+"""Time of the calling thread: how long a step keeps the application waiting."""
 
 from dataclasses import dataclass, field
 from statistics import median
@@ -20,7 +20,7 @@ _SATURATED_BURST: Final = 3_000
 
 @dataclass(slots=True)
 class _Subject:
-    """One way to do it, and its times in microseconds per step."""
+    """One variant, and its times in microseconds per step."""
 
     name: str
     act: Action

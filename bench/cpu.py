@@ -1,4 +1,4 @@
-"""The processor time of the whole process: what a step costs until it is delivered."""
+"""Processor time of the whole process: what a step costs until it is delivered."""
 
 from statistics import median
 from time import process_time_ns
@@ -17,11 +17,11 @@ _STEPS: Final = 1_500  # fewer than OpenTelemetry's batch processor holds: it mu
 
 
 def measure(sink: Sink) -> list[Row]:
-    """CPU time of all threads, from the first step until the last one is delivered to the sink.
+    """Measure CPU time of all threads, from the first step until the last one is delivered to the sink.
 
-    The sink's own time is not in it: it is another process. Rounds alternate between a step on a provider that has
-    nothing but our processor, and the same span through ``OTLPSpanExporter`` (http/protobuf) in a batch processor,
-    each on a fresh provider and connection. The first round warms up.
+    The sink is another process, whose time does not count. Rounds alternate between a step on a provider with only our
+    processor, and the same span through ``OTLPSpanExporter`` (http/protobuf) in a batch processor, each on a new
+    provider and connection. The first round is a warm-up.
     """
     ours, theirs = [], []
     for _ in range(_ROUNDS + 1):

@@ -1,6 +1,6 @@
-"""What a fleet loses: 1,000 services, four gateways that are killed, and a Failpath that fails.
+"""Losses of a fleet: 1,000 services, four gateways that are killed, and a Failpath that fails.
 
-``FLEET_SEED`` chooses other times and kinds of failures; how they meet is up to the machine.
+``FLEET_SEED`` selects times and kinds of failures; their interleaving depends on the machine.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _FILES: Final = 8_192
 
 
 def measure() -> list[Row]:
-    """Raises :class:`BenchError` where a record is lost, invented, or refused for good."""
+    """Simulate the fleet; raise :class:`BenchError` if a record is lost, invented, or refused for good."""
     seed = int(os.environ.get("FLEET_SEED", "1"))
     with TemporaryDirectory() as directory:
         return asyncio.run(_simulate(seed, Path(directory)))
@@ -128,7 +128,7 @@ def _allow_many_files() -> None:
 
 
 def _unused_ports(count: int) -> list[int]:
-    """Ports outside of those from which the system picks: no other program gets one while its owner is down."""
+    """Return ports outside the ephemeral range: no other program gets one while its owner is down."""
     found: list[int] = []
     while len(found) < count:
         port = SystemRandom().randrange(20_000, 30_000)

@@ -1,4 +1,4 @@
-"""A Failpath that fails at times: it is busy, slow, down, or cuts a connection off when it has taken everything."""
+"""A Failpath that fails at times: it is busy, slow, down, or breaks a connection after it has read everything."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ _decode: Final = msgspec.json.Decoder(_Body).decode
 
 
 class FailingFailpath:
-    """The receiver. What it has taken it has, whether it could say so or not; an id that it has is dropped."""
+    """The receiver. It keeps what it has read, even if it could not answer; known ids are dropped."""
 
     def __init__(self, seed: int, port: int) -> None:
         self._chance: Final = Random(f"{seed} failpath")
@@ -59,11 +59,11 @@ class FailingFailpath:
         return f"http://{HOST}:{self._port}"
 
     async def start(self) -> None:
-        """Listens."""
+        """Start to listen."""
         self._server = await asyncio.start_server(self._connection, HOST, self._port, limit=1 << 22)
 
     async def fail_at_times(self, over: asyncio.Event) -> None:
-        """Fails now and then until it is ``over``; then it is well."""
+        """Fail from time to time until it is ``over``, then recover."""
         moods: list[str] = []
         while not await is_over(over, self._chance.uniform(*_WELL)):
             moods = moods or self._chance.sample(_MOODS, len(_MOODS))
@@ -77,7 +77,7 @@ class FailingFailpath:
                 await self.start()
 
     def stop(self) -> None:
-        """Refuses connections, and cuts those that there are."""
+        """Refuse connections, and break the open ones."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -102,7 +102,7 @@ class FailingFailpath:
             writer.close()
 
     async def _answer(self, body: bytes) -> bytes:
-        """What to answer; nothing where the connection is to be cut off."""
+        """Return the answer; nothing if the connection is to be broken."""
         mood = self._mood
         if mood == "busy":
             return _BUSY

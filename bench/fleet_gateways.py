@@ -1,4 +1,4 @@
-"""Gateways as processes, which are killed at any time and started again at the same port with the same journal."""
+"""Gateways as processes that are killed at any time and restarted at the same port with the same journal."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ _KILLED: Final = 0.8
 
 
 class Gateways:
-    """Some gateways at given ports; the last one has no journal, the others share one."""
+    """Gateways at given ports; the last one has no journal, the others share one."""
 
     def __init__(self, seed: int, ports: list[int], endpoint: str, directory: Path) -> None:
         self._chance: Final = [Random(f"{seed} {port}") for port in range(len(ports))]
@@ -42,7 +42,7 @@ class Gateways:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Starts all, and ends all that are left."""
+        """Start all gateways, and end those that are left."""
         self._processes = [self._start(number) for number in range(len(self._ports))]
         try:
             for process in self._processes:
@@ -65,7 +65,7 @@ class Gateways:
             raise BenchError(msg)
 
     async def fail_at_times(self, share: int, of: int, over: asyncio.Event) -> None:
-        """Ends one after another of a share of them and starts it again, until it is ``over``; then all are there."""
+        """End one gateway after another and restart it, until it is ``over``; then all are running."""
         mine = range(share, len(self._ports), of)
         chance = self._chance[share]
         while not await is_over(over, chance.uniform(*_UP)):

@@ -1,4 +1,4 @@
-"""Simulated services: each makes steps, and sends them by OTLP as the specification says until a gateway takes them."""
+"""Simulated services: each makes steps, and sends them by OTLP, by the specification, until a gateway accepts them."""
 
 import asyncio
 import gzip
@@ -49,10 +49,10 @@ class Made:
 
 
 class Service:
-    """One service: its steps in batches, one request at a time, kept until it was taken.
+    """One service: its steps in batches, one request at a time, kept until a gateway has accepted it.
 
-    Without an answer, or after a retryable one, it sends to any gateway the next time, as behind a load balancer.
-    It never gives up, as a Collector whose queue has no limit of time; an SDK's exporter does.
+    Without an answer, or after a retryable one, it sends to any gateway the next time, as behind a load balancer. It
+    never gives up, like a Collector without a time limit, and unlike an SDK's exporter.
     """
 
     def __init__(self, number: int, seed: int, ports: list[int], made: Made) -> None:
@@ -62,7 +62,7 @@ class Service:
         self._made: Final = made
 
     async def run(self, seconds: float) -> None:
-        """Makes steps for so many seconds, and works until all it has made is taken."""
+        """Make steps for some seconds, and send until all are accepted."""
         until = time.monotonic() + seconds
         for number in itertools.count():
             await asyncio.sleep(self._chance.uniform(0, 2 * _INTERVAL))
@@ -130,7 +130,7 @@ class Service:
             delay = min(2 * delay, _MAX_DELAY)
 
     async def _send(self, message: bytes) -> tuple[int, float, bytes]:
-        """The status, the seconds of ``Retry-After``, and the body."""
+        """Return the status, the seconds of ``Retry-After``, and the body."""
         reader, writer = await asyncio.open_connection(HOST, self._chance.choice(self._ports))
         try:
             writer.write(message)

@@ -1,4 +1,4 @@
-"""How many spans a second a core of the gateway takes by OTLP and delivers."""
+"""Throughput of a gateway's core: spans that it receives by OTLP and delivers per second."""
 
 import os
 import subprocess
@@ -35,9 +35,9 @@ _OK: Final = 200
 
 
 def measure(sink: Sink) -> list[Row]:
-    """512 spans a request, one after another over one connection; until the last record is delivered to the sink.
+    """Send 512 spans per request, one after another over one connection, until the last record is at the sink.
 
-    The figure is the processor time of the gateway's process alone, its start not included.
+    The figure is the processor time of the gateway's process, without its start.
     """
     steps, mixed = [_steps(number) for number in range(_REQUESTS)], [_mixed(number) for number in range(_REQUESTS)]
     rows = []
@@ -62,7 +62,7 @@ def measure(sink: Sink) -> list[Row]:
 
 
 def _forward(sink: Sink, bodies: Sequence[bytes], records: int, *, journal: bool) -> tuple[float, float]:
-    """The processor time and the time that it took to deliver so many records."""
+    """Return the processor time and the time that the delivery of the records took."""
     variables = {**os.environ, "FAILPATH_PROJECT_KEY": PROJECT_KEY, "FAILPATH_DEV_ENDPOINT": sink.endpoint}
     if not journal:
         variables["FAILPATH_JOURNAL"] = "off"
@@ -112,7 +112,7 @@ def _wait(connection: HTTPConnection, records: int) -> None:
 
 
 def _cpu(pid: int) -> float:
-    """Seconds of processor time that a process has used."""
+    """Return the processor seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 

@@ -17,10 +17,10 @@ _SDK: Final = (
 
 
 def measure() -> list[Row]:
-    """Import time in fresh interpreters that take turns, start of the interpreter not counted.
+    """Measure import time in new interpreters, alternately, without the start of the interpreter.
 
-    The first round compiles, into a directory of its own, and is not counted either. Without one, a host whose
-    ``PYTHONDONTWRITEBYTECODE`` is set would have every round compile this package, but not what pip has installed.
+    The first round compiles into a separate directory and does not count. Otherwise, with ``PYTHONDONTWRITEBYTECODE``,
+    every round would compile this package, but not what pip has installed.
     """
     with TemporaryDirectory() as compiled:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": compiled}

@@ -1,4 +1,4 @@
-"""How many records a second the local receiver takes with a page open, and how long a sender waits for its answer."""
+"""Throughput of the local receiver with a page open, and how long a sender waits for its answer."""
 
 import resource
 import sqlite3
@@ -25,10 +25,10 @@ _HEADERS: Final = {"Authorization": "Bearer fp_project_bench", "Content-Type": "
 
 
 def measure() -> list[Row]:
-    """Ten records a run, 512 a request, one request after another over one connection, from this process to another.
+    """Send ten records per run, 512 per request, one request after another over one connection.
 
-    The receiver makes the rows of the runs meanwhile, and a third process does what the open list of flows does: it
-    reads the stream of changes, and asks for the list twice a second. The clock stops when the last row is there.
+    Meanwhile the receiver makes the rows of the runs, and a third process does what an open list of flows does: it
+    reads the stream of changes, and requests the list twice a second. The clock stops when the last row is there.
     """
     bodies = list(_bodies())
     count = sum(size for size, _ in bodies)

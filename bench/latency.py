@@ -1,4 +1,4 @@
-"""The delay until a step shows as running, and what the process spends when there is nothing to report."""
+"""Delay until a step shows as running, and what an idle process spends."""
 
 import random
 import resource
@@ -21,10 +21,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def measure(sink: Sink) -> list[Row]:
-    """From a record's own timestamp, the start of the step, to the arrival of its request's last byte at the sink.
+    """Measure from a record's timestamp, the start of the step, to its request's last byte at the sink.
 
-    Steps come 20 a second on average, at random distances, so that they hit every phase of the batching. Then the
-    process, its connection open, does nothing for five seconds, and its CPU time is read.
+    Steps come 20 per second on average, at random intervals, so that they meet every phase of the batching. Then the
+    process is idle for five seconds with an open connection, and its CPU time is read.
     """
     client = configure(
         project_key=PROJECT_KEY, endpoint=sink.endpoint, tracer_provider=TracerProvider(shutdown_on_exit=False)
@@ -62,7 +62,7 @@ def measure(sink: Sink) -> list[Row]:
 
 
 def _delay(record: dict[str, Any]) -> float:
-    """Milliseconds from the start of a step to the arrival of its record."""
+    """Return the milliseconds from the start of a step to the arrival of its record."""
     began = datetime.strptime(record["timestamp"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
     microseconds = (began - _EPOCH).total_seconds() * 1e6
     return (int(record["arrived"]) / 1000 - microseconds) / 1000

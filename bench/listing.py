@@ -1,4 +1,4 @@
-"""How long a list of 100,000 runs takes."""
+"""Time of a list of 100,000 runs."""
 
 import time
 from collections.abc import Callable
@@ -26,7 +26,7 @@ _BAR: Final = 100
 
 
 def measure() -> list[Row]:
-    """Median of pages of 50 rows, asked of a store in turns; what is asked first finds nothing in its own cache."""
+    """Measure pages of 50 rows; the queries alternate, so that no query finds its own data in the cache."""
     with TemporaryDirectory() as directory:
         path = Path(directory, "local.db")
         fill(path)
@@ -34,7 +34,7 @@ def measure() -> list[Row]:
 
 
 def fill(path: Path) -> None:
-    """Makes the runs, four records each."""
+    """Make the runs, four records each."""
     store = Store(path)
     stream = records(_RUNS, _STEPS)
     projector = Projector(store)
@@ -49,7 +49,7 @@ def fill(path: Path) -> None:
 
 
 def ask(path: Path) -> list[Row]:
-    """Asks each question in turn."""
+    """Run each query in turn."""
     store = Store(path)
     if store.count_runs() != _RUNS:
         msg = f"{store.count_runs()} rows"
@@ -88,6 +88,6 @@ def ask(path: Path) -> list[Row]:
 
 
 def _after(store: Store, share: float) -> tuple[int, str, str]:
-    """Where a reader who has turned so much of all pages stands."""
+    """Return the cursor of a reader who has turned a share of all pages."""
     row = store.rows(round(_RUNS * share))[-1]
     return row.active_at, row.flow_key, row.run_id

@@ -26,12 +26,11 @@ _STATUS: Final = Path("/proc/self/status")
 
 
 def measure() -> list[Row]:
-    """Growth of the resident set of a fresh process, over 100,000 steps as fast as they go, none of them delivered.
+    """Measure the growth of the resident set of a fresh process over 100,000 undelivered steps in a row.
 
-    The endpoint is a port of this host that refuses every connection. A warm-up of some hundred steps comes before.
-    The peak, which counts, and the end, when the queue is full, are ``VmHWM`` and ``VmRSS`` of
-    ``/proc/self/status``; where there is no such file, both are the peak of ``getrusage``. There are
-    several rounds.
+    The endpoint is a port of this host that refuses every connection, after a warm-up of some hundred steps. The peak,
+    which counts, and the end, when the queue is full, are ``VmHWM`` and ``VmRSS`` of ``/proc/self/status``; without
+    that file, both are the peak of ``getrusage``. There are several rounds.
     """
     rounds = [_in_fresh_process() for _ in range(_ROUNDS)]
     peak, end, before = (median(grown[name] for grown in rounds) for name in ("peak", "end", "before"))
@@ -58,7 +57,7 @@ def _in_fresh_process() -> dict[str, float]:
 
 
 def _grow() -> dict[str, float]:
-    """Makes the steps, and returns the growth in megabytes."""
+    """Make the steps, and return the growth in megabytes."""
     with _refusing_url() as endpoint:
         client = configure(
             project_key=PROJECT_KEY, endpoint=endpoint, tracer_provider=TracerProvider(shutdown_on_exit=False)
@@ -84,14 +83,14 @@ def _grow() -> dict[str, float]:
 
 @contextmanager
 def _refusing_url() -> Iterator[str]:
-    """A URL without a listener: its port is bound, so that none can start."""
+    """Yield a URL without a listener: its port is bound, so that none can start."""
     with socket.socket() as held:
         held.bind((HOST, 0))
         yield f"http://{HOST}:{held.getsockname()[1]}"
 
 
 def _resident() -> tuple[int, int]:
-    """The resident set in bytes: now, and the highest since the process began."""
+    """Return the resident set in bytes: now, and the highest since the process began."""
     if not _STATUS.exists():
         highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in bytes on macOS
         return highest, highest

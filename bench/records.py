@@ -1,4 +1,4 @@
-"""Records as a program with several runs in flight would send them, for the measurements of the local receiver."""
+"""Records of a program with several runs in flight, for the measurements of the local receiver."""
 
 from collections.abc import Iterator
 from random import Random
@@ -18,7 +18,7 @@ _PROCESS: Final = ProcessInfo(4711, "bench", rfc3339(BEGIN_NS))
 
 
 def records(runs: int, steps: int = len(STEPS)) -> Iterator[Record]:
-    """Two records a step; one run in twenty fails at its last step, one in fifty never reports its end."""
+    """Yield two records per step; one run in twenty fails at its last step, one in fifty never reports its end."""
     for first in range(0, runs, _IN_FLIGHT):
         numbers = range(first, min(first + _IN_FLIGHT, runs))
         for place in range(steps):

@@ -1,4 +1,4 @@
-"""Rules: what they cost a span of the application that none of them is for."""
+"""Cost of rules for a span that none of them matches."""
 
 from collections.abc import Callable
 from statistics import median
@@ -18,11 +18,11 @@ _RULES: Final = 50
 
 
 def measure(sink: Sink) -> list[Row]:
-    """The time of a span that starts and ends behind our processor, in bursts that take turns.
+    """Measure a span that starts and ends behind our processor, in alternating bursts.
 
-    The rules are fifty, every other one with a star. Names that come again are those of an instrumentation that follows
-    OpenTelemetry's conventions; a name that is always another one is the worst case. A ratio is the median of the
-    ratios within a round.
+    There are fifty rules, every other one with a star. Names that come again are those of an instrumentation that
+    follows OpenTelemetry's conventions; a new name each time is the worst case. A ratio is the median of the ratios
+    within a round.
     """
     rules = [StepRule("flow", f"step-{n}", span_name=f"POST /{n}" + "/*" * (n % 2)) for n in range(_RULES)]
     none = FailpathSpanProcessor(project_key=PROJECT_KEY, endpoint=sink.endpoint, rules=())
@@ -43,7 +43,7 @@ def measure(sink: Sink) -> list[Row]:
 
 
 def _spans(processor: FailpathSpanProcessor, name: str | None) -> Callable[[], float]:
-    """A burst of spans: its time in microseconds a span."""
+    """Return a burst of spans, which returns its time in microseconds per span."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(processor)
     start = provider.get_tracer("opentelemetry.instrumentation.flask").start_span

@@ -1,7 +1,7 @@
-"""The sink: an HTTP server in a process of its own that takes records and spans and does as little as it can.
+"""The sink: an HTTP server in a process of its own that receives records and spans with as little work as possible.
 
 `/v1/events` is answered with 202, `/v1/traces` with 200 and an empty protobuf message. Bodies are kept with the time of
-their arrival and read only when asked for, outside of anything that is being timed.
+their arrival, and decoded only on request, outside of any measurement.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ _TAKEN: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nCon
 
 
 class BenchError(Exception):
-    """A figure would be wrong: records were lost, or the sink is broken."""
+    """A figure would be wrong: records were lost, or the sink failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """What the sink has taken since it was last asked."""
+    """What the sink has received since the last call."""
 
     records: list[dict[str, Any]]
     """The records, each with its time of arrival in nanoseconds under ``arrived``."""
@@ -42,7 +42,7 @@ class Sink:
     """Runs the sink for the length of a ``with`` block."""
 
     def __enter__(self) -> "Self":
-        """Starts the process and waits for its port."""
+        """Start the process and wait for its port."""
         # Where this process dies, the end of its input is what ends the sink.
         self._process = subprocess.Popen([sys.executable, "-m", "bench.sink"], stdin=-1, stdout=-1)
         assert self._process.stdout is not None
@@ -55,7 +55,7 @@ class Sink:
         return f"http://{HOST}:{self._port}"
 
     def take(self) -> Arrived:
-        """What has arrived since the last call."""
+        """Return what has arrived since the last call."""
         connection = HTTPConnection(HOST, self._port, timeout=30)
         connection.request("GET", "/taken")
         taken = json.loads(connection.getresponse().read())
@@ -65,7 +65,7 @@ class Sink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the process."""
+        """End the process."""
         self._process.terminate()
         self._process.communicate()
 

@@ -1,4 +1,4 @@
-"""The span: what a step is compared with, and the pieces that both sides are made of."""
+"""The bare span that a step is compared with, and what both sides have in common."""
 
 from collections.abc import Callable, Sequence
 from time import time_ns
@@ -17,33 +17,33 @@ Action = Callable[[], object]
 
 
 class NullExporter(SpanExporter):
-    """Takes spans and forgets them."""
+    """Drops spans."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - nothing is done with them
-        """Says that all went well."""
+        """Report success."""
         return SpanExportResult.SUCCESS
 
 
 def provider_to(exporter: SpanExporter) -> TracerProvider:
-    """A provider with one batch processor, as an application has it."""
+    """Return a provider with one batch processor, as an application has it."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider
 
 
 def charge_card() -> str:
-    """The application's work inside the step or span: none, so that nothing but the step is timed."""
+    """Do nothing, so that only the step or span is timed."""
     return "ch_1"
 
 
 def step_of(client: Failpath) -> Action:
-    """``run.step()`` with two metadata values, in a run that is there already."""
+    """Return ``run.step()`` with two metadata values, in a run that exists already."""
     run = client.run("checkout", run_id="req_7f1d0c1b")
     return lambda: run.step("charge-card", charge_card, metadata={"cart_id": "cart_1842", "amount": 4999})
 
 
 def bare_span(provider: TracerProvider) -> Action:
-    """A span with what a step leaves on its span: attributes, events and their times, status."""
+    """Return a span with the attributes, events, times and status of a step's span."""
     tracer = provider.get_tracer("bench")
 
     def bare() -> str:
@@ -67,7 +67,7 @@ def bare_span(provider: TracerProvider) -> Action:
 
 
 def check_delivered(client: FailpathClient, steps: int, arrived: int) -> None:
-    """Both records of every step were delivered.
+    """Check that both records of every step were delivered.
 
     Raises:
         BenchError: they were not.

@@ -1,4 +1,4 @@
-"""The table: what was measured, against what, and whether it is fast enough."""
+"""The table: each figure, its baseline, and whether it meets its bar."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Row:
     goal: float | None = None
 
     def cells(self) -> tuple[str, ...]:
-        """The row as text, in the order of the headings."""
+        """Return the row as text, in the order of the headings."""
         judged = self.ratio if self.value is None else self.value
         verdict = "for information"
         if self.bar is not None and judged is not None:
@@ -36,7 +36,7 @@ class Row:
 
 
 def show(rows: Sequence[Row]) -> str:
-    """All rows as one table."""
+    """Format all rows as one table."""
     lines = [_HEADINGS, *(row.cells() for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
     rule = "  ".join("-" * width for width in widths)

@@ -41,9 +41,9 @@ _COUNTED: Final = 500
 
 
 def before(text: str) -> bool:
-    """What was looked for before there were forms of tokens, keys and commands, in these texts to no avail.
+    """Search a text as before there were forms of tokens, keys and commands; these texts have none.
 
-    These are credentials in URLs, bearers, JSON web tokens and project keys: the baseline.
+    The search is for credentials in URLs, bearers, JSON web tokens and project keys: the baseline.
     """
     if ("//" in text or "\\/" in text) and ("@" in text or text.count(":") > 1 or "=" in text):
         return _PARAMETER.search(text) is None
@@ -57,7 +57,7 @@ _PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<key>secret[\w.\[\]-]{1,128})=(?P
 
 
 def of_a_new_shape(text: str) -> str:
-    """The look at a text that resembles no earlier one. That of a known shape differs from one in numbers alone."""
+    """Search a text of a new shape; texts of a known shape differ in numbers only."""
     shapes.forget_shape(text)
     return redact_text(text)
 
@@ -66,7 +66,7 @@ SUBJECTS: Final = (before, redact_text, of_a_new_shape)
 
 
 def measure() -> list[Row]:
-    """Machine instructions, counted by Valgrind, where it is installed, else times of bursts that take turns."""
+    """Count machine instructions with Valgrind if it is installed, else measure alternating bursts."""
     valgrind = shutil.which("valgrind")
     rows = []
     for kind, text in TEXTS.items():
@@ -100,7 +100,7 @@ def _instructions(valgrind: str, kind: str) -> list[float]:
 
 
 def _count(valgrind: str, kind: str, subject: int) -> int:
-    """The instructions of a process that looks at a text as often as is counted, and of one more look."""
+    """Return the instructions of a process that searches a text the counted number of times, and once more."""
     with TemporaryDirectory() as directory:
         out = Path(directory, "out")
         command = [valgrind, "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={out}"]

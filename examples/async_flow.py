@@ -12,21 +12,21 @@ failpath = failpath_otel.configure()
 
 
 async def fetch(source: str) -> int:
-    """Takes a moment and returns how many rows there are."""
+    """Return a number of rows after a moment."""
     await asyncio.sleep(0.05)
     return len(source)
 
 
 @failpath.step("read-pages")
 async def pages() -> AsyncIterator[int]:
-    """A step of whichever run is the current one, from its first item to its last."""
+    """Yield pages; the step of the current run lasts from the first to the last."""
     for page in range(3):
         await asyncio.sleep(0.01)
         yield page
 
 
 async def main() -> None:
-    """One run of the flow."""
+    """Run the flow once."""
     async with failpath.run("import") as run:
         counts = await asyncio.gather(
             run.step("fetch-orders", lambda: fetch("orders")),

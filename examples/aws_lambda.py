@@ -26,9 +26,9 @@ RESERVE = 0.5
 
 
 def delivers(handler: Handler) -> Handler:
-    """Decorates a handler: waits for the delivery at its end, for a short time, whether it has failed or not.
+    """Decorate a handler: flush at its end, within a short time, whether it has failed or not.
 
-    What could not be delivered by then waits in the journal, and goes out with the next call of this process.
+    Undelivered records wait in the journal, and are sent with the next call of this process.
     """
 
     @functools.wraps(handler)
@@ -46,7 +46,7 @@ def delivers(handler: Handler) -> Handler:
 
 @delivers
 def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's context
-    """Ships what a queue asks for; of a batch, Lambda gets those again that have failed."""
+    """Ship the orders of a queue; Lambda retries the failed ones of a batch."""
     failed: list[dict[str, str]] = []
     for message in event["Records"]:
         try:
@@ -58,7 +58,7 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:  # noqa: ANN401 - 
 
 
 def ship(message: dict[str, Any]) -> None:
-    """Goes on with the run of the service that has sent the message."""
+    """Continue the run of the service that sent the message."""
     run = failpath.run_from_headers(message["messageAttributes"], flow="shipping")
     with run.step("print-label", metadata={"message": message["messageId"]}):
         if not message["body"]:
@@ -68,7 +68,7 @@ def ship(message: dict[str, Any]) -> None:
 
 
 def queued(order: str, address: str) -> dict[str, Any]:
-    """A message as Lambda gets it from SQS. A sender with boto3 has ``StringValue`` and ``DataType`` instead."""
+    """Return a message as Lambda gets it from SQS; a sender with boto3 sets ``StringValue`` and ``DataType``."""
     headers = failpath.run("checkout", run_id=order).headers()
     attributes = {name: {"stringValue": value, "dataType": "String"} for name, value in headers.items()}
     return {"messageId": f"message of {order}", "body": address, "messageAttributes": attributes}

@@ -21,7 +21,7 @@ failpath = failpath_otel.configure()
 
 @app.task(name="send-receipt", bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
 def send_receipt(self: Task, order: str) -> None:
-    """Runs in the worker: goes on with the run that the message names. A task that is tried again makes new steps."""
+    """Run in the worker: continue the run that the message names. A retried task makes new steps."""
     run = failpath.run_from_headers(self.request.headers, flow="receipts", metadata={"attempt": self.request.retries})
     letter = run.step("render-receipt", lambda: f"Thank you for {order}.")
     with run.step("send-mail") as step:
@@ -30,7 +30,7 @@ def send_receipt(self: Task, order: str) -> None:
 
 
 def main() -> None:
-    """Runs in the program that asks: the headers of the run travel in the message."""
+    """Run in the calling program: send the headers of the run with the message."""
     order = sys.argv[1]
     run = failpath.run("checkout", run_id=order)
     run.step("order-receipt", lambda: send_receipt.apply_async((order,), headers=run.headers()))

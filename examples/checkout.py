@@ -12,17 +12,17 @@ import failpath_otel
 
 
 class CardDeclinedError(Exception):
-    """The bank said no."""
+    """The bank declined the card."""
 
 
 def validate_cart() -> dict[str, int]:
-    """Finds two items, for a price in cents."""
+    """Return two items with a price in cents."""
     time.sleep(0.02)
     return {"items": 2, "total": 4999}
 
 
 def charge(card: str, *, slow_bank: bool) -> str:
-    """Takes the money and returns the id of the charge."""
+    """Charge the card and return the id of the charge."""
     time.sleep(3600 if slow_bank else 0.1)
     if card == "declined":
         msg = "the bank declined the card"
@@ -31,7 +31,7 @@ def charge(card: str, *, slow_bank: bool) -> str:
 
 
 def main() -> None:
-    """One run of the flow."""
+    """Run the flow once."""
     parser = argparse.ArgumentParser(description="One checkout.")
     parser.add_argument("--run-id", help="default: generated")
     parser.add_argument("--card", choices=["good", "declined"], default="good")

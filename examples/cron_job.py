@@ -17,18 +17,18 @@ failpath = failpath_otel.configure()
 
 @failpath.step("load-sales")
 def load_sales() -> list[int]:
-    """The sales of the day, in cents."""
+    """Return the sales of the day in cents."""
     return [4999, 1250, 300]
 
 
 @failpath.step("write-report")
 def write_report(sales: list[int]) -> None:
-    """What the shop's owner reads at breakfast."""
+    """Write the report for the shop's owner."""
     print(f"{len(sales)} sales, {sum(sales) / 100:.2f} in all.")
 
 
 def main() -> None:
-    """One night, by the clock of this machine, as cron's; a second attempt in it belongs to the same run."""
+    """Run one night's job; a second attempt in the same night belongs to the same run."""
     try:
         with failpath.run("nightly-report", run_id=f"{datetime.now().astimezone():%Y-%m-%d}"):
             write_report(load_sales())

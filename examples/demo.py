@@ -32,7 +32,7 @@ SECONDS_IN_THE_STEP: Final = 1.0
 
 @contextmanager
 def receiver(directory: Path) -> "Iterator[tuple[str, subprocess.Popen[str]]]":
-    """A receiver on a free port; yields its address and its process, and ends it."""
+    """Run a receiver on a free port; yield its address and its process."""
     command = [sys.executable, "-m", "failpath_otel.cli", "local", "--port", "0", "--db", str(directory / "demo.db")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
     try:
@@ -47,7 +47,7 @@ def receiver(directory: Path) -> "Iterator[tuple[str, subprocess.Popen[str]]]":
 
 
 def checkout(url: str, journal: Path, run_id: str, *arguments: str) -> "subprocess.Popen[str]":
-    """Starts one checkout as a process of its own."""
+    """Start one checkout as a process of its own."""
     environment = {
         **os.environ,
         "FAILPATH_PROJECT_KEY": "fp_project_demo",
@@ -59,7 +59,7 @@ def checkout(url: str, journal: Path, run_id: str, *arguments: str) -> "subproce
 
 
 def wait_for(url: str, run_id: str, arrived: Callable[[RunView], bool]) -> RunView:
-    """The run as the receiver has it, once ``arrived`` says so."""
+    """Return the run once ``arrived`` accepts it."""
     deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline:
         try:
@@ -73,17 +73,17 @@ def wait_for(url: str, run_id: str, arrived: Callable[[RunView], bool]) -> RunVi
 
 
 def charging(run: RunView) -> bool:
-    """Whether the run is inside its second step."""
+    """Return whether the run is inside its second step."""
     return any(step.step_key == "charge-card" and step.status == "running" for step in run.steps)
 
 
-def say(text: str) -> None:
-    """Prints at once, so that what the processes print comes in its place."""
+def show(text: str) -> None:
+    """Print at once, so that the output of the processes comes in order."""
     print(text, flush=True)
 
 
 def play(url: str, journal: Path) -> list[RunView]:
-    """Four checkouts, one after the other, as the receiver has them at the end."""
+    """Run four checkouts, one after another, and return them as the receiver has them."""
     runs: list[RunView] = []
     for title, run_id, arguments in (
         ("1. A checkout that succeeds:", "order-1", []),
@@ -98,22 +98,22 @@ def play(url: str, journal: Path) -> list[RunView]:
     process = checkout(url, journal, "order-4", "--slow-bank")
     try:
         wait_for(url, "order-4", charging)
-        say("the receiver shows it running,")
+        show("the receiver shows it running,")
         time.sleep(SECONDS_IN_THE_STEP)
     finally:
         process.kill()
         process.wait(10)
-    say(f"   {SECONDS_IN_THE_STEP:.0f} s later comes SIGKILL.\n")
+    show(f"   {SECONDS_IN_THE_STEP:.0f} s later comes SIGKILL.\n")
     runs.append(wait_for(url, "order-4", lambda run: run.liveness == "gone"))
     return runs
 
 
-def say_what_is_next() -> None:
-    """How to go on from here."""
+def show_next_steps() -> None:
+    """Print how to go on."""
     python = os.path.relpath(sys.executable)
     command = Path(python).with_name("failpath-otel")
     local = "FAILPATH_PROJECT_KEY=any FAILPATH_DEV_ENDPOINT=http://127.0.0.1:3001"
-    say(
+    show(
         f"\nNext, with the key of a Failpath project:\n"
         f"  FAILPATH_PROJECT_KEY=fp_project_... {python} examples/checkout.py\n"
         f"or without one, on this machine alone, in two terminals:\n"
@@ -123,39 +123,39 @@ def say_what_is_next() -> None:
 
 
 def show_page(url: str, process: "subprocess.Popen[str]") -> None:
-    """Opens the page, and waits for Ctrl-C or for the end of the receiver."""
+    """Open the page, and wait for Ctrl-C or for the end of the receiver."""
     # The receiver must not outlive a demo that is asked to end in another way; and a shell that starts it in the
     # background lets it ignore Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
         opened = webbrowser.open(f"{url}/")
-        say(f"\nThe page is {'opened' if opened else 'to be opened in a browser'}; Ctrl-C ends it.")
+        show(f"\nThe page is {'opened' if opened else 'to be opened in a browser'}; Ctrl-C ends it.")
         process.wait()
     except KeyboardInterrupt:
-        say("\nEnded.")
+        show("\nEnded.")
 
 
 def main() -> None:
-    """The whole demonstration; takes about five seconds."""
+    """Run the whole demonstration; about five seconds."""
     parser = argparse.ArgumentParser(description="What Failpath would see.")
     parser.add_argument("--open", action="store_true", help="open the page in the browser, and stay up until Ctrl-C")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="failpath-demo-") as directory, receiver(Path(directory)) as (url, process):
-        say(f"A Failpath of your own listens at {url}; its database is temporary.\n")
+        show(f"A Failpath of your own listens at {url}; its database is temporary.\n")
         runs = play(url, Path(directory) / "journal")
-        say("What the receiver has:\n")
-        say(format_runs(runs, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
-        say(
+        show("What the receiver has:\n")
+        show(format_runs(runs, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
+        show(
             "order-4 is `gone`: it was `running` when its process ended, and no process was left to report more.\n"
             "On Failpath's dashboard it stays `running`, and that is how a crash shows."
         )
-        say_what_is_next()
-        say(f"\nThe same as a page, live: {url}/")
+        show_next_steps()
+        show(f"\nThe same as a page, live: {url}/")
         if options.open:
             show_page(url, process)
         else:
-            say("It ends with this demo; `make demo ARGS=--open` keeps it up and opens it.")
+            show("It ends with this demo; `make demo ARGS=--open` keeps it up and opens it.")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ failpath = failpath_otel.configure()
 
 
 def reserve() -> str:
-    """Does something in a span of its own, which becomes a child of the step."""
+    """Work in a span, which becomes a child of the step."""
     with tracer.start_as_current_span("SELECT stock"):
         return "reserved"
 

@@ -24,7 +24,7 @@ warehouse = httpx.AsyncClient(base_url=os.environ.get("WAREHOUSE_URL", "http://1
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Delivers, when the server stops, what has not been delivered yet."""
+    """Deliver the remaining records when the server stops."""
     yield
     await warehouse.aclose()
     await failpath.aflush()
@@ -35,7 +35,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.post("/orders/{order}")
 async def take_order(order: str) -> dict[str, str]:
-    """Begins a run, and sends it along to the warehouse."""
+    """Begin a run, and pass it on to the warehouse."""
     run = failpath.run("fulfilment", run_id=order)
     async with run.step("call-warehouse") as step:
         answer = await warehouse.post("/reservations", headers=run.headers())
@@ -46,7 +46,7 @@ async def take_order(order: str) -> dict[str, str]:
 
 @app.post("/reservations")
 async def reserve(request: Request) -> dict[str, str]:
-    """Goes on with the run of the service that has called."""
+    """Continue the run of the calling service."""
     run = failpath.run_from_headers(request.headers, flow="reservation")
     async with run.step("reserve-stock"):
         await asyncio.sleep(0.05)

@@ -19,14 +19,14 @@ failpath = failpath_otel.configure()
 
 @failpath.step("charge-card")
 def charge(cents: int) -> str:
-    """A step of whichever run is the current one; takes the money and returns the id of the charge."""
+    """Charge the card as a step of the current run, and return the id of the charge."""
     time.sleep(0.05)
     return f"ch_{cents}"
 
 
 @app.post("/orders")
 def order() -> dict[str, str]:
-    """One order. The flow key is the one of the caller; ``flow`` is for callers that send none."""
+    """Handle one order. The flow key is the caller's; ``flow`` is for callers that send none."""
     with failpath.run_from_headers(request.headers, flow="checkout") as run:
         cents = run.step("price-cart", lambda: 4999)
         return {"run": run.run_id, "charge": charge(cents)}

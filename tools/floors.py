@@ -1,6 +1,6 @@
-"""Prints the lowest versions that pyproject.toml claims, as pip takes them: ``requests==2.32.4`` for ``>=2.32.4``.
+"""Print the lowest versions that pyproject.toml claims, as pip takes them: ``requests==2.32.4`` for ``>=2.32.4``.
 
-They are those of the core and of the extras that are part of the package; what only the tests need is not among them.
+These are the core's and those of the extras that are part of the package, without what only the tests need.
 """
 
 import re
@@ -19,7 +19,7 @@ _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)>=([0-9.]+)(; .+)?")
 
 
 def floors(project: dict[str, Any]) -> list[str]:
-    """The pins, by name. Raises ``ValueError`` for a requirement that is no floor, or has two of them."""
+    """Return the pins by name; raise ``ValueError`` for a requirement that is no lower bound, or has two."""
     extras = project["optional-dependencies"]
     found: dict[str, str] = {}
     for requirement in [*project["dependencies"], *(each for name in EXTRAS for each in extras[name])]:
@@ -36,7 +36,7 @@ def floors(project: dict[str, Any]) -> list[str]:
 
 
 def project() -> dict[str, Any]:
-    """What pyproject.toml says of the project."""
+    """Return the project table of pyproject.toml."""
     named: dict[str, Any] = tomllib.loads(_PYPROJECT.read_text(encoding="utf-8"))["project"]
     return named
 

@@ -45,7 +45,7 @@ SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 
 
 def main() -> None:
-    """Takes all pictures; about half a minute."""
+    """Take all pictures; about half a minute."""
     parser = argparse.ArgumentParser(description="Makes the pictures of the page that the README shows.")
     parser.add_argument("directory", nargs="?", type=Path, default=ROOT / "docs" / "images")
     directory = parser.parse_args().directory
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def views(url: str) -> dict[str, tuple[str, int, str]]:
-    """Of each picture the address, the height, and the test hook that is there when the view has loaded."""
+    """Yield the address, the height, and the test hook that marks a loaded view, for each picture."""
     failed = newest(url, flow=FLOW, status="error")
     step = urllib.parse.quote(failed["stepKey"], safe="")
     run = urllib.parse.quote(failed["runId"], safe="")
@@ -84,7 +84,7 @@ def views(url: str) -> dict[str, tuple[str, int, str]]:
 def take(
     browser: Browser, address: str, path: Path, *, scheme: Literal["light", "dark"], height: int, shown: str
 ) -> None:
-    """One picture, when the view has loaded and the stream is connected."""
+    """Take one picture once the view has loaded and the stream is connected."""
     context = browser.new_context(
         viewport={"width": WIDTH, "height": height},
         device_scale_factor=SCALE,
@@ -104,7 +104,7 @@ def take(
 
 
 def checkouts(url: str, journal: Path) -> "Iterator[subprocess.Popen[bytes]]":
-    """Four checkouts: well, declined, killed in the middle, and one that is still inside its step; yields the last."""
+    """Run four checkouts: good, declined, killed in the middle, and still inside its step; yield the last."""
     for number, arguments in enumerate(([], ["--card", "declined"]), start=1):
         start(url, journal, number, *arguments).wait(DEADLINE)
     killed = start(url, journal, 3, "--slow-bank")
@@ -117,7 +117,7 @@ def checkouts(url: str, journal: Path) -> "Iterator[subprocess.Popen[bytes]]":
 
 
 def start(url: str, journal: Path, number: int, *arguments: str) -> "subprocess.Popen[bytes]":
-    """One checkout, as a process of its own."""
+    """Start one checkout as a process of its own."""
     environment = {
         **os.environ,
         "FAILPATH_PROJECT_KEY": "fp_project_screenshots",
@@ -129,26 +129,26 @@ def start(url: str, journal: Path, number: int, *arguments: str) -> "subprocess.
 
 
 def charging(url: str, number: int) -> bool:
-    """Whether the checkout is inside its second step."""
+    """Return whether the checkout is inside its second step."""
     found = newest(url, flow="checkout", text=f"order-{number}")
     return bool(found) and found["stepKey"] == "charge-card"
 
 
 def newest(url: str, **query: str) -> dict[str, Any]:
-    """The newest run that the filter finds; empty if there is none."""
+    """Return the newest run that matches the filter; empty if there is none."""
     runs: list[dict[str, Any]] = ask(url, f"/api/page/runs?{urllib.parse.urlencode(query)}")["runs"]
     return runs[0] if runs else {}
 
 
 def ask(url: str, path: str, method: str = "GET") -> dict[str, Any]:
-    """What the receiver answers."""
+    """Return the receiver's answer."""
     with urllib.request.urlopen(urllib.request.Request(url + path, method=method), timeout=DEADLINE) as response:
         answer: dict[str, Any] = json.load(response)
     return answer
 
 
 def wait_for(happened: Callable[[], object]) -> None:
-    """Waits until it has happened."""
+    """Wait until a condition is met."""
     deadline = time.monotonic() + DEADLINE
     while not happened():
         if time.monotonic() >= deadline:
@@ -157,14 +157,14 @@ def wait_for(happened: Callable[[], object]) -> None:
 
 
 def chromium() -> str:
-    """Debian's Chromium."""
+    """Return Debian's Chromium."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     return found or sys.exit("There is no Chromium; on Debian: apt-get install chromium")
 
 
 @contextmanager
 def receiver(directory: Path) -> Iterator[str]:
-    """A receiver on a free port, with a database of its own; yields its address."""
+    """Run a receiver on a free port, with a database of its own; yield its address."""
     command = [sys.executable, "-m", "failpath_otel.cli", "local", "--port", "0", "--db", str(directory / "local.db")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

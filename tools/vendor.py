@@ -20,7 +20,7 @@ PINS: Final = "vendored.json"
 
 
 def main() -> int:
-    """Fetches, unless it is only asked to look, and says what is not as pinned; returns the exit code."""
+    """Fetch the packages, or only compare, and print what differs from the pins; return the exit code."""
     parser = argparse.ArgumentParser(description="Fetches the JavaScript that the page uses, at pinned versions.")
     parser.add_argument("--check", action="store_true", help="only compare the files with their hashes")
     arguments = parser.parse_args()
@@ -34,13 +34,13 @@ def main() -> int:
 
 
 def pins(vendor: Path) -> list[dict[str, Any]]:
-    """The packages that are pinned."""
+    """Return the pinned packages."""
     packages: list[dict[str, Any]] = json.loads((vendor / PINS).read_text(encoding="utf-8"))["packages"]
     return packages
 
 
 def differences(vendor: Path) -> list[str]:
-    """What is missing, changed, or there without a pin; a sentence for each."""
+    """Return what is missing, changed, or there without a pin; one sentence each."""
     wanted = {name: file["integrity"] for package in pins(vendor) for name, file in package["files"].items()}
     there = {path.name for path in vendor.iterdir()} - {PINS}
     found = [f"{name} is not pinned" for name in sorted(there - wanted.keys())]
@@ -53,7 +53,7 @@ def differences(vendor: Path) -> list[str]:
 
 
 def fetch(package: dict[str, Any], vendor: Path) -> None:
-    """Copies the files of one package; ends the program if npm hands out another archive than the pinned one."""
+    """Copy the files of one package; exit if npm returns another archive than the pinned one."""
     name = f"{package['name']}@{package['version']}"
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run(["npm", "pack", "--silent", name], cwd=directory, stdout=subprocess.DEVNULL, check=True)
@@ -68,7 +68,7 @@ def fetch(package: dict[str, Any], vendor: Path) -> None:
 
 
 def integrity(content: bytes) -> str:
-    """The hash as npm writes it."""
+    """Return the hash in npm's format."""
     return "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode()
 
 

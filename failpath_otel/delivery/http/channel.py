@@ -36,9 +36,8 @@ class OwnChannel:
     """Connections of our own.
 
     Requests go to the adapter and not through a ``requests.Session``, because that is where tracers of all vendors
-    put their patches: what we send must not appear in the traces of the application. A session alone knows how to read
-    the proxies and the certificates of the environment; a ``.netrc`` entry, which would replace the project key, is
-    not read.
+    put their patches: what we send must not appear in the application's traces. Only a session reads the proxies and
+    certificates of the environment; a ``.netrc`` entry, which would replace the project key, is not read.
 
     Certificates are always verified. What is patched into ``requests`` or ``ssl`` to turn that off for a whole process
     is not meant for the project key; who means it gives a session of their own.

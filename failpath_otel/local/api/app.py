@@ -99,7 +99,7 @@ class _Routes:
 
 
 def create_app(receiver: Receiver, access: Access | None = None) -> ASGIApp:
-    """Return the application over a receiver; by default for clients of this machine alone, unless ``access`` allows others."""
+    """Return the application over a receiver; ``access`` limits the clients, by default to this machine."""
     routes = _Routes(receiver)
     page = PageApi(receiver)
     assets = Assets()
