@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from tests.delivery.programs import environment
 from tests.fault_server import FaultServer, accepted, fault_server, status
 from tests.gateway.gateways import Gateway, start_gateway
@@ -23,6 +25,8 @@ from tests.receiver import first_line, wait_for
 
 ROOT: Final = Path(__file__).parents[2]
 PATIENCE: Final = 60.0
+
+pytestmark = pytest.mark.storm
 
 Told = tuple[str, str, str, str, str]
 """A record as it is told apart from all others: trace, span, run, step and status."""
