@@ -7,6 +7,8 @@ VENV_FLOOR ?= .venv-floor
 VENV_NEIGHBOURS ?= .venv-neighbours
 # Further arguments, for pytest or the demo: `make test ARGS="-k delivery"`, `make demo ARGS=--open`.
 ARGS ?=
+# `make test COVERAGE=1` measures which lines and branches of the package the tests reach, and takes twice the time.
+COVERAGE ?=
 # Processes in each storm of `make test-storms`, and seconds of each phase of the stress.
 STORM ?= 300
 STRESS ?= 60
@@ -50,9 +52,10 @@ help:
 	@echo "make demo              run the example: a flow, its steps, and what a dashboard receives"
 	@echo "                       (ARGS=--open opens its page and stays up until Ctrl-C)"
 	@echo "make test              run the tests that start no process, and a few of the whole (ARGS=... goes to pytest)"
-	@echo "make test-all          run all tests: with servers, programs, browsers, and small storms (test-rest: the others)"
+	@echo "make test-all          run all tests, also those with servers, programs, a browser, and small storms"
+	@echo "make test-rest         run those that make test leaves out"
 	@echo "make test-storms       kill hundreds of processes at random, and see that no step is lost or made up"
-	@echo "make coverage          run the tests of \`make test\`, and fail where they reach less of the package than before"
+	@echo "make coverage          make test, which fails where it reaches less of the package than pyproject.toml says"
 	@echo "make test-floor        run the tests on the lowest versions of OpenTelemetry and all libraries that are supported"
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
 	@echo "make check             ruff, mypy and pyright"
@@ -64,8 +67,9 @@ demo: $(VENV)/.local
 	@$(VENV)/bin/python examples/demo.py $(ARGS)
 
 test: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest $(PARALLEL) --tier fast $(ARGS)
+	$(VENV)/bin/python -m pytest $(PARALLEL) --tier fast $(if $(COVERAGE),--cov) $(ARGS)
 
+# What `make test` leaves out.
 test-rest: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(PARALLEL) --tier rest $(ARGS)
 
@@ -74,10 +78,10 @@ test-all: $(VENV)/.dev
 
 # One after another: each starts many processes at a time.
 test-storms: $(VENV)/.dev
-	KILL_STORM=$(STORM) STRESS_SECONDS=$(STRESS) $(VENV)/bin/python -m pytest --tier storms -rP $(ARGS)
+	KILL_STORM=$(STORM) STRESS_SECONDS=$(STRESS) FLEET=4 $(VENV)/bin/python -m pytest --tier storms -rP $(ARGS)
 
-coverage: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest $(PARALLEL) --tier fast --cov $(ARGS)
+coverage:
+	@$(MAKE) test COVERAGE=1
 
 test-floor: $(VENV_FLOOR)/.floor
 	@echo "Tests on the lowest versions:" $$(cat $(VENV_FLOOR)/floors.txt)

@@ -46,7 +46,7 @@ class SendError(DeliveryError):
 @public
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """Which record it was, without what it carried."""
+    """Which record it was, by its ``flow_key``, ``run_id``, ``step_key`` and ``status``, without what it carried."""
 
     flow_key: str
     run_id: str

@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Guard())
     # Before the tests are imported, which ask for it. All examples are for the longer runs.
     hypothesis.settings.register_profile("fast", max_examples=30)
-    if config.getoption("--tier") == "fast":
+    if config.getoption("--tier") == "fast" or "FLOORS" in os.environ:
         hypothesis.settings.load_profile("fast")
     os.environ.setdefault("KILL_STORM_SEED", str(random.SystemRandom().randrange(10**9)))
 
