@@ -7,6 +7,11 @@ VENV_FLOOR ?= .venv-floor
 VENV_NEIGHBOURS ?= .venv-neighbours
 # Further arguments, for pytest or the demo: `make test ARGS="-k delivery"`, `make demo ARGS=--open`.
 ARGS ?=
+# `make test COVERAGE=1` measures which lines and branches of the package the tests reach, and takes twice the time.
+COVERAGE ?=
+# Processes in each storm of `make test-storms`, and seconds of each phase of the stress.
+STORM ?= 300
+STRESS ?= 60
 # `make test PARALLEL=` runs the tests one after another, `make test-floor PARALLEL_FLOOR=` those on the oldest SDK.
 # One worker more than there are processors, because many tests wait for something, and not for a processor.
 PARALLEL ?= -n $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 1, 4))')
@@ -38,14 +43,18 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 	$(addprefix --ignore=tests/local/,test_agreement.py test_receiver.py test_sample.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-floor test-neighbours check bench venv venv-floor venv-neighbours clean
+.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-neighbours check bench venv venv-floor venv-neighbours clean
 # A recipe that fails half-way must not leave a stamp that says it succeeded.
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo              run the example: a flow, its steps, and what a dashboard receives"
 	@echo "                       (ARGS=--open opens its page and stays up until Ctrl-C)"
-	@echo "make test              run all tests                          (ARGS=... goes to pytest)"
+	@echo "make test              run the tests that start no process, and a few of the whole (ARGS=... goes to pytest)"
+	@echo "make test-all          run all tests, also those with servers, programs, a browser, and small storms"
+	@echo "make test-rest         run those that make test leaves out"
+	@echo "make test-storms       kill hundreds of processes at random, and see that no step is lost or made up"
+	@echo "make coverage          make test, which fails where it reaches less of the package than pyproject.toml says"
 	@echo "make test-floor        run the tests on the lowest versions of OpenTelemetry and all libraries that are supported"
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
 	@echo "make check             ruff, mypy and pyright"
@@ -57,7 +66,21 @@ demo: $(VENV)/.local
 	@$(VENV)/bin/python examples/demo.py $(ARGS)
 
 test: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest $(PARALLEL) --tier fast $(if $(COVERAGE),--cov) $(ARGS)
+
+# What `make test` leaves out.
+test-rest: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest $(PARALLEL) --tier rest $(ARGS)
+
+test-all: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
+
+# One after another: each starts many processes at a time.
+test-storms: $(VENV)/.dev
+	KILL_STORM=$(STORM) STRESS_SECONDS=$(STRESS) FLEET=4 $(VENV)/bin/python -m pytest --tier storms -rP $(ARGS)
+
+coverage:
+	@$(MAKE) test COVERAGE=1
 
 test-floor: $(VENV_FLOOR)/.floor
 	@echo "Tests on the lowest versions:" $$(cat $(VENV_FLOOR)/floors.txt)

@@ -46,7 +46,7 @@ class SendError(DeliveryError):
 @public
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """The identity of a rejected record, without its contents."""
+    """The identity of a rejected record, ``flow_key``, ``run_id``, ``step_key`` and ``status``; not its contents."""
 
     flow_key: str
     run_id: str

@@ -1,22 +1,48 @@
 """What holds for all tests, and what many of them take."""
 
+import gc
+import itertools
 import os
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from opentelemetry.trace import get_current_span
 
 from failpath_otel.options.options import OPTIONS
 from failpath_otel.spans.processor import FailpathSpanProcessor
 from tests.fault_server import FaultServer, fault_server
+from tests.forge import REAL
 from tests.keys import KEY
+from tests.tiers import CHOICES, MARKS, Guard, Selection
 
 
-def pytest_configure() -> None:
-    """Chooses the seed of the storm of kills once for all workers, so that it stands in the log of every run."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--tier", choices=CHOICES, default="all", help="which tests are run: see tests/tiers.py (default: %(default)s)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the tiers, and chooses the seed of the storms for all workers, so that it stands in the log."""
+    for mark, says in MARKS.items():
+        config.addinivalue_line("markers", f"{mark}: {says}")
+    config.pluginmanager.register(Selection(config))
+    config.pluginmanager.register(Guard())
+    # Before the tests are imported, which ask for it. All examples are for the longer runs.
+    hypothesis.settings.register_profile("fast", max_examples=30)
+    if config.getoption("--tier") == "fast" or "FLOORS" in os.environ:
+        hypothesis.settings.load_profile("fast")
     os.environ.setdefault("KILL_STORM_SEED", str(random.SystemRandom().randrange(10**9)))
+
+
+def pytest_collection_finish() -> None:
+    """Takes what all tests share out of the garbage collector's sight: hundreds of tests have it look at everything."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
@@ -31,16 +57,38 @@ def _no_span_stays_current() -> Iterator[None]:
     assert not left.is_valid, f"the span {left.span_id:016x} is still the current one"
 
 
+@pytest.fixture(scope="session")
+def _own_directories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One directory after another. Not by ``mktemp``, which looks through all that there are for the next number."""
+    base = tmp_path_factory.mktemp("own")
+
+    def directories() -> Iterator[Path]:
+        for number in itertools.count():
+            directory = base / str(number)
+            for name in ("journal", "state"):
+                (directory / name).mkdir(parents=True)
+            yield directory
+
+    return directories()
+
+
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def _plain_environment(monkeypatch: pytest.MonkeyPatch, _own_directories: Iterator[Path]) -> None:
     """No option is set by whoever starts the tests; journals are in a directory of each test's own."""
     for option in OPTIONS:
         for variable in (option.variable, option.synonym):
             if variable is not None:
                 monkeypatch.delenv(variable, raising=False)
     # The second for programs that get none of our variables.
-    monkeypatch.setenv("FAILPATH_JOURNAL", str(tmp_path_factory.mktemp("journal")))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    own = next(_own_directories)
+    monkeypatch.setenv("FAILPATH_JOURNAL", str(own / "journal"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(own / "state"))
+
+
+@pytest.fixture
+def real_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every program of a test is started by a new interpreter: for tests about imports and their order."""
+    monkeypatch.setenv(REAL, "1")
 
 
 @pytest.fixture

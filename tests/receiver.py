@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
+from tests.forge import Started, start
 from tests.ports import unused_port
 
 _START_SECONDS: Final = 30.0
@@ -62,7 +63,7 @@ class Receiver:
     url: str
     key: str
     ready: str
-    process: subprocess.Popen[str]
+    process: Started
     errors: Path
 
     @property
@@ -116,13 +117,18 @@ class Receiver:
 
 
 @contextmanager
-def start_receiver(db: Path, *options: str, port: int | None = None) -> Generator[Receiver, None, None]:
-    """Starts ``failpath-otel local`` on the database ``db``, yields it when it is ready, and stops it at the end."""
+def start_receiver(
+    db: Path, *options: str, port: int | None = None, forked: bool = True
+) -> Generator[Receiver, None, None]:
+    """Starts ``failpath-otel local`` on the database ``db``, yields it when it is ready, and stops it at the end.
+
+    It is a process of its own, which finds its imports done: ``forked=False`` where a test is about the start itself.
+    """
     command = [*COMMAND, "local", "--port", str(port or unused_port()), "--db", str(db), *options]
     with tempfile.TemporaryDirectory() as directory:
         errors = Path(directory, "stderr")
         with errors.open("w") as stderr:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
+            process = start(command, stderr=stderr, forked=forked)
         with process:
             try:
                 ready = first_line(process)
@@ -137,7 +143,7 @@ def start_receiver(db: Path, *options: str, port: int | None = None) -> Generato
                     process.kill()
 
 
-def first_line(process: subprocess.Popen[str]) -> str:
+def first_line(process: Started) -> str:
     """The first line that the process prints."""
     assert process.stdout is not None
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()

@@ -63,6 +63,7 @@ def server() -> Iterator[FaultServer]:
         yield running
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("path", [page for page in PAGES if page != BESIDE_OTHERS], ids=lambda path: path.name)
 def test_the_code_of_a_page_runs_prints_what_it_says_and_delivers(
     path: Path, tmp_path: Path, server: FaultServer
@@ -72,6 +73,7 @@ def test_the_code_of_a_page_runs_prints_what_it_says_and_delivers(
     assert DELIVERED.get(path.name, set()) <= {f"{event['stepKey']} {event['status']}" for event in events}
 
 
+@pytest.mark.process
 def test_the_steps_of_the_page_of_otlp_backends_are_spans_there(tmp_path: Path, server: FaultServer) -> None:
     run_page(read_page(ROOT / "docs" / "otlp-backends.md"), tmp_path, environment(server))
     bodies = [request.body for request in server.requests if request.path == TRACES]
@@ -82,6 +84,7 @@ def test_the_steps_of_the_page_of_otlp_backends_are_spans_there(tmp_path: Path, 
     assert names == ["charge-card", "checkout", "load", "nightly-report", "send", "sort"]
 
 
+@pytest.mark.process
 def test_the_page_of_options_hides_sends_and_changes_what_it_says(tmp_path: Path, server: FaultServer) -> None:
     page = read_page(ROOT / "docs" / "options.md")
     chosen = [program for program in page.programs if "redact=" in program.code or "session=" in program.code]
@@ -133,6 +136,7 @@ def test_the_table_of_options_has_the_variable_and_the_default(option: Any) -> N
     assert meaning
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("name", "command"), [("local.md", "local"), ("scale.md", "gateway")])
 def test_the_table_of_a_server_has_the_options_of_its_command_and_their_defaults(name: str, command: str) -> None:
     page = read_page(ROOT / "docs" / name)

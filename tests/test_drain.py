@@ -4,7 +4,6 @@ import glob
 import os
 import re
 import signal
-import subprocess
 import time
 from email.utils import formatdate
 from pathlib import Path
@@ -32,6 +31,7 @@ from tests.fault_server import (
     tls_only,
 )
 from tests.faults import knowing_key
+from tests.forge import run
 from tests.ports import unused_url
 from tests.receiver import COMMAND, wait_for
 
@@ -55,14 +55,8 @@ def drain(journal: Path | None, endpoint: str, *arguments: str, **environment: s
     """The exit code, what was said, and what was complained about."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FAILPATH_")}
     where = [] if journal is None else ["--journal", str(journal)]
-    ended = subprocess.run(
-        [*COMMAND, "drain", *where, *arguments],
-        env={**kept, "FAILPATH_PROJECT_KEY": KEY, "FAILPATH_DEV_ENDPOINT": endpoint, **environment},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    variables = {**kept, "FAILPATH_PROJECT_KEY": KEY, "FAILPATH_DEV_ENDPOINT": endpoint, **environment}
+    ended = run([*COMMAND, "drain", *where, *arguments], env=variables)
     assert "Traceback" not in ended.stderr
     return ended.returncode, ended.stdout, ended.stderr
 
@@ -77,6 +71,7 @@ def left(journal: Path) -> int:
     return sum(Path(path).read_bytes().count(b'"stepKey"') for path in glob.glob(f"{journal}/*/*.records"))  # noqa: PTH207
 
 
+@pytest.mark.process
 def test_everything_is_delivered_and_deleted(server: FaultServer, journal: Path) -> None:
     leave(journal, server.url, "a", "b")
     leave(journal, server.url, "c")
@@ -86,6 +81,7 @@ def test_everything_is_delivered_and_deleted(server: FaultServer, journal: Path)
     assert drain(journal, server.url) == (0, "", "")
 
 
+@pytest.mark.process
 def test_the_journal_may_come_from_the_environment_and_the_endpoint_from_an_argument(
     server: FaultServer, journal: Path
 ) -> None:
@@ -94,6 +90,7 @@ def test_the_journal_may_come_from_the_environment_and_the_endpoint_from_an_argu
     assert (code, said) == (0, "failpath-otel: 1 record delivered\n")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("there", [False, True])
 def test_where_nothing_is_nothing_is_said_and_nothing_is_made(server: FaultServer, journal: Path, there: bool) -> None:
     if there:
@@ -105,6 +102,7 @@ def test_where_nothing_is_nothing_is_said_and_nothing_is_made(server: FaultServe
     assert server.requests == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("below", ["typo", "no/such/typo", "a-file/typo"])
 def test_a_directory_that_is_named_and_does_not_exist_is_a_mistake_in_the_arguments(
     server: FaultServer, tmp_path: Path, below: str
@@ -116,6 +114,7 @@ def test_a_directory_that_is_named_and_does_not_exist_is_a_mistake_in_the_argume
     assert server.requests == []
 
 
+@pytest.mark.process
 def test_a_directory_that_is_named_is_looked_for_where_home_is(server: FaultServer, tmp_path: Path) -> None:
     (tmp_path / "journal").mkdir()
     assert drain(Path("~/journal"), server.url, HOME=str(tmp_path)) == (0, "", "")
@@ -123,6 +122,7 @@ def test_a_directory_that_is_named_is_looked_for_where_home_is(server: FaultServ
     assert (code, complained) == (2, f"failpath-otel: the journal directory {tmp_path}/typo does not exist\n")
 
 
+@pytest.mark.process
 def test_a_directory_that_cannot_be_looked_at_is_not_said_to_be_missing(server: FaultServer, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     code, said, complained = drain(tmp_path / "loop" / "journal", server.url)
@@ -130,6 +130,7 @@ def test_a_directory_that_cannot_be_looked_at_is_not_said_to_be_missing(server: 
     assert code != 2
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("variables", "complaint"),
     [
@@ -150,12 +151,14 @@ def test_a_timeout_that_is_none_is_refused(journal: Path, seconds: str) -> None:
     assert caught.value.code == 2
 
 
+@pytest.mark.process
 def test_rules_that_are_for_programs_and_lie_elsewhere_do_not_matter(server: FaultServer, journal: Path) -> None:
     leave(journal, server.url, "a")
     drained = drain(journal, server.url, FAILPATH_RULES="no-such.toml")
     assert drained == (0, "failpath-otel: 1 record delivered\n", "")
 
 
+@pytest.mark.process
 def test_what_is_for_another_project_or_endpoint_stays_until_it_is_moved_on_purpose(
     server: FaultServer, journal: Path
 ) -> None:
@@ -172,6 +175,7 @@ def test_what_is_for_another_project_or_endpoint_stays_until_it_is_moved_on_purp
     assert {request.headers["authorization"] for request in server.requests} == {f"Bearer {KEY}"}
 
 
+@pytest.mark.process
 def test_what_is_moved_can_be_what_was_recorded_for_one_of_several(server: FaultServer, journal: Path) -> None:
     leave(journal, server.url, "theirs", key="fp_project_of_others")
     leave(journal, server.url, "wrong", key="fp_project_that_was_wrong")
@@ -193,6 +197,7 @@ def test_bad_input_a_hash_that_no_journal_can_have_is_a_mistake_and_not_nothing_
     assert "expected a hash of 16 digits" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_a_route_is_a_part_of_what_a_journal_is_for(server: FaultServer, journal: Path) -> None:
     made = Journal(str(journal), Options(KEY, server.url, route="/ingest").binding, lambda _: None)
     assert made.append(a_record(step_key="a", id=f"{'a':0>32}"))
@@ -202,6 +207,7 @@ def test_a_route_is_a_part_of_what_a_journal_is_for(server: FaultServer, journal
     assert [request.path for request in server.requests] == ["/ingest"]
 
 
+@pytest.mark.process
 def test_what_is_left_counts_the_journals_too_that_were_not_begun(server: FaultServer, journal: Path) -> None:
     for number in range(limits.MAX_LOCKED_ORPHANS + 5):
         leave(journal, server.url, f"step-{number}")
@@ -211,6 +217,7 @@ def test_what_is_left_counts_the_journals_too_that_were_not_begun(server: FaultS
     assert said.startswith(f"failpath-otel: {limits.MAX_LOCKED_ORPHANS + 5} left in {journal}; "), said
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("behaviour", "why"),
     [
@@ -236,6 +243,7 @@ def test_an_answer_that_is_about_the_key_or_the_way_ends_it_at_once_and_loses_no
     assert left(journal) == 3
 
 
+@pytest.mark.process
 def test_an_endpoint_that_refuses_whatever_it_is_asked_to_take_ends_it_and_loses_nothing(
     server: FaultServer, journal: Path
 ) -> None:
@@ -249,6 +257,7 @@ def test_an_endpoint_that_refuses_whatever_it_is_asked_to_take_ends_it_and_loses
     assert left(journal) == 10
 
 
+@pytest.mark.process
 def test_records_that_are_refused_for_what_they_contain_are_lost_and_their_neighbours_are_not(
     server: FaultServer, journal: Path
 ) -> None:
@@ -258,6 +267,7 @@ def test_records_that_are_refused_for_what_they_contain_are_lost_and_their_neigh
     assert sorted(set(names(server))) == list("abcefghij")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("variable", "value", "why"),
     [
@@ -277,12 +287,14 @@ def test_a_set_up_by_which_nothing_can_be_asked_ends_it_at_once_names_the_variab
     assert left(journal) == 2
 
 
+@pytest.mark.process
 def test_the_right_key_delivers_what_a_wrong_one_has_left(server: FaultServer, journal: Path) -> None:
     server.answer_with(knowing_key(KEY))
     leave(journal, server.url, "a", key="fp_project_that_was_wrong")
     assert drain(journal, server.url, "--rebind")[:2] == (0, "failpath-otel: 1 record delivered\n")
 
 
+@pytest.mark.process
 def test_an_outage_ends_it_after_the_timeout_and_loses_nothing(server: FaultServer, journal: Path) -> None:
     leave(journal, server.url, "a")
     server.answer_with(status(503))
@@ -298,12 +310,14 @@ def test_an_outage_ends_it_after_the_timeout_and_loses_nothing(server: FaultServ
     assert left(journal) == 1
 
 
+@pytest.mark.process
 def test_an_endpoint_that_comes_back_in_time_gets_everything(server: FaultServer, journal: Path) -> None:
     leave(journal, server.url, "a")
     server.answer_with(status(503), status(500), rejecting())
     assert drain(journal, server.url)[:2] == (0, "failpath-otel: 1 record delivered\n")
 
 
+@pytest.mark.process
 def test_records_that_are_rejected_are_reported_as_lost(server: FaultServer, journal: Path) -> None:
     leave(journal, server.url, "a", "b", "c")
     server.answer_with(rejecting(1))
@@ -312,6 +326,7 @@ def test_records_that_are_rejected_are_reported_as_lost(server: FaultServer, jou
     assert names(server) == ["a", "c"]
 
 
+@pytest.mark.process
 def test_processes_that_live_are_left_alone(server: FaultServer, journal: Path) -> None:
     program = """
         import time, failpath_otel
@@ -332,6 +347,7 @@ def test_processes_that_live_are_left_alone(server: FaultServer, journal: Path) 
     assert [(event["stepKey"], event["status"]) for event in server.taken] == [("alive", "running")]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["file", "symlink"])
 def test_a_place_that_is_no_directory_is_said_and_is_a_failure(server: FaultServer, journal: Path, kind: str) -> None:
     if kind == "file":
@@ -354,6 +370,7 @@ def the_file(journal: Path) -> Path:
     return path
 
 
+@pytest.mark.process
 def test_a_flipped_bit_costs_one_record_which_is_said_and_makes_it_fail(server: FaultServer, journal: Path) -> None:
     leave(journal, server.url, *(f"step-{number}" for number in range(200)))
     path = the_file(journal)
@@ -368,6 +385,7 @@ def test_a_flipped_bit_costs_one_record_which_is_said_and_makes_it_fail(server: 
     assert drain(journal, server.url) == (0, "", "")
 
 
+@pytest.mark.process
 def test_a_damaged_header_costs_no_record_is_said_and_makes_it_fail(server: FaultServer, journal: Path) -> None:
     leave(journal, server.url, "a", "b")
     with the_file(journal).open("r+b") as file:
@@ -379,6 +397,7 @@ def test_a_damaged_header_costs_no_record_is_said_and_makes_it_fail(server: Faul
     assert "header" in complained
 
 
+@pytest.mark.process
 def test_a_record_that_was_cut_off_by_the_end_of_its_process_is_no_failure(server: FaultServer, journal: Path) -> None:
     leave(journal, server.url, "a", "torn")
     path = the_file(journal)
@@ -392,6 +411,7 @@ def test_a_record_that_was_cut_off_by_the_end_of_its_process_is_no_failure(serve
 
 
 # The figures of `getrusage` for a program include the memory of the process that started it.
+@pytest.mark.process
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is looked up in /proc")
 def test_a_file_that_is_larger_than_a_segment_is_refused_by_name_and_not_read(
     server: FaultServer, journal: Path
@@ -418,6 +438,7 @@ def test_a_file_that_is_larger_than_a_segment_is_refused_by_name_and_not_read(
     assert large.exists()
 
 
+@pytest.mark.process
 def test_a_clock_that_stands_years_ahead_costs_no_record(server: FaultServer, journal: Path) -> None:
     leave(journal, server.url, *(f"step-{number}" for number in range(1_200)))
     server.answer_with(*dated(3))
@@ -434,6 +455,7 @@ def test_a_clock_that_stands_years_ahead_costs_no_record(server: FaultServer, jo
     assert len(names(server)) == 1_200
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("date", [True, False])
 def test_records_that_are_too_old_by_a_clock_that_the_endpoint_confirms_are_given_up(
     server: FaultServer, journal: Path, date: bool

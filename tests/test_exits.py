@@ -295,6 +295,7 @@ def test_a_garbage_collection_in_the_midst_of_a_record_ends_a_run_without_a_wait
     assert len(server.taken) == 1
 
 
+@pytest.mark.forks("what a fork leaves in the child is what it shows")
 def test_a_child_of_multiprocessing_is_not_below_what_its_parent_stood_below() -> None:
     context = multiprocessing.get_context("fork")
     reported = context.SimpleQueue()
@@ -359,6 +360,7 @@ JOBS = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("outcome", JOBS)
 def test_a_child_that_ends_by_os_exit_delivers_before_that_below_a_parent_that_knows_nothing(

@@ -108,6 +108,7 @@ def test_the_readme_names_the_floor(name: str) -> None:
     assert f"{name} {specifier.version}" in README.read_text(encoding="utf-8").partition("## Support")[2]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 def test_what_the_floor_run_leaves_out_is_there_to_be_left_out() -> None:
     said = subprocess.run(["make", "-n", "test-floor"], cwd=ROOT, capture_output=True, text=True, check=True).stdout

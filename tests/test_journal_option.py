@@ -109,6 +109,7 @@ def test_a_state_directory_that_is_relative_is_never_below_the_working_directory
     assert found is None or Path(found).is_absolute()
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can become another user")
 def test_a_user_without_a_home_has_none_and_that_is_said_once(tmp_path: Path, server: FaultServer) -> None:
     tmp_path.chmod(0o777)
@@ -145,6 +146,7 @@ def test_the_binding_changes_with_the_key_the_endpoint_and_the_route_and_tells_n
     assert len(base.binding) == 16
 
 
+@pytest.mark.process
 def test_records_are_on_disk_before_the_function_is_entered_and_the_key_is_not(
     tmp_path: Path, server: FaultServer
 ) -> None:
@@ -160,6 +162,7 @@ def test_records_are_on_disk_before_the_function_is_entered_and_the_key_is_not(
     assert server.url.encode() not in content + names.encode()
 
 
+@pytest.mark.process
 def test_modes_are_the_owners_alone_under_any_umask(tmp_path: Path, server: FaultServer) -> None:
     server.answer_with(status(503))
     base = tmp_path / "a" / "b" / "journal"
@@ -169,6 +172,7 @@ def test_modes_are_the_owners_alone_under_any_umask(tmp_path: Path, server: Faul
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("trouble", ["file", "symlink", "read-only", "of another user", "limit of size"])
 def test_a_place_that_cannot_be_written_costs_no_record_and_is_said_once(
     tmp_path: Path, server: FaultServer, trouble: str

@@ -73,6 +73,7 @@ def test_disabled_functions_run_and_return_and_nothing_is_sent_and_no_key_is_nee
     assert server.requests == []
 
 
+@pytest.mark.process
 def test_disabled_in_a_fresh_process_nothing_that_sends_is_imported(server: FaultServer) -> None:
     ended = succeed(
         """

@@ -268,6 +268,7 @@ def test_a_provider_that_is_configured_again_after_its_shutdown_is_as_new(server
     assert server.statuses == ["running", "success"]
 
 
+@pytest.mark.process
 def test_at_the_end_of_the_interpreter_the_shutdown_of_the_provider_closes_nothing_too_early(
     server: FaultServer,
 ) -> None:

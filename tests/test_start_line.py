@@ -94,6 +94,7 @@ def test_a_configuration_that_cannot_work_starts_nothing_and_says_nothing(said: 
     assert said() == []
 
 
+@pytest.mark.process
 def test_the_start_without_code_says_it() -> None:
     code = """
         import logging
@@ -108,6 +109,7 @@ def test_the_start_without_code_says_it() -> None:
     assert "fp_project" not in ended.errors
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("level", "lines"), [("", 0), ("logging.basicConfig()", 0), ("logging.basicConfig(level='INFO')", 1)]
 )

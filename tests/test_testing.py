@@ -233,6 +233,7 @@ def run_pytest(tmp_path: Path, tests: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.process
 def test_the_plugin_imports_nothing_of_ours_for_tests_that_do_not_ask_for_it(tmp_path: Path) -> None:
     run_pytest(
         tmp_path,
@@ -247,6 +248,7 @@ def test_the_plugin_imports_nothing_of_ours_for_tests_that_do_not_ask_for_it(tmp
     )
 
 
+@pytest.mark.process
 def test_the_fixture_is_fresh_for_every_test_also_on_several_workers_and_in_random_order(tmp_path: Path) -> None:
     printed = run_pytest(
         tmp_path,
@@ -264,6 +266,7 @@ def test_the_fixture_is_fresh_for_every_test_also_on_several_workers_and_in_rand
     assert "40 passed" in printed
 
 
+@pytest.mark.process
 def test_the_mock_loads_neither_requests_nor_the_receiver() -> None:
     code = "import sys, failpath_otel.testing as t; t.MockFailpath().run('a').skip('b'); print(*sys.modules)"
     printed = subprocess.run(

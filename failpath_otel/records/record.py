@@ -14,7 +14,10 @@ from failpath_otel.semconv import Status as Status
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """The exception of an ``error`` record. ``stack`` is set only with ``capture_stack``."""
+    """The exception of an ``error`` record: ``name`` is the class of the exception, ``message`` its text.
+
+    ``stack`` is set only with ``capture_stack``.
+    """
 
     name: str
     message: str
@@ -35,7 +38,10 @@ class ProcessInfo(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
 class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
     """One event of the wire contract. Field names become camelCase, times are RFC 3339 in UTC with microseconds.
 
-    ``started_at`` and ``duration_ms`` are set on a terminal record that had a start, ``error`` on an ``error`` record.
+    ``id`` is the event's own; ``flow_key``, ``run_id`` and ``step_key`` are the names of the step, ``trace_id`` and
+    ``span_id`` its span in hexadecimal digits. ``status`` is that of the step at ``timestamp``. ``metadata`` has
+    been scrubbed. ``started_at`` and ``duration_ms`` are set on a terminal record that had a start, ``error`` on an
+    ``error`` record, ``process`` unless ``send_process`` is off.
     """
 
     id: str

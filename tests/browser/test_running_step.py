@@ -3,6 +3,7 @@
 import statistics
 from functools import partial
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.browsing import Browsing, find
@@ -65,6 +66,7 @@ def test_a_started_step_shows_as_running_within_a_second_grows_and_settles(
     expect(find(page, "bar", kind="running")).to_have_count(0)
 
 
+@pytest.mark.whole
 def test_a_step_that_fails_turns_from_running_to_error_in_every_view(browsing: Browsing, receiver: Receiver) -> None:
     with start_sender(receiver, "live") as sender:
         sender.begin("charge")

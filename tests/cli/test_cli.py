@@ -42,6 +42,7 @@ def _line(result: subprocess.CompletedProcess[str]) -> str:
     return result.stderr.rstrip("\n")
 
 
+@pytest.mark.process
 def test_the_version_is_printed() -> None:
     assert _run("--version").stdout == f"failpath-otel {__version__}\n"
 
@@ -92,6 +93,7 @@ def test_a_token_that_cannot_be_used_is_not_repeated(capsys: pytest.CaptureFixtu
     assert "secret" not in capsys.readouterr().err
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("missing", ["starlette", "sse_starlette", "uvicorn", "anyio"])
 def test_without_the_extra_the_receiver_names_it_and_the_rest_of_the_command_works(missing: str) -> None:
     program = (
@@ -108,6 +110,7 @@ def test_without_the_extra_the_receiver_names_it_and_the_rest_of_the_command_wor
     assert "no receiver" in _line(run("runs", "--url", unused_url()))
 
 
+@pytest.mark.process
 def test_importing_the_command_loads_nothing_of_the_extra() -> None:
     program = (
         "import sys, failpath_otel.cli.main; "
@@ -116,12 +119,14 @@ def test_importing_the_command_loads_nothing_of_the_extra() -> None:
     assert subprocess.run([sys.executable, "-c", program], timeout=30, check=False).returncode == 0
 
 
+@pytest.mark.process
 def test_the_receiver_says_where_it_is_and_what_it_keeps(tmp_path: Path) -> None:
-    with start_receiver(tmp_path / "local.db") as receiver:
+    with start_receiver(tmp_path / "local.db", forked=False) as receiver:
         assert receiver.ready == f"Failpath local receiver at {receiver.url} (database: {tmp_path / 'local.db'})\n"
         assert receiver.runs() == []
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="the directory is chosen by a variable on Linux only")
 def test_the_default_database_is_in_a_state_directory_for_its_owner_only(tmp_path: Path) -> None:
     (tmp_path / "failpath-otel").mkdir(mode=0o755)
@@ -137,13 +142,14 @@ def test_the_default_database_is_in_a_state_directory_for_its_owner_only(tmp_pat
     assert (tmp_path / "failpath-otel").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.process
 @POSIX
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_receiver_cleanly_within_two_seconds(tmp_path: Path, number: signal.Signals) -> None:
     """Also with an idle connection, with one that has sent half a request, and with one that asks twice to end."""
 
     def seconds(database: Path) -> float:
-        with start_receiver(database) as receiver:
+        with start_receiver(database, forked=False) as receiver:
             address = ("127.0.0.1", receiver.port)
             with socket.create_connection(address), socket.create_connection(address) as half:
                 half.sendall(
@@ -164,6 +170,7 @@ def test_a_signal_ends_the_receiver_cleanly_within_two_seconds(tmp_path: Path, n
     assert fastest(seconds, tmp_path) < 2
 
 
+@pytest.mark.process
 @POSIX
 def test_a_signal_while_the_database_is_busy_ends_the_receiver_too(tmp_path: Path) -> None:
     def seconds(database: Path) -> float:
@@ -188,6 +195,7 @@ def test_a_signal_while_the_database_is_busy_ends_the_receiver_too(tmp_path: Pat
     assert fastest(seconds, tmp_path) < 2
 
 
+@pytest.mark.process
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -199,12 +207,14 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     assert "--port" in line
 
 
+@pytest.mark.process
 def test_a_database_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a database " * 100)
     assert str(path) in _line(_run("local", "--port", "0", "--db", str(path)))
 
 
+@pytest.mark.process
 def test_runs_are_shown_as_a_table(tmp_path: Path) -> None:
     with start_receiver(tmp_path / "db") as receiver:
         assert _run("runs", "--url", receiver.url).stdout == "No runs.\n"
@@ -231,6 +241,7 @@ def test_runs_are_shown_as_a_table(tmp_path: Path) -> None:
         assert "no such run" in _line(_run("runs", "--url", receiver.url, "--run", "none"))
 
 
+@pytest.mark.process
 def test_runs_are_asked_for_by_port_and_with_the_token(tmp_path: Path) -> None:
     token = "a-secret-token"
     with start_receiver(tmp_path / "db", "--token", token) as receiver:
@@ -242,6 +253,7 @@ def test_runs_are_asked_for_by_port_and_with_the_token(tmp_path: Path) -> None:
         assert _run("runs", "--url", receiver.url, FAILPATH_LOCAL_TOKEN=token).stdout == "No runs.\n"
 
 
+@pytest.mark.process
 def test_the_receiver_takes_its_token_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAILPATH_LOCAL_TOKEN", "a-secret-token")
     with start_receiver(tmp_path / "db") as receiver:
@@ -252,6 +264,7 @@ def test_the_receiver_takes_its_token_from_the_environment(tmp_path: Path, monke
         assert receiver.runs() == []
 
 
+@pytest.mark.process
 @POSIX
 def test_a_person_is_told_what_to_do_with_the_address(tmp_path: Path) -> None:
     import pty  # noqa: PLC0415 - Windows has none
@@ -273,6 +286,7 @@ def test_a_person_is_told_what_to_do_with_the_address(tmp_path: Path) -> None:
     assert second == f"Open {url[0]}/?token=<the token> in a browser. Ctrl-C ends the receiver."
 
 
+@pytest.mark.process
 def test_a_proxy_in_the_environment_is_not_asked(tmp_path: Path) -> None:
     nowhere = unused_url()
     with start_receiver(tmp_path / "db") as receiver:
@@ -280,23 +294,27 @@ def test_a_proxy_in_the_environment_is_not_asked(tmp_path: Path) -> None:
     assert result.returncode == 0, result
 
 
+@pytest.mark.process
 def test_without_a_receiver_the_command_that_starts_it_is_named() -> None:
     port = unused_port()
     line = _line(_run("runs", "--url", f"http://127.0.0.1:{port}"))
     assert line.endswith(f"start one with: failpath-otel local --port {port}")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("url", ["127.0.0.1:3001", "ftp://x", "http://", "http://x:port", "http://a b/", ""])
 def test_what_is_no_url_is_one_clear_line(url: str) -> None:
     assert "expected a URL like http://127.0.0.1:3001" in _line(_run("runs", "--url", url))
 
 
+@pytest.mark.process
 def test_another_server_at_the_address_is_one_clear_line() -> None:
     with _other_server() as url:
         assert "not a Failpath receiver" in _line(_run("runs", "--url", url))
         assert re.search(r"answered 501: .+", _line(_run("runs", "--url", url, "--run", "x")))
 
 
+@pytest.mark.process
 @POSIX
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     with start_receiver(tmp_path / "db") as receiver:
@@ -316,6 +334,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (0, b"")
 
 
+@pytest.mark.process
 @POSIX
 def test_a_terminal_gets_colours_unless_it_asks_for_none(tmp_path: Path) -> None:
     with start_receiver(tmp_path / "db") as receiver:

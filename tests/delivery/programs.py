@@ -1,12 +1,13 @@
 """Programs that tests run in a process of their own, because what they show is one process's global state or end."""
 
 import os
-import subprocess
 import sys
 import textwrap
 import time
 from dataclasses import dataclass
 from typing import Final
+
+from tests.forge import LIBRARIES, Started, start
 
 KEY: Final = "fp_project_of_a_program"
 _TIMEOUT: Final = 60.0
@@ -29,15 +30,10 @@ def environment(endpoint: str, **more: str) -> dict[str, str]:
     return {**kept, **journal, "FAILPATH_PROJECT_KEY": KEY, "FAILPATH_DEV_ENDPOINT": endpoint, **more}
 
 
-def start_program(code: str, endpoint: str, **more: str) -> "subprocess.Popen[str]":
-    """Starts a program that reports to ``endpoint``."""
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(endpoint, **more),
-    )
+def start_program(code: str, endpoint: str, **more: str) -> Started:
+    """Starts a program that reports to ``endpoint``. ``NO_FORGE="1"`` where the test is about the start or imports."""
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    return start(command, env=environment(endpoint, **more), imported=LIBRARIES)
 
 
 def run_program(code: str, endpoint: str, **more: str) -> Ended:
@@ -57,6 +53,7 @@ def run_program(code: str, endpoint: str, **more: str) -> Ended:
             seconds = time.monotonic() - spoke
         finally:
             process.kill()
+    assert process.returncode is not None
     return Ended(process.returncode, lines + rest.splitlines(), errors, seconds)
 
 

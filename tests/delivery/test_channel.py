@@ -320,6 +320,6 @@ def _peer(descriptor: int) -> str:
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             return ""
         with socket.socket(fileno=os.dup(descriptor)) as connection:
-            return "http://{}:{}".format(*connection.getpeername())
+            return "http://{}:{}".format(*connection.getpeername()) if connection.family == socket.AF_INET else ""
     except OSError:
         return ""

@@ -230,6 +230,7 @@ def test_bad_input_an_on_error_that_blocks_does_not_delay_a_full_queue(
     told.wait(198)
 
 
+@pytest.mark.process
 def test_bad_input_an_on_error_that_blocks_for_ever_does_not_keep_the_process() -> None:
     with fault_server(rejecting(0)) as server:
         ended = run_program(

@@ -5,7 +5,6 @@ an order of events: a server answers, or a flush ends, only once other greenlets
 """
 
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,10 @@ import trustme
 from tests.delivery.programs import start_program, succeed
 from tests.delivery.test_tls import TlsServer
 from tests.fault_server import FaultServer, accepted, held, status, trickling
+from tests.forge import Started
+
+# What is patched before what is imported is what these are about.
+pytestmark = pytest.mark.usefixtures("real_starts")
 
 DEADLINE: Final = 30.0
 PATCH: Final = """
@@ -74,7 +77,7 @@ ORDERS: Final = {
 
 
 @contextmanager
-def running(code: str, server: FaultServer, place: Path) -> Iterator["subprocess.Popen[str]"]:
+def running(code: str, server: FaultServer, place: Path) -> Iterator[Started]:
     """A program, killed with this block or when it hangs."""
     with start_program(code, server.url, PLACE=str(place)) as process:
         hanging = threading.Timer(DEADLINE, process.kill)
@@ -86,13 +89,14 @@ def running(code: str, server: FaultServer, place: Path) -> Iterator["subprocess
             process.kill()
 
 
-def next_line(process: "subprocess.Popen[str]") -> str:
+def next_line(process: Started) -> str:
     assert process.stdout is not None
     assert process.stderr is not None
     line = process.stdout.readline().strip()
     return line or pytest.fail(f"the program has ended: {process.stderr.read()}")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("begin", ORDERS.values(), ids=ORDERS.keys())
 def test_greenlets_have_their_turns_while_the_thread_sleeps_sends_and_is_waited_for(
     server: FaultServer, tmp_path: Path, begin: str
@@ -126,6 +130,7 @@ def test_greenlets_have_their_turns_while_the_thread_sleeps_sends_and_is_waited_
     assert server.statuses[-4:] == ["running", "success"] * 2
 
 
+@pytest.mark.process
 def test_a_request_that_is_under_way_when_the_patch_comes_is_answered_and_others_follow(
     server: FaultServer, tmp_path: Path
 ) -> None:
@@ -150,6 +155,7 @@ while not os.path.exists(os.path.join(os.environ["PLACE"], "sent")):
     assert server.statuses == ["running", "success"] * 2
 
 
+@pytest.mark.process
 def test_greenlets_wait_at_the_same_time_for_what_they_await(server: FaultServer, tmp_path: Path) -> None:
     gate = threading.Event()
     server.answer_with(held(gate, accepted))
@@ -167,11 +173,13 @@ def test_greenlets_wait_at_the_same_time_for_what_they_await(server: FaultServer
         assert next_line(process) == "{7} 0"
 
 
+@pytest.mark.process
 def test_what_waits_at_the_end_of_a_program_is_delivered(server: FaultServer) -> None:
     succeed(START + PATCH + COMMON + 'run.step("last", lambda: let_turn())\nprint("end", flush=True)', server.url)
     assert server.statuses[-2:] == ["running", "success"]
 
 
+@pytest.mark.process
 def test_a_time_limit_that_comes_as_a_step_is_dropped_reaches_the_application(server: FaultServer) -> None:
     begin = """
         import signal
@@ -210,6 +218,7 @@ def test_a_time_limit_that_comes_as_a_step_is_dropped_reaches_the_application(se
     assert told.lines == ["end"]
 
 
+@pytest.mark.process
 def test_forked_children_deliver_and_an_idle_parent_delivers_what_they_leave(server: FaultServer) -> None:
     program = """
         from pathlib import Path
@@ -241,6 +250,7 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer
     server.close()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("order", "scheme"),
     [("before the import", "https"), ("after configure()", "https"), ("while the thread sleeps", "http")],
@@ -267,6 +277,7 @@ def test_a_send_is_over_in_its_time_and_the_next_one_succeeds_without_an_event_l
     assert told.lines == ["True did not answer within 0.5 s", "1 event loop", "end"]
 
 
+@pytest.mark.process
 def test_on_error_may_use_what_gevent_has_patched_and_leaves_no_event_loop_behind(server: FaultServer) -> None:
     server.answer_with(*[status(503), accepted] * 3)
     begin = START.replace("configure()", "configure(on_error=lambda error: time.sleep(0.01) or told.append(error))")
@@ -283,6 +294,7 @@ def test_on_error_may_use_what_gevent_has_patched_and_leaves_no_event_loop_behin
     succeed("told = []\n" + begin + PATCH + COMMON + dedent(program), server.url)
 
 
+@pytest.mark.process
 def test_in_gevents_own_greenlet_a_flush_does_not_wait(server: FaultServer) -> None:
     program = """
         told = []
@@ -295,6 +307,7 @@ def test_in_gevents_own_greenlet_a_flush_does_not_wait(server: FaultServer) -> N
     assert succeed(START + PATCH + COMMON + dedent(program), server.url).lines == ["[False] True", "end"]
 
 
+@pytest.mark.process
 def test_a_redact_that_lets_other_greenlets_run_redacts_none_of_their_values_unasked(server: FaultServer) -> None:
     begin = START.replace("configure()", "configure(redact=lambda key, value: let_turn() or value)")
     program = """
@@ -319,6 +332,7 @@ run = failpath.run("checkout")
 """
 
 
+@pytest.mark.process
 def test_beside_eventlet_records_are_in_a_journal_and_are_delivered(server: FaultServer) -> None:
     program = """
         def pack():
@@ -332,6 +346,7 @@ def test_beside_eventlet_records_are_in_a_journal_and_are_delivered(server: Faul
     assert server.statuses == ["running", "success"]
 
 
+@pytest.mark.process
 def test_what_a_process_with_eventlet_leaves_is_delivered_by_another_one(server: FaultServer) -> None:
     with start_program(EVENTLET + 'run.step("pack", lambda: os.kill(os.getpid(), 9))', server.url) as killed:
         killed.communicate(timeout=DEADLINE)

@@ -7,6 +7,8 @@ import pytest
 from tests.delivery.programs import KEY, run_program
 from tests.fault_server import FaultServer, status
 
+pytestmark = pytest.mark.process
+
 PROGRAM = """
     import logging, logging.config
     import failpath_otel

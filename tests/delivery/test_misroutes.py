@@ -188,6 +188,7 @@ def test_what_gone_processes_have_left_is_kept_likewise(
     assert sorted(int(event["stepKey"][5:]) for event in server.taken) == list(range(50))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("behaviour", [status(404), tls_only], ids=["404", "TLS port"])
 def test_the_end_of_a_script_is_not_held_up_and_says_what_waits(behaviour: Behaviour, tmp_path: Path) -> None:
     with fault_server(behaviour) as server:

@@ -312,6 +312,7 @@ def answer(process: "subprocess.Popen[str]") -> Any:
     return json.loads(process.stdout.readline())
 
 
+@pytest.mark.process
 def test_of_several_processes_exactly_one_adopts_each_orphan_and_another_one_after_it_was_killed(
     place: JournalLocation,
 ) -> None:
@@ -334,6 +335,7 @@ def test_of_several_processes_exactly_one_adopts_each_orphan_and_another_one_aft
                 process.kill()
 
 
+@pytest.mark.process
 def test_an_adopter_that_is_killed_leaves_at_most_its_batch_in_flight_to_be_sent_again(
     place: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

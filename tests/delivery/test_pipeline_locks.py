@@ -79,6 +79,7 @@ def test_a_logging_handler_that_records_a_step_does_not_deadlock_with_a_full_que
     assert stuck == []
 
 
+@pytest.mark.forks("what a fork leaves in the child is what it shows")
 def test_what_waits_in_a_forked_queue_is_the_parents_to_send() -> None:
     delivery = HeldDelivery()
     fork = multiprocessing.get_context("fork")
@@ -111,6 +112,7 @@ def _received(reading: Any) -> Any:
     return reading.recv()
 
 
+@pytest.mark.forks("what a fork leaves in the child is what it shows")
 def test_a_fork_while_the_parent_holds_the_lock_leaves_the_child_a_free_one() -> None:
     delivery = HeldDelivery()
     fork = multiprocessing.get_context("fork")

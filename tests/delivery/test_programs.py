@@ -8,6 +8,8 @@ from tests.delivery.programs import run_program, start_program, succeed
 from tests.fault_server import Behaviour, FaultServer, accepted, fault_server, held, silent, status
 from tests.ports import unused_url
 
+pytestmark = pytest.mark.process
+
 EXIT_SECONDS = 4.0
 """The two seconds that delivery may delay an exit by, and what an interpreter on a busy machine takes to end."""
 

@@ -114,6 +114,7 @@ def test_records_of_a_key_that_is_refused_do_not_hold_up_those_of_the_next_one(
     assert [sent["runId"] for sent in server.taken] == ["new", "old"]
 
 
+@pytest.mark.process
 def test_a_script_with_a_wrong_key_says_so_at_once_and_is_not_held_up_at_its_end() -> None:
     with fault_server(status(401)) as server:
         ended = run_program(

@@ -156,18 +156,21 @@ def kill_one(server: FaultServer) -> None:
         killed.communicate(timeout=60)
 
 
+@pytest.mark.process
 def test_an_idle_process_delivers_what_a_killed_one_beside_it_has_left(server: FaultServer) -> None:
     with idle_process(server):
         kill_one(server)
         assert [event["status"] for event in server.wait_for_events(1, 30)] == ["running"]
 
 
+@pytest.mark.process
 def test_an_idle_child_delivers_it_too_where_its_parent_is_gone(server: FaultServer) -> None:
     with idle_process(server, "os.fork() and os._exit(0)"):
         kill_one(server)
         assert [event["status"] for event in server.wait_for_events(1, 30)] == ["running"]
 
 
+@pytest.mark.process
 def test_a_parent_that_has_recorded_nothing_delivers_what_its_child_has_left(server: FaultServer) -> None:
     # There is no journal directory before the child makes it.
     journal = Path(os.environ["FAILPATH_JOURNAL"])

@@ -203,6 +203,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("behaviour", OUTAGES.values(), ids=OUTAGES.keys())
 def test_a_program_with_a_full_queue_and_an_endpoint_in_trouble_ends_with_one_line(behaviour: Behaviour) -> None:
     with fault_server(behaviour) as server:
@@ -211,11 +212,13 @@ def test_a_program_with_a_full_queue_and_an_endpoint_in_trouble_ends_with_one_li
     assert re.search(r"\d+ records", line)
 
 
+@pytest.mark.process
 def test_a_program_whose_endpoint_is_down_ends_with_one_line() -> None:
     [line] = run_program(PROGRAM, unused_url()).errors.splitlines()
     assert re.search(r"\d+ records", line)
 
 
+@pytest.mark.process
 def test_a_program_whose_endpoint_recovers_says_nothing() -> None:
     with fault_server(status(503), close_before_answering, accepted) as server:
         ended = run_program(
@@ -231,6 +234,7 @@ def test_a_program_whose_endpoint_recovers_says_nothing() -> None:
     assert (ended.lines, ended.errors) == (["True", "end"], "")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("behaviour", [status(404), html], ids=["404", "html"])
 def test_a_program_with_a_wrong_endpoint_says_so(behaviour: Behaviour) -> None:
     with fault_server(behaviour) as server:

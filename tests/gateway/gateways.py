@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.forge import Started, start
 from tests.gateway.requests import PROTOBUF
 from tests.ports import unused_port
 from tests.receiver import COMMAND, Answer, first_line
@@ -25,7 +26,7 @@ class Gateway:
     """A running gateway."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: Started
     errors: Path
 
     def request(self, path: str, body: bytes | None = None, method: str | None = None, **headers: str) -> Answer:
@@ -55,7 +56,10 @@ class Gateway:
 
 @contextmanager
 def start_gateway(endpoint: str, journal: Path | None, *options: str, **environment: str) -> Generator[Gateway]:
-    """Starts a gateway that delivers to ``endpoint``, yields it when it is ready, and stops it at the end."""
+    """Starts a gateway that delivers to ``endpoint``, yields it when it is ready, and stops it at the end.
+
+    It is a process of its own, which finds its imports done: ``NO_FORGE="1"`` where a test is about the start itself.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FAILPATH_", "OTEL_"))}
     variables = {
         **kept,
@@ -68,7 +72,7 @@ def start_gateway(endpoint: str, journal: Path | None, *options: str, **environm
     with tempfile.TemporaryDirectory() as directory:
         errors = Path(directory, "stderr")
         with errors.open("w") as stderr:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=variables)
+            process = start(command, stderr=stderr, env=variables)
         with process:
             try:
                 ready = first_line(process)

@@ -24,6 +24,8 @@ from tests.ports import unused_url
 from tests.receiver import COMMAND, wait_for
 from tests.spans.foreign import a_span
 
+pytestmark = pytest.mark.process
+
 
 def numbered(number: int) -> dict[str, object]:
     return json_span(spanId=f"{number:016x}")
@@ -38,7 +40,7 @@ def ids(server: FaultServer) -> list[str]:
 @pytest.mark.parametrize("gzipped", [True, False], ids=["gzip", "plain"])
 def test_a_step_is_delivered(server: FaultServer, tmp_path: Path, kind: str, journaled: bool, gzipped: bool) -> None:
     body = body_of([a_span(), a_span(identity={})], kind)
-    with start_gateway(server.url, tmp_path / "journal" if journaled else None) as gateway:
+    with start_gateway(server.url, tmp_path / "journal" if journaled else None, NO_FORGE="1") as gateway:
         headers = {"Content_Encoding": "gzip"} if gzipped else {}
         reply = gateway.send(gzip.compress(body) if gzipped else body, kind, **headers)
         assert (reply.status, reply.body) == (200, b"{}" if kind == JSON else b"")
@@ -89,6 +91,7 @@ def test_a_span_that_is_sent_twice_has_the_same_records(server: FaultServer, tmp
     assert len({event["id"] for event in events}) == 2
 
 
+@pytest.mark.whole
 def test_a_kill_between_the_answer_and_the_delivery_loses_nothing(tmp_path: Path) -> None:
     with fault_server(status(503)) as server:
         with start_gateway(server.url, tmp_path / "journal") as gateway:
@@ -133,7 +136,7 @@ def test_a_kill_under_load_loses_nothing_of_what_was_answered(server: FaultServe
 def test_a_signal_ends_it_when_everything_is_delivered(tmp_path: Path, number: signal.Signals) -> None:
     gate = threading.Event()
     with fault_server(held(gate, accepted), accepted) as server:
-        with start_gateway(server.url, tmp_path / "journal") as gateway:
+        with start_gateway(server.url, tmp_path / "journal", NO_FORGE="1") as gateway:
             assert gateway.send(protobuf_of([a_span()])).status == 200
             server.wait_for_requests(1)
             gateway.process.send_signal(number)

@@ -134,6 +134,7 @@ def test_a_span_that_denies_to_be_a_marker_is_none() -> None:
     ]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("sent", ["marker first", "step first", "marker alone", "marker twice"])
 def test_marker_and_step_may_come_in_any_order_and_at_different_gateways(
     markers: Markers, tmp_path: Path, sent: str

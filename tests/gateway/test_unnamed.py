@@ -13,6 +13,8 @@ from tests.gateway.gateways import start_gateway
 from tests.gateway.requests import JSON, PROTOBUF, attribute, json_request, json_span
 from tests.receiver import COMMAND, start_receiver, wait_for
 
+pytestmark = pytest.mark.process
+
 RULES = '[[rules]]\nflow = "checkout"\nstep = "charge"\nspan_name = "POST /charge"\nrun_id = "order"\n'
 
 

@@ -8,6 +8,8 @@ import pytest
 from tests.delivery.programs import run_program
 from tests.fault_server import FaultServer, fault_server, silent
 
+pytestmark = pytest.mark.process
+
 CHILDREN = """
     import multiprocessing, os, signal, sys, time
     import failpath_otel

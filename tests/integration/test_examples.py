@@ -17,6 +17,8 @@ import pytest
 from tests.otlp_backend import OtlpBackend, start_otlp_backend
 from tests.receiver import KEY, Receiver, start_receiver, wait_for
 
+pytestmark = pytest.mark.process
+
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 
 
@@ -61,6 +63,7 @@ def at(receiver: Receiver) -> dict[str, str]:
     return {"FAILPATH_PROJECT_KEY": KEY, "FAILPATH_DEV_ENDPOINT": receiver.url}
 
 
+@pytest.mark.whole
 def test_checkout_sells(receiver: Receiver) -> None:
     assert run_example("checkout.py", "--run-id", "r", **at(receiver)) == "Sold.\n"
     run = run_of(receiver, "r")

@@ -17,7 +17,7 @@ from tests.integration.storm_faults import FAULTS
 from tests.integration.storm_verdict import judge
 from tests.integration.test_kill_storm import NUMBER
 
-pytestmark = pytest.mark.timeout(60 + 8 * NUMBER)
+pytestmark = [pytest.mark.storm, pytest.mark.timeout(60 + 8 * NUMBER)]
 
 ASTRAY = 0.1
 

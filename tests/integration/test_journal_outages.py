@@ -12,6 +12,8 @@ from tests.fault_server import FaultServer
 from tests.ports import unused_url
 from tests.receiver import COMMAND
 
+pytestmark = pytest.mark.process
+
 PROGRAM = Path(__file__).with_name("outages.py")
 
 
@@ -46,6 +48,7 @@ def drained(server: FaultServer, endpoint: str) -> Counter[str]:
     return Counter(event["status"] for event in events)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("kind", ["disk", "descriptors"])
 def test_after_a_moment_without_room_or_descriptors_nothing_is_lost_at_a_kill(server: FaultServer, kind: str) -> None:
     """Failpath is down all the while: the journal is the only place that outlives the process."""

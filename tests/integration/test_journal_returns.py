@@ -17,6 +17,8 @@ from tests.delivery.programs import environment, start_program
 from tests.fault_server import FaultServer
 from tests.receiver import COMMAND
 
+pytestmark = pytest.mark.process
+
 _DRAIN_SECONDS: Final = 60.0
 
 PROGRAM: Final = """

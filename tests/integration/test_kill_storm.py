@@ -16,7 +16,7 @@ from tests.integration.storm import Storm
 from tests.integration.storm_verdict import judge
 
 NUMBER: Final = int(os.environ.get("KILL_STORM", "30"))
-pytestmark = pytest.mark.timeout(60 + 6 * NUMBER)
+pytestmark = [pytest.mark.storm, pytest.mark.timeout(60 + 6 * NUMBER)]
 
 
 @pytest.fixture

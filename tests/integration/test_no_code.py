@@ -19,6 +19,8 @@ from tests.fault_server import FaultServer
 from tests.integration.instrumented import KEY, RULES, SHOP, environment, run_instrumented, serving_shop
 from tests.receiver import Receiver, start_receiver, wait_for
 
+pytestmark = pytest.mark.process
+
 ROOT: Final = Path(__file__).parents[2]
 ANSWERED: Final = "200\n500\n"
 STORY: Final = [

@@ -1,13 +1,13 @@
 """Processes that die or fork inside a step, at a real receiver."""
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.delivery.programs import start_program
+from tests.forge import Started
 from tests.receiver import Receiver, start_receiver, wait_for
 
 FORMS = {
@@ -54,11 +54,12 @@ def until(receiver: Receiver, run_id: str, steps: dict[str, str]) -> None:
     wait_for(lambda: shown(receiver, run_id) == steps, 30, f"not {steps}: {shown(receiver, run_id)}")
 
 
-def stop(process: "subprocess.Popen[str]") -> None:
+def stop(process: Started) -> None:
     process.kill()
     process.communicate(timeout=30)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("form", FORMS)
 def test_a_process_killed_inside_a_step_leaves_the_step_running(receiver: Receiver, form: str) -> None:
     process = start_program(PROGRAM + FORMS[form], receiver.url, FAILPATH_PROJECT_KEY=receiver.key)
@@ -148,6 +149,7 @@ def test_steps_of_a_multiprocessing_child_arrive_when_it_flushes(
         f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')",
         receiver.url,
         FAILPATH_PROJECT_KEY=receiver.key,
+        NO_FORGE="1",  # `multiprocessing` looks for how its parent was started
     )
     try:
         _, errors = process.communicate(timeout=60)

@@ -14,6 +14,8 @@ from tests.fault_server import FaultServer
 from tests.integration.hundred_steps import CONFIGURED, ERROR, FLOW, KEYS, SPANS_ALONE, WITHOUT_US
 from tests.integration.setups import BY_CHANCE, NO_HEADER, SAMPLED, SETUPS, UNTIL_THE_END
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[2]
 every_setup = pytest.mark.parametrize("setup", SETUPS)
 

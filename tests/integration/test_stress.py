@@ -26,6 +26,7 @@ MEMORY_KILOBYTES = 30 * 1024
 UP, DOWN, STORM = "flushed up", "down", "flushed storm"
 
 pytestmark = [
+    pytest.mark.storm,
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc"),
     pytest.mark.timeout(180 + 8 * SECONDS),
 ]

@@ -24,7 +24,10 @@ PAGE: Final = PACKAGE / "local" / "page"
 VENDOR: Final = "failpath_otel/local/page/vendor"
 LICENCES: Final = ("LICENSE-htm.txt", "LICENSE-preact.txt")
 
-pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="there is no source tree to build")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="there is no source tree to build"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+@pytest.mark.process
 def test_the_wheel_holds_the_page_and_every_licence(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -49,6 +53,7 @@ def test_the_wheel_holds_the_page_and_every_licence(wheel: Path) -> None:
     assert not [name for name in names if not name.startswith(("failpath_otel", information))]
 
 
+@pytest.mark.process
 @pytest.mark.timeout(240)  # installs packages from the network
 def test_the_wheel_serves_the_page_in_an_environment_of_its_own(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=False, symlinks=os.name == "posix")

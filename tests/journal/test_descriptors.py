@@ -340,6 +340,7 @@ print("end", flush=True)
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("end", ["", "failpath.shutdown()\ncheck()"], ids=["unended", "shut down"])
 @pytest.mark.parametrize("way", ["close_all", "become_a_daemon"])
 def test_a_process_that_closes_all_of_its_descriptors_delivers_all_steps_once_and_closes_none_of_its_new_files(

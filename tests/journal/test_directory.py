@@ -152,12 +152,13 @@ def test_what_is_no_file_in_the_place_of_one_is_not_opened_and_is_said_once(
         assert file != name, "to open it may block, or do something"
         return open_file(file, *arguments, dir_fd=dir_fd)
 
-    monkeypatch.setattr(os, "open", watched)
-    monkeypatch.setattr(os, "supports_dir_fd", {*os.supports_dir_fd, watched})
-    for _ in range(2):
-        for orphan in lock_orphans(str(base), BINDING, lambda *_: None):
-            orphan.take(orphan.read(512, 0))
-            orphan.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", watched)
+        patched.setattr(os, "supports_dir_fd", {*os.supports_dir_fd, watched})
+        for _ in range(2):
+            for orphan in lock_orphans(str(base), BINDING, lambda *_: None):
+                orphan.take(orphan.read(512, 0))
+                orphan.close()
     assert os.path.lexists(path)
     [line] = caplog.messages
     assert "no regular file" in line

@@ -17,6 +17,8 @@ from tests.journal.conftest import BINDING
 from tests.journal.reading import take_all
 from tests.receiver import wait_for
 
+pytestmark = pytest.mark.process
+
 PARENT = """
     import os, sys, time
     from failpath_otel.journal.journal import Journal

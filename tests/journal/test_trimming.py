@@ -66,6 +66,7 @@ def test_an_orphan_that_an_application_thread_has_locked_is_trimmed_before_it_is
         delivery.gate.set()
 
 
+@pytest.mark.process
 def test_a_file_that_another_process_still_has_mapped_is_not_made_shorter(base: Path) -> None:
     """Its lock is free where a library has closed all descriptors; a write beyond the end would kill it by SIGBUS."""
     program = """
@@ -178,6 +179,7 @@ def test_a_journal_that_is_left_at_the_end_is_trimmed_and_can_be_written_on(
     orphan.close()
 
 
+@pytest.mark.process
 def test_a_program_that_ends_while_failpath_is_down_leaves_the_room_of_its_records(base: Path) -> None:
     program = """
         import sys, failpath_otel

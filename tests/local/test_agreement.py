@@ -125,7 +125,7 @@ def told(batches: Sequence[Sequence[Record]], *, read_between: bool = False) -> 
         return answers(page)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 4, deadline=None)
 @given(st.lists(records(), min_size=1, max_size=20), st.randoms(use_true_random=False), st.integers(1, 5))
 def test_all_say_the_same_whatever_the_order_the_batches_and_the_repetitions(
     stream: list[Record], random: Any, size: int

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 # Modules are read before the change of the user, to whom those of this interpreter may not be there to read.
 PROGRAM = """
 import os, sys

@@ -20,6 +20,8 @@ import pytest
 from tests.local.events import event, wire
 from tests.receiver import COMMAND, Receiver, fastest, first_line, start_receiver, wait_for
 
+pytestmark = pytest.mark.process
+
 TOKEN = "a-secret-token"
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes are those of POSIX")
 
@@ -51,7 +53,7 @@ def test_a_signal_ends_it_within_two_seconds_while_pages_are_open(tmp_path: Path
 
     def seconds(database: Path) -> float:
         with ExitStack() as stack:
-            receiver = stack.enter_context(start_receiver(database))
+            receiver = stack.enter_context(start_receiver(database, forked=False))
             streams = [stack.enter_context(stream(receiver)) for _ in range(10)]
             stack.enter_context(socket.create_connection(("127.0.0.1", receiver.port)))
             receiver.post(wire(event("running", 1)))
@@ -134,7 +136,7 @@ def test_the_page_is_opened_when_it_is_ready(
     browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {shlex.quote(str(opened))}.new\nmv {opened}.new {opened}\n')
     browser.chmod(stat.S_IRWXU)
     monkeypatch.setenv("BROWSER", f"{browser} %s")
-    with start_receiver(tmp_path / "db", "--open", *settings) as receiver:
+    with start_receiver(tmp_path / "db", "--open", *settings, forked=False) as receiver:
         wait_for(opened.exists)
         assert opened.read_text() == address.format(url=receiver.url)
 

@@ -11,6 +11,11 @@ from tests.neighbours.story import Story, tell
 Stories = Callable[[str, str], Story]
 
 
+@pytest.fixture(autouse=True)
+def _imports_in_order(real_starts: None) -> None:
+    """What is imported first, and what it changes in others, is what these are about."""
+
+
 @pytest.fixture(scope="session")
 def stories() -> Iterator[Stories]:
     """The story of a set-up's program in a given order."""

@@ -7,6 +7,8 @@ import pytest
 from tests.delivery.programs import succeed
 from tests.fault_server import FaultServer, fault_server, json_answer
 
+pytestmark = pytest.mark.process
+
 LOGFIRE = """
     import os, sys, threading
     import logfire

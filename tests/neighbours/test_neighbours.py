@@ -11,6 +11,8 @@ from tests.neighbours.setups import SETUPS
 from tests.neighbours.story import Story
 from tests.steps.forms import FORMS
 
+pytestmark = pytest.mark.process
+
 CASES = [(name, order) for name in SETUPS for order in ("before", "after") if (name, order) != ("ddtrace-run", "after")]
 OUTCOMES = {f"{form} returns": "success" for form in FORMS} | {f"{form} fails": "error" for form in FORMS}
 RUN_BLOCKS = 2 * sum(form.startswith("current run") for form in FORMS)

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.docs.pages import ROOT, read_page
 from tests.docs.running import environment, run_page
 from tests.fault_server import answer, fault_server
+
+pytestmark = pytest.mark.process
 
 BESIDE = {
     "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",

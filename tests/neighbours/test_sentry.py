@@ -1,8 +1,12 @@
 """What is peculiar to Sentry: what happens on the application's own thread belongs to the transaction there."""
 
+import pytest
+
 from tests.delivery.programs import succeed
 from tests.fault_server import fault_server
 from tests.neighbours.envelopes import read_envelopes
+
+pytestmark = pytest.mark.process
 
 SENTRY = """
     import gc, os

@@ -70,6 +70,7 @@ print(entered, stats.accepted, stats.delivered, stats.waiting, stats.dropped.get
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="how much memory is used is read in /proc")
 def test_an_application_whose_memory_runs_out_while_it_records_goes_on_living_and_each_record_is_delivered_or_counted(
     server: FaultServer,

@@ -32,6 +32,7 @@ def test_the_start_time_is_when_the_process_began() -> None:
     assert timedelta(days=-1) < datetime.now(timezone.utc) - at < timedelta(days=30)
 
 
+@pytest.mark.process
 @on_linux
 def test_the_start_time_is_the_same_whenever_it_is_read_and_later_for_a_later_process() -> None:
     own = start_time(os.getpid())
@@ -43,6 +44,7 @@ def test_the_start_time_is_the_same_whenever_it_is_read_and_later_for_a_later_pr
     assert began > own == start_time(os.getpid())
 
 
+@pytest.mark.process
 @on_linux
 def test_a_command_with_spaces_and_parentheses_hides_no_start_time() -> None:
     code = """
@@ -67,6 +69,7 @@ def test_a_process_that_is_not_there_has_no_start_time() -> None:
     assert start_time(2**22 + 1) is None
 
 
+@pytest.mark.forks("what a fork leaves in the child is what it shows")
 def test_after_a_fork_the_child_names_itself() -> None:
     fork = multiprocessing.get_context("fork")
     this = ThisProcess()

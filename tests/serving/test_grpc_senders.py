@@ -96,6 +96,7 @@ def test_the_address_that_is_named_is_the_one_that_the_sender_has_come_to(caplog
     assert f"http://127.0.0.1:{port} " in said(caplog)[0]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(find_spec("grpc") is None, reason="gRPC is not installed")
 def test_a_client_of_grpc_is_refused_at_once_and_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
     span = protobuf_of([a_span()])

@@ -85,9 +85,12 @@ def test_a_batch_without_steps_is_a_success_and_sends_nothing(
         (silent, FAILURE),
     ],
 )
-def test_the_result_says_whether_every_record_was_delivered(behaviour: Any, result: SpanExportResult) -> None:
+def test_the_result_says_whether_every_record_was_delivered(
+    behaviour: Any, result: SpanExportResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FLUSH_TIMEOUT", 0.1)
     with fault_server(behaviour) as server:
-        exporter = FailpathSpanExporter(project_key=KEY, endpoint=server.url)
+        exporter = FailpathSpanExporter(project_key=KEY, endpoint=server.url, send_timeout=1.0)
         assert exporter.export([a_span()]) is result
         exporter.shutdown()
 

@@ -119,6 +119,7 @@ print(failpath.flush(), flush=True)
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("program", "aborted"),
     [

@@ -335,6 +335,7 @@ def test_rules_can_be_changed_while_steps_are_open(server: FaultServer) -> None:
     ]
 
 
+@pytest.mark.forks("what a fork leaves in the child is what it shows")
 def test_a_forked_child_does_not_end_what_its_parent_has_begun(
     shop: Callable[..., Shop], server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -208,6 +208,7 @@ def test_a_step_of_another_flow_between_does_not_hide_the_run(shop: Callable[...
     assert [run_id for run_id, step, _ in made.reported() if step == "save-payment"] == ["req-1", "req-1"]
 
 
+@pytest.mark.forks("what a fork leaves in the child is what it shows")
 def test_a_forked_child_goes_on_with_the_run_that_its_parent_has_open(
     shop: Callable[..., Shop], server: FaultServer
 ) -> None:

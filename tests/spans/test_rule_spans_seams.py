@@ -57,6 +57,7 @@ def test_a_dropped_span_gives_its_place_back_when_the_next_step_begins(server: F
     assert shop.processor.stats().dropped == {}
 
 
+@pytest.mark.forks("what a fork leaves in the child is what it shows")
 def test_a_child_forked_while_a_dropped_span_waits_for_its_run_id_reports_its_own_steps(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,8 +121,9 @@ def test_the_timer_does_not_start_in_the_context_of_a_span(
     # Tracers pass the context of the starting thread on: code that runs there, as `redact`, would be in that trace.
     shop = Shop(server, LATE)
     seen: list[tuple[str, Span]] = []
-    monkeypatch.setattr(RealThread, "start", lambda thread: seen.append((thread.name, get_current_span())))
-    with shop.web.start_as_current_span("request"):
+    with monkeypatch.context() as patched, shop.web.start_as_current_span("request"):
+        patched.setattr(RealThread, "start", lambda thread: seen.append((thread.name, get_current_span())))
         shop.web.start_span("POST /charge").end()
     assert seen[0] == ("failpath-run-ids", INVALID_SPAN)
+    monkeypatch.setattr(limits, "FLUSH_TIMEOUT", 0.0)  # the threads that would deliver were not started
     shop.processor.shutdown()

@@ -87,6 +87,7 @@ def test_a_step_that_ends_with_a_future_long_after_its_call_lasts_until_then(
     assert seconds(recording.only()) == 7
 
 
+@pytest.mark.forks("what a fork leaves in the child is what it shows")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_step_that_ends_in_a_forked_child_too_lasts_as_long_there(
     recording: Recording, run: Run, clocks: Clocks

@@ -131,6 +131,7 @@ def test_an_exception_with_surrogates_is_recorded_as_encodable_text(run: Run, re
         text.encode("utf-8")
 
 
+@pytest.mark.process
 def test_an_exception_that_is_a_member_of_itself_ends_its_step() -> None:
     program = """
 from failpath_otel import Failpath

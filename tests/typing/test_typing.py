@@ -66,12 +66,14 @@ def check(request: pytest.FixtureRequest, tmp_path: Path) -> Check:
     return lambda file: output_of("pyright", "--pythonpath", sys.executable, str(file))
 
 
+@pytest.mark.process
 def test_the_whole_surface_has_the_types_that_it_should(check: Check) -> None:
     code, output = check(SURFACE)
 
     assert code == 0, output
 
 
+@pytest.mark.process
 def test_every_wrong_use_is_an_error_on_its_own_line(check: Check, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(HEAD + "".join(line + "\n" for line in WRONG.values()))

@@ -51,6 +51,7 @@ def test_the_local_receiver_shows_its_run(
     assert {name: steps["charge"]["error"][name] for name in ERROR} == ERROR
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("place", ["chain", "receiver"])
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_deflate_is_refused_and_the_exporter_says_so(

@@ -348,6 +348,7 @@ def test_a_database_that_cannot_be_written_asks_the_sender_to_try_again(receiver
     assert receiver.post(wire(event("running", 1))).status == 202
 
 
+@pytest.mark.process
 def test_the_next_receiver_shows_what_the_last_one_took(tmp_path: Path) -> None:
     with start_receiver(tmp_path / "db") as first:
         first.post(wire(event("running", 1)))
@@ -357,6 +358,7 @@ def test_the_next_receiver_shows_what_the_last_one_took(tmp_path: Path) -> None:
     assert before
 
 
+@pytest.mark.process
 def test_what_was_accepted_survives_a_receiver_that_is_killed(tmp_path: Path) -> None:
     with start_receiver(tmp_path / "db") as first:
         first.post(wire(event("running", 1)))

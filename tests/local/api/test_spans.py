@@ -12,6 +12,8 @@ from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_requ
 from tests.receiver import Answer, Receiver, start_receiver
 from tests.spans.foreign import a_span, event
 
+pytestmark = pytest.mark.process
+
 
 def send(receiver: Receiver, body: bytes, kind: str = PROTOBUF, **headers: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}

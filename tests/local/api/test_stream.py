@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from failpath_otel.local.api import stream
 from failpath_otel.local.api.stream import MAX_ROWS, ChangeNotifier, Stream
 from failpath_otel.local.store.database import StoreError
 from tests.receiver import wait_for
@@ -262,7 +263,8 @@ def test_a_client_gets_no_more_than_ten_events_a_second(server: Server) -> None:
     assert time.monotonic() - begin >= 0.4
 
 
-def test_a_change_that_nobody_announced_is_found(server: Server) -> None:
+def test_a_change_that_nobody_announced_is_found(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "_LOOK_SECONDS", 0.3)
     client = server.open()
     client.next()
     wait_for(lambda: server.log.asked)

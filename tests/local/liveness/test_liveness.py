@@ -208,6 +208,7 @@ def test_a_process_that_nobody_has_waited_for_is_gone(child: Child, processes: P
     assert processes.is_gone(child.info)
 
 
+@pytest.mark.process
 @on_linux
 def test_a_process_whose_first_thread_alone_has_ended_is_not_gone(processes: Processes) -> None:
     code = """
@@ -357,6 +358,7 @@ def test_the_number_of_processes_that_are_remembered_is_bounded(
         assert len(processes._known) <= 3
 
 
+@pytest.mark.process
 @on_linux
 def test_a_process_in_a_container_with_this_hosts_name_is_watched_from_outside(
     clock: Clock, processes: Processes

@@ -307,6 +307,7 @@ def test_a_look_that_fails_is_logged_once_and_the_next_one_works(
     ]
 
 
+@pytest.mark.process
 def test_the_thread_tells_of_a_process_that_was_killed(scene: Scene) -> None:
     told = queue.SimpleQueue[list[RunKey]]()
     monitor = scene.new_watch(told.put, is_gone=Processes().is_gone, interval=0.01)

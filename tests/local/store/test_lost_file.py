@@ -15,6 +15,7 @@ from tests.receiver import start_receiver
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody delete a file that is open")
 
 
+@pytest.mark.process
 def test_events_are_refused_when_the_file_is_gone(tmp_path: Path) -> None:
     with start_receiver(tmp_path / "db") as receiver:
         assert receiver.post(wire(event("running", 1))).status == 202

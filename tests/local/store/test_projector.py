@@ -40,7 +40,7 @@ def _records(draw: st.DrawFn) -> Record:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples * 2 // 5, deadline=None)
 @given(records=st.lists(_records(), min_size=1, max_size=16), data=st.data())
 def test_rows_are_those_of_all_events_at_once_whatever_the_order_the_batches_and_the_restarts(
     records: list[Record], data: st.DataObject
