@@ -22,7 +22,7 @@ QUOTES: Final = "'\"`${window.broken=1}{{window.broken=1}}&lt;b&gt;"
 
 
 def hostile(field: str) -> str:
-    """A text that does harm in whatever place it is not text; ``field`` tells where it was found."""
+    """A text that does harm in whatever place it is not text; ``field`` says where it was found."""
     return f"{field} {SCRIPT}{IMAGE}{QUOTES}{LINK}"
 
 

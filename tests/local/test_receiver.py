@@ -136,7 +136,9 @@ def test_parts_that_were_never_started_can_be_closed(page: Page) -> None:
 
 
 @pytest.mark.parametrize("path", ["status", "flows", "runs", "flow/checkout", "run/run-1", "stream"])
-def test_a_database_that_refuses_is_told_in_one_line(page: Page, path: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_database_that_refuses_is_reported_in_one_line(
+    page: Page, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     page.add(event("success", 1))
     page.store.close()
     answer = page.ask(path)
@@ -148,13 +150,13 @@ def test_a_database_that_refuses_is_told_in_one_line(page: Page, path: str, capl
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
-def test_a_sample_that_cannot_be_stored_is_told_too(page: Page, method: str) -> None:
+def test_a_sample_that_cannot_be_stored_is_reported_too(page: Page, method: str) -> None:
     page.store.close()
     answer = page.client.request(method, "/api/page/sample")
     assert (answer.status_code, answer.json()) == (503, {"error": f"{page.path} is closed"})
 
 
-def test_while_another_process_writes_the_page_is_answered_and_then_told_what_came(
+def test_while_another_process_writes_the_page_is_served_and_then_gets_what_came(
     receiver: Receiver, tmp_path: Path
 ) -> None:
     receiver.post(wire(event("success", 1)))
@@ -164,8 +166,8 @@ def test_while_another_process_writes_the_page_is_answered_and_then_told_what_ca
     stream = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
     try:
         stream.request("GET", "/api/page/stream")
-        told = stream.getresponse()
-        wait_for(lambda: told.readline() == b"event: hello\n")
+        response = stream.getresponse()
+        wait_for(lambda: response.readline() == b"event: hello\n")
         for path in ("status", "flows", "runs", "flow/checkout", "run/run-1"):
             assert receiver.request(f"/api/page/{path}").status == 200, path
         refused = receiver.post(wire(event("success", 2, run="run-2", span="b")))
@@ -175,7 +177,7 @@ def test_while_another_process_writes_the_page_is_answered_and_then_told_what_ca
         blocker.execute("ROLLBACK")
         blocker.close()
     assert receiver.post(wire(event("success", 2, run="run-2", span="b"))).status == 202
-    wait_for(lambda: b'"runId":"run-2"' in told.readline())
+    wait_for(lambda: b'"runId":"run-2"' in response.readline())
     stream.close()
     assert [row["runId"] for row in receiver.request("/api/page/runs").json()["runs"]] == ["run-2", "run-1"]
 

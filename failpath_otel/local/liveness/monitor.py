@@ -110,10 +110,6 @@ class LivenessMonitor:
                 return None
             return run_liveness(attempts, self._clock(), partial(self._p95, run.flow_key), self._is_gone)
 
-    def runs_with(self, liveness: Liveness) -> set[RunKey]:
-        """Return the running runs with this liveness."""
-        return {run for run, its in self.current().items() if its == liveness}
-
     def assess(self, flow_key: str, attempts: Sequence[AttemptSummary]) -> RunLiveness:
         """Return the liveness of a run with these attempts."""
         now, p95 = self._clock(), partial(cache(self._p95), flow_key)

@@ -81,10 +81,6 @@ class RunQueries:
         query = f"SELECT {COLUMNS} FROM runs WHERE revision > ? ORDER BY revision LIMIT ?"  # noqa: S608
         return [RunRow(*row) for row in self._database.rows(query, after_revision, limit)]
 
-    def newest(self, flow_key: str, limit: int) -> list[StoredRun]:
-        """Return the runs of a flow that were active last, the newest first, with their attempts."""
-        return self._stored(f"INDEXED BY runs_of_flow WHERE flow_key = ? {_ORDER}", flow_key, limit)
-
     def stored(self, runs: Sequence[RunKey]) -> list[StoredRun]:
         """Return those of these runs that exist, with their attempts, in no particular order."""
         found: list[StoredRun] = []

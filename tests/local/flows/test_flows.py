@@ -185,7 +185,7 @@ def test_only_runs_that_have_changed_are_read_again(page: Page, monkeypatch: pyt
         ("run-004", "success"),
     ]
     assert flows.facts("checkout") is facts
-    # It is what somebody says who has never looked before.
+    # The same as without a cache.
     assert facts == Flows(page.store, None).facts("checkout")
 
 

@@ -12,7 +12,7 @@ from tests.local.events import event, wire
 from tests.local.rows import opened, received_events
 from tests.receiver import start_receiver
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody delete a file that is open")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="on Windows an open file cannot be deleted")
 
 
 def test_events_are_refused_when_the_file_is_gone(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_rows_are_those_of_all_events_at_once_whatever_the_order_the_batches_and
                     store.close()
                     store = Store(Path(directory, "db"))
                 elif after == "stale" and arriving:
-                    # Somebody else works out a run from what there was before the next events.
+                    # Another projector works on a run from the events before the next ones.
                     old = [(d, summarise(build_run_view(e := store.events(d.run)), e)) for d in store.dirty(10)]
                     store.add(received_events(arriving[0]), 1)
                     if data.draw(st.booleans()):
@@ -88,27 +88,27 @@ def _started(store: Store, on_change: Callable[[int], None] | None = None) -> Pr
 
 
 def test_who_listens_hears_the_revision_after_which_the_row_is_there(tmp_path: Path) -> None:
-    heard: list[tuple[int, list[str]]] = []
+    reported: list[tuple[int, list[str]]] = []
     with opened(tmp_path / "db") as store:
-        projector = _started(store, lambda revision: heard.append((revision, [r.status for r in store.rows(5)])))
+        projector = _started(store, lambda revision: reported.append((revision, [r.status for r in store.rows(5)])))
         store.add(received_events(event("running", 1)), 1)
-        wait_for(lambda: heard == [(1, ["running"])])
+        wait_for(lambda: reported == [(1, ["running"])])
         store.add(received_events(event("success", 2)), 1)
-        wait_for(lambda: heard[1:] == [(2, ["success"])])
+        wait_for(lambda: reported[1:] == [(2, ["success"])])
         store.bump_revisions([RunKey("checkout", "run-1")])
-        wait_for(lambda: heard[2:] == [(3, ["success"])])
+        wait_for(lambda: reported[2:] == [(3, ["success"])])
         projector.close()
 
 
-def test_what_another_thread_has_caught_up_with_is_told_as_well(tmp_path: Path) -> None:
-    heard: list[int] = []
+def test_what_another_thread_has_caught_up_with_is_notified_as_well(tmp_path: Path) -> None:
+    reported: list[int] = []
     with opened(tmp_path / "db") as store:
-        projector = Projector(store, heard.append)
+        projector = Projector(store, reported.append)
         store.add(received_events(event("running", 1)), 1)
         projector.catch_up()
         assert [row.status for row in store.rows(5)] == ["running"]
         projector.start()
-        wait_for(lambda: heard == [1])
+        wait_for(lambda: reported == [1])
         projector.close()
 
 
@@ -131,7 +131,7 @@ def test_runs_that_were_waiting_at_the_end_get_their_rows_at_the_next_start(tmp_
         projector.close()
 
 
-def test_nobody_waits_for_the_picture_of_a_huge_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_runs_do_not_wait_for_the_view_of_a_huge_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     painting, go_on = threading.Event(), threading.Event()
 
     def slow(events: Any) -> Any:
@@ -171,7 +171,7 @@ def test_a_huge_run_rests_while_others_go_on_and_gets_its_row_in_the_end(
         projector.close()
 
 
-def test_a_run_that_was_deleted_while_its_picture_was_made_does_not_come_back(tmp_path: Path) -> None:
+def test_a_run_that_was_deleted_while_its_view_was_built_does_not_come_back(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
         store.add(received_events(event("running", 1)), 1)
         (dirty,) = store.dirty(1)
@@ -229,7 +229,7 @@ def test_a_store_that_is_closed_first_does_not_keep_the_thread(tmp_path: Path) -
     assert not projector._thread.is_alive()
 
 
-def test_what_cannot_be_worked_out_because_nothing_can_be_written_waits_and_keeps_nobody_from_reading(
+def test_what_cannot_be_projected_while_nothing_can_be_written_waits_and_does_not_block_reads(
     tmp_path: Path,
 ) -> None:
     with opened(tmp_path / "db") as store, closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:

@@ -102,18 +102,18 @@ def test_a_flow_goes_whole_with_runs_that_have_no_row_yet_and_is_not_counted_as_
         assert store.pruned() == Pruned(0, None)
 
 
-def test_the_thread_looks_at_once_and_again_and_tells_what_went(
+def test_the_thread_prunes_at_once_and_again_and_reports_what_it_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pruning, "_EVERY_SECONDS", 0.01)
-    heard: list[int] = []
+    reported: list[int] = []
     with opened(tmp_path / "db") as store:
         stored(store, event("success", 0, run="a"), event("success", 0, run="b"))
-        pruner = Pruner(store, lambda: _after(30 * _DAY), on_pruned=heard.append)
+        pruner = Pruner(store, lambda: _after(30 * _DAY), on_pruned=reported.append)
         pruner.start()
-        wait_for(lambda: heard == [2])
+        wait_for(lambda: reported == [2])
         stored(store, event("success", 0, run="c"))
-        wait_for(lambda: heard == [2, 1])
+        wait_for(lambda: reported == [2, 1])
         pruner.close()
 
 
