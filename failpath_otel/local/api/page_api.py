@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from failpath_otel._version import __version__
-from failpath_otel.local.api import answers
-from failpath_otel.local.api.answers import Row, outcome_of, row_of
+from failpath_otel.local.api import page_answers as answers
+from failpath_otel.local.api.page_answers import Row, outcome_of, row_of
 from failpath_otel.local.api.parameters import STATUSES, limit_in, one_of
 from failpath_otel.local.api.responses import json_response
 from failpath_otel.local.api.run_page import run_page

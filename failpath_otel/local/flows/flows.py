@@ -8,8 +8,8 @@ from typing import Final
 
 from failpath_otel.local.flows.flows_file import FlowsFile
 from failpath_otel.local.flows.layout import Layout, layout
+from failpath_otel.local.flows.shape import DeclaredFlow, Shape, observed_edges, shape_of
 from failpath_otel.local.flows.statistics import WINDOW, FlowStats, StepStats, flow_stats, step_stats
-from failpath_otel.local.flows.topology import DeclaredFlow, Shape, observed_edges, shape_of
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.run_row import RunRow
 from failpath_otel.local.store.store import Store

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from failpath_otel.local.flows.topology import DeclaredFlow, Node
+from failpath_otel.local.flows.shape import DeclaredFlow, Node
 from failpath_otel.report import warn
 
 DEFAULT_PATH: Final = Path(".failpath", "flows.json")

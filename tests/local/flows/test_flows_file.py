@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from failpath_otel.local.flows import flows_file
 from failpath_otel.local.flows.flows_file import DEFAULT_PATH, FlowsFile, FlowsFileError, find_flows_file, read_flows
-from failpath_otel.local.flows.topology import DeclaredFlow, Node
+from failpath_otel.local.flows.shape import DeclaredFlow, Node
 
 CHECKOUT = {
     "slug": "checkout",

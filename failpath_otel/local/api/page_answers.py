@@ -7,8 +7,8 @@ import msgspec
 from msgspec.structs import asdict
 
 from failpath_otel.local.flows.layout import Layout, PlacedEdge
+from failpath_otel.local.flows.shape import Shape
 from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats, step_stats_of
-from failpath_otel.local.flows.topology import Shape
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
 from failpath_otel.local.runs.times import to_rfc3339
