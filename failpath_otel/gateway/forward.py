@@ -51,7 +51,7 @@ class Forwarder:
 
     def _check_open(self) -> None:
         if self.pipeline.closed:
-            reason = "this gateway is about to end"
+            reason = "this gateway is shutting down"
             raise Busy(reason, 1)
         if not self.pipeline.journaling and self.pipeline.stuck:
             raise self._down()
@@ -115,7 +115,7 @@ class Forwarder:
 
     def _full(self) -> Busy:
         what = "the journal" if self.pipeline.journaling else "the queue"
-        return Busy(f"{what} is full, because Failpath takes less than comes in", self.pipeline.pause)
+        return Busy(f"{what} is full, because Failpath accepts less than arrives", self.pipeline.pause)
 
     def _down(self) -> Busy:
-        return Busy("Failpath takes nothing now, and there is no journal", self.pipeline.pause)
+        return Busy("Failpath is unavailable, and there is no journal", self.pipeline.pause)

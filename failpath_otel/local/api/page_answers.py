@@ -190,12 +190,11 @@ class SampleAnswer(_Answer, frozen=True):
 
 def row_of(run: RunRow, liveness: Liveness | None) -> Row:
     """Return the row of a run. Its liveness may have been assessed at another time; the row's status decides."""
-    times = {
-        "started": to_rfc3339(run.started),
-        "ended": _optional_rfc3339(run.ended),
-        "active_at": to_rfc3339(run.active_at),
-    }
-    return Row(**asdict(run) | times, liveness=_of_running(run, liveness))
+    columns: dict[str, Any] = asdict(run)
+    columns["started"] = to_rfc3339(run.started)
+    columns["ended"] = _optional_rfc3339(run.ended)
+    columns["active_at"] = to_rfc3339(run.active_at)
+    return Row(**columns, liveness=_of_running(run, liveness))
 
 
 def _optional_rfc3339(microseconds: int | None) -> str | None:

@@ -218,5 +218,5 @@ def _cursor(text: str | None) -> _Cursor | None:
         place = None
     # Integers of SQLite end here.
     if place is None or not 0 <= place[0] < 1 << 63:
-        raise HTTPException(400, "expected what `next` of another answer said as `before`")
+        raise HTTPException(400, "expected the `next` of another response as `before`")
     return place

@@ -79,7 +79,7 @@ class FlowsFile:
         try:
             self._flows = read_flows(self.path)
         except FlowsFileError as error:
-            warn("Failpath: %s; the flows stay as they were until the file is mended", str(error))
+            warn("Failpath: %s; the flows stay as they were until the file is corrected", str(error))
 
 
 def find_flows_file(given: Path | None) -> FlowsFile | None:
