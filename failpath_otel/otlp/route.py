@@ -50,7 +50,7 @@ class Busy(HTTPException):
 
 
 class OtlpRoute:
-    """The route.
+    """Receives spans by OTLP/HTTP.
 
     Args:
         take: takes the spans.

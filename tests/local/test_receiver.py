@@ -1,4 +1,4 @@
-"""The parts of a receiver together: used from many threads, with a database that refuses, and at the end."""
+"""The receiver as a whole: used from many threads, with a database that refuses, and at its end."""
 
 import contextlib
 import http.client
@@ -129,7 +129,7 @@ def test_what_is_deleted_is_said_to_those_who_listen(page: Page) -> None:
     assert page.receiver.changes.resets > resets
 
 
-def test_parts_that_were_never_started_can_be_closed(page: Page) -> None:
+def test_a_receiver_that_was_never_started_can_be_closed(page: Page) -> None:
     page.receiver.close()
     page.receiver.close()
     assert page.receiver.changes.closed
