@@ -89,7 +89,7 @@ def test_many_threads_with_deletions_in_between_end_on_the_right_answers(
                 page.receiver.monitor.check()
                 page.receiver.monitor.current()
                 page.receiver.flows.p95_ms("flow-1", "s1")
-                page.receiver.flows.forget()
+                page.receiver.flows.clear_cache()
 
         in_threads(*[lambda t=thread: write(t) for thread in range(3)], lambda: read(7), lambda: read(8), delete, look)
         page.receiver.runs_deleted(page.receiver.pruner.prune())

@@ -28,7 +28,7 @@ def run_page(receiver: Receiver, key: RunKey, heading: tuple[int, str]) -> RunPa
     view = build_run_view(events)
     summary = summarise(view, events)
     assessment = receiver.monitor.assess(key.flow_key, summary.attempts)
-    facts = receiver.flows.facts(key.flow_key).beside(summary.attempts)
+    facts = receiver.flows.facts(key.flow_key).with_steps_of(summary.attempts)
     before, after = store.neighbours(key)
     return RunPage(
         *heading,

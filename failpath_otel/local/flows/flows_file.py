@@ -67,10 +67,10 @@ class FlowsFile:
             now = self._clock()
             if now - self._checked >= _CHECK_SECONDS:
                 self._checked = now
-                self._look()
+                self._reload_if_changed()
             return self._flows
 
-    def _look(self) -> None:
+    def _reload_if_changed(self) -> None:
         # Before reading: what is written meanwhile counts as another change.
         version = _version(self.path)
         if version == self._version:
@@ -111,7 +111,7 @@ def read_flows(path: Path) -> dict[str, DeclaredFlow]:
         raise _error(path, f"is not JSON: {error}") from error
     flows: dict[str, DeclaredFlow] = {}
     for item in content.flows:
-        flow = _understood(item, _Flow)
+        flow = _convert(item, _Flow)
         if flow is not None and flow.slug:
             flows.setdefault(flow.slug, _declared(flow))
     return flows
@@ -121,7 +121,7 @@ def _declared(flow: _Flow) -> DeclaredFlow:
     nodes: dict[str, Node] = {}
     by_id: dict[str, str] = {}
     for item in _items(flow.nodes):
-        node = _understood(item, _Node)
+        node = _convert(item, _Node)
         if node is None or not node.sdk_step_key:
             continue
         key = node.sdk_step_key
@@ -159,7 +159,7 @@ def _items(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _understood(value: object, kind: type[_T]) -> _T | None:
+def _convert(value: object, kind: type[_T]) -> _T | None:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError:

@@ -155,7 +155,7 @@ def test_of_large_runs_fewer_are_looked_at_but_the_newest_always(page: Page, mon
     page.add(*[record for number in range(30) for record in run_of(number)])
     for attempts, runs in ((59, 29), (60, 30), (40, 20), (3, 1), (1, 1)):
         monkeypatch.setattr(flows_module, "MAX_ATTEMPTS", attempts)
-        page.receiver.flows.forget()
+        page.receiver.flows.clear_cache()
         answer = page.flow("checkout")
         # The numbers of the flow itself need no attempts.
         assert (answer["flow"]["runs"], nodes(answer)["pay"]["runs"]) == (30, runs)
