@@ -26,8 +26,8 @@ _BAR: Final = 100
 
 
 def _with_attempts(store: Store) -> list[RunRow]:
-    keys = [row.key for row in store.rows(500, flow_key=FLOWS[1])]
-    return [run.row for run in store.stored(keys)]
+    keys = [row.key for row in store.runs.rows(500, flow_key=FLOWS[1])]
+    return [run.row for run in store.runs.stored(keys)]
 
 
 def measure() -> list[Row]:
@@ -56,21 +56,21 @@ def fill(path: Path) -> None:
 def ask(path: Path) -> list[Row]:
     """Asks each question in turn."""
     store = Store(path)
-    if store.count_runs() != _RUNS:
-        msg = f"{store.count_runs()} rows"
+    if store.runs.count() != _RUNS:
+        msg = f"{store.runs.count()} rows"
         raise BenchError(msg)
     deep = _after(store, 0.9)
     questions: dict[str, Callable[[], list[RunRow]]] = {
-        "first page": lambda: store.rows(_PAGE),
-        "of a flow": lambda: store.rows(_PAGE, flow_key=FLOWS[1]),
-        "failed": lambda: store.rows(_PAGE, statuses=["error"]),
-        "of a status that none has": lambda: store.rows(_PAGE, statuses=["skipped"]),
-        "text in many": lambda: store.rows(_PAGE, text="order-"),
-        "text in few": lambda: store.rows(_PAGE, text=RARE[:-1]),
-        "text in none": lambda: store.rows(_PAGE, text="no such text"),
-        "text in none, of a flow": lambda: store.rows(_PAGE, flow_key=FLOWS[1], text="no such text"),
-        "next page, 90,000 runs down": lambda: store.rows(_PAGE, before=deep),
-        "changes": lambda: store.changes(store.revision() - 200, 200),
+        "first page": lambda: store.runs.rows(_PAGE),
+        "of a flow": lambda: store.runs.rows(_PAGE, flow_key=FLOWS[1]),
+        "failed": lambda: store.runs.rows(_PAGE, statuses=["error"]),
+        "of a status that none has": lambda: store.runs.rows(_PAGE, statuses=["skipped"]),
+        "text in many": lambda: store.runs.rows(_PAGE, text="order-"),
+        "text in few": lambda: store.runs.rows(_PAGE, text=RARE[:-1]),
+        "text in none": lambda: store.runs.rows(_PAGE, text="no such text"),
+        "text in none, of a flow": lambda: store.runs.rows(_PAGE, flow_key=FLOWS[1], text="no such text"),
+        "next page, 90,000 runs down": lambda: store.runs.rows(_PAGE, before=deep),
+        "changes": lambda: store.runs.changes(store.runs.revision() - 200, 200),
         "flow, newest 500 with attempts": lambda: _with_attempts(store),
     }
     times: dict[str, list[float]] = {name: [] for name in questions}
@@ -94,5 +94,5 @@ def ask(path: Path) -> list[Row]:
 
 def _after(store: Store, share: float) -> tuple[int, str, str]:
     """Where a reader who has turned so much of all pages stands."""
-    row = store.rows(round(_RUNS * share))[-1]
+    row = store.runs.rows(round(_RUNS * share))[-1]
     return row.active_at, row.flow_key, row.run_id

@@ -94,7 +94,7 @@ def test_many_threads_with_deletions_in_between_end_on_the_right_answers(
         in_threads(*[lambda t=thread: write(t) for thread in range(3)], lambda: read(7), lambda: read(8), delete, look)
         page.receiver.runs_deleted(page.receiver.pruner.prune())
         wait_for(lambda: not page.store.dirty(1))
-        rows = page.store.rows(1000)
+        rows = page.store.runs.rows(1000)
         with contextlib.closing(sqlite3.connect(page.path)) as connection:
             keys = connection.execute("SELECT DISTINCT flow_key, run_id FROM events").fetchall()
         assert sorted(row.key for row in rows) == sorted(RunKey(*key) for key in keys)
@@ -111,10 +111,10 @@ def test_a_change_of_liveness_reaches_those_who_follow_the_changes(page: Page) -
     page.seconds = 10
     page.add(event("running", 9))
     assert page.receiver.monitor.check() == []
-    before = page.store.revision()
+    before = page.store.runs.revision()
     page.seconds = 60
     assert page.receiver.monitor.check() == [RunKey("checkout", "run-1")]
-    (row,) = page.store.changes(before, 10)
+    (row,) = page.store.runs.changes(before, 10)
     assert page.get("runs")["runs"] == [page.run("run-1")["row"]]
     assert (row.status, page.get("runs")["runs"][0]["liveness"]) == ("running", "silent")
     # A touched run is no other run: the flow's numbers stay.

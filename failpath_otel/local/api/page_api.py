@@ -69,11 +69,11 @@ class PageApi:
         keys = receiver.flows.known()
         return answers.StatusAnswer(
             version=__version__,
-            store_id=store.store_id(),
+            store_id=store.runs.store_id(),
             revision=revision,
             now=now,
             url=f"{request.url.scheme}://{request.url.netloc}",
-            runs=store.count_runs(),
+            runs=store.runs.count(),
             flows=len(keys),
             window=WINDOW,
             window_attempts=MAX_ATTEMPTS,
@@ -98,7 +98,8 @@ class PageApi:
             *heading,
             flows=rows,
             silent=answers.SilentRuns(
-                len(silent), [row_of(row, current.get(row.key)) for row in self._store.rows(_SILENT_SHOWN, only=silent)]
+                len(silent),
+                [row_of(row, current.get(row.key)) for row in self._store.runs.rows(_SILENT_SHOWN, only=silent)],
             ),
         )
 
@@ -132,7 +133,7 @@ class PageApi:
         stored = None if word is None else ["running"] if word in _DERIVED else [word]
         found: list[RunRow] = []
         while len(found) <= limit:
-            page = self._store.rows(
+            page = self._store.runs.rows(
                 limit + 1,
                 before=before,
                 flow_key=query.get("flow") or None,
@@ -183,7 +184,7 @@ class PageApi:
     def _heading(self) -> tuple[int, str]:
         """Return a revision that the answer is at least as new as, and the time; called before anything is read."""
         self._receiver.catch_up()
-        return self._store.revision(), to_rfc3339(self._receiver.clock())
+        return self._store.runs.revision(), to_rfc3339(self._receiver.clock())
 
     def _flow_row(
         self, flow_key: str, counts: dict[str, Counter[Liveness]], current: dict[RunKey, Liveness]

@@ -29,11 +29,11 @@ def run_page(receiver: Receiver, key: RunKey, heading: tuple[int, str]) -> RunPa
     summary = summarise(view, events)
     assessment = receiver.monitor.assess(key.flow_key, summary.attempts)
     facts = receiver.flows.facts(key.flow_key).with_steps_of(summary.attempts)
-    before, after = store.neighbours(key)
+    before, after = store.runs.neighbours(key)
     return RunPage(
         *heading,
         run=_run(view, assessment),
-        row=row_of(_row(summary, store.row(key)), assessment.run),
+        row=row_of(_row(summary, store.runs.row(key)), assessment.run),
         graph=graph_of(facts.shape, facts.layout, facts.steps),
         events=_logged(events, store.received(key)),
         previous=None if before is None else Neighbour(before.run_id),

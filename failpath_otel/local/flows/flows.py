@@ -103,7 +103,7 @@ class Flows:
 
     def known(self) -> list[str]:
         """Return the flows that have runs, and then those that are only declared."""
-        return list(dict.fromkeys([*self._store.flow_keys(), *self._declarations()]))
+        return list(dict.fromkeys([*self._store.runs.flow_keys(), *self._declarations()]))
 
     def numbers(self, flow_key: str) -> FlowNumbers:
         """Return the figures of a flow now, without reading the attempts of its runs."""
@@ -111,7 +111,7 @@ class Flows:
             self._apply_changes()
             numbers = self._numbers.get(flow_key)
             if numbers is None:
-                rows = self._store.rows(WINDOW, flow_key=flow_key)
+                rows = self._store.runs.rows(WINDOW, flow_key=flow_key)
                 numbers = FlowNumbers(flow_stats(rows), rows[:NEWEST])
                 if rows:
                     self._numbers[flow_key] = numbers
@@ -148,9 +148,9 @@ class Flows:
         return {} if self._declared is None else self._declared.flows()
 
     def _apply_changes(self) -> None:
-        changed = self._store.changes(self._seen_revision, _CHANGES)
+        changed = self._store.runs.changes(self._seen_revision, _CHANGES)
         if len(changed) == _CHANGES:
-            self._seen_revision = self._store.revision()
+            self._seen_revision = self._store.runs.revision()
             self._numbers.clear()
             self._stale = set(self._facts)
         elif changed:
@@ -173,14 +173,14 @@ class Flows:
     def _read_runs(self, flow_key: str, before: FlowFacts | None, declared: DeclaredFlow | None) -> FlowFacts:
         """Read the attempts of those runs that are not cached at their current revision."""
         known = {} if before is None else {(run.row.run_id, run.row.revision): run for run in before.runs}
-        rows = self._store.rows(WINDOW, flow_key=flow_key)
+        rows = self._store.runs.rows(WINDOW, flow_key=flow_key)
         runs: list[KnownRun] = []
         attempts = 0
         for start in range(0, len(rows), _CHUNK):
             chunk = rows[start : start + _CHUNK]
             unknown = [row.key for row in chunk if (row.run_id, row.revision) not in known]
             # Deleted runs are missing; changed ones are read as they are now, and are reported as changed again.
-            read = {stored.row.run_id: KnownRun(*stored) for stored in self._store.stored(unknown)}
+            read = {stored.row.run_id: KnownRun(*stored) for stored in self._store.runs.stored(unknown)}
             for row in chunk:
                 run = known.get((row.run_id, row.revision)) or read.get(row.run_id)
                 if run is None:

@@ -163,19 +163,19 @@ class LivenessMonitor:
     def _catch_up(self) -> None:
         """Read which runs have begun, changed and ended."""
         # Read first: what changes from here on is read again the next time.
-        since, until = self._revision, self._store.revision()
+        since, until = self._revision, self._store.runs.revision()
         if since == until:
             return
         if since is None:
-            self._take(self._store.running())
+            self._take(self._store.runs.running())
             self._reported = {run: its for run, its in self._reported.items() if run in self._open}
         elif self._drop_ended(since):
-            self._take(self._store.running(since))
+            self._take(self._store.runs.running(since))
         self._revision = until
 
     def _drop_ended(self, since: int) -> bool:
         """Drop the runs that ended after a revision; return whether others changed."""
-        others, rows = False, self._store.changes(since, _PAGE)
+        others, rows = False, self._store.runs.changes(since, _PAGE)
         while rows:
             for row in rows:
                 if row.status == semconv.STATUS_RUNNING:
@@ -185,7 +185,7 @@ class LivenessMonitor:
                 self._gone.pop(row.key, None)
                 self._newly_gone.discard(row.key)
                 self._reported.pop(row.key, None)
-            rows = self._store.changes(rows[-1].revision, _PAGE) if len(rows) == _PAGE else []
+            rows = self._store.runs.changes(rows[-1].revision, _PAGE) if len(rows) == _PAGE else []
         return others
 
     def _take(self, runs: Sequence[StoredRun]) -> None:

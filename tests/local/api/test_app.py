@@ -327,7 +327,7 @@ def test_senders_do_not_wait_for_readers(tmp_path: Path, monkeypatch: pytest.Mon
         return answer.status_code
 
     with closing(Store(tmp_path / "db")) as store, closing(LocalReceiver(store, lambda: 0)) as receiver:
-        monkeypatch.setattr(store, "rows", read)
+        monkeypatch.setattr(store.runs, "rows", read)
         assert anyio.run(ask, create_app(receiver)) == 202
 
 

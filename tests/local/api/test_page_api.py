@@ -61,7 +61,7 @@ def test_the_status_describes_the_receiver(tmp_path: Path) -> None:
     with opened_page(tmp_path / "x.db", ReceiverSettings(flows, trace_url, 2.5, 64)) as page:
         page.add(event("success", 1), event("success", 2, run="run-2", span="b"))
         status = page.get("status")
-        assert status.pop("storeId") == page.store.store_id()
+        assert status.pop("storeId") == page.store.runs.store_id()
         assert status == {
             "version": __version__,
             "revision": 2,

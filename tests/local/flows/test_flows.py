@@ -165,14 +165,14 @@ def test_of_large_runs_fewer_are_looked_at_but_the_newest_always(page: Page, mon
 
 def test_only_runs_that_have_changed_are_read_again(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     page.add(*[record for number in range(5) for record in run_of(number)])
-    flows, read = page.receiver.flows, page.store.stored
+    flows, read = page.receiver.flows, page.store.runs.stored
     asked: list[str] = []
 
     def noted(runs: Sequence[RunKey]) -> list[StoredRun]:
         asked.extend(run.run_id for run in runs)
         return read(runs)
 
-    monkeypatch.setattr(page.store, "stored", noted)
+    monkeypatch.setattr(page.store.runs, "stored", noted)
     flows.facts("checkout")
     assert sorted(asked) == [f"run-{number:03d}" for number in range(5)]
     page.add(event("error", 99, step="pay", span="late", run="run-003", error=DECLINED), *run_of(7))
@@ -210,7 +210,7 @@ def test_a_look_that_fails_is_repeated(page: Page, monkeypatch: pytest.MonkeyPat
         raise StoreError
 
     with monkeypatch.context() as patch:
-        patch.setattr(page.store, "stored", fail)
+        patch.setattr(page.store.runs, "stored", fail)
         with pytest.raises(StoreError):
             page.receiver.flows.facts("checkout")
     assert len(page.receiver.flows.facts("checkout").runs) == 2

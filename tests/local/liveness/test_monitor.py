@@ -58,7 +58,7 @@ class Scene:
         project(self.store)
 
     def attempts(self, run: RunKey) -> StoredRun:
-        return self.store.stored([run])[0]
+        return self.store.runs.stored([run])[0]
 
 
 @pytest.fixture
@@ -216,15 +216,15 @@ def test_the_store_is_asked_only_for_what_has_changed(scene: Scene, monkeypatch:
     scene.arrive(*(event("running", 0, run=f"run-{number}", span=f"{number}") for number in range(9)))
     scene.monitor.check()
     got: list[str] = []
-    running, changes = scene.store.running, scene.store.changes
+    running, changes = scene.store.runs.running, scene.store.runs.changes
 
     def listen(method: Callable[..., Iterable[Any]], *arguments: int) -> Iterable[Any]:
         rows = method(*arguments)
         got.extend(row.run_id if method == changes else row.row.run_id for row in rows)
         return rows
 
-    monkeypatch.setattr(scene.store, "running", lambda *after: listen(running, *after))
-    monkeypatch.setattr(scene.store, "changes", lambda *after: listen(changes, *after))
+    monkeypatch.setattr(scene.store.runs, "running", lambda *after: listen(running, *after))
+    monkeypatch.setattr(scene.store.runs, "changes", lambda *after: listen(changes, *after))
     scene.monitor.check()
     assert got == []
     scene.arrive(*(event("success", 1, run=f"run-{number}", span=f"{number}") for number in range(5)))
@@ -266,7 +266,7 @@ def test_a_run_that_a_reader_finds_gone_while_others_are_reported_is_reported_ne
         reported.append(runs)
         scene.dead.add(DEAD)
         assert monitor.liveness(RUN) == "gone"
-        assert monitor.current() == {RUN: "gone"}
+        assert monitor.current() == {RUN: "gone", OTHER: "silent"}
 
     monitor = scene.new_monitor(on_change)
     scene.now = 31
@@ -283,20 +283,20 @@ def test_a_look_that_fails_is_logged_once_and_the_next_one_works(
 ) -> None:
     caplog.set_level(logging.ERROR)
     failures, reported = threading.Semaphore(0), queue.SimpleQueue[list[RunKey]]()
-    revision = scene.store.revision
+    revision = scene.store.runs.revision
 
     def fail() -> int:
         failures.release()
         msg = "the database is busy"
         raise StoreError(msg)
 
-    monkeypatch.setattr(scene.store, "revision", fail)
+    monkeypatch.setattr(scene.store.runs, "revision", fail)
     monitor = scene.new_monitor(reported.put, interval=0.001)
     monitor.start()
     try:
         for _ in range(5):
             assert failures.acquire(timeout=10)
-        monkeypatch.setattr(scene.store, "revision", revision)
+        monkeypatch.setattr(scene.store.runs, "revision", revision)
         scene.arrive(event("running", 0))
         scene.now = 31
         assert reported.get(timeout=10) == [RUN]

@@ -34,7 +34,7 @@ def test_a_file_that_has_taken_its_place_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="deleted or replaced"):
             store.add(received_events(event("running", 1, run="old")), 1)
         with pytest.raises(StoreError, match="deleted or replaced"):
-            store.rows(1)
+            store.runs.rows(1)
     finally:
         store.close()
     with opened(tmp_path / "db") as found:

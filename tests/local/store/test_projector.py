@@ -67,16 +67,16 @@ def test_rows_are_those_of_all_events_at_once_whatever_the_order_the_batches_and
                     if data.draw(st.booleans()):
                         project(store)
                     store.save_summaries(old)
-                assert store.revision() >= revision
-                revision = store.revision()
+                assert store.runs.revision() >= revision
+                revision = store.runs.revision()
             project(store)
-            rows = store.rows(100)
+            rows = store.runs.rows(100)
             assert {row.key for row in rows} == {RunKey(record.flow_key, record.run_id) for record in records}
             for row in rows:
                 assert row == expected(row.key, records, row.revision)
             assert rows == sorted(rows, key=lambda row: (-row.active_at, row.flow_key, row.run_id))
             assert len({row.revision for row in rows}) == len(rows)
-            assert max(row.revision for row in rows) <= store.revision()
+            assert max(row.revision for row in rows) <= store.runs.revision()
         finally:
             store.close()
 
@@ -90,7 +90,9 @@ def _started(store: Store, on_change: Callable[[int], None] | None = None) -> Pr
 def test_who_listens_hears_the_revision_after_which_the_row_is_there(tmp_path: Path) -> None:
     reported: list[tuple[int, list[str]]] = []
     with opened(tmp_path / "db") as store:
-        projector = _started(store, lambda revision: reported.append((revision, [r.status for r in store.rows(5)])))
+        projector = _started(
+            store, lambda revision: reported.append((revision, [r.status for r in store.runs.rows(5)]))
+        )
         store.add(received_events(event("running", 1)), 1)
         wait_for(lambda: reported == [(1, ["running"])])
         store.add(received_events(event("success", 2)), 1)
@@ -106,7 +108,7 @@ def test_what_another_thread_has_caught_up_with_is_notified_as_well(tmp_path: Pa
         projector = Projector(store, reported.append)
         store.add(received_events(event("running", 1)), 1)
         projector.catch_up()
-        assert [row.status for row in store.rows(5)] == ["running"]
+        assert [row.status for row in store.runs.rows(5)] == ["running"]
         projector.start()
         wait_for(lambda: reported == [1])
         projector.close()
@@ -127,7 +129,7 @@ def test_runs_that_were_waiting_at_the_end_get_their_rows_at_the_next_start(tmp_
         store.add(received_events(event("running", 1)), 1)
     with opened(tmp_path / "db") as store:
         projector = _started(store)
-        wait_for(lambda: store.count_runs() == 1)
+        wait_for(lambda: store.runs.count() == 1)
         projector.close()
 
 
@@ -145,10 +147,10 @@ def test_other_runs_do_not_wait_for_the_view_of_a_huge_run(tmp_path: Path, monke
         store.add(received_events(event("running", 1)), 1)
         assert painting.wait(10)
         assert store.add(received_events(event("running", 1, run="other")), 1) == 1
-        assert store.rows(5) == []
+        assert store.runs.rows(5) == []
         assert store.find("other") == RunKey("checkout", "other")
         go_on.set()
-        wait_for(lambda: store.count_runs() == 2)
+        wait_for(lambda: store.runs.count() == 2)
         projector.close()
 
 
@@ -167,7 +169,7 @@ def test_a_huge_run_rests_while_others_go_on_and_gets_its_row_in_the_end(
         assert [dirty.run.run_id for dirty in store.dirty(5)] == ["huge"]
         projector.start()
         wait_for(lambda: not store.dirty(1))
-        assert {row.run_id: row.active_at for row in store.rows(5)}["huge"] == 1_700_006_000_000_000
+        assert {row.run_id: row.active_at for row in store.runs.rows(5)}["huge"] == 1_700_006_000_000_000
         projector.close()
 
 
@@ -178,7 +180,7 @@ def test_a_run_that_was_deleted_while_its_view_was_built_does_not_come_back(tmp_
         events = store.events(dirty.run)
         store.delete_flow("checkout")
         store.save_summaries([(dirty, summarise(build_run_view(events), events))])
-        assert store.rows(5) == []
+        assert store.runs.rows(5) == []
 
 
 def test_what_follows_from_older_events_neither_replaces_a_newer_row_nor_hides_what_waits(tmp_path: Path) -> None:
@@ -188,14 +190,14 @@ def test_what_follows_from_older_events_neither_replaces_a_newer_row_nor_hides_w
         summary = summarise(build_run_view(events := store.events(old.run)), events)
         store.add(received_events(event("success", 2)), 1)
         store.save_summaries([(old, summary)])
-        assert [row.status for row in store.rows(5)] == ["running"]
+        assert [row.status for row in store.runs.rows(5)] == ["running"]
         project(store)
-        assert [row.status for row in store.rows(5)] == ["success"]
+        assert [row.status for row in store.runs.rows(5)] == ["success"]
         store.add(received_events(event("error", 3, step="ship", span="b")), 1)
         store.save_summaries([(old, summary)])
-        assert [row.status for row in store.rows(5)] == ["success"]
+        assert [row.status for row in store.runs.rows(5)] == ["success"]
         project(store)
-        assert [row.status for row in store.rows(5)] == ["error"]
+        assert [row.status for row in store.runs.rows(5)] == ["error"]
 
 
 def test_a_run_whose_events_cannot_be_read_does_not_keep_the_others_waiting(
@@ -206,7 +208,7 @@ def test_a_run_whose_events_cannot_be_read_does_not_keep_the_others_waiting(
         with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
             other.execute("UPDATE events SET payload = '{' WHERE run_id = 'bad'")
         Projector(store).catch_up()
-        assert [row.run_id for row in store.rows(9)] == ["good"]
+        assert [row.run_id for row in store.runs.rows(9)] == ["good"]
         assert not store.dirty(1)
     assert "'bad'" in caplog.text
 
@@ -239,7 +241,7 @@ def test_what_cannot_be_projected_while_nothing_can_be_written_waits_and_does_no
         store.add(received_events(event("running", 2, run="r2")), 1)
         other.execute("BEGIN IMMEDIATE")
         projector.catch_up()
-        assert [row.run_id for row in store.rows(9)] == ["r1"]
+        assert [row.run_id for row in store.runs.rows(9)] == ["r1"]
         other.execute("ROLLBACK")
         projector.catch_up()
-        assert [row.run_id for row in store.rows(9)] == ["r2", "r1"]
+        assert [row.run_id for row in store.runs.rows(9)] == ["r2", "r1"]

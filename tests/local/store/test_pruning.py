@@ -22,7 +22,7 @@ def _after(seconds: float) -> int:
 
 
 def _ids(store: Store) -> list[str]:
-    return [row.run_id for row in store.rows(1_000)]
+    return [row.run_id for row in store.runs.rows(1_000)]
 
 
 def test_runs_whose_last_event_is_too_old_go_also_those_that_still_run(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_flow_goes_whole_with_runs_that_have_no_row_yet_and_is_not_counted_as_
         assert store.delete_flow("checkout") == 151
         assert store.delete_flow("checkout") == 0
         assert store.dirty(9) == []
-        assert [row.flow_key for row in store.rows(9)] == store.flow_keys() == ["refund"]
+        assert [row.flow_key for row in store.runs.rows(9)] == store.runs.flow_keys() == ["refund"]
         assert store.pruned() == Pruned(0, None)
 
 

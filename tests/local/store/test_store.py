@@ -39,7 +39,7 @@ def open_store() -> Iterator[Open]:
 
 def _listed(store: Store, limit: int, **filters: Any) -> list[RunKey]:
     project(store)
-    return [row.key for row in store.rows(limit, **filters)]
+    return [row.key for row in store.runs.rows(limit, **filters)]
 
 
 def _query(path: Path, query: str) -> list[tuple[Any, ...]]:
@@ -226,4 +226,4 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
     store = Store(tmp_path / "db")
     store.close()
     with pytest.raises(StoreError, match="closed"):
-        store.rows(1)
+        store.runs.rows(1)
