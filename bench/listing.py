@@ -25,6 +25,11 @@ _POLL_SECONDS: Final = 0.01
 _BAR: Final = 100
 
 
+def _with_attempts(store: Store) -> list[RunRow]:
+    keys = [row.key for row in store.runs.rows(500, flow_key=FLOWS[1])]
+    return [run.row for run in store.runs.stored(keys)]
+
+
 def measure() -> list[Row]:
     """Measure pages of 50 rows; the queries alternate, so that no query finds its own data in the cache."""
     with TemporaryDirectory() as directory:
@@ -51,22 +56,22 @@ def fill(path: Path) -> None:
 def ask(path: Path) -> list[Row]:
     """Run each query in turn."""
     store = Store(path)
-    if store.count_runs() != _RUNS:
-        msg = f"{store.count_runs()} rows"
+    if store.runs.count() != _RUNS:
+        msg = f"{store.runs.count()} rows"
         raise BenchError(msg)
     deep = _after(store, 0.9)
     questions: dict[str, Callable[[], list[RunRow]]] = {
-        "first page": lambda: store.rows(_PAGE),
-        "of a flow": lambda: store.rows(_PAGE, flow_key=FLOWS[1]),
-        "failed": lambda: store.rows(_PAGE, statuses=["error"]),
-        "of a status that none has": lambda: store.rows(_PAGE, statuses=["skipped"]),
-        "text in many": lambda: store.rows(_PAGE, text="order-"),
-        "text in few": lambda: store.rows(_PAGE, text=RARE[:-1]),
-        "text in none": lambda: store.rows(_PAGE, text="no such text"),
-        "text in none, of a flow": lambda: store.rows(_PAGE, flow_key=FLOWS[1], text="no such text"),
-        "next page, 90,000 runs down": lambda: store.rows(_PAGE, before=deep),
-        "changes": lambda: store.changes(store.revision() - 200, 200),
-        "flow, newest 500 with attempts": lambda: [run.row for run in store.newest(FLOWS[1], 500)],
+        "first page": lambda: store.runs.rows(_PAGE),
+        "of a flow": lambda: store.runs.rows(_PAGE, flow_key=FLOWS[1]),
+        "failed": lambda: store.runs.rows(_PAGE, statuses=["error"]),
+        "of a status that none has": lambda: store.runs.rows(_PAGE, statuses=["skipped"]),
+        "text in many": lambda: store.runs.rows(_PAGE, text="order-"),
+        "text in few": lambda: store.runs.rows(_PAGE, text=RARE[:-1]),
+        "text in none": lambda: store.runs.rows(_PAGE, text="no such text"),
+        "text in none, of a flow": lambda: store.runs.rows(_PAGE, flow_key=FLOWS[1], text="no such text"),
+        "next page, 90,000 runs down": lambda: store.runs.rows(_PAGE, before=deep),
+        "changes": lambda: store.runs.changes(store.runs.revision() - 200, 200),
+        "flow, newest 500 with attempts": lambda: _with_attempts(store),
     }
     times: dict[str, list[float]] = {name: [] for name in questions}
     for _ in range(_ROUNDS):
@@ -89,5 +94,5 @@ def ask(path: Path) -> list[Row]:
 
 def _after(store: Store, share: float) -> tuple[int, str, str]:
     """Return the cursor of a reader who has turned a share of all pages."""
-    row = store.rows(round(_RUNS * share))[-1]
+    row = store.runs.rows(round(_RUNS * share))[-1]
     return row.active_at, row.flow_key, row.run_id

@@ -60,7 +60,7 @@ def _get(url: str, path: str, parameters: dict[str, str | None], token: str | No
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        msg = f"what answers at {url} is not a Failpath receiver"
+        msg = f"the server at {url} is not a Failpath receiver"
         raise ReceiverError(msg) from None
 
 

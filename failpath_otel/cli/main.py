@@ -126,7 +126,7 @@ def _runs(arguments: argparse.Namespace) -> int:
     if arguments.port is not None:
         url = f"http://{LOOPBACK}:{arguments.port}"
     elif url is None:
-        return _fail(f"{' and '.join(ENDPOINT_VARIABLES)} differ; unset one of them, or say which by --url", 2)
+        return _fail(f"{' and '.join(ENDPOINT_VARIABLES)} differ; unset one of them, or name one by --url", 2)
     try:
         if arguments.run is None:
             runs = fetch_runs(url, limit=arguments.limit, flow_key=flow_key, token=token)
@@ -152,25 +152,24 @@ def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
     except ConfigurationError as error:
         return _fail(str(error).replace("pass project_key=, or set", "set"))
     if options.journal is None:
-        return _fail("there is no journal: it is turned off, or there is no place for it; name one by --journal")
+        return _fail("there is no journal: it is turned off, or has no directory; name one by --journal")
     # Only a named one must exist: the default is made by the first program that records a step.
     if "journal" in given and not _exists(options.journal):
         return _fail(f"the journal directory {options.journal} does not exist", 2)
     drained = drain(options.journal, options, timeout, rebind)
     if drained.failure and not (drained.left or drained.delivered or drained.dropped or drained.damaged_files):
         return _fail(drained.failure)
-    said = [f"{_records(drained.delivered)} delivered"] if drained.delivered else []
-    said += [f"{records} lost ({reason})" for reason, records in sorted(drained.dropped.items())]
-    said += (
-        [f"{drained.damaged_files} damaged file{'s' * (drained.damaged_files > 1)}"] if drained.damaged_files else []
-    )
-    said += [f"{drained.left} left in {options.journal}"] if drained.left else []
+    results = [f"{_records(drained.delivered)} delivered"] if drained.delivered else []
+    results += [f"{records} lost ({reason})" for reason, records in sorted(drained.dropped.items())]
+    damaged = drained.damaged_files
+    results += [f"{damaged} damaged file{'s' * (damaged > 1)}"] if damaged else []
+    results += [f"{drained.left} left in {options.journal}"] if drained.left else []
     if drained.left and drained.failure:
-        said.append(drained.failure)
-    if not said and sys.stdout.isatty():  # not in the mail of a cron job
-        said.append(f"nothing to deliver in {options.journal}")
-    if said:
-        sys.stdout.write(f"failpath-otel: {printable('; '.join(said))}\n")
+        results.append(drained.failure)
+    if not results and sys.stdout.isatty():  # not in the mail of a cron job
+        results.append(f"nothing to deliver in {options.journal}")
+    if results:
+        sys.stdout.write(f"failpath-otel: {printable('; '.join(results))}\n")
     if drained.bound_elsewhere:
         listed = ", ".join(f"{binding} ({count})" for binding, count in sorted(drained.bound_elsewhere.items()))
         text = f"journals for another project key, endpoint or route: {listed}; --rebind HASH sends them here"

@@ -26,8 +26,8 @@ def new_parser() -> argparse.ArgumentParser:
     local = commands.add_parser(
         "local",
         help="serve a Failpath on this machine",
-        description="Serves a Failpath on this machine, for it alone. Reads FAILPATH_RULES: which of the spans that"
-        " come by OTLP are steps, although they do not say so.",
+        description="Serves a Failpath on this machine, for it alone. Reads FAILPATH_RULES, whose rules make steps of"
+        " spans that come by OTLP without a step key.",
     )
     local.add_argument("--port", type=_port, default=DEFAULT_PORT, help="default %(default)s; 0 picks a free one")
     local.add_argument("--db", type=Path, metavar="PATH", help="the database; default: in the user's state directory")
@@ -36,16 +36,16 @@ def new_parser() -> argparse.ArgumentParser:
     )
     token = os.environ.get(LOCAL_VARIABLE) or None
     local.add_argument(
-        "--token", type=_token, default=token, help=f"what every request has to show; default: {LOCAL_VARIABLE}"
+        "--token", type=_token, default=token, help=f"the token of every request; default: {LOCAL_VARIABLE}"
     )
     local.add_argument(
-        "--flows", type=_file, metavar="PATH", help="what the flows look like; default: .failpath/flows.json"
+        "--flows", type=_file, metavar="PATH", help="the shapes of the flows; default: .failpath/flows.json"
     )
     local.add_argument(
         "--trace-url",
         type=_trace_url,
         metavar="URL",
-        help="where a trace can be seen, as http://localhost:16686/trace/{trace_id}",
+        help="the link to a trace, such as http://localhost:16686/trace/{trace_id}",
     )
     local.add_argument(
         "--max-age",
@@ -78,7 +78,7 @@ def new_parser() -> argparse.ArgumentParser:
         "--token",
         type=_token,
         default=os.environ.get(GATEWAY_VARIABLE) or None,
-        help=f"what every sender has to show as a bearer; default: {GATEWAY_VARIABLE}, else nothing",
+        help=f"the bearer token of every sender; default: {GATEWAY_VARIABLE}, else none",
     )
 
     runs = commands.add_parser(
@@ -88,7 +88,7 @@ def new_parser() -> argparse.ArgumentParser:
     named = {os.environ.get(name, "").strip().rstrip("/") for name in ENDPOINT_VARIABLES} - {""}
     url = None if len(named) > 1 else next(iter(named), DEFAULT_URL)
     receiver.add_argument("--url", default=url, help=f"the receiver; default: {_ENDPOINT}, else {DEFAULT_URL}")
-    receiver.add_argument("--port", type=_taken_port, help="the receiver on this machine that has this port")
+    receiver.add_argument("--port", type=_taken_port, help="the port of a receiver on this machine")
     runs.add_argument("--token", type=_token, default=token, help=f"the receiver's; default: {LOCAL_VARIABLE}")
     runs.add_argument("--limit", type=_limit, default=10, help="how many runs; default %(default)s")
     runs.add_argument("--run", metavar="RUN_ID", help="this run only")
@@ -96,9 +96,9 @@ def new_parser() -> argparse.ArgumentParser:
 
     drain = commands.add_parser(
         "drain",
-        help="deliver what processes have left that are gone",
-        description="Delivers the records that processes have left in their journals, and that no living process has"
-        " taken over. Reads FAILPATH_PROJECT_KEY. Exits with 0 if nothing is left, else with 1; with 2"
+        help="deliver the records that ended processes have left",
+        description="Delivers the records that ended processes have left in their journals, and that no living process"
+        " has taken over. Reads FAILPATH_PROJECT_KEY. Exits with 0 if nothing is left, else with 1; with 2"
         " where --journal names a directory that does not exist.",
     )
     drain.add_argument("--journal", type=Path, metavar="DIR", help="default: FAILPATH_JOURNAL, else the user's")

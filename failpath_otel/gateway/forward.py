@@ -20,7 +20,7 @@ _ROOM_SECONDS: Final = 2.0
 _FULL_SECONDS: Final = 1.0
 """How long further requests are refused at once, after one has waited for room in vain."""
 
-_LOOK_SECONDS: Final = 0.02
+_POLL_SECONDS: Final = 0.02
 
 _WAIT_SECONDS: Final = 0.5
 """How long a request waits for delivery at a time, before it checks whether the gateway ends."""
@@ -37,8 +37,8 @@ class Forwarder:
         self._reader: Final = SpanReader(content)
         self.include_untagged: Final = content.rules is not None
         """Whether rules may make steps of spans without a step key."""
-        self._patience: Final = options.wait_budget
-        self._most: Final = min(limits.MAX_BATCH_RECORDS, options.max_queue_size)
+        self._wait_budget: Final = options.wait_budget
+        self._max_chunk_records: Final = min(limits.MAX_BATCH_RECORDS, options.max_queue_size)
         self._full_until = 0.0
         self.pipeline: Final = pipeline_to_failpath(options)
         """Where the records go."""
@@ -51,10 +51,10 @@ class Forwarder:
 
     def _check_open(self) -> None:
         if self.pipeline.closed:
-            reason = "this gateway is about to end"
+            reason = "this gateway is shutting down"
             raise Busy(reason, 1)
         if not self.pipeline.journaling and self.pipeline.stuck:
-            raise self._down()
+            raise self._unavailable()
 
     def take(self, spans: Iterator[OtlpSpan | None]) -> Receipt:
         """Accept all spans that are steps. Block while the queue is full and, without a journal, until delivery.
@@ -73,14 +73,14 @@ class Forwarder:
         size = 0
         for record in records:
             data = encode(record)
-            if some and (len(some) >= self._most or size + len(data) > limits.MAX_BATCH_BYTES):
-                self._put_together(some, receipt)
+            if some and (len(some) >= self._max_chunk_records or size + len(data) > limits.MAX_BATCH_BYTES):
+                self._put_chunk(some, receipt)
                 some, size = [], 0
             some.append(data)
             size += len(data)
-        self._put_together(some, receipt)
+        self._put_chunk(some, receipt)
 
-    def _put_together(self, records: list[bytes], receipt: Receipt) -> None:
+    def _put_chunk(self, records: list[bytes], receipt: Receipt) -> None:
         deadline = monotonic() + _ROOM_SECONDS
         while True:
             self._check_open()
@@ -92,7 +92,7 @@ class Forwarder:
             if monotonic() >= deadline:
                 self._full_until = monotonic() + _FULL_SECONDS
                 raise self._full()
-            sleep(_LOOK_SECONDS)
+            sleep(_POLL_SECONDS)
         numbers = last - len(records) + 1, last
         self._await_attempt(numbers)
         # The outcome of the wait alone is not enough: one record may be refused while others wait in memory.
@@ -102,11 +102,11 @@ class Forwarder:
         elif settled and isinstance(error, SendError):  # final: another attempt would be refused too
             receipt.warn(f"Failpath has refused records: {error}")
         elif not settled or error is not None:
-            raise self._down()
+            raise self._unavailable()
 
     def _await_attempt(self, numbers: tuple[int, int]) -> None:
         """Wait like :meth:`Pipeline.await_attempt`, within the wait budget, and no longer than the gateway runs."""
-        deadline = monotonic() + self._patience
+        deadline = monotonic() + self._wait_budget
         while True:
             left = deadline - monotonic()
             in_time, error = self.pipeline.await_attempt(max(min(left, _WAIT_SECONDS), 0), numbers, whole_batch=True)
@@ -115,7 +115,7 @@ class Forwarder:
 
     def _full(self) -> Busy:
         what = "the journal" if self.pipeline.journaling else "the queue"
-        return Busy(f"{what} is full, because Failpath takes less than comes in", self.pipeline.pause)
+        return Busy(f"{what} is full, because Failpath accepts less than arrives", self.pipeline.pause)
 
-    def _down(self) -> Busy:
-        return Busy("Failpath takes nothing now, and there is no journal", self.pipeline.pause)
+    def _unavailable(self) -> Busy:
+        return Busy("Failpath is unavailable, and there is no journal", self.pipeline.pause)

@@ -76,7 +76,7 @@ class Receiver:
 
     def runs_deleted(self, _runs: int = 0) -> None:
         """Drop what is cached of deleted runs."""
-        self.flows.forget()
+        self.flows.clear_cache()
         self.monitor.reset()
         self.changes.reset()
 

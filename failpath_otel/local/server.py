@@ -77,7 +77,7 @@ def serve(settings: ServerSettings) -> None:
         address = address_of(settings.host, listener.getsockname()[1])
         server = Server(
             app,
-            ready=lambda: _tell(settings, address),
+            ready=lambda: _announce(settings, address),
             ending=lambda: _end(receiver),
             grace_seconds=_GRACE_SECONDS,
         )
@@ -101,7 +101,7 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
-def _tell(settings: ServerSettings, address: str) -> None:
+def _announce(settings: ServerSettings, address: str) -> None:
     """Print that the receiver is ready, and where; unbuffered, because programs read the first line."""
     lines = [f"Failpath local receiver at {address} (database: {settings.database})"]
     if sys.stdout.isatty():

@@ -15,30 +15,27 @@ import msgspec
 from failpath_otel.otlp.budget import ReadingBudget, TooManyPartsError
 from failpath_otel.otlp.span import (
     EVENTS_READ,
+    MAX_DEPTH,
     MAX_LIST_VALUES,
     MAX_SPAN_BYTES,
     MAX_SPANS,
-    NO_IDS,
+    STEP_KEY_BYTES,
     UNSET,
     OtlpSpan,
     Scope,
     SpanEvent,
-    SpanIds,
     TooManySpansError,
     broken_span,
-    parent_of,
-    problem_of,
+    identity_of,
     process_of,
     status_of,
 )
 from failpath_otel.records.record import ProcessInfo
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY
 
-_MAX_DEPTH: Final = 32
 _MAX_UINT64: Final = (1 << 64) - 1
 _MAX_DIGITS: Final = 40
 _MAX_OBJECTS: Final = 10 * MAX_SPANS
-_STEP_KEY: Final = STEP_KEY.encode()
 _HALF: Final = re.compile(
     rb"""\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"""
     rb"""|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"""
@@ -197,7 +194,7 @@ def _read(groups: list[_ResourceSpans], *, include_untagged: bool) -> Iterator[O
             for raw in spans.spans or ():
                 text = bytes(raw)
                 # Most spans are no steps, and need not be parsed. An escape can stand for any character.
-                if include_untagged or _STEP_KEY in text or b"\\u" in text:
+                if include_untagged or STEP_KEY_BYTES in text or b"\\u" in text:
                     yield _parse(text, scope, process, budget, include_untagged=include_untagged)
                 else:
                     yield None
@@ -224,22 +221,20 @@ def _parse(
     try:
         found = _span(span, scope, process, budget)
     except TooManyPartsError as error:
-        return broken_span(str(error), span.name or "", scope, is_step=_STEP_KEY in text)
+        return broken_span(str(error), span.name or "", scope, is_step=STEP_KEY_BYTES in text)
     return found if include_untagged or STEP_KEY in found.attributes else None
 
 
 def _span(span: _Span, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget) -> OtlpSpan:
     attributes, events = span.attributes or [], span.events or []
     budget.begin(len(attributes) + len(events))
-    trace_id, span_id, parent_id = _id(span.trace_id), _id(span.span_id), _id(span.parent_span_id)
     start_time = _uint64(span.start_time_unix_nano)
-    problem = problem_of(trace_id, span_id, start_time)
-    trace_number = 0 if problem else int.from_bytes(trace_id, "big")
+    ids, parent, problem = identity_of(_id(span.trace_id), _id(span.span_id), _id(span.parent_span_id), start_time)
     status = span.status
     return OtlpSpan(
         span.name or "",
-        NO_IDS if problem else SpanIds(trace_number, int.from_bytes(span_id, "big")),
-        parent_of(trace_number, parent_id) if parent_id else None,
+        ids,
+        parent,
         start_time,
         _uint64(span.end_time_unix_nano) or None,
         _attributes(attributes, budget),
@@ -304,7 +299,7 @@ def _value(value: _AnyValue, depth: int, budget: ReadingBudget) -> Any:  # noqa:
         return _double(value.double_value)
     if value.bytes_value is not None:
         return _bytes(value.bytes_value)
-    if depth > _MAX_DEPTH:
+    if depth > MAX_DEPTH:
         return None
     if value.array_value is not None:
         values = value.array_value.values or ()

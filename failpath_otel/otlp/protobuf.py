@@ -13,28 +13,25 @@ from failpath_otel import limits
 from failpath_otel.otlp.budget import ReadingBudget, TooManyPartsError
 from failpath_otel.otlp.span import (
     EVENTS_READ,
+    MAX_DEPTH,
     MAX_LIST_VALUES,
     MAX_SPAN_BYTES,
     MAX_SPANS,
-    NO_IDS,
     NO_SCOPE,
+    STEP_KEY_BYTES,
     UNSET,
     OtlpSpan,
     Scope,
     SpanEvent,
-    SpanIds,
     TooManySpansError,
     broken_span,
-    parent_of,
-    problem_of,
+    identity_of,
     process_of,
     status_of,
 )
 from failpath_otel.records.record import ProcessInfo
-from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY
+from failpath_otel.semconv import EXCEPTION_EVENT
 
-_MAX_DEPTH: Final = 32
-_STEP_KEY: Final = STEP_KEY.encode()
 _RESOURCE_SPANS: Final = 1
 _RESOURCE: Final = 1
 _SCOPE_SPANS: Final = 2
@@ -149,7 +146,7 @@ def _read(body: bytes, groups: Iterable[_Group], *, include_untagged: bool) -> I
             scope = _scope(body, place)
             for begin, end in spans:
                 # Most spans are no steps, and need not be parsed.
-                if include_untagged or body.find(_STEP_KEY, begin, end) >= 0:
+                if include_untagged or body.find(STEP_KEY_BYTES, begin, end) >= 0:
                     yield _parse(body[begin:end], scope, process, budget)
                 else:
                     yield None
@@ -185,23 +182,21 @@ def _parse(text: bytes, scope: Scope, process: ProcessInfo | None, budget: Readi
     try:
         return _span(span, scope, process, budget)
     except TooManyPartsError as error:
-        return broken_span(str(error), span.name, scope, is_step=_STEP_KEY in text)
+        return broken_span(str(error), span.name, scope, is_step=STEP_KEY_BYTES in text)
 
 
 def _span(span: Span, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget) -> OtlpSpan:
     attributes, events = span.attributes, span.events
     event_count = len(events)
     budget.begin(len(attributes) + event_count)
-    trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
     start_time = span.start_time_unix_nano
-    problem = problem_of(trace_id, span_id, start_time)
+    ids, parent, problem = identity_of(span.trace_id, span.span_id, span.parent_span_id, start_time)
     status = span.status
     code = status.code
-    trace_number = 0 if problem else int.from_bytes(trace_id, "big")
     return OtlpSpan(
         span.name,
-        NO_IDS if problem else SpanIds(trace_number, int.from_bytes(span_id, "big")),
-        parent_of(trace_number, parent_id) if parent_id else None,
+        ids,
+        parent,
         start_time,
         span.end_time_unix_nano or None,
         _attributes(attributes, budget),
@@ -239,7 +234,7 @@ def _value(value: AnyValue, depth: int, budget: ReadingBudget) -> Any:  # noqa: 
     kind = value.WhichOneof("value")
     if kind == "int_value":
         return value.int_value
-    if kind is None or depth > _MAX_DEPTH:
+    if kind is None or depth > MAX_DEPTH:
         return None
     if kind == "array_value":
         values = value.array_value.values

@@ -50,7 +50,7 @@ class Busy(HTTPException):
 
 
 class OtlpRoute:
-    """The route.
+    """Receives spans by OTLP/HTTP.
 
     Args:
         take: takes the spans.
@@ -88,7 +88,7 @@ class OtlpRoute:
         except CancelledError:
             # The grace period of the shutdown is over. The server would respond 500, after which senders do not retry.
             self._on_request(None)
-            busy = Busy("this server is about to end", 1)
+            busy = Busy("this server is shutting down", 1)
             return refused(kind, busy.status_code, busy.detail, busy.headers)
         except BaseException:  # the server responds 500
             self._on_request(None)

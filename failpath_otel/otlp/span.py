@@ -22,6 +22,12 @@ EVENTS_READ: Final = frozenset({*STEP_EVENTS, EXCEPTION_EVENT})
 MAX_SPAN_BYTES: Final = 1_048_576
 """The largest span that is read, in encoded bytes."""
 
+STEP_KEY_BYTES: Final = STEP_KEY.encode()
+"""A span whose bytes do not contain these has no step key, unless they are escaped."""
+
+MAX_DEPTH: Final = 32
+"""How deep values of attributes are read."""
+
 MAX_SPANS: Final = 100_000
 """The most spans of one request, or messages of any kind around them."""
 
@@ -89,8 +95,6 @@ OK: Final = SpanStatus(StatusCode.OK)
 _OK_CODE: Final = 1
 _ERROR_CODE: Final = 2
 NO_IDS: Final = SpanIds(0, 0)
-
-
 NO_SCOPE: Final = Scope("")
 
 
@@ -114,8 +118,18 @@ def status_of(code: int, message: str) -> SpanStatus:
     return OK if code == _OK_CODE else UNSET
 
 
-def problem_of(trace_id: bytes, span_id: bytes, start_time: int) -> str:
-    """Return why a span with these values cannot be used; empty if it can."""
+def identity_of(
+    trace_id: bytes, span_id: bytes, parent_id: bytes, start_time: int
+) -> tuple[SpanIds, SpanIds | None, str]:
+    """Return a span's ids, its parent if it has a valid one, and why the span cannot be used; empty if it can."""
+    problem = _problem(trace_id, span_id, start_time)
+    trace_number = 0 if problem else int.from_bytes(trace_id, "big")
+    ids = NO_IDS if problem else SpanIds(trace_number, int.from_bytes(span_id, "big"))
+    parent_number = int.from_bytes(parent_id, "big") if len(parent_id) == SPAN_ID_BYTES else 0
+    return ids, SpanIds(trace_number, parent_number) if parent_number else None, problem
+
+
+def _problem(trace_id: bytes, span_id: bytes, start_time: int) -> str:
     if len(trace_id) != TRACE_ID_BYTES:
         return f"its trace id has {len(trace_id)} bytes, not {TRACE_ID_BYTES}"
     if len(span_id) != SPAN_ID_BYTES:
@@ -123,12 +137,6 @@ def problem_of(trace_id: bytes, span_id: bytes, start_time: int) -> str:
     if not any(trace_id) or not any(span_id):
         return "its trace id or its span id is zero"
     return "" if start_time else "it has no start time"
-
-
-def parent_of(trace_number: int, parent_id: bytes) -> SpanIds | None:
-    """Return the parent of a span of that trace; ``None`` without a valid one."""
-    number = int.from_bytes(parent_id, "big") if len(parent_id) == SPAN_ID_BYTES else 0
-    return SpanIds(trace_number, number) if number else None
 
 
 def process_of(resource: dict[str, Any]) -> ProcessInfo | None:

@@ -20,7 +20,7 @@ _NO_SERVER: Final = "net::ERR_CONNECTION_REFUSED"
 
 
 class Browsing:
-    """Opens contexts of a browser, each as fresh as a new profile, and hears what their pages complain of."""
+    """Opens contexts of a browser, each as fresh as a new profile, and collects the errors of their pages."""
 
     def __init__(self, browser: Browser, outside: Outside) -> None:
         self._browser = browser
@@ -119,4 +119,4 @@ def becomes(page: Page, look: Callable[[], object], expected: object) -> None:
     while look() != expected:
         if time.monotonic() >= deadline:
             assert look() == expected
-        page.wait_for_timeout(20)  # in which Playwright hears what has happened
+        page.wait_for_timeout(20)  # in which Playwright receives events

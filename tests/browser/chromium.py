@@ -50,7 +50,7 @@ class Outside(socketserver.ThreadingTCPServer):
 
     @property
     def asked(self) -> list[str]:
-        """The request lines so far, without those of Chromium's own and those that nobody asks of a proxy.
+        """The request lines so far, without those of Chromium's own and those that are not sent to a proxy.
 
         A program of another test that takes this port for that of a server which has ended asks for a path.
         """

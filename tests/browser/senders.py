@@ -1,4 +1,4 @@
-"""Programs that report steps through this library, each in a process of its own, as a test tells them to."""
+"""Programs that report steps through this library, each in a process of its own, controlled by a test."""
 
 import queue
 import subprocess
@@ -47,7 +47,7 @@ class Sender:
         self._expect("ready")
 
     def begin(self, step_key: str) -> float:
-        """Has it enter a step; returns the time in seconds since the epoch, before it was told."""
+        """Has it enter a step; returns the time in seconds since the epoch, before it was sent the command."""
         before = time.time()
         self._tell(step_key)
         return before

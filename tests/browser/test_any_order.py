@@ -66,8 +66,8 @@ def test_a_view_is_the_same_whatever_the_order_of_the_records(browsing: Browsing
         for number, stream in enumerate((events, shuffled_and_repeated(events), ends_first(events))):
             receiver = stack.enter_context(start_receiver(tmp_path / f"{number}.db"))
             page = browsing.open(receiver, path)
-            for told in stream:  # each by itself, so that the page sees every state in between
-                assert receiver.post(told).json()["accepted"] == 1
+            for line in stream:  # each by itself, so that the page sees every state in between
+                assert receiver.post(line).json()["accepted"] == 1
             views.append((page, receiver))
 
         def looks() -> list[list[str]]:

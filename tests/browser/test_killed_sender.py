@@ -1,4 +1,4 @@
-"""A crash is told from a slow step: the process is gone, and the page says so, until a record says otherwise."""
+"""A crash is distinguished from a slow step: the page shows that the process is gone, until a record says otherwise."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ def test_the_page_of_flows_has_a_bar_for_a_run_whose_process_is_gone(browsing: B
     expect(find(page, "outcome", kind="gone")).to_have_count(1)
 
 
-def test_a_step_that_was_never_heard_of_again_is_silent_and_not_gone(browsing: Browsing, receiver: Receiver) -> None:
+def test_a_step_without_further_records_is_silent_and_not_gone(browsing: Browsing, receiver: Receiver) -> None:
     same = {"flowKey": "checkout", "runId": "quiet", "stepKey": "charge", "traceId": "t", "spanId": "s", "metadata": {}}
     receiver.post({"id": "1", "status": "running", "timestamp": now(-31), **same})
     page = browsing.open(receiver, "/runs")

@@ -70,9 +70,7 @@ def test_a_page_that_is_open_over_a_restart_has_no_gap_and_no_double(browsing: B
         becomes(runs, lambda: (kinds(runs), events(run)), lived)
 
 
-def test_a_view_that_could_not_load_what_it_was_told_of_does_so_after_the_restart(
-    browsing: Browsing, tmp_path: Path
-) -> None:
+def test_a_view_that_could_not_load_a_change_does_so_after_the_restart(browsing: Browsing, tmp_path: Path) -> None:
     browsing.expect_complaints("ERR_")
     database = tmp_path / "local.db"
     port = unused_port()

@@ -266,7 +266,7 @@ def test_the_receiver_takes_its_token_from_the_environment(tmp_path: Path, monke
 
 @pytest.mark.process
 @POSIX
-def test_a_person_is_told_what_to_do_with_the_address(tmp_path: Path) -> None:
+def test_a_terminal_shows_what_to_do_with_the_address(tmp_path: Path) -> None:
     import pty  # noqa: PLC0415 - Windows has none
 
     ours, theirs = pty.openpty()

@@ -130,14 +130,14 @@ def test_bad_input_a_hundred_megabytes_in_chunks_are_refused(shared_gateway: Gat
                 connection.sendall(b"%x\r\n%b\r\n" % (len(block), block))
             connection.sendall(b"0\r\n\r\n")
         except ConnectionError:
-            pass  # it has heard enough
+            pass  # the gateway has refused the rest
         else:
             assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
     assert still_works(shared_gateway)
     assert resident(shared_gateway) < MOST_RESIDENT
 
 
-def test_bad_input_many_large_bodies_at_once_are_told_to_come_again(shared_gateway: Gateway) -> None:
+def test_bad_input_many_large_bodies_at_once_are_refused_as_retryable(shared_gateway: Gateway) -> None:
     host, port = shared_gateway.url.removeprefix("http://").split(":")
     size = MAX_BODY_BYTES - 1
     head = f"POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {size}\r\n\r\n"

@@ -177,7 +177,7 @@ def test_a_request_of_which_one_record_is_refused_and_others_wait_is_not_taken(s
     forwarder.pipeline.shutdown(5)
 
 
-def test_a_gateway_that_ends_keeps_nobody_waiting_who_would_wait_for_ever() -> None:
+def test_a_gateway_that_ends_lets_no_request_wait_for_ever() -> None:
     refused: list[Busy] = []
 
     def wait_in_vain() -> None:

@@ -170,7 +170,7 @@ def test_without_a_journal_what_cannot_be_delivered_is_refused(tmp_path: Path) -
         assert {event["spanId"] for event in server.taken} >= {f"{2:016x}"}
 
 
-def test_an_endpoint_that_asks_for_peace_is_what_the_sender_is_told(tmp_path: Path) -> None:
+def test_a_retry_after_of_the_endpoint_is_passed_on_to_the_sender(tmp_path: Path) -> None:
     with fault_server(status(429, Retry_After="70")) as server, start_gateway(server.url, None) as gateway:
         reply = gateway.send(protobuf_of([a_span()]))
         assert (reply.status, 60 < int(reply.headers["retry-after"]) <= 70) == (503, True)
@@ -243,7 +243,7 @@ def test_a_port_that_is_taken_ends_it_with_one_line(server: FaultServer) -> None
     assert "--port" in line
 
 
-def test_requests_for_unknown_routes_are_counted_and_a_sender_of_grpc_is_told_of_its_mistake(
+def test_requests_for_unknown_routes_are_counted_and_a_sender_of_grpc_gets_the_reason(
     server: FaultServer, tmp_path: Path
 ) -> None:
     with start_gateway(server.url, tmp_path / "journal", "--token", "a-long-token") as gateway:

@@ -1,4 +1,4 @@
-"""A step that still runs is told of by a span that is over at once, and by nothing else twice."""
+"""A running step is reported by a span that ends at once, and by nothing else twice."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def markers() -> Iterator[Markers]:
     made.provider.shutdown()
 
 
-def test_a_step_that_runs_is_running_and_nothing_is_told_twice(markers: Markers) -> None:
+def test_a_step_that_runs_is_running_and_nothing_is_reported_twice(markers: Markers) -> None:
     run = markers.failpath.run("checkout", run_id="req-1", metadata={"route": "/buy"})
     with run.step("charge", metadata={"cart": 7}):
         [running] = markers.records()
@@ -113,7 +113,7 @@ def test_the_processor_of_the_same_process_reports_each_step_once(server: FaultS
     made.provider.shutdown()
 
 
-def test_the_exporter_tells_of_the_start_under_one_id(server: FaultServer) -> None:
+def test_the_exporter_reports_the_start_under_one_id(server: FaultServer) -> None:
     made = Markers()
     exporter = FailpathSpanExporter(project_key=KEY, endpoint=server.url, journal=None)
     made.provider.add_span_processor(SimpleSpanProcessor(exporter))

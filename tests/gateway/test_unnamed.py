@@ -114,7 +114,7 @@ def test_where_no_rule_matches_the_first_request_the_log_names_its_spans_once(se
 @served
 def test_where_the_first_request_has_a_step_nothing_is_said_of_later_ones(serve: Serve, tmp_path: Path) -> None:
     with serve(tmp_path) as serving:
-        assert serving.send(json_request(), JSON) == 200  # has no spans, and tells nothing
+        assert serving.send(json_request(), JSON) == 200  # has no spans, and shows nothing
         assert serving.send(json_request(json_span(), other()), JSON) == 200
         assert serving.send(json_request(other()), JSON) == 200
         assert len(wait_for(serving.steps)) == 1

@@ -115,7 +115,7 @@ def check_agreement(said: dict[str, Any]) -> None:
     assert said["flows"]["silent"] == {"count": len(lost), "runs": lost[:5]}
 
 
-def told(batches: Sequence[Sequence[Record]], *, read_between: bool = False) -> dict[str, Any]:
+def answers_after(batches: Sequence[Sequence[Record]], *, read_between: bool = False) -> dict[str, Any]:
     """What a new receiver says that has got these."""
     with tempfile.TemporaryDirectory() as directory, opened_page(Path(directory, "x.db")) as page:
         for batch in batches:
@@ -130,9 +130,9 @@ def told(batches: Sequence[Sequence[Record]], *, read_between: bool = False) -> 
 def test_all_say_the_same_whatever_the_order_the_batches_and_the_repetitions(
     stream: list[Record], random: Any, size: int
 ) -> None:
-    said = told([stream])
+    said = answers_after([stream])
     check_agreement(said)
     mixed = stream + random.choices(stream, k=len(stream))
     random.shuffle(mixed)
     batches = [mixed[start : start + size] for start in range(0, len(mixed), size)]
-    assert told(batches, read_between=random.random() < 0.3) == said
+    assert answers_after(batches, read_between=random.random() < 0.3) == said

@@ -58,7 +58,7 @@ as_root = pytest.mark.skipif(
     [(None, "no home"), ("/", "/.local/state/failpath-otel"), ("/root/none", "/root/none/.local/state/failpath-otel")],
     ids=["no home", "the root directory", "of another user"],
 )
-def test_a_user_without_a_home_is_told_the_folder_and_the_option_in_one_line(
+def test_a_user_without_a_home_gets_the_folder_and_the_option_in_one_line(
     directory: Path, home: str | None, folder: str
 ) -> None:
     ended = run(home, directory)

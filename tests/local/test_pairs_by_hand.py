@@ -68,7 +68,7 @@ ACTS: Final = {**OPENING, **CLOSING, **WHOLE}
 PROCESSES: Final = (ProcessInfo(11, "a-host", "2026-01-01T00:00:00Z"), ProcessInfo(12, "another-host"))
 
 
-class _Told:
+class _Story:
     """What happened, one thing after the other, in turn in two processes; and what follows by the rule of the docs."""
 
     def __init__(self, names: list[str], early: list[bool]) -> None:
@@ -110,13 +110,13 @@ def words(run: RunView) -> str:
 def test_an_outcome_by_hand_closes_the_newest_open_attempt_whatever_the_order_of_arrival_and_twice(
     names: list[str], seed: int, early: list[bool]
 ) -> None:
-    # A start that is told of a `running` is the time of that record, so an early one is not the newest any more.
+    # The start of a `running` is the time of that record, so an early one is not the newest any more.
     early = [is_early and name not in OPENING for name, is_early in zip(names, early, strict=False)]
-    told = _Told(names, early)
-    arrived = told.records * 2
+    story = _Story(names, early)
+    arrived = story.records * 2
     random.Random(seed).shuffle(arrived)
     run = build_run_view(arrived)
-    assert shown(run) == told.expected
+    assert shown(run) == story.expected
     assert (run.status == "running") == (run.steps[-1].status == "running")
     assert all(step.duration_ms is None or step.duration_ms >= 0 for step in run.steps)
 
@@ -124,10 +124,10 @@ def test_an_outcome_by_hand_closes_the_newest_open_attempt_whatever_the_order_of
 @pytest.mark.parametrize("first", sorted(ACTS))
 @pytest.mark.parametrize("second", sorted(ACTS))
 def test_every_pair_in_every_order_of_arrival(first: str, second: str) -> None:
-    told = _Told([first, second], [False, False])
-    pictures = {repr(build_run_view(arrived * 2)) for arrived in itertools.permutations(told.records)}
-    assert len(pictures) == 1
-    assert shown(build_run_view(told.records)) == told.expected
+    story = _Story([first, second], [False, False])
+    views = {repr(build_run_view(arrived * 2)) for arrived in itertools.permutations(story.records)}
+    assert len(views) == 1
+    assert shown(build_run_view(story.records)) == story.expected
 
 
 def _table() -> dict[tuple[str, str], str]:
@@ -154,18 +154,18 @@ def test_the_table_of_the_docs_is_what_is_shown() -> None:
     assert len(table) == len(_NAMES) ** 2
     for (first, then), cell in table.items():
         for one, other in itertools.product(_NAMES[first.strip("*")], _NAMES[then]):
-            run = build_run_view(_Told([one, other], [False, False]).records)
+            run = build_run_view(_Story([one, other], [False, False]).records)
             assert words(run) == cell, (one, other)
 
 
 def test_a_step_that_began_in_one_process_and_ended_in_another_with_its_start_is_over_on_the_page(page: Page) -> None:
-    told = _Told(["running by hand", "success by hand, with its start"], [False, True])
-    page.add(*told.records)
+    story = _Story(["running by hand", "success by hand, with its start"], [False, True])
+    page.add(*story.records)
     [row] = page.get("runs")["runs"]
     assert (row["status"], row.get("liveness")) == ("success", None)
     [step] = page.run("order-1")["run"]["steps"]
     assert (step["status"], step["attempt"]) == ("success", 1)
-    # Of the two starts that were told the earlier one, and the length of the bar.
-    assert step["startedAt"] == told.records[1].started_at
-    assert step["durationMs"] == pytest.approx(told.records[1].duration_ms, abs=0.002)
+    # The earlier of the two starts, and the length of the bar.
+    assert step["startedAt"] == story.records[1].started_at
+    assert step["durationMs"] == pytest.approx(story.records[1].duration_ms, abs=0.002)
     assert {event["attempt"] for event in page.run("order-1")["events"]} == {1}

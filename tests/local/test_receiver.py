@@ -1,4 +1,4 @@
-"""The parts of a receiver together: used from many threads, with a database that refuses, and at the end."""
+"""The receiver as a whole: used from many threads, with a database that refuses, and at its end."""
 
 import contextlib
 import http.client
@@ -89,12 +89,12 @@ def test_many_threads_with_deletions_in_between_end_on_the_right_answers(
                 page.receiver.monitor.check()
                 page.receiver.monitor.current()
                 page.receiver.flows.p95_ms("flow-1", "s1")
-                page.receiver.flows.forget()
+                page.receiver.flows.clear_cache()
 
         in_threads(*[lambda t=thread: write(t) for thread in range(3)], lambda: read(7), lambda: read(8), delete, look)
         page.receiver.runs_deleted(page.receiver.pruner.prune())
         wait_for(lambda: not page.store.dirty(1))
-        rows = page.store.rows(1000)
+        rows = page.store.runs.rows(1000)
         with contextlib.closing(sqlite3.connect(page.path)) as connection:
             keys = connection.execute("SELECT DISTINCT flow_key, run_id FROM events").fetchall()
         assert sorted(row.key for row in rows) == sorted(RunKey(*key) for key in keys)
@@ -111,10 +111,10 @@ def test_a_change_of_liveness_reaches_those_who_follow_the_changes(page: Page) -
     page.seconds = 10
     page.add(event("running", 9))
     assert page.receiver.monitor.check() == []
-    before = page.store.revision()
+    before = page.store.runs.revision()
     page.seconds = 60
     assert page.receiver.monitor.check() == [RunKey("checkout", "run-1")]
-    (row,) = page.store.changes(before, 10)
+    (row,) = page.store.runs.changes(before, 10)
     assert page.get("runs")["runs"] == [page.run("run-1")["row"]]
     assert (row.status, page.get("runs")["runs"][0]["liveness"]) == ("running", "silent")
     # A touched run is no other run: the flow's numbers stay.
@@ -129,14 +129,16 @@ def test_what_is_deleted_is_said_to_those_who_listen(page: Page) -> None:
     assert page.receiver.changes.resets > resets
 
 
-def test_parts_that_were_never_started_can_be_closed(page: Page) -> None:
+def test_a_receiver_that_was_never_started_can_be_closed(page: Page) -> None:
     page.receiver.close()
     page.receiver.close()
     assert page.receiver.changes.closed
 
 
 @pytest.mark.parametrize("path", ["status", "flows", "runs", "flow/checkout", "run/run-1", "stream"])
-def test_a_database_that_refuses_is_told_in_one_line(page: Page, path: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_database_that_refuses_is_reported_in_one_line(
+    page: Page, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     page.add(event("success", 1))
     page.store.close()
     answer = page.ask(path)
@@ -148,13 +150,13 @@ def test_a_database_that_refuses_is_told_in_one_line(page: Page, path: str, capl
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
-def test_a_sample_that_cannot_be_stored_is_told_too(page: Page, method: str) -> None:
+def test_a_sample_that_cannot_be_stored_is_reported_too(page: Page, method: str) -> None:
     page.store.close()
     answer = page.client.request(method, "/api/page/sample")
     assert (answer.status_code, answer.json()) == (503, {"error": f"{page.path} is closed"})
 
 
-def test_while_another_process_writes_the_page_is_answered_and_then_told_what_came(
+def test_while_another_process_writes_the_page_is_served_and_then_gets_what_came(
     receiver: Receiver, tmp_path: Path
 ) -> None:
     receiver.post(wire(event("success", 1)))
@@ -164,8 +166,8 @@ def test_while_another_process_writes_the_page_is_answered_and_then_told_what_ca
     stream = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
     try:
         stream.request("GET", "/api/page/stream")
-        told = stream.getresponse()
-        wait_for(lambda: told.readline() == b"event: hello\n")
+        response = stream.getresponse()
+        wait_for(lambda: response.readline() == b"event: hello\n")
         for path in ("status", "flows", "runs", "flow/checkout", "run/run-1"):
             assert receiver.request(f"/api/page/{path}").status == 200, path
         refused = receiver.post(wire(event("success", 2, run="run-2", span="b")))
@@ -175,7 +177,7 @@ def test_while_another_process_writes_the_page_is_answered_and_then_told_what_ca
         blocker.execute("ROLLBACK")
         blocker.close()
     assert receiver.post(wire(event("success", 2, run="run-2", span="b"))).status == 202
-    wait_for(lambda: b'"runId":"run-2"' in told.readline())
+    wait_for(lambda: b'"runId":"run-2"' in response.readline())
     stream.close()
     assert [row["runId"] for row in receiver.request("/api/page/runs").json()["runs"]] == ["run-2", "run-1"]
 

@@ -76,7 +76,7 @@ def test_what_changes_reaches_every_open_stream(receiver: Receiver) -> None:
             assert (_next(first), _next(second)) == ("changes", "changes")
 
 
-def test_runs_that_are_too_old_go_and_the_page_is_told(tmp_path: Path) -> None:
+def test_runs_that_are_too_old_are_deleted_and_the_page_shows_it(tmp_path: Path) -> None:
     with start_receiver(tmp_path / "db") as receiver:
         # In 2023, as all events of these tests.
         receiver.post(wire(event("success", 1)))
@@ -88,7 +88,7 @@ def test_runs_that_are_too_old_go_and_the_page_is_told(tmp_path: Path) -> None:
         wait_for(lambda: receiver.runs() == [])
 
 
-def test_a_sender_of_grpc_is_told_of_its_mistake_once(receiver: Receiver) -> None:
+def test_a_sender_of_grpc_is_refused_with_the_reason_and_logged_once(receiver: Receiver) -> None:
     for _ in range(2):
         with socket.create_connection(("127.0.0.1", receiver.port), 20) as connection:
             connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The route by itself: what its owner hears of each request."""
+"""The route by itself: how it reports each request."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -26,17 +26,17 @@ TAKEN: Final = Receipt(received=1, steps=1)
     ],
     ids=["taken", "busy", "broken"],
 )
-def test_each_request_is_told_of_once_however_it_ends(
+def test_on_request_is_called_once_for_each_request_however_it_ends(
     outcome: Receipt | Exception, status: int, on_request: Receipt | None
 ) -> None:
-    heard: list[Receipt | None] = []
+    receipts: list[Receipt | None] = []
 
     def take(_: Iterator[OtlpSpan | None]) -> Receipt:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    app = Starlette(routes=[Route("/v1/traces", OtlpRoute(take, on_request=heard.append).receive, methods=["POST"])])
+    app = Starlette(routes=[Route("/v1/traces", OtlpRoute(take, on_request=receipts.append).receive, methods=["POST"])])
     client = TestClient(app, raise_server_exceptions=False)
     reply = client.post("/v1/traces", content=protobuf_of([a_span()]), headers={"Content-Type": PROTOBUF})
-    assert (reply.status_code, heard) == (status, [on_request])
+    assert (reply.status_code, receipts) == (status, [on_request])

@@ -1,4 +1,4 @@
-"""A sender that speaks gRPC to a port for OTLP over HTTP is told so, and the log says once what mends it."""
+"""A sender that speaks gRPC to a port for OTLP over HTTP gets the reason, and the log names the fix once."""
 
 import logging
 import socket
@@ -81,9 +81,9 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_the_log_says_once_which_variables_mend_it(caplog: pytest.LogCaptureFixture, sent: bytes) -> None:
     with serving() as port:
         for _ in range(3):
-            told = answer_to(port, sent)
-            assert told.startswith(b"HTTP/1.1 400 ")
-            assert b"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf" in told
+            response = answer_to(port, sent)
+            assert response.startswith(b"HTTP/1.1 400 ")
+            assert b"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf" in response
         [line] = said(caplog)
     assert "gRPC" in line
     assert "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf " in line
@@ -112,6 +112,6 @@ def test_a_client_of_grpc_is_refused_at_once_and_others_go_on(caplog: pytest.Log
 
 def test_a_request_by_http_1_is_none_of_grpc(caplog: pytest.LogCaptureFixture) -> None:
     with serving() as port:
-        told = answer_to(port, b"GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        assert told.startswith(b"HTTP/1.1 404 ")
+        response = answer_to(port, b"GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert response.startswith(b"HTTP/1.1 404 ")
         assert said(caplog) == []

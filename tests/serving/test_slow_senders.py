@@ -80,12 +80,12 @@ def test_a_request_that_takes_long_is_not_idle(monkeypatch: pytest.MonkeyPatch) 
     with serving(take) as connect, closing(connect()) as patient, closing(connect()) as idle:
         patient.sendall(WHOLE)
         assert taking.wait(20)
-        assert answer(idle) == b"", "somebody has looked who is idle"
+        assert answer(idle) == b"", "idle connections were checked"
         gate.set()
         assert patient.recv(100).startswith(b"HTTP/1.1 200")
 
 
-def test_slow_senders_keep_nobody_else_waiting() -> None:
+def test_slow_senders_do_not_block_others() -> None:
     with serving() as connect:
         slow = [connect() for _ in range(200)]
         try:

@@ -103,7 +103,7 @@ def create_app(receiver: Receiver, access: Access | None = None) -> ASGIApp:
     routes = _Routes(receiver)
     page = PageApi(receiver)
     assets = Assets()
-    stream = Stream(receiver.store, receiver.changes, page.row, receiver.clock)
+    stream = Stream(receiver.store.runs, receiver.changes, page.row, receiver.clock)
 
     async def health(_request: Request) -> Response:
         return json_response(_Health("ok", unknown.requests))

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from failpath_otel._version import __version__
-from failpath_otel.local.api import answers
-from failpath_otel.local.api.answers import Row, outcome_of, row_of
+from failpath_otel.local.api import page_answers as answers
+from failpath_otel.local.api.page_answers import Row, outcome_of, row_of
 from failpath_otel.local.api.parameters import STATUSES, limit_in, one_of
 from failpath_otel.local.api.responses import json_response
 from failpath_otel.local.api.run_page import run_page
@@ -69,11 +69,11 @@ class PageApi:
         keys = receiver.flows.known()
         return answers.StatusAnswer(
             version=__version__,
-            store_id=store.store_id(),
+            store_id=store.runs.store_id(),
             revision=revision,
             now=now,
             url=f"{request.url.scheme}://{request.url.netloc}",
-            runs=store.count_runs(),
+            runs=store.runs.count(),
             flows=len(keys),
             window=WINDOW,
             window_attempts=MAX_ATTEMPTS,
@@ -98,7 +98,8 @@ class PageApi:
             *heading,
             flows=rows,
             silent=answers.SilentRuns(
-                len(silent), [row_of(row, current.get(row.key)) for row in self._store.rows(_SILENT_SHOWN, only=silent)]
+                len(silent),
+                [row_of(row, current.get(row.key)) for row in self._store.runs.rows(_SILENT_SHOWN, only=silent)],
             ),
         )
 
@@ -132,7 +133,7 @@ class PageApi:
         stored = None if word is None else ["running"] if word in _DERIVED else [word]
         found: list[RunRow] = []
         while len(found) <= limit:
-            page = self._store.rows(
+            page = self._store.runs.rows(
                 limit + 1,
                 before=before,
                 flow_key=query.get("flow") or None,
@@ -183,7 +184,7 @@ class PageApi:
     def _heading(self) -> tuple[int, str]:
         """Return a revision that the answer is at least as new as, and the time; called before anything is read."""
         self._receiver.catch_up()
-        return self._store.revision(), to_rfc3339(self._receiver.clock())
+        return self._store.runs.revision(), to_rfc3339(self._receiver.clock())
 
     def _flow_row(
         self, flow_key: str, counts: dict[str, Counter[Liveness]], current: dict[RunKey, Liveness]
@@ -218,5 +219,5 @@ def _cursor(text: str | None) -> _Cursor | None:
         place = None
     # Integers of SQLite end here.
     if place is None or not 0 <= place[0] < 1 << 63:
-        raise HTTPException(400, "expected what `next` of another answer said as `before`")
+        raise HTTPException(400, "expected the `next` of another response as `before`")
     return place

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from failpath_otel.local.api.answers import LoggedEvent, Neighbour, RunPage, graph_of, row_of
+from failpath_otel.local.api.page_answers import LoggedEvent, Neighbour, RunPage, graph_of, row_of
 from failpath_otel.local.liveness.monitor import RunLiveness
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.stack import split_stack
@@ -28,12 +28,12 @@ def run_page(receiver: Receiver, key: RunKey, heading: tuple[int, str]) -> RunPa
     view = build_run_view(events)
     summary = summarise(view, events)
     assessment = receiver.monitor.assess(key.flow_key, summary.attempts)
-    facts = receiver.flows.facts(key.flow_key).beside(summary.attempts)
-    before, after = store.neighbours(key)
+    facts = receiver.flows.facts(key.flow_key).with_steps_of(summary.attempts)
+    before, after = store.runs.neighbours(key)
     return RunPage(
         *heading,
         run=_run(view, assessment),
-        row=row_of(_row(summary, store.row(key)), assessment.run),
+        row=row_of(_row(summary, store.runs.row(key)), assessment.run),
         graph=graph_of(facts.shape, facts.layout, facts.steps),
         events=_logged(events, store.received(key)),
         previous=None if before is None else Neighbour(before.run_id),

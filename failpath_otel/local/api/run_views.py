@@ -23,7 +23,7 @@ def recent_runs(
     found: list[RunView] = []
     before: tuple[int, str, str] | None = None
     while len(found) < limit:
-        rows = store.rows(
+        rows = store.runs.rows(
             min(limit, _PAGE), before=before, flow_key=flow_key, statuses=None if status is None else [status]
         )
         for row in rows:

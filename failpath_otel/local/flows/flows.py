@@ -8,8 +8,8 @@ from typing import Final
 
 from failpath_otel.local.flows.flows_file import FlowsFile
 from failpath_otel.local.flows.layout import Layout, layout
+from failpath_otel.local.flows.shape import DeclaredFlow, Shape, observed_edges, shape_of
 from failpath_otel.local.flows.statistics import WINDOW, FlowStats, StepStats, flow_stats, step_stats
-from failpath_otel.local.flows.topology import DeclaredFlow, Shape, observed_edges, shape_of
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.run_row import RunRow
 from failpath_otel.local.store.store import Store
@@ -60,7 +60,7 @@ class FlowFacts:
     older: Sequence[AttemptSummary] | None = None
     """A run that is not among the newest, and whose steps the shape has too."""
 
-    def beside(self, attempts: Sequence[AttemptSummary]) -> "FlowFacts":
+    def with_steps_of(self, attempts: Sequence[AttemptSummary]) -> "FlowFacts":
         """Return the same facts, with a shape that also has the steps of a run with these attempts."""
         known = {node.step_key for node in self.shape.nodes}
         if all(attempt.step_key in known for attempt in attempts):
@@ -99,19 +99,19 @@ class Flows:
         self._numbers: dict[str, FlowNumbers] = {}
         self._facts: dict[str, FlowFacts] = {}  # least recently used first
         self._stale: set[str] = set()
-        self._seen = 0
+        self._seen_revision = 0
 
     def known(self) -> list[str]:
         """Return the flows that have runs, and then those that are only declared."""
-        return list(dict.fromkeys([*self._store.flow_keys(), *self._declarations()]))
+        return list(dict.fromkeys([*self._store.runs.flow_keys(), *self._declarations()]))
 
     def numbers(self, flow_key: str) -> FlowNumbers:
         """Return the figures of a flow now, without reading the attempts of its runs."""
         with self._lock:
-            self._note_changes()
+            self._apply_changes()
             numbers = self._numbers.get(flow_key)
             if numbers is None:
-                rows = self._store.rows(WINDOW, flow_key=flow_key)
+                rows = self._store.runs.rows(WINDOW, flow_key=flow_key)
                 numbers = FlowNumbers(flow_stats(rows), rows[:NEWEST])
                 if rows:
                     self._numbers[flow_key] = numbers
@@ -121,15 +121,15 @@ class Flows:
         """Return what follows from the newest runs of a flow; an unknown flow has no runs and no steps."""
         declared = self._declarations().get(flow_key)
         with self._lock:
-            self._note_changes()
+            self._apply_changes()
             facts = self._facts.pop(flow_key, None)
             if facts is None or flow_key in self._stale or facts.declared != declared:
                 # A read that fails leaves the cache as it is, and is repeated.
-                facts = self._look(flow_key, facts, declared)
+                facts = self._read_runs(flow_key, facts, declared)
                 self._stale.discard(flow_key)
             if facts.runs or declared:
                 self._facts[flow_key] = facts
-                self._make_room()
+                self._evict()
             return facts
 
     def p95_ms(self, flow_key: str, step_key: str) -> float | None:
@@ -137,7 +137,7 @@ class Flows:
         stats = self.facts(flow_key).steps.get(step_key)
         return None if stats is None else stats.p95_ms
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drop all caches, because runs were deleted."""
         with self._lock:
             self._numbers.clear()
@@ -147,20 +147,20 @@ class Flows:
     def _declarations(self) -> Mapping[str, DeclaredFlow]:
         return {} if self._declared is None else self._declared.flows()
 
-    def _note_changes(self) -> None:
-        changed = self._store.changes(self._seen, _CHANGES)
+    def _apply_changes(self) -> None:
+        changed = self._store.runs.changes(self._seen_revision, _CHANGES)
         if len(changed) == _CHANGES:
-            self._seen = self._store.revision()
+            self._seen_revision = self._store.runs.revision()
             self._numbers.clear()
             self._stale = set(self._facts)
         elif changed:
-            self._seen = changed[-1].revision
+            self._seen_revision = changed[-1].revision
             flow_keys = {row.flow_key for row in changed}
             for flow_key in flow_keys:
                 self._numbers.pop(flow_key, None)
             self._stale |= self._facts.keys() & flow_keys
 
-    def _make_room(self) -> None:
+    def _evict(self) -> None:
         kept = {flow_key: sum(len(run.attempts) for run in facts.runs) for flow_key, facts in self._facts.items()}
         total = sum(kept.values())
         for flow_key in list(self._facts)[:-1]:
@@ -170,17 +170,17 @@ class Flows:
             del self._facts[flow_key]
             self._stale.discard(flow_key)
 
-    def _look(self, flow_key: str, before: FlowFacts | None, declared: DeclaredFlow | None) -> FlowFacts:
+    def _read_runs(self, flow_key: str, before: FlowFacts | None, declared: DeclaredFlow | None) -> FlowFacts:
         """Read the attempts of those runs that are not cached at their current revision."""
         known = {} if before is None else {(run.row.run_id, run.row.revision): run for run in before.runs}
-        rows = self._store.rows(WINDOW, flow_key=flow_key)
+        rows = self._store.runs.rows(WINDOW, flow_key=flow_key)
         runs: list[KnownRun] = []
         attempts = 0
         for start in range(0, len(rows), _CHUNK):
             chunk = rows[start : start + _CHUNK]
             unknown = [row.key for row in chunk if (row.run_id, row.revision) not in known]
             # Deleted runs are missing; changed ones are read as they are now, and are reported as changed again.
-            read = {stored.row.run_id: KnownRun(*stored) for stored in self._store.stored(unknown)}
+            read = {stored.row.run_id: KnownRun(*stored) for stored in self._store.runs.stored(unknown)}
             for row in chunk:
                 run = known.get((row.run_id, row.revision)) or read.get(row.run_id)
                 if run is None:

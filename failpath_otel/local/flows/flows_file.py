@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from failpath_otel.local.flows.topology import DeclaredFlow, Node
+from failpath_otel.local.flows.shape import DeclaredFlow, Node
 from failpath_otel.report import warn
 
 DEFAULT_PATH: Final = Path(".failpath", "flows.json")
@@ -67,10 +67,10 @@ class FlowsFile:
             now = self._clock()
             if now - self._checked >= _CHECK_SECONDS:
                 self._checked = now
-                self._look()
+                self._reload_if_changed()
             return self._flows
 
-    def _look(self) -> None:
+    def _reload_if_changed(self) -> None:
         # Before reading: what is written meanwhile counts as another change.
         version = _version(self.path)
         if version == self._version:
@@ -79,7 +79,7 @@ class FlowsFile:
         try:
             self._flows = read_flows(self.path)
         except FlowsFileError as error:
-            warn("Failpath: %s; the flows stay as they were until the file is mended", str(error))
+            warn("Failpath: %s; the flows stay as they were until the file is corrected", str(error))
 
 
 def find_flows_file(given: Path | None) -> FlowsFile | None:
@@ -111,7 +111,7 @@ def read_flows(path: Path) -> dict[str, DeclaredFlow]:
         raise _error(path, f"is not JSON: {error}") from error
     flows: dict[str, DeclaredFlow] = {}
     for item in content.flows:
-        flow = _understood(item, _Flow)
+        flow = _convert(item, _Flow)
         if flow is not None and flow.slug:
             flows.setdefault(flow.slug, _declared(flow))
     return flows
@@ -121,7 +121,7 @@ def _declared(flow: _Flow) -> DeclaredFlow:
     nodes: dict[str, Node] = {}
     by_id: dict[str, str] = {}
     for item in _items(flow.nodes):
-        node = _understood(item, _Node)
+        node = _convert(item, _Node)
         if node is None or not node.sdk_step_key:
             continue
         key = node.sdk_step_key
@@ -159,7 +159,7 @@ def _items(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _understood(value: object, kind: type[_T]) -> _T | None:
+def _convert(value: object, kind: type[_T]) -> _T | None:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError:

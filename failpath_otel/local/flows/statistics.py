@@ -8,6 +8,7 @@ import msgspec
 
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.runs.times import to_rfc3339
+from failpath_otel.local.store.run_row import RunRow
 from failpath_otel.records.record import Status
 
 WINDOW: Final = 500
@@ -56,35 +57,11 @@ class ErrorCount(msgspec.Struct, frozen=True, rename="camel"):
     last_seen: str
 
 
-class Row(Protocol):
-    """What the figures need of a run."""
-
-    @property
-    def run_id(self) -> str:
-        """Its id within its flow."""
-        ...
-
-    @property
-    def status(self) -> Status:
-        """Its stored status."""
-        ...
-
-    @property
-    def duration_ms(self) -> float | None:
-        """Of the whole run; ``None`` while it runs."""
-        ...
-
-    @property
-    def active_at(self) -> int:
-        """When its newest event happened, in microseconds since the epoch."""
-        ...
-
-
 class Run(Protocol):
     """A run with the attempts of its steps."""
 
     @property
-    def row(self) -> Row:
+    def row(self) -> RunRow:
         """The run itself."""
         ...
 
@@ -121,7 +98,7 @@ def step_stats(runs: Iterable[Run]) -> dict[str, StepStats]:
     }
 
 
-def flow_stats(rows: Iterable[Row]) -> FlowStats:
+def flow_stats(rows: Iterable[RunRow]) -> FlowStats:
     """Return the figures of the runs of one flow."""
     statuses: list[Status] = []
     durations: list[float] = []

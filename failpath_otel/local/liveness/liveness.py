@@ -25,7 +25,7 @@ _BAD_TO_GOOD: Final[tuple[Liveness, ...]] = ("gone", "silent", "live")
 
 _CHECK_AGAIN: Final = 0.5
 _MAX_KNOWN: Final = 16_384
-_MAX_PID: Final = 2**22  # Linux never hands out more.
+_MAX_PID: Final = 2**22  # Linux assigns no higher one.
 _MAX_TEXT: Final = 64
 _SAME_START: Final = 2_000_000
 """Microseconds by which two readings of one start may differ: the kernel reports the boot in whole seconds, and the
@@ -107,7 +107,7 @@ class Processes:
         self._knows_starts: Final = start_time(os.getpid()) is not None
         self._born = _microseconds(start_time(os.getpid())) or 0
         self._clock_steps = [0]
-        # Processes that are older than this are not of this namespace. All others there are can be seen from the first.
+        # Older processes are not of this namespace; the initial namespace sees all.
         self._began: Final = 0 if sees_every_process() else _microseconds(start_time(1)) or 0
         self._nested: dict[int, list[int]] = {}
         self._nested_at = 0
@@ -125,13 +125,13 @@ class Processes:
                     del self._known[next(iter(self._known))]
                 known = self._known[process] = self._first_verdict(process)
             elif isinstance(known, _LiveProcess) and self._clock() >= known.check_after:
-                known = self._known[process] = self._inspect_again(known)
+                known = self._known[process] = self._verdict(known.pid, known.ticks)
             return known == "gone"
 
     def _first_verdict(self, process: ProcessInfo) -> _Verdict:
         pid, started = process.pid, _microseconds(process.start_time)
         if started is None:
-            # As most SDKs have it. Of a container that bears this host's name, only the pid in there is known.
+            # As from most SDKs. In a container with this host's name, only the pid inside is known.
             since = time.time_ns() // 1000 - _SAME_START - _JUST_NOW
             inside = self._pids_of_nested(pid, since) if inspect_process(pid) is None else []
             return self._verdict(inside[0] if inside else pid)
@@ -152,16 +152,13 @@ class Processes:
     def _is_start(self, holder: int, started: int) -> bool:
         """Return whether the start of a process, as the system reports it now, is the one in a record.
 
-        The system reckons starts by the clock as it is now: after that was set, all of them are others. So a record
-        may name what a start was called before, as far as that was seen on the receiver's own.
+        The system computes starts by its current clock: after the clock was set, all of them differ. So a record may
+        have an earlier value, by a step of the clock that was observed on the receiver's own start.
         """
         step = self._born - (_microseconds(start_time(os.getpid())) or self._born)
         if all(abs(step - known) > _SAME_START for known in self._clock_steps):
             self._clock_steps.append(step)
         return any(abs(holder + step - known - started) <= _SAME_START for known in self._clock_steps)
-
-    def _inspect_again(self, found: _LiveProcess) -> _Verdict:
-        return self._verdict(found.pid, found.ticks)
 
     def _verdict(self, pid: int, ticks: int | None = None) -> _Verdict:
         seen = inspect_process(pid)

@@ -110,10 +110,6 @@ class LivenessMonitor:
                 return None
             return run_liveness(attempts, self._clock(), partial(self._p95, run.flow_key), self._is_gone)
 
-    def runs_with(self, liveness: Liveness) -> set[RunKey]:
-        """Return the running runs with this liveness."""
-        return {run for run, its in self.current().items() if its == liveness}
-
     def assess(self, flow_key: str, attempts: Sequence[AttemptSummary]) -> RunLiveness:
         """Return the liveness of a run with these attempts."""
         now, p95 = self._clock(), partial(cache(self._p95), flow_key)
@@ -167,19 +163,19 @@ class LivenessMonitor:
     def _catch_up(self) -> None:
         """Read which runs have begun, changed and ended."""
         # Read first: what changes from here on is read again the next time.
-        since, until = self._revision, self._store.revision()
+        since, until = self._revision, self._store.runs.revision()
         if since == until:
             return
         if since is None:
-            self._take(self._store.running())
+            self._take(self._store.runs.running())
             self._reported = {run: its for run, its in self._reported.items() if run in self._open}
         elif self._drop_ended(since):
-            self._take(self._store.running(since))
+            self._take(self._store.runs.running(since))
         self._revision = until
 
     def _drop_ended(self, since: int) -> bool:
         """Drop the runs that ended after a revision; return whether others changed."""
-        others, rows = False, self._store.changes(since, _PAGE)
+        others, rows = False, self._store.runs.changes(since, _PAGE)
         while rows:
             for row in rows:
                 if row.status == semconv.STATUS_RUNNING:
@@ -189,7 +185,7 @@ class LivenessMonitor:
                 self._gone.pop(row.key, None)
                 self._newly_gone.discard(row.key)
                 self._reported.pop(row.key, None)
-            rows = self._store.changes(rows[-1].revision, _PAGE) if len(rows) == _PAGE else []
+            rows = self._store.runs.changes(rows[-1].revision, _PAGE) if len(rows) == _PAGE else []
         return others
 
     def _take(self, runs: Sequence[StoredRun]) -> None:

@@ -45,7 +45,7 @@ class Projector:
         self._lock = threading.Lock()
         self._resting: dict[RunKey, float] = {}
         self._due: float | None = None
-        self._notified = store.revision()
+        self._notified = store.runs.revision()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -113,7 +113,7 @@ class Projector:
         return None if self._due is None else max(0.0, self._due - time.monotonic())
 
     def _notify(self) -> None:
-        revision = self._store.revision()
+        revision = self._store.runs.revision()
         if revision > self._notified:
             self._notified = revision
             if self._on_change is not None:

@@ -21,7 +21,8 @@ _decode_attempts: Final = msgspec.json.Decoder(list[AttemptSummary]).decode
 class RunQueries:
     """Queries over the rows. Thread-safe. Raises ``StoreError`` if the database refuses."""
 
-    _database: Database
+    def __init__(self, database: Database) -> None:
+        self._database: Final = database
 
     def rows(
         self,
@@ -81,10 +82,6 @@ class RunQueries:
         query = f"SELECT {COLUMNS} FROM runs WHERE revision > ? ORDER BY revision LIMIT ?"  # noqa: S608
         return [RunRow(*row) for row in self._database.rows(query, after_revision, limit)]
 
-    def newest(self, flow_key: str, limit: int) -> list[StoredRun]:
-        """Return the runs of a flow that were active last, the newest first, with their attempts."""
-        return self._stored(f"INDEXED BY runs_of_flow WHERE flow_key = ? {_ORDER}", flow_key, limit)
-
     def stored(self, runs: Sequence[RunKey]) -> list[StoredRun]:
         """Return those of these runs that exist, with their attempts, in no particular order."""
         found: list[StoredRun] = []
@@ -127,9 +124,17 @@ class RunQueries:
         )
         return [flow_key for (flow_key,) in rows]
 
-    def count_runs(self) -> int:
+    def count(self) -> int:
         """Return the number of runs."""
         return self._database.number("SELECT count(*) FROM runs")
+
+    def revision(self) -> int:
+        """Return the highest revision so far; it never decreases, also not when the file is opened again."""
+        return self._database.number("SELECT revision FROM meta")
+
+    def store_id(self) -> str:
+        """Return the random name that the file was given when it was made."""
+        return str(self._database.rows("SELECT store_id FROM meta")[0][0])
 
     def _stored(self, condition: str, *values: str | int) -> list[StoredRun]:
         rows = self._database.rows(f"SELECT {COLUMNS}, attempts FROM runs {condition}", *values)  # noqa: S608

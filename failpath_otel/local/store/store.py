@@ -70,7 +70,7 @@ class Pruned(NamedTuple):
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class Store(RunQueries):
+class Store:
     """One database. Thread-safe.
 
     Opens the file at ``path``, and makes it (readable for its owner only) if there is none. Times are microseconds
@@ -83,6 +83,8 @@ class Store(RunQueries):
     def __init__(self, path: Path) -> None:
         self._decode = msgspec.json.Decoder(Record).decode
         self._database = Database(path, prepare)
+        self.runs: Final = RunQueries(self._database)
+        """The rows of runs."""
         self.work_available = threading.Event()
         if self._database.rows("SELECT 1 FROM dirty LIMIT 1"):
             self.work_available.set()
@@ -154,14 +156,6 @@ class Store(RunQueries):
         return next((RunKey(flow, run) for flow, run, _ in rows if flow_key in (None, flow)), None)
 
     # Projection
-
-    def revision(self) -> int:
-        """Return the highest revision so far; it never decreases, also not when the file is opened again."""
-        return self._database.number("SELECT revision FROM meta")
-
-    def store_id(self) -> str:
-        """Return the random name that the file was given when it was made."""
-        return str(self._database.rows("SELECT store_id FROM meta")[0][0])
 
     def dirty(self, limit: int, *, newest: bool = True) -> list[Dirty]:
         """Return up to ``limit`` runs with events that their rows do not show, the newest or the oldest mark first."""

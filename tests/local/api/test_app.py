@@ -271,11 +271,6 @@ def test_other_paths_and_methods_are_answered_in_json(
     assert (status == 405) == ("allow" in answer.headers)
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1", "127.0.0.1:3001", "[::1]", "[::1]:3001"])
-def test_a_question_to_a_loopback_name_is_answered(shared_receiver: Receiver, host: str) -> None:
-    assert shared_receiver.request("/api/runs", headers={"Host": host}).status == 200
-
-
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:3001", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.2", ""]
 )
@@ -332,7 +327,7 @@ def test_senders_do_not_wait_for_readers(tmp_path: Path, monkeypatch: pytest.Mon
         return answer.status_code
 
     with closing(Store(tmp_path / "db")) as store, closing(LocalReceiver(store, lambda: 0)) as receiver:
-        monkeypatch.setattr(store, "rows", read)
+        monkeypatch.setattr(store.runs, "rows", read)
         assert anyio.run(ask, create_app(receiver)) == 202
 
 

@@ -64,7 +64,7 @@ class TestResponse:
         ("/?token=a-secret-token", Access(token=TOKEN), 303),
     ],
 )
-def test_every_answer_tells_the_browser_what_it_must_not_do(path: str, access: Access, status: int) -> None:
+def test_every_response_has_the_security_headers(path: str, access: Access, status: int) -> None:
     answer = ask(path, access)
     assert answer.status == status
     assert CONTENT_SECURITY_POLICY == (
@@ -120,7 +120,7 @@ def test_another_loopback_address_answers_to_itself() -> None:
     assert ask("/", Access("127.0.0.9"), host="127.0.0.8:80").status == 400
 
 
-def test_what_a_proxy_claims_is_not_heard() -> None:
+def test_headers_of_a_proxy_are_ignored() -> None:
     assert ask("/", host="evil.example", x_forwarded_host="localhost").status == 400
     assert ask("/", origin="http://other", x_forwarded_host="other").status == 403
 

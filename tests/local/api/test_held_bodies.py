@@ -27,7 +27,7 @@ def is_taken(receiver: Receiver) -> bool:
     return receiver.post(wire(event("running", 1))).status == 202
 
 
-def test_many_stalled_bodies_at_once_are_told_to_come_again(receiver: Receiver) -> None:
+def test_many_stalled_bodies_at_once_are_refused_as_retryable(receiver: Receiver) -> None:
     assert is_taken(receiver)
     with ExitStack() as stack:
         stalled = [stack.enter_context(socket.create_connection(("127.0.0.1", receiver.port), 30)) for _ in range(MANY)]

@@ -1,4 +1,4 @@
-"""Requests that nobody sends by accident: each gets an answer, and spoils none of the others."""
+"""Hostile requests: each gets a response, and affects none of the others."""
 
 import base64
 import json

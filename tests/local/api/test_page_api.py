@@ -54,14 +54,14 @@ def test_an_empty_receiver_says_so(page: Page) -> None:
     assert page.get("runs") == {"revision": 0, "now": at(100), "runs": [], "next": None}
 
 
-def test_the_receiver_tells_of_itself(tmp_path: Path) -> None:
+def test_the_status_describes_the_receiver(tmp_path: Path) -> None:
     flows = tmp_path / "flows.json"
     flows.write_text(json.dumps({"flows": [{"slug": "declared", "nodes": []}]}))
     trace_url = "http://localhost:16686/trace/{trace_id}"
     with opened_page(tmp_path / "x.db", ReceiverSettings(flows, trace_url, 2.5, 64)) as page:
         page.add(event("success", 1), event("success", 2, run="run-2", span="b"))
         status = page.get("status")
-        assert status.pop("storeId") == page.store.store_id()
+        assert status.pop("storeId") == page.store.runs.store_id()
         assert status == {
             "version": __version__,
             "revision": 2,
@@ -85,7 +85,7 @@ def test_a_status_counts_what_was_received_before_it_was_asked_for(page: Page) -
     assert (status["runs"], status["flows"], status["revision"]) == (1, 1, 1)
 
 
-def test_a_row_tells_what_lists_show(page: Page) -> None:
+def test_a_row_has_what_lists_show(page: Page) -> None:
     page.add(
         event("success", 2, step="cart", span="a", started=1),
         event("error", 4.5, step="pay", span="b", started=2, error=ErrorInfo("Declined", "not\nenough")),
@@ -122,7 +122,7 @@ def test_each_of_the_six_words_filters(page: Page, word: str) -> None:
     assert page.ids(status=word, text="nothing like it") == []
 
 
-def test_the_list_tells_the_liveness_of_what_runs_and_of_nothing_else(page: Page) -> None:
+def test_the_list_has_the_liveness_of_running_runs_alone(page: Page) -> None:
     page.add(*one_of_each())
     assert {run["runId"]: (run["status"], run["liveness"]) for run in page.get("runs")["runs"]} == {
         "silent": ("running", "silent"),
@@ -312,5 +312,5 @@ def test_a_person_who_has_mistyped_an_address_gets_the_page_and_a_program_does_n
     assert (shown.status_code, shown.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert 'id="app"' in shown.text
     assert "content-security-policy" in shown.headers
-    told = page.client.get("/nowhere/at/all")
-    assert (told.status_code, told.json()) == (404, {"error": "Not Found"})
+    response = page.client.get("/nowhere/at/all")
+    assert (response.status_code, response.json()) == (404, {"error": "Not Found"})

@@ -21,7 +21,7 @@ STACK = (
 )
 
 
-def test_a_run_is_told_whole(page: Page) -> None:
+def test_the_page_of_a_run_has_all_of_it(page: Page) -> None:
     process = ProcessInfo(4711, "another-host", at(0))
     page.add(
         event("running", 1, step="cart", span="a", items=2),
@@ -143,7 +143,7 @@ def test_a_huge_run_is_shown_as_its_events_say_also_before_its_row_is_made(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page.add(event("running", 99, span="a"))
-    # As for a run that rests, because its last picture took long.
+    # As for a run that rests, because its last projection took long.
     monkeypatch.setattr(page.receiver.projector, "catch_up", lambda: None)
     page.store.add(
         received_events(event("success", 100, span="a", started=99), event("skipped", 101, step="new", span="b")), 1
@@ -190,7 +190,7 @@ def test_text_in_every_field_arrives_as_it_is(page: Page) -> None:
     assert page.ask(f"run/{quote(evil, safe='')}").headers["content-type"] == "application/json"
 
 
-def test_a_field_that_nobody_knows_is_no_trouble(page: Page) -> None:
+def test_an_unknown_field_does_no_harm(page: Page) -> None:
     fields = wire(event("success", 1), later={"deep": [1]}, version=9)
     answer = page.client.post("/v1/events", json={"events": [fields]}, headers={"Authorization": "Bearer fp_project_x"})
     assert answer.json() == {"accepted": 1, "rejected": []}

@@ -160,7 +160,7 @@ def server() -> Iterator[Server]:
         yield started
 
 
-def test_a_client_is_told_where_it_is_and_then_what_changes(server: Server) -> None:
+def test_a_client_gets_its_revision_and_then_the_changes(server: Server) -> None:
     server.log.change("old", "older")
     client = server.open()
     assert client.response.status == 200
@@ -214,7 +214,7 @@ def test_when_history_changes_every_open_stream_says_so(server: Server) -> None:
         assert client.names(client.next()) == ["b"]
 
 
-def test_who_was_away_while_history_changed_is_told_as_well(server: Server) -> None:
+def test_a_client_that_was_away_during_a_reset_gets_it_as_well(server: Server) -> None:
     server.log.change("a", "b")
     server.changes.reset()
     client = server.open(last_event_id="ab-c-1")
@@ -227,7 +227,7 @@ def test_who_was_away_while_history_changed_is_told_as_well(server: Server) -> N
     assert later.next().name == "changes"
 
 
-def test_where_very_many_runs_changed_a_client_is_told_to_look_itself(server: Server) -> None:
+def test_after_very_many_changes_a_client_has_to_load_its_view_again(server: Server) -> None:
     server.log.change(*map(str, range(MAX_ROWS)))
     client = server.open(last_event_id="ab-c-0")
     assert client.next().name == "hello"
@@ -241,7 +241,7 @@ def test_where_very_many_runs_changed_a_client_is_told_to_look_itself(server: Se
     assert client.names(client.next()) == ["x"]
 
 
-def test_changes_that_come_quickly_are_told_together_and_none_is_lost(server: Server) -> None:
+def test_changes_that_come_quickly_are_sent_together_and_none_is_lost(server: Server) -> None:
     client = server.open()
     client.next()
     for number in range(1000):
@@ -263,7 +263,7 @@ def test_a_client_gets_no_more_than_ten_events_a_second(server: Server) -> None:
     assert time.monotonic() - begin >= 0.4
 
 
-def test_a_change_that_nobody_announced_is_found(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_without_a_notification_is_found(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "_LOOK_SECONDS", 0.3)
     client = server.open()
     client.next()
@@ -343,7 +343,7 @@ def test_closing_ends_every_stream_and_those_that_come_later() -> None:
             assert client.response.read().count(b"event:") <= 1
 
 
-def test_nobody_is_woken_after_the_loop_has_ended() -> None:
+def test_no_stream_is_woken_after_the_loop_has_ended() -> None:
     with running() as server:
         server.open().next()
         wakers = set(server.changes._wakers)

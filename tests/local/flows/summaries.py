@@ -40,7 +40,7 @@ def stored(
     duration_ms: float | None = None,
     active_at: int = 0,
 ) -> StoredRun:
-    """A run as the store tells it; of its row only what numbers are made of means something."""
+    """A run as the store has it; of its row only what figures are made of is meaningful."""
     row = RunRow(
         flow_key="checkout",
         run_id=run_id,

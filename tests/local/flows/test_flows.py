@@ -155,7 +155,7 @@ def test_of_large_runs_fewer_are_looked_at_but_the_newest_always(page: Page, mon
     page.add(*[record for number in range(30) for record in run_of(number)])
     for attempts, runs in ((59, 29), (60, 30), (40, 20), (3, 1), (1, 1)):
         monkeypatch.setattr(flows_module, "MAX_ATTEMPTS", attempts)
-        page.receiver.flows.forget()
+        page.receiver.flows.clear_cache()
         answer = page.flow("checkout")
         # The numbers of the flow itself need no attempts.
         assert (answer["flow"]["runs"], nodes(answer)["pay"]["runs"]) == (30, runs)
@@ -165,14 +165,14 @@ def test_of_large_runs_fewer_are_looked_at_but_the_newest_always(page: Page, mon
 
 def test_only_runs_that_have_changed_are_read_again(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     page.add(*[record for number in range(5) for record in run_of(number)])
-    flows, read = page.receiver.flows, page.store.stored
+    flows, read = page.receiver.flows, page.store.runs.stored
     asked: list[str] = []
 
     def noted(runs: Sequence[RunKey]) -> list[StoredRun]:
         asked.extend(run.run_id for run in runs)
         return read(runs)
 
-    monkeypatch.setattr(page.store, "stored", noted)
+    monkeypatch.setattr(page.store.runs, "stored", noted)
     flows.facts("checkout")
     assert sorted(asked) == [f"run-{number:03d}" for number in range(5)]
     page.add(event("error", 99, step="pay", span="late", run="run-003", error=DECLINED), *run_of(7))
@@ -185,7 +185,7 @@ def test_only_runs_that_have_changed_are_read_again(page: Page, monkeypatch: pyt
         ("run-004", "success"),
     ]
     assert flows.facts("checkout") is facts
-    # It is what somebody says who has never looked before.
+    # The same as without a cache.
     assert facts == Flows(page.store, None).facts("checkout")
 
 
@@ -210,7 +210,7 @@ def test_a_look_that_fails_is_repeated(page: Page, monkeypatch: pytest.MonkeyPat
         raise StoreError
 
     with monkeypatch.context() as patch:
-        patch.setattr(page.store, "stored", fail)
+        patch.setattr(page.store.runs, "stored", fail)
         with pytest.raises(StoreError):
             page.receiver.flows.facts("checkout")
     assert len(page.receiver.flows.facts("checkout").runs) == 2

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from failpath_otel.local.flows import flows_file
 from failpath_otel.local.flows.flows_file import DEFAULT_PATH, FlowsFile, FlowsFileError, find_flows_file, read_flows
-from failpath_otel.local.flows.topology import DeclaredFlow, Node
+from failpath_otel.local.flows.shape import DeclaredFlow, Node
 
 CHECKOUT = {
     "slug": "checkout",
@@ -233,7 +233,7 @@ def test_a_file_that_did_not_change_is_not_read_again(path: Path, clock: _Clock)
     assert file.flows() is before
 
 
-def test_a_broken_version_is_told_once_and_the_last_good_one_stays_until_it_is_mended(
+def test_a_broken_version_is_logged_once_and_the_last_good_one_stays_until_it_is_mended(
     path: Path, clock: _Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = FlowsFile(_write(path, CHECKOUT), clock)

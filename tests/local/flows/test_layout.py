@@ -1,4 +1,4 @@
-"""A layout puts boxes where they can be told apart and edges where they can be followed, every time the same."""
+"""A layout puts boxes where they do not overlap and edges where they can be followed, every time the same."""
 
 import random
 from itertools import combinations, pairwise

@@ -125,7 +125,7 @@ def test_an_end_without_a_duration_counts_and_is_in_no_percentile() -> None:
     )
 
 
-def test_steps_are_told_apart_and_stand_as_they_came() -> None:
+def test_steps_are_distinguished_and_keep_their_order() -> None:
     found = step_stats([stored("1", [attempt("b", 0, 1), attempt("a", 2, 3, "error")])])
     assert list(found) == ["b", "a"]
     assert (found["b"].failure_rate, found["a"].failure_rate) == (0.0, 1.0)

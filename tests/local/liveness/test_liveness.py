@@ -190,7 +190,7 @@ def test_a_process_that_has_ended_is_gone(child: Child, processes: Processes) ->
     assert processes.is_gone(child.info)
 
 
-def test_a_process_that_ends_while_it_is_watched_is_gone_within_a_second(
+def test_a_process_that_ends_while_it_is_observed_is_gone_within_a_second(
     child: Child, clock: Clock, processes: Processes
 ) -> None:
     assert not processes.is_gone(child.info)
@@ -201,7 +201,7 @@ def test_a_process_that_ends_while_it_is_watched_is_gone_within_a_second(
 
 
 @on_linux
-def test_a_process_that_nobody_has_waited_for_is_gone(child: Child, processes: Processes) -> None:
+def test_a_zombie_is_gone(child: Child, processes: Processes) -> None:
     child.process.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOWAIT)
     assert Path(f"/proc/{child.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
@@ -247,7 +247,7 @@ def test_a_clock_that_was_corrected_by_a_second_makes_no_other_process(child: Ch
 
 
 @on_linux
-def test_a_clock_that_is_set_while_a_process_is_watched_does_not_end_it(
+def test_a_clock_that_is_set_while_a_process_is_observed_does_not_end_it(
     child: Child, clock: Clock, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not processes.is_gone(child.info)
@@ -258,7 +258,7 @@ def test_a_clock_that_is_set_while_a_process_is_watched_does_not_end_it(
 
 @on_linux
 def test_a_process_of_an_earlier_boot_is_gone(child: Child, processes: Processes) -> None:
-    # pid 1 began with this boot; whoever had it in an earlier one is gone, like any other.
+    # pid 1 began with this boot; a holder of it in an earlier one is gone, like any other.
     if not Path("/proc/self/ns/pid").readlink().name.endswith("[4026531836]"):
         pytest.skip("a container does not know when the machine was booted")
     child.kill()
@@ -275,7 +275,7 @@ def test_without_a_start_time_the_pid_alone_counts(child: Child, clock: Clock, b
     assert processes.is_gone(process)
 
 
-def test_a_system_that_tells_no_start_times_does_not_judge_records_that_have_them(
+def test_a_system_without_start_times_does_not_judge_records_that_have_them(
     child: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("failpath_otel.local.liveness.liveness.start_time", lambda _: None)
@@ -360,7 +360,7 @@ def test_the_number_of_processes_that_are_remembered_is_bounded(
 
 @pytest.mark.process
 @on_linux
-def test_a_process_in_a_container_with_this_hosts_name_is_watched_from_outside(
+def test_a_process_in_a_container_with_this_hosts_name_is_observed_from_outside(
     clock: Clock, processes: Processes
 ) -> None:
     command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]

@@ -1,4 +1,4 @@
-"""The watch says the truth about running runs whenever it is asked, and tells of it when it changes."""
+"""The monitor has the current liveness of running runs, and reports its changes."""
 
 import logging
 import queue
@@ -28,7 +28,7 @@ DEAD = ProcessInfo(7, "here", "2023-11-14T22:13:20.000000Z")
 
 
 class Scene:
-    """A store whose rows are always up to date, a clock, what is known of steps and processes, and a watch."""
+    """A store whose rows are always up to date, a clock, what is known of steps and processes, and a monitor."""
 
     def __init__(self, path: Path) -> None:
         self.store = Store(path)
@@ -36,10 +36,10 @@ class Scene:
         self.p95: dict[tuple[str, str], float] = {}
         self.dead: set[ProcessInfo] = set()
         self.asked: list[ProcessInfo] = []
-        self.told: list[list[RunKey]] = []
-        self.monitor = self.new_watch(self.told.append)
+        self.reported: list[list[RunKey]] = []
+        self.monitor = self.new_monitor(self.reported.append)
 
-    def new_watch(self, on_change: Callable[[list[RunKey]], object], **options: Any) -> LivenessMonitor:
+    def new_monitor(self, on_change: Callable[[list[RunKey]], object], **options: Any) -> LivenessMonitor:
         return LivenessMonitor(
             self.store,
             lambda flow_key, step_key: self.p95.get((flow_key, step_key)),
@@ -58,7 +58,7 @@ class Scene:
         project(self.store)
 
     def attempts(self, run: RunKey) -> StoredRun:
-        return next(stored for stored in self.store.newest(run.flow_key, 1000) if stored.row.key == run)
+        return self.store.runs.stored([run])[0]
 
 
 @pytest.fixture
@@ -73,17 +73,17 @@ def of(process: ProcessInfo, record: Record) -> Record:
     return msgspec.structs.replace(record, process=process)
 
 
-def test_a_run_that_falls_silent_is_told_once(scene: Scene) -> None:
+def test_a_run_that_falls_silent_is_reported_once(scene: Scene) -> None:
     scene.arrive(event("running", 0))
     scene.now = 30
     assert (scene.monitor.check(), scene.monitor.liveness(RUN)) == ([], "live")
     scene.now = 30.1
     assert (scene.monitor.check(), scene.monitor.liveness(RUN)) == ([RUN], "silent")
     assert scene.monitor.check() == []
-    assert scene.told == [[RUN]]
+    assert scene.reported == [[RUN]]
 
 
-def test_a_run_that_is_silent_from_the_start_is_told(scene: Scene) -> None:
+def test_a_run_that_is_silent_from_the_start_is_reported(scene: Scene) -> None:
     scene.arrive(event("running", 0))
     scene.now = 31
     assert scene.monitor.check() == [RUN]
@@ -92,14 +92,14 @@ def test_a_run_that_is_silent_from_the_start_is_told(scene: Scene) -> None:
 def test_a_late_record_ends_the_silence(scene: Scene) -> None:
     scene.arrive(event("running", 0))
     scene.now = 40
-    assert scene.monitor.runs_with("silent") == {RUN}
+    assert scene.monitor.current() == {RUN: "silent"}
     scene.arrive(event("success", 35))
-    assert scene.monitor.runs_with("silent") == set()
+    assert scene.monitor.current() == {}
     assert scene.monitor.liveness(RUN) is None
     assert scene.monitor.check() == []
 
 
-def test_a_silent_step_that_is_found_to_take_long_is_live_again_and_that_is_told(scene: Scene) -> None:
+def test_a_silent_step_that_is_found_to_take_long_is_live_again_and_that_is_reported(scene: Scene) -> None:
     scene.arrive(event("running", 0))
     scene.now = 40
     assert scene.monitor.check() == [RUN]
@@ -131,7 +131,7 @@ def test_a_run_that_is_gone_is_looked_at_again_when_it_changes(scene: Scene) -> 
     assert (scene.monitor.liveness(RUN), scene.monitor.check()) == (None, [])
 
 
-def test_a_run_that_begins_again_after_its_end_is_told_again(scene: Scene) -> None:
+def test_a_run_that_begins_again_after_its_end_is_reported_again(scene: Scene) -> None:
     scene.dead.add(DEAD)
     scene.arrive(of(DEAD, event("running", 0)))
     assert scene.monitor.check() == [RUN]
@@ -141,7 +141,7 @@ def test_a_run_that_begins_again_after_its_end_is_told_again(scene: Scene) -> No
     assert scene.monitor.check() == [RUN]
 
 
-def test_each_step_of_a_run_that_falls_silent_is_told(scene: Scene) -> None:
+def test_each_step_of_a_run_that_falls_silent_is_reported(scene: Scene) -> None:
     scene.arrive(event("running", 0, span="a"), event("running", 10, step="ship", span="b"))
     scene.now = 35
     assert (scene.monitor.check(), scene.monitor.check()) == ([RUN], [])
@@ -149,7 +149,7 @@ def test_each_step_of_a_run_that_falls_silent_is_told(scene: Scene) -> None:
     assert (scene.monitor.check(), scene.monitor.check()) == ([RUN], [])
 
 
-def test_each_process_of_a_run_that_ends_is_told(scene: Scene) -> None:
+def test_each_process_of_a_run_that_ends_is_reported(scene: Scene) -> None:
     later = ProcessInfo(8, "here", DEAD.start_time)
     scene.arrive(
         of(DEAD, event("running", 0, span="a")),
@@ -164,14 +164,14 @@ def test_each_process_of_a_run_that_ends_is_told(scene: Scene) -> None:
     assert scene.asked == []
 
 
-def test_an_earlier_attempt_whose_process_ends_is_told(scene: Scene) -> None:
+def test_an_earlier_attempt_whose_process_ends_is_reported(scene: Scene) -> None:
     scene.arrive(of(DEAD, event("running", 0, span="a")), event("running", 1, span="b"))
     assert scene.monitor.check() == []
     scene.dead.add(DEAD)
     assert (scene.monitor.check(), scene.monitor.liveness(RUN)) == ([RUN], "live")
 
 
-def test_runs_that_were_touched_without_a_change_are_not_told(scene: Scene) -> None:
+def test_runs_with_new_revisions_and_without_a_change_are_not_reported(scene: Scene) -> None:
     scene.dead.add(DEAD)
     scene.arrive(of(DEAD, event("running", 0)), event("running", 0, run="run-2"))
     assert scene.monitor.check() == [RUN]
@@ -216,15 +216,15 @@ def test_the_store_is_asked_only_for_what_has_changed(scene: Scene, monkeypatch:
     scene.arrive(*(event("running", 0, run=f"run-{number}", span=f"{number}") for number in range(9)))
     scene.monitor.check()
     got: list[str] = []
-    running, changes = scene.store.running, scene.store.changes
+    running, changes = scene.store.runs.running, scene.store.runs.changes
 
     def listen(method: Callable[..., Iterable[Any]], *arguments: int) -> Iterable[Any]:
         rows = method(*arguments)
         got.extend(row.run_id if method == changes else row.row.run_id for row in rows)
         return rows
 
-    monkeypatch.setattr(scene.store, "running", lambda *after: listen(running, *after))
-    monkeypatch.setattr(scene.store, "changes", lambda *after: listen(changes, *after))
+    monkeypatch.setattr(scene.store.runs, "running", lambda *after: listen(running, *after))
+    monkeypatch.setattr(scene.store.runs, "changes", lambda *after: listen(changes, *after))
     scene.monitor.check()
     assert got == []
     scene.arrive(*(event("success", 1, run=f"run-{number}", span=f"{number}") for number in range(5)))
@@ -244,12 +244,12 @@ def test_runs_that_were_deleted_are_forgotten(scene: Scene) -> None:
     assert scene.monitor.check() == [RUN], "it is another run now"
 
 
-def test_what_was_not_taken_is_told_again(scene: Scene) -> None:
+def test_what_on_change_refused_is_reported_again(scene: Scene) -> None:
     def refuse(_runs: list[RunKey]) -> None:
         msg = "the database is busy"
         raise StoreError(msg)
 
-    monitor = scene.new_watch(refuse)
+    monitor = scene.new_monitor(refuse)
     scene.arrive(event("running", 0))
     scene.now = 31
     for _ in range(2):
@@ -257,22 +257,22 @@ def test_what_was_not_taken_is_told_again(scene: Scene) -> None:
             monitor.check()
 
 
-def test_a_run_that_a_reader_finds_gone_while_others_are_told_is_told_next(scene: Scene) -> None:
+def test_a_run_that_a_reader_finds_gone_while_others_are_reported_is_reported_next(scene: Scene) -> None:
     scene.p95["checkout", "pay"] = 20_000
     scene.arrive(of(DEAD, event("running", 0)), event("running", 0, run="run-2", step="other"))
-    told: list[list[RunKey]] = []
+    reported: list[list[RunKey]] = []
 
     def on_change(runs: list[RunKey]) -> None:
-        told.append(runs)
+        reported.append(runs)
         scene.dead.add(DEAD)
         assert monitor.liveness(RUN) == "gone"
-        assert monitor.runs_with("gone") == {RUN}
+        assert monitor.current() == {RUN: "gone", OTHER: "silent"}
 
-    monitor = scene.new_watch(on_change)
+    monitor = scene.new_monitor(on_change)
     scene.now = 31
     monitor.check()
     monitor.check()
-    assert told == [[OTHER], [RUN]]
+    assert reported == [[OTHER], [RUN]]
 
 
 # The thread.
@@ -282,24 +282,24 @@ def test_a_look_that_fails_is_logged_once_and_the_next_one_works(
     scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.ERROR)
-    failures, told = threading.Semaphore(0), queue.SimpleQueue[list[RunKey]]()
-    revision = scene.store.revision
+    failures, reported = threading.Semaphore(0), queue.SimpleQueue[list[RunKey]]()
+    revision = scene.store.runs.revision
 
     def fail() -> int:
         failures.release()
         msg = "the database is busy"
         raise StoreError(msg)
 
-    monkeypatch.setattr(scene.store, "revision", fail)
-    monitor = scene.new_watch(told.put, interval=0.001)
+    monkeypatch.setattr(scene.store.runs, "revision", fail)
+    monitor = scene.new_monitor(reported.put, interval=0.001)
     monitor.start()
     try:
         for _ in range(5):
             assert failures.acquire(timeout=10)
-        monkeypatch.setattr(scene.store, "revision", revision)
+        monkeypatch.setattr(scene.store.runs, "revision", revision)
         scene.arrive(event("running", 0))
         scene.now = 31
-        assert told.get(timeout=10) == [RUN]
+        assert reported.get(timeout=10) == [RUN]
     finally:
         monitor.close()
     assert [record.getMessage() for record in caplog.records] == [
@@ -308,9 +308,9 @@ def test_a_look_that_fails_is_logged_once_and_the_next_one_works(
 
 
 @pytest.mark.process
-def test_the_thread_tells_of_a_process_that_was_killed(scene: Scene) -> None:
-    told = queue.SimpleQueue[list[RunKey]]()
-    monitor = scene.new_watch(told.put, is_gone=Processes().is_gone, interval=0.01)
+def test_the_thread_reports_a_process_that_was_killed(scene: Scene) -> None:
+    reported = queue.SimpleQueue[list[RunKey]]()
+    monitor = scene.new_monitor(reported.put, is_gone=Processes().is_gone, interval=0.01)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         try:
             info = ProcessInfo(process.pid, socket.gethostname(), start_time(process.pid))
@@ -318,7 +318,7 @@ def test_the_thread_tells_of_a_process_that_was_killed(scene: Scene) -> None:
             monitor.start()
             assert monitor.liveness(RUN) == "live"
             process.kill()
-            assert told.get(timeout=10) == [RUN]
+            assert reported.get(timeout=10) == [RUN]
         finally:
             process.kill()
             monitor.close()
@@ -326,13 +326,13 @@ def test_the_thread_tells_of_a_process_that_was_killed(scene: Scene) -> None:
 
 
 def test_close_does_not_wait_for_the_next_look(scene: Scene) -> None:
-    monitor = scene.new_watch(scene.told.append, interval=3600)
+    monitor = scene.new_monitor(scene.reported.append, interval=3600)
     monitor.start()
     monitor.close()
     assert not monitor._thread.is_alive()
 
 
-def test_a_watch_that_was_never_started_can_be_closed_and_read(scene: Scene) -> None:
+def test_a_monitor_that_was_never_started_can_be_closed_and_read(scene: Scene) -> None:
     scene.arrive(event("running", 0))
     scene.monitor.close()
     assert scene.monitor.current() == {RUN: "live"}

@@ -1,4 +1,4 @@
-"""A stack text comes apart into frames, the application's own told from the others."""
+"""The text of a stack is split into frames, with the application's own marked."""
 
 import json
 import traceback
@@ -107,7 +107,7 @@ def test_a_traceback_of_this_python_comes_apart() -> None:
         "/Library/Frameworks/Python.framework/Versions/3.12/lib/python3.12/asyncio/runners.py",
     ],
 )
-def test_libraries_of_python_are_told_by_where_they_are(path: str) -> None:
+def test_libraries_of_python_are_recognised_by_their_place(path: str) -> None:
     assert _flags(f'  File "{path}", line 1, in f') == [False]
 
 

@@ -1,4 +1,4 @@
-"""The summary of a run says what its picture says, in less room."""
+"""The summary of a run says what its view says, in less space."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def _summary(*records: Record) -> RunSummary:
     return summarise(build_run_view(records), records)
 
 
-def test_a_run_is_told_with_its_attempts_in_the_order_of_the_picture() -> None:
+def test_a_summary_has_the_attempts_in_the_order_of_the_run_view() -> None:
     process = ProcessInfo(7, "host")
     first = msgspec.structs.replace(event("running", 1, span="a"), process=process)
     summary = _summary(

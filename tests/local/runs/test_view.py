@@ -1,4 +1,4 @@
-"""The picture of a run follows from its events alone."""
+"""The view of a run follows from its events alone."""
 
 import random
 from typing import Any
@@ -111,7 +111,7 @@ def test_a_record_by_hand_without_an_open_attempt_is_an_attempt_by_itself(other:
     assert len(run.steps) == 2
 
 
-def test_an_outcome_by_hand_that_tells_its_start_closes_the_newest_open_attempt_too() -> None:
+def test_an_outcome_by_hand_with_a_start_closes_the_newest_open_attempt_too() -> None:
     run = build_run_view([event("running", 1, span="a"), event("success", 4, span="b", started=2, duration_ms=2000)])
     step = _only(run)
     assert (step.span_id, step.status, run.status) == ("a", "success", "success")
@@ -240,7 +240,7 @@ _runs = st.lists(_records(), min_size=1, max_size=14)
 
 
 @given(records=_runs, data=st.data())
-def test_any_order_and_any_repetition_of_the_events_gives_the_identical_picture(
+def test_any_order_and_any_repetition_of_the_events_gives_the_identical_view(
     records: list[Record], data: st.DataObject
 ) -> None:
     repeated = data.draw(st.lists(st.sampled_from(records), max_size=10))

@@ -12,7 +12,7 @@ from tests.local.events import event, wire
 from tests.local.rows import opened, received_events
 from tests.receiver import start_receiver
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody delete a file that is open")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="on Windows an open file cannot be deleted")
 
 
 @pytest.mark.process
@@ -35,7 +35,7 @@ def test_a_file_that_has_taken_its_place_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="deleted or replaced"):
             store.add(received_events(event("running", 1, run="old")), 1)
         with pytest.raises(StoreError, match="deleted or replaced"):
-            store.rows(1)
+            store.runs.rows(1)
     finally:
         store.close()
     with opened(tmp_path / "db") as found:

@@ -61,22 +61,22 @@ def test_rows_are_those_of_all_events_at_once_whatever_the_order_the_batches_and
                     store.close()
                     store = Store(Path(directory, "db"))
                 elif after == "stale" and arriving:
-                    # Somebody else works out a run from what there was before the next events.
+                    # Another projector works on a run from the events before the next ones.
                     old = [(d, summarise(build_run_view(e := store.events(d.run)), e)) for d in store.dirty(10)]
                     store.add(received_events(arriving[0]), 1)
                     if data.draw(st.booleans()):
                         project(store)
                     store.save_summaries(old)
-                assert store.revision() >= revision
-                revision = store.revision()
+                assert store.runs.revision() >= revision
+                revision = store.runs.revision()
             project(store)
-            rows = store.rows(100)
+            rows = store.runs.rows(100)
             assert {row.key for row in rows} == {RunKey(record.flow_key, record.run_id) for record in records}
             for row in rows:
                 assert row == expected(row.key, records, row.revision)
             assert rows == sorted(rows, key=lambda row: (-row.active_at, row.flow_key, row.run_id))
             assert len({row.revision for row in rows}) == len(rows)
-            assert max(row.revision for row in rows) <= store.revision()
+            assert max(row.revision for row in rows) <= store.runs.revision()
         finally:
             store.close()
 
@@ -88,27 +88,29 @@ def _started(store: Store, on_change: Callable[[int], None] | None = None) -> Pr
 
 
 def test_who_listens_hears_the_revision_after_which_the_row_is_there(tmp_path: Path) -> None:
-    heard: list[tuple[int, list[str]]] = []
+    reported: list[tuple[int, list[str]]] = []
     with opened(tmp_path / "db") as store:
-        projector = _started(store, lambda revision: heard.append((revision, [r.status for r in store.rows(5)])))
+        projector = _started(
+            store, lambda revision: reported.append((revision, [r.status for r in store.runs.rows(5)]))
+        )
         store.add(received_events(event("running", 1)), 1)
-        wait_for(lambda: heard == [(1, ["running"])])
+        wait_for(lambda: reported == [(1, ["running"])])
         store.add(received_events(event("success", 2)), 1)
-        wait_for(lambda: heard[1:] == [(2, ["success"])])
+        wait_for(lambda: reported[1:] == [(2, ["success"])])
         store.bump_revisions([RunKey("checkout", "run-1")])
-        wait_for(lambda: heard[2:] == [(3, ["success"])])
+        wait_for(lambda: reported[2:] == [(3, ["success"])])
         projector.close()
 
 
-def test_what_another_thread_has_caught_up_with_is_told_as_well(tmp_path: Path) -> None:
-    heard: list[int] = []
+def test_what_another_thread_has_caught_up_with_is_notified_as_well(tmp_path: Path) -> None:
+    reported: list[int] = []
     with opened(tmp_path / "db") as store:
-        projector = Projector(store, heard.append)
+        projector = Projector(store, reported.append)
         store.add(received_events(event("running", 1)), 1)
         projector.catch_up()
-        assert [row.status for row in store.rows(5)] == ["running"]
+        assert [row.status for row in store.runs.rows(5)] == ["running"]
         projector.start()
-        wait_for(lambda: heard == [1])
+        wait_for(lambda: reported == [1])
         projector.close()
 
 
@@ -127,11 +129,11 @@ def test_runs_that_were_waiting_at_the_end_get_their_rows_at_the_next_start(tmp_
         store.add(received_events(event("running", 1)), 1)
     with opened(tmp_path / "db") as store:
         projector = _started(store)
-        wait_for(lambda: store.count_runs() == 1)
+        wait_for(lambda: store.runs.count() == 1)
         projector.close()
 
 
-def test_nobody_waits_for_the_picture_of_a_huge_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_runs_do_not_wait_for_the_view_of_a_huge_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     painting, go_on = threading.Event(), threading.Event()
 
     def slow(events: Any) -> Any:
@@ -145,10 +147,10 @@ def test_nobody_waits_for_the_picture_of_a_huge_run(tmp_path: Path, monkeypatch:
         store.add(received_events(event("running", 1)), 1)
         assert painting.wait(10)
         assert store.add(received_events(event("running", 1, run="other")), 1) == 1
-        assert store.rows(5) == []
+        assert store.runs.rows(5) == []
         assert store.find("other") == RunKey("checkout", "other")
         go_on.set()
-        wait_for(lambda: store.count_runs() == 2)
+        wait_for(lambda: store.runs.count() == 2)
         projector.close()
 
 
@@ -167,18 +169,18 @@ def test_a_huge_run_rests_while_others_go_on_and_gets_its_row_in_the_end(
         assert [dirty.run.run_id for dirty in store.dirty(5)] == ["huge"]
         projector.start()
         wait_for(lambda: not store.dirty(1))
-        assert {row.run_id: row.active_at for row in store.rows(5)}["huge"] == 1_700_006_000_000_000
+        assert {row.run_id: row.active_at for row in store.runs.rows(5)}["huge"] == 1_700_006_000_000_000
         projector.close()
 
 
-def test_a_run_that_was_deleted_while_its_picture_was_made_does_not_come_back(tmp_path: Path) -> None:
+def test_a_run_that_was_deleted_while_its_view_was_built_does_not_come_back(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
         store.add(received_events(event("running", 1)), 1)
         (dirty,) = store.dirty(1)
         events = store.events(dirty.run)
         store.delete_flow("checkout")
         store.save_summaries([(dirty, summarise(build_run_view(events), events))])
-        assert store.rows(5) == []
+        assert store.runs.rows(5) == []
 
 
 def test_what_follows_from_older_events_neither_replaces_a_newer_row_nor_hides_what_waits(tmp_path: Path) -> None:
@@ -188,14 +190,14 @@ def test_what_follows_from_older_events_neither_replaces_a_newer_row_nor_hides_w
         summary = summarise(build_run_view(events := store.events(old.run)), events)
         store.add(received_events(event("success", 2)), 1)
         store.save_summaries([(old, summary)])
-        assert [row.status for row in store.rows(5)] == ["running"]
+        assert [row.status for row in store.runs.rows(5)] == ["running"]
         project(store)
-        assert [row.status for row in store.rows(5)] == ["success"]
+        assert [row.status for row in store.runs.rows(5)] == ["success"]
         store.add(received_events(event("error", 3, step="ship", span="b")), 1)
         store.save_summaries([(old, summary)])
-        assert [row.status for row in store.rows(5)] == ["success"]
+        assert [row.status for row in store.runs.rows(5)] == ["success"]
         project(store)
-        assert [row.status for row in store.rows(5)] == ["error"]
+        assert [row.status for row in store.runs.rows(5)] == ["error"]
 
 
 def test_a_run_whose_events_cannot_be_read_does_not_keep_the_others_waiting(
@@ -206,7 +208,7 @@ def test_a_run_whose_events_cannot_be_read_does_not_keep_the_others_waiting(
         with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
             other.execute("UPDATE events SET payload = '{' WHERE run_id = 'bad'")
         Projector(store).catch_up()
-        assert [row.run_id for row in store.rows(9)] == ["good"]
+        assert [row.run_id for row in store.runs.rows(9)] == ["good"]
         assert not store.dirty(1)
     assert "'bad'" in caplog.text
 
@@ -229,7 +231,7 @@ def test_a_store_that_is_closed_first_does_not_keep_the_thread(tmp_path: Path) -
     assert not projector._thread.is_alive()
 
 
-def test_what_cannot_be_worked_out_because_nothing_can_be_written_waits_and_keeps_nobody_from_reading(
+def test_what_cannot_be_projected_while_nothing_can_be_written_waits_and_does_not_block_reads(
     tmp_path: Path,
 ) -> None:
     with opened(tmp_path / "db") as store, closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
@@ -239,7 +241,7 @@ def test_what_cannot_be_worked_out_because_nothing_can_be_written_waits_and_keep
         store.add(received_events(event("running", 2, run="r2")), 1)
         other.execute("BEGIN IMMEDIATE")
         projector.catch_up()
-        assert [row.run_id for row in store.rows(9)] == ["r1"]
+        assert [row.run_id for row in store.runs.rows(9)] == ["r1"]
         other.execute("ROLLBACK")
         projector.catch_up()
-        assert [row.run_id for row in store.rows(9)] == ["r2", "r1"]
+        assert [row.run_id for row in store.runs.rows(9)] == ["r2", "r1"]

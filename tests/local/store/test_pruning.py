@@ -22,7 +22,7 @@ def _after(seconds: float) -> int:
 
 
 def _ids(store: Store) -> list[str]:
-    return [row.run_id for row in store.rows(1_000)]
+    return [row.run_id for row in store.runs.rows(1_000)]
 
 
 def test_runs_whose_last_event_is_too_old_go_also_those_that_still_run(tmp_path: Path) -> None:
@@ -98,22 +98,22 @@ def test_a_flow_goes_whole_with_runs_that_have_no_row_yet_and_is_not_counted_as_
         assert store.delete_flow("checkout") == 151
         assert store.delete_flow("checkout") == 0
         assert store.dirty(9) == []
-        assert [row.flow_key for row in store.rows(9)] == store.flow_keys() == ["refund"]
+        assert [row.flow_key for row in store.runs.rows(9)] == store.runs.flow_keys() == ["refund"]
         assert store.pruned() == Pruned(0, None)
 
 
-def test_the_thread_looks_at_once_and_again_and_tells_what_went(
+def test_the_thread_prunes_at_once_and_again_and_reports_what_it_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pruning, "_EVERY_SECONDS", 0.01)
-    heard: list[int] = []
+    reported: list[int] = []
     with opened(tmp_path / "db") as store:
         stored(store, event("success", 0, run="a"), event("success", 0, run="b"))
-        pruner = Pruner(store, lambda: _after(30 * _DAY), on_pruned=heard.append)
+        pruner = Pruner(store, lambda: _after(30 * _DAY), on_pruned=reported.append)
         pruner.start()
-        wait_for(lambda: heard == [2])
+        wait_for(lambda: reported == [2])
         stored(store, event("success", 0, run="c"))
-        wait_for(lambda: heard == [2, 1])
+        wait_for(lambda: reported == [2, 1])
         pruner.close()
 
 

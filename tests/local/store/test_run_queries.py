@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def _ids(store: Store, **filters: Any) -> list[str]:
-    return [row.run_id for row in store.rows(100, **filters)]
+    return [row.run_id for row in store.runs.rows(100, **filters)]
 
 
 def test_pages_follow_each_other_without_gap_or_double_also_where_many_were_active_at_once(store: Store) -> None:
@@ -29,15 +29,15 @@ def test_pages_follow_each_other_without_gap_or_double_also_where_many_were_acti
         *(event("running", n // 7, run=f"r{n:02}", flow=flow) for n in range(40) for flow in ("checkout", "refund")),
     )
     for filters in ({}, {"flow_key": "refund"}, {"text": "r1"}, {"statuses": ["running"]}):
-        whole = store.rows(100, **filters)
+        whole = store.runs.rows(100, **filters)
         assert whole == sorted(whole, key=lambda row: (-row.active_at, row.flow_key, row.run_id))
         paged = []
         before = None
-        while page := store.rows(7, before=before, **filters):
+        while page := store.runs.rows(7, before=before, **filters):
             paged += page
             before = (page[-1].active_at, page[-1].flow_key, page[-1].run_id)
         assert paged == whole
-    assert len(store.rows(100)) == 80
+    assert len(store.runs.rows(100)) == 80
 
 
 def test_filters_hold_together(store: Store) -> None:
@@ -57,7 +57,7 @@ def test_filters_hold_together(store: Store) -> None:
     assert _ids(store, only=some) == ["d", "a"]
     assert _ids(store, only=some, text="berlin", statuses=["success"]) == ["a"]
     assert _ids(store, only=[]) == []
-    assert [row.run_id for row in store.rows(1, only=some)] == ["d"]
+    assert [row.run_id for row in store.runs.rows(1, only=some)] == ["d"]
 
 
 @pytest.mark.parametrize("text", ["%", "_", "\\", "'", '"', "50%_'", "*", "?", "ẞ", "\x00"])
@@ -73,29 +73,29 @@ def test_half_a_surrogate_pair_is_found_nowhere(store: Store) -> None:
 
 def test_many_runs_can_be_named_at_once(store: Store) -> None:
     stored(store, *(event("running", n, run=f"r{n}") for n in range(900)))
-    rows = store.rows(2_000, only=[RunKey("checkout", f"r{n}") for n in range(900)])
+    rows = store.runs.rows(2_000, only=[RunKey("checkout", f"r{n}") for n in range(900)])
     assert [row.run_id for row in rows] == [f"r{n}" for n in range(899, -1, -1)]
 
 
 def test_a_client_that_follows_the_changes_gets_each_run_once_in_its_newest_state(store: Store) -> None:
     stored(store, event("running", 1, run="a"), event("running", 1, run="b"))
-    seen = store.revision()
+    seen = store.runs.revision()
     stored(store, event("success", 2, run="b"))
     stored(store, event("running", 3, run="c"))
     stored(store, event("error", 4, run="b"))
-    assert [(row.run_id, row.status) for row in store.changes(seen, 10)] == [("c", "running"), ("b", "error")]
-    (first,) = store.changes(seen, 1)
-    assert [row.run_id for row in store.changes(first.revision, 10)] == ["b"]
-    assert store.changes(store.revision(), 10) == []
+    assert [(row.run_id, row.status) for row in store.runs.changes(seen, 10)] == [("c", "running"), ("b", "error")]
+    (first,) = store.runs.changes(seen, 1)
+    assert [row.run_id for row in store.runs.changes(first.revision, 10)] == ["b"]
+    assert store.runs.changes(store.runs.revision(), 10) == []
 
 
 def test_a_touched_run_changes_its_revision_alone(store: Store) -> None:
     stored(store, event("running", 1, run="a"), event("running", 1, run="b"))
-    before = store.row(RunKey("checkout", "a"))
+    before = store.runs.row(RunKey("checkout", "a"))
     assert before is not None
     revision = store.bump_revisions([before.key])
-    (after,) = store.changes(revision - 1, 10)
-    assert (after.revision, revision) == (revision, store.revision())
+    (after,) = store.runs.changes(revision - 1, 10)
+    assert (after.revision, revision) == (revision, store.runs.revision())
     assert {**_fields(after), "revision": 0} == {**_fields(before), "revision": 0}
 
 
@@ -110,30 +110,27 @@ def test_the_neighbours_of_a_run_started_just_before_and_after_it_in_the_same_fl
         event("running", 2, run="b2", flow="refund"),
     )
     keys = {run: RunKey("checkout", run) for run in "abcd"}
-    assert store.neighbours(keys["a"]) == (None, keys["b"])
-    assert store.neighbours(keys["b"]) == (keys["a"], keys["c"])
-    assert store.neighbours(keys["c"]) == (keys["b"], keys["d"])
-    assert store.neighbours(keys["d"]) == (keys["c"], None)
-    assert store.neighbours(RunKey("checkout", "none")) == (None, None)
+    assert store.runs.neighbours(keys["a"]) == (None, keys["b"])
+    assert store.runs.neighbours(keys["b"]) == (keys["a"], keys["c"])
+    assert store.runs.neighbours(keys["c"]) == (keys["b"], keys["d"])
+    assert store.runs.neighbours(keys["d"]) == (keys["c"], None)
+    assert store.runs.neighbours(RunKey("checkout", "none")) == (None, None)
 
 
 def test_flows_and_what_runs_in_them(store: Store) -> None:
-    assert store.flow_keys() == []
+    assert store.runs.flow_keys() == []
     stored(
         store,
         event("running", 1, run="a", flow="b"),
         event("success", 2, run="b", flow="b", started=1),
         event("running", 3, run="c", flow="a"),
     )
-    assert store.flow_keys() == ["a", "b"]
-    assert store.count_runs() == 3
-    assert [run.row.run_id for run in store.running()] == ["c", "a"]
-    assert [(run.row.run_id, run.attempts[0].status) for run in store.newest("b", 5)] == [
-        ("b", "success"),
-        ("a", "running"),
-    ]
-    assert [run.row.run_id for run in store.newest("b", 1)] == ["b"]
-    assert store.row(RunKey("a", "a")) is None
+    assert store.runs.flow_keys() == ["a", "b"]
+    assert store.runs.count() == 3
+    assert [run.row.run_id for run in store.runs.running()] == ["c", "a"]
+    found = store.runs.stored([row.key for row in store.runs.rows(5, flow_key="b")])
+    assert {(run.row.run_id, run.attempts[0].status) for run in found} == {("b", "success"), ("a", "running")}
+    assert store.runs.row(RunKey("a", "a")) is None
 
 
 def test_who_reads_does_not_wait_for_who_writes(store: Store) -> None:
@@ -141,7 +138,7 @@ def test_who_reads_does_not_wait_for_who_writes(store: Store) -> None:
     read = threading.Event()
 
     def look() -> None:
-        assert store.rows(5)
+        assert store.runs.rows(5)
         read.set()
 
     with store._database.transaction():

@@ -85,8 +85,8 @@ def test_a_file_of_version_1_keeps_its_events_and_gets_the_same_rows_as_a_new_on
         assert old.find("old") == RunKey("checkout", "old")
         project(old)
         stored(new, *_RECORDS)
-        assert [row.run_id for row in old.rows(9)] == ["new", "middle", "old"]
-        for row in old.rows(9):
+        assert [row.run_id for row in old.runs.rows(9)] == ["new", "middle", "old"]
+        for row in old.runs.rows(9):
             assert row == expected(row.key, _RECORDS, row.revision)
     assert _query(tmp_path / "old", "SELECT rowid, * FROM events") == events
     tables = "SELECT name, sql FROM sqlite_master ORDER BY name"
@@ -100,7 +100,12 @@ def test_the_runs_of_version_1_that_were_active_last_come_first_but_after_what_i
         stored_at_once = event("running", 1, run="just now")
         assert [dirty.run.run_id for dirty in store.dirty(9)] == ["new", "middle", "old"]
         stored(store, stored_at_once)
-        assert {row.run_id: row.revision for row in store.rows(9)} == {"just now": 1, "new": 2, "middle": 3, "old": 4}
+        assert {row.run_id: row.revision for row in store.runs.rows(9)} == {
+            "just now": 1,
+            "new": 2,
+            "middle": 3,
+            "old": 4,
+        }
 
 
 def test_a_migration_that_fails_leaves_a_file_of_version_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,15 +120,15 @@ def test_a_migration_that_fails_leaves_a_file_of_version_1(tmp_path: Path, monke
     assert after == before
     with opened(tmp_path / "db") as store:
         project(store)
-        assert store.count_runs() == 3
+        assert store.runs.count() == 3
 
 
 def test_a_store_keeps_its_name_and_another_has_another(tmp_path: Path) -> None:
     with opened(tmp_path / "a") as a, opened(tmp_path / "b") as b:
-        name = a.store_id()
-        assert name != b.store_id()
+        name = a.runs.store_id()
+        assert name != b.runs.store_id()
     with opened(tmp_path / "a") as again:
-        assert again.store_id() == name
+        assert again.runs.store_id() == name
 
 
 def test_the_columns_of_a_run_are_those_that_files_of_this_version_have(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def open_store() -> Iterator[Open]:
 
 def _listed(store: Store, limit: int, **filters: Any) -> list[RunKey]:
     project(store)
-    return [row.key for row in store.rows(limit, **filters)]
+    return [row.key for row in store.runs.rows(limit, **filters)]
 
 
 def _query(path: Path, query: str) -> list[tuple[Any, ...]]:
@@ -58,7 +58,7 @@ def test_an_event_is_stored_once_however_often_it_arrives(tmp_path: Path, open_s
     assert sorted(record.id for record in store.events(RunKey("checkout", "run-1"))) == sorted([first.id, second.id])
 
 
-def test_a_row_tells_what_the_event_was_and_when_it_came(tmp_path: Path, open_store: Open) -> None:
+def test_a_stored_event_has_its_columns_and_its_time_of_receipt(tmp_path: Path, open_store: Open) -> None:
     record = event("running", 1.5)
     open_store(tmp_path / "db").add(received_events(record), 42)
     assert _query(tmp_path / "db", "SELECT * FROM events") == [
@@ -226,4 +226,4 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
     store = Store(tmp_path / "db")
     store.close()
     with pytest.raises(StoreError, match="closed"):
-        store.rows(1)
+        store.runs.rows(1)

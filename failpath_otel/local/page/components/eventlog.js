@@ -1,4 +1,4 @@
-// The event log of a run: its events in their canonical order, as they were told.
+// The event log of a run: its events in their canonical order, as they were received.
 import { html, useState } from "../vendor/preact-htm.js";
 import { instant } from "../lib/attempts.js";
 import { dateTime, duration, plural, time } from "../lib/format.js";

@@ -36,7 +36,7 @@ export function Graph({ graph, name, runs, states = null, selected = null, onSel
     ref=${box}
   >
     <svg
-      class="graph-picture"
+      class="graph-drawing"
       viewBox=${`0 0 ${graph.width} ${graph.height}`}
       style=${{ width: scale }}
       role="group"
@@ -134,7 +134,7 @@ const Edge = memo(({ edge, labels, runs, faint }) => {
   const [x, y] = middle(edge.points);
   const number = count(edge.taken);
   const width = number.length * 7 + 12;
-  const told = `${labels.get(edge.source)} to ${labels.get(edge.target)}: taken in ${plural(edge.taken, "run")}`;
+  const title = `${labels.get(edge.source)} to ${labels.get(edge.target)}: taken in ${plural(edge.taken, "run")}`;
   return html`<g
     class=${`edge${edge.back ? " edge-back" : ""}${faint ? " edge-faint" : ""}`}
     data-testid="edge"
@@ -142,9 +142,9 @@ const Edge = memo(({ edge, labels, runs, faint }) => {
     data-target=${edge.target}
     data-taken=${edge.taken}
     role="img"
-    aria-label=${told}
+    aria-label=${title}
   >
-    <title>${told}</title>
+    <title>${title}</title>
     <path class="edge-reach" d=${path} />
     <path
       class="edge-line"

@@ -1,7 +1,7 @@
 // Metadata as a tidy table; what is nested stands indented below its name.
 import { html } from "../vendor/preact-htm.js";
 
-// A list of plain values is told in one line.
+// A list of plain values is shown in one line.
 const isNested = (value) =>
   value !== null && typeof value === "object" && !(Array.isArray(value) && value.every((item) => item === null || typeof item !== "object"));
 

@@ -58,10 +58,10 @@ export function Doubt({ step, p50Ms, name = null }) {
     const which = step.process ? `Process ${step.process.pid} on ${step.process.host}` : "The process";
     return html`<p class="doubt doubt-gone">${which} is not there any more: it ended before ${whose} did, which it had begun at ${when}.</p>`;
   }
-  // Of a step that has hardly ever ended nobody knows what is usual.
+  // For a step that has hardly ever ended, the usual duration is unknown.
   const unusual = p50Ms !== null && serverNow() - Date.parse(since) > MUCH_LONGER * p50Ms;
   return html`<p class="doubt doubt-silent">
-    Nothing has been heard from ${whose} since it began at ${when}${unusual ? ", far longer than it usually takes" : ""}.
+    No further record of ${whose} has arrived since it began at ${when}${unusual ? ", far longer than it usually takes" : ""}.
   </p>`;
 }
 

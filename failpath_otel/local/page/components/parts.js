@@ -61,7 +61,7 @@ export function Copy({ text, from, label = "Copy", ...rest }) {
   </button>`;
 }
 
-// How long a run took, or has taken so far; of a process that is gone nobody knows. `still` holds the clock.
+// How long a run took, or has taken so far; for a process that is gone it is unknown. `still` holds the clock.
 export function RunDuration({ run, still = null }) {
   if (run.status !== "running") return duration(run.durationMs);
   if (run.liveness === "gone" || !run.startedAt) return NONE;

@@ -63,7 +63,7 @@ function goneStep(step) {
   return `${titled(step)} began at ${step.startedAt} and its process is not there any more.`;
 }
 
-// Most steps of a run share their metadata: each is told once, with the steps that have it.
+// Most steps of a run share their metadata: each is listed once, with the steps that have it.
 function metadata(run) {
   const found = new Map();
   for (const step of run.steps) {

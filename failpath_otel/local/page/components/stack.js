@@ -2,7 +2,7 @@
 import { html, useState } from "../vendor/preact-htm.js";
 import { plural } from "../lib/format.js";
 
-// What names a place in code. Other lines (headings, the message) are told elsewhere, and stand in the whole stack.
+// What names a place in code. Other lines (headings, the message) are shown elsewhere, and stand in the whole stack.
 const PLACE = /, line \d+|:\d+(?=[:)\s]|$)|\(\d+\): |^\s*at /m;
 
 const isOwn = (frame) => frame.application && PLACE.test(frame.text);

@@ -9,7 +9,7 @@ export class Source {
     this.emit = emit;
     this.state = "connecting";
     this.hello = null;
-    this.reached = null; // The id of the newest change that was told: where the next connection begins.
+    this.reached = null; // The id of the newest change that was received: where the next connection begins.
     this.wait = FIRST_WAIT;
     this.timer = null;
     this.events = null;
@@ -34,7 +34,7 @@ export class Source {
     this.events = null;
   }
 
-  // Somebody looks at the page, or the network is back: no more waiting.
+  // The page is visible, or the network is back: reconnect at once.
   hurry() {
     if (this.timer === null) return;
     this.close();
@@ -85,6 +85,6 @@ export class Source {
 
 // What to add to this machine's clock to get the receiver's.
 function offsetOf(now) {
-  const told = typeof now === "number" ? now : Date.parse(now);
-  return Number.isNaN(told) ? 0 : told - Date.now();
+  const time = typeof now === "number" ? now : Date.parse(now);
+  return Number.isNaN(time) ? 0 : time - Date.now();
 }

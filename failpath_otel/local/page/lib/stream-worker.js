@@ -1,4 +1,4 @@
-// The worker that holds the one stream of all tabs of a browser, and tells each of them what it says.
+// The worker that holds the one stream of all tabs of a browser, and passes its events on to each.
 import { Source } from "./source.js";
 
 const ports = new Set();

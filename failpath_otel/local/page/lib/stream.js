@@ -7,11 +7,11 @@ const subscribers = new Set();
 const watchers = new Set();
 let connection = "connecting";
 let offset = 0;
-let told = false;
+let known = false;
 
 function setClock(value) {
-  if (!told || Math.abs(value - offset) > CLOCK_JITTER) offset = value;
-  told = true;
+  if (!known || Math.abs(value - offset) > CLOCK_JITTER) offset = value;
+  known = true;
 }
 
 function receive(message) {
@@ -20,17 +20,17 @@ function receive(message) {
     connection = message.state;
     for (const watcher of watchers) watcher(connection);
   } else if (message.type === "hello") {
-    // What a view has loaded may be older than where the stream begins or goes on: it could not load what it was told
-    // of, if the receiver ended in between. One whose data has this revision is up to date.
-    tell({ revision: message.revision, count: 0, rows: [], more: true });
+    // What a view has loaded may be older than where the stream begins or goes on: it could not load a change
+    // if the receiver ended in between. One whose data has this revision is up to date.
+    notify({ revision: message.revision, count: 0, rows: [], more: true });
   } else if (message.type === "changes") {
-    tell(message);
+    notify(message);
   } else if (message.type === "reset") {
     for (const subscriber of subscribers) subscriber.onReset?.();
   }
 }
 
-function tell({ revision, count, rows, more }) {
+function notify({ revision, count, rows, more }) {
   for (const subscriber of subscribers) subscriber.onChanges?.({ revision, count, rows, more });
 }
 

@@ -1,4 +1,4 @@
-// The rows of the list of runs: a page of them as loaded, merged with what the stream tells, and held while paused.
+// The rows of the list of runs: a page of them as loaded, merged with the changes of the stream, and held while paused.
 import { useEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
 import { useResource } from "./api.js";
 import { search } from "./router.js";
@@ -41,7 +41,7 @@ export function useTail(filter, paused) {
   const path = `runs${search({ ...filter, limit: PAGE })}`;
   const { data, of, error, reload, reloadSoon } = useResource(path, { key: "runs" });
   const current = data !== null && of === path;
-  const [told, setTold] = useState(0);
+  const [streamRevision, setStreamRevision] = useState(0);
   const recent = useRef(new Map()).current;
   const held = useRef(null);
   const matches = matcher(filter);
@@ -55,13 +55,13 @@ export function useTail(filter, paused) {
     if (data && revision <= data.revision) return;
     for (const run of rows) recent.set(keyOf(run), run);
     if (more || matches === null || recent.size > MOST) reloadSoon();
-    setTold(revision);
+    setStreamRevision(revision);
   }, anew);
 
   const rows = useMemo(() => {
     for (const [key, run] of recent) if (data && run.revision <= data.revision) recent.delete(key);
     return current ? merge(data, recent, matches, filter.before) : (data?.runs ?? []);
-  }, [data, told, path, current]);
+  }, [data, streamRevision, path, current]);
 
   // What no longer passes the filter leaves room for older ones, which only the receiver knows.
   const short = current && data.next !== null && rows.length < data.runs.length;

@@ -142,7 +142,7 @@ function Run({ data, query }) {
   `;
 }
 
-// What happened to each step, as its newest attempt tells.
+// What happened to each step, by its newest attempt.
 function statesOf(run) {
   const found = new Map();
   for (const [stepKey, attempts] of byStep(run.steps)) {

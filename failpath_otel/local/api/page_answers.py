@@ -7,8 +7,8 @@ import msgspec
 from msgspec.structs import asdict
 
 from failpath_otel.local.flows.layout import Layout, PlacedEdge
+from failpath_otel.local.flows.shape import Shape
 from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats, step_stats_of
-from failpath_otel.local.flows.topology import Shape
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
 from failpath_otel.local.runs.times import to_rfc3339
@@ -190,12 +190,11 @@ class SampleAnswer(_Answer, frozen=True):
 
 def row_of(run: RunRow, liveness: Liveness | None) -> Row:
     """Return the row of a run. Its liveness may have been assessed at another time; the row's status decides."""
-    times = {
-        "started": to_rfc3339(run.started),
-        "ended": _optional_rfc3339(run.ended),
-        "active_at": to_rfc3339(run.active_at),
-    }
-    return Row(**asdict(run) | times, liveness=_of_running(run, liveness))
+    columns: dict[str, Any] = asdict(run)
+    columns["started"] = to_rfc3339(run.started)
+    columns["ended"] = _optional_rfc3339(run.ended)
+    columns["active_at"] = to_rfc3339(run.active_at)
+    return Row(**columns, liveness=_of_running(run, liveness))
 
 
 def _optional_rfc3339(microseconds: int | None) -> str | None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failpath_otel.local.flows.topology import MAX_EDGES, DeclaredFlow, Edge, Node, Shape, observed_edges, shape_of
+from failpath_otel.local.flows.shape import MAX_EDGES, DeclaredFlow, Edge, Node, Shape, observed_edges, shape_of
 from failpath_otel.local.runs.summary import AttemptSummary
 from tests.local.flows.summaries import attempt
 
