@@ -12,6 +12,7 @@ import json
 import os
 import random
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -96,8 +97,14 @@ def _open_streams() -> None:
 def _report(status: socket.socket, pid: int) -> NoReturn:
     try:
         status.sendall(f"{pid}\n".encode())
-        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        assert end is not None
+        poll = select.poll()
+        poll.register(os.pidfd_open(pid), select.POLLIN)
+        poll.register(status, select.POLLIN)
+        poll.poll()
+        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if end is None:  # the process of the tests is gone, or has forgotten this
+            os.kill(pid, signal.SIGKILL)
+            os._exit(0)
         code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
         status.sendall(f"{code}\n".encode())
         status.recv(1)  # ends when the test has closed its side
