@@ -7,7 +7,8 @@ VENV_FLOOR ?= .venv-floor
 VENV_NEIGHBOURS ?= .venv-neighbours
 # Further arguments, for pytest or the demo: `make test ARGS="-k delivery"`, `make demo ARGS=--open`.
 ARGS ?=
-# `make test COVERAGE=1` measures which lines and branches of the package the tests reach, and takes twice the time.
+# `make test COVERAGE=1` measures which lines and branches of the package the tests reach, and takes half as long again.
+# `make test-rest COVERAGE=1` adds what servers and programs reach that are forked from tests/forge_server.py.
 COVERAGE ?=
 # Processes in each storm of `make test-storms`, and seconds of each phase of the stress.
 STORM ?= 300
@@ -70,7 +71,7 @@ test: $(VENV)/.dev
 
 # What `make test` leaves out.
 test-rest: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest $(PARALLEL) --tier rest $(ARGS)
+	$(VENV)/bin/python -m pytest $(PARALLEL) --tier rest $(if $(COVERAGE),--cov --cov-append) $(ARGS)
 
 test-all: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
@@ -106,7 +107,7 @@ venv-floor: $(VENV_FLOOR)/.floor
 venv-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 
 clean:
-	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) build dist .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) build dist .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of packages; .dev holds all that .local does.

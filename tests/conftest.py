@@ -4,6 +4,7 @@ import gc
 import itertools
 import os
 import random
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from failpath_otel.options.options import OPTIONS
 from failpath_otel.spans.processor import FailpathSpanProcessor
 from tests.fault_server import FaultServer, fault_server
 from tests.forge import REAL
+from tests.forge_server import MEASURED
 from tests.keys import KEY
 from tests.tiers import CHOICES, MARKS, Guard, Selection
 
@@ -33,9 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Selection(config))
     config.pluginmanager.register(Guard())
     # Before the tests are imported, which ask for it. All examples are for the longer runs.
-    hypothesis.settings.register_profile("fast", max_examples=30)
-    if config.getoption("--tier") == "fast" or "FLOORS" in os.environ:
-        hypothesis.settings.load_profile("fast")
+    busy = [hypothesis.HealthCheck.too_slow]  # which is about the machine
+    hypothesis.settings.register_profile("full", suppress_health_check=busy)
+    hypothesis.settings.register_profile("fast", max_examples=30, suppress_health_check=busy)
+    few = config.getoption("--tier") == "fast" or "FLOORS" in os.environ
+    hypothesis.settings.load_profile("fast" if few else "full")
+    if getattr(config.option, "cov_source", None):
+        os.environ[MEASURED] = str(config.rootpath)
     os.environ.setdefault("KILL_STORM_SEED", str(random.SystemRandom().randrange(10**9)))
 
 
@@ -55,6 +61,15 @@ def _no_span_stays_current() -> Iterator[None]:
     yield
     left = get_current_span().get_span_context()
     assert not left.is_valid, f"the span {left.span_id:016x} is still the current one"
+
+
+@pytest.fixture(autouse=True)
+def _trace_function_stays() -> Iterator[None]:
+    """What measures coverage goes on after a test that has used its place, or has run out of stack in it."""
+    before = sys.gettrace()
+    yield
+    if sys.gettrace() is not before:
+        sys.settrace(before)
 
 
 @pytest.fixture(scope="session")

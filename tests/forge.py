@@ -26,7 +26,7 @@ from tests.forge_server import MAXIMUM_BYTES
 REAL: Final = "NO_FORGE"
 """A variable with which the start is a real one: of one program, or of all where it is set for the tests."""
 
-IS_USABLE: Final = sys.platform == "linux" and REAL not in os.environ
+IS_USABLE: Final = hasattr(os, "pidfd_open") and REAL not in os.environ
 """Elsewhere forking without an exec is not safe, or the end of a process cannot be seen without reaping it."""
 
 EVENT: Final = "tests.forge.start"

@@ -5,12 +5,14 @@ keeper, which forks the program, and reports its process id and its end. A progr
 its test has closed the keeper's socket, so that its process id is never that of another while a test may send signals.
 """
 
+import atexit
 import gc
 import importlib
 import json
 import os
 import random
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -21,6 +23,10 @@ from typing import Any, Final, NoReturn
 
 MAXIMUM_BYTES: Final = 180_000
 """Of a request: less than the least buffer that Linux gives a socket by default."""
+
+
+MEASURED: Final = "TESTS_COVERAGE"
+"""A variable of this process, and not of programs: the folder for what coverage.py has measured of each of these."""
 
 
 def _next_program(control: socket.socket) -> list[str]:
@@ -51,14 +57,31 @@ def _keep(program: dict[str, Any], passed: list[int]) -> list[str]:
         os.dup2(stream, number)
         os.close(stream)
     _open_streams()
+    measured = os.environ.get(MEASURED)
     os.environ.clear()
-    os.environ.update(program["environment"])
+    os.environ.update({name: value for name, value in program["environment"].items() if name != MEASURED})
     time.tzset()
     os.chdir(program["directory"])
     sys.path[:1] = [program["directory"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     random.seed()
+    if measured:
+        _measure(measured)
     command: list[str] = program["command"]
     return command
+
+
+def _measure(folder: str) -> None:
+    """Have what this program runs of the package measured, and saved at its end."""
+    from coverage import Coverage  # noqa: PLC0415 - not everywhere installed
+
+    coverage = Coverage(f"{folder}/.coverage", data_suffix=True, config_file=f"{folder}/pyproject.toml")
+
+    def save() -> None:
+        coverage.stop()
+        coverage.save()
+
+    atexit.register(save)
+    coverage.start()
 
 
 def _open_streams() -> None:
@@ -74,8 +97,14 @@ def _open_streams() -> None:
 def _report(status: socket.socket, pid: int) -> NoReturn:
     try:
         status.sendall(f"{pid}\n".encode())
-        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        assert end is not None
+        poll = select.poll()
+        poll.register(os.pidfd_open(pid), select.POLLIN)
+        poll.register(status, select.POLLIN)
+        poll.poll()
+        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if end is None:  # the process of the tests is gone, or has forgotten this
+            os.kill(pid, signal.SIGKILL)
+            os._exit(0)
         code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
         status.sendall(f"{code}\n".encode())
         status.recv(1)  # ends when the test has closed its side
@@ -84,7 +113,7 @@ def _report(status: socket.socket, pid: int) -> NoReturn:
 
 
 def _started(control: socket.socket, modules: list[str]) -> list[str]:
-    for module in modules:
+    for module in [*modules, *(["coverage"] if MEASURED in os.environ else [])]:
         importlib.import_module(module)
     assert threading.active_count() == 1, threading.enumerate()
     # Keepers are not waited for.

@@ -44,11 +44,12 @@ def documented(name: str, value: Any) -> Iterator[tuple[str, bool]]:
 
 def is_explained(field: str, owner: type) -> bool:
     """Whether the docstring of the class names the field, or a docstring stands below it."""
-    for statement, after in pairwise(CLASSES[owner.__name__].body):
-        is_field = isinstance(statement, ast.AnnAssign) and ast.unparse(statement.target) == field
-        if is_field and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            return True
-    return re.search(rf"\b{field}\b", owner.__doc__ or "") is not None
+    below = {
+        ast.unparse(statement.target)
+        for statement, after in pairwise(CLASSES[owner.__name__].body)
+        if isinstance(statement, ast.AnnAssign) and isinstance(after, ast.Expr)
+    }
+    return field in below or re.search(rf"\b{field}\b", owner.__doc__ or "") is not None
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -89,6 +89,17 @@ def test_a_program_whose_end_was_not_seen_is_a_zombie_whose_pid_is_nobody_elses(
         process._said = b"0\n"
 
 
+def test_a_program_does_not_outlive_the_process_of_the_tests() -> None:
+    process = forked("print('ready', flush=True); import time; time.sleep(60)")
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process._status.close()
+        # The end of its standard output is that of the program, whatever becomes of its keeper.
+        assert process.stdout.read() == ""
+        process.returncode = -signal.SIGKILL
+
+
 def test_what_runs_at_exit_runs_and_the_main_thread_waits_for_others() -> None:
     program = """
         import atexit, threading

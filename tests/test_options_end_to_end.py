@@ -85,6 +85,7 @@ def test_disabled_in_a_fresh_process_nothing_that_sends_is_imported(server: Faul
         server.url,
         FAILPATH_ENABLED="false",
         FAILPATH_PROJECT_KEY="",
+        NO_FORGE="1",  # what is imported is what this is about
     )
     assert ended.lines == ["7 True", "[]"]
     assert server.connections == 0

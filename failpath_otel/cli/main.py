@@ -194,7 +194,3 @@ def _exists(path: str) -> bool:
 def _fail(reason: str, code: int = 1) -> int:
     sys.stderr.write(f"failpath-otel: {printable(reason)}\n")
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

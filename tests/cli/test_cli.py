@@ -21,6 +21,7 @@ import pytest
 from failpath_otel._version import __version__
 from failpath_otel.cli.main import main
 from failpath_otel.records.record import ErrorInfo
+from tests.forge import run
 from tests.local.events import event, wire
 from tests.ports import unused_port, unused_url
 from tests.receiver import COMMAND, Receiver, fastest, start_receiver
@@ -29,9 +30,7 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes ar
 
 
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, timeout=30, env=os.environ | environment, check=False
-    )
+    return run([*COMMAND, *arguments], env=os.environ | environment)
 
 
 def _line(result: subprocess.CompletedProcess[str]) -> str:
@@ -44,7 +43,7 @@ def _line(result: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.mark.process
 def test_the_version_is_printed() -> None:
-    assert _run("--version").stdout == f"failpath-otel {__version__}\n"
+    assert _run("--version", NO_FORGE="1").stdout == f"failpath-otel {__version__}\n"
 
 
 @pytest.mark.parametrize(
