@@ -36,7 +36,7 @@ SERVERS: Final = (
     "failpath_otel.cli.main",
     "failpath_otel.gateway.server",
     "failpath_otel.local.server",
-    "failpath_otel.delivery.drain",
+    "failpath_otel.cli.drain",
     "uvicorn.lifespan.on",
     "uvicorn.loops.auto",
     "uvicorn.protocols.http.auto",

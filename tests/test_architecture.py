@@ -1,7 +1,7 @@
 """Which room may know which, and how large rooms and files may become. The drawing is ``tools/imports.py``."""
 
 import ast
-import subprocess
+import runpy
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -145,11 +145,12 @@ def test_a_name_belongs_to_the_room_that_its_module_is_in(name: str, depth: int,
     assert room_of(name, depth) == room
 
 
-def test_the_drawing_of_imports_is_printed_as_text_without_a_circle() -> None:
-    # A process, because it is a program that is run by hand.
-    shown = subprocess.run(
-        [sys.executable, "-m", "tools.imports"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+def test_the_drawing_of_imports_is_printed_as_text_without_a_circle(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["imports"])
+    runpy.run_path(str(ROOT / "tools" / "imports.py"), run_name="__main__")
+    shown = capsys.readouterr().out
     assert shown == as_text(import_graph()) + "\n"
     assert "circle" not in shown
 
