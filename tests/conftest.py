@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if getattr(config.option, "cov_source", None):
         os.environ[MEASURED] = str(config.rootpath)
     else:
-        # Setting a trace function is audited too: where the hook is written in Python, threads that set one at one time,
+        # Setting a trace function is audited too: with a hook in Python, threads that set one at the same time,
         # as coverage.py has them do, get in each other's way.
         config.pluginmanager.register(Guard())
     os.environ.setdefault("KILL_STORM_SEED", str(random.SystemRandom().randrange(10**9)))
