@@ -33,7 +33,6 @@ def pytest_configure(config: pytest.Config) -> None:
     for mark, says in MARKS.items():
         config.addinivalue_line("markers", f"{mark}: {says}")
     config.pluginmanager.register(Selection(config))
-    config.pluginmanager.register(Guard())
     # Before the tests are imported, which ask for it. All examples are for the longer runs.
     busy = [hypothesis.HealthCheck.too_slow]  # which is about the machine
     hypothesis.settings.register_profile("full", suppress_health_check=busy)
@@ -42,6 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("fast" if few else "full")
     if getattr(config.option, "cov_source", None):
         os.environ[MEASURED] = str(config.rootpath)
+    else:
+        # Setting a trace function is audited too: with a hook in Python, threads that set one at the same time,
+        # as coverage.py has them do, get in each other's way.
+        config.pluginmanager.register(Guard())
     os.environ.setdefault("KILL_STORM_SEED", str(random.SystemRandom().randrange(10**9)))
 
 
