@@ -81,10 +81,3 @@ def test_the_example_of_a_public_name_does_and_delivers_what_it_shows(
 def test_no_example_is_left_out() -> None:
     with_example = {name for name, given in OBJECTS.items() if ">>> " in (inspect.getdoc(given) or "")}
     assert with_example == set(EXAMPLES)
-
-
-@pytest.mark.parametrize("name", OBJECTS)
-def test_every_public_name_has_a_docstring_of_its_own(name: str) -> None:
-    given = OBJECTS[name]
-    assert (given.__doc__ or "").strip(), f"{name} has no docstring"
-    assert not given.__doc__.startswith(f"{name}("), f"{name} has only the docstring that dataclasses generate"

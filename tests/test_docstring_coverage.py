@@ -29,7 +29,8 @@ PUBLIC: dict[str, Any] = {
 
 def documented(name: str, value: Any) -> Iterator[tuple[str, bool]]:
     """The public names below *value*, itself among them, and whether each has a docstring of its own."""
-    yield name, bool(vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__)
+    text = (vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__) or ""
+    yield name, bool(text) and not text.startswith(f"{name}(")  # as dataclasses generate it
     if not inspect.isclass(value):
         return
     for owner in value.__mro__:
