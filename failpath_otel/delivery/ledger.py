@@ -21,9 +21,8 @@ _LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS
 class Ledger:
     """The count of every record by what became of it, the losses, and the waiters.
 
-    Records are settled in the order of their tickets: delivered, lost, or left to another process. The lock is the
-    ledger's own; the queue's may be held when it is taken, and never the other way round. Waiters are notified and
-    losses reported without it.
+    Records are settled in the order of their tickets: delivered, lost, or left to another process. Its lock is the one
+    of the queue as well. Waiters are notified and losses reported without it.
 
     Args:
         callback: is given the error of each loss.
@@ -176,7 +175,7 @@ class Ledger:
 
     def _settle(self, records: int, through: Ticket, losses: Sequence[Loss]) -> list[Waiter]:
         self._settled += records
-        self._settled_through = through
+        self._settled_through = max(self._settled_through, through)  # two threads at once may settle in either order
         self._losses.extend(losses)
         return self._waiters.take_settled(through, losses)
 

@@ -13,7 +13,7 @@ from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records import wire
-from failpath_otel.runtime.threads import RLock, sleep
+from failpath_otel.runtime.threads import sleep
 
 
 class RecordQueue:
@@ -22,8 +22,8 @@ class RecordQueue:
     A journal holds what waits. Where there is none, or while it cannot be written, records wait in memory, behind those
     in the journal. How many may wait is the matter of :class:`failpath_otel.delivery.admission.Admission`.
 
-    Its lock guards the order: methods that say so are called under it. It is reentrant, because a garbage collection or
-    a signal handler can end a step inside any of these methods, on the same thread.
+    Its lock guards the order: methods that say so are called under it. It is the ledger's, because a garbage collection
+    or a signal handler can add a record inside any method of both; with two locks, two threads could deadlock.
 
     Args:
         ledger: counts the records that the journal has dropped.
@@ -44,8 +44,8 @@ class RecordQueue:
         self.reset_in_child()
 
     def reset_in_child(self) -> None:
-        """Begin with nothing: what was queued before a fork stays the parent's to send."""
-        self.lock = RLock()
+        """Begin with nothing, after the ledger: what was queued before a fork stays the parent's to send."""
+        self.lock = self._ledger.lock
         if self.journal is not None:
             self.journal.reset_in_child()
         self.memory.clear()

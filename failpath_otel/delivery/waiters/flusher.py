@@ -112,7 +112,6 @@ class Flusher:
         thread = self.worker.thread
         return (
             (thread is not None and thread.is_current())
-            or is_held_here(self.queue.lock)
             or is_held_here(self.ledger.lock)
             or self.sender.is_held_up_here()
             or not can_block()
