@@ -104,11 +104,13 @@ class Attempts:
 
     def _pass_over(self, skipped: Skipped) -> None:
         """Settle records that the journal has lost."""
-        if skipped.reason == "too_old" and self.queue.journal is not None:
-            self.queue.journal.confirm(skipped.records)
-        if skipped.reason not in {"journal_full", "left"}:
-            warn_once(f"journal {skipped.reason}", "Failpath: %s.", skipped.error())
-        self.ledger.pass_over(skipped, self.queue.taken)
+        try:
+            if skipped.reason == "too_old" and self.queue.journal is not None:
+                self.queue.journal.confirm(skipped.records)
+            if skipped.reason not in {"journal_full", "left"}:
+                warn_once(f"journal {skipped.reason}", "Failpath: %s.", skipped.error())
+        finally:  # also where a signal handler or a logging handler raises: nothing else settles them
+            self.ledger.pass_over(skipped, self.queue.taken)
 
     def _settle_orphans(self, orphans: OrphanSource, source: Orphan, outcome: Outcome) -> None:
         """See to records that this process did not record: no waiter here is for them."""

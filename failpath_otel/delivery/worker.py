@@ -66,8 +66,10 @@ class Worker:
             # Not in the context of the step that came first: tracers hand theirs on to new threads.
             contextvars.Context().run(thread.start)
         except BaseException as error:
-            if thread is not None and self.thread is thread:
-                self._has_ended()
+            if thread is not None:
+                with self.queue.lock:
+                    if self.thread is thread:
+                        self._has_ended()
             if not isinstance(error, RuntimeError):
                 raise  # Ctrl-C or a time limit; should it have begun all the same, it ends by itself
             # The interpreter is ending, or there are no threads left; the next record tries again.
@@ -86,8 +88,10 @@ class Worker:
         self.wakeup.ring()
 
     def end(self) -> None:
-        """End the thread once it has nothing left to send; the queue is closed."""
-        self._leave_by = monotonic() + limits.ABANDON_SECONDS
+        """Close the queue, and end the thread once it has nothing left to send."""
+        self._leave_by = monotonic() + limits.ABANDON_SECONDS  # first: a closed queue without it is left at once
+        with self.queue.lock:
+            self.queue.closed = True
         self.wakeup.ring()
 
     def release(self) -> None:
