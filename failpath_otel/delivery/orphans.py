@@ -14,7 +14,7 @@ from failpath_otel.errors import DeliveryError, JournalError
 from failpath_otel.journal.discovery import OnDeleted, lock_orphans
 from failpath_otel.journal.disk_usage import enforce_disk_limits
 from failpath_otel.journal.orphan import Orphan
-from failpath_otel.records import wire
+from failpath_otel.records import request
 from failpath_otel.records.record import decode
 from failpath_otel.report import exception_once, warn, warn_once
 from failpath_otel.runtime.threads import Lock, sleep
@@ -189,7 +189,7 @@ class OrphanSource:
             orphan.trim()
             orphan.confirm(self._passed_over)
             self._passed_over = 0
-            read = orphan.read(limits.MAX_BATCH_RECORDS, wire.record_budget(max_bytes))
+            read = orphan.read(limits.MAX_BATCH_RECORDS, request.record_budget(max_bytes))
             if read.retry_later:
                 sleep(limits.SCHEDULE_DELAY)
                 return None

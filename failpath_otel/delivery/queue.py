@@ -12,7 +12,7 @@ from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
 from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
-from failpath_otel.records import wire
+from failpath_otel.records import request
 from failpath_otel.runtime.threads import sleep
 
 
@@ -162,7 +162,7 @@ class RecordQueue:
         with self.lock:  # no record is half-way into it
             before = self.accepted, journal.appended
         # Not under the lock: reading takes a while, and only one at a time does it.
-        read = journal.read(limits.MAX_BATCH_RECORDS, wire.record_budget(max_bytes), before[1])
+        read = journal.read(limits.MAX_BATCH_RECORDS, request.record_budget(max_bytes), before[1])
         batch, skipped = NO_BATCH, None
         with self.lock:
             taken = journal.take(read)  # or another thread has dropped what was read meanwhile

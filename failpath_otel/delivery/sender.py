@@ -13,7 +13,7 @@ from failpath_otel.delivery.retries.batch_size import BatchSize
 from failpath_otel.delivery.retries.halving import Doubt, Halving
 from failpath_otel.delivery.retries.retry_queue import RetryQueue
 from failpath_otel.errors import DeliveryError, RecordsRejectedError, SendError
-from failpath_otel.records.wire import Answer, misconfigured
+from failpath_otel.records.request import Answer, misconfigured
 from failpath_otel.report import warn
 from failpath_otel.runtime.threads import RLock, acquire, is_held_here
 

@@ -12,7 +12,7 @@ from failpath_otel import DeliveryError, RecordsRejectedError, SendError
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.waiters import async_waiters
 from failpath_otel.delivery.waiters.async_waiters import attempted, settled
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
 
 BUSY = Answer("answered 503", 503, retryable=True)

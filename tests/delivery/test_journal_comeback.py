@@ -21,7 +21,7 @@ from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.journal.reading import take_all
 from tests.receiver import wait_for

@@ -6,7 +6,7 @@ from time import monotonic
 import pytest
 
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
 from tests.receiver import wait_for
 

@@ -18,7 +18,7 @@ from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import GONE, HeldDelivery, an_outcome, numbered, pipeline
 from tests.receiver import wait_for
 

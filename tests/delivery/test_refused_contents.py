@@ -17,7 +17,7 @@ from failpath_otel.journal.discovery import count_records
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
 from failpath_otel.options.options import Options
-from failpath_otel.records.wire import Answer, read_answer
+from failpath_otel.records.request import Answer, read_answer
 from tests.delivery.pipelines import HeldDelivery, a_record, numbered, pipeline
 from tests.fault_server import Exchange, FaultServer, accepted, refusing_where, status, tls_only
 from tests.keys import KEY

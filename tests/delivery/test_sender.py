@@ -12,7 +12,7 @@ import pytest
 from failpath_otel import RejectedRecord, SendError, limits
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.sender import Outcome, Sender, Take
-from failpath_otel.records.wire import Answer, read_answer
+from failpath_otel.records.request import Answer, read_answer
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, a_record, numbered, pipeline
 
 BUSY = Answer("answered 503", 503, retryable=True)

@@ -20,7 +20,7 @@ from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.worker import Worker
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.location import JournalLocation
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 
 LIVES = 40
 OURS = tuple(

@@ -9,7 +9,7 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.records.wire import KEY_REFUSED, Answer
+from failpath_otel.records.request import KEY_REFUSED, Answer
 from failpath_otel.report import logging_is_configured, warn
 
 _TOO_OLD: Final = "records that have waited for {:.0f} hours are lost"

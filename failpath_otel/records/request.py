@@ -1,4 +1,4 @@
-"""The wire contract: route, headers, body and answers, in this one module.
+"""The request that delivers records, and its answer: route, headers and body. The JSON of a record is in `record.py`.
 
 Failpath's documentation (0.1.2) publishes the fields of an event and not the ingest route; the route, the headers and
 the reading of answers are this project's own until the vendor publishes more.
