@@ -60,7 +60,7 @@ def test_a_wait_ends_when_its_last_record_is_settled_and_not_before(watched: Wat
     assert watched.ended == {}
     watched.ledger.settle(batch(2), 1)
     assert watched.ended == {"both": None}
-    assert watched.ledger.waiters == 0
+    assert watched.ledger.waiter_count == 0
     assert not watched.wait("late", 1, 2)
     assert watched.ledger.stats(2) == Stats(2, 2, 0)
 

@@ -1,4 +1,4 @@
-"""Delivering what processes have left that are gone: by a process that lives."""
+"""DeliveryClient what processes have left that are gone: by a process that lives."""
 
 import errno
 import json

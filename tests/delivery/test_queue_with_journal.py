@@ -387,7 +387,7 @@ def test_under_a_refused_key_records_wait_and_an_end_leaves_them_to_the_next(pla
     assert queue.flush(10) is False
     assert queue.stats() == Stats(1, 0, 1)
     assert queue.undelivered[::2] == (1, place.path)
-    queue.leave()
+    queue.close_at_exit()
     assert len(files(place)) == 1
     delivery._answers.clear()
     queue.sender.retries._next_try = 0.0

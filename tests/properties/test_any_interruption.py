@@ -135,4 +135,4 @@ def test_records_of_handlers_that_come_anywhere_are_delivered_once_and_the_count
             life.deliver()
         assert Counter(life.delivered) == Counter(life.accepted), seed
         assert life.queue.stats() == Stats(len(life.accepted), len(life.accepted), 0)
-        life.queue.leave()
+        life.queue.close_at_exit()
