@@ -18,7 +18,7 @@ from failpath_otel.runtime.threads import sleep
 class JournalUpkeep:
     """Does for the journal of a queue what takes longer than an append. Without a journal, does nothing.
 
-    Has no lock of its own. Every method pauses the attempts of the sender while it works, and takes the queue's lock for
+    Has no lock of its own. Every method pauses the sender's attempts while it works, and takes the queue's lock for
     each change of the order.
     """
 
