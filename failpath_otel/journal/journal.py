@@ -300,9 +300,7 @@ class Journal(SegmentReader):
     def reopen(self) -> tuple[list[bytes], int] | None:
         """Let the next record begin another file, in a new directory if another process has locked this one meanwhile.
 
-        Returns:
-            The records, not taken yet, that the other process may miss, and the number of those that it has;
-            ``None`` where this process keeps them all.
+        Return the untaken records that the other process may miss, and how many it has; ``None`` if all are kept here.
         """
         self._finish_segment()
         self._factory.close_spare()
@@ -317,8 +315,7 @@ class Journal(SegmentReader):
     def close_if_empty(self) -> Callable[[], None] | None:
         """Reset the journal if everything that was written is read and confirmed; a later record gets a new directory.
 
-        Returns:
-            A function that deletes the directory, to be called without the lock; ``None`` if something is left.
+        Return a function that deletes the directory, to be called without the lock; ``None`` if something is left.
         """
         directory = self._directory
         if directory is None or (read := self.read(1, 1, self.appended)).segment is not None or read.retry_later:
