@@ -78,6 +78,27 @@ def test_a_record_put_in_the_midst_of_a_count_does_not_deadlock_with_a_thread_th
     assert made.stats().delivered == 1
 
 
+def test_a_flush_in_the_midst_of_an_attempt_does_not_claim_that_its_batch_is_delivered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flushed: list[bool] = []
+
+    class Interrupted(HeldDelivery):
+        def send(self, records: Any, within: float | None = None) -> Any:
+            if not self.batches:
+                self.batches.append([])
+                made.put(numbered(2))
+                flushed.append(made.flush(10))  # as a signal handler does
+            return super().send(records, within)
+
+    made = Pipeline(Interrupted(), after_put=lambda: None)
+    monkeypatch.setattr(made.worker, "start", lambda: None)  # as at the end of the interpreter
+    made.put(numbered(1))
+    assert made.flush(10) is True
+    assert flushed == [False]
+    assert made.stats().delivered == 2
+
+
 def test_who_is_told_of_a_loss_can_ask_for_it() -> None:
     delivery = HeldDelivery(answers=[REJECTED])
     found: list[object] = []
