@@ -82,7 +82,7 @@ def exit_budget(timeout: float) -> float:
 
 def is_ending() -> bool:
     """Return whether the interpreter is at its end."""
-    # The functions of `atexit` are called on the main thread, which counts as ended by then.
+    # The functions of `atexit` are called on the main thread, which counts as ended at that time.
     main = threading.main_thread()
     return bool(_ending.deadline) or not (main.is_alive() or threading.current_thread() is not main)
 
@@ -129,7 +129,7 @@ def _in_turn(*steps: Callable[[], object]) -> None:
 
 
 def _of_this_process() -> "list[Pipeline]":
-    with contextlib.suppress(RuntimeError):  # a daemon thread that configures meanwhile
+    with contextlib.suppress(RuntimeError):  # a daemon thread configures at the same time
         return list(_pipelines)
     return []
 

@@ -40,7 +40,7 @@ class Attempts:
         """Whether more waited than the batch that was taken last could hold."""
 
     def make(self, within: float | None = None) -> None:
-        """Send the batch that is next, and see to what became of it; for at most ``within`` seconds, if given."""
+        """Send the next batch, for at most ``within`` seconds if given, and count and report the result."""
         result = self.sender.attempt(self._next_batch, within)
         if result is None:
             if self.sender.dividing and self.sender.failure is not None:
@@ -62,7 +62,7 @@ class Attempts:
         return self.ledger.waiter_count > 0
 
     def is_urgent(self) -> bool:
-        """Return whether there are waiters, or a batch is full, whatever the endpoint finds full at the moment."""
+        """Return whether there are waiters, or the records that wait fill a batch of the size at present."""
         return bool(self.ledger.waiter_count or self.is_behind or self.queue.untaken >= limits.MAX_BATCH_RECORDS)
 
     def report_evicted(self) -> None:
@@ -73,7 +73,7 @@ class Attempts:
             self.ledger.report(Skipped(records, "journal_full").error())
 
     def _next_batch(self, max_bytes: int) -> Batch:
-        """Take own records, and in turn with them those that gone processes have left."""
+        """Take the next batch: of own records and of orphans by turns."""
         self.upkeep.mend()
         queue = self.queue
         if self.sender.retries:
@@ -112,7 +112,7 @@ class Attempts:
             self.ledger.pass_over(skipped, self.queue.taken)
 
     def _settle_orphans(self, orphans: OrphanSource, source: Orphan, result: AttemptResult) -> None:
-        """See to records that this process did not record: no waiter here is for them."""
+        """Count and report the result of an attempt with records of another process, for which there are no waiters."""
         if not result.settled:
             self._fail(result)
             return
@@ -122,7 +122,7 @@ class Attempts:
                 self.callback.call(error)
 
     def _fail(self, result: AttemptResult) -> None:
-        """See to a batch that has to be sent again."""
+        """End the waits for a batch that failed and is kept for a retry, and report its first failure."""
         error = result.error
         assert isinstance(error, SendError)  # or the batch would not be kept
         # A failure of the key, the way or the set-up will be there in half a second too, so all waits end.

@@ -46,7 +46,7 @@ class JournalUpkeep:
                 self.sender.resume_attempts()
 
     def mend(self) -> None:
-        """Have the journal begin anew where its files were closed or deleted."""
+        """Begin a new journal where the files of this one were closed or deleted."""
         journal, queue = self._journal, self.queue
         if journal is None or not (journal.has_lost_lock() or journal.is_deleted()):
             return
@@ -69,7 +69,7 @@ class JournalUpkeep:
                 queue.skipped = Skipped(left + (queue.skipped.records if queue.skipped else 0), "left")
 
     def is_due(self) -> bool:
-        """Return whether a journal that has failed is to be tried again."""
+        """Return whether it is time to retry a journal that has failed."""
         queue = self.queue
         if queue.journaling or self._journal is None:
             return False
@@ -93,7 +93,7 @@ class JournalUpkeep:
     def _return(self) -> None:
         """Move what waits in memory into the journal, which can be written again."""
         for moved in itertools.count(1):
-            # For each record anew: a thread that records waits for no more than one of them.
+            # The lock is taken for each record, so that a thread that records waits for one move at most.
             with self.queue.lock:
                 if not self.queue.is_refilling:
                     return

@@ -71,6 +71,6 @@ class Memory:
         self.records += len(batch.records)
 
     def settle(self, records: int, size: int, *, is_all: bool) -> None:
-        """End the flight of so many records and bytes; ``is_all``: nothing else is in flight."""
+        """Count ``records`` and ``size`` bytes as no longer in flight; ``is_all``: nothing else is in flight."""
         self.size = 0 if is_all and not self.waiting else self.size - size
         self.records -= records

@@ -18,7 +18,7 @@ from failpath_otel.report import warn
 from failpath_otel.runtime.threads import RLock, acquire, is_held_here
 
 Take = Callable[[int], Batch]
-"""Takes the next batch of at most so many bytes from the queue; one without records where nothing waits."""
+"""Takes the next batch, of at most the given bytes, from the queue; a batch without records if nothing waits."""
 
 _FAULT: Final = misconfigured("could not be asked")
 _SHORTEST_TIMEOUT: Final = 0.001

@@ -99,7 +99,7 @@ class Answer:
     """Seconds that the server asks to wait (``Retry-After``)."""
 
     too_large: bool = False
-    """The body is too large: the batch has to be split."""
+    """The body is too large: the batch must be split."""
 
     misconfigured: bool = False
     """The address, a proxy, certificates or another setting is wrong: retries are rare."""

@@ -26,7 +26,7 @@ _DELETED_EVENTS: Final = 1_000
 
 _SHRUNK_PAGES: Final = 256
 _FREE_SHARE: Final = 8
-"""The file is shrunk if at least one in so many of its pages is free."""
+"""The file is shrunk if at least one in this number of its pages is free."""
 
 _END_OF_TIME: Final = 1 << 62
 
