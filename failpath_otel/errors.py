@@ -13,7 +13,7 @@ class FailpathError(Exception):
 
 @public
 class ConfigurationError(FailpathError, ValueError):
-    """An option cannot work. The text has the option, the given value and the allowed ones, never a secret."""
+    """An option has a value that cannot work. The text has the option, its value and the allowed ones; no secret."""
 
 
 @public
@@ -70,7 +70,7 @@ class RecordsRejectedError(DeliveryError):
 
 @public
 class QueueFullError(DeliveryError):
-    """The queue had no room: ``max_queue_size`` records, or 16 MiB, wait already. The records are lost."""
+    """The queue was full: ``max_queue_size`` records, or 16 MiB, were waiting. The records are lost."""
 
 
 @public

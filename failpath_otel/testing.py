@@ -13,7 +13,7 @@ from opentelemetry.trace import NoOpTracerProvider
 from failpath_otel.configure import FailpathClient
 from failpath_otel.delivery.memory import Memory
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.sender import Nowhere
+from failpath_otel.delivery.sender import NullClient
 from failpath_otel.joins import Join
 from failpath_otel.options import checks
 from failpath_otel.options.options import Options
@@ -90,7 +90,7 @@ class _ArrivedRecords(Memory):
         self._events: Final = events
         self._on_event: Final = on_event
         self._of_this_thread: Final = _EventsOfThread()
-        self.pipeline: Final = Pipeline(Nowhere(), memory=self, after_put=self._call_on_event)
+        self.pipeline: Final = Pipeline(NullClient(), memory=self, after_put=self._call_on_event)
 
     def add(self, record: bytes) -> None:
         event = msgspec.json.decode(record, type=Record)

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from failpath_otel import limits
-from failpath_otel.records import wire
+from failpath_otel.records import request
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
 from failpath_otel.scrubbing.values import DROPPED_KEYS
 
@@ -27,7 +27,7 @@ def records_of(body: bytes) -> list[Record]:
     assert given.keys() == {"events"}
     events = [bytes(event) for event in given["events"]]
     assert 1 <= len(events) <= limits.MAX_BATCH_RECORDS, len(events)
-    assert len(body) == wire.body_size(sum(map(len, events)), len(events))
+    assert len(body) == request.body_size(sum(map(len, events)), len(events))
     return [valid_record(event) for event in events]
 
 

@@ -183,10 +183,10 @@ def test_no_file_is_much_longer_than_300_lines(ending: str) -> None:
     assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
 
 
-def test_the_route_and_the_header_names_stand_in_the_wire_module_alone() -> None:
+def test_the_route_and_the_header_names_stand_in_the_module_of_the_request_alone() -> None:
     rooms = [source for source in sources() if source.parent != PACKAGE]  # what users read says it as well
     knowing = [source.name for source in rooms if "/v1/events" in source.read_text(encoding="utf-8")]
-    assert knowing == ["wire.py"]
+    assert knowing == ["request.py"]
 
 
 def test_one_function_writes_span_events() -> None:

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 from failpath_otel.delivery.http.client import HttpClient
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from failpath_otel.signals import reraise_if_from_handler
 
 MOST_CALLS = 47

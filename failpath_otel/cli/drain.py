@@ -1,4 +1,4 @@
-"""Delivering what processes have left that are gone, by a command instead of by a process that lives."""
+"""DeliveryClient what processes have left that are gone, by a command instead of by a process that lives."""
 
 from dataclasses import dataclass, field
 from time import monotonic, sleep
@@ -6,7 +6,7 @@ from time import monotonic, sleep
 from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
-from failpath_otel.delivery.sender import Outcome, Sender
+from failpath_otel.delivery.sender import AttemptResult, Sender
 from failpath_otel.journal.discovery import count_orphans, count_records
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.options.options import Options
@@ -86,7 +86,7 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
         delivery.close()
 
 
-def _settle(orphans: OrphanSource, outcome: Outcome) -> None:
+def _settle(orphans: OrphanSource, outcome: AttemptResult) -> None:
     source = outcome.batch.source
     assert isinstance(source, Orphan)  # nothing else was taken
     orphans.settle(source, len(outcome.batch.records), outcome.delivered, outcome.reason)

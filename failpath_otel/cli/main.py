@@ -23,7 +23,8 @@ _GATEWAY_EXTRA: Final = ("anyio", "google", "opentelemetry", "starlette", "uvico
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with ``argv``, by default the process's own, and return its exit code.
 
-    A mistake in the arguments ends it with ``SystemExit(2)``, as ``argparse`` does.
+    Raises:
+        SystemExit: with code 2, for a mistake in the arguments, as ``argparse`` does.
     """
     arguments = new_parser().parse_args(argv)
     # A terminal that cannot show a character shows its escape instead of a traceback.
@@ -111,7 +112,7 @@ def _gateway(arguments: argparse.Namespace) -> int:
 
 
 def _cannot_serve(arguments: argparse.Namespace, error: OSError, holders: str) -> str:
-    """Return why the server cannot start and what to do; ``holders`` names what often has its port."""
+    """Return why the server cannot start and what to do; ``holders`` names programs that often use its port."""
     text = f"cannot serve at {arguments.host}:{arguments.port}: {error.strerror or error}"
     if error.errno == errno.EADDRINUSE:
         text += (
@@ -153,7 +154,7 @@ def _drain(given: dict[str, object], timeout: float, rebind: str) -> int:
         return _fail(str(error).replace("pass project_key=, or set", "set"))
     if options.journal is None:
         return _fail("there is no journal: it is turned off, or has no directory; name one by --journal")
-    # Only a named one must exist: the default is made by the first program that records a step.
+    # Only a named directory must exist: the first program that records a step creates the default one.
     if "journal" in given and not _exists(options.journal):
         return _fail(f"the journal directory {options.journal} does not exist", 2)
     drained = drain(options.journal, options, timeout, rebind)

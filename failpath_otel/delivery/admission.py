@@ -29,7 +29,7 @@ class Admission:
     Args:
         queue: takes what is accepted.
         ledger: counts what is refused.
-        wakeup: says whether a thread has to be started.
+        wakeup: knows whether a thread must be started.
         start: starts it; called without the lock.
         is_failing: whether the endpoint takes nothing at the moment.
         max_records: how many records may wait in memory.
@@ -57,7 +57,7 @@ class Admission:
 
         Returns:
             The record's ticket; 0 if it was not accepted. Where it was, :meth:`put_outcome`, :meth:`lose_outcome` or
-            :meth:`forgo_outcome` has to follow once.
+            :meth:`forgo_outcome` must follow once.
         """
         number, queue = 0, self.queue
         with queue.lock:
@@ -152,7 +152,7 @@ class Admission:
         return self.queue.accepted
 
     def has_room(self, records: int, size: int) -> bool:
-        """Return whether so many records of so many bytes together would be accepted now."""
+        """Return whether ``records`` records of ``size`` bytes together would be accepted now."""
         queue = self.queue
         if queue.closed:
             return False

@@ -31,7 +31,7 @@ class _Ending:
         _await_end_of_child()
 
     def budget(self) -> float:
-        """Return the seconds that are left; the first call begins the time."""
+        """Return the seconds that are left; the first call starts the clock."""
         if not self.deadline:
             self.deadline = monotonic() + limits.EXIT_TIMEOUT
         return max(self.deadline - monotonic(), 0)
@@ -47,9 +47,9 @@ def drain_at_exit(pipeline: "Pipeline") -> None:
 
 
 def _await_end_of_child() -> None:
-    """Children of `multiprocessing` skip `atexit`, and call what is registered with `multiprocessing` instead.
+    """Register for the end of a child of `multiprocessing`, which skips `atexit` and has finalizers of its own.
 
-    It forgets that when such a child begins, which is after the fork, and after the main module was imported.
+    A child clears them as it begins, after the fork and the import of its main module; so register after that.
     """
     util: Any = sys.modules.get("multiprocessing.util")
     if util is not None:
@@ -82,7 +82,7 @@ def exit_budget(timeout: float) -> float:
 
 def is_ending() -> bool:
     """Return whether the interpreter is at its end."""
-    # The functions of `atexit` are called on the main thread, which counts as ended by then.
+    # The functions of `atexit` are called on the main thread, which counts as ended at that time.
     main = threading.main_thread()
     return bool(_ending.deadline) or not (main.is_alive() or threading.current_thread() is not main)
 
@@ -94,11 +94,10 @@ def _drain() -> None:
         *(lambda each=each: each.save(0.0) for each in pipelines),
         lambda: _flush(pipelines),
         *(lambda each=each: each.save(limits.EXIT_POLL) for each in pipelines),
-        # A program that is started again and again, each time for a moment, has to get around to what the last one
-        # left, and one whose children were killed to what these have left.
-        *(lambda each=each: each.deliver_orphans(_budget_but_for_callbacks()) for each in pipelines),
+        # Otherwise programs that each run for a moment would never deliver what earlier ones have left.
+        *(lambda each=each: each.deliver_orphans(_budget_before_callbacks()) for each in pipelines),
         lambda: _log_undelivered([pipeline for pipeline in pipelines if pipeline.stats().waiting]),
-        *(pipeline.leave for pipeline in pipelines),
+        *(pipeline.close_at_exit for pipeline in pipelines),
         *(lambda each=each: each.drain_callbacks(exit_budget(limits.EXIT_TIMEOUT)) for each in pipelines),
     )
 
@@ -110,11 +109,11 @@ def _drain_child() -> None:
     _in_turn(
         *(lambda each=each: each.save(0.0) for each in pipelines),
         *(pipeline.send_now for pipeline in pipelines),
-        *(lambda each=each: each.await_attempt(_budget_but_for_callbacks()) for each in pipelines),
+        *(lambda each=each: each.await_attempt(_budget_before_callbacks()) for each in pipelines),
         *(lambda each=each: each.save(limits.EXIT_POLL) for each in pipelines),
-        # What is left in a journal is delivered by the parent, and not worth a line of each child.
+        # The parent delivers what is left in a journal, which is not worth a line of each child.
         lambda: _log_undelivered([pipeline for pipeline in pipelines if pipeline.undelivered[1]]),
-        *(pipeline.leave for pipeline in pipelines),
+        *(pipeline.close_at_exit for pipeline in pipelines),
         *(lambda each=each: each.drain_callbacks(exit_budget(limits.EXIT_TIMEOUT)) for each in pipelines),
     )
 
@@ -125,17 +124,17 @@ def _in_turn(*steps: Callable[[], object]) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             try:
                 step()
-            except Exception:  # noqa: BLE001 - the others are to be asked all the same
+            except Exception:  # noqa: BLE001 - the others must still run
                 exception_once("ending")
 
 
 def _of_this_process() -> "list[Pipeline]":
-    with contextlib.suppress(RuntimeError):  # a daemon thread that configures meanwhile
+    with contextlib.suppress(RuntimeError):  # a daemon thread configures at the same time
         return list(_pipelines)
     return []
 
 
-def _budget_but_for_callbacks() -> float:
+def _budget_before_callbacks() -> float:
     return max(exit_budget(limits.EXIT_TIMEOUT) - limits.EXIT_RESERVE, 0)
 
 
@@ -144,7 +143,7 @@ def _flush(pipelines: "list[Pipeline]") -> None:
     for pipeline in loaded:
         pipeline.send_now()
     for pipeline in loaded:
-        pipeline.flush(_budget_but_for_callbacks())
+        pipeline.flush(_budget_before_callbacks())
 
 
 def _log_undelivered(pipelines: "list[Pipeline]") -> None:

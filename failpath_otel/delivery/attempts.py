@@ -9,7 +9,7 @@ from failpath_otel.delivery.losses import Skipped
 from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.queue import RecordQueue
 from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
-from failpath_otel.delivery.sender import Outcome, Sender
+from failpath_otel.delivery.sender import AttemptResult, Sender
 from failpath_otel.delivery.waiters.error_callback import ErrorCallback
 from failpath_otel.errors import SendError
 from failpath_otel.journal.orphan import Orphan
@@ -20,8 +20,7 @@ from failpath_otel.report import warn_once
 class Attempts:
     """Makes one attempt at a time, on any thread, and has the ledger count what became of it.
 
-    Has no lock: the sender makes one attempt at a time. When one is made is the matter of
-    :class:`failpath_otel.delivery.worker.Worker`.
+    Has no lock: the sender makes one attempt at a time. :class:`failpath_otel.delivery.worker.Worker` knows when.
     """
 
     queue: RecordQueue
@@ -41,18 +40,18 @@ class Attempts:
         """Whether more waited than the batch that was taken last could hold."""
 
     def make(self, within: float | None = None) -> None:
-        """Send the batch that is next, and see to what became of it; for at most ``within`` seconds, if given."""
-        outcome = self.sender.attempt(self._next_batch, within)
-        if outcome is None:
+        """Send the next batch, for at most ``within`` seconds if given, and count and report the result."""
+        result = self.sender.attempt(self._next_batch, within)
+        if result is None:
             if self.sender.dividing and self.sender.failure is not None:
                 self.ledger.attempt_divided(self.sender.failure)
-        elif self.orphans is not None and isinstance(outcome.batch.source, Orphan):
-            self._settle_orphans(self.orphans, outcome.batch.source, outcome)
-        elif outcome.settled:
-            self.queue.settle(outcome.batch)
-            self.ledger.settle(outcome.batch, outcome.delivered, outcome.reason, outcome.error, outcome.rejected)
+        elif self.orphans is not None and isinstance(result.batch.source, Orphan):
+            self._settle_orphans(self.orphans, result.batch.source, result)
+        elif result.settled:
+            self.queue.settle(result.batch)
+            self.ledger.settle(result.batch, result.delivered, result.reason, result.error, result.rejected)
         else:
-            self._fail(outcome)
+            self._fail(result)
 
     def has_work(self) -> bool:
         """Return whether there is anything to send or to settle."""
@@ -60,11 +59,11 @@ class Attempts:
 
     def has_waiters(self) -> bool:
         """Return whether anything waits for records to be sent."""
-        return self.ledger.waiters > 0
+        return self.ledger.waiter_count > 0
 
     def is_urgent(self) -> bool:
-        """Return whether there are waiters, or a batch is full, whatever the endpoint finds full at the moment."""
-        return bool(self.ledger.waiters or self.is_behind or self.queue.untaken >= limits.MAX_BATCH_RECORDS)
+        """Return whether there are waiters, or the records that wait fill a batch of the size at present."""
+        return bool(self.ledger.waiter_count or self.is_behind or self.queue.untaken >= limits.MAX_BATCH_RECORDS)
 
     def report_evicted(self) -> None:
         """Log and report what the journal had to drop."""
@@ -74,7 +73,7 @@ class Attempts:
             self.ledger.report(Skipped(records, "journal_full").error())
 
     def _next_batch(self, max_bytes: int) -> Batch:
-        """Take own records, and in turn with them those that gone processes have left."""
+        """Take the next batch: of own records and of orphans by turns."""
         self.upkeep.mend()
         queue = self.queue
         if self.sender.retries:
@@ -104,28 +103,30 @@ class Attempts:
 
     def _pass_over(self, skipped: Skipped) -> None:
         """Settle records that the journal has lost."""
-        if skipped.reason == "too_old" and self.queue.journal is not None:
-            self.queue.journal.confirm(skipped.records)
-        if skipped.reason not in {"journal_full", "left"}:
-            warn_once(f"journal {skipped.reason}", "Failpath: %s.", skipped.error())
-        self.ledger.pass_over(skipped, self.queue.taken)
+        try:
+            if skipped.reason == "too_old" and self.queue.journal is not None:
+                self.queue.journal.confirm(skipped.records)
+            if skipped.reason not in {"journal_full", "left"}:
+                warn_once(f"journal {skipped.reason}", "Failpath: %s.", skipped.error())
+        finally:  # also where a signal handler or a logging handler raises: nothing else settles them
+            self.ledger.pass_over(skipped, self.queue.taken)
 
-    def _settle_orphans(self, orphans: OrphanSource, source: Orphan, outcome: Outcome) -> None:
-        """See to records that this process did not record: no waiter here is for them."""
-        if not outcome.settled:
-            self._fail(outcome)
+    def _settle_orphans(self, orphans: OrphanSource, source: Orphan, result: AttemptResult) -> None:
+        """Count and report the result of an attempt with records of another process, for which there are no waiters."""
+        if not result.settled:
+            self._fail(result)
             return
-        orphans.settle(source, len(outcome.batch.records), outcome.delivered, outcome.reason)
-        for error in (outcome.error, *(error for _, error in outcome.rejected)):
+        orphans.settle(source, len(result.batch.records), result.delivered, result.reason)
+        for error in (result.error, *(error for _, error in result.rejected)):
             if error is not None:
                 self.callback.call(error)
 
-    def _fail(self, outcome: Outcome) -> None:
-        """See to a batch that has to be sent again."""
-        error = outcome.error
+    def _fail(self, result: AttemptResult) -> None:
+        """End the waits for a batch that failed and is kept for a retry, and report its first failure."""
+        error = result.error
         assert isinstance(error, SendError)  # or the batch would not be kept
         # A failure of the key, the way or the set-up will be there in half a second too, so all waits end.
-        if self.ledger.attempt_failed(error, lasting=outcome.persistent):
+        if self.ledger.attempt_failed(error, lasting=result.persistent):
             self.sender.retries.retry_now(limits.RETRY_FIRST_DELAY)
-        if outcome.first:
+        if result.first:
             self.callback.call(error)

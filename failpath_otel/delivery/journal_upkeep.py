@@ -18,8 +18,8 @@ from failpath_otel.runtime.threads import sleep
 class JournalUpkeep:
     """Does for the journal of a queue what takes longer than an append. Without a journal, does nothing.
 
-    Has no lock of its own. Every method works while no attempt is made, which the sender's ``begin_alone`` sees to, and
-    takes the queue's lock for each change of the order.
+    Has no lock of its own. Every method pauses the sender's attempts while it works, and takes the queue's lock for
+    each change of the order.
     """
 
     queue: RecordQueue
@@ -37,16 +37,16 @@ class JournalUpkeep:
 
     def tidy(self) -> None:
         """Do what is due: log, unmap, delete, set room aside, and have a journal that has failed tried again."""
-        if self._journal is not None and self.sender.begin_alone():
+        if self._journal is not None and self.sender.try_pause_attempts():
             try:
                 self.mend()
                 self._resume(self._journal)
                 self._journal.maintain()
             finally:
-                self.sender.end_alone()
+                self.sender.resume_attempts()
 
     def mend(self) -> None:
-        """Have the journal begin anew where its files were closed or deleted."""
+        """Begin a new journal where the files of this one were closed or deleted."""
         journal, queue = self._journal, self.queue
         if journal is None or not (journal.has_lost_lock() or journal.is_deleted()):
             return
@@ -69,11 +69,11 @@ class JournalUpkeep:
                 queue.skipped = Skipped(left + (queue.skipped.records if queue.skipped else 0), "left")
 
     def is_due(self) -> bool:
-        """Return whether a journal that has failed is to be tried again."""
+        """Return whether it is time to retry a journal that has failed."""
         queue = self.queue
         if queue.journaling or self._journal is None:
             return False
-        return queue.returning or self._is_last_chance or self._journal.outage.may_retry()
+        return queue.is_refilling or self._is_last_chance or self._journal.outage.may_retry()
 
     def _resume(self, journal: Journal) -> None:
         """Have the journal take what waits in memory, and all that follows, if that can be tried again."""
@@ -81,23 +81,23 @@ class JournalUpkeep:
             journal.write_deferred()
             if journal.deferred and self.queue.journaling:
                 self.queue.stop_journaling()  # it cannot be written, which no other record may come to show
-        if not self.is_due() or not (self.queue.returning or journal.prepare()):
+        if not self.is_due() or not (self.queue.is_refilling or journal.prepare()):
             return
         with self.queue.lock:
             for batch in self.sender.retries.take_back():  # it comes before what waits in memory
                 self.queue.take_back(batch)
-            self.queue.returning = True
+            self.queue.is_refilling = True
         self._return()
         journal.maintain()
 
     def _return(self) -> None:
         """Move what waits in memory into the journal, which can be written again."""
         for moved in itertools.count(1):
-            # For each record anew: a thread that records waits for no more than one of them.
+            # The lock is taken for each record, so that a thread that records waits for one move at most.
             with self.queue.lock:
-                if not self.queue.returning:
+                if not self.queue.is_refilling:
                     return
-                self.queue.move_one()
+                self.queue.move_one_to_journal()
             if not moved % limits.JOURNAL_SLICE_RECORDS:
                 sleep(0)
 
@@ -110,19 +110,19 @@ class JournalUpkeep:
             return
         self._is_last_chance = True
         is_needed = self._journal.deferred or not self.queue.journaling or self._journal.has_lost_lock()
-        if is_needed and self.sender.begin_alone(timeout):
+        if is_needed and self.sender.try_pause_attempts(timeout):
             try:
                 self.mend()
                 self._resume(self._journal)
             finally:
-                self.sender.end_alone()
+                self.sender.resume_attempts()
 
     def close_if_empty(self) -> None:
         """Delete this process's journal if nothing is left in it; a later record makes another one."""
         if self._journal is None or self.ledger.settled < self.queue.accepted:
             return
         # The delivery thread may be tidying up, which is soon over.
-        if not self.sender.begin_alone(limits.SCHEDULE_DELAY):
+        if not self.sender.try_pause_attempts(limits.SCHEDULE_DELAY):
             return
         try:
             self.mend()
@@ -131,12 +131,12 @@ class JournalUpkeep:
             if remove is not None:
                 remove()
         finally:
-            self.sender.end_alone()
+            self.sender.resume_attempts()
 
     def leave(self) -> None:
         """Leave what waits in the journal to another process, unless some of it is in memory alone."""
         journal, queue = self._journal, self.queue
-        if journal is None or not self.sender.begin_alone():
+        if journal is None or not self.sender.try_pause_attempts():
             return
         try:
             with queue.lock:
@@ -150,7 +150,7 @@ class JournalUpkeep:
                 queue.taken = accepted
                 due = self.ledger.leave(accepted, accepted, self.sender.failure)
         finally:
-            self.sender.end_alone()
+            self.sender.resume_attempts()
         if self.orphans is not None:
             self.orphans.release()
         for waiter in due:
@@ -164,9 +164,9 @@ class JournalUpkeep:
 
         What becomes of its records is noted in the file that they were read from.
         """
-        if self._journal is not None and self.sender.begin_alone(limits.SCHEDULE_DELAY):
+        if self._journal is not None and self.sender.try_pause_attempts(limits.SCHEDULE_DELAY):
             try:
                 with self.queue.lock:
                     self._journal.trim()
             finally:
-                self.sender.end_alone()
+                self.sender.resume_attempts()

@@ -15,18 +15,17 @@ from failpath_otel.errors import DeliveryError
 from failpath_otel.runtime.threads import RLock
 
 _LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS
-"""Losses that are remembered for callers that ask for a record afterwards."""
+"""Losses that are remembered for :meth:`Ledger.loss_of`."""
 
 
 class Ledger:
     """The count of every record by what became of it, the losses, and the waiters.
 
-    Records are settled in the order of their tickets: delivered, lost, or left to another process. The lock is the
-    ledger's own; the queue's may be held when it is taken, and never the other way round. Waiters are notified and
-    losses reported without it.
+    Records are settled in the order of their tickets: delivered, lost, or left to another process. Its lock is the one
+    of the queue as well. Waiters are notified and losses reported without it.
 
     Args:
-        callback: is given the error of each loss.
+        callback: called with the error of each loss.
     """
 
     def __init__(self, callback: ErrorCallback) -> None:
@@ -44,9 +43,9 @@ class Ledger:
         self._settled_through: Ticket = 0
         self._delivered = 0
         self._dropped: dict[str, int] = {}
-        self._evicted = 0  # of those that are not settled: dropped from the journal
-        self._unreported = 0  # of all evicted ones
-        self._left = 0
+        self._evicted = 0  # dropped from the journal, and not settled yet
+        self._unreported_evictions = 0
+        self._left = 0  # to another process
 
     # What became of records.
 
@@ -58,15 +57,14 @@ class Ledger:
         error: DeliveryError | None = None,
         rejected: Sequence[tuple[int, DeliveryError]] = (),
     ) -> None:
-        """Settle a batch: so many of its records were delivered, the others are lost for ``reason``.
+        """Settle a batch: ``delivered`` of its records are counted as delivered, the others as lost for ``reason``.
 
         Args:
             batch: the batch that comes next by its tickets.
             delivered: how many of its records Failpath has taken.
             reason: why the others are lost, as ``stats()`` counts it.
             error: why all of them are lost.
-            rejected: the indexes of the records that are lost where these are not all, in their order, each with its
-                error.
+            rejected: index and error of each lost record, in order, where only some are lost.
         """
         records, tickets = len(batch.records), batch.tickets
         with self.lock:
@@ -84,9 +82,9 @@ class Ledger:
         _notify(due)
 
     def deliver(self, through: Ticket) -> None:
-        """Settle the record with this ticket as delivered, as it is accepted: no waiter knows of it yet.
+        """Settle the record with this ticket as delivered when it is accepted, before any waiter knows of it.
 
-        Calls nothing, so that it is done as a whole or not at all where there is little room left on the stack.
+        Calls nothing, so that a stack overflow cannot leave it half done.
         """
         with self.lock:
             self._delivered += 1
@@ -94,7 +92,7 @@ class Ledger:
             self._settled_through = through
 
     def pass_over(self, skipped: Skipped, through: Ticket) -> None:
-        """Settle records, up to the ticket ``through``, that were taken and cannot be sent."""
+        """Settle records up to the ticket ``through`` that were taken and cannot be sent."""
         records, error = skipped.records, skipped.error()
         with self.lock:
             if skipped.reason == "journal_full":  # counted when they were evicted
@@ -113,7 +111,7 @@ class Ledger:
         """Settle all of ``accepted`` as left to another process.
 
         Returns:
-            The waiters to be notified, without any lock.
+            The waiters, which the caller notifies without any lock.
         """
         with self.lock:
             self._left += self.waiting(accepted)
@@ -122,16 +120,16 @@ class Ledger:
             return self._settle(accepted - self._settled, through, losses)
 
     def evict(self, records: int) -> None:
-        """Count records that the journal has dropped, from its front, to make room for new ones."""
+        """Count the oldest records of the journal, which it has dropped to make room for new ones."""
         with self.lock:
             self._evicted += records
-            self._unreported += records
+            self._unreported_evictions += records
             self._drop(records, "journal_full")
 
     def take_evicted(self) -> int:
-        """Return how many records were evicted since this was last asked."""
+        """Return how many records were evicted since the last call."""
         with self.lock:
-            records, self._unreported = self._unreported, 0
+            records, self._unreported_evictions = self._unreported_evictions, 0
         return records
 
     def lose(self, reason: str) -> bool:
@@ -147,25 +145,25 @@ class Ledger:
         return first
 
     def report(self, error: DeliveryError) -> None:
-        """Remember a loss for :meth:`take_first_loss`, and have ``on_error`` called with it."""
+        """Remember a loss for :meth:`take_first_loss`, and pass it to ``on_error``."""
         if self._first_loss is None or self._first_loss.raised:
             self._first_loss = error
         self._callback.call(error)
 
     def attempt_failed(self, error: DeliveryError, *, lasting: bool) -> bool:
-        """End the waits that end with a failed attempt; all of them where the failure is ``lasting``.
+        """End the waits for one attempt, and all waits if the failure is ``lasting``.
 
         Returns:
-            Whether there are waiters left.
+            Whether any waiter is left.
         """
         with self.lock:
             due = self._waiters.take_failed(self._settled_through, error, lasting=lasting)
-            left = self._waiters.wait_for_all()
+            are_left = self._waiters.wait_for_all()
         _notify(due)
-        return left
+        return are_left
 
     def attempt_divided(self, error: DeliveryError) -> None:
-        """End the waits for one attempt, because what was sent goes out in parts."""
+        """End the waits for one attempt: what it sent is sent again in parts."""
         with self.lock:
             due = self._waiters.take_divided(self._settled_through, error)
         _notify(due)
@@ -176,14 +174,14 @@ class Ledger:
 
     def _settle(self, records: int, through: Ticket, losses: Sequence[Loss]) -> list[Waiter]:
         self._settled += records
-        self._settled_through = through
+        self._settled_through = max(self._settled_through, through)  # two threads at once may settle in either order
         self._losses.extend(losses)
         return self._waiters.take_settled(through, losses)
 
     # Waiting.
 
     def add(self, waiter: Waiter) -> bool:
-        """Have ``waiter`` wait; return whether there is anything to wait for."""
+        """Add ``waiter``; return whether there is anything to wait for."""
         with self.lock:
             if self.is_settled(waiter.last):
                 return False
@@ -191,26 +189,26 @@ class Ledger:
             return True
 
     def discard(self, waiter: Waiter) -> None:
-        """Have ``waiter`` wait no longer."""
+        """Remove ``waiter``, without notifying it."""
         with self.lock:
             self._waiters.discard(waiter)
 
     @property
-    def waiters(self) -> int:
-        """How many wait."""
+    def waiter_count(self) -> int:
+        """How many waiters there are."""
         return len(self._waiters)
 
     def is_settled(self, ticket: Ticket) -> bool:
-        """Return whether the record with this ticket is settled, and with it all before."""
+        """Return whether the record with this ticket and all before it are settled."""
         return ticket <= self._settled_through
 
     def loss_of(self, first: Ticket, last: Ticket) -> DeliveryError | None:
-        """Return the error of the first record of these that is lost, as far as that is remembered."""
+        """Return the error of the first lost record from ``first`` to ``last``, as far as losses are remembered."""
         with self.lock:
             return next((loss.error for loss in self._losses if loss.concerns(first, last)), None)
 
     def take_first_loss(self) -> DeliveryError | None:
-        """Return the first loss since this was last asked."""
+        """Return the first loss since the last call."""
         error, self._first_loss = self._first_loss, None
         return error
 
@@ -242,14 +240,14 @@ class Ledger:
         return not (self._dropped or self._left)
 
     def waiting(self, accepted: int) -> int:
-        """Return how many of the ``accepted`` records wait, without those that were evicted."""
+        """Return how many of the ``accepted`` records are neither settled nor evicted."""
         with self.lock:
             return max(accepted - self._settled - self._evicted, 0)
 
     def stats(self, accepted: int) -> Stats:
-        """Return the counts where so many records were accepted."""
+        """Return the counts of ``accepted`` records."""
         with self.lock:
-            # All at once: a signal handler may end a step in between, and they would not add up.
+            # All at once: a signal handler that ends a step in between would make them inconsistent.
             counts = self._settled, self._evicted, self._delivered, self._left, self._dropped.copy()
         settled, evicted, delivered, left, dropped = counts
         return Stats(accepted, delivered, max(accepted - settled - evicted, 0) + left, dropped)

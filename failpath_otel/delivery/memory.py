@@ -7,7 +7,7 @@ from time import monotonic
 from failpath_otel import limits
 from failpath_otel.delivery.receipt import Ticket
 from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.records import wire
+from failpath_otel.records import request
 
 
 class Memory:
@@ -53,7 +53,7 @@ class Memory:
         size = 0
         while self.waiting and len(records) < limits.MAX_BATCH_RECORDS:
             record = self.waiting[0]
-            if records and wire.body_size(size + len(record), len(records) + 1) > max_bytes:
+            if records and request.body_size(size + len(record), len(records) + 1) > max_bytes:
                 break
             records.append(self.waiting.popleft())
             size += len(record)
@@ -71,6 +71,6 @@ class Memory:
         self.records += len(batch.records)
 
     def settle(self, records: int, size: int, *, is_all: bool) -> None:
-        """End the flight of so many records and bytes; ``is_all``: nothing else is in flight."""
+        """Count ``records`` and ``size`` bytes as no longer in flight; ``is_all``: nothing else is in flight."""
         self.size = 0 if is_all and not self.waiting else self.size - size
         self.records -= records

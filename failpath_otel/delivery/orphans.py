@@ -14,7 +14,7 @@ from failpath_otel.errors import DeliveryError, JournalError
 from failpath_otel.journal.discovery import OnDeleted, lock_orphans
 from failpath_otel.journal.disk_usage import enforce_disk_limits
 from failpath_otel.journal.orphan import Orphan
-from failpath_otel.records import wire
+from failpath_otel.records import request
 from failpath_otel.records.record import decode
 from failpath_otel.report import exception_once, warn, warn_once
 from failpath_otel.runtime.threads import Lock, sleep
@@ -55,7 +55,7 @@ class OrphanSource:
         self._forked_until = 0.0
         self.trouble = ""
         """Why nothing can be found in the directory."""
-        self._stuck_since: float | None = None  # since when nothing of all that is there can be delivered
+        self._stuck_since: float | None = None  # since when none of the orphans can be delivered
         self._next_deletion = 0.0
         self._not_before: dict[str, float] = {}  # the names of journals that cannot be read for now, and until when
         self._passed_over = 0  # records between those of a batch, to be confirmed after it
@@ -83,7 +83,7 @@ class OrphanSource:
 
     def is_worthwhile(self) -> bool:
         """Return whether a scan can find anything: the directory is there, or children may make it."""
-        return monotonic() < self._forked_until or os.path.isdir(self._path)  # noqa: PTH112 - as cheap as can be
+        return monotonic() < self._forked_until or os.path.isdir(self._path)  # noqa: PTH112 - much cheaper than `Path`
 
     def forked(self) -> None:
         """Scan more often for a while: this process has a child, which may leave a journal."""
@@ -182,14 +182,14 @@ class OrphanSource:
             self.dropped[reason] = self.dropped.get(reason, 0) + records
 
     def take(self, max_bytes: int) -> Batch | None:
-        """Take the next batch, of at most so many bytes; ``None`` where there is none. One at a time."""
+        """Take the next batch, of at most ``max_bytes``; ``None`` if there is none. Used by one thread at a time."""
         self._relock()
         while self._orphans:
             orphan = self._orphans[0]
             orphan.trim()
             orphan.confirm(self._passed_over)
             self._passed_over = 0
-            read = orphan.read(limits.MAX_BATCH_RECORDS, wire.record_budget(max_bytes))
+            read = orphan.read(limits.MAX_BATCH_RECORDS, request.record_budget(max_bytes))
             if read.retry_later:
                 sleep(limits.SCHEDULE_DELAY)
                 return None
@@ -203,7 +203,7 @@ class OrphanSource:
                     self._not_before[orphan.name] = monotonic() + limits.JOURNAL_RETRY_SECONDS
                 continue
             self._skip(read.reason, read.lost)
-            # Whatever else may have been found in the files, only records go out.
+            # Only records are sent, not what else the files may contain.
             records = [] if read.lost else [each.record for each in read.records if decode(each.record) is not None]
             self._passed_over = len(read.records) - len(records)
             if not read.lost:

@@ -14,7 +14,7 @@ from failpath_otel.delivery.ledger import Ledger
 from failpath_otel.delivery.memory import Memory
 from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.queue import RecordQueue
-from failpath_otel.delivery.sender import Delivering, Nowhere, Sender
+from failpath_otel.delivery.sender import DeliveryClient, NullClient, Sender
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.error_callback import ErrorCallback
 from failpath_otel.delivery.waiters.flusher import Flusher
@@ -31,8 +31,8 @@ from failpath_otel.runtime.threads import sleep_cooperatively
 class Pipeline:
     """Takes encoded records on any thread, never blocks on the network, and delivers them in their order.
 
-    Owns its parts, and has no lock and no logic of its own but that of their order. What is called at every step is the
-    method of a part itself, so that a call costs no second one.
+    Owns its parts; has no lock, and no logic but the order in which they are used. The methods that every step calls
+    are those of the parts themselves, which saves a call.
 
     Args:
         delivery: sends one batch.
@@ -47,7 +47,7 @@ class Pipeline:
 
     def __init__(
         self,
-        delivery: Delivering,
+        delivery: DeliveryClient,
         max_records: int = limits.MAX_QUEUE_RECORDS,
         max_bytes: int = limits.MAX_QUEUE_BYTES,
         schedule_delay: float = limits.SCHEDULE_DELAY,
@@ -82,7 +82,7 @@ class Pipeline:
             attempts=self.attempts,
             upkeep=self.upkeep,
             orphans=self.orphans,
-            close=delivery.close,
+            close_connections=delivery.close,
             schedule_delay=schedule_delay,
         )
         self.worker.owner = weakref.ref(self)
@@ -138,7 +138,7 @@ class Pipeline:
         self.attempts.reset_in_child()
         self.admission.reset_in_child()
         self.worker.reset_in_child()
-        # It may well be there in the place of one that was killed.
+        # It may replace a process that was killed, and whose journal is an orphan.
         self.stand_by()
 
     def _after_fork(self) -> None:
@@ -152,7 +152,7 @@ class Pipeline:
     def stand_by(self) -> None:
         """Look for the journals of gone processes, now and as long as this process lives.
 
-        Where there is no journal directory, nothing of others can come: then a thread begins with the first record.
+        Without a journal directory there can be no orphans: then the first record starts the thread.
         """
         self.adopt()
         if self.orphans is not None and not self.queue.closed and self.orphans.is_worthwhile():
@@ -203,9 +203,9 @@ class Pipeline:
         return stats if self.orphans is None else self.orphans.add_counts(stats)
 
     def take_error(self) -> DeliveryError | None:
-        """Return the first loss since this was last asked; where there is none, the failure that is being retried.
+        """Return the first loss since the last call; where there is none, the failure that is being retried.
 
-        What was raised already, by a step that has waited for it, does not count.
+        Skip an error that a step has raised already.
         """
         found = self.ledger.take_first_loss() or (self.sender.failure if self.stats().waiting else None)
         return found if found is not None and not found.raised else None
@@ -215,7 +215,8 @@ class Pipeline:
     def send_before_exit(self, timeout: float) -> None:
         """Send what waits, wait at most ``timeout`` seconds for one attempt, and delete an empty journal.
 
-        Not while the endpoint fails, nor in the midst of a call of this package: then it waits for the next process.
+        Do nothing while the endpoint fails, or in the midst of a call of this package: the records wait for the next
+        process.
         """
         if timeout > 0 and not self.sender.retries.failing and not self.flusher.is_held_up_here():
             self.await_attempt(timeout)
@@ -234,22 +235,22 @@ class Pipeline:
             else:
                 sleep_cooperatively(limits.EXIT_POLL)
         if self.orphans and retries.failing and not (self.ledger.delivered or self.orphans.delivered):
-            # Of programs that all end soon, none would see for how long nothing can be delivered.
+            # Programs that all end soon never see how long delivery has failed.
             self._thin_out(self.orphans)
 
     def _thin_out(self, orphans: OrphanSource) -> None:
-        if self.sender.begin_alone():
+        if self.sender.try_pause_attempts():
             try:
                 orphans.scan(failing=True, last=True)
             finally:
-                self.sender.end_alone()
+                self.sender.resume_attempts()
 
     @property
     def undelivered(self) -> tuple[int, int, str]:
         """How many of the records that wait outlive the process, how many do not, and where the first are."""
         journal = self.queue.journal
         with self.queue.lock:
-            # At one instant: daemon threads may still record, and an answer may just come in.
+            # At one instant: daemon threads may still record, and an answer may arrive.
             waiting = self.ledger.waiting(self.queue.recount())
             if journal is None or journal.has_deleted_files():
                 return 0, waiting, ""
@@ -261,8 +262,8 @@ class Pipeline:
         """The cause of the failure of the last attempt, empty if it did not fail; and whether that was logged."""
         return self.sender.retries.cause, self.sender.retries.is_outage_logged
 
-    def leave(self) -> None:
-        """Delete the journal if nothing waits; else report what is lost with the process to ``on_error``."""
+    def close_at_exit(self) -> None:
+        """Delete the journal if nothing waits; else pass what is lost with the process to ``on_error``."""
         self.upkeep.close_if_empty()
         self.upkeep.seal()
         lost = self.undelivered[1]
@@ -274,8 +275,6 @@ class Pipeline:
         """Flush, then accept no more records, and end the thread once it has nothing left to send."""
         complete = self.flush(timeout)
         self.save(limits.EXIT_POLL)
-        with self.queue.lock:
-            self.queue.closed = True
         self.worker.end()
         self.upkeep.close_if_empty()
         return complete
@@ -284,7 +283,7 @@ class Pipeline:
 def pipeline_to_failpath(options: Options) -> Pipeline:
     """Return the pipeline that ``options`` describe, flushed at the end of the interpreter."""
     if not options.enabled:
-        return Pipeline(Nowhere())
+        return Pipeline(NullClient())
     # Here, because `requests` takes as long to import as OpenTelemetry does, and is needed for deliveries only.
     from failpath_otel.delivery.http.client import HttpClient  # noqa: PLC0415
 

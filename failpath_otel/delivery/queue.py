@@ -12,18 +12,18 @@ from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
 from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
-from failpath_otel.records import wire
-from failpath_otel.runtime.threads import RLock, sleep
+from failpath_otel.records import request
+from failpath_otel.runtime.threads import sleep
 
 
 class RecordQueue:
     """Encoded records in the order in which they came; used by any number of threads.
 
     A journal holds what waits. Where there is none, or while it cannot be written, records wait in memory, behind those
-    in the journal. How many may wait is the matter of :class:`failpath_otel.delivery.admission.Admission`.
+    in the journal. The bounds are in :class:`failpath_otel.delivery.admission.Admission`.
 
-    Its lock guards the order: methods that say so are called under it. It is reentrant, because a garbage collection or
-    a signal handler can end a step inside any of these methods, on the same thread.
+    Its lock guards the order: methods that say so are called under it. It is the ledger's, because a garbage collection
+    or a signal handler can add a record inside any method of both; with two locks, two threads could deadlock.
 
     Args:
         ledger: counts the records that the journal has dropped.
@@ -44,22 +44,22 @@ class RecordQueue:
         self.reset_in_child()
 
     def reset_in_child(self) -> None:
-        """Begin with nothing: what was queued before a fork stays the parent's to send."""
-        self.lock = RLock()
+        """Begin with nothing, after the ledger: what was queued before a fork stays the parent's to send."""
+        self.lock = self._ledger.lock
         if self.journal is not None:
             self.journal.reset_in_child()
         self.memory.clear()
         self.journaling = self.journal is not None
         """Whether what comes now goes into the journal."""
-        self.returning = False
-        """Whether the journal can be written again, and what waits in memory goes into it."""
+        self.is_refilling = False
+        """Whether what waits in memory moves into the journal, which can be written again."""
         self._moving = False
         self.accepted: Ticket = 0
         """The ticket of the record that came last."""
         self.taken: Ticket = 0
         """The ticket of the record that was taken last."""
         self.skipped: Skipped | None = None
-        """Records that were taken and cannot be sent, to be passed over once nothing is before them."""
+        """Records that were taken and cannot be sent; they are settled once nothing is before them."""
 
     # Records come: under the lock.
 
@@ -71,8 +71,9 @@ class RecordQueue:
                 if self.journaling:
                     self.stop_journaling()
                 self.memory.add(record)
-                if self.returning:
-                    self.move_one()  # or threads that record without a pause would never let the memory become empty
+                if self.is_refilling:
+                    # Or threads that record without a pause would never let the memory become empty.
+                    self.move_one_to_journal()
         except BaseException:
             self.accepted -= 1  # or it is counted when it is found
             raise
@@ -80,7 +81,7 @@ class RecordQueue:
             self._wakeup.note_arrival(self.accepted, self.taken)
 
     def is_kept(self, record: bytes) -> bool:
-        """Return whether ``record`` was stored, where an exception came in the midst of that; under the lock."""
+        """Return whether ``record`` was stored although an exception interrupted that; under the lock."""
         journal = self.journal
         kept = record in self.memory.waiting or (journal is not None and journal.has_just_appended(record))
         if kept:
@@ -88,7 +89,7 @@ class RecordQueue:
         return kept
 
     def recount(self) -> Ticket:
-        """Return :attr:`accepted`, with what was stored as a signal came, and not counted; under the lock."""
+        """Count what a signal handler has kept from being counted; return :attr:`accepted`; under the lock."""
         journal = self.journal
         if not self._moving:  # then a record is in both for a moment
             stored = len(self.memory.waiting) + (0 if journal is None else journal.unread)
@@ -106,22 +107,22 @@ class RecordQueue:
         return self.accepted - self.taken
 
     def _evict(self, records: int) -> None:
-        """Note that the journal was full, and has dropped its oldest records; under the lock."""
+        """Count the oldest records of a full journal, which it has dropped; under the lock."""
         self._ledger.evict(records)
         self._wakeup.ring()
 
     # Between the journal and the memory: under the lock.
 
     def stop_journaling(self) -> None:
-        """Have all that follows wait in memory, so that the order holds, until it is in the journal again or sent."""
+        """Keep all that follows in memory, so that the order holds, until it is in the journal again or sent."""
         self.journaling = False
         assert self.journal is not None  # or there was no journaling
         while self.journal.deferred:
             self.memory.add(self.journal.deferred.popleft())
         self._wakeup.ring()
 
-    def move_one(self) -> None:
-        """Move the oldest record in memory into the journal, if there is one; the last one ends the return."""
+    def move_one_to_journal(self) -> None:
+        """Move the oldest record in memory into the journal, if there is one; the last one ends the refilling."""
         journal = self.journal
         if self._moving or journal is None:
             return
@@ -130,13 +131,13 @@ class RecordQueue:
             try:
                 self._moving = True  # before anything is read of what a signal handler may change
                 record, before = self.memory.waiting[0], journal.unread
-                self.returning = journal.append(record)
+                self.is_refilling = journal.append(record)
             finally:
                 if before is not None and journal.unread > before:  # also where Ctrl-C came just then
                     self.memory.move_out()
                 self._moving = False
-        if self.returning and not self.memory.waiting:
-            self.returning, self.journaling = False, True
+        if self.is_refilling and not self.memory.waiting:
+            self.is_refilling, self.journaling = False, True
             journal.outage.record_recovery()
 
     def take_back(self, batch: Batch) -> None:
@@ -150,7 +151,7 @@ class RecordQueue:
         """Take the next batch, within the limits of the wire contract; it is in flight from now.
 
         Returns:
-            The batch, and, where it is empty, which records are lost that come next, and why.
+            The batch, and, where it is empty, the records that come next and cannot be sent.
         """
         if self.journal is not None:
             return self._take_from_journal(self.journal, max_bytes)
@@ -162,7 +163,7 @@ class RecordQueue:
         with self.lock:  # no record is half-way into it
             before = self.accepted, journal.appended
         # Not under the lock: reading takes a while, and only one at a time does it.
-        read = journal.read(limits.MAX_BATCH_RECORDS, wire.record_budget(max_bytes), before[1])
+        read = journal.read(limits.MAX_BATCH_RECORDS, request.record_budget(max_bytes), before[1])
         batch, skipped = NO_BATCH, None
         with self.lock:
             taken = journal.take(read)  # or another thread has dropped what was read meanwhile
@@ -174,7 +175,7 @@ class RecordQueue:
                     skipped = Skipped(read.lost, read.reason)
                 elif read.segment is None and not read.retry_later and journal.appended == before[1]:
                     # Else records were moved into it meanwhile, which come first.
-                    batch, skipped = self._take_behind(journal, before, max_bytes)
+                    batch, skipped = self._take_after_journal(journal, before, max_bytes)
         journal.maintain()
         if read.retry_later:
             sleep(limits.SCHEDULE_DELAY)
@@ -184,12 +185,14 @@ class RecordQueue:
             return Batch(records, 0, since, source=journal, tickets=range(first, first + len(records))), None
         return batch, skipped
 
-    def _take_behind(self, journal: Journal, before: tuple[int, int], max_bytes: int) -> tuple[Batch, Skipped | None]:
-        """Take what comes after a journal that was read to its end, when so many were accepted and appended."""
-        accepted, appended = before  # and not what a signal handler or a garbage collection has added since
+    def _take_after_journal(
+        self, journal: Journal, before: tuple[int, int], max_bytes: int
+    ) -> tuple[Batch, Skipped | None]:
+        """Take what comes after a journal that was read to its end; ``before``: its counts before that reading."""
+        accepted, appended = before  # without what a signal handler or a garbage collection has added since
         is_all = self.accepted == accepted and not self.memory.waiting and not journal.deferred
         missing = accepted - self.taken if is_all else appended - journal.taken
-        if missing:  # it cannot be; better reported than waited for without end
+        if missing:  # never expected, but a report is better than a wait without end
             journal.taken = appended
             self.taken += missing
             return NO_BATCH, Skipped(missing, "damaged")

@@ -1,4 +1,4 @@
-"""The journal of this process (decision 0010)."""
+"""The journal of this process: records in files, which outlive it (decision 0010)."""
 
 import contextlib
 import errno
@@ -32,14 +32,14 @@ class Journal(SegmentReader):
     Args:
         path: the journal directory, in which each process has one of its own.
         binding: hash of the project key and the endpoint that the records are for.
-        overflow: called, under the lock, with the number of records that were dropped to make room for new ones.
+        on_evicted: called, under the lock, with the number of records that were dropped to make room for new ones.
     """
 
-    def __init__(self, path: str, binding: str, overflow: Callable[[int], object]) -> None:
+    def __init__(self, path: str, binding: str, on_evicted: Callable[[int], object]) -> None:
         super().__init__()
         self.path: Final = path
         self._binding: Final = binding
-        self._overflow: Final = overflow
+        self._on_evicted: Final = on_evicted
         self._pending_warnings: deque[tuple[str, int]] = deque(maxlen=_MAX_PENDING_WARNINGS)
         self.outage = Outage(path)
         self._reset()
@@ -59,7 +59,7 @@ class Journal(SegmentReader):
         self._rolling = self._writing_deferred = False
         self.deferred: deque[bytes] = deque()
         """Records that came while another append was under way."""
-        # The wall clock of a machine without a battery may jump by years.
+        # Bounded: the wall clock of a machine without a battery may jump by years.
         self._epoch = min(max(time() - monotonic(), 0.0), LATEST_BOOT_TIME)
 
     def now(self) -> float:
@@ -211,7 +211,7 @@ class Journal(SegmentReader):
             if segment.last is not None and segment.last > self.taken and not segment.dropped:
                 segment.dropped = True
                 self._dropped.append(segment)
-                self._overflow(segment.last - max(self.taken, segment.first - 1))
+                self._on_evicted(segment.last - max(self.taken, segment.first - 1))
                 return
 
     # On the delivery thread.
@@ -252,7 +252,7 @@ class Journal(SegmentReader):
         return self.is_deleted() or any(segment.deleted for segment in tuple(self._unconfirmed))
 
     def prepare(self) -> bool:
-        """Create what the next record needs, to see whether that works again. Nothing may be appended meanwhile."""
+        """Create what the next record needs; return whether that works again. Nothing may be appended meanwhile."""
         try:
             if self._directory is None:
                 self._directory = LockedDirectory.create(self.path, self._binding)
@@ -300,7 +300,7 @@ class Journal(SegmentReader):
     def reopen(self) -> tuple[list[bytes], int] | None:
         """Let the next record begin another file, in a new directory if another process has locked this one meanwhile.
 
-        Return the records, not taken yet, that the other process may miss, and the number of those that it has.
+        Return the untaken records that the other process may miss, and how many it has; ``None`` if all are kept here.
         """
         self._finish_segment()
         self._factory.close_spare()
@@ -315,7 +315,7 @@ class Journal(SegmentReader):
     def close_if_empty(self) -> Callable[[], None] | None:
         """Reset the journal if everything that was written is read and confirmed; a later record gets a new directory.
 
-        Return what deletes the directory, to be called without the lock; ``None`` if something is left.
+        Return a function that deletes the directory, to be called without the lock; ``None`` if something is left.
         """
         directory = self._directory
         if directory is None or (read := self.read(1, 1, self.appended)).segment is not None or read.retry_later:
@@ -341,7 +341,7 @@ class Journal(SegmentReader):
         return OpenFiles({*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}, writers)
 
     def reset_in_child(self) -> None:
-        """In a forked child: close the parent's files, without a change to them, and begin anew."""
+        """Close the files without changing them, which are the parent's after a fork, and begin anew."""
         self._open_files().close()
         if self._directory is not None:
             self._directory.close()

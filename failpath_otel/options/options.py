@@ -13,9 +13,9 @@ from failpath_otel.options.arguments import Compression, DeliveryMode, DeliveryO
 from failpath_otel.options.checks import Check
 from failpath_otel.options.endpoint import check_endpoint
 from failpath_otel.options.variables import ENDPOINT_VARIABLES, warn_of_misspelt_variables
+from failpath_otel.records.request import ROUTE
 from failpath_otel.records.rules import StepRule
 from failpath_otel.records.rules_file import check_rules
-from failpath_otel.records.wire import ROUTE
 from failpath_otel.report import warn_once
 from failpath_otel.scrubbing.values import Json, type_name
 from failpath_otel.signals import reraise_if_from_handler

@@ -1,30 +1,30 @@
-"""Bounds how much of a request is read, in parts and not in bytes: decision 0022."""
+"""The budget of a request: how many of its parts, not bytes, are read (decision 0022)."""
 
 from failpath_otel import limits
 
 
 class TooManyPartsError(Exception):
-    """A span has more parts than are read of one, or than its request has left; the text says which."""
+    """A span has more parts than the limit of a span, or than its request has left; the text says which."""
 
 
 class ReadingBudget:
     """The parts of a request that may still be read: attributes, events, and values in lists and mappings.
 
-    Parts are taken before they are read, those of a list at once.
+    Parts are taken before they are read; all parts of a list at once.
     """
 
-    __slots__ = ("_floor", "_left", "_of_span")
+    __slots__ = ("_floor", "_left", "_span_limit")
 
     def __init__(self) -> None:
         self._left = limits.MAX_REQUEST_PARTS
-        self._of_span = limits.MAX_SPAN_PARTS
+        self._span_limit = limits.MAX_SPAN_PARTS
         self._floor = 0
 
     def begin(self, parts: int) -> None:
         """Begin a span or a resource, and take parts for it as :meth:`take` does."""
-        # All that a span may have must be left, which saves a comparison for each part.
-        self._floor = floor = self._left - self._of_span
-        if floor < 0 or parts > self._of_span:
+        # A whole span's limit must be left in the request: so `take` needs one comparison.
+        self._floor = floor = self._left - self._span_limit
+        if floor < 0 or parts > self._span_limit:
             self._refuse()
         self._left -= parts
 

@@ -1,4 +1,4 @@
-"""The record: one lifecycle event of one step on the wire, encoded before the function is entered (decision 0011)."""
+"""The record and its JSON: one lifecycle event of one step, encoded before the function is entered (decision 0011)."""
 
 from functools import lru_cache
 from hashlib import blake2b

@@ -1,4 +1,4 @@
-"""Spans to records: pure functions without I/O or clock."""
+"""Translate spans into records: pure functions without I/O or clock."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -68,7 +68,7 @@ def read_start(span: ReadableSpan) -> StepStart | None:
         semconv.STEP_KEY: clean_text(step_key, limits.MAX_KEY_CHARS),
         semconv.RUN_ID: stated_run_id(attributes),
     }
-    start = start_of_trusted(span, {**attributes, **cleaned})
+    start = start_from_clean_attributes(span, {**attributes, **cleaned})
     start.metadata = clean_metadata(start.metadata)
     start.attributes = attributes
     return start
@@ -79,7 +79,7 @@ def stated_run_id(attributes: Mapping[str, Any]) -> str:
     return bounded_run_id(text_of(attributes.get(semconv.RUN_ID) or "", _ANY_LENGTH))
 
 
-def start_of_trusted(span: ReadableSpan, attributes: Mapping[str, Any]) -> StepStart:
+def start_from_clean_attributes(span: ReadableSpan, attributes: Mapping[str, Any]) -> StepStart:
     """Return the start of a step whose attributes are clean, complete and uncut."""
     context = span.get_span_context()
     assert context is not None  # of a span that has begun
@@ -103,7 +103,7 @@ def start_by_rule(span: ReadableSpan, rule: StepRule, run_id: str) -> StepStart:
     """Return the start of a step that a rule makes of a span; without a run id, the trace id is the run id."""
     attributes = attributes_as_dict(span)
     identity = {semconv.FLOW_KEY: rule.flow, semconv.RUN_ID: run_id, semconv.STEP_KEY: rule.step}
-    start = start_of_trusted(span, {**attributes, **identity})
+    start = start_from_clean_attributes(span, {**attributes, **identity})
     start.metadata = clean_metadata(start.metadata)
     start.attributes = attributes
     return start
@@ -154,7 +154,7 @@ def outcome_record(  # noqa: PLR0917
     end_ns = span.end_time
     if end_ns is None or end_ns < start_ns:
         end_ns = start_ns
-    timed = began or end_ns > start_ns
+    has_duration = began or end_ns > start_ns
     added = None if handoff is None else handoff.added_attributes
     metadata = metadata_at_end(start.attributes, start.metadata, attributes, added)
     return Record(
@@ -167,8 +167,8 @@ def outcome_record(  # noqa: PLR0917
         start.trace_id,
         start.span_id,
         metadata if content.is_identity else content.metadata(metadata),
-        start.started_at if timed else None,
-        (end_ns - start_ns) // 1000 / 1000 if timed else None,
+        start.started_at if has_duration else None,
+        (end_ns - start_ns) // 1000 / 1000 if has_duration else None,
         _error(start, span, content, handoff) if status == semconv.STATUS_ERROR else None,
         process if content.process else None,
     )
@@ -221,13 +221,13 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, content: Recor
     if start.attributes.get(START_MARKER) is True:
         return _records_of_marker(start, span, process, content)
     statuses = _event_statuses(span)
-    # A step was recorded by hand if it states that it is running, or if it has events and none of them is its
-    # beginning, unless that was evicted.
+    # Recorded by hand is a step that states that it is running, or whose events have no beginning (which a host's
+    # limits may have evicted).
     running = semconv.STATUS_RUNNING in statuses
-    pushed_out = bool(span.dropped_events) and not running
+    running_may_be_evicted = bool(span.dropped_events) and not running
     start.manual = (
         start.attributes.get(semconv.STEP_STATUS) == semconv.STATUS_RUNNING
-        if running or pushed_out or not statuses
+        if running or running_may_be_evicted or not statuses
         else True
     )
     if not statuses and start.attributes.get(semconv.STEP_STATUS) == semconv.STATUS_SKIPPED:
@@ -265,29 +265,29 @@ def _error(start: StepStart, span: ReadableSpan, content: RecordContent, handoff
         for event in span.events:
             if event.name == semconv.EXCEPTION_EVENT:
                 attributes = event.attributes or {}  # the last one ended the step
-    of_span: Mapping[str, Any] = span.attributes or {}
-    name = attributes.get(semconv.EXCEPTION_TYPE) or _error_type(of_span)
+    span_attributes: Mapping[str, Any] = span.attributes or {}
+    name = attributes.get(semconv.EXCEPTION_TYPE) or _error_type(span_attributes)
     if not content.error_messages:
         return ErrorInfo(error_text(name or "Error", limits.MAX_ERROR_NAME_CHARS), "")
     message = attributes.get(semconv.EXCEPTION_MESSAGE)
     # The exception that aborts a gRPC call has no message.
-    if message is None or (not message and is_grpc(of_span)):
-        message = span.status.description or describe_failed_call(of_span) or (name if message is None else "")
+    if message is None or (not message and is_grpc(span_attributes)):
+        message = span.status.description or describe_failed_call(span_attributes) or (name if message is None else "")
     given = start.attributes.get(semconv.STACK_GIVEN) is True
     stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if content.capture_stack or given else None
     # Other tracers do not redact.
-    shown = error_text(message, limits.MAX_ERROR_MESSAGE_CHARS)
+    message_text = error_text(message, limits.MAX_ERROR_MESSAGE_CHARS)
     if isinstance(stack, str) and not given:
         stack = without_our_frames(stack)
-    traced = None if stack is None else error_text(stack, limits.MAX_STACK_CHARS)
+    stack_text = None if stack is None else error_text(stack, limits.MAX_STACK_CHARS)
     if not content.is_identity:
-        shown = content.text(ERROR_MESSAGE, shown, limits.MAX_ERROR_MESSAGE_CHARS)
-        traced = None if traced is None else content.text(ERROR_STACK, traced, limits.MAX_STACK_CHARS)
-    return ErrorInfo(error_text(name or "Error", limits.MAX_ERROR_NAME_CHARS), shown, traced)
+        message_text = content.text(ERROR_MESSAGE, message_text, limits.MAX_ERROR_MESSAGE_CHARS)
+        stack_text = None if stack_text is None else content.text(ERROR_STACK, stack_text, limits.MAX_STACK_CHARS)
+    return ErrorInfo(error_text(name or "Error", limits.MAX_ERROR_NAME_CHARS), message_text, stack_text)
 
 
 def _error_type(attributes: Mapping[str, Any]) -> object:
-    """Return the class of an error that no event names; empty if the instrumentation has no name for it."""
+    """Return the class of an error that no event has; empty if the instrumentation gave none."""
     error_type = attributes.get(semconv.ERROR_TYPE)
     return "" if not error_type or error_type == semconv.ERROR_TYPE_OTHER else error_type
 

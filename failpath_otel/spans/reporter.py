@@ -1,4 +1,4 @@
-"""Report steps: ``running`` when the span of a step starts, and the outcome when it ends."""
+"""The reporter: reports ``running`` when the span of a step starts, and the outcome when it ends."""
 
 from time import monotonic
 from typing import Any, Final
@@ -22,7 +22,7 @@ from failpath_otel.records.translation import (
     StepStart,
     read_start,
     span_records,
-    start_of_trusted,
+    start_from_clean_attributes,
 )
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
@@ -102,7 +102,7 @@ class Reporter:
                     self.ignore(span)
                     return
                 if handoff.reported_span is None:
-                    start, step_handoff = start_of_trusted(span, handoff.attributes), handoff
+                    start, step_handoff = start_from_clean_attributes(span, handoff.attributes), handoff
             # Otherwise it is a span of other code, perhaps of a processor of the host that got the same context.
             start = start or read_start(span)
             if start is None:
@@ -138,9 +138,8 @@ class Reporter:
             start = self._open.get(key)
             if start is not None:
                 if self._steps.end(span, start):
-                    start.span_reference = start.handoff_reference = (
-                        None  # before they are collected, which would be handled
-                    )
+                    # Cleared first: references whose span is collected are handled as dropped ones.
+                    start.span_reference = start.handoff_reference = None
                     del self._open[key]
                 else:
                     self._steps.ended_early.add(key)
@@ -180,15 +179,15 @@ class Reporter:
     def _handle_dropped(self) -> None:
         """Forget spans that the application has dropped, and end the steps of this package that it has dropped.
 
-        Such a step has lost its end: a signal handler raised as its block was left, the stack was full, or its block
-        was never left. Spans of other tracers that are steps by a rule stay ``running``.
+        Such a step has lost its end: a signal handler raised as its block ended, the stack was full, or its block never
+        ended. Spans of other tracers that are steps by a rule stay ``running``.
         """
         while (reference := self._dropped.first()) is not None:
             try:
                 self._handle_gone(reference)
             except Exception as error:
                 if not is_from_handler(error):
-                    self._dropped.discard(reference)  # it would block all others
+                    self._dropped.discard(reference)  # or it would block all others
                 raise
             self._dropped.discard(reference)
 
@@ -202,7 +201,7 @@ class Reporter:
         self._rule_spans.on_end(key)
 
     def _report_overdue(self, *, wait: bool = True) -> None:
-        """Report what has to be reported before a wait for all records."""
+        """Report what is due before a wait for all records: steps that were dropped, and spans by rules."""
         self._handle_dropped()
         for key, start in tuple(self._open.items()):
             # A signal handler may have raised before the reference was handled.
@@ -240,7 +239,7 @@ class Reporter:
         return self._delivery.take_error()
 
     def close(self, timeout: float) -> bool:
-        """Flush for at most ``timeout`` seconds, then take no more records; return what the flush returned."""
+        """Flush for at most ``timeout`` seconds, then accept no more records; return the result of the flush."""
         deadline = monotonic() + seconds("timeout", timeout)
         self._report_overdue(wait=False)
         return self._delivery.shutdown(deadline)

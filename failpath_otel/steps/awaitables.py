@@ -1,4 +1,4 @@
-"""Awaitables inside a step: awaited with the step's span as the current one, and followed to their end."""
+"""Awaitables inside a step: awaited with the step's span as the current one; the step ends with them."""
 
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
@@ -14,11 +14,11 @@ from failpath_otel.steps.outcome import CoroutineClosed, NeverAwaited
 
 T = TypeVar("T")
 
-VALUES: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
-"""Types of finished values; looking for an attribute that a type does not have takes a while."""
+FINISHED_TYPES: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
+"""Types of results that are no unfinished work, checked first because it is fast."""
 
 
-class InStep(Generic[T]):
+class AwaitableInStep(Generic[T]):
     """Await an object with the step's span as the current one in every slice, and only there (decision 0008).
 
     What the awaited code has made current when it is suspended is current again when it is resumed.
@@ -72,7 +72,7 @@ class InStep(Generic[T]):
 
 
 async def fail_async(step: AnyStep, error: BaseException) -> None:
-    """End ``step`` with ``error``, and wait for the delivery of that where steps wait."""
+    """End ``step`` with ``error``, and wait for the delivery of its outcome where steps wait."""
     if not hasattr(step, "waits_for_delivery"):
         return  # it has not begun
     step.finish(error)
@@ -111,28 +111,28 @@ async def _run_between(step: AnyStep, given: Any) -> Any:
     return result
 
 
-class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
+class StepCoroutine(AwaitableInStep[T], Coroutine[Any, Any, T]):
     """A coroutine that application code made inside a step; the step ends with it, also if it is never awaited."""
 
-    __slots__ = ("__weakref__", "_unended")
+    __slots__ = ("__weakref__", "_unended_error")
 
     def __init__(self, step: AnyStep, awaitable: Awaitable[T]) -> None:
         super().__init__(step, awaitable)
-        self._unended: type[Exception] = NeverAwaited
+        self._unended_error: type[Exception] = NeverAwaited
 
     def send(self, value: Any) -> Any:
         """Run one slice; the step ends with the last one."""
-        return self._ending(super().send, value)
+        return self._advance(super().send, value)
 
     def throw(self, *error: Any) -> Any:
         """Run one slice that begins with an exception; the step ends with the last one."""
         try:
-            return self._ending(super().throw, *error)
+            return self._advance(super().throw, *error)
         finally:
             del error  # as above
 
-    def _ending(self, advance: Callable[..., Any], *args: Any) -> Any:
-        self._unended = CoroutineClosed
+    def _advance(self, advance: Callable[..., Any], *args: Any) -> Any:
+        self._unended_error = CoroutineClosed
         try:
             return advance(*args)
         except StopIteration:
@@ -148,13 +148,13 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
         """End the coroutine early, and the step with it."""
         try:
             super().close()
-            self._step.finish(self._unended())
+            self._step.finish(self._unended_error())
         except BaseException as error:
             self._step.finish(error)
             raise
 
     def __del__(self) -> None:
-        if not hasattr(self, "_unended"):
+        if not hasattr(self, "_unended_error"):
             return  # a signal handler raised as it was made, and the step has ended
         try:
             if self._step.ended:
@@ -163,20 +163,20 @@ class StepCoroutine(InStep[T], Coroutine[Any, Any, T]):
                 # The inner one was never awaited either; closed, it causes no second warning.
                 self._inner.close()
             # The inner coroutine is dropped with this object, and Python itself warns that it was never awaited.
-            self._step.finish(self._unended())
+            self._step.finish(self._unended_error())
         except BaseException as error:  # noqa: BLE001 - here, Python would print it and go on
             self._step.finish(error)
             raise_later(error, StepCoroutine.__del__.__code__)
 
     def __getattr__(self, name: str) -> Any:
-        # cr_frame, cr_code and their kin, for debuggers
+        # `cr_frame`, `cr_code` and so on, for debuggers.
         if not name.startswith("cr_"):
             raise AttributeError(name)
         return getattr(self._inner, name)
 
 
-def may_go_on(result: object) -> bool:
-    """Return whether the result of a function, of none of the types in :data:`VALUES`, may be unfinished work."""
+def may_be_unfinished(result: object) -> bool:
+    """Return whether the result of a function may be unfinished work; no type of :data:`FINISHED_TYPES` is."""
     kind = type(result)
     try:
         return hasattr(kind, "__await__") or hasattr(kind, "add_done_callback") or kind is GeneratorType

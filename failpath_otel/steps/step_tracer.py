@@ -1,4 +1,4 @@
-"""Starting and ending the spans of steps, and which span is the current one while a step runs."""
+"""The step tracer: starts and ends the spans of steps, and makes them current while a step runs."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -48,7 +48,7 @@ class StepTracer:
             )
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             exception_once("starting a span at the host's tracer provider")
-            host = handoff.reported_span or INVALID_SPAN  # a reported span has to be ended
+            host = handoff.reported_span or INVALID_SPAN  # a reported span must be ended
         handoff.spans = (host,)
         if handoff.reported_span is not None:
             return set_span_in_context(host, parent)
@@ -129,11 +129,11 @@ class StepTracer:
         if self.observer is None:
             return INVALID_SPAN
         context = Context() if handoff is None else Context({HANDOFF_KEY: handoff})
-        above: object = host
+        private_parent: object = host
         if not host.get_span_context().is_valid:
-            above = get_value(_PRIVATE_PARENT, parent)
-        if isinstance(above, Span):
-            context = set_span_in_context(above, context)
+            private_parent = get_value(_PRIVATE_PARENT, parent)
+        if isinstance(private_parent, Span):
+            context = set_span_in_context(private_parent, context)
         try:
             return self.observer.private_tracer().start_span(name, context, attributes=attributes, start_time=start_ns)
         except Exception:  # noqa: BLE001 - the step runs even without a record
@@ -155,9 +155,9 @@ def _with_current(span: Span, context: Context) -> Context:
 def leave_context(inside: Context, before: Context, token: "Token[Context] | None") -> None:
     """Make ``before`` current again, unless it is.
 
-    A token works only in the context in which it was made. A block that another task leaves, to which asyncio has given
-    a copy of the context, still finds what it attached, and can put back what was there. So does one whose token was
-    lost, because a signal handler raised as it was returned.
+    A token works only in the context in which it was made. A block that ends in another task finds in that task's copy
+    what it attached, and restores what was there without a token; so does a block whose token was lost because a signal
+    handler raised.
     """
     current = get_current()
     if current is inside:
@@ -178,14 +178,14 @@ def leave_block(inside: Context, before: Context, token: "Token[Context] | None"
     leave_context(inside, before, token)
     made: Any = inside
     if made is not before and isinstance(made, dict):
-        # A context forbids assignment to it, but this one has to change for all code that holds it.
+        # A context forbids assignment, but this one must change for all code that holds it.
         dict.update(made, before)
         for name in made.keys() - before.keys():
             dict.pop(made, name, None)
 
 
 def _detach(token: Any) -> None:  # noqa: ANN401 - of whatever runtime context there is
-    """Detach; do nothing where that is impossible: in another context than that of the token."""
+    """Detach; do nothing in another context than that of the token, where it is impossible."""
     if not isinstance(token, Token):  # of another runtime context than OpenTelemetry's own
         detach(token)
         return
@@ -195,7 +195,7 @@ def _detach(token: Any) -> None:  # noqa: ANN401 - of whatever runtime context t
 
 
 class StepObserver(Protocol):
-    """What reports the steps of a tracer, and is informed of those that it does not see."""
+    """Reports the steps of a tracer, and notes those whose spans it does not see."""
 
     @property
     def owner(self) -> object:
@@ -224,11 +224,11 @@ class StepObserver(Protocol):
         ...
 
     def start_missed(self, span: Span) -> None:
-        """Take notice of a span of the host whose step was not reported; a private span will be."""
+        """Note a span of the host whose step was not reported: a private span is reported in its place."""
         ...
 
     def host_span_ended(self, span: Span) -> None:
-        """Take notice of the end of a span of the host in whose place a private one was reported."""
+        """Note the end of a span of the host in whose place a private one was reported."""
         ...
 
     def step_lost(self) -> None:

@@ -9,7 +9,14 @@ from typing import Any, Final, TypeVar, cast
 
 from failpath_otel.scrubbing.values import type_name
 from failpath_otel.signals import reraise_if_from_handler
-from failpath_otel.steps.awaitables import VALUES, InStep, await_success, fail_async, follow, may_go_on
+from failpath_otel.steps.awaitables import (
+    FINISHED_TYPES,
+    AwaitableInStep,
+    await_success,
+    fail_async,
+    follow,
+    may_be_unfinished,
+)
 from failpath_otel.steps.open_step import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed
 
@@ -61,7 +68,7 @@ def call(step: AnyStep, tracer: Any, attributes: Any, fn: Callable[..., T], /, *
         step.resume()
         result = fn(*args, **kwargs)
         step.leave()
-        if type(result) not in VALUES and may_go_on(result):
+        if type(result) not in FINISHED_TYPES and may_be_unfinished(result):
             return cast("T", follow(step, result))
         step.finish(None)
     except BaseException as error:
@@ -116,7 +123,7 @@ async def _run_coroutine(new_step: StepFactory, fn: Callable[..., Awaitable[T]],
         step.begin(tracer, attributes)
         if step.waits_for_delivery:
             await step.await_delivered()
-        result = await InStep(step, fn(*args, **kwargs))
+        result = await AwaitableInStep(step, fn(*args, **kwargs))
         step.finish(None)
     except BaseException as error:
         await fail_async(step, error)
@@ -218,7 +225,7 @@ def _around_async_generator(new_step: StepFactory, fn: Callable[..., AsyncGenera
                 sys.set_asyncgen_hooks(*hooks)
             while True:
                 try:
-                    item = await InStep(step, pending)
+                    item = await AwaitableInStep(step, pending)
                 except StopAsyncIteration:
                     break
                 finally:

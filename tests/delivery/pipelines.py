@@ -10,7 +10,7 @@ import msgspec
 
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.records.record import Record
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 
 GONE = Answer("is gone", 410)
 """A failure that is final for a record, where the endpoint takes others."""

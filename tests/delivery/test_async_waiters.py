@@ -12,7 +12,7 @@ from failpath_otel import DeliveryError, RecordsRejectedError, SendError
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.waiters import async_waiters
 from failpath_otel.delivery.waiters.async_waiters import attempted, settled
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
 
 BUSY = Answer("answered 503", 503, retryable=True)
@@ -121,7 +121,7 @@ def test_an_attempt_that_never_ends_is_waited_for_until_the_timeout(attempt: Att
         began = monotonic()
         assert attempt(queue, 0.1) is None
         assert monotonic() - began < 2
-        assert queue.ledger.waiters == 0
+        assert queue.ledger.waiter_count == 0
 
 
 @each_way_to_settle
@@ -141,7 +141,7 @@ def test_a_flush_is_false_in_time_during_a_pause_that_the_server_asked_for(settl
         began = monotonic()
         assert settle(queue, 0.2) is False
         assert monotonic() - began < 2
-        assert queue.ledger.waiters == 0
+        assert queue.ledger.waiter_count == 0
         take_off(queue)
 
 
@@ -173,11 +173,11 @@ def test_waiting_that_is_cancelled_stops_at_once_and_leaves_nothing_behind() -> 
     async def main(queue: Pipeline) -> None:
         waiting = asyncio.ensure_future(attempted(queue, 60))
         await asyncio.sleep(0)
-        assert queue.ledger.waiters == 1
+        assert queue.ledger.waiter_count == 1
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert queue.ledger.waiters == 0
+        assert queue.ledger.waiter_count == 0
 
     with pipeline(delivery) as queue:
         queue.put(numbered(1))
@@ -191,7 +191,7 @@ def test_a_loop_that_is_closed_while_somebody_waits_there_hinders_no_delivery() 
         loop = asyncio.new_event_loop()
         waiting: Any = loop.create_task(attempted(queue, 60))
         loop.run_until_complete(asyncio.sleep(0))
-        assert queue.ledger.waiters == 1
+        assert queue.ledger.waiter_count == 1
         loop.close()
         delivery.gate.set()
         assert queue.flush(10)
@@ -207,10 +207,10 @@ def test_waiting_on_trio_blocks_no_other_task_and_leaves_nothing_behind_when_it_
         async with trio.open_nursery() as nursery:
             nursery.start_soon(attempted, queue, 60)
             nursery.start_soon(settled, queue, 60)
-            while queue.ledger.waiters < 2:
+            while queue.ledger.waiter_count < 2:
                 await trio.sleep(0)
             nursery.cancel_scope.cancel()
-        assert queue.ledger.waiters == 0
+        assert queue.ledger.waiter_count == 0
 
     with pipeline(delivery) as queue:
         queue.put(numbered(1))
@@ -267,4 +267,4 @@ def test_many_threads_that_record_and_wait_at_once_all_come_through() -> None:
         assert sorted(done) == list(range(16))
         queue.flush(10)
         assert queue.stats().waiting == 0
-        assert queue.ledger.waiters == 0
+        assert queue.ledger.waiter_count == 0

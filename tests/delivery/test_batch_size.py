@@ -11,7 +11,7 @@ from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
 from failpath_otel.delivery.retries.batch_size import BatchSize
 from failpath_otel.delivery.sender import Sender
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.records.wire import Answer, read_answer
+from failpath_otel.records.request import Answer, read_answer
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
 from tests.receiver import wait_for
 

@@ -113,7 +113,7 @@ def test_greenlets_have_their_turns_while_the_thread_sleeps_sends_and_is_waited_
         flushes = [gevent.spawn(failpath.flush, 20) for _ in range(3)]
         until_exists("sent")
         let_turn()
-        print(pipeline.ledger.waiters, any(flush.ready() for flush in flushes), flush=True)
+        print(pipeline.ledger.waiter_count, any(flush.ready() for flush in flushes), flush=True)
         print([flush.get() for flush in flushes], failpath.stats().waiting, failpath.stats().dropped, flush=True)
     """
     with running(begin + COMMON + dedent(program), server, tmp_path) as process:
@@ -162,7 +162,7 @@ def test_greenlets_wait_at_the_same_time_for_what_they_await(server: FaultServer
     start = START.replace("configure()", 'configure(delivery="await", send_timeout=20.0)')
     program = """
         within = [gevent.spawn(run.step, "pack", lambda: let_turn() or 7) for _ in range(20)]
-        until(lambda: pipeline.ledger.waiters == 20)
+        until(lambda: pipeline.ledger.waiter_count == 20)
         let_turn()
         print("turned", flush=True)
         print({each.get() for each in within}, failpath.stats().waiting, flush=True)

@@ -13,7 +13,7 @@ import failpath_otel
 from failpath_otel import limits
 from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.options.options import Options
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import numbered
 from tests.fault_server import (
     Behaviour,

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from failpath_otel.delivery.ledger import Ledger
+from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.queue import RecordQueue
+from failpath_otel.runtime.threads import is_held_here
 from tests.delivery.pipelines import REJECTED, HeldDelivery, numbered, pipeline
 
 
@@ -38,6 +41,62 @@ def test_who_interrupts_a_put_does_not_wait_for_the_lock_that_the_put_holds(wait
         assert not thread.is_alive()
         assert waited[0] < 10
         assert queue.flush(10)
+
+
+def test_a_record_put_in_the_midst_of_a_count_does_not_deadlock_with_a_thread_that_reads_the_counts() -> None:
+    made = Pipeline(HeldDelivery())
+    reads_counts = threading.Event()
+    put_ended = threading.Event()
+
+    def note_read(frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call" and frame.f_code is Ledger.stats.__code__:
+            reads_counts.set()
+
+    def read_counts() -> None:
+        sys.setprofile(note_read)
+        made.stats()
+
+    reader = threading.Thread(target=read_counts, daemon=True)
+
+    def interrupt(frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call" and frame.f_code is Ledger._drop.__code__:
+            sys.setprofile(None)
+            reader.start()
+            # Where the interrupted count keeps readers out, this one cannot get there.
+            assert is_held_here(made.queue.lock) or reads_counts.wait(10)
+            made.put(numbered(1))
+            put_ended.set()
+
+    def lose() -> None:
+        sys.setprofile(interrupt)
+        made.lose("invalid")
+
+    threading.Thread(target=lose, daemon=True).start()  # a deadlock must not keep the process from ending
+    assert put_ended.wait(20)
+    reader.join(10)
+    assert made.shutdown(10) is False
+    assert made.stats().delivered == 1
+
+
+def test_a_flush_in_the_midst_of_an_attempt_does_not_claim_that_its_batch_is_delivered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flushed: list[bool] = []
+
+    class Interrupted(HeldDelivery):
+        def send(self, records: Any, within: float | None = None) -> Any:
+            if not self.batches:
+                self.batches.append([])
+                made.put(numbered(2))
+                flushed.append(made.flush(10))  # as a signal handler does
+            return super().send(records, within)
+
+    made = Pipeline(Interrupted(), after_put=lambda: None)
+    monkeypatch.setattr(made.worker, "start", lambda: None)  # as at the end of the interpreter
+    made.put(numbered(1))
+    assert made.flush(10) is True
+    assert flushed == [False]
+    assert made.stats().delivered == 2
 
 
 def test_who_is_told_of_a_loss_can_ask_for_it() -> None:

@@ -21,7 +21,7 @@ from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.journal.reading import take_all
 from tests.receiver import wait_for
@@ -192,7 +192,7 @@ def test_a_caller_waits_for_no_more_than_one_append_while_others_are_moved(
         fill(queue, disk)
         put(queue, range(100))
         monkeypatch.setattr(Journal, "append", counted)
-        queue.queue.returning = True
+        queue.queue.is_refilling = True
         with queue.queue.lock:  # so that the delivery thread moves nothing
             disk.error = 0
             for number in range(100, 110):
@@ -402,11 +402,11 @@ def test_ctrl_c_while_a_record_is_moved_neither_loses_nor_invents_one(
 
         with queue.queue.lock:
             disk.error = 0
-            queue.queue.returning = True
+            queue.queue.is_refilling = True
             with monkeypatch.context() as patched:
                 patched.setattr(Journal, "append", interrupted)
                 with pytest.raises(KeyboardInterrupt):
-                    queue.queue.move_one()
+                    queue.queue.move_one_to_journal()
             assert queue.stats() == Stats(10, 0, 10)
         wait_for(lambda: queue.journaling)
         assert queue.stats() == Stats(10, 0, 10)
@@ -455,7 +455,7 @@ def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
         with queue.queue.lock:
             journal.deferred.append(numbered(3))
             queue.queue.accepted += 1
-            queue.queue.returning = True
+            queue.queue.is_refilling = True
             disk.error = 0
             write = journal._write_deferred
 
@@ -465,7 +465,7 @@ def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
 
             with monkeypatch.context() as patched:
                 patched.setattr(journal, "_write_deferred", full_after)
-                queue.queue.move_one()
+                queue.queue.move_one_to_journal()
             assert queue.stats() == Stats(4, 0, 4)
             assert queue.queue.memory.waiting[0] == numbered(1)
             disk.error = 0
@@ -496,7 +496,7 @@ def test_at_the_end_what_a_handler_has_left_is_written_and_counts_as_in_memory_u
     with down(place) as queue:
         put(queue, range(1))
         wait_for(lambda: queue.stuck)
-        with queue.sender._attempting, queue.queue.lock:  # so that the delivery thread does not write it
+        with queue.sender._attempt_lock, queue.queue.lock:  # so that the delivery thread does not write it
             own(queue).deferred.append(numbered(1))
             queue.queue.accepted += 1
             assert queue.undelivered[:2] == (1, 1)

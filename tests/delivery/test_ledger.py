@@ -47,13 +47,20 @@ def batch(*tickets: int) -> Batch:
     return Batch([b"{}"] * len(tickets), 2 * len(tickets), 0.0, tickets=tickets)
 
 
+def test_a_batch_that_is_settled_after_a_later_one_takes_nothing_back(watched: Watched) -> None:
+    watched.ledger.settle(batch(2), 1)
+    watched.ledger.settle(batch(1), 1)
+    assert watched.ledger.is_settled(2)
+    assert not watched.wait("both", 1, 2)
+
+
 def test_a_wait_ends_when_its_last_record_is_settled_and_not_before(watched: Watched) -> None:
     assert watched.wait("both", 1, 2)
     watched.ledger.settle(batch(1), 1)
     assert watched.ended == {}
     watched.ledger.settle(batch(2), 1)
     assert watched.ended == {"both": None}
-    assert watched.ledger.waiters == 0
+    assert watched.ledger.waiter_count == 0
     assert not watched.wait("late", 1, 2)
     assert watched.ledger.stats(2) == Stats(2, 2, 0)
 

@@ -17,7 +17,7 @@ from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.retries.retry_queue import RetryQueue
 from failpath_otel.journal.journal import Journal
 from failpath_otel.options.options import Options
-from failpath_otel.records.wire import Answer, misconfigured, read_answer
+from failpath_otel.records.request import Answer, misconfigured, read_answer
 from tests.delivery.pipelines import a_record
 from tests.delivery.programs import run_program
 from tests.fault_server import MISROUTES, Behaviour, FaultServer, accepted, fault_server, status, tls_only

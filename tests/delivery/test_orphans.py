@@ -1,4 +1,4 @@
-"""Delivering what processes have left that are gone: by a process that lives."""
+"""DeliveryClient what processes have left that are gone: by a process that lives."""
 
 import errno
 import json
@@ -27,7 +27,7 @@ from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records.record import decode
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import GONE, HeldDelivery, a_record, pipeline
 from tests.receiver import wait_for
 
@@ -346,7 +346,7 @@ def test_an_adopter_that_is_killed_leaves_at_most_its_batch_in_flight_to_be_sent
         from failpath_otel import limits
         from failpath_otel.delivery.pipeline import Pipeline
         from failpath_otel.journal.location import JournalLocation
-        from failpath_otel.records.wire import Answer
+        from failpath_otel.records.request import Answer
         limits.MAX_BATCH_RECORDS = 10
         class HttpClient:
             url = "http://127.0.0.1:9/"

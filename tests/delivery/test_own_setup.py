@@ -15,7 +15,7 @@ import trustme
 from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.delivery.pipeline import pipeline_to_failpath
 from failpath_otel.options.options import Options
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import numbered
 from tests.delivery.socks_server import socks_server
 from tests.delivery.test_tls import TlsServer, tls_server

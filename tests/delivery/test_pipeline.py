@@ -12,7 +12,7 @@ import pytest
 from failpath_otel import limits
 from failpath_otel.delivery.queue import RecordQueue
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.records import wire
+from failpath_otel.records import request
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, an_outcome, numbered, pipeline
 from tests.receiver import wait_for
 
@@ -85,7 +85,7 @@ def test_batches_have_at_most_one_mebibyte() -> None:
             queue.put(record)
         delivery.gate.set()
         assert queue.flush(10)
-    sizes = [len(wire.body(batch)) for batch in delivery.batches]
+    sizes = [len(request.body(batch)) for batch in delivery.batches]
     assert limits.MAX_BATCH_BYTES - 60_003 < max(sizes) <= limits.MAX_BATCH_BYTES
     assert len(delivery.records) == 60
 

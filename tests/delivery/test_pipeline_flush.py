@@ -6,7 +6,7 @@ from time import monotonic
 import pytest
 
 from failpath_otel.delivery.stats import Stats
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
 from tests.receiver import wait_for
 
@@ -35,7 +35,7 @@ def test_flush_does_not_wait_for_records_that_come_after_it() -> None:
         assert delivery.sending.wait(10)
         flushing = threading.Thread(target=lambda: said.append(queue.flush(10)))
         flushing.start()
-        wait_for(lambda: queue.ledger.waiters)
+        wait_for(lambda: queue.ledger.waiter_count)
         delivery.sending.clear()
         queue.put(numbered(2))
         first = delivery.gate
@@ -104,7 +104,7 @@ def test_many_threads_that_flush_at_once_all_hear_the_truth() -> None:
         threads = [threading.Thread(target=lambda: said.append(queue.flush(10))) for _ in range(8)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: queue.ledger.waiters == 8)
+        wait_for(lambda: queue.ledger.waiter_count == 8)
         delivery.gate.set()
         for thread in threads:
             thread.join(10)

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.context import attach, detach, get_value, set_value
 
 from failpath_otel.delivery import worker
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.receiver import wait_for
 

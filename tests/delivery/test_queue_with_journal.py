@@ -18,7 +18,7 @@ from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import GONE, HeldDelivery, an_outcome, numbered, pipeline
 from tests.receiver import wait_for
 
@@ -366,6 +366,20 @@ def test_records_that_are_too_old_are_given_up_and_told(place: JournalLocation) 
     assert error.records == 2
 
 
+def test_records_that_are_too_old_are_settled_although_a_fault_keeps_the_journal_from_noting_it(
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        with queue.queue.lock:  # so that nothing is taken before it is too old
+            queue.put(numbered(1))
+            own(queue)._epoch += limits.MAX_AGE_SECONDS + 10
+            monkeypatch.setattr(own(queue), "confirm", lambda _: 1 / 0)
+        assert queue.await_attempt(10, (1, 1))[0]
+        assert queue.stats() == Stats(1, 0, 0, {"too_old": 1})
+    assert delivery.batches == []
+
+
 def test_under_a_refused_key_records_wait_and_an_end_leaves_them_to_the_next(place: JournalLocation) -> None:
     delivery = HeldDelivery(answers=[REFUSED] * 100)
     queue = Pipeline(delivery, journal=place)
@@ -373,7 +387,7 @@ def test_under_a_refused_key_records_wait_and_an_end_leaves_them_to_the_next(pla
     assert queue.flush(10) is False
     assert queue.stats() == Stats(1, 0, 1)
     assert queue.undelivered[::2] == (1, place.path)
-    queue.leave()
+    queue.close_at_exit()
     assert len(files(place)) == 1
     delivery._answers.clear()
     queue.sender.retries._next_try = 0.0

@@ -11,13 +11,13 @@ from failpath_otel import DeliveryError, SendError, limits
 from failpath_otel.delivery.losses import Skipped
 from failpath_otel.delivery.pipeline import Pipeline, pipeline_to_failpath
 from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
-from failpath_otel.delivery.sender import Outcome, Sender
+from failpath_otel.delivery.sender import AttemptResult, Sender
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.discovery import count_records
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
 from failpath_otel.options.options import Options
-from failpath_otel.records.wire import Answer, read_answer
+from failpath_otel.records.request import Answer, read_answer
 from tests.delivery.pipelines import HeldDelivery, a_record, numbered, pipeline
 from tests.fault_server import Exchange, FaultServer, accepted, refusing_where, status, tls_only
 from tests.keys import KEY
@@ -51,7 +51,7 @@ class Queue:
     def __init__(self, sender: Sender, *batches: Sequence[int]) -> None:
         self.sender = sender
         self.batches = [[numbered(number) for number in numbers] for numbers in batches]
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[AttemptResult] = []
 
     def take(self, max_bytes: int) -> Batch:
         if not self.batches:
@@ -59,7 +59,7 @@ class Queue:
         records = self.batches.pop(0)
         return Batch(records, sum(map(len, records)), monotonic())
 
-    def attempt(self) -> Outcome | None:
+    def attempt(self) -> AttemptResult | None:
         outcome = self.sender.attempt(self.take)
         if outcome is not None:
             self.outcomes.append(outcome)

@@ -13,7 +13,7 @@ from failpath_otel import DeliveryError, FailpathClient, RecordsRejectedError
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.error_callback import ErrorCallback
-from failpath_otel.records.wire import Answer, read_answer
+from failpath_otel.records.request import Answer, read_answer
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
 from tests.fault_server import FaultServer, rejecting
 from tests.faults import rejecting_where

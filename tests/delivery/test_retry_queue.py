@@ -9,7 +9,7 @@ import pytest
 from failpath_otel import limits
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.retries.retry_queue import RetryQueue
-from failpath_otel.records.wire import Answer, misconfigured, no_response
+from failpath_otel.records.request import Answer, misconfigured, no_response
 
 BUSY = Answer("answered 503", 503, retryable=True)
 GONE = misconfigured("answered 410", 410)

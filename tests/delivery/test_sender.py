@@ -11,8 +11,8 @@ import pytest
 
 from failpath_otel import RejectedRecord, SendError, limits
 from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.delivery.sender import Outcome, Sender, Take
-from failpath_otel.records.wire import Answer, read_answer
+from failpath_otel.delivery.sender import AttemptResult, Sender, Take
+from failpath_otel.records.request import Answer, read_answer
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, a_record, numbered, pipeline
 
 BUSY = Answer("answered 503", 503, retryable=True)
@@ -48,10 +48,10 @@ def from_list(records: Sequence[bytes], since: float | None = None) -> Take:
     return take
 
 
-def all_outcomes(sender: Sender, records: Sequence[bytes], since: float | None = None) -> list[Outcome]:
+def all_outcomes(sender: Sender, records: Sequence[bytes], since: float | None = None) -> list[AttemptResult]:
     """What became of everything; a batch that was only split has no outcome of its own."""
     take = from_list(records, since)
-    outcomes: list[Outcome] = []
+    outcomes: list[AttemptResult] = []
     for _ in range(10_000):
         outcome = sender.attempt(take)
         if outcome is None and not sender.retries:

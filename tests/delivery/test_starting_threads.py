@@ -136,7 +136,7 @@ def test_ctrl_c_while_a_flush_starts_the_delivery_thread_leaves_no_waiter_behind
             queue.put(numbered(0))
             patched.setattr(threading.Thread, "start", interrupted)
             wait(queue.flusher, _DEADLINE)
-        assert queue.ledger.waiters == 0
+        assert queue.ledger.waiter_count == 0
         assert queue.flush(_DEADLINE)
 
 

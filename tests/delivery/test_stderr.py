@@ -9,7 +9,7 @@ import pytest
 from failpath_otel import limits, report
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.retries.retry_queue import RetryQueue
-from failpath_otel.records.wire import Answer, no_response, read_answer
+from failpath_otel.records.request import Answer, no_response, read_answer
 from tests.delivery.pipelines import HeldDelivery, numbered, pipeline
 from tests.delivery.programs import run_program
 from tests.fault_server import (

@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from failpath_otel import report
 from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.options.options import Options
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import numbered
 from tests.fault_server import FaultServer
 from tests.keys import KEY

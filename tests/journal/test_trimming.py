@@ -14,7 +14,7 @@ from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take, take_all

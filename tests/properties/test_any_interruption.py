@@ -20,7 +20,7 @@ from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.worker import Worker
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.location import JournalLocation
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 
 LIVES = 40
 OURS = tuple(
@@ -135,4 +135,4 @@ def test_records_of_handlers_that_come_anywhere_are_delivered_once_and_the_count
             life.deliver()
         assert Counter(life.delivered) == Counter(life.accepted), seed
         assert life.queue.stats() == Stats(len(life.accepted), len(life.accepted), 0)
-        life.queue.leave()
+        life.queue.close_at_exit()

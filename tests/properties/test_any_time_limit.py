@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 from failpath_otel.delivery.http.client import HttpClient
-from failpath_otel.records.wire import Answer
+from failpath_otel.records.request import Answer
 
 _PACKAGE = str(Path(failpath_otel.__file__).parent)
 Form = Callable[[failpath_otel.Run], object]

@@ -19,7 +19,7 @@ from failpath_otel.records.translation import (
     read_start,
     running_record,
     span_records,
-    start_of_trusted,
+    start_from_clean_attributes,
 )
 from tests.spans.foreign import (
     ENDED_AT,
@@ -267,13 +267,13 @@ def test_metadata_that_came_later_is_in_the_outcome_over_what_was_there() -> Non
 
 def test_a_trusted_start_takes_uncut_attributes_over_those_of_the_span() -> None:
     cut = a_span({semconv.FLOW_KEY: "che", semconv.RUN_ID: "req", semconv.STEP_KEY: "cha"})
-    start = start_of_trusted(cut, {**IDENTITY, "failpath.metadata.a": "long"})
+    start = start_from_clean_attributes(cut, {**IDENTITY, "failpath.metadata.a": "long"})
     record = running_record(start, PROCESS, RecordContent())
     assert (record.flow_key, record.run_id, record.step_key) == ("checkout", "req-1", "charge-card")
     assert record.metadata == {"a": "long"}
     assert record.timestamp == STARTED_AT
     assert not start.manual
-    assert start_of_trusted(cut, {**IDENTITY, semconv.STEP_STATUS: "skipped"}).manual
+    assert start_from_clean_attributes(cut, {**IDENTITY, semconv.STEP_STATUS: "skipped"}).manual
 
 
 def test_a_span_that_ends_before_it_starts_has_a_duration_of_zero() -> None:

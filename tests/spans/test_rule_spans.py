@@ -15,7 +15,7 @@ from opentelemetry.trace.status import Status
 import failpath_otel
 from failpath_otel import FailpathSpanExporter, FailpathSpanProcessor, StepRule, limits, semconv
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.sender import Nowhere
+from failpath_otel.delivery.sender import NullClient
 from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.spans.reporter import Reporter
 from tests.fault_server import FaultServer
@@ -406,7 +406,7 @@ def test_spans_that_no_rule_matches_are_logged_when_there_were_such_for_30_secon
     now = 1_000.0
     monkeypatch.setattr("failpath_otel.spans.rule_spans.monotonic", lambda: now)
     options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
-    reporter = Reporter(options, lambda _: create_autospec(Pipeline(Nowhere()), spec_set=True))
+    reporter = Reporter(options, lambda _: create_autospec(Pipeline(NullClient()), spec_set=True))
 
     def said() -> list[str]:
         return [message for message in caplog.messages if "no rule" in message]
@@ -434,7 +434,7 @@ def test_nothing_is_logged_of_spans_that_no_rule_matches_once_one_has_matched(
     now = 1_000.0
     monkeypatch.setattr("failpath_otel.spans.rule_spans.monotonic", lambda: now)
     options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
-    reporter = Reporter(options, lambda _: create_autospec(Pipeline(Nowhere()), spec_set=True))
+    reporter = Reporter(options, lambda _: create_autospec(Pipeline(NullClient()), spec_set=True))
     for name in ("POST /other", "POST /charge", "POST /other"):
         reporter.on_start(started(name, SpanKind.SERVER))
         now += 31
@@ -449,7 +449,7 @@ def test_spans_that_no_rule_matches_are_logged_at_the_end_of_a_trial_and_only_th
 ) -> None:
     monkeypatch.setattr("failpath_otel.report._logged", set())
     options = Options.resolve_delivery(project_key=KEY, endpoint=endpoint, rules=[CHARGE], journal="off")
-    pipeline = create_autospec(Pipeline(Nowhere()), spec_set=True)
+    pipeline = create_autospec(Pipeline(NullClient()), spec_set=True)
     pipeline.put_start.return_value = 1
     reporter = Reporter(options, lambda _: pipeline)
 

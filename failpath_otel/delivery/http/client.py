@@ -19,7 +19,7 @@ from failpath_otel.delivery.http.obstacles import Means, obstacle, proxy_passwor
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.options.endpoint import warn_of_plain_http
 from failpath_otel.options.options import Options
-from failpath_otel.records import wire
+from failpath_otel.records import request
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.runtime.threads import Lock, get_ident
@@ -61,7 +61,7 @@ class HttpClient:
         session = self._options.session
         return OwnChannel(self._url) if session is None else SessionChannel(self._url, session)
 
-    def send(self, records: Sequence[bytes], within: float | None = None) -> wire.Answer:
+    def send(self, records: Sequence[bytes], within: float | None = None) -> request.Answer:
         """Send one batch of at most 512 records and 1 MiB, and return the answer.
 
         ``within`` is the limit in seconds where it is less than ``send_timeout``.
@@ -84,12 +84,12 @@ class HttpClient:
             finally:
                 self._sender = None
 
-    def _answer(self, channel: Channel, post: Callable[[], wire.Answer], timeout: float | None) -> wire.Answer:
+    def _answer(self, channel: Channel, post: Callable[[], request.Answer], timeout: float | None) -> request.Answer:
         token = attach(set_value(_SUPPRESS, True))  # noqa: FBT003 - the value of a context key
         try:
             with time_limit(timeout):
                 answer = post()
-            return proxy_password(answer, _means(channel)) if answer.status == wire.PROXY_PASSWORD else answer
+            return proxy_password(answer, _means(channel)) if answer.status == request.PROXY_PASSWORD else answer
         except (requests.Timeout, TimeoutError):
             return _too_late(timeout)
         except requests.RequestException as error:
@@ -102,7 +102,7 @@ class HttpClient:
         finally:
             detach(token)
 
-    def _post_on_living_connection(self, records: Sequence[bytes], timeout: float | None) -> wire.Answer:
+    def _post_on_living_connection(self, records: Sequence[bytes], timeout: float | None) -> request.Answer:
         """Post once more where a server has closed a kept connection as it was used again: that is no failure of it.
 
         So what breaks without an answer on a connection that has served before is sent once more, on a new one. A
@@ -121,7 +121,7 @@ class HttpClient:
         self._reused = True
         return answer
 
-    def _post(self, channel: Channel, records: Sequence[bytes], timeout: float | None) -> wire.Answer:
+    def _post(self, channel: Channel, records: Sequence[bytes], timeout: float | None) -> request.Answer:
         try:
             body, headers = self._request(records)
         except MemoryError:  # which is not about the records, and may pass
@@ -129,12 +129,12 @@ class HttpClient:
         except Exception:  # noqa: BLE001 - a callback of the user's may raise anything
             exception_once("making the payload")
             # It may be about one of the records, as where the endpoint refuses them.
-            return wire.Answer("was not asked, because making the payload failed")
+            return request.Answer("was not asked, because making the payload failed")
         with channel.post(body, headers, timeout) as response:
-            if response.status_code in wire.INFORMATIONAL:
+            if response.status_code in request.INFORMATIONAL:
                 # The one that counts comes over the same connection: unread, that is closed with this response.
-                return wire.read_answer(response.status_code, response.headers, b"", len(records))
-            now = wire.server_time(response.headers)
+                return request.read_answer(response.status_code, response.headers, b"", len(records))
+            now = request.server_time(response.headers)
             if now is not None:
                 machine_clock.observe(now)
             content = b""
@@ -144,10 +144,10 @@ class HttpClient:
                     break
             if len(content) > limits.MAX_RESPONSE_BYTES and response.ok:
                 failure = f"answered {response.status_code} with more than any Failpath endpoint would"
-                return wire.misconfigured(failure, response.status_code, misaddressed=True)
-            return self._discreet(wire.read_answer(response.status_code, response.headers, content, len(records)))
+                return request.misconfigured(failure, response.status_code, misaddressed=True)
+            return self._discreet(request.read_answer(response.status_code, response.headers, content, len(records)))
 
-    def _discreet(self, answer: wire.Answer) -> wire.Answer:
+    def _discreet(self, answer: request.Answer) -> request.Answer:
         """Return the answer without the project key, should a reason of the server's repeat it."""
         key = self._options.project_key
         if not answer.rejected or not key:
@@ -157,10 +157,10 @@ class HttpClient:
     def _request(self, records: Sequence[bytes]) -> tuple[bytes, dict[str, str]]:
         options = self._options
         if options.payload is None:
-            body = wire.body(records)
+            body = request.body(records)
         else:
             body = json.dumps(options.payload([json.loads(record) for record in records])).encode()
-        headers = wire.headers() | {"Authorization": f"Bearer {options.project_key}"}
+        headers = request.headers() | {"Authorization": f"Bearer {options.project_key}"}
         if options.compression == "gzip":
             body = gzip.compress(body, mtime=0)
             headers["Content-Encoding"] = "gzip"
@@ -186,6 +186,6 @@ def _means(channel: Channel) -> Means:
         return Means("")
 
 
-def _too_late(timeout: float | None) -> wire.Answer:
+def _too_late(timeout: float | None) -> request.Answer:
     # With two digits, because what is left of a time limit has many more.
-    return wire.no_response(f"did not answer within {round(timeout or limits.MAX_SECONDS, 2)} s")
+    return request.no_response(f"did not answer within {round(timeout or limits.MAX_SECONDS, 2)} s")

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from requests import exceptions
 
-from failpath_otel.records.wire import PROXY_PASSWORD, Answer, misconfigured, no_response, read_answer
+from failpath_otel.records.request import PROXY_PASSWORD, Answer, misconfigured, no_response, read_answer
 from failpath_otel.scrubbing.values import type_name
 
 _MAX_DEPTH: Final = 16

@@ -28,7 +28,7 @@ class BatchSize:
         self._taken = 0  # batches since it last changed
 
     def refuse(self, length: int) -> None:
-        """Note that a batch of several records of so many bytes was too large."""
+        """Note that a batch of several records, of this size in bytes, was too large."""
         if self._trying:
             self._delay = min(2 * self._delay, limits.BATCH_GROWTH_MAX_DELAY)
             self._trying = False
@@ -40,7 +40,7 @@ class BatchSize:
             warn("Failpath: %s finds a batch of %d bytes too large; it gets smaller ones.", self._url, length)
 
     def take(self, length: int) -> None:
-        """Note that a batch of so many bytes was taken."""
+        """Note that a batch of this size in bytes was accepted."""
         if not self._is_logged:
             return
         self._taken += 1

@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from failpath_otel import limits
-from failpath_otel.records.wire import Answer, misconfigured
+from failpath_otel.records.request import Answer, misconfigured
 
 if TYPE_CHECKING:
     from failpath_otel.delivery.retries.batch import Batch

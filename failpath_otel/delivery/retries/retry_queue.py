@@ -1,4 +1,4 @@
-"""The retry queue: batches that were taken from the queue and are not settled, and when they are sent."""
+"""The retry queue: batches that wait for a retry, and the delay before each retry."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import Final
 
 from failpath_otel import limits
 from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.records.wire import KEY_REFUSED, Answer
+from failpath_otel.records.request import KEY_REFUSED, Answer
 from failpath_otel.report import logging_is_configured, warn
 
 _TOO_OLD: Final = "records that have waited for {:.0f} hours are lost"
@@ -56,7 +56,7 @@ class RetryQueue:
         self._chance: Final = Random()  # noqa: S311 - no secret
         self._failures = 0  # in a row
         self.is_outage_logged = False
-        """The outage at hand was logged."""
+        """Whether the current outage was logged."""
         self._logged_causes: set[str] = set()
         self._held_back_message = ""
         self.cause = ""
@@ -102,7 +102,7 @@ class RetryQueue:
         return taken
 
     def clear(self) -> None:
-        """Remove all batches, which stay in their journal; what comes later is tried after the pause at hand."""
+        """Remove all batches, which stay in their journal; the next batch is tried after the current pause."""
         self._batches.clear()
         self._failures = 0
         self._held_back_message = ""
@@ -114,7 +114,7 @@ class RetryQueue:
 
     def pause(self) -> float:
         """Return the seconds until the next attempt may be made."""
-        # Here and not where the attempt is planned, because `retry_now` comes from other threads in the midst of that.
+        # Computed here, because `retry_now` may be called on another thread during `schedule_retry`.
         return max(max(self._next_try, self._not_before) - self._clock(), 0.0)
 
     def retry_after_left(self) -> float:
@@ -142,7 +142,7 @@ class RetryQueue:
         self._not_before = now + answer.retry_after
         self._next_try = now + self._by_chance(self._delay)
         batch.failed = True
-        # By now, and not by then: a pause that the server asks for may be longer, and is to be worth the wait.
+        # By its age now, not after the pause: a long `Retry-After` must not lose the batch.
         kept = now - batch.since < limits.MAX_AGE_SECONDS
         if kept:
             self.add(batch)
@@ -182,11 +182,11 @@ class RetryQueue:
             self._log_held_back()
 
     def outage_log_delay(self) -> float:
-        """Return the seconds until the outage at hand has to be logged; infinite where there is nothing to log."""
+        """Return the seconds until the current outage must be logged; infinite if there is nothing to log."""
         return max(self._began + limits.OUTAGE_LOG_DELAY - self._clock(), 0.0) if self._held_back_message else inf
 
     def log_outage(self) -> None:
-        """Log the outage at hand if it was held back and is due."""
+        """Log the current outage if it was held back and is due."""
         if not self.outage_log_delay():
             self._log_held_back()
 

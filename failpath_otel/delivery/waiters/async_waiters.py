@@ -51,7 +51,7 @@ class AsyncioWait:
 
     def notify(self, error: DeliveryError | None) -> None:
         """End the wait, from any thread."""
-        # A loop that was closed meanwhile raises; nothing waits there any more.
+        # A closed loop raises; nothing waits there any more.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._end, error)
 
@@ -60,7 +60,7 @@ class AsyncioWait:
             self._outcome.set_result(error)
 
     async def outcome(self, timeout: float) -> DeliveryError | None:
-        """Wait at most so many seconds; return the error, if there is one."""
+        """Wait at most ``timeout`` seconds; return the error, if there is one."""
         # Not `asyncio.wait_for`, which before Python 3.12 swallows a cancellation that comes at the wrong moment.
         timer = self._loop.call_later(timeout, self._end, _TIMED_OUT)
         try:
@@ -88,7 +88,7 @@ class TrioWait:
         self._outcome.set()
 
     async def outcome(self, timeout: float) -> DeliveryError | None:
-        """Wait at most so many seconds; return the error, if there is one."""
+        """Wait at most ``timeout`` seconds; return the error, if there is one."""
         with self._trio.move_on_after(timeout):
             await self._outcome.wait()
         return self._error

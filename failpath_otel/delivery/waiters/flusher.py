@@ -86,7 +86,9 @@ class Flusher:
         Returns:
             Whether nothing at all was lost since the process began, and nothing of that still waits.
         """
-        return self._wait(timeout, of_attempt=False) == (True, None) and self.ledger.is_lossless
+        is_delivered = self._wait(timeout, of_attempt=False) == (True, None) and self.ledger.is_lossless
+        # In the midst of an attempt, which only a signal handler or a finaliser can be, its batch is not settled yet.
+        return is_delivered and not self.sender.is_attempting_here()
 
     def await_attempt(
         self, timeout: float, tickets: Tickets | None = None, *, whole_batch: bool = False
@@ -112,7 +114,6 @@ class Flusher:
         thread = self.worker.thread
         return (
             (thread is not None and thread.is_current())
-            or is_held_here(self.queue.lock)
             or is_held_here(self.ledger.lock)
             or self.sender.is_held_up_here()
             or not can_block()

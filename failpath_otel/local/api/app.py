@@ -28,7 +28,7 @@ from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.view import RunList
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.otlp.route import MAX_HELD_BYTES, Busy
-from failpath_otel.records import wire
+from failpath_otel.records.request import ROUTE as EVENTS
 from failpath_otel.serving.body import BodyBudget, decompress, discard_body, read_body, too_large_decompressed
 from failpath_otel.serving.routes import UnknownRoutes
 from failpath_otel.serving.threads import in_thread
@@ -110,7 +110,7 @@ def create_app(receiver: Receiver, access: Access | None = None) -> ASGIApp:
 
     app = Starlette(
         routes=[
-            Route(wire.ROUTE, routes.receive, methods=["POST"]),
+            Route(EVENTS, routes.receive, methods=["POST"]),
             Route(SPANS, span_route(receiver.store, receiver.clock, receiver.settings.rules).receive, methods=["POST"]),
             Route(HEALTH, health, methods=["GET"]),
             Route("/api/runs", routes.runs, methods=["GET"]),

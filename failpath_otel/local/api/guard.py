@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from failpath_otel.addresses import LOOPBACK, is_loopback
 from failpath_otel.local.api.responses import failure
 from failpath_otel.otlp.http_messages import ROUTE as SPANS
-from failpath_otel.records import wire
+from failpath_otel.records.request import ROUTE as EVENTS
 from failpath_otel.serving.request_checks import bearer_of
 
 CONTENT_SECURITY_POLICY: Final = (
@@ -97,7 +97,7 @@ class _HostCheck:
             await self._app(scope, receive, send)
 
     def _lets_in(self, path: str, headers: Headers) -> bool:
-        return path == wire.ROUTE or (path == SPANS and "authorization" in headers) or self._knows(headers.get("host"))
+        return path == EVENTS or (path == SPANS and "authorization" in headers) or self._knows(headers.get("host"))
 
     def _knows(self, host: str | None) -> bool:
         found = _HOST.fullmatch(host or "")
@@ -132,8 +132,8 @@ class _OriginCheck:
     @staticmethod
     def _reason(path: str, headers: Headers) -> str | None:
         origins = headers.getlist("origin")
-        if path in (wire.ROUTE, SPANS):
-            return f"{'events' if path == wire.ROUTE else 'spans'} are not accepted from web pages" if origins else None
+        if path in (EVENTS, SPANS):
+            return f"{'events' if path == EVENTS else 'spans'} are not accepted from web pages" if origins else None
         own = f"http://{headers.get('host', '')}".lower()
         if any(origin.lower() != own for origin in origins):
             return "not accepted from a page of another origin"
@@ -162,7 +162,7 @@ class _TokenCheck:
         """Return the response in place of the application's, if there is one."""
         path: str = scope["path"]
         headers = Headers(scope=scope)
-        events, page = path == wire.ROUTE, not path.startswith(("/api/", "/v1/"))
+        events, page = path == EVENTS, not path.startswith(("/api/", "/v1/"))
         sent = events or path == SPANS
         # Receivers on one host share their cookies, but not their ports.
         cookie = f"failpath_local_{(scope.get('server') or ('', 0))[1]}"

@@ -1,4 +1,4 @@
-"""Stores the steps among spans that come by OTLP, from programs in any language."""
+"""The route for OTLP: stores the steps among the spans, from programs in any language."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -20,16 +20,16 @@ _log: Final = logging.getLogger(__name__)
 
 def span_route(store: Store, clock: Callable[[], int], rules: Sequence[StepRule] | None = None) -> OtlpRoute:
     """Return the route that stores the steps among the spans of each request; ``rules`` may make steps of others."""
-    # A stack that came by OTLP is on the span already, and stays on this machine.
+    # The sender has chosen to put a stack on its span, and it stays on this machine.
     reader = SpanReader(RecordContent(capture_stack=True, rules=rules))
 
-    def take(spans: Iterator[OtlpSpan | None]) -> Receipt:
+    def store_steps(spans: Iterator[OtlpSpan | None]) -> Receipt:
         receipt = Receipt()
         for records in reader.read(spans, receipt):
             _store(records, receipt, store, clock())
         return receipt
 
-    return OtlpRoute(take, include_untagged=bool(rules))
+    return OtlpRoute(store_steps, include_untagged=bool(rules))
 
 
 def _store(records: list[Record], receipt: Receipt, store: Store, now: int) -> None:

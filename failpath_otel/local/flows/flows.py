@@ -20,10 +20,10 @@ MAX_ATTEMPTS: Final = 25_000
 MAX_KEPT_ATTEMPTS: Final = 100_000
 """The most attempts of all flows that are cached; beyond these the least recently used flow is dropped."""
 
-NEWEST: Final = 20
-"""Runs of a flow that are listed."""
+MAX_LISTED_RUNS: Final = 20
+"""The most runs of a flow that are listed, the newest activity first."""
 
-_CHANGES: Final = 500
+_MAX_CHANGES: Final = 500
 """The most changed runs that are read; after more, everything is read again."""
 
 _CHUNK: Final = 100
@@ -31,21 +31,21 @@ _CHUNK: Final = 100
 
 
 @dataclass(frozen=True)
-class KnownRun:
-    """A run at one revision; what follows from it is computed once."""
+class CachedRun:
+    """A run at one revision, with what is computed from it once."""
 
     row: RunRow
     attempts: list[AttemptSummary]
 
     @cached_property
     def edges(self) -> set[tuple[str, str]]:
-        """Its :func:`observed_edges`."""
+        """The :func:`observed_edges` of the run."""
         return observed_edges(self.attempts)
 
 
 @dataclass(frozen=True)
 class FlowNumbers:
-    """The figures of a flow over its newest runs, and the first of these, the newest activity first."""
+    """The figures of a flow over its newest runs, and the newest of them."""
 
     stats: FlowStats
     newest: list[RunRow]
@@ -53,12 +53,12 @@ class FlowNumbers:
 
 @dataclass(frozen=True)
 class FlowFacts:
-    """The newest runs of a flow with their attempts, the newest activity first, and what follows from them."""
+    """The newest runs of a flow, the newest activity first, and what is computed from their attempts."""
 
-    runs: list[KnownRun]
+    runs: list[CachedRun]
     declared: DeclaredFlow | None
     older: Sequence[AttemptSummary] | None = None
-    """A run that is not among the newest, and whose steps the shape has too."""
+    """The attempts of an older run, whose steps the shape has too."""
 
     def with_steps_of(self, attempts: Sequence[AttemptSummary]) -> "FlowFacts":
         """Return the same facts, with a shape that also has the steps of a run with these attempts."""
@@ -112,13 +112,13 @@ class Flows:
             numbers = self._numbers.get(flow_key)
             if numbers is None:
                 rows = self._store.runs.rows(WINDOW, flow_key=flow_key)
-                numbers = FlowNumbers(flow_stats(rows), rows[:NEWEST])
+                numbers = FlowNumbers(flow_stats(rows), rows[:MAX_LISTED_RUNS])
                 if rows:
                     self._numbers[flow_key] = numbers
             return numbers
 
     def facts(self, flow_key: str) -> FlowFacts:
-        """Return what follows from the newest runs of a flow; an unknown flow has no runs and no steps."""
+        """Return the facts of a flow, up to date; an unknown flow has no runs and no steps."""
         declared = self._declarations().get(flow_key)
         with self._lock:
             self._apply_changes()
@@ -148,8 +148,8 @@ class Flows:
         return {} if self._declared is None else self._declared.flows()
 
     def _apply_changes(self) -> None:
-        changed = self._store.runs.changes(self._seen_revision, _CHANGES)
-        if len(changed) == _CHANGES:
+        changed = self._store.runs.changes(self._seen_revision, _MAX_CHANGES)
+        if len(changed) == _MAX_CHANGES:
             self._seen_revision = self._store.runs.revision()
             self._numbers.clear()
             self._stale = set(self._facts)
@@ -174,13 +174,13 @@ class Flows:
         """Read the attempts of those runs that are not cached at their current revision."""
         known = {} if before is None else {(run.row.run_id, run.row.revision): run for run in before.runs}
         rows = self._store.runs.rows(WINDOW, flow_key=flow_key)
-        runs: list[KnownRun] = []
+        runs: list[CachedRun] = []
         attempts = 0
         for start in range(0, len(rows), _CHUNK):
             chunk = rows[start : start + _CHUNK]
             unknown = [row.key for row in chunk if (row.run_id, row.revision) not in known]
             # Deleted runs are missing; changed ones are read as they are now, and are reported as changed again.
-            read = {stored.row.run_id: KnownRun(*stored) for stored in self._store.runs.stored(unknown)}
+            read = {stored.row.run_id: CachedRun(*stored) for stored in self._store.runs.stored(unknown)}
             for row in chunk:
                 run = known.get((row.run_id, row.revision)) or read.get(row.run_id)
                 if run is None:

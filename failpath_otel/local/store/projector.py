@@ -1,4 +1,4 @@
-"""The projector: keeps the row of each run up to date with its events, and notifies of changes."""
+"""The projector: keeps the row of each run up to date with its events, and reports changes."""
 
 import contextlib
 import logging
@@ -13,16 +13,16 @@ from failpath_otel.local.runs.summary import RunSummary, summarise
 from failpath_otel.local.runs.view import build_run_view
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.run_row import RunKey
-from failpath_otel.local.store.store import Dirty, Store
+from failpath_otel.local.store.store import DirtyRun, Store
 
 _PAUSE_SECONDS: Final = 0.05
-"""Between two rounds, so that events which come one by one are projected together."""
+"""The pause between two rounds, so that events which come one by one are projected together."""
 
 _BATCH: Final = 128
 """Runs of one transaction."""
 
 _REST_FACTOR: Final = 10
-"""A run rests this many times as long as its last projection took, if that is longer than the pause."""
+"""A huge run, whose projection takes long, is projected again only after this many times that duration."""
 
 _CATCH_UP_SECONDS: Final = 0.1
 _FORGET_SECONDS: Final = 60.0
@@ -35,8 +35,8 @@ _log: Final = logging.getLogger(__name__)
 class Projector:
     """Keeps the rows of a store up to date with its events.
 
-    ``start()`` runs it on a thread, which calls ``on_change`` with each new revision. Without the thread,
-    :meth:`catch_up` alone does the work, without calls.
+    ``start()`` starts a thread, which calls ``on_change`` with each new revision. Without the thread, only
+    :meth:`catch_up` updates rows, and ``on_change`` is not called.
     """
 
     def __init__(self, store: Store, on_change: Callable[[int], None] | None = None) -> None:
@@ -44,7 +44,7 @@ class Projector:
         self._on_change = on_change
         self._lock = threading.Lock()
         self._resting: dict[RunKey, float] = {}
-        self._due: float | None = None
+        self._next_due: float | None = None
         self._notified = store.runs.revision()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -55,7 +55,7 @@ class Projector:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread; takes a second at most. Dirty runs are left to the next start."""
+        """End the thread; takes a second at most. DirtyRun runs are left to the next start."""
         self._stop.set()
         self._store.work_available.set()
         if self._thread is not None:
@@ -64,8 +64,8 @@ class Projector:
     def catch_up(self) -> None:
         """Project dirty runs on this thread, so that a list shows what was stored before the call.
 
-        Ends after about 0.1 s, and leaves the rest, huge runs, and everything while the database cannot be written, to
-        the thread.
+        Ends after about 0.1 s. The rest, and huge runs, are left to the thread, as is everything while the database
+        cannot be written.
         """
         deadline = time.monotonic() + _CATCH_UP_SECONDS
         if not self._store.dirty(1) or not self._lock.acquire(timeout=_CATCH_UP_SECONDS):
@@ -96,7 +96,6 @@ class Projector:
                 if self._stop.is_set():
                     return
                 if logged != str(error):
-                    # Once, and not with every retry.
                     logged = str(error)
                     _log.error("%s", logged)
                 wait = 0.0
@@ -104,13 +103,13 @@ class Projector:
             self._stop.wait(_PAUSE_SECONDS)
 
     def _run_round(self) -> float | None:
-        """Project what is due and notify; return the seconds until more is due, if that is known."""
+        """Project the runs that are due, and report the revision; return the seconds until more are due, if known."""
         more = True
         while more and not self._stop.is_set():
             with self._lock:
                 more = self._project(time.monotonic() + _PAUSE_SECONDS, huge=True)
             self._notify()
-        return None if self._due is None else max(0.0, self._due - time.monotonic())
+        return None if self._next_due is None else max(0.0, self._next_due - time.monotonic())
 
     def _notify(self) -> None:
         revision = self._store.runs.revision()
@@ -120,9 +119,9 @@ class Projector:
                 self._on_change(revision)
 
     def _project(self, deadline: float, *, huge: bool) -> bool:
-        """Project runs until the deadline; return whether more are due. The caller holds the lock."""
+        """Project runs until the deadline, with ``huge`` huge ones too; return whether more are due. Under the lock."""
         waiting = self._waiting(huge=huge)
-        done: list[tuple[Dirty, RunSummary | None]] = []
+        done: list[tuple[DirtyRun, RunSummary | None]] = []
         for dirty in waiting:
             done.append((dirty, self._summary(dirty.run)))
             if time.monotonic() >= deadline:
@@ -131,7 +130,7 @@ class Projector:
             self._store.save_summaries(done)
         return len(done) < len(waiting) or len(done) >= _BATCH
 
-    def _waiting(self, *, huge: bool) -> list[Dirty]:
+    def _waiting(self, *, huge: bool) -> list[DirtyRun]:
         """Return up to a batch of dirty runs that are due: the newest and, if they are too many, the oldest."""
         now = time.monotonic()
         self._resting = {run: until for run, until in self._resting.items() if until + _FORGET_SECONDS > now}
@@ -140,7 +139,9 @@ class Projector:
         if len(found) == limit:
             # Under overload, neither the newest nor the oldest runs may starve.
             found = list(dict.fromkeys([*found[: limit // 2], *self._store.dirty(limit // 2, newest=False), *found]))
-        self._due = min((self._resting[run] for run, _ in found if self._resting.get(run, now) > now), default=None)
+        self._next_due = min(
+            (self._resting[run] for run, _ in found if self._resting.get(run, now) > now), default=None
+        )
         return [
             dirty
             for dirty in found
@@ -148,7 +149,7 @@ class Projector:
         ][:_BATCH]
 
     def _summary(self, run: RunKey) -> RunSummary | None:
-        # The CPU time of this thread: on a busy machine every run would seem huge otherwise.
+        # CPU time, because by the clock every run would seem huge on a busy machine.
         begin = time.thread_time()
         try:
             events = self._store.events(run)

@@ -26,7 +26,7 @@ _DELETED_EVENTS: Final = 1_000
 
 _SHRUNK_PAGES: Final = 256
 _FREE_SHARE: Final = 8
-"""The file is shrunk if more than one page in so many is free."""
+"""The file is shrunk if at least one in this number of its pages is free."""
 
 _END_OF_TIME: Final = 1 << 62
 
@@ -40,13 +40,13 @@ _SAVE: Final = (
 
 
 class ReceivedEvent(NamedTuple):
-    """An event and its JSON text, which is kept completely, with unknown fields."""
+    """An event and its JSON text, which is stored unchanged, with unknown fields."""
 
     event: Event
     payload: str
 
 
-class Dirty(NamedTuple):
+class DirtyRun(NamedTuple):
     """A run with events that its row does not show, as of ``mark``."""
 
     run: RunKey
@@ -61,7 +61,7 @@ class Deletion(NamedTuple):
 
 
 class Pruned(NamedTuple):
-    """How many runs were pruned so far, and the newest activity among them."""
+    """How many runs were pruned so far; ``before``: the time of the newest activity among them."""
 
     runs: int
     before: int | None
@@ -92,7 +92,7 @@ class Store:
     def close(self) -> None:
         """Interrupt running queries and close the file. The store cannot be used afterwards.
 
-        Takes 0.3 s at most: what another process blocks is left to SQLite, which loses nothing that was committed.
+        Takes 0.3 s at most: if another process blocks it, SQLite recovers the file later, without loss.
         """
         self._database.close()
 
@@ -157,13 +157,13 @@ class Store:
 
     # Projection
 
-    def dirty(self, limit: int, *, newest: bool = True) -> list[Dirty]:
+    def dirty(self, limit: int, *, newest: bool = True) -> list[DirtyRun]:
         """Return up to ``limit`` runs with events that their rows do not show, the newest or the oldest mark first."""
         order = "DESC" if newest else "ASC"
         rows = self._database.rows(f"SELECT flow_key, run_id, mark FROM dirty ORDER BY mark {order} LIMIT ?", limit)  # noqa: S608
-        return [Dirty(RunKey(flow_key, run_id), mark) for flow_key, run_id, mark in rows]
+        return [DirtyRun(RunKey(flow_key, run_id), mark) for flow_key, run_id, mark in rows]
 
-    def save_summaries(self, summaries: Sequence[tuple[Dirty, RunSummary | None]]) -> int:
+    def save_summaries(self, summaries: Sequence[tuple[DirtyRun, RunSummary | None]]) -> int:
         """Store the summaries of runs that are still dirty, each with the next revision; return the last revision.
 
         ``mark`` is that of :meth:`dirty` before the events were read: a run with a higher one by now stays dirty,
@@ -216,7 +216,7 @@ class Store:
         """Delete, in one small transaction, some of the runs that received nothing since a time, the oldest first.
 
         The time of receipt counts, so that nothing is deleted that has just been accepted. Without a time any run may
-        be deleted. Call it until there is no ``more``, with pauses for other writers.
+        be deleted. Call it until ``more`` is false, with pauses for other writers.
         """
         with self._database.transaction() as connection:
             rows = connection.execute(
@@ -247,7 +247,7 @@ class Store:
                 return deleted
 
     def shrink(self) -> bool:
-        """Return free pages to the file system if they are many; return whether any were."""
+        """Return free pages to the file system if there are many; return whether any were returned."""
         free = self._database.number("PRAGMA freelist_count")
         if free * _FREE_SHARE < self._database.number("PRAGMA page_count"):
             return False

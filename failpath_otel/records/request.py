@@ -1,4 +1,4 @@
-"""The wire contract: route, headers, body and answers, in this one module.
+"""The request that delivers records, and its answer: route, headers and body. The JSON of a record is in `record.py`.
 
 Failpath's documentation (0.1.2) publishes the fields of an event and not the ingest route; the route, the headers and
 the reading of answers are this project's own until the vendor publishes more.
@@ -99,7 +99,7 @@ class Answer:
     """Seconds that the server asks to wait (``Retry-After``)."""
 
     too_large: bool = False
-    """The body is too large: the batch has to be split."""
+    """The body is too large: the batch must be split."""
 
     misconfigured: bool = False
     """The address, a proxy, certificates or another setting is wrong: retries are rare."""
