@@ -137,9 +137,9 @@ class OpenSteps:
             exception_once("reading a span that has ended")
             start.outcome_reported = True
             if start.running_ticket:
-                pipeline.lose_outcome("invalid")
+                pipeline.admission.lose_outcome("invalid")
             else:
-                pipeline.lose("invalid")
+                pipeline.ledger.lose("invalid")
             return True
         number = 0
         if start.running_ticket:
@@ -149,7 +149,7 @@ class OpenSteps:
             if start.manual:
                 number = pipeline.put(data)
             else:
-                pipeline.refuse()  # as its start was: alone, it would take the place of a whole step
+                pipeline.admission.refuse()  # as its start was: alone, it would take the place of a whole step
         if handoff is not None:
             handoff.last_record = (pipeline, number)
         return True
@@ -218,7 +218,7 @@ class OpenSteps:
         start = self.steps.pop(key, None)
         self.ended_early.discard(key)
         if start is not None and start.running_ticket:
-            start.pipeline.forgo_outcome()
+            start.pipeline.admission.forgo_outcome()
 
 
 def _ended_by(start: StepStart, end_ns: int | None) -> ReadableSpan:

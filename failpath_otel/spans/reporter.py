@@ -74,7 +74,7 @@ class Reporter:
 
     def reconfigure(self, options: Options) -> None:
         """Apply ``options`` to steps that begin from now on; open ones end in the pipeline in which they began."""
-        if options.same_as(self.options) and not self._pipelines[-1].closed:
+        if options.same_as(self.options) and not self._pipelines[-1].queue.closed:
             return
         self._handle_dropped()
         self._apply(options)
@@ -159,7 +159,7 @@ class Reporter:
     def lose(self, records: int = 1) -> None:
         """Count records that could not be made."""
         for _ in range(records):
-            self._pipelines[-1].lose("invalid")
+            self._pipelines[-1].ledger.lose("invalid")
 
     def stop_ignoring(self, context: SpanContext) -> None:
         """Undo :meth:`ignore` for a span that has ended without a call of :meth:`on_end`."""

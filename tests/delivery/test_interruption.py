@@ -47,11 +47,11 @@ def test_who_is_told_of_a_loss_can_ask_for_it() -> None:
     with pipeline(delivery) as queue:
 
         def notify(error: object) -> None:
-            found.append((queue.is_lossless, queue.take_error() is error is not None))
+            found.append((queue.ledger.is_lossless, queue.take_error() is error is not None))
             told.set()
 
         queue.put(numbered(1))
-        queue.watch(notify)
+        queue.flusher.watch(notify)
         assert told.wait(10)
     assert found == [(False, True)]
 

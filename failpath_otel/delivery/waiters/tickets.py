@@ -24,7 +24,7 @@ def await_attempt(handoff: StepHandoff, patience: float) -> DeliveryError | None
     if handoff.last_record is None:
         return None
     pipeline, number = _last_record(handoff)
-    return pipeline.await_attempt(patience, (number, number))[1] if number else pipeline.refusal()
+    return pipeline.await_attempt(patience, (number, number))[1] if number else pipeline.admission.refusal()
 
 
 async def aawait_attempt(handoff: StepHandoff, patience: float) -> DeliveryError | None:
@@ -33,7 +33,7 @@ async def aawait_attempt(handoff: StepHandoff, patience: float) -> DeliveryError
         return None
     pipeline, number = _last_record(handoff)
     if not number:
-        return pipeline.refusal()
+        return pipeline.admission.refusal()
     # Here, because importing it takes longer than all of this package; who awaits this has done so.
     from failpath_otel.delivery.waiters.async_waiters import attempted  # noqa: PLC0415
 

@@ -5,10 +5,10 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final
 
 import msgspec
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -17,6 +17,8 @@ from starlette.responses import Response
 
 from failpath_otel.local.runs.times import to_rfc3339
 from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.run_queries import RunQueries
+from failpath_otel.local.store.run_row import RunRow
 from failpath_otel.serving.threads import in_thread
 
 MAX_ROWS: Final = 200
@@ -31,35 +33,6 @@ _RETRY_MILLISECONDS: Final = 1000
 _CURSOR: Final = re.compile(r"(?P<store>.+)-(?P<revision>[0-9]{1,18})")
 
 _log: Final = logging.getLogger(__name__)
-
-
-class Row(Protocol):
-    """What a stream reads of a run."""
-
-    @property
-    def revision(self) -> int:
-        """The revision of its last change."""
-        ...
-
-
-_R = TypeVar("_R", bound=Row)
-_R_co = TypeVar("_R_co", bound=Row, covariant=True)
-
-
-class ChangeLog(Protocol[_R_co]):
-    """What a stream reads from the store."""
-
-    def changes(self, after_revision: int, limit: int, /) -> Sequence[_R_co]:
-        """Return the runs that changed after that revision, each in its newest state, by revision."""
-        ...
-
-    def revision(self) -> int:
-        """Return the newest revision."""
-        ...
-
-    def store_id(self) -> str:
-        """Return what distinguishes this database from any other."""
-        ...
 
 
 class _Hello(msgspec.Struct, frozen=True, rename="camel"):
@@ -131,7 +104,7 @@ class ChangeNotifier:
                 self._wakers.discard(wake)
 
 
-class Stream(Generic[_R]):
+class Stream:
     """Sends each client what changed since the revision that it knows.
 
     Nothing is queued for a client: after each event that it has read it gets the newest state of what changed since,
@@ -139,7 +112,7 @@ class Stream(Generic[_R]):
     """
 
     def __init__(
-        self, log: ChangeLog[_R], changes: ChangeNotifier, row_json: Callable[[_R], Any], clock: Callable[[], int]
+        self, log: RunQueries, changes: ChangeNotifier, row_json: Callable[[RunRow], Any], clock: Callable[[], int]
     ) -> None:
         self._log = log
         self._changes = changes
