@@ -58,10 +58,6 @@ class Attempts:
         """Return whether there is anything to send or to settle."""
         return bool(self.queue.untaken or self.sender.retries or self.queue.skipped or self.orphans)
 
-    def has_waiters(self) -> bool:
-        """Return whether anything waits for records to be sent."""
-        return self.ledger.waiters > 0
-
     def is_urgent(self) -> bool:
         """Return whether there are waiters, or a batch is full, whatever the endpoint finds full at the moment."""
         return bool(self.ledger.waiters or self.is_behind or self.queue.untaken >= limits.MAX_BATCH_RECORDS)

@@ -226,6 +226,6 @@ class Worker:
             if is_empty and not self._sleep():
                 return
             self._busy_until = monotonic() + limits.POLLING_SECONDS
-            if self.attempts.has_waiters():
+            if self.attempts.ledger.waiters:
                 return
         self.wakeup.wait(delay)
