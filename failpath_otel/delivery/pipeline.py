@@ -191,14 +191,11 @@ class Pipeline:
                 self.attempts.make(left)
             else:
                 sleep_cooperatively(limits.EXIT_POLL)
-        if self.orphans and retries.failing and not (self.ledger.delivered or self.orphans.delivered):
-            # Of programs that all end soon, none would see for how long nothing can be delivered.
-            self._thin_out(self.orphans)
-
-    def _thin_out(self, orphans: OrphanSource) -> None:
-        if self.sender.begin_alone():
+        is_failing = retries.failing and not (self.ledger.delivered or self.orphans.delivered)
+        # Of programs that all end soon, none would see for how long nothing can be delivered.
+        if self.orphans and is_failing and self.sender.begin_alone():
             try:
-                orphans.scan(failing=True, last=True)
+                self.orphans.scan(failing=True, last=True)
             finally:
                 self.sender.end_alone()
 

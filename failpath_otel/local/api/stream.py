@@ -35,12 +35,6 @@ _CURSOR: Final = re.compile(r"(?P<store>.+)-(?P<revision>[0-9]{1,18})")
 _log: Final = logging.getLogger(__name__)
 
 
-class _Hello(msgspec.Struct, frozen=True, rename="camel"):
-    store_id: str
-    revision: int
-    now: str
-
-
 class _Changed(msgspec.Struct, frozen=True, rename="camel"):
     revision: int
     now: str
@@ -142,7 +136,8 @@ class Stream:
 
         resets = self._changes.resets
         with self._changes.listening() as something:
-            yield event("hello", _Hello(store_id, revision, self._now()), _RETRY_MILLISECONDS)
+            hello = {"storeId": store_id, "revision": revision, "now": self._now()}
+            yield event("hello", hello, _RETRY_MILLISECONDS)
             if reset:
                 yield event("reset", {})
             while not self._changes.closed:
