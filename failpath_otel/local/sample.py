@@ -1,6 +1,7 @@
 """The sample: two flows with some sixty invented runs, for a page that has nothing to show yet."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from hashlib import blake2b
 from random import Random
@@ -163,42 +164,44 @@ def _process(flow_key: str, story: _Story, chance: Random, started: int, host: s
     return ProcessInfo(400 + int(chance.random() * 5000), sample_host, rfc3339((started - 3 * 60 * _MINUTE) * 1000))
 
 
+@dataclass
 class _Run:
     """The events of one run."""
 
-    def __init__(self, flow_key: str, started: int, story: _Story, process: ProcessInfo, chance: Random) -> None:
-        self._flow_key = flow_key
-        self._started = started
-        self._story = story
-        self._process = process
-        self._chance = chance
+    flow_key: str
+    started: int
+    story: _Story
+    process: ProcessInfo
+    chance: Random
+
+    def __post_init__(self) -> None:
         self._spans = 0
-        if flow_key == CHECKOUT:
-            self._run_id = f"order-{started // 1_000_000 % 10_000_000}"
-            customer = f"c-{100 + int(chance.random() * 900)}"
-            self._metadata = {"customer": customer, "items": 1 + int(chance.random() * 5)}
+        began = datetime.fromtimestamp(self.started // 1_000_000, timezone.utc)
+        if self.flow_key == CHECKOUT:
+            self._run_id = f"order-{self.started // 1_000_000 % 10_000_000}"
+            customer = f"c-{100 + int(self.chance.random() * 900)}"
+            self._metadata = {"customer": customer, "items": 1 + int(self.chance.random() * 5)}
         else:
-            began = datetime.fromtimestamp(started // 1_000_000, timezone.utc)
             self._run_id = f"import-{began:%Y-%m-%d-%H%M}"
             self._metadata = {"region": "eu-north", "day": f"{began:%Y-%m-%d}"}
         self._trace_id = self._hex(16)
 
     def events(self) -> Iterator[Record]:
         ended: dict[str, int] = {}
-        for step in _STEPS[self._flow_key]:
+        for step in _STEPS[self.flow_key]:
             if not all(before in ended for before in step.after):
                 continue
-            at = max((ended[before] for before in step.after), default=self._started) + self._between(2, 9)
-            if self._story.skips == step.key:
+            at = max((ended[before] for before in step.after), default=self.started) + self._between(2, 9)
+            if self.story.skips == step.key:
                 yield self._event(step, "skipped", at, self._hex(8))
                 ended[step.key] = at
                 continue
-            if error := self._story.repeats.get(step.key):
+            if error := self.story.repeats.get(step.key):
                 failed = at + self._between(step.least, step.most)
                 yield from self._attempt(step, at, failed, error)
                 at = failed + self._between(900, 1100)
-            end = None if self._story.hangs == step.key else at + self._between(step.least, step.most)
-            error = self._story.fails.get(step.key)
+            end = None if self.story.hangs == step.key else at + self._between(step.least, step.most)
+            error = self.story.fails.get(step.key)
             yield from self._attempt(step, at, end, error)
             if end is not None and error is None:
                 ended[step.key] = end
@@ -221,7 +224,7 @@ class _Run:
     ) -> Record:
         return Record(
             id=record_id(self._trace_id, span_id, status, at * 1000),
-            flow_key=self._flow_key,
+            flow_key=self.flow_key,
             run_id=self._run_id,
             step_key=step.key,
             status=status,
@@ -232,13 +235,13 @@ class _Run:
             started_at=None if started is None else rfc3339(started * 1000),
             duration_ms=None if started is None else (at - started) / 1000,
             error=error,
-            process=self._process,
+            process=self.process,
         )
 
     def _between(self, least: float, most: float) -> int:
         """Return microseconds between two numbers of milliseconds; the fourth power makes long ones rare."""
-        return round((least + (most - least) * self._chance.random() ** 4) * 1000)
+        return round((least + (most - least) * self.chance.random() ** 4) * 1000)
 
     def _hex(self, size: int) -> str:
         self._spans += 1
-        return blake2b(f"{self._flow_key} {self._started} {self._spans}".encode(), digest_size=size).hexdigest()
+        return blake2b(f"{self.flow_key} {self.started} {self._spans}".encode(), digest_size=size).hexdigest()

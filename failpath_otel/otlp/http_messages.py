@@ -14,10 +14,8 @@ JSON: Final = "application/json"
 MEDIA_TYPES: Final = (PROTOBUF, JSON)
 
 _INVALID_ARGUMENT: Final = 3
-_RESOURCE_EXHAUSTED: Final = 8
-_INTERNAL: Final = 13
-_UNAVAILABLE: Final = 14
-_CODES: Final = {413: _RESOURCE_EXHAUSTED, 500: _INTERNAL, 503: _UNAVAILABLE}
+_CODES: Final = {413: 8, 500: 13, 503: 14}
+"""By the status of the response: RESOURCE_EXHAUSTED, INTERNAL and UNAVAILABLE of ``google.rpc.Code``."""
 
 
 def spans_in(body: bytes, media_type: str, *, include_untagged: bool = False) -> Iterator[OtlpSpan | None]:

@@ -166,15 +166,11 @@ def _without(text: str, search: Search, leads: _Leads) -> str:
                 rest = body.match(text, behind)
                 begin = behind - len(lead) - before
                 if rest is not None and _begins_word(text, begin):
-                    return _secret_part(lead, begin, behind), rest.end()
+                    # The name behind which it stands is kept readable.
+                    return behind if lead[-1] in "=/:" else begin, rest.end()
         return None
 
     return replace_found(text, search, token)
-
-
-def _secret_part(lead: str, begin: int, behind: int) -> int:
-    """Return where the secret begins, behind the name that stays readable."""
-    return behind if lead[-1] in "=/:" else begin
 
 
 def _begins_word(text: str, begin: int) -> bool:

@@ -49,18 +49,10 @@ class ChangeNotifier:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._wakers: set[Callable[[], None]] = set()
-        self._resets = 0
-        self._closed = False
-
-    @property
-    def resets(self) -> int:
+        self.resets = 0
         """The number of resets so far."""
-        return self._resets
-
-    @property
-    def closed(self) -> bool:
+        self.closed = False
         """Whether all streams are to end."""
-        return self._closed
 
     def notify(self, _revision: int = 0) -> None:
         """Wake all streams, because runs have changed."""
@@ -71,12 +63,12 @@ class ChangeNotifier:
     def reset(self, _gone: int = 0) -> None:
         """Have all clients load everything again, because runs were deleted."""
         with self._lock:
-            self._resets += 1
+            self.resets += 1
         self.notify()
 
     def close(self) -> None:
         """End all streams, and every one that is opened afterwards."""
-        self._closed = True
+        self.closed = True
         self.notify()
 
     @contextmanager
