@@ -68,12 +68,7 @@ class Pipeline:
         self.orphans: Final = None if journal is None else OrphanSource(*journal, report=self.callback.call)
         self.upkeep: Final = JournalUpkeep(queue, ledger, sender, self.orphans)
         self.attempts: Final = Attempts(
-            queue=queue,
-            ledger=ledger,
-            sender=sender,
-            upkeep=self.upkeep,
-            orphans=self.orphans,
-            callback=self.callback,
+            queue=queue, ledger=ledger, sender=sender, upkeep=self.upkeep, orphans=self.orphans, callback=self.callback
         )
         self.worker: Final = Worker(
             queue=queue,

@@ -76,10 +76,7 @@ def serve(settings: ServerSettings) -> None:
         app = create_app(receiver, Access(settings.host, settings.token))
         address = address_of(settings.host, listener.getsockname()[1])
         server = Server(
-            app,
-            ready=lambda: _announce(settings, address),
-            ending=lambda: _end(receiver),
-            grace_seconds=_GRACE_SECONDS,
+            app, ready=lambda: _announce(settings, address), ending=lambda: _end(receiver), grace_seconds=_GRACE_SECONDS
         )
         server.stop_on_signals()
         receiver.start()
