@@ -201,17 +201,14 @@ class OpenSteps:
         try:
             if self.steps.pop(key, None) is not None:  # else another thread does this
                 self.ended_early.discard(key)
-                self._end_as_dropped(start)
+                self.end(_ended_by(start, None), start)
+                span = None if start.span_reference is None else start.span_reference()
+                if span is not None:
+                    self._ignore(span)  # it is still current somewhere
         except BaseException:
             if not start.outcome_reported:
                 self.steps[key] = start
             raise
-
-    def _end_as_dropped(self, start: StepStart) -> None:
-        self.end(_ended_by(start, None), start)
-        span = None if start.span_reference is None else start.span_reference()
-        if span is not None:
-            self._ignore(span)  # it is still current somewhere
 
     def forgo_outcome(self, key: SpanKey) -> None:
         """Close a step without an outcome, and give back the place that the pipeline reserves for it."""

@@ -189,9 +189,6 @@ class _TokenCheck:
         return given is not None and hmac.compare_digest(given.encode(), self._token)
 
     def _has_cookie(self, lines: Iterable[str], name: str) -> bool:
-        for line in lines:
-            for part in line.split(";"):
-                given, _, value = part.strip().partition("=")
-                if given == name and hmac.compare_digest(value.encode(), self._cookie_value.encode()):
-                    return True
-        return False
+        cookies = (part.strip().partition("=") for line in lines for part in line.split(";"))
+        expected = self._cookie_value.encode()
+        return any(given == name and hmac.compare_digest(value.encode(), expected) for given, _, value in cookies)
