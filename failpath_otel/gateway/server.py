@@ -28,8 +28,7 @@ def serve(port: int, host: str, token: str | None, options: Options) -> None:
     Raises ``OSError`` if the port cannot be used, and ``ConfigurationError`` if delivery is turned off.
     """
     if not options.enabled:
-        msg = "the gateway would deliver nothing: FAILPATH_ENABLED turns delivery off"
-        raise ConfigurationError(msg)
+        raise ConfigurationError("the gateway would deliver nothing: FAILPATH_ENABLED turns delivery off")
     allow_many_connections()
     with listen(host, port) as listener:
         forwarder = Forwarder(options)

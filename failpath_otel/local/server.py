@@ -36,8 +36,7 @@ def default_database() -> Path:
     except RuntimeError:  # older versions of platformdirs return `~/…` instead
         directory = Path("~")
     if not directory.is_absolute():
-        msg = "this user has no home directory to keep runs in; name a file for them by --db PATH"
-        raise StoreError(msg)
+        raise StoreError("this user has no home directory to keep runs in; name a file for them by --db PATH")
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)

@@ -68,8 +68,7 @@ def _limit(connection: socket.socket) -> float:
         return _SLICE
     left = _send.deadline - monotonic()
     if left <= 0:
-        msg = "timed out"
-        raise TimeoutError(msg)
+        raise TimeoutError("timed out")
     connection.settimeout(left)
     return min(left, _SLICE)
 
