@@ -161,8 +161,7 @@ def _check_together(rules: Sequence[StepRule], where: Any) -> None:  # noqa: ANN
     if conflict is not None:
         earlier, later = conflict
         one, other = rules[earlier], rules[later]
-        msg = (
+        raise ConfigurationError(
             f"{where(later)}: two rules for one span: {other.span_name!r} of scope {other.scope!r}, and"
             f" {one.span_name!r} of scope {one.scope!r} ({where(earlier).rpartition(', ')[2]})"
         )
-        raise ConfigurationError(msg)

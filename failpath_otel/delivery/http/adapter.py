@@ -218,10 +218,13 @@ class _Connection(HTTPConnection, _Plain):  # pyright: ignore[reportIncompatible
 
     @property
     def is_connected(self) -> bool:
-        return _is_connected(self) if is_gevent_patched() else super().is_connected
+        if not is_gevent_patched():
+            return super().is_connected
+        return self.sock is not None and not real_sockets.is_readable(self.sock)
 
     def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
-        if _is_ours(header):
+        # A header that a tracer has added would show the application's traces to Failpath.
+        if header.lower() in _send.headers or header.lower() in _OF_HTTP:
             super().putheader(header, *values)
 
     def _new_conn(self) -> socket.socket:  # private of urllib3: a proxy's tunnel is dug before `connect` returns
@@ -243,15 +246,6 @@ class _TlsConnection(_Connection, HTTPSConnection):  # pyright: ignore[reportInc
             msg = "the certificate was not verified"
             raise ssl.SSLError(msg)
         self.sock = _bounded(self.sock, self._descriptor)
-
-
-def _is_connected(connection: HTTPConnection) -> bool:
-    return connection.sock is not None and not real_sockets.is_readable(connection.sock)
-
-
-def _is_ours(header: str) -> bool:
-    """Return whether no tracer has added this header, which would show the application's traces to Failpath."""
-    return header.lower() in _send.headers or header.lower() in _OF_HTTP
 
 
 _Pools = dict[str, type[HTTPConnectionPool | HTTPSConnectionPool]]

@@ -158,7 +158,9 @@ class _TokenCheck:
         cookie = f"failpath_local_{(scope.get('server') or ('', 0))[1]}"
         if page and scope["method"] in ("GET", "HEAD") and (redirect := self._redirect(scope, cookie)):
             return redirect
-        if self._bears(headers) or (not sent and self._has_cookie(headers.getlist("cookie"), cookie)):
+        bearer = bearer_of(headers.get("authorization", ""))
+        is_given = bearer is not None and hmac.compare_digest(bearer.encode(), self._token)
+        if is_given or (not sent and self._has_cookie(headers.getlist("cookie"), cookie)):
             return None
         if page and "text/html" in headers.get("accept", ""):
             refusal = Response(_LOCKED_PAGE, 401, media_type="text/html")
@@ -183,10 +185,6 @@ class _TokenCheck:
         response.set_cookie(cookie, self._cookie_value, httponly=True, samesite="strict")
         response.headers["cache-control"] = "no-store"
         return response
-
-    def _bears(self, headers: Headers) -> bool:
-        given = bearer_of(headers.get("authorization", ""))
-        return given is not None and hmac.compare_digest(given.encode(), self._token)
 
     def _has_cookie(self, lines: Iterable[str], name: str) -> bool:
         cookies = (part.strip().partition("=") for line in lines for part in line.split(";"))

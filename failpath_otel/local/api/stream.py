@@ -119,7 +119,9 @@ class Stream:
         # A client that had the reset and nothing since gets it twice: better than not at all.
         reset = known is None or known > newest or (bool(given) and known <= self._reset_at)
         events = self._events(store_id, newest if known is None or reset else known, reset=reset)
-        return EventSourceResponse(events, ping=_PING_SECONDS, ping_message_factory=_ping, sep="\n")
+        return EventSourceResponse(
+            events, ping=_PING_SECONDS, ping_message_factory=lambda: ServerSentEvent(comment="ping", sep="\n"), sep="\n"
+        )
 
     async def _events(self, store_id: str, revision: int, *, reset: bool) -> AsyncIterator[ServerSentEvent]:
         def event(name: str, data: object, retry: int | None = None) -> ServerSentEvent:
@@ -175,7 +177,3 @@ class Stream:
 def _known_revision(text: str, store_id: str) -> int | None:
     found = _CURSOR.fullmatch(text)
     return int(found["revision"]) if found is not None and found["store"] == store_id else None
-
-
-def _ping() -> ServerSentEvent:
-    return ServerSentEvent(comment="ping", sep="\n")

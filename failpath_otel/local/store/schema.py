@@ -113,11 +113,10 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         _run(connection, *_FROM_VERSION_1)
         _finish(connection)
     elif version != SCHEMA_VERSION:
-        msg = (
+        raise StoreError(
             f"{path} has schema version {version}, this version of failpath-otel reads {SCHEMA_VERSION}; "
             "upgrade failpath-otel or choose another file with --db"
         )
-        raise StoreError(msg)
     connection.execute("COMMIT")
 
 
