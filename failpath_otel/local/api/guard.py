@@ -61,12 +61,12 @@ def guarded(app: ASGIApp, access: Access) -> ASGIApp:
     return _Guard(app, checks)
 
 
+@dataclass(eq=False)
 class _Guard:
     """Makes the checks in turn, of which each may respond in place of the application, and adds the headers."""
 
-    def __init__(self, app: ASGIApp, checks: Sequence[Callable[[Scope], Response | None]]) -> None:
-        self._app = app
-        self._checks = checks
+    app: ASGIApp
+    checks: Sequence[Callable[[Scope], Response | None]]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
@@ -74,8 +74,8 @@ class _Guard:
                 MutableHeaders(scope=message).update(SECURITY_HEADERS)
             await send(message)
 
-        answers = (check(scope) for check in self._checks if scope["type"] == "http")
-        answer = next((answer for answer in answers if answer is not None), self._app)
+        answers = (check(scope) for check in self.checks if scope["type"] == "http")
+        answer = next((answer for answer in answers if answer is not None), self.app)
         await answer(scope, receive, send_with_headers)
 
 

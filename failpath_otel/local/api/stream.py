@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -90,6 +91,7 @@ class ChangeNotifier:
                 self._wakers.discard(wake)
 
 
+@dataclass(eq=False)
 class Stream:
     """Sends each client what changed since the revision that it knows.
 
@@ -97,13 +99,12 @@ class Stream:
     so a slow one costs no memory. ``row_json`` converts a run to what is sent; it is called on a thread.
     """
 
-    def __init__(
-        self, log: RunQueries, changes: ChangeNotifier, row_json: Callable[[RunRow], Any], clock: Callable[[], int]
-    ) -> None:
-        self._log = log
-        self._changes = changes
-        self._row_json = row_json
-        self._clock = clock
+    log: RunQueries
+    changes: ChangeNotifier
+    row_json: Callable[[RunRow], Any]
+    clock: Callable[[], int]
+
+    def __post_init__(self) -> None:
         self._resets = 0
         self._reset_at = -1
 
@@ -112,7 +113,7 @@ class Stream:
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
         # Before the response begins, so that a busy database is still a 503.
-        store_id, newest = await in_thread(lambda: (self._log.store_id(), self._log.revision()))
+        store_id, newest = await in_thread(lambda: (self.log.store_id(), self.log.revision()))
         given = request.headers.get("last-event-id") or request.query_params.get("after") or ""
         self._note_resets(newest)
         known = _known_revision(given, store_id) if given else newest
@@ -128,18 +129,18 @@ class Stream:
             text = msgspec.json.encode(data).decode()
             return ServerSentEvent(text, event=name, id=f"{store_id}-{revision}", retry=retry, sep="\n")
 
-        resets = self._changes.resets
-        with self._changes.listening() as something:
+        resets = self.changes.resets
+        with self.changes.listening() as something:
             hello = {"storeId": store_id, "revision": revision, "now": self._now()}
             yield event("hello", hello, _RETRY_MILLISECONDS)
             if reset:
                 yield event("reset", {})
-            while not self._changes.closed:
+            while not self.changes.closed:
                 something.clear()
                 try:
-                    if resets != self._changes.resets:
-                        resets = self._changes.resets
-                        revision = await in_thread(self._log.revision)
+                    if resets != self.changes.resets:
+                        resets = self.changes.resets
+                        revision = await in_thread(self.log.revision)
                         self._note_resets(revision)
                         yield event("reset", {})
                     changed = await in_thread(partial(self._changed, revision))
@@ -155,23 +156,23 @@ class Stream:
 
     def _changed(self, after: int) -> _Changed | None:
         """Return what changed after that revision; ``None`` without a change."""
-        newest = self._log.revision()
-        runs = self._log.changes(after, MAX_ROWS + 1)
+        newest = self.log.revision()
+        runs = self.log.changes(after, MAX_ROWS + 1)
         if not runs:
             return None
         more = len(runs) > MAX_ROWS
         # A client that then loads everything again has also seen the changes after the last of these.
         revision = max(newest, runs[-1].revision) if more else runs[-1].revision
-        rows = [] if more else [self._row_json(run) for run in runs]
+        rows = [] if more else [self.row_json(run) for run in runs]
         return _Changed(revision, self._now(), len(runs), rows, more)
 
     def _note_resets(self, revision: int) -> None:
         """Keep the revision of the last reset, or a later one: a client that knows an older one needs the reset."""
-        if self._resets != self._changes.resets:
-            self._resets, self._reset_at = self._changes.resets, revision
+        if self._resets != self.changes.resets:
+            self._resets, self._reset_at = self.changes.resets, revision
 
     def _now(self) -> str:
-        return to_rfc3339(self._clock())
+        return to_rfc3339(self.clock())
 
 
 def _known_revision(text: str, store_id: str) -> int | None:
