@@ -31,9 +31,11 @@ class Delivering(Protocol):
     @property
     def url(self) -> str:
         """Where batches go."""
+        ...
 
     def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
         """Send one batch, for at most ``within`` seconds, if given."""
+        ...
 
     def close(self) -> None:
         """Close the connections; a later :meth:`send` opens new ones."""

@@ -60,6 +60,7 @@ class HasItems(Protocol):
 
     def items(self) -> Iterable[tuple[Any, Any]]:
         """Return pairs of a name and a value; a name may occur more than once."""
+        ...
 
 
 Headers = HasItems | Iterable[tuple[Any, Any]] | None

@@ -204,6 +204,7 @@ class StepObserver(Protocol):
     @property
     def waits_for_delivery(self) -> bool:
         """Whether each step waits until its events are delivered."""
+        ...
 
     def wait_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
         """Wait until the step's records so far are delivered, or an attempt has failed; never on an event loop.
@@ -217,6 +218,7 @@ class StepObserver(Protocol):
 
     def private_tracer(self) -> Tracer:
         """Return the tracer for spans that the host's provider does not report."""
+        ...
 
     def start_missed(self, span: Span) -> None:
         """Take notice of a span of the host whose step was not reported; a private span will be."""
