@@ -77,7 +77,7 @@ class FailpathClient(Failpath):
     def _raise_if_incomplete(self, complete: bool) -> bool:  # noqa: FBT001 - the result of a flush
         reporter = self._join.reporter
         if not complete and reporter.options.throw_on_send_error:
-            error = reporter.take_error()
+            error = reporter.delivery.take_error()
             if error is not None:
                 error.raised = True
                 raise copy(error)
@@ -97,7 +97,7 @@ class FailpathClient(Failpath):
 
     def stats(self) -> Stats:
         """Return the counts of records by what became of them."""
-        return self._join.reporter.stats()
+        return self._join.reporter.delivery.stats()
 
 
 @public
@@ -184,31 +184,12 @@ def configure(
         >>> failpath.flush()
         True
     """
+    given = locals().copy()  # the arguments: all but the provider are options of these names
+    del given["tracer_provider"]
     # Imported on use (decision 0005).
     from failpath_otel.options.options import Options  # noqa: PLC0415
 
-    options = Options.resolve(
-        project_key=project_key,
-        endpoint=endpoint,
-        enabled=enabled,
-        default_metadata=default_metadata,
-        capture_stack=capture_stack,
-        send_error_messages=send_error_messages,
-        send_process=send_process,
-        delivery=delivery,
-        throw_on_send_error=throw_on_send_error,
-        send_timeout=send_timeout,
-        max_queue_size=max_queue_size,
-        journal=journal,
-        compression=compression,
-        on_error=on_error,
-        redact=redact,
-        session=session,
-        route=route,
-        headers=headers,
-        payload=payload,
-        rules=rules,
-    )
+    options = Options.resolve(**given)
     if tracer_provider is not None and (
         isinstance(tracer_provider, type) or not callable(getattr(tracer_provider, "get_tracer", None))
     ):

@@ -34,7 +34,6 @@ MAX_ERROR_MESSAGE_CHARS: Final = 4_096
 MAX_STACK_CHARS: Final = 16_384
 """Longest name, message and stack of an error: a quarter of a record for the stack."""
 
-
 MAX_RECORD_BYTES: Final = 65_536
 """A larger record is reduced to its identity and status."""
 
@@ -53,7 +52,6 @@ MAX_BATCH_RECORDS: Final = 512
 MAX_BATCH_BYTES: Final = 1_048_576
 """Largest batch: as many records as OpenTelemetry's processor sends at once, in a body of nginx's default limit."""
 
-
 MAX_QUEUE_RECORDS: Final = 10_000
 """Default of ``max_queue_size``, for the queue in memory."""
 
@@ -62,7 +60,6 @@ MAX_QUEUE_SIZE: Final = 1_000_000
 
 MAX_QUEUE_BYTES: Final = 16 * 1_048_576
 """All records of the queue in memory together."""
-
 
 MAX_REASON_CHARS: Final = 200
 """Longest reason that is kept of a server's rejection of a record: a line of a log."""
@@ -84,7 +81,6 @@ BATCH_GROWTH_DELAY: Final = 0.25
 
 BATCH_GROWTH_MAX_DELAY: Final = 60.0
 """Longest such delay."""
-
 
 BATCHES_UNTIL_GROWTH: Final = 64
 """Batches after which the larger size is tried even sooner."""
@@ -109,7 +105,6 @@ RETRY_FIRST_DELAY: Final = 0.5
 
 RETRY_MAX_DELAY: Final = 30.0
 """Longest delay between two attempts."""
-
 
 RETRY_MAX_DELAY_MISCONFIGURED: Final = 300.0
 """The same if a setting is wrong, which early retries do not help."""

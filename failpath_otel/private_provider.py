@@ -15,6 +15,7 @@ from opentelemetry.trace import Tracer
 from failpath_otel.runtime.forking import after_fork_in_child
 
 _SPAN_LIMITS: Final = 512
+_OF: Final = ("attributes", "events", "links", "span_attributes", "event_attributes", "link_attributes")
 
 
 class _OwnIds(IdGenerator):
@@ -51,12 +52,7 @@ def private_tracer(processor: SpanProcessor, name: str, version: str) -> Callabl
                 shutdown_on_exit=False,
                 id_generator=_OwnIds(),
                 span_limits=SpanLimits(
-                    max_attributes=_SPAN_LIMITS,
-                    max_events=_SPAN_LIMITS,
-                    max_links=_SPAN_LIMITS,
-                    max_span_attributes=_SPAN_LIMITS,
-                    max_event_attributes=_SPAN_LIMITS,
-                    max_link_attributes=_SPAN_LIMITS,
+                    **{f"max_{what}": _SPAN_LIMITS for what in _OF},
                     max_attribute_length=SpanLimits.UNSET,
                     max_span_attribute_length=SpanLimits.UNSET,
                 ),

@@ -1,51 +1,28 @@
 """``delivery="await"`` off an event loop: a step waits until its events were sent, or could not be."""
 
-import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from time import monotonic
-from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
 
-import failpath_otel
 from failpath_otel import FailpathClient, RecordsRejectedError, Run, limits
 from failpath_otel.delivery.stats import Stats
-from tests.fault_server import Behaviour, FaultServer, accepted, held, rejecting, silent, status
+from tests.awaiting import FAILURES, Configure, awaiting_clients
+from tests.fault_server import Behaviour, FaultServer, accepted, held, rejecting, status
 from tests.ports import unused_url
-from tests.receiver import wait_for
 from tests.steps.forms import FUTURE_FORMS, SYNC_FORMS, Form
-
-KEY = "fp_project_0123456789_secret"
-Configure = Callable[..., FailpathClient]
-FAILURES: dict[str, Behaviour] = {"503": status(503), "401": status(401), "silent": silent}
 
 every_form = pytest.mark.parametrize("form", SYNC_FORMS.values(), ids=SYNC_FORMS.keys())
 every_failure = pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES.keys())
 
 
-def _is_empty(client: FailpathClient) -> bool:
-    return client.shutdown(0.3) or not client.stats().waiting
-
-
 @pytest.fixture
 def configure(server: FaultServer) -> Iterator[Configure]:
-    """Makes clients that wait for each delivery; at the end nothing waits for another try."""
-    made: list[FailpathClient] = []
-
-    def call(endpoint: str = server.url, **options: Any) -> FailpathClient:
-        given: dict[str, Any] = {"delivery": "await", "send_timeout": 0.4, **options}
-        provider = TracerProvider(shutdown_on_exit=False)
-        made.append(failpath_otel.configure(project_key=KEY, endpoint=endpoint, tracer_provider=provider, **given))
-        return made[-1]
-
-    yield call
-    server.answer_with(accepted)
-    for client in made:
-        wait_for(functools.partial(_is_empty, client))
+    with awaiting_clients(server, send_timeout=0.4) as call:
+        yield call
 
 
 @pytest.fixture

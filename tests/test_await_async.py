@@ -1,7 +1,6 @@
 """``delivery="await"`` on an event loop: async steps wait without blocking it, and what is not async does not wait."""
 
 import asyncio
-import functools
 import gc
 import threading
 import warnings
@@ -12,16 +11,12 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-import failpath_otel
 from failpath_otel import Failpath, FailpathClient, Run
 from failpath_otel.delivery.stats import Stats
-from tests.fault_server import Behaviour, FaultServer, accepted, held, silent, status
-from tests.receiver import wait_for
+from tests.awaiting import FAILURES, Configure, awaiting_clients
+from tests.fault_server import Behaviour, FaultServer, accepted, held
 
-KEY = "fp_project_0123456789_secret"
-Configure = Callable[..., FailpathClient]
 AsyncForm = Callable[[Run, Callable[[], Awaitable[Any]]], Awaitable[Any]]
-FAILURES: dict[str, Behaviour] = {"503": status(503), "401": status(401), "silent": silent}
 
 
 async def _coroutine_function(run: Run, work: Callable[[], Awaitable[Any]]) -> Any:
@@ -67,25 +62,10 @@ ASYNC_FORMS: dict[str, AsyncForm] = {
 each_form = pytest.mark.parametrize("form", ASYNC_FORMS.values(), ids=ASYNC_FORMS.keys())
 
 
-def _is_empty(client: FailpathClient) -> bool:
-    return client.shutdown(0.3) or not client.stats().waiting
-
-
 @pytest.fixture
 def configure(server: FaultServer) -> Iterator[Configure]:
-    """Makes clients that wait for each delivery; at the end nothing waits for another try."""
-    made: list[FailpathClient] = []
-
-    def call(endpoint: str = server.url, **options: Any) -> FailpathClient:
-        given: dict[str, Any] = {"delivery": "await", "send_timeout": 20, **options}
-        provider = TracerProvider(shutdown_on_exit=False)
-        made.append(failpath_otel.configure(project_key=KEY, endpoint=endpoint, tracer_provider=provider, **given))
-        return made[-1]
-
-    yield call
-    server.answer_with(accepted)
-    for client in made:
-        wait_for(functools.partial(_is_empty, client))
+    with awaiting_clients(server, send_timeout=20) as call:
+        yield call
 
 
 @pytest.fixture

@@ -288,7 +288,7 @@ def test_a_garbage_collection_in_the_midst_of_a_record_ends_a_run_without_a_wait
     assert kept == []
     assert abrupt_exit._spent < limits.RUN_END_TIMEOUT / 2
     # Nor does it delete the journal that is just being begun.
-    assert client._join.reporter._pipelines[-1].journaling
+    assert client._join.reporter._pipelines[-1].queue.journaling
     assert len(list(Path(os.environ["FAILPATH_JOURNAL"]).iterdir())) == 1
     gate.set()
     assert client.flush(10)

@@ -50,18 +50,15 @@ def _get(url: str, path: str, parameters: dict[str, str | None], token: str | No
             body = response.read()
     except HTTPError as error:
         with error:
-            msg = f"{url} answered {error.code}: {_reason(error)}"
-            raise ReceiverError(msg) from None
+            raise ReceiverError(f"{url} answered {error.code}: {_reason(error)}") from None
     except (OSError, HTTPException) as error:
         start = "failpath-otel local" if port == DEFAULT_PORT else f"failpath-otel local --port {port}"
         reason = getattr(error, "reason", None) or error
-        msg = f"no receiver at {url} ({reason}); start one with: {start}"
-        raise ReceiverError(msg) from None
+        raise ReceiverError(f"no receiver at {url} ({reason}); start one with: {start}") from None
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        msg = f"the server at {url} is not a Failpath receiver"
-        raise ReceiverError(msg) from None
+        raise ReceiverError(f"the server at {url} is not a Failpath receiver") from None
 
 
 def _port(url: str) -> int:
@@ -71,8 +68,7 @@ def _port(url: str) -> int:
     except ValueError:
         parts, port = urlsplit(""), None
     if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
-        msg = f"expected a URL like {DEFAULT_URL}, got {url!r}"
-        raise ReceiverError(msg)
+        raise ReceiverError(f"expected a URL like {DEFAULT_URL}, got {url!r}")
     return port or {"http": 80, "https": 443}[parts.scheme]
 
 

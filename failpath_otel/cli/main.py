@@ -52,9 +52,10 @@ def _local(arguments: argparse.Namespace) -> int:
     try:
         # Imported here, because the other commands do not need the extra.
         from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
+        from failpath_otel.local.api.guard import Access  # noqa: PLC0415
         from failpath_otel.local.flows.flows_file import FlowsFileError  # noqa: PLC0415
         from failpath_otel.local.receiver import ReceiverSettings  # noqa: PLC0415
-        from failpath_otel.local.server import ServerSettings, default_database, serve  # noqa: PLC0415
+        from failpath_otel.local.server import default_database, serve  # noqa: PLC0415
         from failpath_otel.records.rules_file import check_rules  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _LOCAL_EXTRA:
@@ -67,23 +68,16 @@ def _local(arguments: argparse.Namespace) -> int:
         )
     try:
         named = os.environ.get(_RULES_VARIABLE, "").strip()
-        rules = check_rules(_RULES_VARIABLE, named) if named else None
-        serve(
-            ServerSettings(
-                port=arguments.port,
-                database=default_database() if arguments.db is None else arguments.db,
-                host=arguments.host,
-                token=arguments.token,
-                receiver=ReceiverSettings(
-                    flows=arguments.flows,
-                    trace_url=arguments.trace_url,
-                    days=arguments.max_age,
-                    mebibytes=arguments.max_size,
-                    rules=rules,
-                ),
-                open_browser=arguments.open,
-            )
+        settings = ReceiverSettings(
+            flows=arguments.flows,
+            trace_url=arguments.trace_url,
+            days=arguments.max_age,
+            mebibytes=arguments.max_size,
+            rules=check_rules(_RULES_VARIABLE, named) if named else None,
         )
+        database = default_database() if arguments.db is None else arguments.db
+        access = Access(arguments.host, arguments.token)
+        serve(arguments.port, access, database, settings, open_browser=arguments.open)
     except (StoreError, FlowsFileError, ConfigurationError) as error:
         return _fail(str(error))
     except OSError as error:
@@ -97,13 +91,13 @@ def _gateway(arguments: argparse.Namespace) -> int:
     from failpath_otel.options.options import Options as DeliveryOptions  # noqa: PLC0415
 
     try:
-        from failpath_otel.gateway.server import ServerSettings, serve  # noqa: PLC0415
+        from failpath_otel.gateway.server import serve  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _GATEWAY_EXTRA:
             raise
         return _fail('the gateway is an extra; install it with: pip install "failpath-otel[gateway]"')
     try:
-        serve(ServerSettings(arguments.port, arguments.host, arguments.token), DeliveryOptions.resolve_delivery())
+        serve(arguments.port, arguments.host, arguments.token, DeliveryOptions.resolve_delivery())
     except ConfigurationError as error:
         return _fail(str(error).replace("pass project_key=, or set", "set"))
     except OSError as error:

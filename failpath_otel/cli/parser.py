@@ -4,8 +4,9 @@ import argparse
 import ipaddress
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from failpath_otel._version import __version__
@@ -15,6 +16,7 @@ from failpath_otel.local.store.pruning import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.options.variables import ENDPOINT_VARIABLES, GATEWAY_VARIABLE, LOCAL_VARIABLE
 
 _ENDPOINT: Final = " or ".join(ENDPOINT_VARIABLES)
+_T = TypeVar("_T")
 
 
 def new_parser() -> argparse.ArgumentParser:
@@ -29,7 +31,9 @@ def new_parser() -> argparse.ArgumentParser:
         description="Serves a Failpath on this machine, for it alone. Reads FAILPATH_RULES, whose rules make steps of"
         " spans that come by OTLP without a step key.",
     )
-    local.add_argument("--port", type=_port, default=DEFAULT_PORT, help="default %(default)s; 0 picks a free one")
+    local.add_argument(
+        "--port", type=_number(0, 65_535), default=DEFAULT_PORT, help="default %(default)s; 0 picks a free one"
+    )
     local.add_argument("--db", type=Path, metavar="PATH", help="the database; default: in the user's state directory")
     local.add_argument(
         "--host", type=_address, default=LOOPBACK, metavar="IP", help="default %(default)s; any other needs --token"
@@ -49,14 +53,14 @@ def new_parser() -> argparse.ArgumentParser:
     )
     local.add_argument(
         "--max-age",
-        type=_days,
+        type=_number(1, 36_500),
         default=DEFAULT_DAYS,
         metavar="DAYS",
         help="how long runs are kept; default %(default)s",
     )
     local.add_argument(
         "--max-size",
-        type=_mebibytes,
+        type=_number(1, 1_048_576),
         default=DEFAULT_MEBIBYTES,
         metavar="MIB",
         help="how much is kept; default %(default)s",
@@ -70,7 +74,9 @@ def new_parser() -> argparse.ArgumentParser:
         description="Takes OTLP/HTTP (/v1/traces, protobuf or JSON), and delivers the steps among the spans to"
         " Failpath. Reads FAILPATH_PROJECT_KEY and the other variables of configure().",
     )
-    gateway.add_argument("--port", type=_port, default=4318, help="default %(default)s; 0 picks a free one")
+    gateway.add_argument(
+        "--port", type=_number(0, 65_535), default=4318, help="default %(default)s; 0 picks a free one"
+    )
     gateway.add_argument(
         "--host", type=_address, default=LOOPBACK, metavar="IP", help="default %(default)s; 0.0.0.0 for all"
     )
@@ -88,9 +94,9 @@ def new_parser() -> argparse.ArgumentParser:
     named = {os.environ.get(name, "").strip().rstrip("/") for name in ENDPOINT_VARIABLES} - {""}
     url = None if len(named) > 1 else next(iter(named), DEFAULT_URL)
     receiver.add_argument("--url", default=url, help=f"the receiver; default: {_ENDPOINT}, else {DEFAULT_URL}")
-    receiver.add_argument("--port", type=_taken_port, help="the port of a receiver on this machine")
+    receiver.add_argument("--port", type=_number(1, 65_535), help="the port of a receiver on this machine")
     runs.add_argument("--token", type=_token, default=token, help=f"the receiver's; default: {LOCAL_VARIABLE}")
-    runs.add_argument("--limit", type=_limit, default=10, help="how many runs; default %(default)s")
+    runs.add_argument("--limit", type=_number(1, 1000), default=10, help="how many runs; default %(default)s")
     runs.add_argument("--run", metavar="RUN_ID", help="this run only")
     runs.add_argument("--flow", metavar="FLOW_KEY", help="runs of this flow only")
 
@@ -104,10 +110,15 @@ def new_parser() -> argparse.ArgumentParser:
     drain.add_argument("--journal", type=Path, metavar="DIR", help="default: FAILPATH_JOURNAL, else the user's")
     drain.add_argument("--endpoint", metavar="URL", help=f"default: {_ENDPOINT}, else Failpath's")
     drain.add_argument("--route", metavar="PATH", help="as in configure(); default: Failpath's")
-    drain.add_argument("--timeout", type=_seconds, default=30.0, help="seconds; default %(default).0f")
+    drain.add_argument(
+        "--timeout",
+        type=_matching(r"[0-9]{1,5}(\.[0-9]{1,3})?", "a number of seconds", float),
+        default=30.0,
+        help="seconds; default %(default).0f",
+    )
     drain.add_argument(
         "--rebind",
-        type=_hash,
+        type=_matching("all|[0-9a-f]{16}", "a hash of 16 digits from 0 to f, as in the name of a journal", str),
         metavar="HASH",
         nargs="?",
         const="all",
@@ -117,34 +128,25 @@ def new_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _seconds(text: str) -> float:
-    if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", text):
-        return float(text)
-    msg = f"expected a number of seconds, got {text!r}"
-    raise argparse.ArgumentTypeError(msg)
+def _matching(pattern: str, what: str, kind: Callable[[str], _T]) -> Callable[[str], _T]:
+    def convert(text: str) -> _T:
+        if re.fullmatch(pattern, text):
+            return kind(text)
+        msg = f"expected {what}, got {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+
+    return convert
 
 
-def _hash(text: str) -> str:
-    if text == "all" or re.fullmatch(r"[0-9a-f]{16}", text):
-        return text
-    msg = f"expected a hash of 16 digits from 0 to f, as in the name of a journal, got {text!r}"
-    raise argparse.ArgumentTypeError(msg)
+def _number(lowest: int, highest: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        number = int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
+        if not lowest <= number <= highest:
+            msg = f"expected a number from {lowest} to {highest}, got {text!r}"
+            raise argparse.ArgumentTypeError(msg)
+        return number
 
-
-def _port(text: str) -> int:
-    return _number(text, 0, 65_535)
-
-
-def _taken_port(text: str) -> int:
-    return _number(text, 1, 65_535)
-
-
-def _days(text: str) -> int:
-    return _number(text, 1, 36_500)
-
-
-def _mebibytes(text: str) -> int:
-    return _number(text, 1, 1_048_576)
+    return convert
 
 
 def _address(text: str) -> str:
@@ -180,15 +182,3 @@ def _trace_url(text: str) -> str:
         return text
     msg = f"expected a URL of http or https with {{trace_id}} in it, got {text!r}"
     raise argparse.ArgumentTypeError(msg)
-
-
-def _limit(text: str) -> int:
-    return _number(text, 1, 1000)
-
-
-def _number(text: str, lowest: int, highest: int) -> int:
-    number = int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
-    if not lowest <= number <= highest:
-        msg = f"expected a number from {lowest} to {highest}, got {text!r}"
-        raise argparse.ArgumentTypeError(msg)
-    return number

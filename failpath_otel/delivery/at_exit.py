@@ -91,14 +91,14 @@ def _drain() -> None:
     """Drain at the end of a process by `atexit`."""
     pipelines = _of_this_process()
     _in_turn(
-        *(lambda each=each: each.save(0.0) for each in pipelines),
+        *(lambda each=each: each.upkeep.save(0.0) for each in pipelines),
         lambda: _flush(pipelines),
-        *(lambda each=each: each.save(limits.EXIT_POLL) for each in pipelines),
+        *(lambda each=each: each.upkeep.save(limits.EXIT_POLL) for each in pipelines),
         # Otherwise programs that each run for a moment would never deliver what earlier ones have left.
         *(lambda each=each: each.deliver_orphans(_budget_before_callbacks()) for each in pipelines),
         lambda: _log_undelivered([pipeline for pipeline in pipelines if pipeline.stats().waiting]),
         *(pipeline.close_at_exit for pipeline in pipelines),
-        *(lambda each=each: each.drain_callbacks(exit_budget(limits.EXIT_TIMEOUT)) for each in pipelines),
+        *(lambda each=each: each.callback.drain(exit_budget(limits.EXIT_TIMEOUT)) for each in pipelines),
     )
 
 
@@ -107,14 +107,14 @@ def _drain_child() -> None:
     _ending.budget()
     pipelines = _of_this_process()
     _in_turn(
-        *(lambda each=each: each.save(0.0) for each in pipelines),
-        *(pipeline.send_now for pipeline in pipelines),
+        *(lambda each=each: each.upkeep.save(0.0) for each in pipelines),
+        *(pipeline.flusher.send_now for pipeline in pipelines),
         *(lambda each=each: each.await_attempt(_budget_before_callbacks()) for each in pipelines),
-        *(lambda each=each: each.save(limits.EXIT_POLL) for each in pipelines),
+        *(lambda each=each: each.upkeep.save(limits.EXIT_POLL) for each in pipelines),
         # The parent delivers what is left in a journal, which is not worth a line of each child.
         lambda: _log_undelivered([pipeline for pipeline in pipelines if pipeline.undelivered[1]]),
         *(pipeline.close_at_exit for pipeline in pipelines),
-        *(lambda each=each: each.drain_callbacks(exit_budget(limits.EXIT_TIMEOUT)) for each in pipelines),
+        *(lambda each=each: each.callback.drain(exit_budget(limits.EXIT_TIMEOUT)) for each in pipelines),
     )
 
 
@@ -141,17 +141,17 @@ def _budget_before_callbacks() -> float:
 def _flush(pipelines: "list[Pipeline]") -> None:
     loaded = [pipeline for pipeline in pipelines if pipeline.stats().waiting]
     for pipeline in loaded:
-        pipeline.send_now()
+        pipeline.flusher.send_now()
     for pipeline in loaded:
         pipeline.flush(_budget_before_callbacks())
 
 
 def _log_undelivered(pipelines: "list[Pipeline]") -> None:
     """Log one line for all: how many records wait, where, and why."""
-    outages = [pipeline.outage for pipeline in pipelines]
-    if not pipelines or (any(is_logged for _, is_logged in outages) and not logging_is_configured()):
+    queues = [pipeline.sender.retries for pipeline in pipelines]
+    if not pipelines or (any(retries.is_outage_logged for retries in queues) and not logging_is_configured()):
         return
-    cause = next((f": {cause}" for cause, _ in outages if cause), "")
+    cause = next((f": {retries.cause}" for retries in queues if retries.cause), "")
     left = [pipeline.undelivered for pipeline in pipelines]
     kept = sum(records for records, _, _ in left)
     lost = sum(records for _, records, _ in left)

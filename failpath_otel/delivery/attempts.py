@@ -57,10 +57,6 @@ class Attempts:
         """Return whether there is anything to send or to settle."""
         return bool(self.queue.untaken or self.sender.retries or self.queue.skipped or self.orphans)
 
-    def has_waiters(self) -> bool:
-        """Return whether anything waits for records to be sent."""
-        return self.ledger.waiter_count > 0
-
     def is_urgent(self) -> bool:
         """Return whether there are waiters, or the records that wait fill a batch of the size at present."""
         return bool(self.ledger.waiter_count or self.is_behind or self.queue.untaken >= limits.MAX_BATCH_RECORDS)

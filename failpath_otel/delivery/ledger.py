@@ -10,7 +10,7 @@ from failpath_otel.delivery.receipt import Ticket
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.error_callback import ErrorCallback
-from failpath_otel.delivery.waiters.waiters import Loss, Waiter, Waiters
+from failpath_otel.delivery.waiters.waiters import Loss, Waiter
 from failpath_otel.errors import DeliveryError
 from failpath_otel.runtime.threads import RLock
 
@@ -36,16 +36,19 @@ class Ledger:
         """Begin with nothing: the records of before a fork are the parent's."""
         # Reentrant: a garbage collection or a signal handler can end a step inside any of these methods.
         self.lock = RLock()
-        self._waiters = Waiters()
+        self._waiters: list[Waiter] = []
         self._losses: deque[Loss] = deque(maxlen=_LOSSES_KEPT)
         self._first_loss: DeliveryError | None = None
-        self._settled = 0
+        self.settled = 0
+        """How many records are settled."""
         self._settled_through: Ticket = 0
-        self._delivered = 0
+        self.delivered = 0
+        """How many records Failpath has taken."""
         self._dropped: dict[str, int] = {}
         self._evicted = 0  # dropped from the journal, and not settled yet
         self._unreported_evictions = 0
-        self._left = 0  # to another process
+        self.left = 0
+        """How many records were left to another process."""
 
     # What became of records.
 
@@ -68,7 +71,7 @@ class Ledger:
         """
         records, tickets = len(batch.records), batch.tickets
         with self.lock:
-            self._delivered += delivered
+            self.delivered += delivered
             self._drop(records - delivered, reason)
             losses = [
                 Loss(tickets[at - 1] if at else self._settled_through, tickets[at], each) for at, each in rejected
@@ -87,8 +90,8 @@ class Ledger:
         Calls nothing, so that a stack overflow cannot leave it half done.
         """
         with self.lock:
-            self._delivered += 1
-            self._settled += 1
+            self.delivered += 1
+            self.settled += 1
             self._settled_through = through
 
     def pass_over(self, skipped: Skipped, through: Ticket) -> None:
@@ -98,7 +101,7 @@ class Ledger:
             if skipped.reason == "journal_full":  # counted when they were evicted
                 self._evicted -= records
             elif skipped.reason == "left":  # to another process, which delivers them
-                self._left += max(records - self._evicted, 0)
+                self.left += max(records - self._evicted, 0)
                 self._evicted = 0
             else:
                 self._drop(records, skipped.reason)
@@ -114,10 +117,10 @@ class Ledger:
             The waiters, which the caller notifies without any lock.
         """
         with self.lock:
-            self._left += self.waiting(accepted)
+            self.left += self.waiting(accepted)
             self._evicted = 0
             losses = [] if error is None else [Loss(self._settled_through, through, error)]
-            return self._settle(accepted - self._settled, through, losses)
+            return self._settle(accepted - self.settled, through, losses)
 
     def evict(self, records: int) -> None:
         """Count the oldest records of the journal, which it has dropped to make room for new ones."""
@@ -157,15 +160,16 @@ class Ledger:
             Whether any waiter is left.
         """
         with self.lock:
-            due = self._waiters.take_failed(self._settled_through, error, lasting=lasting)
-            are_left = self._waiters.wait_for_all()
+            due = self._end_waits([waiter for waiter in self._waiters if waiter.of_attempt or lasting], error)
+            are_left = any(not waiter.of_attempt for waiter in self._waiters)
         _notify(due)
         return are_left
 
     def attempt_divided(self, error: DeliveryError) -> None:
         """End the waits for one attempt: what it sent is sent again in parts."""
         with self.lock:
-            due = self._waiters.take_divided(self._settled_through, error)
+            waiters = [waiter for waiter in self._waiters if waiter.of_attempt and not waiter.whole_batch]
+            due = self._end_waits(waiters, error)
         _notify(due)
 
     def _drop(self, records: int, reason: str) -> None:
@@ -173,10 +177,23 @@ class Ledger:
             self._dropped[reason] = self._dropped.get(reason, 0) + records
 
     def _settle(self, records: int, through: Ticket, losses: Sequence[Loss]) -> list[Waiter]:
-        self._settled += records
+        self.settled += records
         self._settled_through = max(self._settled_through, through)  # two threads at once may settle in either order
         self._losses.extend(losses)
-        return self._waiters.take_settled(through, losses)
+        for waiter in self._waiters if losses else ():
+            waiter.note(losses)
+        return self._remove([waiter for waiter in self._waiters if waiter.last <= through])
+
+    def _end_waits(self, due: list[Waiter], error: DeliveryError) -> list[Waiter]:
+        """Remove and return waiters with an ``error`` that is about all that is not settled."""
+        for waiter in due:
+            waiter.note([Loss(self._settled_through, waiter.last, error)])
+        return self._remove(due)
+
+    def _remove(self, due: list[Waiter]) -> list[Waiter]:
+        gone = set(due)
+        self._waiters = [waiter for waiter in self._waiters if waiter not in gone]
+        return due
 
     # Waiting.
 
@@ -185,13 +202,14 @@ class Ledger:
         with self.lock:
             if self.is_settled(waiter.last):
                 return False
-            self._waiters.add(waiter)
+            self._waiters.append(waiter)
             return True
 
     def discard(self, waiter: Waiter) -> None:
         """Remove ``waiter``, without notifying it."""
         with self.lock:
-            self._waiters.discard(waiter)
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
 
     @property
     def waiter_count(self) -> int:
@@ -215,40 +233,25 @@ class Ledger:
     # Counts.
 
     @property
-    def settled(self) -> int:
-        """How many records are settled."""
-        return self._settled
-
-    @property
-    def delivered(self) -> int:
-        """How many records Failpath has taken."""
-        return self._delivered
-
-    @property
     def dropped(self) -> int:
         """How many records are lost."""
         return sum(self._dropped.values())
 
     @property
-    def left(self) -> int:
-        """How many records were left to another process."""
-        return self._left
-
-    @property
     def is_lossless(self) -> bool:
         """Whether no record was lost, or left to another process, since the process began."""
-        return not (self._dropped or self._left)
+        return not (self._dropped or self.left)
 
     def waiting(self, accepted: int) -> int:
         """Return how many of the ``accepted`` records are neither settled nor evicted."""
         with self.lock:
-            return max(accepted - self._settled - self._evicted, 0)
+            return max(accepted - self.settled - self._evicted, 0)
 
     def stats(self, accepted: int) -> Stats:
         """Return the counts of ``accepted`` records."""
         with self.lock:
             # All at once: a signal handler that ends a step in between would make them inconsistent.
-            counts = self._settled, self._evicted, self._delivered, self._left, self._dropped.copy()
+            counts = self.settled, self._evicted, self.delivered, self.left, self._dropped.copy()
         settled, evicted, delivered, left, dropped = counts
         return Stats(accepted, delivered, max(accepted - settled - evicted, 0) + left, dropped)
 

@@ -68,12 +68,7 @@ class Pipeline:
         self.orphans: Final = None if journal is None else OrphanSource(*journal, report=self.callback.call)
         self.upkeep: Final = JournalUpkeep(queue, ledger, sender, self.orphans)
         self.attempts: Final = Attempts(
-            queue=queue,
-            ledger=ledger,
-            sender=sender,
-            upkeep=self.upkeep,
-            orphans=self.orphans,
-            callback=self.callback,
+            queue=queue, ledger=ledger, sender=sender, upkeep=self.upkeep, orphans=self.orphans, callback=self.callback
         )
         self.worker: Final = Worker(
             queue=queue,
@@ -103,25 +98,8 @@ class Pipeline:
         self.put_outcome: Final = self.admission.put_outcome
         self.put: Final = self.admission.put
         self.put_together: Final = self.admission.put_together
-        self.put_safely: Final = self.admission.put_safely
-        self.has_room: Final = self.admission.has_room
-        self.refuse: Final = self.admission.refuse
-        self.refusal: Final = self.admission.refusal
-        self.forgo_outcome: Final = self.admission.forgo_outcome
-        self.lose_outcome: Final = self.admission.lose_outcome
-        self.is_idle: Final = self.admission.is_idle
-        self.lose: Final = self.ledger.lose
-        self.watch: Final = self.flusher.watch
-        self.send_now: Final = self.flusher.send_now
         self.flush: Final = self.flusher.flush
         self.await_attempt: Final = self.flusher.await_attempt
-        self.outcome: Final = self.flusher.outcome
-        self.would_wait_in_vain: Final = self.flusher.would_wait_in_vain
-        self.save: Final = self.upkeep.save
-        self.drain_callbacks: Final = self.callback.drain
-        self.retire: Final = self.worker.retire
-        self.release: Final = self.worker.release
-        self.resume: Final = self.worker.resume
 
         after_fork_in_child(self._reset_in_child)
         if self.orphans is not None:
@@ -167,34 +145,9 @@ class Pipeline:
     # What became of records.
 
     @property
-    def accepted(self) -> int:
-        """How many records were accepted: the ticket of the last one."""
-        return self.queue.count()
-
-    @property
-    def closed(self) -> bool:
-        """Whether no more records are accepted."""
-        return self.queue.closed
-
-    @property
-    def journaling(self) -> bool:
-        """Whether what comes now goes into a journal."""
-        return self.queue.journaling
-
-    @property
     def stuck(self) -> bool:
         """Whether the last attempt has failed, and its records wait for a retry."""
         return self.sender.retries.failing and bool(self.sender.retries)
-
-    @property
-    def pause(self) -> float:
-        """Seconds until the next attempt may be made."""
-        return self.sender.retries.pause()
-
-    @property
-    def is_lossless(self) -> bool:
-        """Whether no record was lost, or left to another process, since the process began."""
-        return self.ledger.is_lossless
 
     def stats(self) -> Stats:
         """Return the counts at this moment."""
@@ -234,14 +187,11 @@ class Pipeline:
                 self.attempts.make(left)
             else:
                 sleep_cooperatively(limits.EXIT_POLL)
-        if self.orphans and retries.failing and not (self.ledger.delivered or self.orphans.delivered):
-            # Programs that all end soon never see how long delivery has failed.
-            self._thin_out(self.orphans)
-
-    def _thin_out(self, orphans: OrphanSource) -> None:
-        if self.sender.try_pause_attempts():
+        is_failing = retries.failing and not (self.ledger.delivered or self.orphans.delivered)
+        # Programs that all end soon never see how long delivery has failed.
+        if self.orphans and is_failing and self.sender.try_pause_attempts():
             try:
-                orphans.scan(failing=True, last=True)
+                self.orphans.scan(failing=True, last=True)
             finally:
                 self.sender.resume_attempts()
 
@@ -257,11 +207,6 @@ class Pipeline:
             lost = min(max(self.queue.memory.records, 0) + len(journal.deferred), waiting)
             return waiting - lost, lost, journal.path
 
-    @property
-    def outage(self) -> tuple[str, bool]:
-        """The cause of the failure of the last attempt, empty if it did not fail; and whether that was logged."""
-        return self.sender.retries.cause, self.sender.retries.is_outage_logged
-
     def close_at_exit(self) -> None:
         """Delete the journal if nothing waits; else pass what is lost with the process to ``on_error``."""
         self.upkeep.close_if_empty()
@@ -274,7 +219,7 @@ class Pipeline:
     def shutdown(self, timeout: float) -> bool:
         """Flush, then accept no more records, and end the thread once it has nothing left to send."""
         complete = self.flush(timeout)
-        self.save(limits.EXIT_POLL)
+        self.upkeep.save(limits.EXIT_POLL)
         self.worker.end()
         self.upkeep.close_if_empty()
         return complete

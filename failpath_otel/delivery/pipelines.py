@@ -33,10 +33,10 @@ class Pipelines:
         """Add the pipeline for ``options``; those before end when nothing waits in them."""
         self.all.append(self._new_pipeline(options))
         if len(self.all) > 1:
-            self.all[-2].retire()
+            self.all[-2].worker.retire()
         # Not the one that was retired just now: a step that begins on another thread may be about to use it.
         for pipeline in self.all[:-2]:
-            if pipeline.is_idle():
+            if pipeline.admission.is_idle():
                 pipeline.shutdown(0)
                 past, left = add_up((self._past, pipeline.stats())), [each for each in self.all if each is not pipeline]
                 # Without a call in between, where an exception of a signal handler could come: it counts once.
@@ -49,7 +49,7 @@ class Pipelines:
         """
         try:
             for pipeline in tuple(self.all):
-                pipeline.release()
+                pipeline.worker.release()
         except Exception:  # noqa: BLE001 - the interpreter is being taken down, and what this needs is gone
             return
 
@@ -58,7 +58,7 @@ class Pipelines:
 
     def resume(self) -> None:
         """Take :meth:`release` back, for what begins from now on."""
-        self.all[-1].resume()
+        self.all[-1].worker.resume()
 
     def flush(self, deadline: float) -> bool:
         """Wait until ``deadline`` for all deliveries; return whether no record was ever lost."""

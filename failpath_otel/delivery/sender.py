@@ -39,7 +39,6 @@ class DeliveryClient(Protocol):
 
     def close(self) -> None:
         """Close the connections; a later :meth:`send` opens new ones."""
-        ...
 
 
 class NullClient:

@@ -70,8 +70,3 @@ class Wakeup:
         except Empty:
             return False
         return True
-
-    @property
-    def is_rung(self) -> bool:
-        """Whether a ring has not ended a wait yet."""
-        return not self._rings.empty()

@@ -228,6 +228,6 @@ class Worker:
             if is_empty and not self._sleep():
                 return
             self._polls_until = monotonic() + limits.POLLING_SECONDS
-            if self.attempts.has_waiters():
+            if self.attempts.ledger.waiter_count:
                 return
         self.wakeup.wait(delay)

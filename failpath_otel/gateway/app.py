@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.gateway.forward import Forwarder
 from failpath_otel.otlp.http_messages import JSON, ROUTE
 from failpath_otel.otlp.reader import Receipt
@@ -43,13 +42,6 @@ class Counts(msgspec.Struct):
         self.rejected += receipt.rejected
 
 
-class _Health(msgspec.Struct):
-    status: str
-    spans: Counts
-    records: Stats
-    unknown_routes: int
-
-
 def create_app(forwarder: Forwarder, token: str | None = None) -> Starlette:
     """Return the application; with a ``token``, every sender must present it."""
     counts = Counts()
@@ -60,7 +52,8 @@ def create_app(forwarder: Forwarder, token: str | None = None) -> Starlette:
 
     async def health(_request: Request) -> Response:
         status = "failing" if forwarder.pipeline.stuck else "ok"
-        content = _Health(status, counts, forwarder.pipeline.stats(), unknown.requests)
+        records = forwarder.pipeline.stats()
+        content = {"status": status, "spans": counts, "records": records, "unknown_routes": unknown.requests}
         return Response(msgspec.json.encode(content), media_type=JSON)
 
     route = OtlpRoute(forwarder.take, check=check, include_untagged=forwarder.include_untagged, on_request=counts.count)

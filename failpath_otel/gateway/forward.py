@@ -50,10 +50,10 @@ class Forwarder:
             raise self._full()
 
     def _check_open(self) -> None:
-        if self.pipeline.closed:
+        if self.pipeline.queue.closed:
             reason = "this gateway is shutting down"
             raise Busy(reason, 1)
-        if not self.pipeline.journaling and self.pipeline.stuck:
+        if not self.pipeline.queue.journaling and self.pipeline.stuck:
             raise self._unavailable()
 
     def take(self, spans: Iterator[OtlpSpan | None]) -> Receipt:
@@ -84,7 +84,7 @@ class Forwarder:
         deadline = monotonic() + _ROOM_SECONDS
         while True:
             self._check_open()
-            last, safe = self.pipeline.put_safely(records)
+            last, safe = self.pipeline.admission.put_safely(records)
             if safe:
                 return
             if last:
@@ -96,7 +96,7 @@ class Forwarder:
         numbers = last - len(records) + 1, last
         self._await_attempt(numbers)
         # The outcome of the wait alone is not enough: one record may be refused while others wait in memory.
-        settled, error = self.pipeline.outcome(numbers)
+        settled, error = self.pipeline.flusher.outcome(numbers)
         if settled and isinstance(error, RecordsRejectedError):
             receipt.warn(f"Failpath has rejected records: {error}")
         elif settled and isinstance(error, SendError):  # final: another attempt would be refused too
@@ -110,12 +110,12 @@ class Forwarder:
         while True:
             left = deadline - monotonic()
             in_time, error = self.pipeline.await_attempt(max(min(left, _WAIT_SECONDS), 0), numbers, whole_batch=True)
-            if in_time or error is not None or left <= 0 or self.pipeline.closed:
+            if in_time or error is not None or left <= 0 or self.pipeline.queue.closed:
                 return
 
     def _full(self) -> Busy:
-        what = "the journal" if self.pipeline.journaling else "the queue"
-        return Busy(f"{what} is full, because Failpath accepts less than arrives", self.pipeline.pause)
+        what = "the journal" if self.pipeline.queue.journaling else "the queue"
+        return Busy(f"{what} is full, because Failpath accepts less than arrives", self.pipeline.sender.retries.pause())
 
     def _unavailable(self) -> Busy:
-        return Busy("Failpath is unavailable, and there is no journal", self.pipeline.pause)
+        return Busy("Failpath is unavailable, and there is no journal", self.pipeline.sender.retries.pause())

@@ -2,11 +2,9 @@
 
 import gc
 import sys
-from dataclasses import dataclass
 from typing import Final
 
 from failpath_otel import limits
-from failpath_otel.addresses import LOOPBACK
 from failpath_otel.errors import ConfigurationError
 from failpath_otel.gateway.app import create_app
 from failpath_otel.gateway.forward import Forwarder
@@ -14,41 +12,29 @@ from failpath_otel.options.options import Options
 from failpath_otel.otlp import protobuf as protobuf  # now, so that it is said at the start if it is missing
 from failpath_otel.serving.server import Server, address_of, allow_many_connections, listen
 
-DEFAULT_PORT: Final = 4318
-
 _GRACE_SECONDS: Final = 5
 """How long requests in progress may take at shutdown."""
-
 
 _GC_THRESHOLD: Final = 50_000
 """New objects that start a garbage collection; a hundred spans reach Python's default of 700."""
 
 
-@dataclass(frozen=True)
-class ServerSettings:
-    """Where a gateway listens, and the token of its senders, if there is one; port 0 picks a free port."""
+def serve(port: int, host: str, token: str | None, options: Options) -> None:
+    """Serve at an IP address until Ctrl-C or SIGTERM; print one line when ready. Main thread only.
 
-    port: int = DEFAULT_PORT
-    host: str = LOOPBACK
-    token: str | None = None
-
-
-def serve(place: ServerSettings, options: Options) -> None:
-    """Serve until Ctrl-C or SIGTERM; print one line when ready. Main thread only.
-
-    At the end it finishes requests in progress, delivers for at most 5 s, and leaves the rest in the journal.
+    Port 0 picks a free one; with a ``token``, every sender must present it. At the end it
+    finishes requests in progress, delivers for at most 5 s, and leaves the rest in the journal.
 
     Raises ``OSError`` if the port cannot be used, and ``ConfigurationError`` if delivery is turned off.
     """
     if not options.enabled:
-        msg = "the gateway would deliver nothing: FAILPATH_ENABLED turns delivery off"
-        raise ConfigurationError(msg)
+        raise ConfigurationError("the gateway would deliver nothing: FAILPATH_ENABLED turns delivery off")
     allow_many_connections()
-    with listen(place.host, place.port) as listener:
+    with listen(host, port) as listener:
         forwarder = Forwarder(options)
-        address = address_of(place.host, listener.getsockname()[1])
+        address = address_of(host, listener.getsockname()[1])
         server = Server(
-            create_app(forwarder, place.token),
+            create_app(forwarder, token),
             ready=lambda: _announce(address, options),
             ending=lambda: None,
             grace_seconds=_GRACE_SECONDS,

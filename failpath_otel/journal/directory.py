@@ -50,8 +50,7 @@ def open_base(path: str, *, create: bool) -> int:
         OSError: it does not exist, cannot be created, is a symbolic link, or belongs to another user.
     """
     if not _LOCKS:
-        msg = "this platform has no locks for it"
-        raise UnusableError(msg)
+        raise UnusableError("this platform has no locks for it")
     if create:
         _make_private(path)
     base = os.open(path, _DIRECTORY)
@@ -59,8 +58,7 @@ def open_base(path: str, *, create: bool) -> int:
     # Root can read everything anyway, and owns the volumes of a container.
     if owner not in {0, os.geteuid()}:
         os.close(base)
-        msg = "it belongs to another user"
-        raise UnusableError(msg)
+        raise UnusableError("it belongs to another user")
     return base
 
 
@@ -158,8 +156,7 @@ class LockedDirectory:
             directory = OwnedFd(os.open(name, _DIRECTORY, dir_fd=base))
             undo.callback(directory.close)
             if os.fstat(directory.number).st_uid != os.geteuid():
-                msg = "it belongs to another user"
-                raise UnusableError(msg)
+                raise UnusableError("it belongs to another user")
             try:
                 lock = OwnedFd(_open_regular(_LOCK, directory.number, "its lock"))
             except FileNotFoundError:
@@ -297,8 +294,7 @@ def _open_regular(name: str, directory: int, what: str) -> int:
         if stat.S_ISREG(os.fstat(opened).st_mode):
             return opened
         os.close(opened)
-    msg = f"{what} is no regular file"
-    raise UnusableError(msg)
+    raise UnusableError(f"{what} is no regular file")
 
 
 def _is_same_file(descriptor: int, path: str, base: int) -> bool:

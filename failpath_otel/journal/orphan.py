@@ -69,8 +69,7 @@ class Orphan(SegmentReader):
 
     def _resume(self, segment: Segment) -> None:
         if not segment.read_header():
-            msg = "it is no segment of a journal"
-            raise OSError(msg)
+            raise OSError("it is no segment of a journal")
         if segment.header_damaged:
             self.damaged_files += 1
             text = "Failpath: the header of %s in %s is damaged; what is in it is sent, perhaps a second time."

@@ -1,6 +1,7 @@
 """The sample: two flows with some sixty invented runs, for a page that has nothing to show yet."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from hashlib import blake2b
 from random import Random
@@ -53,12 +54,8 @@ _STEPS: Final[Mapping[str, tuple[_Step, ...]]] = {
 }
 
 
-class _Frame(NamedTuple):
-    file: str
-    line: int
-    function: str
-    code: str
-
+_Frame = tuple[str, int, str, str]
+"""The file, the line, the function and its code."""
 
 _SHOP: Final = "/srv/shop/shop"
 _LOADER: Final = "/srv/loader/loader"
@@ -69,47 +66,45 @@ _LOADER_LIBRARIES: Final = "/srv/loader/venv/lib/python3.12/site-packages"
 def _error(name: str, message: str, *frames: _Frame) -> ErrorInfo:
     """Return an error with a stack as Python prints it."""
     lines = ["Traceback (most recent call last):"]
-    for frame in frames:
-        lines += [f'  File "{frame.file}", line {frame.line}, in {frame.function}', f"    {frame.code}"]
+    for file, line, function, code in frames:
+        lines += [f'  File "{file}", line {line}, in {function}', f"    {code}"]
     return ErrorInfo(name, message, "\n".join([*lines, f"{name}: {message}", ""]))
 
 
 _DECLINED: Final = _error(
     "CardDeclinedError",
     "the bank declined the card: insufficient funds",
-    _Frame(f"{_SHOP}/checkout.py", 88, "charge_card", "charge = bank.charge(order.card, order.total)"),
-    _Frame(f"{_SHOP}/bank.py", 41, "charge", "answer = self._session.post(self._url, json=body)"),
-    _Frame(f"{_SHOP_LIBRARIES}/bankclient/session.py", 212, "post", "return self._checked(self._send(request))"),
-    _Frame(f"{_SHOP_LIBRARIES}/bankclient/session.py", 260, "_checked", "raise ERRORS[answer.code](answer.text)"),
+    (f"{_SHOP}/checkout.py", 88, "charge_card", "charge = bank.charge(order.card, order.total)"),
+    (f"{_SHOP}/bank.py", 41, "charge", "answer = self._session.post(self._url, json=body)"),
+    (f"{_SHOP_LIBRARIES}/bankclient/session.py", 212, "post", "return self._checked(self._send(request))"),
+    (f"{_SHOP_LIBRARIES}/bankclient/session.py", 260, "_checked", "raise ERRORS[answer.code](answer.text)"),
 )
 _SOLD_OUT: Final = _error(
     "SoldOutError",
     "only 1 of 2 left of article 7731",
-    _Frame(f"{_SHOP}/checkout.py", 97, "reserve_stock", "return [stock.take(line) for line in order.lines]"),
-    _Frame(f"{_SHOP}/stock.py", 56, "take", "raise SoldOutError(line.article, left, line.count)"),
+    (f"{_SHOP}/checkout.py", 97, "reserve_stock", "return [stock.take(line) for line in order.lines]"),
+    (f"{_SHOP}/stock.py", 56, "take", "raise SoldOutError(line.article, left, line.count)"),
 )
 _SLOW_BANK: Final = _error(
     "TimeoutError",
     "the bank did not answer within 5 s",
-    _Frame(f"{_SHOP}/checkout.py", 88, "charge_card", "charge = bank.charge(order.card, order.total)"),
-    _Frame(f"{_SHOP}/bank.py", 41, "charge", "answer = self._session.post(self._url, json=body)"),
-    _Frame(f"{_SHOP_LIBRARIES}/bankclient/session.py", 198, "_send", "line = self._reader.readline()"),
-    _Frame("/usr/lib/python3.12/socket.py", 707, "readinto", "return self._sock.recv_into(b)"),
+    (f"{_SHOP}/checkout.py", 88, "charge_card", "charge = bank.charge(order.card, order.total)"),
+    (f"{_SHOP}/bank.py", 41, "charge", "answer = self._session.post(self._url, json=body)"),
+    (f"{_SHOP_LIBRARIES}/bankclient/session.py", 198, "_send", "line = self._reader.readline()"),
+    ("/usr/lib/python3.12/socket.py", 707, "readinto", "return self._sock.recv_into(b)"),
 )
 _DEADLOCK: Final = _error(
     "DeadlockDetected",
     "deadlock on table sales, this transaction was rolled back",
-    _Frame(f"{_LOADER}/warehouse.py", 133, "load", "cursor.copy_rows(rows)"),
-    _Frame(f"{_LOADER_LIBRARIES}/warehouse_driver/cursor.py", 519, "copy_rows", "self._wait(COPY_DONE)"),
-    _Frame(f"{_LOADER_LIBRARIES}/warehouse_driver/wire.py", 77, "_wait", "raise error_of(message)"),
+    (f"{_LOADER}/warehouse.py", 133, "load", "cursor.copy_rows(rows)"),
+    (f"{_LOADER_LIBRARIES}/warehouse_driver/cursor.py", 519, "copy_rows", "self._wait(COPY_DONE)"),
+    (f"{_LOADER_LIBRARIES}/warehouse_driver/wire.py", 77, "_wait", "raise error_of(message)"),
 )
 _BAD_ROW: Final = _error(
     "ValueError",
     "row 48213: total is negative: -12.50",
-    _Frame(f"{_LOADER}/rules.py", 64, "check_all", "rule(number, row)"),
-    _Frame(
-        f"{_LOADER}/rules.py", 29, "positive_total", 'raise ValueError(f"row {number}: total is negative: {row.total}")'
-    ),
+    (f"{_LOADER}/rules.py", 64, "check_all", "rule(number, row)"),
+    (f"{_LOADER}/rules.py", 29, "positive_total", 'raise ValueError(f"row {number}: total is negative: {row.total}")'),
 )
 
 
@@ -146,10 +141,7 @@ def sample_events(now_us: int, host: str) -> list[str]:
     ``now_us`` is in microseconds since the epoch: the runs lie in the two hours before. One is stuck in a process of
     this ``host`` that is not there, one in a process of another host. Their metadata hold ``"sample": true``.
     """
-    events = [
-        *_flow_events(CHECKOUT, _CHECKOUTS, now_us, host),
-        *_flow_events(IMPORT, _IMPORTS, now_us, host),
-    ]
+    events = [*_flow_events(CHECKOUT, _CHECKOUTS, now_us, host), *_flow_events(IMPORT, _IMPORTS, now_us, host)]
     return [event.to_json().decode() for event in sorted(events, key=lambda event: event.timestamp)]
 
 
@@ -172,44 +164,44 @@ def _process(flow_key: str, story: _Story, chance: Random, started: int, host: s
     return ProcessInfo(400 + int(chance.random() * 5000), sample_host, rfc3339((started - 3 * 60 * _MINUTE) * 1000))
 
 
+@dataclass
 class _Run:
     """The events of one run."""
 
-    def __init__(self, flow_key: str, started: int, story: _Story, process: ProcessInfo, chance: Random) -> None:
-        self._flow_key = flow_key
-        self._started = started
-        self._story = story
-        self._process = process
-        self._chance = chance
+    flow_key: str
+    started: int
+    story: _Story
+    process: ProcessInfo
+    chance: Random
+
+    def __post_init__(self) -> None:
         self._spans = 0
-        if flow_key == CHECKOUT:
-            self._run_id = f"order-{started // 1_000_000 % 10_000_000}"
-            self._metadata = {
-                "customer": f"c-{100 + int(chance.random() * 900)}",
-                "items": 1 + int(chance.random() * 5),
-            }
+        began = datetime.fromtimestamp(self.started // 1_000_000, timezone.utc)
+        if self.flow_key == CHECKOUT:
+            self._run_id = f"order-{self.started // 1_000_000 % 10_000_000}"
+            customer = f"c-{100 + int(self.chance.random() * 900)}"
+            self._metadata = {"customer": customer, "items": 1 + int(self.chance.random() * 5)}
         else:
-            began = datetime.fromtimestamp(started // 1_000_000, timezone.utc)
             self._run_id = f"import-{began:%Y-%m-%d-%H%M}"
             self._metadata = {"region": "eu-north", "day": f"{began:%Y-%m-%d}"}
         self._trace_id = self._hex(16)
 
     def events(self) -> Iterator[Record]:
         ended: dict[str, int] = {}
-        for step in _STEPS[self._flow_key]:
+        for step in _STEPS[self.flow_key]:
             if not all(before in ended for before in step.after):
                 continue
-            at = max((ended[before] for before in step.after), default=self._started) + self._between(2, 9)
-            if self._story.skips == step.key:
+            at = max((ended[before] for before in step.after), default=self.started) + self._between(2, 9)
+            if self.story.skips == step.key:
                 yield self._event(step, "skipped", at, self._hex(8))
                 ended[step.key] = at
                 continue
-            if error := self._story.repeats.get(step.key):
+            if error := self.story.repeats.get(step.key):
                 failed = at + self._between(step.least, step.most)
                 yield from self._attempt(step, at, failed, error)
                 at = failed + self._between(900, 1100)
-            end = None if self._story.hangs == step.key else at + self._between(step.least, step.most)
-            error = self._story.fails.get(step.key)
+            end = None if self.story.hangs == step.key else at + self._between(step.least, step.most)
+            error = self.story.fails.get(step.key)
             yield from self._attempt(step, at, end, error)
             if end is not None and error is None:
                 ended[step.key] = end
@@ -232,7 +224,7 @@ class _Run:
     ) -> Record:
         return Record(
             id=record_id(self._trace_id, span_id, status, at * 1000),
-            flow_key=self._flow_key,
+            flow_key=self.flow_key,
             run_id=self._run_id,
             step_key=step.key,
             status=status,
@@ -243,13 +235,13 @@ class _Run:
             started_at=None if started is None else rfc3339(started * 1000),
             duration_ms=None if started is None else (at - started) / 1000,
             error=error,
-            process=self._process,
+            process=self.process,
         )
 
     def _between(self, least: float, most: float) -> int:
         """Return microseconds between two numbers of milliseconds; the fourth power makes long ones rare."""
-        return round((least + (most - least) * self._chance.random() ** 4) * 1000)
+        return round((least + (most - least) * self.chance.random() ** 4) * 1000)
 
     def _hex(self, size: int) -> str:
         self._spans += 1
-        return blake2b(f"{self._flow_key} {self._started} {self._spans}".encode(), digest_size=size).hexdigest()
+        return blake2b(f"{self.flow_key} {self.started} {self._spans}".encode(), digest_size=size).hexdigest()

@@ -6,14 +6,12 @@ import threading
 import time
 import webbrowser
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
 from platformdirs import user_state_path
 
-from failpath_otel.addresses import LOOPBACK
 from failpath_otel.local.api.app import create_app
 from failpath_otel.local.api.guard import Access
 from failpath_otel.local.receiver import Receiver, ReceiverSettings
@@ -38,8 +36,7 @@ def default_database() -> Path:
     except RuntimeError:  # older versions of platformdirs return `~/…` instead
         directory = Path("~")
     if not directory.is_absolute():
-        msg = "this user has no home directory to keep runs in; name a file for them by --db PATH"
-        raise StoreError(msg)
+        raise StoreError("this user has no home directory to keep runs in; name a file for them by --db PATH")
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
@@ -50,34 +47,21 @@ def default_database() -> Path:
     return directory / "local.db"
 
 
-@dataclass(frozen=True)
-class ServerSettings:
-    """Where a receiver listens and stores; ``host`` is an IP address, and port 0 picks a free port."""
-
-    port: int
-    database: Path
-    host: str = LOOPBACK
-    token: str | None = None
-    receiver: ReceiverSettings = field(default_factory=ReceiverSettings)
-    open_browser: bool = False
-
-
-def serve(settings: ServerSettings) -> None:
-    """Serve until Ctrl-C or SIGTERM; print one line when ready. Main thread only.
+def serve(port: int, access: Access, database: Path, settings: ReceiverSettings, *, open_browser: bool) -> None:
+    """Serve until Ctrl-C or SIGTERM; print one line when ready. Main thread only. Port 0 picks a free one.
 
     Raises ``OSError`` if the port cannot be used, ``StoreError`` if the database cannot, and ``FlowsFileError`` for
     an invalid file of flows.
     """
     with (
-        listen(settings.host, settings.port) as listener,
-        closing(Store(settings.database)) as store,
-        closing(Receiver(store, _now, settings.receiver)) as receiver,
+        listen(access.host, port) as listener,
+        closing(Store(database)) as store,
+        closing(Receiver(store, _now, settings)) as receiver,
     ):
-        app = create_app(receiver, Access(settings.host, settings.token))
-        address = address_of(settings.host, listener.getsockname()[1])
+        address = address_of(access.host, listener.getsockname()[1])
         server = Server(
-            app,
-            ready=lambda: _announce(settings, address),
+            create_app(receiver, access),
+            ready=lambda: _announce(address, access.token, database, open_browser=open_browser),
             ending=lambda: _end(receiver),
             grace_seconds=_GRACE_SECONDS,
         )
@@ -101,16 +85,16 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
-def _announce(settings: ServerSettings, address: str) -> None:
+def _announce(address: str, token: str | None, database: Path, *, open_browser: bool) -> None:
     """Print that the receiver is ready, and where; unbuffered, because programs read the first line."""
-    lines = [f"Failpath local receiver at {address} (database: {settings.database})"]
+    lines = [f"Failpath local receiver at {address} (database: {database})"]
     if sys.stdout.isatty():
-        with_token = "" if settings.token is None else "/?token=<the token>"
+        with_token = "" if token is None else "/?token=<the token>"
         lines.append(f"Open {address}{with_token} in a browser. Ctrl-C ends the receiver.")
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
-    if settings.open_browser:
-        page = address if settings.token is None else f"{address}/?{urlencode({'token': settings.token})}"
+    if open_browser:
+        page = address if token is None else f"{address}/?{urlencode({'token': token})}"
         # A thread, because a browser in a terminal blocks until it is closed.
         threading.Thread(target=_open, args=(page, address), daemon=True).start()
 

@@ -125,20 +125,17 @@ def session(source: str, given: object) -> Any:  # noqa: ANN401 - a session or a
         fits = False
     if fits:
         return given
-    msg = f"{source} must be a requests.Session, got {type_name(given)}"
-    raise ConfigurationError(msg)
+    raise ConfigurationError(f"{source} must be a requests.Session, got {type_name(given)}")
 
 
 def project_key(source: str, given: object) -> str:
     """Check a text that an HTTP header can carry. Messages never contain it."""
     hint = "pass project_key=, or set FAILPATH_PROJECT_KEY"
     if not isinstance(given, str):
-        msg = f"the project key must be a string, got {type_name(given)}: {hint}"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(f"the project key must be a string, got {type_name(given)}: {hint}")
     key = str.__str__(given).strip()
     if not key:
-        msg = f"the project key is missing: {hint}"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(f"the project key is missing: {hint}")
     if not (key.isascii() and key.isprintable() and " " not in key):
         msg = f"the project key ({source}) must be ASCII text without spaces; the one given has other characters"
         raise ConfigurationError(msg)
@@ -161,8 +158,7 @@ def headers(source: str, given: object) -> dict[str, str]:
         got = "other names or values"
     else:
         got = f"a {type_name(given)}"
-    msg = f"{source} must be a mapping of HTTP header names to texts of ASCII characters, got {got}"
-    raise ConfigurationError(msg)
+    raise ConfigurationError(f"{source} must be a mapping of HTTP header names to texts of ASCII characters, got {got}")
 
 
 def _is_header(name: object, value: object) -> bool:

@@ -18,13 +18,11 @@ def check_endpoint(source: str, given: object) -> str:
         ConfigurationError: it is no URL to which a route can be added. The message contains its scheme at most.
     """
     if not isinstance(given, str):
-        msg = f"{source} {_ALLOWED}, got {type_name(given)}"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(f"{source} {_ALLOWED}, got {type_name(given)}")
     endpoint = given.strip().rstrip("/")
     problem = _problem(endpoint)
     if problem:
-        msg = f"{source} {_ALLOWED}, got {problem}"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(f"{source} {_ALLOWED}, got {problem}")
     return endpoint
 
 

@@ -101,8 +101,7 @@ class Options:
         names = [option.name for option in OPTIONS]
         unknown = sorted(given.keys() - set(names))
         if unknown:
-            msg = f"there is no option {', '.join(unknown)}; the options are {', '.join(names)}"
-            raise TypeError(msg)
+            raise TypeError(f"there is no option {', '.join(unknown)}; the options are {', '.join(names)}")
         if "journal" in given:  # where `None` means memory only
             journal = given.pop("journal")
             # Only a plain string is compared: other objects may raise.
@@ -128,8 +127,7 @@ class Options:
         names = DeliveryOptions.__annotations__
         unknown = sorted(given.keys() - names.keys())
         if unknown:
-            msg = f"there is no option {', '.join(unknown)} here; the options are {', '.join(names)}"
-            raise TypeError(msg)
+            raise TypeError(f"there is no option {', '.join(unknown)} here; the options are {', '.join(names)}")
         return cls.resolve(**given)
 
     @property

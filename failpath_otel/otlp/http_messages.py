@@ -14,10 +14,8 @@ JSON: Final = "application/json"
 MEDIA_TYPES: Final = (PROTOBUF, JSON)
 
 _INVALID_ARGUMENT: Final = 3
-_RESOURCE_EXHAUSTED: Final = 8
-_INTERNAL: Final = 13
-_UNAVAILABLE: Final = 14
-_CODES: Final = {413: _RESOURCE_EXHAUSTED, 500: _INTERNAL, 503: _UNAVAILABLE}
+_CODES: Final = {413: 8, 500: 13, 503: 14}
+"""By the status of the response: RESOURCE_EXHAUSTED, INTERNAL and UNAVAILABLE of ``google.rpc.Code``."""
 
 
 def spans_in(body: bytes, media_type: str, *, include_untagged: bool = False) -> Iterator[OtlpSpan | None]:
@@ -38,26 +36,12 @@ def spans_in(body: bytes, media_type: str, *, include_untagged: bool = False) ->
     return protobuf.spans_in(body, include_untagged=include_untagged)
 
 
-class _PartialSuccess(msgspec.Struct, rename="camel", omit_defaults=True):
-    rejected_spans: str
-    error_message: str
-
-
-class _Response(msgspec.Struct, rename="camel", omit_defaults=True):
-    partial_success: _PartialSuccess | None = None
-
-
-class _Status(msgspec.Struct):
-    code: int
-    message: str
-
-
 def response(media_type: str, rejected: int = 0, reason: str = "") -> bytes:
     """Return an ``ExportTraceServiceResponse``: with rejected spans, or with a reason alone, which is a warning."""
     if not (rejected or reason):
         return b"{}" if media_type == JSON else b""
     if media_type == JSON:
-        return msgspec.json.encode(_Response(_PartialSuccess(str(rejected), reason)))
+        return msgspec.json.encode({"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": reason}})
     from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as service  # noqa: PLC0415
 
     partial_success = service.ExportTracePartialSuccess(rejected_spans=rejected, error_message=reason)
@@ -69,7 +53,7 @@ def refusal(media_type: str, status_code: int, reason: str) -> bytes:
     """Return a ``google.rpc.Status``, which the specification demands of every answer that is no success."""
     code = _CODES.get(status_code, _INVALID_ARGUMENT)
     if media_type != PROTOBUF:
-        return msgspec.json.encode(_Status(code, reason))
+        return msgspec.json.encode({"code": code, "message": reason})
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTracePartialSuccess  # noqa: PLC0415
 
     # `Status` is in another package, and begins with the same two fields: a number, a text.

@@ -164,8 +164,7 @@ def spans_in(body: bytes, *, include_untagged: bool) -> Iterator[OtlpSpan | None
             # msgspec refuses half a surrogate pair, which `JSON.stringify` writes for a text that was cut.
             groups = _groups(_whole(body))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        msg = f"the body is no ExportTraceServiceRequest: {str(error)[:200]}"
-        raise ValueError(msg) from None
+        raise ValueError(f"the body is no ExportTraceServiceRequest: {str(error)[:200]}") from None
     if sum(len(spans.spans or ()) for group in groups for spans in group.scope_spans or ()) > MAX_SPANS:
         raise TooManySpansError
     return _read(groups, include_untagged=include_untagged)

@@ -58,8 +58,7 @@ def spans_in(body: bytes, *, include_untagged: bool) -> Iterator[OtlpSpan | None
     try:
         groups = _Walk(body).groups()
     except (ValueError, IndexError):
-        msg = "the body is no ExportTraceServiceRequest"
-        raise ValueError(msg) from None
+        raise ValueError("the body is no ExportTraceServiceRequest") from None
     return _read(body, groups, include_untagged=include_untagged)
 
 

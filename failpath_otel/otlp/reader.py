@@ -123,9 +123,5 @@ def _read(spans: Iterable[OtlpSpan | None], content: RecordContent, receipt: Rec
                 found += records
             else:
                 receipt.ignored += 1
-    found.sort(key=_time_of)
+    found.sort(key=lambda record: record.timestamp)
     return found
-
-
-def _time_of(record: Record) -> str:
-    return record.timestamp

@@ -2,6 +2,7 @@
 
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from math import ceil
 from typing import Final
@@ -49,6 +50,7 @@ class Busy(HTTPException):
         super().__init__(503, reason, {"Retry-After": str(self.retry_after)})
 
 
+@dataclass(eq=False)
 class OtlpRoute:
     """Receives spans by OTLP/HTTP.
 
@@ -59,19 +61,14 @@ class OtlpRoute:
         on_request: called after each request with its receipt, or with ``None`` if it was refused.
     """
 
-    def __init__(
-        self,
-        take: Take,
-        *,
-        check: Callable[[Request], object] = lambda _: None,
-        include_untagged: bool = False,
-        on_request: Callable[[Receipt | None], object] = lambda _: None,
-    ) -> None:
-        self._take_spans: Final = take
-        self._check: Final = check
-        self._include_untagged: Final = include_untagged
-        self._on_request: Final = on_request
-        self._body_budget: Final = BodyBudget(MAX_HELD_BYTES, lambda: Busy("too much at once", 1))
+    take: Take
+    _: KW_ONLY
+    check: Callable[[Request], object] = lambda _: None
+    include_untagged: bool = False
+    on_request: Callable[[Receipt | None], object] = lambda _: None
+
+    def __post_init__(self) -> None:
+        self._body_budget = BodyBudget(MAX_HELD_BYTES, lambda: Busy("too much at once", 1))
         # Decoded spans take several times the memory of the body.
         self._limiters: dict[int, anyio.CapacityLimiter] = {}
 
@@ -81,24 +78,24 @@ class OtlpRoute:
         try:
             receipt = await self._receive(request, kind)
         except HTTPException as error:
-            self._on_request(None)
+            self.on_request(None)
             if "Connection" not in (error.headers or {}):
                 await discard_body(request)
             return refused(kind, error.status_code, error.detail, error.headers)
         except CancelledError:
             # The grace period of the shutdown is over. The server would respond 500, after which senders do not retry.
-            self._on_request(None)
+            self.on_request(None)
             busy = Busy("this server is shutting down", 1)
             return refused(kind, busy.status_code, busy.detail, busy.headers)
         except BaseException:  # the server responds 500
-            self._on_request(None)
+            self.on_request(None)
             raise
-        self._on_request(receipt)
+        self.on_request(receipt)
         return Response(response(kind, receipt.rejected, receipt.reason), media_type=kind)
 
     async def _receive(self, request: Request, kind: str) -> Receipt:
         refuse_web_pages(request, "spans")
-        self._check(request)
+        self.check(request)
         if kind not in MEDIA_TYPES:
             raise HTTPException(415, f"expected a Content-Type of {' or '.join(MEDIA_TYPES)}")
         gzipped = is_gzipped(request)
@@ -129,12 +126,12 @@ class OtlpRoute:
                 return None
             body = decompressed
         try:
-            spans = spans_in(body, kind, include_untagged=self._include_untagged)
+            spans = spans_in(body, kind, include_untagged=self.include_untagged)
         except TooManySpansError as error:
             raise HTTPException(413, str(error)) from None
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
-        return self._take_spans(spans)
+        return self.take(spans)
 
 
 def refused(kind: str, status_code: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:

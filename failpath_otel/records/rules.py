@@ -67,8 +67,7 @@ class StepRule:
                 raise ConfigurationError(msg)
             if not given.strip() or not given.isprintable() or len(given) > most:
                 allowed = f"1 to {most} printable characters"
-                msg = f"{name} of a rule must have {allowed}, got {clean_text(given, 80)!r}"
-                raise ConfigurationError(msg)
+                raise ConfigurationError(f"{name} of a rule must have {allowed}, got {clean_text(given, 80)!r}")
         if self.run_id is not None and is_secret_key(self.run_id):
             msg = f"run_id of a rule must not name a secret, and {clean_text(self.run_id, 80)!r} looks like one"
             raise ConfigurationError(msg)

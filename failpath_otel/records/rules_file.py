@@ -48,29 +48,25 @@ def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
         path = os.path.expanduser(path)  # noqa: PTH111 - as for the journal
         # A pipe would block; a directory fails in `open`.
         if not S_ISREG(mode := os.stat(path).st_mode) and not S_ISDIR(mode):  # noqa: PTH116
-            msg = f"{shown} cannot be read: it is no file"
-            raise ConfigurationError(msg)
+            raise ConfigurationError(f"{shown} cannot be read: it is no file")
         with open(path, "rb") as file:  # noqa: PTH123
             data = file.read(limits.MAX_RULES_BYTES + 1)
     except (OSError, UnicodeError) as error:
         msg = f"{shown} cannot be read: {getattr(error, 'strerror', None) or type_name(error)}{_relative_to(path)}"
         raise ConfigurationError(msg) from None
     if len(data) > limits.MAX_RULES_BYTES:
-        msg = f"{shown} has more than {limits.MAX_RULES_BYTES} bytes"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(f"{shown} has more than {limits.MAX_RULES_BYTES} bytes")
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        msg = f"{shown}, line {data.count(10, 0, error.start) + 1}: not UTF-8"
-        raise ConfigurationError(msg) from None
+        raise ConfigurationError(f"{shown}, line {data.count(10, 0, error.start) + 1}: not UTF-8") from None
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # not all are tomllib's own
         found = re.search(r"at line (\d+)", str(error))
         line = int(found[1]) if found else _line_of_fault(text, tomllib)
         reason = re.sub(r"\s*\(at [^)]*\)$", "", str(error))
-        msg = f"{shown}, line {line}: not TOML: {clean_text(reason, 200)}"
-        raise ConfigurationError(msg) from None
+        raise ConfigurationError(f"{shown}, line {line}: not TOML: {clean_text(reason, 200)}") from None
     return _RulesFile(shown, text).rules(document)
 
 
@@ -126,8 +122,7 @@ class _RulesFile:
             try:
                 return self._checked(table, start, start)
             except ConfigurationError as error:
-                msg = f"{error} (rule {place + 1})"
-                raise ConfigurationError(msg) from None
+                raise ConfigurationError(f"{error} (rule {place + 1})") from None
         return self._checked(table, start, end)
 
     def _checked(self, table: dict[str, Any], start: int, end: int) -> StepRule:
@@ -166,8 +161,7 @@ def _check_together(rules: Sequence[StepRule], where: Any) -> None:  # noqa: ANN
     if conflict is not None:
         earlier, later = conflict
         one, other = rules[earlier], rules[later]
-        msg = (
+        raise ConfigurationError(
             f"{where(later)}: two rules for one span: {other.span_name!r} of scope {other.scope!r}, and"
             f" {one.span_name!r} of scope {one.scope!r} ({where(earlier).rpartition(', ')[2]})"
         )
-        raise ConfigurationError(msg)

@@ -119,7 +119,9 @@ def _after_colon(text: str, begin: int, key: str) -> Span | None:
     annotation = _ANNOTATION.match(text, begin)
     if annotation is not None:  # source code: `password: str = "hunter2"`
         return _value(text, annotation.end(), key)
-    if words_of(key)[-1] in _EXCEPTION_WORDS or (key.lower() in _AMBIGUOUS and not _is_token(text, begin)):
+    if words_of(key)[-1] in _EXCEPTION_WORDS or (
+        key.lower() in _AMBIGUOUS and not _has_digit(text, begin, _MIN_TOKEN_CHARS)
+    ):
         return None
     if not is_secret_key(key) and not _OPENING.match(text, begin) and not _has_digit(text, begin):
         return None  # "session: closed by the peer"
@@ -145,16 +147,10 @@ def _secret_key(text: str, found: "re.Match[str]") -> str | None:
     return key if is_secret_text_key(key) else None
 
 
-def _has_digit(text: str, begin: int) -> bool:
+def _has_digit(text: str, begin: int, least: int = 1) -> bool:
+    """Return whether a value of at least so many characters begins there, with a digit among its first ones."""
     found = _BARE.match(text, begin, begin + 2 * _MIN_TOKEN_CHARS)
-    return found is not None and any(character.isdigit() for character in found[0])
-
-
-def _is_token(text: str, begin: int) -> bool:
-    found = _BARE.match(text, begin, begin + 2 * _MIN_TOKEN_CHARS)
-    return (
-        found is not None and len(found[0]) >= _MIN_TOKEN_CHARS and any(character.isdigit() for character in found[0])
-    )
+    return found is not None and len(found[0]) >= least and any(character.isdigit() for character in found[0])
 
 
 def _takes_whole_line(key: str) -> bool:

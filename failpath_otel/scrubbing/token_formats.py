@@ -10,18 +10,16 @@ from typing import Final, NamedTuple
 from failpath_otel.scrubbing.keys import REDACTED
 from failpath_otel.scrubbing.pairs import Search, Span, replace_found
 
-_GITLEAKS: Final = "gitleaks (MIT), config/gitleaks.toml, rule "
-_DETECT_SECRETS: Final = "detect-secrets (Apache-2.0), plugins/"
-_KINGFISHER: Final = "kingfisher (Apache-2.0), data/rules/"
 
-
-class TokenFormat(NamedTuple):
+class Token(NamedTuple):
     """The form of a provider's tokens: any of ``leads``, directly followed by ``body``, a regular expression."""
 
     provider: str
-    leads: tuple[str, ...]
+    leads: str
+    """Separated by blanks."""
     body: str
     source: str
+    """A rule of gitleaks (MIT), a plugin of detect-secrets (Apache-2.0), a file of kingfisher (Apache-2.0), a page."""
     before: int = 0
     """How many characters before the lead belong to it."""
 
@@ -29,118 +27,86 @@ class TokenFormat(NamedTuple):
 # A body is one run of characters, or parts of a fixed length, so that it fails without backtracking.
 # Lengths are lower bounds, because providers lengthen their tokens.
 TOKEN_FORMATS: Final = (
-    TokenFormat("Anthropic", ("sk-",), r"ant-[a-z]{2,12}\d\d-[\w-]{20,}", _GITLEAKS + "anthropic-api-key"),
-    TokenFormat(
-        "OpenRouter",
-        ("sk-",),
-        r"or-v1-[0-9A-Za-z]{32,}",
-        "nango.dev/docs/api-integrations/openrouter, the lead",
-    ),
-    TokenFormat("OpenAI", ("sk-",), r"(?:proj|svcacct|admin|None)-[\w-]{20,}", _GITLEAKS + "openai-api-key"),
-    TokenFormat("OpenAI", ("sk-",), r"[A-Za-z0-9]{32,}", _DETECT_SECRETS + "openai.py"),
-    TokenFormat(
+    Token("Anthropic", "sk-", r"ant-[a-z]{2,12}\d\d-[\w-]{20,}", "gitleaks anthropic-api-key"),
+    Token("OpenRouter", "sk-", r"or-v1-[0-9A-Za-z]{32,}", "nango.dev/docs/api-integrations/openrouter, the lead"),
+    Token("OpenAI", "sk-", r"(?:proj|svcacct|admin|None)-[\w-]{20,}", "gitleaks openai-api-key"),
+    Token("OpenAI", "sk-", r"[A-Za-z0-9]{32,}", "detect-secrets openai.py"),
+    Token(
         "GitLab",
-        ("glpat-", "gloas-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "glsoat-"),
+        "glpat- gloas- gldt- glrt- glcbt- glptt- glft- glimt- glagent- glsoat-",
         r"[\w.-]{20,}",
-        _GITLEAKS + "gitlab-pat and its siblings; docs.gitlab.com/security/tokens, token prefixes",
+        "gitleaks gitlab-pat and its siblings; docs.gitlab.com/security/tokens, token prefixes",
     ),
-    TokenFormat("GitLab", ("glffct-",), r"[\w-]{20,}", _GITLEAKS + "gitlab-feature-flag-client-token"),
-    TokenFormat("GitLab", ("GR",), r"1348941[\w-]{20,}", _GITLEAKS + "gitlab-rrt"),
-    TokenFormat(
+    Token("GitLab", "glffct-", r"[\w-]{20,}", "gitleaks gitlab-feature-flag-client-token"),
+    Token("GitLab", "GR", r"1348941[\w-]{20,}", "gitleaks gitlab-rrt"),
+    Token(
         "Slack",
-        ("xoxb-", "xoxp-", "xoxa-", "xoxo-", "xoxs-", "xoxr-", "xoxe-", "xoxd-", "xoxc-"),
+        "xoxb- xoxp- xoxa- xoxo- xoxs- xoxr- xoxe- xoxd- xoxc-",
         r"[A-Za-z0-9%][A-Za-z0-9%/+-]{14,}",
-        _GITLEAKS + "slack-bot-token and its siblings",
+        "gitleaks slack-bot-token and its siblings",
     ),
-    TokenFormat("Slack", ("xapp-",), r"\d-[A-Z0-9]{6,}-\d{6,}-[A-Za-z0-9]{8,}", _GITLEAKS + "slack-app-token"),
-    TokenFormat("PyPI", ("pypi-",), r"AgE[\w-]{32,}", _GITLEAKS + "pypi-upload-token"),
-    TokenFormat("Pulumi", ("pul-",), r"[0-9a-f]{40,}", _GITLEAKS + "pulumi-api-token"),
-    TokenFormat("Perplexity", ("pplx-",), r"[A-Za-z0-9]{40,}", _GITLEAKS + "perplexity-api-key"),
-    TokenFormat("Postman", ("PMAK-",), r"[0-9a-fA-F]{24}-[0-9a-fA-F]{34,}", _GITLEAKS + "postman-api-token"),
-    TokenFormat("Mailgun", ("key-",), r"[0-9a-f]{32}(?![0-9A-Za-z])", _GITLEAKS + "mailgun-private-api-token"),
-    TokenFormat("Square", ("sq0csp-", "sq0atp-"), r"[\w-]{22,}", _GITLEAKS + "square-access-token"),
-    TokenFormat("Brevo", ("xkeysib-",), r"[0-9a-f]{64}-[A-Za-z0-9]{16,}", _GITLEAKS + "sendinblue-api-token"),
-    TokenFormat("xAI", ("xai-",), r"\w{40,}", _KINGFISHER + "xai.yml"),
-    TokenFormat("NVIDIA", ("nvapi-",), r"[\w-]{40,}", _KINGFISHER + "nvapi.yml"),
-    TokenFormat("New Relic", ("NRAK-",), r"[A-Za-z0-9]{27,}", _GITLEAKS + "new-relic-user-api-key"),
-    TokenFormat(
-        "Mailchimp", ("-",), r"(?<=[0-9a-f]{32}-)us\d{1,2}(?![\w-])", _DETECT_SECRETS + "mailchimp.py", before=32
-    ),
-    TokenFormat("Stripe", ("sk_", "rk_"), r"(?:live|test|prod)_[A-Za-z0-9]{10,}", _GITLEAKS + "stripe-access-token"),
-    TokenFormat("Stripe webhooks", ("whsec_",), r"[A-Za-z0-9+/=]{24,}", "docs.stripe.com/webhooks/signature, the lead"),
-    TokenFormat(
-        "GitHub",
-        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
-        r"[A-Za-z0-9]{36,}",
-        _GITLEAKS + "github-pat and its siblings",
-    ),
-    TokenFormat("GitHub", ("github_",), r"pat_\w{36,}", _GITLEAKS + "github-fine-grained-pat"),
-    TokenFormat("npm", ("npm_",), r"[A-Za-z0-9]{36,}", _GITLEAKS + "npm-access-token"),
-    TokenFormat("Hugging Face", ("hf_",), r"[A-Za-z0-9]{30,}", _GITLEAKS + "huggingface-access-token"),
-    TokenFormat("Hugging Face", ("api_",), r"org_[A-Za-z0-9]{30,}", _GITLEAKS + "huggingface-organization-api-token"),
-    TokenFormat(
-        "DigitalOcean", ("dop_", "doo_", "dor_"), r"v1_[0-9a-f]{64}", _GITLEAKS + "digitalocean-pat and its siblings"
-    ),
-    TokenFormat(
-        "Shopify", ("shpat_", "shpca_", "shppa_", "shpss_"), r"[0-9a-fA-F]{32,}", _GITLEAKS + "shopify-access-token"
-    ),
-    TokenFormat("PlanetScale", ("pscale_",), r"(?:tkn|pw|oauth)_[\w=.-]{32,}", _GITLEAKS + "planetscale-api-token"),
-    TokenFormat("Grafana", ("glsa_",), r"[A-Za-z0-9]{32}_[0-9A-Fa-f]{8}", _GITLEAKS + "grafana-service-account-token"),
-    TokenFormat("Grafana", ("glc_",), r"[A-Za-z0-9+/]{32,}={0,3}", _GITLEAKS + "grafana-cloud-api-token"),
-    TokenFormat("Linear", ("lin_",), r"api_[A-Za-z0-9]{40,}", _GITLEAKS + "linear-api-key"),
-    TokenFormat("Notion", ("ntn_",), r"\d{11}[A-Za-z0-9]{35,}", _GITLEAKS + "notion-api-token"),
-    TokenFormat("RubyGems", ("rubygems_",), r"[0-9a-f]{48,}", _GITLEAKS + "rubygems-api-token"),
-    TokenFormat("Sentry", ("sntryu_",), r"[0-9a-f]{64}", _GITLEAKS + "sentry-user-token"),
-    TokenFormat("Sentry", ("sntrys_",), r"eyJ[A-Za-z0-9+/=_]{20,}", _GITLEAKS + "sentry-org-token"),
-    TokenFormat("Docker", ("dckr_",), r"pat_[\w-]{20,}", _KINGFISHER + "dockerhub.yml"),
-    TokenFormat("Groq", ("gsk_",), r"[A-Za-z0-9]{40,}", _KINGFISHER + "groq.yml"),
-    TokenFormat("Logfire", ("pylf_",), r"v\d{1,3}_[A-Za-z0-9_]{16,}", "logfire (MIT), DEFAULT_PATTERNS"),
-    TokenFormat("SendGrid", ("SG.",), r"[\w-]{16,32}\.[\w-]{32,}", _GITLEAKS + "sendgrid-api-token"),
-    TokenFormat("HashiCorp Vault", ("hvs.", "hvb.", "hvr."), r"[\w-]{24,}", _GITLEAKS + "vault-service-token"),
-    TokenFormat(
-        "HashiCorp Vault", ("s.",), r"(?=[A-Za-z]{0,23}\d)[A-Za-z0-9]{24}(?![\w.-])", _GITLEAKS + "vault-service-token"
-    ),
-    TokenFormat("Telegram", (":",), r"(?<=\d{8}:)A[\w-]{34}(?![\w-])", _DETECT_SECRETS + "telegram_token.py"),
-    TokenFormat(
-        "AWS", ("A",), r"(?:3T[A-Z0-9]|KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])", _GITLEAKS + "aws-access-token"
-    ),
-    TokenFormat("AWS", ("A",), r"BSK[A-Za-z0-9+/]{100,}={0,2}", _GITLEAKS + "aws-amazon-bedrock-api-key-long-lived"),
-    TokenFormat("Google", ("A",), r"Iza[\w-]{35}", _GITLEAKS + "gcp-api-key"),
-    TokenFormat("Atlassian", ("A",), r"TATT3[\w=-]{40,}", _GITLEAKS + "atlassian-api-token"),
-    TokenFormat("Artifactory", ("A",), r"KC[A-Za-z0-9]{24,}", _DETECT_SECRETS + "artifactory.py"),
-    TokenFormat("Twilio", ("SK",), r"[0-9a-fA-F]{32}(?![0-9A-Za-z])", _GITLEAKS + "twilio-api-key"),
-    TokenFormat(
+    Token("Slack", "xapp-", r"\d-[A-Z0-9]{6,}-\d{6,}-[A-Za-z0-9]{8,}", "gitleaks slack-app-token"),
+    Token("PyPI", "pypi-", r"AgE[\w-]{32,}", "gitleaks pypi-upload-token"),
+    Token("Pulumi", "pul-", r"[0-9a-f]{40,}", "gitleaks pulumi-api-token"),
+    Token("Perplexity", "pplx-", r"[A-Za-z0-9]{40,}", "gitleaks perplexity-api-key"),
+    Token("Postman", "PMAK-", r"[0-9a-fA-F]{24}-[0-9a-fA-F]{34,}", "gitleaks postman-api-token"),
+    Token("Mailgun", "key-", r"[0-9a-f]{32}(?![0-9A-Za-z])", "gitleaks mailgun-private-api-token"),
+    Token("Square", "sq0csp- sq0atp-", r"[\w-]{22,}", "gitleaks square-access-token"),
+    Token("Brevo", "xkeysib-", r"[0-9a-f]{64}-[A-Za-z0-9]{16,}", "gitleaks sendinblue-api-token"),
+    Token("xAI", "xai-", r"\w{40,}", "kingfisher xai.yml"),
+    Token("NVIDIA", "nvapi-", r"[\w-]{40,}", "kingfisher nvapi.yml"),
+    Token("New Relic", "NRAK-", r"[A-Za-z0-9]{27,}", "gitleaks new-relic-user-api-key"),
+    Token("Mailchimp", "-", r"(?<=[0-9a-f]{32}-)us\d{1,2}(?![\w-])", "detect-secrets mailchimp.py", before=32),
+    Token("Stripe", "sk_ rk_", r"(?:live|test|prod)_[A-Za-z0-9]{10,}", "gitleaks stripe-access-token"),
+    Token("Stripe webhooks", "whsec_", r"[A-Za-z0-9+/=]{24,}", "docs.stripe.com/webhooks/signature, the lead"),
+    Token("GitHub", "ghp_ gho_ ghu_ ghs_ ghr_", r"[A-Za-z0-9]{36,}", "gitleaks github-pat and its siblings"),
+    Token("GitHub", "github_", r"pat_\w{36,}", "gitleaks github-fine-grained-pat"),
+    Token("npm", "npm_", r"[A-Za-z0-9]{36,}", "gitleaks npm-access-token"),
+    Token("Hugging Face", "hf_", r"[A-Za-z0-9]{30,}", "gitleaks huggingface-access-token"),
+    Token("Hugging Face", "api_", r"org_[A-Za-z0-9]{30,}", "gitleaks huggingface-organization-api-token"),
+    Token("DigitalOcean", "dop_ doo_ dor_", r"v1_[0-9a-f]{64}", "gitleaks digitalocean-pat and its siblings"),
+    Token("Shopify", "shpat_ shpca_ shppa_ shpss_", r"[0-9a-fA-F]{32,}", "gitleaks shopify-access-token"),
+    Token("PlanetScale", "pscale_", r"(?:tkn|pw|oauth)_[\w=.-]{32,}", "gitleaks planetscale-api-token"),
+    Token("Grafana", "glsa_", r"[A-Za-z0-9]{32}_[0-9A-Fa-f]{8}", "gitleaks grafana-service-account-token"),
+    Token("Grafana", "glc_", r"[A-Za-z0-9+/]{32,}={0,3}", "gitleaks grafana-cloud-api-token"),
+    Token("Linear", "lin_", r"api_[A-Za-z0-9]{40,}", "gitleaks linear-api-key"),
+    Token("Notion", "ntn_", r"\d{11}[A-Za-z0-9]{35,}", "gitleaks notion-api-token"),
+    Token("RubyGems", "rubygems_", r"[0-9a-f]{48,}", "gitleaks rubygems-api-token"),
+    Token("Sentry", "sntryu_", r"[0-9a-f]{64}", "gitleaks sentry-user-token"),
+    Token("Sentry", "sntrys_", r"eyJ[A-Za-z0-9+/=_]{20,}", "gitleaks sentry-org-token"),
+    Token("Docker", "dckr_", r"pat_[\w-]{20,}", "kingfisher dockerhub.yml"),
+    Token("Groq", "gsk_", r"[A-Za-z0-9]{40,}", "kingfisher groq.yml"),
+    Token("Logfire", "pylf_", r"v\d{1,3}_[A-Za-z0-9_]{16,}", "logfire (MIT), DEFAULT_PATTERNS"),
+    Token("SendGrid", "SG.", r"[\w-]{16,32}\.[\w-]{32,}", "gitleaks sendgrid-api-token"),
+    Token("HashiCorp Vault", "hvs. hvb. hvr.", r"[\w-]{24,}", "gitleaks vault-service-token"),
+    Token("HashiCorp Vault", "s.", r"(?=[A-Za-z]{0,23}\d)[A-Za-z0-9]{24}(?![\w.-])", "gitleaks vault-service-token"),
+    Token("Telegram", ":", r"(?<=\d{8}:)A[\w-]{34}(?![\w-])", "detect-secrets telegram_token.py"),
+    Token("AWS", "A", r"(?:3T[A-Z0-9]|KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])", "gitleaks aws-access-token"),
+    Token("AWS", "A", r"BSK[A-Za-z0-9+/]{100,}={0,2}", "gitleaks aws-amazon-bedrock-api-key-long-lived"),
+    Token("Google", "A", r"Iza[\w-]{35}", "gitleaks gcp-api-key"),
+    Token("Atlassian", "A", r"TATT3[\w=-]{40,}", "gitleaks atlassian-api-token"),
+    Token("Artifactory", "A", r"KC[A-Za-z0-9]{24,}", "detect-secrets artifactory.py"),
+    Token("Twilio", "SK", r"[0-9a-fA-F]{32}(?![0-9A-Za-z])", "gitleaks twilio-api-key"),
+    Token(
         "Azure storage",
-        ("AccountKey=", "SharedAccessKey="),
+        "AccountKey= SharedAccessKey=",
         r"[A-Za-z0-9+/]{40,}={0,2}",
-        _DETECT_SECRETS + "azure_storage_key.py",
+        "detect-secrets azure_storage_key.py",
     ),
-    TokenFormat("Azure SAS", ("sig=",), r"[A-Za-z0-9%+/]{40,}={0,2}", "learn.microsoft.com, service SAS, field sig"),
-    TokenFormat(
+    Token("Azure SAS", "sig=", r"[A-Za-z0-9%+/]{40,}={0,2}", "learn.microsoft.com, service SAS, field sig"),
+    Token(
         "AWS signatures",
-        ("X-Amz-Signature=", "X-Amz-Security-Token=", "X-Goog-Signature="),
+        "X-Amz-Signature= X-Amz-Security-Token= X-Goog-Signature=",
         r"[\w%+/=-]{16,}",
         "docs.aws.amazon.com, signature version 4, query parameters",
     ),
-    TokenFormat(
-        "Slack hooks",
-        ("hooks.slack.com/",),
-        r"(?:services|workflows|triggers)/[\w+/-]{20,}",
-        _GITLEAKS + "slack-webhook-url",
+    Token(
+        "Slack hooks", "hooks.slack.com/", r"(?:services|workflows|triggers)/[\w+/-]{20,}", "gitleaks slack-webhook-url"
     ),
-    TokenFormat(
-        "Discord hooks",
-        ("discord.com/", "discordapp.com/"),
-        r"api/webhooks/\d{5,20}/[\w-]{20,}",
-        _KINGFISHER + "discord.yml",
+    Token(
+        "Discord hooks", "discord.com/ discordapp.com/", r"api/webhooks/\d{5,20}/[\w-]{20,}", "kingfisher discord.yml"
     ),
-    TokenFormat(
-        "Discord",
-        (".",),
-        r"(?<=[MNO][\w-]{23}\.)[\w-]{6}\.[\w-]{27,}",
-        _DETECT_SECRETS + "discord.py",
-        before=24,
-    ),
+    Token("Discord", ".", r"(?<=[MNO][\w-]{23}\.)[\w-]{6}\.[\w-]{27,}", "detect-secrets discord.py", before=24),
 )
 
 # By the last character of a lead, or the whole lead if it is short: what must match before a token is tried.
@@ -172,7 +138,7 @@ def _leads(mark: str) -> _Leads:
     return tuple(
         (lead, re.compile(form.body, re.ASCII), form.before)
         for form in TOKEN_FORMATS
-        for lead in form.leads
+        for lead in form.leads.split()
         if lead.endswith(mark)
     )
 
@@ -200,15 +166,11 @@ def _without(text: str, search: Search, leads: _Leads) -> str:
                 rest = body.match(text, behind)
                 begin = behind - len(lead) - before
                 if rest is not None and _begins_word(text, begin):
-                    return _secret_part(lead, begin, behind), rest.end()
+                    # The name behind which it stands is kept readable.
+                    return behind if lead[-1] in "=/:" else begin, rest.end()
         return None
 
     return replace_found(text, search, token)
-
-
-def _secret_part(lead: str, begin: int, behind: int) -> int:
-    """Return where the secret begins, behind the name that stays readable."""
-    return behind if lead[-1] in "=/:" else begin
 
 
 def _begins_word(text: str, begin: int) -> bool:

@@ -27,7 +27,7 @@ class EndedSpans:
 
     def __del__(self) -> None:
         if hasattr(self, "pipeline"):
-            self.pipeline.release()  # it was not shut down
+            self.pipeline.worker.release()  # it was not shut down
 
     def send(self, spans: Sequence[ReadableSpan]) -> bool:
         """Send the records of all steps among ``spans``; return whether all of them were delivered."""
@@ -35,25 +35,25 @@ class EndedSpans:
             return True
         complete = True
         steps: list[list[Record]] = []
-        before = self.pipeline.accepted
+        before = self.pipeline.queue.count()
         for span in spans:
             try:
                 steps.append(span_records(span, self._process.info, self._content))
             except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
                 exception_once("translating a span")
-                self.pipeline.lose("invalid")
+                self.pipeline.ledger.lose("invalid")
                 complete = False
         # Spans come in the order of their ends, but records go out in the order in which things happened.
         records = sorted((record for step in steps for record in step), key=lambda record: record.timestamp)
         if not records:
             return complete
         groups = [[encode(record) for record in records]]
-        if not self.pipeline.has_room(len(records), sum(map(len, groups[0]))):
+        if not self.pipeline.admission.has_room(len(records), sum(map(len, groups[0]))):
             # What does not fit is left out step by step: a start without its outcome would look like a crash.
             groups = [[encode(record) for record in step] for step in steps if step]
         for group in groups:
             complete = self.pipeline.put_together(group) > 0 and complete
         in_time, error = self.pipeline.await_attempt(
-            exit_budget(self._wait_budget), (before + 1, self.pipeline.accepted), whole_batch=True
+            exit_budget(self._wait_budget), (before + 1, self.pipeline.queue.count()), whole_batch=True
         )
         return complete and in_time and error is None

@@ -1,6 +1,7 @@
 """Steps that have begun and not ended: their start, their pipeline, and their outcome, which is reported once."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from time import time_ns
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span
 from opentelemetry.trace import SpanContext
 
+from failpath_otel import semconv
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.process import ThisProcess
@@ -22,19 +24,12 @@ from failpath_otel.records.translation import (
     states_outcome,
 )
 from failpath_otel.report import exception_once
-from failpath_otel.semconv import (
-    EXCEPTION_EVENT,
-    EXCEPTION_MESSAGE,
-    EXCEPTION_TYPE,
-    STATUS_ERROR,
-    STATUS_SUCCESS,
-    STEP_STATUS,
-)
+from failpath_otel.semconv import STATUS_ERROR, STATUS_SUCCESS, STEP_STATUS
 from failpath_otel.spans.dropped_spans import DroppedSpans, SpanKey, SpanReference
 
 _DROPPED: Final = {
-    EXCEPTION_TYPE: "failpath_otel.StepDropped",
-    EXCEPTION_MESSAGE: "the step was dropped before it ended",
+    semconv.EXCEPTION_TYPE: "failpath_otel.StepDropped",
+    semconv.EXCEPTION_MESSAGE: "the step was dropped before it ended",
 }
 """The error of a step whose block was never left."""
 
@@ -42,6 +37,7 @@ _NO_RESOURCE: Final = Resource({})
 """Given explicitly, because the SDK would detect one otherwise: on threads, perhaps over a network."""
 
 
+@dataclass(eq=False)
 class OpenSteps:
     """The open steps of one reporter.
 
@@ -56,33 +52,28 @@ class OpenSteps:
         ignore: has the reporter ignore the end of a span.
     """
 
-    def __init__(
-        self,
-        process: ThisProcess,
-        pipelines: list[Pipeline],
-        dropped: DroppedSpans,
-        handle_dropped: Callable[[], None],
-        ignore: Callable[[ReadableSpan], None],
-    ) -> None:
-        self._process: Final = process
-        self._pipelines: Final = pipelines
-        self._gone: Final = dropped.gone
-        self._handle_dropped: Final = handle_dropped
-        self._ignore: Final = ignore
+    process: ThisProcess
+    pipelines: list[Pipeline]
+    dropped: DroppedSpans
+    handle_dropped: Callable[[], None]
+    ignore: Callable[[ReadableSpan], None]
+
+    def __post_init__(self) -> None:
+        self._gone = self.dropped.gone
         self.content = RecordContent()
         """What the records of steps that begin from now on contain."""
-        self.steps: Final[dict[SpanKey, StepStart]] = {}
-        self.ended_early: Final[set[SpanKey]] = set()
+        self.steps: dict[SpanKey, StepStart] = {}
+        self.ended_early: set[SpanKey] = set()
         """The open steps whose span was ended by other code."""
 
     def begin(self, span: Span, start: StepStart, handoff: Any = None) -> None:  # noqa: ANN401 - a `StepHandoff`
         """Report ``running``, and keep the step open until its outcome is reported."""
         if self._gone:
-            self._handle_dropped()
+            self.handle_dropped()
         start.content = content = self.content
-        data = b"" if start.manual else encode(running_record(start, self._process.info, content))
+        data = b"" if start.manual else encode(running_record(start, self.process.info, content))
         # Only now: the record may call the application's `redact`, while the pipeline is replaced.
-        start.pipeline = pipeline = self._pipelines[-1]
+        start.pipeline = pipeline = self.pipelines[-1]
         context = span.get_span_context()
         key = context.trace_id, context.span_id, start.start_ns
         if Span in type(span).__mro__:  # as in `DroppedSpans.watch`, without the call
@@ -110,7 +101,7 @@ class OpenSteps:
         """Report the outcome that ``span`` shows, once; return ``False`` where it shows none and the step goes on."""
         if start.outcome_reported:
             return True
-        process, content, pipeline = self._process.info, start.content, start.pipeline
+        process, content, pipeline = self.process.info, start.content, start.pipeline
         handoff = None if start.handoff_reference is None else start.handoff_reference()
         try:
             attributes = attributes_as_dict(span)
@@ -137,9 +128,9 @@ class OpenSteps:
             exception_once("reading a span that has ended")
             start.outcome_reported = True
             if start.running_ticket:
-                pipeline.lose_outcome("invalid")
+                pipeline.admission.lose_outcome("invalid")
             else:
-                pipeline.lose("invalid")
+                pipeline.ledger.lose("invalid")
             return True
         number = 0
         if start.running_ticket:
@@ -149,7 +140,7 @@ class OpenSteps:
             if start.manual:
                 number = pipeline.put(data)
             else:
-                pipeline.refuse()  # as its start was: alone, it would take the place of a whole step
+                pipeline.admission.refuse()  # as its start was: alone, it would take the place of a whole step
         if handoff is not None:
             handoff.last_record = (pipeline, number)
         return True
@@ -174,7 +165,7 @@ class OpenSteps:
         if not start.outcome_reported:
             events = list(span.events)
             if exception is not None:
-                events.append(Event(EXCEPTION_EVENT, exception, end_ns))
+                events.append(Event(semconv.EXCEPTION_EVENT, exception, end_ns))
             whole = ReadableSpan(
                 name=span.name,
                 context=context,
@@ -191,7 +182,7 @@ class OpenSteps:
         if key in self.ended_early:
             self.ended_early.discard(key)
         else:
-            self._ignore(span)  # its end may still come
+            self.ignore(span)  # its end may still come
 
     def end_dropped(self, key: SpanKey, start: StepStart) -> None:
         """End a step that the application has dropped: nothing else can end it."""
@@ -201,24 +192,21 @@ class OpenSteps:
         try:
             if self.steps.pop(key, None) is not None:  # else another thread does this
                 self.ended_early.discard(key)
-                self._end_as_dropped(start)
+                self.end(_ended_by(start, None), start)
+                span = None if start.span_reference is None else start.span_reference()
+                if span is not None:
+                    self.ignore(span)  # it is still current somewhere
         except BaseException:
             if not start.outcome_reported:
                 self.steps[key] = start
             raise
-
-    def _end_as_dropped(self, start: StepStart) -> None:
-        self.end(_ended_by(start, None), start)
-        span = None if start.span_reference is None else start.span_reference()
-        if span is not None:
-            self._ignore(span)  # it is still current somewhere
 
     def forgo_outcome(self, key: SpanKey) -> None:
         """Close a step without an outcome, and give back the place that the pipeline reserves for it."""
         start = self.steps.pop(key, None)
         self.ended_early.discard(key)
         if start is not None and start.running_ticket:
-            start.pipeline.forgo_outcome()
+            start.pipeline.admission.forgo_outcome()
 
 
 def _ended_by(start: StepStart, end_ns: int | None) -> ReadableSpan:
@@ -230,7 +218,7 @@ def _ended_by(start: StepStart, end_ns: int | None) -> ReadableSpan:
         resource=_NO_RESOURCE,
         context=SpanContext(int(start.trace_id, 16), int(start.span_id, 16), is_remote=False),
         attributes={**start.attributes, **(added or {}), STEP_STATUS: status},
-        events=() if exception is None else (Event(EXCEPTION_EVENT, exception, ended_ns),),
+        events=() if exception is None else (Event(semconv.EXCEPTION_EVENT, exception, ended_ns),),
         start_time=start.start_ns,
         end_time=ended_ns,
     )

@@ -10,26 +10,16 @@ from opentelemetry.trace import SpanContext
 
 from failpath_otel import limits
 from failpath_otel.delivery.pipelines import NewPipeline, Pipelines
-from failpath_otel.delivery.stats import Stats
-from failpath_otel.errors import DeliveryError
 from failpath_otel.handoff import HANDOFF_KEY
 from failpath_otel.options.checks import seconds
 from failpath_otel.options.content import content_of
 from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode
-from failpath_otel.records.translation import (
-    StepStart,
-    read_start,
-    span_records,
-    start_from_clean_attributes,
-)
+from failpath_otel.records.translation import StepStart, read_start, span_records, start_from_clean_attributes
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
-from failpath_otel.semconv import (
-    START_MARKER,
-    STEP_KEY,
-)
+from failpath_otel.semconv import START_MARKER, STEP_KEY
 from failpath_otel.signals import is_from_handler
 from failpath_otel.spans.dropped_spans import DroppedSpans, SpanReference
 from failpath_otel.spans.open_steps import OpenSteps
@@ -47,10 +37,9 @@ class Reporter:
     def __init__(self, options: Options, new_pipeline: NewPipeline) -> None:
         self._process = ThisProcess()
         self._ignored: Final[dict[tuple[int, int], SpanReference | None]] = {}
-        self._delivery: Final = Pipelines(new_pipeline)
-        self.release: Final = self._delivery.release
-        self.resume: Final = self._delivery.resume
-        self._pipelines: Final = self._delivery.all
+        self.delivery: Final = Pipelines(new_pipeline)
+        """The pipelines of the records."""
+        self._pipelines: Final = self.delivery.all
         self._dropped = DroppedSpans()
         self._gone: Final = self._dropped.gone
         self._steps: Final = OpenSteps(
@@ -70,11 +59,11 @@ class Reporter:
         self._disabled = not options.enabled
         self._rule_spans.rules = None if self._disabled else self._content.rules
         self._rule_spans.warns_of_misses = options.endpoint != DEFAULT_ENDPOINT  # local, where rules are tried
-        self._delivery.begin(options)
+        self.delivery.begin(options)
 
     def reconfigure(self, options: Options) -> None:
         """Apply ``options`` to steps that begin from now on; open ones end in the pipeline in which they began."""
-        if options.same_as(self.options) and not self._pipelines[-1].closed:
+        if options.same_as(self.options) and not self._pipelines[-1].queue.closed:
             return
         self._handle_dropped()
         self._apply(options)
@@ -158,7 +147,7 @@ class Reporter:
     def lose(self, records: int = 1) -> None:
         """Count records that could not be made."""
         for _ in range(records):
-            self._pipelines[-1].lose("invalid")
+            self._pipelines[-1].ledger.lose("invalid")
 
     def stop_ignoring(self, context: SpanContext) -> None:
         """Undo :meth:`ignore` for a span that has ended without a call of :meth:`on_end`."""
@@ -219,31 +208,23 @@ class Reporter:
 
         Returns:
             Whether every record of this process, since it began or was forked, was delivered. A lost record makes this
-            ``False`` for good; :meth:`stats` has the counts.
+            ``False`` for good; :meth:`Pipelines.stats` has the counts.
 
         Raises:
             ConfigurationError: ``timeout`` is not a number of seconds.
         """
         deadline = monotonic() + seconds("timeout", timeout)
         self._report_overdue(wait=not last)
-        return self._delivery.flush(deadline)
+        return self.delivery.flush(deadline)
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """Do the same as :meth:`flush` in async code, without blocking the event loop or using a thread."""
         deadline = monotonic() + seconds("timeout", timeout)
         self._report_overdue()
-        return await self._delivery.aflush(deadline)
-
-    def take_error(self) -> DeliveryError | None:
-        """Return the first loss since the last call; where there is none, the failure that is being retried."""
-        return self._delivery.take_error()
+        return await self.delivery.aflush(deadline)
 
     def close(self, timeout: float) -> bool:
         """Flush for at most ``timeout`` seconds, then accept no more records; return the result of the flush."""
         deadline = monotonic() + seconds("timeout", timeout)
         self._report_overdue(wait=False)
-        return self._delivery.shutdown(deadline)
-
-    def stats(self) -> Stats:
-        """Return the counts of records by what became of them."""
-        return self._delivery.stats()
+        return self.delivery.shutdown(deadline)

@@ -2,6 +2,7 @@
 
 import contextvars
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -44,6 +45,7 @@ class _OpenSpan:
         self.span_reference: SpanReference | None = None
 
 
+@dataclass(eq=False)
 class RuleMatchedSpans:
     """The open spans of one reporter that are steps by a rule.
 
@@ -58,26 +60,21 @@ class RuleMatchedSpans:
         dropped: watches the open spans. The code that takes a reference from it calls :meth:`on_end`.
     """
 
-    def __init__(
-        self,
-        begin: Begin,
-        forgo_outcome: Callable[[SpanKey], None],
-        ignore: Callable[[ReadableSpan], None],
-        dropped: DroppedSpans,
-    ) -> None:
+    begin: Begin
+    forgo_outcome: Callable[[SpanKey], None]
+    ignore: Callable[[ReadableSpan], None]
+    dropped: DroppedSpans
+
+    def __post_init__(self) -> None:
         self.rules: Rules | None = None
         """The rules for spans that start from now on; ``None``: there are none."""
         self.warns_of_misses = False
         """Log a warning if no rule ever matches: the endpoint is a local one, where rules are tried out."""
         self._misses_due: float | None = None
-        self._begin = begin
-        self._forgo_outcome = forgo_outcome
-        self._ignore = ignore
-        self._dropped = dropped
         # Used without a lock: a garbage collection may call back into these from anywhere.
-        self.open: Final[dict[tuple[int, int], _OpenSpan]] = {}
+        self.open: dict[tuple[int, int], _OpenSpan] = {}
         """By the ids of a span: the step that it is, or the innermost one that it is in."""
-        self.awaiting_run_id: Final[set[_OpenSpan]] = set()
+        self.awaiting_run_id: set[_OpenSpan] = set()
         """Steps that have begun and were not reported yet."""
         self._timer: RealThread | None = None
 
@@ -114,7 +111,7 @@ class RuleMatchedSpans:
         if is_internal and enclosing is not None and enclosing.request_rule == rule:
             # A part of that request, as `POST /charge http send` of FastAPI's `POST /charge`, and not another attempt.
             self._track_child(span)
-            self._ignore(span)
+            self.ignore(span)
             return
         open_span = self._track(span, rule.flow, enclosing)
         open_span.request_rule = None if is_internal else rule
@@ -125,7 +122,7 @@ class RuleMatchedSpans:
             self._start_timer()
             return
         open_span.run_id = run_id or self._enclosing_run_id(open_span)
-        self._begin(span, start_by_rule(span, rule, open_span.run_id))
+        self.begin(span, start_by_rule(span, rule, open_span.run_id))
 
     def on_tagged(self, span: ReadableSpan, flow_key: str, run_id: str) -> None:
         """Track the span of a step or a run that carries its own names, for the spans inside it."""
@@ -197,7 +194,7 @@ class RuleMatchedSpans:
         key = key_of(span)
         open_span = _OpenSpan(key, flow_key, enclosing)
         self.open[key[:2]] = open_span
-        open_span.span_reference = self._dropped.watch(span, key)
+        open_span.span_reference = self.dropped.watch(span, key)
         return open_span
 
     def _enclosing(self, span: ReadableSpan) -> _OpenSpan | None:
@@ -228,9 +225,9 @@ class RuleMatchedSpans:
                     open_span.run_id = run_id_in_attribute(awaiting.rule, awaiting.span) or self._enclosing_run_id(
                         open_span
                     )
-                    self._begin(awaiting.span, start_by_rule(awaiting.span, awaiting.rule, open_span.run_id))
+                    self.begin(awaiting.span, start_by_rule(awaiting.span, awaiting.rule, open_span.run_id))
                     if self.open.get(open_span.key[:2]) is not open_span:
-                        self._forgo_outcome(open_span.key)  # its end came meanwhile, and was handled
+                        self.forgo_outcome(open_span.key)  # its end came meanwhile, and was handled
                 finally:
                     open_span.awaiting = None
                     self.awaiting_run_id.discard(open_span)

@@ -215,8 +215,7 @@ class Failpath:
         }
         check_status(status)
         if error is not None and status != semconv.STATUS_ERROR:
-            msg = f"error is allowed with status 'error' only, got status {clean_text(status, 80)!r}"
-            raise ValueError(msg)
+            raise ValueError(f"error is allowed with status 'error' only, got status {clean_text(status, 80)!r}")
         started_ns, timestamp_ns = check_times(started_at, timestamp)
         attributes[RUN_ID] = make_run_id(run_id)
         described, stack_given = (None, False) if error is None else described_error_attributes(error)

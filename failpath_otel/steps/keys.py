@@ -18,12 +18,10 @@ def check_key(name: str, value: object) -> str:
         return value
     if not isinstance(value, str):
         hint = f'; decorate with @run.step("{name}")' if callable(value) else ""
-        msg = f"{name} must be a non-empty string, got {text_of(value, 80)!r} ({type_name(value)}){hint}"
-        raise TypeError(msg)
+        raise TypeError(f"{name} must be a non-empty string, got {text_of(value, 80)!r} ({type_name(value)}){hint}")
     value = str.__str__(value)
     if not value:
-        msg = f"{name} must be a non-empty string, got ''"
-        raise ValueError(msg)
+        raise ValueError(f"{name} must be a non-empty string, got ''")
     if len(value) > limits.MAX_KEY_CHARS:
         msg = f"{name} must have at most {limits.MAX_KEY_CHARS} characters, got {len(value)}: {clean_text(value, 60)!r}"
         raise ValueError(msg)
@@ -55,9 +53,7 @@ def check_status(status: object) -> str:
         ValueError: it is none of :data:`failpath_otel.semconv.STATUSES`.
     """
     if not isinstance(status, str):
-        msg = f"status must be one of {', '.join(semconv.STATUSES)}, got {text_of(status, 80)!r}"
-        raise TypeError(msg)
+        raise TypeError(f"status must be one of {', '.join(semconv.STATUSES)}, got {text_of(status, 80)!r}")
     if status not in semconv.STATUSES:
-        msg = f"status must be one of {', '.join(semconv.STATUSES)}, got {clean_text(status, 80)!r}"
-        raise ValueError(msg)
+        raise ValueError(f"status must be one of {', '.join(semconv.STATUSES)}, got {clean_text(status, 80)!r}")
     return str.__str__(status)

@@ -98,8 +98,7 @@ def check_times(started_at: object, timestamp: object) -> tuple[int | None, int 
     started_ns = _nanoseconds("started_at", started_at)
     timestamp_ns = _nanoseconds("timestamp", timestamp)
     if started_ns is not None and timestamp_ns is not None and timestamp_ns < started_ns:
-        msg = f"timestamp must not lie before started_at, got {timestamp!s} and {started_at!s}"
-        raise ValueError(msg)
+        raise ValueError(f"timestamp must not lie before started_at, got {timestamp!s} and {started_at!s}")
     return started_ns, timestamp_ns
 
 
@@ -117,9 +116,7 @@ def _nanoseconds(name: str, given: object) -> int | None:
     elif isinstance(given, (int, float)) and not isinstance(given, bool):
         nanoseconds = round(given * 10**9) if 0 <= given < limits.END_OF_TIME else None
     else:
-        msg = f"{name} must be a datetime or seconds since the epoch, got {text_of(given, 80)!r}"
-        raise TypeError(msg)
+        raise TypeError(f"{name} must be a datetime or seconds since the epoch, got {text_of(given, 80)!r}")
     if nanoseconds is None or not 0 <= nanoseconds < limits.END_OF_TIME * 10**9:
-        msg = f"{name} must be a time between the years 1970 and 9999, got {text_of(given, 80)}"
-        raise ValueError(msg)
+        raise ValueError(f"{name} must be a time between the years 1970 and 9999, got {text_of(given, 80)}")
     return nanoseconds

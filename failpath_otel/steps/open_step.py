@@ -161,7 +161,10 @@ class OpenStep:
         if dropped:
             more[DROPPED_NAME] = added[DROPPED_NAME] = added.get(DROPPED_NAME, before.get(DROPPED_NAME, 0)) + dropped
         for span in handoff.spans:
-            self._set_attributes(span, more)
+            try:
+                span.set_attributes(more)
+            except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
+                exception_once("setting span attributes")
 
     def finish(self, error: BaseException | None) -> None:
         """Leave and end the step with the outcome that ``error`` means. A second call ends nothing."""
@@ -236,7 +239,8 @@ class OpenStep:
                     span.set_attributes({semconv.ERROR_TYPE: exception[semconv.EXCEPTION_TYPE], STEP_STATUS: status})
                 if getattr(span, "dropped_attributes", 0):
                     self._restore(span)
-                written = _event_names(span) if again else ()
+                # The names of the events on a span of OpenTelemetry's SDK; none for other spans.
+                written = {event.name for event in getattr(span, "events", ())} if again else ()
                 if exception is None:
                     span.set_status(StatusCode.OK)
                     if _SUCCESS not in written:
@@ -262,13 +266,6 @@ class OpenStep:
         attributes = self._start_attributes
         span.set_attributes({name: attributes[name] for name in (FLOW_KEY, RUN_ID, STEP_KEY)} | (self._added or {}))
 
-    @staticmethod
-    def _set_attributes(span: Span, attributes: Attributes) -> None:
-        try:
-            span.set_attributes(attributes)
-        except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
-            exception_once("setting span attributes")
-
 
 def describe_error(error: BaseException) -> dict[str, str]:
     """Return ``error`` as the attributes of an ``exception`` event; never raises."""
@@ -277,11 +274,6 @@ def describe_error(error: BaseException) -> dict[str, str]:
     except Exception:  # noqa: BLE001 - an exception of the application may raise from anything that is read of it
         exception_once("describing an exception")
         return {semconv.EXCEPTION_TYPE: type_name(error), semconv.EXCEPTION_MESSAGE: ""}
-
-
-def _event_names(span: object) -> set[str]:
-    """Return the names of the events on a span of OpenTelemetry's SDK; none for other spans."""
-    return {event.name for event in getattr(span, "events", ())}
 
 
 class NoStep:

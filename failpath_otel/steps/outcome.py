@@ -74,24 +74,19 @@ def described_error_attributes(error: object) -> tuple[dict[str, str], bool]:
     try:
         if isinstance(error, BaseException):
             return error_attributes(error), False
-        described = isinstance(error, Mapping)
-        name, message, stack = (
-            [error.get(field) for field in ("name", "message", "stack")]
-            if isinstance(error, Mapping)
-            else [None, None, None]
-        )
+        if not isinstance(error, Mapping):
+            text = "" if error is None else error_text(error, limits.MAX_ERROR_MESSAGE_CHARS)
+            return _attributes("Error", text, None), False
+        name, message, stack = (error.get(field) for field in ("name", "message", "stack"))
     except Exception as raised:  # noqa: BLE001 - an object of the application may raise anything
         reraise_if_from_handler(raised)
-        described = True
         name = message = stack = None
-    if described:
-        attributes = _attributes(
-            "Error" if name is None else error_text(name, limits.MAX_ERROR_NAME_CHARS),
-            "" if message is None else error_text(message, limits.MAX_ERROR_MESSAGE_CHARS),
-            None if stack is None else error_text(stack, limits.MAX_STACK_CHARS),
-        )
-        return attributes, semconv.EXCEPTION_STACKTRACE in attributes
-    return _attributes("Error", "" if error is None else error_text(error, limits.MAX_ERROR_MESSAGE_CHARS), None), False
+    attributes = _attributes(
+        "Error" if name is None else error_text(name, limits.MAX_ERROR_NAME_CHARS),
+        "" if message is None else error_text(message, limits.MAX_ERROR_MESSAGE_CHARS),
+        None if stack is None else error_text(stack, limits.MAX_STACK_CHARS),
+    )
+    return attributes, semconv.EXCEPTION_STACKTRACE in attributes
 
 
 def _is_raised_in(error: BaseException, flags: int) -> bool:

@@ -127,10 +127,9 @@ class Run:
         if makes:
             return run_deferred(lambda: (OpenStep(), self._tracer, attributes), fn, makes)
         if not callable(fn):
-            msg = (
+            raise TypeError(
                 f"fn must be a function, not its result: got {type_name(fn)}; run.step('key', lambda: f(x)) calls f(x)"
             )
-            raise TypeError(msg)
         return call(OpenStep(), self._tracer, attributes, fn)
 
     def skip(self, step_key: str, *, metadata: Metadata | None = None) -> None:

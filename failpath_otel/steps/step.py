@@ -65,8 +65,7 @@ class Step:
 
     def _open(self) -> OpenStep:
         if self._open_step is not None:
-            msg = "this step was entered before; call run.step() for another one"
-            raise RuntimeError(msg)
+            raise RuntimeError("this step was entered before; call run.step() for another one")
         self._open_step = OpenStep()
         return self._open_step
 

@@ -200,7 +200,6 @@ class StepObserver(Protocol):
     @property
     def owner(self) -> object:
         """The only reporter of these steps: the ``owner`` of their handoffs."""
-        ...
 
     @property
     def waits_for_delivery(self) -> bool:
@@ -213,11 +212,9 @@ class StepObserver(Protocol):
         Returns:
             The error to raise after the application's code; ``None`` where there is none to raise.
         """
-        ...
 
     async def await_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
         """Do the same without blocking asyncio's loop; does not wait on any other loop."""
-        ...
 
     def private_tracer(self) -> Tracer:
         """Return the tracer for spans that the host's provider does not report."""
@@ -225,16 +222,12 @@ class StepObserver(Protocol):
 
     def start_missed(self, span: Span) -> None:
         """Note a span of the host whose step was not reported: a private span is reported in its place."""
-        ...
 
     def host_span_ended(self, span: Span) -> None:
         """Note the end of a span of the host in whose place a private one was reported."""
-        ...
 
     def step_lost(self) -> None:
         """Count a step that will not be reported."""
-        ...
 
     def run_ended(self, timeout: float) -> None:
         """Deliver what waits, within ``timeout`` seconds: a run has ended, and the process may end at once."""
-        ...

@@ -141,8 +141,7 @@ def decorate(new_step: StepFactory, fn: F) -> F:
     """
     given: object = fn
     if not callable(given) or isinstance(given, (type, staticmethod, classmethod)):
-        msg = f"a step decorates a function, got {type_name(fn)}; @staticmethod and @classmethod go above it"
-        raise TypeError(msg)
+        raise TypeError(f"a step decorates a function, got {type_name(fn)}; @staticmethod and @classmethod go above it")
     kind = deferred_kind(fn)
     if kind & _MAKES_COROUTINE:
         wrapper = _around_coroutine(new_step, fn)

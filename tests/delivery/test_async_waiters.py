@@ -42,7 +42,7 @@ each_way_to_settle = pytest.mark.parametrize("settle", SETTLED.values(), ids=SET
 def take_off(queue: Pipeline) -> None:
     """Ends the pause that a server has asked for, so that the shutdown need not wait for it."""
     queue.sender.retries.succeeded()
-    queue.send_now()
+    queue.flusher.send_now()
 
 
 @each_way_to_attempt
@@ -90,7 +90,7 @@ def test_a_loss_before_the_records_that_somebody_waits_for_is_not_theirs(attempt
     delivery = HeldDelivery(held=True, answers=[REJECTED])
     with pipeline(delivery) as queue:
         queue.put(numbered(1))
-        cancel = queue.watch(lambda _: None)
+        cancel = queue.flusher.watch(lambda _: None)
         assert cancel is not None
         assert delivery.sending.wait(10)
         queue.put(numbered(2))

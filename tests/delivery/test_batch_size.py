@@ -46,7 +46,7 @@ def test_a_moment_of_413_is_over_in_seconds_and_full_batches_follow_each_other_w
         delivery.limit = 10**9
         began = monotonic()
         queue.put_together([a_record(0) for _ in range(9_000)])
-        queue.send_now()
+        queue.flusher.send_now()
         # At one batch every schedule delay, this would take hours.
         wait_for(lambda: queue.stats() == Stats(10_000, 10_000, 0, {}), 20)
         assert monotonic() - began < 20

@@ -177,7 +177,7 @@ def test_bad_input_an_on_error_that_raises_is_logged_once_and_called_for_what_co
             skip(client)
             client.flush()
             wait_for(lambda number=number: len(calls) == number)  # type: ignore[misc]
-        client._join.reporter._pipelines[-1].drain_callbacks(10)
+        client._join.reporter._pipelines[-1].callback.drain(10)
     faults = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert [record.message.count("calling on_error") for record in faults] == [1]
 
@@ -295,7 +295,7 @@ def test_bad_input_an_on_error_that_records_a_step_into_a_full_queue_is_not_told
     for _ in range(4):
         skip(client)
     wait_for(lambda: any(isinstance(error, QueueFullError) for error in told))
-    client._join.reporter._pipelines[-1].drain_callbacks(10)
+    client._join.reporter._pipelines[-1].callback.drain(10)
     full = [error for error in told if isinstance(error, QueueFullError)]
     assert sum(error.records for error in full) == 2
     assert client.stats().dropped["queue_full"] > 2

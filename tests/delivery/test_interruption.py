@@ -69,7 +69,7 @@ def test_a_record_put_in_the_midst_of_a_count_does_not_deadlock_with_a_thread_th
 
     def lose() -> None:
         sys.setprofile(interrupt)
-        made.lose("invalid")
+        made.ledger.lose("invalid")
 
     threading.Thread(target=lose, daemon=True).start()  # a deadlock must not keep the process from ending
     assert put_ended.wait(20)
@@ -106,11 +106,11 @@ def test_who_is_told_of_a_loss_can_ask_for_it() -> None:
     with pipeline(delivery) as queue:
 
         def notify(error: object) -> None:
-            found.append((queue.is_lossless, queue.take_error() is error is not None))
+            found.append((queue.ledger.is_lossless, queue.take_error() is error is not None))
             told.set()
 
         queue.put(numbered(1))
-        queue.watch(notify)
+        queue.flusher.watch(notify)
         assert told.wait(10)
     assert found == [(False, True)]
 

@@ -118,7 +118,7 @@ def test_in_an_outage_what_waits_in_memory_goes_into_the_journal_once_it_can_be_
         put(queue, range(10, 600))
         assert queue.undelivered[:2] == (10, 590)
         disk.error = 0
-        wait_for(lambda: queue.journaling)
+        wait_for(lambda: queue.queue.journaling)
         put(queue, range(600, 650))
         assert queue.undelivered == (650, 0, place.path)
         assert queue.stats() == Stats(650, 0, 650)
@@ -135,7 +135,7 @@ def test_what_was_taken_from_memory_and_could_not_be_sent_goes_into_the_journal_
         assert len(queue.sender.retries._batches) == 1
         put(queue, range(5, 10))
         disk.error = 0
-        wait_for(lambda: queue.journaling)
+        wait_for(lambda: queue.queue.journaling)
         assert queue.undelivered == (10, 0, place.path)
         assert left_behind(queue, place) == [numbered(number) for number in range(10)]
 
@@ -165,7 +165,7 @@ def test_records_that_come_while_others_are_moved_keep_the_order_and_are_all_del
             thread.start()
         wait_for(lambda: len(queue.queue.memory.waiting) > 1_000)
         disk.error = 0
-        wait_for(lambda: queue.journaling)
+        wait_for(lambda: queue.queue.journaling)
         back.set()
         for thread in threads:
             thread.join(30)
@@ -199,7 +199,7 @@ def test_a_caller_waits_for_no_more_than_one_append_while_others_are_moved(
                 appending.clear()
                 assert queue.put(numbered(number))
                 assert appending == [threading.get_ident()]
-        wait_for(lambda: queue.journaling)
+        wait_for(lambda: queue.queue.journaling)
 
 
 def test_the_log_says_once_that_the_journal_fails_and_what_is_at_risk_and_once_that_it_is_back(
@@ -213,7 +213,7 @@ def test_the_log_says_once_that_the_journal_fails_and_what_is_at_risk_and_once_t
             put(queue, range(begin, begin + 50))
             wait_for(disk.refused.is_set)
             disk.error = 0
-            wait_for(lambda: queue.journaling)
+            wait_for(lambda: queue.queue.journaling)
             disk.refused.clear()
         wait_for(lambda: sum("journal" in message for message in caplog.messages) == 4)
     said = [message for message in caplog.messages if "journal" in message]
@@ -275,7 +275,7 @@ def test_at_the_end_the_journal_is_tried_again_at_once(
         put(queue, range(3, 10))
         disk.error = 0
         assert queue.undelivered[:2] == (3, 7)
-        queue.save(10)
+        queue.upkeep.save(10)
         assert queue.undelivered == (10, 0, place.path)
         assert left_behind(queue, place) == [numbered(number) for number in range(10)]
 
@@ -316,7 +316,7 @@ def test_a_signal_handler_that_records_while_a_segment_is_begun_does_not_turn_th
         with alarm(lambda: handled.append(queue.put(numbered(next(numbers)))), 3_600.0):
             for _ in range(1_000):
                 assert queue.put(numbered(next(numbers)))
-                assert queue.journaling
+                assert queue.queue.journaling
         assert handled
         assert all(handled)
         total = next(numbers)
@@ -365,7 +365,7 @@ def test_what_a_handler_records_in_the_midst_of_the_last_write_before_the_disk_i
         assert queue.stats() == Stats(total, total, 0)
         wait_for(lambda: any("fails" in message for message in caplog.messages))
         disk.error = 0
-        wait_for(lambda: queue.journaling)
+        wait_for(lambda: queue.queue.journaling)
     assert sorted(delivery.records) == sorted(numbered(number) for number in range(total))
 
 
@@ -408,7 +408,7 @@ def test_ctrl_c_while_a_record_is_moved_neither_loses_nor_invents_one(
                 with pytest.raises(KeyboardInterrupt):
                     queue.queue.move_one_to_journal()
             assert queue.stats() == Stats(10, 0, 10)
-        wait_for(lambda: queue.journaling)
+        wait_for(lambda: queue.queue.journaling)
         assert queue.stats() == Stats(10, 0, 10)
         assert left_behind(queue, place) == [numbered(number) for number in range(10)]
 
@@ -438,7 +438,7 @@ def test_a_handler_that_finds_the_journal_failing_while_held_records_are_written
             monkeypatch.setattr(journal, "_write_or_roll", interrupted)
             journal.write_deferred()
             assert queue.stats() == Stats(5, 0, 5)
-        wait_for(lambda: queue.journaling)
+        wait_for(lambda: queue.queue.journaling)
         assert queue.stats() == Stats(5, 0, 5)
         assert sorted(left_behind(queue, place)) == [numbered(number) for number in range(5)]
 
@@ -469,7 +469,7 @@ def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
             assert queue.stats() == Stats(4, 0, 4)
             assert queue.queue.memory.waiting[0] == numbered(1)
             disk.error = 0
-        wait_for(lambda: queue.journaling)
+        wait_for(lambda: queue.queue.journaling)
         assert sorted(left_behind(queue, place)) == [numbered(number) for number in range(4)]
 
 
@@ -500,6 +500,6 @@ def test_at_the_end_what_a_handler_has_left_is_written_and_counts_as_in_memory_u
             own(queue).deferred.append(numbered(1))
             queue.queue.accepted += 1
             assert queue.undelivered[:2] == (1, 1)
-            queue.save(10)
+            queue.upkeep.save(10)
             assert queue.undelivered == (2, 0, place.path)
         assert left_behind(queue, place) == [numbered(0), numbered(1)]

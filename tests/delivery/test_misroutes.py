@@ -181,7 +181,7 @@ def test_what_gone_processes_have_left_is_kept_likewise(
         server.wait_for_requests(2)
         assert pipeline.stats().adopted_dropped == {}
         server.answer_with(accepted)
-        pipeline.send_now()
+        pipeline.flusher.send_now()
         wait_for(lambda: pipeline.stats().adopted == 50)
     finally:
         pipeline.shutdown(5)

@@ -167,7 +167,7 @@ def test_records_of_another_project_that_are_older_than_the_limit_are_deleted_an
         queue.orphans.scan()  # as the thread does
         queue.adopt()
         assert queue.stats().adopted_dropped == {"too_old": 2}
-        queue.drain_callbacks(10)
+        queue.callback.drain(10)
     assert [error.records for error in errors] == [2]
     assert not old.exists()
     assert len(list(Path(place.path).iterdir())) == 1
@@ -186,7 +186,7 @@ def test_records_that_are_too_old_are_counted_and_told_and_the_others_delivered(
         wait_for(lambda: queue.stats().adopted == 1)
         wait_for(lambda: gone(place))
         assert queue.stats().adopted_dropped == {"too_old": 1}
-        queue.drain_callbacks(10)
+        queue.callback.drain(10)
     assert names(delivery) == ["young"]
     [error] = errors
     assert isinstance(error, JournalError)
@@ -205,7 +205,7 @@ def test_what_is_no_record_is_left_out_and_counted(place: JournalLocation) -> No
         queue.adopt()
         wait_for(lambda: gone(place))
         assert (queue.stats().adopted, queue.stats().adopted_dropped) == (2, {"invalid": 4})
-        queue.drain_callbacks(10)
+        queue.callback.drain(10)
     assert sum(error.records for error in errors) == 4
     assert names(delivery) == ["a", "b"]
 
@@ -221,8 +221,8 @@ def test_a_batch_that_fails_is_sent_again_and_one_that_is_refused_is_counted_and
         leave(place, step("c"))
         wait_for(lambda: gone(place) or looked(queue))
         assert queue.stats().adopted_dropped == {"rejected": 1, "send_failed": 1}
-        assert queue.is_lossless, "these are no losses of this process"
-        queue.drain_callbacks(10)
+        assert queue.ledger.is_lossless, "these are no losses of this process"
+        queue.callback.drain(10)
     assert names(delivery) == ["a", "b", "a", "b", "c"]
     assert [error.records for error in errors] == [2, 1, 1]
 
@@ -457,7 +457,7 @@ def test_one_flipped_bit_costs_one_record_and_that_is_said_and_counted(
         queue.adopt()
         wait_for(lambda: gone(place))
         assert (queue.stats().adopted, queue.stats().adopted_dropped) == (49, {"damaged": 1})
-        queue.drain_callbacks(10)
+        queue.callback.drain(10)
     assert [(type(error), error.records) for error in errors] == [(JournalError, 1)]
     assert names(delivery) == [f"a{number}" for number in range(50) if number != 7]
     [line] = [message for message in caplog.messages if "damaged" in message]
@@ -486,7 +486,7 @@ def test_records_that_were_damaged_in_the_own_journal_are_counted_and_all_others
         assert (stats.accepted, stats.delivered, stats.waiting, stats.dropped) == (21, 18, 0, {"damaged": 3})
         queue.put(step("last"))
         wait_for(lambda: queue.stats().delivered == 19)
-        queue.drain_callbacks(10)
+        queue.callback.drain(10)
     assert names(delivery) == ["first", *(f"a{each:02d}" for each in range(20) if each not in {7, 8, 15}), "last"]
     assert sum(error.records for error in errors) == 3
 

@@ -179,7 +179,7 @@ def test_counts_of_every_kind_of_loss_add_up_with_what_was_accepted() -> None:
     with pipeline(delivery, max_records=6) as queue:
         for number in range(3):
             queue.put(numbered(number))
-        cancel = queue.watch(lambda _: None)
+        cancel = queue.flusher.watch(lambda _: None)
         assert delivery.sending.wait(10)
         for number in range(10):
             queue.put(numbered(number))
@@ -223,7 +223,7 @@ def test_a_retired_pipeline_ends_its_thread_and_still_delivers_the_outcomes_of_o
         queue.put_start(b"start")
         thread = queue.worker.thread
         assert thread is not None
-        queue.retire()
+        queue.worker.retire()
         thread.join(10)
         assert not thread.is_alive()
         outcome = an_outcome()

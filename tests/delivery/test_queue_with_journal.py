@@ -251,7 +251,7 @@ def test_what_the_disk_refuses_waits_in_memory_behind_what_it_has_and_the_order_
         delivery.gate.set()
         assert queue.flush(10)
         if then == "journal":
-            wait_for(lambda: queue.journaling)
+            wait_for(lambda: queue.queue.journaling)
         queue.put(numbered(30))
         assert queue.flush(10)
         assert (own(queue).appended > 10) is (then == "journal")
@@ -343,7 +343,7 @@ def test_records_that_are_rejected_or_refused_are_counted_told_and_not_sent_agai
         queue.put(numbered(4))
         assert queue.flush(10) is False
         assert queue.stats() == Stats(4, 2, 0, {"rejected": 1, "send_failed": 1})
-        queue.drain_callbacks(10)
+        queue.callback.drain(10)
     assert [error.records for error in errors] == [1, 1]
     assert list(Path(place.path).iterdir()) == []
 
@@ -359,7 +359,7 @@ def test_records_that_are_too_old_are_given_up_and_told(place: JournalLocation) 
         assert queue.await_attempt(10, (2, 2))[0]
         assert queue.flush(10) is False
         assert queue.stats() == Stats(3, 1, 0, {"too_old": 2})
-        queue.drain_callbacks(10)
+        queue.callback.drain(10)
     assert numbers(delivery) == [3]
     [error] = errors
     assert isinstance(error, JournalError)

@@ -236,7 +236,7 @@ def test_a_pipeline_delivers_what_lies_around_a_bad_record_and_tells_of_that_one
     pipeline.put_together([numbered(number) for number in range(300)])
     assert pipeline.flush(10) is False
     assert pipeline.stats() == Stats(300, 299, 0, {"send_failed": 1})
-    pipeline.drain_callbacks(10)
+    pipeline.callback.drain(10)
     [error] = errors
     assert isinstance(error, SendError)
     assert (error.records, error.retrying) == (1, False)
@@ -291,7 +291,7 @@ def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_ha
         delivery.gate.set()
         assert queue.flush(10) is False
         monkeypatch.setattr(limits, "ABANDON_SECONDS", 0.0)
-        queue.release()
+        queue.worker.release()
         wait_for(lambda: queue.worker.thread is None)
         assert queue.stats() == Stats(2, 0, 2)
         assert count_records(str(tmp_path), None) == 2

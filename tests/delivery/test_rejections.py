@@ -126,15 +126,15 @@ def test_who_waits_for_a_record_hears_of_its_own_rejection_alone() -> None:
     with pipeline(delivery) as queue:
         queue.put_together(records)
         for number in range(1, 401):
-            queue.watch(lambda error, number=number: told.__setitem__(number, error), tickets=(number, number))  # type: ignore[misc]
+            queue.flusher.watch(lambda error, number=number: told.__setitem__(number, error), tickets=(number, number))  # type: ignore[misc]
         delivery.gate.set()
         assert queue.flush(10) is False
         wait_for(lambda: len(told) == 400)
         # Who asks only now hears the same.
         for number in range(1, 401):
-            assert queue.outcome((number, number)) == (True, told[number])
-        assert queue.outcome((2, 3)) == (True, None)
-        assert queue.outcome((2, 4)) == (True, told[4])
+            assert queue.flusher.outcome((number, number)) == (True, told[number])
+        assert queue.flusher.outcome((2, 3)) == (True, None)
+        assert queue.flusher.outcome((2, 4)) == (True, told[4])
     for number, error in told.items():
         if (number - 1) % 3:
             assert error is None

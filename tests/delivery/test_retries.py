@@ -107,7 +107,7 @@ def test_a_batch_that_meets_trouble_is_sent_again_and_arrives(
     wait_for(lambda: pipeline.stats() == Stats(1, 1, 0, {}))
     assert pipeline.flush(10) is True
     assert taken(server, 2) == [1]
-    pipeline.drain_callbacks(10)
+    pipeline.callback.drain(10)
     [error] = errors
     assert isinstance(error, SendError)
     assert error.retrying
@@ -173,7 +173,7 @@ def test_after_the_deadline_a_batch_is_lost_and_the_next_one_has_its_turn(
     pipeline.put(numbered(1))
     wait_for(lambda: pipeline.stats() == Stats(1, 0, 0, {"too_old": 1}))
     assert len(server.requests) > 3
-    pipeline.drain_callbacks(10)
+    pipeline.callback.drain(10)
     assert [(type(error), error.records, getattr(error, "retrying", None)) for error in errors] == [
         (SendError, 1, True),
         (SendError, 1, False),
@@ -198,7 +198,7 @@ def test_a_record_that_is_refused_by_an_endpoint_that_takes_others_is_lost_at_on
     pipeline.put(numbered(2))
     wait_for(lambda: pipeline.stats().delivered == 2)
     assert numbers(server) == [0, 1, 2]
-    pipeline.drain_callbacks(10)
+    pipeline.callback.drain(10)
     [error] = errors
     assert isinstance(error, SendError)
     assert (error.status, error.records, error.retrying) == (422, 1, False)
@@ -256,7 +256,7 @@ def test_nothing_is_sent_during_a_delay_for_what_is_recorded_meanwhile(
     for number in range(1, 5_000):
         pipeline.put(numbered(number))
     # Each full batch wakes the thread, which is back asleep when it has seen every one of them.
-    wait_for(lambda: not pipeline.wakeup.is_rung)
+    wait_for(pipeline.wakeup._rings.empty)
     assert len(server.requests) == 1
 
 

@@ -115,7 +115,7 @@ def test_green_threads_do_not_begin_in_the_midst_of_a_fork(
         queue.stand_by()
         queue._after_fork()
         assert queue.worker.thread is None
-        assert not queue.wakeup.is_rung
+        assert queue.wakeup._rings.empty()
 
 
 IDLE = """

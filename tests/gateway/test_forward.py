@@ -147,7 +147,7 @@ def test_after_another_request_was_searched_for_what_is_refused_the_next_is_not_
     forwarder = forwarder_to(server.url, None)
     take(forwarder, json_span(spanId="0" * 15 + "1"))  # so that a refusal is about the contents
     assert "Failpath has refused records" in take(forwarder, bad_span(1)).reason
-    assert forwarder.pipeline.pause > 0
+    assert forwarder.pipeline.sender.retries.pause() > 0
     assert take(forwarder, json_span(spanId="0" * 15 + "2")).reason == ""
     assert "0" * 15 + "2" in {event["spanId"] for event in server.taken}
     forwarder.pipeline.shutdown(5)

@@ -102,7 +102,7 @@ class Watch:
         return self._failpath._join.reporter._pipelines[-1]
 
     def state(self) -> tuple[str, str]:
-        return "on" if self.pipeline.journaling else "off", now()
+        return "on" if self.pipeline.queue.journaling else "off", now()
 
     def note(self, *words: str) -> None:
         self.ledger.write(*words)

@@ -73,7 +73,7 @@ class Life:
         self.queue.attempts.make()
 
     def act(self) -> None:
-        acts = [self.put, self.deliver, self.queue.upkeep.tidy, lambda: self.queue.save(1), self.turn_disk]
+        acts = [self.put, self.deliver, self.queue.upkeep.tidy, lambda: self.queue.upkeep.save(1), self.turn_disk]
         with self.interrupted():
             self.chance.choices(acts, [60, 15, 10, 5, 10])[0]()
 

@@ -45,7 +45,7 @@ class Shop:
         """Whether nothing is kept of any span, and no place is held for an outcome."""
         reporter = self.reporter
         kept = (reporter._open, reporter._ignored, reporter._steps.ended_early, reporter._rule_spans.open)
-        return not any(kept) and reporter._pipelines[-1].is_idle()
+        return not any(kept) and reporter._pipelines[-1].admission.is_idle()
 
 
 MakeShop = Callable[..., Shop]

@@ -76,7 +76,7 @@ def test_spans_that_are_dropped_without_an_end_are_running_and_nothing_is_kept_o
     assert [status for _, _, status in made.reported()] == ["running"] * 300
     assert made.reporter._open == {}
     assert made.reporter._rule_spans.open == {}
-    assert made.reporter._pipelines[-1].is_idle()  # no place is held for an outcome
+    assert made.reporter._pipelines[-1].admission.is_idle()  # no place is held for an outcome
 
 
 def test_a_late_span_that_is_dropped_without_an_end_is_running_and_nothing_is_kept_of_it(
@@ -347,4 +347,4 @@ def test_a_redact_that_waits_for_the_application_does_not_stop_it(
     assert wait_for(lambda: {status for _, _, status in made.reported()} == {"running", "success"})
     assert {run_id for run_id, _, _ in made.reported()} == {"req-1"}
     # Its start was reported after its end: no other end is awaited.
-    assert wait_for(lambda: made.reporter._open == {} and made.reporter._pipelines[-1].is_idle())
+    assert wait_for(lambda: made.reporter._open == {} and made.reporter._pipelines[-1].admission.is_idle())

@@ -68,8 +68,7 @@ def _limit(connection: socket.socket) -> float:
         return _SLICE
     left = _send.deadline - monotonic()
     if left <= 0:
-        msg = "timed out"
-        raise TimeoutError(msg)
+        raise TimeoutError("timed out")
     connection.settimeout(left)
     return min(left, _SLICE)
 
@@ -219,57 +218,34 @@ class _Connection(HTTPConnection, _Plain):  # pyright: ignore[reportIncompatible
 
     @property
     def is_connected(self) -> bool:
-        return _is_connected(self) if is_gevent_patched() else super().is_connected
+        if not is_gevent_patched():
+            return super().is_connected
+        return self.sock is not None and not real_sockets.is_readable(self.sock)
 
     def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
-        if _is_ours(header):
+        # A header that a tracer has added would show the application's traces to Failpath.
+        if header.lower() in _send.headers or header.lower() in _OF_HTTP:
             super().putheader(header, *values)
 
     def _new_conn(self) -> socket.socket:  # private of urllib3: a proxy's tunnel is dug before `connect` returns
         is_real = self._direct and is_gevent_patched()
         connection: socket.socket = real_sockets.connect(self) if is_real else super()._new_conn()
-        return cast("socket.socket", _bounded(connection, _connected(connection, self.port)))
-
-
-class _TlsConnection(HTTPSConnection, _Plain):  # pyright: ignore[reportIncompatibleVariableOverride]
-    _direct: bool = True
-
-    @property
-    def is_connected(self) -> bool:
-        return _is_connected(self) if is_gevent_patched() else super().is_connected
-
-    def putheader(self, header: Any, *values: Any) -> None:  # noqa: ANN401 - passed on
-        if _is_ours(header):
-            super().putheader(header, *values)
-
-    def _new_conn(self) -> socket.socket:
-        is_real = self._direct and is_gevent_patched()
-        connection: socket.socket = real_sockets.connect(self) if is_real else super()._new_conn()
         self._descriptor = _connected(connection, self.port)
         return cast("socket.socket", _bounded(connection, self._descriptor))
 
+
+class _TlsConnection(_Connection, HTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride]
     def connect(self) -> None:
         given: Any = self.ssl_context
         if given is None and self._direct and is_gevent_patched():
             self.ssl_context = real_sockets.tls_context()
         super().connect()
         # Nothing was sent yet. A proxy that makes the connections itself has verified the other end.
-        # (Before 2.2, urllib3 calls such a connection verified, and has no name for it.)
-        forwarding = getattr(self, "proxy_is_forwarding", False)
-        if not (self.proxy_is_verified if forwarding else self.is_verified):
+        if not (self.proxy_is_verified if self.proxy_is_forwarding else self.is_verified):
             self.close()
             msg = "the certificate was not verified"
             raise ssl.SSLError(msg)
         self.sock = _bounded(self.sock, self._descriptor)
-
-
-def _is_connected(connection: HTTPConnection) -> bool:
-    return connection.sock is not None and not real_sockets.is_readable(connection.sock)
-
-
-def _is_ours(header: str) -> bool:
-    """Return whether no tracer has added this header, which would show the application's traces to Failpath."""
-    return header.lower() in _send.headers or header.lower() in _OF_HTTP
 
 
 _Pools = dict[str, type[HTTPConnectionPool | HTTPSConnectionPool]]

@@ -1,7 +1,7 @@
 """The way of one request to the endpoint: over connections of our own, or through a session of the user's."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import requests
 from requests.auth import AuthBase
@@ -10,26 +10,6 @@ from requests.utils import select_proxy
 from failpath_otel.delivery.http.adapter import BoundedAdapter
 from failpath_otel.delivery.http.obstacles import Means
 from failpath_otel.report import warn_once
-
-
-class Channel(Protocol):
-    """Posts bodies; used by one thread at a time."""
-
-    def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
-        """Post ``body`` and return the answer, its body not read yet; a redirect is not followed.
-
-        Raises:
-            requests.RequestException: there is no answer.
-        """
-        ...
-
-    def means(self) -> Means:
-        """By what the endpoint is asked."""
-        ...
-
-    def close(self) -> None:
-        """Close the connections; a later :meth:`post` opens new ones."""
-        ...
 
 
 class OwnChannel:
@@ -49,7 +29,11 @@ class OwnChannel:
         self._settings: Any = None
 
     def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
-        """See :class:`Channel`."""
+        """Post ``body`` and return the answer, its body not read yet; a redirect is not followed.
+
+        Raises:
+            requests.RequestException: there is no answer.
+        """
         if self._settings is None:
             with requests.Session() as session:
                 settings = session.merge_environment_settings(self._url, {}, True, None, None)  # noqa: FBT003
@@ -58,11 +42,11 @@ class OwnChannel:
         return self._adapter.send(request, timeout=timeout, **self._settings)
 
     def means(self) -> Means:
-        """See :class:`Channel`."""
+        """See :class:`OwnChannel`."""
         return _means(self._url, self._settings or {})
 
     def close(self) -> None:
-        """See :class:`Channel`."""
+        """See :class:`OwnChannel`."""
         self._adapter.close()
 
 
@@ -74,7 +58,7 @@ class SessionChannel:
         self._session: Final = session
 
     def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
-        """See :class:`Channel`."""
+        """See :class:`OwnChannel`."""
         if getattr(self._session, "verify", True) is False and self._url.lower().startswith("https:"):
             warn_once(
                 "verify", "Failpath: certificates are not verified, because the session that was given has verify=False"
@@ -90,7 +74,7 @@ class SessionChannel:
         )
 
     def means(self) -> Means:
-        """See :class:`Channel`."""
+        """See :class:`OwnChannel`."""
         return _means(self._url, self._session.merge_environment_settings(self._url, {}, None, None, None))
 
     def close(self) -> None:
@@ -112,3 +96,7 @@ class _Sent(AuthBase):
         if self._authorization is not None:
             request.headers["Authorization"] = self._authorization
         return request
+
+
+Channel = OwnChannel | SessionChannel
+"""Posts bodies; used by one thread at a time."""

@@ -39,16 +39,12 @@ class HttpClient:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._url = options.endpoint + options.route
+        self.url = options.endpoint + options.route
+        """Where batches are posted."""
         self._timeout = options.send_timeout or None
         warn_of_plain_http(options.endpoint)
         self._begin()
         after_fork_in_child(self._begin)
-
-    @property
-    def url(self) -> str:
-        """Where batches are posted."""
-        return self._url
 
     def _begin(self) -> None:
         # A connection shared with the parent process would mix both processes' requests.
@@ -59,7 +55,7 @@ class HttpClient:
 
     def _new_channel(self) -> Channel:
         session = self._options.session
-        return OwnChannel(self._url) if session is None else SessionChannel(self._url, session)
+        return OwnChannel(self.url) if session is None else SessionChannel(self.url, session)
 
     def send(self, records: Sequence[bytes], within: float | None = None) -> request.Answer:
         """Send one batch of at most 512 records and 1 MiB, and return the answer.

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, dataclass
 from math import inf
 from random import Random
 from time import monotonic
@@ -21,6 +22,7 @@ _REBIND: Final = (
 )
 
 
+@dataclass(eq=False)
 class RetryQueue:
     """The batches at the head, in their order, and the pauses between attempts while the endpoint fails.
 
@@ -37,23 +39,17 @@ class RetryQueue:
         once: this process tries no longer than its command runs, and leaves the records where they are.
     """
 
-    def __init__(
-        self,
-        url: str,
-        clock: Callable[[], float] = monotonic,
-        lost: Callable[[], int] = lambda: 0,
-        binding: str = "",
-        *,
-        once: bool = False,
-    ) -> None:
-        self._url: Final = url
-        self._binding: Final = binding
-        self._once: Final = once
-        self._clock: Final = clock
-        self._lost: Final = lost
+    url: str
+    clock: Callable[[], float] = monotonic
+    lost: Callable[[], int] = lambda: 0
+    binding: str = ""
+    _: KW_ONLY
+    once: bool = False
+
+    def __post_init__(self) -> None:
         self._batches: deque[Batch] = deque()
         # Not the generator of the module: the application may have seeded it, and counts on what follows.
-        self._chance: Final = Random()  # noqa: S311 - no secret
+        self._chance = Random()  # noqa: S311 - no secret
         self._failures = 0  # in a row
         self.is_outage_logged = False
         """Whether the current outage was logged."""
@@ -115,19 +111,19 @@ class RetryQueue:
     def pause(self) -> float:
         """Return the seconds until the next attempt may be made."""
         # Computed here, because `retry_now` may be called on another thread during `schedule_retry`.
-        return max(max(self._next_try, self._not_before) - self._clock(), 0.0)
+        return max(max(self._next_try, self._not_before) - self.clock(), 0.0)
 
     def retry_after_left(self) -> float:
         """Return the seconds that are left of the pause that the server has asked for (``Retry-After``)."""
-        return max(self._not_before - self._clock(), 0.0)
+        return max(self._not_before - self.clock(), 0.0)
 
     def retry_now(self, within: float = 0.0) -> None:
         """Make the next attempt due in at most ``within`` seconds, unless the server has asked for a longer pause."""
-        self._next_try = min(self._next_try, self._clock() + within)
+        self._next_try = min(self._next_try, self.clock() + within)
 
     def pause_briefly(self) -> None:
         """Put the next attempt off a little, although none has failed."""
-        self._next_try = max(self._next_try, self._clock() + self._by_chance(limits.RETRY_FIRST_DELAY))
+        self._next_try = max(self._next_try, self.clock() + self._by_chance(limits.RETRY_FIRST_DELAY))
 
     def schedule_retry(self, batch: Batch, answer: Answer) -> bool:
         """Schedule a retry of ``batch``: exponential backoff with jitter, never before ``Retry-After``.
@@ -135,7 +131,7 @@ class RetryQueue:
         Returns:
             Whether there is a retry; otherwise the batch has waited too long.
         """
-        now = self._clock()
+        now = self.clock()
         self._failures += 1
         longest = limits.RETRY_MAX_DELAY_MISCONFIGURED if answer.misconfigured else limits.RETRY_MAX_DELAY
         self._delay = min(2 * self._delay or limits.RETRY_FIRST_DELAY, longest)
@@ -153,11 +149,11 @@ class RetryQueue:
         return delay * (1 + limits.RETRY_JITTER * self._chance.uniform(-1, 1))
 
     def _consequence(self, answer: Answer) -> str:
-        if self._once:
+        if self.once:
             return _LEFT
         if answer.status in KEY_REFUSED:
             return _KEY_REFUSED
-        return _KEPT + _REBIND if answer.misaddressed and self._binding else _KEPT
+        return _KEPT + _REBIND if answer.misaddressed and self.binding else _KEPT
 
     def _log_outage_once(self, answer: Answer, consequence: str) -> None:
         """Log an outage once, and in it once that the key is refused or the set-up is wrong.
@@ -165,25 +161,25 @@ class RetryQueue:
         What may pass by itself is held back for a while where it would be a line on stderr: a short program logs
         at its end what waits, which is enough.
         """
-        now = self._clock()
-        self.cause = f"{self._url} {answer.failure}"
+        now = self.clock()
+        self.cause = f"{self.url} {answer.failure}"
         if self._failures == 1:
             self._began = now
-            self._lost_before = self._lost()
+            self._lost_before = self.lost()
             self.is_outage_logged = False
             self._logged_causes.clear()
         cause = "way" if answer.misconfigured else "key" if answer.persistent else ""
         if cause in self._logged_causes if cause else self.is_outage_logged:
             return
         hours = limits.MAX_AGE_SECONDS / 3600
-        self._held_back_message = f"{self.cause}; {consequence.format(hours, binding=self._binding)}"
+        self._held_back_message = f"{self.cause}; {consequence.format(hours, binding=self.binding)}"
         self._logged_causes.add(cause)
         if cause or logging_is_configured() or not self.outage_log_delay():
             self._log_held_back()
 
     def outage_log_delay(self) -> float:
         """Return the seconds until the current outage must be logged; infinite if there is nothing to log."""
-        return max(self._began + limits.OUTAGE_LOG_DELAY - self._clock(), 0.0) if self._held_back_message else inf
+        return max(self._began + limits.OUTAGE_LOG_DELAY - self.clock(), 0.0) if self._held_back_message else inf
 
     def log_outage(self) -> None:
         """Log the current outage if it was held back and is due."""
@@ -202,8 +198,8 @@ class RetryQueue:
             return
         self._failures = 0
         self.cause = self._held_back_message = ""
-        lost = self._lost() - self._lost_before
+        lost = self.lost() - self._lost_before
         if self.is_outage_logged or lost:
-            lasted = self._clock() - self._began
-            warn("Failpath: %s takes records again after %.0f s; %d were lost.", self._url, lasted, lost)
+            lasted = self.clock() - self._began
+            warn("Failpath: %s takes records again after %.0f s; %d were lost.", self.url, lasted, lost)
         self.is_outage_logged = False

@@ -13,7 +13,7 @@ _TIMED_OUT = DeliveryError("timed out")
 
 async def settled(pipeline: Pipeline, timeout: float) -> bool:
     """Wait as ``pipeline.flush(timeout)`` does."""
-    return await _watched(pipeline, timeout, of_attempt=False) is None and pipeline.is_lossless
+    return await _watched(pipeline, timeout, of_attempt=False) is None and pipeline.ledger.is_lossless
 
 
 async def attempted(pipeline: Pipeline, timeout: float, tickets: tuple[int, int] | None = None) -> DeliveryError | None:
@@ -27,11 +27,11 @@ async def _watched(
 ) -> DeliveryError | None:
     trio = running_trio()
     wait = AsyncioWait() if trio is None else TrioWait(trio)
-    if not of_attempt and pipeline.would_wait_in_vain(timeout):
+    if not of_attempt and pipeline.flusher.would_wait_in_vain(timeout):
         return _TIMED_OUT
-    cancel = pipeline.watch(wait.notify, of_attempt=of_attempt, tickets=tickets)
+    cancel = pipeline.flusher.watch(wait.notify, of_attempt=of_attempt, tickets=tickets)
     if cancel is None:
-        return pipeline.outcome(tickets)[1]
+        return pipeline.flusher.outcome(tickets)[1]
     try:
         return await wait.outcome(timeout)
     finally:

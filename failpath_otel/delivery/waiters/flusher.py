@@ -35,12 +35,7 @@ class Flusher:
     wakeup: Wakeup
 
     def watch(
-        self,
-        notify: Notify,
-        *,
-        of_attempt: bool = False,
-        tickets: Tickets | None = None,
-        whole_batch: bool = False,
+        self, notify: Notify, *, of_attempt: bool = False, tickets: Tickets | None = None, whole_batch: bool = False
     ) -> Callable[[], None] | None:
         """Call ``notify`` from the delivery thread once everything accepted so far is settled; have it sent at once.
 

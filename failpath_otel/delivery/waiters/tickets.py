@@ -9,31 +9,27 @@ if TYPE_CHECKING:
     from failpath_otel.delivery.pipeline import Pipeline
 
 
-def _last_record(handoff: StepHandoff) -> "tuple[Pipeline, int]":
-    """Where the last record of a step went, and its number there; 0 if it was refused."""
-    last_record: tuple[Pipeline, int] = handoff.last_record
-    return last_record
-
-
 def await_attempt(handoff: StepHandoff, patience: float) -> DeliveryError | None:
-    """Waits until the last record of a step was sent, or an attempt to send it has failed, for ``patience`` seconds.
+    """Wait at most ``patience`` seconds until the last record of a step was sent, or an attempt to send it has failed.
 
     Returns:
         Why that record is not delivered, if it is not.
     """
-    if handoff.last_record is None:
+    last_record: tuple[Pipeline, int] | None = handoff.last_record
+    if last_record is None:
         return None
-    pipeline, number = _last_record(handoff)
-    return pipeline.await_attempt(patience, (number, number))[1] if number else pipeline.refusal()
+    pipeline, number = last_record
+    return pipeline.await_attempt(patience, (number, number))[1] if number else pipeline.admission.refusal()
 
 
 async def aawait_attempt(handoff: StepHandoff, patience: float) -> DeliveryError | None:
-    """:func:`await_attempt` for async code: waits without blocking the event loop."""
-    if handoff.last_record is None:
+    """Do the same as :func:`await_attempt` in async code, without blocking the event loop."""
+    last_record: tuple[Pipeline, int] | None = handoff.last_record
+    if last_record is None:
         return None
-    pipeline, number = _last_record(handoff)
+    pipeline, number = last_record
     if not number:
-        return pipeline.refusal()
+        return pipeline.admission.refusal()
     # Here, because importing it takes longer than all of this package; who awaits this has done so.
     from failpath_otel.delivery.waiters.async_waiters import attempted  # noqa: PLC0415
 

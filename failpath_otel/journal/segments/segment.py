@@ -307,8 +307,7 @@ Write = Callable[[bytes], object]
 
 def raise_no_room(_: bytes) -> None:
     """Refuse a frame: there is no segment yet, or it is full or busy."""
-    msg = "there is no room for it"
-    raise ValueError(msg)
+    raise ValueError("there is no room for it")
 
 
 class SyscallWriter:

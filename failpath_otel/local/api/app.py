@@ -5,7 +5,6 @@ from functools import partial
 from typing import Final
 
 import anyio
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -40,11 +39,6 @@ _SENDERS: Final = 4
 """Threads for events alone, so that no sender waits for readers."""
 
 _log: Final = logging.getLogger(__name__)
-
-
-class _Health(msgspec.Struct, frozen=True):
-    status: str
-    unknown_routes: int
 
 
 class _Routes:
@@ -106,7 +100,7 @@ def create_app(receiver: Receiver, access: Access | None = None) -> ASGIApp:
     stream = Stream(receiver.store.runs, receiver.changes, page.row, receiver.clock)
 
     async def health(_request: Request) -> Response:
-        return json_response(_Health("ok", unknown.requests))
+        return json_response({"status": "ok", "unknown_routes": unknown.requests})
 
     app = Starlette(
         routes=[

@@ -94,8 +94,7 @@ def _check_depth(payload: str) -> None:
         if character in "{[":
             depth += 1
             if depth > MAX_DEPTH:
-                msg = f"nested deeper than {MAX_DEPTH}"
-                raise ValueError(msg)
+                raise ValueError(f"nested deeper than {MAX_DEPTH}")
         elif character in "}]":
             depth -= 1
 

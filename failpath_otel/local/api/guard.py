@@ -5,7 +5,7 @@ import hmac
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode
@@ -55,16 +55,18 @@ class Access:
 
 def guarded(app: ASGIApp, access: Access) -> ASGIApp:
     """Return ``app`` behind all checks; each response has the headers, also if ``app`` fails."""
+    checks = [_HostCheck(access.host).refusal, _refusal_of_origin]
     if access.token is not None:
-        app = _TokenCheck(app, access.token)
-    return _SecurityHeaders(_HostCheck(_OriginCheck(app), access.host))
+        checks.append(_TokenCheck(access.token).answer)
+    return _Guard(app, checks)
 
 
-class _SecurityHeaders:
-    """Adds the security headers to every response."""
+@dataclass(eq=False)
+class _Guard:
+    """Makes the checks in turn, of which each may respond in place of the application, and adds the headers."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    app: ASGIApp
+    checks: Sequence[Callable[[Scope], Response | None]]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
@@ -72,7 +74,9 @@ class _SecurityHeaders:
                 MutableHeaders(scope=message).update(SECURITY_HEADERS)
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        answers = (check(scope) for check in self.checks if scope["type"] == "http")
+        answer = next((answer for answer in answers if answer is not None), self.app)
+        await answer(scope, receive, send_with_headers)
 
 
 class _HostCheck:
@@ -81,23 +85,20 @@ class _HostCheck:
     Events, and spans with a token, may come under any name, as from a container.
     """
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
-        self._app = app
+    def __init__(self, host: str) -> None:
         self._names = _LOOPBACK_NAMES | {str(ipaddress.ip_address(host))}
         self._any_address = not is_loopback(host)
         if self._any_address:
             name = socket.gethostname().lower()
             self._names |= {name, name.partition(".")[0]}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._lets_in(scope["path"], Headers(scope=scope)):
-            expected = "an address or the name of this machine" if self._any_address else "a loopback name"
-            await failure(f"expected {expected} in the Host header", 400)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-    def _lets_in(self, path: str, headers: Headers) -> bool:
-        return path == EVENTS or (path == SPANS and "authorization" in headers) or self._knows(headers.get("host"))
+    def refusal(self, scope: Scope) -> Response | None:
+        """Return the response in place of the application's, if there is one."""
+        path, headers = scope["path"], Headers(scope=scope)
+        if path == EVENTS or (path == SPANS and "authorization" in headers) or self._knows(headers.get("host")):
+            return None
+        expected = "an address or the name of this machine" if self._any_address else "a loopback name"
+        return failure(f"expected {expected} in the Host header", 400)
 
     def _knows(self, host: str | None) -> bool:
         found = _HOST.fullmatch(host or "")
@@ -116,30 +117,22 @@ class _HostCheck:
         return address.version == version and (self._any_address or str(address) in self._names)
 
 
-class _OriginCheck:
-    """Responds 403 to requests of web pages of another origin, and to every page that would send events or spans.
+def _refusal_of_origin(scope: Scope) -> Response | None:
+    """Respond 403 to requests of web pages of another origin, and to every page that would send events or spans.
 
     Browsers send ``Origin`` with all but simple reads, and ``Sec-Fetch-Site`` with those too.
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reason = self._reason(scope["path"], Headers(scope=scope)) if scope["type"] == "http" else None
-        await (self._app if reason is None else failure(reason, 403))(scope, receive, send)
-
-    @staticmethod
-    def _reason(path: str, headers: Headers) -> str | None:
-        origins = headers.getlist("origin")
-        if path in (EVENTS, SPANS):
-            return f"{'events' if path == EVENTS else 'spans'} are not accepted from web pages" if origins else None
-        own = f"http://{headers.get('host', '')}".lower()
-        if any(origin.lower() != own for origin in origins):
-            return "not accepted from a page of another origin"
-        if path.startswith("/api/") and headers.get("sec-fetch-site") == "cross-site":
-            return "not accepted from another site"
-        return None
+    path, headers = scope["path"], Headers(scope=scope)
+    origins = headers.getlist("origin")
+    own = f"http://{headers.get('host', '')}".lower()
+    if path in (EVENTS, SPANS):
+        what = "events" if path == EVENTS else "spans"
+        return failure(f"{what} are not accepted from web pages", 403) if origins else None
+    if any(origin.lower() != own for origin in origins):
+        return failure("not accepted from a page of another origin", 403)
+    if path.startswith("/api/") and headers.get("sec-fetch-site") == "cross-site":
+        return failure("not accepted from another site", 403)
+    return None
 
 
 class _TokenCheck:
@@ -149,18 +142,15 @@ class _TokenCheck:
     it to every server on this host, on any port.
     """
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
+    def __init__(self, token: str) -> None:
         self._token = token.encode()
         self._cookie_value = hashlib.sha256(b"failpath-otel local\0" + self._token).hexdigest()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = self._answer(scope) if scope["type"] == "http" and scope["path"] != HEALTH else None
-        await (self._app if answer is None else answer)(scope, receive, send)
-
-    def _answer(self, scope: Scope) -> Response | None:
+    def answer(self, scope: Scope) -> Response | None:
         """Return the response in place of the application's, if there is one."""
         path: str = scope["path"]
+        if path == HEALTH:
+            return None
         headers = Headers(scope=scope)
         events, page = path == EVENTS, not path.startswith(("/api/", "/v1/"))
         sent = events or path == SPANS
@@ -168,7 +158,9 @@ class _TokenCheck:
         cookie = f"failpath_local_{(scope.get('server') or ('', 0))[1]}"
         if page and scope["method"] in ("GET", "HEAD") and (redirect := self._redirect(scope, cookie)):
             return redirect
-        if self._bears(headers) or (not sent and self._has_cookie(headers.getlist("cookie"), cookie)):
+        bearer = bearer_of(headers.get("authorization", ""))
+        is_given = bearer is not None and hmac.compare_digest(bearer.encode(), self._token)
+        if is_given or (not sent and self._has_cookie(headers.getlist("cookie"), cookie)):
             return None
         if page and "text/html" in headers.get("accept", ""):
             refusal = Response(_LOCKED_PAGE, 401, media_type="text/html")
@@ -194,14 +186,7 @@ class _TokenCheck:
         response.headers["cache-control"] = "no-store"
         return response
 
-    def _bears(self, headers: Headers) -> bool:
-        given = bearer_of(headers.get("authorization", ""))
-        return given is not None and hmac.compare_digest(given.encode(), self._token)
-
     def _has_cookie(self, lines: Iterable[str], name: str) -> bool:
-        for line in lines:
-            for part in line.split(";"):
-                given, _, value = part.strip().partition("=")
-                if given == name and hmac.compare_digest(value.encode(), self._cookie_value.encode()):
-                    return True
-        return False
+        cookies = (part.strip().partition("=") for line in lines for part in line.split(";"))
+        expected = self._cookie_value.encode()
+        return any(given == name and hmac.compare_digest(value.encode(), expected) for given, _, value in cookies)

@@ -182,12 +182,6 @@ class StatusAnswer(_Answer, frozen=True):
     sample: bool
 
 
-class SampleAnswer(_Answer, frozen=True):
-    """How many runs of the sample were stored or deleted."""
-
-    runs: int
-
-
 def row_of(run: RunRow, liveness: Liveness | None) -> Row:
     """Return the row of a run. Its liveness may have been assessed at another time; the row's status decides."""
     columns: dict[str, Any] = asdict(run)

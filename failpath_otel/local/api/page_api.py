@@ -36,7 +36,7 @@ _ROWS: Final = 100
 _SILENT_SHOWN: Final = 5
 _DERIVED: Final[tuple[Liveness, ...]] = ("silent", "gone")
 
-_Handler = Callable[[Request], msgspec.Struct]
+_Handler = Callable[[Request], msgspec.Struct | dict[str, int]]
 _Cursor = tuple[Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)], str, str]
 _decode_cursor: Final[Callable[[bytes], _Cursor]] = msgspec.json.Decoder(_Cursor).decode
 
@@ -160,7 +160,7 @@ class PageApi:
             raise HTTPException(404, "no such run")
         return found
 
-    def load_sample(self, _request: Request) -> answers.SampleAnswer:
+    def load_sample(self, _request: Request) -> dict[str, int]:
         """Store the sample as if it had been sent."""
         self.remove_sample(_request)  # or it would be there twice
         now = self._receiver.clock()
@@ -169,13 +169,13 @@ class PageApi:
         self._store.add(received_events, now)
         for _ in runs:  # each call projects at least one, and mostly all of them
             self._receiver.projector.catch_up()
-        return answers.SampleAnswer(len(runs))
+        return {"runs": len(runs)}
 
-    def remove_sample(self, _request: Request) -> answers.SampleAnswer:
+    def remove_sample(self, _request: Request) -> dict[str, int]:
         """Delete the flows of the sample."""
         gone = sum(self._store.delete_flow(flow_key) for flow_key in SAMPLE_FLOWS)
         self._receiver.runs_deleted(gone)
-        return answers.SampleAnswer(gone)
+        return {"runs": gone}
 
     def row(self, row: RunRow) -> Row:
         """Return the row of a run as it is now, for the stream."""

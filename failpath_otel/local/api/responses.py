@@ -6,12 +6,8 @@ import msgspec
 from starlette.responses import Response
 
 
-class _Failure(msgspec.Struct, frozen=True):
-    error: str
-
-
 def json_response(
-    content: msgspec.Struct, status_code: int = 200, headers: Mapping[str, str] | None = None
+    content: msgspec.Struct | Mapping[str, object], status_code: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return *content* as JSON."""
     return Response(msgspec.json.encode(content), status_code, headers, media_type="application/json")
@@ -19,4 +15,4 @@ def json_response(
 
 def failure(reason: str, status_code: int, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response that is no success: ``{"error": reason}``."""
-    return json_response(_Failure(reason), status_code, headers)
+    return json_response({"error": reason}, status_code, headers)

@@ -5,10 +5,11 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final
 
 import msgspec
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -17,6 +18,8 @@ from starlette.responses import Response
 
 from failpath_otel.local.runs.times import to_rfc3339
 from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.run_queries import RunQueries
+from failpath_otel.local.store.run_row import RunRow
 from failpath_otel.serving.threads import in_thread
 
 MAX_ROWS: Final = 200
@@ -33,41 +36,6 @@ _CURSOR: Final = re.compile(r"(?P<store>.+)-(?P<revision>[0-9]{1,18})")
 _log: Final = logging.getLogger(__name__)
 
 
-class Row(Protocol):
-    """What a stream reads of a run."""
-
-    @property
-    def revision(self) -> int:
-        """The revision of its last change."""
-        ...
-
-
-_R = TypeVar("_R", bound=Row)
-_R_co = TypeVar("_R_co", bound=Row, covariant=True)
-
-
-class ChangeLog(Protocol[_R_co]):
-    """What a stream reads from the store."""
-
-    def changes(self, after_revision: int, limit: int, /) -> Sequence[_R_co]:
-        """Return the runs that changed after that revision, each in its newest state, by revision."""
-        ...
-
-    def revision(self) -> int:
-        """Return the newest revision."""
-        ...
-
-    def store_id(self) -> str:
-        """Return what distinguishes this database from any other."""
-        ...
-
-
-class _Hello(msgspec.Struct, frozen=True, rename="camel"):
-    store_id: str
-    revision: int
-    now: str
-
-
 class _Changed(msgspec.Struct, frozen=True, rename="camel"):
     revision: int
     now: str
@@ -82,18 +50,10 @@ class ChangeNotifier:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._wakers: set[Callable[[], None]] = set()
-        self._resets = 0
-        self._closed = False
-
-    @property
-    def resets(self) -> int:
+        self.resets = 0
         """The number of resets so far."""
-        return self._resets
-
-    @property
-    def closed(self) -> bool:
+        self.closed = False
         """Whether all streams are to end."""
-        return self._closed
 
     def notify(self, _revision: int = 0) -> None:
         """Wake all streams, because runs have changed."""
@@ -104,12 +64,12 @@ class ChangeNotifier:
     def reset(self, _gone: int = 0) -> None:
         """Have all clients load everything again, because runs were deleted."""
         with self._lock:
-            self._resets += 1
+            self.resets += 1
         self.notify()
 
     def close(self) -> None:
         """End all streams, and every one that is opened afterwards."""
-        self._closed = True
+        self.closed = True
         self.notify()
 
     @contextmanager
@@ -131,20 +91,20 @@ class ChangeNotifier:
                 self._wakers.discard(wake)
 
 
-class Stream(Generic[_R]):
+@dataclass(eq=False)
+class Stream:
     """Sends each client what changed since the revision that it knows.
 
     Nothing is queued for a client: after each event that it has read it gets the newest state of what changed since,
     so a slow one costs no memory. ``row_json`` converts a run to what is sent; it is called on a thread.
     """
 
-    def __init__(
-        self, log: ChangeLog[_R], changes: ChangeNotifier, row_json: Callable[[_R], Any], clock: Callable[[], int]
-    ) -> None:
-        self._log = log
-        self._changes = changes
-        self._row_json = row_json
-        self._clock = clock
+    log: RunQueries
+    changes: ChangeNotifier
+    row_json: Callable[[RunRow], Any]
+    clock: Callable[[], int]
+
+    def __post_init__(self) -> None:
         self._resets = 0
         self._reset_at = -1
 
@@ -153,31 +113,34 @@ class Stream(Generic[_R]):
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
         # Before the response begins, so that a busy database is still a 503.
-        store_id, newest = await in_thread(lambda: (self._log.store_id(), self._log.revision()))
+        store_id, newest = await in_thread(lambda: (self.log.store_id(), self.log.revision()))
         given = request.headers.get("last-event-id") or request.query_params.get("after") or ""
         self._note_resets(newest)
         known = _known_revision(given, store_id) if given else newest
         # A client that had the reset and nothing since gets it twice: better than not at all.
         reset = known is None or known > newest or (bool(given) and known <= self._reset_at)
         events = self._events(store_id, newest if known is None or reset else known, reset=reset)
-        return EventSourceResponse(events, ping=_PING_SECONDS, ping_message_factory=_ping, sep="\n")
+        return EventSourceResponse(
+            events, ping=_PING_SECONDS, ping_message_factory=lambda: ServerSentEvent(comment="ping", sep="\n"), sep="\n"
+        )
 
     async def _events(self, store_id: str, revision: int, *, reset: bool) -> AsyncIterator[ServerSentEvent]:
         def event(name: str, data: object, retry: int | None = None) -> ServerSentEvent:
             text = msgspec.json.encode(data).decode()
             return ServerSentEvent(text, event=name, id=f"{store_id}-{revision}", retry=retry, sep="\n")
 
-        resets = self._changes.resets
-        with self._changes.listening() as something:
-            yield event("hello", _Hello(store_id, revision, self._now()), _RETRY_MILLISECONDS)
+        resets = self.changes.resets
+        with self.changes.listening() as something:
+            hello = {"storeId": store_id, "revision": revision, "now": self._now()}
+            yield event("hello", hello, _RETRY_MILLISECONDS)
             if reset:
                 yield event("reset", {})
-            while not self._changes.closed:
+            while not self.changes.closed:
                 something.clear()
                 try:
-                    if resets != self._changes.resets:
-                        resets = self._changes.resets
-                        revision = await in_thread(self._log.revision)
+                    if resets != self.changes.resets:
+                        resets = self.changes.resets
+                        revision = await in_thread(self.log.revision)
                         self._note_resets(revision)
                         yield event("reset", {})
                     changed = await in_thread(partial(self._changed, revision))
@@ -193,29 +156,25 @@ class Stream(Generic[_R]):
 
     def _changed(self, after: int) -> _Changed | None:
         """Return what changed after that revision; ``None`` without a change."""
-        newest = self._log.revision()
-        runs = self._log.changes(after, MAX_ROWS + 1)
+        newest = self.log.revision()
+        runs = self.log.changes(after, MAX_ROWS + 1)
         if not runs:
             return None
         more = len(runs) > MAX_ROWS
         # A client that then loads everything again has also seen the changes after the last of these.
         revision = max(newest, runs[-1].revision) if more else runs[-1].revision
-        rows = [] if more else [self._row_json(run) for run in runs]
+        rows = [] if more else [self.row_json(run) for run in runs]
         return _Changed(revision, self._now(), len(runs), rows, more)
 
     def _note_resets(self, revision: int) -> None:
         """Keep the revision of the last reset, or a later one: a client that knows an older one needs the reset."""
-        if self._resets != self._changes.resets:
-            self._resets, self._reset_at = self._changes.resets, revision
+        if self._resets != self.changes.resets:
+            self._resets, self._reset_at = self.changes.resets, revision
 
     def _now(self) -> str:
-        return to_rfc3339(self._clock())
+        return to_rfc3339(self.clock())
 
 
 def _known_revision(text: str, store_id: str) -> int | None:
     found = _CURSOR.fullmatch(text)
     return int(found["revision"]) if found is not None and found["store"] == store_id else None
-
-
-def _ping() -> ServerSentEvent:
-    return ServerSentEvent(comment="ping", sep="\n")

@@ -50,7 +50,11 @@ def _settle(
     """
     blocks: list[tuple[float, int, int]] = []
     for item, offset in zip(column, offsets, strict=True):
-        mean, weight, items = _wish(item, neighbours[item], heights, size) - offset, _weight(item, size), 1
+        mean, weight, items = (
+            _wish(item, neighbours[item], heights, size) - offset,
+            _NODE_WEIGHT if item < size else 1,
+            1,
+        )
         while blocks and blocks[-1][0] > mean:
             above, above_weight, above_items = blocks.pop()
             mean = (mean * weight + above * above_weight) / (weight + above_weight)
@@ -60,10 +64,6 @@ def _settle(
     means = (mean for mean, _, items in blocks for _ in range(items))
     for item, offset, mean in zip(column, offsets, means, strict=True):
         heights[item] = mean + offset
-
-
-def _weight(item: int, size: int) -> int:
-    return _NODE_WEIGHT if item < size else 1
 
 
 def _wish(item: int, joined: Sequence[int], heights: Sequence[float], size: int) -> float:

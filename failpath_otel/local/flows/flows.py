@@ -8,7 +8,7 @@ from typing import Final
 
 from failpath_otel.local.flows.flows_file import FlowsFile
 from failpath_otel.local.flows.layout import Layout, layout
-from failpath_otel.local.flows.shape import DeclaredFlow, Shape, observed_edges, shape_of
+from failpath_otel.local.flows.shape import CachedRun, DeclaredFlow, Shape, observed_edges, shape_of
 from failpath_otel.local.flows.statistics import WINDOW, FlowStats, StepStats, flow_stats, step_stats
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.run_row import RunRow
@@ -28,19 +28,6 @@ _MAX_CHANGES: Final = 500
 
 _CHUNK: Final = 100
 """Runs that are read at once, so that reading stops soon after :data:`MAX_ATTEMPTS`."""
-
-
-@dataclass(frozen=True)
-class CachedRun:
-    """A run at one revision, with what is computed from it once."""
-
-    row: RunRow
-    attempts: list[AttemptSummary]
-
-    @cached_property
-    def edges(self) -> set[tuple[str, str]]:
-        """The :func:`observed_edges` of the run."""
-        return observed_edges(self.attempts)
 
 
 @dataclass(frozen=True)

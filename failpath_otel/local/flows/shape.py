@@ -2,11 +2,14 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import msgspec
 
 from failpath_otel.local.runs.summary import AttemptSummary
+from failpath_otel.local.store.run_row import RunRow
 
 MAX_EDGES: Final = 2000
 """The most edges of one run; beyond that, when many steps run at once, each step keeps one edge."""
@@ -58,6 +61,19 @@ def observed_edges(attempts: Sequence[AttemptSummary]) -> set[tuple[str, str]]:
         for span, (first, last) in zip(spans, predecessors, strict=True)
         for at in range(first, last)
     }
+
+
+@dataclass(frozen=True)
+class CachedRun:
+    """A run at one revision; what follows from it is computed once."""
+
+    row: RunRow
+    attempts: list[AttemptSummary]
+
+    @cached_property
+    def edges(self) -> set[tuple[str, str]]:
+        """Its :func:`observed_edges`."""
+        return observed_edges(self.attempts)
 
 
 def shape_of(

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from math import ceil
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
-from failpath_otel.local.runs.summary import AttemptSummary
+from failpath_otel.local.flows.shape import CachedRun
 from failpath_otel.local.runs.times import to_rfc3339
-from failpath_otel.local.store.run_row import RunRow
+from failpath_otel.local.store.run_row import RunRow, StoredRun
 from failpath_otel.records.record import Status
 
 WINDOW: Final = 500
@@ -57,18 +57,7 @@ class ErrorCount(msgspec.Struct, frozen=True, rename="camel"):
     last_seen: str
 
 
-class Run(Protocol):
-    """A run with the attempts of its steps."""
-
-    @property
-    def row(self) -> RunRow:
-        """The run itself."""
-        ...
-
-    @property
-    def attempts(self) -> Sequence[AttemptSummary]:
-        """All of them, in the order of the run view."""
-        ...
+Run = CachedRun | StoredRun
 
 
 def percentile(values: Collection[float], share: float) -> float | None:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import cache, partial
 from typing import Final, NamedTuple
 
@@ -43,6 +44,7 @@ class _State(NamedTuple):
 _ALL_LIVE: Final = _State("live", frozenset())
 
 
+@dataclass(eq=False)
 class LivenessMonitor:
     """The liveness of every running run of a store. Thread-safe.
 
@@ -54,25 +56,18 @@ class LivenessMonitor:
     attempt, differs from what was last reported (initially ``live``). What it raises is logged and retried.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        p95: P95,
-        is_gone: Callable[[ProcessInfo], bool],
-        on_change: Callable[[list[RunKey]], object],
-        *,
-        clock: Callable[[], int],
-        interval: float = INTERVAL,
-    ) -> None:
-        self._store: Final = store
-        self._p95: Final = p95
-        self._is_gone: Final = is_gone
-        self._on_change: Final = on_change
-        self._clock: Final = clock
-        self._interval: Final = interval
-        self._lock: Final = threading.Lock()
-        self._ended: Final = threading.Event()
-        self._thread: Final = threading.Thread(target=self._run, name="failpath-liveness", daemon=True)
+    store: Store
+    p95: P95
+    is_gone: Callable[[ProcessInfo], bool]
+    on_change: Callable[[list[RunKey]], object]
+    _: KW_ONLY
+    clock: Callable[[], int]
+    interval: float = INTERVAL
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="failpath-liveness", daemon=True)
         self._reported: dict[RunKey, _State] = {}
         self._forget()
 
@@ -108,15 +103,15 @@ class LivenessMonitor:
             attempts = self._open.get(run)
             if attempts is None:
                 return None
-            return run_liveness(attempts, self._clock(), partial(self._p95, run.flow_key), self._is_gone)
+            return run_liveness(attempts, self.clock(), partial(self.p95, run.flow_key), self.is_gone)
 
     def assess(self, flow_key: str, attempts: Sequence[AttemptSummary]) -> RunLiveness:
         """Return the liveness of a run with these attempts."""
-        now, p95 = self._clock(), partial(cache(self._p95), flow_key)
+        now, p95 = self.clock(), partial(cache(self.p95), flow_key)
         return RunLiveness(
-            run_liveness(attempts, now, p95, self._is_gone),
+            run_liveness(attempts, now, p95, self.is_gone),
             [
-                liveness_of(attempt, now, p95, self._is_gone) if attempt.status == semconv.STATUS_RUNNING else None
+                liveness_of(attempt, now, p95, self.is_gone) if attempt.status == semconv.STATUS_RUNNING else None
                 for attempt in attempts
             ],
         )
@@ -130,7 +125,7 @@ class LivenessMonitor:
             states |= {run: self._gone[run] for run in seen}
             changed = {run: its for run, its in states.items() if self._reported.get(run, _ALL_LIVE) != its}
         if changed:
-            self._on_change(list(changed))
+            self.on_change(list(changed))
         with self._lock:
             for run, its in changed.items():
                 # Unless the run has ended meanwhile.
@@ -150,7 +145,7 @@ class LivenessMonitor:
                     # A `StoreError` says why by itself.
                     _log.error("Looking for silent runs failed: %s", error, exc_info=not isinstance(error, StoreError))
                 failing = True
-            self._ended.wait(self._interval)
+            self._ended.wait(self.interval)
 
     def _forget(self) -> None:
         self._revision: int | None = None
@@ -163,19 +158,19 @@ class LivenessMonitor:
     def _catch_up(self) -> None:
         """Read which runs have begun, changed and ended."""
         # Read first: what changes from here on is read again the next time.
-        since, until = self._revision, self._store.runs.revision()
+        since, until = self._revision, self.store.runs.revision()
         if since == until:
             return
         if since is None:
-            self._take(self._store.runs.running())
+            self._take(self.store.runs.running())
             self._reported = {run: its for run, its in self._reported.items() if run in self._open}
         elif self._drop_ended(since):
-            self._take(self._store.runs.running(since))
+            self._take(self.store.runs.running(since))
         self._revision = until
 
     def _drop_ended(self, since: int) -> bool:
         """Drop the runs that ended after a revision; return whether others changed."""
-        others, rows = False, self._store.runs.changes(since, _PAGE)
+        others, rows = False, self.store.runs.changes(since, _PAGE)
         while rows:
             for row in rows:
                 if row.status == semconv.STATUS_RUNNING:
@@ -185,7 +180,7 @@ class LivenessMonitor:
                 self._gone.pop(row.key, None)
                 self._newly_gone.discard(row.key)
                 self._reported.pop(row.key, None)
-            rows = self._store.runs.changes(rows[-1].revision, _PAGE) if len(rows) == _PAGE else []
+            rows = self.store.runs.changes(rows[-1].revision, _PAGE) if len(rows) == _PAGE else []
         return others
 
     def _take(self, runs: Sequence[StoredRun]) -> None:
@@ -196,11 +191,11 @@ class LivenessMonitor:
 
     def _assess_open(self) -> dict[RunKey, _State]:
         """Assess the runs that were not known as gone; those that are gone are known as such from now on."""
-        now, p95 = self._clock(), cache(self._p95)
+        now, p95 = self.clock(), cache(self.p95)
         states: dict[RunKey, _State] = {}
         for run, attempts in self._open.items():
             assessed: list[tuple[AttemptSummary, Liveness]] = [
-                (attempt, liveness_of(attempt, now, partial(p95, run.flow_key), self._is_gone)) for attempt in attempts
+                (attempt, liveness_of(attempt, now, partial(p95, run.flow_key), self.is_gone)) for attempt in attempts
             ]
             newest: set[Liveness] = {liveness for attempt, liveness in assessed if attempt.newest}
             its = worst(newest)

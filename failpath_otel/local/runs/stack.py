@@ -12,7 +12,6 @@ MAX_FRAMES: Final = 500
 """The most frames; those in the middle of a longer stack become one."""
 
 _PYTHON: Final = re.compile(r'([ |+]*)File "([^"]*)"')
-_PYTHON_LEAD: Final = re.compile(r"[ |]*")
 _PYTHON_REPEATED: Final = "[Previous line repeated "
 _AT: Final = re.compile(r"[ \t]*at (?:async |new )*([^\s(]*)")
 _GO_PLACE: Final = re.compile(r"[ \t]+([^ \t].*\.(?:go|s)):[0-9]+")
@@ -90,7 +89,7 @@ class _Growing:
         if not line.strip():
             return True
         if self._python_lead is not None:
-            lead = len(_leading(line))
+            lead = len(line) - len(line.lstrip(" |"))
             repeated = lead == self._python_lead and line.startswith(_PYTHON_REPEATED, lead)
             return repeated or (lead > self._python_lead and not _PYTHON.match(line))
         # Go names the function on one line and its place on the next.
@@ -105,11 +104,6 @@ class _Growing:
 
     def done(self) -> Frame:
         return Frame("\n".join(self._lines), self._application)
-
-
-def _leading(line: str) -> str:
-    match = _PYTHON_LEAD.match(line)
-    return match[0] if match else ""
 
 
 def _of_one_line(line: str) -> bool | None:

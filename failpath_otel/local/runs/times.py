@@ -24,12 +24,10 @@ def parse_rfc3339(text: str) -> int:
     try:
         time = msgspec.convert(text, _Time)
     except msgspec.ValidationError:
-        msg = f"expected an RFC 3339 time with a zone, got {text[:64]!r}"
-        raise ValueError(msg) from None
+        raise ValueError(f"expected an RFC 3339 time with a zone, got {text[:64]!r}") from None
     microseconds = (time - _EPOCH) // _MICROSECOND
     if not 0 <= microseconds < limits.END_OF_TIME * 1_000_000:
-        msg = f"expected a time from 1970 to 9999, got {text[:64]!r}"
-        raise ValueError(msg)
+        raise ValueError(f"expected a time from 1970 to 9999, got {text[:64]!r}")
     return microseconds
 
 

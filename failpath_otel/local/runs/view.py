@@ -80,14 +80,12 @@ def build_run_view(events: Iterable[Record]) -> RunView:
     """
     entries = _canonical(events)
     if not entries:
-        msg = "expected at least one event"
-        raise ValueError(msg)
+        raise ValueError("expected at least one event")
     first = entries[0].record
     steps: dict[str, list[_Entry]] = {}
     for entry in entries:
         if (entry.record.flow_key, entry.record.run_id) != (first.flow_key, first.run_id):
-            msg = "expected the events of one run"
-            raise ValueError(msg)
+            raise ValueError("expected the events of one run")
         steps.setdefault(entry.record.step_key, []).append(entry)
 
     attempts = {step_key: _attempts(of_step) for step_key, of_step in steps.items()}

@@ -107,17 +107,14 @@ class Database:
             yield
         except (sqlite3.Error, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            msg = f"{self._path}: {reason or type(error).__name__}"
-            raise StoreError(msg) from error
+            raise StoreError(f"{self._path}: {reason or type(error).__name__}") from error
 
     def _check_usable(self) -> None:
         if self._closed:
-            msg = f"{self._path} is closed"
-            raise StoreError(msg)
+            raise StoreError(f"{self._path} is closed")
         # SQLite would go on with the deleted file, and all that is written would be lost at the end.
         if _identity(self._path) != self._identity:
-            msg = f"{self._path} was deleted or replaced while it was in use; start the receiver again"
-            raise StoreError(msg)
+            raise StoreError(f"{self._path} was deleted or replaced while it was in use; start the receiver again")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

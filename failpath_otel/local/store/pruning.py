@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from typing import Final
 
 from failpath_otel.local.store.database import StoreError
@@ -22,6 +23,7 @@ _MEBIBYTE: Final = 1 << 20
 _log: Final = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class Pruner:
     """Keeps a store within ``days`` and ``mebibytes`` (MiB of the file that are in use).
 
@@ -29,20 +31,14 @@ class Pruner:
     calls ``on_pruned`` there with the number of deleted runs, if any.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        clock: Callable[[], int],
-        *,
-        days: float = DEFAULT_DAYS,
-        mebibytes: float = DEFAULT_MEBIBYTES,
-        on_pruned: Callable[[int], None] | None = None,
-    ) -> None:
-        self.days = days
-        self.mebibytes = mebibytes
-        self._store = store
-        self._clock = clock
-        self._on_pruned = on_pruned
+    store: Store
+    clock: Callable[[], int]
+    _: KW_ONLY
+    days: float = DEFAULT_DAYS
+    mebibytes: float = DEFAULT_MEBIBYTES
+    on_pruned: Callable[[int], None] | None = None
+
+    def __post_init__(self) -> None:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -59,10 +55,10 @@ class Pruner:
 
     def prune(self) -> int:
         """Prune once, on this thread, and return the number of deleted runs."""
-        before = self._clock() - round(self.days * _MICROSECONDS_A_DAY)
+        before = self.clock() - round(self.days * _MICROSECONDS_A_DAY)
         pruned = self._delete(lambda: before)
-        pruned += self._delete(lambda: None if self._store.size() > self.mebibytes * _MEBIBYTE else 0)
-        while pruned and not self._stop.is_set() and self._store.shrink():
+        pruned += self._delete(lambda: None if self.store.size() > self.mebibytes * _MEBIBYTE else 0)
+        while pruned and not self._stop.is_set() and self.store.shrink():
             self._stop.wait(_PAUSE_SECONDS)
         return pruned
 
@@ -70,7 +66,7 @@ class Pruner:
         """Delete the oldest runs that received nothing since a time, which is computed before each transaction."""
         pruned = 0
         while not self._stop.is_set():
-            gone, more = self._store.delete_oldest(before())
+            gone, more = self.store.delete_oldest(before())
             pruned += gone
             if not more:
                 break
@@ -86,6 +82,6 @@ class Pruner:
                     return
                 _log.error("%s", error)
             else:
-                if pruned and self._on_pruned is not None:
-                    self._on_pruned(pruned)
+                if pruned and self.on_pruned is not None:
+                    self.on_pruned(pruned)
             self._stop.wait(_EVERY_SECONDS)

@@ -49,7 +49,7 @@ class RunQueries:
             conditions.append("active_at <= ? AND (active_at < ? OR (flow_key, run_id) > (?, ?))")
             values += [before[0], before[0], *before[1:]]
         if statuses is not None:
-            conditions.append(f"status IN ({_marks(statuses)})")
+            conditions.append(f"status IN ({', '.join('?' * len(statuses))})")
             values += statuses
         index = "runs_by_activity" if flow_key is None else "runs_of_flow"
         if text:
@@ -147,7 +147,3 @@ def _all(conditions: Sequence[str]) -> str:
 
 def _named(runs: Sequence[RunKey]) -> str:
     return f"(flow_key, run_id) IN (VALUES {', '.join(['(?, ?)'] * len(runs))})"
-
-
-def _marks(values: Collection[str]) -> str:
-    return ", ".join("?" * len(values))

@@ -108,17 +108,15 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         _run(connection, *_EVENTS, *_DIRTY, *_ROWS, f"PRAGMA application_id = {APPLICATION_ID}")
         _finish(connection)
     elif application != APPLICATION_ID:
-        msg = f"{path} is a database of another program"
-        raise StoreError(msg)
+        raise StoreError(f"{path} is a database of another program")
     elif version == 1:
         _run(connection, *_FROM_VERSION_1)
         _finish(connection)
     elif version != SCHEMA_VERSION:
-        msg = (
+        raise StoreError(
             f"{path} has schema version {version}, this version of failpath-otel reads {SCHEMA_VERSION}; "
             "upgrade failpath-otel or choose another file with --db"
         )
-        raise StoreError(msg)
     connection.execute("COMMIT")
 
 

@@ -272,18 +272,9 @@ def _delete(connection: sqlite3.Connection, runs: Sequence[RunKey]) -> int:
 
 
 def _event_values(received: ReceivedEvent, received_at: int) -> tuple[str | int, ...]:
-    event = received.event
-    return (
-        event.id,
-        event.flow_key,
-        event.run_id,
-        event.step_key,
-        event.span_id,
-        event.status,
-        parse_rfc3339(event.timestamp),
-        received_at,
-        received.payload,
-    )
+    event, payload = received
+    names = event.id, event.flow_key, event.run_id, event.step_key, event.span_id, event.status
+    return *names, parse_rfc3339(event.timestamp), received_at, payload
 
 
 def _row_values(summary: RunSummary, revision: int, mark: int, last_received_at: int) -> tuple[object, ...]:

@@ -114,7 +114,9 @@ class Server:
             self.row_threads.add(threading.current_thread())
             return {"name": run.name}
 
-        stream = Stream(self.log, self.changes, row, lambda: 1_700_000_000_000_000)
+        log: Any = self.log
+        to_json: Any = row
+        stream = Stream(log, self.changes, to_json, lambda: 1_700_000_000_000_000)
 
         async def busy(_request: object, error: Exception) -> PlainTextResponse:
             return PlainTextResponse(str(error), 503)
