@@ -108,7 +108,7 @@ class Attempts:
             self.queue.journal.confirm(skipped.records)
         if skipped.reason not in {"journal_full", "left"}:
             warn_once(f"journal {skipped.reason}", "Failpath: %s.", skipped.error())
-        self.ledger.pass_over(skipped, self.queue.taken)
+        self.ledger.pass_over(skipped, self.queue.taken_before(skipped.records), self.queue.taken)
 
     def _settle_orphans(self, orphans: OrphanSource, source: Orphan, outcome: Outcome) -> None:
         """See to records that this process did not record: no waiter here is for them."""

@@ -21,9 +21,10 @@ _LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS
 class Ledger:
     """The count of every record by what became of it, the losses, and the waiters.
 
-    Records are settled in the order of their tickets: delivered, lost, or left to another process. The lock is the
-    ledger's own; the queue's may be held when it is taken, and never the other way round. Waiters are notified and
-    losses reported without it.
+    Records are settled: delivered, lost, or left to another process. They are in the order of their tickets, unless a
+    signal handler or another thread sends as well, where there is no delivery thread. The lock is the
+    queue's as well: a signal handler or a finaliser may record in the midst of a count, and with two locks it would
+    take them in the other order. Waiters are notified and losses reported without it.
 
     Args:
         callback: is given the error of each loss.
@@ -42,6 +43,7 @@ class Ledger:
         self._first_loss: DeliveryError | None = None
         self._settled = 0
         self._settled_through: Ticket = 0
+        self._early: list[tuple[Ticket, Ticket]] = []  # settled as well, behind records that are not
         self._delivered = 0
         self._dropped: dict[str, int] = {}
         self._evicted = 0  # of those that are not settled: dropped from the journal
@@ -61,7 +63,7 @@ class Ledger:
         """Settle a batch: so many of its records were delivered, the others are lost for ``reason``.
 
         Args:
-            batch: the batch that comes next by its tickets.
+            batch: the batch.
             delivered: how many of its records Failpath has taken.
             reason: why the others are lost, as ``stats()`` counts it.
             error: why all of them are lost.
@@ -73,11 +75,11 @@ class Ledger:
             self._delivered += delivered
             self._drop(records - delivered, reason)
             losses = [
-                Loss(tickets[at - 1] if at else self._settled_through, tickets[at], each) for at, each in rejected
+                Loss(tickets[at - 1] if at else batch.after, tickets[at], each) for at, each in rejected
             ]
             if error is not None:
-                losses.append(Loss(self._settled_through, tickets[-1], error))
-            due = self._settle(records, tickets[-1], losses)
+                losses.append(Loss(batch.after, tickets[-1], error))
+            due = self._settle(records, batch.after, tickets[-1], losses)
         # First the losses, for which a waiter that is notified may ask.
         for loss in losses:
             self.report(loss.error)
@@ -91,10 +93,11 @@ class Ledger:
         with self.lock:
             self._delivered += 1
             self._settled += 1
-            self._settled_through = through
+            if through > self._settled_through:  # or a signal handler has come first
+                self._settled_through = through
 
-    def pass_over(self, skipped: Skipped, through: Ticket) -> None:
-        """Settle records, up to the ticket ``through``, that were taken and cannot be sent."""
+    def pass_over(self, skipped: Skipped, after: Ticket, through: Ticket) -> None:
+        """Settle records behind the ticket ``after``, up to ``through``, that were taken and cannot be sent."""
         records, error = skipped.records, skipped.error()
         with self.lock:
             if skipped.reason == "journal_full":  # counted when they were evicted
@@ -104,7 +107,7 @@ class Ledger:
                 self._evicted = 0
             else:
                 self._drop(records, skipped.reason)
-            due = self._settle(records, through, [Loss(self._settled_through, through, error)])
+            due = self._settle(records, after, through, [Loss(after, through, error)])
         if skipped.reason not in {"journal_full", "left"}:
             self.report(error)
         _notify(due)
@@ -119,7 +122,7 @@ class Ledger:
             self._left += self.waiting(accepted)
             self._evicted = 0
             losses = [] if error is None else [Loss(self._settled_through, through, error)]
-            return self._settle(accepted - self._settled, through, losses)
+            return self._settle(accepted - self._settled, self._settled_through, through, losses)
 
     def evict(self, records: int) -> None:
         """Count records that the journal has dropped, from its front, to make room for new ones."""
@@ -174,11 +177,18 @@ class Ledger:
         if records:
             self._dropped[reason] = self._dropped.get(reason, 0) + records
 
-    def _settle(self, records: int, through: Ticket, losses: Sequence[Loss]) -> list[Waiter]:
+    def _settle(self, records: int, after: Ticket, through: Ticket, losses: Sequence[Loss]) -> list[Waiter]:
         self._settled += records
-        self._settled_through = through
+        ranges, self._early = sorted([*self._early, (after, through)]), []
+        for begin, end in ranges:
+            if begin <= self._settled_through:
+                self._settled_through = max(self._settled_through, end)
+            elif self._early and begin <= self._early[-1][1]:
+                self._early[-1] = self._early[-1][0], end
+            else:
+                self._early.append((begin, end))
         self._losses.extend(losses)
-        return self._waiters.take_settled(through, losses)
+        return self._waiters.take_settled(self._settled_through, losses)
 
     # Waiting.
 

@@ -274,8 +274,6 @@ class Pipeline:
         """Flush, then accept no more records, and end the thread once it has nothing left to send."""
         complete = self.flush(timeout)
         self.save(limits.EXIT_POLL)
-        with self.queue.lock:
-            self.queue.closed = True
         self.worker.end()
         self.upkeep.close_if_empty()
         return complete

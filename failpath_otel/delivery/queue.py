@@ -13,7 +13,7 @@ from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records import wire
-from failpath_otel.runtime.threads import RLock, sleep
+from failpath_otel.runtime.threads import sleep
 
 
 class RecordQueue:
@@ -45,7 +45,8 @@ class RecordQueue:
 
     def reset_in_child(self) -> None:
         """Begin with nothing: what was queued before a fork stays the parent's to send."""
-        self.lock = RLock()
+        # That of the ledger: a signal handler or a finaliser records and counts in the midst of either.
+        self.lock = self._ledger.lock
         if self.journal is not None:
             self.journal.reset_in_child()
         self.memory.clear()
@@ -166,7 +167,8 @@ class RecordQueue:
         batch, skipped = NO_BATCH, None
         with self.lock:
             taken = journal.take(read)  # or another thread has dropped what was read meanwhile
-            first = self.taken + 1
+            after = self.taken
+            first = after + 1
             if taken:
                 self._count_taken(read.lost or len(read.records))
                 self.recount()
@@ -181,7 +183,8 @@ class RecordQueue:
         if taken and read.records and not skipped:
             since = monotonic() - journal.age(read.records[0])
             records = [each.record for each in read.records]
-            return Batch(records, 0, since, source=journal, tickets=range(first, first + len(records))), None
+            tickets = range(first, first + len(records))
+            return Batch(records, 0, since, source=journal, tickets=tickets, after=after), None
         return batch, skipped
 
     def _take_behind(self, journal: Journal, before: tuple[int, int], max_bytes: int) -> tuple[Batch, Skipped | None]:
@@ -199,9 +202,13 @@ class RecordQueue:
         return self._take_from_memory(max_bytes) if is_next else NO_BATCH, None
 
     def _take_from_memory(self, max_bytes: int) -> Batch:
-        batch = self.memory.take(max_bytes, self.taken + 1)
+        batch = self.memory.take(max_bytes, self.taken + 1, self.taken)
         self._count_taken(len(batch.records))
         return batch
+
+    def taken_before(self, records: int) -> Ticket:
+        """Return the ticket of the record before the so many that were taken last."""
+        return self.taken - records
 
     def _count_taken(self, records: int) -> None:
         self.taken += records

@@ -86,8 +86,10 @@ class Worker:
         self.wakeup.ring()
 
     def end(self) -> None:
-        """End the thread once it has nothing left to send; the queue is closed."""
-        self._leave_by = monotonic() + limits.ABANDON_SECONDS
+        """Close the queue, and end the thread once it has nothing left to send."""
+        self._leave_by = monotonic() + limits.ABANDON_SECONDS  # first, or it leaves its records at once
+        with self.queue.lock:
+            self.queue.closed = True
         self.wakeup.ring()
 
     def release(self) -> None:
