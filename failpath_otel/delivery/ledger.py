@@ -93,7 +93,7 @@ class Ledger:
         with self.lock:
             self._delivered += 1
             self._settled += 1
-            if through > self._settled_through:  # or a signal handler has come first
+            if through > self._settled_through:  # noqa: PLR1730 - no call; or a signal handler has come first
                 self._settled_through = through
 
     def pass_over(self, skipped: Skipped, after: Ticket, through: Ticket) -> None:
