@@ -184,12 +184,31 @@ def configure(
         >>> failpath.flush()
         True
     """
-    given = locals().copy()  # the arguments: all but the provider are options of these names
-    del given["tracer_provider"]
     # Imported on use (decision 0005).
     from failpath_otel.options.options import Options  # noqa: PLC0415
 
-    options = Options.resolve(**given)
+    options = Options.resolve(
+        project_key=project_key,
+        endpoint=endpoint,
+        enabled=enabled,
+        default_metadata=default_metadata,
+        capture_stack=capture_stack,
+        send_error_messages=send_error_messages,
+        send_process=send_process,
+        delivery=delivery,
+        throw_on_send_error=throw_on_send_error,
+        send_timeout=send_timeout,
+        max_queue_size=max_queue_size,
+        journal=journal,
+        compression=compression,
+        on_error=on_error,
+        redact=redact,
+        session=session,
+        route=route,
+        headers=headers,
+        payload=payload,
+        rules=rules,
+    )
     if tracer_provider is not None and (
         isinstance(tracer_provider, type) or not callable(getattr(tracer_provider, "get_tracer", None))
     ):

@@ -94,7 +94,9 @@ class _ArrivedRecords(Memory):
 
     def add(self, record: bytes) -> None:
         event = msgspec.json.decode(record, type=Record)
-        self.pipeline.ledger.deliver(self.pipeline.queue.accepted)
+        queue = self.pipeline.queue
+        self.pipeline.ledger.deliver(queue.accepted)
+        queue.taken = queue.accepted  # or a thread would look for it without end
         self._events.append(event)
         if self._on_event is not None:
             self._of_this_thread.events.append(event)

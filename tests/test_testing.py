@@ -274,3 +274,12 @@ def test_the_mock_loads_neither_requests_nor_the_receiver() -> None:
     ).stdout
     loaded = set(printed.split())
     assert not loaded & {"requests", "urllib3", "pytest", "failpath_otel.local", "starlette"}
+
+
+def test_a_mock_that_has_taken_many_records_has_nothing_for_a_thread_to_do(failpath: MockFailpath) -> None:
+    run = failpath.run("checkout")
+    for number in range(600):
+        run.skip(f"step-{number}")
+    [pipeline] = failpath._join.reporter._pipelines
+    assert not pipeline.attempts.has_work()
+    assert not pipeline.wakeup.wait(0)

@@ -105,7 +105,7 @@ class Attempts:
             if skipped.reason not in {"journal_full", "left"}:
                 warn_once(f"journal {skipped.reason}", "Failpath: %s.", skipped.error())
         finally:  # also where a signal handler or a logging handler raises: nothing else settles them
-            self.ledger.pass_over(skipped, self.queue.taken)
+            self.ledger.pass_over(skipped, self.queue.taken_before(skipped.records), self.queue.taken)
 
     def _settle_orphans(self, orphans: OrphanSource, source: Orphan, result: AttemptResult) -> None:
         """Count and report the result of an attempt with records of another process, for which there are no waiters."""

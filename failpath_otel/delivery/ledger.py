@@ -21,8 +21,9 @@ _LOSSES_KEPT: Final = 2 * limits.MAX_BATCH_RECORDS
 class Ledger:
     """The count of every record by what became of it, the losses, and the waiters.
 
-    Records are settled in the order of their tickets: delivered, lost, or left to another process. Its lock is the one
-    of the queue as well. Waiters are notified and losses reported without it.
+    Records are settled: delivered, lost, or left to another process. They are in the order of their tickets, unless a
+    signal handler or another thread sends as well, where there is no delivery thread. The queue has the same lock
+    (decision 0030). Waiters are notified and losses reported without it.
 
     Args:
         callback: called with the error of each loss.
@@ -42,6 +43,7 @@ class Ledger:
         self.settled = 0
         """How many records are settled."""
         self._settled_through: Ticket = 0
+        self._early: list[tuple[Ticket, Ticket]] = []  # settled as well, behind records that are not
         self.delivered = 0
         """How many records Failpath has taken."""
         self._dropped: dict[str, int] = {}
@@ -63,7 +65,7 @@ class Ledger:
         """Settle a batch: ``delivered`` of its records are counted as delivered, the others as lost for ``reason``.
 
         Args:
-            batch: the batch that comes next by its tickets.
+            batch: the batch.
             delivered: how many of its records Failpath has taken.
             reason: why the others are lost, as ``stats()`` counts it.
             error: why all of them are lost.
@@ -73,12 +75,10 @@ class Ledger:
         with self.lock:
             self.delivered += delivered
             self._drop(records - delivered, reason)
-            losses = [
-                Loss(tickets[at - 1] if at else self._settled_through, tickets[at], each) for at, each in rejected
-            ]
+            losses = [Loss(tickets[at - 1] if at else batch.after, tickets[at], each) for at, each in rejected]
             if error is not None:
-                losses.append(Loss(self._settled_through, tickets[-1], error))
-            due = self._settle(records, tickets[-1], losses)
+                losses.append(Loss(batch.after, tickets[-1], error))
+            due = self._settle(records, batch.after, tickets[-1], losses)
         # First the losses, for which a waiter that is notified may ask.
         for loss in losses:
             self.report(loss.error)
@@ -92,10 +92,11 @@ class Ledger:
         with self.lock:
             self.delivered += 1
             self.settled += 1
-            self._settled_through = through
+            if through > self._settled_through:  # noqa: PLR1730 - no call; or a signal handler has come first
+                self._settled_through = through
 
-    def pass_over(self, skipped: Skipped, through: Ticket) -> None:
-        """Settle records up to the ticket ``through`` that were taken and cannot be sent."""
+    def pass_over(self, skipped: Skipped, after: Ticket, through: Ticket) -> None:
+        """Settle records behind the ticket ``after``, up to ``through``, that were taken and cannot be sent."""
         records, error = skipped.records, skipped.error()
         with self.lock:
             if skipped.reason == "journal_full":  # counted when they were evicted
@@ -105,7 +106,7 @@ class Ledger:
                 self._evicted = 0
             else:
                 self._drop(records, skipped.reason)
-            due = self._settle(records, through, [Loss(self._settled_through, through, error)])
+            due = self._settle(records, after, through, [Loss(after, through, error)])
         if skipped.reason not in {"journal_full", "left"}:
             self.report(error)
         _notify(due)
@@ -120,7 +121,7 @@ class Ledger:
             self.left += self.waiting(accepted)
             self._evicted = 0
             losses = [] if error is None else [Loss(self._settled_through, through, error)]
-            return self._settle(accepted - self.settled, through, losses)
+            return self._settle(accepted - self.settled, self._settled_through, through, losses)
 
     def evict(self, records: int) -> None:
         """Count the oldest records of the journal, which it has dropped to make room for new ones."""
@@ -176,13 +177,20 @@ class Ledger:
         if records:
             self._dropped[reason] = self._dropped.get(reason, 0) + records
 
-    def _settle(self, records: int, through: Ticket, losses: Sequence[Loss]) -> list[Waiter]:
+    def _settle(self, records: int, after: Ticket, through: Ticket, losses: Sequence[Loss]) -> list[Waiter]:
         self.settled += records
-        self._settled_through = max(self._settled_through, through)  # two threads at once may settle in either order
+        ranges, self._early = sorted([*self._early, (after, through)]), []
+        for begin, end in ranges:
+            if begin <= self._settled_through:
+                self._settled_through = max(self._settled_through, end)
+            elif self._early and begin <= self._early[-1][1]:
+                self._early[-1] = self._early[-1][0], end
+            else:
+                self._early.append((begin, end))
         self._losses.extend(losses)
         for waiter in self._waiters if losses else ():
             waiter.note(losses)
-        return self._remove([waiter for waiter in self._waiters if waiter.last <= through])
+        return self._remove([waiter for waiter in self._waiters if waiter.last <= self._settled_through])
 
     def _end_waits(self, due: list[Waiter], error: DeliveryError) -> list[Waiter]:
         """Remove and return waiters with an ``error`` that is about all that is not settled."""

@@ -47,8 +47,8 @@ class Memory:
         self.size += sum(map(len, records))
         self.records += len(records)
 
-    def take(self, max_bytes: int, first: Ticket) -> Batch:
-        """Take the next batch within the limits of the wire contract, whose first ticket is ``first``."""
+    def take(self, max_bytes: int, first: Ticket, after: Ticket) -> Batch:
+        """Take the next batch within the limits of the wire contract, from the ticket ``first``, behind ``after``."""
         records: list[bytes] = []
         size = 0
         while self.waiting and len(records) < limits.MAX_BATCH_RECORDS:
@@ -57,7 +57,7 @@ class Memory:
                 break
             records.append(self.waiting.popleft())
             size += len(record)
-        return Batch(records, size, monotonic(), tickets=range(first, first + len(records)))
+        return Batch(records, size, monotonic(), tickets=range(first, first + len(records)), after=after)
 
     def take_back(self, batch: Batch) -> None:
         """Put a batch that was taken before all others; it may have been cut down."""

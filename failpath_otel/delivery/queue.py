@@ -167,7 +167,8 @@ class RecordQueue:
         batch, skipped = NO_BATCH, None
         with self.lock:
             taken = journal.take(read)  # or another thread has dropped what was read meanwhile
-            first = self.taken + 1
+            after = self.taken
+            first = after + 1
             if taken:
                 self._count_taken(read.lost or len(read.records))
                 self.recount()
@@ -182,7 +183,8 @@ class RecordQueue:
         if taken and read.records and not skipped:
             since = monotonic() - journal.age(read.records[0])
             records = [each.record for each in read.records]
-            return Batch(records, 0, since, source=journal, tickets=range(first, first + len(records))), None
+            tickets = range(first, first + len(records))
+            return Batch(records, 0, since, source=journal, tickets=tickets, after=after), None
         return batch, skipped
 
     def _take_after_journal(
@@ -202,9 +204,13 @@ class RecordQueue:
         return self._take_from_memory(max_bytes) if is_next else NO_BATCH, None
 
     def _take_from_memory(self, max_bytes: int) -> Batch:
-        batch = self.memory.take(max_bytes, self.taken + 1)
+        batch = self.memory.take(max_bytes, self.taken + 1, self.taken)
         self._count_taken(len(batch.records))
         return batch
+
+    def taken_before(self, records: int) -> Ticket:
+        """Return the ticket of the record before the so many that were taken last."""
+        return self.taken - records
 
     def _count_taken(self, records: int) -> None:
         self.taken += records

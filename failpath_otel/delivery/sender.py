@@ -176,13 +176,9 @@ class Sender:
         self._is_paused = False
         self._attempt_lock.release()
 
-    def is_attempting_here(self) -> bool:
-        """Return whether this thread makes an attempt, or has paused them, further up its stack."""
-        return is_held_here(self._attempt_lock)
-
     def is_held_up_here(self) -> bool:
         """Return whether this thread has paused the attempts, further up its stack."""
-        return self._is_paused and self.is_attempting_here()
+        return self._is_paused and is_held_here(self._attempt_lock)
 
     def _next_batch(self, take: Take) -> Batch:
         if not self.retries:

@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Callable
 from importlib import import_module
-from queue import Empty
 from time import monotonic
 from typing import Any, Final
 
@@ -130,21 +129,21 @@ class OneShotEvent:
 
     def __init__(self) -> None:
         self._is_set = False
-        self._queue: Any = SimpleQueue()  # the locks of an event are not reentrant
+        # The locks of an event are not reentrant, and the wait for a queue may not end where signals come: Python
+        # computes what is left of the timeout, and takes a negative rest for no timeout.
+        self._unset: Any = Lock()
+        self._unset.acquire()
 
     def set(self) -> None:
         """End the wait."""
         self._is_set = True
-        self._queue.put(None)
+        self._unset.release()
 
     def wait(self, seconds: float) -> bool:
         """Wait at most *seconds*; return whether it was set."""
         if _cooperative_sleep() is None:
-            try:
-                if not self._is_set:
-                    self._queue.get(timeout=max(seconds, 0.0))
-            except Empty:
-                pass
+            if not self._is_set:
+                self._unset.acquire(timeout=max(seconds, 0.0))
         else:
             _poll_until(lambda: self._is_set, seconds)
         return self._is_set

@@ -43,8 +43,9 @@ def watched() -> Watched:
     return Watched()
 
 
-def batch(*tickets: int) -> Batch:
-    return Batch([b"{}"] * len(tickets), 2 * len(tickets), 0.0, tickets=tickets)
+def batch(*tickets: int, after: int | None = None) -> Batch:
+    before = tickets[0] - 1 if after is None else after
+    return Batch([b"{}"] * len(tickets), 2 * len(tickets), 0.0, tickets=tickets, after=before)
 
 
 def test_a_batch_that_is_settled_after_a_later_one_takes_nothing_back(watched: Watched) -> None:
@@ -82,11 +83,35 @@ def test_tickets_need_not_follow_one_another_as_numbers_do(watched: Watched) -> 
     places = [7 << 32 | 64, 7 << 32 | 512, 8 << 32 | 64, 8 << 32 | 90]
     for place in places:
         watched.wait(str(place), place, place)
-    watched.ledger.settle(batch(*places[:2]), 1, "rejected", rejected=[(1, lost)])
+    watched.ledger.settle(batch(*places[:2], after=0), 1, "rejected", rejected=[(1, lost)])
     assert watched.ended == {str(places[0]): None, str(places[1]): lost}
-    watched.ledger.settle(batch(*places[2:]), 0, "send_failed", error=lost)
+    watched.ledger.settle(batch(*places[2:], after=places[1]), 0, "send_failed", error=lost)
     assert [watched.ended[str(place)] for place in places] == [None, lost, lost, lost]
     assert watched.ledger.stats(4) == Stats(4, 1, 0, {"rejected": 1, "send_failed": 2})
+
+
+def test_what_is_settled_early_counts_once_all_before_it_is_settled(watched: Watched) -> None:
+    """Where there is no delivery thread, two threads, or a signal handler and what it interrupts, may both send."""
+    lost = SendError("is lost", 1)
+    for ticket in (1, 3, 6):
+        watched.wait(str(ticket), ticket, ticket)
+    watched.ledger.settle(batch(5, 6), 1, "rejected", rejected=[(0, lost)])
+    watched.ledger.pass_over(Skipped(1, "journal_full"), 3, 4)
+    assert watched.ended == {}
+    assert not watched.ledger.is_settled(6)
+    watched.ledger.settle(batch(1, 2), 2)
+    assert watched.ended == {"1": None}
+    watched.ledger.settle(batch(3), 1)
+    assert watched.ended == {"1": None, "3": None, "6": None}
+    assert watched.ledger.is_settled(6)
+    assert [watched.ledger.loss_of(ticket, ticket) for ticket in (3, 5, 6)] == [None, lost, None]
+
+
+def test_a_record_that_arrives_in_the_midst_of_another_one_stays_settled(watched: Watched) -> None:
+    watched.ledger.deliver(2)  # by a signal handler
+    watched.ledger.deliver(1)
+    assert watched.ledger.is_settled(2)
+    assert watched.ledger.stats(2) == Stats(2, 2, 0)
 
 
 def test_a_failed_attempt_ends_the_waits_for_an_attempt_and_a_lasting_failure_all_of_them(watched: Watched) -> None:
@@ -116,7 +141,7 @@ def test_records_that_the_journal_has_dropped_count_once_as_lost_and_are_settled
     watched.ledger.evict(3)
     assert watched.ledger.stats(5) == Stats(5, 0, 2, {"journal_full": 3})
     assert [watched.ledger.take_evicted(), watched.ledger.take_evicted()] == [3, 0]
-    watched.ledger.pass_over(Skipped(3, "journal_full"), 3)
+    watched.ledger.pass_over(Skipped(3, "journal_full"), 0, 3)
     assert str(watched.ended["dropped"]) == str(Skipped(3, "journal_full").error())
     assert watched.errors == [], "that is reported where they are dropped"
     watched.ledger.settle(batch(4, 5), 2)

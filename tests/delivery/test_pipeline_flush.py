@@ -1,12 +1,15 @@
 """What flush says, and when."""
 
+import signal
 import threading
+from collections.abc import Sequence
 from time import monotonic
 
 import pytest
 
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.records.request import Answer
+from failpath_otel.runtime.threads import RealThread
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline
 from tests.receiver import wait_for
 
@@ -109,3 +112,56 @@ def test_many_threads_that_flush_at_once_all_hear_the_truth() -> None:
         for thread in threads:
             thread.join(10)
     assert said == [True] * 8
+
+
+def test_a_flush_in_the_midst_of_a_send_of_the_same_thread_does_not_count_what_is_sent_as_delivered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where no thread can be started, a signal handler may interrupt a send, and what comes later is sent first."""
+    answers: list[object] = []
+
+    class Interrupted(HeldDelivery):
+        def send(self, records: Sequence[bytes], within: float | None = None) -> Answer:
+            if records == [numbered(1)] and not answers:
+                answers.append(None)
+                queue.put(numbered(2))
+                answers[0] = queue.flush(0.05)
+                return Answer("is down", 503, retryable=True)
+            return super().send(records, within)
+
+    def refuse(_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(RealThread, "start", refuse)
+    with pipeline(Interrupted()) as queue:
+        queue.put(numbered(1))
+        assert not queue.flush(0.05)
+        assert answers == [False]
+        assert queue.flush(10)
+        assert queue.stats() == Stats(2, 2, 0)
+
+
+def test_a_flush_in_the_midst_of_signals_ends_in_time() -> None:
+    """The handler outlasts the timeout, so that what is left of it is negative as the wait goes on."""
+
+    def hold_up(*_: object) -> None:
+        until = monotonic() + 0.0002
+        while monotonic() < until:
+            pass
+
+    delivery = HeldDelivery(held=True)
+    before = signal.signal(signal.SIGALRM, hold_up)
+    try:
+        with pipeline(delivery) as queue:
+            queue.put(numbered(1))
+            assert delivery.sending.wait(10)
+            threading.Timer(5, delivery.gate.set).start()
+            signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+            began = monotonic()
+            for _ in range(500):
+                queue.flush(0.001)
+            assert monotonic() - began < 4
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -166,3 +166,30 @@ def test_a_fault_that_stays_does_not_keep_a_processor_busy(monkeypatch: pytest.M
         assert slept.wait(10)
         broken.undo()
         assert queue.flush(10)
+
+
+def test_a_step_of_a_signal_handler_in_the_midst_of_a_count_does_not_wait_for_another_thread_that_counts() -> None:
+    """Two locks, taken by the two in different orders, would wait for each other for ever."""
+    with pipeline(HeldDelivery()) as queue:
+        at_the_count, over = threading.Event(), threading.Event()
+
+        def count() -> None:
+            with queue.queue.lock:
+                at_the_count.set()
+                over.wait(0.2)
+                queue.stats()
+
+        def interrupted() -> None:
+            with queue.ledger.lock:
+                counting.start()
+                at_the_count.wait(0.2)
+                queue.put(numbered(1))
+
+        counting = threading.Thread(target=count, daemon=True)
+        recording = threading.Thread(target=interrupted, daemon=True)
+        recording.start()
+        recording.join(10)
+        assert not recording.is_alive()
+        over.set()
+        counting.join(10)
+        assert not counting.is_alive()

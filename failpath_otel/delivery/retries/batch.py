@@ -34,6 +34,9 @@ class Batch:
     tickets: Sequence[Ticket] = ()
     """The tickets of the records, in their order; none where another process has recorded them."""
 
+    after: Ticket = 0
+    """The ticket of the record before them."""
+
     @property
     def length(self) -> int:
         """The bytes of the records."""
@@ -44,7 +47,8 @@ class Batch:
         middle = len(self.records) // 2
         if halving is None and self.halving is not None:
             halving = Halving(self.length, self.halving)
-        return self._part(slice(None, middle), halving), self._part(slice(middle, None), halving)
+        first, second = self._part(slice(None, middle), halving), self._part(slice(middle, None), halving)
+        return first, replace(second, after=first.tickets[-1] if first.tickets else 0)
 
     def cut_down(self) -> "Batch | None":
         """Return its one record as its identity and its status; ``None`` where that is not less than there was."""

@@ -52,7 +52,7 @@ class Flusher:
         first, last = tickets or self._last()
         # While the endpoint fails, the next attempt is one that is planned, and is not waited for. Nor is the end of a
         # pause after others were sent in parts, unless for the whole batch.
-        if of_attempt and retries.pause() and (retries.failing or not whole_batch):
+        if of_attempt and self._is_pause(whole_batch=whole_batch):
             return None
         waiter = Waiter(first, last, notify, of_attempt=of_attempt, whole_batch=whole_batch)
 
@@ -64,12 +64,19 @@ class Flusher:
                 return None
             if not of_attempt:
                 retries.retry_now()
+            elif self._is_pause(whole_batch=whole_batch):  # which has begun just now
+                cancel()
+                return None
             self.wakeup.ring()
             self.worker.start()
         except BaseException:  # Ctrl-C or a time limit: the caller does not wait, and cannot end the wait
             cancel()
             raise
         return cancel
+
+    def _is_pause(self, *, whole_batch: bool) -> bool:
+        retries = self.sender.retries
+        return bool(retries.pause()) and (retries.failing or not whole_batch)
 
     def send_now(self) -> None:
         """Have what waits sent, without waiting for it."""
@@ -81,9 +88,7 @@ class Flusher:
         Returns:
             Whether nothing at all was lost since the process began, and nothing of that still waits.
         """
-        is_delivered = self._wait(timeout, of_attempt=False) == (True, None) and self.ledger.is_lossless
-        # In the midst of an attempt, which only a signal handler or a finaliser can be, its batch is not settled yet.
-        return is_delivered and not self.sender.is_attempting_here()
+        return self._wait(timeout, of_attempt=False) == (True, None) and self.ledger.is_lossless
 
     def await_attempt(
         self, timeout: float, tickets: Tickets | None = None, *, whole_batch: bool = False
