@@ -1,11 +1,10 @@
 """What wakes the delivery thread when records come, at the price of one comparison a record."""
 
-from queue import Empty
 from typing import Any
 
 from failpath_otel import limits
 from failpath_otel.delivery.receipt import Ticket
-from failpath_otel.runtime.threads import SimpleQueue
+from failpath_otel.runtime.threads import Lock
 
 
 class Wakeup:
@@ -20,7 +19,10 @@ class Wakeup:
 
     def reset_in_child(self) -> None:
         """Begin without a thread."""
-        self._rings: Any = SimpleQueue()  # a condition has a lock that a signal handler cannot take again
+        # Free when it is rung. The lock of a condition is not reentrant, and the wait for a queue may not end where
+        # signals come, as that of `OneShotEvent`.
+        self._bell: Any = Lock()
+        self._bell.acquire()
         self.due_at: Ticket = 0
         """The ticket from which on a record calls :meth:`note_arrival`."""
         self.has_thread = False
@@ -61,12 +63,11 @@ class Wakeup:
 
     def ring(self) -> None:
         """Wake the thread; from any thread, and inside of any other call."""
-        self._rings.put(None)
+        try:
+            self._bell.release()
+        except RuntimeError:  # it was rung before, and the thread has not woken yet
+            return
 
     def wait(self, seconds: float) -> bool:
         """Wait at most so long for a ring; return whether there was one."""
-        try:
-            self._rings.get(timeout=seconds)
-        except Empty:
-            return False
-        return True
+        return bool(self._bell.acquire(timeout=seconds))

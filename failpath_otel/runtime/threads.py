@@ -53,7 +53,6 @@ def unpatched(module: str, name: str) -> Any:  # noqa: ANN401 - whatever it is
 _start_new_thread: Final = unpatched("_thread", "start_new_thread")
 RLock: Final = threading.RLock if HAS_GREEN_THREADS else _thread.RLock
 Lock: Final = unpatched("_thread", "allocate_lock")
-SimpleQueue: Final = unpatched("queue", "SimpleQueue")
 get_ident: Final = unpatched("_thread", "get_ident")
 sleep: Final = unpatched("time", "sleep")
 

@@ -120,8 +120,8 @@ def test_a_thread_is_woken_by_the_first_record_as_it_sleeps_and_by_a_full_batch(
     assert wakeup.wait(0)
     for number in range(1, limits.MAX_BATCH_RECORDS - 1):
         entrance.admission.put(numbered(number))
-    assert wakeup._rings.empty()
+    assert not wakeup.wait(0)
     entrance.admission.put(numbered(0))
     assert wakeup.wait(0)
     entrance.admission.put(numbered(0))
-    assert wakeup._rings.empty(), "until the next batch is full"
+    assert not wakeup.wait(0), "until the next batch is full"

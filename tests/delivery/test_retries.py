@@ -256,7 +256,7 @@ def test_nothing_is_sent_during_a_delay_for_what_is_recorded_meanwhile(
     for number in range(1, 5_000):
         pipeline.put(numbered(number))
     # Each full batch wakes the thread, which is back asleep when it has seen every one of them.
-    wait_for(pipeline.wakeup._rings.empty)
+    wait_for(pipeline.wakeup._bell.locked)
     assert len(server.requests) == 1
 
 

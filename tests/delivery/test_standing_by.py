@@ -115,7 +115,7 @@ def test_green_threads_do_not_begin_in_the_midst_of_a_fork(
         queue.stand_by()
         queue._after_fork()
         assert queue.worker.thread is None
-        assert queue.wakeup._rings.empty()
+        assert not queue.wakeup.wait(0)
 
 
 IDLE = """
