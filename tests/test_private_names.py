@@ -297,7 +297,7 @@ def test_multiprocessing_runs_hooks_at_the_end_of_its_children() -> None:
 
 def test_signal_takes_its_answers_from_a_module_that_is_written_in_c() -> None:
     asked = sys.modules["_signal"].getsignal
-    assert signals._getsignal is asked, moved("_signal.getsignal", "failpath_otel.signals")
+    assert signals._getsignal is asked, moved("_signal.getsignal", "failpath_otel.handler_exceptions")
     before = signal.signal(signal.SIGUSR1, print)
     try:
         assert asked(signal.SIGUSR1) is signal.getsignal(signal.SIGUSR1) is print
