@@ -43,6 +43,9 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 	$(addprefix --ignore=tests/local/,store runs flows liveness api/test_run_page.py) \
 	$(addprefix --ignore=tests/local/,test_agreement.py test_receiver.py test_sample.py)
 
+# Servers and programs on the lowest versions: the fast tests start none, but for the few that show the whole.
+FLOOR_SERVERS = tests/gateway tests/serving tests/local/api tests/local/test_server.py tests/integration/test_processes.py
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-rest test-storms coverage test-floor test-neighbours check bench venv venv-floor venv-neighbours clean
 # A recipe that fails half-way must not leave a stamp that says it succeeded.
@@ -85,7 +88,8 @@ coverage:
 
 test-floor: $(VENV_FLOOR)/.floor
 	@echo "Tests on the lowest versions:" $$(cat $(VENV_FLOOR)/floors.txt)
-	FLOORS=1 $(VENV_FLOOR)/bin/python -m pytest $(PARALLEL_FLOOR) $(FLOOR_IGNORES) $(ARGS)
+	FLOORS=1 $(VENV_FLOOR)/bin/python -m pytest $(PARALLEL_FLOOR) --tier fast $(FLOOR_IGNORES) $(ARGS)
+	FLOORS=1 $(VENV_FLOOR)/bin/python -m pytest $(PARALLEL_FLOOR) --tier rest $(FLOOR_SERVERS) $(ARGS)
 
 test-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 	$(VENV_NEIGHBOURS)/bin/python -m pytest tests/neighbours tests/integration/test_untraced.py $(ARGS)

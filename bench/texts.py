@@ -14,7 +14,7 @@ from typing import Final
 from bench.sink import BenchError
 from bench.span import Action
 from bench.table import Row
-from failpath_otel.scrubbing import shapes
+from failpath_otel.scrubbing import text_shapes
 from failpath_otel.scrubbing.text import redact_text
 
 _CHARS: Final = 200
@@ -58,7 +58,7 @@ _PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<key>secret[\w.\[\]-]{1,128})=(?P
 
 def of_a_new_shape(text: str) -> str:
     """Search a text of a new shape; texts of a known shape differ in numbers only."""
-    shapes.forget_shape(text)
+    text_shapes.forget_shape(text)
     return redact_text(text)
 
 

@@ -13,13 +13,13 @@ from failpath_otel.delivery.at_exit import send_before_exit
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.tickets import aawait_attempt, await_attempt
 from failpath_otel.errors import ConfigurationError, DeliveryError
-from failpath_otel.handoff import StepHandoff
-from failpath_otel.joins import JOINS, Join
+from failpath_otel.joined_providers import JOINS, Join
 from failpath_otel.options.arguments import Compression, DeliveryMode, Enabled, OnError, Payload, Redact, RulesOption
 from failpath_otel.public import public
 from failpath_otel.scrubbing.values import type_name
 from failpath_otel.semconv import SCOPE_NAME
-from failpath_otel.start_line import log_start
+from failpath_otel.startup_log import log_start
+from failpath_otel.step_handoff import StepHandoff
 from failpath_otel.steps.client import Failpath
 from failpath_otel.steps.event_loops import on_asyncio, on_event_loop
 from failpath_otel.steps.step_tracer import StepTracer

@@ -12,7 +12,7 @@ from opentelemetry.trace import get_tracer_provider
 from failpath_otel.config_file import file_options
 from failpath_otel.configure import FailpathClient, configure
 from failpath_otel.errors import ConfigurationError, DeliveryError
-from failpath_otel.joins import JOINS
+from failpath_otel.joined_providers import JOINS
 from failpath_otel.options.arguments import DeliveryOptions
 from failpath_otel.options.checks import IF_KEY_PRESENT
 from failpath_otel.options.variables import warn_of_misspelt_variables

@@ -5,8 +5,8 @@ import sys
 import traceback
 from typing import Final
 
+from failpath_otel.handler_exceptions import reraise_if_from_handler
 from failpath_otel.scrubbing.text import redact_text, redacted_tail
-from failpath_otel.signals import reraise_if_from_handler
 
 logger: Final = logging.getLogger("failpath_otel")
 _witness: Final = logging.getLogger("failpath_otel.report")

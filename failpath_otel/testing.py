@@ -14,7 +14,7 @@ from failpath_otel.configure import FailpathClient
 from failpath_otel.delivery.memory import Memory
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.sender import NullClient
-from failpath_otel.joins import Join
+from failpath_otel.joined_providers import Join
 from failpath_otel.options import checks
 from failpath_otel.options.options import Options
 from failpath_otel.records.record import ErrorInfo as ErrorInfo

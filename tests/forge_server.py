@@ -52,6 +52,8 @@ def _keep(program: dict[str, Any], passed: list[int]) -> list[str]:
             os.close(stream)
         _report(socket.socket(fileno=status), pid)
     os.close(status)
+    # A shell has what it runs in the background ignore Ctrl-C, and so would the programs of tests that run there.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)

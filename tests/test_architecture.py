@@ -66,7 +66,7 @@ OF_OTHERS: Final = {
     [
         *((room, f"failpath_otel.{name}") for room, names in ABOVE.items() for name in [*names, "configure", "cli"]),
         *((room, name) for room, names in OF_OTHERS.items() for name in names),
-        ("steps", "failpath_otel.private_provider"),
+        ("steps", "failpath_otel.private_tracer_provider"),
     ],
 )
 def test_no_room_imports_what_it_must_not_know(room: str, forbidden: str) -> None:
@@ -80,11 +80,11 @@ def test_every_room_but_the_top_floor_is_held_to_a_direction() -> None:
 
 
 def test_only_configure_knows_both_halves() -> None:
-    # `joins.py` stands for `spans/`, of which it makes the reporter and the processor of a provider.
+    # `joined_providers.py` stands for `spans/`, of which it makes the reporter and the processor of a provider.
     knowing = []
     for source in sources():
         rooms = {name.split(".")[1] for name in imports(source) if name.startswith("failpath_otel.")}
-        if "steps" in rooms and rooms & {"spans", "joins"}:
+        if "steps" in rooms and rooms & {"spans", "joined_providers"}:
             knowing.append(source.name)
     assert [name for name in knowing if name != "__init__.py"] == ["configure.py"]
 

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
 from failpath_otel.delivery.http.client import HttpClient
+from failpath_otel.handler_exceptions import reraise_if_from_handler
 from failpath_otel.records.request import Answer
-from failpath_otel.signals import reraise_if_from_handler
 
 MOST_CALLS = 47
 """Calls of functions of this package in one step, with about a tenth to spare. A step that needs more is a decision:

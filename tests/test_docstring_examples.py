@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import failpath_otel
 import failpath_otel_pytest
 from failpath_otel import testing
-from failpath_otel.joins import JOINS
+from failpath_otel.joined_providers import JOINS
 from tests.fault_server import FaultServer
 from tests.keys import KEY
 

@@ -35,7 +35,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import failpath_otel
-from failpath_otel import signals
+from failpath_otel import handler_exceptions
 from failpath_otel.addresses import LOOPBACK
 from failpath_otel.delivery.http import adapter as adapter_module
 from failpath_otel.delivery.http.adapter import BoundedAdapter
@@ -297,7 +297,7 @@ def test_multiprocessing_runs_hooks_at_the_end_of_its_children() -> None:
 
 def test_signal_takes_its_answers_from_a_module_that_is_written_in_c() -> None:
     asked = sys.modules["_signal"].getsignal
-    assert signals._getsignal is asked, moved("_signal.getsignal", "failpath_otel.signals")
+    assert handler_exceptions._getsignal is asked, moved("_signal.getsignal", "failpath_otel.handler_exceptions")
     before = signal.signal(signal.SIGUSR1, print)
     try:
         assert asked(signal.SIGUSR1) is signal.getsignal(signal.SIGUSR1) is print

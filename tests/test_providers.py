@@ -15,7 +15,7 @@ from opentelemetry.trace import NoOpTracerProvider
 
 import failpath_otel
 from failpath_otel import Failpath, FailpathClient, FailpathSpanExporter, FailpathSpanProcessor, limits
-from failpath_otel.joins import JOINS
+from failpath_otel.joined_providers import JOINS
 from tests.delivery.programs import succeed
 from tests.fault_server import FaultServer, accepted, status
 from tests.receiver import wait_for

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from failpath_otel import report
+from failpath_otel.handler_exceptions import is_from_handler
 from failpath_otel.options.options import Options
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.threads import RealThread
-from failpath_otel.signals import is_from_handler
 from failpath_otel.steps.run_end import RunEndFlush
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from failpath_otel import limits
 from failpath_otel.errors import ConfigurationError
+from failpath_otel.handler_exceptions import reraise_if_from_handler
 from failpath_otel.scrubbing.values import Json, clean_metadata, text_of, type_name
-from failpath_otel.signals import reraise_if_from_handler
 
 Check = Callable[[str, object], Any]
 

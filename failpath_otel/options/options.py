@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from failpath_otel import limits
 from failpath_otel.errors import ConfigurationError
+from failpath_otel.handler_exceptions import reraise_if_from_handler
 from failpath_otel.options import checks
 from failpath_otel.options.arguments import Compression, DeliveryMode, DeliveryOptions, OnError, Payload, Redact
 from failpath_otel.options.checks import Check
@@ -18,7 +19,6 @@ from failpath_otel.records.rules import StepRule
 from failpath_otel.records.rules_file import check_rules
 from failpath_otel.report import warn_once
 from failpath_otel.scrubbing.values import Json, type_name
-from failpath_otel.signals import reraise_if_from_handler
 
 if TYPE_CHECKING:
     from requests import Session

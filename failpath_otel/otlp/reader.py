@@ -10,7 +10,7 @@ from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record
 from failpath_otel.records.rules import format_unmatched
-from failpath_otel.records.translation import span_records
+from failpath_otel.records.span_translation import span_records
 from failpath_otel.report import exception_once, warn
 from failpath_otel.semconv import START_MARKER, STEP_KEY
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from failpath_otel.scrubbing.keys import REDACTED, is_number, is_secret_key, is_secret_text_key, words_of
-from failpath_otel.scrubbing.shapes import secret_key_ends
+from failpath_otel.scrubbing.text_shapes import secret_key_ends
 
 Span = tuple[int, int]
 Search = Callable[..., "re.Match[str] | None"]

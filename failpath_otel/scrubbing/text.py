@@ -9,12 +9,12 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import Final
 
-from failpath_otel.scrubbing import shapes
+from failpath_otel.scrubbing import text_shapes
 from failpath_otel.scrubbing.card_numbers import redact_card_numbers
 from failpath_otel.scrubbing.keys import REDACTED, is_number, is_secret_key, is_secret_text_key
 from failpath_otel.scrubbing.pairs import redact_pairs, replace_found
-from failpath_otel.scrubbing.shapes import find_candidates
 from failpath_otel.scrubbing.statements import redact_statements
+from failpath_otel.scrubbing.text_shapes import find_candidates
 from failpath_otel.scrubbing.token_formats import redact_tokens
 
 MAX_SCANNED_CHARS: Final = 32_768
@@ -72,31 +72,31 @@ def redact_values(text: str) -> str:
 
 def _forget_if_changed(text: str, redacted: str) -> str:
     if redacted != text:
-        shapes.forget_shape(text)
+        text_shapes.forget_shape(text)
     return redacted
 
 
 def _redacted(text: str, candidates: int) -> str:
     text = _without_values(text, candidates)
-    if candidates & (shapes.PAIRS | shapes.CVC | shapes.ITEMS):
+    if candidates & (text_shapes.PAIRS | text_shapes.CVC | text_shapes.ITEMS):
         text = redact_pairs(text)
-    return redact_statements(text) if candidates & shapes.STATEMENTS else text
+    return redact_statements(text) if candidates & text_shapes.STATEMENTS else text
 
 
 def _without_values(text: str, candidates: int) -> str:
-    if candidates & shapes.URLS:
+    if candidates & text_shapes.URLS:
         text = replace_found(text, _SLASHES.search, _userinfo)
-    if candidates & shapes.PAIRS and "=" in text and ("//" in text or "\\/" in text):
+    if candidates & text_shapes.PAIRS and "=" in text and ("//" in text or "\\/" in text):
         text = replace_found(text, _PARAMETER.search, _parameter)
-    if candidates & shapes.AUTHORIZATION:
+    if candidates & text_shapes.AUTHORIZATION:
         text = replace_found(text, _SCHEME.search, _authorization)
-    if candidates & shapes.JSON_WEB_TOKENS:
+    if candidates & text_shapes.JSON_WEB_TOKENS:
         text = _JWT.sub(REDACTED, text)
-    if candidates & shapes.PROJECT_KEYS:
+    if candidates & text_shapes.PROJECT_KEYS:
         text = _PROJECT_KEY.sub(REDACTED, text)
-    if candidates & shapes.TOKENS:
+    if candidates & text_shapes.TOKENS:
         text = redact_tokens(text)
-    return redact_card_numbers(text) if candidates & shapes.CARDS else text
+    return redact_card_numbers(text) if candidates & text_shapes.CARDS else text
 
 
 def redacted_head(text: str, redact: Callable[[str], str] = redact_text) -> str:

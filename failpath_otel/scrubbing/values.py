@@ -13,12 +13,12 @@ from itertools import islice
 from typing import Any, Final
 
 from failpath_otel import limits
+from failpath_otel.handler_exceptions import reraise_if_from_handler
 from failpath_otel.scrubbing.keys import REDACTED as REDACTED
 from failpath_otel.scrubbing.keys import is_secret_key as is_secret_key
 from failpath_otel.scrubbing.keys import is_secret_text_key
-from failpath_otel.scrubbing.shapes import find_candidates
 from failpath_otel.scrubbing.text import MAX_SCANNED_CHARS, redact_text, redact_values, redacted_head, without_last_word
-from failpath_otel.signals import reraise_if_from_handler
+from failpath_otel.scrubbing.text_shapes import find_candidates
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 

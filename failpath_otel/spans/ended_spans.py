@@ -10,7 +10,7 @@ from failpath_otel.options.content import content_of
 from failpath_otel.options.options import Options
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import Record, encode
-from failpath_otel.records.translation import span_records
+from failpath_otel.records.span_translation import span_records
 from failpath_otel.report import exception_once
 
 

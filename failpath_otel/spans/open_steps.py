@@ -14,7 +14,7 @@ from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode
-from failpath_otel.records.translation import (
+from failpath_otel.records.span_translation import (
     StepStart,
     attributes_as_dict,
     derive_outcome,

@@ -10,20 +10,20 @@ from opentelemetry.trace import SpanContext
 
 from failpath_otel import limits
 from failpath_otel.delivery.pipelines import NewPipeline, Pipelines
-from failpath_otel.handoff import HANDOFF_KEY
+from failpath_otel.handler_exceptions import is_from_handler
 from failpath_otel.options.checks import seconds
 from failpath_otel.options.content import content_of
 from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode
-from failpath_otel.records.translation import StepStart, read_start, span_records, start_from_clean_attributes
+from failpath_otel.records.span_translation import StepStart, read_start, span_records, start_from_clean_attributes
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.semconv import START_MARKER, STEP_KEY
-from failpath_otel.signals import is_from_handler
 from failpath_otel.spans.dropped_spans import DroppedSpans, SpanReference
 from failpath_otel.spans.open_steps import OpenSteps
 from failpath_otel.spans.rule_spans import RuleMatchedSpans
+from failpath_otel.step_handoff import HANDOFF_KEY
 
 
 class Reporter:

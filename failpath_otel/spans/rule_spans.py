@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind, get_current_span
 
 from failpath_otel import limits, semconv
 from failpath_otel.records.rules import Rules, StepRule, format_unmatched, run_id_in_attribute, usable_run_id
-from failpath_otel.records.translation import StepStart, start_by_rule, stated_run_id
+from failpath_otel.records.span_translation import StepStart, start_by_rule, stated_run_id
 from failpath_otel.report import exception_once, warn_once
 from failpath_otel.runtime.threads import RealThread, RLock, acquire, sleep
 from failpath_otel.spans.dropped_spans import DroppedSpans, SpanKey, SpanReference, key_of

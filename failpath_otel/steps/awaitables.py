@@ -6,8 +6,8 @@ from inspect import CO_ITERABLE_COROUTINE
 from types import GeneratorType
 from typing import Any, Final, Generic, TypeVar, cast
 
+from failpath_otel.handler_exceptions import reraise_if_from_handler
 from failpath_otel.report import exception_once
-from failpath_otel.signals import reraise_if_from_handler
 from failpath_otel.steps.finalizer_errors import raise_later
 from failpath_otel.steps.open_step import AnyStep
 from failpath_otel.steps.outcome import CoroutineClosed, NeverAwaited

@@ -8,12 +8,12 @@ from opentelemetry.trace import TracerProvider, get_tracer, get_tracer_provider
 
 from failpath_otel import limits, semconv
 from failpath_otel._version import __version__
+from failpath_otel.handler_exceptions import reraise_if_from_handler
 from failpath_otel.public import public
 from failpath_otel.report import warn_once
 from failpath_otel.runtime.trio_loop import running_trio
 from failpath_otel.scrubbing.values import clean_text, type_name
 from failpath_otel.semconv import FLOW_KEY, RUN_ID, SCOPE_NAME, STEP_KEY
-from failpath_otel.signals import reraise_if_from_handler
 from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
 from failpath_otel.steps.keys import check_key, check_status, make_run_id
 from failpath_otel.steps.manual_record import Time, check_times, record_manually

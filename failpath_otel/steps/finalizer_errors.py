@@ -5,9 +5,9 @@ from functools import partial
 from types import CodeType, FrameType
 from typing import Any, Final
 
+from failpath_otel.handler_exceptions import is_from_handler
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.threads import RealThread, get_ident, sleep
-from failpath_otel.signals import is_from_handler
 
 _SECONDS: Final = 0.001
 

@@ -3,8 +3,8 @@
 import uuid
 
 from failpath_otel import limits, semconv
+from failpath_otel.handler_exceptions import reraise_if_from_handler
 from failpath_otel.scrubbing.values import bounded_run_id, clean_text, text_of, type_name
-from failpath_otel.signals import reraise_if_from_handler
 
 
 def check_key(name: str, value: object) -> str:

@@ -8,10 +8,10 @@ from time import time_ns
 from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import limits, semconv
-from failpath_otel.handoff import StepHandoff
 from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import text_of
 from failpath_otel.semconv import EVENT_NAMES, STEP_STATUS
+from failpath_otel.step_handoff import StepHandoff
 from failpath_otel.steps.attributes import Attributes
 from failpath_otel.steps.open_step import status_description
 from failpath_otel.steps.span_events import write_event

@@ -10,11 +10,11 @@ from opentelemetry.trace import Span, StatusCode
 
 from failpath_otel import limits, semconv
 from failpath_otel.errors import DeliveryError
-from failpath_otel.handoff import StepHandoff
+from failpath_otel.handler_exceptions import is_from_handler
 from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import clean_text, type_name
 from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_STATUS
-from failpath_otel.signals import is_from_handler
+from failpath_otel.step_handoff import StepHandoff
 from failpath_otel.steps.attributes import DROPPED_NAME, Attributes, metadata_attributes, other_kind
 from failpath_otel.steps.outcome import error_attributes, is_failure
 from failpath_otel.steps.span_events import write_event

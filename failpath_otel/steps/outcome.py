@@ -7,9 +7,9 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR, CO_ITERABLE_
 from typing import Any, Final
 
 from failpath_otel import limits, semconv
+from failpath_otel.handler_exceptions import reraise_if_from_handler
 from failpath_otel.scrubbing.text import MAX_SCANNED_CHARS, redact_text, redacted_head, redacted_tail
 from failpath_otel.scrubbing.values import clean_text, error_text
-from failpath_otel.signals import reraise_if_from_handler
 
 _MAX_LEAVES = 20
 _MAX_MEMBERS = 200

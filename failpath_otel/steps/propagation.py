@@ -10,9 +10,9 @@ from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import Span
 
 from failpath_otel import limits
-from failpath_otel.handoff import StepHandoff
 from failpath_otel.report import exception_once, warn_once
 from failpath_otel.semconv import FLOW_KEY, FLOW_KEY_HEADER, RUN_ID, RUN_ID_HEADER
+from failpath_otel.step_handoff import StepHandoff
 from failpath_otel.steps.attributes import Attributes
 from failpath_otel.steps.step_tracer import StepTracer, leave_context
 

@@ -9,9 +9,9 @@ from opentelemetry.context import Context, attach, detach, get_current, get_valu
 from opentelemetry.trace import INVALID_SPAN, Span, Tracer, set_span_in_context
 
 from failpath_otel.errors import DeliveryError
-from failpath_otel.handoff import HANDOFF_KEY, StepHandoff
 from failpath_otel.report import exception_once
 from failpath_otel.semconv import EVENT_NAMES, START_MARKER, STATUS_RUNNING, STEP_KEY
+from failpath_otel.step_handoff import HANDOFF_KEY, StepHandoff
 from failpath_otel.steps.attributes import Attributes
 from failpath_otel.steps.span_events import write_event
 

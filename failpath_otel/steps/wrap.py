@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, Final, TypeVar, cast
 
+from failpath_otel.handler_exceptions import reraise_if_from_handler
 from failpath_otel.scrubbing.values import type_name
-from failpath_otel.signals import reraise_if_from_handler
 from failpath_otel.steps.awaitables import (
     FINISHED_TYPES,
     AwaitableInStep,

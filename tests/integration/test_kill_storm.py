@@ -15,7 +15,7 @@ from tests.fault_server import Behaviour, Exchange, FaultServer, accepted, fault
 from tests.integration.storm import Storm
 from tests.integration.storm_verdict import judge
 
-NUMBER: Final = int(os.environ.get("KILL_STORM", "30"))
+NUMBER: Final = int(os.environ.get("KILL_STORM", "12"))
 pytestmark = [pytest.mark.storm, pytest.mark.timeout(60 + 6 * NUMBER)]
 
 

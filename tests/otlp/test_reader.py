@@ -16,7 +16,7 @@ from failpath_otel.otlp.http_messages import spans_in
 from failpath_otel.otlp.reader import Receipt, records_of
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record, encode
-from failpath_otel.records.translation import span_records
+from failpath_otel.records.span_translation import span_records
 from failpath_otel.steps.keys import make_run_id
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of, records_in
 from tests.spans.foreign import IDENTITY, EventAttributes, a_span, event, lifecycle

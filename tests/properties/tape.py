@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, settings
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
 from failpath_otel.configure import FailpathClient
-from failpath_otel.joins import Join
+from failpath_otel.joined_providers import Join
 from failpath_otel.options.options import Options
 from failpath_otel.records.record import Record
 from failpath_otel.testing import _ArrivedRecords

@@ -9,7 +9,7 @@ from opentelemetry.trace.status import StatusCode
 from failpath_otel import semconv
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record
-from failpath_otel.records.translation import span_records
+from failpath_otel.records.span_translation import span_records
 from tests.recording import recording_with
 from tests.spans.foreign import END_NS, IDENTITY, START_NS, a_span, event, lifecycle
 

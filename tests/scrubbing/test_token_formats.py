@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-from failpath_otel.scrubbing import shapes
 from failpath_otel.scrubbing import text as text_module
+from failpath_otel.scrubbing import text_shapes
 from failpath_otel.scrubbing.text import redact_text, redact_values
 from failpath_otel.scrubbing.token_formats import TOKEN_FORMATS
 from failpath_otel.scrubbing.values import clean_metadata, error_text
 from tests.planted_forms import ALNUM, CARDS, HEX, NAMED, PLANTED, TOKENS, UPPER, Planted, harmless, some
 
-EVERYTHING = 2 * shapes.CVC - 1
+EVERYTHING = 2 * text_shapes.CVC - 1
 AROUND = ["{}", "refused: {}", "key='{}',", '{{"a": "{}"}}', "({})", "[{}]", "first line\n{}\nthird", "'a\\n{}\\nb'"]
 
 
@@ -119,18 +119,18 @@ def test_a_text_of_the_shape_of_a_clean_one_is_looked_at_for_what_a_shape_does_n
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
 def test_nothing_is_kept_of_a_text_that_holds_a_secret(planted: Planted) -> None:
-    before = set(shapes._cache)
+    before = set(text_shapes._cache)
     redacted = clean_metadata(planted.metadata)
     assert planted.secret not in str(redacted)
-    for shape in set(shapes._cache) - before:
-        assert shape not in {text.encode().translate(shapes._SHAPED) for text in planted.metadata.values()}
+    for shape in set(text_shapes._cache) - before:
+        assert shape not in {text.encode().translate(text_shapes._SHAPED) for text in planted.metadata.values()}
 
 
 def test_the_shapes_that_are_kept_are_few_and_short() -> None:
-    for number in range(2 * shapes._MAX_CACHED_SHAPES):
+    for number in range(2 * text_shapes._MAX_CACHED_SHAPES):
         redact_text("a text" + "!" * (number % 700) + "?" * (number // 700))
-    assert len(shapes._cache) <= shapes._MAX_CACHED_SHAPES
-    assert max(map(len, shapes._cache)) <= shapes._MAX_CACHED_CHARS
+    assert len(text_shapes._cache) <= text_shapes._MAX_CACHED_SHAPES
+    assert max(map(len, text_shapes._cache)) <= text_shapes._MAX_CACHED_CHARS
 
 
 def test_a_clean_text_of_a_known_shape_is_done_with_in_a_few_calls() -> None:

@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import semconv
-from failpath_otel.handoff import HANDOFF_KEY, StepHandoff
 from failpath_otel.options.options import Options
 from failpath_otel.spans.processor import FailpathSpanProcessor
+from failpath_otel.step_handoff import HANDOFF_KEY, StepHandoff
 from tests.fault_server import FaultServer, accepted, fault_server, held, silent
 from tests.keys import KEY
 from tests.spans.foreign import IDENTITY, a_span, lifecycle, tracer_with

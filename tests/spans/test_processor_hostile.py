@@ -9,8 +9,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import INVALID_SPAN
 
 from failpath_otel import report, semconv
-from failpath_otel.handoff import HANDOFF_KEY, StepHandoff
 from failpath_otel.spans.processor import FailpathSpanProcessor
+from failpath_otel.step_handoff import HANDOFF_KEY, StepHandoff
 from tests.fault_server import FaultServer
 from tests.spans.foreign import IDENTITY, tracer_with
 

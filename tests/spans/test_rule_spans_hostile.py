@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer, set_span_in_contex
 
 import failpath_otel
 from failpath_otel import FailpathSpanProcessor, StepRule, limits
-from failpath_otel.records.translation import start_by_rule
+from failpath_otel.records.span_translation import start_by_rule
 from failpath_otel.runtime.threads import RealThread
 from failpath_otel.spans import rule_spans
 from tests.fault_server import FaultServer

@@ -8,7 +8,7 @@ from requests.auth import AuthBase
 from requests.utils import select_proxy
 
 from failpath_otel.delivery.http.adapter import BoundedAdapter
-from failpath_otel.delivery.http.obstacles import Means
+from failpath_otel.delivery.http.connection_errors import Means
 from failpath_otel.report import warn_once
 
 

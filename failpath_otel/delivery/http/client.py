@@ -15,7 +15,7 @@ from opentelemetry.context import attach, detach, set_value
 from failpath_otel import limits
 from failpath_otel.delivery.http.adapter import time_limit
 from failpath_otel.delivery.http.channel import Channel, OwnChannel, SessionChannel
-from failpath_otel.delivery.http.obstacles import Means, obstacle, proxy_password
+from failpath_otel.delivery.http.connection_errors import Means, obstacle, proxy_password
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.options.endpoint import warn_of_plain_http
 from failpath_otel.options.options import Options

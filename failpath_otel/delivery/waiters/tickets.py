@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from failpath_otel.errors import DeliveryError
-from failpath_otel.handoff import StepHandoff
+from failpath_otel.step_handoff import StepHandoff
 
 if TYPE_CHECKING:
     from failpath_otel.delivery.pipeline import Pipeline

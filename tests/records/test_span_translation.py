@@ -13,7 +13,7 @@ from opentelemetry.trace.status import StatusCode
 from failpath_otel import limits, semconv
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import ProcessInfo, Record, encode
-from failpath_otel.records.translation import (
+from failpath_otel.records.span_translation import (
     attributes_as_dict,
     outcome_record,
     read_start,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import Span, TracerProvider, get_tracer_provider
 
 from failpath_otel._version import __version__
-from failpath_otel.private_provider import private_tracer
+from failpath_otel.private_tracer_provider import private_tracer
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.runtime.threads import RLock

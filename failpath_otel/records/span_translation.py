@@ -8,7 +8,6 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
-from failpath_otel.handoff import StepHandoff
 from failpath_otel.records.content import ERROR_MESSAGE, ERROR_STACK, RecordContent
 from failpath_otel.records.metadata import metadata_at_end, metadata_from
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
@@ -17,6 +16,7 @@ from failpath_otel.records.rules import StepRule, run_id_in_attribute
 from failpath_otel.records.stacks import without_our_frames
 from failpath_otel.scrubbing.values import bounded_run_id, clean_metadata, clean_text, error_text, text_of
 from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS
+from failpath_otel.step_handoff import StepHandoff
 
 _ANY_LENGTH: Final = 1 << 30
 _OUTCOMES: Final[dict[str, Status]] = {"success": "success", "error": "error", "skipped": "skipped"}
