@@ -67,13 +67,13 @@ def _local(arguments: argparse.Namespace) -> int:
             f" or {LOCAL_VARIABLE}"
         )
     try:
-        named = os.environ.get(_RULES_VARIABLE, "").strip()
+        rules_path = os.environ.get(_RULES_VARIABLE, "").strip()
         settings = ReceiverSettings(
             flows=arguments.flows,
             trace_url=arguments.trace_url,
             days=arguments.max_age,
             mebibytes=arguments.max_size,
-            rules=check_rules(_RULES_VARIABLE, named) if named else None,
+            rules=check_rules(_RULES_VARIABLE, rules_path) if rules_path else None,
         )
         database = default_database() if arguments.db is None else arguments.db
         access = Access(arguments.host, arguments.token)

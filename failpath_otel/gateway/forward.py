@@ -10,7 +10,7 @@ from failpath_otel.errors import RecordsRejectedError, SendError
 from failpath_otel.options.content import content_of
 from failpath_otel.options.options import Options
 from failpath_otel.otlp.reader import Receipt, SpanReader
-from failpath_otel.otlp.route import Busy
+from failpath_otel.otlp.route import ServiceUnavailable
 from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.records.record import Record, encode
 
@@ -44,7 +44,7 @@ class Forwarder:
         """Where the records go."""
 
     def check(self) -> None:
-        """Raise :class:`Busy` if it is known already that no span can be accepted, before the body is read."""
+        """Raise :class:`ServiceUnavailable`, before the body is read, if it is known that no span can be accepted."""
         self._check_open()
         if monotonic() < self._full_until:
             raise self._full()
@@ -52,15 +52,15 @@ class Forwarder:
     def _check_open(self) -> None:
         if self.pipeline.queue.closed:
             reason = "this gateway is shutting down"
-            raise Busy(reason, 1)
+            raise ServiceUnavailable(reason, 1)
         if not self.pipeline.queue.journaling and self.pipeline.stuck:
             raise self._unavailable()
 
     def take(self, spans: Iterator[OtlpSpan | None]) -> Receipt:
         """Accept all spans that are steps. Block while the queue is full and, without a journal, until delivery.
 
-        Raises :class:`Busy` if not all were accepted: the sender has to send all of them again, and Failpath drops
-        duplicates by their ids.
+        Raises :class:`ServiceUnavailable` if not all were accepted: the sender has to send all of them again, and
+        Failpath drops duplicates by their ids.
         """
         receipt = Receipt()
         for records in self._reader.read(spans, receipt):
@@ -113,9 +113,13 @@ class Forwarder:
             if in_time or error is not None or left <= 0 or self.pipeline.queue.closed:
                 return
 
-    def _full(self) -> Busy:
+    def _full(self) -> ServiceUnavailable:
         what = "the journal" if self.pipeline.queue.journaling else "the queue"
-        return Busy(f"{what} is full, because Failpath accepts less than arrives", self.pipeline.sender.retries.pause())
+        return ServiceUnavailable(
+            f"{what} is full, because Failpath accepts less than arrives", self.pipeline.sender.retries.pause()
+        )
 
-    def _unavailable(self) -> Busy:
-        return Busy("Failpath is unavailable, and there is no journal", self.pipeline.sender.retries.pause())
+    def _unavailable(self) -> ServiceUnavailable:
+        return ServiceUnavailable(
+            "Failpath is unavailable, and there is no journal", self.pipeline.sender.retries.pause()
+        )

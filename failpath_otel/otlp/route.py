@@ -38,10 +38,10 @@ _LARGE_AT_A_TIME: Final = 2
 _AT_A_TIME: Final = 32
 
 Take = Callable[[Iterator[OtlpSpan | None]], Receipt]
-"""Takes the spans of one request, on a worker thread, or raises :class:`Busy`."""
+"""Takes the spans of one request, on a worker thread, or raises :class:`ServiceUnavailable`."""
 
 
-class Busy(HTTPException):
+class ServiceUnavailable(HTTPException):
     """Nothing more can be accepted now; *pause* is the seconds after which a retry makes sense."""
 
     def __init__(self, reason: str, pause: float) -> None:
@@ -56,7 +56,7 @@ class OtlpRoute:
 
     Args:
         take: takes the spans.
-        check: raises ``HTTPException``, such as :class:`Busy`, for a request before its body is read.
+        check: raises ``HTTPException``, such as :class:`ServiceUnavailable`, for a request before its body is read.
         include_untagged: pass spans without a step key on as well, as rules may match them.
         on_request: called after each request with its receipt, or with ``None`` if it was refused.
     """
@@ -68,7 +68,7 @@ class OtlpRoute:
     on_request: Callable[[Receipt | None], object] = lambda _: None
 
     def __post_init__(self) -> None:
-        self._body_budget = BodyBudget(MAX_HELD_BYTES, lambda: Busy("too much at once", 1))
+        self._body_budget = BodyBudget(MAX_HELD_BYTES, lambda: ServiceUnavailable("too much at once", 1))
         # Decoded spans take several times the memory of the body.
         self._limiters: dict[int, anyio.CapacityLimiter] = {}
 
@@ -85,7 +85,7 @@ class OtlpRoute:
         except CancelledError:
             # The grace period of the shutdown is over. The server would respond 500, after which senders do not retry.
             self.on_request(None)
-            busy = Busy("this server is shutting down", 1)
+            busy = ServiceUnavailable("this server is shutting down", 1)
             return refused(kind, busy.status_code, busy.detail, busy.headers)
         except BaseException:  # the server responds 500
             self.on_request(None)

@@ -52,16 +52,16 @@ class StepTracer:
         handoff.spans = (host,)
         if handoff.reported_span is not None:
             return set_span_in_context(host, parent)
-        inside = _with_current(host, parent)
+        context = _with_current(host, parent)
         if self.observer is None:
-            return inside
+            return context
         try:
             self.observer.start_missed(host)
         except Exception:  # noqa: BLE001 - looking at the global provider may load one of another vendor
             exception_once("looking for the tracer provider")
         private = self._start_private(name, host, parent, attributes, start_ns, handoff)
         handoff.spans = (host, private)
-        return set_value(_PRIVATE_PARENT, private, inside)
+        return set_value(_PRIVATE_PARENT, private, context)
 
     def export_start_marker(self, span: Span, attributes: Attributes, start_ns: int) -> None:
         """Open and end a span below ``span`` at once, so that the start of its step is exported now."""
@@ -84,11 +84,11 @@ class StepTracer:
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             exception_once("starting a span at the host's tracer provider")
             host = INVALID_SPAN
-        inside = _with_current(host, parent)
+        context = _with_current(host, parent)
         if self.observer is None or host.get_span_context().is_valid:
-            return (host,), inside
+            return (host,), context
         private = self._start_private(name, host, parent, attributes, None, None)
-        return (host, private), set_value(_PRIVATE_PARENT, private, inside)
+        return (host, private), set_value(_PRIVATE_PARENT, private, context)
 
     @staticmethod
     def end(span: Span, end_ns: int | None = None) -> bool:
@@ -152,36 +152,36 @@ def _with_current(span: Span, context: Context) -> Context:
     return set_span_in_context(span, context) if span.get_span_context().is_valid else Context(context)
 
 
-def leave_context(inside: Context, before: Context, token: "Token[Context] | None") -> None:
-    """Make ``before`` current again, unless it is.
+def leave_context(own_context: Context, outer: Context, token: "Token[Context] | None") -> None:
+    """Make ``outer`` current again, unless it is.
 
     A token works only in the context in which it was made. A block that ends in another task finds in that task's copy
     what it attached, and restores what was there without a token; so does a block whose token was lost because a signal
     handler raised.
     """
     current = get_current()
-    if current is inside:
-        attach(before)
-    elif current is not before and token is not None:
+    if current is own_context:
+        attach(outer)
+    elif current is not outer and token is not None:
         _detach(token)
 
 
-def leave_block(inside: Context, before: Context, token: "Token[Context] | None") -> None:
-    """Do the same as :func:`leave_context` at the end of a block; ``inside`` was made for that block alone.
+def leave_block(own_context: Context, outer: Context, token: "Token[Context] | None") -> None:
+    """Do the same as :func:`leave_context` at the end of a block; ``own_context`` was made for that block alone.
 
     A generator may be in the block when it yields, and be resumed in another context. The block then ends where it was
     never entered, and its context is changed to what was current before (decision 0008).
     """
-    if get_current() is inside:
-        attach(before)
+    if get_current() is own_context:
+        attach(outer)
         return
-    leave_context(inside, before, token)
-    made: Any = inside
-    if made is not before and isinstance(made, dict):
+    leave_context(own_context, outer, token)
+    items: Any = own_context
+    if items is not outer and isinstance(items, dict):
         # A context forbids assignment, but this one must change for all code that holds it.
-        dict.update(made, before)
-        for name in made.keys() - before.keys():
-            dict.pop(made, name, None)
+        dict.update(items, outer)
+        for name in items.keys() - outer.keys():
+            dict.pop(items, name, None)
 
 
 def _detach(token: Any) -> None:  # noqa: ANN401 - of whatever runtime context there is

@@ -12,7 +12,7 @@ from failpath_otel.gateway.forward import Forwarder
 from failpath_otel.options.options import Options
 from failpath_otel.otlp.http_messages import spans_in
 from failpath_otel.otlp.reader import Receipt
-from failpath_otel.otlp.route import Busy
+from failpath_otel.otlp.route import ServiceUnavailable
 from tests.fault_server import Exchange, FaultServer, accepted, fault_server, held, refusing_where, silent, status
 from tests.gateway.requests import JSON, attribute, json_request, json_span
 from tests.receiver import wait_for
@@ -38,7 +38,7 @@ def large(number: int) -> dict[str, Any]:
 def lets_in(forwarder: Forwarder) -> bool:
     try:
         forwarder.check()
-    except Busy:
+    except ServiceUnavailable:
         return False
     return True
 
@@ -56,13 +56,13 @@ def test_a_full_journal_takes_no_more_and_loses_nothing(tmp_path: Path) -> None:
     taken: list[int] = []
     with fault_server(held(gate, accepted)) as server:
         forwarder = forwarder_to(server.url, tmp_path, send_timeout=30)
-        with pytest.raises(Busy) as busy:
+        with pytest.raises(ServiceUnavailable) as busy:
             for number in range(1, 1_000):
                 take(forwarder, large(number))
                 taken.append(number)
         assert (busy.value.status_code, busy.value.retry_after) == (503, 1)
         assert "the journal is full" in busy.value.detail
-        with pytest.raises(Busy, match="the journal is full"):
+        with pytest.raises(ServiceUnavailable, match="the journal is full"):
             forwarder.check()  # others need not send in vain
         assert len(taken) > 100
         assert forwarder.pipeline.stats().dropped == {}
@@ -101,13 +101,13 @@ def test_a_full_memory_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
         forwarder = forwarder_to(server.url, None, max_queue_size=4, send_timeout=30)
 
         def wait_in_vain() -> None:
-            with pytest.raises(Busy):
+            with pytest.raises(ServiceUnavailable):
                 take(forwarder, large(1), large(2))
 
         first = threading.Thread(target=wait_in_vain)
         first.start()
         server.wait_for_requests(1)
-        with pytest.raises(Busy) as busy:
+        with pytest.raises(ServiceUnavailable) as busy:
             take(forwarder, large(3))
         assert (busy.value.status_code, busy.value.detail[:17]) == (503, "the queue is full")
         assert forwarder.pipeline.stats().dropped == {}
@@ -122,7 +122,7 @@ def test_a_journal_that_cannot_be_written_is_none(tmp_path: Path) -> None:
     place.write_text("")
     with fault_server(status(503)) as server:
         forwarder = forwarder_to(server.url, place)
-        with pytest.raises(Busy) as busy:
+        with pytest.raises(ServiceUnavailable) as busy:
             take(forwarder, large(1))
         assert busy.value.status_code == 503
         server.answer_with(accepted)
@@ -167,7 +167,7 @@ def test_a_request_of_which_one_record_is_refused_and_others_wait_is_not_taken(s
     forwarder = forwarder_to(server.url, None)
     take(forwarder, json_span(spanId="0" * 15 + "1"))
     server.answer_with(behave)
-    with pytest.raises(Busy):
+    with pytest.raises(ServiceUnavailable):
         take(forwarder, bad_span(1), json_span(spanId="0" * 15 + "2"))
     assert forwarder.pipeline.stats().waiting
     server.answer_with(accepted)
@@ -178,10 +178,10 @@ def test_a_request_of_which_one_record_is_refused_and_others_wait_is_not_taken(s
 
 
 def test_a_gateway_that_ends_lets_no_request_wait_for_ever() -> None:
-    refused: list[Busy] = []
+    refused: list[ServiceUnavailable] = []
 
     def wait_in_vain() -> None:
-        with pytest.raises(Busy) as busy:
+        with pytest.raises(ServiceUnavailable) as busy:
             take(forwarder, large(1))
         refused.append(busy.value)
 
@@ -198,7 +198,7 @@ def test_a_gateway_that_ends_lets_no_request_wait_for_ever() -> None:
 def test_a_gateway_that_ends_takes_no_more(server: FaultServer, tmp_path: Path) -> None:
     forwarder = forwarder_to(server.url, tmp_path)
     forwarder.pipeline.shutdown(5)
-    with pytest.raises(Busy) as busy:
+    with pytest.raises(ServiceUnavailable) as busy:
         take(forwarder, large(1))
     assert busy.value.status_code == 503
     assert forwarder.pipeline.stats().dropped == {}

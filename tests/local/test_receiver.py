@@ -101,7 +101,7 @@ def test_many_threads_with_deletions_in_between_end_on_the_right_answers(
         for row in rows:
             assert row == expected(row.key, page.store.events(row.key), row.revision)
         for flow_key in page.receiver.flows.known():
-            assert page.receiver.flows.facts(flow_key) == Flows(page.store, None).facts(flow_key)
+            assert page.receiver.flows.details(flow_key) == Flows(page.store, None).details(flow_key)
         with_liveness = {row.key for row in rows if row.status == "running"}
         assert set(page.receiver.monitor.current()) == with_liveness
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from failpath_otel.otlp.reader import Receipt
-from failpath_otel.otlp.route import Busy, OtlpRoute
+from failpath_otel.otlp.route import OtlpRoute, ServiceUnavailable
 from failpath_otel.otlp.span import OtlpSpan
 from tests.gateway.requests import PROTOBUF, protobuf_of
 from tests.spans.foreign import a_span
@@ -21,7 +21,7 @@ TAKEN: Final = Receipt(received=1, steps=1)
     ("outcome", "status", "on_request"),
     [
         (TAKEN, 200, TAKEN),
-        (Busy("the journal is full", 1), 503, None),
+        (ServiceUnavailable("the journal is full", 1), 503, None),
         (RuntimeError("a fault of ours"), 500, None),
     ],
     ids=["taken", "busy", "broken"],

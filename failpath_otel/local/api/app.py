@@ -26,7 +26,7 @@ from failpath_otel.local.api.stream import Stream
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.view import RunList
 from failpath_otel.local.store.database import StoreError
-from failpath_otel.otlp.route import MAX_HELD_BYTES, Busy
+from failpath_otel.otlp.route import MAX_HELD_BYTES, ServiceUnavailable
 from failpath_otel.records.request import ROUTE as EVENTS
 from failpath_otel.serving.body import BodyBudget, decompress, discard_body, read_body, too_large_decompressed
 from failpath_otel.serving.routes import UnknownRoutes
@@ -48,7 +48,7 @@ class _Routes:
         self._receiver = receiver
         self._senders: anyio.CapacityLimiter | None = None
         # As large as that of OTLP, and separate: one kind of sender does not use up the budget of the other.
-        self._body_budget: Final = BodyBudget(MAX_HELD_BYTES, lambda: Busy("too much at once", 1))
+        self._body_budget: Final = BodyBudget(MAX_HELD_BYTES, lambda: ServiceUnavailable("too much at once", 1))
 
     async def receive(self, request: Request) -> Response:
         try:

@@ -107,17 +107,17 @@ class PageApi:
         """Return one flow: its graph, its errors, its newest runs."""
         heading = self._heading()
         flow_key: str = request.path_params["flow_key"]
-        facts = self._receiver.flows.facts(flow_key)
-        if not facts.runs and facts.declared is None:
+        details = self._receiver.flows.details(flow_key)
+        if not details.runs and details.declared is None:
             raise HTTPException(404, "no such flow")
         everywhere = self._receiver.monitor.current()
         current: dict[RunKey, Liveness] = {key: its for key, its in everywhere.items() if key.flow_key == flow_key}
         return answers.FlowPage(
             *heading,
             flow=self._flow_row(flow_key, {flow_key: Counter(current.values())}, current),
-            graph=answers.graph_of(facts.shape, facts.layout, facts.steps),
-            errors=top_errors(facts.runs),
-            runs=[row_of(row, current.get(row.key)) for row in self._receiver.flows.numbers(flow_key).newest],
+            graph=answers.graph_of(details.shape, details.layout, details.steps),
+            errors=top_errors(details.runs),
+            runs=[row_of(row, current.get(row.key)) for row in self._receiver.flows.listing(flow_key).newest],
         )
 
     def rows(self, request: Request) -> answers.RowList:
@@ -189,10 +189,10 @@ class PageApi:
     def _flow_row(
         self, flow_key: str, counts: dict[str, Counter[Liveness]], current: dict[RunKey, Liveness]
     ) -> answers.FlowRow:
-        numbers = self._receiver.flows.numbers(flow_key)
-        outcomes = [outcome_of(row, current.get(row.key)) for row in reversed(numbers.newest)]
-        last_seen = numbers.newest[0].active_at if numbers.newest else None
-        return answers.flow_row(flow_key, outcomes, numbers.stats, counts.get(flow_key, Counter()), last_seen)
+        listing = self._receiver.flows.listing(flow_key)
+        outcomes = [outcome_of(row, current.get(row.key)) for row in reversed(listing.newest)]
+        last_seen = listing.newest[0].active_at if listing.newest else None
+        return answers.flow_row(flow_key, outcomes, listing.stats, counts.get(flow_key, Counter()), last_seen)
 
 
 def _route(path: str, handler: _Handler, method: str = "GET", status_code: int = 200) -> Route:

@@ -28,17 +28,17 @@ def run_page(receiver: Receiver, key: RunKey, heading: tuple[int, str]) -> RunPa
     view = build_run_view(events)
     summary = summarise(view, events)
     assessment = receiver.monitor.assess(key.flow_key, summary.attempts)
-    facts = receiver.flows.facts(key.flow_key).with_steps_of(summary.attempts)
+    details = receiver.flows.details(key.flow_key).with_steps_of(summary.attempts)
     before, after = store.runs.neighbours(key)
     return RunPage(
         *heading,
         run=_run(view, assessment),
         row=row_of(_row(summary, store.runs.row(key)), assessment.run),
-        graph=graph_of(facts.shape, facts.layout, facts.steps),
+        graph=graph_of(details.shape, details.layout, details.steps),
         events=_logged(events, store.received(key)),
         previous=None if before is None else Neighbour(before.run_id),
         next=None if after is None else Neighbour(after.run_id),
-        p50_ms={step_key: stats.p50_ms for step_key, stats in facts.steps.items() if stats.p50_ms is not None},
+        p50_ms={step_key: stats.p50_ms for step_key, stats in details.steps.items() if stats.p50_ms is not None},
         trace_url=receiver.settings.trace_url,
     )
 
@@ -62,7 +62,7 @@ def _row(summary: RunSummary, stored: RunRow | None) -> RunRow:
 
 
 def _logged(events: Sequence[Record], received: Mapping[str, int]) -> list[LoggedEvent]:
-    numbers = attempt_numbers(events)
+    attempts = attempt_numbers(events)
     return [
         LoggedEvent(
             id=event.id,
@@ -71,7 +71,7 @@ def _logged(events: Sequence[Record], received: Mapping[str, int]) -> list[Logge
             step_key=event.step_key,
             status=event.status,
             span_id=event.span_id,
-            attempt=numbers[event.id],
+            attempt=attempts[event.id],
             duration_ms=event.duration_ms,
             error=None if event.error is None else ErrorInfo(event.error.name, event.error.message),
         )

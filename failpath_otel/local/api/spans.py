@@ -9,7 +9,7 @@ from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.store import ReceivedEvent, Store
 from failpath_otel.otlp.http_messages import ROUTE as ROUTE
 from failpath_otel.otlp.reader import Receipt, SpanReader
-from failpath_otel.otlp.route import Busy, OtlpRoute
+from failpath_otel.otlp.route import OtlpRoute, ServiceUnavailable
 from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record, encode
@@ -44,4 +44,4 @@ def _store(records: list[Record], receipt: Receipt, store: Store, now: int) -> N
         store.add(received_events, now)
     except StoreError as error:  # the database is busy or full
         _log.error("%s", error)
-        raise Busy(str(error), 1) from None
+        raise ServiceUnavailable(str(error), 1) from None

@@ -31,7 +31,7 @@ _CHUNK: Final = 100
 
 
 @dataclass(frozen=True)
-class FlowNumbers:
+class FlowListing:
     """The figures of a flow over its newest runs, and the newest of them."""
 
     stats: FlowStats
@@ -39,7 +39,7 @@ class FlowNumbers:
 
 
 @dataclass(frozen=True)
-class FlowFacts:
+class FlowDetails:
     """The newest runs of a flow, the newest activity first, and what is computed from their attempts."""
 
     runs: list[CachedRun]
@@ -47,8 +47,8 @@ class FlowFacts:
     older: Sequence[AttemptSummary] | None = None
     """The attempts of an older run, whose steps the shape has too."""
 
-    def with_steps_of(self, attempts: Sequence[AttemptSummary]) -> "FlowFacts":
-        """Return the same facts, with a shape that also has the steps of a run with these attempts."""
+    def with_steps_of(self, attempts: Sequence[AttemptSummary]) -> "FlowDetails":
+        """Return the same details, with a shape that also has the steps of a run with these attempts."""
         known = {node.step_key for node in self.shape.nodes}
         if all(attempt.step_key in known for attempt in attempts):
             return self
@@ -77,14 +77,14 @@ class FlowFacts:
 
 
 class Flows:
-    """A cache of the facts of every flow, refreshed when one of its runs has changed. Thread-safe."""
+    """A cache of the details of every flow, refreshed when one of its runs has changed. Thread-safe."""
 
     def __init__(self, store: Store, declared: FlowsFile | None) -> None:
         self._store = store
         self._declared = declared
         self._lock = threading.Lock()
-        self._numbers: dict[str, FlowNumbers] = {}
-        self._facts: dict[str, FlowFacts] = {}  # least recently used first
+        self._listings: dict[str, FlowListing] = {}
+        self._details: dict[str, FlowDetails] = {}  # least recently used first
         self._stale: set[str] = set()
         self._seen_revision = 0
 
@@ -92,43 +92,43 @@ class Flows:
         """Return the flows that have runs, and then those that are only declared."""
         return list(dict.fromkeys([*self._store.runs.flow_keys(), *self._declarations()]))
 
-    def numbers(self, flow_key: str) -> FlowNumbers:
+    def listing(self, flow_key: str) -> FlowListing:
         """Return the figures of a flow now, without reading the attempts of its runs."""
         with self._lock:
             self._apply_changes()
-            numbers = self._numbers.get(flow_key)
-            if numbers is None:
+            listing = self._listings.get(flow_key)
+            if listing is None:
                 rows = self._store.runs.rows(WINDOW, flow_key=flow_key)
-                numbers = FlowNumbers(flow_stats(rows), rows[:MAX_LISTED_RUNS])
+                listing = FlowListing(flow_stats(rows), rows[:MAX_LISTED_RUNS])
                 if rows:
-                    self._numbers[flow_key] = numbers
-            return numbers
+                    self._listings[flow_key] = listing
+            return listing
 
-    def facts(self, flow_key: str) -> FlowFacts:
-        """Return the facts of a flow, up to date; an unknown flow has no runs and no steps."""
+    def details(self, flow_key: str) -> FlowDetails:
+        """Return the details of a flow, up to date; an unknown flow has no runs and no steps."""
         declared = self._declarations().get(flow_key)
         with self._lock:
             self._apply_changes()
-            facts = self._facts.pop(flow_key, None)
-            if facts is None or flow_key in self._stale or facts.declared != declared:
+            details = self._details.pop(flow_key, None)
+            if details is None or flow_key in self._stale or details.declared != declared:
                 # A read that fails leaves the cache as it is, and is repeated.
-                facts = self._read_runs(flow_key, facts, declared)
+                details = self._read_runs(flow_key, details, declared)
                 self._stale.discard(flow_key)
-            if facts.runs or declared:
-                self._facts[flow_key] = facts
+            if details.runs or declared:
+                self._details[flow_key] = details
                 self._evict()
-            return facts
+            return details
 
     def p95_ms(self, flow_key: str, step_key: str) -> float | None:
         """Return the 95th percentile of a step's durations in milliseconds, if enough of them are known."""
-        stats = self.facts(flow_key).steps.get(step_key)
+        stats = self.details(flow_key).steps.get(step_key)
         return None if stats is None else stats.p95_ms
 
     def clear_cache(self) -> None:
         """Drop all caches, because runs were deleted."""
         with self._lock:
-            self._numbers.clear()
-            self._facts.clear()
+            self._listings.clear()
+            self._details.clear()
             self._stale.clear()
 
     def _declarations(self) -> Mapping[str, DeclaredFlow]:
@@ -138,26 +138,26 @@ class Flows:
         changed = self._store.runs.changes(self._seen_revision, _MAX_CHANGES)
         if len(changed) == _MAX_CHANGES:
             self._seen_revision = self._store.runs.revision()
-            self._numbers.clear()
-            self._stale = set(self._facts)
+            self._listings.clear()
+            self._stale = set(self._details)
         elif changed:
             self._seen_revision = changed[-1].revision
             flow_keys = {row.flow_key for row in changed}
             for flow_key in flow_keys:
-                self._numbers.pop(flow_key, None)
-            self._stale |= self._facts.keys() & flow_keys
+                self._listings.pop(flow_key, None)
+            self._stale |= self._details.keys() & flow_keys
 
     def _evict(self) -> None:
-        kept = {flow_key: sum(len(run.attempts) for run in facts.runs) for flow_key, facts in self._facts.items()}
+        kept = {flow_key: sum(len(run.attempts) for run in details.runs) for flow_key, details in self._details.items()}
         total = sum(kept.values())
-        for flow_key in list(self._facts)[:-1]:
+        for flow_key in list(self._details)[:-1]:
             if total <= MAX_KEPT_ATTEMPTS:
                 return
             total -= kept[flow_key]
-            del self._facts[flow_key]
+            del self._details[flow_key]
             self._stale.discard(flow_key)
 
-    def _read_runs(self, flow_key: str, before: FlowFacts | None, declared: DeclaredFlow | None) -> FlowFacts:
+    def _read_runs(self, flow_key: str, before: FlowDetails | None, declared: DeclaredFlow | None) -> FlowDetails:
         """Read the attempts of those runs that are not cached at their current revision."""
         known = {} if before is None else {(run.row.run_id, run.row.revision): run for run in before.runs}
         rows = self._store.runs.rows(WINDOW, flow_key=flow_key)
@@ -174,6 +174,6 @@ class Flows:
                     continue
                 attempts += len(run.attempts)
                 if runs and attempts > MAX_ATTEMPTS:
-                    return FlowFacts(runs, declared)
+                    return FlowDetails(runs, declared)
                 runs.append(run)
-        return FlowFacts(runs, declared)
+        return FlowDetails(runs, declared)

@@ -173,20 +173,20 @@ def test_only_runs_that_have_changed_are_read_again(page: Page, monkeypatch: pyt
         return read(runs)
 
     monkeypatch.setattr(page.store.runs, "stored", noted)
-    flows.facts("checkout")
+    flows.details("checkout")
     assert sorted(asked) == [f"run-{number:03d}" for number in range(5)]
     page.add(event("error", 99, step="pay", span="late", run="run-003", error=DECLINED), *run_of(7))
     asked.clear()
-    facts = flows.facts("checkout")
+    facts = flows.details("checkout")
     assert sorted(asked) == ["run-003", "run-007"]
     assert [(run.row.run_id, run.row.status) for run in facts.runs[:3]] == [
         ("run-003", "error"),
         ("run-007", "success"),
         ("run-004", "success"),
     ]
-    assert flows.facts("checkout") is facts
+    assert flows.details("checkout") is facts
     # The same as without a cache.
-    assert facts == Flows(page.store, None).facts("checkout")
+    assert facts == Flows(page.store, None).details("checkout")
 
 
 def test_of_many_flows_those_that_were_asked_for_last_are_kept(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,16 +194,16 @@ def test_of_many_flows_those_that_were_asked_for_last_are_kept(page: Page, monke
     for flow in "abc":
         page.add(*[event("success", 1, flow=flow, run=f"{number}", span=f"{flow}{number}") for number in range(2)])
     flows = page.receiver.flows
-    known = {flow: flows.facts(flow) for flow in "abac"}
-    assert flows.facts("a") is known["a"]
-    assert flows.facts("c") is known["c"]
-    assert flows.facts("b") is not known["b"]
-    assert flows.facts("b") == known["b"]
+    known = {flow: flows.details(flow) for flow in "abac"}
+    assert flows.details("a") is known["a"]
+    assert flows.details("c") is known["c"]
+    assert flows.details("b") is not known["b"]
+    assert flows.details("b") == known["b"]
 
 
 def test_a_look_that_fails_is_repeated(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     page.add(*run_of(1))
-    assert len(page.receiver.flows.facts("checkout").runs) == 1
+    assert len(page.receiver.flows.details("checkout").runs) == 1
     page.add(*run_of(2))
 
     def fail(*_: object, **__: object) -> None:
@@ -212,18 +212,18 @@ def test_a_look_that_fails_is_repeated(page: Page, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch:
         patch.setattr(page.store.runs, "stored", fail)
         with pytest.raises(StoreError):
-            page.receiver.flows.facts("checkout")
-    assert len(page.receiver.flows.facts("checkout").runs) == 2
+            page.receiver.flows.details("checkout")
+    assert len(page.receiver.flows.details("checkout").runs) == 2
 
 
 def test_more_changes_than_are_asked_for_at_once_are_all_seen(page: Page) -> None:
     page.add(*run_of(1), event("success", 1, flow="other", span="o", run="o"))
-    assert page.receiver.flows.numbers("checkout").stats.runs == 1
+    assert page.receiver.flows.listing("checkout").stats.runs == 1
     page.add(*[event("success", 10, flow="many", span=f"{number}", run=f"{number}") for number in range(600)])
     page.add(*run_of(2))
-    assert page.receiver.flows.numbers("checkout").stats.runs == 2
-    assert page.receiver.flows.numbers("other").stats.runs == 1
-    assert page.receiver.flows.numbers("many").stats.runs == 500
+    assert page.receiver.flows.listing("checkout").stats.runs == 2
+    assert page.receiver.flows.listing("other").stats.runs == 1
+    assert page.receiver.flows.listing("many").stats.runs == 500
 
 
 def test_runs_that_were_deleted_are_in_no_number(page: Page) -> None:
@@ -278,18 +278,18 @@ def test_a_file_that_changes_changes_the_graph_also_of_a_flow_that_does_not(tmp_
         clock = [0.0]
         flows = Flows(page.store, FlowsFile(path, lambda: clock[0]))
         page.add(*run_of(1))
-        assert [node.step_key for node in flows.facts("checkout").shape.nodes] == ["cart", "pay"]
+        assert [node.step_key for node in flows.details("checkout").shape.nodes] == ["cart", "pay"]
         declare(path, "pay", "refund", "cart", edges=[("pay", "refund")])
         clock[0] += 60
-        shape = flows.facts("checkout").shape
+        shape = flows.details("checkout").shape
         assert [node.step_key for node in shape.nodes] == ["pay", "refund", "cart"]
         assert [(edge.source, edge.target) for edge in shape.edges][:1] == [("pay", "refund")]
         path.write_text("{")  # which is being written
         clock[0] += 60
-        assert flows.facts("checkout").shape == shape
+        assert flows.details("checkout").shape == shape
         path.write_text('{"flows": []}')
         clock[0] += 60
-        assert not flows.facts("checkout").shape.declared
+        assert not flows.details("checkout").shape.declared
 
 
 def test_places_depend_on_the_shape_alone(page: Page) -> None:
