@@ -77,7 +77,7 @@ class FailpathClient(Failpath):
     def _raise_if_incomplete(self, complete: bool) -> bool:  # noqa: FBT001 - the result of a flush
         reporter = self._join.reporter
         if not complete and reporter.options.throw_on_send_error:
-            error = reporter.delivery.take_error()
+            error = reporter.pipelines.take_error()
             if error is not None:
                 error.raised = True
                 raise copy(error)
@@ -97,7 +97,7 @@ class FailpathClient(Failpath):
 
     def stats(self) -> Stats:
         """Return the counts of records by what became of them."""
-        return self._join.reporter.delivery.stats()
+        return self._join.reporter.pipelines.stats()
 
 
 @public

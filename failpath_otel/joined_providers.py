@@ -76,13 +76,13 @@ class Join:
 
     def _provider_joined(self, key: int) -> None:
         self._feeding_providers.add(key)
-        self.reporter.delivery.resume()
+        self.reporter.pipelines.resume()
 
     def _provider_left(self, key: int) -> None:
         """Note that a provider was shut down or collected; takes no lock, because the garbage collector may call it."""
         self._feeding_providers.discard(key)
         if not self._feeding_providers:
-            self.reporter.delivery.release()
+            self.reporter.pipelines.release()
 
 
 class Joins:

@@ -79,4 +79,4 @@ class FailpathSpanProcessor(SpanProcessor):
 
     def stats(self) -> Stats:
         """Return the counts of records by what became of them."""
-        return self._reporter.delivery.stats()
+        return self._reporter.pipelines.stats()

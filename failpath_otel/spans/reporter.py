@@ -37,9 +37,9 @@ class Reporter:
     def __init__(self, options: Options, new_pipeline: NewPipeline) -> None:
         self._process = ThisProcess()
         self._ignored: Final[dict[tuple[int, int], SpanReference | None]] = {}
-        self.delivery: Final = Pipelines(new_pipeline)
+        self.pipelines: Final = Pipelines(new_pipeline)
         """The pipelines of the records."""
-        self._pipelines: Final = self.delivery.all
+        self._pipelines: Final = self.pipelines.all
         self._dropped = DroppedSpans()
         self._gone: Final = self._dropped.gone
         self._steps: Final = OpenSteps(
@@ -59,7 +59,7 @@ class Reporter:
         self._disabled = not options.enabled
         self._rule_spans.rules = None if self._disabled else self._content.rules
         self._rule_spans.warns_of_misses = options.endpoint != DEFAULT_ENDPOINT  # local, where rules are tried
-        self.delivery.begin(options)
+        self.pipelines.begin(options)
 
     def reconfigure(self, options: Options) -> None:
         """Apply ``options`` to steps that begin from now on; open ones end in the pipeline in which they began."""
@@ -215,16 +215,16 @@ class Reporter:
         """
         deadline = monotonic() + seconds("timeout", timeout)
         self._report_overdue(wait=not last)
-        return self.delivery.flush(deadline)
+        return self.pipelines.flush(deadline)
 
     async def aflush(self, timeout: float = limits.FLUSH_TIMEOUT) -> bool:
         """Do the same as :meth:`flush` in async code, without blocking the event loop or using a thread."""
         deadline = monotonic() + seconds("timeout", timeout)
         self._report_overdue()
-        return await self.delivery.aflush(deadline)
+        return await self.pipelines.aflush(deadline)
 
     def close(self, timeout: float) -> bool:
         """Flush for at most ``timeout`` seconds, then accept no more records; return the result of the flush."""
         deadline = monotonic() + seconds("timeout", timeout)
         self._report_overdue(wait=False)
-        return self.delivery.shutdown(deadline)
+        return self.pipelines.shutdown(deadline)

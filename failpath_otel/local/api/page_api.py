@@ -79,7 +79,9 @@ class PageApi:
             window_attempts=MAX_ATTEMPTS,
             trace_url=receiver.settings.trace_url,
             keep=answers.Keep(receiver.settings.days, receiver.settings.mebibytes),
-            pruned=answers.Pruned(pruned.runs, None if pruned.before is None else to_rfc3339(pruned.before)),
+            pruned=answers.Pruned(
+                pruned.runs, None if pruned.newest_activity is None else to_rfc3339(pruned.newest_activity)
+            ),
             flows_file=None if receiver.settings.flows is None else str(receiver.settings.flows),
             sample=any(key in SAMPLE_FLOWS for key in keys),
         )

@@ -61,10 +61,10 @@ class Deletion(NamedTuple):
 
 
 class Pruned(NamedTuple):
-    """How many runs were pruned so far; ``before``: the time of the newest activity among them."""
+    """How many runs were pruned so far; ``newest_activity``: the last time that one of them was active."""
 
     runs: int
-    before: int | None
+    newest_activity: int | None
 
 
 _encode: Final = msgspec.json.Encoder().encode
