@@ -1,5 +1,6 @@
 """What became of the records that were accepted, and who waits for which of them."""
 
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -179,14 +180,14 @@ class Ledger:
 
     def _settle(self, records: int, after: Ticket, through: Ticket, losses: Sequence[Loss]) -> list[Waiter]:
         self.settled += records
-        ranges, self._early = sorted([*self._early, (after, through)]), []
-        for begin, end in ranges:
-            if begin <= self._settled_through:
-                self._settled_through = max(self._settled_through, end)
-            elif self._early and begin <= self._early[-1][1]:
-                self._early[-1] = self._early[-1][0], end
-            else:
-                self._early.append((begin, end))
+        self._early.append((after, through))
+        # A signal handler may settle as well between any two calls: it finds all ranges, and the mark never goes back.
+        while reached := [each for each in self._early if each[0] <= self._settled_through]:
+            for each in reached:
+                if each[1] > self._settled_through:  # noqa: PLR1730 - a call could be interrupted before the assignment
+                    self._settled_through = each[1]
+                with contextlib.suppress(ValueError):  # a signal handler has removed it
+                    self._early.remove(each)
         self._losses.extend(losses)
         for waiter in self._waiters if losses else ():
             waiter.note(losses)

@@ -1,5 +1,7 @@
 """The ledger alone: what became of records, and who waits for which."""
 
+import sys
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -174,3 +176,32 @@ def test_a_waiter_that_asks_the_ledger_as_it_is_notified_finds_the_loss(watched:
     lost = SendError("is lost", 1)
     watched.ledger.settle(batch(1), 0, "send_failed", error=lost)
     assert found == [lost]
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_a_handler_that_settles_a_batch_in_the_midst_of_a_settlement_leaves_nothing_waiting(
+    watched: Watched, at: int
+) -> None:
+    watched.wait("all", 1, 6)
+    first, second, third = batch(1, 2), batch(3, 4), batch(5, 6)
+    second.after, third.after = 2, 4
+    calls = 0
+
+    def interrupt(frame: FrameType, event: str, _: Any) -> None:
+        nonlocal calls
+        if event == "c_return" and frame.f_code is Ledger._settle.__code__:
+            calls += 1
+            if calls == at + 1:
+                sys.setprofile(None)
+                watched.ledger.settle(third, 2)
+
+    watched.ledger.settle(second, 2)
+    sys.setprofile(interrupt)
+    try:
+        watched.ledger.settle(first, 2)
+    finally:
+        sys.setprofile(None)
+    if calls <= at:
+        watched.ledger.settle(third, 2)
+    assert watched.ledger.is_settled(6)
+    assert watched.ended == {"all": None}
