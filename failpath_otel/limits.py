@@ -37,6 +37,9 @@ MAX_STACK_CHARS: Final = 16_384
 MAX_RECORD_BYTES: Final = 65_536
 """A larger record is reduced to its identity and status."""
 
+MAX_COMPACT_GROWTH_BYTES: Final = 400
+"""By how much the JSON of a record is longer than its compact form, at most."""
+
 MAX_SPAN_PARTS: Final = 10_000
 """Attributes, events and items of lists and mappings in one span that came by OTLP; OpenTelemetry's SDKs keep 128
 attributes and 128 events by default. A step with more is rejected, because the rest could change its identity or

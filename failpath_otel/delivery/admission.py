@@ -10,7 +10,7 @@ from failpath_otel.delivery.receipt import Receipt, Ticket
 from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.errors import DeliveryError
 from failpath_otel.journal.segments.frame import FRAME_BYTES
-from failpath_otel.records.record import Record, minimal_record
+from failpath_otel.records.compact import cut_down
 from failpath_otel.report import logging_is_configured, warn
 
 
@@ -80,8 +80,8 @@ class Admission:
             self.refuse()
         return number
 
-    def put_outcome(self, data: bytes, record: Record, receipt: Receipt | None = None) -> Ticket:
-        """Queue the outcome of a step whose start was accepted; where bytes are short, what is left of ``record``.
+    def put_outcome(self, data: bytes, receipt: Receipt | None = None) -> Ticket:
+        """Queue the outcome of a step whose start was accepted; where bytes are short, its identity and its status.
 
         Returns:
             The record's ticket; 0 if it was not accepted.
@@ -92,7 +92,7 @@ class Admission:
             try:
                 if not closed:
                     if not queue.journaling and queue.memory.size + len(data) > self.max_bytes:
-                        data = minimal_record(record).to_json()
+                        data = cut_down(data)
                     queue.add(data)
                 kept = True
             finally:

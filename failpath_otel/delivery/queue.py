@@ -13,6 +13,7 @@ from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records import request
+from failpath_otel.records.compact import json_of
 from failpath_otel.runtime.threads import sleep
 
 
@@ -182,7 +183,7 @@ class RecordQueue:
             sleep(limits.SCHEDULE_DELAY)
         if taken and read.records and not skipped:
             since = monotonic() - journal.age(read.records[0])
-            records = [each.record for each in read.records]
+            records = [json_of(each.record) for each in read.records]
             tickets = range(first, first + len(records))
             return Batch(records, 0, since, source=journal, tickets=tickets, after=after), None
         return batch, skipped

@@ -10,7 +10,7 @@ import msgspec
 from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits
-from failpath_otel.records.record import ProcessInfo, to_json
+from failpath_otel.records.record import ProcessInfo, encode_json
 from failpath_otel.scrubbing.values import text_of
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_EVENTS, STEP_KEY
 
@@ -151,4 +151,4 @@ def process_of(resource: dict[str, Any]) -> ProcessInfo | None:
 @lru_cache(maxsize=1_024)
 def _encoded(pid: int, host: str, created: str | None) -> ProcessInfo:
     process = ProcessInfo(pid, text_of(host, _MAX_HOST_CHARS), None if created is None else text_of(created, 64))
-    return cast("ProcessInfo", msgspec.Raw(to_json(process)))
+    return cast("ProcessInfo", msgspec.Raw(encode_json(process)))

@@ -11,12 +11,16 @@ SpanKey = tuple[int, int, int]
 """Trace id, span id and start time: programs that call ``random.seed`` repeat ids."""
 
 
+StepId = SpanKey | int
+"""An open step: of another tracer the key of its span, of this package the ``id`` of its span context."""
+
+
 class SpanReference(weakref.ref[Any]):
-    """A weak reference to a span, or to the handoff of its step, with the key of the span."""
+    """A weak reference to a span, or to what can still end its step, with the key of the step."""
 
     __slots__ = ("key",)
 
-    key: SpanKey
+    key: StepId
 
 
 class DroppedSpans:

@@ -18,7 +18,7 @@ from failpath_otel.report import exception_once, warn_once
 from failpath_otel.runtime.threads import RealThread, RLock, acquire, sleep
 from failpath_otel.spans.dropped_spans import DroppedSpans, SpanKey, SpanReference, key_of
 
-Begin = Callable[[Any, StepStart], None]
+Begin = Callable[[Any, StepStart], object]
 """Reports the start of a step."""
 
 

@@ -1,35 +1,34 @@
 """Metadata as span attributes, by the names of :mod:`failpath_otel.semconv`."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from failpath_otel.limits import MAX_METADATA_KEYS
 from failpath_otel.scrubbing.values import DROPPED_KEYS, Json, clean_metadata
-from failpath_otel.semconv import METADATA_JSON_PREFIX, METADATA_PREFIX
+from failpath_otel.semconv import FLOW_KEY, METADATA_JSON_PREFIX, METADATA_PREFIX, RUN_ID, STEP_KEY
+from failpath_otel.step_state import RunIdentity
 
 Attributes = dict[str, Any]
 """Span attributes; each value has a type that OpenTelemetry accepts."""
 
 _SCALARS = frozenset({str, int, float, bool})
-_IDENTITY = 3
-"""How many attributes name a step: flow, run and step."""
-
 DROPPED_NAME = METADATA_PREFIX + DROPPED_KEYS
 """The attribute with the number of metadata keys that were dropped."""
 
-_ANY_METADATA = (METADATA_PREFIX, METADATA_JSON_PREFIX)
-
 
 def metadata_attributes(metadata: object) -> Attributes:
-    """Return ``metadata``, cleaned, as span attributes.
+    """Return ``metadata``, cleaned, as span attributes."""
+    return named({}, clean_metadata(metadata))
+
+
+def named(attributes: Attributes, metadata: Mapping[str, Json]) -> Attributes:
+    """Add clean metadata to ``attributes`` under their names as span attributes, and return these.
 
     Scalars and lists of scalars of one type stand under ``failpath.metadata.<key>``, anything nested or mixed stands as
     JSON text under ``failpath.metadata_json.<key>``: SDKs before 1.45 silently drop maps and mixed lists.
     """
-    if metadata is None:
-        return {}
-    attributes: Attributes = {}
-    for key, value in clean_metadata(metadata).items():
+    for key, value in metadata.items():
         if type(value) in _SCALARS or _is_plain_list(value):
             attributes[METADATA_PREFIX + key] = value
         else:
@@ -44,27 +43,33 @@ def _is_plain_list(value: Json) -> bool:
     return kind in _SCALARS and all(type(item) is kind for item in value)
 
 
-def with_metadata(attributes: Attributes, more: Attributes) -> Attributes:
-    """Return ``attributes`` with the metadata attributes ``more``; later values win, within the limit on their number.
+def merged(metadata: Mapping[str, Json], more: dict[str, Json]) -> dict[str, Json]:
+    """Return clean ``metadata`` with ``more``; later values win, within the limit on their number.
 
-    Attributes beyond it are counted under :data:`failpath_otel.scrubbing.values.DROPPED_KEYS`.
+    Keys beyond it are counted under :data:`failpath_otel.scrubbing.values.DROPPED_KEYS`.
     """
-    merged = {**attributes, **more}
-    # Most often `attributes` has only the identity, which no metadata can clash with.
-    clash = len(attributes) > _IDENTITY and any(other_kind(name) in attributes for name in more)
-    if len(merged) <= MAX_METADATA_KEYS and not clash:
-        return merged
-    for name in more:
-        merged.pop(other_kind(name), None)
-    dropped = sum(given.get(DROPPED_NAME, 0) for given in (attributes, more))
-    merged.pop(DROPPED_NAME, None)
-    names = [name for name in merged if name.startswith(_ANY_METADATA)]
-    for name in names[MAX_METADATA_KEYS:]:
-        del merged[name]
-    dropped += max(len(names) - MAX_METADATA_KEYS, 0)
+    if not metadata:
+        return more
+    both = {**metadata, **more}
+    if len(both) <= MAX_METADATA_KEYS and DROPPED_KEYS not in both:
+        return both
+    counts = [given.get(DROPPED_KEYS, 0) for given in (metadata, more)]
+    both.pop(DROPPED_KEYS, None)
+    keys = list(both)
+    for key in keys[MAX_METADATA_KEYS:]:
+        del both[key]
+    dropped = sum(count for count in counts if isinstance(count, int)) + max(len(keys) - MAX_METADATA_KEYS, 0)
     if dropped:
-        merged[DROPPED_NAME] = dropped
-    return merged
+        both[DROPPED_KEYS] = dropped
+    return both
+
+
+def step_attributes(run: RunIdentity, step_key: str, metadata: Mapping[str, Json]) -> Attributes:
+    """Return the start attributes of a step's span.
+
+    The identity comes first, in a fixed order: it is set again at the end if it was evicted.
+    """
+    return named({FLOW_KEY: run.flow_key, RUN_ID: run.run_id, STEP_KEY: step_key}, metadata)
 
 
 def other_kind(name: str) -> str:

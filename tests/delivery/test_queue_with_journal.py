@@ -285,8 +285,8 @@ def test_bytes_in_memory_are_bounded_and_an_outcome_is_cut_rather_than_lost(
         assert delivery.sending.wait(10)
         refuse(queue, monkeypatch)
         queue.put(padded(1, 2_000))
-        data, record = an_outcome(5_000)
-        assert queue.put_outcome(data, record)
+        data, _ = an_outcome(5_000)
+        assert queue.put_outcome(data)
         delivery.gate.set()
         assert queue.flush(10)
         assert b"failpath.cut_down" in delivery.records[-1]

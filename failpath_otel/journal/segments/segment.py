@@ -10,7 +10,15 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from failpath_otel import limits
-from failpath_otel.journal.segments.frame import FRAME_BYTES, ChecksumBudget, Gap, count_lost, is_cut_off, unpack_frame
+from failpath_otel.journal.segments.frame import (
+    COMPACT_MARK,
+    FRAME_BYTES,
+    ChecksumBudget,
+    Gap,
+    count_lost,
+    is_cut_off,
+    unpack_frame,
+)
 from failpath_otel.runtime.descriptors import OwnedFd
 
 SUFFIX: Final = ".records"
@@ -172,8 +180,8 @@ class Segment:
         Args:
             end: where the records end, or the file.
             max_records: how many at most.
-            budget: total bytes of the records, each with the comma that follows it in a body; 0: no limit. One record
-                is returned in any case.
+            budget: total bytes of the records as JSON, each with the comma that follows it in a body; 0: no limit. One
+                record is returned in any case.
 
         Returns:
             The records; none at the end, or if the next one is damaged.
@@ -192,6 +200,8 @@ class Segment:
         while len(found) < max_records and offset + FRAME_BYTES <= stop:
             length, checksum, seconds = unpack_frame(chunk, offset)
             used += length + 1
+            if chunk[offset + FRAME_BYTES : offset + FRAME_BYTES + 1] == COMPACT_MARK:
+                used += limits.MAX_COMPACT_GROWTH_BYTES
             offset += FRAME_BYTES
             if not length or (found and budget and used > budget) or offset + length > stop:
                 break

@@ -1,0 +1,177 @@
+"""The state of one step, shared by the code that opens it and the reporter of its span (decision 0002).
+
+A module of its own, because ``steps`` and ``records`` both need it, and neither may import the other.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+STATE_KEY: Final = "failpath.step.state"
+"""Context key of the innermost :class:`StepState`, or :class:`RunSpan`, of the code that runs in a context."""
+
+NO_PARENT: Final = bytes(8)
+"""The span id of the parent of a step that is inside no other step of its run."""
+
+_MAX_LINEAGE: Final = 8
+"""Runs whose innermost step is remembered below each other: steps of many runs may be started inside each other."""
+
+Lineage = tuple[tuple["RunIdentity", bytes], ...]
+"""The span id of the innermost step of each run around the code that runs in a context, the innermost run first."""
+
+SpanIds = tuple[int, int]
+"""Trace id and span id of a lean span, which nothing but this package sees."""
+
+
+class RunIdentity:
+    """The names of a run; one object for all its steps.
+
+    Args:
+        flow_key: the flow.
+        run_id: the run.
+    """
+
+    __slots__ = ("flow_key", "names", "run_id")
+
+    def __init__(self, flow_key: str, run_id: str) -> None:
+        self.flow_key: Final = flow_key
+        self.run_id: Final = run_id
+        self.names: bytes | None = None
+        """Set by the reporter: its JSON."""
+
+    def is_same(self, other: "RunIdentity") -> bool:
+        """Return whether both name the same run."""
+        return other is self or (other.run_id == self.run_id and other.flow_key == self.flow_key)
+
+
+class RunSpan:
+    """What a run's own span means for the steps below it."""
+
+    __slots__ = ("lineage", "private_span")
+
+    holder: Final = None
+
+    def __init__(self, lineage: Lineage, private_span: Any) -> None:  # noqa: ANN401 - as in `StepState`
+        self.lineage: Final = lineage
+        self.private_span: Final = private_span
+
+
+class StepState:
+    """One step from its start to its outcome. A reporter makes one itself for a step of another tracer.
+
+    Args:
+        run: the names of its run.
+        step_key: the step.
+        attributes: the start attributes of the step's span, uncut: the host may limit the length of values, and the
+            SDK applies that limit before any span processor runs.
+        metadata: the same metadata as JSON values; ``None``: it has to be read from ``attributes``.
+        owner: the only reporter that may report the step; ``None``: any may.
+        holder: an object that lives as long as something can still end the step.
+    """
+
+    __slots__ = (
+        "added_attributes",
+        "attributes",
+        "content",
+        "exception",
+        "holder",
+        "ids",
+        "is_lean",
+        "is_manual",
+        "known_outcome",
+        "last_ticket",
+        "lineage",
+        "metadata",
+        "outcome_reported",
+        "owner",
+        "parent",
+        "pipeline",
+        "private_span",
+        "reference",
+        "reported_span",
+        "reporter",
+        "rest",
+        "run",
+        "running_ticket",
+        "span_context",
+        "spans",
+        "start",
+        "start_ns",
+        "step_key",
+    )
+
+    def __init__(  # noqa: PLR0917 - on the hot path, where a keyword costs
+        self,
+        run: RunIdentity,
+        step_key: str,
+        attributes: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None,
+        owner: object = None,
+        holder: object = None,
+    ) -> None:
+        self.run = run
+        self.step_key = step_key
+        self.attributes = attributes
+        self.metadata = metadata
+        self.owner = owner
+        self.holder = holder
+        """``None`` once its spans are started: a span that starts later in its context is a span of other code."""
+        # Of the code that opens the step.
+        self.is_manual = False
+        """The event is recorded by hand, so no ``running`` is reported for the start of the span."""
+        self.start_ns = 0
+        """When the step began, in nanoseconds since the epoch."""
+        self.parent = NO_PARENT
+        """The span id of the innermost step of the same run around it."""
+        self.lineage: Lineage = ()
+        self.spans: tuple[Any, ...] = ()
+        """The spans that were started for the step so far, that of the host first; no lean one."""
+        self.private_span: Any = None
+        """The parent of private spans below it: a span, or the ids of a lean one; ``None``: there is none."""
+        self.added_attributes: Mapping[str, Any] | None = None
+        """Attributes that were set since the start."""
+        self.exception: Mapping[str, Any] | None = None
+        """Attributes of the ``exception`` event of an error; set before the span ends."""
+        self.known_outcome: tuple[Mapping[str, Any] | None, Mapping[str, str] | None, int] | None = None
+        """The outcome that is about to be written: added attributes, those of an error, and the time."""
+        # Of the reporter.
+        self.is_lean = False
+        """The step has no span but a lean one, which is nothing but ids."""
+        self.reported_span: Any = None
+        """The span whose start was reported. Any other span that is started with this state is no step."""
+        self.reporter: Any = None
+        """The reporter, which takes the outcome where the span cannot carry it."""
+        self.reference: Any = None
+        """A weak reference to the holder; ``None``: the span was opened by other code."""
+        self.span_context: Any = None
+        self.ids = b""
+        """Trace id, span id and parent."""
+        self.rest: bytes | None = None
+        """What both compact records of the step have in common; ``None``: its records are made one by one."""
+        self.start: Any = None
+        """A ``StepStart``, where the records are made one by one."""
+        self.content: Any = None
+        """What the records contain: a ``RecordContent``."""
+        self.pipeline: Any = None
+        """The pipeline of both records."""
+        self.running_ticket = 0
+        """The ticket of the ``running`` record in the pipeline; 0: it was not accepted."""
+        self.last_ticket = 0
+        """The ticket of the record that came last; 0: it was refused."""
+        self.outcome_reported = False
+        """The outcome was accepted, or counted as lost."""
+
+    def enter(self, outer: "StepState | RunSpan") -> None:
+        """Begin inside ``outer``: find the parent among the steps around it."""
+        self.private_span = outer.private_span
+        self.lineage = outer.lineage
+        for run, span_id in outer.lineage:
+            if run.is_same(self.run):
+                self.parent = span_id
+                break
+
+    def has_span(self, span_id: bytes) -> None:
+        """Take the span id of the reported span, the parent of the steps of this run that begin inside."""
+        around = self.lineage
+        if around:
+            around = tuple(each for each in around if not each[0].is_same(self.run))[: _MAX_LINEAGE - 1]
+        self.lineage = ((self.run, span_id), *around)
