@@ -242,10 +242,6 @@ class _JoinObserver:
         self.new_lean_ids: Final = join.new_lean_ids
         self.owner: Final = join.reporter
 
-    @property
-    def waits_for_delivery(self) -> bool:
-        return self.owner.options.delivery == "await"
-
     def wait_delivered(self, state: StepState) -> DeliveryError | None:
         return None if on_event_loop() else self._to_raise(await_attempt(state, self.owner.options.wait_budget))
 

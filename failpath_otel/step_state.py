@@ -3,8 +3,10 @@
 A module of its own, because ``steps`` and ``records`` both need it, and neither may import the other.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Protocol
+
+from failpath_otel.semconv import PARENT_SPAN_ID
 
 STATE_KEY: Final = "failpath.step.state"
 """Context key of the innermost :class:`StepState`, or :class:`RunSpan`, of the code that runs in a context."""
@@ -55,15 +57,27 @@ class RunSpan:
         self.private_span: Final = private_span
 
 
+class Definition(Protocol):
+    """What a step is before it begins."""
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Its clean metadata."""
+        ...
+
+    def attributes(self) -> Mapping[str, Any]:
+        """Return the start attributes of its span."""
+        ...
+
+
 class StepState:
     """One step from its start to its outcome. A reporter makes one itself for a step of another tracer.
 
     Args:
         run: the names of its run.
         step_key: the step.
-        attributes: the start attributes of the step's span, uncut: the host may limit the length of values, and the
-            SDK applies that limit before any span processor runs.
-        metadata: the same metadata as JSON values; ``None``: it has to be read from ``attributes``.
+        definition: its metadata as JSON values, and the attributes of its span; ``None``: only these are known.
+        attributes: the start attributes of the step's span, where they are not those of ``definition``.
         owner: the only reporter that may report the step; ``None``: any may.
         holder: an object that lives as long as something can still end the step.
     """
@@ -72,6 +86,7 @@ class StepState:
         "added_attributes",
         "attributes",
         "content",
+        "definition",
         "exception",
         "holder",
         "ids",
@@ -80,7 +95,6 @@ class StepState:
         "known_outcome",
         "last_ticket",
         "lineage",
-        "metadata",
         "outcome_reported",
         "owner",
         "parent",
@@ -103,15 +117,15 @@ class StepState:
         self,
         run: RunIdentity,
         step_key: str,
-        attributes: Mapping[str, Any],
-        metadata: Mapping[str, Any] | None,
+        definition: Definition | None,
+        attributes: Mapping[str, Any] | None = None,
         owner: object = None,
         holder: object = None,
     ) -> None:
         self.run = run
         self.step_key = step_key
+        self.definition = definition
         self.attributes = attributes
-        self.metadata = metadata
         self.owner = owner
         self.holder = holder
         """``None`` once its spans are started: a span that starts later in its context is a span of other code."""
@@ -160,6 +174,20 @@ class StepState:
         self.outcome_reported = False
         """The outcome was accepted, or counted as lost."""
 
+    def start_attributes(self) -> Mapping[str, Any]:
+        """Return the start attributes of the step's span, made when they are first needed.
+
+        Uncut: the host may limit the length of values, and the SDK applies that limit before any span processor runs.
+        """
+        attributes = self.attributes
+        if attributes is None:
+            assert self.definition is not None  # or there would be attributes
+            attributes = self.definition.attributes()
+            if self.parent != NO_PARENT:
+                attributes = {**attributes, PARENT_SPAN_ID: self.parent.hex()}
+            self.attributes = attributes
+        return attributes
+
     def enter(self, outer: "StepState | RunSpan") -> None:
         """Begin inside ``outer``: find the parent among the steps around it."""
         self.private_span = outer.private_span
@@ -169,9 +197,26 @@ class StepState:
                 self.parent = span_id
                 break
 
-    def has_span(self, span_id: bytes) -> None:
-        """Take the span id of the reported span, the parent of the steps of this run that begin inside."""
-        around = self.lineage
-        if around:
-            around = tuple(each for each in around if not each[0].is_same(self.run))[: _MAX_LINEAGE - 1]
-        self.lineage = ((self.run, span_id), *around)
+
+class LazyAttributes(Mapping[str, Any]):
+    """The start attributes of a step for a tracer that looks at none, as long as no provider is set."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: StepState) -> None:
+        self._state = state
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - of any type
+        return self._state.start_attributes()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._state.start_attributes())
+
+    def __len__(self) -> int:
+        return len(self._state.start_attributes())
+
+
+def lineage_of(run: RunIdentity, span_id: bytes, around: Lineage) -> Lineage:
+    """Return the lineage inside a step of ``run`` that has begun inside ``around``."""
+    others = tuple(each for each in around if not each[0].is_same(run))
+    return ((run, span_id), *others[: _MAX_LINEAGE - 1])

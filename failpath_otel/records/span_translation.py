@@ -45,8 +45,8 @@ class StepStart(msgspec.Struct, gc=False):
 
 def start_of(state: StepState) -> StepStart:
     """Return the start of a step of this package."""
-    attributes, digits = state.attributes, state.ids.hex()
-    metadata = state.metadata
+    attributes, digits = state.start_attributes(), state.ids.hex()
+    definition = state.definition
     return StepStart(
         state.run.flow_key,
         state.run.run_id or digits[:32],
@@ -55,7 +55,7 @@ def start_of(state: StepState) -> StepStart:
         digits[32:48],
         state.start_ns,
         rfc3339(state.start_ns),
-        metadata_from(attributes) if metadata is None else dict(metadata),
+        metadata_from(attributes) if definition is None else dict(definition.metadata),
         attributes,
         state.is_manual,
         None if state.parent == NO_PARENT else digits[48:],

@@ -28,7 +28,7 @@ from failpath_otel.records.span_translation import (
 from failpath_otel.report import exception_once
 from failpath_otel.semconv import STATUS_ERROR, STATUS_SUCCESS, STEP_STATUS
 from failpath_otel.spans.dropped_spans import DroppedSpans, SpanReference, StepId
-from failpath_otel.step_state import RunIdentity, StepState
+from failpath_otel.step_state import RunIdentity, StepState, lineage_of
 
 _DROPPED: Final = {
     semconv.EXCEPTION_TYPE: "failpath_otel.StepDropped",
@@ -75,11 +75,13 @@ class OpenSteps:
     def begin_foreign(self, span: Span, start: StepStart) -> StepState:
         """Report ``running`` of the span of another tracer, and keep the step open until its outcome is reported."""
         context = span.get_span_context()
-        state = StepState(RunIdentity(start.flow_key, start.run_id), start.step_key, start.attributes, None)
+        state = StepState(RunIdentity(start.flow_key, start.run_id), start.step_key, None, start.attributes)
         state.start, state.start_ns, state.is_manual = start, start.start_ns, start.manual
         state.ids = context.trace_id.to_bytes(16, "big") + context.span_id.to_bytes(8, "big") + state.parent
+        if self._gone:
+            self.handle_dropped()
         key = context.trace_id, context.span_id, start.start_ns
-        self._begin(state, key, self.dropped.watch(span, key))
+        self._report_start(state, key, self.dropped.watch(span, key))
         return state
 
     def begin(self, state: StepState, context: object, trace_id: int, span_id: int) -> None:
@@ -91,21 +93,48 @@ class OpenSteps:
             trace_id: in there.
             span_id: in there.
         """
-        own_id = span_id.to_bytes(8, "big")
-        state.ids = trace_id.to_bytes(16, "big") + own_id + state.parent
-        state.has_span(own_id)
-        # The SDK passes the same object on at the end; as long as it is kept here, no other has its `id`.
-        state.span_context = context
-        key = id(context)
-        reference = SpanReference(state.holder, self._gone.append)
-        reference.key = key
-        self._begin(state, key, reference)
-
-    def _begin(self, state: StepState, key: StepId, reference: SpanReference | None) -> None:
         if self._gone:
             self.handle_dropped()
-        state.content = self.content
-        data = b"" if state.is_manual else self._running(state)
+        own_id, run = span_id.to_bytes(8, "big"), state.run
+        ids = state.ids = trace_id.to_bytes(16, "big") + own_id + state.parent
+        state.lineage = ((run, own_id),) if not state.lineage else lineage_of(run, own_id, state.lineage)
+        # The SDK passes the same object on at the end; as long as it is kept here, no other has its `id`.
+        state.span_context = context
+        reference = SpanReference(state.holder, self._gone.append)
+        reference.key = key = id(context)
+        content, definition = self.content, state.definition
+        if not content.is_identity or state.is_manual or definition is None:
+            self._report_start(state, key, reference)
+            return
+        try:
+            names = run.names
+            if names is None:
+                names = run.names = run_names(run.flow_key, run.run_id)
+            process = self.process.json if content.process else b""
+            names += step_name(state.step_key)
+            rest = rest_of(process, names, encode_json(definition.metadata), ids, state.start_ns)
+        except Exception:  # noqa: BLE001 - for example of memory; a smaller record may be possible
+            exception_once("encoding a record")
+            rest = b""
+        if not 0 < len(rest) <= MAX_REST_BYTES:
+            self._report_start(state, key, reference)
+            return
+        state.rest, state.content, state.reference = rest, content, reference
+        state.pipeline = pipeline = self.pipelines[-1]
+        self.steps[key] = state
+        try:
+            pipeline.put_start(RUNNING_FRONT + rest, state)
+        except BaseException:
+            if not state.running_ticket:
+                del self.steps[key]  # the end of its span, if it comes, reports both records
+            raise
+        state.last_ticket = state.running_ticket
+
+    def _report_start(self, state: StepState, key: StepId, reference: SpanReference | None) -> None:
+        """Report ``running`` by a record of its own, unless the step is recorded by hand."""
+        state.content = content = self.content
+        start = state.start = state.start or start_of(state)
+        data = b"" if state.is_manual else encode(running_record(start, self.process.info, content))
         # Only now: the record may call the application's `redact`, while the pipeline is replaced.
         state.pipeline = pipeline = self.pipelines[-1]
         state.reference = reference
@@ -116,58 +145,33 @@ class OpenSteps:
             pipeline.put_start(data, state)
         except BaseException:
             if not state.running_ticket:
-                del self.steps[key]  # the end of its span, if it comes, reports both records
+                del self.steps[key]  # as above
             raise
         state.last_ticket = state.running_ticket
-
-    def _running(self, state: StepState) -> bytes:
-        """Return the ``running`` record."""
-        content, run = state.content, state.run
-        if state.start is None and content.is_identity and state.metadata is not None:
-            try:
-                names = run.names
-                if names is None:
-                    names = run.names = run_names(run.flow_key, run.run_id)
-                process = self.process.json if content.process else b""
-                names += step_name(state.step_key)
-                rest = rest_of(process, names, encode_json(state.metadata), state.ids, state.start_ns)
-                if len(rest) <= MAX_REST_BYTES:
-                    state.rest = rest
-                    return RUNNING_FRONT + rest
-            except Exception:  # noqa: BLE001 - for example of memory; a smaller record may be possible
-                exception_once("encoding a record")
-        start = state.start = state.start or start_of(state)
-        return encode(running_record(start, self.process.info, content))
 
     def end(self, span: ReadableSpan, state: StepState) -> bool:
         """Report the outcome that ``span`` shows, once; return ``False`` where it shows none and the step goes on."""
         if state.outcome_reported:
             return True
         try:
-            attributes = attributes_as_dict(span)
-            status = stated_outcome(attributes)
-            if status is not None:
-                del attributes[STEP_STATUS]
-            if (
-                status == STATUS_SUCCESS
-                and state.rest is not None
-                and state.added_attributes is None
-                and attributes == state.attributes
-            ):
-                end_ns, start_ns = span.end_time, state.start_ns
-                data = success_front(end_ns if end_ns is not None and end_ns > start_ns else start_ns) + state.rest
-            else:
-                made = self._outcome(span, state, attributes, status)
-                if made is None:
-                    return False
-                data = made
+            if state.rest is not None and state.added_attributes is None:
+                attributes = attributes_as_dict(span)
+                if attributes.pop(STEP_STATUS, None) == STATUS_SUCCESS and attributes == state.attributes:
+                    end_ns, start_ns = span.end_time, state.start_ns
+                    data = success_front(end_ns if end_ns is not None and end_ns > start_ns else start_ns) + state.rest
+                    if state.running_ticket:
+                        state.last_ticket = state.pipeline.put_outcome(data, state)
+                        return True
+            made = self._outcome(span, state)
+            if made is None:
+                return False
         except RecursionError:
             raise  # a later attempt finds more room on the stack
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("reading a span that has ended")
             self._lose_outcome(state)
             return True
-        self._put_outcome(state, data)
+        self._put_outcome(state, made)
         return True
 
     def end_lean(self, state: StepState) -> None:
@@ -204,10 +208,10 @@ class OpenSteps:
         else:
             state.pipeline.ledger.lose("invalid")
 
-    def _outcome(
-        self, span: ReadableSpan, state: StepState, attributes: dict[str, Any], status: semconv.Status | None
-    ) -> bytes | None:
+    def _outcome(self, span: ReadableSpan, state: StepState) -> bytes | None:
         """Return the outcome as a record of its own; ``None`` where the span shows none and the step goes on."""
+        attributes = attributes_as_dict(span)
+        status = stated_outcome(attributes)
         process, content = self.process.info, state.content
         start = state.start = state.start or start_of(state)
         is_ours = state.reporter is not None
@@ -221,7 +225,7 @@ class OpenSteps:
                 status = stated_outcome(attributes)
             else:
                 status = derive_outcome(start, span, attributes)
-            attributes.pop(STEP_STATUS, None)
+        attributes.pop(STEP_STATUS, None)
         if status is None:
             return encode(running_record(start, process, content))
         began = not state.is_manual
@@ -290,13 +294,13 @@ class OpenSteps:
 def _ended_by(state: StepState, end_ns: int | None) -> ReadableSpan:
     """Return a span with the outcome of a step that has none on its span: the known one, else an error."""
     added, exception, ended_ns = state.known_outcome or (None, _DROPPED, end_ns or time_ns())
-    status = state.attributes.get(STEP_STATUS) or (STATUS_SUCCESS if exception is None else STATUS_ERROR)
+    status = state.start_attributes().get(STEP_STATUS) or (STATUS_SUCCESS if exception is None else STATUS_ERROR)
     trace_id, span_id = int.from_bytes(state.ids[:16], "big"), int.from_bytes(state.ids[16:24], "big")
     return ReadableSpan(
         name=state.step_key,
         resource=_NO_RESOURCE,
         context=SpanContext(trace_id, span_id, is_remote=False),
-        attributes={**state.attributes, **(added or {}), STEP_STATUS: status},
+        attributes={**state.start_attributes(), **(added or {}), STEP_STATUS: status},
         events=() if exception is None else (Event(semconv.EXCEPTION_EVENT, exception, ended_ns),),
         start_time=state.start_ns,
         end_time=ended_ns,

@@ -23,7 +23,7 @@ from failpath_otel.semconv import START_MARKER, STEP_KEY
 from failpath_otel.spans.dropped_spans import DroppedSpans, SpanReference, StepId, key_of
 from failpath_otel.spans.open_steps import OpenSteps
 from failpath_otel.spans.rule_spans import RuleMatchedSpans
-from failpath_otel.step_state import STATE_KEY, SpanIds, StepState
+from failpath_otel.step_state import NO_PARENT, STATE_KEY, SpanIds, StepState
 
 
 class Reporter:
@@ -60,6 +60,8 @@ class Reporter:
         """The options of steps that begin from now on."""
         self._content = self._steps.content = content_of(options)
         self._disabled = not options.enabled
+        self.waits_for_delivery = options.delivery == "await"
+        """Whether each step waits until its events are delivered."""
         self._rule_spans.rules = None if self._disabled else self._content.rules
         self._rule_spans.warns_of_misses = options.endpoint != DEFAULT_ENDPOINT  # local, where rules are tried
         self.pipelines.begin(options)
@@ -98,6 +100,9 @@ class Reporter:
                     self.ignore(span)
                     return
                 context = span.get_span_context()
+                if self._rule_spans.rules is not None:  # then a step by a rule may be nearer than that of the context
+                    parent = self._rule_spans.parent_of(span, state.run.flow_key, state.run.run_id)
+                    state.parent = NO_PARENT if parent is None else bytes.fromhex(parent)
                 self._begin(state, context, context.trace_id, context.span_id)
                 if self._rule_spans.rules is not None:
                     self._rule_spans.on_tagged(span, state.run.flow_key, state.run.run_id)

@@ -12,8 +12,7 @@ from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import text_of
 from failpath_otel.semconv import EVENT_NAMES, STEP_STATUS
 from failpath_otel.step_state import StepState
-from failpath_otel.steps.attributes import Attributes
-from failpath_otel.steps.definition import StepDefinition
+from failpath_otel.steps.definition import Attributes, StepDefinition
 from failpath_otel.steps.open_step import status_description
 from failpath_otel.steps.span_events import write_event
 from failpath_otel.steps.step_tracer import StepTracer
@@ -55,7 +54,7 @@ def record_manually(
     observer = tracer.observer
     owner = None if observer is None else observer.owner
     holder = _Holder()
-    state = StepState(definition.run, definition.step_key, attributes, definition.metadata, owner, holder)
+    state = StepState(definition.run, definition.step_key, definition, attributes, owner, holder)
     state.is_manual = True
     state.exception = error
     state.start_ns = start_ns
@@ -81,7 +80,7 @@ def record_manually(
         return
     if spans and (len(spans) > 1 or state.is_lean):
         observer.host_span_ended(spans[0])
-    delivery_error = observer.wait_delivered(state) if observer.waits_for_delivery else None
+    delivery_error = observer.wait_delivered(state) if observer.owner.waits_for_delivery else None
     if delivery_error is not None:
         delivery_error.raised = True
         raise copy(delivery_error)

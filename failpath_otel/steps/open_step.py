@@ -15,8 +15,7 @@ from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import clean_text, type_name
 from failpath_otel.semconv import EVENT_NAMES, FLOW_KEY, RUN_ID, STEP_KEY, STEP_STATUS
 from failpath_otel.step_state import StepState
-from failpath_otel.steps.attributes import DROPPED_NAME, metadata_attributes, other_kind
-from failpath_otel.steps.definition import StepDefinition
+from failpath_otel.steps.definition import DROPPED_NAME, StepDefinition, metadata_attributes, other_kind
 from failpath_otel.steps.outcome import error_attributes, is_failure
 from failpath_otel.steps.span_events import write_event
 from failpath_otel.steps.step_tracer import StepTracer, leave_block, leave_context
@@ -65,23 +64,21 @@ class OpenStep:
         self._delivery_error: DeliveryError | None = None
         self.waits_for_delivery = False
         """The caller has to wait, by :meth:`wait_delivered` or :meth:`await_delivered`, after the begin and the end."""
-        observer = tracer.observer
-        owner = None
+        observer, owner = tracer.observer, None
         if observer is not None:
-            owner, self.waits_for_delivery = observer.owner, observer.waits_for_delivery
-        state = StepState(
-            definition.run, definition.step_key, definition.attributes(), definition.metadata, owner, self
-        )
+            owner = observer.owner
+            self.waits_for_delivery = owner.waits_for_delivery
+        state = StepState(definition.run, definition.step_key, definition, None, owner, self)
         self._monotonic_ns = monotonic_ns()
         state.start_ns = start_ns = time_ns()
         self._state = state
-        self._context_before = self._context = tracer.start_step(state)
+        self._context_before, self._context = tracer.start_step(state)
         # After the start, because a reporter sees the start alone; with the time of the start.
         try:
             for span in state.spans:
                 write_event(span, _RUNNING, None, start_ns)
             if tracer.start_markers:
-                tracer.export_start_marker(state.spans[0], state.attributes, start_ns)
+                tracer.export_start_marker(state.spans[0], state.start_attributes(), start_ns)
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("adding a span event")
 
@@ -115,8 +112,13 @@ class OpenStep:
             # A copy: many steps may raise the same error, which would collect the tracebacks of all.
             raise copy(self._delivery_error)
 
+    def enter(self) -> None:
+        """Make the step's span the current one, right after the begin, in the same context."""
+        self._token, self._attached = None, True
+        self._token = attach(self._context)
+
     def resume(self) -> None:
-        """Make the step's span the current one."""
+        """Make the step's span the current one, wherever it is resumed."""
         self._context_before = get_current()
         self._token, self._attached = None, True
         self._token = attach(self._context)
@@ -147,8 +149,8 @@ class OpenStep:
         if state.added_attributes is None:
             state.added_attributes = {}
         added: Any = state.added_attributes
-        before = state.attributes
-        room = limits.MAX_METADATA_KEYS - len(state.metadata or ())
+        before = state.start_attributes()
+        room = limits.MAX_METADATA_KEYS - len(state.definition.metadata if state.definition else ())
         more = metadata_attributes(metadata)
         dropped = more.pop(DROPPED_NAME, 0)
         for name in list(more):
@@ -240,32 +242,49 @@ class OpenStep:
                     span.set_attributes({semconv.ERROR_TYPE: exception[semconv.EXCEPTION_TYPE], STEP_STATUS: status})
                 if getattr(span, "dropped_attributes", 0):
                     self._restore(span, state)
-                # The names of the events on a span of OpenTelemetry's SDK; none for other spans.
-                written = {event.name for event in getattr(span, "events", ())} if again else ()
-                if exception is None:
+                if again:
+                    _write_once(span, exception, end_ns)
+                elif exception is None:
                     span.set_status(_OK)
-                    if _SUCCESS not in written:
-                        write_event(span, _SUCCESS, None, end_ns)
+                    write_event(span, _SUCCESS, None, end_ns)
                 else:
                     span.set_status(StatusCode.ERROR, status_description(exception))
-                    if semconv.EXCEPTION_EVENT not in written:
-                        write_event(span, semconv.EXCEPTION_EVENT, exception, end_ns)
-                    if _ERROR not in written:
-                        write_event(span, _ERROR, None, end_ns)
+                    write_event(span, semconv.EXCEPTION_EVENT, exception, end_ns)
+                    write_event(span, _ERROR, None, end_ns)
             except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
                 exception_once("writing a step's outcome on its span")
                 all_ended = False
-            all_ended = self._tracer.end(span, end_ns) and all_ended
+            try:
+                span.end(end_ns)
+            except Exception:  # noqa: BLE001 - a span processor of the host may raise anything
+                exception_once("ending a span")
+                all_ended = False
         if not all_ended and not state.outcome_reported:
             self._tracer.report_end(state, status)
-        if spans and (len(spans) > 1 or state.is_lean) and self._tracer.observer is not None:
+        if (len(spans) > 1 or (spans and state.is_lean)) and self._tracer.observer is not None:
             self._tracer.observer.host_span_ended(spans[0])
 
     @staticmethod
     def _restore(span: Span, state: StepState) -> None:
         """Set the attributes again that an SDK span has evicted: it keeps 128, and the oldest are the identity."""
-        attributes, added = state.attributes, state.added_attributes or {}
+        attributes, added = state.start_attributes(), state.added_attributes or {}
         span.set_attributes({name: attributes[name] for name in (FLOW_KEY, RUN_ID, STEP_KEY)} | dict(added))
+
+
+def _write_once(span: Span, exception: dict[str, str] | None, end_ns: int) -> None:
+    """Write the outcome on ``span``, whose writing was interrupted before."""
+    # The names of the events on a span of OpenTelemetry's SDK; none for other spans.
+    written = {event.name for event in getattr(span, "events", ())}
+    if exception is None:
+        span.set_status(_OK)
+        if _SUCCESS not in written:
+            write_event(span, _SUCCESS, None, end_ns)
+        return
+    span.set_status(StatusCode.ERROR, status_description(exception))
+    if semconv.EXCEPTION_EVENT not in written:
+        write_event(span, semconv.EXCEPTION_EVENT, exception, end_ns)
+    if _ERROR not in written:
+        write_event(span, _ERROR, None, end_ns)
 
 
 def describe_error(error: BaseException) -> dict[str, str]:
@@ -290,7 +309,7 @@ class NoStep:
     def resume(self) -> None:
         """Change nothing."""
 
-    pause = leave = wait_delivered = raise_delivery_error = resume
+    enter = pause = leave = wait_delivered = raise_delivery_error = resume
 
     async def await_delivered(self) -> None:
         """Wait for nothing."""

@@ -15,8 +15,7 @@ from failpath_otel.runtime.exits import abrupt_exit
 from failpath_otel.scrubbing.values import clean_metadata, type_name
 from failpath_otel.semconv import FLOW_KEY, RUN_ID
 from failpath_otel.step_state import RunIdentity
-from failpath_otel.steps.attributes import merged, named
-from failpath_otel.steps.definition import StepDefinition
+from failpath_otel.steps.definition import StepDefinition, merged, named
 from failpath_otel.steps.keys import check_key, make_run_id
 from failpath_otel.steps.manual_record import record_manually
 from failpath_otel.steps.open_step import OpenStep, describe_error, status_description

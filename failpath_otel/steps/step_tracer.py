@@ -18,73 +18,76 @@ from opentelemetry.trace import (
 
 from failpath_otel.errors import DeliveryError
 from failpath_otel.report import exception_once
-from failpath_otel.semconv import EVENT_NAMES, PARENT_SPAN_ID, START_MARKER, STATUS_RUNNING, STEP_KEY, STEP_STATUS
-from failpath_otel.step_state import NO_PARENT, STATE_KEY, RunSpan, SpanIds, StepState
-from failpath_otel.steps.attributes import Attributes
+from failpath_otel.semconv import EVENT_NAMES, START_MARKER, STATUS_RUNNING, STEP_KEY, STEP_STATUS
+from failpath_otel.step_state import STATE_KEY, LazyAttributes, RunSpan, SpanIds, StepState
+from failpath_otel.steps.definition import Attributes
 from failpath_otel.steps.span_events import write_event
 
 
 class StepTracer:
     """The host's tracer, and the private one for spans that no reporter would see (decision 0003)."""
 
-    __slots__ = ("host_tracer", "observer", "start_markers")
+    __slots__ = ("_is_alone", "host_tracer", "observer", "start_markers")
 
     def __init__(self, host: Tracer, observer: "StepObserver | None" = None, *, start_markers: bool = False) -> None:
         self.host_tracer = host
+        self._is_alone = False  # at the last look, no provider was set
         self.observer = observer
         self.start_markers = start_markers
         """Each step that begins needs a call of :meth:`export_start_marker`."""
 
-    def start_step(self, state: StepState) -> Context:
+    def start_step(self, state: StepState) -> tuple[Context, Context]:
         """Start the span of a step. Raises only what a signal handler raises.
 
         Each span is put into ``state`` as it is started, so that the step can be ended after an exception of a signal
         handler (decision 0004): the host's span, followed by the private one where that is needed.
 
         Returns:
-            The context for the step: the host's span stays the current one, so that child spans and outgoing headers
-            are the same as without this package.
+            The context of before, and that for the step: the host's span stays the current one, so that child spans and
+            outgoing headers are the same as without this package.
         """
-        parent, name, start_ns = get_current(), state.step_key, state.start_ns
+        parent = get_current()
         outer: Any = parent.get(STATE_KEY)
         if outer is not None:
             state.enter(outer)
-            if state.parent != NO_PARENT:
-                state.attributes = {**state.attributes, PARENT_SPAN_ID: state.parent.hex()}
-        context = Context({**parent, STATE_KEY: state})
+        context = Context(parent)
+        # A context forbids assignment, but this one is not in use yet; `set_value` would copy it once more.
+        dict.__setitem__(context, STATE_KEY, state)
+        attributes = LazyAttributes(state) if self._is_alone else state.start_attributes()
         try:
-            host = self.host_tracer.start_span(name, context, attributes=state.attributes, start_time=start_ns)
+            host = self.host_tracer.start_span(
+                state.step_key, context, attributes=attributes, start_time=state.start_ns
+            )
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             exception_once("starting a span at the host's tracer provider")
             host = state.reported_span or INVALID_SPAN  # a reported span must be ended
         state.spans = (host,)
         if state.reported_span is not None:
             state.holder = None
-            return set_span_in_context(host, context)
-        if host.get_span_context().is_valid:
-            # Without a provider, older APIs start an invalid span even under a remote parent, which it would hide from
-            # the headers.
+            return parent, set_span_in_context(host, context)
+        # Without a provider, older APIs start an invalid span even under a remote parent, which it would hide from the
+        # headers.
+        self._is_alone = host is INVALID_SPAN or not host.get_span_context().is_valid
+        if not self._is_alone:
             context = set_span_in_context(host, context)
             state.private_span = host
         if self.observer is not None:
             self._start_instead(self.observer, state, host)
         state.holder = None
-        return context
+        return parent, context
 
     def _start_instead(self, observer: "StepObserver", state: StepState, host: Span) -> None:
         """Start a lean or a private span in the place of ``host``, whose step was not reported."""
         try:
-            observer.start_missed(host)
-        except Exception:  # noqa: BLE001 - looking at the global provider may load one of another vendor
-            exception_once("looking for the tracer provider")
-        try:
+            if not self._is_alone:
+                observer.start_missed(host)
             if observer.start_lean(state):
-                if not host.is_recording():
+                if host is INVALID_SPAN or not host.is_recording():
                     state.spans = ()
                 return
-        except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
-            exception_once("starting a step without a span")
-        private = self._start_private(observer, state.step_key, state.private_span, state.attributes, state)
+        except Exception:  # noqa: BLE001 - looking at the global provider may load one of another vendor
+            exception_once("looking for the tracer provider")
+        private = self._start_private(observer, state.step_key, state.private_span, state.start_attributes(), state)
         state.spans = (host, private)
         state.private_span = private
 
@@ -211,16 +214,21 @@ def _detach(token: Any) -> None:  # noqa: ANN401 - of whatever runtime context t
         token.var.reset(token)
 
 
-class StepObserver(Protocol):
-    """Reports the steps of a tracer, and notes those whose spans it does not see."""
-
-    @property
-    def owner(self) -> object:
-        """The only reporter of these steps: the ``owner`` of their states."""
+class StepOwner(Protocol):
+    """The reporter of the steps of a tracer."""
 
     @property
     def waits_for_delivery(self) -> bool:
         """Whether each step waits until its events are delivered."""
+        ...
+
+
+class StepObserver(Protocol):
+    """Reports the steps of a tracer, and notes those whose spans it does not see."""
+
+    @property
+    def owner(self) -> "StepOwner":
+        """The only reporter of these steps: the ``owner`` of their states."""
         ...
 
     def wait_delivered(self, state: StepState) -> DeliveryError | None:

@@ -65,7 +65,7 @@ def call(step: AnyStep, tracer: Any, attributes: Any, fn: Callable[..., T], /, *
         step.begin(tracer, attributes)
         if step.waits_for_delivery:
             step.wait_delivered()
-        step.resume()
+        step.enter()
         result = fn(*args, **kwargs)
         step.leave()
         if type(result) not in FINISHED_TYPES and may_be_unfinished(result):

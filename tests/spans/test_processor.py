@@ -33,7 +33,7 @@ _HOLDER = _Holder()
 def a_state(attributes: dict[str, str]) -> StepState:
     """Return the state that the code of a step passes on with the start of its span."""
     run = RunIdentity(attributes[semconv.FLOW_KEY], attributes[semconv.RUN_ID])
-    return StepState(run, attributes[semconv.STEP_KEY], attributes, None, holder=_HOLDER)
+    return StepState(run, attributes[semconv.STEP_KEY], None, attributes, holder=_HOLDER)
 
 
 def test_running_is_at_the_server_while_the_span_is_open(processor: FailpathSpanProcessor, server: FaultServer) -> None:

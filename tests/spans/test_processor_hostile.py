@@ -35,7 +35,7 @@ _HOLDER = _Holder()
 
 
 def a_state(attributes: Any) -> StepState:
-    return StepState(RunIdentity("checkout", "req-1"), "charge-card", attributes, None, holder=_HOLDER)
+    return StepState(RunIdentity("checkout", "req-1"), "charge-card", None, attributes, holder=_HOLDER)
 
 
 @pytest.mark.parametrize(
