@@ -27,6 +27,7 @@ import requests
 import urllib3
 import uvicorn
 from opentelemetry.context import Context, attach, get_value, set_value
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from requests.adapters import HTTPAdapter
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -52,6 +53,10 @@ KNOWN: Final = {
     "_new_conn": "of urllib3; see test_urllib3_makes_the_sockets_of_both_kinds_of_connections_by_new_conn",
 }
 """Every private name of others that the package uses, and where it is watched."""
+
+
+NAMED_AS_TEXT: Final = {"_active_span_processor", "_span_processors"}
+"""The same, of names that are read by ``getattr``; see test_a_provider_shows_its_processors."""
 
 
 def moved(name: str, user: str) -> str:
@@ -314,3 +319,13 @@ def test_gevent_shows_whether_a_thread_has_an_event_loop() -> None:
     thread.start()
     thread.join(20)
     assert found == [None], moved("gevent._hub_local.get_hub_if_exists", user)
+
+
+def test_a_provider_shows_its_processors() -> None:
+    source = (PACKAGE / "private_tracer_provider.py").read_text()
+    assert all(f'"{name}"' in source for name in NAMED_AS_TEXT)
+    provider: Any = TracerProvider(shutdown_on_exit=False)
+    for count in range(1, 3):
+        provider.add_span_processor(SpanProcessor())
+        shown = provider._active_span_processor._span_processors
+        assert len(shown) == count, moved("TracerProvider._active_span_processor", "the choice of lean spans")
