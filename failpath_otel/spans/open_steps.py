@@ -47,8 +47,9 @@ class OpenSteps:
     A signal handler may raise anywhere in here. So a step stays open until its outcome is reported, and
     ``StepState.outcome_reported`` is set where that happens: a second attempt does not report it twice (decision 0004).
 
-    A record is in the queue before the function is entered (decision 0011). In the plain case a step of this package succeeds, and its span shows at the end what it showed at the start: then
-    both records are compact, and made of the same bytes. The records of all other steps are made one by one.
+    The ``running`` record is in the queue before the function is entered (decision 0011). In the plain case a step of
+    this package succeeds, and its span shows at the end what it showed at the start: then both records are compact, and
+    made of the same bytes (decision 0034). The records of all other steps are made one by one.
 
     Args:
         process: the process that the records name.
