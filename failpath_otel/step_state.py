@@ -48,13 +48,17 @@ class RunIdentity:
 class RunSpan:
     """What a run's own span means for the steps below it."""
 
-    __slots__ = ("lineage", "private_span")
+    __slots__ = ("_lineage", "private_span")
 
     holder: Final = None
 
     def __init__(self, lineage: Lineage, private_span: Any) -> None:  # noqa: ANN401 - as in `StepState`
-        self.lineage: Final = lineage
+        self._lineage: Final = lineage
         self.private_span: Final = private_span
+
+    def lineage(self) -> Lineage:
+        """Return the lineage of what begins inside."""
+        return self._lineage
 
 
 class Definition(Protocol):
@@ -84,17 +88,16 @@ class StepState:
 
     __slots__ = (
         "added_attributes",
+        "around",
         "attributes",
         "content",
         "definition",
-        "exception",
         "holder",
         "ids",
         "is_lean",
         "is_manual",
         "known_outcome",
         "last_ticket",
-        "lineage",
         "outcome_reported",
         "owner",
         "parent",
@@ -136,17 +139,16 @@ class StepState:
         """When the step began, in nanoseconds since the epoch."""
         self.parent = NO_PARENT
         """The span id of the innermost step of the same run around it."""
-        self.lineage: Lineage = ()
+        self.around: Lineage = ()
+        """The lineage around it."""
         self.spans: tuple[Any, ...] = ()
         """The spans that were started for the step so far, that of the host first; no lean one."""
         self.private_span: Any = None
         """The parent of private spans below it: a span, or the ids of a lean one; ``None``: there is none."""
         self.added_attributes: Mapping[str, Any] | None = None
         """Attributes that were set since the start."""
-        self.exception: Mapping[str, Any] | None = None
-        """Attributes of the ``exception`` event of an error; set before the span ends."""
         self.known_outcome: tuple[Mapping[str, Any] | None, Mapping[str, str] | None, int] | None = None
-        """The outcome that is about to be written: added attributes, those of an error, and the time."""
+        """The outcome, set before it is written: added attributes, those of the ``exception`` event, and the time."""
         # Of the reporter.
         self.is_lean = False
         """The step has no span but a lean one, which is nothing but ids."""
@@ -191,11 +193,18 @@ class StepState:
     def enter(self, outer: "StepState | RunSpan") -> None:
         """Begin inside ``outer``: find the parent among the steps around it."""
         self.private_span = outer.private_span
-        self.lineage = outer.lineage
-        for run, span_id in outer.lineage:
+        self.around = around = outer.lineage()
+        for run, span_id in around:
             if run.is_same(self.run):
                 self.parent = span_id
                 break
+
+    def lineage(self) -> Lineage:
+        """Return the lineage of what begins inside; of a step that was not reported, that around it."""
+        if not self.ids:
+            return self.around
+        others = tuple(each for each in self.around if not each[0].is_same(self.run))
+        return ((self.run, self.ids[16:24]), *others[: _MAX_LINEAGE - 1])
 
 
 class LazyAttributes(Mapping[str, Any]):
@@ -214,9 +223,3 @@ class LazyAttributes(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._state.start_attributes())
-
-
-def lineage_of(run: RunIdentity, span_id: bytes, around: Lineage) -> Lineage:
-    """Return the lineage inside a step of ``run`` that has begun inside ``around``."""
-    others = tuple(each for each in around if not each[0].is_same(run))
-    return ((run, span_id), *others[: _MAX_LINEAGE - 1])

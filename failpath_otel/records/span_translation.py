@@ -272,7 +272,9 @@ def _event_statuses(span: ReadableSpan) -> list[str]:
 
 
 def _error(start: StepStart, span: ReadableSpan, content: RecordContent, state: StepState | None) -> ErrorInfo:
-    attributes = None if state is None else state.exception
+    attributes: Mapping[str, Any] | None = (
+        None if state is None or state.known_outcome is None else state.known_outcome[1]
+    )
     if attributes is None:
         attributes = {}
         for event in span.events:

@@ -28,7 +28,7 @@ from failpath_otel.records.span_translation import (
 from failpath_otel.report import exception_once
 from failpath_otel.semconv import STATUS_ERROR, STATUS_SUCCESS, STEP_STATUS
 from failpath_otel.spans.dropped_spans import DroppedSpans, SpanReference, StepId
-from failpath_otel.step_state import RunIdentity, StepState, lineage_of
+from failpath_otel.step_state import RunIdentity, StepState
 
 _DROPPED: Final = {
     semconv.EXCEPTION_TYPE: "failpath_otel.StepDropped",
@@ -96,9 +96,8 @@ class OpenSteps:
         """
         if self._gone:
             self.handle_dropped()
-        own_id, run = span_id.to_bytes(8, "big"), state.run
-        ids = state.ids = trace_id.to_bytes(16, "big") + own_id + state.parent
-        state.lineage = ((run, own_id),) if not state.lineage else lineage_of(run, own_id, state.lineage)
+        run = state.run
+        ids = state.ids = trace_id.to_bytes(16, "big") + span_id.to_bytes(8, "big") + state.parent
         # The SDK passes the same object on at the end; as long as it is kept here, no other has its `id`.
         state.span_context = context
         reference = SpanReference(state.holder, self._gone.append)
@@ -108,11 +107,8 @@ class OpenSteps:
             self._report_start(state, key, reference)
             return
         try:
-            names = run.names
-            if names is None:
-                names = run.names = run_names(run.flow_key, run.run_id)
+            names = (run.names or _name_run(run)) + step_name(state.step_key)
             process = self.process.json if content.process else b""
-            names += step_name(state.step_key)
             rest = rest_of(process, names, encode_json(definition.metadata), ids, state.start_ns)
         except Exception:  # noqa: BLE001 - for example of memory; a smaller record may be possible
             exception_once("encoding a record")
@@ -290,6 +286,12 @@ class OpenSteps:
         self.ended_early.discard(key)
         if state is not None and state.running_ticket:
             state.pipeline.admission.forgo_outcome()
+
+
+def _name_run(run: RunIdentity) -> bytes:
+    """Return the JSON of the names of a run, made once."""
+    names = run.names = run_names(run.flow_key, run.run_id)
+    return names
 
 
 def _ended_by(state: StepState, end_ns: int | None) -> ReadableSpan:

@@ -56,7 +56,6 @@ def record_manually(
     holder = _Holder()
     state = StepState(definition.run, definition.step_key, definition, attributes, owner, holder)
     state.is_manual = True
-    state.exception = error
     state.start_ns = start_ns
     state.known_outcome = None, error, end_ns
     try:

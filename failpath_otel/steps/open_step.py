@@ -46,7 +46,6 @@ class OpenStep:
         "_context_before",
         "_delivery_error",
         "_monotonic_ns",
-        "_outcome",
         "_state",
         "_token",
         "_tracer",
@@ -59,7 +58,6 @@ class OpenStep:
         self.ended = self._attached = False
         self._state: StepState | None = None
         self._tracer = tracer
-        self._outcome: tuple[dict[str, str] | None, int] | None = None
         self._token: Token[Context] | None = None
         self._delivery_error: DeliveryError | None = None
         self.waits_for_delivery = False
@@ -132,7 +130,11 @@ class OpenStep:
     def leave(self) -> None:
         """Restore the context of before :meth:`resume`."""
         if self._attached:
-            leave_context(self._context, self._context_before, self._token)
+            token: Any = self._token
+            try:
+                token.var.reset(token)  # the same in one call, where the step was entered in this context
+            except (AttributeError, ValueError, RuntimeError):
+                leave_context(self._context, self._context_before, token)
             self._attached = False
 
     def leave_block(self) -> None:
@@ -216,17 +218,17 @@ class OpenStep:
         if state is None:
             return
         state.holder = None  # a signal handler may have raised before
-        if self._outcome is None:
+        outcome: Any = state.known_outcome
+        if outcome is None:
             end_ns, start_ns = time_ns(), state.start_ns
             elapsed_ns = monotonic_ns() - self._monotonic_ns
             if not -_MAX_CLOCK_DIFFERENCE_NS <= end_ns - start_ns - elapsed_ns <= _MAX_CLOCK_DIFFERENCE_NS:
                 end_ns = start_ns + elapsed_ns
             exception = describe_error(error) if error is not None and is_failure(error) else None
-            self._outcome = exception, end_ns if end_ns > start_ns else start_ns  # noqa: FURB136 - a call costs
-        exception, end_ns = self._outcome
-        state.exception = exception
+            end_ns = end_ns if end_ns > start_ns else start_ns  # noqa: FURB136 - a call costs
+            outcome = state.known_outcome = state.added_attributes, exception, end_ns
+        _, exception, end_ns = outcome
         status = semconv.STATUS_SUCCESS if exception is None else semconv.STATUS_ERROR
-        state.known_outcome = state.added_attributes, exception, end_ns
         spans, reported = state.spans, state.reported_span
         if reported is not None and reported not in spans:
             spans = (*spans, reported)  # a signal handler raised before it was added there

@@ -117,7 +117,7 @@ class StepTracer:
         if self.observer is None:
             return (host,), Context(parent)
         outer: Any = parent.get(STATE_KEY)
-        lineage, private_span = ((), None) if outer is None else (outer.lineage, outer.private_span)
+        lineage, private_span = ((), None) if outer is None else (outer.lineage(), outer.private_span)
         lean = self.observer.new_lean_ids(private_span)
         if lean is not None:
             return (host,), Context({**parent, STATE_KEY: RunSpan(lineage, lean)})
