@@ -1,4 +1,4 @@
-"""The compact record: what the caller stores of a plain step; its JSON is made where it is sent (decision 0034).
+"""The compact record: what the caller stores of a plain step; its JSON is made where it is sent (decision 0036).
 
 Ten bytes that differ between the two records of a step, then what is the same in both: the lengths of the pieces, the
 ids, the start, and three pieces of JSON: the process (may be empty), the names, the metadata. All that makes the JSON

@@ -49,7 +49,7 @@ class OpenSteps:
 
     The ``running`` record is in the queue before the function is entered (decision 0011). In the plain case a step of
     this package succeeds, and its span shows at the end what it showed at the start: then both records are compact, and
-    made of the same bytes (decision 0034). The records of all other steps are made one by one.
+    made of the same bytes (decision 0036). The records of all other steps are made one by one.
 
     Args:
         process: the process that the records name.
