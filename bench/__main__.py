@@ -16,11 +16,12 @@ from typing import Final
 
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from bench import caller, cpu, fleet, gateway, importing, ingest, latency, listing, memory, rules, texts
+from bench import caller, cpu, fleet, gateway, importing, ingest, instructions, latency, listing, memory, rules, texts
 from bench.sink import BenchError, Sink
 from bench.table import Row, show
 
 _PARTS: Final[dict[str, Callable[[Sink], list[Row]]]] = {
+    "instructions": instructions.measure,
     "caller": caller.measure,
     "cpu": cpu.measure,
     "latency": latency.measure,

@@ -2,18 +2,15 @@
 
 import json
 import resource
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from opentelemetry.sdk.trace import TracerProvider
 
-from bench.sink import HOST, BenchError
+from bench.sink import BenchError, refusing_url
 from bench.span import PROJECT_KEY, step_of
 from bench.table import Row
 from failpath_otel import configure
@@ -58,7 +55,7 @@ def _in_fresh_process() -> dict[str, float]:
 
 def _grow() -> dict[str, float]:
     """Make the steps, and return the growth in megabytes."""
-    with _refusing_url() as endpoint:
+    with refusing_url() as endpoint:
         client = configure(
             project_key=PROJECT_KEY, endpoint=endpoint, tracer_provider=TracerProvider(shutdown_on_exit=False)
         )
@@ -79,14 +76,6 @@ def _grow() -> dict[str, float]:
         "peak": (peak - before) / _MEGABYTE,
         "end": (end - before) / _MEGABYTE,
     }
-
-
-@contextmanager
-def _refusing_url() -> Iterator[str]:
-    """Yield a URL without a listener: its port is bound, so that none can start."""
-    with socket.socket() as held:
-        held.bind((HOST, 0))
-        yield f"http://{HOST}:{held.getsockname()[1]}"
 
 
 def _resident() -> tuple[int, int]:

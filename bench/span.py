@@ -1,6 +1,7 @@
 """The bare span that a step is compared with, and what both sides have in common."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import time_ns
 from typing import Final
 
@@ -36,10 +37,41 @@ def charge_card() -> str:
     return "ch_1"
 
 
+class CardDeclined(Exception):
+    """What a failing step raises."""
+
+
+def decline_card() -> str:
+    """Fail at once."""
+    raise CardDeclined
+
+
 def step_of(client: Failpath) -> Action:
     """Return ``run.step()`` with two metadata values, in a run that exists already."""
     run = client.run("checkout", run_id="req_7f1d0c1b")
     return lambda: run.step("charge-card", charge_card, metadata={"cart_id": "cart_1842", "amount": 4999})
+
+
+def failing_step_of(client: Failpath) -> Action:
+    """Return the step whose function raises an exception, which the application catches."""
+    run = client.run("checkout", run_id="req_7f1d0c1b")
+
+    def fail() -> None:
+        with suppress(CardDeclined):
+            run.step("charge-card", decline_card, metadata={"cart_id": "cart_1842", "amount": 4999})
+
+    return fail
+
+
+def step_block_of(client: Failpath) -> Action:
+    """Return the step as a ``with`` block."""
+    run = client.run("checkout", run_id="req_7f1d0c1b")
+
+    def block() -> None:
+        with run.step("charge-card", metadata={"cart_id": "cart_1842", "amount": 4999}):
+            charge_card()
+
+    return block
 
 
 def bare_span(provider: TracerProvider) -> Action:
