@@ -16,7 +16,21 @@ from typing import Final
 
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from bench import caller, cpu, fleet, gateway, importing, ingest, instructions, latency, listing, memory, rules, texts
+from bench import (
+    caller,
+    cpu,
+    fleet,
+    gateway,
+    importing,
+    ingest,
+    instructions,
+    latency,
+    listing,
+    memory,
+    rules,
+    texts,
+    threads,
+)
 from bench.sink import BenchError, Sink
 from bench.table import Row, show
 
@@ -24,8 +38,9 @@ _PARTS: Final[dict[str, Callable[[Sink], list[Row]]]] = {
     "instructions": instructions.measure,
     "caller": caller.measure,
     "cpu": cpu.measure,
+    "threads": threads.measure,
     "latency": latency.measure,
-    "memory": lambda _: memory.measure(),
+    "memory": memory.measure,
     "import": lambda _: importing.measure(),
     "rules": rules.measure,
     "texts": lambda _: texts.measure(),

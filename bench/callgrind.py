@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -34,7 +34,9 @@ def installed() -> bool:
     return shutil.which("valgrind") is not None
 
 
-def sections(module: str, arguments: Sequence[str], *, all_threads: bool = False) -> tuple[list[int], str]:
+def sections(
+    module: str, arguments: Sequence[str], variables: Mapping[str, str], *, all_threads: bool = False
+) -> tuple[list[int], str]:
     """Run a module of this folder, and return the instructions of its sections, and what it has printed.
 
     What comes before the first mark and after the last one is no section. Counted is the main thread alone, which has
@@ -57,7 +59,7 @@ def sections(module: str, arguments: Sequence[str], *, all_threads: bool = False
             *arguments,
         ]
         # The hashes of texts are the same in all runs, and so is the work of each dictionary.
-        same = {**os.environ, "PYTHONHASHSEED": "0"}
+        same = {**variables, "PYTHONHASHSEED": "0"}
         ended = subprocess.run(command, capture_output=True, text=True, check=False, env=same)
         if ended.returncode:
             msg = f"{module} {' '.join(arguments)} failed below Valgrind:\n{ended.stderr[-1000:]}"

@@ -1,17 +1,19 @@
 """Instructions of a step against those of a bare span: the figure to steer by, the same on a busy machine.
 
 Counted by Valgrind (``bench/callgrind.py``), in a process for each row. ``INSTRUCTIONS="journal none"`` counts these
-rows alone, and the bare span; the names are those in brackets.
+rows alone, and what they are compared with; the names are those in brackets, ``components`` and ``none-components``,
+which are what a step with and without a host's provider is made of by module, and ``functions`` and ``none-functions``,
+which are the same by function.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from bench import callgrind
+from bench import callgrind, components
 from bench.counted import STEPS
 from bench.sink import BenchError, Sink
 from bench.table import Row
@@ -49,35 +51,45 @@ _CASES: Final = {
     ),
 }
 
+_COMPONENTS: Final[dict[str, Callable[[Sink], list[Row]]]] = {
+    "components": lambda sink: components.measure("journal", sink),
+    "none-components": lambda sink: components.measure("none", sink),
+    "functions": lambda sink: components.measure("journal", sink, by_function=True),
+    "none-functions": lambda sink: components.measure("none", sink, by_function=True),
+}
+
 
 def measure(sink: Sink) -> list[Row]:
     """Count the instructions of the calling thread, or where delivery is included, of all threads.
 
-    A figure is the median of three sections of 250 steps, after a warm-up whose records have been delivered. They differ
-    by some thousandths. Garbage collections are in it as they come.
+    A figure is the median of three sections of 250 steps, after a warm-up whose records have been delivered. It
+    comes again within some thousandths. Garbage collections are in it as they come.
     """
     if not callgrind.installed():
         return [Row("instructions", callgrind.INSTALL)]
     names = _selected(os.environ.get("INSTRUCTIONS", "").replace(",", " ").split())
     with ThreadPoolExecutor(os.cpu_count()) as processes:
-        counted = processes.map(lambda name: _count(_CASES[name], sink), names)
-        figures = dict(zip(names, counted, strict=True))
+        figures = {name: processes.submit(_count, case, sink) for name, case in _CASES.items() if name in names}
+        parts = [processes.submit(count, sink) for name, count in _COMPONENTS.items() if name in names]
     sink.take()
-    return [_row(name, figures) for name in names]
+    counted = {name: figure.result() for name, figure in figures.items()}
+    return [*(_row(name, counted) for name in counted), *(row for part in parts for row in part.result())]
 
 
-def _selected(names: Sequence[str]) -> list[str]:
-    unknown = [name for name in names if name not in _CASES]
+def _selected(names: Sequence[str]) -> set[str]:
+    every = [*_CASES, *_COMPONENTS]
+    unknown = [name for name in names if name not in every]
     if unknown:
-        msg = f"INSTRUCTIONS has no such row: {', '.join(unknown)}; there are {', '.join(_CASES)}"
+        msg = f"INSTRUCTIONS has no such row: {', '.join(unknown)}; there are {', '.join(every)}"
         raise BenchError(msg)
-    wanted = {*names, *(_CASES[name].against for name in names)} or _CASES.keys()
-    return [name for name in _CASES if name in wanted]
+    if not names:
+        return {*_CASES, "components", "none-components"}
+    return {*names, *(_CASES[name].against for name in names if name in _CASES)}
 
 
 def _count(case: _Case, sink: Sink) -> float:
     arguments = [case.subject, sink.endpoint, *["delivered"] * case.delivered]
-    sections, _ = callgrind.sections("bench.counted", arguments, all_threads=case.delivered)
+    sections, _ = callgrind.sections("bench.counted", arguments, os.environ, all_threads=case.delivered)
     # Between the sections is what delivers their records.
     return median(sections[::2]) / STEPS / _THOUSAND
 

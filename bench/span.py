@@ -37,13 +37,13 @@ def charge_card() -> str:
     return "ch_1"
 
 
-class CardDeclined(Exception):
+class CardDeclinedError(Exception):
     """What a failing step raises."""
 
 
 def decline_card() -> str:
     """Fail at once."""
-    raise CardDeclined
+    raise CardDeclinedError
 
 
 def step_of(client: Failpath) -> Action:
@@ -57,7 +57,7 @@ def failing_step_of(client: Failpath) -> Action:
     run = client.run("checkout", run_id="req_7f1d0c1b")
 
     def fail() -> None:
-        with suppress(CardDeclined):
+        with suppress(CardDeclinedError):
             run.step("charge-card", decline_card, metadata={"cart_id": "cart_1842", "amount": 4999})
 
     return fail
