@@ -28,6 +28,7 @@ SECTIONS: Final = 3
 STEPS: Final = 250
 _WARM_UP: Final = 50
 _NEVER: Final = 1_000.0
+_FLUSH_SECONDS: Final = 120.0
 
 Subject = tuple[Action, Action]
 """What is counted, and what delivers it."""
@@ -40,16 +41,22 @@ def main(name: str, endpoint: str, *, delivered: bool) -> None:
     # So the others run when the main thread waits for them, and a section makes as many requests as in a burst.
     sys.setswitchinterval(_NEVER)
     _make(_WARM_UP, act)
-    settle()
+    deliver(settle)
     gc.collect()
     gc.freeze()
     for _ in range(SECTIONS):
         mark()
         _make(STEPS, act)
         if delivered:
-            settle()
+            deliver(settle)
         mark()
-        settle()
+        deliver(settle)
+
+
+def deliver(settle: Action) -> None:
+    """Wait until all is delivered, or end the program."""
+    if not settle():
+        sys.exit("records were lost")
 
 
 def _make(steps: int, act: Action) -> None:
@@ -82,7 +89,7 @@ def _step(step: Callable[[Failpath], Action], *, host: bool = True, journal: boo
             client = configure(project_key=PROJECT_KEY, endpoint=endpoint, tracer_provider=provider)
         else:
             client = configure(project_key=PROJECT_KEY, endpoint=endpoint, tracer_provider=provider, journal=None)
-        return step(client), client.flush
+        return step(client), lambda: client.flush(_FLUSH_SECONDS)
 
     return case
 

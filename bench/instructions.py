@@ -71,7 +71,7 @@ def measure(sink: Sink) -> list[Row]:
     with ThreadPoolExecutor(os.cpu_count()) as processes:
         figures = {name: processes.submit(_count, case, sink) for name, case in _CASES.items() if name in names}
         parts = [processes.submit(count, sink) for name, count in _COMPONENTS.items() if name in names]
-    sink.take()
+    sink.take()  # the pool has ended, so that all of it has come
     counted = {name: figure.result() for name, figure in figures.items()}
     return [*(_row(name, counted) for name in counted), *(row for part in parts for row in part.result())]
 

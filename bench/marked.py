@@ -23,7 +23,7 @@ _NEVER: Final = 1_000.0
 def main(name: str, endpoint: str) -> None:
     """Make the steps without garbage collections, which would come in any function."""
     marks.install(_PACKAGES)
-    from bench.counted import CASES  # noqa: PLC0415 - imports the packages
+    from bench.counted import CASES, deliver  # noqa: PLC0415 - imports the packages
 
     act, settle = CASES[name](endpoint)
     # The other threads run when this one waits for them.
@@ -32,7 +32,7 @@ def main(name: str, endpoint: str) -> None:
     for _ in range(_WARM_UP):
         act()
         in_a_row()
-    settle()
+    deliver(settle)
     gc.collect()
     gc.disable()
     notes: list[str] = []
