@@ -142,6 +142,7 @@ def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
 def test_where_a_process_verifies_nothing_deliveries_still_do(
     server: TlsServer, misnamed: TlsServer, monkeypatch: pytest.MonkeyPatch, bundle: str
 ) -> None:
+    monkeypatch.setattr("certifi.where", lambda: bundle)
     monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", bundle)
     # requests 2.32 has read the bundle when it was imported; others do not look at this.
     read = ssl.create_default_context(cafile=bundle)
