@@ -278,6 +278,30 @@ def test_a_send_is_over_in_its_time_and_the_next_one_succeeds_without_an_event_l
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("client", ["requests", "urllib3"])
+def test_https_of_the_application_works_where_gevent_patches_after_a_delivery(tls: FaultServer, client: str) -> None:
+    requests = """
+        import requests
+        print(requests.get(os.environ["FAILPATH_DEV_ENDPOINT"], timeout=20).status_code)
+    """
+    urllib3 = """
+        import urllib3
+        pool = urllib3.PoolManager(ca_certs=os.environ["REQUESTS_CA_BUNDLE"])
+        print(pool.request("GET", os.environ["FAILPATH_DEV_ENDPOINT"], timeout=20).status)
+    """
+    program = """
+        run.step("second", lambda: None)
+        print(failpath.flush(20), flush=True)
+        print("end", flush=True)
+    """
+    own = dedent({"requests": requests, "urllib3": urllib3}[client])
+    told = succeed(START + FIRST + PATCH + COMMON + own + dedent(program), tls.url)
+    assert told.lines == ["202", "True", "end"]
+    events = [event for request in tls.requests if request.method == "POST" for event in request.events]
+    assert [event["status"] for event in events] == ["running", "success"] * 2
+
+
+@pytest.mark.process
 def test_on_error_may_use_what_gevent_has_patched_and_leaves_no_event_loop_behind(server: FaultServer) -> None:
     server.answer_with(*[status(503), accepted] * 3)
     begin = START.replace("configure()", "configure(on_error=lambda error: time.sleep(0.01) or told.append(error))")
