@@ -20,6 +20,8 @@ from tests.delivery.pipelines import numbered
 from tests.fault_server import FaultServer
 from tests.keys import KEY
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 
 class TlsServer(FaultServer):
     """A fault server that speaks TLS."""

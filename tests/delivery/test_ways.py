@@ -351,7 +351,7 @@ def test_bad_input_an_answer_that_is_no_http_is_a_failure_of_the_moment(server: 
 def test_a_client_that_is_dropped_closes_its_connection(server: FaultServer) -> None:
     delivery = HttpClient(Options(KEY, server.url))
     assert delivery.send([numbered(1)]).failure is None
-    way = delivery._channel._way  # type: ignore[union-attr]
+    way = getattr(delivery._channel, "_way")  # noqa: B009 - of `OwnChannel`
     assert isinstance(way, DirectChannel)
     connection = way._connection
     del way, delivery._channel
