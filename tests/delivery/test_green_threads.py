@@ -371,6 +371,18 @@ def test_beside_eventlet_records_are_in_a_journal_and_are_delivered(server: Faul
 
 
 @pytest.mark.process
+def test_beside_eventlet_deliveries_go_over_one_connection(server: FaultServer) -> None:
+    program = """
+        for number in range(3):
+            run.step("pack", lambda: eventlet.sleep(0))
+            print(failpath.flush(20))
+        print("end", flush=True)
+    """
+    assert succeed(EVENTLET + dedent(program), server.url).lines == ["True"] * 3 + ["end"]
+    assert server.connections == 1
+
+
+@pytest.mark.process
 def test_what_a_process_with_eventlet_leaves_is_delivered_by_another_one(server: FaultServer) -> None:
     with start_program(EVENTLET + 'run.step("pack", lambda: os.kill(os.getpid(), 9))', server.url) as killed:
         killed.communicate(timeout=DEADLINE)

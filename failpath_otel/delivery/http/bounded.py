@@ -42,17 +42,14 @@ _SLICE: Final = 0.1
 """Seconds after which a thread that waits for the other end looks again whether the connection is still there."""
 
 
-def _limit(connection: socket.socket) -> float:
-    """Return the seconds until the deadline, or a slice of them, and have the socket keep to them."""
-    if _let_go_if_foreign(connection):
-        raise _not_ours()
+def _left() -> float:
+    """Return the seconds until the deadline."""
     if _request.deadline is None:
-        return _SLICE
+        return inf
     left = _request.deadline - monotonic()
     if left <= 0:
         raise TimeoutError("timed out")
-    connection.settimeout(left)
-    return min(left, _SLICE)
+    return left
 
 
 def _not_ours() -> OSError:
@@ -67,10 +64,15 @@ def _await(connection: socket.socket, is_ready: Callable[[socket.socket, float],
     """
     timeout = connection.gettimeout()
     until = inf if timeout is None else monotonic() + timeout
-    while not is_ready(connection, _limit(connection)):
+    while not is_ready(connection, min(_left(), _SLICE)):
+        if _let_go_if_foreign(connection):
+            raise _not_ours()
         if monotonic() >= until and _request.deadline is None:
             return  # its own time limit, which it raises itself
-    _limit(connection)
+    if _request.deadline is not None:
+        connection.settimeout(_left())
+    elif _let_go_if_foreign(connection):
+        raise _not_ours()
 
 
 _owned: Final[dict[int, OwnedFd]] = {}
@@ -111,7 +113,7 @@ class _Bounded:
         super().close()  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
 
     def settimeout(self: Any, value: float | None) -> None:
-        _let_go_if_foreign(self)
+        _let_go_if_foreign(self)  # then this raises
         super().settimeout(value)  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
 
     def recv(self: Any, *args: Any, **kwargs: Any) -> bytes:  # noqa: ANN401 - passed on

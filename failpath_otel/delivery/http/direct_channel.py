@@ -95,8 +95,8 @@ class DirectChannel:
     def _head(self, headers: Mapping[str, str], length: int) -> bytes:
         named = {name.lower(): (name, value) for name, value in headers.items()}
         first = [("Host", self._authority), ("Accept-Encoding", "identity")]
-        lines = [*(each for each in first if each[0].lower() not in named), *named.values()]
-        text = "".join(f"{name}: {value}\r\n" for name, value in lines)
+        lines = [*[each for each in first if each[0].lower() not in named], *named.values()]
+        text = "".join([f"{name}: {value}\r\n" for name, value in lines])
         return f"POST {self._target} HTTP/1.1\r\n{text}Content-Length: {length}\r\n\r\n".encode("latin-1")
 
     def _connect(self, timeout: float | None) -> Any:  # noqa: ANN401 - a socket of any kind

@@ -12,6 +12,7 @@ from failpath_otel.runtime.threads import unpatched
 
 SOCKET: Final = unpatched("socket", "socket")
 _STREAM: Final = unpatched("socket", "SOCK_STREAM")
+_poll: Final[Any] = unpatched("select", "poll") if hasattr(select, "poll") else None  # eventlet has taken it away
 
 
 def connect(host: str, port: int, timeout: float | None, options: Iterable[Any]) -> Any:  # noqa: ANN401 - a socket of a class that type checkers take for another
@@ -38,15 +39,19 @@ def connect(host: str, port: int, timeout: float | None, options: Iterable[Any])
 
 def is_readable(connected: Any, seconds: float = 0.0) -> bool:  # noqa: ANN401 - as above
     """Return whether within so many seconds something can be read, or the other end has closed the connection."""
-    return _is_ready(connected, select.POLLIN, seconds)
+    if _poll is None:
+        return bool(select.select([connected], [], [], seconds)[0])
+    return _polled(connected, select.POLLIN, seconds)
 
 
 def is_writable(connected: Any, seconds: float) -> bool:  # noqa: ANN401 - as above
     """Return whether within so many seconds something can be written, or the other end has closed the connection."""
-    return _is_ready(connected, select.POLLOUT, seconds)
+    if _poll is None:
+        return bool(select.select([], [connected], [], seconds)[1])
+    return _polled(connected, select.POLLOUT, seconds)
 
 
-def _is_ready(connected: Any, events: int, seconds: float) -> bool:  # noqa: ANN401 - as above
-    poll = unpatched("select", "poll")()
+def _polled(connected: Any, events: int, seconds: float) -> bool:  # noqa: ANN401 - as above
+    poll = _poll()
     poll.register(connected, events)
     return bool(poll.poll(seconds * 1000))
