@@ -14,7 +14,7 @@ from failpath_otel import limits
 from failpath_otel.delivery.http.bounded import time_limit
 from failpath_otel.delivery.http.channel import Channel, Reply
 from failpath_otel.delivery.http.connection_errors import Means, is_cut, obstacle, proxy_password, timed_out
-from failpath_otel.delivery.http.own_channel import OwnChannel
+from failpath_otel.delivery.http.own_channel import OwnChannel, import_way
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.options.endpoint import warn_of_plain_http
 from failpath_otel.options.options import Options
@@ -47,6 +47,8 @@ class HttpClient:
         self._timeout = options.send_timeout or None
         warn_of_plain_http(options.endpoint)
         self._begin()
+        if options.session is None:
+            import_way(self.url)
         after_fork_in_child(self._begin)
 
     def _begin(self) -> None:

@@ -22,21 +22,12 @@ class OwnChannel:
     def __init__(self, url: str) -> None:
         self._url: Final = url
         self._way: DirectChannel | ProxyChannel | None = None
-        self._find_way({})  # imports what it needs here, and not on a thread, where gevent's locks make event loops
 
     def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> Reply:
         """See :class:`Channel`."""
         if self._way is None:
-            self._way = self._find_way(headers)
+            self._way = _find_way(self._url, headers)
         return self._way.post(body, headers, timeout)
-
-    def _find_way(self, headers: dict[str, str]) -> "DirectChannel | ProxyChannel":
-        if is_plain(self._url, headers) and not proxy_for(self._url):
-            return DirectChannel(self._url)
-        # Here, because it takes as long to import as OpenTelemetry does, and few programs need it.
-        from failpath_otel.delivery.http.requests_channels import ProxyChannel  # noqa: PLC0415
-
-        return ProxyChannel(self._url)
 
     def means(self) -> Means:
         """See :class:`Channel`."""
@@ -46,3 +37,17 @@ class OwnChannel:
         """See :class:`Channel`."""
         if self._way is not None:
             self._way.close()
+
+
+def _find_way(url: str, headers: dict[str, str]) -> "DirectChannel | ProxyChannel":
+    if is_plain(url, headers) and not proxy_for(url):
+        return DirectChannel(url)
+    # Here, because it takes as long to import as OpenTelemetry does, and few programs need it.
+    from failpath_otel.delivery.http.requests_channels import ProxyChannel  # noqa: PLC0415
+
+    return ProxyChannel(url)
+
+
+def import_way(url: str) -> None:
+    """Import what requests to a URL need: on a thread of ours, the locks of an import may be gevent's."""
+    _find_way(url, {})
