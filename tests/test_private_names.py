@@ -219,7 +219,9 @@ def test_requests_calls_what_the_adapter_replaces() -> None:
         (requests.Session, "merge_environment_settings", ["self", "url", "proxies", "stream", "verify", "cert"]),
     ):
         found = getattr(owner, name, None)
-        message = moved(f"requests' {owner.__name__}.{name}", "delivery/http/adapter.py or delivery/http/channel.py")
+        message = moved(
+            f"requests' {owner.__name__}.{name}", "delivery/http/adapter.py or delivery/http/requests_channels.py"
+        )
         assert found is not None, message
         assert list(inspect.signature(found).parameters) == parameters, message
 

@@ -286,6 +286,7 @@ JSON = b'{"rejected": [{"index": 0, "reason": "unknown flow"}]}'
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [("gzip", gzip.compress(JSON)), ("X-GZIP", gzip.compress(JSON)), ("deflate", zlib.compress(JSON))],
+    ids=["gzip", "X-GZIP", "deflate"],
 )
 def test_an_answer_that_is_compressed_all_the_same_is_read(server: FaultServer, encoding: str, body: bytes) -> None:
     server.answer_with(answer(200, body, Content_Encoding=encoding))
@@ -335,7 +336,9 @@ def test_bad_input_an_answer_that_ends_early_in_a_chunk_is_a_failure_of_the_mome
 
 
 @pytest.mark.parametrize(
-    "junk", [b"SSH-2.0-OpenSSH_9.9\r\n\r\n", b"HTTP/1.1 2x2 OK\r\n\r\n", b"HTTP/1.1 200 " + b"a" * 70_000]
+    "junk",
+    [b"SSH-2.0-OpenSSH_9.9\r\n\r\n", b"HTTP/1.1 2x2 OK\r\n\r\n", b"HTTP/1.1 200 " + b"a" * 70_000],
+    ids=["SSH", "no number", "a long line"],
 )
 def test_bad_input_an_answer_that_is_no_http_is_a_failure_of_the_moment(server: FaultServer, junk: bytes) -> None:
     def behave(exchange: object) -> bool:
@@ -356,6 +359,21 @@ def test_a_client_that_is_dropped_closes_its_connection(server: FaultServer) -> 
     connection = way._connection
     del way, delivery._channel
     assert connection.fileno() == -1
+
+
+def test_where_a_server_goes_down_the_last_failure_is_said_and_not_that_of_the_kept_connection(
+    server: FaultServer,
+) -> None:
+    def go(_: object) -> bool:
+        server.go_down()  # as the kept connection is used again
+        return False
+
+    server.answer_with(accepted, go)
+    delivery = HttpClient(Options(KEY, server.url, send_timeout=10))
+    assert delivery.send([numbered(1)]).failure is None
+    assert delivery.send([numbered(2)]).failure == "could not be reached (ConnectionRefusedError)"
+    delivery.close()
+    assert len(server.requests) == 2
 
 
 @pytest.fixture

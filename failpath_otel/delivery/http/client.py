@@ -108,11 +108,13 @@ class HttpClient:
         So what breaks without an answer on a connection that has served before is sent once more, on a new one. A
         record that arrives twice has the same id.
         """
+        reply: Reply | None = None
         try:
             reply = self._channel.post(body, headers, timeout)
         except Exception as error:
             if not self._reused or not is_cut(error):
                 raise
+        if reply is None:  # not within the block above, or the first failure would be named as the cause of another
             self._reused = False
             self._channel.close()
             reply = self._channel.post(body, headers, timeout)
