@@ -73,7 +73,7 @@ MAX_RESPONSE_BYTES: Final = 65_536
 SCHEDULE_DELAY: Final = 0.05
 """Longest time that a record waits for others in its batch: short enough for a live view."""
 
-POLLING_SECONDS: Final = 1.0
+POLLING_SECONDS: Final = 0.25
 """Time without a record after which the delivery thread stops polling every schedule delay, and sleeps."""
 
 SEND_TIMEOUT: Final = 1.5

@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from tests.delivery.programs import succeed
+from tests.fault_server import FaultServer
+
 pytestmark = pytest.mark.process
 
 _LOADED = "import sys; before = set(sys.modules); import {module}; print(*sorted(set(sys.modules) - before))"
@@ -48,6 +51,34 @@ def loaded() -> set[str]:
 )
 def test_the_import_does_not_load_what_only_its_use_needs(loaded: set[str], unwanted: str) -> None:
     assert {name for name in loaded if f"{name}.".startswith(f"{unwanted}.")} == set()
+
+
+_DELIVERING = """
+import sys
+import failpath_otel
+client = failpath_otel.configure()
+client.run("checkout").skip("pack")
+assert client.flush(20)
+print(*sorted({"requests", "urllib3", "certifi", "gevent"} & set(sys.modules)), flush=True)
+print("end", flush=True)
+"""
+
+
+@pytest.mark.usefixtures("real_starts")
+@pytest.mark.parametrize(
+    ("variables", "loaded"),
+    [
+        ({}, ""),
+        ({"NO_PROXY": "*"}, ""),
+        ({"http_proxy": "http://127.0.0.1:9", "NO_PROXY": "*"}, "certifi requests urllib3"),
+    ],
+    ids=["no proxy", "NO_PROXY alone", "a proxy"],
+)
+def test_a_delivery_loads_requests_only_where_a_variable_names_a_proxy(
+    server: FaultServer, variables: dict[str, str], loaded: str
+) -> None:
+    proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), "")
+    assert succeed(_DELIVERING, server.url, **{**proxies, **variables}).lines == [loaded, "end"]
 
 
 def test_opening_spans_alone_loads_nothing_that_delivers() -> None:

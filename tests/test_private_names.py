@@ -39,6 +39,7 @@ import failpath_otel
 from failpath_otel import handler_exceptions
 from failpath_otel.addresses import LOOPBACK
 from failpath_otel.delivery.http import adapter as adapter_module
+from failpath_otel.delivery.http import bounded
 from failpath_otel.delivery.http.adapter import BoundedAdapter
 from failpath_otel.serving import server as serving
 from tests.fault_server import FaultServer
@@ -207,7 +208,7 @@ def test_urllib3_takes_the_pools_that_the_adapter_of_requests_is_given(server: F
         connection = pool._get_conn()
         assert type(connection) is adapter_module._Connection, moved("urllib3's HTTPConnectionPool.ConnectionCls", user)
         connection.connect()
-        assert isinstance(connection.sock, adapter_module._Bounded), moved("urllib3's HTTPConnection._new_conn", user)
+        assert isinstance(connection.sock, bounded._Bounded), moved("urllib3's HTTPConnection._new_conn", user)
         connection.close()
         with adapter.send(requests.Request("POST", server.url, data=b"{}").prepare(), timeout=20) as response:
             assert response.status_code
@@ -223,7 +224,9 @@ def test_requests_calls_what_the_adapter_replaces() -> None:
         (requests.Session, "merge_environment_settings", ["self", "url", "proxies", "stream", "verify", "cert"]),
     ):
         found = getattr(owner, name, None)
-        message = moved(f"requests' {owner.__name__}.{name}", "delivery/http/adapter.py or delivery/http/channel.py")
+        message = moved(
+            f"requests' {owner.__name__}.{name}", "delivery/http/adapter.py or delivery/http/requests_channels.py"
+        )
         assert found is not None, message
         assert list(inspect.signature(found).parameters) == parameters, message
 

@@ -229,7 +229,7 @@ def pipeline_to_failpath(options: Options) -> Pipeline:
     """Return the pipeline that ``options`` describe, flushed at the end of the interpreter."""
     if not options.enabled:
         return Pipeline(NullClient())
-    # Here, because `requests` takes as long to import as OpenTelemetry does, and is needed for deliveries only.
+    # Here, because HTTP takes long to import, and is needed for deliveries only.
     from failpath_otel.delivery.http.client import HttpClient  # noqa: PLC0415
 
     pipeline = Pipeline(
