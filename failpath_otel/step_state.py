@@ -183,8 +183,8 @@ class StepState:
         """
         attributes = self.attributes
         if attributes is None:
-            assert self.definition is not None  # or there would be attributes
-            attributes = self.definition.attributes()
+            definition: Any = self.definition  # there is one, or there would be attributes
+            attributes = definition.attributes()
             if self.parent != NO_PARENT:
                 attributes = {**attributes, PARENT_SPAN_ID: self.parent.hex()}
             self.attributes = attributes

@@ -63,6 +63,7 @@ class Reporter:
         self.waits_for_delivery = options.delivery == "await"
         """Whether each step waits until its events are delivered."""
         self._rule_spans.rules = None if self._disabled else self._content.rules
+        self._is_plain = not self._disabled and self._rule_spans.rules is None
         self._rule_spans.warns_of_misses = options.endpoint != DEFAULT_ENDPOINT  # local, where rules are tried
         self.pipelines.begin(options)
 
@@ -91,29 +92,21 @@ class Reporter:
         running: Any = None
         try:
             state: Any = None if parent_context is None else parent_context.get(STATE_KEY)
-            if state is not None and (state.holder is None or span.name != state.step_key):
-                state = None  # a span of other code, perhaps of a processor of the host that got the same context
-            if state is not None and state.reported_span is None and state.owner in (None, self):
-                running = state
-                state.reported_span, state.reporter = span, self
-                if self._disabled:
+            # Else it is a span of other code, perhaps of a processor of the host that got the same context.
+            if state is not None and state.holder is not None and span.name == state.step_key:
+                owner, reported = state.owner, state.reported_span
+                if reported is None and (owner is self or owner is None):
+                    running = state
+                    state.reported_span, state.reporter = span, self
+                    context = span.get_span_context()
+                    if not self._is_plain:
+                        self._begin_among_rules(span, state, context)
+                    else:
+                        self._begin(state, context, context.trace_id, context.span_id)
+                    return
+                if owner is not self and owner is not None and (reported is None or reported is span):
                     self.ignore(span)
                     return
-                context = span.get_span_context()
-                if self._rule_spans.rules is not None:  # then a step by a rule may be nearer than that of the context
-                    parent = self._rule_spans.parent_of(span, state.run.flow_key, state.run.run_id)
-                    state.parent = NO_PARENT if parent is None else bytes.fromhex(parent)
-                self._begin(state, context, context.trace_id, context.span_id)
-                if self._rule_spans.rules is not None:
-                    self._rule_spans.on_tagged(span, state.run.flow_key, state.run.run_id)
-                return
-            if (
-                state is not None
-                and state.owner not in (None, self)
-                and (state.reported_span is None or state.reported_span is span)
-            ):
-                self.ignore(span)
-                return
             start = read_start(span)
             if start is None:
                 if self._rule_spans.rules is not None:
@@ -129,6 +122,17 @@ class Reporter:
             exception_once("reporting the start of a step")
             if running is None or not running.running_ticket:
                 self.lose()
+
+    def _begin_among_rules(self, span: Span, state: StepState, context: SpanContext) -> None:
+        """Begin a step where spans of other tracers may be steps as well, or where nothing is reported."""
+        if self._disabled:
+            self.ignore(span)
+            return
+        # A step by a rule may be nearer than that of the context.
+        parent = self._rule_spans.parent_of(span, state.run.flow_key, state.run.run_id)
+        state.parent = NO_PARENT if parent is None else bytes.fromhex(parent)
+        self._begin(state, context, context.trace_id, context.span_id)
+        self._rule_spans.on_tagged(span, state.run.flow_key, state.run.run_id)
 
     def on_end(self, span: ReadableSpan) -> None:  # noqa: C901 - as above
         """Report the outcome if ``span`` is a step."""

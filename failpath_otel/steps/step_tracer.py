@@ -23,6 +23,9 @@ from failpath_otel.step_state import STATE_KEY, LazyAttributes, RunSpan, SpanIds
 from failpath_otel.steps.definition import Attributes
 from failpath_otel.steps.span_events import write_event
 
+[_CURRENT_SPAN] = set_span_in_context(INVALID_SPAN, Context())
+"""OpenTelemetry's own context key of the current span."""
+
 
 class StepTracer:
     """The host's tracer, and the private one for spans that no reporter would see (decision 0003)."""
@@ -64,12 +67,12 @@ class StepTracer:
         state.spans = (host,)
         if state.reported_span is not None:
             state.holder = None
-            return parent, set_span_in_context(host, context)
+            return parent, _with_current(host, context)
         # Without a provider, older APIs start an invalid span even under a remote parent, which it would hide from the
         # headers.
         self._is_alone = host is INVALID_SPAN or not host.get_span_context().is_valid
         if not self._is_alone:
-            context = set_span_in_context(host, context)
+            context = _with_current(host, context)
             state.private_span = host
         if self.observer is not None:
             self._start_instead(self.observer, state, host)
@@ -170,6 +173,13 @@ class StepTracer:
             if state is not None:
                 observer.step_lost()
             return INVALID_SPAN
+
+
+def _with_current(span: Span, context: Context) -> Context:
+    """Return what :func:`set_span_in_context` returns; that copies the context twice."""
+    inside = Context(context)
+    dict.__setitem__(inside, _CURRENT_SPAN, span)
+    return inside
 
 
 def leave_context(own_context: Context, outer: Context, token: "Token[Context] | None") -> None:
