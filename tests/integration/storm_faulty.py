@@ -30,10 +30,10 @@ from failpath_otel import FailpathClient, configure, limits
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.segments.segment import SyscallWriter
+from failpath_otel.journal.segments.syscall_writer import SyscallWriter
 from tests.integration.storm_program import Ledger, Worker, hold, work
 
-ROLLING: Final = frozenset({Journal._roll.__code__, SyscallWriter.write.__code__})
+ROLLING: Final = frozenset({Journal._roll.__code__, SyscallWriter.append.__code__})
 """What is interrupted by a signal handler whose records have to wait until that is over."""
 
 BEFORE: Final = frozenset({"queue_full", "shut_down", "invalid"})

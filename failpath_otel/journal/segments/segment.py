@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 from collections import deque
-from collections.abc import Callable
 from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -57,6 +56,10 @@ class Segment:
         self.reset()
         self.first = 0
         """Number of its first record, of segments that this process writes."""
+        self.place = 0
+        """What distinguishes it from all other segments that this process has written."""
+        self.before: int | None = None
+        """How many records the owner of the journal had accepted before its first one; ``None``: that is not known."""
         self.last: int | None = None
         """Number of its last record; ``None`` while this process writes it."""
         self.deleted = False
@@ -159,6 +162,13 @@ class Segment:
     def size(self) -> int:
         """Return the length of the file in bytes."""
         return os.fstat(self.descriptor).st_size
+
+    def exists(self) -> bool:
+        """Return ``False`` if the file was deleted, and ``True`` where that is unknown."""
+        try:
+            return os.fstat(self.descriptor).st_nlink > 0
+        except OSError:
+            return True
 
     def rename(self, name: str) -> None:
         """Rename the file."""
@@ -299,48 +309,3 @@ class Segment:
 
 def _checksum(confirmed_to: int) -> int:
     return crc32(confirmed_to.to_bytes(4, "little"), _SALT)
-
-
-Write = Callable[[bytes], object]
-"""Appends a frame; raises ``ValueError`` if the segment has no room for it."""
-
-
-def raise_no_room(_: bytes) -> None:
-    """Refuse a frame: there is no segment yet, or it is full or busy."""
-    raise ValueError("there is no room for it")
-
-
-class SyscallWriter:
-    """Appends to a segment by system calls, where the file system or platform does not support more."""
-
-    def __init__(self, segment: Segment) -> None:
-        segment.write_header()
-        self._segment: Final = segment
-        self._end = HEADER_BYTES
-        self.busy = False
-        """A frame is being written; records of signal handlers are deferred meanwhile."""
-
-    def write(self, data: bytes) -> None:
-        """Append a frame, or nothing of it."""
-        if self.busy:
-            raise_no_room(data)
-        done = 0
-        try:
-            self.busy = True  # before reading anything that a signal handler may change
-            if self._end + len(data) > limits.JOURNAL_SEGMENT_BYTES:
-                raise_no_room(data)
-            while done < len(data):
-                done += os.pwrite(self._segment.descriptor, data[done:], self._end + done)
-            # Last: another thread reads up to here.
-            self._end += done
-        finally:
-            self.busy = False
-            if 0 < done < len(data):
-                os.ftruncate(self._segment.descriptor, self._end)
-
-    def end(self) -> int:
-        """Return where the next frame will stand."""
-        return self._end
-
-    def close(self) -> None:
-        """End the writing; the file stays."""
