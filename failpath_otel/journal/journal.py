@@ -68,10 +68,8 @@ class Journal(SegmentReader):
         """Append a record; once this has returned, the record outlives the process.
 
         The exception is a record of a signal handler or finalizer that interrupts another append: it stays in memory
-        until that append is through, and is written next.
-
-        Returns:
-            The record's ticket; 0 if it could not be written, and a later one perhaps can: see :class:`Outage`.
+        until that append is through, and is written next. Return the record's ticket; 0 if it could not be written, and
+        a later one perhaps can: see :class:`Outage`.
         """
         seconds = int(self.current.epoch + monotonic())  # part of the checksum
         framed = pack_frame(len(record), crc32(record, seconds), seconds) + record
@@ -148,7 +146,7 @@ class Journal(SegmentReader):
         return self.current.appended
 
     def number_of(self, ticket: int) -> int | None:
-        """Return the number that the owner counts a record by; ``None`` if its segment is gone."""
+        """See :meth:`CurrentSegment.number_of`."""
         return self.current.number_of(ticket, tuple(self._unconfirmed))
 
     @property
@@ -337,7 +335,8 @@ class Journal(SegmentReader):
 
     def _open_files(self) -> OpenFiles:
         spare = [self._factory.spare] if self._factory.spare else []
-        writers = [*self.current.finished, *filter(None, [self.current.writer]), *(writer for _, writer in spare)]
+        writing = [self.current.writer] if self.current.writer else []
+        writers = [*self.current.finished, *writing, *(writer for _, writer in spare)]
         return OpenFiles({*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}, writers)
 
     def reset_in_child(self) -> None:
