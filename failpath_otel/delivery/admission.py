@@ -71,12 +71,13 @@ class Admission:
             return self._put_start_locked(record, receipt)
         seconds = int(current.epoch + monotonic())
         framed = pack_frame(len(record), crc32(record, seconds), seconds) + record
+        tell = way.tell
         start = written = 0
         self.reserved += 1
         try:
-            start = way.tell()
+            start = tell()
             written = way.write(framed)
-            end = way.tell()
+            end = tell()
             ticket = way.base + end if end - start == written else way.find(framed, start, written)
             if receipt is not None:
                 receipt.running_ticket = ticket
@@ -128,14 +129,15 @@ class Admission:
             return self._put_outcome_locked(data, record, receipt)
         seconds = int(current.epoch + monotonic())
         framed = pack_frame(len(data), crc32(data, seconds), seconds) + data
+        tell = way.tell
         start = written = 0
         try:
-            start = way.tell()
+            start = tell()
             written = way.write(framed)
             if receipt is not None:
                 receipt.outcome_reported = True
             self.reserved -= 1
-            end = way.tell()
+            end = tell()
             ticket = way.base + end if end - start == written else way.find(framed, start, written)
         except BaseException as error:
             ticket = way.find(framed, start, written)

@@ -12,7 +12,7 @@ _length_at: Final = Struct("<I").unpack_from
 """The first four bytes of a frame."""
 
 _MARK_EVERY: Final = 64
-"""Frames between two places whose number is remembered, for :meth:`FrameCount.up_to` an earlier place."""
+"""Frames between two places whose number is remembered, for the number of an earlier place."""
 
 
 class FrameCount:
@@ -34,22 +34,23 @@ class FrameCount:
 
     def up_to(self, content: mmap, end: int) -> int | None:
         """Return how many frames of ``content`` stand before ``end``; ``None`` if lengths lead elsewhere."""
-        at, frames = self._reached
-        if end < at:
-            at, frames = self._marks[bisect_right(self._marks, end, key=_place) - 1]
-        begin, chunk = at, content[at:end]
-        while at + FRAME_BYTES < end:
-            length = _length_at(chunk, at - begin)[0]
+        begin, frames = self._reached
+        if end < begin:
+            begin, frames = self._marks[bisect_right(self._marks, end, key=_place) - 1]
+        chunk, at = content[begin:end], 0
+        last = len(chunk) - FRAME_BYTES
+        while at < last:
+            length = _length_at(chunk, at)[0]
             if not length:
                 return None
-            at += FRAME_BYTES + length
+            at += length + FRAME_BYTES
             frames += 1
-            if not frames % _MARK_EVERY and self._marks[-1][0] < at <= end:
-                self._marks.append((at, frames))
-        if at != end:
+        if at != len(chunk):
             return None
         if end > self._reached[0]:
-            self._reached = at, frames
+            self._reached = end, frames
+            if frames >= self._marks[-1][1] + _MARK_EVERY:
+                self._marks.append(self._reached)
         return frames
 
 
