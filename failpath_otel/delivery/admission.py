@@ -142,7 +142,9 @@ class Admission:
         except BaseException as error:
             ticket = way.find(framed, start, written)
             if ticket and not (written if receipt is None else receipt.outcome_reported):
-                self._note_outcome(receipt)
+                self.reserved -= 1
+                if receipt is not None:
+                    receipt.outcome_reported = True
             if not isinstance(error, ValueError) or (ticket and not way.is_closed()):
                 raise
         if not ticket:
@@ -164,17 +166,14 @@ class Admission:
                 kept = True
             finally:
                 if kept or queue.is_kept(data):
-                    self._note_outcome(receipt)
+                    self.reserved -= 1
+                    if receipt is not None:
+                        receipt.outcome_reported = True
         if self.wakeup.start_is_due:
             self.start()
         if closed:
             self.ledger.lose("shut_down")
         return ticket
-
-    def _note_outcome(self, receipt: Receipt | None) -> None:
-        self.reserved -= 1
-        if receipt is not None:
-            receipt.outcome_reported = True
 
     def _note_arrival(self, accepted: int) -> None:
         """Wake the thread; where there is none, have one started. Takes no lock unless one is started."""

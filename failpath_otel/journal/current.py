@@ -8,8 +8,9 @@ from typing import Final
 from failpath_otel.journal.clock import LATEST_BOOT_TIME
 from failpath_otel.journal.segment_factory import Writer
 from failpath_otel.journal.segments.mapped import MappedWriter
-from failpath_otel.journal.segments.segment import Segment
+from failpath_otel.journal.segments.segment import HEADER_BYTES, Segment
 from failpath_otel.journal.segments.syscall_writer import raise_no_room
+from failpath_otel.journal.segments.tail import is_near_end
 from failpath_otel.runtime.threads import has_gil
 
 _PLACE_BITS: Final = 32
@@ -29,7 +30,7 @@ class CurrentSegment:
     the frames alone, which are counted under the lock.
     """
 
-    __slots__ = ("epoch", "finished", "finished_through", "segment", "way", "write", "writer")
+    __slots__ = ("before", "epoch", "finished", "finished_through", "segment", "way", "write", "writer")
 
     def __init__(self) -> None:
         self.reset()
@@ -44,6 +45,8 @@ class CurrentSegment:
         self.writer: Writer | None = None
         self.finished: list[Writer] = []
         """Writers to be closed, of segments that are finished."""
+        self.before = 0
+        """How many records the owner has accepted that were never in this journal."""
         self.finished_through = 0
         """Number of the last record in the segments that are finished."""
         # Bounded: the wall clock of a machine without a battery may jump by years.
@@ -54,6 +57,16 @@ class CurrentSegment:
     def is_busy(self) -> bool:
         """Whether an append by system calls is under way, further up on this thread's stack."""
         return self.writer is not None and self.writer.busy
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is a segment, without a record."""
+        return self.writer is not None and self.writer.end() == HEADER_BYTES
+
+    def has_just_appended(self, record: bytes) -> bool:
+        """Return whether ``record`` is among the last in the segment."""
+        segment, writer = self.segment, self.writer
+        return segment is not None and writer is not None and is_near_end(record, segment, writer.end())
 
     @property
     def appended(self) -> int:
@@ -70,20 +83,16 @@ class CurrentSegment:
         """Write to another segment."""
         self.segment, self.writer, self.write = segment, writer, writer.append
 
-    def open_way(self, before: int) -> None:
-        """Have all threads append without the lock from now on, where that is possible.
-
-        Args:
-            before: how many records the owner had accepted that were never in this journal.
-        """
+    def open_way(self) -> None:
+        """Have all threads append without the lock from now on, where that is possible."""
         segment, writer = self.segment, self.writer
         if segment is None:
             return
         if not isinstance(writer, MappedWriter):
-            segment.before = before + segment.first - 1
+            segment.before = self.before + segment.first - 1
             return
         frames = writer.frames()
-        segment.before = before + segment.first - 1
+        segment.before = self.before + segment.first - 1
         writer.count = segment.before + frames
         if has_gil():
             self.way = writer

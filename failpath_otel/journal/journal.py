@@ -17,12 +17,9 @@ from failpath_otel.journal.outage import Outage
 from failpath_otel.journal.reader import SegmentReader
 from failpath_otel.journal.segment_factory import SegmentFactory
 from failpath_otel.journal.segments.frame import pack_frame
-from failpath_otel.journal.segments.segment import HEADER_BYTES, Segment
-from failpath_otel.journal.segments.tail import is_near_end
+from failpath_otel.journal.segments.segment import Segment
 from failpath_otel.journal.trimming import trim_open
 from failpath_otel.report import warn_once
-
-_MAX_PENDING_WARNINGS: Final = 8
 
 
 class Journal(SegmentReader):
@@ -41,7 +38,7 @@ class Journal(SegmentReader):
         self.path: Final = path
         self._binding: Final = binding
         self._on_evicted: Final = on_evicted
-        self._pending_warnings: deque[tuple[str, int]] = deque(maxlen=_MAX_PENDING_WARNINGS)
+        self._pending_warnings: deque[tuple[str, int]] = deque(maxlen=8)
         self.outage = Outage(path)
         self.current: Final = CurrentSegment()
         self._reset()
@@ -74,6 +71,8 @@ class Journal(SegmentReader):
         seconds = int(self.current.epoch + monotonic())  # part of the checksum
         framed = pack_frame(len(record), crc32(record, seconds), seconds) + record
         try:
+            if self.deferred and self._is_busy():  # it belongs behind them
+                return self._defer(record)
             try:
                 ticket = self.current.write(framed)
             except ValueError:  # no room in the segment, or no segment yet
@@ -93,9 +92,10 @@ class Journal(SegmentReader):
         return ticket
 
     def open_way(self, before: int) -> None:
-        """See :meth:`CurrentSegment.open_way`."""
+        """Have threads pass the lock if they can; the owner has accepted ``before`` records that were never in here."""
+        self.current.before = before
         if not (self.deferred or self._is_busy()):  # the thread of a deferred record may append more
-            self.current.open_way(before)
+            self.current.open_way()
 
     def close_way(self) -> None:
         """Have all appends take the lock; those that are about to pass it are refused."""
@@ -108,13 +108,13 @@ class Journal(SegmentReader):
     def _defer(self, record: bytes) -> int:
         if len(self.deferred) >= limits.MAX_BATCH_RECORDS:  # signals are faster than the disk
             return 0
+        self.current.way = None  # or what its thread appends next comes before it
         self.deferred.append(record)
         return UNKNOWN_TICKET
 
     def has_just_appended(self, record: bytes) -> bool:
         """Return whether *record* is among the last that were appended, after an exception interrupted that."""
-        segment, writer = self.current.segment, self.current.writer
-        return record in self.deferred or (segment and writer and is_near_end(record, segment, writer.end())) or False
+        return record in self.deferred or self.current.has_just_appended(record)
 
     def write_deferred(self) -> None:
         """Write the deferred records; what cannot be written stays deferred."""
@@ -164,15 +164,14 @@ class Journal(SegmentReader):
             try:
                 return self.current.write(framed)
             except ValueError:
-                if self.current.writer is not None and self.current.writer.end() == HEADER_BYTES:
+                if self.current.is_empty:
                     raise
             self._roll()
             if deferred_first:
                 self._write_deferred()
 
     def _roll(self) -> None:
-        # A signal handler that ends a step meanwhile finds neither the old segment nor the new one.
-        self._rolling = True
+        self._rolling = True  # a signal handler that ends a step meanwhile may find neither segment
         try:
             self._begin_segment()
         finally:
@@ -180,14 +179,19 @@ class Journal(SegmentReader):
 
     def _begin_segment(self) -> None:
         """Begin the next segment; also where Ctrl-C interrupted this before, wherever that was."""
-        self.finish_segment()
+        # Until it is there and records are counted, other threads append to the one before, as far as it has room.
         if self._directory is None:
             self._directory = LockedDirectory.create(self.path, self._binding)
         segment, writer = self._factory.next_segment(self._directory)
+        _ = self.appended
+        has_way = self.current.way is not None
+        self.finish_segment()
         self.current.prepare(segment, writer)
         self._unconfirmed.append(segment)
         self._unread.append(segment)
         self.current.begin(segment, writer)
+        if has_way and not self.deferred:
+            self.current.open_way()
         if len(self._unconfirmed) - len(self._dropped) > limits.JOURNAL_SEGMENTS:
             self._drop_oldest()
 
@@ -261,9 +265,7 @@ class Journal(SegmentReader):
         while self._pending_warnings:
             text, count = self._pending_warnings.popleft()
             warn_once("damaged journal", text, count, self.path)
-        if self._factory.not_mapped_because is not None:
-            text = "Failpath: the journal in %s is written by system calls: %s."
-            warn_once("plain journal", text, self.path, self._factory.not_mapped_because)
+        self._factory.log_pending(self.path)
         while self.current.finished:
             self.current.finished.pop().close()
         for segment in tuple(self._unread)[1:]:  # without the one that is being read

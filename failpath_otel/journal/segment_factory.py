@@ -8,6 +8,7 @@ from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.segments.mapped import MappedWriter
 from failpath_otel.journal.segments.segment import SUFFIX, Segment
 from failpath_otel.journal.segments.syscall_writer import SyscallWriter
+from failpath_otel.report import warn_once
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
 """Errors that writing by system calls would meet too."""
@@ -75,6 +76,12 @@ class SegmentFactory:
         spare, self.spare = self.spare, None
         if spare is not None:
             self._close(*spare)
+
+    def log_pending(self, path: str) -> None:
+        """Log why the journal in ``path`` is not mapped; not under a lock."""
+        if self.not_mapped_because is not None:
+            text = "Failpath: the journal in %s is written by system calls: %s."
+            warn_once("plain journal", text, path, self.not_mapped_because)
 
     @staticmethod
     def _close(segment: Segment, writer: Writer) -> None:
