@@ -99,6 +99,8 @@ class CurrentSegment:
 
     def finish(self) -> None:
         """Let nothing more come into the segment, by no thread. May be called again where that was interrupted."""
+        if self.writer is not None:
+            self.writer.frames()  # counted while other threads still append, so that little is left to count
         while True:
             self.way, self.write = None, raise_no_room
             segment, writer = self.segment, self.writer

@@ -183,7 +183,6 @@ class Journal(SegmentReader):
         if self._directory is None:
             self._directory = LockedDirectory.create(self.path, self._binding)
         segment, writer = self._factory.next_segment(self._directory)
-        _ = self.appended
         has_way = self.current.way is not None
         self.finish_segment()
         self.current.prepare(segment, writer)

@@ -216,12 +216,22 @@ class Segment:
         return found
 
     def count_records(self, end: int) -> int | None:
-        """Return how many records stand before *end*; ``None`` if one of them is damaged."""
+        """Return how many records stand before *end*; ``None`` if one of them is damaged.
+
+        Raises:
+            OSError: it cannot be read.
+        """
         reader = Segment(self._directory, self.name, CLOSED)
-        reader._fd = self._fd  # a second owner would invalidate this one
-        while read := reader.read(end, limits.MAX_BATCH_RECORDS, 0):
-            reader.advance(read)
-        return reader.taken if reader.position == end else None
+        reader._fd = own = self._fd  # a second owner would invalidate this one
+        if own is None:
+            reader.descriptor = os.open(self.name, os.O_RDONLY, dir_fd=self._directory.number)
+        try:
+            while read := reader.read(end, limits.MAX_BATCH_RECORDS, 0):
+                reader.advance(read)
+            return reader.taken if reader.position == end else None
+        finally:
+            if own is None:
+                reader.close()
 
     def _load(self, size: int) -> tuple[bytes, int]:
         """Return bytes from the position on, and where in them the position is."""
