@@ -396,6 +396,7 @@ def test_real_signals_whose_handlers_record_and_raise_lose_and_invent_nothing(pl
     handled = raised = 0
     put: Counter[bytes] = Counter()
     doubtful: set[bytes] = set()
+    inside = False
 
     class TimeLimit(Exception):  # noqa: N818 - as Celery's
         pass
@@ -413,7 +414,6 @@ def test_real_signals_whose_handlers_record_and_raise_lose_and_invent_nothing(pl
             raise TimeLimit
         inside = due
 
-    inside = False
     with pipeline(delivery, journal=place, schedule_delay=0.001) as queue:
         before = signal.signal(signal.SIGALRM, handle)
         signal.setitimer(signal.ITIMER_REAL, 0.000_3, 0.000_3)
