@@ -1,11 +1,14 @@
 """Create the segments of a journal, mapped where the file system allows it."""
 
 import errno
+import itertools
 from typing import Final
 
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.segments.mapped import MappedWriter
-from failpath_otel.journal.segments.segment import SPARE, Segment, SyscallWriter
+from failpath_otel.journal.segments.segment import SUFFIX, Segment
+from failpath_otel.journal.segments.syscall_writer import SyscallWriter
+from failpath_otel.report import warn_once
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
 """Errors that writing by system calls would meet too."""
@@ -14,7 +17,11 @@ Writer = MappedWriter | SyscallWriter
 
 
 class SegmentFactory:
-    """Creates segments, and prepares a spare one so that the next is there when it is needed."""
+    """Creates segments of one directory, and prepares a spare one so that the next is there when it is needed.
+
+    A spare segment has its final name already: to begin it takes no system call, during which the threads that wait
+    for a segment would wait for a processor as well. A file without records is read as such.
+    """
 
     def __init__(self) -> None:
         self.spare: tuple[Segment, Writer] | None = None
@@ -23,48 +30,69 @@ class SegmentFactory:
         self.not_mapped_because: Exception | None = None
         """Why the newest segment is written by system calls; ``None`` if it is mapped."""
 
-    def next_segment(self, directory: LockedDirectory, name: str) -> tuple[Segment, Writer]:
-        """Return the spare segment, renamed to *name*, or a new one.
+        self._numbers = itertools.count(1)
+        self._newest = ""
+
+    def next_segment(self, directory: LockedDirectory) -> tuple[Segment, Writer]:
+        """Return the spare segment or a new one.
 
         Raises:
             OSError: it cannot be created.
             ValueError: the file is shorter than it was made.
         """
-        if self.spare is None:
-            return self._new(directory, name)
-        found = self.spare
-        try:
-            found[0].rename(name)
-            self.spare = None
-        except FileNotFoundError:  # other code has deleted it
-            self._discard(directory, name)
-            return self._new(directory, name)
-        except BaseException:  # or Ctrl-C, perhaps after the renaming
-            self._discard(directory, name)
-            raise
+        found, self.spare = self.spare, None
+        if found is None:
+            found = self._new(directory)
+        elif found[0].name < self._newest:  # another one was begun while it was prepared
+            try:
+                found[0].rename(self._next_name())
+            except BaseException as error:
+                self._close(*found)
+                found[0].remove()
+                if not isinstance(error, FileNotFoundError):  # else other code has deleted it
+                    raise
+                found = self._new(directory)
+        self._newest = found[0].name
         return found
 
     def prepare_spare(self, directory: LockedDirectory) -> None:
-        """Create the spare segment unless there is one; raise what :meth:`next_segment` raises."""
+        """Create the spare segment unless it is there; raise what :meth:`next_segment` raises."""
+        spare = self.spare
+        if spare is not None and not spare[0].exists():  # other code has deleted it
+            self.spare = None
+            self._close(*spare)
         if self.spare is None:
-            directory.delete(SPARE)  # left by an interrupted attempt
-            self.spare = self._new(directory, SPARE)
+            self.spare = self._new(directory)
 
-    def close_spare(self) -> None:
-        """Close the spare segment."""
+    def discard_spare(self) -> None:
+        """Close and delete the spare segment."""
         spare, self.spare = self.spare, None
         if spare is not None:
-            segment, writer = spare
-            writer.close()
-            segment.close()
+            self._close(*spare)
+            spare[0].remove()
 
-    def _discard(self, directory: LockedDirectory, name: str) -> None:
-        """Close the spare segment and delete its file, whether or not it was renamed already."""
-        directory.delete(SPARE)
-        directory.delete(name)
-        self.close_spare()
+    def close_spare(self) -> None:
+        """Close the spare segment; its file stays."""
+        spare, self.spare = self.spare, None
+        if spare is not None:
+            self._close(*spare)
 
-    def _new(self, directory: LockedDirectory, name: str) -> tuple[Segment, Writer]:
+    def log_pending(self, path: str) -> None:
+        """Log why the journal in ``path`` is not mapped; not under a lock."""
+        if self.not_mapped_because is not None:
+            text = "Failpath: the journal in %s is written by system calls: %s."
+            warn_once("plain journal", text, path, self.not_mapped_because)
+
+    @staticmethod
+    def _close(segment: Segment, writer: Writer) -> None:
+        writer.close()
+        segment.close()
+
+    def _next_name(self) -> str:
+        return f"{next(self._numbers):08d}{SUFFIX}"
+
+    def _new(self, directory: LockedDirectory) -> tuple[Segment, Writer]:
+        name = self._next_name()
         segment = Segment(directory.fd, name, directory.new_file(name))
         try:
             return segment, self._new_writer(segment)

@@ -19,8 +19,8 @@ from failpath_otel import DeliveryError, JournalError, limits, report
 from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.journal import clock as clock_module
+from failpath_otel.journal import current as current_module
 from failpath_otel.journal import discovery as discovery_module
-from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal import orphan as orphan_module
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.journal.directory import LockedDirectory
@@ -64,7 +64,7 @@ def leave(place: JournalLocation, *records: bytes, binding: str = BINDING) -> No
 def leave_old(place: JournalLocation, *records: bytes, seconds: float = limits.MAX_AGE_SECONDS + 60) -> Path:
     """As :func:`leave`, so many seconds ago; returns the file."""
     before = set(Path(place.path).glob("*/*.records"))
-    with patch.object(journal_module, "time", lambda: time.time() - seconds):
+    with patch.object(current_module, "time", lambda: time.time() - seconds):
         leave(place, *records)
     [path] = set(Path(place.path).glob("*/*.records")) - before
     for each in (*path.parent.iterdir(), path.parent):

@@ -223,10 +223,11 @@ def test_a_logging_handler_that_records_a_step_does_not_deadlock_with_a_journal_
 def refuse(queue: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is full from now on."""
 
-    def full(_: bytes) -> None:
+    def full(_: bytes, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(own(queue), "_write", full)
+    own(queue).close_way()
+    monkeypatch.setattr(own(queue), "_write_or_roll", full)
 
 
 @pytest.mark.parametrize("then", ["journal", "memory"])
@@ -354,7 +355,7 @@ def test_records_that_are_too_old_are_given_up_and_told(place: JournalLocation) 
     with pipeline(delivery, journal=place, on_error=errors.append, schedule_delay=3_600.0) as queue:
         queue.put(numbered(1))
         queue.put(numbered(2))
-        own(queue)._epoch += limits.MAX_AGE_SECONDS + 10
+        own(queue).current.epoch += limits.MAX_AGE_SECONDS + 10
         queue.put(numbered(3))
         assert queue.await_attempt(10, (2, 2))[0]
         assert queue.flush(10) is False
@@ -373,7 +374,7 @@ def test_records_that_are_too_old_are_settled_although_a_fault_keeps_the_journal
     with pipeline(delivery, journal=place) as queue:
         with queue.queue.lock:  # so that nothing is taken before it is too old
             queue.put(numbered(1))
-            own(queue)._epoch += limits.MAX_AGE_SECONDS + 10
+            own(queue).current.epoch += limits.MAX_AGE_SECONDS + 10
             monkeypatch.setattr(own(queue), "confirm", lambda _: 1 / 0)
         assert queue.await_attempt(10, (1, 1))[0]
         assert queue.stats() == Stats(1, 0, 0, {"too_old": 1})
