@@ -51,6 +51,15 @@ class UnknownRecordError(ValueError):
     """A stored record of a kind that this version does not know; another one may."""
 
 
+pack_rest: Final = _REST.pack
+"""Return the first part of what is the same in both records of a step; the three pieces follow.
+
+Takes the bytes of the process and of the names, then trace id, span id and parent as 32 bytes, and the start.
+"""
+
+_pack_front: Final = _FRONT.pack
+
+
 def rest_of(process: bytes, names: bytes, metadata: bytes, ids: bytes, start_ns: int) -> bytes:
     """Return what is the same in both records of a step.
 
@@ -61,12 +70,12 @@ def rest_of(process: bytes, names: bytes, metadata: bytes, ids: bytes, start_ns:
         ids: trace id, span id and span id of the parent: 32 bytes.
         start_ns: when the step began, in nanoseconds since the epoch.
     """
-    return _REST.pack(len(process), len(names), ids, start_ns) + process + names + metadata
+    return pack_rest(len(process), len(names), ids, start_ns) + process + names + metadata
 
 
-def success_front(end_ns: int) -> bytes:
-    """Return what stands before the rest in the ``success`` record of a step that ended at ``end_ns``."""
-    return _FRONT.pack(_MARK, _SUCCESS, end_ns)
+def success_of(rest: bytes, end_ns: int) -> bytes:
+    """Return the ``success`` record of a step that ended at ``end_ns``."""
+    return _pack_front(_MARK, _SUCCESS, end_ns) + rest
 
 
 def run_names(flow_key: str, run_id: str) -> bytes:

@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanContext
 
 from failpath_otel import semconv
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.records.compact import MAX_REST_BYTES, RUNNING_FRONT, rest_of, run_names, step_name, success_front
+from failpath_otel.records.compact import MAX_REST_BYTES, RUNNING_FRONT, pack_rest, run_names, step_name, success_of
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode, encode_json
@@ -96,7 +96,6 @@ class OpenSteps:
         """
         if self._gone:
             self.handle_dropped()
-        run = state.run
         ids = state.ids = trace_id.to_bytes(16, "big") + span_id.to_bytes(8, "big") + state.parent
         # The SDK passes the same object on at the end; as long as it is kept here, no other has its `id`.
         state.span_context = context
@@ -107,9 +106,11 @@ class OpenSteps:
             self._report_start(state, key, reference)
             return
         try:
+            run = state.run
             names = (run.names or _name_run(run)) + step_name(state.step_key)
             process = self.process.json if content.process else b""
-            rest = rest_of(process, names, encode_json(definition.metadata), ids, state.start_ns)
+            rest = pack_rest(len(process), len(names), ids, state.start_ns) + process + names
+            rest += encode_json(definition.metadata)
         except Exception:  # noqa: BLE001 - for example of memory; a smaller record may be possible
             exception_once("encoding a record")
             rest = b""
@@ -120,12 +121,11 @@ class OpenSteps:
         state.pipeline = pipeline = self.pipelines[-1]
         self.steps[key] = state
         try:
-            pipeline.put_start(RUNNING_FRONT + rest, state)
+            state.last_ticket = pipeline.put_start(RUNNING_FRONT + rest, state)
         except BaseException:
             if not state.running_ticket:
                 del self.steps[key]  # the end of its span, if it comes, reports both records
             raise
-        state.last_ticket = state.running_ticket
 
     def _report_start(self, state: StepState, key: StepId, reference: SpanReference | None) -> None:
         """Report ``running`` by a record of its own, unless the step is recorded by hand."""
@@ -151,14 +151,12 @@ class OpenSteps:
         if state.outcome_reported:
             return True
         try:
-            if state.rest is not None and state.added_attributes is None:
+            rest, known = state.rest, state.known_outcome
+            if rest is not None and known is not None and known[0] is None and state.running_ticket:
                 attributes = attributes_as_dict(span)
                 if attributes.pop(STEP_STATUS, None) == STATUS_SUCCESS and attributes == state.attributes:
-                    end_ns, start_ns = span.end_time, state.start_ns
-                    data = success_front(end_ns if end_ns is not None and end_ns > start_ns else start_ns) + state.rest
-                    if state.running_ticket:
-                        state.last_ticket = state.pipeline.put_outcome(data, state)
-                        return True
+                    state.last_ticket = state.pipeline.put_outcome(success_of(rest, known[2]), state)
+                    return True
             made = self._outcome(span, state)
             if made is None:
                 return False
@@ -179,7 +177,7 @@ class OpenSteps:
         if not state.outcome_reported:
             added, exception, end_ns = state.known_outcome or (None, None, state.start_ns)
             if exception is None and added is None and state.rest is not None:
-                self._put_outcome(state, success_front(end_ns) + state.rest)
+                self._put_outcome(state, success_of(state.rest, end_ns))
             else:
                 self.end(_ended_by(state, None), state)
         state.reference = None

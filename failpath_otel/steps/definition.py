@@ -16,6 +16,10 @@ Attributes = dict[str, Any]
 """Span attributes; each value has a type that OpenTelemetry accepts."""
 
 _SCALARS = frozenset({str, int, float, bool})
+_MAX_NAMES: Final = 2_048
+_names: Final[dict[str, str]] = {}
+"""The names of attributes by metadata keys: a program has few, and uses them with every step."""
+
 DROPPED_NAME = METADATA_PREFIX + DROPPED_KEYS
 """The attribute with the number of metadata keys that were dropped."""
 
@@ -66,11 +70,20 @@ def named(attributes: Attributes, metadata: Mapping[str, Json]) -> Attributes:
     JSON text under ``failpath.metadata_json.<key>``: SDKs before 1.45 silently drop maps and mixed lists.
     """
     for key, value in metadata.items():
-        if type(value) in _SCALARS or _is_plain_list(value):
+        if type(value) in _SCALARS:
+            attributes[_names.get(key) or _name(key)] = value
+        elif _is_plain_list(value):
             attributes[METADATA_PREFIX + key] = value
         else:
             attributes[METADATA_JSON_PREFIX + key] = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return attributes
+
+
+def _name(key: str) -> str:
+    if len(_names) >= _MAX_NAMES:
+        _names.clear()  # for unbounded keys; frequent ones soon return
+    name = _names[key] = METADATA_PREFIX + key
+    return name
 
 
 def _is_plain_list(value: Json) -> bool:

@@ -21,7 +21,7 @@ from failpath_otel.records.compact import (
     rest_of,
     run_names,
     step_name,
-    success_front,
+    success_of,
 )
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.process import ThisProcess
@@ -102,7 +102,7 @@ def test_the_json_of_both_records_is_that_of_the_records_they_stand_for(  # noqa
         PROCESS.info if with_process else None,
         start.parent_span_id,
     )
-    for stored, record in ((RUNNING_FRONT + rest, running), (success_front(end_ns) + rest, success)):
+    for stored, record in ((RUNNING_FRONT + rest, running), (success_of(rest, end_ns), success)):
         assert is_compact(stored)
         assert is_known(stored)
         made = json_of(stored)
@@ -141,7 +141,7 @@ def test_a_compact_record_that_is_too_short_is_not_known() -> None:
 
 def test_cut_down_it_keeps_identity_status_and_times() -> None:
     rest = whole(("flow", "run", "step"), {"text": "x" * 4_000}, bytes(range(32)), 5_000_000)
-    stored = success_front(7_500_000) + rest
+    stored = success_of(rest, 7_500_000)
     kept, before = json.loads(cut_down(stored)), json.loads(json_of(stored))
     assert kept.pop("metadata") != before.pop("metadata")
     assert kept == before
@@ -158,4 +158,4 @@ def test_the_longest_compact_record_gives_a_record_within_the_limit() -> None:
     filler = MAX_REST_BYTES - len(rest) - len(b'"x":""')
     rest = whole(("flow", "run", "step"), {"x": "y" * filler}, b"\xff" * 32, 2**64 - 1)
     assert len(rest) == MAX_REST_BYTES
-    assert len(json_of(success_front(2**64 - 1) + rest)) <= limits.MAX_RECORD_BYTES
+    assert len(json_of(success_of(rest, 2**64 - 1))) <= limits.MAX_RECORD_BYTES
