@@ -92,7 +92,8 @@ class OtlpSpan(msgspec.Struct, gc=False):
 
 UNSET: Final = SpanStatus(StatusCode.UNSET)
 OK: Final = SpanStatus(StatusCode.OK)
-_OK_CODE: Final = 1
+UNSET_CODE: Final = 0
+OK_CODE: Final = 1
 _ERROR_CODE: Final = 2
 NO_IDS: Final = SpanIds(0, 0)
 NO_SCOPE: Final = Scope("")
@@ -115,7 +116,7 @@ def status_of(code: int, message: str) -> SpanStatus:
     """Return the status for its number in OTLP; an unknown number is unset."""
     if code == _ERROR_CODE:
         return SpanStatus(StatusCode.ERROR, message)
-    return OK if code == _OK_CODE else UNSET
+    return OK if code == OK_CODE else UNSET
 
 
 def identity_of(
@@ -152,3 +153,8 @@ def process_of(resource: dict[str, Any]) -> ProcessInfo | None:
 def _encoded(pid: int, host: str, created: str | None) -> ProcessInfo:
     process = ProcessInfo(pid, text_of(host, _MAX_HOST_CHARS), None if created is None else text_of(created, 64))
     return cast("ProcessInfo", msgspec.Raw(to_json(process)))
+
+
+def process_json(process: ProcessInfo | None) -> str:
+    """Return what :func:`process_of` has encoded; empty for no process."""
+    return "" if process is None else bytes(cast("msgspec.Raw", process)).decode()
