@@ -9,10 +9,8 @@ from io import TextIOWrapper
 from typing import Final
 
 from failpath_otel.addresses import LOOPBACK, is_loopback
-from failpath_otel.cli.local_client import ReceiverError, fetch_run, fetch_runs
 from failpath_otel.cli.parser import new_parser
-from failpath_otel.cli.table import format_runs, printable
-from failpath_otel.local.store.database import StoreError
+from failpath_otel.cli.printable import printable
 from failpath_otel.options.variables import ENDPOINT_VARIABLES, LOCAL_VARIABLE
 
 _RULES_VARIABLE: Final = "FAILPATH_RULES"
@@ -56,6 +54,7 @@ def _local(arguments: argparse.Namespace) -> int:
         from failpath_otel.local.flows.flows_file import FlowsFileError  # noqa: PLC0415
         from failpath_otel.local.receiver import ReceiverSettings  # noqa: PLC0415
         from failpath_otel.local.server import default_database, serve  # noqa: PLC0415
+        from failpath_otel.local.store.database import StoreError  # noqa: PLC0415
         from failpath_otel.records.rules_file import check_rules  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _LOCAL_EXTRA:
@@ -117,6 +116,10 @@ def _cannot_serve(arguments: argparse.Namespace, error: OSError, holders: str) -
 
 
 def _runs(arguments: argparse.Namespace) -> int:
+    # Imported here, because the servers ask no receiver.
+    from failpath_otel.cli.local_client import ReceiverError, fetch_run, fetch_runs  # noqa: PLC0415
+    from failpath_otel.cli.table import format_runs  # noqa: PLC0415
+
     url, token, flow_key = arguments.url, arguments.token, arguments.flow
     if arguments.port is not None:
         url = f"http://{LOOPBACK}:{arguments.port}"

@@ -5,7 +5,6 @@ As in :mod:`failpath_otel.otlp.protobuf`, each span is parsed on its own: decisi
 
 import base64
 import binascii
-import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
@@ -33,6 +32,7 @@ from failpath_otel.otlp.span import (
     process_of,
     status_of,
 )
+from failpath_otel.otlp.surrogates import whole_surrogates
 from failpath_otel.otlp.template import EncodedRecord
 from failpath_otel.records.record import ProcessInfo
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY
@@ -40,16 +40,6 @@ from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY
 _MAX_UINT64: Final = (1 << 64) - 1
 _MAX_DIGITS: Final = 40
 _MAX_OBJECTS: Final = 10 * MAX_SPANS
-_HALF: Final = re.compile(
-    rb"""\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"""
-    rb"""|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"""
-)
-"""Half a surrogate pair, in a text without escaped backslashes."""
-
-_REPLACEMENT: Final = rb"\\ufffd"
-"""As a template, in which a backslash is escaped."""
-
-_NO_JSON: Final = b"\0\0"
 _CODES: Final = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 _Integer = int | str
 """Integers of 64 bits are texts; a number is taken too."""
@@ -164,7 +154,7 @@ def spans_in(body: bytes, reading: Reading) -> Iterator[ReadSpan]:
             raise
         except msgspec.DecodeError:
             # msgspec refuses half a surrogate pair, which `JSON.stringify` writes for a text that was cut.
-            groups = _groups(_whole(body))
+            groups = _groups(whole_surrogates(body))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ValueError(f"the body is no ExportTraceServiceRequest: {str(error)[:200]}") from None
     if sum(len(spans.spans or ()) for group in groups for spans in group.scope_spans or ()) > MAX_SPANS:
@@ -177,13 +167,6 @@ def _groups(body: bytes) -> list[_ResourceSpans]:
     if body.count(b",") > _MAX_OBJECTS:
         _check(body)
     return _decode(body).resource_spans or []
-
-
-def _whole(body: bytes) -> bytes:
-    """Return the body with U+FFFD for each half of a surrogate pair, without a call for each escape."""
-    if _NO_JSON in body:
-        return body
-    return _HALF.sub(_REPLACEMENT, body.replace(rb"\\", _NO_JSON)).replace(_NO_JSON, rb"\\")
 
 
 def _read(groups: list[_ResourceSpans], reading: Reading) -> Iterator[ReadSpan]:  # noqa: C901 - a flat loop

@@ -10,6 +10,7 @@ from failpath_otel.otlp.slots import (
     MAX_TEXT_BYTES,
     METADATA,
     PARENT,
+    PARENT_STEP,
     SPAN,
     START,
     TRACE,
@@ -85,6 +86,8 @@ def _value(reader: "_Reader", case: str, kind: int | None, key: str) -> None:
         raise UnusualSpanError
     if kind is None:
         reader.skip()
+    elif case == "stringValue" and kind == PARENT_STEP:
+        reader.slot(Slot(kind, b'"([0-9a-f]{16})"', bytes.decode), "text")
     elif case == "stringValue":
         reader.slot(Slot(kind, _UNREAD_TEXT if kind == UNREAD else _TEXT, bytes.decode, key), "text")
     elif case == "boolValue":

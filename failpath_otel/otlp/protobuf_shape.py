@@ -10,6 +10,7 @@ from failpath_otel.otlp.slots import (
     MAX_TEXT_BYTES,
     METADATA,
     PARENT,
+    PARENT_STEP,
     SPAN,
     START,
     TRACE,
@@ -115,6 +116,8 @@ def _attribute(whole: bytes, pair: bytes) -> list[Piece]:
         size, at = read_varint(value, at + 1)
         if at + size != len(value):
             raise UnusualSpanError
+        if kind == PARENT_STEP:
+            return [whole[:-16], Slot(kind, b"([0-9a-f]{16})", bytes.decode)]
         return [whole] if kind is None else [_text_slot(kind, key, pair[: 2 + length])]
     if tag not in {_BOOL, _INT, _DOUBLE}:
         raise UnusualSpanError

@@ -19,8 +19,8 @@ MAX_TEXT_BYTES: Final = 512
 
 _MAX_HEADS: Final = 64
 
-TRACE, SPAN, PARENT, START, END, RUN, METADATA, UNREAD = range(8)
-"""What a slot is for: ids, times, the run id, a value of metadata, and what no record has."""
+TRACE, SPAN, PARENT, START, END, RUN, METADATA, PARENT_STEP, UNREAD = range(9)
+"""What a slot is for: ids, times, the run id, a value of metadata, the id of the step around it, what no record has."""
 
 
 class UnusualSpanError(Exception):
@@ -81,6 +81,8 @@ def slot_of_attribute(name: str) -> int | None:
     """
     if name == semconv.RUN_ID:
         return RUN
+    if name == semconv.PARENT_SPAN_ID:
+        return PARENT_STEP
     if name.startswith(semconv.METADATA_PREFIX):
         return METADATA
     if name.startswith(semconv.METADATA_JSON_PREFIX):
@@ -94,11 +96,11 @@ _THE_SAME: Final = ("failpath.", "rpc.")
 
 @lru_cache(maxsize=64)
 def encoder_of(kind: int, decode: Callable[[bytes], Any]) -> Callable[[bytes], str]:
-    """Return what encodes the bytes of a slot for a run id or for metadata as JSON. It caches what it has encoded.
+    """Return what encodes the bytes of a slot as JSON: of a run id, of metadata, or of the step around one. It caches.
 
     It raises :class:`UnusualSpanError` for a value that cleaning changes, which is not cached then; and ``ValueError``.
     """
-    encode = _run_id_json if kind == RUN else _metadata_json
+    encode = _ENCODERS[kind]
     return lru_cache(MAX_CACHED)(lambda raw: encode(decode(raw)))
 
 
@@ -113,6 +115,19 @@ def _metadata_json(value: object) -> str:
     if clean_metadata({"value": value})["value"] != value:
         raise UnusualSpanError
     return _json(value)
+
+
+def _id_json(value: str) -> str:
+    if not value.strip("0"):
+        raise UnusualSpanError
+    return f'"{value}"'
+
+
+_ENCODERS: Final[dict[int, Callable[[Any], str]]] = {
+    RUN: _run_id_json,
+    METADATA: _metadata_json,
+    PARENT_STEP: _id_json,
+}
 
 
 def _json(value: object) -> str:

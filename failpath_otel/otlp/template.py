@@ -12,6 +12,7 @@ from failpath_otel.otlp.slots import (
     END,
     METADATA,
     PARENT,
+    PARENT_STEP,
     RUN,
     SPAN,
     START,
@@ -83,6 +84,8 @@ def _filling(  # noqa: C901 - a closure, whose variables cost less than attribut
         span_at = places.get(PARENT, span_at)
     own_at = places[SPAN]
     text, names, kept = _text(slots, records)
+    if not {name for name, _, _ in kept} <= {*names}:
+        raise UnusualSpanError  # a value that is in no record here may be in others
     order = itemgetter(*map([*_VALUES, *(name for name, _, _ in kept)].index, names))
     encoders = [(at, encode_value) for _, at, encode_value in kept]
     has_process = bool(process)
@@ -150,17 +153,20 @@ def _text(
     """
     kept: list[tuple[str, int, Callable[[bytes], str]]] = []
     metadata: dict[str, Any] = {}
-    run: Any = "@trace_id@"
+    texts: dict[str, Any] = {"run_id": "@trace_id@"}
     at = -1
     for slot in slots:
         at += 1 if slot.heads is None else 2
-        if slot.kind in {RUN, METADATA}:
+        if slot.kind in {RUN, METADATA, PARENT_STEP}:
             kept.append((f"_{at}", at, encoder_of(slot.kind, slot.decode)))
-            if slot.kind == RUN:
-                run = f"@_{at}@"
-            else:
+            if slot.kind == METADATA:
                 metadata[slot.key] = f"@_{at}@"
-    lines = [_with_places(record, "last" if place else "first", run, metadata) for place, record in enumerate(records)]
+            else:
+                texts["run_id" if slot.kind == RUN else "parent_span_id"] = f"@_{at}@"
+    lines = [
+        _with_places(record, {**texts, "id": "@last@" if place else "@first@", "metadata": metadata})
+        for place, record in enumerate(records)
+    ]
     names: list[str] = []
 
     def place(found: "re.Match[str]") -> str:
@@ -170,19 +176,17 @@ def _text(
     return _PLACE.sub(place, "\n".join(lines).replace("%", "%%")), names, kept
 
 
-def _with_places(record: Record, name: str, run: str, metadata: dict[str, Any]) -> str:
+def _with_places(record: Record, given_places: dict[str, Any]) -> str:
     """Return a record as JSON with a place for each value that differs. Raise :class:`UnusualSpanError`."""
     time = "@started_at@" if record.status == semconv.STATUS_RUNNING else "@ended_at@"
     places: dict[str, Any] = {
-        "id": f"@{name}@",
-        "run_id": run,
         "timestamp": time,
         "trace_id": "@trace_id@",
         "span_id": "@span_id@",
-        "metadata": metadata,
         "started_at": "@started_at@",
         "duration_ms": "@duration_ms@",
         "process": "@process@",
+        **given_places,
     }
     given = {name for name in record.__struct_fields__ if getattr(record, name) is not None}
     if not given <= {*places, "flow_key", "step_key", "status"}:

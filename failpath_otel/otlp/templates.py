@@ -2,9 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, cast
-
-from opentelemetry.sdk.trace import ReadableSpan
+from typing import TYPE_CHECKING, Final, cast
 
 from failpath_otel import limits
 from failpath_otel.otlp.budget import ReadingBudget, TooManyPartsError
@@ -13,6 +11,9 @@ from failpath_otel.otlp.span import OtlpSpan, process_json
 from failpath_otel.otlp.template import EncodedRecord, Template, new_template
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.span_translation import span_records
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
 
 MAX_STEPS: Final = 4_096
 """Steps, by their keys, that have templates; the least recently used are dropped first."""

@@ -38,6 +38,7 @@ PLAIN_NAMES: Final = [f"{semconv.METADATA_PREFIX}{key}" for key in ("route", "n"
 ODD_NAMES: Final = [
     *(f"{semconv.METADATA_PREFIX}{key}" for key in ("password", "ключ", "", "k" * 130, "failpath.dropped_keys")),
     *(f"{semconv.METADATA_JSON_PREFIX}x", semconv.START_MARKER, semconv.STACK_GIVEN, "failpath.new"),
+    semconv.PARENT_SPAN_ID,
     *("http.route", "db.statement", "rpc.system", "rpc.grpc.status_code", "error.type", "ключ"),
 ]
 characters = st.characters(exclude_categories=["Cs"])
@@ -70,6 +71,7 @@ def shapes(draw: st.DrawFn) -> dict[str, Any]:
         "odd": odd,
         "identity": {**identity, semconv.STEP_KEY: draw(st.sampled_from(["charge-card", '"', "k" * 200]))},
         "has_run": draw(st.booleans()),
+        "has_outer_step": draw(st.booleans()),
         "stated": draw(st.none() | st.sampled_from(semconv.STATUSES)),
         "events": [*statuses, *draw(st.sampled_from([(), (), (), ("exception",), ("other",)]))],
         "code": draw(st.sampled_from([StatusCode.UNSET, StatusCode.OK, StatusCode.UNSET, StatusCode.ERROR])),
@@ -97,6 +99,8 @@ def _span(draw: st.DrawFn, shape: dict[str, Any], of_type: dict[type, Any], last
     if shape["has_run"]:
         attributes[semconv.RUN_ID] = draw(of_type[str])
     attributes |= {name: draw(of_type[kind]) for name, kind in shape["types"].items()} | shape["odd"]
+    if shape["has_outer_step"]:
+        attributes[semconv.PARENT_SPAN_ID] = draw(st.integers(1, 1 << 63).map("{:016x}".format) | of_type[str])
     if shape["stated"] is not None:
         attributes[semconv.STEP_STATUS] = shape["stated"]
     return ReadableSpan(
