@@ -140,6 +140,11 @@ def _problem(trace_id: bytes, span_id: bytes, start_time: int) -> str:
     return "" if start_time else "it has no start time"
 
 
+def process_json(process: ProcessInfo | None) -> str:
+    """Return what :func:`process_of` has encoded; empty for no process."""
+    return "" if process is None else bytes(cast("msgspec.Raw", process)).decode()
+
+
 def process_of(resource: dict[str, Any]) -> ProcessInfo | None:
     """Return the process that a resource names by pid and host, encoded once for all of its records."""
     pid, host = resource.get("process.pid"), resource.get("host.name")
@@ -153,8 +158,3 @@ def process_of(resource: dict[str, Any]) -> ProcessInfo | None:
 def _encoded(pid: int, host: str, created: str | None) -> ProcessInfo:
     process = ProcessInfo(pid, text_of(host, _MAX_HOST_CHARS), None if created is None else text_of(created, 64))
     return cast("ProcessInfo", msgspec.Raw(to_json(process)))
-
-
-def process_json(process: ProcessInfo | None) -> str:
-    """Return what :func:`process_of` has encoded; empty for no process."""
-    return "" if process is None else bytes(cast("msgspec.Raw", process)).decode()
