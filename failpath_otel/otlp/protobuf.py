@@ -84,13 +84,25 @@ class _Walk:
         found = self._parts(part, _SCOPE, _SPANS)
         return _last(found[_SCOPE]), found[_SPANS]
 
-    def _parts(self, part: _Part, *fields: int) -> dict[int, list[_Part]]:
+    def _parts(self, part: _Part, *fields: int) -> dict[int, list[_Part]]:  # noqa: C901 - a flat loop
         """Return where the messages in these fields are; skip other fields."""
         body = self._body
         found: dict[int, list[_Part]] = {field: [] for field in fields}
         at, end = part
+        last_tag, last_wanted = -1, found[fields[0]]
         while at < end:
             tag, at = body[at], at + 1
+            if tag == last_tag and self._left > 0:
+                # The next of many spans, whose sizes have one byte or two.
+                size, begin = body[at], at + 1
+                if size > _SEVEN_BITS:
+                    high, begin = body[begin], begin + 1
+                    size = size & _SEVEN_BITS | high << 7 if high <= _SEVEN_BITS else len(body)
+                if begin + size <= end:
+                    self._left -= 1
+                    at = begin + size
+                    last_wanted.append((begin, at))
+                    continue
             if tag > _SEVEN_BITS:
                 tag, at = read_varint(body, at - 1)
             kind = tag & 7
@@ -104,6 +116,7 @@ class _Walk:
                     if self._left < 0:
                         raise TooManySpansError
                     wanted.append((begin, at))
+                    last_tag, last_wanted = tag, wanted
                     continue
             else:
                 at = _after(body, kind, at)
@@ -131,7 +144,8 @@ def _last(parts: list[_Part]) -> _Part | None:
 def _read(body: bytes, groups: Iterable[_Group], reading: Reading) -> Iterator[ReadSpan]:  # noqa: C901, PLR0912 - a flat loop
     budget = ReadingBudget()
     templates = reading.templates
-    step_at, skipped = -1, 0
+    step_at, key_end, skipped = -1, 0, 0
+    nowhere = len(body)
     for resource, scopes in groups:
         process = _process(body, resource, budget)
         process_text = process_json(process)
@@ -141,13 +155,15 @@ def _read(body: bytes, groups: Iterable[_Group], reading: Reading) -> Iterator[R
                 if step_at < begin:
                     step_at = body.find(STEP_KEY_BYTES, begin)
                     if step_at < 0:
-                        step_at = len(body)
+                        step_at = nowhere
+                    key_end = step_at + _STEP_KEY_LENGTH
                 # Most spans are no steps, and need not be parsed: the next step key is behind their ends.
-                key_end = step_at + _STEP_KEY_LENGTH
+                if key_end > end and reading.rules is None:
+                    skipped += 1
+                    continue
                 found: OtlpSpan | list[EncodedRecord] | None = None
                 if key_end > end:
-                    if reading.rules is not None:
-                        found = _parse(body[begin:end], scope, process, budget, reading)
+                    found = _parse(body[begin:end], scope, process, budget, reading)
                 elif templates is None:
                     found = _parse(body[begin:end], scope, process, budget)
                 else:

@@ -1,4 +1,4 @@
-"""The templates of one record content: which there are, and when one is made."""
+"""The templates of one record content: which there are, and when one is made (decision 0023)."""
 
 from collections import OrderedDict
 from collections.abc import Callable
