@@ -67,15 +67,14 @@ class Forwarder:
 
     def _put(self, records: list[bytes], receipt: Receipt) -> None:
         """Put records into the pipeline, in chunks as large as a batch."""
-        some: list[bytes] = []
-        size = 0
-        for data in records:
-            if some and (len(some) >= self._max_chunk_records or size + len(data) > limits.MAX_BATCH_BYTES):
+        most = self._max_chunk_records
+        for begin in range(0, len(records), most):
+            some = records[begin : begin + most]
+            if sum(map(len, some)) <= limits.MAX_BATCH_BYTES:
                 self._put_chunk(some, receipt)
-                some, size = [], 0
-            some.append(data)
-            size += len(data)
-        self._put_chunk(some, receipt)
+            else:
+                for chunk in _split(some):
+                    self._put_chunk(chunk, receipt)
 
     def _put_chunk(self, records: list[bytes], receipt: Receipt) -> None:
         deadline = monotonic() + _ROOM_SECONDS
@@ -120,3 +119,16 @@ class Forwarder:
         return ServiceUnavailable(
             "Failpath is unavailable, and there is no journal", self.pipeline.sender.retries.pause()
         )
+
+
+def _split(records: list[bytes]) -> Iterator[list[bytes]]:
+    """Yield records in chunks of at most the bytes of a batch."""
+    some: list[bytes] = []
+    size = 0
+    for data in records:
+        if some and size + len(data) > limits.MAX_BATCH_BYTES:
+            yield some
+            some, size = [], 0
+        some.append(data)
+        size += len(data)
+    yield some

@@ -49,6 +49,7 @@ _TEXT: Final = rb"([^\n\t]{0,%d})" % MAX_TEXT_BYTES
 _UNREAD_TEXT: Final = rb"([^\n\t\x80-\xff]{0,%d})" % MAX_TEXT_BYTES
 """ASCII, because it is not decoded, and UTF-8 that is none makes a span unusable."""
 
+_TRUTH: Final = rb"([\x00\x01])"
 _VARINT: Final = rb"([\x80-\xff]{0,9}[\x00-\x7f])"
 _read_time: Final = partial(int.from_bytes, byteorder="little")
 _read_double: Final = Struct("<d").unpack
@@ -110,29 +111,24 @@ def _attribute(whole: bytes, pair: bytes) -> list[Piece]:
         raise UnusualSpanError
     text = name.decode()
     kind = slot_of_attribute(text)
-    key = text if kind is None else _metadata_key(text, kind)
     tag = value[at]
     if tag == _STRING:
         size, at = read_varint(value, at + 1)
         if at + size != len(value):
             raise UnusualSpanError
-        if kind == PARENT_STEP:
-            return [whole[:-16], Slot(kind, b"([0-9a-f]{16})", bytes.decode)]
-        return [whole] if kind is None else [_text_slot(kind, key, pair[: 2 + length])]
-    if tag not in {_BOOL, _INT, _DOUBLE}:
+    elif tag not in {_BOOL, _INT, _DOUBLE}:
         raise UnusualSpanError
     if kind is None:
         return [whole]
+    key = text.removeprefix(METADATA_PREFIX) if kind == METADATA else ""
+    if tag == _STRING:
+        if kind == PARENT_STEP:
+            return [whole[:-16], Slot(kind, b"([0-9a-f]{16})", bytes.decode)]
+        return [_text_slot(kind, key, pair[: 2 + length])]
+    if tag == _INT:
+        return [_int_slot(kind, key, pair[: 2 + length])]
     before = whole[: len(whole) - len(value) + at + 1]
-    if tag == _DOUBLE:
-        return [before, Slot(kind, b"(.{8})", _double, key)]
-    if tag == _BOOL:
-        return [before, Slot(kind, rb"([\x00\x01])", _bool, key)]
-    return [_int_slot(kind, key, pair[: 2 + length])]
-
-
-def _metadata_key(name: str, kind: int) -> str:
-    return name.removeprefix(METADATA_PREFIX) if kind == METADATA else ""
+    return [before, Slot(kind, b"(.{8})", _double, key) if tag == _DOUBLE else Slot(kind, _TRUTH, _bool, key)]
 
 
 def _text_slot(kind: int, key: str, named: bytes) -> Slot:
