@@ -92,7 +92,8 @@ class OtlpSpan(msgspec.Struct, gc=False):
 
 UNSET: Final = SpanStatus(StatusCode.UNSET)
 OK: Final = SpanStatus(StatusCode.OK)
-_OK_CODE: Final = 1
+UNSET_CODE: Final = 0
+OK_CODE: Final = 1
 _ERROR_CODE: Final = 2
 NO_IDS: Final = SpanIds(0, 0)
 NO_SCOPE: Final = Scope("")
@@ -115,7 +116,7 @@ def status_of(code: int, message: str) -> SpanStatus:
     """Return the status for its number in OTLP; an unknown number is unset."""
     if code == _ERROR_CODE:
         return SpanStatus(StatusCode.ERROR, message)
-    return OK if code == _OK_CODE else UNSET
+    return OK if code == OK_CODE else UNSET
 
 
 def identity_of(
@@ -137,6 +138,11 @@ def _problem(trace_id: bytes, span_id: bytes, start_time: int) -> str:
     if not any(trace_id) or not any(span_id):
         return "its trace id or its span id is zero"
     return "" if start_time else "it has no start time"
+
+
+def process_json(process: ProcessInfo | None) -> str:
+    """Return what :func:`process_of` has encoded; empty for no process."""
+    return "" if process is None else bytes(cast("msgspec.Raw", process)).decode()
 
 
 def process_of(resource: dict[str, Any]) -> ProcessInfo | None:

@@ -1,11 +1,12 @@
 """Translate spans into records: pure functions without I/O or clock."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
@@ -18,6 +19,9 @@ from failpath_otel.records.stacks import without_our_frames
 from failpath_otel.scrubbing.values import bounded_run_id, clean_metadata, clean_text, error_text, text_of
 from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS
 from failpath_otel.step_state import NO_PARENT, StepState
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
 
 _SPAN_ID: Final = re.compile("(?!0{16})[0-9a-f]{16}")
 _ANY_LENGTH: Final = 1 << 30
