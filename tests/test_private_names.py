@@ -60,6 +60,11 @@ NAMED_AS_TEXT: Final = {"_active_span_processor", "_span_processors"}
 """The same, of names that are read by ``getattr``; see test_a_provider_shows_its_processors."""
 
 
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="every Python before has a GIL")
+def test_python_says_by_a_documented_name_whether_it_has_a_gil() -> None:
+    assert callable(getattr(sys, "_is_gil_enabled", None)), moved("sys._is_gil_enabled", "the append without a lock")
+
+
 def moved(name: str, user: str) -> str:
     return f"{name} is not what it was: {user} relies on it"
 

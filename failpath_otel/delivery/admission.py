@@ -68,7 +68,7 @@ class Admission:
         current = self._current
         way = current.way
         if way is None:
-            return self._put_start_locked(record, receipt)
+            return self.put_start_locked(record, receipt)
         seconds = int(current.epoch + monotonic())
         framed = pack_frame(len(record), crc32(record, seconds), seconds) + record
         tell = way.tell
@@ -90,13 +90,14 @@ class Admission:
             if not isinstance(error, ValueError) or (ticket and not way.is_closed()):
                 raise
         if not ticket:  # the segment is full, or was sealed meanwhile
-            return self._put_start_locked(record, receipt)
+            return self.put_start_locked(record, receipt)
         way.count += 1
         if self.wakeup.quiet or way.count >= self.wakeup.due_at:
             self._note_arrival(way.count)
         return ticket
 
-    def _put_start_locked(self, record: bytes, receipt: Receipt | None) -> Ticket:
+    def put_start_locked(self, record: bytes, receipt: Receipt | None = None) -> Ticket:
+        """Do the same under the lock, in any case."""
         ticket, queue = 0, self.queue
         with queue.lock:
             if (queue.journaling and not queue.closed) or self.has_room(2, len(record)):
@@ -126,7 +127,7 @@ class Admission:
         current = self._current
         way = current.way
         if way is None:
-            return self._put_outcome_locked(data, receipt)
+            return self.put_outcome_locked(data, receipt)
         seconds = int(current.epoch + monotonic())
         framed = pack_frame(len(data), crc32(data, seconds), seconds) + data
         tell = way.tell
@@ -148,13 +149,14 @@ class Admission:
             if not isinstance(error, ValueError) or (ticket and not way.is_closed()):
                 raise
         if not ticket:
-            return self._put_outcome_locked(data, receipt)
+            return self.put_outcome_locked(data, receipt)
         way.count += 1
         if self.wakeup.quiet or way.count >= self.wakeup.due_at:
             self._note_arrival(way.count)
         return ticket
 
-    def _put_outcome_locked(self, data: bytes, receipt: Receipt | None) -> Ticket:
+    def put_outcome_locked(self, data: bytes, receipt: Receipt | None = None) -> Ticket:
+        """Do the same under the lock, in any case."""
         queue, ticket = self.queue, 0
         with queue.lock:
             closed, kept = queue.closed, False

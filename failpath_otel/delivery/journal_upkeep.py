@@ -141,10 +141,10 @@ class JournalUpkeep:
             return
         try:
             with queue.lock:
-                journal.close_way()
-                accepted = queue.recount()
                 if queue.memory.records > 0 or queue.memory.waiting or journal.deferred or journal.has_deleted_files():
                     return
+                journal.close_way()
+                accepted = queue.recount()
                 records = self.ledger.waiting(accepted)
                 self.sender.retries.clear()
                 queue.skipped = None  # among those that are left, or counted when it happened

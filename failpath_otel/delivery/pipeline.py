@@ -94,8 +94,10 @@ class Pipeline:
             queue=queue, ledger=ledger, sender=sender, attempts=self.attempts, worker=self.worker, wakeup=wakeup
         )
 
-        self.put_start: Final = self.admission.put_start
-        self.put_outcome: Final = self.admission.put_outcome
+        # Without a journal nothing passes the lock.
+        admission = self.admission
+        self.put_start: Final = admission.put_start_locked if journal is None else admission.put_start
+        self.put_outcome: Final = admission.put_outcome_locked if journal is None else admission.put_outcome
         self.put: Final = self.admission.put
         self.put_together: Final = self.admission.put_together
         self.flush: Final = self.flusher.flush

@@ -74,7 +74,9 @@ class RecordQueue:
             if ticket:
                 if journal.current.way is None and not self.closed:
                     journal.open_way(self.taken - journal.taken)
-                self._note_arrival(self.recount())
+                accepted = self.recount()
+                if self._wakeup.quiet or accepted >= self._wakeup.due_at:
+                    self._wakeup.note_arrival(accepted, self.taken)
                 return ticket
             self.stop_journaling()
         self.accepted += 1  # before it is stored, so that a signal handler that counts does not count it twice
@@ -86,12 +88,9 @@ class RecordQueue:
         except BaseException:
             self.accepted -= 1  # or it is counted when it is found
             raise
-        self._note_arrival(self.accepted)
+        if self._wakeup.quiet or self.accepted >= self._wakeup.due_at:
+            self._wakeup.note_arrival(self.accepted, self.taken)
         return self.accepted
-
-    def _note_arrival(self, accepted: int) -> None:
-        if self._wakeup.quiet or accepted >= self._wakeup.due_at:
-            self._wakeup.note_arrival(accepted, self.taken)
 
     def is_kept(self, record: bytes) -> bool:
         """Return whether ``record`` was stored although an exception interrupted that; under the lock."""

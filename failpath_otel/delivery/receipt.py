@@ -7,7 +7,7 @@ Ticket = int
 
 Either its number in the order of all that were accepted, or a place in the journal, which has a number once it is asked
 for: :meth:`failpath_otel.delivery.queue.RecordQueue.number_of`. Batches, waiters and losses have numbers, which only
-the queue computes with; all others compare them (decisions 0033 and 0034).
+the queue computes with; all others compare them (decisions 0033 and 0035).
 """
 
 

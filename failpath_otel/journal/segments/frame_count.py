@@ -25,7 +25,7 @@ class FrameCount:
 
     def __init__(self) -> None:
         self._reached = HEADER_BYTES, 0
-        self._marks = [self._reached]
+        self._marks: list[tuple[int, int]] = [self._reached]
 
     @property
     def known(self) -> int:

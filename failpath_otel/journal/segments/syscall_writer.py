@@ -31,7 +31,7 @@ class SyscallWriter:
         """Append a frame and return its ticket, or append nothing of it; raise ``ValueError`` if it does not fit."""
         if self.busy:
             raise_no_room(data)
-        done = 0
+        done = end = frames = 0
         try:
             self.busy = True  # before reading anything that a signal handler may change
             end, frames = self._written
