@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import time_ns
 from typing import Any, Final
+from weakref import ref as weak_reference
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span
@@ -27,7 +28,7 @@ from failpath_otel.records.span_translation import (
 )
 from failpath_otel.report import exception_once
 from failpath_otel.semconv import STATUS_ERROR, STATUS_SUCCESS, STEP_STATUS
-from failpath_otel.spans.dropped_spans import DroppedSpans, SpanReference, StepId
+from failpath_otel.spans.dropped_spans import DroppedSpans, Reference, StepId
 from failpath_otel.step_state import RunIdentity, StepState
 
 _DROPPED: Final = {
@@ -99,8 +100,7 @@ class OpenSteps:
         ids = state.ids = trace_id.to_bytes(16, "big") + span_id.to_bytes(8, "big") + state.parent
         # The SDK passes the same object on at the end; as long as it is kept here, no other has its `id`.
         state.span_context = context
-        reference = SpanReference(state.holder, self._gone.append)
-        reference.key = key = id(context)
+        reference, key = weak_reference(state.holder, self._gone.append), id(context)
         content, definition = self.content, state.definition
         if not content.is_identity or state.is_manual or definition is None:
             self._report_start(state, key, reference)
@@ -127,7 +127,7 @@ class OpenSteps:
                 del self.steps[key]  # the end of its span, if it comes, reports both records
             raise
 
-    def _report_start(self, state: StepState, key: StepId, reference: SpanReference | None) -> None:
+    def _report_start(self, state: StepState, key: StepId, reference: Reference | None) -> None:
         """Report ``running`` by a record of its own, unless the step is recorded by hand."""
         state.content = content = self.content
         start = state.start = state.start or start_of(state)
@@ -153,8 +153,9 @@ class OpenSteps:
         try:
             rest, known = state.rest, state.known_outcome
             if rest is not None and known is not None and known[0] is None and state.running_ticket:
-                attributes = attributes_as_dict(span)
-                if attributes.pop(STEP_STATUS, None) == STATUS_SUCCESS and attributes == state.attributes:
+                shown: Any = span.attributes
+                copied = shown.copy() if hasattr(shown, "copy") else attributes_as_dict(span)
+                if copied.pop(STEP_STATUS, None) == STATUS_SUCCESS and copied == state.attributes:
                     state.last_ticket = state.pipeline.put_outcome(success_of(rest, known[2]), state)
                     return True
             made = self._outcome(span, state)

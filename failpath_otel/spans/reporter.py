@@ -20,7 +20,7 @@ from failpath_otel.records.span_translation import read_start, span_records
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.semconv import START_MARKER, STEP_KEY
-from failpath_otel.spans.dropped_spans import DroppedSpans, SpanReference, StepId, key_of
+from failpath_otel.spans.dropped_spans import DroppedSpans, Reference, SpanReference, StepId, key_of
 from failpath_otel.spans.open_steps import OpenSteps
 from failpath_otel.spans.rule_spans import RuleMatchedSpans
 from failpath_otel.step_state import NO_PARENT, STATE_KEY, SpanIds, StepState
@@ -232,8 +232,14 @@ class Reporter:
                 raise
             self._dropped.discard(reference)
 
-    def _handle_gone(self, reference: SpanReference) -> None:
-        key = reference.key
+    def _handle_gone(self, reference: Reference) -> None:
+        if isinstance(reference, SpanReference):
+            key: StepId | None = reference.key
+        else:
+            # Rare, so that it may take long; a key at each reference would cost every step.
+            key = next((key for key, state in tuple(self._open.items()) if state.reference is reference), None)
+        if key is None:
+            return
         state = self._open.get(key)
         if state is not None and state.reference is reference:
             self._steps.end_dropped(key, state)
