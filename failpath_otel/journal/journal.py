@@ -64,9 +64,8 @@ class Journal(SegmentReader):
     def append(self, record: bytes) -> int:
         """Append a record; once this has returned, the record outlives the process.
 
-        The exception is a record of a signal handler or finalizer that interrupts another append: it stays in memory
-        until that append is through, and is written next. Return the record's ticket; 0 if it could not be written, and
-        a later one perhaps can: see :class:`Outage`.
+        The exception is a record of a signal handler or finalizer that interrupts another append: it is written when
+        that is through. Return the record's ticket; 0 if it could not be written, as later ones may: see `Outage`.
         """
         seconds = int(self.current.epoch + monotonic())  # part of the checksum
         framed = pack_frame(len(record), crc32(record, seconds), seconds) + record
@@ -185,6 +184,7 @@ class Journal(SegmentReader):
         segment, writer = self._factory.next_segment(self._directory)
         has_way = self.current.way is not None
         self.finish_segment()
+        self._factory.begin(segment)
         self.current.prepare(segment, writer)
         self._unconfirmed.append(segment)
         self._unread.append(segment)

@@ -34,26 +34,27 @@ class SegmentFactory:
         self._newest = ""
 
     def next_segment(self, directory: LockedDirectory) -> tuple[Segment, Writer]:
-        """Return the spare segment or a new one.
+        """Return the spare segment, which is made if there is none, and is the spare one until :meth:`begin`.
 
         Raises:
             OSError: it cannot be created.
             ValueError: the file is shorter than it was made.
         """
-        found, self.spare = self.spare, None
-        if found is None:
-            found = self._new(directory)
-        elif found[0].name < self._newest:  # another one was begun while it was prepared
+        spare = self.spare
+        if spare is not None and spare[0].name < self._newest:  # another one was begun while it was prepared
             try:
-                found[0].rename(self._next_name())
+                spare[0].rename(self._next_name())
             except BaseException as error:
-                self._close(*found)
-                found[0].remove()
+                self.discard_spare()
                 if not isinstance(error, FileNotFoundError):  # else other code has deleted it
                     raise
-                found = self._new(directory)
-        self._newest = found[0].name
-        return found
+        if self.spare is None:
+            self.spare = self._new(directory)
+        return self.spare
+
+    def begin(self, segment: Segment) -> None:
+        """Have no spare segment any more: this one is begun."""
+        self._newest, self.spare = segment.name, None
 
     def prepare_spare(self, directory: LockedDirectory) -> None:
         """Create the spare segment unless it is there; raise what :meth:`next_segment` raises."""
