@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from time import monotonic
 from zlib import crc32
 
+from failpath_otel import limits
 from failpath_otel.delivery.ledger import Ledger
 from failpath_otel.delivery.losses import Skipped
 from failpath_otel.delivery.queue import RecordQueue
@@ -100,7 +101,13 @@ class Admission:
         """Do the same under the lock, in any case."""
         ticket, queue = 0, self.queue
         with queue.lock:
-            if (queue.journaling and not queue.closed) or self.has_room(2, len(record)):
+            # With far less than the bounds, which is the usual case, that is clear without a call.
+            has_room = (
+                (queue.journaling or queue.accepted - self.ledger.settled + self.reserved < self.max_records - 2)
+                and queue.memory.size < self.max_bytes - limits.MAX_RECORD_BYTES
+                and not queue.closed
+            )
+            if has_room or self.has_room(2, len(record)):
                 self.reserved += 1
                 try:
                     ticket = queue.add(record)
