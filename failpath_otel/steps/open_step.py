@@ -128,7 +128,7 @@ class OpenStep:
             self.leave()
 
     def leave(self) -> None:
-        """Restore the context of before :meth:`resume`."""
+        """Restore the context of before :meth:`enter` or :meth:`resume`."""
         if self._attached:
             token: Any = self._token
             try:

@@ -22,7 +22,7 @@ from failpath_otel.runtime.descriptors import OwnedFd
 
 SUFFIX: Final = ".records"
 SPARE: Final = "spare"
-"""Name of a segment that is not in use yet."""
+"""Name of a copy that is made while a segment is trimmed; in earlier versions, of a segment not in use yet."""
 
 _MAGIC: Final = b"failpath"
 _CONFIRMED_AT: Final = len(_MAGIC)
