@@ -201,6 +201,10 @@ class StepState:
 
     def lineage(self) -> Lineage:
         """Return the lineage of what begins inside; of a step that was not reported, that around it."""
+        if not self.ids and self.spans:  # no reporter has seen it, and yet its span may be exported
+            context = self.spans[0].get_span_context()
+            if context.is_valid:
+                self.ids = context.trace_id.to_bytes(16, "big") + context.span_id.to_bytes(8, "big") + self.parent
         if not self.ids:
             return self.around
         others = tuple(each for each in self.around if not each[0].is_same(self.run))
@@ -223,3 +227,7 @@ class LazyAttributes(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._state.start_attributes())
+
+    def copy(self) -> dict[str, Any]:
+        """Return a copy, as of the dictionary that older SDKs take this for."""
+        return dict(self._state.start_attributes())

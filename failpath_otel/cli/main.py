@@ -51,11 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 @contextmanager
 def _without_collections() -> Generator[None, None, None]:
     """Load modules without garbage collections: what is loaded stays, and looking through it again takes a while."""
+    were_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if were_on:
+            gc.enable()
 
 
 def _local(arguments: argparse.Namespace) -> int:

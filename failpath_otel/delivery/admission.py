@@ -12,6 +12,7 @@ from failpath_otel.delivery.queue import RecordQueue
 from failpath_otel.delivery.receipt import Receipt, Ticket
 from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.errors import DeliveryError
+from failpath_otel.handler_exceptions import is_from_handler
 from failpath_otel.journal.current import CurrentSegment
 from failpath_otel.journal.segments.frame import FRAME_BYTES, pack_frame
 from failpath_otel.records.compact import cut_down
@@ -88,7 +89,8 @@ class Admission:
                 self.reserved -= 1  # no outcome will follow
             elif receipt is not None:
                 receipt.running_ticket = ticket
-            if not isinstance(error, ValueError) or (ticket and not way.is_closed()):
+            is_ours = isinstance(error, ValueError) and not is_from_handler(error)
+            if not is_ours or (ticket and not way.is_closed()):
                 raise
         if not ticket:  # the segment is full, or was sealed meanwhile
             return self.put_start_locked(record, receipt)
@@ -153,7 +155,8 @@ class Admission:
                 self.reserved -= 1
                 if receipt is not None:
                     receipt.outcome_reported = True
-            if not isinstance(error, ValueError) or (ticket and not way.is_closed()):
+            is_ours = isinstance(error, ValueError) and not is_from_handler(error)
+            if not is_ours or (ticket and not way.is_closed()):
                 raise
         if not ticket:
             return self.put_outcome_locked(data, receipt)

@@ -227,7 +227,7 @@ class OrphanSource:
         warn_once("records of another version", text, orphan.name)
         self._orphans.popleft()
         self._not_before[orphan.name] = monotonic() + limits.JOURNAL_RETRY_SECONDS
-        orphan.close()
+        self._close(orphan)
 
     def _relock(self) -> None:
         """Lock again what was locked until something closed all descriptors of this process."""

@@ -181,12 +181,14 @@ class Worker:
         Returns:
             Whether this thread goes on.
         """
-        if self._is_released and self._end_if_idle():
-            return False
+        if self._is_released:
+            return not self._end_if_idle()  # a record that came just now wakes nothing
         orphans, journal = self.orphans, self.queue.journal
         idle_until = monotonic() + limits.IDLE_SECONDS
         is_tidied = False
         while not self.wakeup.wait(limits.IDLE_SECONDS if orphans is None else orphans.seconds):
+            if self.queue.untaken:
+                break  # an exception of a signal handler came in the place of a ring
             if journal is not None and journal.has_lost_lock():
                 break  # before another process, or this one, takes the journal for an orphan
             if orphans is not None:
@@ -200,8 +202,7 @@ class Worker:
                     self.upkeep.close_if_empty()
                 if is_worthwhile or (self.queue.accepted and not is_idle):
                     continue
-            if self._end_if_idle():
-                return False
+            return not self._end_if_idle()  # as above
         self.wakeup.wake_up()
         return not (self._is_released and self._end_if_idle())
 

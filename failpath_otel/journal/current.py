@@ -1,5 +1,6 @@
 """The segment that is being written: how records come into it, how many, and how that ends (decision 0035)."""
 
+import contextlib
 import itertools
 from collections.abc import Callable
 from time import monotonic, time
@@ -113,18 +114,23 @@ class CurrentSegment:
                 self.finished_through, self.segment, self.writer = segment.last, None, None
 
     def number_of(self, ticket: int, segments: tuple[Segment, ...]) -> int | None:
-        """Return the number that the owner counts a record by; ``None`` where its segment is not among ``segments``."""
+        """Return the number that the owner counts a record by; ``None`` where its segment is not among ``segments``.
+
+        Where it cannot be found out, return one that is not below it.
+        """
         end = ticket & UNKNOWN_TICKET
         segment = next((each for each in segments if each.place == ticket >> _PLACE_BITS), None)
-        if segment is None or segment.before is None:
+        if segment is None:
             return None
-        if segment is self.segment and self.writer is not None:
-            found = self.writer.number_at(end)
-        else:
-            try:
+        if segment.before is None:
+            return ticket  # above all numbers: deferred records have kept it from being counted
+        writer = self.writer if segment is self.segment else None
+        found = None if writer is None else writer.number_at(end)
+        if found is None:
+            with contextlib.suppress(OSError):  # it is closed for a while
                 found = segment.count_records(end)
-            except OSError:  # it is closed for a while
-                found = None
-            if found is None and segment.last is not None:
-                found = segment.last - segment.first + 1
-        return None if found is None else segment.before + found
+        if found is None and writer is not None:
+            return ticket  # as above
+        if found is None and segment.last is not None:
+            found = segment.last - segment.first + 1
+        return ticket if found is None else segment.before + found

@@ -9,6 +9,7 @@ import msgspec
 from failpath_otel import semconv
 from failpath_otel.records.record import encode_json
 from failpath_otel.records.span_translation import stated_run_id
+from failpath_otel.scrubbing.keys import is_secret_text_key
 from failpath_otel.scrubbing.values import clean_metadata
 
 MAX_CACHED: Final = 4_096
@@ -84,6 +85,8 @@ def slot_of_attribute(name: str) -> int | None:
     if name == semconv.PARENT_SPAN_ID:
         return PARENT_STEP
     if name.startswith(semconv.METADATA_PREFIX):
+        if is_secret_text_key(name.removeprefix(semconv.METADATA_PREFIX)):
+            raise UnusualSpanError  # what is redacted by its key, and not by its value
         return METADATA
     if name.startswith(semconv.METADATA_JSON_PREFIX):
         raise UnusualSpanError

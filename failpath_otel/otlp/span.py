@@ -92,7 +92,6 @@ class OtlpSpan(msgspec.Struct, gc=False):
 
 UNSET: Final = SpanStatus(StatusCode.UNSET)
 OK: Final = SpanStatus(StatusCode.OK)
-UNSET_CODE: Final = 0
 OK_CODE: Final = 1
 _ERROR_CODE: Final = 2
 NO_IDS: Final = SpanIds(0, 0)

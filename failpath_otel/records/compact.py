@@ -51,12 +51,7 @@ class UnknownRecordError(ValueError):
     """A stored record of a kind that this version does not know; another one may."""
 
 
-pack_rest: Final = _REST.pack
-"""Return the first part of what is the same in both records of a step; the three pieces follow.
-
-Takes the bytes of the process and of the names, then trace id, span id and parent as 32 bytes, and the start.
-"""
-
+_pack_rest: Final = _REST.pack
 _pack_front: Final = _FRONT.pack
 
 
@@ -70,7 +65,7 @@ def rest_of(process: bytes, names: bytes, metadata: bytes, ids: bytes, start_ns:
         ids: trace id, span id and span id of the parent: 32 bytes.
         start_ns: when the step began, in nanoseconds since the epoch.
     """
-    return pack_rest(len(process), len(names), ids, start_ns) + process + names + metadata
+    return _pack_rest(len(process), len(names), ids, start_ns) + process + names + metadata
 
 
 def success_of(rest: bytes, end_ns: int) -> bytes:

@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanContext
 
 from failpath_otel import semconv
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.records.compact import MAX_REST_BYTES, RUNNING_FRONT, pack_rest, run_names, step_name, success_of
+from failpath_otel.records.compact import MAX_REST_BYTES, RUNNING_FRONT, rest_of, run_names, step_name, success_of
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode, encode_json
@@ -109,8 +109,7 @@ class OpenSteps:
             run = state.run
             names = (run.names or _name_run(run)) + step_name(state.step_key)
             process = self.process.json if content.process else b""
-            rest = pack_rest(len(process), len(names), ids, state.start_ns) + process + names
-            rest += encode_json(definition.metadata)
+            rest = rest_of(process, names, encode_json(definition.metadata), ids, state.start_ns)
         except Exception:  # noqa: BLE001 - for example of memory; a smaller record may be possible
             exception_once("encoding a record")
             rest = b""
@@ -155,10 +154,10 @@ class OpenSteps:
             if rest is not None and known is not None and known[0] is None and state.running_ticket:
                 shown: Any = span.attributes
                 copied = shown.copy() if hasattr(shown, "copy") else attributes_as_dict(span)
-                if copied.pop(STEP_STATUS, None) == STATUS_SUCCESS and copied == state.attributes:
-                    state.last_ticket = state.pipeline.put_outcome(success_of(rest, known[2]), state)
-                    return True
-            made = self._outcome(span, state)
+                is_plain = copied.pop(STEP_STATUS, None) == STATUS_SUCCESS and copied == state.attributes
+                made = success_of(rest, known[2]) if is_plain else self._outcome(span, state)
+            else:
+                made = self._outcome(span, state)
             if made is None:
                 return False
         except RecursionError:
@@ -167,7 +166,11 @@ class OpenSteps:
             exception_once("reading a span that has ended")
             self._lose_outcome(state)
             return True
-        self._put_outcome(state, made)
+        # Not inside of the `try`: what was accepted is not lost, whatever happens after it.
+        if state.running_ticket:
+            state.last_ticket = state.pipeline.put_outcome(made, state)
+        else:
+            self._put_outcome(state, made)
         return True
 
     def end_lean(self, state: StepState) -> None:
@@ -257,7 +260,7 @@ class OpenSteps:
             )
             self.end(whole, state)
         state.reference = None
-        del self.steps[key]
+        self.steps.pop(key, None)
         if key in self.ended_early:
             self.ended_early.discard(key)
         else:

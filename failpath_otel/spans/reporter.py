@@ -23,7 +23,7 @@ from failpath_otel.semconv import START_MARKER, STEP_KEY
 from failpath_otel.spans.dropped_spans import DroppedSpans, Reference, SpanReference, StepId, key_of
 from failpath_otel.spans.open_steps import OpenSteps
 from failpath_otel.spans.rule_spans import RuleMatchedSpans
-from failpath_otel.step_state import NO_PARENT, STATE_KEY, SpanIds, StepState
+from failpath_otel.step_state import STATE_KEY, SpanIds, StepState
 
 
 class Reporter:
@@ -130,7 +130,8 @@ class Reporter:
             return
         # A step by a rule may be nearer than that of the context.
         parent = self._rule_spans.parent_of(span, state.run.flow_key, state.run.run_id)
-        state.parent = NO_PARENT if parent is None else bytes.fromhex(parent)
+        if parent is not None:  # else there may be a span in between that no reporter has seen
+            state.parent = bytes.fromhex(parent)
         self._begin(state, context, context.trace_id, context.span_id)
         self._rule_spans.on_tagged(span, state.run.flow_key, state.run.run_id)
 
@@ -147,13 +148,13 @@ class Reporter:
             # It stays open until its outcome is reported: a signal handler may raise before, and then the step reports
             # its end once more (decision 0004).
             state = self._open.get(step)
-            if state is None:
+            if state is None and (context.trace_id, context.span_id) not in self._ignored:
                 step, state = self._find(span, context)
             if state is not None:
                 if self._steps.end(span, state):
                     # Cleared first: references whose span is collected are handled as dropped ones.
                     state.reference = None
-                    del self._open[step]
+                    self._open.pop(step, None)  # a signal handler may have forked meanwhile
                 else:
                     self._steps.ended_early.add(step)
             elif (key := (context.trace_id, context.span_id)) in self._ignored:

@@ -57,6 +57,7 @@ class StepTracer:
         # A context forbids assignment, but this one is not in use yet; `set_value` would copy it once more.
         dict.__setitem__(context, STATE_KEY, state)
         attributes = LazyAttributes(state) if self._is_alone else state.start_attributes()
+        failed = False
         try:
             host = self.host_tracer.start_span(
                 state.step_key, context, attributes=attributes, start_time=state.start_ns
@@ -64,25 +65,27 @@ class StepTracer:
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             exception_once("starting a span at the host's tracer provider")
             host = state.reported_span or INVALID_SPAN  # a reported span must be ended
+            failed = True
         state.spans = (host,)
         if state.reported_span is not None:
             state.holder = None
             return parent, _with_current(host, context)
         # Without a provider, older APIs start an invalid span even under a remote parent, which it would hide from the
         # headers.
-        self._is_alone = host is INVALID_SPAN or not host.get_span_context().is_valid
-        if not self._is_alone:
+        is_alone = host is INVALID_SPAN or not host.get_span_context().is_valid
+        self._is_alone = is_alone and not failed
+        if not is_alone:
             context = _with_current(host, context)
             state.private_span = host
         if self.observer is not None:
-            self._start_instead(self.observer, state, host)
+            self._start_instead(self.observer, state, host, is_alone=is_alone and not failed)
         state.holder = None
         return parent, context
 
-    def _start_instead(self, observer: "StepObserver", state: StepState, host: Span) -> None:
+    def _start_instead(self, observer: "StepObserver", state: StepState, host: Span, *, is_alone: bool) -> None:
         """Start a lean or a private span in the place of ``host``, whose step was not reported."""
         try:
-            if not self._is_alone:
+            if not is_alone:
                 observer.start_missed(host)
             if observer.start_lean(state):
                 if host is INVALID_SPAN or not host.is_recording():

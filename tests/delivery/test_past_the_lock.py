@@ -19,6 +19,7 @@ import pytest
 
 from failpath_otel import DeliveryError, limits
 from failpath_otel.delivery import admission as admission_module
+from failpath_otel.delivery import wakeup as wakeup_module
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal import current as current_module
@@ -30,9 +31,9 @@ from failpath_otel.records.request import Answer
 from failpath_otel.runtime.threads import has_gil
 from tests.delivery.pipelines import HeldDelivery, an_outcome, numbered, pipeline
 from tests.journal.reading import take_all
+from tests.receiver import wait_for
 
 BINDING: Final = "0123456789abcdef"
-RECORD: Final = an_outcome()[1]
 PATIENCE: Final = 30
 
 needs_ways: Final = pytest.mark.skipif(
@@ -472,3 +473,72 @@ def test_what_is_rejected_is_reported_to_the_wait_for_that_record_in_the_journal
 def a_start(number: int) -> bytes:
     record: Record = an_outcome(number)[1]
     return record.to_json()
+
+
+def by_system_calls(*_: object) -> None:
+    raise OSError(95, "not supported")
+
+
+def test_tickets_of_a_segment_that_is_written_by_system_calls_are_those_of_their_records(
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "posix_fallocate", by_system_calls)
+    with pipeline(HeldDelivery(held=True), journal=place) as queue:
+        tickets = [queue.put(numbered(number)) for number in range(5)]
+        assert [queue.queue.number_of(ticket) for ticket in tickets] == [1, 2, 3, 4, 5]
+
+
+@needs_ways
+@pytest.mark.parametrize("name", ["put_start", "put_outcome"])
+def test_a_handlers_own_value_error_is_not_taken_for_a_full_segment(place: JournalLocation, name: str) -> None:
+    class Interrupted:
+        """A way in whose first look at the end of the segment is interrupted by a signal."""
+
+        def __init__(self, way: Any) -> None:
+            self._way = way
+
+        def tell(self) -> int:
+            signal.raise_signal(signal.SIGUSR1)
+            return int(self._way.tell())
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._way, name)
+
+    def handle(*_: object) -> None:
+        raise ValueError("of the application")
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        with pipeline(HeldDelivery(held=True), journal=place) as queue:
+            queue.put(numbered(1))
+            assert queue.queue.journal is not None
+            current: Any = queue.queue.journal.current
+            way, current.way = current.way, Interrupted(current.way)
+            with pytest.raises(ValueError, match="of the application"):
+                getattr(queue, name)(numbered(2))
+            current.way = way
+            assert queue.stats().accepted == 1
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_record_that_comes_as_a_released_worker_finds_work_is_delivered(
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.put_start(numbered(1))
+        wake_up, came = wakeup_module.Wakeup.wake_up, threading.Event()
+
+        def late(self: wakeup_module.Wakeup) -> None:
+            wake_up(self)
+            if delivery.records and not came.is_set():
+                came.set()
+                thread = threading.Thread(target=queue.put_start, args=(numbered(2),))
+                thread.start()
+                thread.join(1)  # it waits for the lock where it cannot do without
+
+        monkeypatch.setattr(wakeup_module.Wakeup, "wake_up", late)
+        queue.worker.release()
+        wait_for(lambda: len(delivery.records) == 2)
+        assert came.is_set()

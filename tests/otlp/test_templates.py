@@ -11,6 +11,7 @@ from failpath_otel.otlp.reader import SpanReader
 from failpath_otel.otlp.slots import METADATA, encoder_of
 from failpath_otel.otlp.template import Template, new_template
 from failpath_otel.records.content import RecordContent
+from failpath_otel.records.span_translation import span_records
 from tests.gateway.requests import JSON, PROTOBUF, body_of
 from tests.planted import TEXTS
 from tests.spans.foreign import a_span
@@ -62,3 +63,21 @@ def test_a_secret_is_redacted_and_not_kept_where_a_template_finds_it(kind: str) 
     assert after.currsize == before.currsize
     assert after.misses > before.misses
     assert by_template(reader, kind, ["charge"]) == [True]
+
+
+@KINDS
+@pytest.mark.parametrize("key", ["password", "session_id", "api_key", "Authorization"])
+@pytest.mark.parametrize("first", ["[redacted]", "plain"])
+def test_what_is_redacted_by_its_key_is_redacted_whatever_stood_there_before(kind: str, key: str, first: str) -> None:
+    reader = SpanReader(RecordContent())
+
+    def records(value: str) -> str:
+        given = {"failpath.step.key": "charge", f"failpath.metadata.{key}": value}
+        [found] = spans_in(body_of([a_span(given)], kind), kind, reader.reading)
+        assert not isinstance(found, list), "by a template"
+        span: Any = found
+        return str([record.metadata for record in span_records(span, None, RecordContent())])
+
+    for _ in range(40):
+        records(first)
+    assert "hunter2" not in records("hunter2")

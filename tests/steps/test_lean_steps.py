@@ -336,3 +336,79 @@ def test_a_provider_that_is_set_later_gets_whole_spans_from_the_next_step_on() -
         ("inner", "success"),
         ("outer", "success"),
     ]
+
+
+def switching(tracer: Any, is_there: list[Any]) -> Any:
+    """Return a provider whose tracer is none until ``is_there`` has an item, and then ``tracer``."""
+
+    class Switching(NoOpTracerProvider):
+        def get_tracer(self, *args: Any, **kwargs: Any) -> Any:
+            none = super().get_tracer(*args, **kwargs)
+
+            class Either:
+                def start_span(self, *args: Any, **kwargs: Any) -> Any:
+                    return (tracer if is_there else none).start_span(*args, **kwargs)
+
+            return Either()
+
+    return Switching()
+
+
+def test_a_provider_that_is_set_later_may_copy_the_attributes_as_older_sdks_do() -> None:
+    given: list[dict[str, Any]] = []
+
+    class Copying:
+        def start_span(self, name: str, context: Any, attributes: Any, start_time: int) -> Any:
+            given.append(attributes.copy())
+            return NonRecordingSpan(SpanContext(1, len(given), is_remote=False))
+
+    is_there: list[Any] = []
+    run = client([], switching(Copying(), is_there)).run("checkout", metadata={"cart": 1})
+    run.step("before", lambda: None)
+    is_there.append(1)
+    run.step("pack", lambda: None)
+    assert [(each["failpath.step.key"], each["failpath.metadata.cart"]) for each in given] == [("pack", 1)]
+
+
+def test_a_host_that_fails_once_gets_the_attributes_of_the_next_step() -> None:
+    given: list[type] = []
+
+    class Failing:
+        def start_span(self, name: str, context: Any, attributes: Any, start_time: int) -> Any:
+            given.append(type(attributes))
+            if len(given) == 1:
+                raise LookupError
+            return NonRecordingSpan(SpanContext(1, len(given), is_remote=False))
+
+    records: list[Any] = []
+    is_there: list[Any] = []
+    run = client(records, switching(Failing(), is_there)).run("checkout")
+    run.step("before", lambda: None)
+    is_there.append(1)
+    run.step("one", lambda: None)
+    run.step("two", lambda: None)
+    assert given[1] is dict
+    assert [(each.step_key, each.status) for each in records][2:] == [
+        ("one", "running"),
+        ("one", "success"),
+        ("two", "running"),
+        ("two", "success"),
+    ]
+
+
+def test_an_outcome_that_was_accepted_is_not_lost_whatever_happens_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    records: list[Any] = []
+    provider = TracerProvider(shutdown_on_exit=False)
+    failpath = client(records, provider)
+    failpath._join.add_to(provider)
+    pipeline: Any = failpath._join.reporter.pipelines.all[-1]
+    put_outcome = pipeline.put_outcome
+
+    def put_and_fail(*given: Any) -> int:
+        put_outcome(*given)
+        raise MemoryError
+
+    monkeypatch.setattr(pipeline, "put_outcome", put_and_fail)
+    failpath.run("checkout").step("pack", lambda: None)
+    assert [record.status for record in records] == ["running", "success"]
+    assert failpath.stats().dropped == {}

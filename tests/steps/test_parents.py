@@ -11,12 +11,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NoOpTracerProvider
 
-from failpath_otel import StepRule
+from failpath_otel import Failpath, StepRule
 from failpath_otel.configure import FailpathClient
 from failpath_otel.joined_providers import Join
 from failpath_otel.options.options import Options
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.span_translation import span_records
+from failpath_otel.spans.shared_processor import SharedProcessor
 from failpath_otel.testing import MockFailpath, _ArrivedRecords
 
 
@@ -181,3 +182,41 @@ def test_the_mock_shows_parents() -> None:
     with run.step("outer"):
         run.step("inner", lambda: None)
     assert parents(failpath.events) == {"outer": None, "inner": "outer"}
+
+
+def test_a_client_that_sends_by_otlp_alone_names_parents_on_its_spans() -> None:
+    provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    run = Failpath(tracer_provider=provider).run("checkout")
+    with run.step("outer"):
+        run.step("inner", lambda: None)
+    exported = [each for span in exporter.get_finished_spans() for each in span_records(span, None, RecordContent())]
+    assert parents(exported) == {"outer": None, "inner": "outer"}
+
+
+def test_with_rules_a_span_in_between_that_no_reporter_sees_hides_no_parent() -> None:
+    records: list[Any] = []
+    options = Options.resolve(project_key="fp_project_x", rules=[StepRule("web", "get", span_name="GET *")])
+    join = Join(options, lambda _: _ArrivedRecords(records, None).pipeline)
+    provider = TracerProvider(shutdown_on_exit=False)
+    join.add_to(provider)
+    run = FailpathClient(provider, join).run("checkout")
+    unseen = TracerProvider(shutdown_on_exit=False).get_tracer("of another provider")
+    with run.step("outer"), unseen.start_as_current_span("query"):
+        run.step("inner", lambda: None)
+    assert parents(records) == {"outer": None, "inner": "outer"}
+
+
+def test_the_end_of_a_step_that_another_client_reports_looks_at_no_open_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    clients = []
+    for name in ("one", "two"):
+        join = Join(Options.resolve(project_key=f"fp_project_{name}"), lambda _: _ArrivedRecords([], None).pipeline)
+        provider.add_span_processor(SharedProcessor(join.reporter))
+        clients.append(FailpathClient(provider, join))
+    looked: list[Any] = []
+    monkeypatch.setattr(clients[1]._join.reporter, "_find", lambda *given: looked.append(given))
+    clients[0].run("checkout").step("pack", lambda: None)
+    assert looked == []

@@ -58,17 +58,21 @@ class DirectChannel:
         self._authority: Final = host if self._port == _PORTS[parts.scheme] else f"{host}:{self._port}"
         self._target: Final = parts.path
         self._connection: Any = None
+        self.is_answered = True
+        """The last request has an answer that was read; over another connection, it may come later."""
 
     def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> "_DirectReply":
         """See :class:`Channel`."""
         request = self._head(headers, len(body)) + body
         try:
             connection = self._connection
-            if connection is None or real_sockets.is_readable(connection):  # closed by the other end, or out of step
+            # Closed by the other end, out of step, or left in the midst of an answer by an exception of a handler.
+            if connection is None or not self.is_answered or real_sockets.is_readable(connection):
                 self.close()
                 connection = self._connect(timeout)
             else:
                 connection.settimeout(timeout)
+            self.is_answered = False
             with contextlib.suppress(*_READ_ON):
                 connection.sendall(request)
             return _DirectReply(self, connection)
@@ -182,3 +186,5 @@ class _DirectReply:
         self._answer.close()
         if error is not None or will_close or not is_over:
             self._channel.close()
+        else:
+            self._channel.is_answered = True
