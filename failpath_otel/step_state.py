@@ -106,8 +106,8 @@ class StepState:
         "reference",
         "reported_span",
         "reporter",
-        "rest",
         "run",
+        "running",
         "running_ticket",
         "span_context",
         "spans",
@@ -161,8 +161,8 @@ class StepState:
         self.span_context: Any = None
         self.ids = b""
         """Trace id, span id and parent."""
-        self.rest: bytes | None = None
-        """What both compact records of the step have in common; ``None``: its records are made one by one."""
+        self.running: bytes | None = None
+        """The compact ``running`` record; ``None``: the records are made one by one."""
         self.start: Any = None
         """A ``StepStart``, where the records are made one by one."""
         self.content: Any = None

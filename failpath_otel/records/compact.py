@@ -15,11 +15,13 @@ from typing import Any, Final
 from failpath_otel import limits
 from failpath_otel.records.record import decode, encode_json, minimal_record
 
-_FRONT: Final = Struct("<BBQ")
-"""The mark, the kind, and the end in nanoseconds since the epoch; zero while the step runs."""
+_HEAD: Final = Struct("<BBQHH32sQ")
+"""The mark, the kind, and the end in nanoseconds since the epoch (zero while the step runs); then what is the same in
+both records of a step: the bytes of process and names, trace id and span id and parent, and the start.
+"""
 
-_REST: Final = Struct("<HH32sQ")
-"""The bytes of process and names; trace id, span id and parent; the start in nanoseconds since the epoch."""
+_FRONT: Final = Struct("<BBQ")
+"""The first part of it, in which the two records of a step differ."""
 
 _MARK: Final = 0xF5
 """The first byte: neither the beginning nor any part of JSON, because UTF-8 has no such byte."""
@@ -28,14 +30,11 @@ _MARK_BYTE: Final = bytes((_MARK,))
 _RUNNING: Final = 1
 _SUCCESS: Final = 2
 
-RUNNING_FRONT: Final = _FRONT.pack(_MARK, _RUNNING, 0)
-"""What stands before the rest in the ``running`` record of a step."""
-
-HEAD_BYTES: Final = _FRONT.size + _REST.size
+HEAD_BYTES: Final = _HEAD.size
 """The bytes before the pieces of JSON; numbers, so that any of them may be zero."""
 
-MAX_REST_BYTES: Final = limits.MAX_RECORD_BYTES - 1_024
-"""The longest rest: with a longer one, the JSON might be larger than a record may be."""
+MAX_COMPACT_BYTES: Final = limits.MAX_RECORD_BYTES - 1_024
+"""The longest compact record: with a longer one, the JSON might be larger than a record may be."""
 
 _NO_PARENT_DIGITS: Final = b"0" * 16
 _RUNNING_JSON: Final = (
@@ -51,26 +50,30 @@ class UnknownRecordError(ValueError):
     """A stored record of a kind that this version does not know; another one may."""
 
 
-_pack_rest: Final = _REST.pack
+_pack_head: Final = _HEAD.pack
 _pack_front: Final = _FRONT.pack
 
 
-def rest_of(process: bytes, names: bytes, metadata: bytes, ids: bytes, start_ns: int) -> bytes:
-    """Return what is the same in both records of a step.
+def running_of(  # noqa: PLR0917 - on the hot path, where a keyword costs
+    process: bytes, of_run: bytes, of_step: bytes, metadata: bytes, ids: bytes, start_ns: int
+) -> bytes:
+    """Return the ``running`` record of a step.
 
     Args:
         process: JSON of the process, or nothing.
-        names: the JSON members that name the step.
+        of_run: the result of :func:`run_names`.
+        of_step: the result of :func:`step_name`.
         metadata: JSON of the metadata.
         ids: trace id, span id and span id of the parent: 32 bytes.
         start_ns: when the step began, in nanoseconds since the epoch.
     """
-    return _pack_rest(len(process), len(names), ids, start_ns) + process + names + metadata
+    head = _pack_head(_MARK, _RUNNING, 0, len(process), len(of_run) + len(of_step), ids, start_ns)
+    return b"".join((head, process, of_run, of_step, metadata))  # a sum would copy it four times
 
 
-def success_of(rest: bytes, end_ns: int) -> bytes:
-    """Return the ``success`` record of a step that ended at ``end_ns``."""
-    return _pack_front(_MARK, _SUCCESS, end_ns) + rest
+def success_of(running: bytes, end_ns: int) -> bytes:
+    """Return the ``success`` record of the step with this ``running`` record that ended at ``end_ns``."""
+    return _pack_front(_MARK, _SUCCESS, end_ns) + running[10:]
 
 
 def run_names(flow_key: str, run_id: str) -> bytes:
@@ -103,8 +106,7 @@ def json_of(record: bytes) -> bytes:
     if not is_compact(record):
         return record
     try:
-        _, kind, end_ns = _FRONT.unpack_from(record)
-        process_bytes, names_bytes, ids, start_ns = _REST.unpack_from(record, _FRONT.size)
+        _, kind, end_ns, process_bytes, names_bytes, ids, start_ns = _HEAD.unpack_from(record)
     except StructError:
         raise UnknownRecordError from None
     names_at = HEAD_BYTES + process_bytes

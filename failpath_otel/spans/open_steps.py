@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanContext
 
 from failpath_otel import semconv
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.records.compact import MAX_REST_BYTES, RUNNING_FRONT, rest_of, run_names, step_name, success_of
+from failpath_otel.records.compact import MAX_COMPACT_BYTES, run_names, running_of, step_name, success_of
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode, encode_json
@@ -107,20 +107,25 @@ class OpenSteps:
             return
         try:
             run = state.run
-            names = (run.names or _name_run(run)) + step_name(state.step_key)
-            process = self.process.json if content.process else b""
-            rest = rest_of(process, names, encode_json(definition.metadata), ids, state.start_ns)
+            running = running_of(
+                self.process.json if content.process else b"",
+                run.names or _name_run(run),
+                step_name(state.step_key),
+                encode_json(definition.metadata),
+                ids,
+                state.start_ns,
+            )
         except Exception:  # noqa: BLE001 - for example of memory; a smaller record may be possible
             exception_once("encoding a record")
-            rest = b""
-        if not 0 < len(rest) <= MAX_REST_BYTES:
+            running = b""
+        if not 0 < len(running) <= MAX_COMPACT_BYTES:
             self._report_start(state, key, reference)
             return
-        state.rest, state.content, state.reference = rest, content, reference
+        state.running, state.content, state.reference = running, content, reference
         state.pipeline = pipeline = self.pipelines[-1]
         self.steps[key] = state
         try:
-            state.last_ticket = pipeline.put_start(RUNNING_FRONT + rest, state)
+            state.last_ticket = pipeline.put_start(running, state)
         except BaseException:
             if not state.running_ticket:
                 del self.steps[key]  # the end of its span, if it comes, reports both records
@@ -150,12 +155,12 @@ class OpenSteps:
         if state.outcome_reported:
             return True
         try:
-            rest, known = state.rest, state.known_outcome
-            if rest is not None and known is not None and known[0] is None and state.running_ticket:
+            running, known = state.running, state.known_outcome
+            if running is not None and known is not None and known[0] is None and state.running_ticket:
                 shown: Any = span.attributes
                 copied = shown.copy() if hasattr(shown, "copy") else attributes_as_dict(span)
                 is_plain = copied.pop(STEP_STATUS, None) == STATUS_SUCCESS and copied == state.attributes
-                made = success_of(rest, known[2]) if is_plain else self._outcome(span, state)
+                made = success_of(running, known[2]) if is_plain else self._outcome(span, state)
             else:
                 made = self._outcome(span, state)
             if made is None:
@@ -180,8 +185,8 @@ class OpenSteps:
             return
         if not state.outcome_reported:
             added, exception, end_ns = state.known_outcome or (None, None, state.start_ns)
-            if exception is None and added is None and state.rest is not None:
-                self._put_outcome(state, success_of(state.rest, end_ns))
+            if exception is None and added is None and state.running is not None:
+                self._put_outcome(state, success_of(state.running, end_ns))
             else:
                 self.end(_ended_by(state, None), state)
         state.reference = None

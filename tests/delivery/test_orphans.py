@@ -26,7 +26,7 @@ from failpath_otel.journal.clock import machine_clock
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
-from failpath_otel.records.compact import RUNNING_FRONT, rest_of, run_names, step_name
+from failpath_otel.records.compact import run_names, running_of, step_name
 from failpath_otel.records.record import decode
 from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import GONE, HeldDelivery, a_record, pipeline
@@ -681,9 +681,9 @@ def test_a_process_that_always_has_a_full_batch_to_send_looks_for_others_and_say
 
 
 def compact(step_key: str, kind: int = 1, text: str = "whole") -> bytes:
-    names = run_names("checkout", "order-17") + step_name(step_key)
-    rest = rest_of(b'{"pid":7,"host":"gone"}', names, b'{"text":"%b"}' % text.encode(), bytes(range(32)), 10**18)
-    return RUNNING_FRONT[:1] + bytes((kind,)) + RUNNING_FRONT[2:] + rest
+    names, metadata = (run_names("checkout", "order-17"), step_name(step_key)), b'{"text":"%b"}' % text.encode()
+    running = running_of(b'{"pid":7,"host":"gone"}', *names, metadata, bytes(range(32)), 10**18)
+    return running[:1] + bytes((kind,)) + running[2:]
 
 
 def test_compact_records_are_delivered_as_the_process_that_is_gone_has_made_them(place: JournalLocation) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
-from failpath_otel.records.compact import RUNNING_FRONT, json_of, rest_of, run_names, step_name, success_of
+from failpath_otel.records.compact import json_of, run_names, running_of, step_name, success_of
 from failpath_otel.step_state import NO_PARENT
 from tests.journal.conftest import BINDING
 from tests.journal.reading import take_all
@@ -18,9 +18,9 @@ IDS = bytes(range(1, 25)) + NO_PARENT
 
 
 def a_record(number: int) -> bytes:
-    names = run_names("checkout", "order-17") + step_name(f"step-{number:02}")
-    rest = rest_of(b'{"pid":7,"host":"h"}', names, b'{"text":"whole"}', IDS, STARTED + number)
-    return success_of(rest, STARTED + 5 * 10**9) if number % 2 else RUNNING_FRONT + rest
+    names = run_names("checkout", "order-17"), step_name(f"step-{number:02}")
+    running = running_of(b'{"pid":7,"host":"h"}', *names, b'{"text":"whole"}', IDS, STARTED + number)
+    return success_of(running, STARTED + 5 * 10**9) if number % 2 else running
 
 
 RECORDS = [a_record(number) for number in range(10)]

@@ -11,15 +11,14 @@ from failpath_otel import limits
 from failpath_otel.journal.segments import frame
 from failpath_otel.records.compact import (
     HEAD_BYTES,
-    MAX_REST_BYTES,
-    RUNNING_FRONT,
+    MAX_COMPACT_BYTES,
     UnknownRecordError,
     cut_down,
     is_compact,
     is_known,
     json_of,
-    rest_of,
     run_names,
+    running_of,
     step_name,
     success_of,
 )
@@ -40,10 +39,11 @@ TIMES = st.integers(0, 2**64 - 1)
 def whole(
     names: tuple[str, str, str], metadata: dict[str, Any], ids: bytes, start_ns: int, *, with_process: bool = True
 ) -> bytes:
-    """Return what both compact records have in common."""
+    """Return the compact ``running`` record."""
     flow_key, run_id, step_key = names
     process = PROCESS.json if with_process else b""
-    return rest_of(process, run_names(flow_key, run_id) + step_name(step_key), encode_json(metadata), ids, start_ns)
+    names_json = run_names(flow_key, run_id), step_name(step_key)
+    return running_of(process, *names_json, encode_json(metadata), ids, start_ns)
 
 
 def the_same(names: tuple[str, str, str], metadata: dict[str, Any], ids: bytes, start_ns: int) -> StepStart:
@@ -102,7 +102,7 @@ def test_the_json_of_both_records_is_that_of_the_records_they_stand_for(  # noqa
         PROCESS.info if with_process else None,
         start.parent_span_id,
     )
-    for stored, record in ((RUNNING_FRONT + rest, running), (success_of(rest, end_ns), success)):
+    for stored, record in ((rest, running), (success_of(rest, end_ns), success)):
         assert is_compact(stored)
         assert is_known(stored)
         made = json_of(stored)
@@ -114,7 +114,7 @@ def test_a_running_record_is_the_same_json_to_the_byte() -> None:
     names, metadata, ids = ("checkout", "order-17", "charge-card"), {"amount": 4999}, bytes(range(1, 33))
     rest = whole(names, metadata, ids, 1_796_000_000_123_456_789)
     start = the_same(names, metadata, ids, 1_796_000_000_123_456_789)
-    assert json_of(RUNNING_FRONT + rest) == encode(running_record(start, PROCESS.info, RecordContent()))
+    assert json_of(rest) == encode(running_record(start, PROCESS.info, RecordContent()))
 
 
 def test_what_is_no_compact_record_stays_as_it_is() -> None:
@@ -127,7 +127,7 @@ def test_what_is_no_compact_record_stays_as_it_is() -> None:
 @pytest.mark.parametrize("kind", [0, 3, 255])
 def test_a_kind_of_another_version_is_known_for_one(kind: int) -> None:
     rest = whole(("flow", "run", "step"), {}, bytes(32), 1)
-    stored = RUNNING_FRONT[:1] + bytes((kind,)) + RUNNING_FRONT[2:] + rest
+    stored = rest[:1] + bytes((kind,)) + rest[2:]
     assert is_compact(stored)
     assert not is_known(stored)
     with pytest.raises(UnknownRecordError):
@@ -136,7 +136,7 @@ def test_a_kind_of_another_version_is_known_for_one(kind: int) -> None:
 
 def test_a_compact_record_that_is_too_short_is_not_known() -> None:
     rest = whole(("flow", "run", "step"), {}, bytes(32), 1)
-    assert not is_known((RUNNING_FRONT + rest)[: HEAD_BYTES - 1])
+    assert not is_known(rest[: HEAD_BYTES - 1])
 
 
 def test_cut_down_it_keeps_identity_status_and_times() -> None:
@@ -149,13 +149,13 @@ def test_cut_down_it_keeps_identity_status_and_times() -> None:
 
 
 def test_the_reader_of_damaged_files_knows_what_a_compact_record_begins_with() -> None:
-    assert RUNNING_FRONT[:1] == frame.COMPACT_MARK
+    assert whole(("flow", "run", "step"), {}, bytes(32), 1)[:1] == frame.COMPACT_MARK
     assert HEAD_BYTES <= frame._NUMBERS
 
 
 def test_the_longest_compact_record_gives_a_record_within_the_limit() -> None:
     rest = whole(("flow", "run", "step"), {}, b"\xff" * 32, 2**64 - 1)
-    filler = MAX_REST_BYTES - len(rest) - len(b'"x":""')
+    filler = MAX_COMPACT_BYTES - len(rest) - len(b'"x":""')
     rest = whole(("flow", "run", "step"), {"x": "y" * filler}, b"\xff" * 32, 2**64 - 1)
-    assert len(rest) == MAX_REST_BYTES
+    assert len(rest) == MAX_COMPACT_BYTES
     assert len(json_of(success_of(rest, 2**64 - 1))) <= limits.MAX_RECORD_BYTES
