@@ -234,13 +234,14 @@ class Reporter:
             self._dropped.discard(reference)
 
     def _handle_gone(self, reference: Reference) -> None:
+        key: StepId = 0
         if isinstance(reference, SpanReference):
-            key: StepId | None = reference.key
+            key = reference.key
         else:
             # Rare, so that it may take long; a key at each reference would cost every step.
-            key = next((key for key, state in tuple(self._open.items()) if state.reference is reference), None)
-        if key is None:
-            return
+            for step, opened in tuple(self._open.items()):
+                if opened.reference is reference:
+                    key = step
         state = self._open.get(key)
         if state is not None and state.reference is reference:
             self._steps.end_dropped(key, state)
