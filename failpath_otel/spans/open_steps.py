@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from struct import error as StructError  # noqa: N812 - the name of an exception
 from time import time_ns
 from typing import Any, Final
 
@@ -111,6 +112,8 @@ class OpenSteps:
             process = self.process.json if content.process else b""
             rest = pack_rest(len(process), len(names), ids, state.start_ns) + process + names
             rest += encode_json(definition.metadata)
+        except StructError:  # a clock before 1970, or after 2554
+            rest = b""
         except Exception:  # noqa: BLE001 - for example of memory; a smaller record may be possible
             exception_once("encoding a record")
             rest = b""
