@@ -53,7 +53,11 @@ class Memory:
         records: list[bytes] = []
         size = 0
         while self.waiting and len(records) < limits.MAX_BATCH_RECORDS:
-            record = json_of(self.waiting[0])
+            try:
+                record = json_of(self.waiting[0])
+            except BaseException:  # where memory is short; nothing else knows of these
+                self.waiting.extendleft(reversed(records))
+                raise
             if records and request.body_size(size + len(record), len(records) + 1) > max_bytes:
                 break
             records.append(record)

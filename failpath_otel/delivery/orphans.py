@@ -201,6 +201,8 @@ class OrphanSource:
                 if not known:
                     self._leave(orphan)
                     continue
+            # Only records are sent, not what else the files may contain. Made before they are taken, as one's own.
+            records = [] if read.lost else [json_of(each.record) for each in read.records if _is_record(each.record)]
             orphan.take(read)
             if read.segment is None:
                 orphan.confirm()
@@ -211,8 +213,6 @@ class OrphanSource:
                     self._not_before[orphan.name] = monotonic() + limits.JOURNAL_RETRY_SECONDS
                 continue
             self._skip(read.reason, read.lost)
-            # Only records are sent, not what else the files may contain.
-            records = [] if read.lost else [json_of(each.record) for each in read.records if _is_record(each.record)]
             self._passed_over = len(read.records) - len(records)
             if not read.lost:
                 self._skip("invalid", self._passed_over)

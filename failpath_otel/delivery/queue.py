@@ -195,6 +195,8 @@ class RecordQueue:
             before = self.recount(), journal.appended
         # Not under the lock: reading takes a while, and only one at a time does it.
         read = journal.read(limits.MAX_BATCH_RECORDS, request.record_budget(max_bytes), before[1])
+        # Before they are taken: of what is taken and in no batch, nothing knows any more, where memory is short.
+        records = [] if read.lost else [json_of(each.record) for each in read.records]
         batch, skipped = NO_BATCH, None
         with self.lock:
             taken = journal.take(read)  # or another thread has dropped what was read meanwhile
@@ -211,9 +213,8 @@ class RecordQueue:
         journal.maintain()
         if read.retry_later:
             sleep(limits.SCHEDULE_DELAY)
-        if taken and read.records and not skipped:
+        if taken and records and not skipped:
             since = monotonic() - journal.age(read.records[0])
-            records = [json_of(each.record) for each in read.records]
             tickets = range(first, first + len(records))
             return Batch(records, 0, since, source=journal, tickets=tickets, after=after), None
         return batch, skipped

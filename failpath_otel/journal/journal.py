@@ -286,7 +286,7 @@ class Journal(SegmentReader):
         self.finish_segment()
         for segment in self._unconfirmed:
             segment.deleted = True
-        self._factory.close_spare()
+        self._factory.close_spares()
         if self._directory is not None:
             self._directory.close()
             self._directory = None
@@ -297,7 +297,7 @@ class Journal(SegmentReader):
         Return the untaken records that the other process may miss, and how many it has; ``None`` if all are kept here.
         """
         self.finish_segment()
-        self._factory.close_spare()
+        self._factory.close_spares()
         if self._directory is not None and (found := self._directory.relock(self.path)) is not None:
             self._directory = found
             self._change_directory(found)
@@ -331,11 +331,11 @@ class Journal(SegmentReader):
         segment, directory = self.current.segment, self._directory
         if segment is not None and directory is not None:
             self.finish_segment()
-            self._factory.discard_spare()
+            self._factory.discard_spares()
             trim_open(directory, segment)
 
     def _open_files(self) -> OpenFiles:
-        spare = [self._factory.spare] if self._factory.spare else []
+        spare = tuple(self._factory.spares)
         writing = [self.current.writer] if self.current.writer else []
         writers = [*self.current.finished, *writing, *(writer for _, writer in spare)]
         return OpenFiles({*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}, writers)

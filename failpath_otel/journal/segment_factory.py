@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+from collections import deque
 from typing import Final
 
 from failpath_otel.journal.directory import LockedDirectory
@@ -24,8 +25,9 @@ class SegmentFactory:
     """
 
     def __init__(self) -> None:
-        self.spare: tuple[Segment, Writer] | None = None
-        """The spare segment."""
+        # One at most, or two where a thread needs one that another has just prepared: each call on it is one step.
+        self.spares: Final[deque[tuple[Segment, Writer]]] = deque()
+        """The spare segments."""
 
         self.not_mapped_because: Exception | None = None
         """Why the newest segment is written by system calls; ``None`` if it is mapped."""
@@ -34,49 +36,51 @@ class SegmentFactory:
         self._newest = ""
 
     def next_segment(self, directory: LockedDirectory) -> tuple[Segment, Writer]:
-        """Return the spare segment, which is made if there is none, and is the spare one until :meth:`begin`.
+        """Return the spare segment, which is made if there is none, and is a spare one until :meth:`begin`.
 
         Raises:
             OSError: it cannot be created.
             ValueError: the file is shorter than it was made.
         """
-        spare = self.spare
+        spare = self.spares[0] if self.spares else None
         if spare is not None and spare[0].name < self._newest:  # another one was begun while it was prepared
             try:
                 spare[0].rename(self._next_name())
             except BaseException as error:
-                self.discard_spare()
+                self.discard_spares()
                 if not isinstance(error, FileNotFoundError):  # else other code has deleted it
                     raise
-        if self.spare is None:
-            self.spare = self._new(directory)
-        return self.spare
+        if not self.spares:
+            self.spares.append(self._new(directory))
+        return self.spares[0]
 
     def begin(self, segment: Segment) -> None:
-        """Have no spare segment any more: this one is begun."""
-        self._newest, self.spare = segment.name, None
+        """Take a segment, which is begun, from the spare ones."""
+        self._newest = segment.name
+        for spare in tuple(self.spares):
+            if spare[0] is segment:
+                self.spares.remove(spare)
 
     def prepare_spare(self, directory: LockedDirectory) -> None:
-        """Create the spare segment unless it is there; raise what :meth:`next_segment` raises."""
-        spare = self.spare
-        if spare is not None and not spare[0].exists():  # other code has deleted it
-            self.spare = None
-            self._close(*spare)
-        if self.spare is None:
-            self.spare = self._new(directory)
+        """Create a spare segment unless there is one; raise what :meth:`next_segment` raises."""
+        for spare in tuple(self.spares):
+            if not spare[0].exists():  # other code has deleted it
+                self.spares.remove(spare)
+                self._close(*spare)
+        if not self.spares:
+            self.spares.append(self._new(directory))
 
-    def discard_spare(self) -> None:
-        """Close and delete the spare segment."""
-        spare, self.spare = self.spare, None
-        if spare is not None:
+    def discard_spares(self) -> None:
+        """Close and delete the spare segments."""
+        while self.spares:
+            spare = self.spares.popleft()
             self._close(*spare)
             spare[0].remove()
 
-    def close_spare(self) -> None:
-        """Close the spare segment; its file stays."""
-        spare, self.spare = self.spare, None
-        if spare is not None:
-            self._close(*spare)
+    def close_spares(self) -> None:
+        """Close the spare segments; their files stay."""
+        while self.spares:
+            self._close(*self.spares.popleft())
 
     def log_pending(self, path: str) -> None:
         """Log why the journal in ``path`` is not mapped; not under a lock."""

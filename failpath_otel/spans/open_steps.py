@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from struct import error as StructError  # noqa: N812 - the name of an exception
 from time import time_ns
 from typing import Any, Final
 from weakref import ref as weak_reference
@@ -115,6 +116,8 @@ class OpenSteps:
                 ids,
                 state.start_ns,
             )
+        except StructError:  # a clock before 1970, or after 2554
+            running = b""
         except Exception:  # noqa: BLE001 - for example of memory; a smaller record may be possible
             exception_once("encoding a record")
             running = b""

@@ -202,6 +202,9 @@ class Run:
         with contextlib.suppress(ValueError):  # removed before
             self._entries.remove(entered)
         entered.end(error)
+        # The context contains the entry: in a cycle, the run would be released by a garbage collection, perhaps inside
+        # `ContextVar.set`, which crashes where its finalizer, or a signal handler in that, sets the same variable.
+        entered.inside, entered.token = entered.before, None
 
     async def __aenter__(self: RunT) -> RunT:  # noqa: PYI019 - `Self` came with Python 3.11
         """Do the same as ``with``, for use in ``async with``; nothing is awaited."""

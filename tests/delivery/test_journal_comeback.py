@@ -357,7 +357,7 @@ def test_what_a_handler_records_in_the_midst_of_the_last_write_before_the_disk_i
                 assert queue.put(numbered(next(numbers)))
             disk.error, due = errno.ENOSPC, True
             with queue.queue.lock:
-                own(queue)._factory.close_spare()
+                own(queue)._factory.close_spares()
             assert queue.put(numbered(next(numbers)))
         assert not due
         assert queue.flush(10)
@@ -429,7 +429,7 @@ def test_a_handler_that_finds_the_journal_failing_while_held_records_are_written
                 monkeypatch.setattr(journal, "_write_or_roll", write_or_roll)
                 disk.error = errno.ENOSPC
                 journal.finish_segment()
-                journal._factory.close_spare()
+                journal._factory.close_spares()
                 put(queue, range(4, 5))  # as a signal handler does
                 disk.error = 0
                 write_or_roll(framed, **options)
@@ -480,7 +480,7 @@ def test_what_a_handler_has_left_is_delivered_while_the_disk_is_full_and_nothing
         assert queue.flush(10)
         with queue.queue.lock:
             fill(queue, disk)
-            own(queue)._factory.close_spare()
+            own(queue)._factory.close_spares()
             own(queue).deferred.append(numbered(1))
         assert queue.flush(10)
         assert delivery.records == [numbered(0), numbered(1)]

@@ -166,7 +166,7 @@ def test_over_the_limit_the_oldest_segment_is_dropped_and_its_records_are_report
     for number in range(1_000):
         assert journal.append(numbered(number))
     journal.maintain()
-    assert len(files(base)) - (journal._factory.spare is not None) == 4 + 1
+    assert len(files(base)) - len(journal._factory.spares) == 4 + 1
     lost = 0
     while (read := journal.read(512, 0, journal.appended)).reason == "journal_full":
         assert journal.take(read)
@@ -220,7 +220,7 @@ def test_a_spare_segment_is_prepared_before_it_is_needed_and_begun_without_a_sys
 @pytest.mark.usefixtures("small_segments")
 def test_a_spare_segment_that_was_deleted_by_others_is_not_missed(new_journal: NewJournal, base: Path) -> None:
     journal = new_journal()
-    while journal._factory.spare is None:
+    while not journal._factory.spares:
         assert journal.append(numbered(1))
         journal.maintain()
     max(base.glob("*/*.records")).unlink()
@@ -439,7 +439,7 @@ def test_ctrl_c_between_any_two_statements_costs_at_most_its_own_record(
             assert journal.append(numbered(number))
         if spare:
             journal.maintain()
-            assert journal._factory.spare is not None
+            assert journal._factory.spares
         lines = 0
 
         def trace(frame: Any, event: str, _: object, until: int = at + 1) -> Any:
