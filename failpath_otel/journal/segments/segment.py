@@ -231,17 +231,15 @@ class Segment:
         Raises:
             OSError: it cannot be read.
         """
-        reader = Segment(self._directory, self.name, CLOSED)
-        reader._fd = own = self._fd  # a second owner would invalidate this one
-        if own is None:
-            reader.descriptor = os.open(self.name, os.O_RDONLY, dir_fd=self._directory.number)
+        # By a descriptor of its own: another thread may close the one of this segment, or open it, meanwhile.
+        opened = os.open(self.name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0), dir_fd=self._directory.number)
+        reader = Segment(self._directory, self.name, opened)
         try:
             while read := reader.read(end, limits.MAX_BATCH_RECORDS, 0):
                 reader.advance(read)
             return reader.taken if reader.position == end else None
         finally:
-            if own is None:
-                reader.close()
+            reader.close()
 
     def _load(self, size: int) -> tuple[bytes, int]:
         """Return bytes from the position on, and where in them the position is."""
