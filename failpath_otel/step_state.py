@@ -96,6 +96,7 @@ class StepState:
         "ids",
         "is_lean",
         "is_manual",
+        "is_missed",
         "known_outcome",
         "last_ticket",
         "outcome_reported",
@@ -152,6 +153,8 @@ class StepState:
         # Of the reporter.
         self.is_lean = False
         """The step has no span but a lean one, which is nothing but ids."""
+        self.is_missed = False
+        """The step has no span, and its start could not be reported: its end reports both."""
         self.reported_span: Any = None
         """The span whose start was reported. Any other span that is started with this state is no step."""
         self.reporter: Any = None

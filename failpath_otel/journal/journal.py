@@ -10,6 +10,7 @@ from typing import Final
 from zlib import crc32
 
 from failpath_otel import limits
+from failpath_otel.handler_exceptions import is_from_handler
 from failpath_otel.journal.current import UNKNOWN_TICKET, CurrentSegment
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.open_files import OpenFiles
@@ -23,9 +24,7 @@ from failpath_otel.report import warn_once
 
 
 class Journal(SegmentReader):
-    """Appends records on any thread, under the lock of its owner. The first record creates the directory.
-
-    Threads that find a way past it, in :class:`CurrentSegment`, append by that.
+    """Appends records on any thread, under its owner's lock or past it. The first record creates the directory.
 
     Args:
         path: the journal directory, in which each process has one of its own.
@@ -74,17 +73,19 @@ class Journal(SegmentReader):
                 return self._defer(record)
             try:
                 ticket = self.current.write(framed)
-            except ValueError:  # no room in the segment, or no segment yet
+            except ValueError as error:  # no room in the segment, or no segment yet
+                if is_from_handler(error):
+                    raise
                 if self._is_busy():
                     return self._defer(record)
                 if len(framed) > limits.JOURNAL_SEGMENT_BYTES // 2:
                     return 0
                 ticket = self._write_or_roll(framed, deferred_first=True)
-        except (OSError, ValueError) as error:
-            self.outage.record_failure(error)
-            return 0
-        except BaseException:  # Ctrl-C, perhaps after the write
-            self._rolling = False
+        except BaseException as error:
+            if isinstance(error, (OSError, ValueError)) and not is_from_handler(error):
+                self.outage.record_failure(error)
+                return 0
+            self._rolling = False  # Ctrl-C or a time limit, perhaps after the write
             raise
         if self.deferred:
             self.write_deferred()
@@ -178,7 +179,7 @@ class Journal(SegmentReader):
 
     def _begin_segment(self) -> None:
         """Begin the next segment; also where Ctrl-C interrupted this before, wherever that was."""
-        # Until it is there and records are counted, other threads append to the one before, as far as it has room.
+        # Until it is there, other threads append to the one before, as far as it has room.
         if self._directory is None:
             self._directory = LockedDirectory.create(self.path, self._binding)
         segment, writer = self._factory.next_segment(self._directory)
@@ -336,8 +337,7 @@ class Journal(SegmentReader):
 
     def _open_files(self) -> OpenFiles:
         spare = tuple(self._factory.spares)
-        writing = [self.current.writer] if self.current.writer else []
-        writers = [*self.current.finished, *writing, *(writer for _, writer in spare)]
+        writers = [*self.current.finished, *filter(None, [self.current.writer]), *(writer for _, writer in spare)]
         return OpenFiles({*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}, writers)
 
     def reset_in_child(self) -> None:

@@ -23,6 +23,7 @@ from failpath_otel.records.span_translation import (
     derive_outcome,
     outcome_record,
     running_record,
+    span_records,
     start_of,
     stated_outcome,
     states_outcome,
@@ -185,6 +186,10 @@ class OpenSteps:
         """Report the outcome of a step without a span, unless it was dropped, or began before a fork."""
         key = id(state.span_context)
         if self.steps.get(key) is not state:
+            if state.is_missed and not state.outcome_reported:
+                state.outcome_reported = True
+                records = span_records(_ended_by(state, None), self.process.info, self.content)
+                self.pipelines[-1].put_together([encode(record) for record in records])
             return
         if not state.outcome_reported:
             added, exception, end_ns = state.known_outcome or (None, None, state.start_ns)

@@ -4,6 +4,7 @@ import math
 from copy import copy
 from datetime import datetime
 from time import time_ns
+from typing import Any
 
 from opentelemetry.trace import Span, StatusCode
 
@@ -62,7 +63,7 @@ def record_manually(
         tracer.start_step(state)
     finally:
         state.holder = None
-    spans = state.spans
+    spans: tuple[Any, ...] = state.spans
     all_ended = not state.is_lean
     for span in spans:
         try:

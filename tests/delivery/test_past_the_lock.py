@@ -542,3 +542,29 @@ def test_a_record_that_comes_as_a_released_worker_finds_work_is_delivered(
         queue.worker.release()
         wait_for(lambda: len(delivery.records) == 2)
         assert came.is_set()
+
+
+@pytest.mark.parametrize("error", [TimeoutError("of the application"), ValueError("of the application")], ids=repr)
+def test_a_handlers_own_error_is_no_outage_of_the_journal(place: JournalLocation, error: Exception) -> None:
+    def handle(*_: object) -> None:
+        raise error
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        with pipeline(HeldDelivery(held=True), journal=place) as queue:
+            queue.put(numbered(1))
+            current, write = own(queue).current, own(queue).current.write
+
+            def interrupted(framed: bytes) -> int:
+                signal.raise_signal(signal.SIGUSR1)
+                return write(framed)
+
+            current.write = interrupted
+            with pytest.raises(type(error), match="of the application"):
+                queue.put(numbered(2))
+            current.write = write
+            assert queue.queue.journaling
+            assert queue.put(numbered(3))
+            assert queue.stats().accepted == 2
+    finally:
+        signal.signal(signal.SIGUSR1, before)

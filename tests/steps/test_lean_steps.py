@@ -412,3 +412,31 @@ def test_an_outcome_that_was_accepted_is_not_lost_whatever_happens_after_it(monk
     failpath.run("checkout").step("pack", lambda: None)
     assert [record.status for record in records] == ["running", "success"]
     assert failpath.stats().dropped == {}
+
+
+def test_a_step_whose_start_cannot_be_reported_is_reported_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    records: list[Any] = []
+    failpath = client(records)
+    run = failpath.run("checkout", metadata={"cart": 1})
+    run.step("before", lambda: None)
+    pipeline: Any = failpath._join.reporter.pipelines.all[-1]
+    put_start, failures = pipeline.put_start, [MemoryError()]
+
+    def fail_once(*given: Any) -> int:
+        if failures:
+            raise failures.pop()
+        return int(put_start(*given))
+
+    monkeypatch.setattr(pipeline, "put_start", fail_once)
+    run.step("pack", lambda: None)
+    run.step("after", lambda: None)
+    assert [(each.step_key, each.status) for each in records] == [
+        ("before", "running"),
+        ("before", "success"),
+        ("pack", "running"),
+        ("pack", "success"),
+        ("after", "running"),
+        ("after", "success"),
+    ]
+    assert records[2].metadata == records[3].metadata == {"cart": 1}
+    assert records[2].id == records[2].trace_id + records[2].span_id + records[2].id[48:]
