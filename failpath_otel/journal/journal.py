@@ -58,8 +58,6 @@ class Journal(SegmentReader):
         """Return seconds since the epoch by a clock that does not jump."""
         return self.current.epoch + monotonic()
 
-    # On the application's threads, under the lock.
-
     def append(self, record: bytes) -> int:
         """Append a record; once this has returned, the record outlives the process.
 
@@ -337,7 +335,8 @@ class Journal(SegmentReader):
 
     def _open_files(self) -> OpenFiles:
         spare = tuple(self._factory.spares)
-        writers = [*self.current.finished, *filter(None, [self.current.writer]), *(writer for _, writer in spare)]
+        writers = [*self.current.finished, *([self.current.writer] if self.current.writer else ())]
+        writers += [writer for _, writer in spare]
         return OpenFiles({*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}, writers)
 
     def reset_in_child(self) -> None:
