@@ -78,9 +78,7 @@ def record_manually(
         tracer.report_end(state, status)
     if observer is None:
         return
-    if len(spans) > 1 or state.is_lean:
-        for host in spans[:1]:
-            observer.host_span_ended(host)
+    tracer.note_host_end(observer, state)
     delivery_error = observer.wait_delivered(state) if observer.owner.waits_for_delivery else None
     if delivery_error is not None:
         delivery_error.raised = True

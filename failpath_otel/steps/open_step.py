@@ -264,7 +264,7 @@ class OpenStep:
         if not all_ended and not state.outcome_reported:
             self._tracer.report_end(state, status)
         if (len(spans) > 1 or (spans and state.is_lean)) and self._tracer.observer is not None:
-            self._tracer.observer.host_span_ended(spans[0])
+            self._tracer.note_host_end(self._tracer.observer, state)
 
     @staticmethod
     def _restore(span: Span, state: StepState) -> None:

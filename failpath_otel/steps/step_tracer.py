@@ -154,6 +154,13 @@ class StepTracer:
             exception_once("reporting the end of a step")
 
     @staticmethod
+    def note_host_end(observer: "StepObserver", state: StepState) -> None:
+        """Note the end of the host's span, where another one was reported in its place."""
+        if len(state.spans) > 1 or state.is_lean:
+            for host in state.spans[:1]:
+                observer.host_span_ended(host)
+
+    @staticmethod
     def _start_private(
         observer: "StepObserver",
         name: str,
