@@ -62,7 +62,7 @@ help:
 	@echo "make test-floor        run the tests on the lowest versions of OpenTelemetry and all libraries that are supported"
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
 	@echo "make check             ruff, mypy and pyright"
-	@echo "make bench             measure what a step costs"
+	@echo "make bench             measure what a step costs (ARGS='instructions caller' some parts alone)"
 	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours: for the targets of that name)"
 	@echo "make clean             delete everything that these targets made"
 
@@ -104,7 +104,7 @@ check: $(VENV)/.dev
 	if [ -n "$$failed" ]; then echo "make check: failed:$${failed#,}" >&2; exit 1; fi
 
 bench: $(VENV)/.dev
-	@$(VENV)/bin/python -m bench
+	@$(VENV)/bin/python -m bench $(ARGS)
 
 venv: $(VENV)/.dev
 venv-floor: $(VENV_FLOOR)/.floor

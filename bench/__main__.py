@@ -1,7 +1,8 @@
 """Measures what a step costs, and what the local receiver and the gateway can take: ``python -m bench [NAME …]``.
 
-The names are ``caller``, ``cpu``, ``latency``, ``memory``, ``import``, ``rules``, ``texts``, ``ingest``, ``list``,
-``gateway`` and ``fleet``; with none, all are measured.
+The names are ``instructions``, ``caller``, ``cpu``, ``threads``, ``latency``, ``memory``, ``import``, ``rules``,
+``texts``, ``ingest``, ``list``, ``gateway`` and ``fleet``; with none, all are measured. ``PYTHONPATH=tree`` measures
+the package of another tree.
 
 Every figure stands beside its baseline, measured in turns with it in the same run. A bar that is missed is printed and
 is no failure of this program; records that were lost are.
@@ -16,15 +17,32 @@ from typing import Final
 
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from bench import caller, cpu, fleet, gateway, importing, ingest, latency, listing, memory, rules, texts
+from bench import (
+    caller,
+    cpu,
+    fleet,
+    gateway,
+    importing,
+    ingest,
+    instructions,
+    latency,
+    listing,
+    memory,
+    rules,
+    texts,
+    threads,
+)
 from bench.sink import BenchError, Sink
 from bench.table import Row, show
+from bench.tree import measure_there, other_tree
 
 _PARTS: Final[dict[str, Callable[[Sink], list[Row]]]] = {
+    "instructions": instructions.measure,
     "caller": caller.measure,
     "cpu": cpu.measure,
+    "threads": threads.measure,
     "latency": latency.measure,
-    "memory": lambda _: memory.measure(),
+    "memory": memory.measure,
     "import": lambda _: importing.measure(),
     "rules": rules.measure,
     "texts": lambda _: texts.measure(),
@@ -41,6 +59,9 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no such part: {', '.join(unknown)}; there are {', '.join(_PARTS)}", file=sys.stderr)
         return 2
+    if (tree := other_tree()) is not None:
+        print(f"measuring {tree}", file=sys.stderr, flush=True)
+        return measure_there(tree, names)
     # What the environment says about exporters, samplers or proxies would be measured too.
     for name in list(os.environ):
         if name.startswith(("OTEL_", "FAILPATH_")) or name.lower().endswith("_proxy"):

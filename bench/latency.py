@@ -56,7 +56,14 @@ def measure(sink: Sink) -> list[Row]:
             bar=110,
             goal=60,
         ),
-        Row(f"latency: process CPU at {_PER_SECOND} steps/s", f"{spent:.0f} µs a step"),
+        Row(
+            f"latency: process CPU at {_PER_SECOND} steps/s",
+            f"{spent:.0f} µs a step",
+            value=spent,
+            unit=" µs",
+            bar=1_200,
+            goal=600,
+        ),
         Row("idle CPU, of a core", f"{idle:.3f} %", value=idle, unit=" %", bar=0.2, goal=0.01),
     ]
 

@@ -1,19 +1,20 @@
 """The memory that steps take while their records cannot be delivered."""
 
+import gc
 import json
 import resource
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tracemalloc
+from contextlib import AbstractContextManager
+from contextvars import Context, copy_context
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from opentelemetry.sdk.trace import TracerProvider
 
-from bench.sink import HOST, BenchError
+from bench.sink import BenchError, Sink, refusing_url
 from bench.span import PROJECT_KEY, step_of
 from bench.table import Row
 from failpath_otel import configure
@@ -21,18 +22,26 @@ from failpath_otel import configure
 _ROUNDS: Final = 3
 _STEPS: Final = 100_000
 _WARM_UP: Final = 500
+_OPEN: Final = 10_000
+_FLUSH_SECONDS: Final = 30.0
+_KILOBYTE: Final = 1_000
 _MEGABYTE: Final = 1_000_000
 _STATUS: Final = Path("/proc/self/status")
 
 
-def measure() -> list[Row]:
-    """Measure the growth of the resident set of a fresh process over 100,000 undelivered steps in a row.
+def measure(sink: Sink) -> list[Row]:
+    """Measure the growth of a fresh process: over 100,000 undelivered steps in a row, and by steps that are open.
 
+    The first is that of the resident set.
     The endpoint is a port of this host that refuses every connection, after a warm-up of some hundred steps. The peak,
     which counts, and the end, when the queue is full, are ``VmHWM`` and ``VmRSS`` of ``/proc/self/status``; without
-    that file, both are the peak of ``getrusage``. There are several rounds.
+    that file, both are the peak of ``getrusage``. There are several rounds. For the second, ``tracemalloc`` has
+    the bytes that Python has allocated for 10,000 steps that have begun, each in a context of its own, whose
+    ``running`` records have been delivered.
     """
     rounds = [_in_fresh_process() for _ in range(_ROUNDS)]
+    host, none = (_in_fresh_process(sink.endpoint, kind)["open"] / _KILOBYTE for kind in ("host", "none"))
+    sink.take()
     peak, end, before = (median(grown[name] for grown in rounds) for name in ("peak", "end", "before"))
     return [
         Row(
@@ -43,12 +52,16 @@ def measure() -> list[Row]:
             unit=" MB",
             bar=20,
             goal=8,
-        )
+        ),
+        Row("memory: an open step", f"{host:.1f} KB", value=host, unit=" KB"),
+        Row("memory: an open step, no OpenTelemetry", f"{none:.1f} KB", value=none, unit=" KB", bar=2, goal=1),
     ]
 
 
-def _in_fresh_process() -> dict[str, float]:
-    done = subprocess.run([sys.executable, "-m", "bench.memory"], check=False, capture_output=True, text=True)
+def _in_fresh_process(*arguments: str) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.memory", *arguments], check=False, capture_output=True, text=True
+    )
     if done.returncode:
         msg = f"the process whose memory is measured has failed:\n{done.stderr}"
         raise BenchError(msg)
@@ -58,7 +71,7 @@ def _in_fresh_process() -> dict[str, float]:
 
 def _grow() -> dict[str, float]:
     """Make the steps, and return the growth in megabytes."""
-    with _refusing_url() as endpoint:
+    with refusing_url() as endpoint:
         client = configure(
             project_key=PROJECT_KEY, endpoint=endpoint, tracer_provider=TracerProvider(shutdown_on_exit=False)
         )
@@ -81,12 +94,37 @@ def _grow() -> dict[str, float]:
     }
 
 
-@contextmanager
-def _refusing_url() -> Iterator[str]:
-    """Yield a URL without a listener: its port is bound, so that none can start."""
-    with socket.socket() as held:
-        held.bind((HOST, 0))
-        yield f"http://{HOST}:{held.getsockname()[1]}"
+def _hold(endpoint: str, kind: str) -> dict[str, float]:
+    """Begin the steps, and return the bytes that each of them holds."""
+    host = TracerProvider(shutdown_on_exit=False) if kind == "host" else None
+    client = configure(project_key=PROJECT_KEY, endpoint=endpoint, tracer_provider=host)
+    run = client.run("checkout", run_id="req_7f1d0c1b")
+
+    def begin(context: Context) -> AbstractContextManager[object]:
+        block = run.step("charge-card", metadata={"cart_id": "cart_1842", "amount": 4999})
+        context.run(block.__enter__)
+        return block
+
+    def end(blocks: list[AbstractContextManager[object]]) -> None:
+        for context, block in zip(contexts, blocks, strict=False):
+            context.run(block.__exit__, None, None, None)
+        if not client.flush(_FLUSH_SECONDS):
+            msg = f"records were lost: {client.stats()}"
+            raise BenchError(msg)
+
+    contexts = [copy_context() for _ in range(_OPEN)]
+    end([begin(context) for context in contexts[:_WARM_UP]])
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    blocks = [begin(context) for context in contexts]
+    client.flush(_FLUSH_SECONDS)
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    end(blocks)
+    client.shutdown()
+    return {"open": (after - before) / _OPEN}
 
 
 def _resident() -> tuple[int, int]:
@@ -101,4 +139,4 @@ def _resident() -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_grow()))
+    print(json.dumps(_hold(*sys.argv[1:]) if sys.argv[1:] else _grow()))

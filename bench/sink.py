@@ -6,9 +6,12 @@ their arrival, and decoded only on request, outside of any measurement.
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from types import TracebackType
@@ -68,6 +71,14 @@ class Sink:
         """End the process."""
         self._process.terminate()
         self._process.communicate()
+
+
+@contextmanager
+def refusing_url() -> Iterator[str]:
+    """Yield a URL without a listener: its port is bound, so that none can start."""
+    with socket.socket() as held:
+        held.bind((HOST, 0))
+        yield f"http://{HOST}:{held.getsockname()[1]}"
 
 
 class _Server:

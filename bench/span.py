@@ -1,6 +1,7 @@
 """The bare span that a step is compared with, and what both sides have in common."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import time_ns
 from typing import Final
 
@@ -24,10 +25,10 @@ class NullExporter(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-def provider_to(exporter: SpanExporter) -> TracerProvider:
-    """Return a provider with one batch processor, as an application has it."""
+def provider_to(exporter: SpanExporter, queue: int | None = None) -> TracerProvider:
+    """Return a provider with one batch processor, as an application has it, or with room for so many spans."""
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=queue))
     return provider
 
 
@@ -36,10 +37,41 @@ def charge_card() -> str:
     return "ch_1"
 
 
+class CardDeclinedError(Exception):
+    """What a failing step raises."""
+
+
+def decline_card() -> str:
+    """Fail at once."""
+    raise CardDeclinedError
+
+
 def step_of(client: Failpath) -> Action:
     """Return ``run.step()`` with two metadata values, in a run that exists already."""
     run = client.run("checkout", run_id="req_7f1d0c1b")
     return lambda: run.step("charge-card", charge_card, metadata={"cart_id": "cart_1842", "amount": 4999})
+
+
+def failing_step_of(client: Failpath) -> Action:
+    """Return the step whose function raises an exception, which the application catches."""
+    run = client.run("checkout", run_id="req_7f1d0c1b")
+
+    def fail() -> None:
+        with suppress(CardDeclinedError):
+            run.step("charge-card", decline_card, metadata={"cart_id": "cart_1842", "amount": 4999})
+
+    return fail
+
+
+def step_block_of(client: Failpath) -> Action:
+    """Return the step as a ``with`` block."""
+    run = client.run("checkout", run_id="req_7f1d0c1b")
+
+    def block() -> None:
+        with run.step("charge-card", metadata={"cart_id": "cart_1842", "amount": 4999}):
+            charge_card()
+
+    return block
 
 
 def bare_span(provider: TracerProvider) -> Action:
@@ -66,13 +98,13 @@ def bare_span(provider: TracerProvider) -> Action:
     return bare
 
 
-def check_delivered(client: FailpathClient, steps: int, arrived: int) -> None:
-    """Check that both records of every step were delivered.
+def check_delivered(client: FailpathClient, steps: int, arrived: int, earlier: int = 0) -> None:
+    """Check that both records of every step were delivered, beside the *earlier* records of the same provider.
 
     Raises:
         BenchError: they were not.
     """
     stats = client.stats()
-    if not (stats.accepted == stats.delivered == arrived == 2 * steps) or stats.dropped:
+    if not (stats.accepted - earlier == stats.delivered - earlier == arrived == 2 * steps) or stats.dropped:
         msg = f"records were lost: {2 * steps} expected, {arrived} arrived, {stats}"
         raise BenchError(msg)

@@ -1,5 +1,7 @@
 """The OpenTelemetry bridge to Failpath: every step of a backend flow, visible the moment it starts."""
 
+import typing
+
 from failpath_otel._version import __version__
 from failpath_otel.configure import FailpathClient, configure
 from failpath_otel.delivery.stats import Stats
@@ -16,11 +18,14 @@ from failpath_otel.errors import (
     ShutdownError,
 )
 from failpath_otel.records.rules import StepRule
-from failpath_otel.spans.exporter import FailpathSpanExporter
-from failpath_otel.spans.processor import FailpathSpanProcessor
+from failpath_otel.spans.loaded_on_use import load as __getattr__  # noqa: F401 - Python calls it for what is missing here
 from failpath_otel.steps.client import Failpath
 from failpath_otel.steps.run import Run
 from failpath_otel.steps.step import Step
+
+if typing.TYPE_CHECKING:
+    from failpath_otel.spans.exporter import FailpathSpanExporter
+    from failpath_otel.spans.processor import FailpathSpanProcessor
 
 __all__ = [
     "ConfigurationError",

@@ -19,7 +19,7 @@ from failpath_otel.public import public
 from failpath_otel.scrubbing.values import type_name
 from failpath_otel.semconv import SCOPE_NAME
 from failpath_otel.startup_log import log_start
-from failpath_otel.step_handoff import StepHandoff
+from failpath_otel.step_state import StepState
 from failpath_otel.steps.client import Failpath
 from failpath_otel.steps.event_loops import on_asyncio, on_event_loop
 from failpath_otel.steps.step_tracer import StepTracer
@@ -237,18 +237,16 @@ class _JoinObserver:
     def __init__(self, join: Join, *, follows_global: bool) -> None:
         self._join = join
         self._follows_global = follows_global
-        self.private_tracer: Final = join.private_tracer
+        self.private_tracer: Final = join.private.tracer
+        self.start_lean: Final = join.start_lean
+        self.new_lean_ids: Final = join.new_lean_ids
         self.owner: Final = join.reporter
 
-    @property
-    def waits_for_delivery(self) -> bool:
-        return self.owner.options.delivery == "await"
+    def wait_delivered(self, state: StepState) -> DeliveryError | None:
+        return None if on_event_loop() else self._to_raise(await_attempt(state, self.owner.options.wait_budget))
 
-    def wait_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
-        return None if on_event_loop() else self._to_raise(await_attempt(handoff, self.owner.options.wait_budget))
-
-    async def await_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
-        return self._to_raise(await aawait_attempt(handoff, self.owner.options.wait_budget)) if on_asyncio() else None
+    async def await_delivered(self, state: StepState) -> DeliveryError | None:
+        return self._to_raise(await aawait_attempt(state, self.owner.options.wait_budget)) if on_asyncio() else None
 
     def _to_raise(self, error: DeliveryError | None) -> DeliveryError | None:
         return error if self.owner.options.throw_on_send_error else None

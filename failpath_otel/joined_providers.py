@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import Span, TracerProvider, get_tracer_provider
 
 from failpath_otel._version import __version__
-from failpath_otel.private_tracer_provider import private_tracer
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.runtime.threads import RLock
 from failpath_otel.semconv import SCOPE_NAME
-from failpath_otel.spans.shared_processor import SharedProcessor
+from failpath_otel.step_state import SpanIds, StepState
 
 if TYPE_CHECKING:
     from failpath_otel.delivery.pipelines import NewPipeline
@@ -28,14 +27,30 @@ class Join:
 
     def __init__(self, options: "Options", new_pipeline: "NewPipeline | None" = None) -> None:
         from failpath_otel.delivery.pipeline import pipeline_to_failpath  # noqa: PLC0415 - imported on use (decision 0005)
+        from failpath_otel.private_tracer_provider import PrivateTracer  # noqa: PLC0415
         from failpath_otel.spans.reporter import Reporter  # noqa: PLC0415
+        from failpath_otel.spans.shared_processor import SharedProcessor  # noqa: PLC0415
 
+        self._new_processor: Final = SharedProcessor
         self.reporter: Final = Reporter(options, new_pipeline or pipeline_to_failpath)
         self.current_key: Final = f"failpath.current_run.of_join.{next(_join_numbers)}"
-        self.private_tracer: Final = private_tracer(SharedProcessor(self.reporter), SCOPE_NAME, __version__)
+        self.private: Final = PrivateTracer(SharedProcessor(self.reporter), SCOPE_NAME, __version__)
         self._last_provider: Callable[[], object] = lambda: None
         self._joined = False
         self._feeding_providers: Final[set[int]] = set()  # ids of the joined providers that live and were not shut down
+
+    def new_lean_ids(self, parent: object) -> SpanIds | None:
+        """Return the ids of a lean span below ``parent``; ``None`` where a span of the private provider is needed."""
+        return None if self.reporter.has_rules else self.private.new_ids(parent)
+
+    def start_lean(self, state: StepState) -> bool:
+        """Report the start of a step without a span; return ``False`` where it needs one."""
+        ids = self.new_lean_ids(state.private_span)
+        if ids is None:
+            return False
+        state.is_lean, state.private_span = True, ids
+        self.reporter.begin_lean(state, ids)
+        return True
 
     def ignore_unreported(self, span: Span) -> None:
         """Ignore the end of ``span``, whose start was not reported: its step has a private span."""
@@ -66,7 +81,7 @@ class Join:
         if add is None or not can_track or JOINS.get(provider) is not None:
             return
         try:
-            add(SharedProcessor(self.reporter, lambda: self._provider_left(key)))
+            add(self._new_processor(self.reporter, lambda: self._provider_left(key)))
         except Exception:  # noqa: BLE001 - a provider of another vendor may raise anything
             exception_once("joining the tracer provider")
             return

@@ -37,6 +37,9 @@ MAX_STACK_CHARS: Final = 16_384
 MAX_RECORD_BYTES: Final = 65_536
 """A larger record is reduced to its identity and status."""
 
+MAX_COMPACT_GROWTH_BYTES: Final = 400
+"""By how much the JSON of a record is longer than its compact form, at most."""
+
 MAX_SPAN_PARTS: Final = 10_000
 """Attributes, events and items of lists and mappings in one span that came by OTLP; OpenTelemetry's SDKs keep 128
 attributes and 128 events by default. A step with more is rejected, because the rest could change its identity or
@@ -70,7 +73,7 @@ MAX_RESPONSE_BYTES: Final = 65_536
 SCHEDULE_DELAY: Final = 0.05
 """Longest time that a record waits for others in its batch: short enough for a live view."""
 
-POLLING_SECONDS: Final = 1.0
+POLLING_SECONDS: Final = 0.25
 """Time without a record after which the delivery thread stops polling every schedule delay, and sleeps."""
 
 SEND_TIMEOUT: Final = 1.5

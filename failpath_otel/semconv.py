@@ -18,6 +18,12 @@ RUN_ID: Final = "failpath.run.id"
 STEP_KEY: Final = "failpath.step.key"
 """Span attribute, string: the step. Set at span start; the span of a run has none."""
 
+PARENT_SPAN_ID: Final = "failpath.step.parent_span_id"
+"""Span attribute, string: the span id, 16 hex digits, of the innermost step of the same run around the step.
+
+Set at span start; missing on a step that is inside no other one of its run.
+"""
+
 FLOW_KEY_HEADER: Final = "failpath-flow-key"
 RUN_ID_HEADER: Final = "failpath-run-id"
 """Headers, of a request or of a message, by which a run goes on in another service: percent-encoded UTF-8.

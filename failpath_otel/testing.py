@@ -17,6 +17,7 @@ from failpath_otel.delivery.sender import NullClient
 from failpath_otel.joined_providers import Join
 from failpath_otel.options import checks
 from failpath_otel.options.options import Options
+from failpath_otel.records.compact import json_of
 from failpath_otel.records.record import ErrorInfo as ErrorInfo
 from failpath_otel.records.record import Record as Record
 from failpath_otel.report import exception_once
@@ -93,7 +94,7 @@ class _ArrivedRecords(Memory):
         self.pipeline: Final = Pipeline(NullClient(), memory=self, after_put=self._call_on_event)
 
     def add(self, record: bytes) -> None:
-        event = msgspec.json.decode(record, type=Record)
+        event = msgspec.json.decode(json_of(record), type=Record)
         queue = self.pipeline.queue
         self.pipeline.ledger.deliver(queue.accepted)
         queue.taken = queue.accepted  # or a thread would look for it without end

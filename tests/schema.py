@@ -69,7 +69,7 @@ def _check_names(given: dict[str, Any], kind: type[msgspec.Struct]) -> None:
 
 
 def _check_identity(record: Record) -> None:
-    assert re.fullmatch(r"[0-9a-f]{32}", record.id), record.id
+    assert re.fullmatch(r"[0-9a-f]{49,65}[rsek]", record.id), record.id
     assert re.fullmatch(r"[0-9a-f]{32}", record.trace_id), record.trace_id
     assert re.fullmatch(r"[0-9a-f]{16}", record.span_id), record.span_id
     assert 0 < len(record.flow_key) <= _MAX_KEY_CHARS

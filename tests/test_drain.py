@@ -13,7 +13,7 @@ import pytest
 
 from failpath_otel import limits
 from failpath_otel.cli.main import main
-from failpath_otel.journal import journal as journal_module
+from failpath_otel.journal import current as current_module
 from failpath_otel.journal.journal import Journal
 from failpath_otel.options.options import Options
 from tests.delivery.pipelines import a_record
@@ -461,7 +461,7 @@ def test_records_that_are_too_old_by_a_clock_that_the_endpoint_confirms_are_give
     server: FaultServer, journal: Path, date: bool
 ) -> None:
     long_ago = time.time() - limits.MAX_AGE_SECONDS - 100
-    with patch.object(journal_module, "time", lambda: long_ago):
+    with patch.object(current_module, "time", lambda: long_ago):
         leave(journal, server.url, *(f"step-{number}" for number in range(1_200)))
     os.utime(the_file(journal), (long_ago, long_ago))
     if date:

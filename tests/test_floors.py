@@ -27,6 +27,8 @@ PINS: Final = [Requirement(pin) for pin in floors(project())]
 SAFE: Final = [
     # A few kilobytes of an answer could become hundreds of megabytes of memory.
     ("urllib3", "2.6.3"),
+    # An authority that Mozilla had removed was trusted.
+    ("certifi", "2024.7.4"),
     # A `.netrc` entry could be sent to another host.
     ("requests", "2.32.4"),
     # A chunked body could be read in another way than a proxy in front reads it.
@@ -102,7 +104,7 @@ def test_the_servers_name_the_parser_of_http_whose_version_matters(extra: str) -
     assert "h11" in {Requirement(each).name for each in project()["optional-dependencies"][extra]}
 
 
-@pytest.mark.parametrize("name", ["requests", "urllib3"])
+@pytest.mark.parametrize("name", ["requests", "urllib3", "certifi"])
 def test_the_readme_names_the_floor(name: str) -> None:
     (specifier,) = next(pin.specifier for pin in PINS if pin.name == name)
     assert f"{name} {specifier.version}" in README.read_text(encoding="utf-8").partition("## Support")[2]

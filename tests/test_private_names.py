@@ -27,6 +27,7 @@ import requests
 import urllib3
 import uvicorn
 from opentelemetry.context import Context, attach, get_value, set_value
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from requests.adapters import HTTPAdapter
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -38,6 +39,7 @@ import failpath_otel
 from failpath_otel import handler_exceptions
 from failpath_otel.addresses import LOOPBACK
 from failpath_otel.delivery.http import adapter as adapter_module
+from failpath_otel.delivery.http import bounded
 from failpath_otel.delivery.http.adapter import BoundedAdapter
 from failpath_otel.serving import server as serving
 from tests.fault_server import FaultServer
@@ -52,6 +54,15 @@ KNOWN: Final = {
     "_new_conn": "of urllib3; see test_urllib3_makes_the_sockets_of_both_kinds_of_connections_by_new_conn",
 }
 """Every private name of others that the package uses, and where it is watched."""
+
+
+NAMED_AS_TEXT: Final = {"_active_span_processor", "_span_processors"}
+"""The same, of names that are read by ``getattr``; see test_a_provider_shows_its_processors."""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="every Python before has a GIL")
+def test_python_says_by_a_documented_name_whether_it_has_a_gil() -> None:
+    assert callable(getattr(sys, "_is_gil_enabled", None)), moved("sys._is_gil_enabled", "the append without a lock")
 
 
 def moved(name: str, user: str) -> str:
@@ -202,7 +213,7 @@ def test_urllib3_takes_the_pools_that_the_adapter_of_requests_is_given(server: F
         connection = pool._get_conn()
         assert type(connection) is adapter_module._Connection, moved("urllib3's HTTPConnectionPool.ConnectionCls", user)
         connection.connect()
-        assert isinstance(connection.sock, adapter_module._Bounded), moved("urllib3's HTTPConnection._new_conn", user)
+        assert isinstance(connection.sock, bounded._Bounded), moved("urllib3's HTTPConnection._new_conn", user)
         connection.close()
         with adapter.send(requests.Request("POST", server.url, data=b"{}").prepare(), timeout=20) as response:
             assert response.status_code
@@ -218,7 +229,9 @@ def test_requests_calls_what_the_adapter_replaces() -> None:
         (requests.Session, "merge_environment_settings", ["self", "url", "proxies", "stream", "verify", "cert"]),
     ):
         found = getattr(owner, name, None)
-        message = moved(f"requests' {owner.__name__}.{name}", "delivery/http/adapter.py or delivery/http/channel.py")
+        message = moved(
+            f"requests' {owner.__name__}.{name}", "delivery/http/adapter.py or delivery/http/requests_channels.py"
+        )
         assert found is not None, message
         assert list(inspect.signature(found).parameters) == parameters, message
 
@@ -314,3 +327,13 @@ def test_gevent_shows_whether_a_thread_has_an_event_loop() -> None:
     thread.start()
     thread.join(20)
     assert found == [None], moved("gevent._hub_local.get_hub_if_exists", user)
+
+
+def test_a_provider_shows_its_processors() -> None:
+    source = (PACKAGE / "private_tracer_provider.py").read_text()
+    assert all(f'"{name}"' in source for name in NAMED_AS_TEXT)
+    provider: Any = TracerProvider(shutdown_on_exit=False)
+    for count in range(1, 3):
+        provider.add_span_processor(SpanProcessor())
+        shown = provider._active_span_processor._span_processors
+        assert len(shown) == count, moved("TracerProvider._active_span_processor", "the choice of lean spans")

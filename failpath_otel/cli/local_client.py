@@ -8,11 +8,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import msgspec
 
-from failpath_otel.addresses import LOOPBACK
+from failpath_otel.addresses import DEFAULT_PORT, DEFAULT_URL
 from failpath_otel.local.runs.view import RunList, RunView
-
-DEFAULT_PORT: Final = 3001
-DEFAULT_URL: Final = f"http://{LOOPBACK}:{DEFAULT_PORT}"
 
 _TIMEOUT_SECONDS: Final = 10.0
 _T = TypeVar("_T")

@@ -2,17 +2,17 @@
 
 import argparse
 import errno
+import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Final
 
 from failpath_otel.addresses import LOOPBACK, is_loopback
-from failpath_otel.cli.local_client import ReceiverError, fetch_run, fetch_runs
 from failpath_otel.cli.parser import new_parser
-from failpath_otel.cli.table import format_runs, printable
-from failpath_otel.local.store.database import StoreError
+from failpath_otel.cli.printable import printable
 from failpath_otel.options.variables import ENDPOINT_VARIABLES, LOCAL_VARIABLE
 
 _RULES_VARIABLE: Final = "FAILPATH_RULES"
@@ -48,15 +48,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+@contextmanager
+def _without_collections() -> Generator[None, None, None]:
+    """Load modules without garbage collections: what is loaded stays, and looking through it again takes a while."""
+    were_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if were_on:
+            gc.enable()
+
+
 def _local(arguments: argparse.Namespace) -> int:
     try:
-        # Imported here, because the other commands do not need the extra.
-        from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
-        from failpath_otel.local.api.guard import Access  # noqa: PLC0415
-        from failpath_otel.local.flows.flows_file import FlowsFileError  # noqa: PLC0415
-        from failpath_otel.local.receiver import ReceiverSettings  # noqa: PLC0415
-        from failpath_otel.local.server import default_database, serve  # noqa: PLC0415
-        from failpath_otel.records.rules_file import check_rules  # noqa: PLC0415
+        with _without_collections():
+            # Imported here, because the other commands do not need the extra.
+            from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
+            from failpath_otel.local.api.guard import Access  # noqa: PLC0415
+            from failpath_otel.local.flows.flows_file import FlowsFileError  # noqa: PLC0415
+            from failpath_otel.local.receiver import ReceiverSettings  # noqa: PLC0415
+            from failpath_otel.local.server import default_database, serve  # noqa: PLC0415
+            from failpath_otel.local.store.database import StoreError  # noqa: PLC0415
+            from failpath_otel.records.rules_file import check_rules  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _LOCAL_EXTRA:
             raise
@@ -86,12 +100,12 @@ def _local(arguments: argparse.Namespace) -> int:
 
 
 def _gateway(arguments: argparse.Namespace) -> int:
-    # Imported here, because the other commands do not deliver.
-    from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
-    from failpath_otel.options.options import Options as DeliveryOptions  # noqa: PLC0415
-
     try:
-        from failpath_otel.gateway.server import serve  # noqa: PLC0415
+        with _without_collections():
+            # Imported here, because the other commands do not deliver.
+            from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
+            from failpath_otel.gateway.server import serve  # noqa: PLC0415
+            from failpath_otel.options.options import Options as DeliveryOptions  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _GATEWAY_EXTRA:
             raise
@@ -117,6 +131,10 @@ def _cannot_serve(arguments: argparse.Namespace, error: OSError, holders: str) -
 
 
 def _runs(arguments: argparse.Namespace) -> int:
+    # Imported here, because the servers ask no receiver.
+    from failpath_otel.cli.local_client import ReceiverError, fetch_run, fetch_runs  # noqa: PLC0415
+    from failpath_otel.cli.table import format_runs  # noqa: PLC0415
+
     url, token, flow_key = arguments.url, arguments.token, arguments.flow
     if arguments.port is not None:
         url = f"http://{LOOPBACK}:{arguments.port}"

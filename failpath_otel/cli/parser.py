@@ -10,9 +10,8 @@ from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from failpath_otel._version import __version__
-from failpath_otel.addresses import LOOPBACK
-from failpath_otel.cli.local_client import DEFAULT_PORT, DEFAULT_URL
-from failpath_otel.local.store.pruning import DEFAULT_DAYS, DEFAULT_MEBIBYTES
+from failpath_otel.addresses import DEFAULT_PORT, DEFAULT_URL, LOOPBACK
+from failpath_otel.local.store.defaults import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.options.variables import ENDPOINT_VARIABLES, GATEWAY_VARIABLE, LOCAL_VARIABLE
 
 _ENDPOINT: Final = " or ".join(ENDPOINT_VARIABLES)

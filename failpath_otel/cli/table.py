@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone, tzinfo
 from typing import Final
 
+from failpath_otel.cli.printable import printable
 from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.runs.view import RunView, StepView
 
@@ -52,11 +53,6 @@ def format_runs(
             elif number == _ENDS:
                 lines.append(f"      … {left_out} more attempts; --run with the id of this run shows all")
     return "".join(f"{line}\n" for line in lines)
-
-
-def printable(text: str) -> str:
-    r"""Return ``text`` with all but visible characters and plain spaces as escapes (``\x1b``, ``\n``)."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def format_duration(milliseconds: float | None) -> str:

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
+from zlib import crc32
 
+from failpath_otel import limits
 from failpath_otel.delivery.ledger import Ledger
 from failpath_otel.delivery.losses import Skipped
 from failpath_otel.delivery.queue import RecordQueue
 from failpath_otel.delivery.receipt import Receipt, Ticket
 from failpath_otel.delivery.wakeup import Wakeup
 from failpath_otel.errors import DeliveryError
-from failpath_otel.journal.segments.frame import FRAME_BYTES
-from failpath_otel.records.record import Record, minimal_record
+from failpath_otel.handler_exceptions import is_from_handler
+from failpath_otel.journal.current import CurrentSegment
+from failpath_otel.journal.segments.frame import FRAME_BYTES, pack_frame
+from failpath_otel.records.compact import cut_down
 from failpath_otel.report import logging_is_configured, warn
 
 
@@ -24,7 +29,8 @@ class Admission:
     take at most half of the records, or steps that stay open for long would take all of them; with more open steps,
     outcomes may exceed the bound, each cut to its identity and its status.
 
-    Has no lock of its own; decides and adds under the lock of the queue.
+    Has no lock of its own. A record that the journal takes is appended without any, by :meth:`put_start` and
+    :meth:`put_outcome` (decision 0035); all others are decided on and added under the lock of the queue.
 
     Args:
         queue: takes what is accepted.
@@ -46,6 +52,8 @@ class Admission:
 
     def __post_init__(self) -> None:
         self._max_reserved = self.max_records // 2
+        journal = self.queue.journal
+        self._current = CurrentSegment() if journal is None else journal.current  # the former is never written to
         self.reset_in_child()
 
     def reset_in_child(self) -> None:
@@ -59,53 +67,131 @@ class Admission:
             The record's ticket; 0 if it was not accepted. Where it was, :meth:`put_outcome`, :meth:`lose_outcome` or
             :meth:`forgo_outcome` must follow once.
         """
-        number, queue = 0, self.queue
+        current = self._current
+        way = current.way
+        if way is None:
+            return self.put_start_locked(record, receipt)
+        seconds = int(current.epoch + monotonic())
+        framed = pack_frame(len(record), crc32(record, seconds), seconds) + record
+        tell = way.tell
+        start = written = 0
+        self.reserved += 1
+        try:
+            start = tell()
+            written = way.write(framed)
+            end = tell()
+            ticket = way.base + end if end - start == written else way.find(framed, start, written)
+            if receipt is not None:
+                receipt.running_ticket = ticket
+        except BaseException as error:
+            ticket = way.find(framed, start, written)
+            if not ticket:
+                self.reserved -= 1  # no outcome will follow
+            elif receipt is not None:
+                receipt.running_ticket = ticket
+            is_ours = isinstance(error, ValueError) and not is_from_handler(error)
+            if not is_ours or (ticket and not way.is_closed()):
+                raise
+        if not ticket:  # the segment is full, or was sealed meanwhile
+            return self.put_start_locked(record, receipt)
+        way.count += 1
+        if self.wakeup.quiet or way.count >= self.wakeup.due_at:
+            self._note_arrival(way.count)
+        return ticket
+
+    def put_start_locked(self, record: bytes, receipt: Receipt | None = None) -> Ticket:
+        """Do the same under the lock, in any case."""
+        ticket, queue = 0, self.queue
         with queue.lock:
-            if (queue.journaling and not queue.closed) or self.has_room(2, len(record)):
+            # With far less than the bounds, which is the usual case, that is clear without a call.
+            has_room = (
+                (queue.journaling or queue.accepted - self.ledger.settled + self.reserved < self.max_records - 2)
+                and queue.memory.size < self.max_bytes - limits.MAX_RECORD_BYTES
+                and not queue.closed
+            )
+            if has_room or self.has_room(2, len(record)):
                 self.reserved += 1
                 try:
-                    queue.add(record)
+                    ticket = queue.add(record)
                 except BaseException:
                     if not queue.is_kept(record):
                         self.reserved -= 1  # no outcome will follow
                     elif receipt is not None:
                         receipt.running_ticket = queue.accepted
                     raise
-                number = queue.accepted
                 if receipt is not None:
-                    receipt.running_ticket = number
+                    receipt.running_ticket = ticket
         if self.wakeup.start_is_due:
             self.start()
-        if not number:
+        if not ticket:
             self.refuse()
-        return number
+        return ticket
 
-    def put_outcome(self, data: bytes, record: Record, receipt: Receipt | None = None) -> Ticket:
-        """Queue the outcome of a step whose start was accepted; where bytes are short, what is left of ``record``.
+    def put_outcome(self, data: bytes, receipt: Receipt | None = None) -> Ticket:
+        """Queue the outcome of a step whose start was accepted; where bytes are short, its identity and its status.
 
         Returns:
             The record's ticket; 0 if it was not accepted.
         """
-        queue = self.queue
+        current = self._current
+        way = current.way
+        if way is None:
+            return self.put_outcome_locked(data, receipt)
+        seconds = int(current.epoch + monotonic())
+        framed = pack_frame(len(data), crc32(data, seconds), seconds) + data
+        tell = way.tell
+        start = written = 0
+        try:
+            start = tell()
+            written = way.write(framed)
+            if receipt is not None:
+                receipt.outcome_reported = True
+            self.reserved -= 1
+            end = tell()
+            ticket = way.base + end if end - start == written else way.find(framed, start, written)
+        except BaseException as error:
+            ticket = way.find(framed, start, written)
+            if ticket and not (written if receipt is None else receipt.outcome_reported):
+                self.reserved -= 1
+                if receipt is not None:
+                    receipt.outcome_reported = True
+            is_ours = isinstance(error, ValueError) and not is_from_handler(error)
+            if not is_ours or (ticket and not way.is_closed()):
+                raise
+        if not ticket:
+            return self.put_outcome_locked(data, receipt)
+        way.count += 1
+        if self.wakeup.quiet or way.count >= self.wakeup.due_at:
+            self._note_arrival(way.count)
+        return ticket
+
+    def put_outcome_locked(self, data: bytes, receipt: Receipt | None = None) -> Ticket:
+        """Do the same under the lock, in any case."""
+        queue, ticket = self.queue, 0
         with queue.lock:
             closed, kept = queue.closed, False
             try:
                 if not closed:
                     if not queue.journaling and queue.memory.size + len(data) > self.max_bytes:
-                        data = minimal_record(record).to_json()
-                    queue.add(data)
+                        data = cut_down(data)
+                    ticket = queue.add(data)
                 kept = True
             finally:
                 if kept or queue.is_kept(data):
                     self.reserved -= 1
                     if receipt is not None:
                         receipt.outcome_reported = True
-            number = queue.accepted
         if self.wakeup.start_is_due:
             self.start()
         if closed:
             self.ledger.lose("shut_down")
-        return 0 if closed else number
+        return ticket
+
+    def _note_arrival(self, accepted: int) -> None:
+        """Wake the thread; where there is none, have one started. Takes no lock unless one is started."""
+        self.wakeup.note_arrival(accepted, self.queue.taken)
+        if self.wakeup.start_is_due:
+            self.start()
 
     def put(self, record: bytes) -> Ticket:
         """Queue a record that stands alone; return its ticket, 0 if it was not accepted."""
@@ -147,9 +233,10 @@ class Admission:
         return accepted
 
     def _add(self, records: Sequence[bytes]) -> Ticket:
+        ticket = 0
         for record in records:
-            self.queue.add(record)
-        return self.queue.accepted
+            ticket = self.queue.add(record)
+        return ticket
 
     def has_room(self, records: int, size: int) -> bool:
         """Return whether ``records`` records of ``size`` bytes together would be accepted now."""

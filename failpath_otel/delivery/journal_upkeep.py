@@ -64,6 +64,7 @@ class JournalUpkeep:
             for batch in self.sender.retries:
                 if batch.source is journal:
                     queue.memory.adopt(batch)
+            queue.recount()  # also what came past the lock until the end of the old file
             if left:
                 queue.taken += left
                 queue.skipped = Skipped(left + (queue.skipped.records if queue.skipped else 0), "left")
@@ -119,7 +120,7 @@ class JournalUpkeep:
 
     def close_if_empty(self) -> None:
         """Delete this process's journal if nothing is left in it; a later record makes another one."""
-        if self._journal is None or self.ledger.settled < self.queue.accepted:
+        if self._journal is None or self.ledger.settled < self.queue.count():
             return
         # The delivery thread may be tidying up, which is soon over.
         if not self.sender.try_pause_attempts(limits.SCHEDULE_DELAY):
@@ -127,7 +128,7 @@ class JournalUpkeep:
         try:
             self.mend()
             with self.queue.lock:
-                remove = self._journal.close_if_empty() if self.ledger.settled == self.queue.accepted else None
+                remove = self._journal.close_if_empty() if self.ledger.settled == self.queue.recount() else None
             if remove is not None:
                 remove()
         finally:
@@ -140,9 +141,10 @@ class JournalUpkeep:
             return
         try:
             with queue.lock:
-                accepted = queue.recount()
                 if queue.memory.records > 0 or queue.memory.waiting or journal.deferred or journal.has_deleted_files():
                     return
+                journal.close_way()
+                accepted = queue.recount()
                 records = self.ledger.waiting(accepted)
                 self.sender.retries.clear()
                 queue.skipped = None  # among those that are left, or counted when it happened

@@ -8,6 +8,7 @@ from failpath_otel import limits
 from failpath_otel.delivery.receipt import Ticket
 from failpath_otel.delivery.retries.batch import Batch
 from failpath_otel.records import request
+from failpath_otel.records.compact import json_of
 
 
 class Memory:
@@ -52,10 +53,15 @@ class Memory:
         records: list[bytes] = []
         size = 0
         while self.waiting and len(records) < limits.MAX_BATCH_RECORDS:
-            record = self.waiting[0]
+            try:
+                record = json_of(self.waiting[0])
+            except BaseException:  # where memory is short; nothing else knows of these
+                self.waiting.extendleft(reversed(records))
+                raise
             if records and request.body_size(size + len(record), len(records) + 1) > max_bytes:
                 break
-            records.append(self.waiting.popleft())
+            records.append(record)
+            self.size += len(record) - len(self.waiting.popleft())
             size += len(record)
         return Batch(records, size, monotonic(), tickets=range(first, first + len(records)), after=after)
 

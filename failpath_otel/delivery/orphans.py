@@ -4,6 +4,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import takewhile
 from time import monotonic, time
 from typing import Final
 
@@ -15,6 +16,7 @@ from failpath_otel.journal.discovery import OnDeleted, lock_orphans
 from failpath_otel.journal.disk_usage import enforce_disk_limits
 from failpath_otel.journal.orphan import Orphan
 from failpath_otel.records import request
+from failpath_otel.records.compact import is_compact, is_known, json_of
 from failpath_otel.records.record import decode
 from failpath_otel.report import exception_once, warn, warn_once
 from failpath_otel.runtime.threads import Lock, sleep
@@ -193,6 +195,14 @@ class OrphanSource:
             if read.retry_later:
                 sleep(limits.SCHEDULE_DELAY)
                 return None
+            known = sum(1 for _ in takewhile(lambda each: is_known(each.record), read.records))
+            if known < len(read.records) and not read.lost:
+                del read.records[known:]
+                if not known:
+                    self._leave(orphan)
+                    continue
+            # Only records are sent, not what else the files may contain. Made before they are taken, as one's own.
+            records = [] if read.lost else [json_of(each.record) for each in read.records if _is_record(each.record)]
             orphan.take(read)
             if read.segment is None:
                 orphan.confirm()
@@ -203,8 +213,6 @@ class OrphanSource:
                     self._not_before[orphan.name] = monotonic() + limits.JOURNAL_RETRY_SECONDS
                 continue
             self._skip(read.reason, read.lost)
-            # Only records are sent, not what else the files may contain.
-            records = [] if read.lost else [each.record for each in read.records if decode(each.record) is not None]
             self._passed_over = len(read.records) - len(records)
             if not read.lost:
                 self._skip("invalid", self._passed_over)
@@ -212,6 +220,14 @@ class OrphanSource:
                 since = monotonic() - orphan.age(read.records[0])
                 return Batch(records, sum(map(len, records)), since, source=orphan)
         return None
+
+    def _leave(self, orphan: Orphan) -> None:
+        """Leave a journal to another version of this package, which knows the records that come next."""
+        text = "Failpath: %s has records of another version of failpath_otel, which has to deliver them; they stay."
+        warn_once("records of another version", text, orphan.name)
+        self._orphans.popleft()
+        self._not_before[orphan.name] = monotonic() + limits.JOURNAL_RETRY_SECONDS
+        self._close(orphan)
 
     def _relock(self) -> None:
         """Lock again what was locked until something closed all descriptors of this process."""
@@ -247,3 +263,7 @@ class OrphanSource:
         for orphan in self._orphans:
             self._close(orphan)
         self._begin()
+
+
+def _is_record(record: bytes) -> bool:
+    return is_compact(record) or decode(record) is not None

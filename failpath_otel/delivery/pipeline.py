@@ -94,8 +94,10 @@ class Pipeline:
             queue=queue, ledger=ledger, sender=sender, attempts=self.attempts, worker=self.worker, wakeup=wakeup
         )
 
-        self.put_start: Final = self.admission.put_start
-        self.put_outcome: Final = self.admission.put_outcome
+        # Without a journal nothing passes the lock.
+        admission = self.admission
+        self.put_start: Final = admission.put_start_locked if journal is None else admission.put_start
+        self.put_outcome: Final = admission.put_outcome_locked if journal is None else admission.put_outcome
         self.put: Final = self.admission.put
         self.put_together: Final = self.admission.put_together
         self.flush: Final = self.flusher.flush
@@ -229,7 +231,7 @@ def pipeline_to_failpath(options: Options) -> Pipeline:
     """Return the pipeline that ``options`` describe, flushed at the end of the interpreter."""
     if not options.enabled:
         return Pipeline(NullClient())
-    # Here, because `requests` takes as long to import as OpenTelemetry does, and is needed for deliveries only.
+    # Here, because HTTP takes long to import, and is needed for deliveries only.
     from failpath_otel.delivery.http.client import HttpClient  # noqa: PLC0415
 
     pipeline = Pipeline(

@@ -10,9 +10,11 @@ from failpath_otel.delivery.memory import Memory
 from failpath_otel.delivery.receipt import Ticket
 from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
 from failpath_otel.delivery.wakeup import Wakeup
+from failpath_otel.journal.current import UNKNOWN_TICKET
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
 from failpath_otel.records import request
+from failpath_otel.records.compact import json_of
 from failpath_otel.runtime.threads import sleep
 
 
@@ -23,7 +25,8 @@ class RecordQueue:
     in the journal. The bounds are in :class:`failpath_otel.delivery.admission.Admission`.
 
     Its lock guards the order: methods that say so are called under it. It is the ledger's, because a garbage collection
-    or a signal handler can add a record inside any method of both; with two locks, two threads could deadlock.
+    or a signal handler can add a record inside any method of both; with two locks, two threads could deadlock. The
+    usual record goes into the journal past it, in :class:`failpath_otel.delivery.admission.Admission` (decision 0035).
 
     Args:
         ledger: counts the records that the journal has dropped.
@@ -54,31 +57,40 @@ class RecordQueue:
         self.is_refilling = False
         """Whether what waits in memory moves into the journal, which can be written again."""
         self._moving = False
-        self.accepted: Ticket = 0
-        """The ticket of the record that came last."""
-        self.taken: Ticket = 0
-        """The ticket of the record that was taken last."""
+        self.accepted = 0
+        """The number of the record that came last, as far as :meth:`recount` has counted."""
+        self.taken = 0
+        """The number of the record that was taken last."""
         self.skipped: Skipped | None = None
         """Records that were taken and cannot be sent; they are settled once nothing is before them."""
 
     # Records come: under the lock.
 
-    def add(self, record: bytes) -> None:
-        """Append a record, whose ticket is then :attr:`accepted`; under the lock."""
+    def add(self, record: bytes) -> Ticket:
+        """Append a record and return its ticket; under the lock."""
+        journal = self.journal
+        if self.journaling and journal is not None:
+            ticket = journal.append(record)
+            if ticket:
+                if journal.current.way is None and not self.closed:
+                    journal.open_way(self.taken - journal.taken)
+                accepted = self.recount()
+                if self._wakeup.quiet or accepted >= self._wakeup.due_at:
+                    self._wakeup.note_arrival(accepted, self.taken)
+                return ticket
+            self.stop_journaling()
         self.accepted += 1  # before it is stored, so that a signal handler that counts does not count it twice
         try:
-            if not (self.journaling and self.journal is not None and self.journal.append(record)):
-                if self.journaling:
-                    self.stop_journaling()
-                self.memory.add(record)
-                if self.is_refilling:
-                    # Or threads that record without a pause would never let the memory become empty.
-                    self.move_one_to_journal()
+            self.memory.add(record)
+            if self.is_refilling:
+                # Or threads that record without a pause would never let the memory become empty.
+                self.move_one_to_journal()
         except BaseException:
             self.accepted -= 1  # or it is counted when it is found
             raise
-        if self.accepted >= self._wakeup.due_at:
+        if self._wakeup.quiet or self.accepted >= self._wakeup.due_at:
             self._wakeup.note_arrival(self.accepted, self.taken)
+        return self.accepted
 
     def is_kept(self, record: bytes) -> bool:
         """Return whether ``record`` was stored although an exception interrupted that; under the lock."""
@@ -88,35 +100,54 @@ class RecordQueue:
             self.recount()
         return kept
 
-    def recount(self) -> Ticket:
-        """Count what a signal handler has kept from being counted; return :attr:`accepted`; under the lock."""
+    def recount(self) -> int:
+        """Count also what came past the lock, or was interrupted; return :attr:`accepted`; under the lock."""
         journal = self.journal
         if not self._moving:  # then a record is in both for a moment
             stored = len(self.memory.waiting) + (0 if journal is None else journal.unread)
             self.accepted = max(self.accepted, self.taken + stored)
         return self.accepted
 
-    def count(self) -> Ticket:
-        """Return the ticket of the record that came last."""
+    def count(self) -> int:
+        """Return the number of the record that came last."""
         with self.lock:
             return self.recount()
+
+    def number_of(self, ticket: Ticket) -> int:
+        """Return the number of a record; where its place is not known any more, that of one which came later."""
+        with self.lock:
+            latest = self.recount()
+            if self.journal is None or ticket <= UNKNOWN_TICKET:
+                return min(ticket, latest)
+            found = self.journal.number_of(ticket)
+            # All records of a segment that is gone were taken.
+            return self.taken if found is None else min(found, latest)
 
     @property
     def untaken(self) -> int:
         """How many records were not taken yet."""
-        return self.accepted - self.taken
+        with self.lock:
+            return self.recount() - self.taken
 
     def _evict(self, records: int) -> None:
         """Count the oldest records of a full journal, which it has dropped; under the lock."""
         self._ledger.evict(records)
         self._wakeup.ring()
 
+    def close(self) -> None:
+        """Accept no more records; under the lock."""
+        self.closed = True
+        if self.journal is not None:
+            self.journal.close_way()
+
     # Between the journal and the memory: under the lock.
 
     def stop_journaling(self) -> None:
         """Keep all that follows in memory, so that the order holds, until it is in the journal again or sent."""
-        self.journaling = False
         assert self.journal is not None  # or there was no journaling
+        self.journal.close_way()  # what comes past the lock would be among what moves there later
+        self.recount()
+        self.journaling = False
         while self.journal.deferred:
             self.memory.add(self.journal.deferred.popleft())
         self._wakeup.ring()
@@ -131,7 +162,7 @@ class RecordQueue:
             try:
                 self._moving = True  # before anything is read of what a signal handler may change
                 record, before = self.memory.waiting[0], journal.unread
-                self.is_refilling = journal.append(record)
+                self.is_refilling = bool(journal.append(record))
             finally:
                 if before is not None and journal.unread > before:  # also where Ctrl-C came just then
                     self.memory.move_out()
@@ -161,9 +192,11 @@ class RecordQueue:
     def _take_from_journal(self, journal: Journal, max_bytes: int) -> tuple[Batch, Skipped | None]:
         """Take from the journal; what is in memory comes after what is in the journal."""
         with self.lock:  # no record is half-way into it
-            before = self.accepted, journal.appended
+            before = self.recount(), journal.appended
         # Not under the lock: reading takes a while, and only one at a time does it.
         read = journal.read(limits.MAX_BATCH_RECORDS, request.record_budget(max_bytes), before[1])
+        # Before they are taken: of what is taken and in no batch, nothing knows any more, where memory is short.
+        records = [] if read.lost else [json_of(each.record) for each in read.records]
         batch, skipped = NO_BATCH, None
         with self.lock:
             taken = journal.take(read)  # or another thread has dropped what was read meanwhile
@@ -180,9 +213,8 @@ class RecordQueue:
         journal.maintain()
         if read.retry_later:
             sleep(limits.SCHEDULE_DELAY)
-        if taken and read.records and not skipped:
+        if taken and records and not skipped:
             since = monotonic() - journal.age(read.records[0])
-            records = [each.record for each in read.records]
             tickets = range(first, first + len(records))
             return Batch(records, 0, since, source=journal, tickets=tickets, after=after), None
         return batch, skipped
@@ -208,8 +240,8 @@ class RecordQueue:
         self._count_taken(len(batch.records))
         return batch
 
-    def taken_before(self, records: int) -> Ticket:
-        """Return the ticket of the record before the so many that were taken last."""
+    def taken_before(self, records: int) -> int:
+        """Return the number of the record before the so many that were taken last."""
         return self.taken - records
 
     def _count_taken(self, records: int) -> None:

@@ -3,9 +3,11 @@
 from typing import Protocol
 
 Ticket = int
-"""The place of a record in the order of all that were accepted; 0 before the first.
+"""What identifies a record that was accepted; 0 for none.
 
-Only the queue computes with tickets, which it gives; all others compare them (decision 0033).
+Either its number in the order of all that were accepted, or a place in the journal, which has a number once it is asked
+for: :meth:`failpath_otel.delivery.queue.RecordQueue.number_of`. Batches, waiters and losses have numbers, which only
+the queue computes with; all others compare them (decisions 0033 and 0035).
 """
 
 

@@ -3,15 +3,14 @@
 from typing import Any
 
 from failpath_otel import limits
-from failpath_otel.delivery.receipt import Ticket
 from failpath_otel.runtime.threads import Lock
 
 
 class Wakeup:
     """The state that the queue and the worker share: whether a thread is there, whether it sleeps, and when to wake it.
 
-    Has no lock: all but :meth:`ring` and :meth:`wait` is used under the lock of the queue, so that no record comes
-    between the worker's look for one and its sleep.
+    Has no lock. A record is stored before :attr:`quiet` is read; the worker sets that before it looks for records and
+    then sleeps or ends. So one of the two sees the other.
     """
 
     def __init__(self) -> None:
@@ -23,8 +22,10 @@ class Wakeup:
         # signals come, as that of `OneShotEvent`.
         self._bell: Any = Lock()
         self._bell.acquire()
-        self.due_at: Ticket = 0
-        """The ticket from which on a record calls :meth:`note_arrival`."""
+        self.quiet = True
+        """Whether the next record calls :meth:`note_arrival`, because the thread sleeps or there is none."""
+        self.due_at = 0
+        """The number of the record from which on others call it as well, because a batch is full."""
         self.has_thread = False
         """Whether a worker's thread is there."""
         self.asleep = False
@@ -32,34 +33,46 @@ class Wakeup:
         self.start_is_due = False
         """Whether records have come and no thread is there: the caller starts one once it has released the lock."""
 
-    def note_arrival(self, accepted: Ticket, taken: Ticket) -> None:
-        """Wake the thread if it sleeps or a batch is full, and work out which record is the next to call this."""
-        full = taken + limits.MAX_BATCH_RECORDS
-        if self.asleep or accepted >= full:
-            self.asleep = False
-            self.ring()
-        self.start_is_due = not self.has_thread
-        if self.has_thread:
-            self.due_at = full if accepted < full else accepted + limits.MAX_BATCH_RECORDS
+    def note_arrival(self, accepted: int, taken: int) -> None:
+        """Wake the thread if it sleeps or a batch is full, and work out which record is the next to call this.
 
-    def note_taken(self, taken: Ticket) -> None:
+        Args:
+            accepted: how many records were accepted, about.
+            taken: how many were taken.
+        """
+        full = taken + limits.MAX_BATCH_RECORDS
+        self.due_at = full if accepted < full else accepted + limits.MAX_BATCH_RECORDS
+        self.quiet = False
+        if not self.has_thread:  # asked after that, or its end would be missed
+            self.quiet = self.start_is_due = True
+            return
+        if self.asleep or accepted >= full:
+            try:
+                self.asleep = False
+            finally:
+                self.ring()
+
+    def note_taken(self, taken: int) -> None:
         """Have the record that fills the next batch wake the thread."""
         self.due_at = min(self.due_at, taken + limits.MAX_BATCH_RECORDS)
 
     def fall_asleep(self) -> None:
-        """Have the next record wake the thread."""
-        self.asleep = True
-        self.due_at = 0
+        """Have the next record wake the thread, which looks for records after this and before it sleeps."""
+        self.asleep = self.quiet = True
+
+    def wake_up(self) -> None:
+        """Have records come without waking the thread."""
+        self.asleep = self.quiet = False
 
     def thread_has_begun(self) -> None:
         """Note that a thread takes what comes."""
         self.has_thread = True
-        self.start_is_due = False
+        self.start_is_due = self.quiet = False
 
     def thread_has_ended(self) -> None:
-        """Have the next record start another thread."""
+        """Have the next record start another thread; the one that ends looks for records after this."""
         self.has_thread = False
-        self.due_at = 0
+        self.quiet = True
 
     def ring(self) -> None:
         """Wake the thread; from any thread, and inside of any other call."""

@@ -21,7 +21,7 @@ from failpath_otel.runtime.threads import HAS_GREEN_THREADS, RealThread, sleep
 class Worker:
     """Makes attempts on a thread of its own, which runs while there is something to do, or soon may be.
 
-    Has no lock of its own; decides to sleep or to end under the lock of the queue, so that no record comes in between.
+    Has no lock of its own; before it sleeps or ends it has records wake it, and then looks for some once more.
     """
 
     queue: RecordQueue
@@ -90,7 +90,7 @@ class Worker:
         """Close the queue, and end the thread once it has nothing left to send."""
         self._abandon_at = monotonic() + limits.ABANDON_SECONDS  # first: a closed queue without it is left at once
         with self.queue.lock:
-            self.queue.closed = True
+            self.queue.close()
         self.wakeup.ring()
 
     def release(self) -> None:
@@ -151,12 +151,23 @@ class Worker:
         with self.queue.lock:
             if self.thread is None or not self.thread.is_current():
                 return True
-            if self.queue.untaken or self.sender.retries or self.queue.skipped or not self.is_ending:
+            if not self.is_ending or self._has_own_work() or not self._try_to_end(self._has_own_work):
                 return False
             if self.orphans is not None:
                 self.orphans.release()
-            self._forget_thread()  # an outcome that comes later starts another one
             return True
+
+    def _has_own_work(self) -> bool:
+        return bool(self.queue.untaken or self.sender.retries or self.queue.skipped)
+
+    def _try_to_end(self, has_work: Callable[[], bool]) -> bool:
+        """Forget this thread, so that a record that comes later starts another one; return whether none has come."""
+        thread = self.thread
+        self._forget_thread()
+        if has_work():  # a record came past the lock, and perhaps before that
+            self.thread = thread
+            self.wakeup.thread_has_begun()
+        return self.thread is None
 
     def _forget_thread(self) -> None:
         self.thread = None
@@ -170,12 +181,14 @@ class Worker:
         Returns:
             Whether this thread goes on.
         """
-        if self._is_released and self._end_if_idle():
-            return False
+        if self._is_released:
+            return not self._end_if_idle()  # a record that came just now wakes nothing
         orphans, journal = self.orphans, self.queue.journal
         idle_until = monotonic() + limits.IDLE_SECONDS
         is_tidied = False
         while not self.wakeup.wait(limits.IDLE_SECONDS if orphans is None else orphans.seconds):
+            if self.queue.untaken:
+                break  # an exception of a signal handler came in the place of a ring
             if journal is not None and journal.has_lost_lock():
                 break  # before another process, or this one, takes the journal for an orphan
             if orphans is not None:
@@ -189,19 +202,15 @@ class Worker:
                     self.upkeep.close_if_empty()
                 if is_worthwhile or (self.queue.accepted and not is_idle):
                     continue
-            if self._end_if_idle():
-                return False
-        self.wakeup.asleep = False
+            return not self._end_if_idle()  # as above
+        self.wakeup.wake_up()
         return not (self._is_released and self._end_if_idle())
 
     def _end_if_idle(self) -> bool:
         """End this thread, unless there is something to do; return whether it ends."""
         with self.queue.lock:
-            self.wakeup.asleep = False
-            if not self.attempts.has_work():
-                self._forget_thread()
-                return True
-        return False
+            self.wakeup.wake_up()
+            return not self.attempts.has_work() and self._try_to_end(self.attempts.has_work)
 
     def _await_records(self) -> None:
         """Wait for the schedule delay; less if there are waiters or a batch is full, more while nothing happens.
@@ -221,11 +230,10 @@ class Worker:
         elif self.is_ending:
             return
         elif monotonic() >= self._polls_until:
-            with self.queue.lock:
-                is_empty = not self.queue.untaken
-                if is_empty:
-                    self.wakeup.fall_asleep()
-            if is_empty and not self._sleep():
+            self.wakeup.fall_asleep()
+            if self.queue.untaken:
+                self.wakeup.wake_up()
+            elif not self._sleep():
                 return
             self._polls_until = monotonic() + limits.POLLING_SECONDS
             if self.attempts.ledger.waiter_count:

@@ -56,7 +56,7 @@ def create_app(forwarder: Forwarder, token: str | None = None) -> Starlette:
         content = {"status": status, "spans": counts, "records": records, "unknown_routes": unknown.requests}
         return Response(msgspec.json.encode(content), media_type=JSON)
 
-    route = OtlpRoute(forwarder.take, check=check, include_untagged=forwarder.include_untagged, on_request=counts.count)
+    route = OtlpRoute(forwarder.take, check=check, reading=forwarder.reading, on_request=counts.count)
     app = Starlette(
         routes=[
             Route(ROUTE, route.receive, methods=["POST"]),

@@ -10,9 +10,8 @@ from failpath_otel.errors import RecordsRejectedError, SendError
 from failpath_otel.options.content import content_of
 from failpath_otel.options.options import Options
 from failpath_otel.otlp.reader import Receipt, SpanReader
+from failpath_otel.otlp.reading import ReadSpan
 from failpath_otel.otlp.route import ServiceUnavailable
-from failpath_otel.otlp.span import OtlpSpan
-from failpath_otel.records.record import Record, encode
 
 _ROOM_SECONDS: Final = 2.0
 """How long a request waits for room in the queue before it is refused as retryable."""
@@ -33,10 +32,9 @@ class Forwarder:
     """
 
     def __init__(self, options: Options) -> None:
-        content = content_of(options)
-        self._reader: Final = SpanReader(content)
-        self.include_untagged: Final = content.rules is not None
-        """Whether rules may make steps of spans without a step key."""
+        self._reader: Final = SpanReader(content_of(options))
+        self.reading: Final = self._reader.reading
+        """How the spans are read that are passed to :meth:`take`."""
         self._wait_budget: Final = options.wait_budget
         self._max_chunk_records: Final = min(limits.MAX_BATCH_RECORDS, options.max_queue_size)
         self._full_until = 0.0
@@ -56,7 +54,7 @@ class Forwarder:
         if not self.pipeline.queue.journaling and self.pipeline.stuck:
             raise self._unavailable()
 
-    def take(self, spans: Iterator[OtlpSpan | None]) -> Receipt:
+    def take(self, spans: Iterator[ReadSpan]) -> Receipt:
         """Accept all spans that are steps. Block while the queue is full and, without a journal, until delivery.
 
         Raises :class:`ServiceUnavailable` if not all were accepted: the sender has to send all of them again, and
@@ -67,18 +65,16 @@ class Forwarder:
             self._put(records, receipt)
         return receipt
 
-    def _put(self, records: list[Record], receipt: Receipt) -> None:
+    def _put(self, records: list[bytes], receipt: Receipt) -> None:
         """Put records into the pipeline, in chunks as large as a batch."""
-        some: list[bytes] = []
-        size = 0
-        for record in records:
-            data = encode(record)
-            if some and (len(some) >= self._max_chunk_records or size + len(data) > limits.MAX_BATCH_BYTES):
+        most = self._max_chunk_records
+        for begin in range(0, len(records), most):
+            some = records[begin : begin + most]
+            if sum(map(len, some)) <= limits.MAX_BATCH_BYTES:
                 self._put_chunk(some, receipt)
-                some, size = [], 0
-            some.append(data)
-            size += len(data)
-        self._put_chunk(some, receipt)
+            else:
+                for chunk in _split(some):
+                    self._put_chunk(chunk, receipt)
 
     def _put_chunk(self, records: list[bytes], receipt: Receipt) -> None:
         deadline = monotonic() + _ROOM_SECONDS
@@ -123,3 +119,16 @@ class Forwarder:
         return ServiceUnavailable(
             "Failpath is unavailable, and there is no journal", self.pipeline.sender.retries.pause()
         )
+
+
+def _split(records: list[bytes]) -> Iterator[list[bytes]]:
+    """Yield records in chunks of at most the bytes of a batch."""
+    some: list[bytes] = []
+    size = 0
+    for data in records:
+        if some and size + len(data) > limits.MAX_BATCH_BYTES:
+            yield some
+            some, size = [], 0
+        some.append(data)
+        size += len(data)
+    yield some

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from importlib.util import find_spec
 from typing import Final
 
 from failpath_otel import limits
@@ -9,8 +10,12 @@ from failpath_otel.errors import ConfigurationError
 from failpath_otel.gateway.app import create_app
 from failpath_otel.gateway.forward import Forwarder
 from failpath_otel.options.options import Options
-from failpath_otel.otlp import protobuf as protobuf  # now, so that it is said at the start if it is missing
 from failpath_otel.serving.server import Server, address_of, allow_many_connections, listen
+
+for _name in ("google.protobuf", "opentelemetry.proto"):
+    # Loaded with the first request in protobuf; said now if it is missing.
+    if find_spec(_name) is None:
+        raise ModuleNotFoundError(f"No module named {_name!r}", name=_name)
 
 _GRACE_SECONDS: Final = 5
 """How long requests in progress may take at shutdown."""

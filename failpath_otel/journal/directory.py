@@ -20,11 +20,14 @@ _LOCKS: Final = sys.platform != "win32" and "open" in {each.__name__ for each in
 
 _LOCK: Final = "lock"
 _NEW: Final = ".new-"
-_VERSION: Final = "v2"
+_VERSION: Final = "v3"
 """Version of the format. Journals of an unknown version are left alone (decision 0013)."""
 
 _VERSION_1: Final = "v1"
-"""The version before, which is still read: its headers hold the number of confirmed records."""
+"""The first version, which is still read: its headers hold the number of confirmed records."""
+
+_KNOWN: Final = frozenset({_VERSION, "v2", _VERSION_1})
+"""The versions that are read. In the second, all records are JSON."""
 
 _ABANDONED_SECONDS: Final = 60.0
 """Age after which a directory that was never completed is deleted."""
@@ -249,11 +252,13 @@ class LockedDirectory:
     def remove(self) -> None:
         """Delete the directory, whose files are deleted already, and close it.
 
-        If a file of another program is left in it, the directory stays, without a lock, and is no journal any more.
+        If a file is left in it that this version does not know, both the directory and its lock stay: another version
+        may know the file, and finds the journal by its lock.
         """
-        self.delete(_LOCK)
         with contextlib.suppress(OSError):
-            os.rmdir(self.name, dir_fd=self._base.number)
+            if not self.files():
+                self.delete(_LOCK)
+                os.rmdir(self.name, dir_fd=self._base.number)
         self.close()
 
     def close(self) -> None:
@@ -271,7 +276,7 @@ def list_journals(base: int) -> Iterator[tuple[str, str]]:
     """Yield the name and binding of each journal below an open base; delete directories that were never completed."""
     for name in sorted(os.listdir(base)):
         version, _, rest = name.partition(".")
-        if version in {_VERSION, _VERSION_1} and rest.count(".") == 2:  # noqa: PLR2004 - binding, process id, token
+        if version in _KNOWN and rest.count(".") == 2:  # noqa: PLR2004 - binding, process id, token
             yield name, rest.partition(".")[0]
         elif name.startswith(_NEW):
             with contextlib.suppress(OSError):

@@ -2,32 +2,29 @@
 
 import contextlib
 import errno
-import itertools
 import os
 from collections import deque
 from collections.abc import Callable
-from time import monotonic, time
+from time import monotonic
 from typing import Final
 from zlib import crc32
 
 from failpath_otel import limits
-from failpath_otel.journal.clock import LATEST_BOOT_TIME
+from failpath_otel.handler_exceptions import is_from_handler
+from failpath_otel.journal.current import UNKNOWN_TICKET, CurrentSegment
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.open_files import OpenFiles
 from failpath_otel.journal.outage import Outage
 from failpath_otel.journal.reader import SegmentReader
-from failpath_otel.journal.segment_factory import SegmentFactory, Writer
+from failpath_otel.journal.segment_factory import SegmentFactory
 from failpath_otel.journal.segments.frame import pack_frame
-from failpath_otel.journal.segments.segment import HEADER_BYTES, SPARE, SUFFIX, Segment, raise_no_room
-from failpath_otel.journal.segments.tail import is_near_end
+from failpath_otel.journal.segments.segment import Segment
 from failpath_otel.journal.trimming import trim_open
 from failpath_otel.report import warn_once
 
-_MAX_PENDING_WARNINGS: Final = 8
-
 
 class Journal(SegmentReader):
-    """Appends records on any thread, under the lock of its owner. The first record creates the directory.
+    """Appends records on any thread, under its owner's lock or past it. The first record creates the directory.
 
     Args:
         path: the journal directory, in which each process has one of its own.
@@ -40,82 +37,82 @@ class Journal(SegmentReader):
         self.path: Final = path
         self._binding: Final = binding
         self._on_evicted: Final = on_evicted
-        self._pending_warnings: deque[tuple[str, int]] = deque(maxlen=_MAX_PENDING_WARNINGS)
+        self._pending_warnings: deque[tuple[str, int]] = deque(maxlen=8)
         self.outage = Outage(path)
+        self.current: Final = CurrentSegment()
         self._reset()
 
     def _reset(self) -> None:
         self._unread.clear()
         self._unconfirmed.clear()
-        self.appended = self.taken = 0
+        self.taken = 0
+        self.current.reset()
         self._directory: LockedDirectory | None = None
-        self._current: Segment | None = None
-        self._writer: Writer | None = None
         self._factory = SegmentFactory()
-        self._finished: list[Writer] = []
         self._dropped: list[Segment] = []
-        self._names = itertools.count(1)
-        self._write: Callable[[bytes], object] = raise_no_room
         self._rolling = self._writing_deferred = False
         self.deferred: deque[bytes] = deque()
         """Records that came while another append was under way."""
-        # Bounded: the wall clock of a machine without a battery may jump by years.
-        self._epoch = min(max(time() - monotonic(), 0.0), LATEST_BOOT_TIME)
 
     def now(self) -> float:
         """Return seconds since the epoch by a clock that does not jump."""
-        return self._epoch + monotonic()
+        return self.current.epoch + monotonic()
 
-    # On the application's threads, under the lock.
+    def append(self, record: bytes) -> int:
+        """Append a record; once this has returned, the record outlives the process.
 
-    def append(self, record: bytes) -> bool:
-        """Append a record; once this has returned ``True``, the record outlives the process.
-
-        The exception is a record of a signal handler or finalizer that interrupts another append: it stays in memory
-        until that append is through, and is written next. After ``False``, a later append may succeed: see
-        :class:`Outage`.
+        The exception is a record of a signal handler or finalizer that interrupts another append: it is written when
+        that is through. Return the record's ticket; 0 if it could not be written, as later ones may: see `Outage`.
         """
-        seconds = int(self._epoch + monotonic())  # part of the checksum
+        seconds = int(self.current.epoch + monotonic())  # part of the checksum
         framed = pack_frame(len(record), crc32(record, seconds), seconds) + record
         try:
-            number = self.appended + 1
+            if self.deferred and self._is_busy():  # it belongs behind them
+                return self._defer(record)
             try:
-                # Counted first: right after the call, a signal handler may append too, and begin a segment.
-                self.appended += 1
-                self._write(framed)
-            except BaseException as error:
-                self._uncount(number)
-                if not isinstance(error, ValueError):  # no room in the segment, or no segment yet
+                ticket = self.current.write(framed)
+            except ValueError as error:  # no room in the segment, or no segment yet
+                if is_from_handler(error):
                     raise
                 if self._is_busy():
                     return self._defer(record)
                 if len(framed) > limits.JOURNAL_SEGMENT_BYTES // 2:
-                    return False
-                self._write_or_roll(framed, deferred_first=True)
-        except (OSError, ValueError) as error:
-            self.outage.record_failure(error)
-            return False
-        except BaseException:  # Ctrl-C, perhaps after the write
-            self._rolling = False
-            self._recount()
+                    return 0
+                ticket = self._write_or_roll(framed, deferred_first=True)
+        except BaseException as error:
+            if isinstance(error, (OSError, ValueError)) and not is_from_handler(error):
+                self.outage.record_failure(error)
+                return 0
+            self._rolling = False  # Ctrl-C or a time limit, perhaps after the write
             raise
         if self.deferred:
             self.write_deferred()
-        return True
+        return ticket
+
+    def open_way(self, before: int) -> None:
+        """Have threads pass the lock if they can; the owner has accepted ``before`` records that were never in here."""
+        self.current.before = before
+        if not (self.deferred or self._is_busy()):  # the thread of a deferred record may append more
+            self.current.open_way()
+
+    def close_way(self) -> None:
+        """Have all appends take the lock; those that are about to pass it are refused."""
+        if not self._is_busy():  # else there is no way, and an append goes on in the segment
+            self.finish_segment()
 
     def _is_busy(self) -> bool:  # with another append further up on this thread's stack
-        return self._rolling or (self._writer is not None and self._writer.busy)
+        return self._rolling or self.current.is_busy
 
-    def _defer(self, record: bytes) -> bool:
+    def _defer(self, record: bytes) -> int:
         if len(self.deferred) >= limits.MAX_BATCH_RECORDS:  # signals are faster than the disk
-            return False
+            return 0
+        self.current.way = None  # or what its thread appends next comes before it
         self.deferred.append(record)
-        return True
+        return UNKNOWN_TICKET
 
     def has_just_appended(self, record: bytes) -> bool:
         """Return whether *record* is among the last that were appended, after an exception interrupted that."""
-        segment, writer = self._current, self._writer
-        return record in self.deferred or (segment and writer and is_near_end(record, segment, writer.end())) or False
+        return record in self.deferred or self.current.has_just_appended(record)
 
     def write_deferred(self) -> None:
         """Write the deferred records; what cannot be written stays deferred."""
@@ -142,8 +139,17 @@ class Journal(SegmentReader):
             self._writing_deferred = False
 
     @property
+    def appended(self) -> int:
+        """Number of the record that was appended last; under the lock."""
+        return self.current.appended
+
+    def number_of(self, ticket: int) -> int | None:
+        """See :meth:`CurrentSegment.number_of`."""
+        return self.current.number_of(ticket, tuple(self._unconfirmed))
+
+    @property
     def unread(self) -> int:
-        """Number of records that were not taken yet, with those that are deferred."""
+        """Number of records that were not taken yet, with those that are deferred; under the lock."""
         return self.appended - self.taken + len(self.deferred)
 
     def free_bytes(self) -> int:
@@ -151,33 +157,19 @@ class Journal(SegmentReader):
         used = len(self._unconfirmed) - len(self._dropped)
         return max(limits.JOURNAL_SEGMENTS - used, 0) * (limits.JOURNAL_SEGMENT_BYTES - 2 * limits.MAX_RECORD_BYTES)
 
-    def _recount(self) -> None:
-        if self._current is not None and self._writer is not None and self._directory is not None:
-            with contextlib.suppress(OSError):
-                found = self._current.count_records(self._writer.end())
-                self.appended = self.appended if found is None else self._current.first - 1 + found
-
-    def _write_or_roll(self, framed: bytes, *, deferred_first: bool = False) -> None:
+    def _write_or_roll(self, framed: bytes, *, deferred_first: bool = False) -> int:
         while True:
-            number = self.appended + 1
             try:
-                self.appended += 1
-                self._write(framed)
-            except BaseException as error:
-                self._uncount(number)
-                if not isinstance(error, ValueError):
+                return self.current.write(framed)
+            except ValueError:
+                if self.current.is_empty:
                     raise
-                if self._writer is not None and self._writer.end() == HEADER_BYTES:
-                    raise
-            else:
-                return
             self._roll()
             if deferred_first:
                 self._write_deferred()
 
     def _roll(self) -> None:
-        # A signal handler that ends a step meanwhile finds neither the old segment nor the new one.
-        self._rolling = True
+        self._rolling = True  # a signal handler that ends a step meanwhile may find neither segment
         try:
             self._begin_segment()
         finally:
@@ -185,26 +177,29 @@ class Journal(SegmentReader):
 
     def _begin_segment(self) -> None:
         """Begin the next segment; also where Ctrl-C interrupted this before, wherever that was."""
-        self._finish_segment()
+        # Until it is there, other threads append to the one before, as far as it has room.
         if self._directory is None:
             self._directory = LockedDirectory.create(self.path, self._binding)
-        name = f"{next(self._names):08d}{SUFFIX}"
-        segment, writer = self._factory.next_segment(self._directory, name)
-        segment.first = self.appended + 1
+        segment, writer = self._factory.next_segment(self._directory)
+        has_way = self.current.way is not None
+        self.finish_segment()
+        self._factory.begin(segment)
+        self.current.prepare(segment, writer)
         self._unconfirmed.append(segment)
         self._unread.append(segment)
-        self._current, self._writer, self._write = segment, writer, writer.write
+        self.current.begin(segment, writer)
+        if has_way and not self.deferred:
+            self.current.open_way()
         if len(self._unconfirmed) - len(self._dropped) > limits.JOURNAL_SEGMENTS:
             self._drop_oldest()
 
-    def _finish_segment(self) -> None:
-        if self._writer is not None:
-            self._finished.append(self._writer)
-        self._current, self._writer, self._write = None, None, raise_no_room
-        # A copy, because the delivery thread confirms without the lock.
+    def finish_segment(self) -> None:
+        """Let nothing more come into the current segment, by no thread; the next record begins another one."""
+        self.current.finish()
+        # Of those that Ctrl-C has kept from being written to. A copy: the delivery thread confirms without the lock.
         for segment in tuple(self._unconfirmed):
-            if segment.last is None:
-                segment.last = self.appended
+            if segment.last is None and segment is not self.current.segment:
+                segment.last = segment.first - 1
 
     def _drop_oldest(self) -> None:
         for segment in tuple(self._unread):
@@ -217,12 +212,12 @@ class Journal(SegmentReader):
     # On the delivery thread.
 
     def _end(self, segment: Segment) -> int:
-        writer = self._writer
-        return writer.end() if segment is self._current and writer is not None else segment.size()
+        writer = self.current.writer
+        return writer.end() if segment is self.current.segment and writer is not None else segment.size()
 
     def _abandon(self, segment: Segment) -> int:
-        if segment is self._current:
-            self._finish_segment()
+        if segment is self.current.segment:
+            self.finish_segment()
         assert segment.last is not None  # it is the current one, or one before
         if lost := max(segment.last - self.taken, 0):  # logged later: handlers take locks
             self._pending_warnings.append(("Failpath: %d records in %s cannot be read any more.", lost))
@@ -240,7 +235,7 @@ class Journal(SegmentReader):
 
     def has_lost_lock(self) -> bool:
         """Return whether other code closed its descriptors: without the lock, it can be taken for an orphan."""
-        directory, current = self._directory, self._current
+        directory, current = self._directory, self.current.segment
         return directory is not None and not (directory.is_intact() and (current is None or current.is_open()))
 
     def is_deleted(self) -> bool:
@@ -268,18 +263,16 @@ class Journal(SegmentReader):
         while self._pending_warnings:
             text, count = self._pending_warnings.popleft()
             warn_once("damaged journal", text, count, self.path)
-        if self._factory.not_mapped_because is not None:
-            text = "Failpath: the journal in %s is written by system calls: %s."
-            warn_once("plain journal", text, self.path, self._factory.not_mapped_because)
-        while self._finished:
-            self._finished.pop().close()
+        self._factory.log_pending(self.path)
+        while self.current.finished:
+            self.current.finished.pop().close()
         for segment in tuple(self._unread)[1:]:  # without the one that is being read
             if segment.last is not None and not segment.deleted:
                 segment.close()
         for segment in tuple(self._dropped):
             segment.close()  # frees its disk space
             segment.remove()
-        directory, writer = self._directory, self._writer
+        directory, writer = self._directory, self.current.writer
         if directory is None or writer is None or writer.end() < limits.JOURNAL_SEGMENT_BYTES // 2:
             return
         with contextlib.suppress(OSError, ValueError):  # the next append will fail alike, and log it
@@ -289,10 +282,10 @@ class Journal(SegmentReader):
 
     def start_new_directory(self) -> None:
         """Let the next record begin a new directory, because this one was deleted; open files can still be read."""
-        self._finish_segment()
+        self.finish_segment()
         for segment in self._unconfirmed:
             segment.deleted = True
-        self._factory.close_spare()
+        self._factory.close_spares()
         if self._directory is not None:
             self._directory.close()
             self._directory = None
@@ -302,8 +295,8 @@ class Journal(SegmentReader):
 
         Return the untaken records that the other process may miss, and how many it has; ``None`` if all are kept here.
         """
-        self._finish_segment()
-        self._factory.close_spare()
+        self.finish_segment()
+        self._factory.close_spares()
         if self._directory is not None and (found := self._directory.relock(self.path)) is not None:
             self._directory = found
             self._change_directory(found)
@@ -318,26 +311,32 @@ class Journal(SegmentReader):
         Return a function that deletes the directory, to be called without the lock; ``None`` if something is left.
         """
         directory = self._directory
-        if directory is None or (read := self.read(1, 1, self.appended)).segment is not None or read.retry_later:
+        if directory is None or not self._is_empty():
             return None
-        if any(segment.confirmed < segment.taken for segment in self._unconfirmed):
-            return None
+        self.finish_segment()
         files = self._open_files()
+        if not self._is_empty() or self.current.writer is not None:  # another thread or a handler has appended just now
+            return None
         self._reset()
         return lambda: files.delete(directory)
 
+    def _is_empty(self) -> bool:
+        read = self.read(1, 1, self.appended)
+        is_read = read.segment is None and not read.retry_later
+        return is_read and all(segment.confirmed == segment.taken for segment in self._unconfirmed)
+
     def trim(self) -> None:
         """Free preallocated disk space; a later record begins another file."""
-        segment, directory = self._current, self._directory
+        segment, directory = self.current.segment, self._directory
         if segment is not None and directory is not None:
-            self._finish_segment()
-            self._factory.close_spare()
-            directory.delete(SPARE)
+            self.finish_segment()
+            self._factory.discard_spares()
             trim_open(directory, segment)
 
     def _open_files(self) -> OpenFiles:
-        spare = [self._factory.spare] if self._factory.spare else []
-        writers = [*self._finished, *([self._writer] if self._writer else []), *(writer for _, writer in spare)]
+        spare = tuple(self._factory.spares)
+        writers = [*self.current.finished, *([self.current.writer] if self.current.writer else ())]
+        writers += [writer for _, writer in spare]
         return OpenFiles({*self._unconfirmed, *self._unread, *(segment for segment, _ in spare)}, writers)
 
     def reset_in_child(self) -> None:

@@ -50,8 +50,6 @@ class SegmentReader(ABC):
         self._unconfirmed: deque[Segment] = deque()
         self.taken = 0
         """Number of the record that was taken or skipped last."""
-        self.appended = 0
-        """Number of the record that was appended last, of a journal that this process writes."""
 
     def _change_directory(self, directory: LockedDirectory) -> None:
         """Reopen the files in a directory that was locked again after descriptors were closed."""
@@ -61,15 +59,6 @@ class SegmentReader(ABC):
                 with contextlib.suppress(OSError):
                     segment.descriptor = directory.open_file(segment.name)
                     segment.write_confirmed()  # what could not be written while it was closed
-
-    def _uncount(self, number: int) -> None:
-        """Undo that a record was given *number*, also in segments that a signal handler began or ended since."""
-        self.appended -= self.appended >= number  # not if Ctrl-C came before it was counted
-        for segment in tuple(self._unconfirmed):
-            if segment.first > number:
-                segment.first -= 1
-            if segment.last is not None and segment.last >= number:
-                segment.last -= 1
 
     def _end(self, segment: Segment) -> int:
         """Return where the records of a segment end, at most."""

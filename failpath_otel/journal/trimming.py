@@ -21,7 +21,7 @@ def trim(directory: LockedDirectory, name: str) -> None:
     """Replace the file *name* by a copy that ends with its last record.
 
     The file itself is not truncated: if its process lives after all and has it mapped, that would end it by SIGBUS. The
-    next process deletes an interrupted copy, which has the name of a spare segment.
+    next process deletes an interrupted copy by its name, :data:`SPARE`.
 
     Raises:
         OSError: it cannot be replaced; it is unchanged.

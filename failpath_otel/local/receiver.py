@@ -11,8 +11,9 @@ from failpath_otel.local.flows.flows_file import find_flows_file
 from failpath_otel.local.liveness.liveness import Processes
 from failpath_otel.local.liveness.monitor import LivenessMonitor
 from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.defaults import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.local.store.projector import Projector
-from failpath_otel.local.store.pruning import DEFAULT_DAYS, DEFAULT_MEBIBYTES, Pruner
+from failpath_otel.local.store.pruning import Pruner
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
 from failpath_otel.records.rules import StepRule

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from failpath_otel.otlp.span import OtlpSpan
+from failpath_otel.otlp.reading import PLAIN, Reading, ReadSpan
 from failpath_otel.otlp.span import TooManySpansError as TooManySpansError
 
 ROUTE: Final = "/v1/traces"
@@ -18,10 +18,8 @@ _CODES: Final = {413: 8, 500: 13, 503: 14}
 """By the status of the response: RESOURCE_EXHAUSTED, INTERNAL and UNAVAILABLE of ``google.rpc.Code``."""
 
 
-def spans_in(body: bytes, media_type: str, *, include_untagged: bool = False) -> Iterator[OtlpSpan | None]:
-    """Yield the spans of a request in their order; ``None`` stands for one without a step key, which was not read.
-
-    With ``include_untagged`` those are read as well.
+def spans_in(body: bytes, media_type: str, reading: Reading = PLAIN) -> Iterator[ReadSpan]:
+    """Yield the spans of a request in their order, and the numbers of those between them that were passed over.
 
     Raises ``ValueError``, at once and not while the spans are taken, where the body holds none, and
     :class:`TooManySpansError`.
@@ -30,10 +28,10 @@ def spans_in(body: bytes, media_type: str, *, include_untagged: bool = False) ->
         # Imported on use, here and below: it takes a while, and most senders use one of the two encodings.
         from failpath_otel.otlp import json as otlp_json  # noqa: PLC0415
 
-        return otlp_json.spans_in(body, include_untagged=include_untagged)
+        return otlp_json.spans_in(body, reading)
     from failpath_otel.otlp import protobuf  # noqa: PLC0415
 
-    return protobuf.spans_in(body, include_untagged=include_untagged)
+    return protobuf.spans_in(body, reading)
 
 
 def response(media_type: str, rejected: int = 0, reason: str = "") -> bytes:

@@ -5,7 +5,6 @@ As in :mod:`failpath_otel.otlp.protobuf`, each span is parsed on its own: decisi
 
 import base64
 import binascii
-import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
@@ -13,6 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from failpath_otel.otlp.budget import ReadingBudget, TooManyPartsError
+from failpath_otel.otlp.json_shape import shape_of
+from failpath_otel.otlp.reading import Reading, ReadSpan
 from failpath_otel.otlp.span import (
     EVENTS_READ,
     MAX_DEPTH,
@@ -27,25 +28,18 @@ from failpath_otel.otlp.span import (
     TooManySpansError,
     broken_span,
     identity_of,
+    process_json,
     process_of,
     status_of,
 )
+from failpath_otel.otlp.surrogates import whole_surrogates
+from failpath_otel.otlp.template import EncodedRecord
 from failpath_otel.records.record import ProcessInfo
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY
 
 _MAX_UINT64: Final = (1 << 64) - 1
 _MAX_DIGITS: Final = 40
 _MAX_OBJECTS: Final = 10 * MAX_SPANS
-_HALF: Final = re.compile(
-    rb"""\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"""
-    rb"""|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"""
-)
-"""Half a surrogate pair, in a text without escaped backslashes."""
-
-_REPLACEMENT: Final = rb"\\ufffd"
-"""As a template, in which a backslash is escaped."""
-
-_NO_JSON: Final = b"\0\0"
 _CODES: Final = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 _Integer = int | str
 """Integers of 64 bits are texts; a number is taken too."""
@@ -146,10 +140,8 @@ _decode: Final = msgspec.json.Decoder(_Request).decode
 _decode_span: Final = msgspec.json.Decoder(_Span).decode
 
 
-def spans_in(body: bytes, *, include_untagged: bool) -> Iterator[OtlpSpan | None]:
-    """Yield the spans of a request in their order; ``None`` stands for one without a step key, which was not read.
-
-    With ``include_untagged`` those are read as well.
+def spans_in(body: bytes, reading: Reading) -> Iterator[ReadSpan]:
+    """Yield the spans of a request in their order, and the numbers of those between them that were passed over.
 
     Raises ``ValueError``, at once, where the body is no such message, and :class:`TooManySpansError`.
     """
@@ -162,12 +154,12 @@ def spans_in(body: bytes, *, include_untagged: bool) -> Iterator[OtlpSpan | None
             raise
         except msgspec.DecodeError:
             # msgspec refuses half a surrogate pair, which `JSON.stringify` writes for a text that was cut.
-            groups = _groups(_whole(body))
+            groups = _groups(whole_surrogates(body))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ValueError(f"the body is no ExportTraceServiceRequest: {str(error)[:200]}") from None
     if sum(len(spans.spans or ()) for group in groups for spans in group.scope_spans or ()) > MAX_SPANS:
         raise TooManySpansError
-    return _read(groups, include_untagged=include_untagged)
+    return _read(groups, reading)
 
 
 def _groups(body: bytes) -> list[_ResourceSpans]:
@@ -177,26 +169,38 @@ def _groups(body: bytes) -> list[_ResourceSpans]:
     return _decode(body).resource_spans or []
 
 
-def _whole(body: bytes) -> bytes:
-    """Return the body with U+FFFD for each half of a surrogate pair, without a call for each escape."""
-    if _NO_JSON in body:
-        return body
-    return _HALF.sub(_REPLACEMENT, body.replace(rb"\\", _NO_JSON)).replace(_NO_JSON, rb"\\")
-
-
-def _read(groups: list[_ResourceSpans], *, include_untagged: bool) -> Iterator[OtlpSpan | None]:
+def _read(groups: list[_ResourceSpans], reading: Reading) -> Iterator[ReadSpan]:  # noqa: C901 - a flat loop
     budget = ReadingBudget()
+    skipped = 0
     for group in groups:
         process = _process(group.resource, budget)
+        process_text = process_json(process)
         for spans in group.scope_spans or ():
             scope = Scope((spans.scope.name or "") if spans.scope else "")
             for raw in spans.spans or ():
                 text = bytes(raw)
+                at = text.find(STEP_KEY_BYTES)
                 # Most spans are no steps, and need not be parsed. An escape can stand for any character.
-                if include_untagged or STEP_KEY_BYTES in text or b"\\u" in text:
-                    yield _parse(text, scope, process, budget, include_untagged=include_untagged)
-                else:
-                    yield None
+                if at < 0 and reading.rules is None and b"\\u" not in text:
+                    skipped += 1
+                    continue
+                found: OtlpSpan | list[EncodedRecord] | None = None
+                step = text[at : text.find(b"}", at)]
+                if reading.templates is not None and at >= 0:
+                    found = reading.templates.records(step, text, 0, len(text), process_text, budget)
+                if found is None:
+                    found = span = _parse(text, scope, process, budget, reading)
+                    if reading.templates is not None and at >= 0:
+                        reading.templates.learn(step, text, span, shape_of)
+                if found is None:
+                    skipped += 1
+                    continue
+                if skipped:
+                    yield skipped
+                    skipped = 0
+                yield found
+    if skipped:
+        yield skipped
 
 
 def _process(resource: _Resource | None, budget: ReadingBudget) -> ProcessInfo | None:
@@ -209,19 +213,23 @@ def _process(resource: _Resource | None, budget: ReadingBudget) -> ProcessInfo |
 
 
 def _parse(
-    text: bytes, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget, *, include_untagged: bool
+    text: bytes, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget, reading: Reading
 ) -> OtlpSpan | None:
+    """Return a span; ``None`` for one that is no step, where that is plain."""
     if len(text) > MAX_SPAN_BYTES:
         return broken_span(f"it is larger than {MAX_SPAN_BYTES} bytes")
     try:
         span = _decode_span(text)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return broken_span(f"it is no span: {str(error)[:200]}")
+    may_be_step = STEP_KEY_BYTES in text or b"\\u" in text
+    if not may_be_step and not reading.is_ruled(scope.name, span.name or ""):
+        return None
     try:
         found = _span(span, scope, process, budget)
     except TooManyPartsError as error:
         return broken_span(str(error), span.name or "", scope, is_step=STEP_KEY_BYTES in text)
-    return found if include_untagged or STEP_KEY in found.attributes else None
+    return found if reading.rules is not None or STEP_KEY in found.attributes else None
 
 
 def _span(span: _Span, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget) -> OtlpSpan:

@@ -11,6 +11,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from failpath_otel import limits
 from failpath_otel.otlp.budget import ReadingBudget, TooManyPartsError
+from failpath_otel.otlp.protobuf_shape import shape_of
+from failpath_otel.otlp.reading import Reading, ReadSpan
 from failpath_otel.otlp.span import (
     EVENTS_READ,
     MAX_DEPTH,
@@ -26,9 +28,12 @@ from failpath_otel.otlp.span import (
     TooManySpansError,
     broken_span,
     identity_of,
+    process_json,
     process_of,
     status_of,
 )
+from failpath_otel.otlp.template import EncodedRecord
+from failpath_otel.otlp.varint import read_varint
 from failpath_otel.records.record import ProcessInfo
 from failpath_otel.semconv import EXCEPTION_EVENT
 
@@ -38,9 +43,9 @@ _SCOPE_SPANS: Final = 2
 _SCOPE: Final = 1
 _SPANS: Final = 2
 
+_STEP_KEY_LENGTH: Final = len(STEP_KEY_BYTES)
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _SEVEN_BITS: Final = 0x7F
-_MAX_VARINT_BITS: Final = 63
 
 _Part = tuple[int, int]
 """Where a message begins in the body, and where it ends."""
@@ -48,10 +53,8 @@ _Group = tuple[_Part | None, list[tuple[_Part | None, list[_Part]]]]
 """The spans of one resource: where that is, and of each scope where it is, and where its spans are."""
 
 
-def spans_in(body: bytes, *, include_untagged: bool) -> Iterator[OtlpSpan | None]:
-    """Yield the spans of a request in their order; ``None`` stands for one without a step key, which was not read.
-
-    With ``include_untagged`` those are read as well.
+def spans_in(body: bytes, reading: Reading) -> Iterator[ReadSpan]:
+    """Yield the spans of a request in their order, and the numbers of those between them that were passed over.
 
     Raises ``ValueError``, at once, where the body is no such message, and :class:`TooManySpansError`.
     """
@@ -59,7 +62,7 @@ def spans_in(body: bytes, *, include_untagged: bool) -> Iterator[OtlpSpan | None
         groups = _Walk(body).groups()
     except (ValueError, IndexError):
         raise ValueError("the body is no ExportTraceServiceRequest") from None
-    return _read(body, groups, include_untagged=include_untagged)
+    return _read(body, groups, reading)
 
 
 class _Walk:
@@ -81,26 +84,39 @@ class _Walk:
         found = self._parts(part, _SCOPE, _SPANS)
         return _last(found[_SCOPE]), found[_SPANS]
 
-    def _parts(self, part: _Part, *fields: int) -> dict[int, list[_Part]]:
+    def _parts(self, part: _Part, *fields: int) -> dict[int, list[_Part]]:  # noqa: C901 - a flat loop
         """Return where the messages in these fields are; skip other fields."""
         body = self._body
         found: dict[int, list[_Part]] = {field: [] for field in fields}
         at, end = part
+        last_tag, last_wanted = -1, found[fields[0]]
         while at < end:
             tag, at = body[at], at + 1
+            if tag == last_tag and self._left > 0:
+                # The next of many spans, whose sizes have one byte or two.
+                size, begin = body[at], at + 1
+                if size > _SEVEN_BITS:
+                    high, begin = body[begin], begin + 1
+                    size = size & _SEVEN_BITS | high << 7 if high <= _SEVEN_BITS else len(body)
+                if begin + size <= end:
+                    self._left -= 1
+                    at = begin + size
+                    last_wanted.append((begin, at))
+                    continue
             if tag > _SEVEN_BITS:
-                tag, at = _varint(body, at - 1)
+                tag, at = read_varint(body, at - 1)
             kind = tag & 7
             if kind == _BYTES:
                 size, begin = body[at], at + 1
                 if size > _SEVEN_BITS:
-                    size, begin = _varint(body, at)
+                    size, begin = read_varint(body, at)
                 at = begin + size
                 if at <= end and (wanted := found.get(tag >> 3)) is not None:
                     self._left -= 1
                     if self._left < 0:
                         raise TooManySpansError
                     wanted.append((begin, at))
+                    last_tag, last_wanted = tag, wanted
                     continue
             else:
                 at = _after(body, kind, at)
@@ -115,40 +131,57 @@ class _Walk:
 def _after(body: bytes, kind: int, at: int) -> int:
     """Return where the field ends that begins there and is no message."""
     if kind == _VARINT:
-        return _varint(body, at)[1]
+        return read_varint(body, at)[1]
     if kind not in {_FIXED_64, _FIXED_32}:
         raise ValueError
     return at + (8 if kind == _FIXED_64 else 4)
-
-
-def _varint(body: bytes, at: int) -> tuple[int, int]:
-    """Return the number there, and where it ends."""
-    number = shift = 0
-    while (byte := body[at]) > _SEVEN_BITS:
-        number |= (byte & _SEVEN_BITS) << shift
-        shift += 7
-        at += 1
-        if shift > _MAX_VARINT_BITS:
-            raise ValueError
-    return number | byte << shift, at + 1
 
 
 def _last(parts: list[_Part]) -> _Part | None:
     return parts[-1] if parts else None
 
 
-def _read(body: bytes, groups: Iterable[_Group], *, include_untagged: bool) -> Iterator[OtlpSpan | None]:
+def _read(body: bytes, groups: Iterable[_Group], reading: Reading) -> Iterator[ReadSpan]:  # noqa: C901, PLR0912 - a flat loop
     budget = ReadingBudget()
+    templates = reading.templates
+    step_at, key_end, skipped = -1, 0, 0
+    nowhere = len(body)
     for resource, scopes in groups:
         process = _process(body, resource, budget)
+        process_text = process_json(process)
         for place, spans in scopes:
             scope = _scope(body, place)
             for begin, end in spans:
-                # Most spans are no steps, and need not be parsed.
-                if include_untagged or body.find(STEP_KEY_BYTES, begin, end) >= 0:
-                    yield _parse(body[begin:end], scope, process, budget)
+                if step_at < begin:
+                    step_at = body.find(STEP_KEY_BYTES, begin)
+                    if step_at < 0:
+                        step_at = nowhere
+                    key_end = step_at + _STEP_KEY_LENGTH
+                # Most spans are no steps, and need not be parsed: the next step key is behind their ends.
+                if key_end > end and reading.rules is None:
+                    skipped += 1
+                    continue
+                found: OtlpSpan | list[EncodedRecord] | None = None
+                if key_end > end:
+                    found = _parse(body[begin:end], scope, process, budget, reading)
+                elif templates is None:
+                    found = _parse(body[begin:end], scope, process, budget)
                 else:
-                    yield None
+                    step = body[key_end : key_end + 2 + body[key_end + 1]] if key_end + 1 < end else b""
+                    found = templates.records(step, body, begin, end, process_text, budget)
+                    if found is None:
+                        text = body[begin:end]
+                        found = span = _parse(text, scope, process, budget)
+                        templates.learn(step, text, span, shape_of)
+                if found is None:
+                    skipped += 1
+                    continue
+                if skipped:
+                    yield skipped
+                    skipped = 0
+                yield found
+    if skipped:
+        yield skipped
 
 
 def _process(body: bytes, part: _Part | None, budget: ReadingBudget) -> ProcessInfo | None:
@@ -171,13 +204,18 @@ def _scope(body: bytes, part: _Part | None) -> Scope:
         return NO_SCOPE
 
 
-def _parse(text: bytes, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget) -> OtlpSpan:
+def _parse(
+    text: bytes, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget, reading: Reading | None = None
+) -> OtlpSpan | None:
+    """Return a span; ``None`` for one that no rule of *reading* makes a step, where that is given."""
     if len(text) > MAX_SPAN_BYTES:
         return broken_span(f"it is larger than {MAX_SPAN_BYTES} bytes")
     try:
         span = Span.FromString(text)
     except DecodeError:
         return broken_span("it is no span")
+    if not (reading is None or reading.is_ruled(scope.name, span.name)):
+        return None
     try:
         return _span(span, scope, process, budget)
     except TooManyPartsError as error:

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
+from failpath_otel.otlp.reading import ReadSpan, reading_of
 from failpath_otel.otlp.span import OtlpSpan
+from failpath_otel.otlp.template import EncodedRecord
 from failpath_otel.records.content import RecordContent
-from failpath_otel.records.record import Record
+from failpath_otel.records.record import Record, encode
 from failpath_otel.records.rules import format_unmatched
 from failpath_otel.records.span_translation import span_records
 from failpath_otel.report import exception_once, warn
@@ -17,6 +20,7 @@ from failpath_otel.semconv import START_MARKER, STEP_KEY
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
+_timestamp: Final = itemgetter(0)
 _CHUNK: Final = 512
 """Spans whose records are in memory, and sorted, at a time."""
 
@@ -75,18 +79,19 @@ class SpanReader:
     def __init__(self, content: RecordContent) -> None:
         self._content: Final = content
         self._first_request_seen = False
+        self.reading: Final = reading_of(content)
+        """How the spans are read that are passed to :meth:`read`."""
 
-    def read(self, spans: Iterator[OtlpSpan | None], receipt: Receipt) -> Iterator[list[Record]]:
-        """Yield the records of a request, some hundred at a time, and count its spans in *receipt*.
-
-        ``None`` stands for a span that is no step.
-        """
+    def read(self, spans: Iterator[ReadSpan], receipt: Receipt) -> Iterator[list[bytes]]:
+        """Yield the encoded records of a request, some hundred at a time, and count its spans in *receipt*."""
         more = True
         while more:
-            before = receipt.received
-            if records := _read(islice(spans, _CHUNK), self._content, receipt):
-                yield records
-            more = receipt.received - before == _CHUNK
+            records = _read(islice(spans, _CHUNK), self._content, receipt)
+            more = records is not None
+            if records:
+                # Spans come in the order of their ends.
+                records.sort(key=_timestamp)
+                yield [data for _, data in records]
         if receipt.received and not self._first_request_seen:
             self._first_request_seen = True
             if receipt.ignored == receipt.received:
@@ -102,26 +107,37 @@ class SpanReader:
             warn(text, ignored, format_unmatched(misses))
 
 
-def _read(spans: Iterable[OtlpSpan | None], content: RecordContent, receipt: Receipt) -> list[Record]:
-    """Return the records of these spans in order of time; spans come in the order of their ends."""
-    found: list[Record] = []
+def _read(spans: Iterable[ReadSpan], content: RecordContent, receipt: Receipt) -> list[EncodedRecord] | None:
+    """Return the records of these spans; ``None`` if there are no more spans."""
+    found: list[EncodedRecord] = []
+    span: ReadSpan | None = None
     for span in spans:
-        receipt.received += 1
-        if span is None:
-            receipt.ignored += 1
-            continue
-        try:
-            records = records_of(span, content)
-        except InvalidStepError as error:
-            receipt.reject(str(error))
-        except Exception:  # noqa: BLE001 - one span must not cost the others
-            exception_once("translating a span")
-            receipt.reject("it could not be read")
+        if type(span) is list:
+            receipt.received += 1
+            receipt.steps += 1
+            found += span
+        elif type(span) is int:
+            receipt.received += span
+            receipt.ignored += span
         else:
-            if records:
-                receipt.steps += 1
-                found += records
-            else:
-                receipt.ignored += 1
-    found.sort(key=lambda record: record.timestamp)
-    return found
+            receipt.received += 1
+            found += _walk(cast("OtlpSpan", span), content, receipt)
+    return None if span is None else found
+
+
+def _walk(span: OtlpSpan, content: RecordContent, receipt: Receipt) -> list[EncodedRecord]:
+    """Return the records of a span that no template has made, and count it."""
+    try:
+        records = [(record.timestamp, encode(record)) for record in records_of(span, content)]
+    except InvalidStepError as error:
+        receipt.reject(str(error))
+    except Exception:  # noqa: BLE001 - one span must not cost the others
+        exception_once("translating a span")
+        receipt.reject("it could not be read")
+    else:
+        if records:
+            receipt.steps += 1
+        else:
+            receipt.ignored += 1
+        return records
+    return []

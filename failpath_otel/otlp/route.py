@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from failpath_otel.otlp.http_messages import JSON, MEDIA_TYPES, TooManySpansError, refusal, response, spans_in
 from failpath_otel.otlp.reader import Receipt
-from failpath_otel.otlp.span import OtlpSpan
+from failpath_otel.otlp.reading import PLAIN, Reading, ReadSpan
 from failpath_otel.serving.body import (
     BodyBudget,
     decompress,
@@ -37,7 +37,7 @@ _LARGE_BYTES: Final = 1_048_576
 _LARGE_AT_A_TIME: Final = 2
 _AT_A_TIME: Final = 32
 
-Take = Callable[[Iterator[OtlpSpan | None]], Receipt]
+Take = Callable[[Iterator[ReadSpan]], Receipt]
 """Takes the spans of one request, on a worker thread, or raises :class:`ServiceUnavailable`."""
 
 
@@ -57,14 +57,14 @@ class OtlpRoute:
     Args:
         take: takes the spans.
         check: raises ``HTTPException``, such as :class:`ServiceUnavailable`, for a request before its body is read.
-        include_untagged: pass spans without a step key on as well, as rules may match them.
+        reading: what is read of a request.
         on_request: called after each request with its receipt, or with ``None`` if it was refused.
     """
 
     take: Take
     _: KW_ONLY
     check: Callable[[Request], object] = lambda _: None
-    include_untagged: bool = False
+    reading: Reading = PLAIN
     on_request: Callable[[Receipt | None], object] = lambda _: None
 
     def __post_init__(self) -> None:
@@ -126,7 +126,7 @@ class OtlpRoute:
                 return None
             body = decompressed
         try:
-            spans = spans_in(body, kind, include_untagged=self.include_untagged)
+            spans = spans_in(body, kind, self.reading)
         except TooManySpansError as error:
             raise HTTPException(413, str(error)) from None
         except ValueError as error:

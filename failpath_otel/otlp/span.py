@@ -10,7 +10,7 @@ import msgspec
 from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits
-from failpath_otel.records.record import ProcessInfo, to_json
+from failpath_otel.records.record import ProcessInfo, encode_json
 from failpath_otel.scrubbing.values import text_of
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_EVENTS, STEP_KEY
 
@@ -92,7 +92,7 @@ class OtlpSpan(msgspec.Struct, gc=False):
 
 UNSET: Final = SpanStatus(StatusCode.UNSET)
 OK: Final = SpanStatus(StatusCode.OK)
-_OK_CODE: Final = 1
+OK_CODE: Final = 1
 _ERROR_CODE: Final = 2
 NO_IDS: Final = SpanIds(0, 0)
 NO_SCOPE: Final = Scope("")
@@ -115,7 +115,7 @@ def status_of(code: int, message: str) -> SpanStatus:
     """Return the status for its number in OTLP; an unknown number is unset."""
     if code == _ERROR_CODE:
         return SpanStatus(StatusCode.ERROR, message)
-    return OK if code == _OK_CODE else UNSET
+    return OK if code == OK_CODE else UNSET
 
 
 def identity_of(
@@ -139,6 +139,11 @@ def _problem(trace_id: bytes, span_id: bytes, start_time: int) -> str:
     return "" if start_time else "it has no start time"
 
 
+def process_json(process: ProcessInfo | None) -> str:
+    """Return what :func:`process_of` has encoded; empty for no process."""
+    return "" if process is None else bytes(cast("msgspec.Raw", process)).decode()
+
+
 def process_of(resource: dict[str, Any]) -> ProcessInfo | None:
     """Return the process that a resource names by pid and host, encoded once for all of its records."""
     pid, host = resource.get("process.pid"), resource.get("host.name")
@@ -151,4 +156,4 @@ def process_of(resource: dict[str, Any]) -> ProcessInfo | None:
 @lru_cache(maxsize=1_024)
 def _encoded(pid: int, host: str, created: str | None) -> ProcessInfo:
     process = ProcessInfo(pid, text_of(host, _MAX_HOST_CHARS), None if created is None else text_of(created, 64))
-    return cast("ProcessInfo", msgspec.Raw(to_json(process)))
+    return cast("ProcessInfo", msgspec.Raw(encode_json(process)))

@@ -6,7 +6,7 @@ from typing import cast
 
 import msgspec
 
-from failpath_otel.records.record import ProcessInfo, rfc3339, to_json
+from failpath_otel.records.record import ProcessInfo, encode_json, rfc3339
 from failpath_otel.runtime.forking import after_fork_in_child
 
 
@@ -19,7 +19,8 @@ class ThisProcess:
 
     def _read(self) -> None:
         # Encoded once: it is the same in every record, and the encoder copies `Raw`.
-        self.info = cast("ProcessInfo", msgspec.Raw(to_json(read_process())))
+        self.json: bytes = encode_json(read_process())
+        self.info = cast("ProcessInfo", msgspec.Raw(self.json))
 
 
 def read_process() -> ProcessInfo:

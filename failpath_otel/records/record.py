@@ -1,7 +1,6 @@
-"""The record and its JSON: one lifecycle event of one step, encoded before the function is entered (decision 0011)."""
+"""The record and its JSON: one lifecycle event of one step, as the wire contract has it."""
 
 from functools import lru_cache
-from hashlib import blake2b
 from time import gmtime, strftime
 from typing import Any, Final
 
@@ -41,7 +40,8 @@ class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="
     ``id`` is the event's own; ``flow_key``, ``run_id`` and ``step_key`` are the names of the step, ``trace_id`` and
     ``span_id`` its span in hexadecimal digits. ``status`` is that of the step at ``timestamp``. ``metadata`` has
     been scrubbed. ``started_at`` and ``duration_ms`` are set on a terminal record that had a start, ``error`` on an
-    ``error`` record, ``process`` unless ``send_process`` is off.
+    ``error`` record, ``process`` unless ``send_process`` is off, ``parent_span_id`` where the step ran inside another
+    step of its run: the span of the nearest one.
     """
 
     id: str
@@ -57,17 +57,11 @@ class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="
     duration_ms: float | None = None
     error: ErrorInfo | None = None
     process: ProcessInfo | None = None
+    parent_span_id: str | None = None
 
     def to_json(self) -> bytes:
         """Encode the record as one JSON object of the wire contract."""
-        return to_json(self)
-
-
-def to_json(struct: msgspec.Struct) -> bytes:
-    """Encode a record, or a part of one, as JSON."""
-    buffer = bytearray()
-    _encode_into(struct, buffer)
-    return bytes(buffer)
+        return encode_json(self)
 
 
 _encode_into: Final = msgspec.json.Encoder().encode_into
@@ -80,6 +74,19 @@ _buffers: Final = [bytearray(_BUFFER_BYTES)]
 _decode: Final = msgspec.json.Decoder(Record).decode
 
 
+def encode_json(value: object) -> bytes:
+    """Encode a record, or a part of one, as JSON."""
+    try:
+        buffer = _buffers.pop()
+    except IndexError:  # in use by another thread, or by what a signal handler interrupted
+        buffer = bytearray(_BUFFER_BYTES)
+    try:
+        _encode_into(value, buffer)
+        return bytes(buffer)
+    finally:
+        _buffers.append(buffer)
+
+
 def decode(data: bytes) -> Record | None:
     """Decode a record; return ``None`` for anything else."""
     try:
@@ -89,11 +96,15 @@ def decode(data: bytes) -> Record | None:
 
 
 def record_id(trace_id: str, span_id: str, status: str, timestamp_ns: int) -> str:
-    """Return a record's identity, stable across resends: 32 hex digits over what identifies a lifecycle event.
+    """Return a record's identity, stable across resends: what identifies a lifecycle event, put together.
 
     Trace id and span id do not suffice: programs that call ``random.seed`` repeat them.
     """
-    return blake2b(f"{trace_id}{span_id}{status}{timestamp_ns}".encode(), digest_size=16).hexdigest()
+    return f"{trace_id}{span_id}{timestamp_ns:x}{_LETTERS.get(status, status)}"
+
+
+_LETTERS: Final = {"running": "r", "success": "s", "error": "e", "skipped": "k"}
+"""What stands for a status at the end of an id."""
 
 
 @lru_cache(maxsize=16)
@@ -114,15 +125,7 @@ def encode(record: Record) -> bytes:
         MemoryError: there is no memory even for the minimal record.
     """
     try:
-        try:
-            buffer = _buffers.pop()
-        except IndexError:  # in use by another thread, or by what a signal handler interrupted
-            buffer = bytearray(_BUFFER_BYTES)
-        try:
-            _encode_into(record, buffer)
-            data = bytes(buffer)
-        finally:
-            _buffers.append(buffer)
+        data = encode_json(record)
         if len(data) <= limits.MAX_RECORD_BYTES:
             return data
     except (msgspec.EncodeError, TypeError, ValueError, RecursionError, MemoryError):

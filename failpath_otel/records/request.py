@@ -194,6 +194,8 @@ def _retry_after(sent_headers: Mapping[str, str]) -> float:
 
 
 def _timestamp(text: str) -> float | None:
+    if not text:
+        return None
     try:
         moment = parsedate_to_datetime(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()

@@ -1,11 +1,14 @@
 """The status of an HTTP or gRPC call, as instrumentations leave it on a span."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from __future__ import annotations
 
-from opentelemetry.sdk.trace import ReadableSpan
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from failpath_otel import semconv
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
 
 _GRPC: Final = "grpc"
 _GRPC_OK: Final = "OK"

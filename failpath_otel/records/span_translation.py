@@ -1,10 +1,12 @@
 """Translate spans into records: pure functions without I/O or clock."""
 
+from __future__ import annotations
+
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
@@ -16,8 +18,12 @@ from failpath_otel.records.rules import StepRule, run_id_in_attribute
 from failpath_otel.records.stacks import without_our_frames
 from failpath_otel.scrubbing.values import bounded_run_id, clean_metadata, clean_text, error_text, text_of
 from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS
-from failpath_otel.step_handoff import StepHandoff
+from failpath_otel.step_state import NO_PARENT, StepState
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+_SPAN_ID: Final = re.compile("(?!0{16})[0-9a-f]{16}")
 _ANY_LENGTH: Final = 1 << 30
 _OUTCOMES: Final[dict[str, Status]] = {"success": "success", "error": "error", "skipped": "skipped"}
 
@@ -37,20 +43,27 @@ class StepStart(msgspec.Struct, gc=False):
     """The start attributes of the span."""
     manual: bool
     """The event is recorded by hand, so no ``running`` is reported for the start of the span."""
-    handoff_reference: Any = None
-    """A weak reference to the step's :class:`StepHandoff`; ``None``: the span was opened by other code."""
-    span_reference: Any = None
-    """A weak reference to the span."""
-    pipeline: Any = None
-    """The pipeline of both records."""
-    content: Any = None
-    """What the records contain: a ``RecordContent``."""
-    running_ticket: int = 0
-    """The ticket of the ``running`` record in the pipeline; 0: it was not accepted."""
-    outcome_reported: bool = False
-    """The outcome was accepted, or counted as lost."""
-    known_outcome: tuple[Mapping[str, Any] | None, Mapping[str, str] | None, int] | None = None
-    """The outcome that is about to be written on the span: added attributes, those of an error, and the time."""
+    parent_span_id: str | None = None
+    """The span of the innermost step of the same run around it, in hexadecimal digits."""
+
+
+def start_of(state: StepState) -> StepStart:
+    """Return the start of a step of this package."""
+    attributes, digits = state.start_attributes(), state.ids.hex()
+    definition = state.definition
+    return StepStart(
+        state.run.flow_key,
+        state.run.run_id or digits[:32],
+        state.step_key,
+        digits[:32],
+        digits[32:48],
+        state.start_ns,
+        rfc3339(state.start_ns),
+        metadata_from(attributes) if definition is None else dict(definition.metadata),
+        attributes,
+        state.is_manual,
+        None if state.parent == NO_PARENT else digits[48:],
+    )
 
 
 def read_start(span: ReadableSpan) -> StepStart | None:
@@ -69,6 +82,8 @@ def read_start(span: ReadableSpan) -> StepStart | None:
         semconv.RUN_ID: stated_run_id(attributes),
     }
     start = start_from_clean_attributes(span, {**attributes, **cleaned})
+    parent = attributes.get(semconv.PARENT_SPAN_ID)
+    start.parent_span_id = parent if isinstance(parent, str) and _SPAN_ID.fullmatch(parent) else None
     start.metadata = clean_metadata(start.metadata)
     start.attributes = attributes
     return start
@@ -125,6 +140,7 @@ def running_record(start: StepStart, process: ProcessInfo | None, content: Recor
         None,
         None,
         process if content.process else None,
+        start.parent_span_id,
     )
 
 
@@ -136,7 +152,7 @@ def outcome_record(  # noqa: PLR0917
     process: ProcessInfo | None,
     content: RecordContent,
     began: bool = True,  # noqa: FBT001, FBT002 - on the hot path, where a keyword costs
-    handoff: StepHandoff | None = None,
+    state: StepState | None = None,
 ) -> Record:
     """Return the terminal record of a step, at the time when its span ended.
 
@@ -148,14 +164,14 @@ def outcome_record(  # noqa: PLR0917
         process: the process that the record names.
         content: further contents of the record.
         began: the step has a ``running`` record. Without one, it has a duration only if its span has a length.
-        handoff: values that travel beside the span, which a host's limits do not reach.
+        state: values that travel beside the span, which a host's limits do not reach.
     """
     start_ns = start.start_ns
     end_ns = span.end_time
     if end_ns is None or end_ns < start_ns:
         end_ns = start_ns
     has_duration = began or end_ns > start_ns
-    added = None if handoff is None else handoff.added_attributes
+    added = None if state is None else state.added_attributes
     metadata = metadata_at_end(start.attributes, start.metadata, attributes, added)
     return Record(
         record_id(start.trace_id, start.span_id, status, end_ns),
@@ -169,8 +185,9 @@ def outcome_record(  # noqa: PLR0917
         metadata if content.is_identity else content.metadata(metadata),
         start.started_at if has_duration else None,
         (end_ns - start_ns) // 1000 / 1000 if has_duration else None,
-        _error(start, span, content, handoff) if status == semconv.STATUS_ERROR else None,
+        _error(start, span, content, state) if status == semconv.STATUS_ERROR else None,
         process if content.process else None,
+        start.parent_span_id,
     )
 
 
@@ -258,8 +275,10 @@ def _event_statuses(span: ReadableSpan) -> list[str]:
     return [STEP_EVENTS[event.name] for event in span.events if event.name in STEP_EVENTS]
 
 
-def _error(start: StepStart, span: ReadableSpan, content: RecordContent, handoff: StepHandoff | None) -> ErrorInfo:
-    attributes = None if handoff is None else handoff.exception
+def _error(start: StepStart, span: ReadableSpan, content: RecordContent, state: StepState | None) -> ErrorInfo:
+    attributes: Mapping[str, Any] | None = (
+        None if state is None or state.known_outcome is None else state.known_outcome[1]
+    )
     if attributes is None:
         attributes = {}
         for event in span.events:

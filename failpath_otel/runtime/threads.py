@@ -40,6 +40,12 @@ def is_gevent_patched() -> bool:
     return _gevent() is not None
 
 
+def has_gil() -> bool:
+    """Return whether no other thread comes in between while a call of a built-in function, or a bytecode, is run."""
+    is_enabled = getattr(sys, "_is_gil_enabled", None)  # documented, from Python 3.13 on
+    return sys.implementation.name == "cpython" and (is_enabled is None or is_enabled())
+
+
 HAS_GREEN_THREADS: Final = _eventlet() is not None
 """The threads of this package are green threads."""
 

@@ -153,9 +153,9 @@ def clean_metadata(metadata: object) -> dict[str, Json]:
 
 def _clean_unchanged(metadata: dict[Any, Any]) -> dict[str, Json] | None:
     """Return *metadata* if it is clean as it stands, as most is: a few short scalars. Else ``None``."""
-    room = limits.MAX_METADATA_TEXT_CHARS
+    room, harmless = _MAX_TEXT, _harmless_keys
     for key, value in metadata.items():
-        if type(key) is not str or not (key in _harmless_keys or _is_harmless_key(key)):
+        if type(key) is not str or (key not in harmless and not _is_harmless_key(key)):
             return None
         kind = type(value)
         if kind is str:
@@ -165,13 +165,8 @@ def _clean_unchanged(metadata: dict[Any, Any]) -> dict[str, Json] | None:
                 return None
             if (
                 length >= _MIN_SECRET_CHARS
-                and (
-                    length >= _MIN_BARE_TOKEN_CHARS
-                    or " " in value
-                    or "=" in value
-                    or ":" in value
-                    or "fp_project_" in value
-                )
+                and (length >= _MIN_BARE_TOKEN_CHARS or not value.isidentifier() or "fp_project_" in value)
+                and (length >= _MIN_BARE_TOKEN_CHARS or " " in value or "=" in value or ":" in value or "_" in value)
                 and find_candidates(value)
                 and redact_text(value) != value
             ):

@@ -11,8 +11,16 @@ SpanKey = tuple[int, int, int]
 """Trace id, span id and start time: programs that call ``random.seed`` repeat ids."""
 
 
+StepId = SpanKey | int
+"""An open step: of another tracer the key of its span, of this package the ``id`` of its span context."""
+
+
+Reference = weakref.ref[Any]
+"""A weak reference to what can still end a step of this package; a :class:`SpanReference` to any other span."""
+
+
 class SpanReference(weakref.ref[Any]):
-    """A weak reference to a span, or to the handoff of its step, with the key of the span."""
+    """A weak reference to a span, with its key."""
 
     __slots__ = ("key",)
 
@@ -26,8 +34,8 @@ class DroppedSpans:
     """
 
     def __init__(self) -> None:
-        self.gone: Final[deque[SpanReference]] = deque()
-        """References to spans that were garbage collected."""
+        self.gone: Final[deque[Reference]] = deque()
+        """References to what was garbage collected."""
 
     def watch(self, span: object, key: SpanKey) -> SpanReference | None:
         """Return a reference that appears in :attr:`gone` when ``span`` is garbage collected.
@@ -41,14 +49,14 @@ class DroppedSpans:
         reference.key = key
         return reference
 
-    def first(self) -> SpanReference | None:
+    def first(self) -> Reference | None:
         """Return the first reference in :attr:`gone`, and leave it there; ``None`` where there is none."""
         try:
             return self.gone[0]
         except IndexError:
             return None
 
-    def discard(self, reference: SpanReference) -> None:
+    def discard(self, reference: Reference) -> None:
         """Remove ``reference``, now that it is handled; only now, because a signal handler may raise before."""
         with suppress(ValueError):  # another thread has removed it
             self.gone.remove(reference)

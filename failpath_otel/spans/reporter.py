@@ -16,14 +16,14 @@ from failpath_otel.options.content import content_of
 from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode
-from failpath_otel.records.span_translation import StepStart, read_start, span_records, start_from_clean_attributes
+from failpath_otel.records.span_translation import read_start, span_records
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.semconv import START_MARKER, STEP_KEY
-from failpath_otel.spans.dropped_spans import DroppedSpans, SpanReference
+from failpath_otel.spans.dropped_spans import DroppedSpans, Reference, SpanReference, StepId, key_of
 from failpath_otel.spans.open_steps import OpenSteps
 from failpath_otel.spans.rule_spans import RuleMatchedSpans
-from failpath_otel.step_handoff import HANDOFF_KEY
+from failpath_otel.step_state import STATE_KEY, SpanIds, StepState
 
 
 class Reporter:
@@ -48,7 +48,10 @@ class Reporter:
         self._open: Final = self._steps.steps
         self._begin: Final = self._steps.begin
         self.end_without_span: Final = self._steps.end_without_span
-        self._rule_spans = RuleMatchedSpans(self._begin, self._steps.forgo_outcome, self.ignore, self._dropped)
+        self.end_lean: Final = self._steps.end_lean
+        self._rule_spans = RuleMatchedSpans(
+            self._steps.begin_foreign, self._steps.forgo_outcome, self.ignore, self._dropped
+        )
         self._apply(options)
         after_fork_in_child(self._reset_in_child)
 
@@ -57,7 +60,10 @@ class Reporter:
         """The options of steps that begin from now on."""
         self._content = self._steps.content = content_of(options)
         self._disabled = not options.enabled
+        self.waits_for_delivery = options.delivery == "await"
+        """Whether each step waits until its events are delivered."""
         self._rule_spans.rules = None if self._disabled else self._content.rules
+        self._is_plain = not self._disabled and self._rule_spans.rules is None
         self._rule_spans.warns_of_misses = options.endpoint != DEFAULT_ENDPOINT  # local, where rules are tried
         self.pipelines.begin(options)
 
@@ -70,8 +76,11 @@ class Reporter:
 
     def _reset_in_child(self) -> None:
         # The parent reports the ends of these steps; their spans end in this process as well.
-        opened = tuple(self._open.items())  # a copy, because a garbage collection may end a step meanwhile
-        self._ignored.update((key[:2], start.span_reference) for key, start in opened)
+        for key, state in tuple(self._open.items()):  # a copy, because a garbage collection may end a step meanwhile
+            if isinstance(key, tuple):
+                self._ignored[key[:2]] = state.reference
+            elif state.reported_span is not None:
+                self._ignore(state.reported_span)
         self._ignored.update(self._rule_spans.reset_in_child())
         self._steps.ended_early.clear()
         self._open.clear()
@@ -80,60 +89,76 @@ class Reporter:
         self, span: Span, parent_context: Context | None = None
     ) -> None:
         """Report ``running`` if ``span`` is a step, unless it is the record of an event that is over."""
-        start: StepStart | None = None
-        step_handoff: Any = None
+        running: Any = None
         try:
-            handoff: Any = None if parent_context is None else parent_context.get(HANDOFF_KEY)
-            if handoff is not None and span.name == handoff.attributes.get(STEP_KEY):
-                if handoff.owner not in (None, self) and (
-                    handoff.reported_span is None or handoff.reported_span is span
-                ):
+            state: Any = None if parent_context is None else parent_context.get(STATE_KEY)
+            # Else it is a span of other code, perhaps of a processor of the host that got the same context.
+            if state is not None and state.holder is not None and span.name == state.step_key:
+                owner, reported = state.owner, state.reported_span
+                if reported is None and (owner is self or owner is None):
+                    running = state
+                    state.reported_span, state.reporter = span, self
+                    context = span.get_span_context()
+                    if not self._is_plain:
+                        self._begin_among_rules(span, state, context)
+                    else:
+                        self._begin(state, context, context.trace_id, context.span_id)
+                    return
+                if owner is not self and owner is not None and (reported is None or reported is span):
                     self.ignore(span)
                     return
-                if handoff.reported_span is None:
-                    start, step_handoff = start_from_clean_attributes(span, handoff.attributes), handoff
-            # Otherwise it is a span of other code, perhaps of a processor of the host that got the same context.
-            start = start or read_start(span)
+            start = read_start(span)
             if start is None:
                 if self._rule_spans.rules is not None:
                     self._rule_spans.on_start(span, parent_context)
                 return
-            if handoff is not None and handoff.reported_span is None:
-                handoff.reported_span = span
-                handoff.reporter = self
             if self._disabled or start.attributes.get(START_MARKER) is True:  # its step is reported by its own span
                 self.ignore(span)
                 return
-            self._begin(span, start, step_handoff)
+            running = self._steps.begin_foreign(span, start)
             if self._rule_spans.rules is not None:
                 self._rule_spans.on_tagged(span, start.flow_key, start.run_id)
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             exception_once("reporting the start of a step")
-            if start is None or not start.running_ticket:
+            if running is None or not running.running_ticket:
                 self.lose()
 
-    def on_end(self, span: ReadableSpan) -> None:
+    def _begin_among_rules(self, span: Span, state: StepState, context: SpanContext) -> None:
+        """Begin a step where spans of other tracers may be steps as well, or where nothing is reported."""
+        if self._disabled:
+            self.ignore(span)
+            return
+        # A step by a rule may be nearer than that of the context.
+        parent = self._rule_spans.parent_of(span, state.run.flow_key, state.run.run_id)
+        if parent is not None:  # else there may be a span in between that no reporter has seen
+            state.parent = bytes.fromhex(parent)
+        self._begin(state, context, context.trace_id, context.span_id)
+        self._rule_spans.on_tagged(span, state.run.flow_key, state.run.run_id)
+
+    def on_end(self, span: ReadableSpan) -> None:  # noqa: C901 - as above
         """Report the outcome if ``span`` is a step."""
-        start: StepStart | None = None
+        state: StepState | None = None
         try:
             context = span.context
             if context is None:
                 return
-            key = (context.trace_id, context.span_id, span.start_time or 0)
+            step: StepId = id(context)
             if self._rule_spans.open:
-                self._rule_spans.on_end(key)
+                self._rule_spans.on_end(key_of(span))
             # It stays open until its outcome is reported: a signal handler may raise before, and then the step reports
             # its end once more (decision 0004).
-            start = self._open.get(key)
-            if start is not None:
-                if self._steps.end(span, start):
+            state = self._open.get(step)
+            if state is None and (context.trace_id, context.span_id) not in self._ignored:
+                step, state = self._find(span, context)
+            if state is not None:
+                if self._steps.end(span, state):
                     # Cleared first: references whose span is collected are handled as dropped ones.
-                    start.span_reference = start.handoff_reference = None
-                    del self._open[key]
+                    state.reference = None
+                    self._open.pop(step, None)  # a signal handler may have forked meanwhile
                 else:
-                    self._steps.ended_early.add(key)
-            elif key[:2] in self._ignored:
-                self._ignored.pop(key[:2], None)
+                    self._steps.ended_early.add(step)
+            elif (key := (context.trace_id, context.span_id)) in self._ignored:
+                self._ignored.pop(key, None)
             elif not self._disabled:
                 # Most often no step; otherwise one that began before this processor was added.
                 records = span_records(span, self._process.info, self._content)
@@ -141,7 +166,36 @@ class Reporter:
                     self._pipelines[-1].put_together([encode(record) for record in records])
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             exception_once("reporting the end of a step")
-            if start is None:
+            if state is None:
+                self.lose()
+
+    def _find(self, span: ReadableSpan, context: SpanContext) -> tuple[StepId, StepState | None]:
+        """Return the open step of a span of another tracer, or of one that a processor of the host has copied."""
+        key: StepId = (context.trace_id, context.span_id, span.start_time or 0)
+        state = self._open.get(key)
+        if state is None and STEP_KEY in (span.attributes or ()):
+            ids = context.trace_id.to_bytes(16, "big") + context.span_id.to_bytes(8, "big")
+            for each, of_ours in tuple(self._open.items()):
+                if of_ours.reporter is not None and of_ours.start_ns == span.start_time and of_ours.ids[:24] == ids:
+                    return each, of_ours
+        return key, state
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether spans of other tracers may be steps, which have to see the spans around them."""
+        return self._rule_spans.rules is not None
+
+    def begin_lean(self, state: StepState, ids: SpanIds) -> None:
+        """Report ``running`` of a step whose span is nothing but ``ids``."""
+        if self._disabled:
+            return
+        state.reporter = self
+        try:
+            self._begin(state, ids, *ids)
+        except Exception:  # noqa: BLE001 - what is raised here would surface in the application
+            exception_once("reporting the start of a step")
+            if not state.running_ticket:
+                state.is_missed = True
                 self.lose()
 
     def lose(self, records: int = 1) -> None:
@@ -180,25 +234,30 @@ class Reporter:
                 raise
             self._dropped.discard(reference)
 
-    def _handle_gone(self, reference: SpanReference) -> None:
-        key = reference.key
-        start = self._open.get(key)
-        if start is not None and (start.span_reference is reference or start.handoff_reference is reference):
-            self._steps.end_dropped(key, start)
-        if self._ignored.get(key[:2]) is reference:
-            self._ignored.pop(key[:2], None)  # another thread may end it
-        self._rule_spans.on_end(key)
+    def _handle_gone(self, reference: Reference) -> None:
+        key: StepId = 0
+        if isinstance(reference, SpanReference):
+            key = reference.key
+        else:
+            # Rare, so that it may take long; a key at each reference would cost every step.
+            for step, opened in tuple(self._open.items()):
+                if opened.reference is reference:
+                    key = step
+        state = self._open.get(key)
+        if state is not None and state.reference is reference:
+            self._steps.end_dropped(key, state)
+        if isinstance(key, tuple):
+            if self._ignored.get(key[:2]) is reference:
+                self._ignored.pop(key[:2], None)  # another thread may end it
+            self._rule_spans.on_end(key)
 
     def _report_overdue(self, *, wait: bool = True) -> None:
         """Report what is due before a wait for all records: steps that were dropped, and spans by rules."""
         self._handle_dropped()
-        for key, start in tuple(self._open.items()):
+        for key, state in tuple(self._open.items()):
             # A signal handler may have raised before the reference was handled.
-            if any(
-                reference is not None and reference() is None
-                for reference in (start.handoff_reference, start.span_reference)
-            ):
-                self._steps.end_dropped(key, start)
+            if state.reference is not None and state.reference() is None:
+                self._steps.end_dropped(key, state)
         self._rule_spans.report_due(wait=wait)
 
     def flush(self, timeout: float = limits.FLUSH_TIMEOUT, *, last: bool = False) -> bool:

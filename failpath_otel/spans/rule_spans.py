@@ -18,7 +18,7 @@ from failpath_otel.report import exception_once, warn_once
 from failpath_otel.runtime.threads import RealThread, RLock, acquire, sleep
 from failpath_otel.spans.dropped_spans import DroppedSpans, SpanKey, SpanReference, key_of
 
-Begin = Callable[[Any, StepStart], None]
+Begin = Callable[[Any, StepStart], object]
 """Reports the start of a step."""
 
 
@@ -32,7 +32,17 @@ class _AwaitingRunId(NamedTuple):
 class _OpenSpan:
     """An open step, or the open span of a run, with what the spans inside it need."""
 
-    __slots__ = ("awaiting", "children", "enclosing", "flow_key", "key", "request_rule", "run_id", "span_reference")
+    __slots__ = (
+        "awaiting",
+        "children",
+        "enclosing",
+        "flow_key",
+        "is_step",
+        "key",
+        "request_rule",
+        "run_id",
+        "span_reference",
+    )
 
     def __init__(self, key: SpanKey, flow_key: str, enclosing: "_OpenSpan | None") -> None:
         self.key: Final = key
@@ -40,6 +50,7 @@ class _OpenSpan:
         self.request_rule: StepRule | None = None  # that matched, if it is a request, a message or a call
         self.run_id: str | None = None  # None: not known yet; empty: the trace id
         self.enclosing = enclosing
+        self.is_step = True  # else the span of a run
         self.children: Final[set[tuple[int, int]]] = set()  # ids of open spans inside that are no steps
         self.awaiting: _AwaitingRunId | None = None
         self.span_reference: SpanReference | None = None
@@ -122,11 +133,31 @@ class RuleMatchedSpans:
             self._start_timer()
             return
         open_span.run_id = run_id or self._enclosing_run_id(open_span)
-        self.begin(span, start_by_rule(span, rule, open_span.run_id))
+        self._begin(open_span, span, rule)
 
-    def on_tagged(self, span: ReadableSpan, flow_key: str, run_id: str) -> None:
+    def on_tagged(self, span: ReadableSpan, flow_key: str, run_id: str, *, is_step: bool = True) -> None:
         """Track the span of a step or a run that carries its own names, for the spans inside it."""
-        self._track(span, flow_key, self._enclosing(span)).run_id = run_id
+        open_span = self._track(span, flow_key, self._enclosing(span))
+        open_span.run_id, open_span.is_step = run_id, is_step
+
+    def _begin(self, open_span: _OpenSpan, span: ReadableSpan, rule: StepRule) -> None:
+        start = start_by_rule(span, rule, open_span.run_id or "")
+        start.parent_span_id = self._parent_above(open_span.enclosing, start.flow_key, start.run_id)
+        self.begin(span, start)
+
+    def parent_of(self, span: ReadableSpan, flow_key: str, run_id: str) -> str | None:
+        """Return the span id of the innermost step of the same run around ``span``, as hexadecimal digits."""
+        return self._parent_above(self._enclosing(span), flow_key, run_id)
+
+    @staticmethod
+    def _parent_above(enclosing: _OpenSpan | None, flow_key: str, run_id: str) -> str | None:
+        while enclosing is not None:
+            # A step by a rule without a run id has its trace id in the place of one.
+            is_same = enclosing.flow_key == flow_key and (enclosing.run_id or f"{enclosing.key[0]:032x}") == run_id
+            if enclosing.is_step and is_same and enclosing.run_id is not None:
+                return f"{enclosing.key[1]:016x}"
+            enclosing = enclosing.enclosing
+        return None
 
     def on_end(self, key: SpanKey) -> None:
         """Stop tracking a span that ends, and report the start of its step if that was not done."""
@@ -180,7 +211,7 @@ class RuleMatchedSpans:
         attributes = span.attributes or {}
         flow_key = attributes.get(semconv.FLOW_KEY)
         if isinstance(flow_key, str):
-            self.on_tagged(span, flow_key, stated_run_id(attributes))
+            self.on_tagged(span, flow_key, stated_run_id(attributes), is_step=False)
 
     def _track_child(self, span: ReadableSpan) -> None:
         """Track in which step a span is that is no step."""
@@ -225,7 +256,7 @@ class RuleMatchedSpans:
                     open_span.run_id = run_id_in_attribute(awaiting.rule, awaiting.span) or self._enclosing_run_id(
                         open_span
                     )
-                    self.begin(awaiting.span, start_by_rule(awaiting.span, awaiting.rule, open_span.run_id))
+                    self._begin(open_span, awaiting.span, awaiting.rule)
                     if self.open.get(open_span.key[:2]) is not open_span:
                         self.forgo_outcome(open_span.key)  # its end came meanwhile, and was handled
                 finally:

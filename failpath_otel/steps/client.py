@@ -12,9 +12,10 @@ from failpath_otel.handler_exceptions import reraise_if_from_handler
 from failpath_otel.public import public
 from failpath_otel.report import warn_once
 from failpath_otel.runtime.trio_loop import running_trio
-from failpath_otel.scrubbing.values import clean_text, type_name
-from failpath_otel.semconv import FLOW_KEY, RUN_ID, SCOPE_NAME, STEP_KEY
-from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
+from failpath_otel.scrubbing.values import clean_metadata, clean_text, type_name
+from failpath_otel.semconv import SCOPE_NAME
+from failpath_otel.step_state import RunIdentity
+from failpath_otel.steps.definition import StepDefinition
 from failpath_otel.steps.keys import check_key, check_status, make_run_id
 from failpath_otel.steps.manual_record import Time, check_times, record_manually
 from failpath_otel.steps.open_step import NoStep
@@ -208,20 +209,15 @@ class Failpath:
             ...     flow_key="checkout", run_id="order-17", step_key="ship", status="error", error="the van broke down"
             ... )
         """
-        attributes: Attributes = {
-            FLOW_KEY: check_key("flow_key", flow_key),
-            RUN_ID: "",
-            STEP_KEY: check_key("step_key", step_key),
-        }
+        flow_key, step_key = check_key("flow_key", flow_key), check_key("step_key", step_key)
         check_status(status)
         if error is not None and status != semconv.STATUS_ERROR:
             raise ValueError(f"error is allowed with status 'error' only, got status {clean_text(status, 80)!r}")
         started_ns, timestamp_ns = check_times(started_at, timestamp)
-        attributes[RUN_ID] = make_run_id(run_id)
         described, stack_given = (None, False) if error is None else described_error_attributes(error)
         record_manually(
             self._tracer,
-            with_metadata(attributes, metadata_attributes(metadata)),
+            StepDefinition(RunIdentity(flow_key, make_run_id(run_id)), step_key, clean_metadata(metadata)),
             status,
             error=described,
             stack_given=stack_given,

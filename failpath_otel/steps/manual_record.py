@@ -4,6 +4,7 @@ import math
 from copy import copy
 from datetime import datetime
 from time import time_ns
+from typing import Any
 
 from opentelemetry.trace import Span, StatusCode
 
@@ -11,8 +12,8 @@ from failpath_otel import limits, semconv
 from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import text_of
 from failpath_otel.semconv import EVENT_NAMES, STEP_STATUS
-from failpath_otel.step_handoff import StepHandoff
-from failpath_otel.steps.attributes import Attributes
+from failpath_otel.step_state import StepState
+from failpath_otel.steps.definition import Attributes, StepDefinition
 from failpath_otel.steps.open_step import status_description
 from failpath_otel.steps.span_events import write_event
 from failpath_otel.steps.step_tracer import StepTracer
@@ -23,7 +24,7 @@ Time = datetime | float
 
 def record_manually(
     tracer: StepTracer,
-    attributes: Attributes,
+    definition: StepDefinition,
     status: str,
     *,
     error: dict[str, str] | None = None,
@@ -35,7 +36,7 @@ def record_manually(
 
     Args:
         tracer: opens the span.
-        attributes: those of the step.
+        definition: the step.
         status: the status of the event.
         error: the attributes of an ``exception`` event.
         stack_given: the stack in ``error`` is a text of the caller, and not that of an exception.
@@ -45,18 +46,25 @@ def record_manually(
     end_ns = timestamp_ns if timestamp_ns is not None else max(time_ns(), started_ns or 0)
     start_ns = started_ns if started_ns is not None else end_ns
     # Set from the start of the span, so that no reporter announces the step as running.
-    attributes = {**attributes, STEP_STATUS: status}
+    attributes: Attributes = {**definition.attributes(), STEP_STATUS: status}
     if error is not None:
         # First, because an SDK evicts the oldest attributes when there are too many.
         attributes = {semconv.ERROR_TYPE: error[semconv.EXCEPTION_TYPE], **attributes}
         if stack_given:
             attributes = {semconv.STACK_GIVEN: True, **attributes}
     observer = tracer.observer
-    handoff = StepHandoff(attributes, None if observer is None else observer.owner)
-    handoff.exception = error
-    tracer.start_step(handoff, start_ns)
-    spans = handoff.spans
-    all_ended = True
+    owner = None if observer is None else observer.owner
+    holder = _Holder()
+    state = StepState(definition.run, definition.step_key, definition, attributes, owner, holder)
+    state.is_manual = True
+    state.start_ns = start_ns
+    state.known_outcome = None, error, end_ns
+    try:
+        tracer.start_step(state)
+    finally:
+        state.holder = None
+    spans: tuple[Any, ...] = state.spans
+    all_ended = not state.is_lean
     for span in spans:
         try:
             if not span.is_recording():
@@ -67,15 +75,20 @@ def record_manually(
             exception_once("recording by hand")
         all_ended = tracer.end(span, end_ns) and all_ended
     if not all_ended:
-        tracer.report_end(handoff, {}, error, end_ns)
+        tracer.report_end(state, status)
     if observer is None:
         return
-    if len(spans) > 1:
-        observer.host_span_ended(spans[0])
-    delivery_error = observer.wait_delivered(handoff) if observer.waits_for_delivery else None
+    tracer.note_host_end(observer, state)
+    delivery_error = observer.wait_delivered(state) if observer.owner.waits_for_delivery else None
     if delivery_error is not None:
         delivery_error.raised = True
         raise copy(delivery_error)
+
+
+class _Holder:
+    """Lives as long as something can still end the step."""
+
+    __slots__ = ("__weakref__",)
 
 
 def _write(span: Span, status: str, error: dict[str, str] | None, event_ns: int) -> None:

@@ -12,8 +12,8 @@ from opentelemetry.trace import Span
 from failpath_otel import limits
 from failpath_otel.report import exception_once, warn_once
 from failpath_otel.semconv import FLOW_KEY, FLOW_KEY_HEADER, RUN_ID, RUN_ID_HEADER
-from failpath_otel.step_handoff import StepHandoff
-from failpath_otel.steps.attributes import Attributes
+from failpath_otel.step_state import StepState
+from failpath_otel.steps.definition import Attributes
 from failpath_otel.steps.step_tracer import StepTracer, leave_context
 
 UNKNOWN_FLOW: Final = "unknown"
@@ -121,13 +121,13 @@ class BaggageStepTracer(StepTracer):
         self._flow_key = flow_key
         self._run_id = run_id
 
-    def start_step(self, handoff: StepHandoff, start_ns: int) -> Context:
+    def start_step(self, state: StepState) -> tuple[Context, Context]:
         """Start the span with the baggage, which the host's span processors see at the start."""
         before = get_current()
         inside, token = self._with_baggage(before), None
         try:
             token = attach(inside)
-            return super().start_step(handoff, start_ns)
+            return before, super().start_step(state)[1]
         finally:
             leave_context(inside, before, token)
 

@@ -12,9 +12,10 @@ from failpath_otel import semconv
 from failpath_otel.public import public
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.exits import abrupt_exit
-from failpath_otel.scrubbing.values import type_name
-from failpath_otel.semconv import FLOW_KEY, RUN_ID, STEP_KEY
-from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
+from failpath_otel.scrubbing.values import clean_metadata, type_name
+from failpath_otel.semconv import FLOW_KEY, RUN_ID
+from failpath_otel.step_state import RunIdentity
+from failpath_otel.steps.definition import StepDefinition, merged, named
 from failpath_otel.steps.keys import check_key, make_run_id
 from failpath_otel.steps.manual_record import record_manually
 from failpath_otel.steps.open_step import OpenStep, describe_error, status_description
@@ -41,7 +42,7 @@ class Run:
     other threads and tasks at the same time.
     """
 
-    __slots__ = ("_attributes", "_current_key", "_end_flush", "_entries", "_flow_key", "_run_id", "_tracer")
+    __slots__ = ("_current_key", "_end_flush", "_entries", "_identity", "_metadata", "_tracer")
 
     def __init__(  # noqa: PLR0917 - called by the client alone
         self,
@@ -55,12 +56,11 @@ class Run:
         begins_here: bool = True,
     ) -> None:
         self._current_key: Final = current_key
-        self._flow_key: Final = check_key("flow_key", flow_key)
-        self._run_id: Final = make_run_id(run_id)
-        self._tracer: Final = BaggageStepTracer(tracer, self._flow_key, self._run_id) if propagate else tracer
-        identity: Attributes = {FLOW_KEY: self._flow_key, RUN_ID: self._run_id}
+        identity = RunIdentity(check_key("flow_key", flow_key), make_run_id(run_id))
+        self._identity: Final = identity
+        self._tracer: Final = BaggageStepTracer(tracer, identity.flow_key, identity.run_id) if propagate else tracer
         self._entries: list[_Entered] = []
-        self._attributes = with_metadata(identity, metadata_attributes(metadata))
+        self._metadata: Final = clean_metadata(metadata)
         # A run that another service has begun does not end in this process.
         flushes = begins_here and abrupt_exit.expected is not False
         self._end_flush: Final[RunEndFlush | None] = run_end_flush_of(tracer.observer, current_key) if flushes else None
@@ -68,12 +68,12 @@ class Run:
     @property
     def flow_key(self) -> str:
         """The key of the flow that this run executes."""
-        return self._flow_key
+        return self._identity.flow_key
 
     @property
     def run_id(self) -> str:
         """The id that groups the steps of this run: the given one, or a generated one (32 hex digits)."""
-        return self._run_id
+        return self._identity.run_id
 
     def headers(self) -> dict[str, str]:
         """Return this run as headers of a request or a message, for :meth:`Failpath.run_from_headers` elsewhere.
@@ -82,7 +82,7 @@ class Run:
             ``failpath-flow-key`` and ``failpath-run-id``, percent-encoded; a new dictionary at every call. No metadata,
             no secret, and no ``traceparent``, which OpenTelemetry's instrumentations send.
         """
-        return write_headers(self._flow_key, self._run_id)
+        return write_headers(self._identity.flow_key, self._identity.run_id)
 
     @overload
     def step(self, step_key: str, *, metadata: Metadata | None = None) -> Step: ...
@@ -120,17 +120,17 @@ class Run:
             >>> ship("order-17")
             'order-17 is on its way'
         """
-        attributes = self._step_attributes(step_key, metadata)
+        definition = self._define(step_key, metadata)
         if fn is _NO_FN:
-            return Step(self._tracer, attributes)
+            return Step(self._tracer, definition)
         makes = deferred_kind(fn)
         if makes:
-            return run_deferred(lambda: (OpenStep(), self._tracer, attributes), fn, makes)
+            return run_deferred(lambda: (OpenStep(), self._tracer, definition), fn, makes)
         if not callable(fn):
             raise TypeError(
                 f"fn must be a function, not its result: got {type_name(fn)}; run.step('key', lambda: f(x)) calls f(x)"
             )
-        return call(OpenStep(), self._tracer, attributes, fn)
+        return call(OpenStep(), self._tracer, definition, fn)
 
     def skip(self, step_key: str, *, metadata: Metadata | None = None) -> None:
         """Record that a step was left out on purpose, so that it differs from a missing one.
@@ -144,24 +144,21 @@ class Run:
             ValueError: ``step_key`` is empty or too long.
             DeliveryError: with ``delivery="await"`` and ``throw_on_send_error``, the event was not delivered.
         """
-        record_manually(self._tracer, self._step_attributes(step_key, metadata), semconv.STATUS_SKIPPED)
+        record_manually(self._tracer, self._define(step_key, metadata), semconv.STATUS_SKIPPED)
 
     def _new_step(self, step_key: str, metadata: object) -> NewStep:
-        return OpenStep(), self._tracer, self._step_attributes(step_key, metadata)
+        return OpenStep(), self._tracer, self._define(step_key, metadata)
 
-    def _step_attributes(self, step_key: object, metadata: object) -> Attributes:
-        # The identity comes first, in a fixed order; `OpenStep` sets it again at the end if it was evicted.
-        attributes: Attributes = {
-            FLOW_KEY: self._flow_key,
-            RUN_ID: self._run_id,
-            STEP_KEY: check_key("step_key", step_key),
-            **self._attributes,
-        }
-        return attributes if metadata is None else with_metadata(attributes, metadata_attributes(metadata))
+    def _define(self, step_key: object, metadata: object) -> StepDefinition:
+        # Read at every step, because the caller may change it.
+        own = self._metadata if metadata is None else merged(self._metadata, clean_metadata(metadata))
+        return StepDefinition(self._identity, check_key("step_key", step_key), own)
 
     def __enter__(self: RunT) -> RunT:  # noqa: PYI019 - `Self` came with Python 3.11
         """Open the span of the run and make this the current run."""
-        spans, context = self._tracer.start_run(self._flow_key, self._attributes)
+        identity = self._identity
+        attributes = named({FLOW_KEY: identity.flow_key, RUN_ID: identity.run_id}, self._metadata)
+        spans, context = self._tracer.start_run(identity.flow_key, attributes)
         entered = _Entered(self, spans)
         try:
             entered.before = get_current()
@@ -205,6 +202,9 @@ class Run:
         with contextlib.suppress(ValueError):  # removed before
             self._entries.remove(entered)
         entered.end(error)
+        # The context contains the entry: in a cycle, the run would be released by a garbage collection, perhaps inside
+        # `ContextVar.set`, which crashes where its finalizer, or a signal handler in that, sets the same variable.
+        entered.inside, entered.token = entered.before, None
 
     async def __aenter__(self: RunT) -> RunT:  # noqa: PYI019 - `Self` came with Python 3.11
         """Do the same as ``with``, for use in ``async with``; nothing is awaited."""
@@ -218,7 +218,7 @@ class Run:
 
     def __repr__(self) -> str:
         """Return the flow and the run."""
-        return f"Run({self._flow_key!r}, run_id={self._run_id!r})"
+        return f"Run({self.flow_key!r}, run_id={self.run_id!r})"
 
 
 class _Entered:

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from failpath_otel.public import public
-from failpath_otel.steps.attributes import Attributes, metadata_attributes, with_metadata
+from failpath_otel.steps.definition import StepDefinition
 from failpath_otel.steps.open_step import OpenStep
 from failpath_otel.steps.step_tracer import StepTracer
 from failpath_otel.steps.wrap import decorate
@@ -23,11 +23,11 @@ class Step:
     generator from the first item to exhaustion, ``close()`` or an error.
     """
 
-    __slots__ = ("_attributes", "_open_step", "_tracer")
+    __slots__ = ("_definition", "_open_step", "_tracer")
 
-    def __init__(self, tracer: StepTracer, attributes: Attributes) -> None:
+    def __init__(self, tracer: StepTracer, definition: StepDefinition) -> None:
         self._tracer = tracer
-        self._attributes = attributes
+        self._definition = definition
         self._open_step: OpenStep | None = None
 
     def set_metadata(self, metadata: Mapping[str, object] | None = None, /, **more: object) -> None:
@@ -41,7 +41,7 @@ class Step:
             if given is None:
                 continue
             if self._open_step is None:
-                self._attributes = with_metadata(self._attributes, metadata_attributes(given))
+                self._definition = self._definition.with_metadata(given)
             else:
                 self._open_step.set_metadata(given)
 
@@ -53,7 +53,7 @@ class Step:
         """
         opened = self._open()
         try:
-            opened.begin(self._tracer, self._attributes)
+            opened.begin(self._tracer, self._definition)
             if opened.waits_for_delivery:
                 opened.wait_delivered()
             opened.resume()
@@ -95,7 +95,7 @@ class Step:
         """Do the same as ``with``; await only the delivery, with ``delivery="await"``."""
         opened = self._open()
         try:
-            opened.begin(self._tracer, self._attributes)
+            opened.begin(self._tracer, self._definition)
             if opened.waits_for_delivery:
                 await opened.await_delivered()
             opened.resume()
@@ -129,4 +129,4 @@ class Step:
         Raises:
             TypeError: ``fn`` is not a function.
         """
-        return decorate(lambda: (OpenStep(), self._tracer, self._attributes), fn)
+        return decorate(lambda: (OpenStep(), self._tracer, self._definition), fn)

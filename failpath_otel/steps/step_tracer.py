@@ -3,67 +3,101 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import Token
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-from opentelemetry.context import Context, attach, detach, get_current, get_value, set_value
-from opentelemetry.trace import INVALID_SPAN, Span, Tracer, set_span_in_context
+from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    TraceFlags,
+    Tracer,
+    set_span_in_context,
+)
 
 from failpath_otel.errors import DeliveryError
 from failpath_otel.report import exception_once
-from failpath_otel.semconv import EVENT_NAMES, START_MARKER, STATUS_RUNNING, STEP_KEY
-from failpath_otel.step_handoff import HANDOFF_KEY, StepHandoff
-from failpath_otel.steps.attributes import Attributes
+from failpath_otel.semconv import EVENT_NAMES, START_MARKER, STATUS_RUNNING, STEP_KEY, STEP_STATUS
+from failpath_otel.step_state import STATE_KEY, LazyAttributes, RunSpan, SpanIds, StepState
+from failpath_otel.steps.definition import Attributes
 from failpath_otel.steps.span_events import write_event
 
-_PRIVATE_PARENT: Final = "failpath.private_parent"
-"""Context key: the innermost private span, where the host has no span that could be the parent."""
+[_CURRENT_SPAN] = set_span_in_context(INVALID_SPAN, Context())
+"""OpenTelemetry's own context key of the current span."""
 
 
 class StepTracer:
     """The host's tracer, and the private one for spans that no reporter would see (decision 0003)."""
 
-    __slots__ = ("host_tracer", "observer", "start_markers")
+    __slots__ = ("_is_alone", "host_tracer", "observer", "start_markers")
 
     def __init__(self, host: Tracer, observer: "StepObserver | None" = None, *, start_markers: bool = False) -> None:
         self.host_tracer = host
+        self._is_alone = False  # at the last look, no provider was set
         self.observer = observer
         self.start_markers = start_markers
         """Each step that begins needs a call of :meth:`export_start_marker`."""
 
-    def start_step(self, handoff: StepHandoff, start_ns: int) -> Context:
+    def start_step(self, state: StepState) -> tuple[Context, Context]:
         """Start the span of a step. Raises only what a signal handler raises.
 
-        Each span is put into ``handoff`` as it is started, so that the step can be ended after an exception of a signal
+        Each span is put into ``state`` as it is started, so that the step can be ended after an exception of a signal
         handler (decision 0004): the host's span, followed by the private one where that is needed.
 
         Returns:
-            The context for the step: the host's span stays the current one, so that child spans and outgoing headers
-            are the same as without this package.
+            The context of before, and that for the step: the host's span stays the current one, so that child spans and
+            outgoing headers are the same as without this package.
         """
-        parent, attributes = get_current(), handoff.attributes
-        name = attributes[STEP_KEY]
+        parent = get_current()
+        outer: Any = parent.get(STATE_KEY)
+        if outer is not None:
+            state.enter(outer)
+        context = Context(parent)
+        # A context forbids assignment, but this one is not in use yet; `set_value` would copy it once more.
+        dict.__setitem__(context, STATE_KEY, state)
+        attributes = LazyAttributes(state) if self._is_alone else state.start_attributes()
+        failed = False
         try:
             host = self.host_tracer.start_span(
-                name, Context({**parent, HANDOFF_KEY: handoff}), attributes=attributes, start_time=start_ns
+                state.step_key, context, attributes=attributes, start_time=state.start_ns
             )
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             exception_once("starting a span at the host's tracer provider")
-            host = handoff.reported_span or INVALID_SPAN  # a reported span must be ended
-        handoff.spans = (host,)
-        if handoff.reported_span is not None:
-            return set_span_in_context(host, parent)
-        context = _with_current(host, parent)
-        if self.observer is None:
-            return context
+            host = state.reported_span or INVALID_SPAN  # a reported span must be ended
+            failed = True
+        state.spans = (host,)
+        if state.reported_span is not None:
+            state.holder = None
+            return parent, _with_current(host, context)
+        # Without a provider, older APIs start an invalid span even under a remote parent, which it would hide from the
+        # headers.
+        is_alone = host is INVALID_SPAN or not host.get_span_context().is_valid
+        self._is_alone = is_alone and not failed
+        if not is_alone:
+            context = _with_current(host, context)
+            state.private_span = host
+        if self.observer is not None:
+            self._start_instead(self.observer, state, host, is_alone=is_alone and not failed)
+        state.holder = None
+        return parent, context
+
+    def _start_instead(self, observer: "StepObserver", state: StepState, host: Span, *, is_alone: bool) -> None:
+        """Start a lean or a private span in the place of ``host``, whose step was not reported."""
         try:
-            self.observer.start_missed(host)
+            if not is_alone:
+                observer.start_missed(host)
+            if observer.start_lean(state):
+                if host is INVALID_SPAN or not host.is_recording():
+                    state.spans = ()
+                return
         except Exception:  # noqa: BLE001 - looking at the global provider may load one of another vendor
             exception_once("looking for the tracer provider")
-        private = self._start_private(name, host, parent, attributes, start_ns, handoff)
-        handoff.spans = (host, private)
-        return set_value(_PRIVATE_PARENT, private, context)
+        private = self._start_private(observer, state.step_key, state.private_span, state.start_attributes(), state)
+        state.spans = (host, private)
+        state.private_span = private
 
-    def export_start_marker(self, span: Span, attributes: Attributes, start_ns: int) -> None:
+    def export_start_marker(self, span: Span, attributes: Mapping[str, Any], start_ns: int) -> None:
         """Open and end a span below ``span`` at once, so that the start of its step is exported now."""
         if not span.is_recording():
             return
@@ -84,11 +118,17 @@ class StepTracer:
         except Exception:  # noqa: BLE001 - a sampler or span processor of the host may raise anything
             exception_once("starting a span at the host's tracer provider")
             host = INVALID_SPAN
-        context = _with_current(host, parent)
-        if self.observer is None or host.get_span_context().is_valid:
-            return (host,), context
-        private = self._start_private(name, host, parent, attributes, None, None)
-        return (host, private), set_value(_PRIVATE_PARENT, private, context)
+        if host.get_span_context().is_valid:
+            return (host,), set_span_in_context(host, parent)
+        if self.observer is None:
+            return (host,), Context(parent)
+        outer: Any = parent.get(STATE_KEY)
+        lineage, private_span = ((), None) if outer is None else (outer.lineage(), outer.private_span)
+        lean = self.observer.new_lean_ids(private_span)
+        if lean is not None:
+            return (host,), Context({**parent, STATE_KEY: RunSpan(lineage, lean)})
+        private = self._start_private(self.observer, name, private_span, attributes, None)
+        return (host, private), Context({**parent, STATE_KEY: RunSpan(lineage, private)})
 
     @staticmethod
     def end(span: Span, end_ns: int | None = None) -> bool:
@@ -101,55 +141,55 @@ class StepTracer:
         return True
 
     @staticmethod
-    def report_end(handoff: StepHandoff, added: Attributes, exception: Mapping[str, str] | None, end_ns: int) -> None:
-        """Report the end of a step by its handoff, where its span may not have reported it.
-
-        Args:
-            handoff: names the reporter.
-            added: attributes that were set since the start, the status among them.
-            exception: the attributes of the ``exception`` event of an error.
-            end_ns: when the step ended, in nanoseconds since the epoch.
-        """
-        if handoff.reporter is None:
+    def report_end(state: StepState, status: str) -> None:
+        """Report the end of a step by its state, where its span may not have reported it."""
+        if state.reporter is None:
             return
         try:
-            handoff.reporter.end_without_span(handoff.reported_span, added, exception, end_ns)
+            if state.is_lean:
+                state.reporter.end_lean(state)
+            else:
+                state.reporter.end_without_span(state, {**(state.added_attributes or {}), STEP_STATUS: status})
         except Exception:  # noqa: BLE001 - a span of another vendor may raise anything
             exception_once("reporting the end of a step")
 
-    def _start_private(  # noqa: PLR0917 - the values of start_step
-        self,
+    @staticmethod
+    def note_host_end(observer: "StepObserver", state: StepState) -> None:
+        """Note the end of the host's span, where another one was reported in its place."""
+        if len(state.spans) > 1 or state.is_lean:
+            for host in state.spans[:1]:
+                observer.host_span_ended(host)
+
+    @staticmethod
+    def _start_private(
+        observer: "StepObserver",
         name: str,
-        host: Span,
-        parent: Context,
+        parent: Any,  # noqa: ANN401 - a span, the ids of a lean one, or nothing
         attributes: Mapping[str, Any],
-        start_ns: int | None,
-        handoff: StepHandoff | None,
+        state: StepState | None,
     ) -> Span:
-        if self.observer is None:
-            return INVALID_SPAN
-        context = Context() if handoff is None else Context({HANDOFF_KEY: handoff})
-        private_parent: object = host
-        if not host.get_span_context().is_valid:
-            private_parent = get_value(_PRIVATE_PARENT, parent)
-        if isinstance(private_parent, Span):
-            context = set_span_in_context(private_parent, context)
+        context = Context() if state is None else Context({STATE_KEY: state})
+        if isinstance(parent, tuple):
+            parent = NonRecordingSpan(
+                SpanContext(parent[0], parent[1], is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+            )
+        if parent is not None:
+            context = set_span_in_context(parent, context)
+        start_ns = None if state is None else state.start_ns
         try:
-            return self.observer.private_tracer().start_span(name, context, attributes=attributes, start_time=start_ns)
+            return observer.private_tracer().start_span(name, context, attributes=attributes, start_time=start_ns)
         except Exception:  # noqa: BLE001 - the step runs even without a record
             exception_once("starting a span at the private tracer provider")
-            if start_ns is not None:
-                self.observer.step_lost()
+            if state is not None:
+                observer.step_lost()
             return INVALID_SPAN
 
 
 def _with_current(span: Span, context: Context) -> Context:
-    """Return a copy of ``context`` with ``span`` as the current one; an equal copy where the span is invalid.
-
-    Without a provider, older APIs start an invalid span even under a remote parent, which it would hide from the
-    headers.
-    """
-    return set_span_in_context(span, context) if span.get_span_context().is_valid else Context(context)
+    """Return what :func:`set_span_in_context` returns; that copies the context twice."""
+    inside = Context(context)
+    dict.__setitem__(inside, _CURRENT_SPAN, span)
+    return inside
 
 
 def leave_context(own_context: Context, outer: Context, token: "Token[Context] | None") -> None:
@@ -194,27 +234,46 @@ def _detach(token: Any) -> None:  # noqa: ANN401 - of whatever runtime context t
         token.var.reset(token)
 
 
-class StepObserver(Protocol):
-    """Reports the steps of a tracer, and notes those whose spans it does not see."""
-
-    @property
-    def owner(self) -> object:
-        """The only reporter of these steps: the ``owner`` of their handoffs."""
+class StepOwner(Protocol):
+    """The reporter of the steps of a tracer."""
 
     @property
     def waits_for_delivery(self) -> bool:
         """Whether each step waits until its events are delivered."""
         ...
 
-    def wait_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
+
+class StepObserver(Protocol):
+    """Reports the steps of a tracer, and notes those whose spans it does not see."""
+
+    @property
+    def owner(self) -> "StepOwner":
+        """The only reporter of these steps: the ``owner`` of their states."""
+        ...
+
+    def wait_delivered(self, state: StepState) -> DeliveryError | None:
         """Wait until the step's records so far are delivered, or an attempt has failed; never on an event loop.
 
         Returns:
             The error to raise after the application's code; ``None`` where there is none to raise.
         """
 
-    async def await_delivered(self, handoff: StepHandoff) -> DeliveryError | None:
+    async def await_delivered(self, state: StepState) -> DeliveryError | None:
         """Do the same without blocking asyncio's loop; does not wait on any other loop."""
+
+    def start_lean(self, state: StepState) -> bool:
+        """Report the start of a step whose span nothing but its reporter would see; return ``False`` if that is not so.
+
+        A lean span is nothing but ids: a child of ``state.private_span``, which it becomes itself.
+        """
+        ...
+
+    def new_lean_ids(self, parent: object) -> SpanIds | None:
+        """Return the ids of a lean span below ``parent``, a span, the ids of a lean one, or nothing.
+
+        Returns:
+            ``None`` where spans of the private tracer are needed.
+        """
 
     def private_tracer(self) -> Tracer:
         """Return the tracer for spans that the host's provider does not report."""

@@ -59,13 +59,13 @@ def deferred_kind(fn: Callable[..., Any]) -> int:
         return 0
 
 
-def call(step: AnyStep, tracer: Any, attributes: Any, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+def call(step: AnyStep, tracer: Any, definition: Any, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """Call ``fn`` inside ``step``, which ends with it, or with the coroutine, Future or Task that it returns."""
     try:
-        step.begin(tracer, attributes)
+        step.begin(tracer, definition)
         if step.waits_for_delivery:
             step.wait_delivered()
-        step.resume()
+        step.enter()
         result = fn(*args, **kwargs)
         step.leave()
         if type(result) not in FINISHED_TYPES and may_be_unfinished(result):
@@ -118,9 +118,9 @@ def run_deferred(new_step: StepFactory, fn: Callable[[], T], kind: int) -> T:
 
 
 async def _run_coroutine(new_step: StepFactory, fn: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
-    step, tracer, attributes = new_step()
+    step, tracer, definition = new_step()
     try:
-        step.begin(tracer, attributes)
+        step.begin(tracer, definition)
         if step.waits_for_delivery:
             await step.await_delivered()
         result = await AwaitableInStep(step, fn(*args, **kwargs))
@@ -172,9 +172,9 @@ def _around_generator(new_step: StepFactory, fn: Callable[..., Generator[Any, An
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         # Not `yield from`, which keeps the context attached between the items (decision 0008).
         generator = fn(*args, **kwargs)
-        step, tracer, attributes = new_step()
+        step, tracer, definition = new_step()
         try:
-            step.begin(tracer, attributes)
+            step.begin(tracer, definition)
             if step.waits_for_delivery:
                 step.wait_delivered()
             advance: Callable[[Any], Any] = generator.send
@@ -209,10 +209,10 @@ def _around_generator(new_step: StepFactory, fn: Callable[..., Generator[Any, An
 def _around_async_generator(new_step: StepFactory, fn: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         generator = fn(*args, **kwargs)
-        step, tracer, attributes = new_step()
+        step, tracer, definition = new_step()
         closing = False
         try:
-            step.begin(tracer, attributes)
+            step.begin(tracer, definition)
             if step.waits_for_delivery:
                 await step.await_delivered()
             # The loop finalises this generator, which closes the inner one: the loop must not finalise that as well.

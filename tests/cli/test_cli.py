@@ -1,6 +1,7 @@
 """The command, as a process of its own."""
 
 import contextlib
+import gc
 import os
 import re
 import signal
@@ -380,3 +381,9 @@ def _other_server() -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_a_server_that_cannot_start_leaves_garbage_collections_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAILPATH_ENABLED", "false")
+    assert main(["gateway"]) == 1
+    assert gc.isenabled()

@@ -7,7 +7,8 @@ from datetime import timedelta, timezone
 import pytest
 from msgspec.structs import replace
 
-from failpath_otel.cli.table import format_duration, format_runs, printable
+from failpath_otel.cli.printable import printable
+from failpath_otel.cli.table import format_duration, format_runs
 from failpath_otel.local.runs.view import Liveness, build_run_view
 from failpath_otel.records.record import ErrorInfo
 from tests.local.events import event

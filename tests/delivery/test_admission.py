@@ -67,8 +67,8 @@ def test_a_start_that_is_accepted_reserves_the_place_of_its_outcome() -> None:
     assert entrance.admission.put_start(numbered(1))
     assert entrance.admission.put_start(numbered(2))
     assert not entrance.admission.put_start(numbered(3)), "with two that wait, and two outcomes that will follow"
-    assert entrance.admission.put_outcome(*an_outcome())
-    assert entrance.admission.put_outcome(*an_outcome())
+    assert entrance.admission.put_outcome(an_outcome()[0])
+    assert entrance.admission.put_outcome(an_outcome()[0])
     assert entrance.dropped == {"queue_full": 1}
     assert entrance.admission.reserved == 0
 
@@ -104,9 +104,9 @@ def test_a_queue_that_is_closed_accepts_nothing() -> None:
 
 def test_an_outcome_that_has_no_room_for_its_metadata_is_cut_down_to_its_status() -> None:
     entrance = Entrance(max_bytes=500)
-    data, record = an_outcome(10_000)
+    data, _ = an_outcome(10_000)
     assert entrance.admission.put_start(numbered(1))
-    assert entrance.admission.put_outcome(data, record)
+    assert entrance.admission.put_outcome(data)
     assert entrance.queue.memory.size < 500 < len(data)
 
 

@@ -37,7 +37,7 @@ def test_a_record_is_counted_once_where_a_handler_asks_for_the_counts_when_it_wa
     with monkeypatch.context() as patched:
         patched.setattr(journal, "append", asking(queue, journal.append, told))
         queue.put(b"second")
-        patched.setattr(journal, "_write", asking(queue, journal._write, told))
+        patched.setattr(journal.current, "write", asking(queue, journal.current.write, told))
         queue.put(b"third")
     assert len(told) == 3
     queue.put(b"fourth")

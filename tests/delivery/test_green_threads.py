@@ -278,6 +278,30 @@ def test_a_send_is_over_in_its_time_and_the_next_one_succeeds_without_an_event_l
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("client", ["requests", "urllib3"])
+def test_https_of_the_application_works_where_gevent_patches_after_a_delivery(tls: FaultServer, client: str) -> None:
+    requests = """
+        import requests
+        print(requests.get(os.environ["FAILPATH_DEV_ENDPOINT"], timeout=20).status_code)
+    """
+    urllib3 = """
+        import urllib3
+        pool = urllib3.PoolManager(ca_certs=os.environ["REQUESTS_CA_BUNDLE"])
+        print(pool.request("GET", os.environ["FAILPATH_DEV_ENDPOINT"], timeout=20).status)
+    """
+    program = """
+        run.step("second", lambda: None)
+        print(failpath.flush(20), flush=True)
+        print("end", flush=True)
+    """
+    own = dedent({"requests": requests, "urllib3": urllib3}[client])
+    told = succeed(START + FIRST + PATCH + COMMON + own + dedent(program), tls.url)
+    assert told.lines == ["202", "True", "end"]
+    events = [event for request in tls.requests if request.method == "POST" for event in request.events]
+    assert [event["status"] for event in events] == ["running", "success"] * 2
+
+
+@pytest.mark.process
 def test_on_error_may_use_what_gevent_has_patched_and_leaves_no_event_loop_behind(server: FaultServer) -> None:
     server.answer_with(*[status(503), accepted] * 3)
     begin = START.replace("configure()", "configure(on_error=lambda error: time.sleep(0.01) or told.append(error))")
@@ -344,6 +368,18 @@ def test_beside_eventlet_records_are_in_a_journal_and_are_delivered(server: Faul
     """
     assert succeed(EVENTLET + dedent(program), server.url).lines == ["True", "end"]
     assert server.statuses == ["running", "success"]
+
+
+@pytest.mark.process
+def test_beside_eventlet_deliveries_go_over_one_connection(server: FaultServer) -> None:
+    program = """
+        for number in range(3):
+            run.step("pack", lambda: eventlet.sleep(0))
+            print(failpath.flush(20))
+        print("end", flush=True)
+    """
+    assert succeed(EVENTLET + dedent(program), server.url).lines == ["True"] * 3 + ["end"]
+    assert server.connections == 1
 
 
 @pytest.mark.process

@@ -39,6 +39,7 @@ from tests.fault_server import (
 from tests.keys import KEY
 from tests.ports import unused_url
 
+pytestmark = pytest.mark.usefixtures("each_way")
 BATCH = [numbered(1), numbered(2), numbered(3)]
 NewDelivery = Callable[..., HttpClient]
 

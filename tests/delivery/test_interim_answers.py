@@ -11,6 +11,7 @@ from tests.delivery.pipelines import numbered
 from tests.fault_server import Behaviour, FaultServer, accepted, informing, rejecting, status
 from tests.keys import KEY
 
+pytestmark = pytest.mark.usefixtures("each_way")
 Twice = Callable[[Behaviour], Behaviour]
 
 

@@ -78,7 +78,7 @@ def fill(queue: Pipeline, disk: Disk, error: int = errno.ENOSPC) -> None:
     """The disk is full from now on, and so is the segment at hand."""
     disk.error = error
     with queue.queue.lock:
-        own(queue)._finish_segment()
+        own(queue).finish_segment()
 
 
 def left_behind(queue: Pipeline, place: JournalLocation) -> list[bytes]:
@@ -184,7 +184,7 @@ def test_a_caller_waits_for_no_more_than_one_append_while_others_are_moved(
     appending: list[int] = []
     append = Journal.append
 
-    def counted(journal: Journal, record: bytes) -> bool:
+    def counted(journal: Journal, record: bytes) -> int:
         appending.append(threading.get_ident())
         return append(journal, record)
 
@@ -353,11 +353,11 @@ def test_what_a_handler_records_in_the_midst_of_the_last_write_before_the_disk_i
         monkeypatch.setattr(os, "pwrite", interrupted)
         with alarm(handle, 3_600.0):
             assert queue.put(numbered(next(numbers)))
-            while (writer := own(queue)._writer) is not None and writer.end() < 3_900:
+            while (writer := own(queue).current.writer) is not None and writer.end() < 3_900:
                 assert queue.put(numbered(next(numbers)))
             disk.error, due = errno.ENOSPC, True
             with queue.queue.lock:
-                own(queue)._factory.close_spare()
+                own(queue)._factory.close_spares()
             assert queue.put(numbered(next(numbers)))
         assert not due
         assert queue.flush(10)
@@ -423,14 +423,13 @@ def test_a_handler_that_finds_the_journal_failing_while_held_records_are_written
         journal = own(queue)
         with queue.queue.lock:
             journal.deferred.extend(numbered(number) for number in range(1, 4))
-            queue.queue.accepted += 3
             write_or_roll = journal._write_or_roll
 
             def interrupted(framed: bytes, **options: Any) -> None:
                 monkeypatch.setattr(journal, "_write_or_roll", write_or_roll)
                 disk.error = errno.ENOSPC
-                journal._finish_segment()
-                journal._factory.close_spare()
+                journal.finish_segment()
+                journal._factory.close_spares()
                 put(queue, range(4, 5))  # as a signal handler does
                 disk.error = 0
                 write_or_roll(framed, **options)
@@ -454,7 +453,6 @@ def test_a_record_that_cannot_be_moved_behind_those_that_were_held_is_not_lost(
         journal = own(queue)
         with queue.queue.lock:
             journal.deferred.append(numbered(3))
-            queue.queue.accepted += 1
             queue.queue.is_refilling = True
             disk.error = 0
             write = journal._write_deferred
@@ -482,9 +480,8 @@ def test_what_a_handler_has_left_is_delivered_while_the_disk_is_full_and_nothing
         assert queue.flush(10)
         with queue.queue.lock:
             fill(queue, disk)
-            own(queue)._factory.close_spare()
+            own(queue)._factory.close_spares()
             own(queue).deferred.append(numbered(1))
-            queue.queue.accepted += 1
         assert queue.flush(10)
         assert delivery.records == [numbered(0), numbered(1)]
         assert queue.stats() == Stats(2, 2, 0)
@@ -498,7 +495,6 @@ def test_at_the_end_what_a_handler_has_left_is_written_and_counts_as_in_memory_u
         wait_for(lambda: queue.stuck)
         with queue.sender._attempt_lock, queue.queue.lock:  # so that the delivery thread does not write it
             own(queue).deferred.append(numbered(1))
-            queue.queue.accepted += 1
             assert queue.undelivered[:2] == (1, 1)
             queue.upkeep.save(10)
             assert queue.undelivered == (2, 0, place.path)

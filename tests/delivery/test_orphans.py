@@ -19,13 +19,14 @@ from failpath_otel import DeliveryError, JournalError, limits, report
 from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.journal import clock as clock_module
+from failpath_otel.journal import current as current_module
 from failpath_otel.journal import discovery as discovery_module
-from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal import orphan as orphan_module
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
+from failpath_otel.records.compact import run_names, running_of, step_name
 from failpath_otel.records.record import decode
 from failpath_otel.records.request import Answer
 from tests.delivery.pipelines import GONE, HeldDelivery, a_record, pipeline
@@ -63,7 +64,7 @@ def leave(place: JournalLocation, *records: bytes, binding: str = BINDING) -> No
 def leave_old(place: JournalLocation, *records: bytes, seconds: float = limits.MAX_AGE_SECONDS + 60) -> Path:
     """As :func:`leave`, so many seconds ago; returns the file."""
     before = set(Path(place.path).glob("*/*.records"))
-    with patch.object(journal_module, "time", lambda: time.time() - seconds):
+    with patch.object(current_module, "time", lambda: time.time() - seconds):
         leave(place, *records)
     [path] = set(Path(place.path).glob("*/*.records")) - before
     for each in (*path.parent.iterdir(), path.parent):
@@ -677,3 +678,85 @@ def test_a_process_that_always_has_a_full_batch_to_send_looks_for_others_and_say
         wait_for(lambda: errors and queue.stats().adopted, 30)
         assert len(delivery.batches) < enough
         delivery.batches += [[]] * enough
+
+
+def compact(step_key: str, kind: int = 1, text: str = "whole") -> bytes:
+    names, metadata = (run_names("checkout", "order-17"), step_name(step_key)), b'{"text":"%b"}' % text.encode()
+    running = running_of(b'{"pid":7,"host":"gone"}', *names, metadata, bytes(range(32)), 10**18)
+    return running[:1] + bytes((kind,)) + running[2:]
+
+
+def test_compact_records_are_delivered_as_the_process_that_is_gone_has_made_them(place: JournalLocation) -> None:
+    leave(place, compact("a"), step("b"), compact("c", text="größer"))
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: queue.stats().adopted == 3)
+        wait_for(lambda: gone(place))
+    assert names(delivery) == ["a", "b", "c"]
+    first, _, last = map(json.loads, delivery.records)
+    assert first["process"] == {"pid": 7, "host": "gone"}
+    assert (first["status"], first["timestamp"], first["metadata"]) == (
+        "running",
+        "2001-09-09T01:46:40.000000Z",
+        {"text": "whole"},
+    )
+    assert last["metadata"] == {"text": "größer"}
+
+
+def test_records_of_a_later_version_stay_with_their_lock_and_what_stands_before_them_is_delivered(
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limits, "JOURNAL_RETRY_SECONDS", 0.05)
+    leave(place, compact("a"), compact("b", kind=9), compact("c"))
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: "records of another version" in caplog.text)
+        wait_for(lambda: not queue.orphans)
+        queue.adopt()
+        assert queue.stats().adopted_dropped == {}
+    assert names(delivery) == ["a"]
+    assert caplog.text.count("records of another version") == 1
+    [directory] = Path(place.path).iterdir()
+    assert (directory / "lock").exists()
+    [orphan] = discovery_module.lock_orphans(place.path, BINDING, lambda *_: None)
+    assert orphan.waiting() == 2, "another version finds them"
+    orphan.close()
+
+
+def test_a_file_of_a_later_version_stays_with_its_lock_and_the_others_are_delivered(place: JournalLocation) -> None:
+    leave(place, step("a"))
+    [directory] = Path(place.path).iterdir()
+    (directory / "00000002.frames").write_bytes(b"of a later version")
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: queue.stats().adopted == 1)
+        wait_for(lambda: not queue.orphans)
+    assert names(delivery) == ["a"]
+    assert {path.name for path in directory.iterdir()} == {"lock", "00000002.frames"}
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_journals_of_earlier_versions_are_delivered(place: JournalLocation, version: str) -> None:
+    leave(place, step("a"), step("b"))
+    [directory] = Path(place.path).iterdir()
+    directory.rename(directory.with_name(directory.name.replace("v3.", f"{version}.", 1)))
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: queue.stats().adopted == 2)
+        wait_for(lambda: gone(place))
+    assert names(delivery) == ["a", "b"]
+
+
+def test_a_journal_of_a_later_version_is_left_whole(place: JournalLocation) -> None:
+    leave(place, step("a"))
+    [directory] = Path(place.path).iterdir()
+    directory = directory.rename(directory.with_name(directory.name.replace("v3.", "v4.", 1)))
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+    with pipeline(HeldDelivery(), journal=place) as queue:
+        queue.adopt()
+        wait_for(lambda: not queue.orphans)
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == before

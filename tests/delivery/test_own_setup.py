@@ -24,6 +24,8 @@ from tests.keys import KEY
 from tests.ports import unused_url
 from tests.receiver import wait_for
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 FAR = "https://failpath.invalid"
 SECRET = "hunter2"
 

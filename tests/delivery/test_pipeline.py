@@ -125,7 +125,7 @@ def test_an_accepted_start_keeps_room_for_its_outcome_in_a_full_queue() -> None:
         assert queue.stats().waiting == 9
         assert not queue.put_start(b"late")
         outcome = an_outcome()
-        assert queue.put_outcome(*outcome)
+        assert queue.put_outcome(outcome[0])
         assert queue.stats().waiting == 10
         delivery.gate.set()
         wait_for(lambda: queue.stats().waiting == 0)
@@ -147,14 +147,14 @@ def test_beyond_half_the_queue_of_open_steps_outcomes_exceed_the_bound_and_none_
         while queue.put(b"other"):
             pass
         assert queue.stats().waiting == 5
-        assert all(queue.put_outcome(*an_outcome()) for _ in range(started))
+        assert all(queue.put_outcome(an_outcome()[0]) for _ in range(started))
 
 
 def test_the_place_of_an_outcome_is_given_back_when_it_has_come() -> None:
     delivery = HeldDelivery(held=True)
     with pipeline(delivery, max_records=4) as queue:
         assert queue.put_start(b"start")
-        assert queue.put_outcome(*an_outcome())
+        assert queue.put_outcome(an_outcome()[0])
         assert queue.put(b"other")
         assert queue.put(b"other")
         assert not queue.put(b"other")
@@ -164,8 +164,8 @@ def test_an_outcome_for_which_bytes_are_short_is_cut_to_its_identity() -> None:
     delivery = HeldDelivery(held=True)
     with pipeline(delivery, max_bytes=5_000) as queue:
         assert queue.put_start(b"x" * 4_900)
-        whole, record = an_outcome(1_000)
-        assert queue.put_outcome(whole, record)
+        whole, _ = an_outcome(1_000)
+        assert queue.put_outcome(whole)
         delivery.gate.set()
         wait_for(lambda: queue.stats().waiting == 0)
     sent = json.loads(delivery.records[-1])
@@ -204,7 +204,7 @@ def test_shutdown_flushes_then_refuses_and_ends_the_thread() -> None:
         assert not thread.is_alive()
         assert not queue.put(numbered(2))
         assert not queue.put_start(numbered(2))
-        assert not queue.put_outcome(*an_outcome())
+        assert not queue.put_outcome(an_outcome()[0])
         assert queue.stats() == Stats(1, 1, 0, {"shut_down": 3})
 
 
@@ -227,7 +227,7 @@ def test_a_retired_pipeline_ends_its_thread_and_still_delivers_the_outcomes_of_o
         thread.join(10)
         assert not thread.is_alive()
         outcome = an_outcome()
-        assert queue.put_outcome(*outcome)
+        assert queue.put_outcome(outcome[0])
         assert queue.flush(10)
         assert delivery.records == [b"start", outcome[0]]
 

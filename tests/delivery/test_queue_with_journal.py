@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from failpath_otel import DeliveryError, JournalError, limits, report
+from failpath_otel.delivery import memory, orphans
+from failpath_otel.delivery import queue as record_queue
+from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.directory import LockedDirectory
@@ -223,10 +226,11 @@ def test_a_logging_handler_that_records_a_step_does_not_deadlock_with_a_journal_
 def refuse(queue: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is full from now on."""
 
-    def full(_: bytes) -> None:
+    def full(_: bytes, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(own(queue), "_write", full)
+    own(queue).close_way()
+    monkeypatch.setattr(own(queue), "_write_or_roll", full)
 
 
 @pytest.mark.parametrize("then", ["journal", "memory"])
@@ -285,8 +289,8 @@ def test_bytes_in_memory_are_bounded_and_an_outcome_is_cut_rather_than_lost(
         assert delivery.sending.wait(10)
         refuse(queue, monkeypatch)
         queue.put(padded(1, 2_000))
-        data, record = an_outcome(5_000)
-        assert queue.put_outcome(data, record)
+        data, _ = an_outcome(5_000)
+        assert queue.put_outcome(data)
         delivery.gate.set()
         assert queue.flush(10)
         assert b"failpath.cut_down" in delivery.records[-1]
@@ -354,7 +358,7 @@ def test_records_that_are_too_old_are_given_up_and_told(place: JournalLocation) 
     with pipeline(delivery, journal=place, on_error=errors.append, schedule_delay=3_600.0) as queue:
         queue.put(numbered(1))
         queue.put(numbered(2))
-        own(queue)._epoch += limits.MAX_AGE_SECONDS + 10
+        own(queue).current.epoch += limits.MAX_AGE_SECONDS + 10
         queue.put(numbered(3))
         assert queue.await_attempt(10, (2, 2))[0]
         assert queue.flush(10) is False
@@ -373,7 +377,7 @@ def test_records_that_are_too_old_are_settled_although_a_fault_keeps_the_journal
     with pipeline(delivery, journal=place) as queue:
         with queue.queue.lock:  # so that nothing is taken before it is too old
             queue.put(numbered(1))
-            own(queue)._epoch += limits.MAX_AGE_SECONDS + 10
+            own(queue).current.epoch += limits.MAX_AGE_SECONDS + 10
             monkeypatch.setattr(own(queue), "confirm", lambda _: 1 / 0)
         assert queue.await_attempt(10, (1, 1))[0]
         assert queue.stats() == Stats(1, 0, 0, {"too_old": 1})
@@ -423,3 +427,51 @@ def test_counts_add_up_also_where_a_signal_handler_records_while_they_are_taken(
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         queue.shutdown(0)
+
+
+class ShortMemory:
+    """Makes the JSON of records, but for one time, at which there is no memory."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, record: bytes) -> bytes:
+        self.left -= 1
+        if not self.left:
+            raise MemoryError
+        return record
+
+
+@pytest.mark.parametrize("is_journaled", [True, False], ids=["journal", "memory"])
+def test_records_whose_json_cannot_be_made_for_want_of_memory_are_delivered_when_it_is_there(
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch, is_journaled: bool
+) -> None:
+    make_json = ShortMemory(at=37)
+    monkeypatch.setattr(record_queue, "json_of", make_json)
+    monkeypatch.setattr(memory, "json_of", make_json)
+    delivery = HeldDelivery()
+    with pipeline(delivery, journal=place if is_journaled else None) as queue:
+        for number in range(100):
+            queue.put(numbered(number))
+        assert queue.flush(10)
+        assert make_json.left < 0
+        assert numbers(delivery) == list(range(100))
+        assert queue.stats() == Stats(100, 100, 0)
+
+
+def test_records_of_an_orphan_are_not_taken_where_memory_is_short(
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, journal = an_outcome()[0], Journal(*place, lambda _: None)
+    for _ in range(5):
+        journal.append(record)
+    journal.reset_in_child()  # as if its process was gone
+    monkeypatch.setattr(orphans, "json_of", ShortMemory(at=3))
+    source = OrphanSource(*place)
+    assert source.scan()
+    with pytest.raises(MemoryError):
+        source.take(limits.MAX_BATCH_BYTES)
+    batch = source.take(limits.MAX_BATCH_BYTES)
+    assert batch is not None
+    assert batch.records == [record] * 5
+    source.release()

@@ -296,7 +296,7 @@ def test_the_counts_add_up_where_records_are_left_behind_of_which_the_journal_ha
         assert queue.stats() == Stats(2, 0, 2)
         assert count_records(str(tmp_path), None) == 2
         delivery.all_of_it = False
-        assert queue.put(numbered(3)) == 3
+        assert queue.queue.number_of(queue.put(numbered(3))) == 3
         assert not queue.flush(10), "two records were left"
         assert queue.stats() == Stats(3, 1, 2)
 

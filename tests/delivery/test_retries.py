@@ -122,6 +122,7 @@ def test_an_endpoint_at_which_somebody_listens_later_gets_everything(
     wait_for(lambda: pipeline.sender.retries.failing)
     # The same as if the server had come up at the address where nobody was.
     channel: Any = pipeline.sender._delivery
+    monkeypatch.setattr(channel._channel, "_way", None)
     monkeypatch.setattr(channel._channel, "_url", server.url + "/v1/events")
     wait_for(lambda: numbers(server) == [1])
 

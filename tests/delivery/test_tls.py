@@ -20,6 +20,8 @@ from tests.delivery.pipelines import numbered
 from tests.fault_server import FaultServer
 from tests.keys import KEY
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 
 class TlsServer(FaultServer):
     """A fault server that speaks TLS."""
@@ -142,6 +144,7 @@ def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
 def test_where_a_process_verifies_nothing_deliveries_still_do(
     server: TlsServer, misnamed: TlsServer, monkeypatch: pytest.MonkeyPatch, bundle: str
 ) -> None:
+    monkeypatch.setattr("certifi.where", lambda: bundle)
     monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", bundle)
     # requests 2.32 has read the bundle when it was imported; others do not look at this.
     read = ssl.create_default_context(cafile=bundle)

@@ -2,15 +2,16 @@
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 
+from failpath_otel.otlp.http_messages import spans_in
 from failpath_otel.otlp.reader import Receipt, SpanReader
-from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record
 
@@ -31,10 +32,12 @@ def _encode(spans: Sequence[ReadableSpan]) -> Any:
     return encode_spans(spans)
 
 
-def records_in(spans: Iterator[OtlpSpan | None], content: RecordContent) -> tuple[list[Record], Receipt]:
+def records_in(body: bytes, kind: str, content: RecordContent) -> tuple[list[Record], Receipt]:
     """All records of a request, and the receipt that counts its spans."""
     receipt = Receipt()
-    return [record for records in SpanReader(content).read(spans, receipt) for record in records], receipt
+    reader = SpanReader(content)
+    found = [data for records in reader.read(spans_in(body, kind, reader.reading), receipt) for data in records]
+    return [msgspec.json.decode(data, type=Record) for data in found], receipt
 
 
 def protobuf_of(spans: Sequence[ReadableSpan]) -> bytes:

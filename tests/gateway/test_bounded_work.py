@@ -14,7 +14,6 @@ from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from failpath_otel import limits
-from failpath_otel.otlp.http_messages import spans_in
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record
@@ -62,7 +61,7 @@ def instructions(work: Callable[[], object], most: int) -> int:
 
 def read(body: bytes, kind: str, content: RecordContent | None = None) -> tuple[list[Record], Receipt]:
     content = content or RecordContent()
-    return records_in(spans_in(body, kind, include_untagged=content.rules is not None), content)
+    return records_in(body, kind, content)
 
 
 def message(field: int, content: bytes) -> bytes:

@@ -13,7 +13,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 from failpath_otel import Failpath, FailpathSpanExporter, FailpathSpanProcessor
-from failpath_otel.otlp.http_messages import spans_in
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record
 from tests.fault_server import FaultServer
@@ -36,7 +35,7 @@ class Markers:
     def records(self) -> list[Record]:
         """The records of all that was exported so far, as a gateway makes them."""
         body = protobuf_of(self.exporter.get_finished_spans())
-        return records_in(spans_in(body, PROTOBUF), RecordContent())[0]
+        return records_in(body, PROTOBUF, RecordContent())[0]
 
 
 @pytest.fixture
@@ -127,7 +126,7 @@ def test_the_exporter_reports_the_start_under_one_id(server: FaultServer) -> Non
 def test_a_span_that_denies_to_be_a_marker_is_none() -> None:
     denied = {"key": "failpath.step.start_marker", "value": {"boolValue": False}}
     span = json_span(attributes=[*json_span()["attributes"], denied], parentSpanId="00f067aa0ba902b8")
-    found, _ = records_in(spans_in(json_request(span), JSON), RecordContent())
+    found, _ = records_in(json_request(span), JSON, RecordContent())
     assert [(record.status, record.span_id) for record in found] == [
         ("running", "00f067aa0ba902b7"),
         ("success", "00f067aa0ba902b7"),

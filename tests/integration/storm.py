@@ -99,6 +99,14 @@ class Storm:
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             self._add(pool.map(self._run_one, range(first, first + number)))
 
+    def let_die(self, number: int) -> list[str]:
+        """Runs so many programs that kill themselves, a few at a time; returns where they did."""
+        first = len(self.programs)
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            self._add(pool.map(self._await_death, range(first, first + number)))
+        places = sorted(self._directory.glob("*.death"))
+        return [line for place in places for line in place.read_text(encoding="utf-8").splitlines()]
+
     def kill_adopters(self, number: int) -> None:
         """Kills so many processes that deliver what others have left: programs, and the command for it."""
         first = len(self.programs)
@@ -173,6 +181,13 @@ class Storm:
             time.sleep(instant.delay)
             os.kill(process.pid, signal.SIGKILL)
             assert process.wait(_DEADLINE) == -signal.SIGKILL, (self._directory / f"{name}.stderr").read_text()
+        return Program(name, process.pid, True, ledger)
+
+    def _await_death(self, index: int) -> Program:
+        name = f"p{index}"
+        with self.started(name, "hold") as (process, ledger):
+            code = process.wait(_DEADLINE)
+            assert code == -signal.SIGKILL, (self._directory / f"{name}.stderr").read_text()
         return Program(name, process.pid, True, ledger)
 
     def _kill_drain(self, delay: float) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from types import CodeType, FrameType
 from typing import Final, NamedTuple
 
 SIGNALS: Final = "signals"
@@ -18,6 +19,12 @@ DISK: Final = "disk"
 DESCRIPTORS: Final = "descriptors"
 CLOCK: Final = "clock"
 FAULTS: Final = (SIGNALS, FORKS, DISK, DESCRIPTORS, CLOCK)
+
+ROLLING: Final = "rolling"
+ADOPTING: Final = "adopting"
+FORKING: Final = "forking"
+DEATHS: Final = frozenset({ROLLING, ADOPTING, FORKING})
+"""What a program is killed in the midst of, by itself; see :func:`die_within`."""
 
 SEGMENT_BYTES: Final = 196_608
 """Of the journals of such programs, so that many segments are begun; records have to fit into half of one."""
@@ -84,6 +91,32 @@ def slow_disk(chance: random.Random) -> None:
         set_aside(descriptor, offset, length)
 
     os.posix_fallocate = slowly
+
+
+def die_within(calls: frozenset[CodeType], most: int, chance: random.Random, path: str) -> None:
+    """From now on, each process kills itself within one of these calls, or what they call.
+
+    Args:
+        calls: the functions.
+        most: how many calls and returns of functions there are within them until then, at most.
+        chance: chooses.
+        path: of a file that says where it was.
+    """
+    left = {os.getpid(): chance.randrange(most)}
+
+    def look(frame: FrameType, event: str, _: object) -> None:
+        above = frame.f_back
+        if frame.f_code not in calls and (above is None or above.f_code not in calls):
+            return
+        pid = os.getpid()
+        left[pid] = left.get(pid, chance.randrange(most)) - 1  # a child chooses for itself
+        if left[pid] < 0:
+            with open(path, "ab") as file:  # noqa: PTH123 - before anything else is called
+                file.write(f"{pid} {frame.f_code.co_name} {event}\n".encode())
+            os.kill(pid, signal.SIGKILL)
+
+    threading.setprofile(look)
+    sys.setprofile(look)
 
 
 def take_descriptors() -> None:

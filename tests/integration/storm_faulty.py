@@ -2,7 +2,8 @@
 
 Arguments: as those of `storm_program.py`, and the faults that there are to be, with commas between. Its ledger says
 more as well, each with a time: what the log says, whether records go into the journal, when a fault begins and ends,
-and when `stats()` does not add up. Its children have ledgers of their own, beside its own.
+and when `stats()` does not add up. One that is to die in the midst of something kills itself. Its children have ledgers
+of their own, beside its own.
 """
 
 import logging
@@ -27,13 +28,22 @@ else:
 
 # Not before: the package takes functions of `time` as it finds them.
 from failpath_otel import FailpathClient, configure, limits
+from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.delivery.stats import Stats
+from failpath_otel.journal.current import CurrentSegment
+from failpath_otel.journal.directory import LockedDirectory
+from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.segments.segment import SyscallWriter
+from failpath_otel.journal.open_files import OpenFiles
+from failpath_otel.journal.orphan import Orphan
+from failpath_otel.journal.reader import SegmentReader
+from failpath_otel.journal.segment_factory import SegmentFactory
+from failpath_otel.journal.segments.mapped import MappedWriter
+from failpath_otel.journal.segments.syscall_writer import SyscallWriter
 from tests.integration.storm_program import Ledger, Worker, hold, work
 
-ROLLING: Final = frozenset({Journal._roll.__code__, SyscallWriter.write.__code__})
+ROLLING: Final = frozenset({Journal._roll.__code__, SyscallWriter.append.__code__})
 """What is interrupted by a signal handler whose records have to wait until that is over."""
 
 BEFORE: Final = frozenset({"queue_full", "shut_down", "invalid"})
@@ -48,6 +58,57 @@ LIMITS: Final = {
     "RETRY_MAX_DELAY": 0.5,
 }
 """Of such a program, so that within its short life much happens."""
+
+DEADLY: Final = {
+    storm_faults.ROLLING: (
+        frozenset(
+            function.__code__
+            for function in (
+                Journal._write_or_roll,
+                Journal._begin_segment,
+                Journal.finish_segment,
+                SegmentFactory.next_segment,
+                CurrentSegment.finish,
+                MappedWriter.seal,
+            )
+        ),
+        300,
+    ),
+    storm_faults.ADOPTING: (
+        frozenset(
+            function.__code__
+            for function in (
+                lock_orphans,
+                Orphan.__init__,
+                Orphan.trim,
+                Orphan.remove,
+                Orphan.close,
+                OrphanSource.take,
+                OrphanSource.settle,
+                SegmentReader.read,
+                SegmentReader.confirm,
+            )
+        ),
+        600,
+    ),
+    storm_faults.FORKING: (
+        frozenset(
+            function.__code__
+            for function in (
+                Pipeline._reset_in_child,
+                Pipeline._after_fork,
+                Journal.reset_in_child,
+                OpenFiles.close,
+                MappedWriter.close,
+                LockedDirectory.close,
+            )
+        ),
+        150,
+    ),
+}
+"""The functions in which a program kills itself, and how many events there are in them until then, at most."""
+
+_DEADLY_SEGMENT_BYTES: Final = 65_536
 
 _LOOKS: Final = (0.000_5, 0.004)
 _ALIVE_SECONDS: Final = 0.1
@@ -180,6 +241,12 @@ def main(name: str, path: str, seed: str, steps: int, after: str, *, faults: fro
     """Runs the program."""
     for limit, value in LIMITS.items():
         setattr(limits, limit, value)
+    deaths = faults & storm_faults.DEATHS
+    for death in deaths:
+        limits.JOURNAL_SEGMENT_BYTES = _DEADLY_SEGMENT_BYTES  # type: ignore[misc]
+        storm_faults.die_within(*DEADLY[death], random.Random(f"{seed} death"), f"{path}.death")
+    if storm_faults.FORKING in deaths:
+        faults |= {storm_faults.FORKS}
     Worker.lengths = (0, 0, 40, 400, 3_000, 4_000, 4_000)
     Worker.refused = 0.01
     Worker.rests = 0.1
@@ -232,6 +299,8 @@ def main(name: str, path: str, seed: str, steps: int, after: str, *, faults: fro
         failpath.flush(_FLUSH_SECONDS)
     watch.count()
     watch.note("through")
+    if deaths:
+        os.kill(os.getpid(), signal.SIGKILL)
     if after == "hold":
         hold(first)
 

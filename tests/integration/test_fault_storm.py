@@ -13,7 +13,7 @@ from failpath_otel import limits
 from tests.fault_server import fault_server
 from tests.integration.storm import Storm
 from tests.integration.storm_answers import Answers
-from tests.integration.storm_faults import FAULTS
+from tests.integration.storm_faults import ADOPTING, FAULTS, FORKING, ROLLING
 from tests.integration.storm_verdict import judge
 from tests.integration.test_kill_storm import NUMBER
 
@@ -45,6 +45,41 @@ def test_what_faulty_programs_had_begun_when_they_were_killed_is_told(tmp_path: 
         storm = Storm(tmp_path, server.url, seed, FAULTS)
         storm.kill(NUMBER)
         answers.astray = 0.0
+        storm.drain()
+        check(storm, answers)
+
+
+def test_programs_that_are_killed_while_segments_roll_lose_and_invent_nothing(tmp_path: Path, seed: int) -> None:
+    answers = Answers(seed, 0.0)
+    with fault_server(answers) as server:
+        storm = Storm(tmp_path, server.url, seed, [ROLLING])
+        places = storm.let_die(NUMBER // 2)
+        assert places, "none was killed there"
+        storm.drain()
+        check(storm, answers)
+
+
+def test_programs_that_are_killed_while_they_adopt_what_others_have_left_lose_and_invent_nothing(
+    tmp_path: Path, seed: int
+) -> None:
+    answers = Answers(seed, 0.0)
+    with fault_server(answers) as server:
+        storm = Storm(tmp_path, server.url, seed, [ADOPTING])
+        server.go_down()
+        storm.let_die(NUMBER // 3)
+        server.come_up()
+        places = storm.let_die(NUMBER // 3)
+        assert places, "none was killed there"
+        storm.drain()
+        check(storm, answers)
+
+
+def test_programs_that_are_killed_while_they_fork_lose_and_invent_nothing(tmp_path: Path, seed: int) -> None:
+    answers = Answers(seed, 0.0)
+    with fault_server(answers) as server:
+        storm = Storm(tmp_path, server.url, seed, [FORKING])
+        places = storm.let_die(NUMBER // 2)
+        assert places, "none was killed there"
         storm.drain()
         check(storm, answers)
 

@@ -11,7 +11,8 @@ import pytest
 from failpath_otel import limits
 from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.journal import Journal
-from failpath_otel.journal.segments.segment import Segment, SyscallWriter
+from failpath_otel.journal.segments.segment import Segment
+from failpath_otel.journal.segments.syscall_writer import SyscallWriter
 from failpath_otel.runtime.descriptors import OwnedFd
 from tests.integration.storm_faulty import LIMITS, amiss, is_rolling
 from tests.integration.storm_ledger import Program, pid_in, read_ledger
@@ -213,5 +214,5 @@ def test_an_append_that_takes_a_while_is_recognised_below_a_frame(
     with (tmp_path / "plain").open("wb") as file:
         writer = SyscallWriter(Segment(OwnedFd(file.fileno()), "plain", file.fileno()))
         monkeypatch.setattr(os, "pwrite", looked_at(os.pwrite))
-        writer.write(b"x")
+        writer.append(b"x")
     assert seen == [True, True]

@@ -18,6 +18,12 @@ from tests.spans.foreign import a_span
 KEY = "fp_project_0123456789_secret"
 
 
+@pytest.fixture(autouse=True, params=["straight", "by requests"])
+def _each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "by requests":  # as where there is a proxy
+        monkeypatch.setattr("failpath_otel.delivery.http.own_channel.is_plain", lambda *_: False)
+
+
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
     with fault_server(answer(200)) as running:

@@ -345,7 +345,7 @@ def test_all_that_is_damaged_in_the_own_file_is_counted_exactly(
     for number in range(10):
         assert journal.append(a_record(number))
     total = 10
-    while rolled and journal._writer is not None and len(journal._unconfirmed) == 1:
+    while rolled and journal.current.writer is not None and len(journal._unconfirmed) == 1:
         assert journal.append(a_record(total))
         total += 1
     for number in harmed:

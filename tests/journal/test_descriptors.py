@@ -18,7 +18,7 @@ from failpath_otel.journal import segment_factory
 from failpath_otel.journal.directory import LockedDirectory, open_base
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation
-from failpath_otel.journal.segments.segment import SyscallWriter
+from failpath_otel.journal.segments.syscall_writer import SyscallWriter
 from failpath_otel.records.request import Answer, no_response
 from failpath_otel.runtime.descriptors import OwnedFd
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline

@@ -86,7 +86,7 @@ def test_what_was_begun_and_never_finished_is_removed_after_a_while(base: Path, 
 
 
 def test_what_does_not_look_like_a_journal_is_left_alone(base: Path, opened: int) -> None:
-    for name in ("v2", "v2.a.b", "v3.a.1.b", "notes", "v2.a.b.c.d", "lost+found"):
+    for name in ("v3", "v3.a.b", "v4.a.1.b", "notes", "v2.a.b.c.d", "lost+found"):
         (base / name).mkdir()
         os.utime(base / name, (0, 0))
     assert list(list_journals(opened)) == []
@@ -120,12 +120,17 @@ def test_a_symbolic_link_in_the_place_of_the_lock_is_not_followed(base: Path, op
         LockedDirectory.try_lock(opened, directory.name)
 
 
-def test_a_file_of_another_program_stays_when_the_journal_is_removed(base: Path, opened: int) -> None:
+def test_a_file_that_is_not_known_stays_with_its_lock_when_the_journal_is_removed(base: Path, opened: int) -> None:
     directory = LockedDirectory.create(str(base), BINDING)
-    (base / directory.name / "notes.txt").touch()
+    (base / directory.name / "00000001.of_another_version").touch()
     directory.remove()
-    assert [path.name for path in (base / directory.name).iterdir()] == ["notes.txt"]
-    assert LockedDirectory.try_lock(opened, directory.name) is None
+    left = {path.name for path in (base / directory.name).iterdir()}
+    assert left == {"00000001.of_another_version", "lock"}
+    found = LockedDirectory.try_lock(opened, directory.name)
+    assert found is not None, "without its lock, no version would find it again"
+    (base / directory.name / "00000001.of_another_version").unlink()
+    found.remove()
+    assert list(base.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["lock", "00000001.records"])

@@ -14,11 +14,13 @@ from typing import Any, NoReturn
 import pytest
 
 from failpath_otel import limits
+from failpath_otel.journal import current as current_module
 from failpath_otel.journal import journal as journal_module
 from failpath_otel.journal import segment_factory as factory_module
 from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.orphan import Orphan
+from failpath_otel.journal.segments import frame_count as frame_count_module
 from failpath_otel.journal.segments import mapped as mapped_module
 from failpath_otel.journal.segments import segment as segment_module
 from tests.journal.conftest import BINDING
@@ -164,7 +166,7 @@ def test_over_the_limit_the_oldest_segment_is_dropped_and_its_records_are_report
     for number in range(1_000):
         assert journal.append(numbered(number))
     journal.maintain()
-    assert len([name for name in files(base) if name != "spare"]) == 4 + 1
+    assert len(files(base)) - len(journal._factory.spares) == 4 + 1
     lost = 0
     while (read := journal.read(512, 0, journal.appended)).reason == "journal_full":
         assert journal.take(read)
@@ -199,27 +201,33 @@ def test_a_segment_that_is_dropped_while_a_batch_of_it_is_in_flight_costs_the_re
 
 
 @pytest.mark.usefixtures("small_segments")
-def test_a_spare_segment_is_prepared_before_it_is_needed(new_journal: NewJournal, base: Path) -> None:
+def test_a_spare_segment_is_prepared_before_it_is_needed_and_begun_without_a_system_call(
+    new_journal: NewJournal, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal = new_journal()
-    while journal._writer is None or journal._writer.end() < 2_100:
+    while journal.current.writer is None or journal.current.writer.end() < 2_100:
         journal.append(numbered(1))
     journal.maintain()
-    assert "spare" in files(base)
+    assert files(base) == ["00000001.records", "00000002.records", "lock"]
+    for name in ("open", "rename", "pwrite", "fstat", "posix_fallocate"):
+        replace(monkeypatch, name, fault(errno.EIO))
     while len(journal._unconfirmed) == 1:
-        journal.append(numbered(2))
+        assert journal.append(numbered(2))
+    monkeypatch.undo()
     assert files(base) == ["00000001.records", "00000002.records", "lock"]
 
 
 @pytest.mark.usefixtures("small_segments")
 def test_a_spare_segment_that_was_deleted_by_others_is_not_missed(new_journal: NewJournal, base: Path) -> None:
     journal = new_journal()
-    while journal._factory.spare is None:
+    while not journal._factory.spares:
         assert journal.append(numbered(1))
         journal.maintain()
-    next(base.glob("*/spare")).unlink()
+    max(base.glob("*/*.records")).unlink()
+    journal.maintain()
     while len(journal._unconfirmed) == 1:
         assert journal.append(numbered(2))
-    assert files(base) == ["00000001.records", "00000002.records", "lock"]
+    assert files(base) == ["00000001.records", "00000003.records", "lock"]
 
 
 def replace(patch: pytest.MonkeyPatch, name: str, function: Callable[..., Any]) -> None:
@@ -422,6 +430,8 @@ def test_ctrl_c_between_any_two_statements_costs_at_most_its_own_record(
     new_journal: NewJournal, base: Path, *, spare: bool
 ) -> None:
     """A line of `append`, or of what it calls, is followed by KeyboardInterrupt: each line once, until none is left."""
+    modules = journal_module, current_module, frame_count_module, mapped_module, segment_module, factory_module
+    files_of_appends = {module.__file__ for module in modules}
     at = 0
     while True:
         journal = new_journal(f"{at:016d}")
@@ -429,14 +439,12 @@ def test_ctrl_c_between_any_two_statements_costs_at_most_its_own_record(
             assert journal.append(numbered(number))
         if spare:
             journal.maintain()
-            assert journal._factory.spare is not None
+            assert journal._factory.spares
         lines = 0
 
         def trace(frame: Any, event: str, _: object, until: int = at + 1) -> Any:
             nonlocal lines
-            if frame.f_code.co_filename not in {
-                module.__file__ for module in (journal_module, mapped_module, segment_module, factory_module)
-            }:
+            if frame.f_code.co_filename not in files_of_appends:
                 return None
             if event in {"line", "return"}:
                 lines += 1
@@ -513,7 +521,7 @@ def test_the_age_of_records_does_not_follow_a_clock_that_jumps(
 ) -> None:
     journal = new_journal()
     assert journal.append(b"before")
-    monkeypatch.setattr(journal_module, "time", lambda: 4_000_000_000.0)
+    monkeypatch.setattr(current_module, "time", lambda: 4_000_000_000.0)
     assert journal.append(b"after")
     assert take_all(journal) == [b"before", b"after"]
 
@@ -522,7 +530,7 @@ def test_what_is_too_old_is_reported_and_skipped(new_journal: NewJournal, monkey
     journal = new_journal()
     for number in range(3):
         journal.append(numbered(number))
-    monkeypatch.setattr(journal, "_epoch", journal._epoch + limits.MAX_AGE_SECONDS + 10)
+    monkeypatch.setattr(journal.current, "epoch", journal.current.epoch + limits.MAX_AGE_SECONDS + 10)
     journal.append(numbered(3))
     read = journal.read(512, 0, journal.appended)
     assert (read.lost, read.reason) == (3, "too_old")
@@ -602,7 +610,7 @@ def test_a_segment_may_be_confirmed_while_the_next_one_is_begun(new_journal: New
 def test_a_clock_that_shows_the_far_future_costs_no_record(
     new_journal: NewJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "time", lambda: 2.0**40)
+    monkeypatch.setattr(current_module, "time", lambda: 2.0**40)
     journal = new_journal()
     assert journal.append(b"x")
     assert take_all(journal) == [b"x"]

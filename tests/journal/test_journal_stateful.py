@@ -217,9 +217,11 @@ class Journals(RuleBasedStateMachine):
         owner = self.living[at % len(self.living)]
         if owner.taken:
             return
+        before: list[bytes] = []
         with acting(owner.life, fate):
             remove = owner.journal.close_if_empty()
             if remove is not None:
+                before = owner.story.records
                 left = set(range(owner.next, len(owner.story.records)))
                 assert not left & owner.story.must or owner.life.failed
                 owner.story = Story()
@@ -227,6 +229,8 @@ class Journals(RuleBasedStateMachine):
                 remove()
                 if not owner.life.failed:
                     assert not owner.life.descriptors, "it has something open"
+        if not owner.life.alive:
+            owner.story.records = before or owner.story.records  # confirmed, in a file that may still be there
         self.look_at(owner, removed=True)
 
     @precondition(lambda self: self.living)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failpath_otel.journal.segments.frame import pack_frame
-from failpath_otel.journal.segments.segment import HEADER_BYTES, Segment, SyscallWriter
+from failpath_otel.journal.segments.segment import HEADER_BYTES, Segment
+from failpath_otel.journal.segments.syscall_writer import SyscallWriter
 from failpath_otel.runtime.descriptors import OwnedFd
 from tests.journal.test_journal import numbered
 
@@ -38,7 +39,7 @@ def frame(record: bytes, seconds: int = 7) -> bytes:
 def fill(segment: Segment, *records: bytes) -> int:
     writer = SyscallWriter(segment)
     for record in records:
-        writer.write(frame(record))
+        writer.append(frame(record))
     return writer.end()
 
 

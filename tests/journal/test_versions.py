@@ -30,8 +30,8 @@ def counted(base: Path) -> Path:
         assert journal.append(record)
     journal.reset_in_child()
     [directory] = base.iterdir()
-    assert directory.name.startswith("v2.")
-    directory = directory.rename(base / directory.name.replace("v2.", "v1.", 1))
+    assert directory.name.startswith("v3.")
+    directory = directory.rename(base / directory.name.replace("v3.", "v1.", 1))
     [path] = directory.glob("*.records")
     write_count(path, 4)
     return path

@@ -13,9 +13,12 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from failpath_otel import semconv
 from failpath_otel.otlp.http_messages import spans_in
-from failpath_otel.otlp.reader import Receipt, records_of
+from failpath_otel.otlp.reader import Receipt, SpanReader, records_of
+from failpath_otel.otlp.reading import Reading
+from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record, encode
+from failpath_otel.records.rules import Rules, StepRule
 from failpath_otel.records.span_translation import span_records
 from failpath_otel.steps.keys import make_run_id
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of, records_in
@@ -94,7 +97,7 @@ def test_a_step_gives_the_records_of_its_lifecycle(kind: str, statuses: tuple[st
 
 
 def read(body: bytes, kind: str = JSON) -> tuple[list[Record], Receipt]:
-    return records_in(spans_in(body, kind), POLICY)
+    return records_in(body, kind, POLICY)
 
 
 ANY_VALUES: list[tuple[dict[str, Any], Any]] = [
@@ -231,16 +234,17 @@ def test_records_go_out_in_the_order_in_which_things_happened() -> None:
 
 def test_a_span_that_cannot_be_read_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     spans = list(spans_in(json_request(json_span(), json_span()), JSON))
-    assert spans[0] is not None
+    assert isinstance(spans[0], OtlpSpan)
     spans[0].events = None  # type: ignore[assignment]
-    found, receipt = records_in(iter(spans), POLICY)
+    receipt = Receipt()
+    [found] = SpanReader(POLICY).read(iter(spans), receipt)
     assert (len(found), receipt.steps, receipt.rejected) == (2, 1, 1)
 
 
-def test_every_span_is_read_where_that_is_asked_for() -> None:
+def test_a_span_without_a_step_key_is_read_where_a_rule_may_make_a_step_of_it() -> None:
     body = json_request(json_span(attributes=[attribute("http.route", "/charge")]))
-    assert list(spans_in(body, JSON)) == [None]
-    [span] = spans_in(body, JSON, include_untagged=True)
-    assert span is not None
+    assert list(spans_in(body, JSON)) == [1]
+    [span] = spans_in(body, JSON, Reading(Rules([StepRule("checkout", "charge", span_name="charge-*")])))
+    assert isinstance(span, OtlpSpan)
     assert (span.name, span.instrumentation_scope.name) == ("charge-card", "shop")
     assert records_of(span, POLICY) == []

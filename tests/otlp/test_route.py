@@ -9,8 +9,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from failpath_otel.otlp.reader import Receipt
+from failpath_otel.otlp.reading import ReadSpan
 from failpath_otel.otlp.route import OtlpRoute, ServiceUnavailable
-from failpath_otel.otlp.span import OtlpSpan
 from tests.gateway.requests import PROTOBUF, protobuf_of
 from tests.spans.foreign import a_span
 
@@ -31,7 +31,7 @@ def test_on_request_is_called_once_for_each_request_however_it_ends(
 ) -> None:
     receipts: list[Receipt | None] = []
 
-    def take(_: Iterator[OtlpSpan | None]) -> Receipt:
+    def take(_: Iterator[ReadSpan]) -> Receipt:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

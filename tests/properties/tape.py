@@ -11,6 +11,7 @@ from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 from failpath_otel.configure import FailpathClient
 from failpath_otel.joined_providers import Join
 from failpath_otel.options.options import Options
+from failpath_otel.records.compact import json_of
 from failpath_otel.records.record import Record
 from failpath_otel.testing import _ArrivedRecords
 from tests.schema import moment, valid_record
@@ -37,7 +38,7 @@ class _Kept(_ArrivedRecords):
         super().__init__([], None)
 
     def add(self, record: bytes) -> None:
-        self._kept.append(record)
+        self._kept.append(json_of(record))
         super().add(record)
 
 

@@ -137,7 +137,7 @@ def test_every_time_reads_back_to_the_same_microsecond(nanoseconds: int) -> None
 def test_the_id_of_an_event_is_the_same_whenever_it_is_computed() -> None:
     identity = ("a" * 32, "b" * 16, "running", 1)
     assert record_id(*identity) == record_id(*identity)
-    assert re.fullmatch("[0-9a-f]{32}", record_id(*identity))
+    assert re.fullmatch("[0-9a-f]{49}r", record_id(*identity))
 
 
 def test_ids_differ_by_trace_span_status_and_nanosecond() -> None:

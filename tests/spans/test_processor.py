@@ -14,13 +14,26 @@ from opentelemetry.trace.status import StatusCode
 from failpath_otel import semconv
 from failpath_otel.options.options import Options
 from failpath_otel.spans.processor import FailpathSpanProcessor
-from failpath_otel.step_handoff import HANDOFF_KEY, StepHandoff
+from failpath_otel.step_state import STATE_KEY, RunIdentity, StepState
 from tests.fault_server import FaultServer, accepted, fault_server, held, silent
 from tests.keys import KEY
 from tests.spans.foreign import IDENTITY, a_span, lifecycle, tracer_with
 
 NewProcessor = Callable[..., FailpathSpanProcessor]
 SKIPPED = {**IDENTITY, semconv.STEP_STATUS: "skipped"}
+
+
+class _Holder:
+    """What can still end a step; in production the object that runs its function."""
+
+
+_HOLDER = _Holder()
+
+
+def a_state(attributes: dict[str, str]) -> StepState:
+    """Return the state that the code of a step passes on with the start of its span."""
+    run = RunIdentity(attributes[semconv.FLOW_KEY], attributes[semconv.RUN_ID])
+    return StepState(run, attributes[semconv.STEP_KEY], None, attributes, holder=_HOLDER)
 
 
 def test_running_is_at_the_server_while_the_span_is_open(processor: FailpathSpanProcessor, server: FaultServer) -> None:
@@ -116,7 +129,7 @@ def test_value_length_limits_keep_the_identity_that_stands_in_the_context(
 ) -> None:
     tracer = tracer_with(processor, span_limits=SpanLimits(max_span_attribute_length=3))
     attributes = {**IDENTITY, "failpath.metadata.note": "longer", "failpath.metadata_json.cart": '{"items":[1,null]}'}
-    span = tracer.start_span("charge-card", Context({HANDOFF_KEY: StepHandoff(attributes)}), attributes=attributes)
+    span = tracer.start_span("charge-card", Context({STATE_KEY: a_state(attributes)}), attributes=attributes)
     span.set_attribute(semconv.STEP_STATUS, "error")
     span.add_event(semconv.EVENT_NAMES["error"])
     span.end()
@@ -131,7 +144,7 @@ def test_value_length_limits_leave_metadata_of_the_start_whole_in_the_outcome_to
 ) -> None:
     tracer = tracer_with(processor, span_limits=SpanLimits(max_span_attribute_length=3))
     attributes = {**IDENTITY, "failpath.metadata.note": "longer", "failpath.metadata_json.cart": '{"items":[1,null]}'}
-    tracer.start_span("charge-card", Context({HANDOFF_KEY: StepHandoff(attributes)}), attributes=attributes).end()
+    tracer.start_span("charge-card", Context({STATE_KEY: a_state(attributes)}), attributes=attributes).end()
     assert processor.flush()
     for sent in server.events:
         assert sent["metadata"] == {"note": "longer", "cart": {"items": [1, None]}}

@@ -10,7 +10,7 @@ from opentelemetry.trace import INVALID_SPAN
 
 from failpath_otel import report, semconv
 from failpath_otel.spans.processor import FailpathSpanProcessor
-from failpath_otel.step_handoff import HANDOFF_KEY, StepHandoff
+from failpath_otel.step_state import STATE_KEY, RunIdentity, StepState
 from tests.fault_server import FaultServer
 from tests.spans.foreign import IDENTITY, tracer_with
 
@@ -27,12 +27,23 @@ class Hostile:
         raise ZeroDivisionError(name)
 
 
+class _Holder:
+    """What can still end a step; in production the object that runs its function."""
+
+
+_HOLDER = _Holder()
+
+
+def a_state(attributes: Any) -> StepState:
+    return StepState(RunIdentity("checkout", "req-1"), "charge-card", None, attributes, holder=_HOLDER)
+
+
 @pytest.mark.parametrize(
     "span", [Hostile(), None, ReadableSpan("bare"), INVALID_SPAN], ids=lambda span: str(type(span))
 )
 def test_hostile_spans_raise_nothing_into_the_application(processor: FailpathSpanProcessor, span: Any) -> None:
     processor.on_start(span, None)
-    processor.on_start(span, Context({HANDOFF_KEY: StepHandoff(IDENTITY)}))
+    processor.on_start(span, Context({STATE_KEY: a_state(IDENTITY)}))
     processor.on_end(span)
 
 
@@ -41,7 +52,7 @@ def test_hostile_start_attributes_raise_nothing_into_the_application(
     processor: FailpathSpanProcessor, given: Any
 ) -> None:
     tracer = tracer_with(processor)
-    tracer.start_span("charge-card", Context({HANDOFF_KEY: StepHandoff(given)}), attributes=IDENTITY).end()
+    tracer.start_span("charge-card", Context({STATE_KEY: a_state(given)}), attributes=IDENTITY).end()
 
 
 def test_a_fault_of_ours_is_logged_once_and_not_raised(

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 
 from failpath_otel import Run
+from failpath_otel.testing import MockFailpath
 from tests.clocks import Clocks
 from tests.properties.tape import Tape
 from tests.recording import Recording, recording_with
@@ -142,3 +143,14 @@ def test_spans_of_others_and_what_is_recorded_by_hand_keep_their_times(clocks: C
 def test_a_step_reads_each_clock_once_at_its_start_and_once_at_its_end(run: Run, clocks: Clocks) -> None:
     run.step("pack", lambda: None)
     assert clocks.readings == {"wall": 2, "monotonic": 2}
+
+
+@pytest.mark.parametrize("jump", [-100 * YEAR, 700 * YEAR], ids=["before 1970", "after 2554"])
+def test_a_step_at_a_time_that_no_compact_record_can_hold_is_recorded_and_nothing_is_logged(
+    clocks: Clocks, caplog: pytest.LogCaptureFixture, jump: int
+) -> None:
+    clocks.pass_by(0, jump)
+    failpath = MockFailpath()
+    failpath.run("flow", run_id="1").step("pack", lambda: None)
+    assert [event.status for event in failpath.events] == ["running", "success"]
+    assert not caplog.records

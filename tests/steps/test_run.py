@@ -1,6 +1,7 @@
 """A run: what groups steps, and as a block the parent of their spans."""
 
 import asyncio
+import gc
 import uuid
 from collections.abc import Callable, Generator
 from typing import Any
@@ -216,3 +217,18 @@ def test_a_client_without_a_provider_of_its_own_runs_everything_plainly() -> Non
 
     assert calls == [1]
     assert failpath.flush()
+
+
+def test_a_run_whose_block_was_left_is_in_no_reference_cycle(recording: Recording) -> None:
+    def work() -> None:
+        with recording.failpath.run("flow", run_id="1"):
+            pass
+
+    work()
+    gc.collect()
+    gc.disable()
+    try:
+        work()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

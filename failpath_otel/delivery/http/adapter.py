@@ -1,32 +1,28 @@
-"""HTTP connections of which one whole request has one deadline (decision 0032)."""
+"""The adapter of ``requests`` for the way through a proxy, with sockets that heed :func:`bounded.time_limit`."""
 
-import contextlib
-import errno
 import http.client
 import inspect
-import os
 import socket
 import ssl
+import sys
 import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from functools import cache
-from math import inf
-from time import monotonic
+from queue import Empty, Full
 from typing import Any, Final, cast
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.ssltransport import SSLTransport
 
-from failpath_otel.delivery.http import real_sockets
-from failpath_otel.runtime.descriptors import OwnedFd
+from failpath_otel.delivery.http import bounded, real_sockets
+from failpath_otel.delivery.http.final_answer import FinalAnswer
 from failpath_otel.runtime.threads import is_gevent_patched
 
 
 class _Send(threading.local):
-    deadline: float | None = None
     headers: frozenset[str] = frozenset()
 
 
@@ -37,168 +33,32 @@ _OF_HTTP: Final = frozenset(
 )
 """Headers that the adapter and the connection add by themselves, beside those of the request."""
 
-_INTERIM: Final = frozenset(range(100, 200)) - {101}
-_MAX_INTERIM: Final = 100
-"""Interim answers that are waited for to end."""
 
+class _Idle:
+    """The connections of a pool that are not in use: Python's ``LifoQueue`` without the locks, which gevent patches.
 
-@contextmanager
-def time_limit(seconds: float | None) -> Generator[None, None, None]:
-    """Give all reads and writes of this thread inside, on connections of :class:`BoundedAdapter`, one deadline.
-
-    Beyond it they raise ``TimeoutError``, which ``requests`` shows as one of its own. ``None``: there is no deadline.
+    It is used by one thread at a time, and pools of ``requests`` wait for no connection.
     """
-    before = _send.deadline
-    _send.deadline = None if seconds is None else monotonic() + seconds
-    try:
-        yield
-    finally:
-        _send.deadline = before
 
+    def __init__(self, maxsize: int = 0) -> None:
+        self._maxsize: Final = maxsize
+        self._items: Final[list[Any]] = []
 
-_SLICE: Final = 0.1
-"""Seconds after which a thread that waits for the other end looks again whether the connection is still there."""
+    def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002 - as there
+        """Put one more, if there is room."""
+        if len(self._items) >= self._maxsize > 0:
+            raise Full
+        self._items.append(item)
 
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002, ANN401, FBT001, FBT002 - as there
+        """Return the one that came last."""
+        if not self._items:
+            raise Empty
+        return self._items.pop()
 
-def _limit(connection: socket.socket) -> float:
-    """Return the seconds until the deadline, or a slice of them, and have the socket keep to them."""
-    if _let_go_if_foreign(connection):
-        raise _not_ours()
-    if _send.deadline is None:
-        return _SLICE
-    left = _send.deadline - monotonic()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    connection.settimeout(left)
-    return min(left, _SLICE)
-
-
-def _not_ours() -> OSError:
-    return OSError(errno.EBADF, os.strerror(errno.EBADF))
-
-
-def _await(connection: socket.socket, is_ready: Callable[[socket.socket, float], bool]) -> None:
-    """Wait until something can be read or written.
-
-    Not by the socket itself: while it waits, its descriptor may be closed, and it would go on with the file that comes
-    in its place.
-    """
-    timeout = connection.gettimeout()
-    until = inf if timeout is None else monotonic() + timeout
-    while not is_ready(connection, _limit(connection)):
-        if monotonic() >= until and _send.deadline is None:
-            return  # its own time limit, which it raises itself
-    _limit(connection)
-
-
-_owned: Final[dict[int, OwnedFd]] = {}
-"""The descriptors of sockets, by the `id` of these: what the garbage collector is about to end is in no weak table."""
-
-
-def _let_go_if_foreign(connection: socket.socket, owned: dict[int, OwnedFd] = _owned) -> bool:
-    """Forget a descriptor that something else has closed, and return whether it was: it may be the application's."""
-    found = owned.get(id(connection))
-    if found is None or connection.fileno() < 0 or found.is_valid():
-        return False
-    connection.detach()
-    return True
-
-
-def _end(connection: socket.socket, owned: dict[int, OwnedFd] = _owned) -> None:
-    """Run at the last moment of a socket, which would close its descriptor."""
-    try:
-        _let_go_if_foreign(connection, owned)
-    except Exception:  # noqa: BLE001 - at the end of the interpreter the modules have lost their names
-        connection.detach()
-    owned.pop(id(connection), None)
-
-
-class _Bounded:
-    """Goes before a class of sockets, and adds methods alone: they heed the deadline, and touch no other file."""
-
-    __slots__ = ()
-
-    def __del__(self: Any, end: Callable[[Any], None] = _end) -> None:
-        end(self)
-        further = getattr(super(), "__del__", None)  # gevent's sockets have none
-        if further is not None:
-            further()
-
-    def close(self: Any) -> None:
-        _let_go_if_foreign(self)
-        super().close()  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
-
-    def settimeout(self: Any, value: float | None) -> None:
-        _let_go_if_foreign(self)
-        super().settimeout(value)  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
-
-    def recv(self: Any, *args: Any, **kwargs: Any) -> bytes:  # noqa: ANN401 - passed on
-        _await_bytes(self)
-        return super().recv(*args, **kwargs)  # type: ignore[misc, no-any-return] # pyright: ignore[reportAttributeAccessIssue]
-
-    def recv_into(self: Any, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
-        _await_bytes(self)
-        return super().recv_into(*args, **kwargs)  # type: ignore[misc, no-any-return] # pyright: ignore[reportAttributeAccessIssue]
-
-    def send(self: Any, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - passed on
-        _await(self, real_sockets.is_writable)
-        return super().send(*args, **kwargs)  # type: ignore[misc, no-any-return] # pyright: ignore[reportAttributeAccessIssue]
-
-    def sendall(self: Any, data: Any, flags: int = 0) -> None:  # noqa: ANN401 - passed on
-        with memoryview(data) as view, view.cast("B") as left:
-            sent = 0
-            while sent < len(left):
-                sent += self.send(left[sent:], flags)
-
-
-def _await_bytes(connection: Any) -> None:  # noqa: ANN401 - a bounded one
-    if not getattr(connection, "pending", int)():  # bytes that TLS has decrypted already
-        _await(connection, real_sockets.is_readable)
-
-
-_KINDS: Final[set[type]] = {real_sockets.SOCKET, socket.socket, ssl.SSLSocket}
-"""The classes of sockets that are bounded."""
-
-
-@cache
-def _bounded_class(kind: Any) -> type:  # noqa: ANN401 - one of those
-    return type("BoundedSocket", (_Bounded, kind), {"__slots__": ()})
-
-
-def _bounded(connection: Any, owned: OwnedFd) -> Any:  # noqa: ANN401 - whatever kind of socket urllib3 has made
-    kind: Any = type(connection)
-    # An object of a class gets a class that only adds methods; anything else, as TLS inside of TLS, stays as it is.
-    with contextlib.suppress(TypeError):  # a class whose objects cannot get another one
-        if kind in _KINDS:
-            connection.__class__ = _bounded_class(kind)
-        if isinstance(connection, _Bounded):
-            _owned[id(connection)] = owned
-    return connection
-
-
-def _connected(connection: socket.socket, port: int | None) -> OwnedFd:
-    """Return the descriptor of a connection that was just made, to ``port`` unless by way of SOCKS."""
-    try:
-        # Meanwhile it may have been closed, and another file have taken its place.
-        owned = OwnedFd(connection.fileno())
-        if type(connection) not in {socket.socket, real_sockets.SOCKET} or connection.getpeername()[1] == port:
-            return owned
-    except (OSError, IndexError):
-        pass
-    connection.detach()
-    raise _not_ours()
-
-
-class _FinalAnswer(http.client.HTTPResponse):
-    """The answer that counts: interim ones (103 Early Hints) are read over, of which `http.client` knows only 100."""
-
-    def begin(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-        super().begin(*args, **kwargs)
-        for _ in range(_MAX_INTERIM):
-            if self.status not in _INTERIM:
-                break
-            self.headers = self.msg = None  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
-            super().begin(*args, **kwargs)
+    def qsize(self) -> int:
+        """Return how many there are."""
+        return len(self._items)
 
 
 class _Plain(http.client.HTTPConnection):
@@ -207,7 +67,7 @@ class _Plain(http.client.HTTPConnection):
     Deliveries are not the application's calls, and have no place in its traces.
     """
 
-    response_class = _FinalAnswer
+    response_class = FinalAnswer
     request: Any = inspect.unwrap(http.client.HTTPConnection.request)
     putrequest: Any = inspect.unwrap(http.client.HTTPConnection.putrequest)
     getresponse: Any = inspect.unwrap(http.client.HTTPConnection.getresponse)
@@ -229,36 +89,73 @@ class _Connection(HTTPConnection, _Plain):  # pyright: ignore[reportIncompatible
 
     def _new_conn(self) -> socket.socket:  # private of urllib3: a proxy's tunnel is dug before `connect` returns
         is_real = self._direct and is_gevent_patched()
-        connection: socket.socket = real_sockets.connect(self) if is_real else super()._new_conn()
-        self._descriptor = _connected(connection, self.port)
-        return cast("socket.socket", _bounded(connection, self._descriptor))
+        connection: socket.socket = _real_connection(self) if is_real else super()._new_conn()
+        self._descriptor = bounded.own_descriptor(connection, self.port)
+        return cast("socket.socket", bounded.bounded(connection, self._descriptor))
+
+
+def _real_connection(connection: HTTPConnection) -> Any:  # noqa: ANN401 - a socket, see `real_sockets`
+    """Return a socket of the operating system for ``connection``, or raise what urllib3 raises."""
+    host = connection.host
+    try:
+        options = connection.socket_options or ()
+        made = real_sockets.connect(host.strip("[]"), connection.port, connection.timeout, options)
+    except socket.gaierror as error:
+        raise NameResolutionError(host, connection, error) from error
+    except TimeoutError as error:
+        msg = f"Connection to {host} timed out. (connect timeout={connection.timeout})"
+        raise ConnectTimeoutError(connection, msg) from error
+    except OSError as error:
+        msg = f"Failed to establish a new connection: {error}"
+        raise NewConnectionError(connection, msg) from error
+    sys.audit("http.client.connect", connection, host, connection.port)
+    return made
+
+
+@cache
+def _tls_class(kind: Any) -> Any:  # noqa: ANN401 - gevent's
+    class Context(kind):  # type: ignore[misc]
+        def wrap_socket(self, sock: Any, *_: object, server_hostname: str | None = None, **__: object) -> SSLTransport:  # noqa: ANN401
+            return SSLTransport(sock, self, server_hostname)
+
+    return Context
+
+
+def _tls_context() -> ssl.SSLContext:
+    """Return the context that urllib3 would use, but for the sockets.
+
+    Python's own class cannot be set up any more once gevent has put another in its place.
+    """
+    context: ssl.SSLContext = _tls_class(ssl.SSLContext)(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 class _TlsConnection(_Connection, HTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride]
     def connect(self) -> None:
         given: Any = self.ssl_context
         if given is None and self._direct and is_gevent_patched():
-            self.ssl_context = real_sockets.tls_context()
+            self.ssl_context = _tls_context()
         super().connect()
         # Nothing was sent yet. A proxy that makes the connections itself has verified the other end.
         if not (self.proxy_is_verified if self.proxy_is_forwarding else self.is_verified):
             self.close()
             msg = "the certificate was not verified"
             raise ssl.SSLError(msg)
-        self.sock = _bounded(self.sock, self._descriptor)
+        self.sock = bounded.bounded(self.sock, self._descriptor)
 
 
 _Pools = dict[str, type[HTTPConnectionPool | HTTPSConnectionPool]]
 
 
 class _Pool(HTTPConnectionPool):
-    QueueCls: Any = real_sockets.Idle
+    QueueCls: Any = _Idle
     urlopen: Any = inspect.unwrap(HTTPConnectionPool.urlopen)
     ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType] - as urllib3's own class, it is not typed so
 
 
 class _TlsPool(HTTPSConnectionPool):
-    QueueCls: Any = real_sockets.Idle
+    QueueCls: Any = _Idle
     urlopen: Any = inspect.unwrap(HTTPSConnectionPool.urlopen)
     ConnectionCls = _TlsConnection  # pyright: ignore[reportAssignmentType]
 
@@ -281,7 +178,7 @@ def _socks_pools() -> _Pools:
     class _SocksTlsPool(_TlsPool, pools.SOCKSHTTPSConnectionPool):
         ConnectionCls: Any = _SocksTlsConnection
 
-    _KINDS.add(socks.socksocket)
+    bounded.KINDS.add(socks.socksocket)
     return {"http": _SocksPool, "https": _SocksTlsPool}
 
 

@@ -1,102 +1,53 @@
-"""The way of one request to the endpoint: over connections of our own, or through a session of the user's."""
+"""The way of one request to the endpoint and back."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
 
-import requests
-from requests.auth import AuthBase
-from requests.utils import select_proxy
-
-from failpath_otel.delivery.http.adapter import BoundedAdapter
 from failpath_otel.delivery.http.connection_errors import Means
-from failpath_otel.report import warn_once
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
-class OwnChannel:
-    """Connections of our own.
+class Reply(Protocol):
+    """An answer whose body is not read yet. Leave its block to give back the connection, or to close it."""
 
-    Requests go to the adapter and not through a ``requests.Session``, because that is where tracers of all vendors
-    put their patches: what we send must not appear in the application's traces. Only a session reads the proxies and
-    certificates of the environment; a ``.netrc`` entry, which would replace the project key, is not read.
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
 
-    Certificates are always verified. What is patched into ``requests`` or ``ssl`` to turn that off for a whole process
-    is not meant for the project key; who means it gives a session of their own.
-    """
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, found by their names in title case at least."""
+        ...
 
-    def __init__(self, url: str) -> None:
-        self._url: Final = url
-        self._adapter: Final = BoundedAdapter()
-        self._settings: Any = None
+    def read(self, limit: int) -> bytes:
+        """Return the decoded body, or more than ``limit`` bytes of its beginning."""
+        ...
 
-    def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
+    def __enter__(self) -> "Self": ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Channel(Protocol):
+    """Posts bodies; used by one thread at a time."""
+
+    def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> Reply:
         """Post ``body`` and return the answer, its body not read yet; a redirect is not followed.
 
         Raises:
-            requests.RequestException: there is no answer.
+            OSError, HTTPException: there is no answer.
         """
-        if self._settings is None:
-            with requests.Session() as session:
-                settings = session.merge_environment_settings(self._url, {}, True, None, None)  # noqa: FBT003
-            self._settings = {**settings, "verify": settings.get("verify") or True}
-        request = requests.Request("POST", self._url, data=body, headers=headers).prepare()
-        return self._adapter.send(request, timeout=timeout, **self._settings)
+        ...
 
     def means(self) -> Means:
-        """See :class:`OwnChannel`."""
-        return _means(self._url, self._settings or {})
+        """Return by what the endpoint is asked."""
+        ...
 
     def close(self) -> None:
-        """See :class:`OwnChannel`."""
-        self._adapter.close()
-
-
-class SessionChannel:
-    """A session of the user's, with its adapters, proxies, certificates and hooks. It is the user's to close."""
-
-    def __init__(self, url: str, session: requests.Session) -> None:
-        self._url: Final = url
-        self._session: Final = session
-
-    def post(self, body: bytes, headers: dict[str, str], timeout: float | None) -> requests.Response:
-        """See :class:`OwnChannel`."""
-        if getattr(self._session, "verify", True) is False and self._url.lower().startswith("https:"):
-            warn_once(
-                "verify", "Failpath: certificates are not verified, because the session that was given has verify=False"
-            )
-        return self._session.post(
-            self._url,
-            data=body,
-            headers=headers,
-            auth=_Sent(headers.get("Authorization")),
-            timeout=timeout,
-            allow_redirects=False,
-            stream=True,
-        )
-
-    def means(self) -> Means:
-        """See :class:`OwnChannel`."""
-        return _means(self._url, self._session.merge_environment_settings(self._url, {}, None, None, None))
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-def _means(url: str, settings: Mapping[str, Any]) -> Means:
-    bundle = settings.get("verify")
-    return Means(url, select_proxy(url, settings.get("proxies")) or "", bundle if isinstance(bundle, str) else "")
-
-
-class _Sent(AuthBase):
-    """Sets the key last of all; without an ``auth`` of our own, requests would let a ``.netrc`` entry replace it."""
-
-    def __init__(self, authorization: str | None) -> None:
-        self._authorization = authorization
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._authorization is not None:
-            request.headers["Authorization"] = self._authorization
-        return request
-
-
-Channel = OwnChannel | SessionChannel
-"""Posts bodies; used by one thread at a time."""
+        """Close the connections; a later :meth:`post` opens new ones."""

@@ -5,17 +5,16 @@ import json
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import replace
-from functools import partial
 from threading import current_thread, main_thread
 from typing import Final
 
-import requests
 from opentelemetry.context import attach, detach, set_value
 
 from failpath_otel import limits
-from failpath_otel.delivery.http.adapter import time_limit
-from failpath_otel.delivery.http.channel import Channel, OwnChannel, SessionChannel
-from failpath_otel.delivery.http.connection_errors import Means, obstacle, proxy_password
+from failpath_otel.delivery.http.bounded import time_limit
+from failpath_otel.delivery.http.channel import Channel, Reply
+from failpath_otel.delivery.http.connection_errors import Means, is_cut, obstacle, proxy_password, timed_out
+from failpath_otel.delivery.http.own_channel import OwnChannel, import_way
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.options.endpoint import warn_of_plain_http
 from failpath_otel.options.options import Options
@@ -25,6 +24,10 @@ from failpath_otel.runtime.forking import after_fork_in_child
 from failpath_otel.runtime.threads import Lock, get_ident
 from failpath_otel.scrubbing.values import REDACTED
 
+Post = Callable[[bytes, dict[str, str], float | None], Reply]
+"""Posts a body, with headers, within a timeout; see :class:`Channel`."""
+
+_FIRST_ERROR: Final = 400
 _SUPPRESS: Final = "suppress_instrumentation"
 """Context key under which OpenTelemetry's instrumentations leave a call alone (the plain spelling of it, which
 ``opentelemetry.instrumentation.utils`` reads beside a private one)."""
@@ -44,6 +47,8 @@ class HttpClient:
         self._timeout = options.send_timeout or None
         warn_of_plain_http(options.endpoint)
         self._begin()
+        if options.session is None:
+            import_way(self.url)
         after_fork_in_child(self._begin)
 
     def _begin(self) -> None:
@@ -55,7 +60,12 @@ class HttpClient:
 
     def _new_channel(self) -> Channel:
         session = self._options.session
-        return OwnChannel(self.url) if session is None else SessionChannel(self.url, session)
+        if session is None:
+            return OwnChannel(self.url)
+        # Here, because only a program that has a session has imported `requests`.
+        from failpath_otel.delivery.http.requests_channels import SessionChannel  # noqa: PLC0415
+
+        return SessionChannel(self.url, session)
 
     def send(self, records: Sequence[bytes], within: float | None = None) -> request.Answer:
         """Send one batch of at most 512 records and 1 MiB, and return the answer.
@@ -68,56 +78,50 @@ class HttpClient:
             # the connection is in use, and its user cannot go on before this returns.
             channel = self._new_channel()
             try:
-                return Context().run(self._answer, channel, lambda: self._post(channel, records, timeout), timeout)
+                return Context().run(self._answer, channel, channel.post, records, timeout)
             finally:
                 channel.close()
         with self._lock:
             self._sender = get_ident()
             try:
                 # Not in the context of the caller: a tracer would find the application's span in it.
-                post = partial(self._post_on_living_connection, records, timeout)
-                return Context().run(self._answer, self._channel, post, timeout)
+                return Context().run(self._answer, self._channel, self._post_on_living_connection, records, timeout)
             finally:
                 self._sender = None
 
-    def _answer(self, channel: Channel, post: Callable[[], request.Answer], timeout: float | None) -> request.Answer:
+    def _answer(self, channel: Channel, post: Post, records: Sequence[bytes], timeout: float | None) -> request.Answer:
         token = attach(set_value(_SUPPRESS, True))  # noqa: FBT003 - the value of a context key
         try:
             with time_limit(timeout):
-                answer = post()
+                answer = self._exchange(post, records, timeout)
             return proxy_password(answer, _means(channel)) if answer.status == request.PROXY_PASSWORD else answer
-        except (requests.Timeout, TimeoutError):
-            return _too_late(timeout)
-        except requests.RequestException as error:
-            # The answer's body is read here, and a read that times out then has another name.
-            return _too_late(timeout) if "timed out" in str(error).lower() else obstacle(error, _means(channel))
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
                 raise  # at the end of the interpreter, batches are sent there
-            return obstacle(error, _means(channel))
+            return _too_late(timeout) if timed_out(error) else obstacle(error, _means(channel))
         finally:
             detach(token)
 
-    def _post_on_living_connection(self, records: Sequence[bytes], timeout: float | None) -> request.Answer:
+    def _post_on_living_connection(self, body: bytes, headers: dict[str, str], timeout: float | None) -> Reply:
         """Post once more where a server has closed a kept connection as it was used again: that is no failure of it.
 
         So what breaks without an answer on a connection that has served before is sent once more, on a new one. A
         record that arrives twice has the same id.
         """
+        reply: Reply | None = None
         try:
-            answer = self._post(self._channel, records, timeout)
-        except requests.Timeout:
-            raise
-        except requests.ConnectionError:
-            if not self._reused:
+            reply = self._channel.post(body, headers, timeout)
+        except Exception as error:
+            if not self._reused or not is_cut(error):
                 raise
+        if reply is None:  # not within the block above, or the first failure would be named as the cause of another
             self._reused = False
             self._channel.close()
-            answer = self._post(self._channel, records, timeout)
+            reply = self._channel.post(body, headers, timeout)
         self._reused = True
-        return answer
+        return reply
 
-    def _post(self, channel: Channel, records: Sequence[bytes], timeout: float | None) -> request.Answer:
+    def _exchange(self, post: Post, records: Sequence[bytes], timeout: float | None) -> request.Answer:
         try:
             body, headers = self._request(records)
         except MemoryError:  # which is not about the records, and may pass
@@ -126,22 +130,17 @@ class HttpClient:
             exception_once("making the payload")
             # It may be about one of the records, as where the endpoint refuses them.
             return request.Answer("was not asked, because making the payload failed")
-        with channel.post(body, headers, timeout) as response:
-            if response.status_code in request.INFORMATIONAL:
-                # The one that counts comes over the same connection: unread, that is closed with this response.
-                return request.read_answer(response.status_code, response.headers, b"", len(records))
-            now = request.server_time(response.headers)
+        with post(body, headers, timeout) as reply:
+            if reply.status in request.INFORMATIONAL:
+                return request.read_answer(reply.status, reply.headers, b"", len(records))
+            now = request.server_time(reply.headers)
             if now is not None:
                 machine_clock.observe(now)
-            content = b""
-            for chunk in response.iter_content(limits.MAX_RESPONSE_BYTES):
-                content += chunk
-                if len(content) > limits.MAX_RESPONSE_BYTES:
-                    break
-            if len(content) > limits.MAX_RESPONSE_BYTES and response.ok:
-                failure = f"answered {response.status_code} with more than any Failpath endpoint would"
-                return request.misconfigured(failure, response.status_code, misaddressed=True)
-            return self._discreet(request.read_answer(response.status_code, response.headers, content, len(records)))
+            content = reply.read(limits.MAX_RESPONSE_BYTES)
+            if len(content) > limits.MAX_RESPONSE_BYTES and reply.status < _FIRST_ERROR:
+                failure = f"answered {reply.status} with more than any Failpath endpoint would"
+                return request.misconfigured(failure, reply.status, misaddressed=True)
+            return self._discreet(request.read_answer(reply.status, reply.headers, content, len(records)))
 
     def _discreet(self, answer: request.Answer) -> request.Answer:
         """Return the answer without the project key, should a reason of the server's repeat it."""
@@ -158,7 +157,7 @@ class HttpClient:
             body = json.dumps(options.payload([json.loads(record) for record in records])).encode()
         headers = request.headers() | {"Authorization": f"Bearer {options.project_key}"}
         if options.compression == "gzip":
-            body = gzip.compress(body, mtime=0)
+            body = gzip.compress(body, 1, mtime=0)
             headers["Content-Encoding"] = "gzip"
         if options.headers:
             # A header that names one of ours means it, however it is spelled.

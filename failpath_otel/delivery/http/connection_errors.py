@@ -5,14 +5,12 @@ import os
 import re
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
-
-import requests
-from requests import exceptions
 
 from failpath_otel.records.request import PROXY_PASSWORD, Answer, misconfigured, no_response, read_answer
 from failpath_otel.scrubbing.values import type_name
@@ -49,14 +47,29 @@ class Means:
         return next((name for name in _BUNDLES if os.environ.get(name) == self.bundle), "`verify` of the session")
 
 
+def timed_out(error: BaseException) -> bool:
+    """Return whether an exception says that the time was up."""
+    if isinstance(error, TimeoutError) or _is_of_requests(error, "Timeout"):
+        return True
+    # The answer's body may be read when it is, and that has another name.
+    return _is_of_requests(error, "RequestException") and "timed out" in str(error).lower()
+
+
+def is_cut(error: BaseException) -> bool:
+    """Return whether an exception says that the connection ended before there was an answer."""
+    if _is_of_requests(error, "RequestException"):
+        return _is_of_requests(error, "ConnectionError") and not _is_of_requests(error, "Timeout")
+    return isinstance(error, (OSError, http.client.HTTPException)) and not isinstance(error, TimeoutError)
+
+
 def obstacle(error: BaseException, means: Means) -> Answer:
     """Return the answer that stands for an exception in the place of one."""
     found = _missing_bundle(error, means) or _of_proxy(error, means) or _of_tls(error, means) or _of_host(error, means)
     if found:
         return found
-    if isinstance(error, exceptions.InvalidHeader):
+    if _is_of_requests(error, "InvalidHeader"):
         return misconfigured("could not be asked: the option `headers` has one that cannot be sent")
-    if isinstance(error, (requests.RequestException, OSError)) and not isinstance(error, ValueError):
+    if isinstance(error, (OSError, http.client.HTTPException)) and not isinstance(error, ValueError):
         through = f" through the proxy of {means.proxy_name}" if means.proxy else ""
         return no_response(f"could not be reached{through} ({_innermost(error)})")
     if isinstance(error, MemoryError):
@@ -71,7 +84,7 @@ def proxy_password(answer: Answer, means: Means) -> Answer:
 
 def _missing_bundle(error: BaseException, means: Means) -> Answer | None:
     # Of `requests`, which looks for it itself, and has no more to it.
-    if not means.bundle or not isinstance(error, OSError) or isinstance(error, requests.RequestException):
+    if not means.bundle or not isinstance(error, OSError) or _is_of_requests(error, "RequestException"):
         return None
     if Path(means.bundle).exists():
         return None
@@ -82,10 +95,10 @@ def _of_proxy(error: BaseException, means: Means) -> Answer | None:
     if not means.proxy:
         return None
     name = means.proxy_name
-    if isinstance(error, exceptions.InvalidSchema):
+    if _is_of_requests(error, "InvalidSchema"):
         return misconfigured(f"could not be asked: {name} names a SOCKS proxy, for which PySocks is not installed")
     # An older `requests` does not look itself, and lets the connection find out.
-    if any(isinstance(each, (exceptions.InvalidURL, http.client.InvalidURL)) for each in _chain(error)):
+    if any(_is_of_requests(each, "InvalidURL") or isinstance(each, http.client.InvalidURL) for each in _chain(error)):
         return misconfigured(f"could not be asked: {name} is not the URL of a proxy that can be used")
     for each in _chain(error):
         tunnel = _TUNNEL.search(str(each)) if isinstance(each, OSError) else None
@@ -135,7 +148,13 @@ def _of_host(error: BaseException, means: Means) -> Answer | None:
 
 def _innermost(error: BaseException) -> str:
     """Return the first cause, as `ConnectionRefusedError`; `requests` wraps it in less precise ones."""
-    return type_name([each for each in _chain(error) if isinstance(each, OSError)][-1])
+    return type_name([each for each in _chain(error) if isinstance(each, (OSError, http.client.HTTPException))][-1])
+
+
+def _is_of_requests(error: BaseException, name: str) -> bool:
+    """Return whether an error is one of `requests`, which only programs that need it have imported."""
+    kind = getattr(sys.modules.get("requests.exceptions"), name, None)
+    return kind is not None and isinstance(error, kind)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

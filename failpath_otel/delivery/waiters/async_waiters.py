@@ -29,6 +29,7 @@ async def _watched(
     wait = AsyncioWait() if trio is None else TrioWait(trio)
     if not of_attempt and pipeline.flusher.would_wait_in_vain(timeout):
         return _TIMED_OUT
+    tickets = pipeline.flusher.numbers_of(tickets)
     cancel = pipeline.flusher.watch(wait.notify, of_attempt=of_attempt, tickets=tickets)
     if cancel is None:
         return pipeline.flusher.outcome(tickets)[1]

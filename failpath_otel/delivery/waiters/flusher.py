@@ -49,7 +49,7 @@ class Flusher:
             A function that ends the wait; ``None`` where there is nothing to wait for.
         """
         retries = self.sender.retries
-        first, last = tickets or self._last()
+        first, last = self.numbers_of(tickets)
         # While the endpoint fails, the next attempt is one that is planned, and is not waited for. Nor is the end of a
         # pause after others were sent in parts, unless for the whole batch.
         if of_attempt and self._is_pause(whole_batch=whole_batch):
@@ -107,7 +107,7 @@ class Flusher:
 
     def would_wait_in_vain(self, timeout: float) -> bool:
         """Return whether the server has asked for a pause longer than ``timeout`` seconds, and records wait."""
-        return not self.ledger.is_settled(self.queue.accepted) and self.sender.retries.retry_after_left() > timeout
+        return not self.ledger.is_settled(self.queue.count()) and self.sender.retries.retry_after_left() > timeout
 
     def is_held_up_here(self) -> bool:
         """Return whether this thread holds up what it would wait for, in a call further up its stack."""
@@ -126,6 +126,7 @@ class Flusher:
         deadline = monotonic() + timeout
         if self.is_held_up_here() or self.would_wait_in_vain(timeout):
             return False, self.sender.failure
+        tickets = self.numbers_of(tickets)
         errors: list[DeliveryError | None] = []
         is_over = OneShotEvent()
 
@@ -150,13 +151,19 @@ class Flusher:
 
     def outcome(self, tickets: Tickets | None = None) -> tuple[bool, DeliveryError | None]:
         """Return whether these records are settled, by default all, and the error of the first that is lost."""
-        first, last = tickets or self._last()
+        first, last = self.numbers_of(tickets)
         if self.ledger.is_settled(last):
             return True, self.ledger.loss_of(first, last)
         failure = self.sender.failure
         # A failure without a retry was about another record.
         return False, failure if failure is not None and failure.retrying else None
 
-    def _last(self) -> Tickets:
-        last = self.queue.count()
-        return last, last
+    def numbers_of(self, tickets: Tickets | None) -> tuple[int, int]:
+        """Return the numbers of these records, by default of the last one; those of numbers are themselves.
+
+        Who waits asks once: what is delivered has no place in the journal any more.
+        """
+        if tickets is None:
+            last = self.queue.count()
+            return last, last
+        return self.queue.number_of(tickets[0]), self.queue.number_of(tickets[1])

@@ -1,33 +1,33 @@
-"""Waiting for the last record of a step, which its handoff names."""
+"""Waiting for the last record of a step, which its state names."""
 
 from typing import TYPE_CHECKING
 
 from failpath_otel.errors import DeliveryError
-from failpath_otel.step_handoff import StepHandoff
+from failpath_otel.step_state import StepState
 
 if TYPE_CHECKING:
     from failpath_otel.delivery.pipeline import Pipeline
 
 
-def await_attempt(handoff: StepHandoff, patience: float) -> DeliveryError | None:
+def await_attempt(state: StepState, patience: float) -> DeliveryError | None:
     """Wait at most ``patience`` seconds until the last record of a step was sent, or an attempt to send it has failed.
 
     Returns:
         Why that record is not delivered, if it is not.
     """
-    last_record: tuple[Pipeline, int] | None = handoff.last_record
-    if last_record is None:
+    pipeline: Pipeline | None = state.pipeline
+    if pipeline is None:
         return None
-    pipeline, number = last_record
+    number = state.last_ticket
     return pipeline.await_attempt(patience, (number, number))[1] if number else pipeline.admission.refusal()
 
 
-async def aawait_attempt(handoff: StepHandoff, patience: float) -> DeliveryError | None:
+async def aawait_attempt(state: StepState, patience: float) -> DeliveryError | None:
     """Do the same as :func:`await_attempt` in async code, without blocking the event loop."""
-    last_record: tuple[Pipeline, int] | None = handoff.last_record
-    if last_record is None:
+    pipeline: Pipeline | None = state.pipeline
+    if pipeline is None:
         return None
-    pipeline, number = last_record
+    number = state.last_ticket
     if not number:
         return pipeline.admission.refusal()
     # Here, because importing it takes longer than all of this package; who awaits this has done so.

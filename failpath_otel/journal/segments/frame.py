@@ -16,11 +16,17 @@ FRAME_BYTES: Final = _FRAME.size
 pack_frame: Final = _FRAME.pack
 unpack_frame: Final = _FRAME.unpack_from
 
-_START: Final = re.compile(rb"\{(?<=[\0\1]\0.{8}\{)", re.DOTALL)
-"""The first byte of a record, behind the two upper bytes of a plausible length.
+_START: Final = re.compile(rb"[{\xf5](?<=[\0\1]\0.{8}[{\xf5])", re.DOTALL)
+"""The first byte of a record, JSON or compact, behind the two upper bytes of a plausible length.
 
-JSON has no zero bytes, so nothing inside a record matches. The literal comes first, which is fast.
+JSON has no zero bytes, so hardly anything inside a record matches. The first byte comes first, which is fast.
 """
+
+COMPACT_MARK: Final = b"\xf5"
+"""The first byte of a compact record, which its reader makes into longer JSON."""
+
+_NUMBERS: Final = 64
+"""Within these first bytes, a compact record has numbers, of which some are zero: at most eight bytes in a row."""
 
 _LATEST_TIME: Final = 4_100_000_000
 """No record is written after this second, in the year 2099."""
@@ -106,8 +112,8 @@ def count_lost(data: bytes, begin: int, stop: int) -> int:
 def is_cut_off(data: bytes, begin: int, stop: int) -> bool:
     """Return whether the bytes from *begin* to *stop*, which only zeros follow, are the beginning of one record.
 
-    Its process was killed while the record was copied, in whatever order: zeros stand for the missing parts, and a
-    record has none. If nothing is missing, the record was damaged later.
+    Its process was killed while the record was copied, in whatever order: zeros stand for the missing parts. If nothing
+    is missing, the record was damaged later.
     """
     length, checksum, seconds = unpack_frame(data[begin:stop][:FRAME_BYTES].ljust(FRAME_BYTES, b"\0"))
     if length > limits.MAX_RECORD_BYTES or seconds > _LATEST_TIME or not data[begin : begin + _PAGE].strip(b"\0"):
@@ -115,6 +121,12 @@ def is_cut_off(data: bytes, begin: int, stop: int) -> bool:
     record = data[begin + FRAME_BYTES : stop]
     if len(record) > (length or limits.MAX_RECORD_BYTES):
         return False
-    is_whole = length and seconds and len(record) == length and b"\0" not in record
+    is_whole = length and seconds and len(record) == length and not _has_missing_parts(record)
     # A right checksum means that only the length is wrong.
     return not is_whole and not (record and crc32(record, seconds) == checksum)
+
+
+def _has_missing_parts(record: bytes) -> bool:
+    if record[:1] == COMPACT_MARK:
+        return b"\0" in record[_NUMBERS:] or bytes(16) in record[:_NUMBERS]
+    return b"\0" in record

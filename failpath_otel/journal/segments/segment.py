@@ -4,18 +4,25 @@ import contextlib
 import errno
 import os
 from collections import deque
-from collections.abc import Callable
 from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
 from failpath_otel import limits
-from failpath_otel.journal.segments.frame import FRAME_BYTES, ChecksumBudget, Gap, count_lost, is_cut_off, unpack_frame
+from failpath_otel.journal.segments.frame import (
+    COMPACT_MARK,
+    FRAME_BYTES,
+    ChecksumBudget,
+    Gap,
+    count_lost,
+    is_cut_off,
+    unpack_frame,
+)
 from failpath_otel.runtime.descriptors import OwnedFd
 
 SUFFIX: Final = ".records"
 SPARE: Final = "spare"
-"""Name of a segment that is not in use yet."""
+"""Name of a copy that is made while a segment is trimmed; in earlier versions, of a segment not in use yet."""
 
 _MAGIC: Final = b"failpath"
 _CONFIRMED_AT: Final = len(_MAGIC)
@@ -57,6 +64,10 @@ class Segment:
         self.reset()
         self.first = 0
         """Number of its first record, of segments that this process writes."""
+        self.place = 0
+        """What distinguishes it from all other segments that this process has written."""
+        self.before: int | None = None
+        """How many records the owner of the journal had accepted before its first one; ``None``: that is not known."""
         self.last: int | None = None
         """Number of its last record; ``None`` while this process writes it."""
         self.deleted = False
@@ -160,6 +171,13 @@ class Segment:
         """Return the length of the file in bytes."""
         return os.fstat(self.descriptor).st_size
 
+    def exists(self) -> bool:
+        """Return ``False`` if the file was deleted, and ``True`` where that is unknown."""
+        try:
+            return os.fstat(self.descriptor).st_nlink > 0
+        except OSError:
+            return True
+
     def rename(self, name: str) -> None:
         """Rename the file."""
         directory = self._directory.number
@@ -172,8 +190,8 @@ class Segment:
         Args:
             end: where the records end, or the file.
             max_records: how many at most.
-            budget: total bytes of the records, each with the comma that follows it in a body; 0: no limit. One record
-                is returned in any case.
+            budget: total bytes of the records as JSON, each with the comma that follows it in a body; 0: no limit. One
+                record is returned in any case.
 
         Returns:
             The records; none at the end, or if the next one is damaged.
@@ -192,6 +210,8 @@ class Segment:
         while len(found) < max_records and offset + FRAME_BYTES <= stop:
             length, checksum, seconds = unpack_frame(chunk, offset)
             used += length + 1
+            if chunk[offset + FRAME_BYTES : offset + FRAME_BYTES + 1] == COMPACT_MARK:
+                used += limits.MAX_COMPACT_GROWTH_BYTES
             offset += FRAME_BYTES
             if not length or (found and budget and used > budget) or offset + length > stop:
                 break
@@ -206,12 +226,20 @@ class Segment:
         return found
 
     def count_records(self, end: int) -> int | None:
-        """Return how many records stand before *end*; ``None`` if one of them is damaged."""
-        reader = Segment(self._directory, self.name, CLOSED)
-        reader._fd = self._fd  # a second owner would invalidate this one
-        while read := reader.read(end, limits.MAX_BATCH_RECORDS, 0):
-            reader.advance(read)
-        return reader.taken if reader.position == end else None
+        """Return how many records stand before *end*; ``None`` if one of them is damaged.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        # By a descriptor of its own: another thread may close the one of this segment, or open it, meanwhile.
+        opened = os.open(self.name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0), dir_fd=self._directory.number)
+        reader = Segment(self._directory, self.name, opened)
+        try:
+            while read := reader.read(end, limits.MAX_BATCH_RECORDS, 0):
+                reader.advance(read)
+            return reader.taken if reader.position == end else None
+        finally:
+            reader.close()
 
     def _load(self, size: int) -> tuple[bytes, int]:
         """Return bytes from the position on, and where in them the position is."""
@@ -299,48 +327,3 @@ class Segment:
 
 def _checksum(confirmed_to: int) -> int:
     return crc32(confirmed_to.to_bytes(4, "little"), _SALT)
-
-
-Write = Callable[[bytes], object]
-"""Appends a frame; raises ``ValueError`` if the segment has no room for it."""
-
-
-def raise_no_room(_: bytes) -> None:
-    """Refuse a frame: there is no segment yet, or it is full or busy."""
-    raise ValueError("there is no room for it")
-
-
-class SyscallWriter:
-    """Appends to a segment by system calls, where the file system or platform does not support more."""
-
-    def __init__(self, segment: Segment) -> None:
-        segment.write_header()
-        self._segment: Final = segment
-        self._end = HEADER_BYTES
-        self.busy = False
-        """A frame is being written; records of signal handlers are deferred meanwhile."""
-
-    def write(self, data: bytes) -> None:
-        """Append a frame, or nothing of it."""
-        if self.busy:
-            raise_no_room(data)
-        done = 0
-        try:
-            self.busy = True  # before reading anything that a signal handler may change
-            if self._end + len(data) > limits.JOURNAL_SEGMENT_BYTES:
-                raise_no_room(data)
-            while done < len(data):
-                done += os.pwrite(self._segment.descriptor, data[done:], self._end + done)
-            # Last: another thread reads up to here.
-            self._end += done
-        finally:
-            self.busy = False
-            if 0 < done < len(data):
-                os.ftruncate(self._segment.descriptor, self._end)
-
-    def end(self) -> int:
-        """Return where the next frame will stand."""
-        return self._end
-
-    def close(self) -> None:
-        """End the writing; the file stays."""

@@ -9,10 +9,9 @@ from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.store import ReceivedEvent, Store
 from failpath_otel.otlp.http_messages import ROUTE as ROUTE
 from failpath_otel.otlp.reader import Receipt, SpanReader
+from failpath_otel.otlp.reading import ReadSpan
 from failpath_otel.otlp.route import OtlpRoute, ServiceUnavailable
-from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.records.content import RecordContent
-from failpath_otel.records.record import Record, encode
 from failpath_otel.records.rules import StepRule
 
 _log: Final = logging.getLogger(__name__)
@@ -23,19 +22,19 @@ def span_route(store: Store, clock: Callable[[], int], rules: Sequence[StepRule]
     # The sender has chosen to put a stack on its span, and it stays on this machine.
     reader = SpanReader(RecordContent(capture_stack=True, rules=rules))
 
-    def store_steps(spans: Iterator[OtlpSpan | None]) -> Receipt:
+    def store_steps(spans: Iterator[ReadSpan]) -> Receipt:
         receipt = Receipt()
         for records in reader.read(spans, receipt):
             _store(records, receipt, store, clock())
         return receipt
 
-    return OtlpRoute(store_steps, include_untagged=bool(rules))
+    return OtlpRoute(store_steps, reading=reader.reading)
 
 
-def _store(records: list[Record], receipt: Receipt, store: Store, now: int) -> None:
+def _store(records: list[bytes], receipt: Receipt, store: Store, now: int) -> None:
     received_events: list[ReceivedEvent] = []
-    for record in records:
-        payload = encode(record).decode()
+    for data in records:
+        payload = data.decode()
         try:
             received_events.append(ReceivedEvent(decode_event(payload), payload))
         except ValueError as error:

@@ -7,10 +7,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Final
 
 from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.defaults import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.local.store.store import Store
-
-DEFAULT_DAYS: Final = 7
-DEFAULT_MEBIBYTES: Final = 512
 
 _EVERY_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.01

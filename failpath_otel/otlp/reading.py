@@ -1,0 +1,39 @@
+"""How the spans of requests are read, which depends on what records contain."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from failpath_otel.otlp.span import OtlpSpan
+from failpath_otel.otlp.template import EncodedRecord
+from failpath_otel.otlp.templates import StepTemplates
+from failpath_otel.records.content import RecordContent
+from failpath_otel.records.rules import Rules
+
+ReadSpan = OtlpSpan | list[EncodedRecord] | int
+"""A span; or the records of a step, by a template; or the number of spans that are no steps and were passed over."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read of a request.
+
+    Args:
+        rules: may make steps of spans without a step key; the others of these are passed over.
+        templates: make the records of clean steps; ``None``: every step is a span, to be walked.
+    """
+
+    rules: Rules | None = None
+    templates: StepTemplates | None = None
+
+    def is_ruled(self, scope: str, name: str) -> bool:
+        """Return whether a rule makes a step of spans with this name and instrumentation scope."""
+        return self.rules is not None and self.rules.match(scope, name) is not None
+
+
+def reading_of(content: RecordContent) -> Reading:
+    """Return how spans are read for records of this content."""
+    return Reading(content.rules, StepTemplates(content) if content.is_identity else None)
+
+
+PLAIN: Final = Reading()
+"""Every step is walked, and there are no rules."""
