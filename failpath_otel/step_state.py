@@ -17,8 +17,11 @@ NO_PARENT: Final = bytes(8)
 _MAX_LINEAGE: Final = 8
 """Runs whose innermost step is remembered below each other: steps of many runs may be started inside each other."""
 
-Lineage = tuple[tuple["RunIdentity", bytes], ...]
-"""The span id of the innermost step of each run around the code that runs in a context, the innermost run first."""
+Lineage = tuple[tuple["RunIdentity", bytes, bytes], ...]
+"""The innermost step of each run around the code that runs in a context, the innermost run first.
+
+Of each the span id that is reported, and that of the host's span: another one, where that span is not reported.
+"""
 
 SpanIds = tuple[int, int]
 """Trace id and span id of a lean span, which nothing but this package sees."""
@@ -93,6 +96,7 @@ class StepState:
         "content",
         "definition",
         "holder",
+        "host_parent",
         "ids",
         "is_lean",
         "is_manual",
@@ -138,8 +142,8 @@ class StepState:
         """The event is recorded by hand, so no ``running`` is reported for the start of the span."""
         self.start_ns = 0
         """When the step began, in nanoseconds since the epoch."""
-        self.parent = NO_PARENT
-        """The span id of the innermost step of the same run around it."""
+        self.parent = self.host_parent = NO_PARENT
+        """The span id of the innermost step of the same run around it, as reported, and of the host's span."""
         self.around: Lineage = ()
         """The lineage around it."""
         self.spans: tuple[Any, ...] = ()
@@ -188,8 +192,8 @@ class StepState:
         if attributes is None:
             definition: Any = self.definition  # there is one, or there would be attributes
             attributes = definition.attributes()
-            if self.parent != NO_PARENT:
-                attributes = {**attributes, PARENT_SPAN_ID: self.parent.hex()}
+            if self.host_parent != NO_PARENT:
+                attributes = {**attributes, PARENT_SPAN_ID: self.host_parent.hex()}
             self.attributes = attributes
         return attributes
 
@@ -197,21 +201,20 @@ class StepState:
         """Begin inside ``outer``: find the parent among the steps around it."""
         self.private_span = outer.private_span
         self.around = around = outer.lineage()
-        for run, span_id in around:
+        for run, reported, of_host in around:
             if run.is_same(self.run):
-                self.parent = span_id
+                self.parent, self.host_parent = reported, of_host
                 break
 
     def lineage(self) -> Lineage:
         """Return the lineage of what begins inside; of a step that was not reported, that around it."""
-        if not self.ids and self.spans:  # no reporter has seen it, and yet its span may be exported
-            context = self.spans[0].get_span_context()
-            if context.is_valid:
-                self.ids = context.trace_id.to_bytes(16, "big") + context.span_id.to_bytes(8, "big") + self.parent
-        if not self.ids:
+        reported = of_host = self.ids[16:24]
+        if self.spans and (context := self.spans[0].get_span_context()).is_valid:
+            of_host = context.span_id.to_bytes(8, "big")
+        if not of_host:
             return self.around
         others = tuple(each for each in self.around if not each[0].is_same(self.run))
-        return ((self.run, self.ids[16:24]), *others[: _MAX_LINEAGE - 1])
+        return ((self.run, reported or of_host, of_host), *others[: _MAX_LINEAGE - 1])
 
 
 class LazyAttributes(Mapping[str, Any]):

@@ -5,6 +5,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import takewhile
+from math import inf
 from time import monotonic, time
 from typing import Final
 
@@ -207,10 +208,11 @@ class OrphanSource:
             if read.segment is None:
                 orphan.confirm()
                 self.damaged_files += orphan.damaged_files
-                orphan.remove()
+                is_gone = orphan.remove()
                 self._orphans.popleft()
-                if orphan.retry_later:
-                    self._not_before[orphan.name] = monotonic() + limits.JOURNAL_RETRY_SECONDS
+                if not is_gone:  # a file that cannot be read may be readable later; one that is not known stays so
+                    wait = limits.JOURNAL_RETRY_SECONDS if orphan.retry_later else inf
+                    self._not_before[orphan.name] = monotonic() + wait
                 continue
             self._skip(read.reason, read.lost)
             self._passed_over = len(read.records) - len(records)

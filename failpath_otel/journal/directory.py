@@ -249,17 +249,20 @@ class LockedDirectory:
                 if name.endswith(endings):
                     self.delete(name)
 
-    def remove(self) -> None:
-        """Delete the directory, whose files are deleted already, and close it.
+    def remove(self) -> bool:
+        """Delete the directory, whose files are deleted already, and close it; return whether nothing is left in it.
 
         If a file is left in it that this version does not know, both the directory and its lock stay: another version
         may know the file, and finds the journal by its lock.
         """
+        is_empty = True
         with contextlib.suppress(OSError):
-            if not self.files():
+            is_empty = not self.files()
+            if is_empty:
                 self.delete(_LOCK)
                 os.rmdir(self.name, dir_fd=self._base.number)
         self.close()
+        return is_empty
 
     def close(self) -> None:
         """Close the descriptors without unlocking: a forked child must not release its parent's lock."""

@@ -189,8 +189,8 @@ class Orphan(SegmentReader):
             warn(text, self.name, self._damaged_records)
             self._damaged_records = 0
 
-    def remove(self) -> None:
-        """Delete all of it but files that cannot be read for now."""
+    def remove(self) -> bool:
+        """Delete all of it but files that cannot be read, or are not known; return whether nothing is left."""
         self._log_damage()
         for segment in self._unconfirmed:
             self._discard(segment)
@@ -198,8 +198,8 @@ class Orphan(SegmentReader):
         self._unread.clear()
         if self.retry_later:
             self._directory.close()
-        else:
-            self._directory.remove()
+            return False
+        return self._directory.remove()
 
     def close(self) -> None:
         """Unlock it; another process delivers what is left."""

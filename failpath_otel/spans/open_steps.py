@@ -187,9 +187,7 @@ class OpenSteps:
         key = id(state.span_context)
         if self.steps.get(key) is not state:
             if state.is_missed and not state.outcome_reported:
-                state.outcome_reported = True
-                records = span_records(_ended_by(state, None), self.process.info, self.content)
-                self.pipelines[-1].put_together([encode(record) for record in records])
+                self._report_missed(state)
             return
         if not state.outcome_reported:
             added, exception, end_ns = state.known_outcome or (None, None, state.start_ns)
@@ -199,6 +197,18 @@ class OpenSteps:
                 self.end(_ended_by(state, None), state)
         state.reference = None
         self.steps.pop(key, None)
+
+    def _report_missed(self, state: StepState) -> None:
+        """Report both records of a step without a span, whose start could not be reported."""
+        state.outcome_reported = True
+        pipeline = self.pipelines[-1]
+        try:
+            records = span_records(_ended_by(state, None), self.process.info, self.content)
+            pipeline.put_together([encode(record) for record in records])
+        except Exception:  # noqa: BLE001 - for example of memory again
+            for _ in range(2):
+                pipeline.ledger.lose("invalid")
+            exception_once("reporting a step at its end")
 
     def _put_outcome(self, state: StepState, data: bytes) -> None:
         pipeline = state.pipeline

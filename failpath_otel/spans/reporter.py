@@ -195,8 +195,7 @@ class Reporter:
         except Exception:  # noqa: BLE001 - what is raised here would surface in the application
             exception_once("reporting the start of a step")
             if not state.running_ticket:
-                state.is_missed = True
-                self.lose()
+                state.is_missed = True  # its end reports both records, or counts them as lost
 
     def lose(self, records: int = 1) -> None:
         """Count records that could not be made."""

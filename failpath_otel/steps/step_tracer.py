@@ -88,7 +88,7 @@ class StepTracer:
             if not is_alone:
                 observer.start_missed(host)
             if observer.start_lean(state):
-                if host is INVALID_SPAN or not host.is_recording():
+                if is_alone or not (host.is_recording() or host.get_span_context().is_valid):
                     state.spans = ()
                 return
         except Exception:  # noqa: BLE001 - looking at the global provider may load one of another vendor

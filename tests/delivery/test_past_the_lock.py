@@ -568,3 +568,22 @@ def test_a_handlers_own_error_is_no_outage_of_the_journal(place: JournalLocation
             assert queue.stats().accepted == 2
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+@needs_ways
+def test_a_ticket_is_exact_also_where_its_segment_was_closed_before_it_was_looked_for(place: JournalLocation) -> None:
+    with pipeline(HeldDelivery(held=True), journal=place) as queue:
+        for number in range(3):
+            queue.put(numbered(number))
+        way = own(queue).current.way
+        assert way is not None
+        start = way.tell()
+        framed = b"a frame that another thread has appended"
+        written = way.write(framed)
+        with queue.queue.lock:
+            own(queue)._begin_segment()
+        own(queue).maintain()
+        assert way.is_closed()
+        assert way.find(framed, start, written) == way.base + start + len(framed)
+        assert way.find(b"a frame that was not appended", start, 0) == 0
+        own(queue).current.finish()

@@ -117,8 +117,10 @@ def test_steps_in_a_block_of_their_run_are_in_one_trace() -> None:
 
 
 def test_under_a_remote_parent_steps_are_in_its_trace() -> None:
-    failpath = MockFailpath()
-    token = attach(trace.set_span_in_context(REMOTE))
+    failpath, around = MockFailpath(), trace.set_span_in_context(REMOTE)
+    if not NoOpTracerProvider().get_tracer("any").start_span("any", around).get_span_context().is_valid:
+        pytest.skip("older APIs have no parent where there is no provider")
+    token = attach(around)
     failpath.run("checkout").step("pack", lambda: None)
     detach(token)
     assert {event.trace_id for event in failpath.events} == {f"{0xABC:032x}"}

@@ -74,8 +74,11 @@ class MappedWriter:
     def find(self, framed: bytes, start: int, written: int) -> int:
         """Return the ticket of a frame that was perhaps appended behind ``start``, surely if ``written``; else 0."""
         at = -1
-        with contextlib.suppress(ValueError):  # another thread has closed it
+        try:
             at = self._map.find(framed, start, self.end()) if start else -1
+        except ValueError:  # another thread has closed it
+            with contextlib.suppress(OSError):  # or even deleted it
+                at = self.segment.content().find(framed, start)
         if at < 0:
             return self.base + limits.JOURNAL_SEGMENT_BYTES if written else 0
         return self.base + at + len(framed)

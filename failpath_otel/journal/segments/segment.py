@@ -231,15 +231,26 @@ class Segment:
         Raises:
             OSError: it cannot be read.
         """
-        # By a descriptor of its own: another thread may close the one of this segment, or open it, meanwhile.
-        opened = os.open(self.name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0), dir_fd=self._directory.number)
-        reader = Segment(self._directory, self.name, opened)
+        reader = self._opened_again()
         try:
             while read := reader.read(end, limits.MAX_BATCH_RECORDS, 0):
                 reader.advance(read)
             return reader.taken if reader.position == end else None
         finally:
             reader.close()
+
+    def content(self) -> bytes:
+        """Return all bytes of the file; raise ``OSError`` where it cannot be read."""
+        reader = self._opened_again()
+        try:
+            return os.pread(reader.descriptor, limits.JOURNAL_SEGMENT_BYTES, 0)
+        finally:
+            reader.close()
+
+    def _opened_again(self) -> "Segment":
+        # By a descriptor of its own: another thread may close the one of this segment, or open it, meanwhile.
+        opened = os.open(self.name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0), dir_fd=self._directory.number)
+        return Segment(self._directory, self.name, opened)
 
     def _load(self, size: int) -> tuple[bytes, int]:
         """Return bytes from the position on, and where in them the position is."""
