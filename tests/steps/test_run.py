@@ -220,15 +220,15 @@ def test_a_client_without_a_provider_of_its_own_runs_everything_plainly() -> Non
 
 
 def test_a_run_whose_block_was_left_is_in_no_reference_cycle(recording: Recording) -> None:
-    def work() -> None:
-        with recording.failpath.run("flow", run_id="1"):
-            pass
+    def left() -> int:
+        return sum(isinstance(each, Run) for each in gc.get_objects())
 
-    work()
     gc.collect()
     gc.disable()
     try:
-        work()
-        assert gc.collect() == 0
+        before = left()
+        with recording.failpath.run("flow", run_id="1"):
+            assert left() == before + 1
+        assert left() == before, "only a garbage collection would release it"
     finally:
         gc.enable()
