@@ -5,7 +5,9 @@ import sys
 import threading
 import time
 import webbrowser
+from collections.abc import Collection
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
@@ -13,11 +15,17 @@ from urllib.parse import urlencode
 from platformdirs import user_state_path
 
 from failpath_otel.local.api.app import create_app
+from failpath_otel.local.api.figures import Figures
 from failpath_otel.local.api.guard import Access
 from failpath_otel.local.receiver import Receiver, ReceiverSettings
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.store import Store
+from failpath_otel.serving.other_signals import LOGS, OtherSignals, Signal
 from failpath_otel.serving.server import Server, address_of, listen
+
+if find_spec("prometheus_client") is None:
+    # Loaded with the first scrape; said now if it is missing.
+    raise ModuleNotFoundError("No module named 'prometheus_client'", name="prometheus_client")
 
 _GRACE_SECONDS: Final = 1
 """How long requests in progress may take at shutdown."""
@@ -47,8 +55,18 @@ def default_database() -> Path:
     return directory / "local.db"
 
 
-def serve(port: int, access: Access, database: Path, settings: ReceiverSettings, *, open_browser: bool) -> None:
+def serve(
+    port: int,
+    access: Access,
+    database: Path,
+    settings: ReceiverSettings,
+    *,
+    open_browser: bool,
+    discarded: Collection[Signal] = (LOGS,),
+) -> None:
     """Serve until Ctrl-C or SIGTERM; print one line when ready. Main thread only. Port 0 picks a free one.
+
+    ``discarded`` are the other signals of OTLP that are taken.
 
     Raises ``OSError`` if the port cannot be used, ``StoreError`` if the database cannot, and ``FlowsFileError`` for
     an invalid file of flows.
@@ -59,8 +77,9 @@ def serve(port: int, access: Access, database: Path, settings: ReceiverSettings,
         closing(Receiver(store, _now, settings)) as receiver,
     ):
         address = address_of(access.host, listener.getsockname()[1])
+        figures = Figures(receiver, signals=OtherSignals(discarded), is_ending=lambda: server.should_exit)
         server = Server(
-            create_app(receiver, access),
+            create_app(receiver, access, figures),
             ready=lambda: _announce(address, access.token, database, open_browser=open_browser),
             ending=lambda: _end(receiver),
             grace_seconds=_GRACE_SECONDS,
