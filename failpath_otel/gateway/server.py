@@ -1,7 +1,6 @@
 """The gateway as a process: socket, pipeline, signals, and a shutdown that loses nothing."""
 
 import gc
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from failpath_otel.errors import ConfigurationError
 from failpath_otel.gateway.app import Gateway, create_app
 from failpath_otel.gateway.forward import Forwarder
 from failpath_otel.options.options import Options
+from failpath_otel.serving.log_format import announce
 from failpath_otel.serving.other_signals import OtherSignals, Signal
 from failpath_otel.serving.server import Server, address_of, allow_many_connections, listen
 
@@ -80,7 +80,6 @@ def serve(port: int, host: str, settings: ServerSettings, options: Options) -> N
 
 
 def _announce(address: str, options: Options) -> None:
-    """Print that the gateway is ready, and where; unbuffered, because programs read the first line."""
+    """Print that the gateway is ready, and where."""
     journal = "no journal" if options.journal is None else f"journal: {options.journal}"
-    sys.stdout.write(f"Failpath gateway at {address}/v1/traces to {options.endpoint} ({journal})\n")
-    sys.stdout.flush()
+    announce(f"Failpath gateway at {address}/v1/traces to {options.endpoint} ({journal})")

@@ -20,6 +20,7 @@ from failpath_otel.local.api.guard import Access
 from failpath_otel.local.receiver import Receiver, ReceiverSettings
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.store import Store
+from failpath_otel.serving.log_format import announce, complain
 from failpath_otel.serving.other_signals import LOGS, OtherSignals, Signal
 from failpath_otel.serving.server import Server, address_of, listen
 
@@ -105,13 +106,11 @@ def _now() -> int:
 
 
 def _announce(address: str, token: str | None, database: Path, *, open_browser: bool) -> None:
-    """Print that the receiver is ready, and where; unbuffered, because programs read the first line."""
-    lines = [f"Failpath local receiver at {address} (database: {database})"]
+    """Print that the receiver is ready, and where."""
+    announce(f"Failpath local receiver at {address} (database: {database})")
     if sys.stdout.isatty():
         with_token = "" if token is None else "/?token=<the token>"
-        lines.append(f"Open {address}{with_token} in a browser. Ctrl-C ends the receiver.")
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+        announce(f"Open {address}{with_token} in a browser. Ctrl-C ends the receiver.")
     if open_browser:
         page = address if token is None else f"{address}/?{urlencode({'token': token})}"
         # A thread, because a browser in a terminal blocks until it is closed.
@@ -120,4 +119,4 @@ def _announce(address: str, token: str | None, database: Path, *, open_browser: 
 
 def _open(page: str, address: str) -> None:
     if not webbrowser.open(page):
-        sys.stderr.write(f"failpath-otel: no browser could be opened; the page is at {address}\n")
+        complain(f"no browser could be opened; the page is at {address}")

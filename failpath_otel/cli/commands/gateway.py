@@ -7,7 +7,7 @@ from typing import Final
 from failpath_otel.addresses import LOOPBACK
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail, without_collections
-from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals
+from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals, set_log_format
 from failpath_otel.options.variables import GATEWAY_VARIABLE
 
 _EXTRA: Final = ("anyio", "google", "opentelemetry", "prometheus_client", "starlette", "uvicorn")
@@ -38,6 +38,7 @@ def add_to(new_parser: NewParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    set_log_format(arguments)
     try:
         with without_collections():
             # Imported here, because the other commands do not deliver.
