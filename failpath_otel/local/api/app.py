@@ -144,7 +144,7 @@ def create_app(receiver: Receiver, access: Access | None = None, figures: Figure
     # A sender of the wire contract does not follow a redirect.
     app.router.redirect_slashes = False
     figures.unknown = UnknownRoutes(app)
-    return guarded(app, Access() if access is None else access)
+    return guarded(app, Access() if access is None else access, counts)
 
 
 async def _refused(request: Request, error: Exception, assets: Assets) -> Response:
