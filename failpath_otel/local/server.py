@@ -5,7 +5,9 @@ import sys
 import threading
 import time
 import webbrowser
+from collections.abc import Collection
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
@@ -13,11 +15,18 @@ from urllib.parse import urlencode
 from platformdirs import user_state_path
 
 from failpath_otel.local.api.app import create_app
+from failpath_otel.local.api.figures import Figures
 from failpath_otel.local.api.guard import Access
 from failpath_otel.local.receiver import Receiver, ReceiverSettings
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.store import Store
+from failpath_otel.serving.log_format import announce, complain
+from failpath_otel.serving.other_signals import LOGS, OtherSignals, Signal
 from failpath_otel.serving.server import Server, address_of, listen
+
+if find_spec("prometheus_client") is None:
+    # Loaded with the first scrape; said now if it is missing.
+    raise ModuleNotFoundError("No module named 'prometheus_client'", name="prometheus_client")
 
 _GRACE_SECONDS: Final = 1
 """How long requests in progress may take at shutdown."""
@@ -47,8 +56,18 @@ def default_database() -> Path:
     return directory / "local.db"
 
 
-def serve(port: int, access: Access, database: Path, settings: ReceiverSettings, *, open_browser: bool) -> None:
+def serve(
+    port: int,
+    access: Access,
+    database: Path,
+    settings: ReceiverSettings,
+    *,
+    open_browser: bool,
+    discarded: Collection[Signal] = (LOGS,),
+) -> None:
     """Serve until Ctrl-C or SIGTERM; print one line when ready. Main thread only. Port 0 picks a free one.
+
+    ``discarded`` are the other signals of OTLP that are taken.
 
     Raises ``OSError`` if the port cannot be used, ``StoreError`` if the database cannot, and ``FlowsFileError`` for
     an invalid file of flows.
@@ -59,8 +78,9 @@ def serve(port: int, access: Access, database: Path, settings: ReceiverSettings,
         closing(Receiver(store, _now, settings)) as receiver,
     ):
         address = address_of(access.host, listener.getsockname()[1])
+        figures = Figures(receiver, signals=OtherSignals(discarded), is_ending=lambda: server.should_exit)
         server = Server(
-            create_app(receiver, access),
+            create_app(receiver, access, figures),
             ready=lambda: _announce(address, access.token, database, open_browser=open_browser),
             ending=lambda: _end(receiver),
             grace_seconds=_GRACE_SECONDS,
@@ -86,13 +106,11 @@ def _now() -> int:
 
 
 def _announce(address: str, token: str | None, database: Path, *, open_browser: bool) -> None:
-    """Print that the receiver is ready, and where; unbuffered, because programs read the first line."""
-    lines = [f"Failpath local receiver at {address} (database: {database})"]
+    """Print that the receiver is ready, and where."""
+    announce(f"Failpath local receiver at {address} (database: {database})")
     if sys.stdout.isatty():
         with_token = "" if token is None else "/?token=<the token>"
-        lines.append(f"Open {address}{with_token} in a browser. Ctrl-C ends the receiver.")
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+        announce(f"Open {address}{with_token} in a browser. Ctrl-C ends the receiver.")
     if open_browser:
         page = address if token is None else f"{address}/?{urlencode({'token': token})}"
         # A thread, because a browser in a terminal blocks until it is closed.
@@ -101,4 +119,4 @@ def _announce(address: str, token: str | None, database: Path, *, open_browser: 
 
 def _open(page: str, address: str) -> None:
     if not webbrowser.open(page):
-        sys.stderr.write(f"failpath-otel: no browser could be opened; the page is at {address}\n")
+        complain(f"no browser could be opened; the page is at {address}")

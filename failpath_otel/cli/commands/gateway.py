@@ -7,9 +7,10 @@ from typing import Final
 from failpath_otel.addresses import LOOPBACK
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail, without_collections
+from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals, set_log_format
 from failpath_otel.options.variables import GATEWAY_VARIABLE
 
-_EXTRA: Final = ("anyio", "google", "opentelemetry", "starlette", "uvicorn")
+_EXTRA: Final = ("anyio", "google", "opentelemetry", "prometheus_client", "starlette", "uvicorn")
 
 
 def add_to(new_parser: NewParser) -> None:
@@ -32,22 +33,27 @@ def add_to(new_parser: NewParser) -> None:
         default=os.environ.get(GATEWAY_VARIABLE) or None,
         help=f"the bearer token of every sender; default: {GATEWAY_VARIABLE}, else none",
     )
+    add_receiving_options(parser)
     parser.set_defaults(action=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    set_log_format(arguments)
     try:
         with without_collections():
             # Imported here, because the other commands do not deliver.
             from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
-            from failpath_otel.gateway.server import serve  # noqa: PLC0415
+            from failpath_otel.gateway.server import ServerSettings, serve  # noqa: PLC0415
             from failpath_otel.options.options import Options as DeliveryOptions  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
         return fail('the gateway is an extra; install it with: pip install "failpath-otel[gateway]"')
     try:
-        serve(arguments.port, arguments.host, arguments.token, DeliveryOptions.resolve_delivery())
+        settings = ServerSettings(
+            arguments.token, origins=frozenset(arguments.allow_origin), discarded=discarded_signals(arguments)
+        )
+        serve(arguments.port, arguments.host, settings, DeliveryOptions.resolve_delivery())
     except ConfigurationError as error:
         return fail(str(error).replace("pass project_key=, or set", "set"))
     except OSError as error:

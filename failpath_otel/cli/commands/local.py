@@ -8,11 +8,13 @@ from typing import Final
 from failpath_otel.addresses import DEFAULT_PORT, LOOPBACK, is_loopback
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail, without_collections
+from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals, set_log_format
 from failpath_otel.local.store.defaults import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.options.variables import LOCAL_VARIABLE
+from failpath_otel.serving.other_signals import LOGS
 
 _RULES_VARIABLE: Final = "FAILPATH_RULES"
-_EXTRA: Final = ("anyio", "sse_starlette", "starlette", "uvicorn")
+_EXTRA: Final = ("anyio", "prometheus_client", "sse_starlette", "starlette", "uvicorn")
 
 
 def add_to(new_parser: NewParser) -> None:
@@ -64,10 +66,12 @@ def add_to(new_parser: NewParser) -> None:
         help="how much is kept; default %(default)s",
     )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    add_receiving_options(parser)
     parser.set_defaults(action=_run, usage_error=parser.error)
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    set_log_format(arguments)
     try:
         with without_collections():
             # Imported here, because the other commands do not need the extra.
@@ -97,8 +101,10 @@ def _run(arguments: argparse.Namespace) -> int:
             rules=check_rules(_RULES_VARIABLE, rules_path) if rules_path else None,
         )
         database = default_database() if arguments.db is None else arguments.db
-        access = Access(arguments.host, arguments.token)
-        serve(arguments.port, access, database, settings, open_browser=arguments.open)
+        access = Access(arguments.host, arguments.token, frozenset(arguments.allow_origin))
+        # Logs are taken in any case.
+        discarded = (LOGS, *discarded_signals(arguments))
+        serve(arguments.port, access, database, settings, open_browser=arguments.open, discarded=discarded)
     except (StoreError, FlowsFileError, ConfigurationError) as error:
         return fail(str(error))
     except OSError as error:
