@@ -12,7 +12,8 @@ from starlette.routing import Route
 from failpath_otel.addresses import LOOPBACK
 from failpath_otel.otlp.http_messages import ROUTE
 from failpath_otel.otlp.reader import Receipt
-from failpath_otel.otlp.route import OtlpRoute, Take
+from failpath_otel.otlp.requests.intake import Take
+from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.serving import body, server
 from tests.gateway.requests import PROTOBUF, protobuf_of
 from tests.spans.foreign import a_span

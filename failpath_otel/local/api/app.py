@@ -26,7 +26,7 @@ from failpath_otel.local.api.stream import Stream
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.view import RunList
 from failpath_otel.local.store.database import StoreError
-from failpath_otel.otlp.route import MAX_HELD_BYTES, ServiceUnavailable
+from failpath_otel.otlp.requests.intake import MAX_HELD_BYTES, ServiceUnavailable
 from failpath_otel.records.request import ROUTE as EVENTS
 from failpath_otel.serving.body import BodyBudget, decompress, discard_body, read_body, too_large_decompressed
 from failpath_otel.serving.routes import UnknownRoutes
