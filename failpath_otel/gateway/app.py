@@ -47,7 +47,7 @@ def create_app(forwarder: Forwarder, token: str | None = None) -> Starlette:
     counts = Counts()
 
     def check(request: Request) -> None:
-        check_bearer(request, token)
+        check_bearer(request.headers.get("authorization", ""), token)
         forwarder.check()
 
     async def health(_request: Request) -> Response:

@@ -1,0 +1,144 @@
+"""The calls of a server of gRPC: their messages, within bounds of memory and time, and their end at shutdown."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, NoReturn, TypeAlias
+
+import anyio
+import grpc
+import grpc.aio
+from starlette.exceptions import HTTPException
+
+from failpath_otel.serving import body
+from failpath_otel.serving.grpc.statuses import DETAILS, code_of, details_of
+
+_READ_AT_A_TIME: Final = 16
+"""Messages that are read at a time: until one is there as a whole, its size is unknown, up to the server's limit."""
+
+_WAITING: Final = 1_000
+"""Calls that may wait to be read; of each, the transport holds no more than the window of its flow control."""
+
+_PATIENCE_SECONDS: Final = 1.0
+"""How long a message may take to arrive while other calls wait to be read."""
+
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+_log: Final = logging.getLogger(__name__)
+
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
+
+
+class Calls:
+    """Handles the calls of all services of one server; for one event loop."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        """Whether new calls are refused, because the server ends."""
+        self._in_progress = 0
+        self._idle: anyio.Event | None = None
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._reading: list[tuple[float, anyio.CancelScope]] = []
+
+    def handler(self, respond: Callable[[Context], Awaitable[bytes]], *, while_draining: bool = False) -> Handler:
+        """Return the handler of a method with one message in each direction.
+
+        Args:
+            respond: called before the message is read, which is :meth:`read`'s to do; raises ``HTTPException`` to
+                refuse the call.
+            while_draining: whether calls are also handled while the server ends.
+        """
+
+        async def handle(_messages: AsyncIterator[bytes], context: Context) -> bytes:
+            self._in_progress += 1
+            try:
+                if self.draining and not while_draining:
+                    return await _refuse(context, _busy("this server is shutting down"))
+                return await _respond(respond, context)
+            finally:
+                self._in_progress -= 1
+                if self._idle is not None and not self._in_progress:
+                    self._idle.set()
+
+        # Of a stream of messages, because the handler of a single one is not called until that has been read.
+        made: Handler = grpc.stream_unary_rpc_method_handler(handle)  # type: ignore[arg-type]
+        return made
+
+    async def read(self, context: Context) -> bytes:
+        """Return the message of a call, as it came: it may be gzipped.
+
+        Raises ``HTTPException``: 400 if there is none, 503 if it takes too long, or if too many calls wait.
+        """
+        if self._limiter is None:
+            # Made on use: it belongs to the event loop.
+            self._limiter = anyio.CapacityLimiter(_READ_AT_A_TIME)
+        if self._limiter.available_tokens < 1:
+            if self._limiter.statistics().tasks_waiting >= _WAITING:
+                raise _busy("too much at once")
+            self._hurry()
+        async with self._limiter:
+            began = anyio.current_time()
+            scope = anyio.CancelScope(deadline=began + body.BODY_SECONDS)
+            reading = began, scope
+            self._reading.append(reading)
+            message: Any = None
+            try:
+                with scope:
+                    message = await context.read()
+            finally:
+                if reading in self._reading:
+                    self._reading.remove(reading)
+        if message is None:
+            raise _busy(f"the message took longer than {scope.deadline - began:.0f} s")
+        if message is grpc.aio.EOF:
+            raise HTTPException(400, "the call ended without a message")
+        whole: bytes = message
+        return whole
+
+    def _hurry(self) -> None:
+        """Give the message that has taken the longest no more time than :data:`_PATIENCE_SECONDS`."""
+        if self._reading:
+            began, scope = self._reading.pop(0)
+            scope.deadline = min(scope.deadline, began + _PATIENCE_SECONDS)
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Refuse new calls, and wait for those in progress, no longer than ``grace_seconds``."""
+        self.draining = True
+        if self._in_progress:
+            self._idle = anyio.Event()
+            with anyio.move_on_after(grace_seconds):
+                await self._idle.wait()
+
+
+async def _respond(respond: Callable[[Context], Awaitable[bytes]], context: Context) -> bytes:
+    try:
+        return await respond(context)
+    except HTTPException as error:
+        refusal = error
+    except Exception:
+        _log.exception("a call of gRPC failed")
+        refusal = HTTPException(500, "internal error")
+    return await _refuse(context, refusal)
+
+
+async def _refuse(context: Context, refusal: HTTPException) -> NoReturn:
+    await context.abort(_CODES[code_of(refusal)], refusal.detail, ((DETAILS, details_of(refusal)),))
+
+
+def metadata_of(context: Context, name: str) -> str:
+    """Return the text of this name in the metadata of a call; empty if there is none."""
+    for key, value in context.invocation_metadata() or ():
+        if key == name:
+            return value.decode("latin-1") if isinstance(value, bytes) else value
+    return ""
+
+
+def sender_of(context: Context) -> str:
+    """Return the IP address of the peer of a call."""
+    # ipv4:127.0.0.1:4317 or ipv6:%5B::1%5D:4317
+    host = context.peer().partition(":")[2].rpartition(":")[0]
+    return host.removeprefix("%5B").removeprefix("[").removesuffix("%5D").removesuffix("]")
+
+
+def _busy(reason: str) -> HTTPException:
+    return HTTPException(503, reason, {"Retry-After": "1"})
