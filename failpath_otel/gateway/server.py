@@ -10,7 +10,8 @@ from failpath_otel.errors import ConfigurationError
 from failpath_otel.gateway.app import create_app
 from failpath_otel.gateway.forward import Forwarder
 from failpath_otel.options.options import Options
-from failpath_otel.serving.server import Server, address_of, allow_many_connections, listen
+from failpath_otel.serving.addresses import address_of, listen
+from failpath_otel.serving.server import Server, allow_many_connections
 
 for _name in ("google.protobuf", "opentelemetry.proto"):
     # Loaded with the first request in protobuf; said now if it is missing.

@@ -17,7 +17,8 @@ from failpath_otel.local.api.guard import Access
 from failpath_otel.local.receiver import Receiver, ReceiverSettings
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.store import Store
-from failpath_otel.serving.server import Server, address_of, listen
+from failpath_otel.serving.addresses import address_of, listen
+from failpath_otel.serving.server import Server
 
 _GRACE_SECONDS: Final = 1
 """How long requests in progress may take at shutdown."""

@@ -3,7 +3,6 @@
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,6 +14,7 @@ from failpath_otel.otlp.reading import PLAIN, Reading
 from failpath_otel.otlp.requests.intake import MAX_BODY_BYTES, Intake, ServiceUnavailable, Take
 from failpath_otel.serving.body import discard_body, is_gzipped, media_type, read_body
 from failpath_otel.serving.request_checks import refuse_web_pages
+
 
 @dataclass(eq=False)
 class OtlpRoute:
@@ -34,7 +34,7 @@ class OtlpRoute:
     on_request: Callable[[Receipt | None], object] = lambda _: None
 
     def __post_init__(self) -> None:
-        self.intake = Intake(self.take, reading=self.reading, on_request=self.on_request)
+        self.intake = Intake(self.take, self.reading)
         """What takes the bodies, also those that come by another protocol."""
 
     async def receive(self, request: Request) -> Response:

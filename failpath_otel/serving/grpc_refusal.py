@@ -38,10 +38,7 @@ class GrpcRefusal:
             return
         host, port = scope.get("server") or (LOOPBACK, 0)
         grpc_url = self.grpc_url()
-        if grpc_url is None:
-            remedy = f"{_REMEDY % address_of(host, port)}, {_EXTRA}"
-        else:
-            remedy = _WITH_GRPC % grpc_url
+        remedy = f"{_REMEDY % address_of(host, port)}, {_EXTRA}" if grpc_url is None else _WITH_GRPC % grpc_url
         warn_once(
             "gRPC",
             "Failpath: a sender speaks gRPC to port %d, which takes OTLP over HTTP: %s. Further ones are not logged.",

@@ -19,6 +19,7 @@ from failpath_otel.otlp.http_messages import ROUTE
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.serving import server
+from failpath_otel.serving.addresses import listen
 from tests.gateway.requests import PROTOBUF, protobuf_of
 from tests.spans.foreign import a_span
 
@@ -48,7 +49,7 @@ def serving(host: str = LOOPBACK) -> Iterator[int]:
     """A server in this process; yields its port."""
     ready = threading.Event()
     app = Starlette(routes=[Route(ROUTE, OtlpRoute(lambda _: Receipt()).receive, methods=["POST"])])
-    with server.listen(host, 0) as listener:
+    with listen(host, 0) as listener:
         running = server.Server(app, ready=ready.set, ending=lambda: None, grace_seconds=1)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -1,7 +1,7 @@
 """Takes the bodies of requests with spans, which HTTP and gRPC share: one budget, one number of requests at a time."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from typing import Final
@@ -45,13 +45,10 @@ class Intake:
     Args:
         take: takes the spans.
         reading: what is read of a request.
-        on_request: called after each request with its receipt, or with ``None`` if it was refused.
     """
 
     take: Take
-    _: KW_ONLY
     reading: Reading = PLAIN
-    on_request: Callable[[Receipt | None], object] = lambda _: None
 
     def __post_init__(self) -> None:
         self.budget = BodyBudget(MAX_HELD_BYTES, lambda: ServiceUnavailable("too much at once", 1))

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import anyio
 import grpc
@@ -40,20 +40,16 @@ class Calls:
         self._limiter: anyio.CapacityLimiter | None = None
         self._reading: list[tuple[float, anyio.CancelScope]] = []
 
-    def handler(self, respond: Callable[[Context], Awaitable[bytes]], *, while_draining: bool = False) -> Handler:
+    def handler(self, respond: Callable[[Context], Awaitable[bytes]]) -> Handler:
         """Return the handler of a method with one message in each direction.
 
-        Args:
-            respond: called before the message is read, which is :meth:`read`'s to do; raises ``HTTPException`` to
-                refuse the call.
-            while_draining: whether calls are also handled while the server ends.
+        ``respond`` is called before the message is read, which is :meth:`read`'s to do, and raises ``HTTPException``
+        to refuse the call.
         """
 
         async def handle(_messages: AsyncIterator[bytes], context: Context) -> bytes:
             self._in_progress += 1
             try:
-                if self.draining and not while_draining:
-                    return await _refuse(context, _busy("this server is shutting down"))
                 return await _respond(respond, context)
             finally:
                 self._in_progress -= 1
@@ -61,8 +57,13 @@ class Calls:
                     self._idle.set()
 
         # Of a stream of messages, because the handler of a single one is not called until that has been read.
-        made: Handler = grpc.stream_unary_rpc_method_handler(handle)  # type: ignore[arg-type]
+        made: Handler = grpc.stream_unary_rpc_method_handler(handle)
         return made
+
+    def check(self) -> None:
+        """Raise ``HTTPException`` (503) if the server ends."""
+        if self.draining:
+            raise _busy("this server is shutting down")
 
     async def read(self, context: Context) -> bytes:
         """Return the message of a call, as it came: it may be gzipped.
@@ -115,14 +116,11 @@ async def _respond(respond: Callable[[Context], Awaitable[bytes]], context: Cont
         return await respond(context)
     except HTTPException as error:
         refusal = error
-    except Exception:
+    except Exception:  # noqa: BLE001 - the sender learns nothing of a fault but that there is one
         _log.exception("a call of gRPC failed")
         refusal = HTTPException(500, "internal error")
-    return await _refuse(context, refusal)
-
-
-async def _refuse(context: Context, refusal: HTTPException) -> NoReturn:
     await context.abort(_CODES[code_of(refusal)], refusal.detail, ((DETAILS, details_of(refusal)),))
+    raise AssertionError  # it has raised
 
 
 def metadata_of(context: Context, name: str) -> str:

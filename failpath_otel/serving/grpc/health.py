@@ -15,7 +15,7 @@ _NOT_SERVING: Final = b"\x08\x02"
 """``HealthCheckResponse``: a field, a number."""
 
 
-class HealthService(grpc.GenericRpcHandler[Any, Any]):
+class HealthService(grpc.GenericRpcHandler):
     """Responds to ``Check``. Of the two other methods, which the service may leave out, ``Watch`` holds a call each.
 
     Args:
@@ -26,7 +26,7 @@ class HealthService(grpc.GenericRpcHandler[Any, Any]):
 
     def __init__(self, calls: Calls, services: Collection[str], takes_work: Callable[[], bool]) -> None:
         self._calls: Final = calls
-        self._handler: Final = calls.handler(self._check, while_draining=True)
+        self._handler: Final = calls.handler(self._check)
         self._takes_work: Final = takes_work
         # A request is empty, or a name: its field, its length, its text.
         self._known: Final = {b"", *(b"\n" + bytes([len(name)]) + name.encode() for name in services)}

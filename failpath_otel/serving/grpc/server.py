@@ -2,7 +2,7 @@
 
 import errno
 import os
-from typing import Any, Final
+from typing import Final
 
 # Before it is loaded: its core writes to stderr by itself, as about each scan of the port.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from failpath_otel.report import warn
-from failpath_otel.serving.addresses import authority_of, listen, address_of
+from failpath_otel.serving.addresses import address_of, authority_of, listen
 from failpath_otel.serving.grpc.calls import Calls
 from failpath_otel.serving.tls import Tls
 
@@ -64,10 +64,10 @@ class GrpcServer:
         self._is_required: Final = is_required
         self._max_message_bytes: Final = max_message_bytes
         self._tls: Final = tls
-        self._handlers: Final[list[grpc.GenericRpcHandler[Any, Any]]] = []
+        self._handlers: Final[list[grpc.GenericRpcHandler]] = []
         self._server: grpc.aio.Server | None = None
 
-    def add(self, *handlers: grpc.GenericRpcHandler[Any, Any]) -> None:
+    def add(self, *handlers: grpc.GenericRpcHandler) -> None:
         """Add services, before the start."""
         self._handlers.extend(handlers)
 

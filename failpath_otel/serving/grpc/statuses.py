@@ -11,8 +11,9 @@ DETAILS: Final = "grpc-status-details-bin"
 """The trailing metadata that holds a ``google.rpc.Status``."""
 
 _INVALID_ARGUMENT: Final = 3
-_CODES: Final = {401: 16, 403: 7, 404: 12, 413: 8, 500: 13, 503: 14}
-"""By the status of HTTP: UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE."""
+_CODES: Final[dict[int, int]] = {401: 16, 403: 7, 404: 12, 413: 8, 500: 13, 503: 14}
+"""By the status of HTTP: UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED, RESOURCE_EXHAUSTED, INTERNAL and
+UNAVAILABLE."""
 
 _RETRY_INFO: Final = b"type.googleapis.com/google.rpc.RetryInfo"
 
@@ -42,7 +43,7 @@ def _bytes(field: int, content: bytes) -> bytes:
 
 def _varint(value: int) -> bytes:
     encoded = bytearray()
-    while value > 0x7F:
+    while value >> 7:
         encoded.append(value & 0x7F | 0x80)
         value >>= 7
     encoded.append(value)
