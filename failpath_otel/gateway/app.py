@@ -1,7 +1,8 @@
 """The gateway as a web application: the route of OTLP/HTTP, and its health."""
 
 import logging
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from starlette.applications import Starlette
@@ -14,8 +15,12 @@ from failpath_otel.otlp.http_messages import JSON, ROUTE
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.route import OtlpRoute, refused
 from failpath_otel.serving.body import media_type
+from failpath_otel.serving.other_signals import OtherSignals
 from failpath_otel.serving.request_checks import check_bearer
 from failpath_otel.serving.routes import UnknownRoutes
+
+if TYPE_CHECKING:
+    from failpath_otel.serving.grpc.server import GrpcServer
 
 _log: Final = logging.getLogger(__name__)
 
@@ -42,8 +47,11 @@ class Counts(msgspec.Struct):
         self.rejected += receipt.rejected
 
 
-def create_app(forwarder: Forwarder, token: str | None = None) -> Starlette:
-    """Return the application; with a ``token``, every sender must present it."""
+def create_app(forwarder: Forwarder, token: str | None = None, grpc: "GrpcServer | None" = None) -> Starlette:
+    """Return the application; with a ``token``, every sender must present it.
+
+    ``grpc`` gets the same as services.
+    """
     counts = Counts()
 
     def check(request: Request) -> None:
@@ -57,6 +65,19 @@ def create_app(forwarder: Forwarder, token: str | None = None) -> Starlette:
         return Response(msgspec.json.encode(content), media_type=JSON)
 
     route = OtlpRoute(forwarder.take, check=check, reading=forwarder.reading, on_request=counts.count)
+    if grpc is not None:
+        # Imported here, because it is an extra.
+        from failpath_otel.otlp.grpc.service import OtlpService, otlp_services  # noqa: PLC0415
+
+        service = OtlpService(
+            grpc.calls,
+            route.intake,
+            OtherSignals(),
+            check_sender=partial(check_bearer, token=token),
+            check_room=forwarder.check,
+            on_traces=lambda outcome: counts.count(outcome if isinstance(outcome, Receipt) else None),
+        )
+        grpc.add(*otlp_services(service, forwarder.has_room))
     app = Starlette(
         routes=[
             Route(ROUTE, route.receive, methods=["POST"]),

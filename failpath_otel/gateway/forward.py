@@ -47,6 +47,14 @@ class Forwarder:
         if monotonic() < self._full_until:
             raise self._full()
 
+    def has_room(self) -> bool:
+        """Return whether spans would be accepted, by what is known without them."""
+        try:
+            self.check()
+        except ServiceUnavailable:
+            return False
+        return True
+
     def _check_open(self) -> None:
         if self.pipeline.queue.closed:
             reason = "this gateway is shutting down"

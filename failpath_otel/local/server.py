@@ -17,8 +17,11 @@ from failpath_otel.local.api.guard import Access
 from failpath_otel.local.receiver import Receiver, ReceiverSettings
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.store import Store
+from failpath_otel.otlp.requests.intake import MAX_BODY_BYTES
 from failpath_otel.serving.addresses import address_of, listen
+from failpath_otel.serving.grpc.beside import GrpcSettings, and_grpc
 from failpath_otel.serving.server import Server
+from failpath_otel.serving.tls import Tls
 
 _GRACE_SECONDS: Final = 1
 """How long requests in progress may take at shutdown."""
@@ -48,23 +51,36 @@ def default_database() -> Path:
     return directory / "local.db"
 
 
-def serve(port: int, access: Access, database: Path, settings: ReceiverSettings, *, open_browser: bool) -> None:
+def serve(
+    port: int,
+    access: Access,
+    database: Path,
+    settings: ReceiverSettings,
+    *,
+    open_browser: bool,
+    grpc: GrpcSettings | None = None,
+    tls: Tls | None = None,
+) -> None:
     """Serve until Ctrl-C or SIGTERM; print one line when ready. Main thread only. Port 0 picks a free one.
 
-    Raises ``OSError`` if the port cannot be used, ``StoreError`` if the database cannot, and ``FlowsFileError`` for
-    an invalid file of flows.
+    Raises ``OSError`` if the port cannot be used (:class:`GrpcPortError` if it is that of gRPC), ``StoreError`` if the
+    database cannot, ``FlowsFileError`` for an invalid file of flows, and ``ConfigurationError`` if gRPC is asked for
+    and not installed.
     """
+    beside = None if grpc is None else grpc.server(access.host, tls, MAX_BODY_BYTES)
     with (
         listen(access.host, port) as listener,
         closing(Store(database)) as store,
         closing(Receiver(store, _now, settings)) as receiver,
     ):
-        address = address_of(access.host, listener.getsockname()[1])
+        address = address_of(access.host, listener.getsockname()[1], is_secure=tls is not None)
         server = Server(
-            create_app(receiver, access),
-            ready=lambda: _announce(address, access.token, database, open_browser=open_browser),
+            create_app(receiver, access, beside),
+            ready=lambda: _announce(address, access.token, database, and_grpc(beside), open_browser=open_browser),
             ending=lambda: _end(receiver),
             grace_seconds=_GRACE_SECONDS,
+            tls=tls,
+            grpc=beside,
         )
         server.stop_on_signals()
         receiver.start()
@@ -86,9 +102,9 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
-def _announce(address: str, token: str | None, database: Path, *, open_browser: bool) -> None:
+def _announce(address: str, token: str | None, database: Path, others: str, *, open_browser: bool) -> None:
     """Print that the receiver is ready, and where; unbuffered, because programs read the first line."""
-    lines = [f"Failpath local receiver at {address} (database: {database})"]
+    lines = [f"Failpath local receiver at {address}{others} (database: {database})"]
     if sys.stdout.isatty():
         with_token = "" if token is None else "/?token=<the token>"
         lines.append(f"Open {address}{with_token} in a browser. Ctrl-C ends the receiver.")

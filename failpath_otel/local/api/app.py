@@ -2,7 +2,7 @@
 
 import logging
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 from starlette.applications import Starlette
@@ -29,8 +29,13 @@ from failpath_otel.local.store.database import StoreError
 from failpath_otel.otlp.requests.intake import MAX_HELD_BYTES, ServiceUnavailable
 from failpath_otel.records.request import ROUTE as EVENTS
 from failpath_otel.serving.body import BodyBudget, decompress, discard_body, read_body, too_large_decompressed
+from failpath_otel.serving.other_signals import OtherSignals
+from failpath_otel.serving.request_checks import check_bearer
 from failpath_otel.serving.routes import UnknownRoutes
 from failpath_otel.serving.threads import in_thread
+
+if TYPE_CHECKING:
+    from failpath_otel.serving.grpc.server import GrpcServer
 
 DEFAULT_LIMIT: Final = 50
 _NOT_FOUND: Final = 404
@@ -92,8 +97,20 @@ class _Routes:
         return Receipt(accepted=len(received_events), rejected=rejected)
 
 
-def create_app(receiver: Receiver, access: Access | None = None) -> ASGIApp:
-    """Return the application over a receiver; ``access`` limits the clients, by default to this machine."""
+def create_app(receiver: Receiver, access: Access | None = None, grpc: "GrpcServer | None" = None) -> ASGIApp:
+    """Return the application over a receiver; ``access`` limits the clients, by default to this machine.
+
+    ``grpc`` gets what it takes of OTLP as services.
+    """
+    access = Access() if access is None else access
+    spans = span_route(receiver.store, receiver.clock, receiver.settings.rules)
+    if grpc is not None:
+        # Imported here, because it is an extra.
+        from failpath_otel.otlp.grpc.service import OtlpService, otlp_services  # noqa: PLC0415
+
+        check_sender = partial(check_bearer, token=access.token)
+        service = OtlpService(grpc.calls, spans.intake, OtherSignals(), check_sender=check_sender)
+        grpc.add(*otlp_services(service, lambda: True))
     routes = _Routes(receiver)
     page = PageApi(receiver)
     assets = Assets()
@@ -105,7 +122,7 @@ def create_app(receiver: Receiver, access: Access | None = None) -> ASGIApp:
     app = Starlette(
         routes=[
             Route(EVENTS, routes.receive, methods=["POST"]),
-            Route(SPANS, span_route(receiver.store, receiver.clock, receiver.settings.rules).receive, methods=["POST"]),
+            Route(SPANS, spans.receive, methods=["POST"]),
             Route(HEALTH, health, methods=["GET"]),
             Route("/api/runs", routes.runs, methods=["GET"]),
             Route(f"/api/runs/{{run_id:{ANYTHING}}}", routes.run, methods=["GET"]),
@@ -122,7 +139,7 @@ def create_app(receiver: Receiver, access: Access | None = None) -> ASGIApp:
     # A sender of the wire contract does not follow a redirect.
     app.router.redirect_slashes = False
     unknown = UnknownRoutes(app)
-    return guarded(app, Access() if access is None else access)
+    return guarded(app, access)
 
 
 def _refused(request: Request, error: Exception, assets: Assets) -> Response:

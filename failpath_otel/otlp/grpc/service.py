@@ -13,6 +13,7 @@ from failpath_otel.otlp.http_messages import PROTOBUF, response
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.requests.intake import Intake
 from failpath_otel.serving.grpc.calls import Calls, Context, Handler, metadata_of, sender_of
+from failpath_otel.serving.grpc.health import HealthService
 from failpath_otel.serving.other_signals import GRPC_METHODS, OtherSignals, Signal
 
 TRACES: Final = "opentelemetry.proto.collector.trace.v1.TraceService"
@@ -21,7 +22,7 @@ EXPORT: Final = f"/{TRACES}/Export"
 _GZIP: Final = b"\x1f\x8b"
 """How gzip begins. No message of protobuf does: there is no wire type 7."""
 
-_UNIMPLEMENTED: Final = 404
+_UNIMPLEMENTED: Final = 501
 _FAULT: Final = HTTPException(500, "internal error")
 _CANCELLED: Final = HTTPException(503, "the call was cancelled")
 
@@ -87,6 +88,11 @@ class OtlpService(grpc.GenericRpcHandler):
     def _check(self, context: Context) -> None:
         self.calls.check()
         self.check_sender(metadata_of(context, "authorization"))
+
+
+def otlp_services(service: OtlpService, takes_work: Callable[[], bool]) -> list[grpc.GenericRpcHandler]:
+    """Return a service, and that of its health: whether requests would be accepted."""
+    return [service, HealthService(service.calls, [TRACES], takes_work)]
 
 
 async def _reported(request: Awaitable[Any], on_refusal: Callable[[HTTPException], object]) -> Any:  # noqa: ANN401

@@ -12,6 +12,7 @@ import grpc.aio
 
 from failpath_otel.report import warn
 from failpath_otel.serving.addresses import address_of, authority_of, listen
+from failpath_otel.serving.grpc.beside import GrpcPortError
 from failpath_otel.serving.grpc.calls import Calls
 from failpath_otel.serving.tls import Tls
 
@@ -35,10 +36,6 @@ _OPTIONS: Final = (
     ("grpc.max_connection_idle_ms", 600_000),
     ("grpc.server_handshake_timeout_ms", 20_000),
 )
-
-
-class GrpcPortError(OSError):
-    """The port cannot be used; it has ``errno`` and ``strerror`` of the cause."""
 
 
 class GrpcServer:

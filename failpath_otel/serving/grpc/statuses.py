@@ -11,9 +11,9 @@ DETAILS: Final = "grpc-status-details-bin"
 """The trailing metadata that holds a ``google.rpc.Status``."""
 
 _INVALID_ARGUMENT: Final = 3
-_CODES: Final[dict[int, int]] = {401: 16, 403: 7, 404: 12, 413: 8, 500: 13, 503: 14}
-"""By the status of HTTP: UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED, RESOURCE_EXHAUSTED, INTERNAL and
-UNAVAILABLE."""
+_CODES: Final[dict[int, int]] = {401: 16, 403: 7, 404: 5, 413: 8, 500: 13, 501: 12, 503: 14}
+"""By the status of HTTP: UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED, INTERNAL,
+UNIMPLEMENTED and UNAVAILABLE."""
 
 _RETRY_INFO: Final = b"type.googleapis.com/google.rpc.RetryInfo"
 
