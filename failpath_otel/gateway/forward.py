@@ -47,18 +47,17 @@ class Forwarder:
         if monotonic() < self._full_until:
             raise self._full()
 
-    def has_room(self) -> bool:
-        """Return whether spans would be accepted, by what is known without them."""
+    def refusal(self) -> ServiceUnavailable | None:
+        """Return why no span can be accepted now; ``None`` if one can. Takes the lock of the queue."""
         try:
             self.check()
-        except ServiceUnavailable:
-            return False
-        return True
+        except ServiceUnavailable as refusal:
+            return refusal
+        return None if self.pipeline.admission.has_safe_room(1, limits.MAX_RECORD_BYTES) else self._full()
 
     def _check_open(self) -> None:
         if self.pipeline.queue.closed:
-            reason = "this gateway is shutting down"
-            raise ServiceUnavailable(reason, 1)
+            raise ServiceUnavailable("this gateway is shutting down", 1, "shutting_down")
         if not self.pipeline.queue.journaling and self.pipeline.stuck:
             raise self._unavailable()
 
@@ -120,7 +119,7 @@ class Forwarder:
     def _full(self) -> ServiceUnavailable:
         what = "the journal" if self.pipeline.queue.journaling else "the queue"
         return ServiceUnavailable(
-            f"{what} is full, because Failpath accepts less than arrives", self.pipeline.sender.retries.pause()
+            f"{what} is full, because Failpath accepts less than arrives", self.pipeline.sender.retries.pause(), "full"
         )
 
     def _unavailable(self) -> ServiceUnavailable:

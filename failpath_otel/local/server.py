@@ -5,7 +5,9 @@ import sys
 import threading
 import time
 import webbrowser
+from collections.abc import Collection
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
@@ -13,6 +15,7 @@ from urllib.parse import urlencode
 from platformdirs import user_state_path
 
 from failpath_otel.local.api.app import create_app
+from failpath_otel.local.api.figures import Figures
 from failpath_otel.local.api.guard import Access
 from failpath_otel.local.receiver import Receiver, ReceiverSettings
 from failpath_otel.local.store.database import StoreError
@@ -20,8 +23,13 @@ from failpath_otel.local.store.store import Store
 from failpath_otel.otlp.requests.intake import MAX_BODY_BYTES
 from failpath_otel.serving.addresses import address_of, listen
 from failpath_otel.serving.grpc.beside import GrpcSettings, and_grpc
+from failpath_otel.serving.other_signals import LOGS, OtherSignals, Signal
 from failpath_otel.serving.server import Server
 from failpath_otel.serving.tls import Tls
+
+if find_spec("prometheus_client") is None:
+    # Loaded with the first scrape; said now if it is missing.
+    raise ModuleNotFoundError("No module named 'prometheus_client'", name="prometheus_client")
 
 _GRACE_SECONDS: Final = 1
 """How long requests in progress may take at shutdown."""
@@ -58,12 +66,15 @@ def serve(
     settings: ReceiverSettings,
     *,
     open_browser: bool,
+    discarded: Collection[Signal] = (LOGS,),
     grpc: GrpcSettings | None = None,
     tls: Tls | None = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; print one line when ready. Main thread only. Port 0 picks a free one.
 
-    Raises ``OSError`` if the port cannot be used (:class:`GrpcPortError` if it is that of gRPC), ``StoreError`` if the
+    ``discarded`` are the other signals of OTLP that are taken.
+
+    Raises ``OSError`` if the port cannot be used (``GrpcPortError`` if it is that of gRPC), ``StoreError`` if the
     database cannot, ``FlowsFileError`` for an invalid file of flows, and ``ConfigurationError`` if gRPC is asked for
     and not installed.
     """
@@ -74,8 +85,9 @@ def serve(
         closing(Receiver(store, _now, settings)) as receiver,
     ):
         address = address_of(access.host, listener.getsockname()[1], is_secure=tls is not None)
+        figures = Figures(receiver, signals=OtherSignals(discarded), is_ending=lambda: server.should_exit)
         server = Server(
-            create_app(receiver, access, beside),
+            create_app(receiver, access, figures, beside),
             ready=lambda: _announce(address, access.token, database, and_grpc(beside), open_browser=open_browser),
             ending=lambda: _end(receiver),
             grace_seconds=_GRACE_SECONDS,

@@ -39,6 +39,7 @@ from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY
 
 _MAX_UINT64: Final = (1 << 64) - 1
 _MAX_DIGITS: Final = 40
+_MAX_ID_CHARS: Final = 100
 _MAX_OBJECTS: Final = 10 * MAX_SPANS
 _CODES: Final = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 _Integer = int | str
@@ -237,6 +238,8 @@ def _span(span: _Span, scope: Scope, process: ProcessInfo | None, budget: Readin
     budget.begin(len(attributes) + len(events))
     start_time = _uint64(span.start_time_unix_nano)
     ids, parent, problem = identity_of(_id(span.trace_id), _id(span.span_id), _id(span.parent_span_id), start_time)
+    if problem:
+        problem = _form_problem("trace id", span.trace_id, 32) or _form_problem("span id", span.span_id, 16) or problem
     status = span.status
     return OtlpSpan(
         span.name or "",
@@ -263,6 +266,17 @@ def _id(text: str | None) -> bytes:
         return bytes.fromhex(text or "")
     except ValueError:
         return b""
+
+
+def _form_problem(what: str, text: str | None, digits: int) -> str:
+    """Return what is wrong with the form of an id, where its length does not say it; empty if nothing is."""
+    if not text or _id(text):
+        return ""
+    decoded = _bytes(text[:_MAX_ID_CHARS])
+    # The JSON mapping of protobuf has Base64, and OTLP an exception for ids, which some senders overlook.
+    is_base64 = isinstance(decoded, bytes) and len(decoded) == digits // 2
+    form = "in Base64" if is_base64 else "no hexadecimal number"
+    return f"its {what} is {form}: JSON has {digits} hexadecimal digits"
 
 
 def _uint64(value: _Integer | None) -> int:

@@ -131,12 +131,23 @@ def identity_of(
 
 def _problem(trace_id: bytes, span_id: bytes, start_time: int) -> str:
     if len(trace_id) != TRACE_ID_BYTES:
-        return f"its trace id has {len(trace_id)} bytes, not {TRACE_ID_BYTES}"
+        return _wrong_length("trace id", trace_id, TRACE_ID_BYTES)
     if len(span_id) != SPAN_ID_BYTES:
-        return f"its span id has {len(span_id)} bytes, not {SPAN_ID_BYTES}"
-    if not any(trace_id) or not any(span_id):
-        return "its trace id or its span id is zero"
+        return _wrong_length("span id", span_id, SPAN_ID_BYTES)
+    if not any(trace_id):
+        return "its trace id is zero"
+    if not any(span_id):
+        return "its span id is zero"
     return "" if start_time else "it has no start time"
+
+
+def _wrong_length(what: str, given: bytes, expected: int) -> str:
+    if not given:
+        return f"it has no {what}"
+    text = given.isascii() and given.decode().isprintable()
+    # Twice as many digits: some senders put the hexadecimal text into the field for bytes.
+    form = ", and looks like a text: protobuf has the bytes themselves" if text and len(given) > expected else ""
+    return f"its {what} has {len(given)} bytes, not {expected}{form}"
 
 
 def process_json(process: ProcessInfo | None) -> str:

@@ -28,6 +28,8 @@ class Gateway:
     url: str
     process: Started
     errors: Path
+    grpc: str | None = None
+    """The URL for gRPC, if it is served."""
 
     def request(self, path: str, body: bytes | None = None, method: str | None = None, **headers: str) -> Answer:
         """Any request; ``_`` stands for ``-`` in the names of headers."""
@@ -68,7 +70,9 @@ def start_gateway(endpoint: str, journal: Path | None, *options: str, **environm
         "FAILPATH_JOURNAL": "off" if journal is None else str(journal),
         **environment,
     }
-    command = [*COMMAND, "gateway", "--port", str(unused_port()), *options]
+    # By default it would serve gRPC at 4317, as all others.
+    grpc = () if "--grpc-port" in options else ("--grpc-port", "off")
+    command = [*COMMAND, "gateway", "--port", str(unused_port()), *grpc, *options]
     with tempfile.TemporaryDirectory() as directory:
         errors = Path(directory, "stderr")
         with errors.open("w") as stderr:
@@ -76,9 +80,9 @@ def start_gateway(endpoint: str, journal: Path | None, *options: str, **environm
         with process:
             try:
                 ready = first_line(process)
-                found = re.search(r" at (http://127\.0\.0\.1:\d+)/v1/traces ", ready)
+                found = re.search(r" at (https?://127\.0\.0\.1:\d+)/v1/traces (?:and by gRPC at (\S+) )?to ", ready)
                 assert found, f"not ready: {ready!r} {errors.read_text()}"
-                yield Gateway(found[1], process, errors)
+                yield Gateway(found[1], process, errors, found[2])
             finally:
                 process.terminate()
                 try:

@@ -8,10 +8,11 @@ from failpath_otel.addresses import LOOPBACK
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail, without_collections
 from failpath_otel.cli.commands.listening import add_listening_options, cannot_serve_grpc, tls_of
+from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals
 from failpath_otel.options.variables import GATEWAY_VARIABLE
 
 _HOLDERS: Final = "another gateway, or an OpenTelemetry Collector"
-_EXTRA: Final = ("anyio", "google", "opentelemetry", "starlette", "uvicorn")
+_EXTRA: Final = ("anyio", "google", "opentelemetry", "prometheus_client", "starlette", "uvicorn")
 
 
 def add_to(new_parser: NewParser) -> None:
@@ -35,6 +36,7 @@ def add_to(new_parser: NewParser) -> None:
         help=f"the bearer token of every sender; default: {GATEWAY_VARIABLE}, else none",
     )
     add_listening_options(parser, "4317, where that is installed and the port is free")
+    add_receiving_options(parser)
     parser.set_defaults(run=_run)
 
 
@@ -43,7 +45,7 @@ def _run(arguments: argparse.Namespace) -> int:
         with without_collections():
             # Imported here, because the other commands do not deliver.
             from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
-            from failpath_otel.gateway.server import serve  # noqa: PLC0415
+            from failpath_otel.gateway.server import ServerSettings, serve  # noqa: PLC0415
             from failpath_otel.options.options import Options as DeliveryOptions  # noqa: PLC0415
             from failpath_otel.serving.grpc.beside import DEFAULT_PORT as GRPC_PORT  # noqa: PLC0415
             from failpath_otel.serving.grpc.beside import GrpcPortError, GrpcSettings  # noqa: PLC0415
@@ -52,14 +54,14 @@ def _run(arguments: argparse.Namespace) -> int:
             raise
         return fail('the gateway is an extra; install it with: pip install "failpath-otel[gateway]"')
     try:
-        serve(
-            arguments.port,
-            arguments.host,
+        settings = ServerSettings(
             arguments.token,
-            DeliveryOptions.resolve_delivery(),
+            origins=frozenset(arguments.allow_origin),
+            discarded=discarded_signals(arguments),
             grpc=GrpcSettings(arguments.grpc_port, GRPC_PORT),
             tls=tls_of(arguments),
         )
+        serve(arguments.port, arguments.host, settings, DeliveryOptions.resolve_delivery())
     except ConfigurationError as error:
         return fail(str(error).replace("pass project_key=, or set", "set"))
     except GrpcPortError as error:

@@ -9,11 +9,13 @@ from failpath_otel.addresses import DEFAULT_PORT, LOOPBACK, is_loopback
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail, without_collections
 from failpath_otel.cli.commands.listening import add_listening_options, cannot_serve_grpc, tls_of
+from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals
 from failpath_otel.local.store.defaults import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.options.variables import LOCAL_VARIABLE
+from failpath_otel.serving.other_signals import LOGS
 
 _RULES_VARIABLE: Final = "FAILPATH_RULES"
-_EXTRA: Final = ("anyio", "sse_starlette", "starlette", "uvicorn")
+_EXTRA: Final = ("anyio", "prometheus_client", "sse_starlette", "starlette", "uvicorn")
 
 
 def add_to(new_parser: NewParser) -> None:
@@ -66,6 +68,7 @@ def add_to(new_parser: NewParser) -> None:
     )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     add_listening_options(parser, "off")
+    add_receiving_options(parser)
     parser.set_defaults(run=_run, usage_error=parser.error)
 
 
@@ -100,13 +103,16 @@ def _run(arguments: argparse.Namespace) -> int:
             rules=check_rules(_RULES_VARIABLE, rules_path) if rules_path else None,
         )
         database = default_database() if arguments.db is None else arguments.db
-        access = Access(arguments.host, arguments.token)
+        access = Access(arguments.host, arguments.token, frozenset(arguments.allow_origin))
+        # Logs are taken in any case.
+        discarded = {LOGS, *discarded_signals(arguments)}
         serve(
             arguments.port,
             access,
             database,
             settings,
             open_browser=arguments.open,
+            discarded=discarded,
             grpc=GrpcSettings(arguments.grpc_port),
             tls=tls_of(arguments),
         )

@@ -5,7 +5,7 @@ import hmac
 import ipaddress
 import re
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode
@@ -18,7 +18,9 @@ from failpath_otel.addresses import LOOPBACK, is_loopback
 from failpath_otel.local.api.responses import failure
 from failpath_otel.otlp.http_messages import ROUTE as SPANS
 from failpath_otel.records.request import ROUTE as EVENTS
-from failpath_otel.serving.request_checks import bearer_of
+from failpath_otel.serving.origins import with_origins
+from failpath_otel.serving.other_signals import ROUTES as OTHER_SIGNALS
+from failpath_otel.serving.request_checks import NOT_ALLOWED, bearer_of
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; "
@@ -30,6 +32,9 @@ SECURITY_HEADERS: Final = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
+
+OTLP: Final = frozenset({SPANS, *OTHER_SIGNALS.values()})
+"""The routes of OTLP."""
 
 HEALTH: Final = "/healthz"
 """The health of the receiver; without the token too, because probes have none and it reveals nothing of runs."""
@@ -47,10 +52,14 @@ If you have just done so, <a href="/">go on to the page</a>.</p>
 
 @dataclass(frozen=True)
 class Access:
-    """The IP address that the receiver listens on, and the token of all requests, if there is one."""
+    """The IP address that the receiver listens on, and the token of all requests, if there is one.
+
+    Web pages of ``origins`` may send by OTLP.
+    """
 
     host: str = LOOPBACK
     token: str | None = None
+    origins: Collection[str] = ()
 
 
 def guarded(app: ASGIApp, access: Access) -> ASGIApp:
@@ -58,7 +67,8 @@ def guarded(app: ASGIApp, access: Access) -> ASGIApp:
     checks = [_HostCheck(access.host).refusal, _refusal_of_origin]
     if access.token is not None:
         checks.append(_TokenCheck(access.token).answer)
-    return _Guard(app, checks)
+    # Outside of the checks, because a preflight has no token; refusals have the headers too, or pages cannot read them.
+    return with_origins(_Guard(app, checks), access.origins, OTLP, has_token=access.token is not None)
 
 
 @dataclass(eq=False)
@@ -95,7 +105,7 @@ class _HostCheck:
     def refusal(self, scope: Scope) -> Response | None:
         """Return the response in place of the application's, if there is one."""
         path, headers = scope["path"], Headers(scope=scope)
-        if path == EVENTS or (path == SPANS and "authorization" in headers) or self._knows(headers.get("host")):
+        if path == EVENTS or (path in OTLP and "authorization" in headers) or self._knows(headers.get("host")):
             return None
         expected = "an address or the name of this machine" if self._any_address else "a loopback name"
         return failure(f"expected {expected} in the Host header", 400)
@@ -125,9 +135,10 @@ def _refusal_of_origin(scope: Scope) -> Response | None:
     path, headers = scope["path"], Headers(scope=scope)
     origins = headers.getlist("origin")
     own = f"{scope['scheme']}://{headers.get('host', '')}".lower()
-    if path in (EVENTS, SPANS):
-        what = "events" if path == EVENTS else "spans"
-        return failure(f"{what} are not accepted from web pages", 403) if origins else None
+    if path == EVENTS or path in OTLP:
+        what = "events" if path == EVENTS else path.rpartition("/")[2]
+        remedy = "" if path == EVENTS else NOT_ALLOWED
+        return failure(f"{what} are not accepted from web pages{remedy}", 403) if origins else None
     if any(origin.lower() != own for origin in origins):
         return failure("not accepted from a page of another origin", 403)
     if path.startswith("/api/") and headers.get("sec-fetch-site") == "cross-site":
@@ -153,7 +164,7 @@ class _TokenCheck:
             return None
         headers = Headers(scope=scope)
         events, page = path == EVENTS, not path.startswith(("/api/", "/v1/"))
-        sent = events or path == SPANS
+        sent = events or path in OTLP
         # Receivers on one host share their cookies, but not their ports.
         cookie = f"failpath_local_{(scope.get('server') or ('', 0))[1]}"
         if page and scope["method"] in ("GET", "HEAD") and (redirect := self._redirect(scope, cookie)):

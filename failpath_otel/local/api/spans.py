@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from failpath_otel.local.runs.event import decode_event
@@ -14,12 +15,19 @@ from failpath_otel.otlp.requests.intake import ServiceUnavailable
 from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.rules import StepRule
+from failpath_otel.serving.counts import ServerCounts
 
 _log: Final = logging.getLogger(__name__)
 
 
-def span_route(store: Store, clock: Callable[[], int], rules: Sequence[StepRule] | None = None) -> OtlpRoute:
+def span_route(
+    store: Store,
+    clock: Callable[[], int],
+    rules: Sequence[StepRule] | None = None,
+    counts: ServerCounts | None = None,
+) -> OtlpRoute:
     """Return the route that stores the steps among the spans of each request; ``rules`` may make steps of others."""
+    counted = counts or ServerCounts()
     # The sender has chosen to put a stack on its span, and it stays on this machine.
     reader = SpanReader(RecordContent(capture_stack=True, rules=rules))
 
@@ -29,7 +37,7 @@ def span_route(store: Store, clock: Callable[[], int], rules: Sequence[StepRule]
             _store(records, receipt, store, clock())
         return receipt
 
-    return OtlpRoute(store_steps, reading=reader.reading)
+    return OtlpRoute(store_steps, reading=reader.reading, on_request=partial(counted.count_traces, "http"))
 
 
 def _store(records: list[bytes], receipt: Receipt, store: Store, now: int) -> None:

@@ -13,6 +13,7 @@ from failpath_otel.otlp.http_messages import TooManySpansError, spans_in
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.reading import PLAIN, Reading, ReadSpan
 from failpath_otel.serving.body import BodyBudget, decompress, too_large_decompressed
+from failpath_otel.serving.refusals import Refused
 from failpath_otel.serving.threads import in_thread
 
 MAX_BODY_BYTES: Final = 16 * 1_048_576
@@ -29,13 +30,19 @@ Take = Callable[[Iterator[ReadSpan]], Receipt]
 """Takes the spans of one request, on a worker thread, or raises :class:`ServiceUnavailable`."""
 
 
-class ServiceUnavailable(HTTPException):
-    """Nothing more can be accepted now; *pause* is the seconds after which a retry makes sense."""
+class ServiceUnavailable(Refused):
+    """Nothing more can be accepted now.
 
-    def __init__(self, reason: str, pause: float) -> None:
+    Args:
+        detail: what the response says.
+        pause: seconds after which a retry makes sense.
+        reason: the reason in a word, for counts.
+    """
+
+    def __init__(self, detail: str, pause: float, reason: str = "unavailable") -> None:
         # Not 429: older exporters of OpenTelemetry for Python do not retry after it.
         self.retry_after: Final = max(ceil(pause), 1)
-        super().__init__(503, reason, {"Retry-After": str(self.retry_after)})
+        super().__init__(503, detail, {"Retry-After": str(self.retry_after)}, reason=reason)
 
 
 @dataclass(eq=False)
@@ -51,7 +58,7 @@ class Intake:
     reading: Reading = PLAIN
 
     def __post_init__(self) -> None:
-        self.budget = BodyBudget(MAX_HELD_BYTES, lambda: ServiceUnavailable("too much at once", 1))
+        self.budget = BodyBudget(MAX_HELD_BYTES, lambda: ServiceUnavailable("too much at once", 1, "too_much"))
         """What requests take the bytes of their bodies from."""
         # Decoded spans take several times the memory of the body.
         self._limiters: dict[int, anyio.CapacityLimiter] = {}

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from failpath_otel.serving import body
 from failpath_otel.serving.grpc.statuses import DETAILS, code_of, details_of
+from failpath_otel.serving.refusals import Refused
 
 _READ_AT_A_TIME: Final = 16
 """Messages that are read at a time: until one is there as a whole, its size is unknown, up to the server's limit."""
@@ -20,8 +21,6 @@ _WAITING: Final = 1_000
 
 _PATIENCE_SECONDS: Final = 1.0
 """How long a message may take to arrive while other calls wait to be read."""
-
-_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 _log: Final = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ class Calls:
     def check(self) -> None:
         """Raise ``HTTPException`` (503) if the server ends."""
         if self.draining:
-            raise _busy("this server is shutting down")
+            raise _busy("this server is shutting down", "shutting_down")
 
     async def read(self, context: Context) -> bytes:
         """Return the message of a call, as it came: it may be gzipped.
@@ -75,7 +74,7 @@ class Calls:
             self._limiter = anyio.CapacityLimiter(_READ_AT_A_TIME)
         if self._limiter.available_tokens < 1:
             if self._limiter.statistics().tasks_waiting >= _WAITING:
-                raise _busy("too much at once")
+                raise _busy("too much at once", "too_much")
             self._hurry()
         async with self._limiter:
             began = anyio.current_time()
@@ -90,7 +89,7 @@ class Calls:
                 if reading in self._reading:
                     self._reading.remove(reading)
         if message is None:
-            raise _busy(f"the message took longer than {scope.deadline - began:.0f} s")
+            raise _busy(f"the message took longer than {scope.deadline - began:.0f} s", "slow_body")
         if message is grpc.aio.EOF:
             raise HTTPException(400, "the call ended without a message")
         whole: bytes = message
@@ -119,7 +118,7 @@ async def _respond(respond: Callable[[Context], Awaitable[bytes]], context: Cont
     except Exception:  # noqa: BLE001 - the sender learns nothing of a fault but that there is one
         _log.exception("a call of gRPC failed")
         refusal = HTTPException(500, "internal error")
-    await context.abort(_CODES[code_of(refusal)], refusal.detail, ((DETAILS, details_of(refusal)),))
+    await context.abort(code_of(refusal), refusal.detail, ((DETAILS, details_of(refusal)),))
     raise AssertionError  # it has raised
 
 
@@ -138,5 +137,5 @@ def sender_of(context: Context) -> str:
     return host.removeprefix("%5B").removeprefix("[").removesuffix("%5D").removesuffix("]")
 
 
-def _busy(reason: str) -> HTTPException:
-    return HTTPException(503, reason, {"Retry-After": "1"})
+def _busy(detail: str, reason: str) -> HTTPException:
+    return Refused(503, detail, {"Retry-After": "1"}, reason=reason)

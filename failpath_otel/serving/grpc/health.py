@@ -7,6 +7,7 @@ import grpc
 from starlette.exceptions import HTTPException
 
 from failpath_otel.serving.grpc.calls import Calls, Context
+from failpath_otel.serving.threads import in_thread
 
 CHECK: Final = "/grpc.health.v1.Health/Check"
 
@@ -21,13 +22,13 @@ class HealthService(grpc.GenericRpcHandler):
     Args:
         calls: those of the server.
         services: the services that are as healthy as the server.
-        takes_work: whether requests would be accepted.
+        why_not_ready: returns, on a thread, why the server takes no work; ``None`` if it does.
     """
 
-    def __init__(self, calls: Calls, services: Collection[str], takes_work: Callable[[], bool]) -> None:
+    def __init__(self, calls: Calls, services: Collection[str], why_not_ready: Callable[[], str | None]) -> None:
         self._calls: Final = calls
         self._handler: Final = calls.handler(self._check)
-        self._takes_work: Final = takes_work
+        self._why_not_ready: Final = why_not_ready
         # A request is empty, or a name: its field, its length, its text.
         self._known: Final = {b"", *(b"\n" + bytes([len(name)]) + name.encode() for name in services)}
 
@@ -38,4 +39,6 @@ class HealthService(grpc.GenericRpcHandler):
     async def _check(self, context: Context) -> bytes:
         if await self._calls.read(context) not in self._known:
             raise HTTPException(404, "unknown service")
-        return _NOT_SERVING if self._calls.draining or not self._takes_work() else _SERVING
+        if self._calls.draining or await in_thread(self._why_not_ready) is not None:
+            return _NOT_SERVING
+        return _SERVING

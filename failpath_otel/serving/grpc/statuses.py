@@ -5,27 +5,34 @@ The messages are encoded here. The package with their classes has upper bounds o
 
 from typing import Final
 
+from grpc import StatusCode
 from starlette.exceptions import HTTPException
 
 DETAILS: Final = "grpc-status-details-bin"
 """The trailing metadata that holds a ``google.rpc.Status``."""
 
-_INVALID_ARGUMENT: Final = 3
-_CODES: Final[dict[int, int]] = {401: 16, 403: 7, 404: 5, 413: 8, 500: 13, 501: 12, 503: 14}
-"""By the status of HTTP: UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED, INTERNAL,
-UNIMPLEMENTED and UNAVAILABLE."""
+_CODES: Final = {
+    401: StatusCode.UNAUTHENTICATED,
+    403: StatusCode.PERMISSION_DENIED,
+    404: StatusCode.NOT_FOUND,
+    413: StatusCode.RESOURCE_EXHAUSTED,
+    500: StatusCode.INTERNAL,
+    501: StatusCode.UNIMPLEMENTED,
+    503: StatusCode.UNAVAILABLE,
+}
+"""By the status of HTTP; of any other, that of an invalid argument."""
 
 _RETRY_INFO: Final = b"type.googleapis.com/google.rpc.RetryInfo"
 
 
-def code_of(refusal: HTTPException) -> int:
-    """Return the ``google.rpc.Code`` of a refusal."""
-    return _CODES.get(refusal.status_code, _INVALID_ARGUMENT)
+def code_of(refusal: HTTPException) -> StatusCode:
+    """Return the code of a refusal."""
+    return _CODES.get(refusal.status_code, StatusCode.INVALID_ARGUMENT)
 
 
 def details_of(refusal: HTTPException) -> bytes:
     """Return the refusal as a ``google.rpc.Status``, with a ``RetryInfo`` where it has a ``Retry-After`` in seconds."""
-    status = _number(1, code_of(refusal)) + _bytes(2, refusal.detail.encode())
+    status = _number(1, code_of(refusal).value[0]) + _bytes(2, refusal.detail.encode())
     seconds = (refusal.headers or {}).get("Retry-After")
     if seconds is not None:
         delay = _number(1, int(seconds))
