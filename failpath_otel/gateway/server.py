@@ -62,7 +62,7 @@ def serve(port: int, host: str, settings: ServerSettings, options: Options) -> N
     if not options.enabled:
         raise ConfigurationError("the gateway would deliver nothing: FAILPATH_ENABLED turns delivery off")
     tls = settings.tls
-    grpc = settings.grpc.server(host, tls, MAX_BODY_BYTES)
+    grpc = settings.grpc.server(host, tls, MAX_BODY_BYTES, lambda: server.should_exit)
     allow_many_connections()
     with listen(host, port) as listener:
         forwarder = Forwarder(options)

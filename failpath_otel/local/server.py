@@ -78,7 +78,7 @@ def serve(
     database cannot, ``FlowsFileError`` for an invalid file of flows, and ``ConfigurationError`` if gRPC is asked for
     and not installed.
     """
-    beside = None if grpc is None else grpc.server(access.host, tls, MAX_BODY_BYTES)
+    beside = None if grpc is None else grpc.server(access.host, tls, MAX_BODY_BYTES, lambda: server.should_exit)
     with (
         listen(access.host, port) as listener,
         closing(Store(database)) as store,

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -57,8 +58,18 @@ class Gateway:
 
 
 @contextmanager
-def start_gateway(endpoint: str, journal: Path | None, *options: str, **environment: str) -> Generator[Gateway]:
+def start_gateway(
+    endpoint: str,
+    journal: Path | None,
+    *options: str,
+    grpc: str | None = "off",
+    before: str = "",
+    **environment: str,
+) -> Generator[Gateway]:
     """Starts a gateway that delivers to ``endpoint``, yields it when it is ready, and stops it at the end.
+
+    It serves no gRPC unless the options or ``grpc`` name a port, because all by default serve the same one. ``before``
+    is Python that its process runs first.
 
     It is a process of its own, which finds its imports done: ``NO_FORGE="1"`` where a test is about the start itself.
     """
@@ -70,9 +81,11 @@ def start_gateway(endpoint: str, journal: Path | None, *options: str, **environm
         "FAILPATH_JOURNAL": "off" if journal is None else str(journal),
         **environment,
     }
-    # By default it would serve gRPC at 4317, as all others.
-    grpc = () if "--grpc-port" in options else ("--grpc-port", "off")
-    command = [*COMMAND, "gateway", "--port", str(unused_port()), *grpc, *options]
+    ports = ["--port", str(unused_port())]
+    if grpc is not None and "--grpc-port" not in options:
+        ports += ["--grpc-port", grpc]
+    program = f"{before}; from failpath_otel.cli.main import main; raise SystemExit(main())"
+    command = [*((sys.executable, "-c", program) if before else COMMAND), "gateway", *ports, *options]
     with tempfile.TemporaryDirectory() as directory:
         errors = Path(directory, "stderr")
         with errors.open("w") as stderr:

@@ -1,5 +1,6 @@
 """Whether a server has one of gRPC beside it: what the user asked for, and whether the extra is installed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal
@@ -33,8 +34,10 @@ class GrpcSettings:
     port: GrpcPort = None
     default: int | None = None
 
-    def server(self, host: str, tls: Tls | None, max_message_bytes: int) -> "GrpcServer | None":
-        """Return the server, not started; ``None`` for none.
+    def server(
+        self, host: str, tls: Tls | None, max_message_bytes: int, is_ending: Callable[[], bool]
+    ) -> "GrpcServer | None":
+        """Return the server, not started; ``None`` for none. ``is_ending`` is that of the server beside it.
 
         Raises ``ConfigurationError`` if the extra is asked for and not installed.
         """
@@ -49,7 +52,9 @@ class GrpcSettings:
         # Imported here, because it is an extra.
         from failpath_otel.serving.grpc.server import GrpcServer  # noqa: PLC0415
 
-        return GrpcServer(host, port, is_required=is_required, max_message_bytes=max_message_bytes, tls=tls)
+        return GrpcServer(
+            host, port, is_required=is_required, max_message_bytes=max_message_bytes, is_ending=is_ending, tls=tls
+        )
 
 
 def and_grpc(server: "GrpcServer | None") -> str:

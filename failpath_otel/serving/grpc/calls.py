@@ -16,11 +16,12 @@ from failpath_otel.serving.refusals import Refused
 _READ_AT_A_TIME: Final = 16
 """Messages that are read at a time: until one is there as a whole, its size is unknown, up to the server's limit."""
 
-_WAITING: Final = 1_000
+_WAITING: Final = 500
 """Calls that may wait to be read; of each, the transport holds no more than the window of its flow control."""
 
 _PATIENCE_SECONDS: Final = 1.0
-"""How long a message may take to arrive while other calls wait to be read."""
+_LEAST_PATIENCE_SECONDS: Final = 0.25
+"""How long a message may take to arrive while others wait to be read: the less, the more of them there are."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -29,15 +30,18 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 
 
 class Calls:
-    """Handles the calls of all services of one server; for one event loop."""
+    """Handles the calls of all services of one server; for one event loop.
 
-    def __init__(self) -> None:
-        self.draining = False
-        """Whether new calls are refused, because the server ends."""
+    ``is_ending`` returns whether the server is about to end.
+    """
+
+    def __init__(self, is_ending: Callable[[], bool] = lambda: False) -> None:
+        self._is_ending: Final = is_ending
+        self._draining = False
         self._in_progress = 0
         self._idle: anyio.Event | None = None
         self._limiter: anyio.CapacityLimiter | None = None
-        self._reading: list[tuple[float, anyio.CancelScope]] = []
+        self._reading: dict[anyio.CancelScope, float] = {}
 
     def handler(self, respond: Callable[[Context], Awaitable[bytes]]) -> Handler:
         """Return the handler of a method with one message in each direction.
@@ -59,6 +63,11 @@ class Calls:
         made: Handler = grpc.stream_unary_rpc_method_handler(handle)
         return made
 
+    @property
+    def draining(self) -> bool:
+        """Whether new calls are refused, because the server ends."""
+        return self._draining or self._is_ending()
+
     def check(self) -> None:
         """Raise ``HTTPException`` (503) if the server ends."""
         if self.draining:
@@ -73,37 +82,38 @@ class Calls:
             # Made on use: it belongs to the event loop.
             self._limiter = anyio.CapacityLimiter(_READ_AT_A_TIME)
         if self._limiter.available_tokens < 1:
-            if self._limiter.statistics().tasks_waiting >= _WAITING:
+            waiting = self._limiter.statistics().tasks_waiting
+            if waiting >= _WAITING:
                 raise _busy("too much at once", "too_much")
-            self._hurry()
+            self._hurry(waiting + 1)
         async with self._limiter:
             began = anyio.current_time()
             scope = anyio.CancelScope(deadline=began + body.BODY_SECONDS)
-            reading = began, scope
-            self._reading.append(reading)
+            self._reading[scope] = began
+            if waiting := self._limiter.statistics().tasks_waiting:
+                self._hurry(waiting)
             message: Any = None
             try:
                 with scope:
                     message = await context.read()
             finally:
-                if reading in self._reading:
-                    self._reading.remove(reading)
+                del self._reading[scope]
         if message is None:
-            raise _busy(f"the message took longer than {scope.deadline - began:.0f} s", "slow_body")
+            raise _busy(f"the message took longer than {scope.deadline - began:.2g} s", "slow_body")
         if message is grpc.aio.EOF:
             raise HTTPException(400, "the call ended without a message")
         whole: bytes = message
         return whole
 
-    def _hurry(self) -> None:
-        """Give the message that has taken the longest no more time than :data:`_PATIENCE_SECONDS`."""
-        if self._reading:
-            began, scope = self._reading.pop(0)
-            scope.deadline = min(scope.deadline, began + _PATIENCE_SECONDS)
+    def _hurry(self, waiting: int) -> None:
+        """Give messages less time: one that never ends must not keep others from being read."""
+        patience = max(_PATIENCE_SECONDS / (1 + waiting / _READ_AT_A_TIME), _LEAST_PATIENCE_SECONDS)
+        for scope, began in self._reading.items():
+            scope.deadline = min(scope.deadline, began + patience)
 
     async def drain(self, grace_seconds: float) -> None:
         """Refuse new calls, and wait for those in progress, no longer than ``grace_seconds``."""
-        self.draining = True
+        self._draining = True
         if self._in_progress:
             self._idle = anyio.Event()
             with anyio.move_on_after(grace_seconds):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from typing import Final
 
 # Before it is loaded: its core writes to stderr by itself, as about each scan of the port.
@@ -46,13 +47,21 @@ class GrpcServer:
         port: 0 picks a free one.
         is_required: whether a port that cannot be used is an error, or a warning.
         max_message_bytes: the most bytes of a message, as it comes.
+        is_ending: whether the server beside it is about to end.
         tls: by which senders are encrypted.
     """
 
     def __init__(
-        self, host: str, port: int, *, is_required: bool, max_message_bytes: int, tls: Tls | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        is_required: bool,
+        max_message_bytes: int,
+        is_ending: Callable[[], bool],
+        tls: Tls | None = None,
     ) -> None:
-        self.calls: Final = Calls()
+        self.calls: Final = Calls(is_ending)
         """Those of all services."""
         self.url: str | None = None
         """Where it serves, as senders name it; ``None`` while it does not."""
