@@ -20,7 +20,7 @@ from tests.gateway.requests import attribute, json_request, json_span, protobuf_
 from tests.gateway.test_bad_input import MOST_RESIDENT, bomb, message, resident
 from tests.grpc_client import EXPORT, HEALTH, LOGS, METRICS, SERVICE, GrpcClient, Reply, start_grpc_client
 from tests.http2 import Call, calling, prefix
-from tests.ports import unused_port
+from tests.ports import default_grpc_port, unused_port
 from tests.receiver import COMMAND, wait_for
 from tests.spans.foreign import a_span
 
@@ -293,8 +293,8 @@ def test_a_port_that_was_asked_for_and_is_taken_ends_it_with_one_line(server: Fa
 
 
 def test_the_default_port_if_it_is_taken_is_one_warning_and_http_goes_on(server: FaultServer, tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        with suppress(OSError):  # by someone else
+    with default_grpc_port() as free, socket.socket() as taken:
+        if free:
             taken.bind(("127.0.0.1", 4317))
             taken.listen()
         with start_gateway(server.url, tmp_path / "journal", grpc=None) as gateway:
