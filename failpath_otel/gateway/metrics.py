@@ -27,20 +27,18 @@ def gateway_metrics(pipeline: Pipeline) -> "Iterator[Metric]":
     adopted_dropped = _lost(stats.adopted_dropped)
     yield counter("failpath_records_adopted_dropped", "The same that were lost.", ("reason",), adopted_dropped)
     yield gauge("failpath_records_waiting", "Records in the queue or on their way.", stats.waiting)
-    oldest = getattr(stats, "oldest_waiting_seconds", None)
-    if oldest is not None or not stats.waiting:
-        yield gauge("failpath_records_oldest_waiting_seconds", "Age of the record that waits longest.", oldest or 0.0)
+    oldest = stats.oldest_waiting_seconds or 0.0
+    yield gauge("failpath_records_oldest_waiting_seconds", "Age of the record that waits longest.", oldest)
     yield gauge(
         "failpath_queue_capacity_records",
-        "Records that may wait in memory, where there is no journal.",
+        "Records that may wait in memory, while no journal is written.",
         pipeline.admission.max_records,
     )
-    journal_bytes = getattr(stats, "journal_bytes", None)
-    if journal_bytes is not None:
-        yield gauge("failpath_journal_bytes", "Bytes of the journal's files.", journal_bytes)
+    if stats.journal_bytes is not None:
+        yield gauge("failpath_journal_bytes", "Bytes of the records that wait in the journal.", stats.journal_bytes)
     if pipeline.queue.journal is not None:
         capacity = limits.JOURNAL_SEGMENTS * limits.JOURNAL_SEGMENT_BYTES
-        yield gauge("failpath_journal_capacity_bytes", "Bytes of a journal that is full.", capacity)
+        yield gauge("failpath_journal_capacity_bytes", "Bytes that the journal has room for.", capacity)
     yield gauge("failpath_delivery_failing", "1 while the last attempt to deliver has failed.", pipeline.stuck)
 
 

@@ -1,7 +1,6 @@
 """The gateway as a process: socket, pipeline, signals, and a shutdown that loses nothing."""
 
 import gc
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ from failpath_otel.options.options import Options
 from failpath_otel.otlp.requests.intake import MAX_BODY_BYTES
 from failpath_otel.serving.addresses import address_of, listen
 from failpath_otel.serving.grpc.beside import GrpcSettings, and_grpc
+from failpath_otel.serving.log_format import announce
 from failpath_otel.serving.other_signals import OtherSignals, Signal
 from failpath_otel.serving.server import Server, allow_many_connections
 from failpath_otel.serving.tls import Tls
@@ -93,7 +93,6 @@ def serve(port: int, host: str, settings: ServerSettings, options: Options) -> N
 
 
 def _announce(addresses: str, options: Options) -> None:
-    """Print that the gateway is ready, and where; unbuffered, because programs read the first line."""
+    """Print that the gateway is ready, and where."""
     journal = "no journal" if options.journal is None else f"journal: {options.journal}"
-    sys.stdout.write(f"Failpath gateway at {addresses} to {options.endpoint} ({journal})\n")
-    sys.stdout.flush()
+    announce(f"Failpath gateway at {addresses} to {options.endpoint} ({journal})")

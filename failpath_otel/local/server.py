@@ -23,6 +23,7 @@ from failpath_otel.local.store.store import Store
 from failpath_otel.otlp.requests.intake import MAX_BODY_BYTES
 from failpath_otel.serving.addresses import address_of, listen
 from failpath_otel.serving.grpc.beside import GrpcSettings, and_grpc
+from failpath_otel.serving.log_format import announce, complain
 from failpath_otel.serving.other_signals import LOGS, OtherSignals, Signal
 from failpath_otel.serving.server import Server
 from failpath_otel.serving.tls import Tls
@@ -115,13 +116,11 @@ def _now() -> int:
 
 
 def _announce(address: str, token: str | None, database: Path, others: str, *, open_browser: bool) -> None:
-    """Print that the receiver is ready, and where; unbuffered, because programs read the first line."""
-    lines = [f"Failpath local receiver at {address}{others} (database: {database})"]
+    """Print that the receiver is ready, and where."""
+    announce(f"Failpath local receiver at {address}{others} (database: {database})")
     if sys.stdout.isatty():
         with_token = "" if token is None else "/?token=<the token>"
-        lines.append(f"Open {address}{with_token} in a browser. Ctrl-C ends the receiver.")
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+        announce(f"Open {address}{with_token} in a browser. Ctrl-C ends the receiver.")
     if open_browser:
         page = address if token is None else f"{address}/?{urlencode({'token': token})}"
         # A thread, because a browser in a terminal blocks until it is closed.
@@ -130,4 +129,4 @@ def _announce(address: str, token: str | None, database: Path, others: str, *, o
 
 def _open(page: str, address: str) -> None:
     if not webbrowser.open(page):
-        sys.stderr.write(f"failpath-otel: no browser could be opened; the page is at {address}\n")
+        complain(f"no browser could be opened; the page is at {address}")

@@ -50,8 +50,8 @@ class Gateway:
         """Posts spans."""
         return self.request("/v1/traces", body, Content_Type=kind, **headers)
 
-    def health(self) -> Any:
-        return self.request("/healthz").json()
+    def health(self, token: str = "") -> Any:
+        return self.request("/healthz", Authorization=f"Bearer {token}").json()
 
     def stderr(self) -> str:
         return self.errors.read_text()

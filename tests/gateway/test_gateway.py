@@ -209,7 +209,7 @@ def test_senders_show_the_token_where_there_is_one(server: FaultServer, tmp_path
         assert gateway.send(body).status == 401
         assert gateway.send(body, Authorization="Bearer secret-of-yours").status == 401
         assert gateway.send(body, Authorization="Bearer secret-of-mine").status == 200
-        assert gateway.health()["spans"]["requests"] == 1
+        assert gateway.health("secret-of-mine")["spans"]["requests"] == 1
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_requests_for_unknown_routes_are_counted_and_a_sender_of_grpc_gets_the_r
     with start_gateway(server.url, tmp_path / "journal", "--token", "a-long-token") as gateway:
         assert gateway.request("/v1/traces/", b"{}", Content_Type=JSON).status == 404
         assert gateway.request("/v1/traces", method="GET").status == 405, "the route is known"
-        health = gateway.request("/healthz", Authorization="Bearer a-long-token").json()
+        health = gateway.health("a-long-token")
         assert (health["unknown_routes"], health["spans"]["refused"]) == (1, 0)
         assert gateway.health() == {"status": "ok"}, "without the token there are no figures"
         port = int(gateway.url.rpartition(":")[2])

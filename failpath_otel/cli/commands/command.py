@@ -3,11 +3,11 @@
 import argparse
 import errno
 import gc
-import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from failpath_otel.cli.printable import printable
+from failpath_otel.serving.log_format import complain
 
 NewParser = Callable[..., argparse.ArgumentParser]
 """Makes the parser of one command, as ``add_parser`` of :mod:`argparse` does."""
@@ -38,5 +38,5 @@ def cannot_serve(host: str, port: int, error: OSError, holders: str, option: str
 
 def fail(reason: str, code: int = 1) -> int:
     """Print why the command fails, and return its exit code."""
-    sys.stderr.write(f"failpath-otel: {printable(reason)}\n")
+    complain(printable(reason))
     return code

@@ -8,7 +8,7 @@ from failpath_otel.addresses import LOOPBACK
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail, without_collections
 from failpath_otel.cli.commands.listening import add_listening_options, cannot_serve_grpc, tls_of
-from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals
+from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals, set_log_format
 from failpath_otel.options.variables import GATEWAY_VARIABLE
 
 _HOLDERS: Final = "another gateway, or an OpenTelemetry Collector"
@@ -41,6 +41,7 @@ def add_to(new_parser: NewParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    set_log_format(arguments)
     try:
         with without_collections():
             # Imported here, because the other commands do not deliver.

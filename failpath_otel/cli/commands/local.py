@@ -9,7 +9,7 @@ from failpath_otel.addresses import DEFAULT_PORT, LOOPBACK, is_loopback
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail, without_collections
 from failpath_otel.cli.commands.listening import add_listening_options, cannot_serve_grpc, tls_of
-from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals
+from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals, set_log_format
 from failpath_otel.local.store.defaults import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.options.variables import LOCAL_VARIABLE
 from failpath_otel.serving.other_signals import LOGS
@@ -73,6 +73,7 @@ def add_to(new_parser: NewParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    set_log_format(arguments)
     try:
         with without_collections():
             # Imported here, because the other commands do not need the extra.

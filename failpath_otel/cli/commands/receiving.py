@@ -5,9 +5,10 @@ from collections.abc import Collection
 from typing import Final
 
 from failpath_otel.cli import kinds
+from failpath_otel.serving.log_format import use_json
 from failpath_otel.serving.other_signals import SIGNALS, Signal
 
-LOG_FORMATS: Final = ("text", "json")
+_JSON: Final = "json"
 
 
 def add_receiving_options(parser: argparse.ArgumentParser) -> None:
@@ -27,10 +28,16 @@ def add_receiving_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--log-format",
-        choices=LOG_FORMATS,
+        choices=("text", _JSON),
         default="text",
-        help="json writes a JSON object a line; default %(default)s",
+        help="how lines of the log are written, and that on stdout which says that it is ready; default %(default)s",
     )
+
+
+def set_log_format(arguments: argparse.Namespace) -> None:
+    """Have the log be in the format that was asked for."""
+    if arguments.log_format == _JSON:
+        use_json()
 
 
 def discarded_signals(arguments: argparse.Namespace) -> Collection[Signal]:

@@ -163,7 +163,7 @@ def create_app(
     # A sender of the wire contract does not follow a redirect.
     app.router.redirect_slashes = False
     figures.unknown = UnknownRoutes(app)
-    return guarded(app, access)
+    return guarded(app, access, counts)
 
 
 async def _refused(request: Request, error: Exception, assets: Assets) -> Response:

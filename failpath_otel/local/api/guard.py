@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,8 +19,10 @@ from failpath_otel.addresses import LOOPBACK, is_loopback
 from failpath_otel.local.api.responses import failure
 from failpath_otel.otlp.http_messages import ROUTE as SPANS
 from failpath_otel.records.request import ROUTE as EVENTS
+from failpath_otel.serving.counts import ServerCounts
 from failpath_otel.serving.origins import with_origins
 from failpath_otel.serving.other_signals import ROUTES as OTHER_SIGNALS
+from failpath_otel.serving.refusals import refusal_of
 from failpath_otel.serving.request_checks import NOT_ALLOWED, bearer_of
 
 CONTENT_SECURITY_POLICY: Final = (
@@ -35,6 +38,9 @@ SECURITY_HEADERS: Final = {
 
 OTLP: Final = frozenset({SPANS, *OTHER_SIGNALS.values()})
 """The routes of OTLP."""
+
+_SIGNALS: Final = {EVENTS: "events", SPANS: "traces", **{path: signal for signal, path in OTHER_SIGNALS.items()}}
+"""What is sent to a route."""
 
 HEALTH: Final = "/healthz"
 """The health of the receiver; without the token too, because probes have none and it reveals nothing of runs."""
@@ -62,13 +68,18 @@ class Access:
     origins: Collection[str] = ()
 
 
-def guarded(app: ASGIApp, access: Access) -> ASGIApp:
-    """Return ``app`` behind all checks; each response has the headers, also if ``app`` fails."""
+def guarded(app: ASGIApp, access: Access, counts: ServerCounts | None = None) -> ASGIApp:
+    """Return ``app`` behind all checks; each response has the headers, also if ``app`` fails.
+
+    ``counts`` are those of requests, with what senders are refused here.
+    """
     checks = [_HostCheck(access.host).refusal, _refusal_of_origin]
     if access.token is not None:
         checks.append(_TokenCheck(access.token).answer)
     # Outside of the checks, because a preflight has no token; refusals have the headers too, or pages cannot read them.
-    return with_origins(_Guard(app, checks), access.origins, OTLP, has_token=access.token is not None)
+    return with_origins(
+        _Guard(app, checks, counts or ServerCounts()), access.origins, OTLP, has_token=access.token is not None
+    )
 
 
 @dataclass(eq=False)
@@ -77,6 +88,7 @@ class _Guard:
 
     app: ASGIApp
     checks: Sequence[Callable[[Scope], Response | None]]
+    counts: ServerCounts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
@@ -85,8 +97,11 @@ class _Guard:
             await send(message)
 
         answers = (check(scope) for check in self.checks if scope["type"] == "http")
-        answer = next((answer for answer in answers if answer is not None), self.app)
-        await answer(scope, receive, send_with_headers)
+        answer = next((answer for answer in answers if answer is not None), None)
+        signal = _SIGNALS.get(scope["path"]) if answer is not None else None
+        if answer is not None and signal is not None:
+            self.counts.count_refusal(signal, "http", refusal_of(HTTPException(answer.status_code)))
+        await (answer or self.app)(scope, receive, send_with_headers)
 
 
 class _HostCheck:
@@ -136,7 +151,7 @@ def _refusal_of_origin(scope: Scope) -> Response | None:
     origins = headers.getlist("origin")
     own = f"{scope['scheme']}://{headers.get('host', '')}".lower()
     if path == EVENTS or path in OTLP:
-        what = "events" if path == EVENTS else path.rpartition("/")[2]
+        what = _SIGNALS[path]
         remedy = "" if path == EVENTS else NOT_ALLOWED
         return failure(f"{what} are not accepted from web pages{remedy}", 403) if origins else None
     if any(origin.lower() != own for origin in origins):
