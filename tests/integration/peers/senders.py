@@ -79,3 +79,10 @@ def export(run_id: str, endpoint: str, **variables: str) -> Exported:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     return Exported(told["taken"], told["seconds"], done.stderr)
+
+
+def run_example(name: str, endpoint: str) -> str:
+    """Runs an example that sends to ``endpoint``; returns what it prints."""
+    done = _run([sys.executable, str(ROOT / "examples" / name)], {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout

@@ -1,9 +1,12 @@
 """Senders by gRPC: those for which it is the default, with and without a collector between them and the gateway."""
 
+import gzip
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.fault_server import accepted, fault_server, held, status
 from tests.gateway.gateways import start_gateway
@@ -48,6 +51,33 @@ def test_by_way_of_rotel_with_grpc_on_both_sides_javascript_arrives(
         wait_for(lambda: len(chain.events_of(run_id)) >= 7)
         chain.settle()
     assert_story(chain.events_of(run_id), run_id, told.pid, told.trace)
+
+
+def test_the_example_sends_its_steps_to_a_backend_by_grpc(rotel_program: Path, tmp_path: Path) -> None:
+    """The backend is rotel, which passes on by HTTP what it has taken by gRPC, to be looked at."""
+    spans: dict[str, dict[str, str]] = {}
+
+    class Taker(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            request = ExportTraceServiceRequest.FromString(gzip.decompress(body))
+            for span in request.resource_spans[0].scope_spans[0].spans:
+                spans[span.name] = {each.key: each.value.string_value for each in span.attributes}
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Taker) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with start_rotel(rotel_program, f"http://127.0.0.1:{server.server_port}", tmp_path) as rotel:
+            assert senders.run_example("otlp_grpc.py", rotel.grpc) == "[1, 2, 3]\n"
+            wait_for(lambda: len(spans) == 3)
+        server.shutdown()
+    outcomes = {name: attributes["failpath.step.status"] for name, attributes in spans.items()}
+    assert outcomes == {"load": "success", "sort": "success", "send": "skipped"}
+    assert {attributes["failpath.metadata.region"] for attributes in spans.values()} == {"eu"}
 
 
 def test_while_failpath_takes_nothing_pythons_exporter_comes_again_when_it_is_told_to(run_id: str) -> None:
