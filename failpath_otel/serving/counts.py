@@ -7,6 +7,8 @@ from typing import Final, NamedTuple, Protocol
 from failpath_otel.serving.refusals import Refusal
 
 OK: Final = "200"
+OUTCOMES: Final = ("step", "ignored", "rejected")
+"""What spans can be."""
 
 
 class SpanTally(Protocol):
@@ -40,19 +42,19 @@ class ServerCounts:
         self._lock: Final = Lock()
         self._requests: Final[Counter[Answered]] = Counter()
         self._refused: Final[Counter[str]] = Counter()
-        self._spans: Final[Counter[Spans]] = Counter()
+        self._spans: Final[dict[str, list[int]]] = {}  # by protocol; a number for each outcome
         self._events: Final[Counter[str]] = Counter()
 
     def count_spans(self, tally: SpanTally, protocol: str, code: str = OK) -> None:
         """Count a request that was accepted, and its spans."""
         with self._lock:
             self._requests[Answered("traces", protocol, code)] += 1
-            for outcome, number in (
-                ("step", tally.steps),
-                ("ignored", tally.ignored),
-                ("rejected", tally.rejected),
-            ):
-                self._spans[Spans(protocol, outcome)] += number
+            spans = self._spans.get(protocol)
+            if spans is None:
+                spans = self._spans[protocol] = [0] * len(OUTCOMES)
+            spans[0] += tally.steps
+            spans[1] += tally.ignored
+            spans[2] += tally.rejected
 
     def count_traces(self, protocol: str, outcome: "SpanTally | Refusal") -> None:
         """Count a request with spans."""
@@ -99,7 +101,11 @@ class ServerCounts:
     def spans(self) -> dict[Spans, int]:
         """Return the number of spans in requests that were accepted."""
         with self._lock:
-            return dict(self._spans)
+            return {
+                Spans(protocol, outcome): number
+                for protocol, numbers in self._spans.items()
+                for outcome, number in zip(OUTCOMES, numbers, strict=True)
+            }
 
     def events(self) -> dict[str, int]:
         """Return the number of events in requests that were accepted, by ``accepted`` and ``rejected``."""
@@ -110,15 +116,13 @@ class ServerCounts:
         """Return the counts of traces over all protocols, as ``/healthz`` shows them."""
         with self._lock:
             traces = [(key.code, number) for key, number in self._requests.items() if key.signal == "traces"]
-            by_outcome: Counter[str] = Counter()
-            for key, number in self._spans.items():
-                by_outcome[key.outcome] += number
+            steps, ignored, rejected = (sum(numbers) for numbers in zip(*([0] * 3, *self._spans.values()), strict=True))
         accepted = sum(number for code, number in traces if code in {OK, "OK"})
         return {
             "requests": accepted,
             "refused": sum(number for _, number in traces) - accepted,
-            "received": sum(by_outcome.values()),
-            "steps": by_outcome["step"],
-            "ignored": by_outcome["ignored"],
-            "rejected": by_outcome["rejected"],
+            "received": steps + ignored + rejected,
+            "steps": steps,
+            "ignored": ignored,
+            "rejected": rejected,
         }

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from failpath_otel._version import __version__
-from failpath_otel.serving.counts import ServerCounts
+from failpath_otel.serving.counts import OUTCOMES, ServerCounts
 from failpath_otel.serving.other_signals import SIGNALS, OtherSignals
 from failpath_otel.serving.threads import in_thread
 
@@ -20,7 +20,6 @@ METRICS_ROUTE: Final = "/metrics"
 READY_ROUTE: Final = "/readyz"
 
 _Labels = TypeVar("_Labels", bound=tuple[str, ...])
-_OUTCOMES: Final = ("step", "ignored", "rejected")
 
 
 class Exposition:
@@ -65,7 +64,7 @@ class Exposition:
         )
         refused = {(reason,): number for reason, number in self._counts.refused().items()}
         yield counter("failpath_requests_refused", "Requests without success, by the reason.", ("reason",), refused)
-        spans = {("http", outcome): 0 for outcome in _OUTCOMES}
+        spans = {("http", outcome): 0 for outcome in OUTCOMES}
         spans.update({(key.protocol, key.outcome): number for key, number in self._counts.spans().items()})
         meaning = "Spans received: steps, those that are none, and steps that cannot be used."
         yield counter("failpath_spans", meaning, ("protocol", "outcome"), spans)

@@ -124,7 +124,10 @@ def test_a_gateway_writes_nothing_but_json(server: FaultServer, tmp_path: Path) 
 
 @pytest.mark.process
 def test_a_receiver_that_cannot_start_says_so_as_json_too(tmp_path: Path) -> None:
-    with start_receiver(tmp_path / "db", "--log-format", "json") as receiver:
+    with start_receiver(tmp_path / "db", "--log-format", "json", "--accept-other-signals") as receiver:
+        for path in ("/v1/logs", "/v1/metrics"):
+            headers = {"Content-Type": PROTOBUF}
+            assert receiver.request(path, method="POST", body=b"", headers=headers).status == 200
         ready = json.loads(receiver.ready)
         assert ready["message"].startswith(f"Failpath local receiver at {receiver.url} ")
         command = [*COMMAND, "local", "--port", str(receiver.port), "--db", str(tmp_path / "b"), "--log-format", "json"]

@@ -106,7 +106,7 @@ def _run(arguments: argparse.Namespace) -> int:
         database = default_database() if arguments.db is None else arguments.db
         access = Access(arguments.host, arguments.token, frozenset(arguments.allow_origin))
         # Logs are taken in any case.
-        discarded = {LOGS, *discarded_signals(arguments)}
+        discarded = (LOGS, *discarded_signals(arguments))
         serve(
             arguments.port,
             access,
