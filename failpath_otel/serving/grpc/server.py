@@ -1,4 +1,4 @@
-"""The server of gRPC: its port, its limits, its start and its end."""
+"""The server of gRPC: its port, its limits, its start and its end (decision 0024)."""
 
 import errno
 import os
