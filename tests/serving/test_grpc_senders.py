@@ -89,6 +89,7 @@ def test_the_log_says_once_which_variables_mend_it(caplog: pytest.LogCaptureFixt
     assert "gRPC" in line
     assert "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf " in line
     assert f"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:{port} " in line
+    assert 'pip install "failpath-otel[grpc]"' in line
 
 
 def test_the_address_that_is_named_is_the_one_that_the_sender_has_come_to(caplog: pytest.LogCaptureFixture) -> None:
