@@ -39,6 +39,12 @@ def number(lowest: int, highest: int) -> Callable[[str], int]:
     return convert
 
 
+def number_or_off(lowest: int, highest: int) -> Callable[[str], int | str]:
+    """Return a converter of whole numbers, and of the word ``off``."""
+    convert = number(lowest, highest)
+    return lambda text: text if text == "off" else convert(text)
+
+
 def address(text: str) -> str:
     """Return an IP address as text; ``localhost`` is the loopback one."""
     try:

@@ -32,6 +32,8 @@ from failpath_otel.serving.threads import in_thread
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+    from failpath_otel.serving.grpc.server import GrpcServer
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -58,7 +60,7 @@ class Gateway:
 
     def check_token(self, request: Request) -> None:
         """Raise ``HTTPException`` for a request without the token."""
-        check_bearer(request, self.token)
+        check_bearer(request.headers.get("authorization", ""), self.token)
 
     def check(self, request: Request) -> None:
         """Raise ``HTTPException`` for a request with spans that cannot be accepted."""
@@ -73,12 +75,21 @@ class Gateway:
         return None if refusal is None else refusal.detail
 
 
-def create_app(gateway: Gateway) -> ASGIApp:
-    """Return the application."""
+def create_app(gateway: Gateway, grpc: "GrpcServer | None" = None) -> ASGIApp:
+    """Return the application; ``grpc`` gets the same as services."""
     forwarder, counts, signals = gateway.forwarder, gateway.counts, gateway.signals
     route = OtlpRoute(
         forwarder.take, check=gateway.check, reading=forwarder.reading, on_request=partial(counts.count_traces, "http")
     )
+    if grpc is not None:
+        # Imported here, because it is an extra.
+        from failpath_otel.otlp.grpc.service import OtlpService, otlp_services  # noqa: PLC0415
+
+        check_sender = partial(check_bearer, token=gateway.token)
+        service = OtlpService(
+            grpc.calls, route.intake, signals, counts, check_sender=check_sender, check_room=forwarder.check
+        )
+        grpc.add(*otlp_services(service, gateway.why_not_ready))
     reports = _Reports(gateway)
     app = Starlette(
         routes=[

@@ -11,7 +11,7 @@ from failpath_otel.options.content import content_of
 from failpath_otel.options.options import Options
 from failpath_otel.otlp.reader import Receipt, SpanReader
 from failpath_otel.otlp.reading import ReadSpan
-from failpath_otel.otlp.route import ServiceUnavailable
+from failpath_otel.otlp.requests.intake import ServiceUnavailable
 
 _ROOM_SECONDS: Final = 2.0
 """How long a request waits for room in the queue before it is refused as retryable."""

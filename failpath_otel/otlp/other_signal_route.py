@@ -9,7 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from failpath_otel.otlp.http_messages import response
-from failpath_otel.otlp.route import MAX_BODY_BYTES, answered, check_headers
+from failpath_otel.otlp.requests.intake import MAX_BODY_BYTES
+from failpath_otel.otlp.route import answered, check_headers
 from failpath_otel.serving.body import read_body
 from failpath_otel.serving.other_signals import HTTP_STATUS, ROUTES, OtherSignals, Signal
 from failpath_otel.serving.refusals import Refusal, Refused

@@ -32,11 +32,11 @@ def bearer_of(authorization: str) -> str | None:
     return None if found is None else found[1]
 
 
-def check_bearer(request: Request, token: str | None) -> None:
-    """Raise ``HTTPException`` (401) if there is a token and the request does not present it."""
+def check_bearer(authorization: str, token: str | None) -> None:
+    """Raise ``HTTPException`` (401) if there is a token and an ``Authorization`` header does not present it."""
     if token is None:
         return
-    given = bearer_of(request.headers.get("authorization", ""))
+    given = bearer_of(authorization)
     if given is None or not hmac.compare_digest(given.encode(), token.encode()):
         refusal = "expected the header 'Authorization: Bearer <token>' with the token of this server"
         raise HTTPException(401, refusal, headers={"WWW-Authenticate": "Bearer"})

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from failpath_otel.otlp.route import MAX_BODY_BYTES
+from failpath_otel.otlp.requests.intake import MAX_BODY_BYTES
 from failpath_otel.serving.body import MAX_DISCARDED_BYTES
 from tests.gateway.gateways import Gateway
 from tests.gateway.requests import JSON, PROTOBUF, attribute, json_request, json_span, protobuf_of

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from failpath_otel import limits
 from failpath_otel._version import __version__
 from failpath_otel.gateway import forward
-from failpath_otel.otlp.route import ServiceUnavailable
+from failpath_otel.otlp.requests.intake import ServiceUnavailable
 from tests.fault_server import FaultServer, accepted, fault_server, held, status
 from tests.gateway.apps import App, gateway_app
 from tests.gateway.requests import JSON, attribute, json_request, json_span

@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTracePartialSuccess
 
-from failpath_otel.otlp.route import MAX_BODY_BYTES
+from failpath_otel.otlp.requests.intake import MAX_BODY_BYTES
 from failpath_otel.serving.other_signals import SIGNALS, OtherSignals
 from tests.fault_server import FaultServer
 from tests.gateway.apps import App, gateway_app

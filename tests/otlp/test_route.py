@@ -10,7 +10,8 @@ from starlette.testclient import TestClient
 
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.reading import ReadSpan
-from failpath_otel.otlp.route import OtlpRoute, ServiceUnavailable
+from failpath_otel.otlp.requests.intake import ServiceUnavailable
+from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.serving.refusals import FAULT, Refusal
 from tests.gateway.requests import PROTOBUF, protobuf_of
 from tests.spans.foreign import a_span

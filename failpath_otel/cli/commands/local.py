@@ -8,6 +8,7 @@ from typing import Final
 from failpath_otel.addresses import DEFAULT_PORT, LOOPBACK, is_loopback
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail, without_collections
+from failpath_otel.cli.commands.listening import add_listening_options, cannot_serve_grpc, tls_of
 from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals, set_log_format
 from failpath_otel.local.store.defaults import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.options.variables import LOCAL_VARIABLE
@@ -66,6 +67,7 @@ def add_to(new_parser: NewParser) -> None:
         help="how much is kept; default %(default)s",
     )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    add_listening_options(parser, "off")
     add_receiving_options(parser)
     parser.set_defaults(action=_run, usage_error=parser.error)
 
@@ -82,6 +84,7 @@ def _run(arguments: argparse.Namespace) -> int:
             from failpath_otel.local.server import default_database, serve  # noqa: PLC0415
             from failpath_otel.local.store.database import StoreError  # noqa: PLC0415
             from failpath_otel.records.rules_file import check_rules  # noqa: PLC0415
+            from failpath_otel.serving.grpc.beside import GrpcPortError, GrpcSettings  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
@@ -104,9 +107,20 @@ def _run(arguments: argparse.Namespace) -> int:
         access = Access(arguments.host, arguments.token, frozenset(arguments.allow_origin))
         # Logs are taken in any case.
         discarded = (LOGS, *discarded_signals(arguments))
-        serve(arguments.port, access, database, settings, open_browser=arguments.open, discarded=discarded)
+        serve(
+            arguments.port,
+            access,
+            database,
+            settings,
+            open_browser=arguments.open,
+            discarded=discarded,
+            grpc=GrpcSettings(arguments.grpc_port),
+            tls=tls_of(arguments),
+        )
     except (StoreError, FlowsFileError, ConfigurationError) as error:
         return fail(str(error))
+    except GrpcPortError as error:
+        return fail(cannot_serve_grpc(arguments, error))
     except OSError as error:
-        return fail(cannot_serve(arguments, error, "another receiver, or a development server"))
+        return fail(cannot_serve(arguments.host, arguments.port, error, "another receiver, or a development server"))
     return 0

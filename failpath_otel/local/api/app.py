@@ -2,7 +2,7 @@
 
 import logging
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 from starlette.applications import Starlette
@@ -28,13 +28,18 @@ from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.view import RunList
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.otlp.other_signal_route import other_signal_routes
-from failpath_otel.otlp.route import MAX_HELD_BYTES, ServiceUnavailable, unknown_route
+from failpath_otel.otlp.requests.intake import MAX_HELD_BYTES, ServiceUnavailable
+from failpath_otel.otlp.route import unknown_route
 from failpath_otel.records.request import ROUTE as EVENTS
 from failpath_otel.serving.body import BodyBudget, decompress, discard_body, read_body, too_large_decompressed
 from failpath_otel.serving.counts import ServerCounts
 from failpath_otel.serving.refusals import Refusal, refusal_of
+from failpath_otel.serving.request_checks import check_bearer
 from failpath_otel.serving.routes import UnknownRoutes
 from failpath_otel.serving.threads import in_thread
+
+if TYPE_CHECKING:
+    from failpath_otel.serving.grpc.server import GrpcServer
 
 DEFAULT_LIMIT: Final = 50
 _NOT_FOUND: Final = 404
@@ -107,14 +112,21 @@ class _Routes:
         return Receipt(accepted=len(received_events), rejected=rejected)
 
 
-def create_app(receiver: Receiver, access: Access | None = None, figures: Figures | None = None) -> ASGIApp:
+def create_app(
+    receiver: Receiver,
+    access: Access | None = None,
+    figures: Figures | None = None,
+    grpc: "GrpcServer | None" = None,
+) -> ASGIApp:
     """Return the application over a receiver.
 
     Args:
         receiver: its store, and all that works on it.
         access: limits the clients, by default to this machine.
         figures: the counts of this server, also of other protocols, and whether it takes work.
+        grpc: gets what it takes of OTLP as services.
     """
+    access = Access() if access is None else access
     figures = figures or Figures(receiver)
     counts, signals = figures.counts, figures.signals
     routes = _Routes(receiver, counts)
@@ -123,6 +135,13 @@ def create_app(receiver: Receiver, access: Access | None = None, figures: Figure
     stream = Stream(receiver.store.runs, receiver.changes, page.row, receiver.clock)
 
     spans = span_route(receiver.store, receiver.clock, receiver.settings.rules, counts)
+    if grpc is not None:
+        # Imported here, because it is an extra.
+        from failpath_otel.otlp.grpc.service import OtlpService, otlp_services  # noqa: PLC0415
+
+        check_sender = partial(check_bearer, token=access.token)
+        service = OtlpService(grpc.calls, spans.intake, signals, counts, check_sender=check_sender)
+        grpc.add(*otlp_services(service, figures.why_not_ready))
     app = Starlette(
         routes=[
             Route(EVENTS, routes.receive, methods=["POST"]),
@@ -144,7 +163,7 @@ def create_app(receiver: Receiver, access: Access | None = None, figures: Figure
     # A sender of the wire contract does not follow a redirect.
     app.router.redirect_slashes = False
     figures.unknown = UnknownRoutes(app)
-    return guarded(app, Access() if access is None else access, counts)
+    return guarded(app, access, counts)
 
 
 async def _refused(request: Request, error: Exception, assets: Assets) -> Response:

@@ -72,13 +72,14 @@ class Figures:
 
     async def ready(self, _request: Request) -> Response:
         """Respond 200 if the receiver takes events, else 503 with the reason."""
-        return readiness(await in_thread(self._why_not_ready))
+        return readiness(await in_thread(self.why_not_ready))
 
     @property
     def _unknown_requests(self) -> int:
         return 0 if self.unknown is None else self.unknown.requests
 
-    def _why_not_ready(self) -> str | None:
+    def why_not_ready(self) -> str | None:
+        """Return why the receiver takes no events; ``None`` if it does."""
         if self.is_ending():
             return "this receiver is shutting down"
         try:
@@ -89,7 +90,7 @@ class Figures:
 
     def _more(self) -> "Iterator[Metric]":
         receiver, store = self.receiver, self.receiver.store
-        yield from server_metrics(is_ready=self._why_not_ready() is None, unknown_routes=self._unknown_requests)
+        yield from server_metrics(is_ready=self.why_not_ready() is None, unknown_routes=self._unknown_requests)
         events = {(outcome,): 0 for outcome in _EVENTS}
         events.update({(outcome,): number for outcome, number in self.counts.events().items()})
         yield counter("failpath_events", "Events received, and whether they were valid.", ("outcome",), events)

@@ -149,7 +149,7 @@ def _refusal_of_origin(scope: Scope) -> Response | None:
     """
     path, headers = scope["path"], Headers(scope=scope)
     origins = headers.getlist("origin")
-    own = f"http://{headers.get('host', '')}".lower()
+    own = f"{scope['scheme']}://{headers.get('host', '')}".lower()
     if path == EVENTS or path in OTLP:
         what = _SIGNALS[path]
         remedy = "" if path == EVENTS else NOT_ALLOWED
@@ -208,7 +208,8 @@ class _TokenCheck:
         raw_path = (scope.get("raw_path") or b"").partition(b"?")[0]
         path = "/" + quote(raw_path or scope["path"], safe="/%").lstrip("/")
         response = Response(status_code=303, headers={"location": f"{path}?{rest}" if rest else path})
-        response.set_cookie(cookie, self._cookie_value, httponly=True, samesite="strict")
+        is_secure = scope["scheme"] == "https"
+        response.set_cookie(cookie, self._cookie_value, httponly=True, samesite="strict", secure=is_secure)
         response.headers["cache-control"] = "no-store"
         return response
 

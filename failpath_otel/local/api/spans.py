@@ -11,7 +11,8 @@ from failpath_otel.local.store.store import ReceivedEvent, Store
 from failpath_otel.otlp.http_messages import ROUTE as ROUTE
 from failpath_otel.otlp.reader import Receipt, SpanReader
 from failpath_otel.otlp.reading import ReadSpan
-from failpath_otel.otlp.route import OtlpRoute, ServiceUnavailable
+from failpath_otel.otlp.requests.intake import ServiceUnavailable
+from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.rules import StepRule
 from failpath_otel.serving.counts import ServerCounts
