@@ -28,6 +28,7 @@ from failpath_otel.otlp.span import (
     TooManySpansError,
     broken_span,
     identity_of,
+    kind_of,
     process_json,
     process_of,
     status_of,
@@ -87,6 +88,7 @@ class _Span(_Struct):
     span_id: str | None = None
     parent_span_id: str | None = None
     name: str | None = None
+    kind: Any = None  # as the others, it must not cost the span
     start_time_unix_nano: _Integer | None = None
     end_time_unix_nano: _Integer | None = None
     attributes: list[_KeyValue] | None = None
@@ -255,6 +257,7 @@ def _span(span: _Span, scope: Scope, process: ProcessInfo | None, budget: Readin
         scope,
         process,
         problem,
+        kind_of(span.kind),
     )
 
 

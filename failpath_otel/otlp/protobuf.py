@@ -28,6 +28,7 @@ from failpath_otel.otlp.span import (
     TooManySpansError,
     broken_span,
     identity_of,
+    kind_of,
     process_json,
     process_of,
     status_of,
@@ -249,6 +250,7 @@ def _span(span: Span, scope: Scope, process: ProcessInfo | None, budget: Reading
         scope,
         process,
         problem,
+        kind_of(span.kind),
     )
 
 

@@ -7,7 +7,7 @@ from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.otlp.template import EncodedRecord
 from failpath_otel.otlp.templates import StepTemplates
 from failpath_otel.records.content import RecordContent
-from failpath_otel.records.rules import Rules
+from failpath_otel.records.rule_set import Rules
 
 ReadSpan = OtlpSpan | list[EncodedRecord] | int
 """A span; or the records of a step, by a template; or the number of spans that are no steps and were passed over."""
@@ -26,8 +26,8 @@ class Reading:
     templates: StepTemplates | None = None
 
     def is_ruled(self, scope: str, name: str) -> bool:
-        """Return whether a rule makes a step of spans with this name and instrumentation scope."""
-        return self.rules is not None and self.rules.match(scope, name) is not None
+        """Return whether a rule can make a step of spans with this name and instrumentation scope."""
+        return self.rules is not None and self.rules.candidates(scope, name) is not None
 
 
 def reading_of(content: RecordContent) -> Reading:

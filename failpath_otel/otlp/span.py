@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 import msgspec
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 
 from failpath_otel import limits
 from failpath_otel.records.record import ProcessInfo, encode_json
@@ -84,6 +84,7 @@ class OtlpSpan(msgspec.Struct, gc=False):
     instrumentation_scope: Scope
     process: ProcessInfo | None
     problem: str
+    kind: SpanKind = SpanKind.INTERNAL
 
     def get_span_context(self) -> SpanIds:
         """Return the two ids."""
@@ -94,6 +95,9 @@ UNSET: Final = SpanStatus(StatusCode.UNSET)
 OK: Final = SpanStatus(StatusCode.OK)
 OK_CODE: Final = 1
 _ERROR_CODE: Final = 2
+_KINDS: Final[dict[int | str, SpanKind]] = {
+    key: kind for kind in SpanKind for key in (kind.value + 1, str(kind.value + 1), f"SPAN_KIND_{kind.name}")
+}
 NO_IDS: Final = SpanIds(0, 0)
 NO_SCOPE: Final = Scope("")
 
@@ -109,6 +113,11 @@ def broken_span(problem: str, name: str = "", scope: Scope = NO_SCOPE, *, is_ste
     """Return a span that could not be read. If only a rule may make a step of it, its name and scope are needed."""
     attributes = {STEP_KEY: ""} if is_step else {}
     return OtlpSpan(name, NO_IDS, None, 0, None, attributes, [], UNSET, 0, scope, None, problem)
+
+
+def kind_of(number: object) -> SpanKind:
+    """Return the span kind for its number or its name in OTLP; anything else is ``INTERNAL``."""
+    return _KINDS.get(number, SpanKind.INTERNAL) if isinstance(number, (int, str)) else SpanKind.INTERNAL
 
 
 def status_of(code: int, message: str) -> SpanStatus:

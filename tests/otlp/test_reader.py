@@ -18,7 +18,8 @@ from failpath_otel.otlp.reading import Reading
 from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record, encode
-from failpath_otel.records.rules import Rules, StepRule
+from failpath_otel.records.rule_set import Rules
+from failpath_otel.records.rules import StepRule
 from failpath_otel.records.span_translation import span_records
 from failpath_otel.steps.keys import make_run_id
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of, records_in
