@@ -37,8 +37,8 @@ class RuleInUse:
         self.fixed_names: Final = (
             None if self.fixed_flow is None or fixed_step is None else Names(self.fixed_flow, fixed_step)
         )
-        self.reads_attributes: Final = bool(self.flow.attributes or self.step.attributes)
-        """Flow or step depend on attributes."""
+        self.reads_attributes: Final = any(each.attributes or each.resources for each in (self.flow, self.step))
+        """Flow or step depend on attributes, of the span or of its resource."""
         self.keys: Final = BoundedKeys(rule.max_keys, repr(rule.span_name), self.fixed_flow, fixed_step)
 
 

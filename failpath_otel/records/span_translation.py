@@ -12,7 +12,7 @@ from opentelemetry.trace import StatusCode
 from failpath_otel import limits, semconv
 from failpath_otel.records.content import ERROR_MESSAGE, ERROR_STACK, RecordContent
 from failpath_otel.records.matching.keys import Names
-from failpath_otel.records.matching.values import attributes_as_dict
+from failpath_otel.records.matching.values import attributes_as_dict, attributes_to_match
 from failpath_otel.records.metadata import metadata_at_end, metadata_from
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
 from failpath_otel.records.response_status import describe_failure, failed_without_status, is_grpc
@@ -265,7 +265,7 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, content: Recor
 def _start_by_rules(span: ReadableSpan, rules: Rules) -> StepStart | None:
     if rules.candidates_for(span) is None:
         return None  # without a copy of the attributes: most spans
-    attributes = attributes_as_dict(span)
+    attributes = attributes_to_match(span)
     chosen = rules.choice_for(span, attributes)
     names = None if chosen is None else chosen.names(attributes)
     return None if chosen is None or names is None else start_by_rule(span, names, chosen.run_id(attributes))

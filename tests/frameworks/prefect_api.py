@@ -30,6 +30,8 @@ class PrefectApi:
 
     def answer(self, method: str, path: str, given: Any) -> tuple[int, Any]:
         found = re.fullmatch(r"/api/flow_runs/([^/]+)(/labels|/set_state)?", path)
+        if found is not None:
+            return self._answer_about(self.runs[found[1]], found[2], method, given)
         if path == "/api/admin/version":
             return 200, prefect.__version__
         if path == "/api/flows/":
@@ -40,15 +42,15 @@ class PrefectApi:
             run = _new(given, **more, state=_new_state(given["state"]))
             self.runs[run["id"]] = run
             return 201, run
-        if found is None:
-            return 404, {"detail": "Not Found"}
-        run = self.runs[found[1]]
-        if found[2] == "/set_state":
+        return 404, {"detail": "Not Found"}
+
+    def _answer_about(self, run: dict[str, Any], what: str | None, method: str, given: Any) -> tuple[int, Any]:
+        if what == "/set_state":
             run["state"] = _new_state(given["state"])
             return 201, {"status": "ACCEPT", "details": {"type": "accept_details"}, "state": run["state"]}
         if method != "PATCH":
             return 200, run
-        (run["labels"] if found[2] else run).update(given)
+        (run["labels"] if what else run).update(given)
         return 204, None
 
 

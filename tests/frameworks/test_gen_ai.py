@@ -23,11 +23,15 @@ from tests.frameworks.conftest import Watch
 CHAT = {"role": "assistant", "content": "It is on its way."}
 ANSWERS: dict[str, Any] = {
     "/v1/chat/completions": {
-        **{"id": "chat-1", "object": "chat.completion", "created": 1, "model": "gpt-of-tests"},
+        "id": "chat-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "gpt-of-tests",
         "choices": [{"index": 0, "finish_reason": "stop", "message": CHAT}],
     },
     "/v1/embeddings": {
-        **{"object": "list", "model": "embed-of-tests"},
+        "object": "list",
+        "model": "embed-of-tests",
         "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
         "usage": {"prompt_tokens": 1, "total_tokens": 1},
     },

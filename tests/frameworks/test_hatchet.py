@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import queue
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,20 +24,23 @@ def token(port: int) -> str:
     """A token that names an engine to which no connection is ever made."""
     address = {"server_url": f"http://127.0.0.1:{port}", "grpc_broadcast_address": f"127.0.0.1:{port}"}
     claims = {"sub": "11111111-1111-4111-8111-111111111111", **address}
-    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in ({"alg": "none"}, claims, {}))
+    return ".".join(
+        base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in ({"alg": "none"}, claims, {})
+    )
 
 
 @pytest.fixture
-def hatchet(monkeypatch: pytest.MonkeyPatch, task_in_name: bool) -> Iterator[Hatchet]:
+def hatchet(monkeypatch: pytest.MonkeyPatch, task_in_name: bool) -> Hatchet:
     monkeypatch.setenv("HATCHET_CLIENT_TOKEN", token(unused_port()))
     monkeypatch.setenv("HATCHET_CLIENT_TLS_STRATEGY", "none")
     name = "HATCHET_CLIENT_OPENTELEMETRY_INCLUDE_TASK_NAME_IN_START_STEP_RUN_SPAN_NAME"
     monkeypatch.setenv(name, str(task_in_name))
     made = Hatchet()
     instrumentor = HatchetInstrumentor(config=made.config, enable_hatchet_otel_collector=False)
-    instrumentor.instrument()
-    yield made
-    instrumentor.uninstrument()
+    # Once for all tests: `uninstrument` leaves its wrappers in place.
+    if not instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.instrument()
+    return made
 
 
 def assignment(run: str, task: str, attempt: int) -> Action:
@@ -62,7 +64,7 @@ async def work_through(hatchet: Hatchet, workflow: Any, *assignments: Action) ->
     reported: queue.Queue[Any] = queue.Queue()
     registry = {f"checkout:{task.name}": task for task in workflow.tasks}
     logs = AsyncLogSender(hatchet.event)
-    runner = Runner(reported, hatchet.config, 1, 1, False, registry, [], None, logs)  # noqa: FBT003
+    runner = Runner(reported, hatchet.config, 1, 1, False, registry, [], None, logs)
     for assigned in assignments:
         runner.run(assigned)
         await asyncio.gather(*runner.running_tasks)

@@ -5,18 +5,15 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from opentelemetry.trace import TracerProvider
 from temporalio import activity
 from temporalio.client import WorkflowFailureError
-from temporalio.contrib.opentelemetry import OpenTelemetryPlugin, TracingInterceptor
+from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from tests.delivery.programs import run_program
-from tests.fault_server import FaultServer
 from tests.frameworks.checkout_workflow import Checkout
 from tests.frameworks.conftest import Watch
-from tests.presets.watching import SERVICE, Watched, rows
+from tests.presets.watching import Watched
 
 SERVER: Final = Path(sys.executable).with_name("temporal-test-server")
 
@@ -48,9 +45,9 @@ async def run_both(watched: Watched, **tracing: Any) -> None:
             max_cached_workflows=0,
         ),
     ):
-        handle = await env.client.start_workflow(Checkout.run, True, id="order-17", task_queue="shop")  # noqa: FBT003
+        handle = await env.client.start_workflow(Checkout.run, True, id="order-17", task_queue="shop")
         assert await handle.result() == "paid"
-        handle = await env.client.start_workflow(Checkout.run, False, id="order-18", task_queue="shop")  # noqa: FBT003
+        handle = await env.client.start_workflow(Checkout.run, False, id="order-18", task_queue="shop")
         try:
             await handle.result()
         except WorkflowFailureError:

@@ -1,4 +1,4 @@
-"""The preset for Django, with its instrumentation: as WSGI and as ASGI, in a process of its own for Django's settings."""
+"""The preset for Django, with its instrumentation: as WSGI and as ASGI, in a process of its own because of settings."""
 
 from importlib.util import find_spec
 from typing import Final

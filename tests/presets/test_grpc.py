@@ -1,4 +1,4 @@
-"""The preset for gRPC, with its instrumentation: a server and a client in a process of their own, for gRPC's threads."""
+"""The preset for gRPC, with its instrumentation: a server and its client, in a process of their own."""
 
 from typing import Final
 
