@@ -7,6 +7,7 @@ import pytest
 from dbos import DBOS, SetWorkflowID
 
 from tests.frameworks.conftest import Watch
+from tests.presets.run_pages import documented, pages_of
 
 
 @pytest.fixture
@@ -58,3 +59,4 @@ def test_steps_are_in_the_run_of_their_workflow_whose_id_it_has_and_one_that_rai
     assert watched.inside == [first[:2], [*first, *run("order-18", "error")[:2]]]
     errors = [event["error"]["message"] for event in watched.server.events if event["status"] == "error"]
     assert errors == ["card declined"] * 2
+    assert pages_of(watched.server.events) == documented("dbos")

@@ -19,6 +19,7 @@ from pydantic_ai import Agent
 from pydantic_ai.models.test import TestModel
 
 from tests.frameworks.conftest import Watch
+from tests.presets.run_pages import documented, pages_of
 
 CHAT = {"role": "assistant", "content": "It is on its way."}
 ANSWERS: dict[str, Any] = {
@@ -120,6 +121,7 @@ def test_an_agent_its_model_and_its_tools_are_steps_of_one_run(watch: Watch) -> 
     assert watched.inside == [first[:4], [*first, *second[:4]]]
     assert len({event["runId"] for event in watched.server.events}) == 2
     assert watched.server.events[-1]["error"] == {"name": "PermissionError", "message": "not your order"}
+    assert pages_of(watched.server.events) == documented("gen_ai")
 
 
 def test_a_chain_is_steps_by_the_names_of_its_parts_and_the_tool_that_raises_is_its_error(watch: Watch) -> None:

@@ -18,6 +18,7 @@ from hatchet_sdk.worker.runner.utils.capture_logs import AsyncLogSender
 
 from tests.frameworks.conftest import Watch
 from tests.ports import unused_port
+from tests.presets.run_pages import documented, pages_of
 
 
 def token(port: int) -> str:
@@ -101,3 +102,4 @@ def test_a_task_is_a_step_of_the_flow_of_its_workflow_in_the_run_of_the_workflow
     ]
     assert watched.inside == [first[:1], [*first, second[0]]]
     assert watched.server.events[1]["error"] == {"name": "PermissionError", "message": "card declined"}
+    assert pages_of(watched.server.events) == documented("hatchet")

@@ -18,6 +18,7 @@ from prefect.settings import (
 
 from tests.frameworks.conftest import Watch
 from tests.frameworks.prefect_api import prefect_api
+from tests.presets.run_pages import documented, pages_of
 
 
 @pytest.fixture
@@ -76,3 +77,7 @@ def test_task_runs_are_steps_by_their_task_in_the_run_of_their_flow_and_one_that
     assert watched.rows() == [*first, *second]
     assert watched.inside == [first[:2], [*first, *second[:2]]]
     assert watched.server.events[-2]["error"] == {"name": "PermissionError", "message": "card declined"}
+    shown = pages_of(watched.server.events)
+    for run_id in runs:
+        shown = shown.replace(run_id, "<id of the flow run>")
+    assert shown == documented("prefect")

@@ -13,6 +13,7 @@ from temporalio.worker import Worker
 
 from tests.frameworks.checkout_workflow import Checkout
 from tests.frameworks.conftest import Watch
+from tests.presets.run_pages import documented, pages_of
 from tests.presets.watching import Watched
 
 SERVER: Final = Path(sys.executable).with_name("temporal-test-server")
@@ -72,3 +73,58 @@ def test_an_activity_is_a_step_in_the_run_of_its_workflow_with_its_attempts_and_
     errors = [event["error"] for event in watched.server.events if event["status"] == "error"]
     assert errors[0] == {"name": "PermissionError", "message": "card declined"}
     assert errors[-1]["message"] == "nothing in stock"
+    assert pages_of(watched.server.events) == documented("temporal")
+
+
+PLUGIN: Final = """
+import asyncio
+import sys
+
+import failpath_otel
+from opentelemetry import trace
+from temporalio import activity
+from temporalio.contrib.opentelemetry import OpenTelemetryPlugin, create_tracer_provider
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from tests.frameworks.checkout_workflow import Checkout
+
+trace.set_tracer_provider(create_tracer_provider())
+failpath = failpath_otel.configure()
+
+
+@activity.defn(name="charge-card")
+async def charge_card() -> str:
+    await failpath.aflush(30)
+    print(failpath.stats().delivered, flush=True)
+    return "paid"
+
+
+async def main() -> None:
+    tracing = OpenTelemetryPlugin(add_temporal_spans=True)
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=sys.argv[1], plugins=[tracing]
+    ) as env:
+        # Without a cache each task of a workflow runs it from its beginning, and starts its span once more.
+        async with Worker(
+            env.client, task_queue="shop", workflows=[Checkout], activities=[charge_card], max_cached_workflows=0
+        ):
+            for order, in_stock in (("order-17", True), ("order-18", False)):
+                handle = await env.client.start_workflow(Checkout.run, in_stock, id=order, task_queue="shop")
+                await asyncio.wait([asyncio.ensure_future(handle.result())])
+
+
+asyncio.run(main())
+print(failpath.flush(30), flush=True)
+"""
+
+
+def test_with_the_newer_plugin_a_workflow_is_one_step_around_its_activities_also_where_it_is_replayed(
+    server: FaultServer,
+) -> None:
+    code = PLUGIN.replace("sys.argv[1]", repr(str(SERVER)))
+    ended = run_program(code, server.url, FAILPATH_RULES="preset:temporal", OTEL_SERVICE_NAME=SERVICE)
+    assert ended.lines == ["2", "6", "True"], ended
+    told = rows(server.events)
+    print(told)
+    assert pages_of(server.events) == ""

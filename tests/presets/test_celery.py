@@ -6,6 +6,7 @@ import pytest
 
 from tests.delivery.programs import run_program
 from tests.fault_server import FaultServer
+from tests.presets.run_pages import documented, pages_of
 from tests.presets.watching import SERVICE, rows
 
 pytestmark = pytest.mark.process
@@ -65,3 +66,4 @@ def test_a_task_is_a_step_in_the_run_of_its_sender_a_retry_is_an_attempt_and_a_t
     assert ended.lines == ["1", "3", "None", "1", "7", "9", "PermissionError('card declined') True"]
     errors = [event["error"]["message"] for event in server.events if event["status"] == "error"]
     assert errors == ["Retry in 0s", "Retry in 0s", "card declined"]
+    assert pages_of(server.events) == documented("celery")

@@ -7,6 +7,7 @@ import pytest
 
 from tests.delivery.programs import run_program
 from tests.fault_server import FaultServer
+from tests.presets.run_pages import documented, pages_of
 from tests.presets.watching import SERVICE, rows
 
 pytestmark = [
@@ -73,3 +74,4 @@ def test_a_route_is_one_step_for_all_numbers_in_it_live_and_addresses_without_a_
     assert (ended.code, ended.lines) == (0, ["1", "3", "200 500 404", "5", "200 True"]), ended
     [failed] = [event for event in server.events if event["status"] == "error"]
     assert failed["error"] == {"name": "PermissionError", "message": "card declined"}
+    assert pages_of(server.events) == documented("django")

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
 from tests.fault_server import FaultServer
+from tests.presets.run_pages import documented, pages_of
 from tests.presets.watching import Watched, watching
 
 PAY = "POST /orders/{number}/pay"
@@ -42,3 +43,4 @@ def test_a_request_is_one_step_and_not_also_what_it_sends_and_a_route_that_raise
         assert watched.rows() == [*first, ("trace", PAY, "running"), ("trace", PAY, "error")]
         assert watched.inside == [first[:1], [*first, ("trace", PAY, "running")]]
     assert watched.server.events[-1]["error"] == {"name": "PermissionError", "message": "card declined"}
+    assert pages_of(server.events) == documented("fastapi")

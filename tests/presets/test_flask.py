@@ -7,6 +7,7 @@ from flask import Flask
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 
 from tests.fault_server import FaultServer
+from tests.presets.run_pages import documented, pages_of
 from tests.presets.watching import Watched, watching
 
 PAY = "POST /orders/<int:number>/pay"
@@ -45,6 +46,7 @@ def test_a_route_is_one_step_for_all_numbers_in_it_and_a_view_that_raises_is_its
     assert watched.rows() == [*first, ("trace", PAY, "running"), ("trace", PAY, "error")]
     assert watched.inside == [first[:1], [*first, ("trace", PAY, "running")]]
     assert watched.server.events[-1]["error"] == {"name": "PermissionError", "message": "card declined"}
+    assert pages_of(watched.server.events) == documented("flask")
 
 
 def test_addresses_without_a_route_make_no_step(watched: Watched, shop: Flask) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.delivery.programs import succeed
 from tests.fault_server import FaultServer
+from tests.presets.run_pages import documented, pages_of
 from tests.presets.watching import SERVICE, rows
 
 pytestmark = pytest.mark.process
@@ -63,3 +64,4 @@ def test_a_call_is_one_step_at_its_server_and_none_at_its_client_and_one_that_ab
     assert ended.lines == ["1", "b'paid'", "3", "StatusCode.NOT_FOUND", "True"]
     [failed] = [event for event in server.events if event["status"] == "error"]
     assert failed["error"]["message"] == "gRPC 5 NOT_FOUND"
+    assert pages_of(server.events) == documented("grpc")

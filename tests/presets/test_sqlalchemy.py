@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
 from tests.fault_server import FaultServer
+from tests.presets.run_pages import documented, pages_of
 from tests.presets.watching import watching
 
 
@@ -40,3 +41,4 @@ def test_statements_are_steps_by_their_first_word_in_the_run_around_them(
         assert watched.inside == [[("order-17", *each) for each in statuses]]
     [failed] = [event for event in server.events if event["status"] == "error"]
     assert failed["error"]["message"] == "no such table: refunds"
+    assert pages_of(server.events) == documented("sqlalchemy")

@@ -7,6 +7,7 @@ import pytest
 
 from tests.delivery.programs import run_program
 from tests.fault_server import FaultServer
+from tests.presets.run_pages import documented, pages_of
 from tests.presets.watching import SERVICE, rows
 
 pytestmark = [
@@ -89,3 +90,4 @@ def test_a_request_its_task_and_the_statements_of_both_are_one_run_of_one_flow_e
     ids = {event["stepKey"]: event["spanId"] for event in server.events}
     assert parents["INSERT"] == ids["POST checkout"]
     assert parents["UPDATE"] == ids["shop.charge"]
+    assert pages_of(server.events) == documented("Presets together")
