@@ -40,7 +40,7 @@ ANSWERS: dict[str, Any] = {
 
 
 @contextmanager
-def model_server(look: Callable[[], None]) -> Iterator[str]:
+def model_server(look: Callable[[], object]) -> Iterator[str]:
     """Answers as OpenAI does; a model that is named ``unknown`` is refused."""
 
     class Handler(BaseHTTPRequestHandler):

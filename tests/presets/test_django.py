@@ -1,6 +1,5 @@
 """The preset for Django, with its instrumentation: as WSGI and as ASGI, in a process of its own because of settings."""
 
-from importlib.util import find_spec
 from typing import Final
 
 import pytest
@@ -10,10 +9,7 @@ from tests.fault_server import FaultServer
 from tests.presets.run_pages import documented, pages_of
 from tests.presets.watching import SERVICE, rows
 
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(find_spec("django") is None, reason="Django is not installed"),
-]
+pytestmark = pytest.mark.process
 
 PROGRAM: Final = """
 import asyncio

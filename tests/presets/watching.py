@@ -37,8 +37,9 @@ class Watched:
     server: FaultServer
     inside: list[list[Row]] = field(default_factory=list)
 
-    def look(self, flow: str = SERVICE) -> None:
+    def look(self, flow: str = SERVICE) -> list[list[Row]]:
         self.inside.append(self.rows(flow))
+        return self.inside
 
     def rows(self, flow: str = SERVICE) -> list[Row]:
         assert self.failpath.flush(30)
