@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from failpath_otel.otlp.reading import ReadSpan, reading_of
+from failpath_otel.otlp.reading import ReadSpan, Watch, reading_of
 from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.otlp.template import EncodedRecord
 from failpath_otel.records.content import RecordContent
@@ -75,12 +75,13 @@ class SpanReader:
 
     Args:
         content: what the records contain, and the rules.
+        watch: called with each body as well.
     """
 
-    def __init__(self, content: RecordContent) -> None:
+    def __init__(self, content: RecordContent, watch: Watch | None = None) -> None:
         self._content: Final = content
         self._first_request_seen = False
-        self.reading: Final = reading_of(content)
+        self.reading: Final = reading_of(content, watch)
         """How the spans are read that are passed to :meth:`read`."""
 
     def read(self, spans: Iterator[ReadSpan], receipt: Receipt) -> Iterator[list[bytes]]:

@@ -3,7 +3,7 @@
 import re
 import sys
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from importlib import import_module
 from typing import Any, Final
@@ -19,12 +19,19 @@ _UNKNOWN: Final = "unknown {!r}; rules are [[rules]]"
 _HEADER: Final = re.compile(r"\s*\[\[\s*[\"']?rules[\"']?\s*\]\]\s*(#.*)?$")
 
 
-def read_rules(shown: str, data: bytes) -> "tuple[tuple[StepRule, ...], RulesDocument]":
+OnError = Callable[[ConfigurationError], object]
+"""Takes what is wrong with one rule."""
+
+
+def read_rules(
+    shown: str, data: bytes, on_error: OnError | None = None
+) -> "tuple[tuple[StepRule, ...], RulesDocument]":
     """Return the rules in the contents of a file, and where they stand.
 
     Args:
         shown: names the file in errors.
         data: the contents.
+        on_error: called for each rule that cannot work, which is left out; without it, the first one is raised.
 
     Raises:
         ConfigurationError: the contents are too long, no TOML, or have a rule that cannot work; with the line.
@@ -45,7 +52,7 @@ def read_rules(shown: str, data: bytes) -> "tuple[tuple[StepRule, ...], RulesDoc
         reason = re.sub(r"\s*\(at [^)]*\)$", "", str(error))
         raise ConfigurationError(f"{shown}, line {line}: not TOML: {clean_text(reason, 200)}") from None
     places = RulesDocument(shown, text)
-    return places.rules(document), places
+    return places.rules(document, on_error), places
 
 
 def _line_of_fault(text: str, tomllib: Any) -> int:  # noqa: ANN401 - a module
@@ -77,8 +84,8 @@ class RulesDocument:
         self._lines = text.split("\n")
         self._headers = [number for number, line in enumerate(self._lines) if _HEADER.match(line)]
 
-    def rules(self, document: dict[str, Any]) -> tuple[StepRule, ...]:
-        """Return the rules of *document*, which is the text as TOML has it.
+    def rules(self, document: dict[str, Any], on_error: OnError | None = None) -> tuple[StepRule, ...]:
+        """Return the rules of *document*, which is the text as TOML has it; ``on_error`` as for :func:`read_rules`.
 
         Raises:
             ConfigurationError: a rule cannot work; with the line.
@@ -92,7 +99,15 @@ class RulesDocument:
         if len(self._headers) != len(tables):  # inline tables, whose lines are unknown
             self._headers = [self._line_of("rules", 0, len(self._lines))] * len(tables)
             self._inline = True
-        return tuple(self._rule(place, table) for place, table in enumerate(tables))
+        rules: list[StepRule] = []
+        for place, table in enumerate(tables):
+            try:
+                rules.append(self._rule(place, table))
+            except ConfigurationError as error:
+                if on_error is None:
+                    raise
+                on_error(error)
+        return tuple(rules)
 
     def _rule(self, place: int, table: dict[str, Any]) -> StepRule:
         start, end = self._start(place), self._start(place + 1)

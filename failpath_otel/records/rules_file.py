@@ -16,7 +16,7 @@ from failpath_otel.errors import ConfigurationError
 from failpath_otel.records.presets import CHANGES, preset_rules
 from failpath_otel.records.rule_conflicts import first_conflict
 from failpath_otel.records.rules import StepRule
-from failpath_otel.records.rules_document import read_rules
+from failpath_otel.records.rules_document import OnError, read_rules
 from failpath_otel.scrubbing.values import clean_text, text_of, type_name
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+(\?.*)?")
@@ -69,14 +69,16 @@ def check_rules(source: str, given: object) -> tuple[StepRule, ...] | None:
     return rules or None
 
 
-def rule_sources(source: str, given: object) -> Iterator[RuleSource]:
+def rule_sources(source: str, given: object, on_error: OnError | None = None) -> Iterator[RuleSource]:
     """Yield the rules that an option names, by their origins.
+
+    ``on_error`` is called for each rule in a file that cannot work, which is left out; else the first one is raised.
 
     Raises:
         ConfigurationError: something is no rule, no preset or no file of rules.
     """
     if path := _path(given):
-        yield from _named(source, path)
+        yield from _named(source, path, on_error)
     elif isinstance(given, (list, tuple)) and all(isinstance(each, StepRule) or _path(each) for each in given):
         for is_rule, group in groupby(enumerate(given), key=lambda item: isinstance(item[1], StepRule)):
             items = list(group)
@@ -84,7 +86,7 @@ def rule_sources(source: str, given: object) -> Iterator[RuleSource]:
                 yield RuleSource(tuple(each for _, each in items), partial(_numbered, source, items[0][0]))
             else:
                 for _, each in items:
-                    yield from _named(source, _path(each))
+                    yield from _named(source, _path(each), on_error)
     else:
         msg = (
             f"{source} must be StepRules or the path of a TOML file or preset:NAME, got {text_of(given, 80)!r}"
@@ -105,7 +107,7 @@ def _path(given: object) -> str:
     return path.strip() if path.strip(" ,\t\n") else ""
 
 
-def _named(source: str, text: str) -> Iterator[RuleSource]:
+def _named(source: str, text: str, on_error: OnError | None) -> Iterator[RuleSource]:
     """Yield the presets and files that a text names, separated by commas, unless all of it is the path of a file."""
     items = [text] if _exists(text) else [item for part in text.split(",") if (item := part.strip())]
     had_preset = False
@@ -115,7 +117,7 @@ def _named(source: str, text: str) -> Iterator[RuleSource]:
             had_preset = True
             yield _preset(source, item.removeprefix(_PRESET).strip())
         else:
-            yield _file(source, item)
+            yield _file(source, item, on_error)
 
 
 def _exists(path: str) -> bool:
@@ -138,7 +140,7 @@ def _preset(source: str, text: str) -> RuleSource:
     return RuleSource(rules, document.position_of)
 
 
-def _file(source: str, path: str) -> RuleSource:
+def _file(source: str, path: str, on_error: OnError | None) -> RuleSource:
     shown = f"{source}: {clean_text(path, limits.MAX_PATTERN_CHARS)}"
     try:
         path = os.path.expanduser(path)  # noqa: PTH111 - as for the journal
@@ -150,7 +152,7 @@ def _file(source: str, path: str) -> RuleSource:
     except (OSError, UnicodeError) as error:
         msg = f"{shown} cannot be read: {getattr(error, 'strerror', None) or type_name(error)}{_relative_to(path)}"
         raise ConfigurationError(msg) from None
-    rules, document = read_rules(shown, data)
+    rules, document = read_rules(shown, data, on_error)
     return RuleSource(rules, document.position_of)
 
 
