@@ -17,7 +17,7 @@ _HERE = Path(__file__).parent
 
 def pytest_configure(config: pytest.Config) -> None:
     # What frameworks warn of, most while they are imported, is theirs.
-    config.addinivalue_line("filterwarnings", "default")
+    config.addinivalue_line("filterwarnings", "ignore")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

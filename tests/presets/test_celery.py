@@ -13,6 +13,7 @@ pytestmark = pytest.mark.process
 
 PROGRAM: Final = """
 import os
+import time
 
 import failpath_otel
 from celery import Celery
@@ -43,10 +44,18 @@ def charge(self, order):
         raise PermissionError("card declined")
 
 
+def wait_for(records):
+    # A result is there before the span of its task has ended.
+    while failpath.stats().accepted < records:
+        time.sleep(0.01)
+
+
 with start_worker(app, pool="solo", perform_ping_check=False, loglevel="CRITICAL"):
     for task in (charge, ship):
         print(repr(task.si(1).apply_async().get(timeout=30, interval=0.01)), flush=True)
-    print(repr(charge.delay(2).get(timeout=30, interval=0.01, propagate=False)), failpath.flush(30), flush=True)
+    print(repr(charge.delay(2).get(timeout=30, interval=0.01, propagate=False)), flush=True)
+    wait_for(10)
+    print(failpath.flush(30), flush=True)
     os._exit(0)  # a worker in a thread takes seconds to stop
 """
 
@@ -63,7 +72,7 @@ def test_a_task_is_a_step_in_the_run_of_its_sender_a_retry_is_an_attempt_and_a_t
         *(("trace", charge, "running"), ("trace", charge, "error")) * 2,
     ]
     assert len({event["runId"] for event in server.events}) == 3
-    assert ended.lines == ["1", "3", "None", "1", "7", "9", "PermissionError('card declined') True"]
+    assert ended.lines == ["1", "3", "None", "1", "7", "9", "PermissionError('card declined')", "True"]
     errors = [event["error"]["message"] for event in server.events if event["status"] == "error"]
     assert errors == ["Retry in 0s", "Retry in 0s", "card declined"]
     assert pages_of(server.events) == documented("celery")

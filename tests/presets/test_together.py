@@ -13,6 +13,7 @@ pytestmark = pytest.mark.process
 
 PROGRAM: Final = """
 import os
+import time
 
 import django
 import failpath_otel
@@ -47,10 +48,17 @@ def charge():
         connection.execute(text("UPDATE orders SET paid = 1"))
 
 
+def wait_for(records):
+    # A result is there before the span of its task has ended.
+    while failpath.stats().accepted < records:
+        time.sleep(0.01)
+
+
 def checkout(request):
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO orders VALUES (0)"))
     charge.delay().get(timeout=30, interval=0.01)
+    wait_for(7)
     return HttpResponse("paid")
 
 
