@@ -32,7 +32,7 @@ def add_to(new_parser: NewParser) -> None:
         default=os.environ.get(GATEWAY_VARIABLE) or None,
         help=f"the bearer token of every sender; default: {GATEWAY_VARIABLE}, else none",
     )
-    parser.set_defaults(run=_run)
+    parser.set_defaults(action=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:

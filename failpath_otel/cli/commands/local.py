@@ -64,7 +64,7 @@ def add_to(new_parser: NewParser) -> None:
         help="how much is kept; default %(default)s",
     )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
-    parser.set_defaults(run=_run, usage_error=parser.error)
+    parser.set_defaults(action=_run, usage_error=parser.error)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ def add_to(new_parser: NewParser) -> None:
     parser.add_argument("--limit", type=kinds.number(1, 1000), default=10, help="how many runs; default %(default)s")
     parser.add_argument("--run", metavar="RUN_ID", help="this run only")
     parser.add_argument("--flow", metavar="FLOW_KEY", help="runs of this flow only")
-    parser.set_defaults(run=_run)
+    parser.set_defaults(action=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
