@@ -18,7 +18,7 @@ Compression = Literal["none", "gzip"]
 OnError = Callable[[DeliveryError], object]
 Redact = Callable[[str, Json], object]
 Payload = Callable[[Sequence[dict[str, Any]]], object]
-RulesOption = Sequence[StepRule] | str | PathLike[str]
+RulesOption = Sequence[StepRule | str | PathLike[str]] | str | PathLike[str]
 
 
 class DeliveryOptions(TypedDict, total=False):

@@ -64,7 +64,7 @@ class Reporter:
         """Whether each step waits until its events are delivered."""
         self._rule_spans.rules = None if self._disabled else self._content.rules
         self._is_plain = not self._disabled and self._rule_spans.rules is None
-        self._rule_spans.warns_of_misses = options.endpoint != DEFAULT_ENDPOINT  # local, where rules are tried
+        self._rule_spans.misses.is_watching = options.endpoint != DEFAULT_ENDPOINT  # local, where rules are tried
         self.pipelines.begin(options)
         _measure(self.pipelines, options)
 
@@ -145,7 +145,7 @@ class Reporter:
                 return
             step: StepId = id(context)
             if self._rule_spans.open:
-                self._rule_spans.on_end(key_of(span))
+                self._rule_spans.on_end(key_of(span), span)
             # It stays open until its outcome is reported: a signal handler may raise before, and then the step reports
             # its end once more (decision 0004).
             state = self._open.get(step)

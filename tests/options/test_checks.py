@@ -90,7 +90,7 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
     "payload": FUNCTION,
     "rules": (
         "StepRules or the path of a TOML file",
-        ["", " ", "a\0b", "r" * 100_000, 7, True, 1.5, b"rules.toml", {}, {"flow": "a"}, ["rules.toml"], [None], [{}]],
+        ["", " ", "a\0b", "r" * 100_000, 7, True, 1.5, b"rules.toml", {}, {"flow": "a"}, ",", [""], [None], [{}]],
     ),
     "metrics": (
         "True, False or an OpenTelemetry MeterProvider",

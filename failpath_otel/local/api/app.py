@@ -21,6 +21,7 @@ from failpath_otel.local.api.parameters import limit_in, status_in
 from failpath_otel.local.api.path_convertor import ANYTHING
 from failpath_otel.local.api.responses import failure, json_response
 from failpath_otel.local.api.run_views import find_run, recent_runs
+from failpath_otel.local.api.seen_spans import seen_spans_route
 from failpath_otel.local.api.spans import ROUTE as SPANS
 from failpath_otel.local.api.spans import span_route
 from failpath_otel.local.api.stream import Stream
@@ -30,6 +31,7 @@ from failpath_otel.local.store.database import StoreError
 from failpath_otel.otlp.other_signal_route import other_signal_routes
 from failpath_otel.otlp.requests.intake import MAX_HELD_BYTES, ServiceUnavailable
 from failpath_otel.otlp.route import unknown_route
+from failpath_otel.otlp.seen.ring import SeenSpans
 from failpath_otel.records.request import ROUTE as EVENTS
 from failpath_otel.serving.body import BodyBudget, decompress, discard_body, read_body, too_large_decompressed
 from failpath_otel.serving.counts import ServerCounts
@@ -134,7 +136,8 @@ def create_app(
     assets = Assets()
     stream = Stream(receiver.store.runs, receiver.changes, page.row, receiver.clock)
 
-    spans = span_route(receiver.store, receiver.clock, receiver.settings.rules, counts)
+    seen = SeenSpans()
+    spans = span_route(receiver.store, receiver.clock, receiver.settings.rules, counts, seen.watch)
     if grpc is not None:
         # Imported here, because it is an extra.
         from failpath_otel.otlp.grpc.service import OtlpService, otlp_services  # noqa: PLC0415
@@ -148,6 +151,7 @@ def create_app(
             Route(SPANS, spans.receive, methods=["POST"]),
             *other_signal_routes(signals, on_request=partial(counts.count_other, "http")),
             *figures.routes(HEALTH),
+            seen_spans_route(seen),
             Route("/api/runs", routes.runs, methods=["GET"]),
             Route(f"/api/runs/{{run_id:{ANYTHING}}}", routes.run, methods=["GET"]),
             Route(f"{PREFIX}/stream", stream.respond, methods=["GET"]),

@@ -10,7 +10,7 @@ from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.store import ReceivedEvent, Store
 from failpath_otel.otlp.http_messages import ROUTE as ROUTE
 from failpath_otel.otlp.reader import Receipt, SpanReader
-from failpath_otel.otlp.reading import ReadSpan
+from failpath_otel.otlp.reading import ReadSpan, Watch
 from failpath_otel.otlp.requests.intake import ServiceUnavailable
 from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.records.content import RecordContent
@@ -25,11 +25,15 @@ def span_route(
     clock: Callable[[], int],
     rules: Sequence[StepRule] | None = None,
     counts: ServerCounts | None = None,
+    watch: Watch | None = None,
 ) -> OtlpRoute:
-    """Return the route that stores the steps among the spans of each request; ``rules`` may make steps of others."""
+    """Return the route that stores the steps among the spans of each request; ``rules`` may make steps of others.
+
+    ``watch`` is called with each body as well.
+    """
     counted = counts or ServerCounts()
     # The sender has chosen to put a stack on its span, and it stays on this machine.
-    reader = SpanReader(RecordContent(capture_stack=True, rules=rules))
+    reader = SpanReader(RecordContent(capture_stack=True, rules=rules), watch)
 
     def store_steps(spans: Iterator[ReadSpan]) -> Receipt:
         receipt = Receipt()
