@@ -37,7 +37,7 @@ def add_to(new_parser: NewParser) -> None:
     )
     add_listening_options(parser, "4317, where that is installed and the port is free")
     add_receiving_options(parser)
-    parser.set_defaults(run=_run)
+    parser.set_defaults(action=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
