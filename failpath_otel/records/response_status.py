@@ -1,4 +1,4 @@
-"""The status of an HTTP or gRPC call, as instrumentations leave it on a span."""
+"""The status of an HTTP or gRPC call or of a Celery task, as instrumentations leave it on a span."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _GRPC: Final = "grpc"
 _GRPC_OK: Final = "OK"
+_CELERY_RETRY: Final = "RETRY"
 _GRPC_CODES: Final = (
     *(_GRPC_OK, "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
     *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED"),
@@ -36,11 +37,22 @@ def grpc_call_failed(span: ReadableSpan, attributes: Mapping[str, Any]) -> bool:
     )
 
 
-def describe_failed_call(attributes: Mapping[str, Any]) -> str:
+def task_is_retried(attributes: Mapping[str, Any]) -> bool:
+    """Return whether a span is an attempt of a Celery task that asked for another one.
+
+    OpenTelemetry's instrumentation leaves the status unset there.
+    """
+    return attributes.get(semconv.CELERY_STATE) == _CELERY_RETRY
+
+
+def describe_failure(attributes: Mapping[str, Any]) -> str:
     """Return an error status as a message, as ``HTTP 402`` or ``gRPC 5 NOT_FOUND``; empty if there is none."""
     code = _grpc_code(attributes)
     if code:
         return f"gRPC {code}"
+    if task_is_retried(attributes):
+        reason = attributes.get(semconv.CELERY_RETRY_REASON)
+        return reason if isinstance(reason, str) else "Retry"
     status = next((attributes[name] for name in semconv.HTTP_STATUS_CODES if name in attributes), None)
     return f"HTTP {status}" if type(status) is int else ""
 

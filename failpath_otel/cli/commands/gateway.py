@@ -1,0 +1,55 @@
+"""``failpath-otel gateway``: takes OTLP, and delivers the steps."""
+
+import argparse
+import os
+from typing import Final
+
+from failpath_otel.addresses import LOOPBACK
+from failpath_otel.cli import kinds
+from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail, without_collections
+from failpath_otel.options.variables import GATEWAY_VARIABLE
+
+_EXTRA: Final = ("anyio", "google", "opentelemetry", "starlette", "uvicorn")
+
+
+def add_to(new_parser: NewParser) -> None:
+    """Add the command; defaults come from the environment at this time."""
+    parser = new_parser(
+        "gateway",
+        help="take OTLP from any OpenTelemetry SDK or Collector",
+        description="Takes OTLP/HTTP (/v1/traces, protobuf or JSON), and delivers the steps among the spans to"
+        " Failpath. Reads FAILPATH_PROJECT_KEY and the other variables of configure().",
+    )
+    parser.add_argument(
+        "--port", type=kinds.number(0, 65_535), default=4318, help="default %(default)s; 0 picks a free one"
+    )
+    parser.add_argument(
+        "--host", type=kinds.address, default=LOOPBACK, metavar="IP", help="default %(default)s; 0.0.0.0 for all"
+    )
+    parser.add_argument(
+        "--token",
+        type=kinds.token,
+        default=os.environ.get(GATEWAY_VARIABLE) or None,
+        help=f"the bearer token of every sender; default: {GATEWAY_VARIABLE}, else none",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        with without_collections():
+            # Imported here, because the other commands do not deliver.
+            from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
+            from failpath_otel.gateway.server import serve  # noqa: PLC0415
+            from failpath_otel.options.options import Options as DeliveryOptions  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        return fail('the gateway is an extra; install it with: pip install "failpath-otel[gateway]"')
+    try:
+        serve(arguments.port, arguments.host, arguments.token, DeliveryOptions.resolve_delivery())
+    except ConfigurationError as error:
+        return fail(str(error).replace("pass project_key=, or set", "set"))
+    except OSError as error:
+        return fail(cannot_serve(arguments, error, "another gateway, or an OpenTelemetry Collector"))
+    return 0

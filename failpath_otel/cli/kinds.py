@@ -1,0 +1,77 @@
+"""What arguments of the command line may be: converters, whose errors :mod:`argparse` prints."""
+
+import argparse
+import ipaddress
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from failpath_otel.addresses import LOOPBACK
+
+_T = TypeVar("_T")
+
+
+def matching(pattern: str, what: str, kind: Callable[[str], _T]) -> Callable[[str], _T]:
+    """Return a converter of texts that match all of *pattern*; *what* names them in the error."""
+
+    def convert(text: str) -> _T:
+        if re.fullmatch(pattern, text):
+            return kind(text)
+        msg = f"expected {what}, got {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+
+    return convert
+
+
+def number(lowest: int, highest: int) -> Callable[[str], int]:
+    """Return a converter of whole numbers from *lowest* to *highest*."""
+
+    def convert(text: str) -> int:
+        number = int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
+        if not lowest <= number <= highest:
+            msg = f"expected a number from {lowest} to {highest}, got {text!r}"
+            raise argparse.ArgumentTypeError(msg)
+        return number
+
+    return convert
+
+
+def address(text: str) -> str:
+    """Return an IP address as text; ``localhost`` is the loopback one."""
+    try:
+        return LOOPBACK if text == "localhost" else str(ipaddress.ip_address(text))
+    except ValueError:
+        msg = f"expected an IP address, as 0.0.0.0, got {text!r}"
+        raise argparse.ArgumentTypeError(msg) from None
+
+
+def token(text: str) -> str:
+    """Return a token, which has to be one word of a header."""
+    # One word of a header. The text itself is not repeated: it may be a secret.
+    if re.fullmatch(r"[!-~]{8,1000}", text):
+        return text
+    msg = "expected at least 8 letters, digits and signs of ASCII, without spaces"
+    raise argparse.ArgumentTypeError(msg)
+
+
+def file(text: str) -> Path:
+    """Return the path of a file that exists."""
+    if Path(text).is_file():
+        return Path(text)
+    msg = f"there is no file {text!r}"
+    raise argparse.ArgumentTypeError(msg)
+
+
+def trace_url(text: str) -> str:
+    """Return the template of a link to a trace."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if usable and text.isprintable() and " " not in text and "{trace_id}" in text:
+        return text
+    msg = f"expected a URL of http or https with {{trace_id}} in it, got {text!r}"
+    raise argparse.ArgumentTypeError(msg)
