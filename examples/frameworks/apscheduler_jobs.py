@@ -22,9 +22,14 @@ failpath = failpath_otel.configure()
 SLOW: Final = "--slow" in sys.argv
 
 
+def execution_id(job_id: str) -> str:
+    """Return the id of an execution: the scheduler does not give the time for which it was planned to the function."""
+    return f"{job_id} {datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S}"
+
+
 def run_job(job_id: str, job: Callable[[], None]) -> None:
     """Run in a thread of the scheduler, as the function of every job."""
-    with failpath.run(job_id, run_id=f"{job_id} {datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S}"):
+    with failpath.run(job_id, run_id=execution_id(job_id)):
         job()
 
 
@@ -48,9 +53,8 @@ def report_stock() -> None:
 
 def left_out(event: JobEvent) -> None:
     """Record an execution that the scheduler leaves out: it came too late, or the one before still runs."""
-    failpath.run(event.job_id).skip(
-        "count-stock", metadata={"because": "late" if event.code == EVENT_JOB_MISSED else "busy"}
-    )
+    because = "late" if event.code == EVENT_JOB_MISSED else "busy"
+    failpath.run(event.job_id, run_id=execution_id(event.job_id)).skip("count-stock", metadata={"because": because})
 
 
 def main() -> None:

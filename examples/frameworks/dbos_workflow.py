@@ -20,8 +20,7 @@ failpath = failpath_otel.configure()
 config: DBOSConfig = {
     "name": "shop",
     "system_database_url": f"sqlite:///{os.environ.get('DBOS_FILE', 'dbos.sqlite')}",
-    "run_admin_server": False,
-    "log_level": "WARNING",
+    "log_level": "ERROR",
 }
 DBOS(config=config)
 

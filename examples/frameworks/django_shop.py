@@ -7,8 +7,8 @@
     curl -X POST -H 'X-Request-Id: order-17' http://127.0.0.1:8000/orders
     python examples/frameworks/django_shop.py close_day
 
-Needs ``FAILPATH_PROJECT_KEY``; ``FAILPATH_DEV_ENDPOINT`` points it at a receiver of your own. Add ``?bank=slow`` for a
-bank that takes a minute, so that there is time to kill the server in the middle of a step.
+Needs ``FAILPATH_PROJECT_KEY``; ``FAILPATH_DEV_ENDPOINT`` points it at a receiver of your own. With
+``/orders?bank=slow`` and ``close_day --slow`` a step takes a minute, so that there is time to kill the process in it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
-from django.core.management import BaseCommand, execute_from_command_line
+from django.core.management import BaseCommand, CommandParser, execute_from_command_line
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.urls import path
@@ -72,7 +72,6 @@ async def take_parcel(request: HttpRequest) -> JsonResponse:
 def rows() -> Iterator[str]:
     """Yield the lines of a report; the step lasts from the first to the last."""
     for number in range(3):
-        time.sleep(0.01)
         yield f"order-{number}\n"
 
 
@@ -84,11 +83,17 @@ def export(_: HttpRequest) -> StreamingHttpResponse:
 class CloseDay(BaseCommand):
     """A management command, whose run has the day as its id."""
 
-    def handle(self, *_: object, **__: object) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the day, and whether the bank is slow."""
+        parser.add_argument("--day", default=f"{datetime.now().astimezone():%Y-%m-%d}")
+        parser.add_argument("--slow", action="store_true")
+
+    def handle(self, *_: object, day: str, slow: bool, **__: object) -> None:
         """Run the flow once; what it has reported is delivered when the process ends."""
-        with failpath.run("close-day", run_id=f"{datetime.now().astimezone():%Y-%m-%d}"):
-            total = sum(len(line) for line in rows())
-        self.stdout.write(f"{total} characters.")
+        with failpath.run("close-day", run_id=day):
+            orders = len(list(rows()))
+            charge(orders * 4999, slow_bank=slow)
+        self.stdout.write(f"{orders} orders.")
 
 
 urlpatterns = [

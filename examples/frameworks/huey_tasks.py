@@ -2,14 +2,13 @@
 
     pip install huey
     PYTHONPATH=examples/frameworks huey_consumer huey_tasks.huey
-    PYTHONPATH=examples/frameworks python -m huey_tasks order-17
+    PYTHONPATH=examples/frameworks python -c "import huey_tasks; huey_tasks.ask('order-17')"
 
-Needs ``FAILPATH_PROJECT_KEY``; ``FAILPATH_DEV_ENDPOINT`` points it at a receiver of your own. With ``--slow`` the mail
-server takes a minute, so that there is time to kill the consumer in the middle of a step.
+Needs ``FAILPATH_PROJECT_KEY``; ``FAILPATH_DEV_ENDPOINT`` points it at a receiver of your own. With ``slow=True`` the
+mail server takes a minute, so that there is time to kill the consumer in the middle of a step.
 """
 
 import os
-import sys
 import time
 from typing import Any
 
@@ -36,13 +35,8 @@ def send_receipt(order: str, slow: bool = False, headers: dict[str, str] | None 
                 raise ValueError(msg)
 
 
-def main() -> None:
-    """Run in the calling program: ask for a task of the order's run, and for one that is a run of its own."""
-    order, slow = sys.argv[1], "--slow" in sys.argv
+def ask(order: str, *, slow: bool = False) -> None:
+    """Ask for a task of the order's run, and for one that is a run of its own, and fails."""
     run = failpath.run("checkout", run_id=order)
     run.step("order-receipt", lambda: send_receipt(order, slow, run.headers()))
     print(f"Asked for {order} and {send_receipt('').id}.")
-
-
-if __name__ == "__main__":
-    main()

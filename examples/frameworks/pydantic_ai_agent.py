@@ -47,7 +47,7 @@ agent = Agent(ModelInSteps(FunctionModel(answer)))
 
 @agent.tool
 @failpath.step("look-up-order")
-async def look_up_order(_: RunContext[None], order: str) -> str:
+async def look_up_order(_: RunContext[object], order: str) -> str:
     """Return where an order is. Pydantic AI reads the name, the parameters and this text through the decorator."""
     await asyncio.sleep(60 if "--slow" in sys.argv else 0.05)
     return f"on its way ({order})"
