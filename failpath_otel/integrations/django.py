@@ -15,6 +15,7 @@ from failpath_otel.steps.step_tracer import leave_context
 # Requests and responses are Django's, which has no types of its own and is not imported here.
 Flow = str | Callable[[Any], str] | None
 Handler = Callable[[Any], Any]
+_END: Final[Any] = object()
 
 
 def run_middleware(
@@ -137,11 +138,13 @@ def _synchronous(inside: Context, parts: Iterable[Any]) -> Iterator[Any]:
         before, token = get_current(), None
         try:
             token = attach(inside)
-            part = next(iterator)
-        except StopIteration:
-            return
-        finally:
+            part = next(iterator, _END)
             leave_context(inside, before, token)
+        except BaseException:  # also of a signal handler, at any point
+            leave_context(inside, before, token)
+            raise
+        if part is _END:
+            return
         yield part
 
 
@@ -151,9 +154,11 @@ async def _asynchronous(inside: Context, parts: AsyncIterable[Any]) -> AsyncIter
         before, token = get_current(), None
         try:
             token = attach(inside)
-            part = await anext(iterator)
-        except StopAsyncIteration:
-            return
-        finally:
+            part = await anext(iterator, _END)
             leave_context(inside, before, token)
+        except BaseException:
+            leave_context(inside, before, token)
+            raise
+        if part is _END:
+            return
         yield part
