@@ -22,7 +22,9 @@ failpath = failpath_otel.configure()
 @app.task(name="send-receipt", bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
 def send_receipt(self: Task, order: str) -> None:
     """Run in the worker: continue the run that the message names. A retried task makes new steps."""
-    run = failpath.run_from_headers(self.request.headers, flow="receipts", metadata={"attempt": self.request.retries})
+    request = self.request
+    metadata = {"attempt": request.retries}
+    run = failpath.run_from_headers(request.headers, flow="receipts", run_id=request.id, metadata=metadata)
     letter = run.step("render-receipt", lambda: f"Thank you for {order}.")
     with run.step("send-mail") as step:
         time.sleep(0.05)

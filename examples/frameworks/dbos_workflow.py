@@ -44,7 +44,8 @@ def charge(cents: int) -> str:
 def checkout(order: str) -> str:
     """Execute in the run that has the id of the workflow; so does the recovery."""
     with failpath.run("checkout", run_id=DBOS.workflow_id):
-        return charge(price_cart(order))
+        charge_id: str = charge(price_cart(order))
+        return charge_id
 
 
 def main() -> None:

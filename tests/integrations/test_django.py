@@ -165,14 +165,14 @@ def test_requests_on_one_event_loop_have_runs_of_their_own(failpath: MockFailpat
 
 
 def test_a_cancelled_request_is_cancelled_and_leaves_no_run(failpath: MockFailpath) -> None:
+    entered = asyncio.Event()
+
     async def view(_: HttpRequest) -> HttpResponse:
         entered.set()
         await asyncio.Event().wait()
         return HttpResponse()
 
     async def cancel() -> None:
-        nonlocal entered
-        entered = asyncio.Event()
         task = asyncio.ensure_future(run_middleware(failpath)(view)(make.get("/plain")))
         await entered.wait()
         task.cancel()
@@ -180,7 +180,6 @@ def test_a_cancelled_request_is_cancelled_and_leaves_no_run(failpath: MockFailpa
             await task
         assert names(failpath) is None
 
-    entered: asyncio.Event
     asyncio.run(cancel())
 
 
@@ -291,14 +290,15 @@ class Limit(Exception):  # noqa: N818 - as the time limit of a worker
 def test_an_exception_of_a_signal_handler_leaves_no_run_wherever_it_comes_in_a_streaming_response(
     failpath: MockFailpath,
 ) -> None:
+    left = [0]
+
     def interrupt(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal left
         if frame.f_code.co_filename != integration.__file__:
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":
-            left -= 1
-            if left == 0:
+            left[0] -= 1
+            if left[0] == 0:
                 raise Limit
         return interrupt
 
@@ -306,7 +306,7 @@ def test_an_exception_of_a_signal_handler_leaves_no_run_wherever_it_comes_in_a_s
     interrupted = True
     while interrupted:
         at += 1
-        interrupted, left = False, at
+        interrupted, left[0] = False, at
         response = run_middleware(failpath)(lambda _: StreamingHttpResponse(iter("ab")))(make.get("/plain"))
         sys.settrace(interrupt)
         try:
