@@ -1,5 +1,6 @@
 """The examples of RQ, Dramatiq, Huey and APScheduler, as they stand; a worker of each is killed in a step."""
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +18,7 @@ from tests.integration.applications.examples import (
     wait_until_shown,
 )
 from tests.integration.processes.redis_server import open_redis
-from tests.integration.processes.site import Program, Site
+from tests.integration.processes.site import ROOT, Program, Site
 
 ENQUEUED = [("order-receipt", "success")]
 RENDERED = [*ENQUEUED, ("render-receipt", "success")]
@@ -41,6 +42,24 @@ def test_a_job_of_rq_is_in_the_run_of_its_sender_or_has_its_id_and_a_killed_one_
     # The worker has forked the killed job, and goes on with the next one.
     both = [("render-receipt", "success"), ("send-mail", "success")]
     wait_until_shown(site, f"copy-{order}", "rq_jobs.send_receipt", both)
+    assert worker.process.poll() is None
+
+
+def test_a_task_of_celery_is_in_the_run_of_its_sender_or_has_its_id_and_a_killed_process_leaves_the_step_gone(
+    site: Site, order: str, broker: str
+) -> None:
+    site.variables["CELERY_BROKER_URL"] = broker
+    site.variables["PYTHONPATH"] = os.pathsep.join([str(EXAMPLES.parent), str(ROOT)])
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+    worker = start_module(site, "celery", "--app", "celery_tasks", "worker", "--concurrency", "2", *quiet)
+    sender = f"import sys, celery_tasks; sys.argv[1:] = [{order!r}, '--slow']; celery_tasks.main()"
+    alone = "print(celery_tasks.send_receipt.delay('').id)"
+    program = site.start(sys.executable, "-c", f"{sender}; {alone}")
+    assert program.wait() == 0, program.output()
+
+    sent = [("render-receipt", "success"), ("send-mail", "success")]
+    wait_until_shown(site, program.output().split()[-1], "send-receipt", sent)
+    kill_inside(site, order, "checkout", RENDERED, "send-mail")
     assert worker.process.poll() is None
 
 
