@@ -30,7 +30,7 @@ PIP_INSTALL = -m pip --quiet --quiet install --editable
 # what does not depend on how old the libraries are: secrets, storms of signals, children of `multiprocessing`, which
 # fork and die alike, the page, the command, a wheel, the files of a journal, and what the receiver works out of the
 # events that it has. The receiver itself and the gateway are tested, on the lowest versions of their extras.
-FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli --ignore=tests/scrubbing \
+FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli --ignore=tests/presets --ignore=tests/scrubbing \
 	--ignore=tests/integrations \
 	--ignore=tests/delivery/test_green_threads.py \
 	--ignore=tests/integration/peers --ignore=tests/integration/applications \

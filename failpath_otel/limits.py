@@ -198,6 +198,15 @@ END_OF_TIME: Final = 253_402_300_800
 MAX_PATTERN_CHARS: Final = 300
 """Longest pattern of a rule, and longest name of the attribute that holds a run id."""
 
+MAX_CONDITIONS: Final = 20
+"""Attributes that a rule can ask for, and values that it can accept of one."""
+
+MAX_KEYS: Final = 200
+"""Different keys that a rule with templates makes by default."""
+
+MOST_KEYS: Final = 10_000
+"""The most keys that a rule can be allowed."""
+
 MAX_RULES: Final = 500
 """Rules of one option: comparing them with each other takes quadratic time."""
 
@@ -218,6 +227,9 @@ LATE_RUN_ID_POLL: Final = 0.05
 
 LATE_RUN_ID: Final = 1.0
 """Time that such a step waits for the attribute before it is reported without."""
+
+MAX_AWAITING_RULE: Final = 1_000
+"""Spans that wait, at a time, for an attribute that decides which rule applies."""
 
 UNMATCHED_LOG_DELAY: Final = 30.0
 """Time during which spans come and no rule matches before the log says so."""

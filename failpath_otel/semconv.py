@@ -99,3 +99,6 @@ CELERY_STATE: Final = "celery.state"
 
 CELERY_RETRY_REASON: Final = "celery.retry.reason"
 """The same: why there is another attempt, as ``Retry in 5s: TimeoutError()``."""
+
+TEMPORAL_WORKFLOW_ID: Final = "temporalWorkflowID"
+"""Span attribute of Temporal's Python SDK: the id of the workflow."""

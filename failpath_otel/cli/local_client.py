@@ -25,15 +25,16 @@ class _Answer(msgspec.Struct):
 
 def fetch_runs(url: str, *, limit: int = 10, flow_key: str | None = None, token: str | None = None) -> list[RunView]:
     """Return the newest runs of the receiver at ``url``, of one flow if given. Raise ``ReceiverError``."""
-    return _get(url, "/api/runs", {"limit": str(limit), "flow": flow_key}, token, RunList).runs
+    return fetch(url, "/api/runs", {"limit": str(limit), "flow": flow_key}, token, RunList).runs
 
 
 def fetch_run(url: str, run_id: str, *, flow_key: str | None = None, token: str | None = None) -> RunView:
     """Return the run with this id, of ``flow_key`` or else the newest with it. Raise ``ReceiverError``."""
-    return _get(url, f"/api/runs/{quote(run_id, safe='', errors='replace')}", {"flow": flow_key}, token, RunView)
+    return fetch(url, f"/api/runs/{quote(run_id, safe='', errors='replace')}", {"flow": flow_key}, token, RunView)
 
 
-def _get(url: str, path: str, parameters: dict[str, str | None], token: str | None, kind: type[_T]) -> _T:
+def fetch(url: str, path: str, parameters: dict[str, str | None], token: str | None, kind: type[_T]) -> _T:
+    """Return the answer of the receiver at ``url`` to a request for ``path``. Raise ``ReceiverError``."""
     query = urlencode({name: value for name, value in parameters.items() if value is not None}, errors="replace")
     # The receiver is on this machine; a proxy from the environment would look for it on the proxy's host.
     opener = build_opener(ProxyHandler({}))

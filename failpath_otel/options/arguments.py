@@ -9,6 +9,7 @@ from failpath_otel.records.rules import StepRule
 from failpath_otel.scrubbing.values import Json
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
     from requests import Session
 
 Enabled = bool | Literal["if-key-present"]
@@ -17,7 +18,7 @@ Compression = Literal["none", "gzip"]
 OnError = Callable[[DeliveryError], object]
 Redact = Callable[[str, Json], object]
 Payload = Callable[[Sequence[dict[str, Any]]], object]
-RulesOption = Sequence[StepRule] | str | PathLike[str]
+RulesOption = Sequence[StepRule | str | PathLike[str]] | str | PathLike[str]
 
 
 class DeliveryOptions(TypedDict, total=False):
@@ -41,3 +42,4 @@ class DeliveryOptions(TypedDict, total=False):
     headers: Mapping[str, str] | None
     payload: Payload | None
     rules: RulesOption | None
+    metrics: "MeterProvider | bool | None"

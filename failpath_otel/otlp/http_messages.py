@@ -24,6 +24,8 @@ def spans_in(body: bytes, media_type: str, reading: Reading = PLAIN) -> Iterator
     Raises ``ValueError``, at once and not while the spans are taken, where the body holds none, and
     :class:`TooManySpansError`.
     """
+    if reading.watch is not None:
+        reading.watch(body, media_type)
     if media_type == JSON:
         # Imported on use, here and below: it takes a while, and most senders use one of the two encodings.
         from failpath_otel.otlp import json as otlp_json  # noqa: PLC0415

@@ -20,21 +20,23 @@ from failpath_otel.otlp.span import (
     MAX_LIST_VALUES,
     MAX_SPAN_BYTES,
     MAX_SPANS,
+    NO_RESOURCE,
     STEP_KEY_BYTES,
     UNSET,
+    OtlpResource,
     OtlpSpan,
     Scope,
     SpanEvent,
     TooManySpansError,
     broken_span,
     identity_of,
+    kind_of,
     process_json,
-    process_of,
+    resource_of,
     status_of,
 )
 from failpath_otel.otlp.surrogates import whole_surrogates
 from failpath_otel.otlp.template import EncodedRecord
-from failpath_otel.records.record import ProcessInfo
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY
 
 _MAX_UINT64: Final = (1 << 64) - 1
@@ -87,6 +89,7 @@ class _Span(_Struct):
     span_id: str | None = None
     parent_span_id: str | None = None
     name: str | None = None
+    kind: Any = None  # as the others, it must not cost the span
     start_time_unix_nano: _Integer | None = None
     end_time_unix_nano: _Integer | None = None
     attributes: list[_KeyValue] | None = None
@@ -173,8 +176,8 @@ def _read(groups: list[_ResourceSpans], reading: Reading) -> Iterator[ReadSpan]:
     budget = ReadingBudget()
     skipped = 0
     for group in groups:
-        process = _process(group.resource, budget)
-        process_text = process_json(process)
+        resource = _resource(group.resource, budget)
+        process_text = process_json(resource.process)
         for spans in group.scope_spans or ():
             scope = Scope((spans.scope.name or "") if spans.scope else "")
             for raw in spans.spans or ():
@@ -189,7 +192,7 @@ def _read(groups: list[_ResourceSpans], reading: Reading) -> Iterator[ReadSpan]:
                 if reading.templates is not None and at >= 0:
                     found = reading.templates.records(step, text, 0, len(text), process_text, budget)
                 if found is None:
-                    found = span = _parse(text, scope, process, budget, reading)
+                    found = span = _parse(text, scope, resource, budget, reading)
                     if reading.templates is not None and at >= 0:
                         reading.templates.learn(step, text, span, shape_of)
                 if found is None:
@@ -203,17 +206,17 @@ def _read(groups: list[_ResourceSpans], reading: Reading) -> Iterator[ReadSpan]:
         yield skipped
 
 
-def _process(resource: _Resource | None, budget: ReadingBudget) -> ProcessInfo | None:
+def _resource(resource: _Resource | None, budget: ReadingBudget) -> OtlpResource:
     pairs = [] if resource is None else resource.attributes or []
     try:
         budget.begin(len(pairs))
-        return process_of(_attributes(pairs, budget))
+        return resource_of(_attributes(pairs, budget))
     except TooManyPartsError:
-        return None
+        return NO_RESOURCE
 
 
 def _parse(
-    text: bytes, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget, reading: Reading
+    text: bytes, scope: Scope, resource: OtlpResource, budget: ReadingBudget, reading: Reading
 ) -> OtlpSpan | None:
     """Return a span; ``None`` for one that is no step, where that is plain."""
     if len(text) > MAX_SPAN_BYTES:
@@ -226,13 +229,13 @@ def _parse(
     if not may_be_step and not reading.is_ruled(scope.name, span.name or ""):
         return None
     try:
-        found = _span(span, scope, process, budget)
+        found = _span(span, scope, resource, budget)
     except TooManyPartsError as error:
         return broken_span(str(error), span.name or "", scope, is_step=STEP_KEY_BYTES in text)
     return found if reading.rules is not None or STEP_KEY in found.attributes else None
 
 
-def _span(span: _Span, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget) -> OtlpSpan:
+def _span(span: _Span, scope: Scope, resource: OtlpResource, budget: ReadingBudget) -> OtlpSpan:
     attributes, events = span.attributes or [], span.events or []
     budget.begin(len(attributes) + len(events))
     start_time = _uint64(span.start_time_unix_nano)
@@ -253,8 +256,9 @@ def _span(span: _Span, scope: Scope, process: ProcessInfo | None, budget: Readin
         UNSET if status is None else status_of(_code(status.code), status.message or ""),
         _uint64(span.dropped_events_count),
         scope,
-        process,
+        resource,
         problem,
+        kind_of(span.kind),
     )
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from failpath_otel.otlp.reading import ReadSpan, reading_of
+from failpath_otel.otlp.reading import ReadSpan, Watch, reading_of
 from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.otlp.template import EncodedRecord
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record, encode
-from failpath_otel.records.rules import format_unmatched
+from failpath_otel.records.rule_set import format_unmatched
 from failpath_otel.records.span_translation import span_records
 from failpath_otel.report import exception_once, warn
 from failpath_otel.semconv import START_MARKER, STEP_KEY
@@ -54,7 +54,8 @@ def records_of(span: OtlpSpan, content: RecordContent) -> list[Record]:
     Raises :class:`InvalidStepError`.
     """
     if span.problem:
-        if STEP_KEY in span.attributes or (content.rules is not None and content.rules.rule_for(span) is not None):
+        rules = content.rules
+        if STEP_KEY in span.attributes or (rules is not None and rules.choice_for(span, span.attributes) is not None):
             raise InvalidStepError(span.problem)
         return []
     # It has all attributes that the translation reads.
@@ -74,12 +75,13 @@ class SpanReader:
 
     Args:
         content: what the records contain, and the rules.
+        watch: called with each body as well.
     """
 
-    def __init__(self, content: RecordContent) -> None:
+    def __init__(self, content: RecordContent, watch: Watch | None = None) -> None:
         self._content: Final = content
         self._first_request_seen = False
-        self.reading: Final = reading_of(content)
+        self.reading: Final = reading_of(content, watch)
         """How the spans are read that are passed to :meth:`read`."""
 
     def read(self, spans: Iterator[ReadSpan], receipt: Receipt) -> Iterator[list[bytes]]:

@@ -1,5 +1,6 @@
 """How the spans of requests are read, which depends on what records contain."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,10 +8,14 @@ from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.otlp.template import EncodedRecord
 from failpath_otel.otlp.templates import StepTemplates
 from failpath_otel.records.content import RecordContent
-from failpath_otel.records.rules import Rules
+from failpath_otel.records.rule_set import Rules
 
 ReadSpan = OtlpSpan | list[EncodedRecord] | int
 """A span; or the records of a step, by a template; or the number of spans that are no steps and were passed over."""
+
+
+Watch = Callable[[bytes, str], object]
+"""Looks at a body as well; must not raise."""
 
 
 @dataclass(frozen=True)
@@ -20,19 +25,21 @@ class Reading:
     Args:
         rules: may make steps of spans without a step key; the others of these are passed over.
         templates: make the records of clean steps; ``None``: every step is a span, to be walked.
+        watch: called with each body and its media type, before its spans are read.
     """
 
     rules: Rules | None = None
     templates: StepTemplates | None = None
+    watch: Watch | None = None
 
     def is_ruled(self, scope: str, name: str) -> bool:
-        """Return whether a rule makes a step of spans with this name and instrumentation scope."""
-        return self.rules is not None and self.rules.match(scope, name) is not None
+        """Return whether a rule can make a step of spans with this name and instrumentation scope."""
+        return self.rules is not None and self.rules.candidates(scope, name) is not None
 
 
-def reading_of(content: RecordContent) -> Reading:
+def reading_of(content: RecordContent, watch: Watch | None = None) -> Reading:
     """Return how spans are read for records of this content."""
-    return Reading(content.rules, StepTemplates(content) if content.is_identity else None)
+    return Reading(content.rules, StepTemplates(content) if content.is_identity else None, watch)
 
 
 PLAIN: Final = Reading()

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 import msgspec
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 
 from failpath_otel import limits
 from failpath_otel.records.record import ProcessInfo, encode_json
@@ -66,11 +66,18 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
     name: str
 
 
-class OtlpSpan(msgspec.Struct, gc=False):
-    """A span that came by OTLP; a ``problem`` says why no record can be made of it.
+class OtlpResource(msgspec.Struct, frozen=True, gc=False):
+    """What a resource says: its attributes, and the process, where they name one."""
 
-    ``process`` is that of its resource, where the resource names one.
-    """
+    attributes: dict[str, Any]
+    process: ProcessInfo | None
+
+
+NO_RESOURCE: Final = OtlpResource({}, None)
+
+
+class OtlpSpan(msgspec.Struct, gc=False):
+    """A span that came by OTLP; a ``problem`` says why no record can be made of it."""
 
     name: str
     context: SpanIds
@@ -82,8 +89,14 @@ class OtlpSpan(msgspec.Struct, gc=False):
     status: SpanStatus
     dropped_events: int
     instrumentation_scope: Scope
-    process: ProcessInfo | None
+    resource: OtlpResource
     problem: str
+    kind: SpanKind = SpanKind.INTERNAL
+
+    @property
+    def process(self) -> ProcessInfo | None:
+        """The process of its resource, where that names one."""
+        return self.resource.process
 
     def get_span_context(self) -> SpanIds:
         """Return the two ids."""
@@ -94,6 +107,9 @@ UNSET: Final = SpanStatus(StatusCode.UNSET)
 OK: Final = SpanStatus(StatusCode.OK)
 OK_CODE: Final = 1
 _ERROR_CODE: Final = 2
+_KINDS: Final[dict[int | str, SpanKind]] = {
+    key: kind for kind in SpanKind for key in (kind.value + 1, str(kind.value + 1), f"SPAN_KIND_{kind.name}")
+}
 NO_IDS: Final = SpanIds(0, 0)
 NO_SCOPE: Final = Scope("")
 
@@ -108,7 +124,12 @@ class TooManySpansError(Exception):
 def broken_span(problem: str, name: str = "", scope: Scope = NO_SCOPE, *, is_step: bool = True) -> OtlpSpan:
     """Return a span that could not be read. If only a rule may make a step of it, its name and scope are needed."""
     attributes = {STEP_KEY: ""} if is_step else {}
-    return OtlpSpan(name, NO_IDS, None, 0, None, attributes, [], UNSET, 0, scope, None, problem)
+    return OtlpSpan(name, NO_IDS, None, 0, None, attributes, [], UNSET, 0, scope, NO_RESOURCE, problem)
+
+
+def kind_of(number: object) -> SpanKind:
+    """Return the span kind for its number or its name in OTLP; anything else is ``INTERNAL``."""
+    return _KINDS.get(number, SpanKind.INTERNAL) if isinstance(number, (int, str)) else SpanKind.INTERNAL
 
 
 def status_of(code: int, message: str) -> SpanStatus:
@@ -140,11 +161,16 @@ def _problem(trace_id: bytes, span_id: bytes, start_time: int) -> str:
 
 
 def process_json(process: ProcessInfo | None) -> str:
-    """Return what :func:`process_of` has encoded; empty for no process."""
+    """Return what :func:`resource_of` has encoded; empty for no process."""
     return "" if process is None else bytes(cast("msgspec.Raw", process)).decode()
 
 
-def process_of(resource: dict[str, Any]) -> ProcessInfo | None:
+def resource_of(attributes: dict[str, Any]) -> OtlpResource:
+    """Return a resource with these attributes."""
+    return OtlpResource(attributes, _process_of(attributes))
+
+
+def _process_of(resource: dict[str, Any]) -> ProcessInfo | None:
     """Return the process that a resource names by pid and host, encoded once for all of its records."""
     pid, host = resource.get("process.pid"), resource.get("host.name")
     created = resource.get("process.creation.time")

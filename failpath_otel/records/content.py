@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
-from failpath_otel.records.rules import Rules, StepRule
+from failpath_otel.records.rule_set import Rules
+from failpath_otel.records.rules import StepRule
 from failpath_otel.report import exception_once
 from failpath_otel.scrubbing.values import DROPPED_KEYS, REDACTED, Json, clean_metadata, error_text
 

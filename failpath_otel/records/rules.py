@@ -1,46 +1,60 @@
-"""Rules: which spans of other tracers are steps."""
+"""A rule: which spans of other tracers are steps, and of which names."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from fnmatch import translate
 from typing import Any, Final
 
 from opentelemetry.trace import SpanKind
 
-from failpath_otel import limits, semconv
+from failpath_otel import limits
 from failpath_otel.errors import ConfigurationError
 from failpath_otel.public import public
+from failpath_otel.records.matching.conditions import Conditions, Expected
+from failpath_otel.records.matching.globs import Wildcards
+from failpath_otel.records.matching.templates import Template
 from failpath_otel.scrubbing.keys import is_secret_key
-from failpath_otel.scrubbing.text import redact_values
 from failpath_otel.scrubbing.values import clean_text, text_of, type_name
 
 
 @public
 @dataclass(frozen=True)
 class StepRule:
-    """Makes a step of every span whose name and instrumentation scope match, unless it is a step already.
+    """Makes a step of every span that matches it, unless the span is a step already.
 
     ``running`` is reported when such a span starts, and the outcome when it ends: ``error`` if its status is ``ERROR``,
     else ``success``. None of its attributes become metadata.
+
+    ``flow``, ``step`` and ``run_id`` can be templates: ``{1}`` is the text of the first wildcard in ``span_name``,
+    ``{attr:http.route}`` a span attribute, of a list its first item, ``{resource:service.name}`` an attribute of the
+    resource of the span, and ``{attr:a|attr:b|1|'text'}`` the first of these that is there. Braces around anything else
+    are text; ``{{1}}`` is ``{1}`` as text. A flow or a step that cannot be filled in, that is no usable key, or that is
+    one too many, is ``other``.
 
     Args:
         flow: the flow key.
         step: the step key.
         span_name: the span's name. ``*`` matches any text and ``?`` any character; case matters.
         scope: the name of the instrumentation scope, usually the instrumentation's module; ``*`` and ``?`` as above.
-        run_id: the name of a span attribute, or else of a baggage entry, that holds the run id. Without it, or if
-            the span has neither, the run id is the baggage entry ``failpath.run.id``, else that of the enclosing step
-            of the same flow, else the trace id.
+        kind: the kind of the span: ``"server"``, ``"client"``, ``"producer"``, ``"consumer"`` or ``"internal"``;
+            default: any.
+        where: span attributes, all of which have to match. A text is a pattern as above, and ``"*"`` any value that is
+            there; a number or a boolean is that value; a list has values of which one has to match. Of an attribute
+            that is a list, one item has to match. A name can be several, separated by ``|``: the first one that is
+            there counts.
+        run_id: the name of a span attribute, or else of a baggage entry, that holds the run id; or a template. Without
+            it, or if the span has none of these, the run id is the baggage entry ``failpath.run.id``, else that of the
+            enclosing step of the same flow, else the trace id.
+        max_keys: how many different pairs of flow and step the templates of this rule make at most; default: 200.
 
     Raises:
-        ConfigurationError: an argument is no text, is empty or too long, or ``run_id`` looks like the name of a secret.
+        ConfigurationError: an argument has the wrong type, is empty or too long, a template has a placeholder that is
+            none, or ``run_id`` or a template names an attribute that looks like a secret.
 
     Example:
         >>> from opentelemetry.sdk.trace import TracerProvider
         >>> import failpath_otel
         >>> provider = TracerProvider()
-        >>> rule = failpath_otel.StepRule("checkout", "charge-card", span_name="POST /charge", run_id="order.id")
+        >>> rule = failpath_otel.StepRule("checkout", "{1}", span_name="POST /*", run_id="order.id")
         >>> failpath = failpath_otel.configure(
         ...     project_key="fp_project_xxx", rules=[rule], tracer_provider=provider
         ... )
@@ -55,23 +69,85 @@ class StepRule:
     _: KW_ONLY
     span_name: str
     scope: str = "*"
+    kind: str | None = None
+    where: Mapping[str, Expected] | None = None
     run_id: str | None = None
+    max_keys: int = limits.MAX_KEYS
+
+    @staticmethod
+    def preset(name: str, *, flow: str | None = None, run_id: str | None = None) -> "tuple[StepRule, ...]":
+        """Return the rules that come with the package for the spans of one library.
+
+        Args:
+            name: such as ``"django"`` or ``"celery"``; ``docs/rules.md`` lists them.
+            flow: the flow of all these rules, in place of their own; it can be a template of attributes.
+            run_id: the same for the run id.
+
+        Raises:
+            ConfigurationError: there is no such preset, or ``flow`` or ``run_id`` cannot be that of a rule.
+        """
+        from failpath_otel.records.presets import preset_rules  # noqa: PLC0415 - it makes rules
+
+        return preset_rules(name, flow=flow, run_id=run_id)[0]
 
     def __post_init__(self) -> None:
-        for name, most in _LENGTHS.items():
+        for name, length in _LENGTHS.items():
             given: object = getattr(self, name)
             if given is None and name == "run_id":
                 continue
             if not isinstance(given, str):
-                msg = f"{name} of a rule must be a text, got {text_of(given, 80)!r} ({type_name(given)})"
-                raise ConfigurationError(msg)
-            if not given.strip() or not given.isprintable() or len(given) > most:
-                allowed = f"1 to {most} printable characters"
+                raise _refusal(f"{name} of a rule must be a text, got", given)
+            if not given.strip() or not given.isprintable() or len(given) > length:
+                allowed = f"1 to {length} printable characters"
                 raise ConfigurationError(f"{name} of a rule must have {allowed}, got {clean_text(given, 80)!r}")
-        if self.run_id is not None and is_secret_key(self.run_id):
-            msg = f"run_id of a rule must not name a secret, and {clean_text(self.run_id, 80)!r} looks like one"
-            raise ConfigurationError(msg)
+        if self.kind is not None and self.kind not in KINDS:
+            raise _refusal(f"kind of a rule must be one of {', '.join(KINDS)}, got", self.kind)
+        most: object = self.max_keys
+        if not isinstance(most, int) or isinstance(most, bool) or not 0 < most <= limits.MOST_KEYS:
+            raise _refusal(f"max_keys of a rule must be a number from 1 to {limits.MOST_KEYS}, got", most)
+        self._check_where(self.where)
+        for name in ("flow", "step", "run_id"):
+            self._check_template(name, getattr(self, name) or "")
 
+    def _check_where(self, given: object) -> None:
+        if given is None:
+            return
+        if not isinstance(given, Mapping):
+            raise _refusal("where of a rule must have values by the names of attributes, got", given)
+        try:
+            conditions = given if isinstance(given, Conditions) else Conditions(given)
+        except ValueError as error:
+            raise ConfigurationError(f"where of a rule {error}") from None
+        # A copy, because a rule cannot be changed.
+        object.__setattr__(self, "where", conditions or None)
+
+    def _check_template(self, name: str, text: str) -> None:
+        try:
+            template = Template(text)
+        except ValueError as error:
+            raise ConfigurationError(f"{name} of a rule {error}") from None
+        wildcards = Wildcards(self.span_name).count
+        if template.last_wildcard > wildcards:
+            raise ConfigurationError(
+                f"{name} of a rule must have no {{{template.last_wildcard}}}, because span_name has"
+                f" {wildcards or 'no'} wildcard{'s' * (wildcards != 1)}"
+            )
+        attributes = (text,) if name == "run_id" and template.is_fixed else template.attributes + template.resources
+        for attribute in attributes:
+            if is_secret_key(attribute):
+                msg = f"{name} of a rule must not name a secret, and {clean_text(attribute, 80)!r} looks like one"
+                raise ConfigurationError(msg)
+
+
+def _refusal(text: str, given: object) -> ConfigurationError:
+    return ConfigurationError(f"{text} {text_of(given, 80)!r} ({type_name(given)})")
+
+
+KINDS: Final[Mapping[Any, SpanKind]] = {
+    kind.name.lower(): kind
+    for kind in (SpanKind.SERVER, SpanKind.CLIENT, SpanKind.PRODUCER, SpanKind.CONSUMER, SpanKind.INTERNAL)
+}
+"""The kinds of spans by their names in rules."""
 
 _LENGTHS: Final = {
     "flow": limits.MAX_KEY_CHARS,
@@ -80,145 +156,3 @@ _LENGTHS: Final = {
     "scope": limits.MAX_PATTERN_CHARS,
     "run_id": limits.MAX_PATTERN_CHARS,
 }
-
-
-class Rules:
-    """Rules that were checked against each other, and the spans that they match. Used on any thread.
-
-    Most spans match no rule, so that case is fast: each pair of scope and name is matched once and cached.
-
-    Args:
-        rules: the first one that matches a span applies.
-    """
-
-    def __init__(self, rules: Sequence[StepRule]) -> None:
-        self._cache: Final[dict[tuple[str, str], StepRule | None]] = {}
-        self._has_seen_entry = False
-        self.has_matched = False
-        """Whether a rule has matched any span."""
-        # With their place, because the first rule applies, literal or not.
-        self._literal: Final[dict[str, list[tuple[int, _Pattern, StepRule]]]] = {}
-        self._globs: Final[list[tuple[int, _Pattern, _Pattern, StepRule]]] = []
-        for place, rule in enumerate(rules):
-            scope = _pattern(rule.scope)
-            if _is_literal(rule.span_name):
-                self._literal.setdefault(rule.span_name, []).append((place, scope, rule))
-            else:
-                self._globs.append((place, _pattern(rule.span_name), scope, rule))
-        names = "|".join(_expression(rule.span_name) for rule in rules if not _is_literal(rule.span_name))
-        self._may_match: Final[_Pattern] = re.compile(names or "(?!)").match
-
-    def match(self, scope: str, name: str) -> StepRule | None:
-        """Return the rule for spans with this name and instrumentation scope."""
-        # Bounded, because some names contain a whole URL or statement.
-        key = (scope[: limits.MAX_NAME_CHARS], name[: limits.MAX_NAME_CHARS])
-        try:
-            return self._cache[key]
-        except KeyError:
-            found = self._find(*key)
-        if len(self._cache) >= limits.MAX_CACHED_NAMES:
-            self._cache.clear()  # for unbounded names; frequent ones soon return
-        self._cache[key] = found
-        self.has_matched = self.has_matched or found is not None
-        return found
-
-    def unmatched_since_entry(self) -> list[tuple[str, str]]:
-        """Return :meth:`unmatched`, but nothing before the first ``SERVER`` or ``CONSUMER`` span.
-
-        A worker that has had nothing to do may have spans of its start only.
-        """
-        return self.unmatched() if self._has_seen_entry else []
-
-    def unmatched(self) -> list[tuple[str, str]]:
-        """Return the cached scopes and names if no rule has matched any span."""
-        return [] if self.has_matched else list(self._cache)
-
-    def rule_for(self, span: Any) -> StepRule | None:  # noqa: ANN401 - a span of OpenTelemetry's SDK, or one that reads alike
-        """Return the rule for *span*, unless the span states its own flow or step."""
-        scope = span.instrumentation_scope
-        key = ("" if scope is None else scope.name, span.name)
-        try:
-            rule = self._cache[key]  # inlined: this runs for each span
-        except (KeyError, TypeError):
-            # OpenTelemetry does not check the type of a name.
-            rule = self.match(*key) if isinstance(key[0], str) and isinstance(key[1], str) else None
-            self._has_seen_entry = self._has_seen_entry or getattr(span, "kind", None) in _ENTRIES
-        if rule is None:
-            return None
-        attributes = span.attributes or ()
-        return None if semconv.FLOW_KEY in attributes or semconv.STEP_KEY in attributes else rule
-
-    def _find(self, scope: str, name: str) -> StepRule | None:
-        found = [(place, rule) for place, matches, rule in self._literal.get(name, ()) if matches(scope)]
-        if self._may_match(name):
-            found += [(place, rule) for place, named, of, rule in self._globs if named(name) and of(scope)]
-        return min(found, key=lambda each: each[0])[1] if found else None
-
-
-def run_id_in_attribute(rule: StepRule, span: Any) -> str:  # noqa: ANN401 - as above
-    """Return the run id in the span attribute that *rule* names; empty if it is not there yet."""
-    return "" if rule.run_id is None else usable_run_id((span.attributes or {}).get(rule.run_id))
-
-
-def usable_run_id(value: object) -> str:
-    """Return a run id from outside as text; empty if it cannot be one or contains a secret."""
-    if isinstance(value, (tuple, list)) and value:
-        value = value[0]  # captured HTTP headers are lists
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= _MAX_ID_BITS:
-        value = str(value)
-    if not isinstance(value, str) or not value.isprintable() or len(value) > limits.MAX_RUN_ID_CHARS:
-        return ""
-    return value if value.strip() and redact_values(value) == value else ""
-
-
-def format_unmatched(misses: Sequence[tuple[str, str]]) -> str:
-    """Format scopes and names of spans for the log."""
-    more = f", and {len(misses) - _NAMED} more" if len(misses) > _NAMED else ""
-    named = ", ".join(f"{name!r} of scope {scope!r}" for scope, name in misses[:_NAMED])
-    return clean_text(named, limits.MAX_UNMATCHED_CHARS) + more
-
-
-_NAMED: Final = 10
-"""How many scopes and names the log shows."""
-
-_ENTRIES: Final = (SpanKind.SERVER, SpanKind.CONSUMER)
-_MAX_ID_BITS: Final = 64
-"""Python refuses to format much larger numbers."""
-
-_Pattern = Callable[[str], object]
-
-
-def _is_literal(glob: str) -> bool:
-    return not set(glob) & set("*?")
-
-
-def _expression(glob: str) -> str:
-    return translate(glob.replace("[", "[[]"))  # brackets are literal here
-
-
-def _pattern(glob: str) -> _Pattern:
-    return re.compile(_expression(glob)).match
-
-
-def first_conflict(rules: Sequence[StepRule]) -> tuple[int, int] | None:
-    """Return the places of two rules that apply to one span, as far as their patterns show that; else ``None``.
-
-    They do if one pattern equals the other or matches all that the other matches. For others, as ``a*`` and ``*b``, the
-    first rule applies.
-    """
-    globs = [(_Glob(rule.span_name), _Glob(rule.scope)) for rule in rules]
-    for later, (name, scope) in enumerate(globs):
-        for earlier, (other_name, other_scope) in enumerate(globs[:later]):
-            if name.overlaps(other_name) and scope.overlaps(other_scope):
-                return earlier, later
-    return None
-
-
-class _Glob:
-    def __init__(self, text: str) -> None:
-        self.text: Final = text
-        self.matches: Final = text.__eq__ if _is_literal(text) else _pattern(text)
-
-    def overlaps(self, other: "_Glob") -> bool:
-        # A pattern that matches the other pattern's text matches everything that the other matches.
-        return bool(self.matches(other.text) or other.matches(self.text))

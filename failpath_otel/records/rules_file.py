@@ -1,48 +1,146 @@
-"""The option ``rules``: objects, or a TOML file whose errors name their line."""
+"""The option ``rules``: objects, presets, and TOML files whose errors name their line."""
 
 import contextlib
 import os
 import re
-import sys
-from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import fields
-from importlib import import_module
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from stat import S_ISDIR, S_ISREG
-from typing import Any, Final
+from typing import Final
+from urllib.parse import parse_qsl
 
 from failpath_otel import limits
 from failpath_otel.errors import ConfigurationError
-from failpath_otel.records.rules import StepRule, first_conflict
+from failpath_otel.records.presets import CHANGES, preset_rules
+from failpath_otel.records.rule_conflicts import first_conflict
+from failpath_otel.records.rules import StepRule
+from failpath_otel.records.rules_document import OnError, read_rules
 from failpath_otel.scrubbing.values import clean_text, text_of, type_name
 
-_KEYS: Final = [field.name for field in fields(StepRule)]
-_NEEDED: Final = ("flow", "step", "span_name")
-_UNKNOWN: Final = "unknown {!r}; rules are [[rules]]"
-_HEADER: Final = re.compile(r"\s*\[\[\s*[\"']?rules[\"']?\s*\]\]\s*(#.*)?$")
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]+(\?.*)?")
+"""What can be a preset without the word before it, behind another preset."""
+
+
+@dataclass(frozen=True)
+class RuleSource:
+    """Rules of one origin, which are checked against each other.
+
+    Args:
+        rules: the rules, in order.
+        position_of: says where a rule is.
+    """
+
+    rules: tuple[StepRule, ...]
+    position_of: Callable[[int], str]
+
+    def check(self) -> None:
+        """Raise :class:`ConfigurationError` if one of the rules is in the way of another one."""
+        rules = self.rules
+        if len(rules) > limits.MAX_RULES:
+            raise ConfigurationError(
+                f"{self.position_of(limits.MAX_RULES)}: there are {len(rules)} rules, and can be {limits.MAX_RULES}"
+            )
+        conflict = first_conflict(rules)
+        if conflict is not None:
+            earlier, later = conflict
+            one, other = rules[earlier], rules[later]
+            raise ConfigurationError(
+                f"{self.position_of(later)}: two rules for one span: {other.span_name!r} of scope {other.scope!r}, and"
+                f" {one.span_name!r} of scope {one.scope!r} ({self.position_of(earlier).rpartition(', ')[2]})"
+            )
 
 
 def check_rules(source: str, given: object) -> tuple[StepRule, ...] | None:
     """Return the rules that an option names; ``None`` if there are none.
 
+    Rules of different files and presets can be for one span: the first one applies.
+
     Raises:
         ConfigurationError: the rules cannot work; for a file, with its name and the line.
     """
-    if isinstance(given, (str, os.PathLike)):
-        path: object = os.fspath(given)
-        if isinstance(path, str) and path.strip() and "\0" not in path and len(path) <= limits.MAX_PATH_CHARS:
-            return _read(source, path.strip())
-    elif isinstance(given, Sequence) and all(isinstance(rule, StepRule) for rule in given):
-        rules = tuple(given)
-        _check_together(rules, lambda place: f"{source}, rule {place + 1}")
-        return rules or None
-    msg = f"{source} must be StepRules or the path of a TOML file, got {text_of(given, 80)!r} ({type_name(given)})"
-    raise ConfigurationError(msg)
+    sources = list(rule_sources(source, given))
+    for each in sources:
+        each.check()
+    rules = tuple(rule for each in sources for rule in each.rules)
+    if len(rules) > limits.MAX_RULES:
+        raise ConfigurationError(f"{source}: there are {len(rules)} rules, and can be {limits.MAX_RULES}")
+    return rules or None
 
 
-def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
-    # Imported on use: most programs have no rules file.
-    tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+def rule_sources(source: str, given: object, on_error: OnError | None = None) -> Iterator[RuleSource]:
+    """Yield the rules that an option names, by their origins.
+
+    ``on_error`` is called for each rule in a file that cannot work, which is left out; else the first one is raised.
+
+    Raises:
+        ConfigurationError: something is no rule, no preset or no file of rules.
+    """
+    if path := _path(given):
+        yield from _named(source, path, on_error)
+    elif isinstance(given, (list, tuple)) and all(isinstance(each, StepRule) or _path(each) for each in given):
+        for is_rule, group in groupby(enumerate(given), key=lambda item: isinstance(item[1], StepRule)):
+            items = list(group)
+            if is_rule:
+                yield RuleSource(tuple(each for _, each in items), partial(_numbered, source, items[0][0]))
+            else:
+                for _, each in items:
+                    yield from _named(source, _path(each), on_error)
+    else:
+        msg = (
+            f"{source} must be StepRules or the path of a TOML file or preset:NAME, got {text_of(given, 80)!r}"
+            f" ({type_name(given)})"
+        )
+        raise ConfigurationError(msg)
+
+
+def _numbered(source: str, first: int, place: int) -> str:
+    return f"{source}, rule {first + place + 1}"
+
+
+def _path(given: object) -> str:
+    """Return what can be the path of a file, or several; else an empty text."""
+    path: object = os.fspath(given) if isinstance(given, (str, os.PathLike)) else ""
+    if not isinstance(path, str) or "\0" in path or len(path) > limits.MAX_PATH_CHARS:
+        return ""
+    return path.strip() if path.strip(" ,\t\n") else ""
+
+
+def _named(source: str, text: str, on_error: OnError | None) -> Iterator[RuleSource]:
+    """Yield the presets and files that a text names, separated by commas, unless all of it is the path of a file."""
+    items = [text] if _exists(text) else [item for part in text.split(",") if (item := part.strip())]
+    had_preset = False
+    for item in items:
+        is_bare = had_preset and _BARE.fullmatch(item) is not None and not _exists(item)
+        if is_bare or item.startswith(_PRESET):
+            had_preset = True
+            yield _preset(source, item.removeprefix(_PRESET).strip())
+        else:
+            yield _file(source, item, on_error)
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(os.path.expanduser(path))  # noqa: PTH110, PTH111 - as below
+
+
+def _preset(source: str, text: str) -> RuleSource:
+    """Return the rules of ``NAME``, or of ``NAME?flow=…&run_id=…``."""
+    name, _, query = text.partition("?")
+    changes = dict(parse_qsl(query, keep_blank_values=True))
+    if unknown := next((key for key in changes if key not in CHANGES), None):
+        raise ConfigurationError(
+            f"{source}: preset:{clean_text(name, 80)} has no {clean_text(unknown, 80)!r} to be set, only"
+            f" {' and '.join(CHANGES)}"
+        )
+    try:
+        rules, document = preset_rules(name, **changes)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{source}: {error}") from None
+    return RuleSource(rules, document.position_of)
+
+
+def _file(source: str, path: str, on_error: OnError | None) -> RuleSource:
     shown = f"{source}: {clean_text(path, limits.MAX_PATTERN_CHARS)}"
     try:
         path = os.path.expanduser(path)  # noqa: PTH111 - as for the journal
@@ -54,20 +152,8 @@ def _read(source: str, path: str) -> tuple[StepRule, ...] | None:
     except (OSError, UnicodeError) as error:
         msg = f"{shown} cannot be read: {getattr(error, 'strerror', None) or type_name(error)}{_relative_to(path)}"
         raise ConfigurationError(msg) from None
-    if len(data) > limits.MAX_RULES_BYTES:
-        raise ConfigurationError(f"{shown} has more than {limits.MAX_RULES_BYTES} bytes")
-    try:
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{shown}, line {data.count(10, 0, error.start) + 1}: not UTF-8") from None
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # not all are tomllib's own
-        found = re.search(r"at line (\d+)", str(error))
-        line = int(found[1]) if found else _line_of_fault(text, tomllib)
-        reason = re.sub(r"\s*\(at [^)]*\)$", "", str(error))
-        raise ConfigurationError(f"{shown}, line {line}: not TOML: {clean_text(reason, 200)}") from None
-    return _RulesFile(shown, text).rules(document)
+    rules, document = read_rules(shown, data, on_error)
+    return RuleSource(rules, document.position_of)
 
 
 def _relative_to(path: str) -> str:
@@ -78,90 +164,4 @@ def _relative_to(path: str) -> str:
     return ""
 
 
-def _line_of_fault(text: str, tomllib: Any) -> int:  # noqa: ANN401 - a module
-    lines = text.rstrip("\n").split("\n")
-
-    def fails(count: int) -> bool:
-        try:
-            tomllib.loads("\n".join(lines[:count]))
-        except tomllib.TOMLDecodeError:
-            return False  # the text goes on
-        except (ValueError, RecursionError):
-            return True
-        return False
-
-    return min(bisect_left(range(len(lines)), True, key=fails), len(lines))  # noqa: FBT003 - what is looked for
-
-
-class _RulesFile:
-    """A file of rules, and where each rule stands in it."""
-
-    def __init__(self, shown: str, text: str) -> None:
-        self._shown = shown
-        self._inline = False
-        self._lines = text.split("\n")
-        self._headers = [number for number, line in enumerate(self._lines) if _HEADER.match(line)]
-
-    def rules(self, document: dict[str, Any]) -> tuple[StepRule, ...] | None:
-        for key in document:
-            if key != "rules":
-                raise self._error(self._line_of(key, 0, len(self._lines)), _UNKNOWN.format(clean_text(key, 80)))
-        tables = document.get("rules", [])
-        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            raise self._error(self._line_of("rules", 0, len(self._lines)), "rules are [[rules]]")
-        if len(self._headers) != len(tables):  # inline tables, whose lines are unknown
-            self._headers = [self._line_of("rules", 0, len(self._lines))] * len(tables)
-            self._inline = True
-        rules = tuple(self._rule(place, table) for place, table in enumerate(tables))
-        _check_together(rules, lambda place: f"{self._shown}, {self._position_of(place)}")
-        return rules or None
-
-    def _rule(self, place: int, table: dict[str, Any]) -> StepRule:
-        start, end = self._start(place), self._start(place + 1)
-        if self._inline:
-            try:
-                return self._checked(table, start, start)
-            except ConfigurationError as error:
-                raise ConfigurationError(f"{error} (rule {place + 1})") from None
-        return self._checked(table, start, end)
-
-    def _checked(self, table: dict[str, Any], start: int, end: int) -> StepRule:
-        for key in table:
-            if key not in _KEYS:
-                message = f"unknown key {clean_text(key, 80)!r}; a rule has {', '.join(_KEYS)}"
-                raise self._error(self._line_of(key, start, end), message)
-        for key in _NEEDED:
-            if key not in table:
-                raise self._error(start, f"the rule has no {key}")
-        try:
-            return StepRule(**table)
-        except ConfigurationError as error:
-            key = str(error).partition(" ")[0]
-            raise self._error(self._line_of(key, start, end), str(error)) from None
-
-    def _start(self, place: int) -> int:
-        return self._headers[place] if place < len(self._headers) else len(self._lines)
-
-    def _position_of(self, place: int) -> str:
-        return f"line {self._start(place) + 1}{f' (rule {place + 1})' if self._inline else ''}"
-
-    def _line_of(self, key: str, start: int, end: int) -> int:
-        says = re.compile(rf"""\s*(\[\[?\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""")
-        return next((number for number in range(start, end) if says.match(self._lines[number])), start)
-
-    def _error(self, number: int, message: str) -> ConfigurationError:
-        return ConfigurationError(f"{self._shown}, line {min(number + 1, len(self._lines))}: {message}")
-
-
-def _check_together(rules: Sequence[StepRule], where: Any) -> None:  # noqa: ANN401 - a function of a place
-    if len(rules) > limits.MAX_RULES:
-        msg = f"{where(limits.MAX_RULES)}: there are {len(rules)} rules, and can be {limits.MAX_RULES}"
-        raise ConfigurationError(msg)
-    conflict = first_conflict(rules)
-    if conflict is not None:
-        earlier, later = conflict
-        one, other = rules[earlier], rules[later]
-        raise ConfigurationError(
-            f"{where(later)}: two rules for one span: {other.span_name!r} of scope {other.scope!r}, and"
-            f" {one.span_name!r} of scope {one.scope!r} ({where(earlier).rpartition(', ')[2]})"
-        )
+_PRESET: Final = "preset:"

@@ -11,10 +11,12 @@ from opentelemetry.trace import StatusCode
 
 from failpath_otel import limits, semconv
 from failpath_otel.records.content import ERROR_MESSAGE, ERROR_STACK, RecordContent
+from failpath_otel.records.matching.keys import Names
+from failpath_otel.records.matching.values import attributes_as_dict, attributes_to_match
 from failpath_otel.records.metadata import metadata_at_end, metadata_from
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
-from failpath_otel.records.response_status import describe_failure, grpc_call_failed, is_grpc, task_is_retried
-from failpath_otel.records.rules import StepRule, run_id_in_attribute
+from failpath_otel.records.response_status import describe_failure, failed_without_status, is_grpc
+from failpath_otel.records.rule_set import Rules
 from failpath_otel.records.stacks import without_our_frames
 from failpath_otel.scrubbing.values import bounded_run_id, clean_metadata, clean_text, error_text, text_of
 from failpath_otel.semconv import START_MARKER, STEP_EVENTS, STEP_STATUS
@@ -114,10 +116,10 @@ def start_from_clean_attributes(span: ReadableSpan, attributes: Mapping[str, Any
     )
 
 
-def start_by_rule(span: ReadableSpan, rule: StepRule, run_id: str) -> StepStart:
+def start_by_rule(span: ReadableSpan, names: Names, run_id: str) -> StepStart:
     """Return the start of a step that a rule makes of a span; without a run id, the trace id is the run id."""
     attributes = attributes_as_dict(span)
-    identity = {semconv.FLOW_KEY: rule.flow, semconv.RUN_ID: run_id, semconv.STEP_KEY: rule.step}
+    identity = {semconv.FLOW_KEY: names.flow, semconv.RUN_ID: run_id, semconv.STEP_KEY: names.step}
     start = start_from_clean_attributes(span, {**attributes, **identity})
     start.metadata = clean_metadata(start.metadata)
     start.attributes = attributes
@@ -223,9 +225,7 @@ def derive_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str
         # A host's limits may have evicted it since the start.
         return stated_outcome(start.attributes)
     code = span.status.status_code
-    failed = code is StatusCode.ERROR or (
-        code is StatusCode.UNSET and (grpc_call_failed(span, attributes) or task_is_retried(attributes))
-    )
+    failed = code is StatusCode.ERROR or (code is StatusCode.UNSET and failed_without_status(span, attributes))
     return "error" if failed else "success"
 
 
@@ -233,8 +233,7 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, content: Recor
     """Return all records of an ended span whose start was not observed, in order of time; none if it is no step."""
     start = read_start(span)
     if start is None and content.rules is not None:
-        rule = content.rules.rule_for(span)
-        start = None if rule is None else start_by_rule(span, rule, run_id_in_attribute(rule, span))
+        start = _start_by_rules(span, content.rules)
     if start is None:
         return []
     if start.attributes.get(START_MARKER) is True:
@@ -261,6 +260,15 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, content: Recor
     if status is not None:
         records.append(outcome_record(start, span, status, start.attributes, process, content, began))
     return records
+
+
+def _start_by_rules(span: ReadableSpan, rules: Rules) -> StepStart | None:
+    if rules.candidates_for(span) is None:
+        return None  # without a copy of the attributes: most spans
+    attributes = attributes_to_match(span)
+    chosen = rules.choice_for(span, attributes)
+    names = None if chosen is None else chosen.names(attributes)
+    return None if chosen is None or names is None else start_by_rule(span, names, chosen.run_id(attributes))
 
 
 def _records_of_marker(
@@ -311,14 +319,3 @@ def _error_type(attributes: Mapping[str, Any]) -> object:
     """Return the class of an error that no event has; empty if the instrumentation gave none."""
     error_type = attributes.get(semconv.ERROR_TYPE)
     return "" if not error_type or error_type == semconv.ERROR_TYPE_OTHER else error_type
-
-
-def attributes_as_dict(span: ReadableSpan) -> dict[str, Any]:
-    """Return a copy of the span's attributes as a plain dict."""
-    attributes: Any = span.attributes
-    try:
-        # `copy` of an SDK span's attributes takes a tenth of the time of iterating.
-        copied = attributes.copy()
-    except AttributeError:
-        copied = attributes or {}
-    return copied if type(copied) is dict else dict(copied)

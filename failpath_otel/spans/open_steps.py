@@ -15,11 +15,11 @@ from failpath_otel import semconv
 from failpath_otel.delivery.pipeline import Pipeline
 from failpath_otel.records.compact import MAX_COMPACT_BYTES, run_names, running_of, step_name, success_of
 from failpath_otel.records.content import RecordContent
+from failpath_otel.records.matching.values import attributes_as_dict
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode, encode_json
 from failpath_otel.records.span_translation import (
     StepStart,
-    attributes_as_dict,
     derive_outcome,
     outcome_record,
     running_record,

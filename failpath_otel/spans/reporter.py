@@ -64,8 +64,9 @@ class Reporter:
         """Whether each step waits until its events are delivered."""
         self._rule_spans.rules = None if self._disabled else self._content.rules
         self._is_plain = not self._disabled and self._rule_spans.rules is None
-        self._rule_spans.warns_of_misses = options.endpoint != DEFAULT_ENDPOINT  # local, where rules are tried
+        self._rule_spans.misses.is_watching = options.endpoint != DEFAULT_ENDPOINT  # local, where rules are tried
         self.pipelines.begin(options)
+        _measure(self.pipelines, options)
 
     def reconfigure(self, options: Options) -> None:
         """Apply ``options`` to steps that begin from now on; open ones end in the pipeline in which they began."""
@@ -144,7 +145,7 @@ class Reporter:
                 return
             step: StepId = id(context)
             if self._rule_spans.open:
-                self._rule_spans.on_end(key_of(span))
+                self._rule_spans.on_end(key_of(span), span)
             # It stays open until its outcome is reported: a signal handler may raise before, and then the step reports
             # its end once more (decision 0004).
             state = self._open.get(step)
@@ -286,3 +287,11 @@ class Reporter:
         deadline = monotonic() + seconds("timeout", timeout)
         self._report_overdue(wait=False)
         return self.pipelines.shutdown(deadline)
+
+
+def _measure(pipelines: Pipelines, options: Options) -> None:
+    """Report the figures of ``pipelines`` as metrics, where the options say so."""
+    # Imported on use (decision 0005).
+    from failpath_otel.delivery.figures.metrics import measure  # noqa: PLC0415
+
+    measure(pipelines, "failpath_otel.FailpathSpanProcessor", options.enabled and options.metrics)

@@ -1,68 +1,36 @@
 """Spans of other tracers that are steps by a rule: when their start is reported, and to which run they belong."""
 
-import contextvars
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from opentelemetry.baggage import get_baggage
+from opentelemetry.baggage import get_all
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind, get_current_span
 
 from failpath_otel import limits, semconv
-from failpath_otel.records.rules import Rules, StepRule, format_unmatched, run_id_in_attribute, usable_run_id
+from failpath_otel.records.matching.values import attributes_to_match
+from failpath_otel.records.rule_set import Rules
 from failpath_otel.records.span_translation import StepStart, start_by_rule, stated_run_id
-from failpath_otel.report import exception_once, warn_once
-from failpath_otel.runtime.threads import RealThread, RLock, acquire, sleep
+from failpath_otel.report import exception_once
+from failpath_otel.runtime.threads import RLock, acquire
 from failpath_otel.spans.dropped_spans import DroppedSpans, SpanKey, SpanReference, key_of
+from failpath_otel.spans.late_timer import LateTimer
+from failpath_otel.spans.open_span import Awaiting, OpenSpan, baggage_run_id, is_internal, is_owned, tagged_parent
+from failpath_otel.spans.rule_misses import RuleMisses
 
 Begin = Callable[[Any, StepStart], object]
 """Reports the start of a step."""
-
-
-class _AwaitingRunId(NamedTuple):
-    span: ReadableSpan
-    rule: StepRule
-    due: float
-    lock: Any  # reentrant: a signal handler or a garbage collection may end the span on the thread that holds it
-
-
-class _OpenSpan:
-    """An open step, or the open span of a run, with what the spans inside it need."""
-
-    __slots__ = (
-        "awaiting",
-        "children",
-        "enclosing",
-        "flow_key",
-        "is_step",
-        "key",
-        "request_rule",
-        "run_id",
-        "span_reference",
-    )
-
-    def __init__(self, key: SpanKey, flow_key: str, enclosing: "_OpenSpan | None") -> None:
-        self.key: Final = key
-        self.flow_key: Final = flow_key
-        self.request_rule: StepRule | None = None  # that matched, if it is a request, a message or a call
-        self.run_id: str | None = None  # None: not known yet; empty: the trace id
-        self.enclosing = enclosing
-        self.is_step = True  # else the span of a run
-        self.children: Final[set[tuple[int, int]]] = set()  # ids of open spans inside that are no steps
-        self.awaiting: _AwaitingRunId | None = None
-        self.span_reference: SpanReference | None = None
 
 
 @dataclass(eq=False)
 class RuleMatchedSpans:
     """The open spans of one reporter that are steps by a rule.
 
-    An instrumentation may set the attribute with the run id right after it has started the span, which calls no span
-    processor. ``running`` is then reported a moment later: by a timer, when a step of the same flow starts inside,
-    or at the end of the span.
+    An instrumentation may set attributes that a rule asks for right after it has started the span, which calls no span
+    processor. ``running`` is then reported a moment later: by a timer, when a step starts inside, or at the end of the
+    span. A span that no rule applies to when the time is over is looked at once more at its end.
 
     Args:
         begin: reports the start of a step.
@@ -79,69 +47,114 @@ class RuleMatchedSpans:
     def __post_init__(self) -> None:
         self.rules: Rules | None = None
         """The rules for spans that start from now on; ``None``: there are none."""
-        self.warns_of_misses = False
-        """Log a warning if no rule ever matches: the endpoint is a local one, where rules are tried out."""
-        self._misses_due: float | None = None
+        self.misses = RuleMisses()
+        """Logs a warning if no rule ever matches."""
         # Used without a lock: a garbage collection may call back into these from anywhere.
-        self.open: dict[tuple[int, int], _OpenSpan] = {}
+        self.open: dict[tuple[int, int], OpenSpan] = {}
         """By the ids of a span: the step that it is, or the innermost one that it is in."""
-        self.awaiting_run_id: set[_OpenSpan] = set()
-        """Steps that have begun and were not reported yet."""
-        self._timer: RealThread | None = None
+        self.awaiting: dict[OpenSpan, None] = {}
+        """Spans that have begun, and whose start is not reported, because an attribute may come; in order."""
+        self.timer = LateTimer(self.awaiting, self.report_due)
+        """Looks at these again."""
 
     def reset_in_child(self) -> dict[tuple[int, int], SpanReference | None]:
         """Leave unreported steps to the parent process after a fork; return their spans."""
-        awaiting = {
+        unreported = {
             open_span.key[:2]: open_span.span_reference
-            for open_span in self.open.values()
-            if open_span.awaiting is not None
+            for ids, open_span in self.open.items()
+            if ids == open_span.key[:2] and (open_span.awaiting is not None or open_span.candidates is not None)
         }
         for open_span in self.open.values():
-            open_span.awaiting = None  # its lock may be held by a thread that does not exist in the child
-        self.awaiting_run_id.clear()
-        self._timer = None
-        return awaiting
+            # The lock of the first may be held by a thread that does not exist in the child.
+            open_span.awaiting = open_span.candidates = None
+        self.awaiting.clear()
+        self.timer.reset_in_child()
+        return unreported
 
     def on_start(self, span: ReadableSpan, parent_context: Context | None) -> None:
         """Report the start of a step if ``span`` is one by a rule."""
         rules = self.rules
-        rule = None if rules is None else rules.rule_for(span)
-        if rule is None:
-            if self.warns_of_misses:
-                self._warn_when_due()
-            scope = span.instrumentation_scope
-            if scope is not None and scope.name == semconv.SCOPE_NAME:
-                self._track_run_span(span)
-            elif self.open:
-                self._track_child(span)
+        found = None if rules is None else rules.candidates_for(span)
+        if rules is None or found is None:
+            self._pass_over(span)
             return
+        chosen, is_open = found.only, False
+        attributes: Mapping[str, Any] = {}
+        if chosen is None or chosen.in_use.reads_attributes or chosen.rule.run_id is not None:
+            attributes = attributes_to_match(span)
+        if chosen is None:
+            chosen, is_open = found.choose(span.kind, attributes)
+            if is_open and (len(self.awaiting) >= limits.MAX_AWAITING_RULE or not found.is_worth_waiting(span.kind)):
+                is_open = False
+            if chosen is None and not is_open:
+                self._pass_over(span)
+                return
         if parent_context is None:
             parent_context = get_current()  # the current one
-        enclosing = self._enclosing(span) or _tagged_parent(parent_context)
-        is_internal = span.kind is SpanKind.INTERNAL
-        if is_internal and enclosing is not None and enclosing.request_rule == rule:
-            # A part of that request, as `POST /charge http send` of FastAPI's `POST /charge`, and not another attempt.
+        enclosing = self._enclosing(span) or tagged_parent(parent_context)
+        if is_open:
+            open_span = self._track(span, enclosing)
+            open_span.candidates = found
+        else:
+            assert chosen is not None  # as above
+            rules.has_matched = True
+            if is_internal(span) and is_owned(enclosing, chosen.rule):
+                self._track_child(span)
+                self.ignore(span)
+                return
+            open_span = self._track(span, enclosing, chosen.in_use.fixed_flow)
+            open_span.candidate = chosen
+        open_span.is_internal = is_internal(span)
+        open_span.baggage = get_all(parent_context)
+        if is_open or not self._is_known(open_span, attributes):
+            open_span.awaiting = Awaiting(span, monotonic() + limits.LATE_RUN_ID, RLock())
+            self.awaiting[open_span] = None
+            self.timer.start()
+            return
+        self._begin(open_span, span)
+
+    def _pass_over(self, span: ReadableSpan) -> None:
+        """Track a span that is no step."""
+        if self.misses.is_watching and self.rules is not None:
+            self.misses.on_miss(self.rules)
+        scope = span.instrumentation_scope
+        if scope is not None and scope.name == semconv.SCOPE_NAME:
+            self._track_run_span(span)
+        elif self.open:
             self._track_child(span)
-            self.ignore(span)
-            return
-        open_span = self._track(span, rule.flow, enclosing)
-        open_span.request_rule = None if is_internal else rule
-        run_id = run_id_in_attribute(rule, span) or _baggage_run_id(rule, parent_context)
-        if rule.run_id is not None and not run_id:
-            open_span.awaiting = _AwaitingRunId(span, rule, monotonic() + limits.LATE_RUN_ID, RLock())
-            self.awaiting_run_id.add(open_span)
-            self._start_timer()
-            return
-        open_span.run_id = run_id or self._enclosing_run_id(open_span)
-        self._begin(open_span, span, rule)
+
+    def _is_known(
+        self, open_span: OpenSpan, attributes: Mapping[str, Any], *, is_due: bool = False, needs_run: str | None = None
+    ) -> bool:
+        """Note the names and the run of a step as far as they are known, and return whether they are.
+
+        Args:
+            open_span: the step.
+            attributes: those of its span by now.
+            is_due: no attribute is awaited any longer.
+            needs_run: the run id is not awaited any longer if this is the flow.
+        """
+        chosen = open_span.candidate
+        assert chosen is not None  # it is a step
+        if open_span.names is None:
+            open_span.names = chosen.names(attributes, may_wait=not is_due)
+            if open_span.names is not None:
+                open_span.flow_key = open_span.names.flow
+        if open_span.run_id is None and open_span.flow_key is not None:
+            is_due = is_due or needs_run == open_span.flow_key
+            run_id = chosen.run_id(attributes, may_wait=not is_due) or baggage_run_id(chosen.rule, open_span.baggage)
+            if run_id or is_due or chosen.rule.run_id is None:
+                open_span.run_id = run_id or self._enclosing_run_id(open_span)
+        return open_span.names is not None and open_span.run_id is not None
 
     def on_tagged(self, span: ReadableSpan, flow_key: str, run_id: str, *, is_step: bool = True) -> None:
         """Track the span of a step or a run that carries its own names, for the spans inside it."""
-        open_span = self._track(span, flow_key, self._enclosing(span))
+        open_span = self._track(span, self._enclosing(span), flow_key)
         open_span.run_id, open_span.is_step = run_id, is_step
 
-    def _begin(self, open_span: _OpenSpan, span: ReadableSpan, rule: StepRule) -> None:
-        start = start_by_rule(span, rule, open_span.run_id or "")
+    def _begin(self, open_span: OpenSpan, span: ReadableSpan) -> None:
+        assert open_span.names is not None  # as for the run id
+        start = start_by_rule(span, open_span.names, open_span.run_id or "")
         start.parent_span_id = self._parent_above(open_span.enclosing, start.flow_key, start.run_id)
         self.begin(span, start)
 
@@ -150,7 +163,7 @@ class RuleMatchedSpans:
         return self._parent_above(self._enclosing(span), flow_key, run_id)
 
     @staticmethod
-    def _parent_above(enclosing: _OpenSpan | None, flow_key: str, run_id: str) -> str | None:
+    def _parent_above(enclosing: OpenSpan | None, flow_key: str, run_id: str) -> str | None:
         while enclosing is not None:
             # A step by a rule without a run id has its trace id in the place of one.
             is_same = enclosing.flow_key == flow_key and (enclosing.run_id or f"{enclosing.key[0]:032x}") == run_id
@@ -159,8 +172,13 @@ class RuleMatchedSpans:
             enclosing = enclosing.enclosing
         return None
 
-    def on_end(self, key: SpanKey) -> None:
-        """Stop tracking a span that ends, and report the start of its step if that was not done."""
+    def on_end(self, key: SpanKey, span: ReadableSpan | None = None) -> None:
+        """Stop tracking a span that ends, and report the start of its step if that was not done.
+
+        Args:
+            key: that of the span.
+            span: the span; ``None`` if it was dropped.
+        """
         ids = key[:2]
         open_span = self.open.get(ids)
         if open_span is None:
@@ -171,40 +189,31 @@ class RuleMatchedSpans:
             return
         if open_span.key != key:
             return  # the program has repeated ids
-        self._report_start(open_span)
+        if open_span.awaiting is not None:
+            self._settle(open_span, is_due=True, is_end=True)
+        elif open_span.candidates is not None and span is not None:
+            self._settle_at_end(open_span, span)
         self.open.pop(ids, None)
+        if open_span.enclosing is not None:
+            open_span.enclosing.children.discard(ids)  # if it has become a part of that
         open_span.enclosing = None  # else a chain of spans, each started inside the one before, would be kept for good
         for child in list(open_span.children):
             self.open.pop(child, None)
 
     def report_due(self, *, wait: bool = True) -> None:
-        """Report the steps that have their run id by now, or have waited long enough; all of them if not ``wait``.
+        """Report the steps that have what they wait for, or have waited long enough; all of them if not ``wait``.
 
         Without ``wait``, at the end, also log a warning if there were requests or messages and no rule matched.
         """
-        for open_span in list(self.awaiting_run_id):
+        for open_span in list(self.awaiting):
             awaiting = open_span.awaiting
             try:
-                # Wait while the attribute is missing: the instrumentation may be about to set it.
-                if awaiting is not None and not (
-                    wait and awaiting.due > monotonic() and not run_id_in_attribute(awaiting.rule, awaiting.span)
-                ):
-                    self._report_start(open_span)
+                if awaiting is not None:
+                    self._settle(open_span, is_due=not wait or awaiting.due <= monotonic())
             except Exception:  # noqa: BLE001 - the others have begun as well
                 exception_once("reporting the start of a step")
-        if not wait and self.warns_of_misses and self.rules is not None:
-            _warn_of_misses(self.rules.unmatched_since_entry())
-
-    def _warn_when_due(self) -> None:
-        """Log a warning if no rule has matched for a while: a program may end by a signal, without a last flush."""
-        now = monotonic()
-        if self._misses_due is None:
-            self._misses_due = now + limits.UNMATCHED_LOG_DELAY
-        elif now >= self._misses_due and self.rules is not None:
-            self._misses_due = now + limits.UNMATCHED_LOG_DELAY  # the spans so far may be of the start-up
-            self.warns_of_misses = not self.rules.has_matched
-            if _warn_of_misses(self.rules.unmatched_since_entry()):
-                self.warns_of_misses = False
+        if not wait and self.misses.is_watching and self.rules is not None:
+            self.misses.report(self.rules)
 
     def _track_run_span(self, span: ReadableSpan) -> None:
         """Track the span of a run."""
@@ -221,93 +230,106 @@ class RuleMatchedSpans:
             self.open[ids] = enclosing
             enclosing.children.add(ids)
 
-    def _track(self, span: ReadableSpan, flow_key: str, enclosing: _OpenSpan | None) -> _OpenSpan:
+    def _track(self, span: ReadableSpan, enclosing: OpenSpan | None, flow_key: str | None = None) -> OpenSpan:
         key = key_of(span)
-        open_span = _OpenSpan(key, flow_key, enclosing)
+        open_span = OpenSpan(key, enclosing, flow_key)
         self.open[key[:2]] = open_span
         open_span.span_reference = self.dropped.watch(span, key)
         return open_span
 
-    def _enclosing(self, span: ReadableSpan) -> _OpenSpan | None:
+    def _enclosing(self, span: ReadableSpan) -> OpenSpan | None:
         """Return the innermost open step or run around ``span``."""
         parent = span.parent
         return None if parent is None else self.open.get((parent.trace_id, parent.span_id))
 
-    def _enclosing_run_id(self, open_span: _OpenSpan) -> str:
+    def _enclosing_run_id(self, open_span: OpenSpan) -> str:
         """Return the run id of the innermost step of the same flow around a step; empty where there is none."""
         enclosing = open_span.enclosing
-        while enclosing is not None and enclosing.flow_key != open_span.flow_key:
+        while enclosing is not None:
+            if enclosing.awaiting is not None:
+                self._settle(enclosing, needs_run=open_span.flow_key)
+            if enclosing.flow_key == open_span.flow_key:
+                return enclosing.run_id or ""
             enclosing = enclosing.enclosing
-        if enclosing is None:
-            return ""
-        self._report_start(enclosing)
-        return enclosing.run_id or ""
+        return ""
 
-    def _report_start(self, open_span: _OpenSpan) -> None:
-        """Report the start of a step, if that was not done, with the run id that it has by now."""
+    def _settle(
+        self, open_span: OpenSpan, *, is_due: bool = False, is_end: bool = False, needs_run: str | None = None
+    ) -> None:
+        """Report the start of a span that waits, if that was not done, and if it is known by now which step it is.
+
+        Args:
+            open_span: the span.
+            is_due: it has waited long enough: what is known has to do.
+            is_end: it ends.
+            needs_run: a step of this flow inside needs the run id.
+        """
         awaiting = open_span.awaiting
         # The span may end while the timer does this, and then has to wait; but not for good, because a `redact` of the
         # application may wait for that thread.
         if awaiting is None or not acquire(awaiting.lock, _LOCK_TIMEOUT):
             return
         try:
-            if open_span.run_id is None:
-                try:
-                    open_span.run_id = run_id_in_attribute(awaiting.rule, awaiting.span) or self._enclosing_run_id(
-                        open_span
-                    )
-                    self._begin(open_span, awaiting.span, awaiting.rule)
-                    if self.open.get(open_span.key[:2]) is not open_span:
-                        self.forgo_outcome(open_span.key)  # its end came meanwhile, and was handled
-                finally:
+            if open_span.awaiting is None:
+                if is_end and open_span.candidates is not None:
+                    self._settle_at_end(open_span, awaiting.span)
+                return
+            is_over = True  # also where it fails
+            try:
+                attributes = attributes_to_match(awaiting.span)
+                if open_span.candidates is not None:
+                    is_over = self._decide(open_span, awaiting.span, attributes, is_due=is_due)
+                if open_span.candidate is not None:
+                    is_over = self._is_known(open_span, attributes, is_due=is_due, needs_run=needs_run)
+                    if is_over:
+                        self._begin_late(open_span, awaiting.span)
+            finally:
+                if is_over:
                     open_span.awaiting = None
-                    self.awaiting_run_id.discard(open_span)
+                    self.awaiting.pop(open_span, None)
         finally:
             awaiting.lock.release()
 
-    def _start_timer(self) -> None:
-        if self._timer is None:
-            timer = RealThread(self._on_timer, "failpath-run-ids")
-            self._timer = timer
-            try:
-                contextvars.Context().run(timer.start)  # in an empty context, not in that of the span
-            except RuntimeError:  # the interpreter ends, or no more threads can be started
-                self._timer = None
-                self.report_due()
+    def _settle_at_end(self, open_span: OpenSpan, span: ReadableSpan) -> None:
+        """Report the start of a span that ends, if one of the rules that had been undecided applies to it now."""
+        attributes = attributes_to_match(span)
+        self._decide(open_span, span, attributes, is_due=True)
+        if open_span.candidate is not None and self._is_known(open_span, attributes, is_due=True):
+            self._begin_late(open_span, span)
 
-    def _on_timer(self) -> None:
-        sleep(limits.LATE_RUN_ID_POLL)
-        self._timer = None
-        self.report_due()
-        if self.awaiting_run_id:
-            self._start_timer()
+    def _decide(self, open_span: OpenSpan, span: ReadableSpan, attributes: Mapping[str, Any], *, is_due: bool) -> bool:
+        """Note which of its rules applies to a span, and return whether it need not wait for that any longer."""
+        candidates, rules = open_span.candidates, self.rules
+        assert candidates is not None  # they are undecided
+        chosen, is_open = candidates.choose(span.kind, attributes)
+        if is_open and not is_due:
+            return False
+        candidates.waited(span.kind, for_something=not is_open)
+        if chosen is None:
+            return True
+        open_span.candidates = None
+        if rules is not None:
+            rules.has_matched = True
+        if open_span.is_internal and is_owned(open_span.enclosing, chosen.rule):
+            self._give_to(open_span)
+            self.ignore(span)
+            return True
+        open_span.candidate, open_span.flow_key = chosen, chosen.in_use.fixed_flow
+        return True
+
+    def _give_to(self, part: OpenSpan) -> None:
+        """Have a span be a part of the step around it, and no step."""
+        enclosing, ids = part.enclosing, part.key[:2]
+        if enclosing is not None and self.open.get(ids) is part:
+            for child in [ids, *part.children]:
+                self.open[child] = enclosing
+                enclosing.children.add(child)
+
+    def _begin_late(self, open_span: OpenSpan, span: ReadableSpan) -> None:
+        self._begin(open_span, span)
+        if self.open.get(open_span.key[:2]) is not open_span:
+            self.forgo_outcome(open_span.key)  # its end came meanwhile, and was handled
 
 
 _LOCK_TIMEOUT: Final = 1.0
 """Seconds for which the end of a span waits while its start is being reported."""
-
-
-def _tagged_parent(parent_context: Context) -> _OpenSpan | None:
-    """Return the parent, where it carries the names of its run and started before the rules were there."""
-    parent = get_current_span(parent_context)
-    attributes: Any = getattr(parent, "attributes", None)
-    if not isinstance(attributes, Mapping) or semconv.FLOW_KEY not in attributes:
-        return None
-    context = parent.get_span_context()
-    tagged = _OpenSpan((context.trace_id, context.span_id, 0), str(attributes[semconv.FLOW_KEY]), None)
-    tagged.run_id = stated_run_id(attributes)
-    return tagged
-
-
-def _warn_of_misses(misses: list[tuple[str, str]]) -> bool:
-    others = [(scope, name) for scope, name in misses if scope != semconv.SCOPE_NAME]
-    if others:
-        warn_once(
-            "rules", "Failpath: no rule has matched a span of this process. There were: %s", format_unmatched(others)
-        )
-    return bool(others)
-
-
-def _baggage_run_id(rule: StepRule, context: Context) -> str:
-    names = (semconv.RUN_ID,) if rule.run_id is None else (rule.run_id, semconv.RUN_ID)
-    return next((run_id for name in names if (run_id := usable_run_id(get_baggage(name, context)))), "")

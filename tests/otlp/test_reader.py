@@ -18,7 +18,8 @@ from failpath_otel.otlp.reading import Reading
 from failpath_otel.otlp.span import OtlpSpan
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.record import Record, encode
-from failpath_otel.records.rules import Rules, StepRule
+from failpath_otel.records.rule_set import Rules
+from failpath_otel.records.rules import StepRule
 from failpath_otel.records.span_translation import span_records
 from failpath_otel.steps.keys import make_run_id
 from tests.gateway.requests import JSON, PROTOBUF, attribute, body_of, json_request, json_span, protobuf_of, records_in
@@ -203,6 +204,19 @@ def test_a_record_names_the_process_of_the_resource(kind: str) -> None:
         span._resource = Resource(resource)  # what a provider is given
         for record in by_otlp(span, kind):
             assert (process in record) if process else (b"process" not in record)
+
+
+@KINDS
+def test_a_rule_can_name_the_service_of_the_resource(kind: str) -> None:
+    rule = StepRule("{resource:service.name}", "charge-card", span_name="*")
+    content = RecordContent(rules=[rule])
+    for resource, flow in (({"service.name": "shop"}, "shop"), ({}, "other")):
+        span = a_span(identity={})
+        span._resource = Resource(resource)  # what a provider is given
+        records, _ = records_in(body_of([span], kind), kind, content)
+        in_process = span_records(span, None, content)
+        assert {record.flow_key for record in (*records, *in_process)} == {flow}
+        assert len(records) == len(in_process) == 2
 
 
 @KINDS

@@ -75,6 +75,12 @@ def test_an_attempt_of_a_celery_task_that_asks_for_another_one_is_an_error_with_
     assert ended({"celery.state": "SUCCESS"}).status == "success"
 
 
+def test_a_workflow_of_temporal_with_an_exception_is_an_error_although_its_status_is_unset() -> None:
+    workflow = {"temporalWorkflowID": "order-17"}
+    assert failure(workflow, events=[EXCEPTION]) == ("Declined", "no")
+    assert ended(workflow).status == "success"
+
+
 def test_what_a_step_states_goes_before_its_grpc_status() -> None:
     stated = {**GRPC, "rpc.grpc.status_code": 5, semconv.STEP_STATUS: "success"}
     assert ended(stated, events=[*lifecycle("running"), EXCEPTION]).status == "success"

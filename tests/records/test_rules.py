@@ -11,7 +11,9 @@ import pytest
 
 import failpath_otel
 from failpath_otel import ConfigurationError, StepRule, limits
-from failpath_otel.records.rules import Rules, first_conflict, usable_run_id
+from failpath_otel.records.matching.values import usable_run_id
+from failpath_otel.records.rule_conflicts import first_conflict
+from failpath_otel.records.rule_set import Rules
 from failpath_otel.records.rules_file import check_rules
 
 FLASK = "opentelemetry.instrumentation.flask"
@@ -19,6 +21,11 @@ FLASK = "opentelemetry.instrumentation.flask"
 
 def rule(span_name: str, scope: str = "*", **more: Any) -> StepRule:
     return StepRule("checkout", "charge-card", span_name=span_name, scope=scope, **more)
+
+
+def only(rules: Rules, scope: str, name: str) -> StepRule | None:
+    found = rules.candidates(scope, name)
+    return None if found is None or found.only is None else found.only.rule
 
 
 @pytest.mark.parametrize(
@@ -41,43 +48,43 @@ def rule(span_name: str, scope: str = "*", **more: Any) -> StepRule:
 def test_a_rule_matches_by_the_whole_name_and_the_whole_scope(span_name: str, scope: str, matches: bool) -> None:
     rules = Rules([rule(span_name, scope)])
     for _ in range(2):  # and so it is kept
-        assert (rules.match(FLASK, "POST /charge") is not None) is matches
+        assert (rules.candidates(FLASK, "POST /charge") is not None) is matches
 
 
 def test_brackets_in_a_pattern_are_brackets() -> None:
-    assert Rules([rule("items[0-9]*")]).match("", "items[0-9] of 7")
+    assert Rules([rule("items[0-9]*")]).candidates("", "items[0-9] of 7")
 
 
 @pytest.mark.parametrize("names", [("a*", "*b"), ("*b", "a*")])
 def test_of_patterns_that_overlap_the_first_rule_holds(names: tuple[str, str]) -> None:
     first, second = (StepRule("flow", name, span_name=name) for name in names)
     assert first_conflict([first, second]) is None
-    assert Rules([first, second]).match("", "ab") is first
+    assert only(Rules([first, second]), "", "ab") is first
 
 
 def test_a_name_without_stars_and_one_with_them_hold_in_their_order() -> None:
     # Not of one scope for certain, so no clash.
     literal, glob = rule("ab", "x*"), rule("a*", "*y")
     assert first_conflict([literal, glob]) is None
-    assert Rules([literal, glob]).match("xy", "ab") is literal
-    assert Rules([glob, literal]).match("xy", "ab") is glob
+    assert only(Rules([literal, glob]), "xy", "ab") is literal
+    assert only(Rules([glob, literal]), "xy", "ab") is glob
 
 
 def test_what_is_kept_of_names_is_bounded() -> None:
     rules = Rules([rule("POST *")])
     for number in range(3 * limits.MAX_CACHED_NAMES):
-        assert rules.match(FLASK, f"GET /{number}") is None
+        assert rules.candidates(FLASK, f"GET /{number}") is None
     assert len(rules._cache) <= limits.MAX_CACHED_NAMES
-    assert rules.match(FLASK, "POST /" + "x" * 100_000)
-    assert rules.match("x" * 100_000, "POST /")  # a gateway gets any scope
+    assert rules.candidates(FLASK, "POST /" + "x" * 100_000)
+    assert rules.candidates("x" * 100_000, "POST /")  # a gateway gets any scope
     assert all(max(map(len, kept)) <= limits.MAX_NAME_CHARS for kept in rules._cache)
 
 
 def test_of_a_long_name_the_beginning_counts() -> None:
     rules = Rules([rule("POST *"), StepRule("flow", "end", span_name="GET *end")])
-    assert rules.match(FLASK, "POST /" + "x" * 100_000)
-    assert rules.match(FLASK, "GET /" + "x" * 100_000 + "end") is None
-    assert rules.match(FLASK, "GET /" + "x" * 500 + "end")
+    assert rules.candidates(FLASK, "POST /" + "x" * 100_000)
+    assert rules.candidates(FLASK, "GET /" + "x" * 100_000 + "end") is None
+    assert rules.candidates(FLASK, "GET /" + "x" * 500 + "end")
 
 
 def test_names_are_looked_up_from_many_threads_at_once() -> None:
@@ -87,7 +94,7 @@ def test_names_are_looked_up_from_many_threads_at_once() -> None:
     def look() -> None:
         for number in range(limits.MAX_CACHED_NAMES + 100):
             names = [f"{method} /{number}" for method in ("POST", "GET")]
-            wrong.extend(name for name in names if (rules.match(FLASK, name) is None) is name.startswith("POST"))
+            wrong.extend(name for name in names if (rules.candidates(FLASK, name) is None) is name.startswith("POST"))
 
     threads = [threading.Thread(target=look) for _ in range(4)]
     for thread in threads:
@@ -219,7 +226,11 @@ INLINE_RULE = '{flow="a", step="b", span_name="c"}'
 INLINE = f"# x\nrules = [\n  {INLINE_RULE},\n  $RULE,\n]\n\n"
 
 WRONG: list[tuple[str | bytes, int, str]] = [
-    (RULE + 'colour = "red"\n', 5, "unknown key 'colour'; a rule has flow, step, span_name, scope, run_id"),
+    (
+        RULE + 'colour = "red"\n',
+        5,
+        "unknown key 'colour'; a rule has flow, step, span_name, scope, kind, where, run_id",
+    ),
     (RULE + '\n[[rules]]\nflow = "a"\nstep = "b"\n"colour" = 1\n', 9, "unknown key 'colour'"),
     (RULE.replace('"c"', '""'), 4, "span_name of a rule must have"),
     (RULE + "scope = 7\n", 5, "scope of a rule must be a text"),

@@ -12,9 +12,9 @@ from opentelemetry.trace.status import StatusCode
 
 from failpath_otel import limits, semconv
 from failpath_otel.records.content import RecordContent
+from failpath_otel.records.matching.values import attributes_as_dict
 from failpath_otel.records.record import ProcessInfo, Record, encode
 from failpath_otel.records.span_translation import (
-    attributes_as_dict,
     outcome_record,
     read_start,
     running_record,

@@ -387,8 +387,8 @@ def test_many_late_steps_on_many_threads_give_two_records_each(
     assert {status for _, _, status in reported} == {"running", "success"}
     ruled = made.processor._reporter._rule_spans
     assert ruled is not None
-    assert not ruled.awaiting_run_id
-    assert wait_for(lambda: ruled._timer is None)
+    assert not ruled.awaiting
+    assert wait_for(lambda: not ruled.timer.is_running)
 
 
 def test_an_exporter_makes_both_records_of_a_span_that_has_ended(server: FaultServer) -> None:
@@ -404,7 +404,7 @@ def test_spans_that_no_rule_matches_are_logged_when_there_were_such_for_30_secon
 ) -> None:
     monkeypatch.setattr("failpath_otel.report._logged", set())
     now = 1_000.0
-    monkeypatch.setattr("failpath_otel.spans.rule_spans.monotonic", lambda: now)
+    monkeypatch.setattr("failpath_otel.spans.rule_misses.monotonic", lambda: now)
     options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
     reporter = Reporter(options, lambda _: create_autospec(Pipeline(NullClient()), spec_set=True))
 
@@ -432,13 +432,13 @@ def test_nothing_is_logged_of_spans_that_no_rule_matches_once_one_has_matched(
 ) -> None:
     monkeypatch.setattr("failpath_otel.report._logged", set())
     now = 1_000.0
-    monkeypatch.setattr("failpath_otel.spans.rule_spans.monotonic", lambda: now)
+    monkeypatch.setattr("failpath_otel.spans.rule_misses.monotonic", lambda: now)
     options = Options.resolve_delivery(project_key=KEY, endpoint="http://127.0.0.1:9", rules=[CHARGE], journal="off")
     reporter = Reporter(options, lambda _: create_autospec(Pipeline(NullClient()), spec_set=True))
     for name in ("POST /other", "POST /charge", "POST /other"):
         reporter.on_start(started(name, SpanKind.SERVER))
         now += 31
-    assert not reporter._rule_spans.warns_of_misses
+    assert not reporter._rule_spans.misses.is_watching
     assert [message for message in caplog.messages if "no rule" in message] == []
 
 

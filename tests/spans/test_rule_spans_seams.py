@@ -70,9 +70,9 @@ def test_a_child_forked_while_a_dropped_span_waits_for_its_run_id_reports_its_ow
         code = 1
         try:
             ruled = shop.reporter._rule_spans
-            left = (len(ruled.awaiting_run_id), ruled._timer, len(shop.reporter._open))
+            left = (len(ruled.awaiting), ruled.timer.is_running, len(shop.reporter._open))
             shop.web.start_span("POST /charge").set_attribute(HEADER, "req-1")
-            code = 0 if left == (0, None, 0) and wait_for(lambda: shop.processor.stats().accepted == 1) else 2
+            code = 0 if left == (0, False, 0) and wait_for(lambda: shop.processor.stats().accepted == 1) else 2
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0

@@ -20,6 +20,7 @@ from failpath_otel.local.api.parameters import limit_in, status_in
 from failpath_otel.local.api.path_convertor import ANYTHING
 from failpath_otel.local.api.responses import failure, json_response
 from failpath_otel.local.api.run_views import find_run, recent_runs
+from failpath_otel.local.api.seen_spans import seen_spans_route
 from failpath_otel.local.api.spans import ROUTE as SPANS
 from failpath_otel.local.api.spans import span_route
 from failpath_otel.local.api.stream import Stream
@@ -27,6 +28,7 @@ from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.view import RunList
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.otlp.route import MAX_HELD_BYTES, ServiceUnavailable
+from failpath_otel.otlp.seen.ring import SeenSpans
 from failpath_otel.records.request import ROUTE as EVENTS
 from failpath_otel.serving.body import BodyBudget, decompress, discard_body, read_body, too_large_decompressed
 from failpath_otel.serving.routes import UnknownRoutes
@@ -102,10 +104,13 @@ def create_app(receiver: Receiver, access: Access | None = None) -> ASGIApp:
     async def health(_request: Request) -> Response:
         return json_response({"status": "ok", "unknown_routes": unknown.requests})
 
+    seen = SeenSpans()
+    spans = span_route(receiver.store, receiver.clock, receiver.settings.rules, seen.watch)
     app = Starlette(
         routes=[
             Route(EVENTS, routes.receive, methods=["POST"]),
-            Route(SPANS, span_route(receiver.store, receiver.clock, receiver.settings.rules).receive, methods=["POST"]),
+            Route(SPANS, spans.receive, methods=["POST"]),
+            seen_spans_route(seen),
             Route(HEALTH, health, methods=["GET"]),
             Route("/api/runs", routes.runs, methods=["GET"]),
             Route(f"/api/runs/{{run_id:{ANYTHING}}}", routes.run, methods=["GET"]),

@@ -9,7 +9,7 @@ from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.store import ReceivedEvent, Store
 from failpath_otel.otlp.http_messages import ROUTE as ROUTE
 from failpath_otel.otlp.reader import Receipt, SpanReader
-from failpath_otel.otlp.reading import ReadSpan
+from failpath_otel.otlp.reading import ReadSpan, Watch
 from failpath_otel.otlp.route import OtlpRoute, ServiceUnavailable
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.rules import StepRule
@@ -17,10 +17,15 @@ from failpath_otel.records.rules import StepRule
 _log: Final = logging.getLogger(__name__)
 
 
-def span_route(store: Store, clock: Callable[[], int], rules: Sequence[StepRule] | None = None) -> OtlpRoute:
-    """Return the route that stores the steps among the spans of each request; ``rules`` may make steps of others."""
+def span_route(
+    store: Store, clock: Callable[[], int], rules: Sequence[StepRule] | None = None, watch: Watch | None = None
+) -> OtlpRoute:
+    """Return the route that stores the steps among the spans of each request; ``rules`` may make steps of others.
+
+    ``watch`` is called with each body as well.
+    """
     # The sender has chosen to put a stack on its span, and it stays on this machine.
-    reader = SpanReader(RecordContent(capture_stack=True, rules=rules))
+    reader = SpanReader(RecordContent(capture_stack=True, rules=rules), watch)
 
     def store_steps(spans: Iterator[ReadSpan]) -> Receipt:
         receipt = Receipt()

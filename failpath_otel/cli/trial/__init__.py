@@ -1,0 +1,1 @@
+"""Rules that are tried on the spans of a running program."""

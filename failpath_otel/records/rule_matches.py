@@ -1,0 +1,166 @@
+"""Which of the rules for a scope and a name applies to a span, and the names that it gives."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from opentelemetry.trace import SpanKind
+
+from failpath_otel.records.matching.conditions import Condition, Verdict
+from failpath_otel.records.matching.globs import Wildcards
+from failpath_otel.records.matching.keys import BoundedKeys, Names
+from failpath_otel.records.matching.templates import Template
+from failpath_otel.records.matching.values import usable_run_id
+from failpath_otel.records.rules import KINDS, StepRule
+
+
+class RuleInUse:
+    """A rule with what it has made so far.
+
+    Args:
+        rule: the rule.
+    """
+
+    def __init__(self, rule: StepRule) -> None:
+        self.rule: Final = rule
+        self.kind: Final = None if rule.kind is None else KINDS[rule.kind]
+        self.conditions: Final = tuple(Condition(name, expected) for name, expected in (rule.where or {}).items())
+        self.applies_always: Final = self.kind is None and not self.conditions
+        """It asks for nothing but a scope and a name."""
+        self.flow: Final = Template(rule.flow)
+        self.step: Final = Template(rule.step)
+        run_id = Template(rule.run_id or "")
+        self.run_id: Final = None if run_id.is_fixed else run_id
+        """The template of the run id, where it is one and not the name of an attribute."""
+        self.wildcards: Final = Wildcards(rule.span_name)
+        self.fixed_flow: Final = self.flow.text if self.flow.is_fixed else None
+        fixed_step = self.step.text if self.step.is_fixed else None
+        self.fixed_names: Final = (
+            None if self.fixed_flow is None or fixed_step is None else Names(self.fixed_flow, fixed_step)
+        )
+        self.reads_attributes: Final = any(each.attributes or each.resources for each in (self.flow, self.step))
+        """Flow or step depend on attributes, of the span or of its resource."""
+        self.keys: Final = BoundedKeys(rule.max_keys, repr(rule.span_name), self.fixed_flow, fixed_step)
+
+
+class Candidate:
+    """A rule for a scope and a name, with what its wildcards stand for in that name."""
+
+    __slots__ = ("_names", "in_use", "rule", "wildcards")
+
+    def __init__(self, in_use: RuleInUse, name: str) -> None:
+        self.in_use: Final = in_use
+        self.rule: Final = in_use.rule
+        self.wildcards: Final = in_use.wildcards.captured(name)
+        self._names: Names | None = in_use.fixed_names
+
+    def verdict(self, kind: object, attributes: Mapping[str, Any]) -> Verdict:
+        """Return whether the rule applies to a span of this kind with these attributes."""
+        in_use = self.in_use
+        if in_use.kind is not None and kind is not in_use.kind:
+            return Verdict.DIFFERS
+        found = Verdict.MATCHES
+        for condition in in_use.conditions:
+            verdict = condition.verdict(attributes)
+            if verdict is Verdict.DIFFERS:
+                return verdict
+            if verdict is Verdict.MISSING:
+                found = verdict
+        return found
+
+    def names(self, attributes: Mapping[str, Any], *, may_wait: bool = False) -> Names | None:
+        """Return the names of the step; ``None`` if they may change once the span has more attributes.
+
+        Args:
+            attributes: those that the span has by now.
+            may_wait: there can be more later.
+        """
+        if self._names is not None:
+            return self._names
+        in_use = self.in_use
+        flow, flow_is_complete = in_use.flow.render(self.wildcards, attributes)
+        step, step_is_complete = in_use.step.render(self.wildcards, attributes)
+        if may_wait and not (flow_is_complete and step_is_complete):
+            return None
+        names = in_use.keys.names(flow, step)
+        if not in_use.reads_attributes:
+            self._names = names
+        return names
+
+    def run_id(self, attributes: Mapping[str, Any], *, may_wait: bool = False) -> str:
+        """Return the run id in the span's attributes; empty if there is none, or if it may change as above."""
+        name, template = self.rule.run_id, self.in_use.run_id
+        if name is None:
+            return ""
+        if template is None:
+            return usable_run_id(attributes.get(name))
+        text, is_complete = template.render(self.wildcards, attributes)
+        return "" if may_wait and not is_complete else usable_run_id(text)
+
+
+class Candidates:
+    """The rules for one scope and one name, in order; those behind one that always applies are left out.
+
+    Args:
+        choices: these rules; at least one.
+        patience: how long it is worth to wait for attributes, by kinds of spans.
+    """
+
+    __slots__ = ("_choices", "_patience", "only")
+
+    def __init__(self, choices: Sequence[Candidate], patience: "Patience") -> None:
+        self._choices: Final = tuple(choices)
+        self._patience: Final = patience
+        self.only: Final = choices[0] if choices[0].in_use.applies_always else None
+        """The rule, if it applies to all spans of this scope and name."""
+
+    def choose(self, kind: SpanKind | None, attributes: Mapping[str, Any]) -> tuple[Candidate | None, bool]:
+        """Return the first rule that applies, and whether an attribute that is missing could make it another one."""
+        is_open = False
+        for choice in self._choices:
+            verdict = choice.verdict(kind, attributes)
+            if verdict is Verdict.MATCHES:
+                return choice, is_open
+            is_open = is_open or verdict is Verdict.MISSING
+        return None, is_open
+
+    def has(self, rule: StepRule) -> bool:
+        """Return whether *rule* is one of them."""
+        return any(choice.rule == rule for choice in self._choices)
+
+    def is_worth_waiting(self, kind: SpanKind) -> bool:
+        """Return whether to wait for an attribute that is missing at the start of a span."""
+        return self._patience.is_left(kind)
+
+    def waited(self, kind: SpanKind, *, for_something: bool) -> None:
+        """Note whether an attribute has come that was waited for."""
+        self._patience.waited(kind, for_something=for_something)
+
+
+class Patience:
+    """Whether attributes that rules ask for come after the start of spans, of one scope and the same rules.
+
+    A rule for all names that asks for an attribute would otherwise have each span without it watched.
+    """
+
+    def __init__(self) -> None:
+        self._left: Final[dict[SpanKind, int]] = {}
+
+    def is_left(self, kind: SpanKind) -> bool:
+        """Return whether to wait: until that was in vain for some spans in a row, and again at times."""
+        left = self._left.get(kind, _IN_VAIN)
+        if left > 0:
+            return True
+        # Other threads may count at the same time; it need not be exact.
+        self._left[kind] = left - 1 if left > -_UNTIL_NEXT else 1
+        return False
+
+    def waited(self, kind: SpanKind, *, for_something: bool) -> None:
+        """Note whether an attribute has come that was waited for."""
+        self._left[kind] = _IN_VAIN if for_something else self._left.get(kind, _IN_VAIN) - 1
+
+
+_IN_VAIN: Final = 32
+"""Spans in a row whose attributes are waited for in vain before others are not waited for."""
+
+_UNTIL_NEXT: Final = 256
+"""Spans that are not waited for until one is again."""
