@@ -75,10 +75,14 @@ def step_of(site: Site, run_id: str, flow: str, key: str) -> dict[str, Any]:
     return newest
 
 
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
 def kill_inside(site: Site, run_id: str, flow: str, before: Shown, key: str) -> None:
     """Waits until a step runs, kills its process, and waits until the step is shown as one whose process is gone."""
     wait_until_shown(site, run_id, flow, [*before, (key, "running")])
-    os.kill(step_of(site, run_id, flow, key)["process"]["pid"], signal.SIGKILL)
+    kill(step_of(site, run_id, flow, key)["process"]["pid"])
     wait_until_shown(site, run_id, flow, [*before, (key, "gone")])
 
 
