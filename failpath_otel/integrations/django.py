@@ -1,6 +1,7 @@
 """Django: a middleware that opens a run for each request."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from importlib import import_module
 from typing import Any, Final
 
 from opentelemetry.context import Context, attach, get_current
@@ -106,11 +107,10 @@ class _MiddlewareFactory:
     def _flow_of(self, request: Any) -> str | None:  # noqa: ANN401 - Django's
         if self._flow is not None:
             return self._flow(request) if callable(self._flow) else self._flow
-        from django.urls import Resolver404, resolve  # noqa: PLC0415 - see above
-
+        urls: Any = import_module("django.urls")  # has no types, and may not be installed where they are checked
         try:
-            match = resolve(request.path_info, getattr(request, "urlconf", None))
-        except Resolver404:
+            match = urls.resolve(request.path_info, getattr(request, "urlconf", None))
+        except urls.Resolver404:
             return None
         return str(match.view_name)[: limits.MAX_KEY_CHARS]
 
