@@ -63,7 +63,7 @@ help:
 	@echo "make coverage          make test, which fails where it reaches less of the package than pyproject.toml says"
 	@echo "make test-floor        run the tests on the lowest versions of OpenTelemetry and all libraries that are supported"
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
-	@echo "make test-frameworks   test the presets of rules with Temporal, DBOS, Hatchet, Prefect, OpenAI and LangChain"
+	@echo "make test-frameworks   test presets of rules and examples with Temporal, DBOS, Hatchet, Prefect, OpenAI and the like"
 	@echo "make check             ruff, mypy and pyright"
 	@echo "make bench             measure what a step costs (ARGS='instructions caller' some parts alone)"
 	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours, venv-frameworks: for the targets of that name)"
