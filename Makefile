@@ -31,8 +31,9 @@ PIP_INSTALL = -m pip --quiet --quiet install --editable
 # fork and die alike, the page, the command, a wheel, the files of a journal, and what the receiver works out of the
 # events that it has. The receiver itself and the gateway are tested, on the lowest versions of their extras.
 FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli --ignore=tests/presets --ignore=tests/scrubbing \
+	--ignore=tests/integrations \
 	--ignore=tests/delivery/test_green_threads.py \
-	--ignore=tests/integration/peers \
+	--ignore=tests/integration/peers --ignore=tests/integration/applications \
 	$(addprefix --ignore=tests/integration/,test_no_code.py test_otlp_backend.py test_otlp_backend_itself.py test_rules.py) \
 	$(addprefix --ignore=tests/integration/,test_examples.py test_fleet.py test_kill_storm.py test_service_examples.py) \
 	$(addprefix --ignore=tests/integration/,test_fault_storm.py test_storm_ledger.py test_storm_verdict.py) \
@@ -62,7 +63,7 @@ help:
 	@echo "make coverage          make test, which fails where it reaches less of the package than pyproject.toml says"
 	@echo "make test-floor        run the tests on the lowest versions of OpenTelemetry and all libraries that are supported"
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
-	@echo "make test-frameworks   test the presets of rules with Temporal, DBOS, Hatchet, Prefect, OpenAI and LangChain"
+	@echo "make test-frameworks   test presets of rules and examples with Temporal, DBOS, Hatchet, Prefect, OpenAI and the like"
 	@echo "make check             ruff, mypy and pyright"
 	@echo "make bench             measure what a step costs (ARGS='instructions caller' some parts alone)"
 	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours, venv-frameworks: for the targets of that name)"
