@@ -43,7 +43,7 @@ def track(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
 def serve(port: int) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     server = grpc.server(ThreadPoolExecutor(4))
-    handlers = {
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         "Reserve": grpc.unary_unary_rpc_method_handler(reserve),
         "Track": grpc.unary_stream_rpc_method_handler(track),
     }
@@ -58,8 +58,8 @@ def call(port: int, order: str, request: bytes) -> None:
     run = failpath.run("fulfilment", run_id=order)
     metadata = tuple(run.headers().items())
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        reservation = channel.unary_unary("/shop.Warehouse/Reserve")
-        tracking = channel.unary_stream("/shop.Warehouse/Track")
+        reservation: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/shop.Warehouse/Reserve")
+        tracking: grpc.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream("/shop.Warehouse/Track")
         print(run.step("call-warehouse", lambda: reservation(request, metadata=metadata)).decode())
         print(*(place.decode() for place in tracking(order.encode(), metadata=metadata)), sep="\n")
 
