@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 
 import failpath_otel
 
