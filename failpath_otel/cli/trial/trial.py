@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from failpath_otel.cli.trial.near_misses import near_misses, reasons
+from failpath_otel.cli.trial.near_misses import near_miss, near_misses, reasons
 from failpath_otel.otlp.seen.span import SeenSpan
 from failpath_otel.records.matching.keys import OTHER
 from failpath_otel.records.rule_matches import Candidate
@@ -179,11 +179,11 @@ class Trial:
     def _unused(self, place: int) -> UnusedRule:
         named = self._named[place]
         found = UnusedRule(named.where, named.rule.span_name)
+        best = 0.0
         for name, span in self._examples.items():
-            if near := near_misses([named.rule], span):
-                found.nearest, found.reason = name, near[0][1]
-                break
-            if not reasons(named.rule, span):
-                found.nearest, found.reason = name, "an earlier rule applies"
-                break
+            near = near_miss(named.rule, span)
+            if near is None and not reasons(named.rule, span):
+                near = 1.0, "an earlier rule applies"
+            if near is not None and near[0] > best:
+                best, found.nearest, found.reason = near[0], name, near[1]
         return found
