@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 VENV_FLOOR ?= .venv-floor
 VENV_NEIGHBOURS ?= .venv-neighbours
+VENV_FRAMEWORKS ?= .venv-frameworks
 # Further arguments, for pytest or the demo: `make test ARGS="-k delivery"`, `make demo ARGS=--open`.
 ARGS ?=
 # `make test COVERAGE=1` measures which lines and branches of the package the tests reach, and takes half as long again.
@@ -29,9 +30,10 @@ PIP_INSTALL = -m pip --quiet --quiet install --editable
 # what does not depend on how old the libraries are: secrets, storms of signals, children of `multiprocessing`, which
 # fork and die alike, the page, the command, a wheel, the files of a journal, and what the receiver works out of the
 # events that it has. The receiver itself and the gateway are tested, on the lowest versions of their extras.
-FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli --ignore=tests/scrubbing \
+FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/journal --ignore=tests/cli --ignore=tests/presets --ignore=tests/scrubbing \
+	--ignore=tests/integrations \
 	--ignore=tests/delivery/test_green_threads.py \
-	--ignore=tests/integration/peers \
+	--ignore=tests/integration/peers --ignore=tests/integration/applications \
 	$(addprefix --ignore=tests/integration/,test_no_code.py test_otlp_backend.py test_otlp_backend_itself.py test_rules.py) \
 	$(addprefix --ignore=tests/integration/,test_examples.py test_fleet.py test_kill_storm.py test_service_examples.py) \
 	$(addprefix --ignore=tests/integration/,test_fault_storm.py test_storm_ledger.py test_storm_verdict.py) \
@@ -47,7 +49,7 @@ FLOOR_IGNORES = --ignore=tests/browser --ignore=tests/typing --ignore=tests/jour
 FLOOR_SERVERS = tests/gateway tests/serving tests/local/api tests/local/test_server.py tests/integration/test_processes.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-neighbours check bench venv venv-floor venv-neighbours clean
+.PHONY: help demo test test-all test-rest test-storms coverage test-floor test-neighbours test-frameworks check bench venv venv-floor venv-neighbours venv-frameworks clean
 # A recipe that fails half-way must not leave a stamp that says it succeeded.
 .DELETE_ON_ERROR:
 
@@ -61,9 +63,10 @@ help:
 	@echo "make coverage          make test, which fails where it reaches less of the package than pyproject.toml says"
 	@echo "make test-floor        run the tests on the lowest versions of OpenTelemetry and all libraries that are supported"
 	@echo "make test-neighbours   run beside Logfire, Langfuse, Sentry and ddtrace, in one process with each"
+	@echo "make test-frameworks   test presets of rules and examples with Temporal, DBOS, Hatchet, Prefect, OpenAI and the like"
 	@echo "make check             ruff, mypy and pyright"
 	@echo "make bench             measure what a step costs (ARGS='instructions caller' some parts alone)"
-	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours: for the targets of that name)"
+	@echo "make venv              only install, into $(VENV)   (venv-floor, venv-neighbours, venv-frameworks: for the targets of that name)"
 	@echo "make clean             delete everything that these targets made"
 
 demo: $(VENV)/.local
@@ -94,6 +97,9 @@ test-floor: $(VENV_FLOOR)/.floor
 test-neighbours: $(VENV_NEIGHBOURS)/.neighbours
 	$(VENV_NEIGHBOURS)/bin/python -m pytest tests/neighbours tests/integration/test_untraced.py $(ARGS)
 
+test-frameworks: $(VENV_FRAMEWORKS)/.frameworks
+	$(VENV_FRAMEWORKS)/bin/python -m pytest tests/frameworks $(ARGS)
+
 # All four run, so that one look shows everything there is to mend.
 check: $(VENV)/.dev
 	@failed=; \
@@ -109,9 +115,10 @@ bench: $(VENV)/.dev
 venv: $(VENV)/.dev
 venv-floor: $(VENV_FLOOR)/.floor
 venv-neighbours: $(VENV_NEIGHBOURS)/.neighbours
+venv-frameworks: $(VENV_FRAMEWORKS)/.frameworks
 
 clean:
-	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) build dist .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_FLOOR) $(VENV_NEIGHBOURS) $(VENV_FRAMEWORKS) build dist .coverage .coverage.* .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of packages; .dev holds all that .local does.
@@ -135,6 +142,11 @@ $(VENV_FLOOR)/.floor: $(VENV_FLOOR)/.venv pyproject.toml tools/floors.py
 $(VENV_NEIGHBOURS)/.neighbours: $(VENV_NEIGHBOURS)/.venv pyproject.toml
 	@echo "Installing this package and its neighbours into $(VENV_NEIGHBOURS) (about a minute) ..."
 	@$(VENV_NEIGHBOURS)/bin/python $(PIP_INSTALL) '.[tests-neighbours]'
+	@touch $@
+
+$(VENV_FRAMEWORKS)/.frameworks: $(VENV_FRAMEWORKS)/.venv pyproject.toml
+	@echo "Installing this package and the frameworks of its presets into $(VENV_FRAMEWORKS) (about a minute) ..."
+	@$(VENV_FRAMEWORKS)/bin/python $(PIP_INSTALL) '.[tests-frameworks]'
 	@touch $@
 
 # The stamp is the last thing written, so a virtual environment that was begun and not finished is made anew.

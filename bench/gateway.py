@@ -2,8 +2,12 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
+from importlib.util import find_spec
 from typing import Any, Final
 
 import msgspec
@@ -33,6 +37,8 @@ _MIXED_GOAL: Final = 4.0
 """Microseconds of one core: 150,000 and 250,000 spans a second."""
 
 _OK: Final = 200
+_KNOWS_GRPC: Final = find_spec("failpath_otel.serving.grpc") is not None
+"""Whether the package that is measured, which may be another tree, serves gRPC."""
 
 
 def measure(sink: Sink) -> list[Row]:
@@ -47,42 +53,75 @@ def measure(sink: Sink) -> list[Row]:
         ("steps, without a journal", steps, 2 * _SPANS, False, _STEPS_BAR, _STEPS_GOAL),
         (f"1 step in {_OTHERS + 1} spans", mixed, 2 * (_SPANS // (_OTHERS + 1)), True, _MIXED_BAR, _MIXED_GOAL),
     ):
-        spans = _REQUESTS * _SPANS
-        cpu, wall = _forward(sink, bodies, records * _REQUESTS, journal=journal)
-        each = cpu / spans * 1e6
-        rows.append(
-            Row(
-                f"gateway: {name}",
-                f"{spans / cpu:,.0f} spans/s a core, {each:.1f} µs each; {spans / wall:,.0f}/s in all",
-                value=each,
-                unit=" µs each",
-                bar=bar,
-                goal=goal,
-            )
-        )
+        by_http = _forward(sink, bodies, records * _REQUESTS, journal=journal)
+        rows.append(_row(f"gateway: {name}", by_http, bar, goal))
+        if _KNOWS_GRPC and find_spec("grpc") is not None:
+            by_grpc = _forward(sink, bodies, records * _REQUESTS, journal=journal, by_grpc=True)
+            rows.append(_row(f"gateway: {name}, by gRPC", by_grpc, bar, goal, by_http))
     return rows
 
 
-def _forward(sink: Sink, bodies: Sequence[bytes], records: int, *, journal: bool) -> tuple[float, float]:
-    """Return the processor time and the time that the delivery of the records took."""
+@dataclass(frozen=True, slots=True)
+class _Forwarded:
+    """What it took to forward all requests: processor time, time, and the most memory."""
+
+    cpu: float
+    wall: float
+    mebibytes: float
+
+    @property
+    def each(self) -> float:
+        """Microseconds of a core for a span."""
+        return self.cpu / (_REQUESTS * _SPANS) * 1e6
+
+
+def _row(measure: str, forwarded: _Forwarded, bar: float, goal: float, baseline: _Forwarded | None = None) -> Row:
+    spans = _REQUESTS * _SPANS
+    a_core, in_all = spans / forwarded.cpu, spans / forwarded.wall
+    return Row(
+        measure,
+        f"{a_core:,.0f} spans/s a core, {forwarded.each:.1f} µs each; {in_all:,.0f}/s in all;"
+        f" {forwarded.mebibytes:.0f} MiB",
+        baseline="-" if baseline is None else f"{baseline.each:.1f} µs, {baseline.mebibytes:.0f} MiB by HTTP",
+        ratio=None if baseline is None else forwarded.each / baseline.each,
+        value=forwarded.each,
+        unit=" µs each",
+        bar=bar,
+        goal=goal,
+    )
+
+
+def _forward(sink: Sink, bodies: Sequence[bytes], records: int, *, journal: bool, by_grpc: bool = False) -> _Forwarded:
+    """Return what the delivery of the records took."""
     variables = {**os.environ, "FAILPATH_PROJECT_KEY": PROJECT_KEY, "FAILPATH_DEV_ENDPOINT": sink.endpoint}
     if not journal:
         variables["FAILPATH_JOURNAL"] = "off"
-    with started("gateway", variables=variables) as server:
+    options = ("--grpc-port", "0") if by_grpc else ("--grpc-port", "off") if _KNOWS_GRPC else ()
+    with started("gateway", *options, variables=variables) as server, ExitStack() as stack:
         connection = HTTPConnection(HOST, server.port, timeout=60)
-        _send(connection, bodies[0])  # loads what the first request loads
+        send = _grpc_sender(stack, server.grpc_port) if by_grpc else partial(_send, connection)
+        send(bodies[0])  # loads what the first request loads
         _wait(connection, records // len(bodies))
         cpu, begin = server.cpu_seconds(), time.perf_counter()
         for body in bodies[1:]:
-            _send(connection, body)
+            send(body)
         _wait(connection, records)
         spent, wall = server.cpu_seconds() - cpu, time.perf_counter() - begin
+        mebibytes = server.resident_mebibytes()
     arrived = len(sink.take().records)
     if arrived != records:
         msg = f"{records} records were sent by the gateway, {arrived} arrived"
         raise BenchError(msg)
     part = len(bodies) / (len(bodies) - 1)
-    return spent * part, wall * part
+    return _Forwarded(spent * part, wall * part, mebibytes)
+
+
+def _grpc_sender(stack: ExitStack, port: int | None) -> Callable[[bytes], object]:
+    """Return a function that sends a body by gRPC, over one connection."""
+    import grpc  # noqa: PLC0415 - an extra
+
+    channel = stack.enter_context(grpc.insecure_channel(f"{HOST}:{port}"))
+    return partial(channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export"), timeout=60)
 
 
 def _send(connection: HTTPConnection, body: bytes) -> None:

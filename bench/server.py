@@ -21,11 +21,17 @@ class Server:
 
     pid: int
     port: int
+    grpc_port: int | None = None
 
     def cpu_seconds(self) -> float:
         """Return the processor time that its process has used so far."""
         fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def resident_mebibytes(self) -> float:
+        """Return the most memory that its process has had."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 @contextmanager
@@ -40,7 +46,8 @@ def started(*arguments: str, variables: Mapping[str, str]) -> Iterator[Server]:
         if port is None:
             msg = f"the server did not start: {line!r}"
             raise BenchError(msg)
-        yield Server(process.pid, int(port[1]))
+        grpc_port = re.search(rf"gRPC at http://{re.escape(HOST)}:(\d+)", line)
+        yield Server(process.pid, int(port[1]), grpc_port and int(grpc_port[1]))
     finally:
         process.terminate()
         process.communicate()

@@ -2,38 +2,60 @@
 
     pip install 'celery[redis]'
     export CELERY_BROKER_URL=redis://127.0.0.1:6379/0
-    celery --workdir examples --app celery_tasks worker --concurrency 1
+    celery --workdir examples --app celery_tasks worker --concurrency 2
     python examples/celery_tasks.py order-17
 
-Needs ``FAILPATH_PROJECT_KEY``; ``FAILPATH_DEV_ENDPOINT`` points it at a receiver of your own.
+Needs ``FAILPATH_PROJECT_KEY``; ``FAILPATH_DEV_ENDPOINT`` points it at a receiver of your own. With ``--slow`` the mail
+server takes a minute, so that there is time to kill a process of the worker in the middle of a step.
 """
 
 import sys
 import time
+from typing import Any
 
 from celery import Celery, Task
 
 import failpath_otel
 
-app = Celery("celery_tasks")
 failpath = failpath_otel.configure()
 
 
-@app.task(name="send-receipt", bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
-def send_receipt(self: Task, order: str) -> None:
-    """Run in the worker: continue the run that the message names. A retried task makes new steps."""
-    run = failpath.run_from_headers(self.request.headers, flow="receipts", metadata={"attempt": self.request.retries})
-    letter = run.step("render-receipt", lambda: f"Thank you for {order}.")
+class TaskInRun(Task):  # type: ignore[misc]
+    """A task whose run is the one that its message names, else one with the id of the task, which retries keep."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - those of the task
+        """Execute the task as the current run; `super()` would begin a second request of Celery."""
+        request = self.request
+        metadata = {"attempt": request.retries}
+        with failpath.run_from_headers(request.headers, flow=self.name, run_id=request.id, metadata=metadata):
+            return self.run(*args, **kwargs)
+
+
+app = Celery("celery_tasks", task_cls=TaskInRun)
+
+
+@failpath.step("render-receipt")
+def render(order: str) -> str:
+    """Return the letter; a step of whichever run is the current one."""
+    return f"Thank you for {order}."
+
+
+@app.task(name="send-receipt", ignore_result=True)  # type: ignore[untyped-decorator]
+def send_receipt(order: str, *, slow: bool = False) -> None:
+    """Run in the worker."""
+    run = failpath.current_run()
+    assert run is not None
+    letter = render(order)
     with run.step("send-mail") as step:
-        time.sleep(0.05)
+        time.sleep(60 if slow else 0.05)
         step.set_metadata(characters=len(letter))
 
 
 def main() -> None:
     """Run in the calling program: send the headers of the run with the message."""
-    order = sys.argv[1]
+    order, slow = sys.argv[1], "--slow" in sys.argv
     run = failpath.run("checkout", run_id=order)
-    run.step("order-receipt", lambda: send_receipt.apply_async((order,), headers=run.headers()))
+    run.step("order-receipt", lambda: send_receipt.apply_async((order,), {"slow": slow}, headers=run.headers()))
     print(f"Asked for the receipt of {order}.")
 
 

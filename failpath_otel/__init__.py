@@ -4,7 +4,7 @@ import typing
 
 from failpath_otel._version import __version__
 from failpath_otel.configure import FailpathClient, configure
-from failpath_otel.delivery.stats import Stats
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.errors import (
     ConfigurationError,
     DeliveryError,

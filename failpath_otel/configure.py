@@ -10,7 +10,7 @@ from opentelemetry.trace import Span, TracerProvider, get_tracer, get_tracer_pro
 from failpath_otel import limits
 from failpath_otel._version import __version__
 from failpath_otel.delivery.at_exit import send_before_exit
-from failpath_otel.delivery.stats import Stats
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.waiters.tickets import aawait_attempt, await_attempt
 from failpath_otel.errors import ConfigurationError, DeliveryError
 from failpath_otel.joined_providers import JOINS, Join
@@ -26,6 +26,7 @@ from failpath_otel.steps.step_tracer import StepTracer
 
 if TYPE_CHECKING:
     import requests
+    from opentelemetry.metrics import MeterProvider
 
 
 @public
@@ -123,6 +124,7 @@ def configure(
     headers: Mapping[str, str] | None = None,
     payload: Payload | None = None,
     rules: RulesOption | None = None,
+    metrics: "MeterProvider | bool | None" = None,
     tracer_provider: TracerProvider | None = None,
 ) -> FailpathClient:
     """Send the steps of this process to Failpath. One call; returns the client.
@@ -170,6 +172,9 @@ def configure(
         payload: makes the JSON body of a request from its list of events.
         rules: :class:`StepRule` objects, which make steps of the spans of other tracers, or the path of a TOML file
             with rules. ``FAILPATH_RULES``, a path; else none.
+        metrics: report figures about the delivery by OpenTelemetry's metrics, read from ``stats()``: to the global
+            meter provider, also one that is set later; to a ``MeterProvider`` that is given; ``False``: to none.
+            ``FAILPATH_METRICS``, else ``True``.
         tracer_provider: the provider to join. Default: the global one, also one that is set later.
 
     Raises:
@@ -208,6 +213,7 @@ def configure(
         headers=headers,
         payload=payload,
         rules=rules,
+        metrics=metrics,
     )
     if tracer_provider is not None and (
         isinstance(tracer_provider, type) or not callable(getattr(tracer_provider, "get_tracer", None))

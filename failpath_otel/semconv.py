@@ -93,3 +93,12 @@ RPC_GRPC_STATUS_CODE: Final = "rpc.grpc.status_code"
 
 RPC_RESPONSE_STATUS_CODE: Final = "rpc.response.status_code"
 """The newer one: a string; of gRPC the name of its code, of other systems any text."""
+
+CELERY_STATE: Final = "celery.state"
+"""Span attribute of OpenTelemetry's instrumentation of Celery: the state of the task at the end of this attempt."""
+
+CELERY_RETRY_REASON: Final = "celery.retry.reason"
+"""The same: why there is another attempt, as ``Retry in 5s: TimeoutError()``."""
+
+TEMPORAL_WORKFLOW_ID: Final = "temporalWorkflowID"
+"""Span attribute of Temporal's Python SDK: the id of the workflow."""

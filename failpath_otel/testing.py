@@ -65,6 +65,7 @@ class MockFailpath(FailpathClient):
             if default_metadata is None
             else checks.metadata("default_metadata", default_metadata),
             capture_stack=checks.flag("capture_stack", capture_stack),
+            metrics=False,
         )
         self._events: Final[list[Record]] = []
         if on_event is not None:

@@ -15,13 +15,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
 from typing_extensions import Self
 
 from tests.forge_server import MAXIMUM_BYTES
+from tests.output import rest_of
 
 REAL: Final = "NO_FORGE"
 """A variable with which the start is a real one: of one program, or of all where it is set for the tests."""
@@ -108,24 +108,11 @@ class Process:
             if text:
                 self.stdin.write(text)
             self.stdin.close()
-        said = ["", ""]
-
-        def read(number: int, stream: "IO[str]") -> None:
-            with suppress(ValueError):  # closed, because the test has given up
-                said[number] = stream.read()
-
-        streams = [(number, stream) for number, stream in enumerate((self.stdout, self.stderr)) if stream is not None]
-        readers = [threading.Thread(target=read, args=each, daemon=True) for each in streams]
-        for reader in readers:
-            reader.start()
-        for reader in readers:
-            reader.join(timeout)
-            if reader.is_alive():
-                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
-        for _, stream in streams:
-            stream.close()
-        self.wait(timeout)
-        return said[0], said[1]
+        said = rest_of(self, timeout)
+        for stream in (self.stdout, self.stderr):
+            if stream is not None:
+                stream.close()
+        return said
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:

@@ -5,12 +5,16 @@ still sends to it: what it sends would be in another test. And nobody may get th
 not up yet.
 """
 
+import fcntl
 import itertools
 import os
 import random
 import socket
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 HOST: Final = "127.0.0.1"
@@ -44,6 +48,22 @@ def unused_port() -> int:
             except OSError:
                 continue
             return port
+
+
+@contextmanager
+def default_grpc_port() -> Generator[bool]:
+    """The port 4317, which no other test uses for the time of the block; yields whether it is free."""
+    with Path(tempfile.gettempdir(), "failpath-otel-4317.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, 4317))
+            except OSError:
+                free = False
+            else:
+                free = True
+        yield free
 
 
 def unused_url() -> str:

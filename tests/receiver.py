@@ -132,7 +132,7 @@ def start_receiver(
         with process:
             try:
                 ready = first_line(process)
-                found = re.search(r" at (http://127\.0\.0\.1:\d+) ", ready)
+                found = re.search(r" at (https?://127\.0\.0\.1:\d+) ", ready)
                 assert found, f"not ready: {ready!r} {errors.read_text()}"
                 yield Receiver(found[1], KEY, ready, process, errors)
             finally:

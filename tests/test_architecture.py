@@ -38,6 +38,7 @@ ABOVE: Final = {
     "steps": ["records", "options", "spans", "delivery", "otlp", "journal", "local", "gateway", "serving"],
     "otlp": ["options", "spans", "steps", "delivery", "journal", "local", "gateway"],
     "gateway": ["spans", "steps", "local"],
+    "integrations": ["records", "options", "spans", "delivery", "otlp", "journal", "local", "gateway", "serving"],
     "local": ["options", "spans", "steps", "delivery", "journal", "gateway"],
 }
 """For each room, those that it must not know: they stand on it, or beside it."""

@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from failpath_otel import FailpathClient, RecordsRejectedError, Run, limits
-from failpath_otel.delivery.stats import Stats
+from failpath_otel.delivery.figures.stats import Stats
 from tests.awaiting import FAILURES, Configure, awaiting_clients
 from tests.fault_server import Behaviour, FaultServer, accepted, held, rejecting, status
 from tests.ports import unused_url

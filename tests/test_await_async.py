@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from failpath_otel import Failpath, FailpathClient, Run
-from failpath_otel.delivery.stats import Stats
+from failpath_otel.delivery.figures.stats import Stats
 from tests.awaiting import FAILURES, Configure, awaiting_clients
 from tests.fault_server import Behaviour, FaultServer, accepted, held
 

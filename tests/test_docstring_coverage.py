@@ -12,6 +12,7 @@ import pytest
 
 import failpath_otel
 from failpath_otel.instrumentor import FailpathInstrumentor, NamedSpanExporter
+from failpath_otel.integrations.django import run_middleware
 from failpath_otel.testing import ErrorInfo, MockFailpath, Record
 
 CLASSES = {
@@ -23,6 +24,7 @@ CLASSES = {
 PUBLIC: dict[str, Any] = {
     **{name: getattr(failpath_otel, name) for name in failpath_otel.__all__ if name != "__version__"},
     **{each.__name__: each for each in (ErrorInfo, MockFailpath, Record, FailpathInstrumentor, NamedSpanExporter)},
+    "run_middleware": run_middleware,
 }
 """What users name: in the package, in `failpath_otel.testing`, and as entry points."""
 

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import failpath_otel
 import failpath_otel_pytest
 from failpath_otel import testing
+from failpath_otel.integrations.django import run_middleware
 from failpath_otel.joined_providers import JOINS
 from tests.fault_server import FaultServer
 from tests.keys import KEY
@@ -30,6 +31,7 @@ EXAMPLES: Final[dict[str, list[str]]] = {
     ],
     "StepRule": ["charge-card running", "charge-card success"],
     "failpath": [],
+    "run_middleware": [],
 }
 """The public names with an example, and what the example delivers to Failpath."""
 
@@ -39,6 +41,7 @@ def public_objects() -> Iterator[tuple[str, Any]]:
     objects = {name: getattr(failpath_otel, name) for name in failpath_otel.__all__ if name != "__version__"}
     objects["MockFailpath"] = testing.MockFailpath
     objects["failpath"] = failpath_otel_pytest.failpath
+    objects["run_middleware"] = run_middleware
     for name, given in objects.items():
         yield name, given
         if inspect.isclass(given):

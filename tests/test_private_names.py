@@ -42,6 +42,7 @@ from failpath_otel.delivery.http import adapter as adapter_module
 from failpath_otel.delivery.http import bounded
 from failpath_otel.delivery.http.adapter import BoundedAdapter
 from failpath_otel.serving import server as serving
+from failpath_otel.serving.addresses import listen
 from tests.fault_server import FaultServer
 from tests.receiver import wait_for
 
@@ -126,7 +127,7 @@ def test_uvicorn_shows_the_last_request_of_each_connection() -> None:
         return Response()
 
     app = Starlette(routes=[Route("/", answer)])
-    with serving.listen(LOOPBACK, 0) as listener:
+    with listen(LOOPBACK, 0) as listener:
         running = serving.Server(app, ready=ready.set, ending=lambda: None, grace_seconds=1)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()

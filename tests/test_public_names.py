@@ -14,6 +14,7 @@ from tests.docs.pages import PAGES, ROOT, read_page
 PUBLIC: Final = {
     "failpath_otel": set(failpath_otel.__all__),
     "failpath_otel.testing": {"MockFailpath", "Record", "ErrorInfo"},
+    "failpath_otel.integrations.django": {"run_middleware"},
 }
 """The public modules, and their public names."""
 
@@ -68,6 +69,7 @@ def test_the_readme_says_which_modules_and_names_are_public() -> None:
     modules = set(re.findall(r"`(failpath_otel[\w.]*)`", statement[0]))
     assert modules == set(PUBLIC)
     assert PUBLIC["failpath_otel.testing"] <= set(re.findall(r"`(\w+)`", statement[0]))
+    assert PUBLIC["failpath_otel.integrations.django"] <= set(re.findall(r"`(\w+)`", statement[0]))
 
 
 @pytest.mark.parametrize("module", PUBLIC)

@@ -8,7 +8,8 @@ the rooms inside ``delivery/``, ``journal/`` and ``local/`` on their own.
 import argparse
 import ast
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -24,22 +25,26 @@ def sources(*rooms: str) -> list[Path]:
     return sorted(PACKAGE.joinpath(*rooms).rglob("*.py"))
 
 
+@cache
 def tree(source: Path) -> ast.Module:
     """Parse a source file."""
     return ast.parse(source.read_text(encoding="utf-8"), str(source))
 
 
-def imports(source: Path) -> Iterator[str]:
-    """Yield the full name of everything that *source* imports, wherever in it."""
+@cache
+def imports(source: Path) -> tuple[str, ...]:
+    """Return the full name of everything that *source* imports, wherever in it."""
     parts = source.relative_to(ROOT).with_suffix("").parts
+    found: list[str] = []
     for node in ast.walk(tree(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 base = ".".join([*parts[: -node.level], *([base] if base else [])])
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            found += (f"{base}.{alias.name}" for alias in node.names)
+    return tuple(found)
 
 
 def room_of(name: str, depth: int = 1) -> str | None:

@@ -5,12 +5,13 @@ import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from failpath_otel.addresses import LOOPBACK
 
 _T = TypeVar("_T")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def matching(pattern: str, what: str, kind: Callable[[str], _T]) -> Callable[[str], _T]:
@@ -36,6 +37,12 @@ def number(lowest: int, highest: int) -> Callable[[str], int]:
         return number
 
     return convert
+
+
+def number_or_off(lowest: int, highest: int) -> Callable[[str], int | str]:
+    """Return a converter of whole numbers, and of the word ``off``."""
+    convert = number(lowest, highest)
+    return lambda text: text if text == "off" else convert(text)
 
 
 def address(text: str) -> str:
@@ -75,3 +82,21 @@ def trace_url(text: str) -> str:
         return text
     msg = f"expected a URL of http or https with {{trace_id}} in it, got {text!r}"
     raise argparse.ArgumentTypeError(msg)
+
+
+def origin(text: str) -> str:
+    """Return the origin of web pages, as browsers serialise it in the header ``Origin``."""
+    msg = f"expected the origin of web pages, as https://shop.example or http://localhost:3000, got {text!r}"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+        host = parts.hostname or ""
+        if ":" in host:
+            host = f"[{ipaddress.IPv6Address(host)}]"
+    except ValueError:
+        raise argparse.ArgumentTypeError(msg) from None
+    beside = parts.path.removeprefix("/") or parts.query or parts.fragment or "@" in parts.netloc
+    if beside or parts.scheme not in _DEFAULT_PORTS or not re.fullmatch(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]", host):
+        raise argparse.ArgumentTypeError(msg)
+    default = port is None or port == _DEFAULT_PORTS[parts.scheme]
+    return f"{parts.scheme}://{host}" if default else f"{parts.scheme}://{host}:{port}"

@@ -1,10 +1,11 @@
 """Fetches runs from a local receiver, over HTTP."""
 
 from http.client import HTTPException
+from ssl import SSLContext, SSLError
 from typing import Final, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 import msgspec
 
@@ -37,8 +38,8 @@ def fetch(url: str, path: str, parameters: dict[str, str | None], token: str | N
     """Return the answer of the receiver at ``url`` to a request for ``path``. Raise ``ReceiverError``."""
     query = urlencode({name: value for name, value in parameters.items() if value is not None}, errors="replace")
     # The receiver is on this machine; a proxy from the environment would look for it on the proxy's host.
-    opener = build_opener(ProxyHandler({}))
     port = _port(url)
+    opener = build_opener(ProxyHandler({}), HTTPSHandler(context=_context(url)))
     request = Request(f"{url.rstrip('/')}{path}?{query}")  # noqa: S310 - the scheme has been looked at
     if token is not None:
         # Not sent on by a redirect.
@@ -52,11 +53,28 @@ def fetch(url: str, path: str, parameters: dict[str, str | None], token: str | N
     except (OSError, HTTPException) as error:
         start = "failpath-otel local" if port == DEFAULT_PORT else f"failpath-otel local --port {port}"
         reason = getattr(error, "reason", None) or error
+        if isinstance(reason, SSLError):
+            hint = "REQUESTS_CA_BUNDLE names the certificates that are trusted"
+            raise ReceiverError(f"{url} could not be asked: TLS failed ({reason}); {hint}") from None
         raise ReceiverError(f"no receiver at {url} ({reason}); start one with: {start}") from None
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ReceiverError(f"the server at {url} is not a Failpath receiver") from None
+
+
+def _context(url: str) -> SSLContext | None:
+    """Return what is trusted: the same as where records are delivered."""
+    if not url.startswith("https:"):
+        return None
+    # Imported here, because most receivers are asked without TLS.
+    from failpath_otel.delivery.http.tls_context import bundle_of_environment, verifying_context  # noqa: PLC0415
+
+    bundle = bundle_of_environment()
+    try:
+        return verifying_context(bundle)
+    except OSError as error:
+        raise ReceiverError(f"the certificates in {bundle} cannot be used: {error.strerror or error}") from None
 
 
 def _port(url: str) -> int:

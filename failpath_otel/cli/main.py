@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code: int = arguments.run(arguments)
+        code: int = arguments.action(arguments)
     except KeyboardInterrupt:
         return 0 if arguments.command in ("local", "gateway") else 130
     except BrokenPipeError:

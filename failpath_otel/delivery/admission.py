@@ -222,10 +222,7 @@ class Admission:
         """
         size = sum(map(len, records))
         with self.queue.lock:
-            journal = self.queue.journal if self.queue.journaling else None
-            if journal is not None and journal.free_bytes() < size + len(records) * FRAME_BYTES:
-                return 0, False
-            if not self.has_room(len(records), size):
+            if not self.has_safe_room(len(records), size):
                 return 0, False
             accepted = self._add(records), self.queue.journaling
         if self.wakeup.start_is_due:
@@ -249,6 +246,14 @@ class Admission:
         waiting = queue.accepted - self.ledger.settled if queue.journal is None else len(queue.memory.waiting)
         records += waiting + min(self.reserved, self._max_reserved)
         return records <= self.max_records and queue.memory.size + size <= self.max_bytes
+
+    def has_safe_room(self, records: int, size: int) -> bool:
+        """Return whether :meth:`put_safely` would accept them now."""
+        with self.queue.lock:
+            journal = self.queue.journal if self.queue.journaling else None
+            if journal is not None and journal.free_bytes() < size + records * FRAME_BYTES:
+                return False
+            return self.has_room(records, size)
 
     def refuse(self) -> None:
         """Count a record that was not accepted: its own refusal, or that of the start which it belongs to."""

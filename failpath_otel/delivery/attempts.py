@@ -52,6 +52,8 @@ class Attempts:
             self.ledger.settle(result.batch, result.delivered, result.reason, result.error, result.rejected)
         else:
             self._fail(result)
+        if result is not None and self.sender.in_flight is result.batch:
+            self.sender.in_flight = None
 
     def has_work(self) -> bool:
         """Return whether there is anything to send or to settle."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.losses import Skipped
 from failpath_otel.delivery.receipt import Ticket
 from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.error_callback import ErrorCallback
 from failpath_otel.delivery.waiters.waiters import Loss, Waiter
 from failpath_otel.errors import DeliveryError

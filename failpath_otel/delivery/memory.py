@@ -48,8 +48,11 @@ class Memory:
         self.size += sum(map(len, records))
         self.records += len(records)
 
-    def take(self, max_bytes: int, first: Ticket, after: Ticket) -> Batch:
-        """Take the next batch within the limits of the wire contract, from the ticket ``first``, behind ``after``."""
+    def take(self, max_bytes: int, first: Ticket, after: Ticket, since: float | None = None) -> Batch:
+        """Take the next batch within the limits of the wire contract, from the ticket ``first``, behind ``after``.
+
+        ``since`` is since when its records wait; by default, since now.
+        """
         records: list[bytes] = []
         size = 0
         while self.waiting and len(records) < limits.MAX_BATCH_RECORDS:
@@ -63,7 +66,8 @@ class Memory:
             records.append(record)
             self.size += len(record) - len(self.waiting.popleft())
             size += len(record)
-        return Batch(records, size, monotonic(), tickets=range(first, first + len(records)), after=after)
+        began = monotonic() if since is None else since
+        return Batch(records, size, began, tickets=range(first, first + len(records)), after=after)
 
     def take_back(self, batch: Batch) -> None:
         """Put a batch that was taken before all others; it may have been cut down."""

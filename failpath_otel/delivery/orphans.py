@@ -10,8 +10,8 @@ from time import monotonic, time
 from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.errors import DeliveryError, JournalError
 from failpath_otel.journal.discovery import OnDeleted, lock_orphans
 from failpath_otel.journal.disk_usage import enforce_disk_limits

@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic
 from typing import Final
 
@@ -9,13 +10,13 @@ from failpath_otel import limits
 from failpath_otel.delivery.admission import Admission
 from failpath_otel.delivery.at_exit import drain_at_exit
 from failpath_otel.delivery.attempts import Attempts
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.journal_upkeep import JournalUpkeep
 from failpath_otel.delivery.ledger import Ledger
 from failpath_otel.delivery.memory import Memory
 from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.queue import RecordQueue
 from failpath_otel.delivery.sender import DeliveryClient, NullClient, Sender
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.error_callback import ErrorCallback
 from failpath_otel.delivery.waiters.flusher import Flusher
 from failpath_otel.delivery.wakeup import Wakeup
@@ -153,9 +154,22 @@ class Pipeline:
 
     def stats(self) -> Stats:
         """Return the counts at this moment."""
+        journal = self.queue.journal
         with self.queue.lock:
             stats = self.ledger.stats(self.queue.recount())
+            begins = self.queue.waiting_since(), self.sender.retries.waiting_since(self.sender.in_flight)
+            size = None if journal is None else journal.waiting_bytes()
+        if stats.waiting:
+            now = monotonic()
+            age = max((max(now - since, 0.0) for since in begins if since is not None), default=0.0)
+            stats = replace(stats, oldest_waiting_seconds=age)
+        stats = replace(stats, journal_bytes=size)
         return stats if self.orphans is None else self.orphans.add_counts(stats)
+
+    @property
+    def max_records(self) -> int | None:
+        """How many records may wait; ``None`` with a journal, which is bounded in bytes."""
+        return self.admission.max_records if self.queue.journal is None else None
 
     def take_error(self) -> DeliveryError | None:
         """Return the first loss since the last call; where there is none, the failure that is being retried.

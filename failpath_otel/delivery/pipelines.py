@@ -4,8 +4,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from failpath_otel.delivery.figures.stats import Stats, add_up
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.stats import Stats, add_up
 from failpath_otel.errors import DeliveryError
 from failpath_otel.runtime.forking import after_fork_in_child
 
@@ -86,3 +86,8 @@ class Pipelines:
     def stats(self) -> Stats:
         """Return how many records there were, and what became of them."""
         return add_up((self._past, *(pipeline.stats() for pipeline in tuple(self.all))))
+
+    @property
+    def max_records(self) -> int | None:
+        """How many records may wait in the one at hand; ``None`` with a journal, which is bounded in bytes."""
+        return self.all[-1].max_records

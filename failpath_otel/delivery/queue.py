@@ -4,6 +4,7 @@ from time import monotonic
 from typing import Final
 
 from failpath_otel import limits
+from failpath_otel.delivery.figures.arrivals import Arrivals
 from failpath_otel.delivery.ledger import Ledger
 from failpath_otel.delivery.losses import Skipped
 from failpath_otel.delivery.memory import Memory
@@ -44,6 +45,7 @@ class RecordQueue:
         self.memory: Final = memory or Memory()
         self.closed = False
         """Whether no more records are accepted."""
+        self._arrivals: Final = Arrivals()
         self.reset_in_child()
 
     def reset_in_child(self) -> None:
@@ -52,6 +54,7 @@ class RecordQueue:
         if self.journal is not None:
             self.journal.reset_in_child()
         self.memory.clear()
+        self._arrivals.clear()
         self.journaling = self.journal is not None
         """Whether what comes now goes into the journal."""
         self.is_refilling = False
@@ -127,7 +130,14 @@ class RecordQueue:
     def untaken(self) -> int:
         """How many records were not taken yet."""
         with self.lock:
-            return self.recount() - self.taken
+            accepted = self.recount()
+            self._arrivals.look(accepted, self.taken)
+            return accepted - self.taken
+
+    def waiting_since(self) -> float | None:
+        """Return since when the oldest record waits that was not taken, by the monotonic clock; under the lock."""
+        self._arrivals.look(self.recount(), self.taken)
+        return self._arrivals.oldest()
 
     def _evict(self, records: int) -> None:
         """Count the oldest records of a full journal, which it has dropped; under the lock."""
@@ -236,7 +246,8 @@ class RecordQueue:
         return self._take_from_memory(max_bytes) if is_next else NO_BATCH, None
 
     def _take_from_memory(self, max_bytes: int) -> Batch:
-        batch = self.memory.take(max_bytes, self.taken + 1, self.taken)
+        since = self.waiting_since()
+        batch = self.memory.take(max_bytes, self.taken + 1, self.taken, since)
         self._count_taken(len(batch.records))
         return batch
 

@@ -123,6 +123,8 @@ class Sender:
         # Reentrant: a garbage collection or a signal handler may flush in the middle of an attempt.
         self._attempt_lock = RLock()
         self._is_paused = False
+        self.in_flight: Batch | None = None
+        """The batch of the last attempt, until :class:`~.attempts.Attempts` has had it counted."""
         self._logged: set[str] = set()
 
     def attempt(self, take: Take, within: float | None = None) -> AttemptResult | None:
@@ -142,6 +144,7 @@ class Sender:
         try:
             self.dividing = False
             batch = self._next_batch(take)
+            self.in_flight = batch
             if not batch.records:
                 return None
             doubt = self._doubt if self._doubt is not None and self._doubt.batch is batch else None
@@ -183,6 +186,7 @@ class Sender:
     def _next_batch(self, take: Take) -> Batch:
         if not self.retries:
             return take(self._size.bytes)
+        self.in_flight = next(iter(self.retries))  # at no moment in neither
         while (batch := self.retries.take()).length > self._size.bytes and len(batch.records) > 1:
             self.retries.add(*batch.halves())
         return batch

@@ -11,7 +11,7 @@ from failpath_otel.options.content import content_of
 from failpath_otel.options.options import Options
 from failpath_otel.otlp.reader import Receipt, SpanReader
 from failpath_otel.otlp.reading import ReadSpan
-from failpath_otel.otlp.route import ServiceUnavailable
+from failpath_otel.otlp.requests.intake import ServiceUnavailable
 
 _ROOM_SECONDS: Final = 2.0
 """How long a request waits for room in the queue before it is refused as retryable."""
@@ -47,10 +47,17 @@ class Forwarder:
         if monotonic() < self._full_until:
             raise self._full()
 
+    def refusal(self) -> ServiceUnavailable | None:
+        """Return why no span can be accepted now; ``None`` if one can. Takes the lock of the queue."""
+        try:
+            self.check()
+        except ServiceUnavailable as refusal:
+            return refusal
+        return None if self.pipeline.admission.has_safe_room(1, limits.MAX_RECORD_BYTES) else self._full()
+
     def _check_open(self) -> None:
         if self.pipeline.queue.closed:
-            reason = "this gateway is shutting down"
-            raise ServiceUnavailable(reason, 1)
+            raise ServiceUnavailable("this gateway is shutting down", 1, "shutting_down")
         if not self.pipeline.queue.journaling and self.pipeline.stuck:
             raise self._unavailable()
 
@@ -112,7 +119,7 @@ class Forwarder:
     def _full(self) -> ServiceUnavailable:
         what = "the journal" if self.pipeline.queue.journaling else "the queue"
         return ServiceUnavailable(
-            f"{what} is full, because Failpath accepts less than arrives", self.pipeline.sender.retries.pause()
+            f"{what} is full, because Failpath accepts less than arrives", self.pipeline.sender.retries.pause(), "full"
         )
 
     def _unavailable(self) -> ServiceUnavailable:

@@ -108,7 +108,7 @@ class CurrentSegment:
             if segment is None or writer is None:
                 return
             writer.seal()
-            segment.last = segment.first - 1 + writer.frames()
+            segment.last, segment.end = segment.first - 1 + writer.frames(), writer.end()
             self.finished.append(writer)
             if self.writer is writer:  # else a signal handler has begun another one, which goes the same way
                 self.finished_through, self.segment, self.writer = segment.last, None, None

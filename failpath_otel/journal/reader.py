@@ -64,6 +64,14 @@ class SegmentReader(ABC):
         """Return where the records of a segment end, at most."""
         return segment.size()
 
+    def waiting_bytes(self) -> int:
+        """Return how many bytes those records take that are not confirmed; under the owner's lock."""
+        size = 0
+        for segment in tuple(self._unconfirmed):  # a copy: the delivery thread confirms without the lock
+            with contextlib.suppress(OSError):  # of a file that is closed for a while, and was interrupted at its end
+                size += max((segment.end or self._end(segment)) - segment.confirmed_to, 0)
+        return size
+
     @abstractmethod
     def now(self) -> float:
         """Return seconds since the epoch."""

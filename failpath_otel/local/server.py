@@ -5,7 +5,9 @@ import sys
 import threading
 import time
 import webbrowser
+from collections.abc import Collection
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
@@ -13,11 +15,22 @@ from urllib.parse import urlencode
 from platformdirs import user_state_path
 
 from failpath_otel.local.api.app import create_app
+from failpath_otel.local.api.figures import Figures
 from failpath_otel.local.api.guard import Access
 from failpath_otel.local.receiver import Receiver, ReceiverSettings
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.store import Store
-from failpath_otel.serving.server import Server, address_of, listen
+from failpath_otel.otlp.requests.intake import MAX_BODY_BYTES
+from failpath_otel.serving.addresses import address_of, listen
+from failpath_otel.serving.grpc.beside import GrpcSettings, and_grpc
+from failpath_otel.serving.log_format import announce, complain
+from failpath_otel.serving.other_signals import LOGS, OtherSignals, Signal
+from failpath_otel.serving.server import Server
+from failpath_otel.serving.tls import Tls
+
+if find_spec("prometheus_client") is None:
+    # Loaded with the first scrape; said now if it is missing.
+    raise ModuleNotFoundError("No module named 'prometheus_client'", name="prometheus_client")
 
 _GRACE_SECONDS: Final = 1
 """How long requests in progress may take at shutdown."""
@@ -47,23 +60,40 @@ def default_database() -> Path:
     return directory / "local.db"
 
 
-def serve(port: int, access: Access, database: Path, settings: ReceiverSettings, *, open_browser: bool) -> None:
+def serve(
+    port: int,
+    access: Access,
+    database: Path,
+    settings: ReceiverSettings,
+    *,
+    open_browser: bool,
+    discarded: Collection[Signal] = (LOGS,),
+    grpc: GrpcSettings | None = None,
+    tls: Tls | None = None,
+) -> None:
     """Serve until Ctrl-C or SIGTERM; print one line when ready. Main thread only. Port 0 picks a free one.
 
-    Raises ``OSError`` if the port cannot be used, ``StoreError`` if the database cannot, and ``FlowsFileError`` for
-    an invalid file of flows.
+    ``discarded`` are the other signals of OTLP that are taken.
+
+    Raises ``OSError`` if the port cannot be used (``GrpcPortError`` if it is that of gRPC), ``StoreError`` if the
+    database cannot, ``FlowsFileError`` for an invalid file of flows, and ``ConfigurationError`` if gRPC is asked for
+    and not installed.
     """
+    beside = None if grpc is None else grpc.server(access.host, tls, MAX_BODY_BYTES, lambda: server.should_exit)
     with (
         listen(access.host, port) as listener,
         closing(Store(database)) as store,
         closing(Receiver(store, _now, settings)) as receiver,
     ):
-        address = address_of(access.host, listener.getsockname()[1])
+        address = address_of(access.host, listener.getsockname()[1], is_secure=tls is not None)
+        figures = Figures(receiver, signals=OtherSignals(discarded), is_ending=lambda: server.should_exit)
         server = Server(
-            create_app(receiver, access),
-            ready=lambda: _announce(address, access.token, database, open_browser=open_browser),
+            create_app(receiver, access, figures, beside),
+            ready=lambda: _announce(address, access.token, database, and_grpc(beside), open_browser=open_browser),
             ending=lambda: _end(receiver),
             grace_seconds=_GRACE_SECONDS,
+            tls=tls,
+            grpc=beside,
         )
         server.stop_on_signals()
         receiver.start()
@@ -85,14 +115,12 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
-def _announce(address: str, token: str | None, database: Path, *, open_browser: bool) -> None:
-    """Print that the receiver is ready, and where; unbuffered, because programs read the first line."""
-    lines = [f"Failpath local receiver at {address} (database: {database})"]
+def _announce(address: str, token: str | None, database: Path, others: str, *, open_browser: bool) -> None:
+    """Print that the receiver is ready, and where."""
+    announce(f"Failpath local receiver at {address}{others} (database: {database})")
     if sys.stdout.isatty():
         with_token = "" if token is None else "/?token=<the token>"
-        lines.append(f"Open {address}{with_token} in a browser. Ctrl-C ends the receiver.")
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+        announce(f"Open {address}{with_token} in a browser. Ctrl-C ends the receiver.")
     if open_browser:
         page = address if token is None else f"{address}/?{urlencode({'token': token})}"
         # A thread, because a browser in a terminal blocks until it is closed.
@@ -101,4 +129,4 @@ def _announce(address: str, token: str | None, database: Path, *, open_browser: 
 
 def _open(page: str, address: str) -> None:
     if not webbrowser.open(page):
-        sys.stderr.write(f"failpath-otel: no browser could be opened; the page is at {address}\n")
+        complain(f"no browser could be opened; the page is at {address}")

@@ -9,6 +9,7 @@ from failpath_otel.records.rules import StepRule
 from failpath_otel.scrubbing.values import Json
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
     from requests import Session
 
 Enabled = bool | Literal["if-key-present"]
@@ -41,3 +42,4 @@ class DeliveryOptions(TypedDict, total=False):
     headers: Mapping[str, str] | None
     payload: Payload | None
     rules: RulesOption | None
+    metrics: "MeterProvider | bool | None"

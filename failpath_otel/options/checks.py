@@ -51,6 +51,17 @@ def enabled(source: str, given: object) -> bool | str:
         raise _invalid(source, f"{allowed} or {IF_KEY_PRESENT!r}", given) from None
 
 
+def metrics(source: str, given: object) -> Any:  # noqa: ANN401 - a meter provider, or a flag
+    """Check a flag, or an OpenTelemetry meter provider."""
+    if callable(getattr(type(given), "get_meter", None)):  # not of the object: it may raise
+        return given
+    try:
+        return flag(source, given)
+    except ConfigurationError:
+        allowed = "true or false" if source.isupper() else "True, False or an OpenTelemetry MeterProvider"
+        raise _invalid(source, allowed, given) from None
+
+
 def seconds(source: str, given: object) -> float:
     """Check a time to wait: from 0 to a day."""
     value = _number(float, source, given)

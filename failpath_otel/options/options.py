@@ -21,6 +21,7 @@ from failpath_otel.report import warn_once
 from failpath_otel.scrubbing.values import Json, type_name
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
     from requests import Session
 
 DEFAULT_ENDPOINT: Final = "https://api.failpath.dev"
@@ -58,6 +59,7 @@ OPTIONS: Final = (
     Option("headers", checks.headers),
     Option("payload", checks.callback),
     Option("rules", check_rules, "FAILPATH_RULES"),
+    Option("metrics", checks.metrics, "FAILPATH_METRICS", default=True),
 )
 """Every option, in the order of the documentation."""
 _KEY, _ENABLED = (next(option for option in OPTIONS if option.name == name) for name in ("project_key", "enabled"))
@@ -88,6 +90,7 @@ class Options:
     headers: Mapping[str, str] | None = field(default=None, repr=False)
     payload: Payload | None = field(default=None, repr=False, compare=False)
     rules: tuple[StepRule, ...] | None = field(default=None, repr=False)
+    metrics: "MeterProvider | bool" = True
 
     @classmethod
     def resolve(cls, **given: object) -> "Options":

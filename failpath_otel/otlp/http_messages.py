@@ -11,11 +11,12 @@ from failpath_otel.otlp.span import TooManySpansError as TooManySpansError
 ROUTE: Final = "/v1/traces"
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
-MEDIA_TYPES: Final = (PROTOBUF, JSON)
+MEDIA_TYPES: Final = (PROTOBUF, JSON, "application/protobuf")
+"""Those of requests. The last is registered for protobuf, some senders use it, and OTLP does not name it."""
 
 _INVALID_ARGUMENT: Final = 3
-_CODES: Final = {413: 8, 500: 13, 503: 14}
-"""By the status of the response: RESOURCE_EXHAUSTED, INTERNAL and UNAVAILABLE of ``google.rpc.Code``."""
+_CODES: Final = {404: 12, 405: 12, 413: 8, 500: 13, 503: 14}
+"""By the status of the response: UNIMPLEMENTED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE of ``google.rpc.Code``."""
 
 
 def spans_in(body: bytes, media_type: str, reading: Reading = PLAIN) -> Iterator[ReadSpan]:
@@ -52,7 +53,7 @@ def response(media_type: str, rejected: int = 0, reason: str = "") -> bytes:
 def refusal(media_type: str, status_code: int, reason: str) -> bytes:
     """Return a ``google.rpc.Status``, which the specification demands of every answer that is no success."""
     code = _CODES.get(status_code, _INVALID_ARGUMENT)
-    if media_type != PROTOBUF:
+    if media_type == JSON:
         return msgspec.json.encode({"code": code, "message": reason})
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTracePartialSuccess  # noqa: PLC0415
 

@@ -20,8 +20,10 @@ from failpath_otel.otlp.span import (
     MAX_LIST_VALUES,
     MAX_SPAN_BYTES,
     MAX_SPANS,
+    NO_RESOURCE,
     STEP_KEY_BYTES,
     UNSET,
+    OtlpResource,
     OtlpSpan,
     Scope,
     SpanEvent,
@@ -30,16 +32,16 @@ from failpath_otel.otlp.span import (
     identity_of,
     kind_of,
     process_json,
-    process_of,
+    resource_of,
     status_of,
 )
 from failpath_otel.otlp.surrogates import whole_surrogates
 from failpath_otel.otlp.template import EncodedRecord
-from failpath_otel.records.record import ProcessInfo
 from failpath_otel.semconv import EXCEPTION_EVENT, STEP_KEY
 
 _MAX_UINT64: Final = (1 << 64) - 1
 _MAX_DIGITS: Final = 40
+_MAX_ID_CHARS: Final = 100
 _MAX_OBJECTS: Final = 10 * MAX_SPANS
 _CODES: Final = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 _Integer = int | str
@@ -175,8 +177,8 @@ def _read(groups: list[_ResourceSpans], reading: Reading) -> Iterator[ReadSpan]:
     budget = ReadingBudget()
     skipped = 0
     for group in groups:
-        process = _process(group.resource, budget)
-        process_text = process_json(process)
+        resource = _resource(group.resource, budget)
+        process_text = process_json(resource.process)
         for spans in group.scope_spans or ():
             scope = Scope((spans.scope.name or "") if spans.scope else "")
             for raw in spans.spans or ():
@@ -191,7 +193,7 @@ def _read(groups: list[_ResourceSpans], reading: Reading) -> Iterator[ReadSpan]:
                 if reading.templates is not None and at >= 0:
                     found = reading.templates.records(step, text, 0, len(text), process_text, budget)
                 if found is None:
-                    found = span = _parse(text, scope, process, budget, reading)
+                    found = span = _parse(text, scope, resource, budget, reading)
                     if reading.templates is not None and at >= 0:
                         reading.templates.learn(step, text, span, shape_of)
                 if found is None:
@@ -205,17 +207,17 @@ def _read(groups: list[_ResourceSpans], reading: Reading) -> Iterator[ReadSpan]:
         yield skipped
 
 
-def _process(resource: _Resource | None, budget: ReadingBudget) -> ProcessInfo | None:
+def _resource(resource: _Resource | None, budget: ReadingBudget) -> OtlpResource:
     pairs = [] if resource is None else resource.attributes or []
     try:
         budget.begin(len(pairs))
-        return process_of(_attributes(pairs, budget))
+        return resource_of(_attributes(pairs, budget))
     except TooManyPartsError:
-        return None
+        return NO_RESOURCE
 
 
 def _parse(
-    text: bytes, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget, reading: Reading
+    text: bytes, scope: Scope, resource: OtlpResource, budget: ReadingBudget, reading: Reading
 ) -> OtlpSpan | None:
     """Return a span; ``None`` for one that is no step, where that is plain."""
     if len(text) > MAX_SPAN_BYTES:
@@ -228,17 +230,19 @@ def _parse(
     if not may_be_step and not reading.is_ruled(scope.name, span.name or ""):
         return None
     try:
-        found = _span(span, scope, process, budget)
+        found = _span(span, scope, resource, budget)
     except TooManyPartsError as error:
         return broken_span(str(error), span.name or "", scope, is_step=STEP_KEY_BYTES in text)
     return found if reading.rules is not None or STEP_KEY in found.attributes else None
 
 
-def _span(span: _Span, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget) -> OtlpSpan:
+def _span(span: _Span, scope: Scope, resource: OtlpResource, budget: ReadingBudget) -> OtlpSpan:
     attributes, events = span.attributes or [], span.events or []
     budget.begin(len(attributes) + len(events))
     start_time = _uint64(span.start_time_unix_nano)
     ids, parent, problem = identity_of(_id(span.trace_id), _id(span.span_id), _id(span.parent_span_id), start_time)
+    if problem:
+        problem = _form_problem("trace id", span.trace_id, 32) or _form_problem("span id", span.span_id, 16) or problem
     status = span.status
     return OtlpSpan(
         span.name or "",
@@ -255,7 +259,7 @@ def _span(span: _Span, scope: Scope, process: ProcessInfo | None, budget: Readin
         UNSET if status is None else status_of(_code(status.code), status.message or ""),
         _uint64(span.dropped_events_count),
         scope,
-        process,
+        resource,
         problem,
         kind_of(span.kind),
     )
@@ -266,6 +270,17 @@ def _id(text: str | None) -> bytes:
         return bytes.fromhex(text or "")
     except ValueError:
         return b""
+
+
+def _form_problem(what: str, text: str | None, digits: int) -> str:
+    """Return what is wrong with the form of an id, where its length does not say it; empty if nothing is."""
+    if not text or _id(text):
+        return ""
+    decoded = _bytes(text[:_MAX_ID_CHARS])
+    # The JSON mapping of protobuf has Base64, and OTLP an exception for ids, which some senders overlook.
+    is_base64 = isinstance(decoded, bytes) and len(decoded) == digits // 2
+    form = "in Base64" if is_base64 else "no hexadecimal number"
+    return f"its {what} is {form}: JSON has {digits} hexadecimal digits"
 
 
 def _uint64(value: _Integer | None) -> int:

@@ -19,9 +19,11 @@ from failpath_otel.otlp.span import (
     MAX_LIST_VALUES,
     MAX_SPAN_BYTES,
     MAX_SPANS,
+    NO_RESOURCE,
     NO_SCOPE,
     STEP_KEY_BYTES,
     UNSET,
+    OtlpResource,
     OtlpSpan,
     Scope,
     SpanEvent,
@@ -30,12 +32,11 @@ from failpath_otel.otlp.span import (
     identity_of,
     kind_of,
     process_json,
-    process_of,
+    resource_of,
     status_of,
 )
 from failpath_otel.otlp.template import EncodedRecord
 from failpath_otel.otlp.varint import read_varint
-from failpath_otel.records.record import ProcessInfo
 from failpath_otel.semconv import EXCEPTION_EVENT
 
 _RESOURCE_SPANS: Final = 1
@@ -147,11 +148,11 @@ def _read(body: bytes, groups: Iterable[_Group], reading: Reading) -> Iterator[R
     templates = reading.templates
     step_at, key_end, skipped = -1, 0, 0
     nowhere = len(body)
-    for resource, scopes in groups:
-        process = _process(body, resource, budget)
-        process_text = process_json(process)
-        for place, spans in scopes:
-            scope = _scope(body, place)
+    for place, scopes in groups:
+        resource = _resource(body, place, budget)
+        process_text = process_json(resource.process)
+        for scope_place, spans in scopes:
+            scope = _scope(body, scope_place)
             for begin, end in spans:
                 if step_at < begin:
                     step_at = body.find(STEP_KEY_BYTES, begin)
@@ -164,15 +165,15 @@ def _read(body: bytes, groups: Iterable[_Group], reading: Reading) -> Iterator[R
                     continue
                 found: OtlpSpan | list[EncodedRecord] | None = None
                 if key_end > end:
-                    found = _parse(body[begin:end], scope, process, budget, reading)
+                    found = _parse(body[begin:end], scope, resource, budget, reading)
                 elif templates is None:
-                    found = _parse(body[begin:end], scope, process, budget)
+                    found = _parse(body[begin:end], scope, resource, budget)
                 else:
                     step = body[key_end : key_end + 2 + body[key_end + 1]] if key_end + 1 < end else b""
                     found = templates.records(step, body, begin, end, process_text, budget)
                     if found is None:
                         text = body[begin:end]
-                        found = span = _parse(text, scope, process, budget)
+                        found = span = _parse(text, scope, resource, budget)
                         templates.learn(step, text, span, shape_of)
                 if found is None:
                     skipped += 1
@@ -185,15 +186,15 @@ def _read(body: bytes, groups: Iterable[_Group], reading: Reading) -> Iterator[R
         yield skipped
 
 
-def _process(body: bytes, part: _Part | None, budget: ReadingBudget) -> ProcessInfo | None:
+def _resource(body: bytes, part: _Part | None, budget: ReadingBudget) -> OtlpResource:
     if part is None or part[1] - part[0] > MAX_SPAN_BYTES:
-        return None
+        return NO_RESOURCE
     try:
         pairs = Resource.FromString(body[part[0] : part[1]]).attributes
         budget.begin(len(pairs))
-        return process_of(_attributes(pairs, budget))
+        return resource_of(_attributes(pairs, budget))
     except (DecodeError, TooManyPartsError):
-        return None
+        return NO_RESOURCE
 
 
 def _scope(body: bytes, part: _Part | None) -> Scope:
@@ -206,7 +207,7 @@ def _scope(body: bytes, part: _Part | None) -> Scope:
 
 
 def _parse(
-    text: bytes, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget, reading: Reading | None = None
+    text: bytes, scope: Scope, resource: OtlpResource, budget: ReadingBudget, reading: Reading | None = None
 ) -> OtlpSpan | None:
     """Return a span; ``None`` for one that no rule of *reading* makes a step, where that is given."""
     if len(text) > MAX_SPAN_BYTES:
@@ -218,12 +219,12 @@ def _parse(
     if not (reading is None or reading.is_ruled(scope.name, span.name)):
         return None
     try:
-        return _span(span, scope, process, budget)
+        return _span(span, scope, resource, budget)
     except TooManyPartsError as error:
         return broken_span(str(error), span.name, scope, is_step=STEP_KEY_BYTES in text)
 
 
-def _span(span: Span, scope: Scope, process: ProcessInfo | None, budget: ReadingBudget) -> OtlpSpan:
+def _span(span: Span, scope: Scope, resource: OtlpResource, budget: ReadingBudget) -> OtlpSpan:
     attributes, events = span.attributes, span.events
     event_count = len(events)
     budget.begin(len(attributes) + event_count)
@@ -248,7 +249,7 @@ def _span(span: Span, scope: Scope, process: ProcessInfo | None, budget: Reading
         status_of(code, status.message) if code else UNSET,
         span.dropped_events_count,
         scope,
-        process,
+        resource,
         problem,
         kind_of(span.kind),
     )

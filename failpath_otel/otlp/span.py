@@ -66,11 +66,18 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
     name: str
 
 
-class OtlpSpan(msgspec.Struct, gc=False):
-    """A span that came by OTLP; a ``problem`` says why no record can be made of it.
+class OtlpResource(msgspec.Struct, frozen=True, gc=False):
+    """What a resource says: its attributes, and the process, where they name one."""
 
-    ``process`` is that of its resource, where the resource names one.
-    """
+    attributes: dict[str, Any]
+    process: ProcessInfo | None
+
+
+NO_RESOURCE: Final = OtlpResource({}, None)
+
+
+class OtlpSpan(msgspec.Struct, gc=False):
+    """A span that came by OTLP; a ``problem`` says why no record can be made of it."""
 
     name: str
     context: SpanIds
@@ -82,9 +89,14 @@ class OtlpSpan(msgspec.Struct, gc=False):
     status: SpanStatus
     dropped_events: int
     instrumentation_scope: Scope
-    process: ProcessInfo | None
+    resource: OtlpResource
     problem: str
     kind: SpanKind = SpanKind.INTERNAL
+
+    @property
+    def process(self) -> ProcessInfo | None:
+        """The process of its resource, where that names one."""
+        return self.resource.process
 
     def get_span_context(self) -> SpanIds:
         """Return the two ids."""
@@ -112,7 +124,7 @@ class TooManySpansError(Exception):
 def broken_span(problem: str, name: str = "", scope: Scope = NO_SCOPE, *, is_step: bool = True) -> OtlpSpan:
     """Return a span that could not be read. If only a rule may make a step of it, its name and scope are needed."""
     attributes = {STEP_KEY: ""} if is_step else {}
-    return OtlpSpan(name, NO_IDS, None, 0, None, attributes, [], UNSET, 0, scope, None, problem)
+    return OtlpSpan(name, NO_IDS, None, 0, None, attributes, [], UNSET, 0, scope, NO_RESOURCE, problem)
 
 
 def kind_of(number: object) -> SpanKind:
@@ -140,20 +152,36 @@ def identity_of(
 
 def _problem(trace_id: bytes, span_id: bytes, start_time: int) -> str:
     if len(trace_id) != TRACE_ID_BYTES:
-        return f"its trace id has {len(trace_id)} bytes, not {TRACE_ID_BYTES}"
+        return _wrong_length("trace id", trace_id, TRACE_ID_BYTES)
     if len(span_id) != SPAN_ID_BYTES:
-        return f"its span id has {len(span_id)} bytes, not {SPAN_ID_BYTES}"
-    if not any(trace_id) or not any(span_id):
-        return "its trace id or its span id is zero"
+        return _wrong_length("span id", span_id, SPAN_ID_BYTES)
+    if not any(trace_id):
+        return "its trace id is zero"
+    if not any(span_id):
+        return "its span id is zero"
     return "" if start_time else "it has no start time"
 
 
+def _wrong_length(what: str, given: bytes, expected: int) -> str:
+    if not given:
+        return f"it has no {what}"
+    text = given.isascii() and given.decode().isprintable()
+    # Twice as many digits: some senders put the hexadecimal text into the field for bytes.
+    form = ", and looks like a text: protobuf has the bytes themselves" if text and len(given) > expected else ""
+    return f"its {what} has {len(given)} bytes, not {expected}{form}"
+
+
 def process_json(process: ProcessInfo | None) -> str:
-    """Return what :func:`process_of` has encoded; empty for no process."""
+    """Return what :func:`resource_of` has encoded; empty for no process."""
     return "" if process is None else bytes(cast("msgspec.Raw", process)).decode()
 
 
-def process_of(resource: dict[str, Any]) -> ProcessInfo | None:
+def resource_of(attributes: dict[str, Any]) -> OtlpResource:
+    """Return a resource with these attributes."""
+    return OtlpResource(attributes, _process_of(attributes))
+
+
+def _process_of(resource: dict[str, Any]) -> ProcessInfo | None:
     """Return the process that a resource names by pid and host, encoded once for all of its records."""
     pid, host = resource.get("process.pid"), resource.get("host.name")
     created = resource.get("process.creation.time")

@@ -1,4 +1,4 @@
-"""The status of an HTTP or gRPC call, as instrumentations leave it on a span."""
+"""The status of calls, tasks and workflows, as instrumentations leave it on a span."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _GRPC: Final = "grpc"
 _GRPC_OK: Final = "OK"
+_CELERY_RETRY: Final = "RETRY"
 _GRPC_CODES: Final = (
     *(_GRPC_OK, "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
     *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED"),
@@ -26,21 +27,33 @@ def is_grpc(attributes: Mapping[str, Any]) -> bool:
     )
 
 
-def grpc_call_failed(span: ReadableSpan, attributes: Mapping[str, Any]) -> bool:
-    """Return whether a gRPC span shows that its call failed, even if its status is unset.
+def failed_without_status(span: ReadableSpan, attributes: Mapping[str, Any]) -> bool:
+    """Return whether a span whose status is unset shows that what it stands for has failed.
 
-    OpenTelemetry's server instrumentation leaves the status unset if a handler raises or aborts with a client error.
+    OpenTelemetry's instrumentation leaves the status unset if a handler of a gRPC server raises or aborts with a client
+    error, and if a Celery task asks for another attempt; Temporal's interceptor does if a workflow fails.
     """
-    return is_grpc(attributes) and (
-        bool(_grpc_code(attributes)) or any(event.name == semconv.EXCEPTION_EVENT for event in span.events)
-    )
+    if is_grpc(attributes):
+        return bool(_grpc_code(attributes)) or _has_exception(span)
+    return _is_retried_task(attributes) or (semconv.TEMPORAL_WORKFLOW_ID in attributes and _has_exception(span))
 
 
-def describe_failed_call(attributes: Mapping[str, Any]) -> str:
+def _has_exception(span: ReadableSpan) -> bool:
+    return any(event.name == semconv.EXCEPTION_EVENT for event in span.events)
+
+
+def _is_retried_task(attributes: Mapping[str, Any]) -> bool:
+    return attributes.get(semconv.CELERY_STATE) == _CELERY_RETRY
+
+
+def describe_failure(attributes: Mapping[str, Any]) -> str:
     """Return an error status as a message, as ``HTTP 402`` or ``gRPC 5 NOT_FOUND``; empty if there is none."""
     code = _grpc_code(attributes)
     if code:
         return f"gRPC {code}"
+    if _is_retried_task(attributes):
+        reason = attributes.get(semconv.CELERY_RETRY_REASON)
+        return reason if isinstance(reason, str) else "Retry"
     status = next((attributes[name] for name in semconv.HTTP_STATUS_CODES if name in attributes), None)
     return f"HTTP {status}" if type(status) is int else ""
 

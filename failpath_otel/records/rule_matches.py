@@ -5,11 +5,12 @@ from typing import Any, Final
 
 from opentelemetry.trace import SpanKind
 
+from failpath_otel import limits
 from failpath_otel.records.matching.conditions import Condition, Verdict
 from failpath_otel.records.matching.globs import Wildcards
 from failpath_otel.records.matching.keys import BoundedKeys, Names
 from failpath_otel.records.matching.templates import Template
-from failpath_otel.records.matching.values import usable_run_id
+from failpath_otel.records.matching.values import RESOURCE, text_of_attribute, usable_run_id
 from failpath_otel.records.rules import KINDS, StepRule
 
 
@@ -37,21 +38,34 @@ class RuleInUse:
         self.fixed_names: Final = (
             None if self.fixed_flow is None or fixed_step is None else Names(self.fixed_flow, fixed_step)
         )
-        self.reads_attributes: Final = bool(self.flow.attributes or self.step.attributes)
-        """Flow or step depend on attributes."""
+        self._resources: Final = (*self.flow.resources, *self.step.resources)
+        self._depends_on_span: Final = bool(self.flow.attributes or self.step.attributes)
+        self.reads_attributes: Final = bool(self._depends_on_span or self._resources)
+        """Flow or step depend on attributes, of the span or of its resource."""
         self.keys: Final = BoundedKeys(rule.max_keys, repr(rule.span_name), self.fixed_flow, fixed_step)
+
+    def origin_of(self, attributes: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """Return what flow and step depend on beside the name of a span; ``None`` if it is too much to be kept."""
+        if self._depends_on_span:
+            return None
+        resource = attributes.get(RESOURCE) or {} if self._resources else {}
+        found = tuple([text_of_attribute(resource.get(name)) for name in self._resources])
+        return found if max(map(len, found), default=0) <= limits.MAX_KEY_CHARS else None
 
 
 class Candidate:
     """A rule for a scope and a name, with what its wildcards stand for in that name."""
 
-    __slots__ = ("_names", "in_use", "rule", "wildcards")
+    __slots__ = ("_known", "in_use", "rule", "wildcards")
 
     def __init__(self, in_use: RuleInUse, name: str) -> None:
         self.in_use: Final = in_use
         self.rule: Final = in_use.rule
         self.wildcards: Final = in_use.wildcards.captured(name)
-        self._names: Names | None = in_use.fixed_names
+        # With what they depend on, of the most recent span: most programs have one resource.
+        self._known: tuple[tuple[str, ...], Names] | None = (
+            None if in_use.fixed_names is None else ((), in_use.fixed_names)
+        )
 
     def verdict(self, kind: object, attributes: Mapping[str, Any]) -> Verdict:
         """Return whether the rule applies to a span of this kind with these attributes."""
@@ -74,16 +88,18 @@ class Candidate:
             attributes: those that the span has by now.
             may_wait: there can be more later.
         """
-        if self._names is not None:
-            return self._names
         in_use = self.in_use
+        known = self._known
+        origin = in_use.origin_of(attributes) if in_use.reads_attributes else ()
+        if known is not None and known[0] == origin:
+            return known[1]
         flow, flow_is_complete = in_use.flow.render(self.wildcards, attributes)
         step, step_is_complete = in_use.step.render(self.wildcards, attributes)
         if may_wait and not (flow_is_complete and step_is_complete):
             return None
         names = in_use.keys.names(flow, step)
-        if not in_use.reads_attributes:
-            self._names = names
+        if origin is not None:
+            self._known = origin, names
         return names
 
     def run_id(self, attributes: Mapping[str, Any], *, may_wait: bool = False) -> str:

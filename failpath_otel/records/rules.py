@@ -25,9 +25,10 @@ class StepRule:
     else ``success``. None of its attributes become metadata.
 
     ``flow``, ``step`` and ``run_id`` can be templates: ``{1}`` is the text of the first wildcard in ``span_name``,
-    ``{attr:http.route}`` a span attribute, of a list its first item, and ``{attr:a|attr:b|1|'text'}`` the first of
-    these that is there. Braces around anything else are text; ``{{1}}`` is ``{1}`` as text. A flow or a step that
-    cannot be filled in, that is no usable key, or that is one too many, is ``other``.
+    ``{attr:http.route}`` a span attribute, of a list its first item, ``{resource:service.name}`` an attribute of the
+    resource of the span, and ``{attr:a|attr:b|1|'text'}`` the first of these that is there. Braces around anything else
+    are text; ``{{1}}`` is ``{1}`` as text. A flow or a step that cannot be filled in, that is no usable key, or that is
+    one too many, is ``other``.
 
     Args:
         flow: the flow key.
@@ -131,7 +132,7 @@ class StepRule:
                 f"{name} of a rule must have no {{{template.last_wildcard}}}, because span_name has"
                 f" {wildcards or 'no'} wildcard{'s' * (wildcards != 1)}"
             )
-        attributes = (text,) if name == "run_id" and template.is_fixed else template.attributes
+        attributes = (text,) if name == "run_id" and template.is_fixed else template.attributes + template.resources
         for attribute in attributes:
             if is_secret_key(attribute):
                 msg = f"{name} of a rule must not name a secret, and {clean_text(attribute, 80)!r} looks like one"

@@ -12,10 +12,10 @@ from opentelemetry.trace import StatusCode
 from failpath_otel import limits, semconv
 from failpath_otel.records.content import ERROR_MESSAGE, ERROR_STACK, RecordContent
 from failpath_otel.records.matching.keys import Names
-from failpath_otel.records.matching.values import attributes_as_dict
+from failpath_otel.records.matching.values import attributes_as_dict, attributes_to_match
 from failpath_otel.records.metadata import metadata_at_end, metadata_from
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record, Status, record_id, rfc3339
-from failpath_otel.records.response_status import describe_failed_call, grpc_call_failed, is_grpc
+from failpath_otel.records.response_status import describe_failure, failed_without_status, is_grpc
 from failpath_otel.records.rule_set import Rules
 from failpath_otel.records.stacks import without_our_frames
 from failpath_otel.scrubbing.values import bounded_run_id, clean_metadata, clean_text, error_text, text_of
@@ -225,7 +225,7 @@ def derive_outcome(start: StepStart, span: ReadableSpan, attributes: Mapping[str
         # A host's limits may have evicted it since the start.
         return stated_outcome(start.attributes)
     code = span.status.status_code
-    failed = code is StatusCode.ERROR or (code is StatusCode.UNSET and grpc_call_failed(span, attributes))
+    failed = code is StatusCode.ERROR or (code is StatusCode.UNSET and failed_without_status(span, attributes))
     return "error" if failed else "success"
 
 
@@ -265,7 +265,7 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, content: Recor
 def _start_by_rules(span: ReadableSpan, rules: Rules) -> StepStart | None:
     if rules.candidates_for(span) is None:
         return None  # without a copy of the attributes: most spans
-    attributes = attributes_as_dict(span)
+    attributes = attributes_to_match(span)
     chosen = rules.choice_for(span, attributes)
     names = None if chosen is None else chosen.names(attributes)
     return None if chosen is None or names is None else start_by_rule(span, names, chosen.run_id(attributes))
@@ -301,7 +301,7 @@ def _error(start: StepStart, span: ReadableSpan, content: RecordContent, state: 
     message = attributes.get(semconv.EXCEPTION_MESSAGE)
     # The exception that aborts a gRPC call has no message.
     if message is None or (not message and is_grpc(span_attributes)):
-        message = span.status.description or describe_failed_call(span_attributes) or (name if message is None else "")
+        message = span.status.description or describe_failure(span_attributes) or (name if message is None else "")
     given = start.attributes.get(semconv.STACK_GIVEN) is True
     stack = attributes.get(semconv.EXCEPTION_STACKTRACE) if content.capture_stack or given else None
     # Other tracers do not redact.

@@ -9,6 +9,8 @@ import anyio
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from failpath_otel.serving.refusals import Refused
+
 MAX_DISCARDED_BYTES: Final = 64 * 1_048_576
 """How much of a body that is too large is read and discarded, so that its sender can read the response."""
 
@@ -66,8 +68,12 @@ class BodyBudget:
             self._left += held
 
 
-async def read_body(request: Request, max_bytes: int, take: Callable[[int], None] = lambda _: None) -> bytes:
+async def read_body(
+    request: Request, max_bytes: int, take: Callable[[int], None] = lambda _: None, *, keep: bool = True
+) -> bytes:
     """Return the body, holding at most ``max_bytes`` of it; ``take`` is called with the size of each chunk.
+
+    Without ``keep`` it is read within the same limits, nothing of it is held, and nothing returned.
 
     Raises ``HTTPException``: 413 for a larger one, 400 if the sender disconnects, 503 if it takes too long.
     """
@@ -81,6 +87,8 @@ async def read_body(request: Request, max_bytes: int, take: Callable[[int], None
         with anyio.fail_after(BODY_SECONDS):
             async for chunk in request.stream():
                 size += len(chunk)
+                if size <= max_bytes and not keep:
+                    continue
                 if size <= max_bytes:
                     take(len(chunk))
                     body += chunk
@@ -93,7 +101,8 @@ async def read_body(request: Request, max_bytes: int, take: Callable[[int], None
     except TimeoutError:
         # Not 408: senders of OTLP do not retry after it.
         headers = {"Retry-After": "1", "Connection": "close"}
-        raise HTTPException(503, f"the body took longer than {BODY_SECONDS:.0f} s", headers=headers) from None
+        refusal = f"the body took longer than {BODY_SECONDS:.0f} s"
+        raise Refused(503, refusal, headers, reason="slow_body") from None
     if size > max_bytes:
         raise _too_large(max_bytes)
     return bytes(body)

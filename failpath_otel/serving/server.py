@@ -1,26 +1,23 @@
 """A server as a process: socket, signals, and a shutdown with exit code 0."""
 
+import asyncio
 import contextlib
-import os
 import signal
 import socket
 import sys
 from collections.abc import Callable
-from ipaddress import ip_address
 from time import monotonic
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from failpath_otel.addresses import LOOPBACK
 from failpath_otel.serving.grpc_refusal import GrpcRefusal
+from failpath_otel.serving.tls import Tls
 
 if sys.platform != "win32":
     import resource
-
-_IPV4: Final = 4
 
 _IDLE_SECONDS: Final = 20.0
 """How long a connection may stay without a complete request head; Uvicorn has no such limit."""
@@ -28,6 +25,19 @@ _IDLE_SECONDS: Final = 20.0
 _UNKNOWN: Final = object()
 _TICKS: Final = 10
 """A check each second: Uvicorn ticks ten times."""
+
+
+class Beside(Protocol):
+    """A server of gRPC, which is started before this one, and ends with it."""
+
+    url: str | None
+    """Where it serves; ``None`` while it does not."""
+
+    async def start(self) -> None:
+        """Begin to serve."""
+
+    async def stop(self, grace_seconds: float) -> None:
+        """End, and cancel after ``grace_seconds`` what is in progress."""
 
 
 class Server(uvicorn.Server):
@@ -38,14 +48,23 @@ class Server(uvicorn.Server):
         ready: called when it accepts requests.
         ending: called before it waits for requests in progress, to end those that would not end by themselves.
         grace_seconds: how long requests in progress may take at shutdown.
+        tls: by which clients are encrypted.
+        grpc: the server of gRPC beside it, if there is one.
     """
 
     def __init__(
-        self, app: ASGIApp, *, ready: Callable[[], None], ending: Callable[[], None], grace_seconds: int
+        self,
+        app: ASGIApp,
+        *,
+        ready: Callable[[], None],
+        ending: Callable[[], None],
+        grace_seconds: int,
+        tls: Tls | None = None,
+        grpc: Beside | None = None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
-                GrpcRefusal(app, address_of),
+                GrpcRefusal(app, lambda: None if grpc is None else grpc.url),
                 http="h11",
                 loop="asyncio",
                 ws="none",
@@ -59,8 +78,11 @@ class Server(uvicorn.Server):
                 # Not the 5 s after which OpenTelemetry's exporters send again, to a closed connection.
                 timeout_keep_alive=8,
                 timeout_graceful_shutdown=grace_seconds,
+                **({} if tls is None else tls.of_uvicorn()),
             )
         )
+        self._grpc = grpc
+        self._grace_seconds = grace_seconds
         self._ready = ready
         self._ending = ending
         self._idle: dict[Any, tuple[object, float]] = {}  # connections, with their last requests and since when
@@ -76,6 +98,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, and call ``ready``."""
+        if self._grpc is not None:
+            await self._grpc.start()
         await super().startup(sockets)
         self._ready()
 
@@ -104,7 +128,10 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more requests, and wait for those in progress."""
         self._ending()
-        await super().shutdown(sockets)
+        if self._grpc is None:
+            await super().shutdown(sockets)
+        else:
+            await asyncio.gather(super().shutdown(sockets), self._grpc.stop(self._grace_seconds))
 
 
 def allow_many_connections() -> None:
@@ -115,26 +142,3 @@ def allow_many_connections() -> None:
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):  # macOS accepts less than it reports
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def address_of(host: str, port: int) -> str:
-    """Return the URL for this machine; an unspecified address becomes the loopback one."""
-    address = ip_address(host)
-    if address.is_unspecified:
-        address = ip_address(LOOPBACK if address.version == _IPV4 else "::1")
-    return f"http://{address}:{port}" if address.version == _IPV4 else f"http://[{address}]:{port}"
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at an IP address; port 0 picks a free port. Raise ``OSError``."""
-    listener = socket.socket(socket.AF_INET if ip_address(host).version == _IPV4 else socket.AF_INET6)
-    try:
-        if os.name == "posix":
-            # A port that was just closed is free; on Windows the option would take a port in use.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen()
-    except BaseException:
-        listener.close()
-        raise
-    return listener

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from opentelemetry.sdk.trace import ReadableSpan
 
 from failpath_otel.delivery.at_exit import exit_budget
+from failpath_otel.delivery.figures.metrics import measure
 from failpath_otel.delivery.pipeline import pipeline_to_failpath
 from failpath_otel.options.content import content_of
 from failpath_otel.options.options import Options
@@ -22,6 +23,7 @@ class EndedSpans:
         self._disabled = not options.enabled
         self.pipeline = pipeline_to_failpath(options)
         """Delivers the records."""
+        measure(self.pipeline, "failpath_otel.FailpathSpanExporter", options.enabled and options.metrics)
         self._wait_budget = options.wait_budget
         self._process = ThisProcess()
 

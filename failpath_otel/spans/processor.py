@@ -6,7 +6,7 @@ from typing_extensions import Unpack
 
 from failpath_otel import limits
 from failpath_otel.delivery.at_exit import exit_budget
-from failpath_otel.delivery.stats import Stats
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.options.arguments import DeliveryOptions
 from failpath_otel.public import public
 

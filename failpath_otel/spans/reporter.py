@@ -66,6 +66,7 @@ class Reporter:
         self._is_plain = not self._disabled and self._rule_spans.rules is None
         self._rule_spans.misses.is_watching = options.endpoint != DEFAULT_ENDPOINT  # local, where rules are tried
         self.pipelines.begin(options)
+        _measure(self.pipelines, options)
 
     def reconfigure(self, options: Options) -> None:
         """Apply ``options`` to steps that begin from now on; open ones end in the pipeline in which they began."""
@@ -286,3 +287,11 @@ class Reporter:
         deadline = monotonic() + seconds("timeout", timeout)
         self._report_overdue(wait=False)
         return self.pipelines.shutdown(deadline)
+
+
+def _measure(pipelines: Pipelines, options: Options) -> None:
+    """Report the figures of ``pipelines`` as metrics, where the options say so."""
+    # Imported on use (decision 0005).
+    from failpath_otel.delivery.figures.metrics import measure  # noqa: PLC0415
+
+    measure(pipelines, "failpath_otel.FailpathSpanProcessor", options.enabled and options.metrics)

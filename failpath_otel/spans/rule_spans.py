@@ -10,7 +10,7 @@ from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import ReadableSpan
 
 from failpath_otel import limits, semconv
-from failpath_otel.records.matching.values import attributes_as_dict
+from failpath_otel.records.matching.values import attributes_to_match
 from failpath_otel.records.rule_set import Rules
 from failpath_otel.records.span_translation import StepStart, start_by_rule, stated_run_id
 from failpath_otel.report import exception_once
@@ -81,7 +81,7 @@ class RuleMatchedSpans:
         chosen, is_open = found.only, False
         attributes: Mapping[str, Any] = {}
         if chosen is None or chosen.in_use.reads_attributes or chosen.rule.run_id is not None:
-            attributes = attributes_as_dict(span)
+            attributes = attributes_to_match(span)
         if chosen is None:
             chosen, is_open = found.choose(span.kind, attributes)
             if is_open and (len(self.awaiting) >= limits.MAX_AWAITING_RULE or not found.is_worth_waiting(span.kind)):
@@ -276,7 +276,7 @@ class RuleMatchedSpans:
                 return
             is_over = True  # also where it fails
             try:
-                attributes = attributes_as_dict(awaiting.span)
+                attributes = attributes_to_match(awaiting.span)
                 if open_span.candidates is not None:
                     is_over = self._decide(open_span, awaiting.span, attributes, is_due=is_due)
                 if open_span.candidate is not None:
@@ -292,7 +292,7 @@ class RuleMatchedSpans:
 
     def _settle_at_end(self, open_span: OpenSpan, span: ReadableSpan) -> None:
         """Report the start of a span that ends, if one of the rules that had been undecided applies to it now."""
-        attributes = attributes_as_dict(span)
+        attributes = attributes_to_match(span)
         self._decide(open_span, span, attributes, is_due=True)
         if open_span.candidate is not None and self._is_known(open_span, attributes, is_due=True):
             self._begin_late(open_span, span)

@@ -16,7 +16,7 @@ from failpath_otel.scrubbing.values import clean_metadata, clean_text, type_name
 from failpath_otel.semconv import SCOPE_NAME
 from failpath_otel.step_state import RunIdentity
 from failpath_otel.steps.definition import StepDefinition
-from failpath_otel.steps.keys import check_key, check_status, make_run_id
+from failpath_otel.steps.keys import check_header, check_key, check_status, make_run_id
 from failpath_otel.steps.manual_record import Time, check_times, record_manually
 from failpath_otel.steps.open_step import NoStep
 from failpath_otel.steps.outcome import described_error_attributes
@@ -80,39 +80,53 @@ class Failpath:
         """
         return Run(self._tracer, self._current_key, flow_key, run_id, metadata, propagate)
 
-    def run_from_headers(self, headers: Headers, *, flow: str | None = None, metadata: Metadata | None = None) -> Run:
+    def run_from_headers(
+        self,
+        headers: Headers,
+        *,
+        flow: str | None = None,
+        run_id: object = None,
+        run_id_header: str | None = None,
+        metadata: Metadata | None = None,
+    ) -> Run:
         """Return the run that another service has begun, from its :meth:`Run.headers`. Sends nothing.
 
         The sender of the headers chooses the flow and the run: they are for services that trust each other. A value
         that is not well formed (too long, with control characters, of a wrong type, several that contradict each other)
-        is refused, which is logged once; in place of a refused or missing run id one is generated. Never raises because
-        of ``headers``.
+        is refused, which is logged once; a refused or missing run id is replaced. Never raises because of ``headers``.
 
         Args:
             headers: those of a request or of a message: a mapping or pairs; names in any case; values that are texts,
                 bytes, or lists of them; also a WSGI environment, an ASGI scope's ``headers``, gRPC metadata, and the
                 message attributes of SQS. ``None``: there are none.
             flow: the flow key where ``headers`` have none. Default: ``"unknown"``.
+            run_id: the run id where ``headers`` have none, as the id of a job; as in :meth:`run`.
+            run_id_header: the name of a header, as ``"X-Request-Id"``, whose text is the run id where ``headers`` have
+                no other one. It goes before ``run_id``, and is refused like the others.
             metadata: JSON-like values for every step that this service records. Never secrets.
 
         Raises:
-            TypeError: ``flow`` is not a string.
-            ValueError: ``flow`` is empty or too long.
+            TypeError: ``flow`` or ``run_id_header`` is not a string.
+            ValueError: one of them is empty or too long, or ``run_id_header`` looks like the name of a secret.
 
         Example:
             >>> headers = failpath.run("checkout", run_id="order-17").headers()  # in the calling service
             >>> failpath.run_from_headers(headers)
             Run('checkout', run_id='order-17')
+            >>> failpath.run_from_headers({"X-Request-Id": "req-1"}, flow="shop", run_id_header="X-Request-Id")
+            Run('shop', run_id='req-1')
         """
         fallback = None if flow is None else check_key("flow", flow)
-        flow_key, run_id = read_headers(headers)
+        flow_key, sent_run_id = read_headers(headers, check_header(run_id_header))
         if flow_key is None and fallback is None:
             warn_once(
                 "run headers without flow",
                 "Failpath: headers came without a usable flow key; the run's flow is %r. flow= names another.",
                 UNKNOWN_FLOW,
             )
-        return Run(self._tracer, self._current_key, flow_key or fallback or UNKNOWN_FLOW, run_id, metadata)
+        return Run(
+            self._tracer, self._current_key, flow_key or fallback or UNKNOWN_FLOW, sent_run_id or run_id, metadata
+        )
 
     def current_run(self) -> Run | None:
         """Return the run of this client whose ``with`` block encloses the caller, else one that another service sent.

@@ -4,6 +4,7 @@ import uuid
 
 from failpath_otel import limits, semconv
 from failpath_otel.handler_exceptions import reraise_if_from_handler
+from failpath_otel.scrubbing.keys import is_secret_key
 from failpath_otel.scrubbing.values import bounded_run_id, clean_text, text_of, type_name
 
 
@@ -26,6 +27,21 @@ def check_key(name: str, value: object) -> str:
         msg = f"{name} must have at most {limits.MAX_KEY_CHARS} characters, got {len(value)}: {clean_text(value, 60)!r}"
         raise ValueError(msg)
     return clean_text(value, limits.MAX_KEY_CHARS * 10)
+
+
+def check_header(name: str | None) -> str | None:
+    """Return the name of the header that holds a run id, in lower case.
+
+    Raises:
+        TypeError: it is not a string.
+        ValueError: it is empty or too long, or looks like the name of a secret.
+    """
+    if name is None:
+        return None
+    name = check_key("run_id_header", name)
+    if is_secret_key(name):
+        raise ValueError(f"run_id_header must not name a secret, and {clean_text(name, 80)!r} looks like one")
+    return name.lower()
 
 
 def make_run_id(run_id: object) -> str:

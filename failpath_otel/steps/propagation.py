@@ -21,10 +21,6 @@ UNKNOWN_FLOW: Final = "unknown"
 
 _PAIR: Final = 2
 _NAMES: Final = (FLOW_KEY_HEADER, RUN_ID_HEADER)
-_VARIABLES: Final = {f"HTTP_{name.replace('-', '_').upper()}": name for name in _NAMES}
-"""The headers as CGI and WSGI name them."""
-
-_LONGEST_NAME: Final = max(map(len, _NAMES))
 _WHAT: Final = {FLOW_KEY_HEADER: "flow key", RUN_ID_HEADER: "run id", FLOW_KEY: "flow key", RUN_ID: "run id"}
 _MAX_CHARS: Final = {
     FLOW_KEY_HEADER: limits.MAX_KEY_CHARS,
@@ -83,18 +79,22 @@ def write_headers(flow_key: str, run_id: str) -> dict[str, str]:
     return {FLOW_KEY_HEADER: quote(flow_key, safe=""), RUN_ID_HEADER: quote(run_id, safe="")}
 
 
-def read_headers(headers: object) -> Identity:
-    """Return the identity of a run in ``headers``; never raises. Refused values are logged once."""
+def read_headers(headers: object, run_id_header: str | None = None) -> Identity:
+    """Return the identity of a run in ``headers``; never raises. Refused values are logged once.
+
+    Where no run id is sent with a run, it is the text of the header ``run_id_header``.
+    """
     try:
+        names = _NAMES if run_id_header is None else (*_NAMES, run_id_header)
         found: dict[str, list[object]] = {}
-        for given, value in _items(headers):
-            name = _lower(given)
-            if name in _NAMES and len(values := found.setdefault(name, [])) <= _MAX_VALUES:
+        for given, value in _items(headers, names):
+            name = _lower(given, max(map(len, names)))
+            if name in names and len(values := found.setdefault(name, [])) <= _MAX_VALUES:
                 values.extend(_values(value))
-        return Identity(
-            _accepted(_decoded, FLOW_KEY_HEADER, found.get(FLOW_KEY_HEADER, [])),
-            _accepted(_decoded, RUN_ID_HEADER, found.get(RUN_ID_HEADER, [])),
-        )
+        run_id = _accepted(_decoded, RUN_ID_HEADER, found.get(RUN_ID_HEADER, []))
+        if run_id is None and run_id_header is not None:
+            run_id = _accepted(_plain, RUN_ID_HEADER, found.get(run_id_header, []))
+        return Identity(_accepted(_decoded, FLOW_KEY_HEADER, found.get(FLOW_KEY_HEADER, [])), run_id)
     except Exception:  # noqa: BLE001 - a mapping of the application or of a framework may raise anything
         # Without the text of the exception, which may quote other headers.
         exception_once("reading the headers of a run", with_text=False)
@@ -171,13 +171,13 @@ def _has_room(entries: Mapping[str, object], flow_key: str, run_id: str) -> bool
     return len(text) * (_ENCODED_ASCII if text.isascii() else _ENCODED) <= free or len(quote_plus(text)) <= free
 
 
-def _items(headers: object) -> Iterable[tuple[object, object]]:
+def _items(headers: object, names: Iterable[str]) -> Iterable[tuple[object, object]]:
     """Return the pairs of a mapping, of an object with ``items()``, or of a sequence of pairs, as in ASGI and gRPC."""
     if headers is None:
         return ()
     given: Any = headers
     if _is_environ(given):
-        return [(name, given.get(variable)) for variable, name in _VARIABLES.items()]
+        return [(name, given.get(f"HTTP_{name.replace('-', '_').upper()}")) for name in names]
     items = getattr(given, "items", None)
     if callable(items):
         return cast("Iterable[tuple[object, object]]", items())
@@ -199,10 +199,10 @@ def _is_environ(headers: object) -> bool:
     return isinstance(headers, dict) and isinstance(cast("dict[str, object]", headers).get("wsgi.multithread"), int)
 
 
-def _lower(name: object) -> str:
+def _lower(name: object, longest: int) -> str:
     if isinstance(name, bytes):
-        name = name[: _LONGEST_NAME + 1].decode("latin-1")
-    return name.lower() if isinstance(name, str) and len(name) <= _LONGEST_NAME else ""
+        name = name[: longest + 1].decode("latin-1")
+    return name.lower() if isinstance(name, str) and len(name) <= longest else ""
 
 
 def _values(value: object) -> Iterator[object]:
@@ -246,6 +246,16 @@ def _decoded(name: str, values: list[object]) -> str | None:
     return None
 
 
+def _plain(name: str, values: list[object]) -> str | None:
+    """Return the one value of a header of others, which is not encoded."""
+    if len(values) > _MAX_VALUES:
+        _refuse("it has too many values")
+    texts = {_text(name, value).strip(" \t") for value in values}
+    if len(texts) > 1:
+        _refuse("its values contradict each other")
+    return _checked(name, texts.pop()) if texts else None
+
+
 def _text(name: str, value: object) -> str:
     if isinstance(value, (bytes, bytearray, memoryview)):
         value = bytes(value[: _MAX_CHARS[name] * _ENCODED + 1]).decode("latin-1")
@@ -255,7 +265,7 @@ def _text(name: str, value: object) -> str:
     if len(value) > _MAX_CHARS[name] * _ENCODED:
         _refuse("it is too long")
     if not value.isascii():
-        _refuse("it is not percent-encoded")
+        _refuse("it has characters beyond ASCII")
     return value
 
 

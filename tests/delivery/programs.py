@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.forge import LIBRARIES, Started, start
+from tests.output import rest_of
 
 KEY: Final = "fp_project_of_a_program"
 _TIMEOUT: Final = 60.0
@@ -49,7 +50,7 @@ def run_program(code: str, endpoint: str, **more: str) -> Ended:
                 spoke = time.monotonic()
                 if lines[-1] == "end":
                     break
-            rest, errors = process.communicate(timeout=_TIMEOUT)
+            rest, errors = rest_of(process, _TIMEOUT)
             seconds = time.monotonic() - spoke
         finally:
             process.kill()

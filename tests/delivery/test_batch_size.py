@@ -7,10 +7,10 @@ from time import monotonic
 import pytest
 
 from failpath_otel import SendError, limits
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
 from failpath_otel.delivery.retries.batch_size import BatchSize
 from failpath_otel.delivery.sender import Sender
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.records.request import Answer, read_answer
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline
 from tests.receiver import wait_for

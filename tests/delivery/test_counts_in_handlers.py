@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.location import JournalLocation
 from tests.delivery.pipelines import HeldDelivery
 

@@ -88,7 +88,7 @@ def test_a_flush_in_the_midst_of_an_attempt_does_not_claim_that_its_batch_is_del
             if not self.batches:
                 self.batches.append([])
                 made.put(numbered(2))
-                flushed.append(made.flush(10))  # as a signal handler does
+                flushed.append(made.flush(1))  # as a signal handler does
             return super().send(records, within)
 
     made = Pipeline(Interrupted(), after_put=lambda: None)

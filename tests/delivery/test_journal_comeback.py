@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from failpath_otel import limits
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal import outage as outage_module
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.discovery import lock_orphans

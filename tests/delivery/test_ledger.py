@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.ledger import Ledger
 from failpath_otel.delivery.losses import Skipped
 from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.error_callback import ErrorCallback
 from failpath_otel.delivery.waiters.waiters import Waiter
 from failpath_otel.errors import DeliveryError, SendError

@@ -20,8 +20,8 @@ import pytest
 from failpath_otel import DeliveryError, limits
 from failpath_otel.delivery import admission as admission_module
 from failpath_otel.delivery import wakeup as wakeup_module
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal import current as current_module
 from failpath_otel.journal.discovery import lock_orphans
 from failpath_otel.journal.journal import Journal

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from failpath_otel import limits
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.queue import RecordQueue
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.records import request
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, an_outcome, numbered, pipeline
 from tests.receiver import wait_for

@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from failpath_otel.delivery.stats import Stats
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.records.request import Answer
 from failpath_otel.runtime.threads import RealThread
 from tests.delivery.pipelines import GONE, REJECTED, HeldDelivery, numbered, pipeline

@@ -15,9 +15,9 @@ import pytest
 from failpath_otel import DeliveryError, JournalError, limits, report
 from failpath_otel.delivery import memory, orphans
 from failpath_otel.delivery import queue as record_queue
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from failpath_otel import DeliveryError, SendError, limits
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.losses import Skipped
 from failpath_otel.delivery.pipeline import Pipeline, pipeline_to_failpath
 from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
 from failpath_otel.delivery.sender import AttemptResult, Sender
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.discovery import count_records
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.location import JournalLocation

@@ -10,8 +10,8 @@ from opentelemetry.trace import NoOpTracerProvider
 
 import failpath_otel
 from failpath_otel import DeliveryError, FailpathClient, RecordsRejectedError
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.retries.batch import Batch
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.waiters.error_callback import ErrorCallback
 from failpath_otel.records.request import Answer, read_answer
 from tests.delivery.pipelines import HeldDelivery, a_record, pipeline

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from failpath_otel import DeliveryError, SendError, limits
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.pipeline import Pipeline, pipeline_to_failpath
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.options.options import Options
 from tests.delivery.pipelines import numbered
 from tests.fault_server import (

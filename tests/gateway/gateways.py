@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -28,6 +29,8 @@ class Gateway:
     url: str
     process: Started
     errors: Path
+    grpc: str | None = None
+    """The URL for gRPC, if it is served."""
 
     def request(self, path: str, body: bytes | None = None, method: str | None = None, **headers: str) -> Answer:
         """Any request; ``_`` stands for ``-`` in the names of headers."""
@@ -47,16 +50,26 @@ class Gateway:
         """Posts spans."""
         return self.request("/v1/traces", body, Content_Type=kind, **headers)
 
-    def health(self) -> Any:
-        return self.request("/healthz").json()
+    def health(self, token: str = "") -> Any:
+        return self.request("/healthz", Authorization=f"Bearer {token}").json()
 
     def stderr(self) -> str:
         return self.errors.read_text()
 
 
 @contextmanager
-def start_gateway(endpoint: str, journal: Path | None, *options: str, **environment: str) -> Generator[Gateway]:
+def start_gateway(
+    endpoint: str,
+    journal: Path | None,
+    *options: str,
+    grpc: str | None = "off",
+    before: str = "",
+    **environment: str,
+) -> Generator[Gateway]:
     """Starts a gateway that delivers to ``endpoint``, yields it when it is ready, and stops it at the end.
+
+    It serves no gRPC unless the options or ``grpc`` name a port, because all by default serve the same one. ``before``
+    is Python that its process runs first.
 
     It is a process of its own, which finds its imports done: ``NO_FORGE="1"`` where a test is about the start itself.
     """
@@ -68,7 +81,11 @@ def start_gateway(endpoint: str, journal: Path | None, *options: str, **environm
         "FAILPATH_JOURNAL": "off" if journal is None else str(journal),
         **environment,
     }
-    command = [*COMMAND, "gateway", "--port", str(unused_port()), *options]
+    ports = ["--port", str(unused_port())]
+    if grpc is not None and "--grpc-port" not in options:
+        ports += ["--grpc-port", grpc]
+    program = f"{before}; from failpath_otel.cli.main import main; raise SystemExit(main())"
+    command = [*((sys.executable, "-c", program) if before else COMMAND), "gateway", *ports, *options]
     with tempfile.TemporaryDirectory() as directory:
         errors = Path(directory, "stderr")
         with errors.open("w") as stderr:
@@ -76,9 +93,9 @@ def start_gateway(endpoint: str, journal: Path | None, *options: str, **environm
         with process:
             try:
                 ready = first_line(process)
-                found = re.search(r" at (http://127\.0\.0\.1:\d+)/v1/traces ", ready)
+                found = re.search(r" at (https?://127\.0\.0\.1:\d+)/v1/traces (?:and by gRPC at (\S+) )?to ", ready)
                 assert found, f"not ready: {ready!r} {errors.read_text()}"
-                yield Gateway(found[1], process, errors)
+                yield Gateway(found[1], process, errors, found[2])
             finally:
                 process.terminate()
                 try:

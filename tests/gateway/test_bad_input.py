@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from failpath_otel.otlp.route import MAX_BODY_BYTES
+from failpath_otel.otlp.requests.intake import MAX_BODY_BYTES
 from failpath_otel.serving.body import MAX_DISCARDED_BYTES
 from tests.gateway.gateways import Gateway
 from tests.gateway.requests import JSON, PROTOBUF, attribute, json_request, json_span, protobuf_of
@@ -164,6 +164,7 @@ def message(field: int, content: bytes) -> bytes:
     return bytes([field << 3 | 2, *length, size]) + content
 
 
+KEYS: Final = (b"failpath.flow.key", b"failpath.step.key")
 SPANS_IN_JSON: Final = b'{"resourceSpans":[{"scopeSpans":[{"spans":[%b]}]}]}'
 STEP_KEY: Final = message(9, message(1, b"failpath.step.key"))
 MANY: list[tuple[str, bytes, str, int, str]] = [
@@ -203,15 +204,18 @@ def test_bad_input_millions_of_empty_messages_take_bounded_memory(
 
 
 UNUSABLE: list[tuple[str, dict[str, Any], str]] = [
-    ("no trace id", {"traceId": None}, "trace id has 0 bytes"),
+    ("no trace id", {"traceId": None}, "it has no trace id"),
     ("a short trace id", {"traceId": "0af7"}, "trace id has 2 bytes, not 16"),
     ("a long trace id", {"traceId": "00" * 17}, "trace id has 17 bytes"),
-    ("a trace id that is no number", {"traceId": "x" * 32}, "trace id has 0 bytes"),
-    ("a trace id in base64", {"traceId": "CvdlGRbNQ92ESOshHIAxnA=="}, "trace id has 0 bytes"),
-    ("a trace id of zeros", {"traceId": "0" * 32}, "zero"),
-    ("no span id", {"spanId": None}, "span id has 0 bytes"),
+    ("a trace id that is no number", {"traceId": "x" * 32}, "trace id is no hexadecimal number: JSON has 32"),
+    ("half a digit too much", {"traceId": "0af7651916cd43dd8448eb211c80319c0"}, "trace id is no hexadecimal number"),
+    ("a trace id in base64", {"traceId": "CvdlGRbNQ92ESOshHIAxnA=="}, "trace id is in Base64: JSON has 32 hexadecimal"),
+    ("a trace id of zeros", {"traceId": "0" * 32}, "trace id is zero"),
+    ("no span id", {"spanId": None}, "it has no span id"),
+    ("a span id in base64", {"spanId": "APBnqgupAms="}, "span id is in Base64: JSON has 16 hexadecimal digits"),
+    ("a span id that is very long", {"spanId": "g" * 100_000}, "span id is no hexadecimal number"),
     ("a short span id", {"spanId": "00f0"}, "span id has 2 bytes"),
-    ("a span id of zeros", {"spanId": "0" * 16}, "zero"),
+    ("a span id of zeros", {"spanId": "0" * 16}, "span id is zero"),
     ("no start", {"startTimeUnixNano": None}, "no start time"),
     ("a start that is no number", {"startTimeUnixNano": "now"}, "no start time"),
     ("a negative start", {"startTimeUnixNano": "-1"}, "no start time"),
@@ -274,7 +278,26 @@ def test_bad_input_a_step_that_cannot_be_used_is_a_partial_success(
     assert reason in partial["errorMessage"]
 
 
+TRACE_ID: Final = bytes.fromhex("0af7651916cd43dd8448eb211c80319c")
+
+
+def with_trace_id(trace_id: bytes) -> bytes:
+    """A step in protobuf with a trace id of any form."""
+    attributes = [message(9, message(1, key) + message(2, message(1, b"x"))) for key in KEYS]
+    span = message(1, trace_id) + message(2, b"\x01" * 8) + b"\x39" + bytes([1] * 8) + b"".join(attributes)
+    return message(1, message(2, message(2, span)))
+
+
 BROKEN: list[tuple[str, bytes, str, str]] = [
+    ("a trace id of 15 bytes", with_trace_id(TRACE_ID[1:]), PROTOBUF, "trace id has 15 bytes, not 16"),
+    (
+        "digits for bytes",
+        with_trace_id(TRACE_ID.hex().encode()),
+        PROTOBUF,
+        "has 32 bytes, not 16, and looks like a text",
+    ),
+    ("a trace id of zeros in protobuf", with_trace_id(bytes(16)), PROTOBUF, "trace id is zero"),
+    ("no trace id in protobuf", with_trace_id(b""), PROTOBUF, "it has no trace id"),
     ("a text that is no UTF-8", STEP.replace(b"charge-card", b"charge\xffcard"), PROTOBUF, "it is no span"),
 ]
 
@@ -295,9 +318,29 @@ def test_a_span_that_is_no_step_may_look_as_it_likes(shared_gateway: Gateway, fi
     assert (answer.status, json.loads(answer.body)) == (200, {})
 
 
-def test_an_unknown_route_and_another_method_are_refused(shared_gateway: Gateway) -> None:
-    assert shared_gateway.request("/v1/logs", b"", Content_Type=PROTOBUF).status == 404
-    assert shared_gateway.request("/v1/traces").status == 405
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [("/v1/traces/v1/traces", "POST", 404), ("/", "POST", 405), ("/v1/traces", "PUT", 405), ("/nothing", "GET", 404)],
+)
+@pytest.mark.parametrize("kind", [PROTOBUF, JSON, "application/protobuf", "text/html"])
+def test_an_unknown_route_and_another_method_are_a_status_that_names_the_route(
+    shared_gateway: Gateway, path: str, method: str, status: int, kind: str
+) -> None:
+    body = b"x" * 100_000 if method in {"POST", "PUT"} else None
+    answer = shared_gateway.request(path, body, method, Content_Type=kind)
+    assert answer.status == status
+    assert b"spans are taken by POST at /v1/traces" in answer.body
+    if "protobuf" in kind:
+        assert answer.headers["content-type"] == kind
+        assert answer.body.startswith(b"\x08\x0c"), "UNIMPLEMENTED of google.rpc.Code"
+    else:
+        assert answer.headers["content-type"] == JSON
+        assert answer.json()["code"] == 12
+
+
+def test_the_media_type_that_is_registered_for_protobuf_is_taken_and_answered(shared_gateway: Gateway) -> None:
+    answer = shared_gateway.send(STEP, "application/protobuf")
+    assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"", "application/protobuf")
 
 
 def test_what_was_refused_is_counted(shared_gateway: Gateway) -> None:

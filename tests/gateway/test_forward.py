@@ -12,7 +12,7 @@ from failpath_otel.gateway.forward import Forwarder
 from failpath_otel.options.options import Options
 from failpath_otel.otlp.http_messages import spans_in
 from failpath_otel.otlp.reader import Receipt
-from failpath_otel.otlp.route import ServiceUnavailable
+from failpath_otel.otlp.requests.intake import ServiceUnavailable
 from tests.fault_server import Exchange, FaultServer, accepted, fault_server, held, refusing_where, silent, status
 from tests.gateway.requests import JSON, attribute, json_request, json_span
 from tests.receiver import wait_for

@@ -28,9 +28,9 @@ else:
 
 # Not before: the package takes functions of `time` as it finds them.
 from failpath_otel import FailpathClient, configure, limits
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.journal.current import CurrentSegment
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.discovery import lock_orphans

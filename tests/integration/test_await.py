@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 
 from failpath_otel import FailpathClient, configure
-from failpath_otel.delivery.stats import Stats
+from failpath_otel.delivery.figures.stats import Stats
 from tests.delivery.programs import succeed
 from tests.receiver import Receiver, start_receiver
 from tests.steps.forms import IN_TASK_FORMS, SYNC_FORMS, Form

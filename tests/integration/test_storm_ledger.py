@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from failpath_otel import limits
-from failpath_otel.delivery.stats import Stats
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.journal.journal import Journal
 from failpath_otel.journal.segments.segment import Segment
 from failpath_otel.journal.segments.syscall_writer import SyscallWriter

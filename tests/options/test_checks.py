@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 import failpath_otel
@@ -90,6 +91,10 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
     "rules": (
         "StepRules or the path of a TOML file",
         ["", " ", "a\0b", "r" * 100_000, 7, True, 1.5, b"rules.toml", {}, {"flow": "a"}, ",", [""], [None], [{}]],
+    ),
+    "metrics": (
+        "True, False or an OpenTelemetry MeterProvider",
+        [0, 1, "true", "off", "", b"on", [], {}, MeterProvider, NoTruth(), TracerProvider()],
     ),
 }
 """For each option: what the refusal says is allowed, and values that are not."""

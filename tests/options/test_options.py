@@ -34,6 +34,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("max_queue_size", "FAILPATH_MAX_QUEUE_SIZE", "2", 2),
     ("max_queue_size", "FAILPATH_MAX_QUEUE_SIZE", "1000000", 1_000_000),
     ("compression", "FAILPATH_COMPRESSION", "GZIP", "gzip"),
+    ("metrics", "FAILPATH_METRICS", "off", False),
     ("rules", "FAILPATH_RULES", str(RULES), (StepRule("checkout", "charge-card", span_name="POST /charge"),)),
 ]
 """Options, their variables, a text that each takes, and what it means."""
@@ -51,6 +52,7 @@ BAD = [
     *(("FAILPATH_MAX_QUEUE_SIZE", text) for text in ("1", "0", "-5", "2.5", "1e3", "1000001", "9" * 5000, "many")),
     ("FAILPATH_JOURNAL", "~nobody-of-this-name/journal"),
     *(("FAILPATH_COMPRESSION", text) for text in ("br", "zstd", "gzip, br", "true")),
+    ("FAILPATH_METRICS", "some"),
     *(("FAILPATH_RULES", text) for text in ("no-such-rules.toml", "/", "nul\\0byte", str(Path(__file__)))),
 ]
 
@@ -68,6 +70,7 @@ OTHER = {
     "journal": "/tmp/journal-of-others",
     "compression": "gzip",
     "rules": (StepRule("delivery", "ship", span_name="ship"),),
+    "metrics": True,
 }
 """An argument for each option that has a variable."""
 

@@ -207,6 +207,19 @@ def test_a_record_names_the_process_of_the_resource(kind: str) -> None:
 
 
 @KINDS
+def test_a_rule_can_name_the_service_of_the_resource(kind: str) -> None:
+    rule = StepRule("{resource:service.name}", "charge-card", span_name="*")
+    content = RecordContent(rules=[rule])
+    for resource, flow in (({"service.name": "shop"}, "shop"), ({}, "other")):
+        span = a_span(identity={})
+        span._resource = Resource(resource)  # what a provider is given
+        records, _ = records_in(body_of([span], kind), kind, content)
+        in_process = span_records(span, None, content)
+        assert {record.flow_key for record in (*records, *in_process)} == {flow}
+        assert len(records) == len(in_process) == 2
+
+
+@KINDS
 def test_spans_are_counted_by_what_they_are(kind: str) -> None:
     all_spans = [a_span(), a_span(identity={}), a_span({semconv.STEP_KEY: ""}), a_span({semconv.FLOW_KEY: 7})]
     records, receipt = read(body_of(all_spans, kind), kind)

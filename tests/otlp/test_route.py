@@ -10,7 +10,9 @@ from starlette.testclient import TestClient
 
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.reading import ReadSpan
-from failpath_otel.otlp.route import OtlpRoute, ServiceUnavailable
+from failpath_otel.otlp.requests.intake import ServiceUnavailable
+from failpath_otel.otlp.route import OtlpRoute
+from failpath_otel.serving.refusals import FAULT, Refusal
 from tests.gateway.requests import PROTOBUF, protobuf_of
 from tests.spans.foreign import a_span
 
@@ -21,15 +23,15 @@ TAKEN: Final = Receipt(received=1, steps=1)
     ("outcome", "status", "on_request"),
     [
         (TAKEN, 200, TAKEN),
-        (ServiceUnavailable("the journal is full", 1), 503, None),
-        (RuntimeError("a fault of ours"), 500, None),
+        (ServiceUnavailable("the journal is full", 1, "full"), 503, Refusal(503, "full")),
+        (RuntimeError("a fault of ours"), 500, FAULT),
     ],
     ids=["taken", "busy", "broken"],
 )
 def test_on_request_is_called_once_for_each_request_however_it_ends(
-    outcome: Receipt | Exception, status: int, on_request: Receipt | None
+    outcome: Receipt | Exception, status: int, on_request: Receipt | Refusal
 ) -> None:
-    receipts: list[Receipt | None] = []
+    receipts: list[Receipt | Refusal] = []
 
     def take(_: Iterator[ReadSpan]) -> Receipt:
         if isinstance(outcome, Exception):

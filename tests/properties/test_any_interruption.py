@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from failpath_otel import limits
+from failpath_otel.delivery.figures.stats import Stats
 from failpath_otel.delivery.pipeline import Pipeline
-from failpath_otel.delivery.stats import Stats
 from failpath_otel.delivery.worker import Worker
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.location import JournalLocation

@@ -67,6 +67,20 @@ def test_a_grpc_span_whose_status_says_ok_is_a_success_whatever_it_has_handled()
     assert ended({**GRPC, "rpc.grpc.status_code": 5}, events=[EXCEPTION], status=OK).status == "success"
 
 
+def test_an_attempt_of_a_celery_task_that_asks_for_another_one_is_an_error_with_its_reason() -> None:
+    attempt = {"celery.state": "RETRY", "celery.retry.reason": "Retry in 5s: TimeoutError()"}
+    assert failure(attempt) == ("Error", "Retry in 5s: TimeoutError()")
+    assert failure({"celery.state": "RETRY"}) == ("Error", "Retry")
+    assert ended(attempt, status=OK).status == "success"
+    assert ended({"celery.state": "SUCCESS"}).status == "success"
+
+
+def test_a_workflow_of_temporal_with_an_exception_is_an_error_although_its_status_is_unset() -> None:
+    workflow = {"temporalWorkflowID": "order-17"}
+    assert failure(workflow, events=[EXCEPTION]) == ("Declined", "no")
+    assert ended(workflow).status == "success"
+
+
 def test_what_a_step_states_goes_before_its_grpc_status() -> None:
     stated = {**GRPC, "rpc.grpc.status_code": 5, semconv.STEP_STATUS: "success"}
     assert ended(stated, events=[*lifecycle("running"), EXCEPTION]).status == "success"

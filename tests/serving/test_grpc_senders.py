@@ -19,6 +19,7 @@ from failpath_otel.otlp.http_messages import ROUTE
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.serving import server
+from failpath_otel.serving.addresses import listen
 from tests.gateway.requests import PROTOBUF, protobuf_of
 from tests.spans.foreign import a_span
 
@@ -48,7 +49,7 @@ def serving(host: str = LOOPBACK) -> Iterator[int]:
     """A server in this process; yields its port."""
     ready = threading.Event()
     app = Starlette(routes=[Route(ROUTE, OtlpRoute(lambda _: Receipt()).receive, methods=["POST"])])
-    with server.listen(host, 0) as listener:
+    with listen(host, 0) as listener:
         running = server.Server(app, ready=ready.set, ending=lambda: None, grace_seconds=1)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -88,6 +89,7 @@ def test_the_log_says_once_which_variables_mend_it(caplog: pytest.LogCaptureFixt
     assert "gRPC" in line
     assert "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf " in line
     assert f"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:{port} " in line
+    assert 'pip install "failpath-otel[grpc]"' in line
 
 
 def test_the_address_that_is_named_is_the_one_that_the_sender_has_come_to(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,8 +12,10 @@ from starlette.routing import Route
 from failpath_otel.addresses import LOOPBACK
 from failpath_otel.otlp.http_messages import ROUTE
 from failpath_otel.otlp.reader import Receipt
-from failpath_otel.otlp.route import OtlpRoute, Take
+from failpath_otel.otlp.requests.intake import Take
+from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.serving import body, server
+from failpath_otel.serving.addresses import listen
 from tests.gateway.requests import PROTOBUF, protobuf_of
 from tests.spans.foreign import a_span
 
@@ -28,7 +30,7 @@ def serving(take: Take = lambda _: Receipt()) -> Iterator[Callable[[], socket.so
     """A server in this process; yields what connects to it."""
     ready = threading.Event()
     app = Starlette(routes=[Route(ROUTE, OtlpRoute(take).receive, methods=["POST"])])
-    with server.listen(LOOPBACK, 0) as listener:
+    with listen(LOOPBACK, 0) as listener:
         address = listener.getsockname()
         running = server.Server(app, ready=ready.set, ending=lambda: None, grace_seconds=1)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})

@@ -288,3 +288,56 @@ def test_a_value_that_is_far_too_long_is_refused_before_it_is_decoded(
 
     [record] = caplog.records
     assert record.getMessage().endswith("it is too long.")
+
+
+OTHERS: dict[str, Any] = {
+    "a mapping": {"X-Request-ID": "req-9"},
+    "pairs of bytes, as in ASGI": [(b"x-request-id", b"req-9")],
+    "a list of values": {"x-request-id": ["req-9", " req-9 "]},
+    "the variables of WSGI": {"HTTP_X_REQUEST_ID": "req-9", "wsgi.multithread": False},
+}
+
+
+@pytest.mark.parametrize("headers", OTHERS.values(), ids=OTHERS.keys())
+def test_the_run_id_of_a_request_without_a_run_is_the_text_of_the_header_that_the_service_names(
+    failpath: Failpath, headers: Any
+) -> None:
+    run = failpath.run_from_headers(headers, flow="shop", run_id_header="X-Request-Id", run_id="job-1")
+    assert names(run) == ("shop", "req-9")
+
+
+def test_the_text_of_that_header_is_taken_as_it_is_because_others_do_not_encode_it(failpath: Failpath) -> None:
+    run = failpath.run_from_headers({"x-request-id": "a%20b, 100%"}, flow="shop", run_id_header="x-request-id")
+    assert run.run_id == "a%20b, 100%"
+
+
+def test_the_run_id_of_the_calling_service_goes_before_that_header(failpath: Failpath) -> None:
+    sent = {**SENT, "x-request-id": "req-9"}
+    assert failpath.run_from_headers(sent, run_id_header="X-Request-Id").run_id == "req-1"
+
+
+@pytest.mark.parametrize(
+    "value", ["r" * 201, "req-1\r\nSet-Cookie: a=b", "\x1b[2J", "bestellung-ü", b"\xc3\xbc", 17, ["req-1", "req-2"], ""]
+)
+def test_a_bad_value_of_that_header_is_no_run_id(
+    failpath: Failpath, value: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = [failpath.run_from_headers({"X-Request-Id": value}, flow="f", run_id_header="X-Request-Id")] * 2
+    assert all(GENERATED.fullmatch(run.run_id) for run in runs)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == (value != "")
+    assert all("is refused" in line and "req" not in line for line in said)
+
+
+def test_the_services_own_run_id_is_for_messages_without_one(failpath: Failpath) -> None:
+    assert names(failpath.run_from_headers(None, flow="receipts", run_id=17)) == ("receipts", "17")
+    assert names(failpath.run_from_headers(SENT, flow="receipts", run_id=17)) == ("checkout", "req-1")
+    assert failpath.run_from_headers({RUN: "%00"}, flow="receipts", run_id=17).run_id == "17"
+
+
+@pytest.mark.parametrize(
+    ("header", "error"), [("", ValueError), ("x" * 201, ValueError), (17, TypeError), ("X-Api-Key", ValueError)]
+)
+def test_a_wrong_name_of_that_header_raises_at_once(failpath: Failpath, header: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="run_id_header must"):
+        failpath.run_from_headers(SENT, run_id_header=header)

@@ -59,6 +59,7 @@ def other_services(environ: dict[str, object], message: Message, pairs: list[tup
     assert_type(run.headers(), dict[str, str])
     assert_type(failpath.run_from_headers(run.headers()), Run)
     assert_type(failpath.run_from_headers(None, flow="shipping", metadata={"a": 1}), Run)
+    assert_type(failpath.run_from_headers({}, flow="shop", run_id=17, run_id_header="X-Request-Id"), Run)
     for headers in (environ, message, pairs):
         failpath.run_from_headers(headers)
 

@@ -3,11 +3,11 @@
 import argparse
 import errno
 import gc
-import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from failpath_otel.cli.printable import printable
+from failpath_otel.serving.log_format import complain
 
 NewParser = Callable[..., argparse.ArgumentParser]
 """Makes the parser of one command, as ``add_parser`` of :mod:`argparse` does."""
@@ -25,18 +25,18 @@ def without_collections() -> Generator[None, None, None]:
             gc.enable()
 
 
-def cannot_serve(arguments: argparse.Namespace, error: OSError, holders: str) -> str:
+def cannot_serve(host: str, port: int, error: OSError, holders: str, option: str = "--port") -> str:
     """Return why the server cannot start and what to do; ``holders`` names programs that often use its port."""
-    text = f"cannot serve at {arguments.host}:{arguments.port}: {error.strerror or error}"
+    text = f"cannot serve at {host}:{port}: {error.strerror or error}"
     if error.errno == errno.EADDRINUSE:
         text += (
-            f", perhaps by {holders}; `lsof -i :{arguments.port}` shows by what. End that, or choose another port by"
-            " --port (0 picks a free one), and configure the senders with it"
+            f", perhaps by {holders}; `lsof -i :{port}` shows by what. End that, or choose another port by"
+            f" {option} (0 picks a free one), and configure the senders with it"
         )
     return text
 
 
 def fail(reason: str, code: int = 1) -> int:
     """Print why the command fails, and return its exit code."""
-    sys.stderr.write(f"failpath-otel: {printable(reason)}\n")
+    complain(printable(reason))
     return code

@@ -41,7 +41,7 @@ def add_to(new_parser: NewParser) -> None:
         help="also deliver what was recorded for other project keys, endpoints and routes, or only what has this hash"
         " in the names of its journals",
     )
-    parser.set_defaults(run=_run)
+    parser.set_defaults(action=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -7,9 +7,12 @@ from typing import Final
 from failpath_otel.addresses import LOOPBACK
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail, without_collections
+from failpath_otel.cli.commands.listening import add_listening_options, cannot_serve_grpc, tls_of
+from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals, set_log_format
 from failpath_otel.options.variables import GATEWAY_VARIABLE
 
-_EXTRA: Final = ("anyio", "google", "opentelemetry", "starlette", "uvicorn")
+_HOLDERS: Final = "another gateway, or an OpenTelemetry Collector"
+_EXTRA: Final = ("anyio", "google", "opentelemetry", "prometheus_client", "starlette", "uvicorn")
 
 
 def add_to(new_parser: NewParser) -> None:
@@ -17,8 +20,8 @@ def add_to(new_parser: NewParser) -> None:
     parser = new_parser(
         "gateway",
         help="take OTLP from any OpenTelemetry SDK or Collector",
-        description="Takes OTLP/HTTP (/v1/traces, protobuf or JSON), and delivers the steps among the spans to"
-        " Failpath. Reads FAILPATH_PROJECT_KEY and the other variables of configure().",
+        description="Takes OTLP/HTTP (/v1/traces, protobuf or JSON) and OTLP/gRPC, and delivers the steps among the"
+        " spans to Failpath. Reads FAILPATH_PROJECT_KEY and the other variables of configure().",
     )
     parser.add_argument(
         "--port", type=kinds.number(0, 65_535), default=4318, help="default %(default)s; 0 picks a free one"
@@ -32,24 +35,38 @@ def add_to(new_parser: NewParser) -> None:
         default=os.environ.get(GATEWAY_VARIABLE) or None,
         help=f"the bearer token of every sender; default: {GATEWAY_VARIABLE}, else none",
     )
-    parser.set_defaults(run=_run)
+    add_listening_options(parser, "4317, where that is installed and the port is free")
+    add_receiving_options(parser)
+    parser.set_defaults(action=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    set_log_format(arguments)
     try:
         with without_collections():
             # Imported here, because the other commands do not deliver.
             from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
-            from failpath_otel.gateway.server import serve  # noqa: PLC0415
+            from failpath_otel.gateway.server import ServerSettings, serve  # noqa: PLC0415
             from failpath_otel.options.options import Options as DeliveryOptions  # noqa: PLC0415
+            from failpath_otel.serving.grpc.beside import DEFAULT_PORT as GRPC_PORT  # noqa: PLC0415
+            from failpath_otel.serving.grpc.beside import GrpcPortError, GrpcSettings  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
         return fail('the gateway is an extra; install it with: pip install "failpath-otel[gateway]"')
     try:
-        serve(arguments.port, arguments.host, arguments.token, DeliveryOptions.resolve_delivery())
+        settings = ServerSettings(
+            arguments.token,
+            origins=frozenset(arguments.allow_origin),
+            discarded=discarded_signals(arguments),
+            grpc=GrpcSettings(arguments.grpc_port, GRPC_PORT),
+            tls=tls_of(arguments),
+        )
+        serve(arguments.port, arguments.host, settings, DeliveryOptions.resolve_delivery())
     except ConfigurationError as error:
         return fail(str(error).replace("pass project_key=, or set", "set"))
+    except GrpcPortError as error:
+        return fail(cannot_serve_grpc(arguments, error))
     except OSError as error:
-        return fail(cannot_serve(arguments, error, "another gateway, or an OpenTelemetry Collector"))
+        return fail(cannot_serve(arguments.host, arguments.port, error, _HOLDERS))
     return 0

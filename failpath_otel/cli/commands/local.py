@@ -8,11 +8,14 @@ from typing import Final
 from failpath_otel.addresses import DEFAULT_PORT, LOOPBACK, is_loopback
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail, without_collections
+from failpath_otel.cli.commands.listening import add_listening_options, cannot_serve_grpc, tls_of
+from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals, set_log_format
 from failpath_otel.local.store.defaults import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.options.variables import LOCAL_VARIABLE
+from failpath_otel.serving.other_signals import LOGS
 
 _RULES_VARIABLE: Final = "FAILPATH_RULES"
-_EXTRA: Final = ("anyio", "sse_starlette", "starlette", "uvicorn")
+_EXTRA: Final = ("anyio", "prometheus_client", "sse_starlette", "starlette", "uvicorn")
 
 
 def add_to(new_parser: NewParser) -> None:
@@ -64,10 +67,13 @@ def add_to(new_parser: NewParser) -> None:
         help="how much is kept; default %(default)s",
     )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
-    parser.set_defaults(run=_run, usage_error=parser.error)
+    add_listening_options(parser, "off")
+    add_receiving_options(parser)
+    parser.set_defaults(action=_run, usage_error=parser.error)
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    set_log_format(arguments)
     try:
         with without_collections():
             # Imported here, because the other commands do not need the extra.
@@ -78,6 +84,7 @@ def _run(arguments: argparse.Namespace) -> int:
             from failpath_otel.local.server import default_database, serve  # noqa: PLC0415
             from failpath_otel.local.store.database import StoreError  # noqa: PLC0415
             from failpath_otel.records.rules_file import check_rules  # noqa: PLC0415
+            from failpath_otel.serving.grpc.beside import GrpcPortError, GrpcSettings  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
@@ -97,10 +104,23 @@ def _run(arguments: argparse.Namespace) -> int:
             rules=check_rules(_RULES_VARIABLE, rules_path) if rules_path else None,
         )
         database = default_database() if arguments.db is None else arguments.db
-        access = Access(arguments.host, arguments.token)
-        serve(arguments.port, access, database, settings, open_browser=arguments.open)
+        access = Access(arguments.host, arguments.token, frozenset(arguments.allow_origin))
+        # Logs are taken in any case.
+        discarded = (LOGS, *discarded_signals(arguments))
+        serve(
+            arguments.port,
+            access,
+            database,
+            settings,
+            open_browser=arguments.open,
+            discarded=discarded,
+            grpc=GrpcSettings(arguments.grpc_port),
+            tls=tls_of(arguments),
+        )
     except (StoreError, FlowsFileError, ConfigurationError) as error:
         return fail(str(error))
+    except GrpcPortError as error:
+        return fail(cannot_serve_grpc(arguments, error))
     except OSError as error:
-        return fail(cannot_serve(arguments, error, "another receiver, or a development server"))
+        return fail(cannot_serve(arguments.host, arguments.port, error, "another receiver, or a development server"))
     return 0

@@ -30,7 +30,7 @@ def add_to(new_parser: NewParser) -> None:
         description="Checks files of rules. Prints what is wrong, with file and line, and exits with 2; else with 0.",
     )
     check.add_argument("rules", nargs="+", metavar="FILE", help=_RULES)
-    check.set_defaults(run=_check)
+    check.set_defaults(action=_check)
     trial = commands.add_parser(
         "try",
         help="show which spans of a running program match which rules",
@@ -54,7 +54,7 @@ def add_to(new_parser: NewParser) -> None:
     )
     trial.add_argument("--seconds", type=kinds.number(1, 86_400), help="for how long; default: until Ctrl-C")
     trial.add_argument("--format", choices=("text", "json"), default="text", help="default %(default)s")
-    trial.set_defaults(run=_try)
+    trial.set_defaults(action=_try)
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -30,9 +30,9 @@ def add_to(new_parser: NewParser) -> None:
         help=f"the receiver's; default: {LOCAL_VARIABLE}",
     )
     parser.add_argument("--limit", type=kinds.number(1, 1000), default=10, help="how many runs; default %(default)s")
-    parser.add_argument("--run", metavar="RUN_ID", help="this run only")
+    parser.add_argument("--run", dest="run_id", metavar="RUN_ID", help="this run only")
     parser.add_argument("--flow", metavar="FLOW_KEY", help="runs of this flow only")
-    parser.set_defaults(run=_run)
+    parser.set_defaults(action=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -46,13 +46,13 @@ def _run(arguments: argparse.Namespace) -> int:
     elif url is None:
         return fail(f"{' and '.join(ENDPOINT_VARIABLES)} differ; unset one of them, or name one by --url", 2)
     try:
-        if arguments.run is None:
+        if arguments.run_id is None:
             runs = fetch_runs(url, limit=arguments.limit, flow_key=flow_key, token=token)
         else:
-            runs = [fetch_run(url, arguments.run, flow_key=flow_key, token=token)]
+            runs = [fetch_run(url, arguments.run_id, flow_key=flow_key, token=token)]
     except ReceiverError as error:
         return fail(str(error))
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    sys.stdout.write(format_runs(runs, colour=colour, whole=arguments.run is not None))
+    sys.stdout.write(format_runs(runs, colour=colour, whole=arguments.run_id is not None))
     sys.stdout.flush()
     return 0

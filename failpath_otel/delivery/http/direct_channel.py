@@ -2,10 +2,8 @@
 
 import contextlib
 import http.client
-import os
 import re
 import socket
-import ssl
 import sys
 import zlib
 from collections.abc import Mapping
@@ -16,6 +14,7 @@ from urllib.parse import urlsplit
 from failpath_otel.delivery.http import bounded, real_sockets
 from failpath_otel.delivery.http.connection_errors import Means
 from failpath_otel.delivery.http.final_answer import FinalAnswer
+from failpath_otel.delivery.http.tls_context import bundle_of_environment, verifying_context
 from failpath_otel.delivery.http.tls_stream import TlsStream
 from failpath_otel.records.request import INFORMATIONAL
 from failpath_otel.runtime.threads import is_gevent_patched
@@ -53,7 +52,7 @@ class DirectChannel:
         self._is_secure: Final = parts.scheme == "https"
         self._host: Final = parts.hostname or ""
         self._port: Final = parts.port or _PORTS[parts.scheme]
-        self._bundle: Final = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or ""
+        self._bundle: Final = bundle_of_environment()
         host = f"[{self._host}]" if ":" in self._host else self._host
         self._authority: Final = host if self._port == _PORTS[parts.scheme] else f"{host}:{self._port}"
         self._target: Final = parts.path
@@ -104,7 +103,7 @@ class DirectChannel:
         return f"POST {self._target} HTTP/1.1\r\n{text}Content-Length: {length}\r\n\r\n".encode("latin-1")
 
     def _connect(self, timeout: float | None) -> Any:  # noqa: ANN401 - a socket of any kind
-        context = self._tls_context() if self._is_secure else None
+        context = verifying_context(self._bundle) if self._is_secure else None
         self._connection = made = real_sockets.connect(self._host, self._port, timeout, _OPTIONS)
         sys.audit("http.client.connect", self, self._host, self._port)
         owned = bounded.own_descriptor(made, self._port)
@@ -116,33 +115,6 @@ class DirectChannel:
                 secured = context.wrap_socket(made, server_hostname=self._host)
                 self._connection = made = bounded.bounded(secured, owned)
         return made
-
-    def _tls_context(self) -> ssl.SSLContext:
-        """Return a new context, because certificates are renewed: as urllib3's, but that it always verifies."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
-        if sys.version_info >= (3, 13):
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
-        context.hostname_checks_common_name = False
-        if os.environ.get("SSLKEYLOGFILE"):
-            context.keylog_filename = os.path.expandvars(os.environ["SSLKEYLOGFILE"])
-        context.set_alpn_protocols(["http/1.1"])
-        bundle = self._bundle or _default_bundle()
-        if os.path.isdir(bundle):  # noqa: PTH112
-            context.load_verify_locations(capath=bundle)
-        else:
-            context.load_verify_locations(cafile=bundle)
-        if context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname:
-            msg = "the certificate would not be verified"
-            raise ssl.SSLError(msg)
-        return context
-
-
-def _default_bundle() -> str:
-    import certifi  # noqa: PLC0415 - endpoints without TLS need none
-
-    return certifi.where()
 
 
 class _DirectReply:

@@ -83,6 +83,11 @@ class RetryQueue:
         """Return how many batches wait here."""
         return len(self._batches)
 
+    def waiting_since(self, in_flight: Batch | None) -> float | None:
+        """Return since when the oldest record of this process waits here, or is ``in_flight``; from any thread."""
+        batches = tuple(self._batches) if in_flight is None else (in_flight, *self._batches)
+        return min((batch.since for batch in batches if batch.tickets), default=None)
+
     def take(self) -> Batch:
         """Remove and return the first batch."""
         return self._batches.popleft()

@@ -70,6 +70,8 @@ class Segment:
         """How many records the owner of the journal had accepted before its first one; ``None``: that is not known."""
         self.last: int | None = None
         """Number of its last record; ``None`` while this process writes it."""
+        self.end = 0
+        """Where its records end, of one that this process has written; 0 where that is not known."""
         self.deleted = False
         """It was deleted and cannot be opened again."""
         self.dropped = False
@@ -109,7 +111,8 @@ class Segment:
         """Its header was read."""
         self.header_damaged = False
         """Its header is damaged, so that confirmed records may be read again."""
-        self._confirmed_to = HEADER_BYTES
+        self.confirmed_to = HEADER_BYTES
+        """Where the records begin that are not confirmed."""
         self._ends: deque[int] = deque()  # of records that are taken and not confirmed
         self._newest = 0
         self._checks = ChecksumBudget()
@@ -150,7 +153,7 @@ class Segment:
         confirmed_to, checksum = _CONFIRMED.unpack(header[_CONFIRMED_AT:].ljust(_CONFIRMED.size, b"\0"))
         known = confirmed_to >= HEADER_BYTES and checksum == _checksum(confirmed_to)
         if known:
-            self.position = self._confirmed_to = min(confirmed_to, size)
+            self.position = self.confirmed_to = min(confirmed_to, size)
         is_ours = header.startswith(_MAGIC)
         self.header_damaged = not (is_ours and (known or (confirmed_to, checksum) == (0, 0)))
         if is_ours or known:
@@ -288,7 +291,7 @@ class Segment:
         if self._ends:
             self._ends[-1] = gap.end
         else:
-            self._confirmed_to = gap.end
+            self.confirmed_to = gap.end
             self.write_confirmed()
 
     def take_all(self, content: bytes) -> list[bytes]:
@@ -312,7 +315,7 @@ class Segment:
         """Confirm that the next *records* of those taken need not be sent again."""
         self.confirmed += records
         for _ in range(records):
-            self._confirmed_to = self._ends.popleft()
+            self.confirmed_to = self._ends.popleft()
 
     def write_confirmed(self) -> None:
         """Write into the file which of its records are confirmed."""
@@ -320,7 +323,7 @@ class Segment:
         with contextlib.suppress(OSError):
             data = self.confirmed.to_bytes(_CONFIRMED.size, "little")
             if not self._version_1:
-                data = _CONFIRMED.pack(self._confirmed_to, _checksum(self._confirmed_to))
+                data = _CONFIRMED.pack(self.confirmed_to, _checksum(self.confirmed_to))
             os.pwrite(self.descriptor, data, _CONFIRMED_AT)
 
     def close(self) -> None:

@@ -5,12 +5,13 @@ import hmac
 import ipaddress
 import re
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,7 +19,11 @@ from failpath_otel.addresses import LOOPBACK, is_loopback
 from failpath_otel.local.api.responses import failure
 from failpath_otel.otlp.http_messages import ROUTE as SPANS
 from failpath_otel.records.request import ROUTE as EVENTS
-from failpath_otel.serving.request_checks import bearer_of
+from failpath_otel.serving.counts import ServerCounts
+from failpath_otel.serving.origins import with_origins
+from failpath_otel.serving.other_signals import ROUTES as OTHER_SIGNALS
+from failpath_otel.serving.refusals import refusal_of
+from failpath_otel.serving.request_checks import NOT_ALLOWED, bearer_of
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; "
@@ -30,6 +35,12 @@ SECURITY_HEADERS: Final = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
+
+OTLP: Final = frozenset({SPANS, *OTHER_SIGNALS.values()})
+"""The routes of OTLP."""
+
+_SIGNALS: Final = {EVENTS: "events", SPANS: "traces", **{path: signal for signal, path in OTHER_SIGNALS.items()}}
+"""What is sent to a route."""
 
 HEALTH: Final = "/healthz"
 """The health of the receiver; without the token too, because probes have none and it reveals nothing of runs."""
@@ -47,18 +58,28 @@ If you have just done so, <a href="/">go on to the page</a>.</p>
 
 @dataclass(frozen=True)
 class Access:
-    """The IP address that the receiver listens on, and the token of all requests, if there is one."""
+    """The IP address that the receiver listens on, and the token of all requests, if there is one.
+
+    Web pages of ``origins`` may send by OTLP.
+    """
 
     host: str = LOOPBACK
     token: str | None = None
+    origins: Collection[str] = ()
 
 
-def guarded(app: ASGIApp, access: Access) -> ASGIApp:
-    """Return ``app`` behind all checks; each response has the headers, also if ``app`` fails."""
+def guarded(app: ASGIApp, access: Access, counts: ServerCounts | None = None) -> ASGIApp:
+    """Return ``app`` behind all checks; each response has the headers, also if ``app`` fails.
+
+    ``counts`` are those of requests, with what senders are refused here.
+    """
     checks = [_HostCheck(access.host).refusal, _refusal_of_origin]
     if access.token is not None:
         checks.append(_TokenCheck(access.token).answer)
-    return _Guard(app, checks)
+    # Outside of the checks, because a preflight has no token; refusals have the headers too, or pages cannot read them.
+    return with_origins(
+        _Guard(app, checks, counts or ServerCounts()), access.origins, OTLP, has_token=access.token is not None
+    )
 
 
 @dataclass(eq=False)
@@ -67,6 +88,7 @@ class _Guard:
 
     app: ASGIApp
     checks: Sequence[Callable[[Scope], Response | None]]
+    counts: ServerCounts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
@@ -75,8 +97,11 @@ class _Guard:
             await send(message)
 
         answers = (check(scope) for check in self.checks if scope["type"] == "http")
-        answer = next((answer for answer in answers if answer is not None), self.app)
-        await answer(scope, receive, send_with_headers)
+        answer = next((answer for answer in answers if answer is not None), None)
+        signal = _SIGNALS.get(scope["path"]) if answer is not None else None
+        if answer is not None and signal is not None:
+            self.counts.count_refusal(signal, "http", refusal_of(HTTPException(answer.status_code)))
+        await (answer or self.app)(scope, receive, send_with_headers)
 
 
 class _HostCheck:
@@ -95,7 +120,7 @@ class _HostCheck:
     def refusal(self, scope: Scope) -> Response | None:
         """Return the response in place of the application's, if there is one."""
         path, headers = scope["path"], Headers(scope=scope)
-        if path == EVENTS or (path == SPANS and "authorization" in headers) or self._knows(headers.get("host")):
+        if path == EVENTS or (path in OTLP and "authorization" in headers) or self._knows(headers.get("host")):
             return None
         expected = "an address or the name of this machine" if self._any_address else "a loopback name"
         return failure(f"expected {expected} in the Host header", 400)
@@ -124,10 +149,11 @@ def _refusal_of_origin(scope: Scope) -> Response | None:
     """
     path, headers = scope["path"], Headers(scope=scope)
     origins = headers.getlist("origin")
-    own = f"http://{headers.get('host', '')}".lower()
-    if path in (EVENTS, SPANS):
-        what = "events" if path == EVENTS else "spans"
-        return failure(f"{what} are not accepted from web pages", 403) if origins else None
+    own = f"{scope['scheme']}://{headers.get('host', '')}".lower()
+    if path == EVENTS or path in OTLP:
+        what = _SIGNALS[path]
+        remedy = "" if path == EVENTS else NOT_ALLOWED
+        return failure(f"{what} are not accepted from web pages{remedy}", 403) if origins else None
     if any(origin.lower() != own for origin in origins):
         return failure("not accepted from a page of another origin", 403)
     if path.startswith("/api/") and headers.get("sec-fetch-site") == "cross-site":
@@ -153,7 +179,7 @@ class _TokenCheck:
             return None
         headers = Headers(scope=scope)
         events, page = path == EVENTS, not path.startswith(("/api/", "/v1/"))
-        sent = events or path == SPANS
+        sent = events or path in OTLP
         # Receivers on one host share their cookies, but not their ports.
         cookie = f"failpath_local_{(scope.get('server') or ('', 0))[1]}"
         if page and scope["method"] in ("GET", "HEAD") and (redirect := self._redirect(scope, cookie)):
@@ -182,7 +208,8 @@ class _TokenCheck:
         raw_path = (scope.get("raw_path") or b"").partition(b"?")[0]
         path = "/" + quote(raw_path or scope["path"], safe="/%").lstrip("/")
         response = Response(status_code=303, headers={"location": f"{path}?{rest}" if rest else path})
-        response.set_cookie(cookie, self._cookie_value, httponly=True, samesite="strict")
+        is_secure = scope["scheme"] == "https"
+        response.set_cookie(cookie, self._cookie_value, httponly=True, samesite="strict", secure=is_secure)
         response.headers["cache-control"] = "no-store"
         return response
 

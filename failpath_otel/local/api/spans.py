@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from failpath_otel.local.runs.event import decode_event
@@ -10,20 +11,27 @@ from failpath_otel.local.store.store import ReceivedEvent, Store
 from failpath_otel.otlp.http_messages import ROUTE as ROUTE
 from failpath_otel.otlp.reader import Receipt, SpanReader
 from failpath_otel.otlp.reading import ReadSpan, Watch
-from failpath_otel.otlp.route import OtlpRoute, ServiceUnavailable
+from failpath_otel.otlp.requests.intake import ServiceUnavailable
+from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.rules import StepRule
+from failpath_otel.serving.counts import ServerCounts
 
 _log: Final = logging.getLogger(__name__)
 
 
 def span_route(
-    store: Store, clock: Callable[[], int], rules: Sequence[StepRule] | None = None, watch: Watch | None = None
+    store: Store,
+    clock: Callable[[], int],
+    rules: Sequence[StepRule] | None = None,
+    counts: ServerCounts | None = None,
+    watch: Watch | None = None,
 ) -> OtlpRoute:
     """Return the route that stores the steps among the spans of each request; ``rules`` may make steps of others.
 
     ``watch`` is called with each body as well.
     """
+    counted = counts or ServerCounts()
     # The sender has chosen to put a stack on its span, and it stays on this machine.
     reader = SpanReader(RecordContent(capture_stack=True, rules=rules), watch)
 
@@ -33,7 +41,7 @@ def span_route(
             _store(records, receipt, store, clock())
         return receipt
 
-    return OtlpRoute(store_steps, reading=reader.reading)
+    return OtlpRoute(store_steps, reading=reader.reading, on_request=partial(counted.count_traces, "http"))
 
 
 def _store(records: list[bytes], receipt: Receipt, store: Store, now: int) -> None:

@@ -96,6 +96,11 @@ class Store:
         """
         self._database.close()
 
+    def check_writable(self) -> None:
+        """Raise :class:`StoreError` if the database takes no writes now; waits a second for another process."""
+        with self._database.transaction():
+            pass
+
     # Events
 
     def add(self, received_events: Iterable[ReceivedEvent], received_at: int) -> int:

@@ -4,14 +4,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from failpath_otel.records.matching.values import text_of_attribute
+from failpath_otel.records.matching.values import RESOURCE, text_of_attribute
 
 _BRACES: Final = re.compile(r"(?P<open>\{\{)|(?P<close>\}\})|\{(?P<inner>[^{}]*)\}")
-_IS_PLACEHOLDER: Final = re.compile(r"\s*(\d|attr\b|['\"])")
+_IS_PLACEHOLDER: Final = re.compile(r"\s*(\d|(attr|resource)\b|['\"])")
 """What does not begin like this is no placeholder, but text: routes are written as ``/orders/{number}``."""
 
 _ALTERNATIVE: Final = re.compile(
-    r"""\s*(?:(?P<wildcard>\d{1,3})|attr:\s*(?P<attribute>[^|'"]*[^|'"\s])|'(?P<one>[^']+)'|"(?P<two>[^"]+)")\s*"""
+    r"""\s*(?:(?P<wildcard>\d{1,3})|(?P<origin>attr|resource):\s*(?P<attribute>[^|'"]*[^|'"\s])"""
+    r"""|'(?P<one>[^']+)'|"(?P<two>[^"]+)")\s*"""
 )
 
 
@@ -19,6 +20,8 @@ class _Alternative(NamedTuple):
     wildcard: int | None
     """Its number, from 1."""
     attribute: str
+    resource: str
+    """The name of an attribute of the resource."""
     text: str
 
 
@@ -36,8 +39,8 @@ class Rendered(NamedTuple):
 class Template:
     """A text with placeholders: ``{1}`` is what the first wildcard stands for, ``{attr:name}`` an attribute.
 
-    ``{attr:a|attr:b|2|'text'}`` is the first of these that is there; of a list the first item. ``{{`` and ``}}`` are
-    braces, as are those around anything else.
+    ``{resource:name}`` is one of the resource, and ``{attr:a|attr:b|2|'text'}`` the first of these that is there; of a
+    list the first item. ``{{`` and ``}}`` are braces, as are those around anything else.
 
     Raises:
         ValueError: something between braces begins like a placeholder and is none; the text says why.
@@ -57,6 +60,8 @@ class Template:
         self.text: Final = "" if placeholders else "".join(part for part in self._parts if isinstance(part, str))
         """The text of a template without placeholders."""
         self.attributes: Final = tuple(each.attribute for each in alternatives if each.attribute)
+        self.resources: Final = tuple(each.resource for each in alternatives if each.resource)
+        """The attributes of the resource."""
         self.last_wildcard: Final = max((each.wildcard or 0 for each in alternatives), default=0)
         """The highest number of a wildcard."""
 
@@ -89,6 +94,8 @@ def _has_attribute(placeholder: _Placeholder, end: _Alternative) -> bool:
 def _found(alternative: _Alternative, wildcards: Sequence[str], attributes: Mapping[str, Any]) -> str:
     if alternative.attribute:
         found = text_of_attribute(attributes.get(alternative.attribute))
+    elif alternative.resource:
+        found = text_of_attribute((attributes.get(RESOURCE) or {}).get(alternative.resource))
     elif alternative.wildcard is not None:
         found = wildcards[alternative.wildcard - 1] if alternative.wildcard <= len(wildcards) else ""
     else:
@@ -109,7 +116,9 @@ def _part(braces: re.Match[str]) -> str | _Placeholder:
         text = found["one"] or found["two"] or ""
         if wildcard == 0:
             break
-        alternatives.append(_Alternative(wildcard, found["attribute"] or "", text))
+        attribute = found["attribute"] or ""
+        of_span, of_resource = ("", attribute) if found["origin"] == "resource" else (attribute, "")
+        alternatives.append(_Alternative(wildcard, of_span, of_resource, text))
         at = found.end()
         if at == len(inner):
             return tuple(alternatives)
@@ -117,5 +126,6 @@ def _part(braces: re.Match[str]) -> str | _Placeholder:
             break
         at += 1
     raise ValueError(
-        f"has {braces[0]!r}, which is no placeholder: these are {{1}}, {{attr:name}} and {{attr:a|attr:b|2|'text'}}"
+        f"has {braces[0]!r}, which is no placeholder: these are {{1}}, {{attr:name}}, {{resource:name}} and"
+        f" {{attr:a|attr:b|2|'text'}}"
     )

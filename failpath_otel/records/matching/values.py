@@ -22,6 +22,17 @@ def attributes_as_dict(span: ReadableSpan) -> dict[str, Any]:
     return copied if type(copied) is dict else dict(copied)
 
 
+RESOURCE: Final = "resource:"
+"""Where :func:`attributes_to_match` has the resource; no attribute has this name."""
+
+
+def attributes_to_match(span: ReadableSpan) -> dict[str, Any]:
+    """Return :func:`attributes_as_dict` with what templates read beside them: the attributes of the span's resource."""
+    attributes = attributes_as_dict(span)
+    attributes[RESOURCE] = getattr(getattr(span, "resource", None), "attributes", None)
+    return attributes
+
+
 def text_of_attribute(value: object) -> str:
     """Return the text of an attribute, of a list that of its first item; empty for what has none."""
     if isinstance(value, (tuple, list)) and value:

@@ -35,7 +35,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """A gateway with a journal, before a Failpath that takes everything."""
     with (
         fault_server() as failpath,
-        start_gateway(failpath.url, tmp_path_factory.mktemp("gateway") / "journal") as gateway,
+        start_gateway(failpath.url, tmp_path_factory.mktemp("gateway") / "journal", grpc="0") as gateway,
     ):
         yield Chain(gateway, failpath)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.integration.peers.cache import installed, missing, run
+from tests.output import rest_of
 
 REQUIRED: Final = "NODE_REQUIRED"
 """With this variable a test that finds no Node.js, or no packages for it, fails; without it, it is skipped."""
@@ -69,7 +70,7 @@ class Act:
 
     def finish(self) -> Told:
         """All that it tells until it ends by itself, without an error."""
-        output, errors = self.process.communicate(timeout=_STORY_SECONDS)
+        output, errors = rest_of(self.process, _STORY_SECONDS)
         self.told.lines += [json.loads(line) for line in output.splitlines()]
         assert (self.process.returncode, errors) == (0, "")
         return self.told

@@ -41,6 +41,12 @@ class Chain:
         """Where spans are taken."""
         return self.gateway.url
 
+    @property
+    def grpc(self) -> str:
+        """Where they are taken by gRPC."""
+        assert self.gateway.grpc is not None
+        return self.gateway.grpc
+
     def settle(self) -> dict[str, int]:
         """Waits until the gateway has nothing left to send, and returns its counts of spans."""
         health: dict[str, Any] = wait_for(

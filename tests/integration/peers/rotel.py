@@ -37,6 +37,7 @@ class Rotel:
     """A running rotel."""
 
     url: str
+    grpc: str
     process: "subprocess.Popen[bytes]"
     log: Path
 
@@ -70,11 +71,14 @@ def find_rotel() -> Path:
 
 
 @contextmanager
-def start_rotel(program: Path, gateway: str, directory: Path, *options: str) -> Generator[Rotel]:
-    """Starts a rotel that takes OTLP/HTTP and sends it on to ``gateway``, and ends it."""
-    process, url, log = _start(program, gateway, directory, options)
+def start_rotel(
+    program: Path, gateway: str, directory: Path, *options: str, protocol: str = "http"
+) -> Generator[Rotel]:
+    """Starts a rotel that takes OTLP by both protocols and sends it on to ``gateway`` by one, and ends it."""
+    rotel = _start(program, gateway, directory, ("--otlp-exporter-protocol", protocol, *options))
+    process = rotel.process
     try:
-        yield Rotel(url, process, log)
+        yield rotel
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -83,16 +87,14 @@ def start_rotel(program: Path, gateway: str, directory: Path, *options: str) -> 
         process.wait()
 
 
-def _start(
-    program: Path, gateway: str, directory: Path, options: tuple[str, ...]
-) -> "tuple[subprocess.Popen[bytes], str, Path]":
+def _start(program: Path, gateway: str, directory: Path, options: tuple[str, ...]) -> Rotel:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ROTEL_", "OTEL_"))}
     log = directory / "rotel.log"
     for _ in range(_ATTEMPTS):
         http, grpc = (f"{_HOST}:{unused_port()}" for _ in range(2))
         # Somebody else may take a port before rotel does, which then ends at once.
         command = [str(program), "start", "--otlp-http-endpoint", http, "--otlp-grpc-endpoint", grpc]
-        command += ["--exporter", "otlp", "--otlp-exporter-protocol", "http", "--otlp-exporter-endpoint", gateway]
+        command += ["--exporter", "otlp", "--otlp-exporter-endpoint", gateway]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*command, *_QUICKLY, *options], env=kept, stdout=output, stderr=subprocess.STDOUT
@@ -104,7 +106,7 @@ def _start(
             process.wait()
             raise
         if process.poll() is None:
-            return process, f"http://{http}", log
+            return Rotel(f"http://{http}", f"http://{grpc}", process, log)
     pytest.fail(f"rotel does not start: {log.read_text(errors='replace')}")
 
 

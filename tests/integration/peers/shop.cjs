@@ -1,6 +1,6 @@
 // A shop in JavaScript: OpenTelemetry's SDK and exporters, and of Failpath only the names of its attributes.
 //
-// Arguments: the encoding (`protobuf` or `json`), the story to act, and the run id. Where spans go, how they are
+// Arguments: the encoding (`protobuf` or `json`, or `grpc`), the story to act, and the run id. Where spans go, how they are
 // compressed and how long an export may take stand in OpenTelemetry's own variables. It tells what happens as it
 // happens, each time by a line of JSON.
 "use strict";
@@ -9,8 +9,9 @@ const { diag, DiagLogLevel, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } = re
 const { resourceFromAttributes } = require("@opentelemetry/resources");
 const { BasicTracerProvider, BatchSpanProcessor } = require("@opentelemetry/sdk-trace-base");
 const exporters = {
-  json: require("@opentelemetry/exporter-trace-otlp-http"),
-  protobuf: require("@opentelemetry/exporter-trace-otlp-proto"),
+  grpc: () => require("@opentelemetry/exporter-trace-otlp-grpc"),
+  json: () => require("@opentelemetry/exporter-trace-otlp-http"),
+  protobuf: () => require("@opentelemetry/exporter-trace-otlp-proto"),
 };
 
 const [encoding, story, runId] = process.argv.slice(2);
@@ -34,7 +35,8 @@ const silent = () => {};
 const logger = { error: complain, warn: complain, info: silent, debug: silent, verbose: whisper };
 diag.setLogger(logger, DiagLogLevel.VERBOSE);
 
-const exporter = new exporters[encoding].OTLPTraceExporter();
+const { OTLPTraceExporter } = exporters[encoding]();
+const exporter = new OTLPTraceExporter();
 const send = exporter.export.bind(exporter);
 exporter.export = (spans, done) =>
   send(spans, (result) => {

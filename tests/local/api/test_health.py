@@ -9,7 +9,7 @@ from tests.local.page import Page
 
 def test_requests_for_unknown_routes_are_counted(page: Page) -> None:
     assert page.client.get("/healthz").json() == {"status": "ok", "unknown_routes": 0}
-    assert page.client.post("/v1/metrics", content=b"{}").status_code == 404
+    assert page.client.post("/v1/nothing", content=b"{}").status_code == 404
     assert page.client.post("/v1/events/").status_code == 404
     assert page.client.get("/nothing", headers={"Accept": "text/html"}).status_code == 404
     assert page.client.get("/api/runs/none").status_code == 404, "a run that is not there is no route"

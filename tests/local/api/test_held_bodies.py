@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from failpath_otel.local.api.events import MAX_BODY_BYTES, MAX_EVENTS, read_events
-from failpath_otel.otlp.route import MAX_HELD_BYTES
+from failpath_otel.otlp.requests.intake import MAX_HELD_BYTES
 from tests.local.events import event, wire
 from tests.receiver import Receiver, wait_for
 

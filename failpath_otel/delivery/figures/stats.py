@@ -34,6 +34,12 @@ class Stats:
     adopted_dropped: Mapping[str, int] = field(default_factory=dict)
     """Records of other processes that this one could not deliver, by reason."""
 
+    oldest_waiting_seconds: float | None = field(default=None, compare=False)
+    """How long the oldest of the records that wait has waited, to about a second; ``None`` if none waits."""
+
+    journal_bytes: int | None = field(default=None, compare=False)
+    """Bytes of the records that wait in the journal of this process, of 64 MiB; ``None`` if there is no journal."""
+
 
 def add_up(parts: Iterable[Stats]) -> Stats:
     """Return the sum of all parts."""
@@ -50,4 +56,6 @@ def add_up(parts: Iterable[Stats]) -> Stats:
         dict(dropped),
         sum(part.adopted for part in counts),
         dict(adopted_dropped),
+        max((part.oldest_waiting_seconds for part in counts if part.oldest_waiting_seconds is not None), default=None),
+        sum(sizes) if (sizes := [part.journal_bytes for part in counts if part.journal_bytes is not None]) else None,
     )

@@ -1,0 +1,1 @@
+"""Figures about the delivery itself: counts, ages, and OpenTelemetry metrics of both."""

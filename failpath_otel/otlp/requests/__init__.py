@@ -1,0 +1,1 @@
+"""Requests of OTLP by any protocol: what their bodies may be, and how these are read."""

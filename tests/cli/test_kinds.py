@@ -1,0 +1,40 @@
+"""What arguments of the command line may be."""
+
+import argparse
+
+import pytest
+
+from failpath_otel.cli import kinds
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://shop.example", "https://shop.example"),
+        ("https://Shop.Example/", "https://shop.example"),
+        ("HTTPS://shop.example:443", "https://shop.example"),
+        ("http://shop.example:80/", "http://shop.example"),
+        ("https://shop.example:80", "https://shop.example:80"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://localhost:0080", "http://localhost"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("http://[0:0::0:1]", "http://[::1]"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_an_origin_becomes_what_browsers_send(text: str, origin: str) -> None:
+    assert kinds.origin(text) == origin
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "*", "null", "shop.example", "//shop.example", "https://", "https://*.shop.example", "file:///page.html"),
+        *("https://shop.example/page", "https://shop.example?x", "https://shop.example#x", "https://ada@shop.example"),
+        *("https://shop.example:x", "https://shop.example:99999", "https://bücher.example", "https://shop example"),
+        *("http://[::1", "http://[::g]", "https://a,https://b", "ws://shop.example"),
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected the origin of web pages"):
+        kinds.origin(text)
