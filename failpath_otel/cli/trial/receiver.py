@@ -15,7 +15,8 @@ from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.reading import ReadSpan
 from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.otlp.seen.span import EVERY_SPAN, seen_spans
-from failpath_otel.serving.server import Server, listen
+from failpath_otel.serving.addresses import listen
+from failpath_otel.serving.server import Server
 
 for _name in ("google.protobuf", "opentelemetry.proto"):
     # Loaded with the first request in protobuf; said now if it is missing.
