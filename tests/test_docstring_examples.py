@@ -29,7 +29,7 @@ EXAMPLES: Final[dict[str, list[str]]] = {
         *("charge-card running", "charge-card success", "pack running", "pack success"),
         *("ship running", "ship success"),
     ],
-    "StepRule": ["charge-card running", "charge-card success"],
+    "StepRule": ["charge running", "charge success"],
     "failpath": [],
     "run_middleware": [],
 }

@@ -90,7 +90,7 @@ class _Span(_Struct):
     span_id: str | None = None
     parent_span_id: str | None = None
     name: str | None = None
-    kind: Any = None  # as the others, it must not cost the span
+    kind: Any = None  # whatever it is, it must not cost the span
     start_time_unix_nano: _Integer | None = None
     end_time_unix_nano: _Integer | None = None
     attributes: list[_KeyValue] | None = None
@@ -226,8 +226,7 @@ def _parse(
         span = _decode_span(text)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return broken_span(f"it is no span: {str(error)[:200]}")
-    may_be_step = STEP_KEY_BYTES in text or b"\\u" in text
-    if not may_be_step and not reading.is_ruled(scope.name, span.name or ""):
+    if STEP_KEY_BYTES not in text and b"\\u" not in text and not reading.is_ruled(scope.name, span.name or ""):
         return None
     try:
         found = _span(span, scope, resource, budget)

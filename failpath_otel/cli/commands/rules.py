@@ -74,8 +74,8 @@ def _check(arguments: argparse.Namespace) -> int:
                     source.check()
         except ConfigurationError as error:
             errors.append(error)
-        for error in errors:
-            sys.stderr.write(f"{printable(_with_line(str(error)))}\n")
+        for found in errors:
+            sys.stderr.write(f"{printable(_with_line(str(found)))}\n")
         if errors:
             code = 2
         else:

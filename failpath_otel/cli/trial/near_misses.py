@@ -13,6 +13,9 @@ from failpath_otel.scrubbing.values import clean_text, text_of
 _SIMILAR: Final = 0.6
 """How much of two names has to be the same for a pattern to be near a name."""
 
+_ASKED: Final = 1.0
+"""How near a rule is by what it asks for besides name and scope."""
+
 _SHOWN: Final = 3
 """Rules that are shown for one span."""
 
@@ -24,14 +27,25 @@ def reasons(rule: StepRule, span: SeenSpan) -> list[str]:
     return [reason for _, reason in _failures(rule, span)]
 
 
+def near_miss(rule: StepRule, span: SeenSpan) -> tuple[float, str] | None:
+    """Return how near *rule* is to *span*, from 0 to 1, and what it fails by; ``None`` if it applies, or is far off.
+
+    It is near if its name and its scope match, or if one thing alone differs, and not by far.
+    """
+    failures = list(_failures(rule, span))
+    if not failures:
+        return None
+    score = 1.0 / len(failures) if all(failure[0] == _ASKED for failure in failures) else 0.0
+    if len(failures) == 1:
+        score = failures[0][0]
+    return (score, ", and ".join(reason for _, reason in failures)) if score > 0 else None
+
+
 def near_misses(rules: Sequence[StepRule], span: SeenSpan) -> list[tuple[int, str]]:
-    """Return the places of the rules that nearly apply to *span*, the nearest first, and what each fails by."""
-    found: list[tuple[float, int, str]] = []
-    for place, rule in enumerate(rules):
-        failures = list(_failures(rule, span))
-        if len(failures) == 1 and failures[0][0] > 0:
-            found.append((failures[0][0], place, failures[0][1]))
-    return [(place, reason) for _, place, reason in sorted(found, key=lambda each: (-each[0], each[1]))[:_SHOWN]]
+    """Return the places of the rules that are near *span*, the nearest first, and what each fails by."""
+    found = [(near, place) for place, rule in enumerate(rules) if (near := near_miss(rule, span)) is not None]
+    found.sort(key=lambda each: (-each[0][0], each[1]))
+    return [(place, reason) for (_, reason), place in found[:_SHOWN]]
 
 
 def _failures(rule: StepRule, span: SeenSpan) -> Iterator[tuple[float, str]]:
@@ -39,18 +53,18 @@ def _failures(rule: StepRule, span: SeenSpan) -> Iterator[tuple[float, str]]:
     if not Glob(rule.span_name).matches(span.name):
         yield _similarity(rule.span_name, span.name), f"span_name is {_shown(span.name)}, not {_shown(rule.span_name)}"
     if not Glob(rule.scope).matches(span.scope):
-        yield 1.0, f"scope is {_shown(span.scope)}, not {_shown(rule.scope)}"
+        yield 0.9, f"scope is {_shown(span.scope)}, not {_shown(rule.scope)}"
     kind = span.kind.name.lower()
     if rule.kind is not None and rule.kind != kind:
-        yield 1.0, f"kind is {kind}, not {rule.kind}"
+        yield _ASKED, f"kind is {kind}, not {rule.kind}"
     for name, expected in (rule.where or {}).items():
         condition = Condition(name, expected)
         verdict = condition.verdict(span.attributes)
         if verdict is Verdict.MISSING:
-            yield 1.0, f"there is no attribute {_shown(name)}"
+            yield _ASKED, f"there is no attribute {_shown(name)}"
         elif verdict is Verdict.DIFFERS:
             value = _value(condition, span.attributes)
-            yield 1.0, f"attribute {_shown(name)} is {_shown(value)}, not {_shown(expected)}"
+            yield _ASKED, f"attribute {_shown(name)} is {_shown(value)}, not {_shown(expected)}"
 
 
 def _value(condition: Condition, attributes: Mapping[str, Any]) -> object:
@@ -60,10 +74,10 @@ def _value(condition: Condition, attributes: Mapping[str, Any]) -> object:
 def _similarity(pattern: str, name: str) -> float:
     """Return how near a pattern is to a name; 0 where it is far from it."""
     if Glob(pattern.lower()).matches(name.lower()):
-        return 1.0
+        return 0.9
     plain = pattern.replace("*", "").replace("?", "")
     ratio = SequenceMatcher(None, plain.lower(), name.lower()).ratio() if plain else 0.0
-    return ratio if ratio >= _SIMILAR else 0.0
+    return 0.9 * ratio if ratio >= _SIMILAR else 0.0
 
 
 def _shown(value: object) -> str:

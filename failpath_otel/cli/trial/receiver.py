@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from time import monotonic
-from typing import Final
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -15,12 +15,16 @@ from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.reading import ReadSpan
 from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.otlp.seen.span import EVERY_SPAN, seen_spans
-from failpath_otel.serving.server import Server, listen
+from failpath_otel.serving.addresses import listen
+from failpath_otel.serving.server import Server
 
-_CHECK_SECONDS: Final = 0.1
+for _name in ("google.protobuf", "opentelemetry.proto"):
+    # Loaded with the first request in protobuf; said now if it is missing.
+    if find_spec(_name) is None:
+        raise ModuleNotFoundError(f"No module named {_name!r}", name=_name)
 
 
-def receive(trial: Trial, port: int, seconds: float | None, ready: Callable[[str], object]) -> None:
+def receive(trial: Trial, port: int, seconds: float | None, ready: Callable[[str], None]) -> None:
     """Take the spans that come to a port of this machine, for *seconds* or until Ctrl-C. Main thread only.
 
     Args:

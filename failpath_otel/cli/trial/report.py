@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from failpath_otel.cli.printable import printable
-from failpath_otel.cli.trial.trial import SpanName, SpanResult, StepMade, TrialResult
+from failpath_otel.cli.trial.trial import SpanName, SpanResult, StepMade, TrialResult, UnusedRule
 
 
 def format_trial(result: TrialResult) -> str:
@@ -18,33 +18,18 @@ def _lines(result: TrialResult) -> Iterator[str]:
         yield f"{_spans(result.missed)} more came, too many to be looked at"
     if not result.spans:
         yield "Has the program worked meanwhile, and does it send its spans there? It sends those that have ended."
-    matched = [each for each in result.results if each.steps]
-    if matched:
-        yield ""
-        yield "Steps"
-        for each in matched:
-            yield from _matched(each)
-    own = [each for each in result.results if each.states_itself]
-    if own:
-        yield ""
-        yield "Steps and runs of their own, to which no rule applies"
-        for each in own:
-            yield f"  {_name(each.span)}: {_spans(each.states_itself)}"
-    unmatched = [each for each in result.results if each.unmatched]
-    if unmatched:
-        yield ""
-        yield "No rule applies"
-        for each in unmatched:
-            yield f"  {_name(each.span)}: {_spans(each.unmatched)}"
-            for near in each.near:
-                yield f"    nearly {near.rule}: {near.reason}"
-    if result.unused:
-        yield ""
-        yield "Rules that apply to none of these spans"
-        for unused in result.unused:
-            yield f"  {unused.rule}: span_name {unused.span_name!r}"
-            if unused.nearest is not None:
-                yield f"    nearest is {_name(unused.nearest)}: {unused.reason}"
+    yield from _section("Steps", [line for each in result.results if each.steps for line in _matched(each)])
+    own = [f"  {_name(each.span)}: {_spans(each.states_itself)}" for each in result.results if each.states_itself]
+    yield from _section("Steps and runs of their own, to which no rule applies", own)
+    unmatched = [line for each in result.results if each.unmatched for line in _unmatched(each)]
+    yield from _section("No rule applies", unmatched)
+    unused = [line for each in result.unused for line in _unused(each)]
+    yield from _section("Rules that apply to none of these spans", unused)
+
+
+def _section(title: str, lines: list[str]) -> Iterator[str]:
+    if lines:
+        yield from ("", title, *lines)
 
 
 def _matched(result: SpanResult) -> Iterator[str]:
@@ -53,6 +38,18 @@ def _matched(result: SpanResult) -> Iterator[str]:
         yield f"    flow {made.flow!r}, step {made.step!r} by {made.rule}: {_spans(made.spans)}, {_runs(made)}"
         for note in made.notes:
             yield f"      {note}"
+
+
+def _unmatched(result: SpanResult) -> Iterator[str]:
+    yield f"  {_name(result.span)}: {_spans(result.unmatched)}"
+    for near in result.near:
+        yield f"    nearly {near.rule}: {near.reason}"
+
+
+def _unused(unused: UnusedRule) -> Iterator[str]:
+    yield f"  {unused.rule}: span_name {unused.span_name!r}"
+    if unused.nearest is not None:
+        yield f"    nearest is {_name(unused.nearest)}: {unused.reason}"
 
 
 def _runs(made: StepMade) -> str:

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
-from failpath_otel.cli.trial.near_misses import near_misses, reasons
+from failpath_otel.cli.trial.near_misses import near_miss, near_misses, reasons
 from failpath_otel.otlp.seen.span import SeenSpan
 from failpath_otel.records.matching.keys import OTHER
+from failpath_otel.records.matching.values import attributes_as_dict
 from failpath_otel.records.rule_matches import Candidate
 from failpath_otel.records.rule_set import Rules
 from failpath_otel.records.rules import StepRule
 from failpath_otel.semconv import FLOW_KEY, STEP_KEY
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
 
 MAX_GROUPS: Final = 2_000
 """Different scopes, names and kinds of spans that are kept."""
@@ -130,9 +134,10 @@ class Trial:
         if FLOW_KEY in span.attributes or STEP_KEY in span.attributes:
             result.states_itself += 1
             return
-        chosen = self._in_use.choice_for(span, span.attributes)
+        attributes = attributes_as_dict(cast("ReadableSpan", span))  # it has all that is read
+        chosen = self._in_use.choice_for(span, attributes)
         if chosen is not None:
-            self._count_step(span, chosen, result)
+            self._count_step(attributes, chosen, result)
             return
         result.unmatched += 1
         if result.unmatched <= _LOOKED_AT:
@@ -141,11 +146,11 @@ class Trial:
                 if near not in result.near:
                     result.near.append(near)
 
-    def _count_step(self, span: SeenSpan, chosen: Candidate, result: SpanResult) -> None:
+    def _count_step(self, attributes: dict[str, Any], chosen: Candidate, result: SpanResult) -> None:
         place = next(number for number, rule in enumerate(self._rules) if rule is chosen.rule)
         self._used.add(place)
         where = self._named[place].where
-        names = chosen.names(span.attributes)
+        names = chosen.names(attributes)
         assert names is not None  # the span has ended
         made = next((each for each in result.steps if (each.rule, each.flow, each.step) == (where, *names)), None)
         if made is None:
@@ -163,7 +168,7 @@ class Trial:
                 ]
             result.steps.append(made)
         made.spans += 1
-        run_id = chosen.run_id(span.attributes)
+        run_id = chosen.run_id(attributes)
         if not run_id:
             made.without_run_id += 1
         elif run_id not in made.run_ids and len(made.run_ids) < _EXAMPLES:
@@ -179,11 +184,11 @@ class Trial:
     def _unused(self, place: int) -> UnusedRule:
         named = self._named[place]
         found = UnusedRule(named.where, named.rule.span_name)
+        best = 0.0
         for name, span in self._examples.items():
-            if near := near_misses([named.rule], span):
-                found.nearest, found.reason = name, near[0][1]
-                break
-            if not reasons(named.rule, span):
-                found.nearest, found.reason = name, "an earlier rule applies"
-                break
+            near = near_miss(named.rule, span)
+            if near is None and not reasons(named.rule, span):
+                near = 1.0, "an earlier rule applies"
+            if near is not None and near[0] > best:
+                best, found.nearest, found.reason = near[0], name, near[1]
         return found

@@ -8,7 +8,7 @@ from opentelemetry.trace import SpanKind
 
 from failpath_otel import limits
 from failpath_otel.otlp.reading import Reading, ReadSpan
-from failpath_otel.otlp.span import OtlpSpan, Scope
+from failpath_otel.otlp.span import OtlpResource, OtlpSpan, Scope
 from failpath_otel.records.rule_set import Rules
 from failpath_otel.records.rules import StepRule
 from failpath_otel.scrubbing.text import redact_text
@@ -26,6 +26,12 @@ class SeenSpan(msgspec.Struct, rename="camel", gc=False):
     kind_name: str
     trace_id: str
     attributes: dict[str, Any]
+    resource_attributes: dict[str, Any] = {}
+
+    @property
+    def resource(self) -> OtlpResource:
+        """The resource."""
+        return OtlpResource(self.resource_attributes, None)
 
     @property
     def kind(self) -> SpanKind:
@@ -48,6 +54,7 @@ def seen_spans(spans: Iterable[ReadSpan]) -> Iterator[SeenSpan]:
                 span.kind.name,
                 f"{span.context.trace_id:032x}",
                 _clean(span.attributes),
+                _clean(span.resource.attributes),
             )
 
 
