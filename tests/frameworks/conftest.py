@@ -1,7 +1,8 @@
 """One global provider for all tests: frameworks ask OpenTelemetry for it, and it cannot be set twice."""
 
+import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _HERE in item.path.parents:
             item.add_marker(pytest.mark.process)  # frameworks start processes
+
+
+@pytest.fixture(autouse=True)
+def _no_event_loop_is_left() -> Iterator[None]:
+    """A loop that a framework has made for synchronous code is closed, and not found by a garbage collection later."""
+    asyncio.set_event_loop(None)  # so that asking for one makes none
+    yield
+    with suppress(RuntimeError):  # there is none
+        asyncio.get_event_loop_policy().get_event_loop().close()
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture(scope="session")
