@@ -71,13 +71,13 @@ class Candidate:
         """Return whether the rule applies to a span of this kind with these attributes."""
         in_use = self.in_use
         if in_use.kind is not None and kind is not in_use.kind:
-            return Verdict.DIFFERS
-        found = Verdict.MATCHES
+            return "differs"
+        found: Verdict = "matches"
         for condition in in_use.conditions:
             verdict = condition.verdict(attributes)
-            if verdict is Verdict.DIFFERS:
+            if verdict == "differs":
                 return verdict
-            if verdict is Verdict.MISSING:
+            if verdict == "missing":
                 found = verdict
         return found
 
@@ -134,9 +134,9 @@ class Candidates:
         is_open = False
         for choice in self._choices:
             verdict = choice.verdict(kind, attributes)
-            if verdict is Verdict.MATCHES:
+            if verdict == "matches":
                 return choice, is_open
-            is_open = is_open or verdict is Verdict.MISSING
+            is_open = is_open or verdict == "missing"
         return None, is_open
 
     def has(self, rule: StepRule) -> bool:
