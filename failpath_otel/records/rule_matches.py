@@ -71,13 +71,13 @@ class Candidate:
         """Return whether the rule applies to a span of this kind with these attributes."""
         in_use = self.in_use
         if in_use.kind is not None and kind is not in_use.kind:
-            return Verdict.DIFFERS
-        found = Verdict.MATCHES
+            return "differs"
+        found: Verdict = "matches"
         for condition in in_use.conditions:
             verdict = condition.verdict(attributes)
-            if verdict is Verdict.DIFFERS:
+            if verdict == "differs":
                 return verdict
-            if verdict is Verdict.MISSING:
+            if verdict == "missing":
                 found = verdict
         return found
 
@@ -121,22 +121,51 @@ class Candidates:
         patience: how long it is worth to wait for attributes, by kinds of spans.
     """
 
-    __slots__ = ("_choices", "_patience", "only")
+    __slots__ = ("_asked", "_by_kind", "_choices", "_patience", "only")
 
     def __init__(self, choices: Sequence[Candidate], patience: "Patience") -> None:
         self._choices: Final = tuple(choices)
         self._patience: Final = patience
         self.only: Final = choices[0] if choices[0].in_use.applies_always else None
         """The rule, if it applies to all spans of this scope and name."""
+        # What the rules ask for, if each of them asks for some attribute of spans of any kind.
+        self._asked: Final = (
+            frozenset(name for choice in choices for each in choice.in_use.conditions for name in each.names)
+            if all(choice.in_use.conditions for choice in choices) and self._is_of_one_kind(choices)
+            else frozenset[str]()
+        )
+        self._by_kind: Final[dict[object, Candidates | None] | None] = (
+            {} if any(choice.in_use.kind is not None for choice in choices) else None
+        )
+
+    @staticmethod
+    def _is_of_one_kind(choices: Sequence[Candidate]) -> bool:
+        return all(choice.in_use.kind is None for choice in choices)
+
+    def for_kind(self, kind: object) -> "Candidates | None":
+        """Return the rules for spans of this kind; ``None`` if there are none."""
+        by_kind = self._by_kind
+        if by_kind is None:
+            return self
+        try:
+            return by_kind[kind]
+        except KeyError:
+            choices = [choice for choice in self._choices if choice.in_use.kind in {None, kind}]
+            by_kind[kind] = found = _OfOneKind(choices, self._patience) if choices else None
+            return found
+        except TypeError:  # OpenTelemetry does not check the type of a kind
+            return None
 
     def choose(self, kind: SpanKind | None, attributes: Mapping[str, Any]) -> tuple[Candidate | None, bool]:
         """Return the first rule that applies, and whether an attribute that is missing could make it another one."""
+        if self._asked and self._asked.isdisjoint(attributes):
+            return None, True  # in most cases of a rule for any name
         is_open = False
         for choice in self._choices:
             verdict = choice.verdict(kind, attributes)
-            if verdict is Verdict.MATCHES:
+            if verdict == "matches":
                 return choice, is_open
-            is_open = is_open or verdict is Verdict.MISSING
+            is_open = is_open or verdict == "missing"
         return None, is_open
 
     def has(self, rule: StepRule) -> bool:
@@ -150,6 +179,20 @@ class Candidates:
     def waited(self, kind: SpanKind, *, for_something: bool) -> None:
         """Note whether an attribute has come that was waited for."""
         self._patience.waited(kind, for_something=for_something)
+
+
+class _OfOneKind(Candidates):
+    """Rules that all are for one kind, or for any."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def _is_of_one_kind(choices: Sequence[Candidate]) -> bool:  # noqa: ARG004 - they are
+        return True
+
+    def for_kind(self, kind: object) -> "Candidates | None":  # noqa: ARG002 - it is that kind
+        """Return the same rules."""
+        return self
 
 
 class Patience:

@@ -8,6 +8,7 @@ from opentelemetry.trace import SpanKind
 
 from failpath_otel import limits, semconv
 from failpath_otel.records.matching.globs import Matcher, expression, is_literal, matcher
+from failpath_otel.records.matching.values import attributes_as_dict
 from failpath_otel.records.rule_matches import Candidate, Candidates, Patience, RuleInUse
 from failpath_otel.records.rules import StepRule
 from failpath_otel.scrubbing.values import clean_text
@@ -67,7 +68,7 @@ class Rules:
         return [] if self.has_matched else list(self._cache)
 
     def candidates_for(self, span: Any) -> Candidates | None:  # noqa: ANN401 - a span of OpenTelemetry's SDK, or one that reads alike
-        """Return the rules for the scope and the name of *span*; ``None`` if it states its own flow or step."""
+        """Return the rules for scope, name and kind of *span*; ``None`` if it states its own flow or step."""
         scope = span.instrumentation_scope
         key = ("" if scope is None else scope.name, span.name)
         try:
@@ -78,14 +79,21 @@ class Rules:
             self._has_seen_entry = self._has_seen_entry or getattr(span, "kind", None) in _ENTRIES
         if found is None:
             return None
+        found = found.for_kind(span.kind)
+        if found is None:
+            return None
         attributes = span.attributes or ()
+        if type(attributes) is not dict:
+            attributes = attributes_as_dict(span)  # in which names are looked up faster
         return None if semconv.FLOW_KEY in attributes or semconv.STEP_KEY in attributes else found
 
     def choice_for(self, span: Any, attributes: Mapping[str, Any]) -> Candidate | None:  # noqa: ANN401 - as above
         """Return the rule for a span that has ended, which has these attributes."""
         found = self.candidates_for(span)
-        if found is None:
-            return None
+        return None if found is None else self.choice_of(found, span, attributes)
+
+    def choice_of(self, found: Candidates, span: Any, attributes: Mapping[str, Any]) -> Candidate | None:  # noqa: ANN401 - as above
+        """Do the same for a span whose rules :meth:`candidates_for` has found."""
         chosen = found.only or found.choose(span.kind, attributes)[0]
         if chosen is not None:
             self.has_matched = True

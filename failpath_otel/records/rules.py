@@ -102,7 +102,7 @@ class StepRule:
                 raise ConfigurationError(f"{name} of a rule must have {allowed}, got {clean_text(given, 80)!r}")
         if self.kind is not None and self.kind not in KINDS:
             raise _refusal(f"kind of a rule must be one of {', '.join(KINDS)}, got", self.kind)
-        most: object = self.max_keys
+        most: Any = self.max_keys
         if not isinstance(most, int) or isinstance(most, bool) or not 0 < most <= limits.MOST_KEYS:
             raise _refusal(f"max_keys of a rule must be a number from 1 to {limits.MOST_KEYS}, got", most)
         self._check_where(self.where)

@@ -263,10 +263,11 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, content: Recor
 
 
 def _start_by_rules(span: ReadableSpan, rules: Rules) -> StepStart | None:
-    if rules.candidates_for(span) is None:
+    found = rules.candidates_for(span)
+    if found is None:
         return None  # without a copy of the attributes: most spans
     attributes = attributes_to_match(span)
-    chosen = rules.choice_for(span, attributes)
+    chosen = rules.choice_of(found, span, attributes)
     names = None if chosen is None else chosen.names(attributes)
     return None if chosen is None or names is None else start_by_rule(span, names, chosen.run_id(attributes))
 

@@ -5,7 +5,7 @@ from difflib import SequenceMatcher
 from typing import Any, Final
 
 from failpath_otel.otlp.seen.span import SeenSpan
-from failpath_otel.records.matching.conditions import Condition, Verdict
+from failpath_otel.records.matching.conditions import Condition
 from failpath_otel.records.matching.globs import Glob
 from failpath_otel.records.rules import StepRule
 from failpath_otel.scrubbing.values import clean_text, text_of
@@ -60,9 +60,9 @@ def _failures(rule: StepRule, span: SeenSpan) -> Iterator[tuple[float, str]]:
     for name, expected in (rule.where or {}).items():
         condition = Condition(name, expected)
         verdict = condition.verdict(span.attributes)
-        if verdict is Verdict.MISSING:
+        if verdict == "missing":
             yield _ASKED, f"there is no attribute {_shown(name)}"
-        elif verdict is Verdict.DIFFERS:
+        elif verdict == "differs":
             value = _value(condition, span.attributes)
             yield _ASKED, f"attribute {_shown(name)} is {_shown(value)}, not {_shown(expected)}"
 

@@ -9,7 +9,7 @@ import msgspec
 from failpath_otel.cli.trial.near_misses import near_miss, near_misses, reasons
 from failpath_otel.otlp.seen.span import SeenSpan
 from failpath_otel.records.matching.keys import OTHER
-from failpath_otel.records.matching.values import attributes_as_dict
+from failpath_otel.records.matching.values import attributes_to_match
 from failpath_otel.records.rule_matches import Candidate
 from failpath_otel.records.rule_set import Rules
 from failpath_otel.records.rules import StepRule
@@ -134,7 +134,7 @@ class Trial:
         if FLOW_KEY in span.attributes or STEP_KEY in span.attributes:
             result.states_itself += 1
             return
-        attributes = attributes_as_dict(cast("ReadableSpan", span))  # it has all that is read
+        attributes = attributes_to_match(cast("ReadableSpan", span))  # it has all that is read
         chosen = self._in_use.choice_for(span, attributes)
         if chosen is not None:
             self._count_step(attributes, chosen, result)

@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, Literal, TypeGuard
 
 from failpath_otel import limits
 from failpath_otel.records.matching.globs import Matcher, is_literal, matcher
@@ -15,13 +14,8 @@ Expected = str | bool | int | float | Sequence[str | bool | int | float]
 """A pattern for the text of an attribute, a value, or several of these, of which one is enough."""
 
 
-class Verdict(Enum):
-    """What the attributes of a span say about a condition."""
-
-    MATCHES = "matches"
-    DIFFERS = "differs"
-    MISSING = "missing"
-    """An attribute is not there; it may come before the span ends."""
+Verdict = Literal["matches", "differs", "missing"]
+"""What the attributes of a span say about a condition; one that is missing may come before the span ends."""
 
 
 class Conditions(Mapping[str, Expected]):
@@ -86,8 +80,8 @@ class Condition:
         """Return what *attributes* say about it."""
         for name in self.names:
             if name in attributes:
-                return Verdict.MATCHES if self.accepts(attributes[name]) else Verdict.DIFFERS
-        return Verdict.MISSING
+                return "matches" if self.accepts(attributes[name]) else "differs"
+        return "missing"
 
     def accepts(self, value: object) -> bool:
         """Return whether an attribute with this value is what is expected; of a list, whether one of its items is."""

@@ -1,0 +1,125 @@
+"""Templates of flows, steps and run ids, and the keys that come of them."""
+
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from failpath_otel import ConfigurationError, StepRule, limits
+from failpath_otel.records.matching.globs import Wildcards, matcher
+from failpath_otel.records.matching.keys import OTHER, BoundedKeys, Names
+from failpath_otel.records.matching.templates import Template
+from failpath_otel.records.matching.values import RESOURCE
+from failpath_otel.scrubbing.text import redact_values
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered", "is_complete"),
+    [
+        ("plain", "plain", True),
+        ("{1}-{2}", "orders-7", True),
+        ("{attr:route}", "/a", True),
+        ("{attr:list}", "first", True),
+        ("{attr:number}", "7", True),
+        ("{resource:service.name}", "shop", True),
+        ("{attr:gone}", None, False),
+        ("{attr:gone|attr:route}", "/a", True),
+        ("{attr:gone|1}", "orders", False),
+        ("{1|attr:gone}", "orders", True),
+        ("{attr:gone|'a | b'}", "a | b", False),
+        ('{attr:empty|"x"}', "x", False),
+        ("{{1}}", "{1}", True),
+        ("{{{1}}}", "{orders}", True),
+        ("GET /orders/{number}", "GET /orders/{number}", True),
+        ("/files/{path:path}", "/files/{path:path}", True),
+        ("{", "{", True),
+    ],
+)
+def test_a_template_becomes_a_text(text: str, rendered: str | None, is_complete: bool) -> None:
+    attributes = {"route": "/a", "list": ("first", "second"), "number": 7, "empty": ""}
+    attributes[RESOURCE] = {"service.name": "shop"}
+    assert Template(text).render(("orders", "7"), attributes) == (rendered, is_complete)
+
+
+@pytest.mark.parametrize("text", ["{attr:}", "{attr}", "{0}", "{1|}", "{1 2}", "{attr:a|b}", "{'x}", "{''}"])
+def test_bad_input_what_begins_like_a_placeholder_and_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^step of a rule has .* which is no placeholder"):
+        StepRule("f", text, span_name="*")
+
+
+def test_bad_input_a_wildcard_that_is_not_there_and_an_attribute_that_is_a_secret_are_refused() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"^flow of a rule must have no \{2\}, because span_name has 1 wildcard$"
+    ):
+        StepRule("{2}", "s", span_name="a*")
+    for key in ("flow", "step", "run_id"):
+        with pytest.raises(ConfigurationError, match=f"^{key} of a rule must not name a secret"):
+            StepRule(**fields(key, "x{attr:http.request.header.cookie}"))
+
+
+def fields(key: str, template: str) -> dict[str, Any]:
+    return {"flow": "f", "step": "s", "span_name": "n", key: template}
+
+
+@given(st.lists(st.sampled_from(["a", "b", "*", "?"]), max_size=6).map("".join), st.text("ab", max_size=8))
+def test_wildcards_stand_for_what_the_pattern_leaves(glob: str, text: str) -> None:
+    captured = Wildcards(glob).captured(text)
+    if matcher(glob)(text):
+        parts = iter(captured)
+        assert "".join(next(parts) if char in "*?" else char for char in glob) == text
+        assert len(captured) == sum(char in "*?" for char in glob)
+    else:
+        assert captured == ()
+
+
+def test_a_pattern_with_many_wildcards_takes_no_long_time() -> None:
+    glob, name = "*a" * 100 + "b", "a" * limits.MAX_NAME_CHARS
+    assert not matcher(glob)(name)
+    assert matcher(glob)(f"{name}b")
+    assert Wildcards(glob).captured(f"{name}b")[-1] == "a" * (limits.MAX_NAME_CHARS - 100)
+
+
+@given(st.one_of(st.none(), st.text(max_size=300)), st.one_of(st.none(), st.text(max_size=300)))
+def test_whatever_a_template_becomes_its_keys_are_valid(flow: str | None, step: str | None) -> None:
+    for key in BoundedKeys(5, "'x'", None, None).names(flow, step):
+        assert key.strip()
+        assert key.isprintable()
+        assert len(key) <= limits.MAX_KEY_CHARS
+        assert redact_values(key) == key
+
+
+def test_there_are_no_more_keys_than_allowed_and_those_that_exist_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    keys = BoundedKeys(3, "'GET *'", "shop", None)
+    made = [keys.names("shop", f"/{number}") for number in range(10)]
+    assert made == [Names("shop", f"/{number}") for number in range(3)] + [Names("shop", OTHER)] * 7
+    assert keys.names("shop", "/1") == ("shop", "/1")
+    [message] = caplog.messages
+    assert "the rule for spans named 'GET *' makes the key 'other'" in message
+    assert "it has made 3 different keys (max_keys)" in message
+
+
+def test_a_key_that_cannot_be_one_is_other_and_the_rest_stays() -> None:
+    keys = BoundedKeys(3, "'x'", None, None)
+    for step in (None, "", "a\nb", "x" * 201, "Bearer abcdefghijklmnopqrstuvwxyz0123456789"):
+        assert keys.names("shop", step) == ("shop", OTHER)
+    assert keys.names(None, None) == (OTHER, OTHER)
+
+
+def test_threads_that_make_keys_at_once_make_no_more_than_allowed() -> None:
+    keys = BoundedKeys(50, "'x'", None, None)
+    made: list[Any] = []
+    start = threading.Barrier(4)
+
+    def work(thread: int) -> None:
+        start.wait(10)
+        made.extend(keys.names("shop", f"{thread}-{number}") for number in range(500))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 2_000
+    assert len(set(made)) == 51
