@@ -67,9 +67,8 @@ class Rules:
         """Return the cached scopes and names if no rule has matched any span."""
         return [] if self.has_matched else list(self._cache)
 
-    def candidates_for(self, span: Any) -> Candidates | None:  # noqa: ANN401 - a span of OpenTelemetry's SDK, or one that reads alike
-        """Return the rules for scope, name and kind of *span*; ``None`` if it states its own flow or step."""
-        scope = span.instrumentation_scope
+    def candidates_for(self, span: Any, scope: Any) -> Candidates | None:  # noqa: ANN401 - a span of OpenTelemetry's SDK, or one that reads alike
+        """Return the rules for name and kind of *span* and its *scope*; ``None`` if it states its own flow or step."""
         key = ("" if scope is None else scope.name, span.name)
         try:
             found = self._cache[key]  # inlined: this runs for each span
@@ -89,7 +88,7 @@ class Rules:
 
     def choice_for(self, span: Any, attributes: Mapping[str, Any]) -> Candidate | None:  # noqa: ANN401 - as above
         """Return the rule for a span that has ended, which has these attributes."""
-        found = self.candidates_for(span)
+        found = self.candidates_for(span, span.instrumentation_scope)
         return None if found is None else self.choice_of(found, span, attributes)
 
     def choice_of(self, found: Candidates, span: Any, attributes: Mapping[str, Any]) -> Candidate | None:  # noqa: ANN401 - as above

@@ -263,7 +263,7 @@ def span_records(span: ReadableSpan, process: ProcessInfo | None, content: Recor
 
 
 def _start_by_rules(span: ReadableSpan, rules: Rules) -> StepStart | None:
-    found = rules.candidates_for(span)
+    found = rules.candidates_for(span, span.instrumentation_scope)
     if found is None:
         return None  # without a copy of the attributes: most spans
     attributes = attributes_to_match(span)

@@ -73,10 +73,10 @@ class RuleMatchedSpans:
 
     def on_start(self, span: ReadableSpan, parent_context: Context | None) -> None:
         """Report the start of a step if ``span`` is one by a rule."""
-        rules = self.rules
-        found = None if rules is None else rules.candidates_for(span)
+        rules, scope = self.rules, span.instrumentation_scope
+        found = None if rules is None else rules.candidates_for(span, scope)
         if rules is None or found is None:
-            self._pass_over(span)
+            self._pass_over(span, scope)
             return
         chosen, is_open = found.only, False
         attributes: Mapping[str, Any] = {}
@@ -87,7 +87,7 @@ class RuleMatchedSpans:
             if is_open and (len(self.awaiting) >= limits.MAX_AWAITING_RULE or not found.is_worth_waiting(span.kind)):
                 is_open = False
             if chosen is None and not is_open:
-                self._pass_over(span)
+                self._pass_over(span, scope)
                 return
         if parent_context is None:
             parent_context = get_current()  # the current one
@@ -113,11 +113,10 @@ class RuleMatchedSpans:
             return
         self._begin(open_span, span)
 
-    def _pass_over(self, span: ReadableSpan) -> None:
+    def _pass_over(self, span: ReadableSpan, scope: Any) -> None:  # noqa: ANN401 - an instrumentation scope, or none
         """Track a span that is no step."""
         if self.misses.is_watching and self.rules is not None:
             self.misses.on_miss(self.rules)
-        scope = span.instrumentation_scope
         if scope is not None and scope.name == semconv.SCOPE_NAME:
             self._track_run_span(span)
         elif self.open:
