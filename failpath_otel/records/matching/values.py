@@ -1,11 +1,14 @@
 """Values of span attributes as texts, and which of these can be a run id or a key."""
 
-from typing import Any, Final
+from __future__ import annotations
 
-from opentelemetry.sdk.trace import ReadableSpan
+from typing import TYPE_CHECKING, Any, Final
 
 from failpath_otel import limits
 from failpath_otel.scrubbing.text import redact_values
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
 
 _MAX_NUMBER_BITS: Final = 64
 """Python refuses to format much larger numbers."""
