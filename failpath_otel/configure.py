@@ -170,8 +170,9 @@ def configure(
         route: the path that is added to the endpoint. ``/v1/events``.
         headers: HTTP headers, over those of the wire contract.
         payload: makes the JSON body of a request from its list of events.
-        rules: :class:`StepRule` objects, which make steps of the spans of other tracers, or the path of a TOML file
-            with rules. ``FAILPATH_RULES``, a path; else none.
+        rules: :class:`StepRule` objects, which make steps of the spans of other tracers; or presets and TOML files with
+            rules as a text, ``"preset:django,celery,./rules.toml"``; or a list of both. ``FAILPATH_RULES``, a text;
+            else none.
         metrics: report figures about the delivery by OpenTelemetry's metrics, read from ``stats()``: to the global
             meter provider, also one that is set later; to a ``MeterProvider`` that is given; ``False``: to none.
             ``FAILPATH_METRICS``, else ``True``.

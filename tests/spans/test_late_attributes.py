@@ -1,6 +1,7 @@
 """Rules that ask for attributes which come after the start of a span: nothing twice, nothing lost."""
 
 import gc
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -220,3 +221,32 @@ def test_an_exporter_sees_the_attributes_that_a_span_has_at_its_end(server: Faul
     assert [(event["stepKey"], event["status"]) for event in server.events] == [
         ("/orders/7", status) for status in BOTH
     ]
+
+
+@pytest.mark.forks("what a fork leaves in the child is what it shows")
+def test_a_forked_child_decides_nothing_about_a_span_of_its_parent(
+    shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LATE_RUN_ID", limits.MAX_SECONDS)  # it is undecided when the process forks
+    made = shop(ORDERS, ANY)
+    span = made.get()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            span.set_attribute(ROUTE, "/orders/7")
+            span.end()
+            of_parent = made.failpath.stats().accepted
+            made.get(attributes={ROUTE: "/orders/8"}).end()
+            code = 0 if (of_parent, made.failpath.stats().accepted) == (0, 2) else 1
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    assert made.failpath.stats().accepted == 0
+    span.set_attribute(ROUTE, "/orders/7")
+    trace = f"{span.get_span_context().trace_id:032x}"
+    span.end()
+    made.reported()
+    # The child's records may come by its journal.
+    own = [(event["stepKey"], event["status"]) for event in made.server.events if event["traceId"] == trace]
+    assert own == [("orders", status) for status in BOTH]

@@ -23,8 +23,8 @@ def add_to(new_parser: NewParser) -> None:
     parser = new_parser(
         "local",
         help="serve a Failpath on this machine",
-        description="Serves a Failpath on this machine, for it alone. Reads FAILPATH_RULES, whose rules make steps of"
-        " spans that come by OTLP without a step key.",
+        description="Serves a Failpath on this machine, for it alone. Reads FAILPATH_RULES (files and"
+        " preset:NAME), whose rules make steps of spans that come by OTLP without a step key.",
     )
     parser.add_argument(
         "--port", type=kinds.number(0, 65_535), default=DEFAULT_PORT, help="default %(default)s; 0 picks a free one"
