@@ -23,7 +23,7 @@ class JsonFormatter(logging.Formatter):
         try:
             message = record.getMessage()
         except Exception:  # noqa: BLE001 - arguments that do not fit the message: it is shown as it is
-            message = str(record.msg)
+            message = _text_of(record.msg)
         entry = _entry(record.levelname, record.name, message, record.created)
         if record.exc_info and record.exc_info[0] is not None:
             entry["exception"] = self.formatException(record.exc_info)
@@ -64,6 +64,13 @@ def complain(text: str) -> None:
         _log.error("%s", text)
     else:
         sys.stderr.write(f"failpath-otel: {text}\n")
+
+
+def _text_of(message: object) -> str:
+    try:
+        return str(message)
+    except Exception:  # noqa: BLE001 - the line is not lost for it
+        return f"<{type(message).__name__} without a text>"
 
 
 def _entry(level: str, logger: str, message: str, seconds: float | None = None) -> dict[str, Any]:

@@ -53,6 +53,15 @@ def formatted(message: object, *arguments: object, exc_info: Any = None) -> dict
     return entry
 
 
+class Unprintable:
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def test_a_message_whose_text_raises_is_a_line_still() -> None:
+    assert formatted(Unprintable())["message"] == "<Unprintable without a text>"
+
+
 @pytest.mark.parametrize(
     ("message", "arguments", "shown"),
     [
