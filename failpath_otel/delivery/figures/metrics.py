@@ -7,6 +7,7 @@ SDK's processors and exporters has their names, counted in records, of which a s
 import itertools
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation, get_meter
@@ -156,7 +157,7 @@ class _Instruments:
 
 
 _of_global: Final[list[_Instruments]] = []
-_of_provider: Final[dict[int, tuple[weakref.ref[MeterProvider], _Instruments]]] = {}
+_of_provider: Final[dict[int, tuple[Callable[[], object], _Instruments]]] = {}
 
 
 def measure(measured: Measured, kind: str, destination: MeterProvider | bool) -> None:  # noqa: FBT001 - the option
@@ -177,6 +178,10 @@ def measure(measured: Measured, kind: str, destination: MeterProvider | bool) ->
         exception_once("making the instruments of metrics")
 
 
+def _itself(destination: object) -> object:
+    return destination
+
+
 def _instruments_of(destination: MeterProvider | bool) -> _Instruments:  # noqa: FBT001 - as above
     if isinstance(destination, bool):
         if not _of_global:
@@ -185,5 +190,9 @@ def _instruments_of(destination: MeterProvider | bool) -> _Instruments:  # noqa:
     found = _of_provider.get(id(destination))
     if found is None or found[0]() is not destination:
         made = _Instruments(destination.get_meter(SCOPE_NAME, __version__))
-        found = _of_provider[id(destination)] = weakref.ref(destination), made
+        try:
+            reference: Callable[[], object] = weakref.ref(destination)
+        except TypeError:  # without weak references: it stays, as most providers do
+            reference = partial(_itself, destination)
+        found = _of_provider[id(destination)] = reference, made
     return found[1]

@@ -196,6 +196,19 @@ def test_a_meter_provider_that_raises_costs_nothing_but_a_line_in_the_log(
     client.shutdown()
 
 
+def test_a_meter_provider_without_weak_references_gets_the_figures_too(metered: Metered, server: FaultServer) -> None:
+    class Slotted:
+        __slots__ = ()
+
+        def get_meter(self, *arguments: Any, **named: Any) -> Any:
+            return metered.provider.get_meter(*arguments, **named)
+
+    given: Any = Slotted()
+    exporter = FailpathSpanExporter(project_key=KEY, endpoint=server.url, metrics=given)
+    assert metered.read()["failpath.records"] == {DELIVERED: 0}
+    exporter.shutdown()
+
+
 def test_figures_that_cannot_be_read_leave_the_metrics_of_the_application_alone(
     metered: Metered, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
