@@ -320,3 +320,34 @@ def test_a_port_is_free_again_when_a_gateway_has_ended(server: FaultServer, clie
             gateway.process.send_signal(signal.SIGTERM)
             assert gateway.process.wait(20) == 0
             assert gateway.stderr() == ""
+
+
+def threads(gateway: Gateway) -> int:
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+    return int(status.partition("Threads:")[2].split()[0])
+
+
+def test_calls_that_are_cancelled_take_their_places_until_their_work_is_done(client: GrpcClient) -> None:
+    """Or a sender that gives up again and again would take any number of threads, and their memory."""
+    gate = threading.Event()
+
+    with (
+        fault_server(held(gate, accepted)) as failpath,
+        start_gateway(failpath.url, None, *GRPC, FAILPATH_SEND_TIMEOUT="20") as gateway,
+    ):
+        gateway.request("/metrics")  # has begun what it needs
+        before = threads(gateway)
+        for _ in range(2):
+            with ExitStack() as calls:
+                for _ in range(40):
+                    call = calls.enter_context(calling(url_of(gateway)))
+                    call.begin()
+                    call.send(prefix(len(STEP)) + STEP)
+                wait_for(lambda: threads(gateway) >= before + 32)
+                for _ in range(20):
+                    gateway.health()
+                    assert threads(gateway) <= before + 32 + 8
+            wait_for(lambda: b'code="CANCELLED"' in gateway.request("/metrics").body)
+        gate.set()
+        wait_for(lambda: still_works(gateway, client))
+        assert gateway.stderr() == ""

@@ -6,9 +6,9 @@ import re
 import sys
 from typing import Final
 
-from failpath_otel.addresses import DEFAULT_URL
+from failpath_otel.addresses import DEFAULT_URL, LOOPBACK
 from failpath_otel.cli import kinds
-from failpath_otel.cli.commands.command import NewParser, fail
+from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail
 from failpath_otel.cli.printable import printable
 from failpath_otel.options.variables import LOCAL_VARIABLE
 
@@ -120,7 +120,8 @@ def _try(arguments: argparse.Namespace) -> int:
     except ReceiverError as error:
         return fail(str(error))
     except OSError as error:
-        return fail(f"cannot serve at port {arguments.otlp_port}: {error.strerror or error}")
+        holders = "a gateway, or an OpenTelemetry Collector"
+        return fail(cannot_serve(LOOPBACK, arguments.otlp_port or 0, error, holders, "--otlp-port"))
     except KeyboardInterrupt:
         pass  # the end of the trial
     result = trial.result()

@@ -69,7 +69,9 @@ class OtlpService(grpc.GenericRpcHandler):
     async def _receive(self, context: Context) -> Receipt:
         self._check(context)
         self.check_room()
-        message = await self.calls.read(context)
+        return await self.calls.complete(self._take(await self.calls.read(context)))
+
+    async def _take(self, message: bytes) -> Receipt:
         with self.intake.budget.for_request() as take:
             take(len(message))
             return await self.intake.receive(message, PROTOBUF, gzipped=message.startswith(_GZIP))

@@ -1,8 +1,9 @@
 """The calls of a server of gRPC: their messages, within bounds of memory and time, and their end at shutdown."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
 import grpc
@@ -27,6 +28,8 @@ _log: Final = logging.getLogger(__name__)
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
+Respond: TypeAlias = Callable[[Context], Coroutine[Any, Any, bytes]]
+_T = TypeVar("_T")
 
 
 class Calls:
@@ -39,11 +42,12 @@ class Calls:
         self._is_ending: Final = is_ending
         self._draining = False
         self._in_progress = 0
+        self._work: set[asyncio.Task[Any]] = set()
         self._idle: anyio.Event | None = None
         self._limiter: anyio.CapacityLimiter | None = None
         self._reading: dict[anyio.CancelScope, float] = {}
 
-    def handler(self, respond: Callable[[Context], Awaitable[bytes]]) -> Handler:
+    def handler(self, respond: Respond) -> Handler:
         """Return the handler of a method with one message in each direction.
 
         ``respond`` is called before the message is read, which is :meth:`read`'s to do, and raises ``HTTPException``
@@ -51,17 +55,35 @@ class Calls:
         """
 
         async def handle(_messages: AsyncIterator[bytes], context: Context) -> bytes:
-            self._in_progress += 1
-            try:
-                return await _respond(respond, context)
-            finally:
-                self._in_progress -= 1
-                if self._idle is not None and not self._in_progress:
-                    self._idle.set()
+            return await self._counted(_respond(respond, context))
 
         # Of a stream of messages, because the handler of a single one is not called until that has been read.
         made: Handler = grpc.stream_unary_rpc_method_handler(handle)
         return made
+
+    async def _counted(self, work: Coroutine[Any, Any, _T]) -> _T:
+        self._in_progress += 1
+        try:
+            return await work
+        finally:
+            self._in_progress -= 1
+            if self._idle is not None and not self._in_progress:
+                self._idle.set()
+
+    async def complete(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Return the result of ``work``, which goes on to its end where the sender cancels the call.
+
+        Its thread cannot be stopped, so that until then it takes its place and its memory, within their bounds.
+        """
+        task = asyncio.ensure_future(self._counted(work))
+        self._work.add(task)
+        task.add_done_callback(self._over)
+        return await asyncio.shield(task)
+
+    def _over(self, task: "asyncio.Task[Any]") -> None:
+        self._work.discard(task)
+        if not task.cancelled():
+            task.exception()  # asked for, or it is logged where nothing waits for it any more
 
     @property
     def draining(self) -> bool:
@@ -120,7 +142,7 @@ class Calls:
                 await self._idle.wait()
 
 
-async def _respond(respond: Callable[[Context], Awaitable[bytes]], context: Context) -> bytes:
+async def _respond(respond: Respond, context: Context) -> bytes:
     try:
         return await respond(context)
     except HTTPException as error:

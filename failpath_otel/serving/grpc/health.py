@@ -39,6 +39,6 @@ class HealthService(grpc.GenericRpcHandler):
     async def _check(self, context: Context) -> bytes:
         if await self._calls.read(context) not in self._known:
             raise HTTPException(404, "unknown service")
-        if self._calls.draining or await in_thread(self._why_not_ready) is not None:
+        if self._calls.draining or await self._calls.complete(in_thread(self._why_not_ready)) is not None:
             return _NOT_SERVING
         return _SERVING
