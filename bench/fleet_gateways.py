@@ -15,7 +15,8 @@ from bench.fleet_failpath import is_over
 from bench.sink import BenchError
 from bench.span import PROJECT_KEY
 
-_COMMAND: Final = (sys.executable, "-m", "failpath_otel.cli", "gateway", "--port")
+# Without gRPC, whose default port only one of them could have.
+_COMMAND: Final = (sys.executable, "-m", "failpath_otel.cli", "gateway", "--grpc-port", "off", "--port")
 _UP: Final = (0.5, 3.0)
 _DOWN: Final = (0.1, 1.5)
 """Seconds for which one is left alone, and for which it is down, at least and at most."""
