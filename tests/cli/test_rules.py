@@ -12,8 +12,13 @@ from typing import Any
 import pytest
 
 from failpath_otel.cli.main import main
+from failpath_otel.cli.trial.report import format_trial
+from failpath_otel.cli.trial.trial import NamedRule, Trial
+from failpath_otel.otlp.http_messages import spans_in
 from failpath_otel.otlp.seen import ring
 from failpath_otel.otlp.seen.ring import SeenSpans
+from failpath_otel.otlp.seen.span import EVERY_SPAN, seen_spans
+from failpath_otel.records.rules_file import rule_sources
 from tests.gateway.requests import JSON, attribute, json_request, json_span
 from tests.receiver import COMMAND, start_receiver
 
@@ -178,3 +183,21 @@ def test_spans_are_kept_from_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert len(seen.page(1).spans) == 48
+
+
+def test_a_trial_says_which_rules_apply_which_nearly_do_and_what_would_come_out(rules: Path) -> None:
+    """Without a program or a receiver, as the command does with what they send."""
+    [source] = rule_sources("FILE", str(rules))
+    trial = Trial([NamedRule(rule, source.position_of(place)) for place, rule in enumerate(source.rules)])
+    trial.take(seen_spans(spans_in(SPANS, JSON, EVERY_SPAN)))
+    shown = format_trial(trial.result())
+    assert re.search(r"^6 spans of \d names; \d would be steps\n", shown)
+    assert "flow 'shop', step '/charge' by" in shown
+    assert "run id 'req-1'" in shown
+    assert "kind is client, not server" in shown
+    assert "db.system" in shown
+    assert "hunter2" not in shown
+    assert "Steps and runs of their own" in shown
+    empty = format_trial(Trial([NamedRule(source.rules[0], "rules.toml:2")]).result())
+    assert "0 spans of 0 names; 0 would be steps" in empty
+    assert "Rules that apply to none" in empty
