@@ -159,7 +159,8 @@ class JournalUpkeep:
             waiter.notify()
         if records:
             text = "Failpath: %d records wait in %s for another process or `failpath-otel drain`: %s."
-            warn_once("left records", text, records, journal.path, self.sender.retries.cause)
+            # Once for each journal: a program may have several.
+            warn_once(f"left records in {journal.path}", text, records, journal.path, self.sender.retries.cause)
 
     def seal(self) -> None:
         """Give back the room that was set aside in the journal, unless an attempt is being made.

@@ -24,12 +24,10 @@ class Awaiting:
     Args:
         span: the span.
         due: when it has waited long enough, of a monotonic clock.
-        lock: reentrant, because a signal handler or a garbage collection may end the span on the thread that holds it.
     """
 
-    span: ReadableSpan
+    span: Any
     due: float
-    lock: Any
 
 
 class OpenSpan:
@@ -42,10 +40,14 @@ class OpenSpan:
         "candidates",
         "children",
         "enclosing",
+        "ended",
         "flow_key",
+        "has_ended",
         "is_internal",
         "is_step",
         "key",
+        "lock",
+        "may_be_part",
         "names",
         "run_id",
         "span_reference",
@@ -62,20 +64,42 @@ class OpenSpan:
         self.run_id: str | None = None  # None: not known yet; empty: the trace id
         self.enclosing = enclosing
         self.is_step = True  # else the span of a run
+        self.may_be_part = False  # of a request around it, of which it is not known yet which step it is
+        self.has_ended = False
+        self.ended: ReadableSpan | None = None  # the span, where it has ended before that was known
         self.children: Final[set[tuple[int, int]]] = set()  # ids of open spans inside that are no steps
         self.awaiting: Awaiting | None = None
+        # Of one that is not known from the start. Reentrant, because a signal handler or a garbage collection may end
+        # the span on the thread that holds it.
+        self.lock: Any = None
         self.span_reference: SpanReference | None = None
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether it is waited for which step this is, if any."""
+        return self.awaiting is not None and (self.candidates is not None or self.may_be_part)
+
+    def ended_around(self) -> int:
+        """Return how many of this and the spans around it have ended."""
+        count, around = 0, self
+        while True:
+            count += around.has_ended
+            if around.enclosing is None:
+                return count
+            around = around.enclosing
+
+    def may_own(self, rule: StepRule) -> bool:
+        """Return whether ``INTERNAL`` spans directly inside may become parts of this step by *rule*."""
+        if self.may_be_part:
+            return True  # of what is around it, as they are then
+        return not self.is_internal and self.candidates is not None and self.candidates.has(rule)
 
     def owns(self, rule: StepRule) -> bool:
         """Return whether ``INTERNAL`` spans directly inside that match *rule* are parts of this step.
 
-        They are if that rule made a step of a request, a message or a call, or may still do so.
+        They are if that rule made a step of a request, a message or a call.
         """
-        if self.is_internal:
-            return False
-        if self.candidate is not None:
-            return self.candidate.rule == rule
-        return self.candidates is not None and self.candidates.has(rule)
+        return not self.is_internal and self.candidate is not None and self.candidate.rule == rule
 
 
 def is_internal(span: ReadableSpan) -> bool:
@@ -95,22 +119,24 @@ def tagged_parent(parent_context: Context) -> OpenSpan | None:
     return tagged
 
 
-def is_owned(enclosing: OpenSpan | None, rule: StepRule) -> bool:
-    """Return whether an ``INTERNAL`` span is a part of the step around it, and not another attempt.
-
-    As ``POST /charge http send`` of FastAPI's ``POST /charge``. Spans between of which it is not known yet whether they
-    are steps do not hide it.
-    """
-    while enclosing is not None:
-        if enclosing.owns(rule):
-            return True
-        if enclosing.candidate is not None or enclosing.flow_key is not None:
-            return False
-        enclosing = enclosing.enclosing
-    return False
-
-
 def baggage_run_id(rule: StepRule, entries: Mapping[str, object]) -> str:
     """Return the run id in the entries of baggage; empty if there is none."""
     names = (semconv.RUN_ID,) if rule.run_id is None else (rule.run_id, semconv.RUN_ID)
     return next((run_id for name in names if (run_id := usable_run_id(entries.get(name)))), "")
+
+
+def parent_above(enclosing: OpenSpan | None, flow_key: str, run_id: str) -> str | None:
+    """Return the span id of the innermost step of a run, as hexadecimal digits; ``None`` where there is none.
+
+    Args:
+        enclosing: where to begin, outwards.
+        flow_key: of the run.
+        run_id: of the run.
+    """
+    while enclosing is not None:
+        # A step by a rule without a run id has its trace id in the place of one.
+        is_same = enclosing.flow_key == flow_key and (enclosing.run_id or f"{enclosing.key[0]:032x}") == run_id
+        if enclosing.is_step and is_same and enclosing.run_id is not None and not enclosing.may_be_part:
+            return f"{enclosing.key[1]:016x}"
+        enclosing = enclosing.enclosing
+    return None

@@ -50,7 +50,7 @@ class Reporter:
         self.end_without_span: Final = self._steps.end_without_span
         self.end_lean: Final = self._steps.end_lean
         self._rule_spans = RuleMatchedSpans(
-            self._steps.begin_foreign, self._steps.forgo_outcome, self.ignore, self._dropped
+            self._steps.begin_foreign, self.on_end, self._steps.forgo_outcome, self.ignore, self._dropped
         )
         self._apply(options)
         after_fork_in_child(self._reset_in_child)

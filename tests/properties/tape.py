@@ -2,12 +2,13 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from hypothesis import HealthCheck, Phase, settings
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
+from failpath_otel import StepRule
 from failpath_otel.configure import FailpathClient
 from failpath_otel.joined_providers import Join
 from failpath_otel.options.options import Options
@@ -51,10 +52,15 @@ class Tape(FailpathClient):
         default_metadata: Mapping[str, Any] | None = None,
         redact: Callable[[str, Any], object] | None = None,
         provider: TracerProvider | None = None,
+        rules: Sequence[StepRule] | None = None,
     ) -> None:
         self.kept: list[bytes] = []
         options = Options.resolve(
-            project_key="fp_project_tape", default_metadata=default_metadata, redact=redact, capture_stack=True
+            project_key="fp_project_tape",
+            default_metadata=default_metadata,
+            redact=redact,
+            capture_stack=True,
+            rules=rules,
         )
         join = Join(options, lambda _: _Kept(self.kept).pipeline)
         if provider is not None:

@@ -150,26 +150,6 @@ def test_a_step_inside_of_a_span_that_no_rule_applies_to_yet_looks_past_it(shop:
     assert made.ruled.open == {}
 
 
-@pytest.mark.parametrize("ends_first", [True, False])
-def test_an_internal_span_inside_is_a_part_of_the_request_that_waits(
-    shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch, ends_first: bool
-) -> None:
-    monkeypatch.setattr(limits, "LATE_RUN_ID_POLL", limits.MAX_SECONDS)
-    rules = [
-        StepRule("shop", "a", span_name="GET*", where={ROUTE: "*"}),
-        StepRule("shop", "b", span_name="GET*", scope="w*"),
-    ]
-    made = shop(*rules)
-    span = made.get()
-    part = made.web.start_span("GET http send", set_span_in_context(span))
-    for each in (part, span) if ends_first else (span, part):
-        if each is span:
-            span.set_attribute(ROUTE, "/orders/7")
-        each.end()
-    assert made.reported() == [("a", status) for status in BOTH] + [("b", status) for status in BOTH] * (not ends_first)
-    assert made.ruled.open == {}
-
-
 def test_spans_that_wait_and_are_dropped_leave_nothing(
     shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ import failpath_otel
 from failpath_otel import FailpathSpanProcessor, StepRule, limits
 from failpath_otel.records.span_translation import start_by_rule
 from failpath_otel.runtime.threads import RealThread
-from failpath_otel.spans import rule_spans
+from failpath_otel.spans import waiting_spans
 from tests.fault_server import FaultServer
 from tests.keys import KEY
 from tests.receiver import wait_for
@@ -318,7 +318,7 @@ def test_a_span_that_cannot_be_read_does_not_hold_up_the_others(
             raise ValueError(run_id)
         return whole(span, names, run_id)
 
-    monkeypatch.setattr(rule_spans, "start_by_rule", read)
+    monkeypatch.setattr(waiting_spans, "start_by_rule", read)
     spans = [made.web.start_span("POST /charge") for _ in range(5)]
     for number, span in enumerate(spans):
         span.set_attribute(HEADER, "req-bad" if number == 2 else f"req-{number}")
@@ -328,7 +328,7 @@ def test_a_span_that_cannot_be_read_does_not_hold_up_the_others(
 def test_a_redact_that_waits_for_the_application_does_not_stop_it(
     shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rule_spans, "_LOCK_TIMEOUT", 0.05)
+    monkeypatch.setattr(waiting_spans, "_LOCK_TIMEOUT", 0.05)
     asked, ended = threading.Event(), threading.Event()
 
     def redact(_: str, value: object) -> object:

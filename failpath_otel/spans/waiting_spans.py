@@ -1,0 +1,293 @@
+"""Spans that have begun and whose start is not reported, because it is not known yet which step they are, or whose."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+from failpath_otel import limits
+from failpath_otel.records.matching.values import attributes_to_match
+from failpath_otel.records.rules import StepRule
+from failpath_otel.records.span_translation import start_by_rule
+from failpath_otel.report import exception_once
+from failpath_otel.runtime.threads import RLock, acquire
+from failpath_otel.spans.late_timer import LateTimer
+from failpath_otel.spans.open_span import Awaiting, OpenSpan, baggage_run_id, parent_above
+from failpath_otel.spans.open_spans import OpenSpans
+
+
+@dataclass(eq=False)
+class WaitingSpans:
+    """The open spans of one reporter whose step or run may become known by an attribute that comes late.
+
+    They are looked at by a timer, when a step starts inside, and at their end. A span that no rule applies to when the
+    time is over is looked at once more at its end.
+
+    An ``INTERNAL`` span inside of a request waits for what the request becomes: a part of that step, if it is one by
+    the same rule, and else a step of its own. Where it has ended by then, both its records are reported together.
+
+    Args:
+        spans: all open spans.
+        begin: reports the start of a step.
+        end: reports the end of one that has ended before its start was reported.
+        forgo_outcome: closes a step without an outcome.
+        ignore: has the reporter ignore the end of a span.
+        on_match: takes notice that a rule applies to a span.
+    """
+
+    spans: OpenSpans
+    begin: Callable[[Any, Any], object]
+    end: Callable[[ReadableSpan], None]
+    forgo_outcome: Callable[[Any], None]
+    ignore: Callable[[ReadableSpan], None]
+    on_match: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        # Used without a lock: a garbage collection may call back into it from anywhere.
+        self.awaiting: dict[OpenSpan, None] = {}
+        """Those that a timer looks at, in the order in which they began."""
+        self.timer = LateTimer(self.awaiting, self.report_due)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may wait for the timer."""
+        return len(self.awaiting) < limits.MAX_AWAITING_RULE
+
+    def reset_in_child(self) -> None:
+        """Leave all to the parent process after a fork."""
+        for open_span in self.spans.by_ids.values():
+            # The lock of the first may be held by a thread that does not exist in the child.
+            open_span.awaiting = open_span.candidates = None
+            open_span.may_be_part = False
+        self.awaiting.clear()
+        self.timer.reset_in_child()
+
+    def add(self, open_span: OpenSpan, span: ReadableSpan) -> None:
+        """Have the timer look at a span until its start is reported, or the time is over."""
+        open_span.lock = open_span.lock or RLock()
+        open_span.awaiting = Awaiting(span, monotonic() + limits.LATE_RUN_ID)
+        self.awaiting[open_span] = None
+        self.timer.start()
+
+    def report_due(self, *, wait: bool = True) -> None:
+        """Report the steps that have what they wait for, or have waited long enough; all of them if not ``wait``."""
+        for open_span in list(self.awaiting):
+            awaiting = open_span.awaiting
+            try:
+                if awaiting is not None:
+                    self.settle(open_span, is_due=not wait or awaiting.due <= monotonic())
+            except Exception:  # noqa: BLE001 - the others have begun as well
+                exception_once("reporting the start of a step")
+
+    def is_known(
+        self, open_span: OpenSpan, attributes: Mapping[str, Any], *, is_due: bool = False, needs_run: str | None = None
+    ) -> bool:
+        """Note the names and the run of a step as far as they are known, and return whether they are.
+
+        Args:
+            open_span: the step.
+            attributes: those of its span by now.
+            is_due: no attribute is awaited any longer.
+            needs_run: the run id is not awaited any longer if this is the flow.
+        """
+        chosen = open_span.candidate
+        assert chosen is not None  # it is a step
+        if open_span.names is None:
+            open_span.names = chosen.names(attributes, may_wait=not is_due)
+            if open_span.names is not None:
+                open_span.flow_key = open_span.names.flow
+        if open_span.run_id is None and open_span.flow_key is not None:
+            is_due = is_due or needs_run == open_span.flow_key
+            run_id = chosen.run_id(attributes, may_wait=not is_due) or baggage_run_id(chosen.rule, open_span.baggage)
+            if run_id or is_due or chosen.rule.run_id is None:
+                open_span.run_id = run_id or self._enclosing_run_id(open_span)
+        return open_span.names is not None and open_span.run_id is not None
+
+    def _enclosing_run_id(self, open_span: OpenSpan) -> str:
+        """Return the run id of the innermost step of the same flow around a step; empty where there is none."""
+        enclosing = open_span.enclosing
+        while enclosing is not None:
+            self._look_again(enclosing, needs_run=open_span.flow_key)
+            if enclosing.flow_key == open_span.flow_key and not (enclosing.may_be_part and enclosing.run_id is None):
+                return enclosing.run_id or ""
+            enclosing = enclosing.enclosing
+        return ""
+
+    def is_part(self, enclosing: OpenSpan | None, rule: StepRule) -> bool | None:
+        """Return whether an ``INTERNAL`` span is a part of the step around it, and not another attempt.
+
+        As ``POST /charge http send`` of FastAPI's ``POST /charge``.
+
+        Returns:
+            ``None`` where that depends on what a span around it becomes.
+        """
+        may_own = may_hide = False
+        while enclosing is not None:
+            self._look_again(enclosing)
+            if enclosing.is_undecided:
+                may_own, may_hide = may_own or enclosing.may_own(rule), True
+            elif enclosing.owns(rule):
+                return None if may_hide else True
+            elif enclosing.candidate is not None or enclosing.flow_key is not None:
+                break
+            enclosing = enclosing.enclosing
+        return None if may_own else False
+
+    def start(self, open_span: OpenSpan, span: ReadableSpan) -> None:
+        """Report the start of a step whose names and run are known."""
+        assert open_span.names is not None  # as for the run id
+        start = start_by_rule(span, open_span.names, open_span.run_id or "")
+        start.parent_span_id = parent_above(open_span.enclosing, start.flow_key, start.run_id)
+        self.begin(span, start)
+
+    def _look_again(self, open_span: OpenSpan, needs_run: str | None = None) -> None:
+        """Look at a span whose step or run was not known, because a step starts inside."""
+        if open_span.awaiting is not None:
+            self.settle(open_span, needs_run=needs_run)
+        elif open_span.candidates is not None and open_span.span_reference is not None:
+            span: Any = open_span.span_reference()
+            if span is not None and acquire(open_span.lock, _LOCK_TIMEOUT):
+                try:
+                    self._settle_unawaited(open_span, span)
+                finally:
+                    open_span.lock.release()
+
+    def settle(
+        self,
+        open_span: OpenSpan,
+        *,
+        is_due: bool = False,
+        ended: ReadableSpan | None = None,
+        needs_run: str | None = None,
+    ) -> None:
+        """Report the start of a span that waits, if that was not done, and if it is known by now which step it is.
+
+        Args:
+            open_span: the span.
+            is_due: it has waited long enough: what is known has to do.
+            ended: the span, if it ends.
+            needs_run: a step of this flow inside needs the run id.
+        """
+        # The span may end while the timer does this, and then has to wait; but not for good, because a `redact` of the
+        # application may wait for that thread.
+        if open_span.awaiting is None or not acquire(open_span.lock, _LOCK_TIMEOUT):
+            return
+        try:
+            awaiting = open_span.awaiting
+            if awaiting is None:
+                if ended is not None:
+                    self._settle_unawaited(open_span, ended)
+                return
+            is_over = True  # also where it fails
+            try:
+                is_over = self._settle(open_span, awaiting.span, is_due=is_due, ended=ended, needs_run=needs_run)
+            finally:
+                if is_over:
+                    open_span.awaiting = None
+                    self.awaiting.pop(open_span, None)
+                    open_span.ended = None
+        finally:
+            open_span.lock.release()
+
+    def _settle(
+        self,
+        open_span: OpenSpan,
+        span: ReadableSpan,
+        *,
+        is_due: bool,
+        ended: ReadableSpan | None,
+        needs_run: str | None,
+    ) -> bool:
+        """Return whether it need not wait any longer."""
+        is_last = is_due or ended is not None or open_span.ended is not None
+        attributes = attributes_to_match(span)
+        if open_span.candidates is not None and not self._decide(open_span, span, attributes, is_due=is_last):
+            return False
+        if open_span.candidate is None:
+            return True
+        is_known = self.is_known(open_span, attributes, is_due=is_last, needs_run=needs_run)
+        if open_span.may_be_part and self._may_still_be_part(open_span, span):
+            if not is_due:
+                if ended is not None:
+                    open_span.ended = ended
+                    self.ignore(ended)
+                return False
+            open_span.may_be_part = False
+        if open_span.candidate is None:
+            return True  # a part
+        if is_known:
+            self._start_late(open_span, span)
+        return is_known
+
+    def _may_still_be_part(self, open_span: OpenSpan, span: ReadableSpan) -> bool:
+        """Note whether a span is a part of the step around it, and return whether that is not known yet."""
+        chosen = open_span.candidate
+        assert chosen is not None  # it is a step, if it is no part
+        is_part = self.is_part(open_span.enclosing, chosen.rule)
+        if is_part is None:
+            return True
+        open_span.may_be_part = False
+        if is_part:
+            self._be_part(open_span, span)
+        return False
+
+    def settle_at_end(self, open_span: OpenSpan, ended: ReadableSpan) -> None:
+        """Report the start of a span that ends and was not waited for, if a rule applies to it now."""
+        if open_span.candidates is not None and acquire(open_span.lock, _LOCK_TIMEOUT):
+            try:
+                self._settle_unawaited(open_span, ended)
+            finally:
+                open_span.lock.release()
+
+    def _settle_unawaited(self, open_span: OpenSpan, span: ReadableSpan) -> None:
+        """Report the start of a span that is not waited for, if one of the rules for its name applies to it now."""
+        if open_span.candidates is None:
+            return
+        attributes = attributes_to_match(span)
+        chosen, is_open = open_span.candidates.choose(span.kind, attributes)
+        is_end = span.end_time is not None
+        if chosen is None or (is_open and not is_end):
+            return
+        self._decide(open_span, span, attributes, is_due=True)
+        open_span.may_be_part = False
+        if open_span.candidate is not None and self.is_known(open_span, attributes, is_due=True):
+            self._start_late(open_span, span)
+
+    def _decide(self, open_span: OpenSpan, span: ReadableSpan, attributes: Mapping[str, Any], *, is_due: bool) -> bool:
+        """Note which of its rules applies to a span, and return whether it need not wait for that any longer."""
+        candidates = open_span.candidates
+        assert candidates is not None  # they are undecided
+        chosen, is_open = candidates.choose(span.kind, attributes)
+        if is_open and not is_due:
+            return False
+        if open_span.awaiting is not None or not is_open:
+            candidates.waited(span.kind, for_something=not is_open)
+        if chosen is None:
+            return True
+        self.on_match()
+        open_span.candidate, open_span.flow_key = chosen, chosen.in_use.fixed_flow
+        open_span.may_be_part = open_span.is_internal
+        open_span.candidates = None
+        if open_span.is_internal and open_span.awaiting is None:
+            self._may_still_be_part(open_span, span)
+        return True
+
+    def _be_part(self, open_span: OpenSpan, span: ReadableSpan) -> None:
+        """Have a span be a part of the step around it."""
+        open_span.candidate = open_span.flow_key = open_span.run_id = open_span.names = None
+        self.spans.give_away(open_span)
+        if open_span.ended is None:
+            self.ignore(span)
+
+    def _start_late(self, open_span: OpenSpan, span: ReadableSpan) -> None:
+        self.start(open_span, span)
+        if open_span.ended is not None:
+            self.end(open_span.ended)
+        elif not self.spans.is_tracked(open_span):
+            self.forgo_outcome(open_span.key)  # its end came meanwhile, and was handled
+
+
+_LOCK_TIMEOUT: Final = 1.0
+"""Seconds for which the end of a span waits while its start is being reported."""
