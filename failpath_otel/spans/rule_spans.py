@@ -91,7 +91,7 @@ class RuleMatchedSpans:
         if chosen is not None:
             rules.has_matched = True
         waits = is_open and self._waiting.has_room and found.is_worth_waiting(span.kind)
-        open_span = self._track(span, parent_context, None if waits else chosen, is_open=is_open)
+        open_span = self._track(span, parent_context, None if waits else chosen, is_open=is_open, waits=waits)
         if open_span is None:
             return
         if open_span.candidate is None:
@@ -104,15 +104,22 @@ class RuleMatchedSpans:
             self._waiting.start(open_span, span)
 
     def _track(
-        self, span: ReadableSpan, parent_context: Context | None, chosen: Candidate | None, *, is_open: bool
+        self,
+        span: ReadableSpan,
+        parent_context: Context | None,
+        chosen: Candidate | None,
+        *,
+        is_open: bool,
+        waits: bool,
     ) -> OpenSpan | None:
-        """Track a span, unless it is a part of the step around it.
+        """Track a span, unless it is a part of the step around it, or nothing about it has to be known at its end.
 
         Args:
             span: the span.
             parent_context: the context in which it starts; ``None``: the current one.
             chosen: the rule that it is a step by; ``None`` if that is not known yet.
             is_open: an attribute that comes later could make it another one.
+            waits: such an attribute is waited for.
         """
         if parent_context is None:
             parent_context = get_current()
@@ -126,8 +133,11 @@ class RuleMatchedSpans:
                 self.ignore(span)
                 return None
             chosen = None
+        entries = get_all(parent_context)
+        if chosen is None and internal and not waits and enclosing is None and not entries:
+            return None
         open_span = self._spans.track(span, enclosing, None if chosen is None else chosen.in_use.fixed_flow)
-        open_span.is_internal, open_span.baggage = internal, get_all(parent_context)
+        open_span.is_internal, open_span.baggage = internal, entries
         open_span.candidate = chosen
         open_span.may_be_part = may_be_part is None and self._waiting.has_room
         return open_span
