@@ -81,7 +81,7 @@ def _words(text: str) -> list[str]:
         if char.isupper() and (before.islower() or before.isdecimal() or (before.isupper() and after.islower())):
             spaced += " "
         spaced += char if char != "_" and f"a{char}".isidentifier() else " "
-    return unicodedata.normalize("NFKC", spaced.casefold()).split()
+    return unicodedata.normalize("NFKC", spaced.casefold().lower()).split()
 
 
 def _without_accents(char: str) -> str:
