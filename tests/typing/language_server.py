@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -66,7 +66,7 @@ class LanguageServer:
 
 
 @contextmanager
-def language_server(folder: Path) -> Iterator[LanguageServer]:
+def language_server(folder: Path) -> Generator[LanguageServer, None, None]:
     """Start pyright's language server for a folder, and end it."""
     command = [sys.executable, "-m", "pyright.langserver", "--stdio"]
     # A session of its own, because the server is a child of this process.
