@@ -218,7 +218,8 @@ def _stream_inside(response: Any, inside: Context) -> None:  # noqa: ANN401 - Dj
         if not getattr(response, "streaming", False) or getattr(response, "file_to_stream", None) is not None:
             return
         parts = response.streaming_content
-        response.streaming_content = _asynchronous(inside, parts) if response.is_async else _synchronous(inside, parts)
+        is_async = getattr(response, "is_async", False)
+        response.streaming_content = _AsyncParts(inside, parts) if is_async else _synchronous(inside, parts)
     except Exception:  # noqa: BLE001 - a response of the application may be of any kind
         exception_once("continuing the run of a request in its streaming response")
 
@@ -239,17 +240,46 @@ def _synchronous(inside: Context, parts: Iterable[Any]) -> Iterator[Any]:
         yield part
 
 
-async def _asynchronous(inside: Context, parts: AsyncIterable[Any]) -> AsyncIterator[Any]:
-    iterator = aiter(parts)
-    while True:
+class _AsyncParts:
+    """The parts of an asynchronous streaming response, each made in a context.
+
+    No generator, because Django closes a response by what has a ``close``.
+
+    Args:
+        inside: that context.
+        parts: what makes them.
+    """
+
+    def __init__(self, inside: Context, parts: AsyncIterable[Any]) -> None:
+        self._inside: Final = inside
+        self._iterator: AsyncIterator[Any] | None = aiter(parts)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:  # noqa: ANN401 - of the application
+        iterator = self._iterator
+        if iterator is None:
+            raise StopAsyncIteration
         before, token = get_current(), None
         try:
-            token = attach(inside)
-            part = await anext(iterator, _END)
-            leave_context(inside, before, token)
+            token = attach(self._inside)
+            part = await anext(iterator)
+            leave_context(self._inside, before, token)
         except BaseException:
-            leave_context(inside, before, token)
+            leave_context(self._inside, before, token)
             raise
-        if part is _END:
-            return
-        yield part
+        return part
+
+    def close(self) -> None:
+        """Let go of what makes the parts, so that what a client has left in the middle ends now.
+
+        The iterator that Django gives refers to the response. As a part of the response it would be in a cycle, and
+        end when a garbage collection finds that.
+        """
+        before, token = get_current(), None
+        try:
+            token = attach(self._inside)  # in which the event loop then closes a generator
+            self._iterator = None
+        finally:
+            leave_context(self._inside, before, token)

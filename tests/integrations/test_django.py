@@ -262,6 +262,58 @@ def test_parts_of_an_asynchronous_streaming_response_are_made_in_the_run_too(fai
     assert [event.status for event in failpath.events] == ["running", "success"] * 2
 
 
+class Rows:
+    """Asynchronous parts that are no generator."""
+
+    def __init__(self, *parts: str | Exception) -> None:
+        self._parts = list(parts)
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        await asyncio.sleep(0)
+        if not self._parts:
+            raise StopAsyncIteration
+        part = self._parts.pop(0)
+        if isinstance(part, Exception):
+            raise part
+        return part
+
+
+def test_the_exception_of_an_asynchronous_streaming_response_passes_as_the_same_object(failpath: MockFailpath) -> None:
+    error = OSError("no disk")
+
+    async def view(_: HttpRequest) -> StreamingHttpResponse:
+        return StreamingHttpResponse(Rows("0", error))
+
+    async def send() -> None:
+        response = await run_middleware(failpath)(view)(make.get("/plain"))
+        before = get_current()
+        with pytest.raises(OSError, match="no disk") as caught:
+            async for part in response:
+                assert part == b"0"
+        assert caught.value is error
+        assert get_current() is before
+
+    asyncio.run(send())
+
+
+@pytest.mark.parametrize("read", [0, 1, 2])
+def test_an_asynchronous_response_that_is_closed_has_no_more_parts(failpath: MockFailpath, read: int) -> None:
+    async def view(_: HttpRequest) -> StreamingHttpResponse:
+        return StreamingHttpResponse(Rows("0", "1"))
+
+    async def send() -> None:
+        response = await run_middleware(failpath)(view)(make.get("/plain"))
+        parts = aiter(response)
+        assert [await anext(parts) for _ in range(read)] == [b"0", b"1"][:read]
+        response.close()
+        assert [part async for part in parts] == []
+
+    asyncio.run(send())
+
+
 def test_a_file_is_left_to_the_server_which_sends_it_without_reading_it(failpath: MockFailpath) -> None:
     content = BytesIO(b"rows")
     response = run_middleware(failpath)(lambda _: FileResponse(content))(make.get("/plain"))

@@ -40,6 +40,7 @@ class Shop:
     closed: list[Names]
     language: str | None
     streams: asyncio.Event
+    ended: asyncio.Event
 
 
 def names() -> Names:
@@ -79,6 +80,7 @@ async def streamed_later(_: HttpRequest) -> StreamingHttpResponse:
         finally:
             await asyncio.sleep(0)
             Shop.closed.append(names())
+            Shop.ended.set()
 
     return StreamingHttpResponse(parts())
 
@@ -300,6 +302,24 @@ class Connection:
     async def go_away(self) -> None:
         await self._receives.put({"type": "http.disconnect"})
         await asyncio.wait_for(self._task, 30)
+
+
+@pytest.mark.parametrize("url", ["/streamed-later", "/de/rows-later"])
+def test_a_client_that_goes_away_closes_the_stream_and_its_last_lines_run_in_the_run(url: str) -> None:
+    async def serve() -> list[bytes]:
+        Shop.streams, Shop.ended = asyncio.Event(), asyncio.Event()
+        connection = Connection(url)
+        await asyncio.wait_for(Shop.streams.wait(), 30)
+        await connection.go_away()
+        await asyncio.wait_for(Shop.ended.wait(), 30)
+        assert names() is None
+        return connection.sent
+
+    with site("run", LOCALE):
+        sent = asyncio.run(asyncio.wait_for(serve(), 30))
+    expected = (url.rpartition("/")[2], "req-1")
+    assert repr(expected).encode() in sent
+    assert Shop.closed == [expected]
 
 
 def test_a_client_that_goes_away_before_the_response_cancels_the_view_and_its_step(failpath: MockFailpath) -> None:
