@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 import pytest
@@ -21,6 +20,7 @@ from failpath_otel import report
 from failpath_otel.integrations import django as integration
 from failpath_otel.integrations.django import run_middleware
 from failpath_otel.testing import MockFailpath
+from tests.integrations.interruption import interrupted
 
 if not settings.configured:
     settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"])
@@ -335,38 +335,15 @@ def test_a_response_that_cannot_be_continued_is_returned_as_it_is(
     assert len(caplog.records) == 1
 
 
-class Limit(Exception):  # noqa: N818 - as the time limit of a worker
-    pass
-
-
 def test_an_exception_of_a_signal_handler_leaves_no_run_wherever_it_comes_in_a_streaming_response(
     failpath: MockFailpath,
 ) -> None:
-    left = [0]
-
-    def interrupt(frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_code.co_filename != integration.__file__:
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            left[0] -= 1
-            if left[0] == 0:
-                raise Limit
-        return interrupt
-
-    before, at, tracing = get_current(), 0, sys.gettrace()
-    interrupted = True
-    while interrupted:
+    before, at = get_current(), 0
+    was_reached = True
+    while was_reached:
         at += 1
-        interrupted, left[0] = False, at
         response = run_middleware(failpath)(lambda _: StreamingHttpResponse(iter("ab")))(make.get("/plain"))
-        sys.settrace(interrupt)
-        try:
-            list(response)
-        except Limit:
-            interrupted = True
-        finally:
-            sys.settrace(tracing)
+        was_reached = interrupted(integration.__file__, at, lambda: list(response))  # noqa: B023 - called at once
         assert get_current() is before, at
     assert at > 50
 

@@ -1,10 +1,8 @@
 """The middleware for Django inside of Django's own handlers, beside middlewares that change which view a URL has."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any, ClassVar, Final
 
 import pytest
@@ -22,6 +20,7 @@ from opentelemetry.context import get_current
 from failpath_otel.integrations import django as integration
 from failpath_otel.integrations.django import run_middleware
 from failpath_otel.testing import MockFailpath
+from tests.integrations.interruption import interrupted
 
 if not settings.configured:
     settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"])
@@ -334,24 +333,8 @@ def test_a_client_that_goes_away_before_the_response_cancels_the_view_and_its_st
     assert [(event.step_key, event.status) for event in failpath.events] == [("hang", "running"), ("hang", "error")]
 
 
-class Limit(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("url", ["/home", "/nowhere"])
 def test_an_exception_of_a_signal_handler_leaves_no_run_and_no_request_wherever_it_comes(url: str) -> None:
-    left = [0]
-
-    def interrupt(frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_code.co_filename != integration.__file__:
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            left[0] -= 1
-            if left[0] == 0:
-                raise Limit
-        return interrupt
-
     def view(request: HttpRequest) -> HttpResponse:
         request.resolver_match = ResolverMatch(view, (), {}, url_name="there")
         middleware.process_view(request, view, (), {})
@@ -359,20 +342,12 @@ def test_an_exception_of_a_signal_handler_leaves_no_run_and_no_request_wherever_
 
     factory: Any = run_middleware(Shop.failpath)
     middleware = factory(view)
-    before, at, tracing = get_current(), 0, sys.gettrace()
-    interrupted = True
+    request, before, at = RequestFactory().get(url), get_current(), 0
+    was_reached = True
     with site():
-        while interrupted:
+        while was_reached:
             at += 1
-            interrupted, left[0] = False, at
-            request = RequestFactory().get(url)
-            sys.settrace(interrupt)
-            try:
-                middleware(request)
-            except Limit:
-                interrupted = True
-            finally:
-                sys.settrace(tracing)
+            was_reached = interrupted(integration.__file__, at, lambda: middleware(request))
             assert get_current() is before, at
             assert factory._visits == {}, at
     assert at > 100
