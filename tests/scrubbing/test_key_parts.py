@@ -4,6 +4,7 @@ import random
 import string
 import time
 import uuid
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,8 @@ from failpath_otel import limits
 from failpath_otel.scrubbing import key_parts
 from failpath_otel.scrubbing.key_parts import clean_key_part
 from failpath_otel.scrubbing.text import redact_text
+from tests.planted import PAIRS, TEXTS
+from tests.planted_forms import TOKENS
 
 STAYS = (
     *("charge-card", "shop.tasks.charge", "shop.Orders/Pay", "GET /orders/{number}", "POST /orders/<int:number>/pay"),
@@ -86,6 +89,15 @@ def test_values_are_taken_out(text: str, cleaned: str) -> None:
 )
 def test_what_is_a_secret_by_its_form_leaves_nothing(text: str) -> None:
     assert clean_key_part(text) == ""
+
+
+PLANTED: Final = [(secret, text) for secret, text in (TEXTS | PAIRS).items() if len(text) <= limits.MAX_NAME_CHARS]
+
+
+@pytest.mark.parametrize(("secret", "text"), [*PLANTED, *((token, f"GET /a/{token}/b") for _, token in TOKENS)])
+def test_no_secret_that_is_redacted_elsewhere_is_left(secret: str, text: str) -> None:
+    assert secret in text
+    assert secret not in clean_key_part(text)
 
 
 @pytest.mark.parametrize("alphabet", [string.ascii_letters + string.digits, string.ascii_lowercase + string.digits])
