@@ -15,7 +15,10 @@ from failpath_otel.scrubbing.text import redact_text, redact_values
 _SUSPICIOUS: Final = re.compile(r"[?@='\"#;:(<>$-]|[\w+~%]{16}|[0-9]{10}|%40|[0-9] |[0-9]\Z").search
 
 # `?` in the pattern of a route follows a bracket, or is followed by a sign.
-_QUERY: Final = re.compile(r"(?<![\s(?])\?(?=[\w.~%\[\]&-]+=|[\w.~%-]+&)[^\s\"'<>]*")
+# With blanks it goes on to its last parameter.
+_QUERY: Final = re.compile(
+    r"(?<![\s(?])\?(?=[\w.~%\[\]&-]+=|[\w.~%-]+&)[^\s\"'<>]*(?:[^\"'<>&]*&[\w.~%-]+=[^\s\"'<>]*)*"
+)
 _FRAGMENT: Final = re.compile(r"#(?=[\w.~%-]+=)[^\s\"'<>]*")
 _PATH_PARAMETER: Final = re.compile(r";[\w.-]+=[^/\s;\"'<>]*")
 _EMAIL: Final = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}(?:@|%40)(?:[\w-]{1,63}\.){1,8}[a-zA-Z][\w-]{0,62}")
@@ -40,9 +43,7 @@ _VALUE: Final = re.compile(
 _NUMBER: Final = re.compile(r"(?<![\w.$:@\"`-])-?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w\"`])")
 _LIST: Final = re.compile(r"\?(?:\s*,\s*\?)+")
 
-_UUID: Final = re.compile(
-    r"(?<![0-9a-zA-Z])[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(?![0-9a-zA-Z])"
-)
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _DIGITS: Final = re.compile(r"(?<![0-9])[0-9]{10,}(?![0-9])")
 _WORD: Final = re.compile(r"[0-9A-Za-z_+=~%-]{16,}")
 _PART: Final = re.compile(r"[0-9A-Za-z]+")
@@ -88,22 +89,22 @@ def clean_key_part(text: str) -> str:
 
 
 def _cleaned(text: str) -> str:
+    # First, because a query may look like a statement.
+    if "?" in text:
+        text = _QUERY.sub("", text)
+    if "#" in text:
+        text = _FRAGMENT.sub("", text)
+    if ";" in text:
+        text = _PATH_PARAMETER.sub("", text)
+    text = _UUID.sub(REDACTED, text)
     if _STATEMENT(text) is not None:
         text = _without_literals(text)
-    else:
-        if "?" in text:
-            text = _QUERY.sub("", text)
-        if "#" in text:
-            text = _FRAGMENT.sub("", text)
-        if ";" in text:
-            text = _PATH_PARAMETER.sub("", text)
-        if '"' in text or "'" in text:
-            text = _VALUE.sub(_without_value, text)
+    elif '"' in text or "'" in text:
+        text = _VALUE.sub(_without_value, text)
     if "@" in text or "%40" in text:
         text = _EMAIL.sub(REDACTED, text)
     if redact_values(text) != text:
         return ""
-    text = _UUID.sub(REDACTED, text)
     text = _WORD.sub(_without_random, text)
     text = _DIGITS.sub(REDACTED, text)
     return redact_text(text)
