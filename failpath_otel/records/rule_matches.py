@@ -12,6 +12,7 @@ from failpath_otel.records.matching.keys import BoundedKeys, Names
 from failpath_otel.records.matching.templates import Template
 from failpath_otel.records.matching.values import RESOURCE, text_of_attribute, usable_run_id
 from failpath_otel.records.rules import KINDS, StepRule
+from failpath_otel.scrubbing.key_parts import clean_key_part
 
 
 class RuleInUse:
@@ -93,8 +94,8 @@ class Candidate:
         origin = in_use.origin_of(attributes) if in_use.reads_attributes else ()
         if known is not None and known[0] == origin:
             return known[1]
-        flow, flow_is_complete = in_use.flow.render(self.wildcards, attributes)
-        step, step_is_complete = in_use.step.render(self.wildcards, attributes)
+        flow, flow_is_complete = in_use.flow.render(self.wildcards, attributes, clean_key_part)
+        step, step_is_complete = in_use.step.render(self.wildcards, attributes, clean_key_part)
         if may_wait and not (flow_is_complete and step_is_complete):
             return None
         names = in_use.keys.names(flow, step)

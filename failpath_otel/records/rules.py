@@ -28,7 +28,8 @@ class StepRule:
     ``{attr:http.route}`` a span attribute, of a list its first item, ``{resource:service.name}`` an attribute of the
     resource of the span, and ``{attr:a|attr:b|1|'text'}`` the first of these that is there. Braces around anything else
     are text; ``{{1}}`` is ``{1}`` as text. A flow or a step that cannot be filled in, that is no usable key, or that is
-    one too many, is ``other``.
+    one too many, is ``other``. In both, a wildcard and a span attribute stand without query strings, literals of SQL,
+    addresses of e-mail and random ids.
 
     Args:
         flow: the flow key.

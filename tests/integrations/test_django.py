@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 import pytest
@@ -21,6 +20,7 @@ from failpath_otel import report
 from failpath_otel.integrations import django as integration
 from failpath_otel.integrations.django import run_middleware
 from failpath_otel.testing import MockFailpath
+from tests.integrations.interruption import interrupted
 
 if not settings.configured:
     settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"])
@@ -262,6 +262,58 @@ def test_parts_of_an_asynchronous_streaming_response_are_made_in_the_run_too(fai
     assert [event.status for event in failpath.events] == ["running", "success"] * 2
 
 
+class Rows:
+    """Asynchronous parts that are no generator."""
+
+    def __init__(self, *parts: str | Exception) -> None:
+        self._parts = list(parts)
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        await asyncio.sleep(0)
+        if not self._parts:
+            raise StopAsyncIteration
+        part = self._parts.pop(0)
+        if isinstance(part, Exception):
+            raise part
+        return part
+
+
+def test_the_exception_of_an_asynchronous_streaming_response_passes_as_the_same_object(failpath: MockFailpath) -> None:
+    error = OSError("no disk")
+
+    async def view(_: HttpRequest) -> StreamingHttpResponse:
+        return StreamingHttpResponse(Rows("0", error))
+
+    async def send() -> None:
+        response = await run_middleware(failpath)(view)(make.get("/plain"))
+        before = get_current()
+        with pytest.raises(OSError, match="no disk") as caught:
+            async for part in response:
+                assert part == b"0"
+        assert caught.value is error
+        assert get_current() is before
+
+    asyncio.run(send())
+
+
+@pytest.mark.parametrize("read", [0, 1, 2])
+def test_an_asynchronous_response_that_is_closed_has_no_more_parts(failpath: MockFailpath, read: int) -> None:
+    async def view(_: HttpRequest) -> StreamingHttpResponse:
+        return StreamingHttpResponse(Rows("0", "1"))
+
+    async def send() -> None:
+        response = await run_middleware(failpath)(view)(make.get("/plain"))
+        parts = aiter(response)
+        assert [await anext(parts) for _ in range(read)] == [b"0", b"1"][:read]
+        response.close()
+        assert [part async for part in parts] == []
+
+    asyncio.run(send())
+
+
 def test_a_file_is_left_to_the_server_which_sends_it_without_reading_it(failpath: MockFailpath) -> None:
     content = BytesIO(b"rows")
     response = run_middleware(failpath)(lambda _: FileResponse(content))(make.get("/plain"))
@@ -283,38 +335,15 @@ def test_a_response_that_cannot_be_continued_is_returned_as_it_is(
     assert len(caplog.records) == 1
 
 
-class Limit(Exception):  # noqa: N818 - as the time limit of a worker
-    pass
-
-
 def test_an_exception_of_a_signal_handler_leaves_no_run_wherever_it_comes_in_a_streaming_response(
     failpath: MockFailpath,
 ) -> None:
-    left = [0]
-
-    def interrupt(frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_code.co_filename != integration.__file__:
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            left[0] -= 1
-            if left[0] == 0:
-                raise Limit
-        return interrupt
-
-    before, at, tracing = get_current(), 0, sys.gettrace()
-    interrupted = True
-    while interrupted:
+    before, at = get_current(), 0
+    was_reached = True
+    while was_reached:
         at += 1
-        interrupted, left[0] = False, at
         response = run_middleware(failpath)(lambda _: StreamingHttpResponse(iter("ab")))(make.get("/plain"))
-        sys.settrace(interrupt)
-        try:
-            list(response)
-        except Limit:
-            interrupted = True
-        finally:
-            sys.settrace(tracing)
+        was_reached = interrupted(integration.__file__, at, lambda: list(response))  # noqa: B023 - called at once
         assert get_current() is before, at
     assert at > 50
 

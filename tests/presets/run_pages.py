@@ -11,11 +11,16 @@ _WIDTH: Final = 40
 
 def documented(preset: str) -> str:
     """The page that the documentation shows for a preset."""
-    section = re.search(rf"^### `?{preset}`?\n(.*?)(?=^##|\Z)", _PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert section is not None, preset
-    shown = re.search(r"^```page\n(.*?)^```$", section[1], re.MULTILINE | re.DOTALL)
+    shown = re.search(r"^```page\n(.*?)^```$", section(preset), re.MULTILINE | re.DOTALL)
     assert shown is not None, preset
     return shown[1]
+
+
+def section(preset: str) -> str:
+    """What the documentation says of a preset."""
+    found = re.search(rf"^### `?{preset}`?\n(.*?)(?=^##|\Z)", _PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None, preset
+    return found[1]
 
 
 def pages_of(events: Sequence[Mapping[str, Any]]) -> str:

@@ -1,7 +1,7 @@
 """Texts with placeholders for the wildcards of a span's name and for its attributes."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from failpath_otel.records.matching.values import RESOURCE, text_of_attribute
@@ -65,8 +65,16 @@ class Template:
         self.last_wildcard: Final = max((each.wildcard or 0 for each in alternatives), default=0)
         """The highest number of a wildcard."""
 
-    def render(self, wildcards: Sequence[str], attributes: Mapping[str, Any]) -> Rendered:
-        """Return the text with what stands for its placeholders."""
+    def render(
+        self, wildcards: Sequence[str], attributes: Mapping[str, Any], clean: Callable[[str], str] | None = None
+    ) -> Rendered:
+        """Return the text with what stands for its placeholders.
+
+        Args:
+            wildcards: what the wildcards of the name stand for.
+            attributes: those of the span.
+            clean: is called with what a span itself says, its name or an attribute; what it returns stands there.
+        """
         rendered: list[str] = []
         is_complete, is_whole = True, True
         for part in self._parts:
@@ -78,6 +86,9 @@ class Template:
                 found = _found(alternative, wildcards, attributes)
                 if found:
                     is_complete = is_complete and (bool(alternative.attribute) or not _has_attribute(part, alternative))
+                    if clean is not None and not alternative.resource and not alternative.text:
+                        found = clean(found)
+                        is_whole = is_whole and bool(found)
                     break
             else:
                 is_whole = False

@@ -43,6 +43,13 @@ def test_an_attribute_is_what_is_expected_or_is_not(expected: Any, value: object
     assert Condition("a", expected).verdict({"a": value}) == ("matches" if accepted else "differs")
 
 
+def test_the_beginning_of_a_long_text_is_compared_as_that_of_a_name() -> None:
+    beginning = "a" * limits.MAX_NAME_CHARS
+    assert Condition("a", "a*").accepts(f"{beginning}b")
+    assert Condition("a", "*a").accepts(f"{beginning}b")
+    assert not Condition("a", "*b").accepts(f"{beginning}b")
+
+
 def test_an_attribute_that_is_not_there_is_missing_and_of_several_names_the_first_that_is_there_counts() -> None:
     condition = Condition("new | old", "x")
     assert condition.verdict({"other": "x"}) == "missing"

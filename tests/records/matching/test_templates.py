@@ -12,6 +12,8 @@ from failpath_otel.records.matching.globs import Wildcards, matcher
 from failpath_otel.records.matching.keys import OTHER, BoundedKeys, Names
 from failpath_otel.records.matching.templates import Template
 from failpath_otel.records.matching.values import RESOURCE
+from failpath_otel.records.rule_set import Rules
+from failpath_otel.scrubbing.key_parts import clean_key_part
 from failpath_otel.scrubbing.text import redact_values
 
 
@@ -32,6 +34,9 @@ from failpath_otel.scrubbing.text import redact_values
         ('{attr:empty|"x"}', "x", False),
         ("{{1}}", "{1}", True),
         ("{{{1}}}", "{orders}", True),
+        ("{{attr:route}}", "{attr:route}", True),
+        ("/a/{{b}}", "/a/{b}", True),
+        ("/a/{{{{b}}}}", "/a/{{b}}", True),
         ("GET /orders/{number}", "GET /orders/{number}", True),
         ("/files/{path:path}", "/files/{path:path}", True),
         ("{", "{", True),
@@ -41,6 +46,23 @@ def test_a_template_becomes_a_text(text: str, rendered: str | None, is_complete:
     attributes = {"route": "/a", "list": ("first", "second"), "number": 7, "empty": ""}
     attributes[RESOURCE] = {"service.name": "shop"}
     assert Template(text).render(("orders", "7"), attributes) == (rendered, is_complete)
+
+
+def test_what_a_span_says_is_cleaned_and_the_text_of_the_rule_and_the_resource_are_not() -> None:
+    template = Template("w?a=1 {attr:url} {1} {resource:service.name} {attr:gone|'b?c=2'}")
+    attributes = {"url": "/cb?code=17", RESOURCE: {"service.name": "s?d=3"}}
+    assert template.render(("/x?e=4",), attributes, clean_key_part) == ("w?a=1 /cb /x s?d=3 b?c=2", False)
+    assert Template("{attr:a|'b'}").render((), {"a": "Bearer abcdefghijklmnop1"}, clean_key_part).text is None
+
+
+def test_keys_have_no_values_of_a_span_and_run_ids_have_them() -> None:
+    rule = StepRule("of {attr:user}", "{1}", span_name="GET *", run_id="{attr:id}")
+    found = Rules([rule]).candidates("", "GET /cb?code=17")
+    assert found is not None
+    assert found.only is not None
+    attributes = {"user": "ada@example.com", "id": "550e8400-e29b-41d4-a716-446655440000"}
+    assert found.only.names(attributes) == ("of [redacted]", "/cb")
+    assert found.only.run_id(attributes) == attributes["id"]
 
 
 @pytest.mark.parametrize("text", ["{attr:}", "{attr}", "{0}", "{1|}", "{1 2}", "{attr:a|b}", "{'x}", "{''}"])
