@@ -341,16 +341,16 @@ def test_aflush_without_time_is_true_when_nothing_waits(configure: Configure) ->
 def test_a_cancellation_of_aflush_is_never_swallowed(configure: Configure, server: FaultServer) -> None:
     client = configure(TracerProvider(shutdown_on_exit=False))
 
-    async def cancelled_while_it_settles() -> bool:
+    async def cancelled_while_it_settles(before: int) -> bool:
         client.run("checkout").step("pack", lambda: None)
         task = asyncio.ensure_future(client.aflush(10))
         await asyncio.sleep(0)
-        server.wait_for_events(len(server.events) + 1)  # blocks the loop: both come in the same turn
+        server.wait_for_events(2 * before + 1)  # blocks the loop: both come in the same turn
         task.cancel()
         await asyncio.wait([task])
         return task.cancelled()
 
-    assert all(asyncio.run(cancelled_while_it_settles()) for _ in range(20))
+    assert all(asyncio.run(cancelled_while_it_settles(number)) for number in range(20))
 
 
 def test_two_clients_of_one_provider_report_each_step_once(configure: Configure, server: FaultServer) -> None:
