@@ -17,13 +17,13 @@ from failpath_otel.records.record import Record
 from failpath_otel.testing import _ArrivedRecords
 from tests.schema import moment, valid_record
 
-TIMES: Final = int(os.environ.get("PROPERTIES", "1"))
+TIMES: Final = float(os.environ.get("PROPERTIES", "1"))
 
 
 def properties(examples: int, *, steps: int = 50) -> settings:
     """So many examples, times the variable ``PROPERTIES``; a failure prints what repeats it."""
     return settings(
-        max_examples=examples * TIMES,
+        max_examples=max(1, round(examples * TIMES)),
         stateful_step_count=steps,
         deadline=None,
         print_blob=True,
