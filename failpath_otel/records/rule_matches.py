@@ -1,6 +1,6 @@
 """Which of the rules for a scope and a name applies to a span, and the names that it gives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from opentelemetry.trace import SpanKind
@@ -167,6 +167,13 @@ class Candidates:
                 return choice, is_open
             is_open = is_open or verdict == "missing"
         return None, is_open
+
+    def may_apply(self, may_have: Callable[[str], bool]) -> bool:
+        """Return whether one may apply to a span of their kind, of which it is known what attributes it may have."""
+        return any(
+            all(any(map(may_have, condition.names)) for condition in choice.in_use.conditions)
+            for choice in self._choices
+        )
 
     def has(self, rule: StepRule) -> bool:
         """Return whether *rule* is one of them."""

@@ -1,7 +1,7 @@
 """The rules of a program, and the spans that they are for."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from opentelemetry.trace import SpanKind
@@ -85,6 +85,12 @@ class Rules:
         if type(attributes) is not dict:
             attributes = attributes_as_dict(span)  # in which names are looked up faster
         return None if semconv.FLOW_KEY in attributes or semconv.STEP_KEY in attributes else found
+
+    def may_match(self, scope: str, name: str, kind: SpanKind, may_have: Callable[[str], bool]) -> bool:
+        """Return whether a rule may match a span of which only this is known; ``may_have`` is asked for attributes."""
+        named = self.candidates(scope, name)
+        found = None if named is None else named.for_kind(kind)
+        return found is not None and found.may_apply(may_have)
 
     def choice_for(self, span: Any, attributes: Mapping[str, Any]) -> Candidate | None:  # noqa: ANN401 - as above
         """Return the rule for a span that has ended, which has these attributes."""
