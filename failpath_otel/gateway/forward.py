@@ -32,7 +32,7 @@ class Forwarder:
     """
 
     def __init__(self, options: Options) -> None:
-        self._reader: Final = SpanReader(content_of(options))
+        self._reader: Final = SpanReader(content_of(options, many_services=True))
         self.reading: Final = self._reader.reading
         """How the spans are read that are passed to :meth:`take`."""
         self._wait_budget: Final = options.wait_budget

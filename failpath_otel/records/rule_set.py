@@ -8,6 +8,7 @@ from opentelemetry.trace import SpanKind
 
 from failpath_otel import limits, semconv
 from failpath_otel.records.matching.globs import Matcher, expression, is_literal, matcher
+from failpath_otel.records.matching.service_keys import ServiceKeys
 from failpath_otel.records.matching.values import attributes_as_dict
 from failpath_otel.records.rule_matches import Candidate, Candidates, Patience, RuleInUse
 from failpath_otel.records.rules import StepRule
@@ -21,9 +22,10 @@ class Rules:
 
     Args:
         rules: the first one that matches a span applies.
+        many_services: whether the spans are those of many services, each of which has the ``max_keys`` of a rule.
     """
 
-    def __init__(self, rules: Sequence[StepRule]) -> None:
+    def __init__(self, rules: Sequence[StepRule], *, many_services: bool = False) -> None:
         self._cache: Final[dict[tuple[str, str], Candidates | None]] = {}
         self._patience: Final[dict[tuple[str, tuple[int, ...]], Patience]] = {}
         self._has_seen_entry = False
@@ -32,8 +34,9 @@ class Rules:
         # With their place, because the first rule applies, literal or not.
         self._literal: Final[dict[str, list[tuple[int, Matcher, RuleInUse]]]] = {}
         self._globs: Final[list[tuple[int, Matcher, Matcher, RuleInUse]]] = []
+        services = ServiceKeys() if many_services else None
         for place, rule in enumerate(rules):
-            scope, in_use = matcher(rule.scope), RuleInUse(rule)
+            scope, in_use = matcher(rule.scope), RuleInUse(rule, services)
             if is_literal(rule.span_name):
                 self._literal.setdefault(rule.span_name, []).append((place, scope, in_use))
             else:

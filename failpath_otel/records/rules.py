@@ -44,7 +44,8 @@ class StepRule:
         run_id: the name of a span attribute, or else of a baggage entry, that holds the run id; or a template. Without
             it, or if the span has none of these, the run id is the baggage entry ``failpath.run.id``, else that of the
             enclosing step of the same flow, else the trace id.
-        max_keys: how many different pairs of flow and step the templates of this rule make at most; default: 200.
+        max_keys: how many different pairs of flow and step the templates of this rule make at most, in a server that
+            takes spans of many services for each of them; default: 200.
 
     Raises:
         ConfigurationError: an argument has the wrong type, is empty or too long, a template has a placeholder that is

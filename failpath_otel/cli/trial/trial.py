@@ -106,7 +106,7 @@ class Trial:
     def __init__(self, rules: Sequence[NamedRule]) -> None:
         self._named: Final = tuple(rules)
         self._rules: Final = tuple(each.rule for each in rules)
-        self._in_use: Final = Rules(self._rules)
+        self._in_use: Final = Rules(self._rules, many_services=True)
         self._results: Final[dict[SpanName, SpanResult]] = {}
         self._examples: Final[dict[SpanName, SeenSpan]] = {}
         self._used: Final[set[int]] = set()

@@ -33,7 +33,7 @@ def span_route(
     """
     counted = counts or ServerCounts()
     # The sender has chosen to put a stack on its span, and it stays on this machine.
-    reader = SpanReader(RecordContent(capture_stack=True, rules=rules), watch)
+    reader = SpanReader(RecordContent(capture_stack=True, rules=rules, many_services=True), watch)
 
     def store_steps(spans: Iterator[ReadSpan]) -> Receipt:
         receipt = Receipt()
