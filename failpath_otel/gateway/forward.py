@@ -123,9 +123,8 @@ class Forwarder:
         )
 
     def _unavailable(self) -> ServiceUnavailable:
-        return ServiceUnavailable(
-            "Failpath is unavailable, and there is no journal", self.pipeline.sender.retries.pause()
-        )
+        why = "there is no journal" if self.pipeline.queue.journal is None else "the journal cannot be written"
+        return ServiceUnavailable(f"Failpath is unavailable, and {why}", self.pipeline.sender.retries.pause())
 
 
 def _split(records: list[bytes]) -> Iterator[list[bytes]]:
