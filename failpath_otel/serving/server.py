@@ -5,7 +5,7 @@ import contextlib
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import partial
 from time import monotonic
 from types import FrameType
@@ -140,7 +140,7 @@ class Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _short_handshakes() -> Iterator[None]:
+def _short_handshakes() -> Generator[None, None, None]:
     """Have the servers that are made in the block wait no longer for a handshake, for which Uvicorn has no option."""
     loop = asyncio.get_running_loop()
     vars(loop)["create_server"] = partial(loop.create_server, ssl_handshake_timeout=_IDLE_SECONDS)
