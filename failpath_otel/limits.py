@@ -207,6 +207,9 @@ MAX_KEYS: Final = 200
 MOST_KEYS: Final = 10_000
 """The most keys that a rule can be allowed."""
 
+MAX_KEPT_KEYS: Final = 50_000
+"""Keys of all rules and services that a server with rules remembers; more than one rule can be allowed."""
+
 MAX_RULES: Final = 500
 """Rules of one option: comparing them with each other takes quadratic time."""
 

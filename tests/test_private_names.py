@@ -7,6 +7,7 @@ because a library that holds back what an application may have is the one that i
 import ast
 import asyncio
 import concurrent.futures
+import gc
 import http.client
 import importlib
 import inspect
@@ -15,8 +16,10 @@ import multiprocessing.util
 import pkgutil
 import signal
 import socket
+import ssl
 import sys
 import threading
+from asyncio import sslproto
 from collections.abc import Iterator
 from contextvars import Token
 from pathlib import Path
@@ -43,6 +46,7 @@ from failpath_otel.delivery.http import bounded
 from failpath_otel.delivery.http.adapter import BoundedAdapter
 from failpath_otel.serving import server as serving
 from failpath_otel.serving.addresses import listen
+from failpath_otel.serving.tls import keep_small_buffers
 from tests.fault_server import FaultServer
 from tests.receiver import wait_for
 
@@ -166,6 +170,21 @@ def test_uvicorn_calls_what_the_server_replaces() -> None:
         assert found is not None, moved(f"uvicorn.Server.{name}", user)
         assert list(inspect.signature(found).parameters) == parameters, moved(f"uvicorn.Server.{name}", user)
     assert "should_exit" in vars(uvicorn.Server(uvicorn.Config(Starlette()))), moved("Server.should_exit", user)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio kept no such buffer")
+@pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")  # there is no connection to be closed
+def test_asyncio_keeps_a_small_buffer_for_each_connection_with_tls() -> None:
+    keep_small_buffers()
+    loop = asyncio.new_event_loop()
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made: Any = sslproto.SSLProtocol(loop, asyncio.Protocol(), context, loop.create_future(), server_side=True)
+        assert len(made.get_buffer(-1)) == 65_536, moved("asyncio.sslproto.SSLProtocol.max_size", "serving/tls.py")
+        del made
+    finally:
+        loop.close()
+        gc.collect()  # while the warning is ignored
 
 
 class Connection:

@@ -32,7 +32,7 @@ class Forwarder:
     """
 
     def __init__(self, options: Options) -> None:
-        self._reader: Final = SpanReader(content_of(options))
+        self._reader: Final = SpanReader(content_of(options, many_services=True))
         self.reading: Final = self._reader.reading
         """How the spans are read that are passed to :meth:`take`."""
         self._wait_budget: Final = options.wait_budget
@@ -123,9 +123,8 @@ class Forwarder:
         )
 
     def _unavailable(self) -> ServiceUnavailable:
-        return ServiceUnavailable(
-            "Failpath is unavailable, and there is no journal", self.pipeline.sender.retries.pause()
-        )
+        why = "there is no journal" if self.pipeline.queue.journal is None else "the journal cannot be written"
+        return ServiceUnavailable(f"Failpath is unavailable, and {why}", self.pipeline.sender.retries.pause())
 
 
 def _split(records: list[bytes]) -> Iterator[list[bytes]]:

@@ -30,6 +30,9 @@ _GRACE_SECONDS: Final = 5
 _GC_THRESHOLD: Final = 50_000
 """New objects that start a garbage collection; a hundred spans reach Python's default of 700."""
 
+_GC_THRESHOLD_WITH_TLS: Final = 5_000
+"""The same with TLS: a handshake that fails leaves fifty objects in cycles, and with them 130 KiB."""
+
 
 @dataclass(frozen=True)
 class ServerSettings:
@@ -85,7 +88,7 @@ def serve(port: int, host: str, settings: ServerSettings, options: Options) -> N
         server.stop_on_signals()
         # What exists now stays, and requests leave no cycles behind: collections are rarely worth their time.
         gc.freeze()
-        gc.set_threshold(_GC_THRESHOLD)
+        gc.set_threshold(_GC_THRESHOLD if tls is None else _GC_THRESHOLD_WITH_TLS)
         try:
             server.run(sockets=[listener])
         finally:

@@ -231,7 +231,7 @@ def _parse(
     try:
         found = _span(span, scope, resource, budget)
     except TooManyPartsError as error:
-        return broken_span(str(error), span.name or "", scope, is_step=STEP_KEY_BYTES in text)
+        return reading.broken_step(str(error), scope.name, span.name or "", kind_of(span.kind), text)
     return found if reading.rules is not None or STEP_KEY in found.attributes else None
 
 

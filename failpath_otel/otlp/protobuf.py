@@ -12,7 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from failpath_otel import limits
 from failpath_otel.otlp.budget import ReadingBudget, TooManyPartsError
 from failpath_otel.otlp.protobuf_shape import shape_of
-from failpath_otel.otlp.reading import Reading, ReadSpan
+from failpath_otel.otlp.reading import PLAIN, Reading, ReadSpan
 from failpath_otel.otlp.span import (
     EVENTS_READ,
     MAX_DEPTH,
@@ -221,7 +221,7 @@ def _parse(
     try:
         return _span(span, scope, resource, budget)
     except TooManyPartsError as error:
-        return broken_span(str(error), span.name, scope, is_step=STEP_KEY_BYTES in text)
+        return (reading or PLAIN).broken_step(str(error), scope.name, span.name, kind_of(span.kind), text)
 
 
 def _span(span: Span, scope: Scope, resource: OtlpResource, budget: ReadingBudget) -> OtlpSpan:

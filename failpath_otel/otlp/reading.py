@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from failpath_otel.otlp.span import OtlpSpan
+from opentelemetry.trace import SpanKind
+
+from failpath_otel.otlp.span import STEP_KEY_BYTES, OtlpSpan, broken_span
 from failpath_otel.otlp.template import EncodedRecord
 from failpath_otel.otlp.templates import StepTemplates
 from failpath_otel.records.content import RecordContent
@@ -35,6 +37,24 @@ class Reading:
     def is_ruled(self, scope: str, name: str) -> bool:
         """Return whether a rule can make a step of spans with this name and instrumentation scope."""
         return self.rules is not None and self.rules.candidates(scope, name) is not None
+
+    def broken_step(self, problem: str, scope: str, name: str, kind: SpanKind, text: bytes) -> OtlpSpan | None:
+        """Return a span whose attributes cannot be read; ``None`` if it is no step, whatever their values are.
+
+        Args:
+            problem: why they cannot.
+            scope: its instrumentation scope.
+            name: its name.
+            kind: its kind.
+            text: all of it, as it came; where the name of an attribute is in it, it may have that one.
+        """
+        # In JSON, where an escape can stand for any character.
+        escaped = text.startswith(b"{") and b"\\" in text
+        is_step = STEP_KEY_BYTES in text or (
+            self.rules is not None
+            and self.rules.may_match(scope, name, kind, lambda attribute: escaped or attribute.encode() in text)
+        )
+        return broken_span(problem) if is_step else None
 
 
 def reading_of(content: RecordContent, watch: Watch | None = None) -> Reading:

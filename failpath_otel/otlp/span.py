@@ -121,10 +121,9 @@ class TooManySpansError(Exception):
         super().__init__(f"there are more than {MAX_SPANS} spans in the body")
 
 
-def broken_span(problem: str, name: str = "", scope: Scope = NO_SCOPE, *, is_step: bool = True) -> OtlpSpan:
-    """Return a span that could not be read. If only a rule may make a step of it, its name and scope are needed."""
-    attributes = {STEP_KEY: ""} if is_step else {}
-    return OtlpSpan(name, NO_IDS, None, 0, None, attributes, [], UNSET, 0, scope, NO_RESOURCE, problem)
+def broken_span(problem: str) -> OtlpSpan:
+    """Return a step that could not be read."""
+    return OtlpSpan("", NO_IDS, None, 0, None, {STEP_KEY: ""}, [], UNSET, 0, NO_SCOPE, NO_RESOURCE, problem)
 
 
 def kind_of(number: object) -> SpanKind:

@@ -27,6 +27,7 @@ class RecordContent:
         redact: called with the key and value of each metadata item and each text of an error; its result replaces the
             value.
         rules: which spans without attributes of this package are steps.
+        many_services: whether the spans are those of many services, as those that a server takes.
     """
 
     def __init__(
@@ -38,11 +39,12 @@ class RecordContent:
         default_metadata: Mapping[str, Json] | None = None,
         redact: Callable[[str, Json], object] | None = None,
         rules: Sequence[StepRule] | None = None,
+        many_services: bool = False,
     ) -> None:
         self.capture_stack: Final = capture_stack and send_error_messages
         self.error_messages: Final = send_error_messages
         self.process: Final = send_process
-        self.rules: Final = Rules(rules) if rules else None
+        self.rules: Final = Rules(rules, many_services=many_services) if rules else None
         self._default: Final = dict(default_metadata or {})
         self._redact: Final = redact
         self._redacting: Final[set[tuple[int, int]]] = set()  # processes and threads or greenlets

@@ -1,6 +1,6 @@
 """Which of the rules for a scope and a name applies to a span, and the names that it gives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from opentelemetry.trace import SpanKind
@@ -8,7 +8,8 @@ from opentelemetry.trace import SpanKind
 from failpath_otel import limits
 from failpath_otel.records.matching.conditions import Condition, Verdict
 from failpath_otel.records.matching.globs import Wildcards
-from failpath_otel.records.matching.keys import BoundedKeys, Names
+from failpath_otel.records.matching.keys import BoundedKeys, KeyLog, Names
+from failpath_otel.records.matching.service_keys import RuleKeys, ServiceKeys, service_of
 from failpath_otel.records.matching.templates import Template
 from failpath_otel.records.matching.values import RESOURCE, text_of_attribute, usable_run_id
 from failpath_otel.records.rules import KINDS, StepRule
@@ -20,9 +21,10 @@ class RuleInUse:
 
     Args:
         rule: the rule.
+        services: has the keys where the spans are those of many services.
     """
 
-    def __init__(self, rule: StepRule) -> None:
+    def __init__(self, rule: StepRule, services: ServiceKeys | None = None) -> None:
         self.rule: Final = rule
         self.kind: Final = None if rule.kind is None else KINDS[rule.kind]
         self.conditions: Final = tuple(Condition(name, expected) for name, expected in (rule.where or {}).items())
@@ -41,9 +43,12 @@ class RuleInUse:
         )
         self._resources: Final = (*self.flow.resources, *self.step.resources)
         self._depends_on_span: Final = bool(self.flow.attributes or self.step.attributes)
-        self.reads_attributes: Final = bool(self._depends_on_span or self._resources)
+        self._services: Final = None if self.fixed_names is not None else services
+        self.reads_attributes: Final = bool(self._depends_on_span or self._resources or self._services is not None)
         """Flow or step depend on attributes, of the span or of its resource."""
-        self.keys: Final = BoundedKeys(rule.max_keys, repr(rule.span_name), self.fixed_flow, fixed_step)
+        log = KeyLog(repr(rule.span_name))
+        self._keys: Final = BoundedKeys(rule.max_keys, self.fixed_flow, fixed_step, log, log.too_many)
+        self._keys_of_services: Final = RuleKeys(rule.max_keys, self.fixed_flow, fixed_step, log)
 
     def origin_of(self, attributes: Mapping[str, Any]) -> tuple[str, ...] | None:
         """Return what flow and step depend on beside the name of a span; ``None`` if it is too much to be kept."""
@@ -51,7 +56,15 @@ class RuleInUse:
             return None
         resource = attributes.get(RESOURCE) or {} if self._resources else {}
         found = tuple([text_of_attribute(resource.get(name)) for name in self._resources])
+        if self._services is not None:
+            found = service_of(attributes), *found
         return found if max(map(len, found), default=0) <= limits.MAX_KEY_CHARS else None
+
+    def names(self, flow: str | None, step: str | None, attributes: Mapping[str, Any]) -> Names:
+        """Return the keys for what flow and step have become of a span with these attributes."""
+        if self._services is None:
+            return self._keys.names(flow, step)
+        return self._services.names(self._keys_of_services, service_of(attributes), flow, step)
 
 
 class Candidate:
@@ -98,7 +111,7 @@ class Candidate:
         step, step_is_complete = in_use.step.render(self.wildcards, attributes, clean_key_part)
         if may_wait and not (flow_is_complete and step_is_complete):
             return None
-        names = in_use.keys.names(flow, step)
+        names = in_use.names(flow, step, attributes)
         if origin is not None:
             self._known = origin, names
         return names
@@ -168,6 +181,13 @@ class Candidates:
                 return choice, is_open
             is_open = is_open or verdict == "missing"
         return None, is_open
+
+    def may_apply(self, may_have: Callable[[str], bool]) -> bool:
+        """Return whether one may apply to a span of their kind, of which it is known what attributes it may have."""
+        return any(
+            all(any(map(may_have, condition.names)) for condition in choice.in_use.conditions)
+            for choice in self._choices
+        )
 
     def has(self, rule: StepRule) -> bool:
         """Return whether *rule* is one of them."""

@@ -1,13 +1,14 @@
 """The rules of a program, and the spans that they are for."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from opentelemetry.trace import SpanKind
 
 from failpath_otel import limits, semconv
 from failpath_otel.records.matching.globs import Matcher, expression, is_literal, matcher
+from failpath_otel.records.matching.service_keys import ServiceKeys
 from failpath_otel.records.matching.values import attributes_as_dict
 from failpath_otel.records.rule_matches import Candidate, Candidates, Patience, RuleInUse
 from failpath_otel.records.rules import StepRule
@@ -21,9 +22,10 @@ class Rules:
 
     Args:
         rules: the first one that matches a span applies.
+        many_services: whether the spans are those of many services, each of which has the ``max_keys`` of a rule.
     """
 
-    def __init__(self, rules: Sequence[StepRule]) -> None:
+    def __init__(self, rules: Sequence[StepRule], *, many_services: bool = False) -> None:
         self._cache: Final[dict[tuple[str, str], Candidates | None]] = {}
         self._patience: Final[dict[tuple[str, tuple[int, ...]], Patience]] = {}
         self._has_seen_entry = False
@@ -32,8 +34,9 @@ class Rules:
         # With their place, because the first rule applies, literal or not.
         self._literal: Final[dict[str, list[tuple[int, Matcher, RuleInUse]]]] = {}
         self._globs: Final[list[tuple[int, Matcher, Matcher, RuleInUse]]] = []
+        services = ServiceKeys() if many_services else None
         for place, rule in enumerate(rules):
-            scope, in_use = matcher(rule.scope), RuleInUse(rule)
+            scope, in_use = matcher(rule.scope), RuleInUse(rule, services)
             if is_literal(rule.span_name):
                 self._literal.setdefault(rule.span_name, []).append((place, scope, in_use))
             else:
@@ -85,6 +88,12 @@ class Rules:
         if type(attributes) is not dict:
             attributes = attributes_as_dict(span)  # in which names are looked up faster
         return None if semconv.FLOW_KEY in attributes or semconv.STEP_KEY in attributes else found
+
+    def may_match(self, scope: str, name: str, kind: SpanKind, may_have: Callable[[str], bool]) -> bool:
+        """Return whether a rule may match a span of which only this is known; ``may_have`` is asked for attributes."""
+        named = self.candidates(scope, name)
+        found = None if named is None else named.for_kind(kind)
+        return found is not None and found.may_apply(may_have)
 
     def choice_for(self, span: Any, attributes: Mapping[str, Any]) -> Candidate | None:  # noqa: ANN401 - as above
         """Return the rule for a span that has ended, which has these attributes."""

@@ -45,7 +45,8 @@ class StepRule:
         run_id: the name of a span attribute, or else of a baggage entry, that holds the run id; or a template. Without
             it, or if the span has none of these, the run id is the baggage entry ``failpath.run.id``, else that of the
             enclosing step of the same flow, else the trace id.
-        max_keys: how many different pairs of flow and step the templates of this rule make at most; default: 200.
+        max_keys: how many different pairs of flow and step the templates of this rule make at most, in a server that
+            takes spans of many services for each of them; default: 200.
 
     Raises:
         ConfigurationError: an argument has the wrong type, is empty or too long, a template has a placeholder that is
@@ -76,20 +77,24 @@ class StepRule:
     max_keys: int = limits.MAX_KEYS
 
     @staticmethod
-    def preset(name: str, *, flow: str | None = None, run_id: str | None = None) -> "tuple[StepRule, ...]":
+    def preset(
+        name: str, *, flow: str | None = None, run_id: str | None = None, max_keys: int | None = None
+    ) -> "tuple[StepRule, ...]":
         """Return the rules that come with the package for the spans of one library.
 
         Args:
             name: such as ``"django"`` or ``"celery"``; ``docs/rules.md`` lists them.
             flow: the flow of all these rules, in place of their own; it can be a template of attributes.
             run_id: the same for the run id.
+            max_keys: that of each of these rules, in place of its own.
 
         Raises:
-            ConfigurationError: there is no such preset, or ``flow`` or ``run_id`` cannot be that of a rule.
+            ConfigurationError: there is no such preset, or ``flow``, ``run_id`` or ``max_keys`` cannot be that of a
+                rule.
         """
         from failpath_otel.records.presets import preset_rules  # noqa: PLC0415 - it makes rules
 
-        return preset_rules(name, flow=flow, run_id=run_id)[0]
+        return preset_rules(name, flow=flow, run_id=run_id, max_keys=max_keys)[0]
 
     def __post_init__(self) -> None:
         for name, length in _LENGTHS.items():

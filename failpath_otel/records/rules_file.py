@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from stat import S_ISDIR, S_ISREG
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from failpath_otel import limits
@@ -125,14 +125,16 @@ def _exists(path: str) -> bool:
 
 
 def _preset(source: str, text: str) -> RuleSource:
-    """Return the rules of ``NAME``, or of ``NAME?flow=…&run_id=…``."""
+    """Return the rules of ``NAME``, or of ``NAME?flow=…&run_id=…&max_keys=…``."""
     name, _, query = text.partition("?")
-    changes = dict(parse_qsl(query, keep_blank_values=True))
+    changes: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
     if unknown := next((key for key in changes if key not in CHANGES), None):
         raise ConfigurationError(
             f"{source}: preset:{clean_text(name, 80)} has no {clean_text(unknown, 80)!r} to be set, only"
-            f" {' and '.join(CHANGES)}"
+            f" {', '.join(CHANGES[:-1])} and {CHANGES[-1]}"
         )
+    if (number := changes.get("max_keys", "")).isdecimal():
+        changes["max_keys"] = int(number)  # else the rule says what is wrong
     try:
         rules, document = preset_rules(name, **changes)
     except ConfigurationError as error:

@@ -25,7 +25,9 @@ def address_of(host: str, port: int, *, is_secure: bool = False) -> str:
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens at an IP address; port 0 picks a free port. Raise ``OSError``."""
-    listener = socket.socket(socket.AF_INET if ip_address(host).version == _IPV4 else socket.AF_INET6)
+    family = socket.AF_INET if ip_address(host).version == _IPV4 else socket.AF_INET6
+    # Named, because asyncio sends without delay only on sockets that say that they are of TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
             # A port that was just closed is free; on Windows the option would take a port in use.

@@ -5,7 +5,8 @@ import contextlib
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from functools import partial
 from time import monotonic
 from types import FrameType
 from typing import Any, Final, Protocol
@@ -14,13 +15,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from failpath_otel.serving.grpc_refusal import GrpcRefusal
-from failpath_otel.serving.tls import Tls
+from failpath_otel.serving.tls import Tls, keep_small_buffers
 
 if sys.platform != "win32":
     import resource
 
 _IDLE_SECONDS: Final = 20.0
-"""How long a connection may stay without a complete request head; Uvicorn has no such limit."""
+"""How long a connection may stay without a complete request head, or one with TLS without a complete handshake; Uvicorn
+has no such limit, and asyncio one of a minute."""
 
 _UNKNOWN: Final = object()
 _TICKS: Final = 10
@@ -81,6 +83,8 @@ class Server(uvicorn.Server):
                 **({} if tls is None else tls.of_uvicorn()),
             )
         )
+        if tls is not None:
+            keep_small_buffers()
         self._grpc = grpc
         self._grace_seconds = grace_seconds
         self._ready = ready
@@ -100,7 +104,8 @@ class Server(uvicorn.Server):
         """Start to serve, and call ``ready``."""
         if self._grpc is not None:
             await self._grpc.start()
-        await super().startup(sockets)
+        with contextlib.nullcontext() if self.config.ssl is None else _short_handshakes():
+            await super().startup(sockets)
         self._ready()
 
     async def on_tick(self, counter: int) -> bool:
@@ -132,6 +137,17 @@ class Server(uvicorn.Server):
             await super().shutdown(sockets)
         else:
             await asyncio.gather(super().shutdown(sockets), self._grpc.stop(self._grace_seconds))
+
+
+@contextlib.contextmanager
+def _short_handshakes() -> Generator[None, None, None]:
+    """Have the servers that are made in the block wait no longer for a handshake, for which Uvicorn has no option."""
+    loop = asyncio.get_running_loop()
+    vars(loop)["create_server"] = partial(loop.create_server, ssl_handshake_timeout=_IDLE_SECONDS)
+    try:
+        yield
+    finally:
+        del vars(loop)["create_server"]
 
 
 def allow_many_connections() -> None:

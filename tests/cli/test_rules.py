@@ -18,6 +18,8 @@ from failpath_otel.otlp.http_messages import spans_in
 from failpath_otel.otlp.seen import ring
 from failpath_otel.otlp.seen.ring import SeenSpans
 from failpath_otel.otlp.seen.span import EVERY_SPAN, seen_spans
+from failpath_otel.records.rule_set import Rules
+from failpath_otel.records.rules import StepRule
 from failpath_otel.records.rules_file import rule_sources
 from tests.gateway.requests import JSON, attribute, json_request, json_span
 from tests.receiver import COMMAND, start_receiver
@@ -172,6 +174,25 @@ def test_spans_are_kept_only_while_a_client_asks_for_them_and_not_too_many(monke
     assert seen.page(page.next).spans == []
     for body in (b"", b"{", b'{"resourceSpans": 1}'):
         seen.watch(body, JSON)
+
+
+def test_the_name_of_a_span_shows_no_secrets_and_matches_the_rules_that_it_matched() -> None:
+    named = "GET https://user:hunter2@shop.example/a?token=abcdef1234567890"
+    [span] = seen_spans(spans_in(json_request(json_span(name=named)), JSON, EVERY_SPAN))
+    assert span.name == "GET https://[redacted]@shop.example/a?token=[redacted]"
+    rule = StepRule("shop", "{1}", span_name="GET *")
+    assert Rules([rule]).candidates(span.scope, span.name) is not None
+
+
+def test_a_trial_makes_no_step_of_what_is_no_key_because_it_looks_like_a_secret() -> None:
+    trial = Trial([NamedRule(StepRule("{attr:url.full}", "{1}", span_name="GET *", run_id="url.full"), "here")])
+    span = json_span(
+        name="GET /a?token=abcdef1234567890", attributes=[attribute("url.full", "https://user:hunter2@shop.example/")]
+    )
+    trial.take(seen_spans(spans_in(json_request(span), JSON, EVERY_SPAN)))
+    shown = format_trial(trial.result())
+    assert "flow 'other', step 'other' by" in shown
+    assert "[redacted]" not in shown.partition("flow 'other'")[2]
 
 
 def test_spans_are_kept_from_many_threads() -> None:

@@ -225,6 +225,37 @@ def test_a_span_with_more_attributes_that_is_no_step_is_passed_over_also_where_t
 
 
 @KINDS
+@pytest.mark.parametrize(
+    ("asked", "rejected"),
+    [
+        ({"kind": "server"}, 1),
+        ({"kind": "client"}, 0),
+        ({"where": {"http.route": "/cart"}}, 1),
+        ({"where": {"url.path|http.route": "*"}, "kind": "server"}, 1),
+        ({"where": {"http.route": "*"}, "kind": "client"}, 0),
+        ({"where": {"http.route": "*", "db.system": "*"}}, 0),
+    ],
+)
+def test_a_span_with_more_attributes_is_rejected_where_a_rule_for_its_kind_and_attributes_may_make_it_a_step(
+    kind: str, asked: dict[str, Any], rejected: int
+) -> None:
+    many = [attribute(f"x.{number}", "y") for number in range(limits.MAX_SPAN_PARTS)]
+    wide = json_span(attributes=[*many, attribute("http.route", "/cart")], kind=2)
+    rule = StepRule("shop", "cart", span_name="*", **asked)
+    records, receipt = read(encoded(kind, wide), kind, RecordContent(rules=[rule]))
+    assert (records, receipt.ignored, receipt.rejected) == ([], 1 - rejected, rejected)
+    assert receipt.reason.startswith("span 0: it has more than 10000 attributes" if rejected else "")
+
+
+def test_a_span_of_json_with_more_attributes_and_escapes_is_rejected_where_these_may_be_what_a_rule_asks_for() -> None:
+    many = [attribute(f"größe.{number}", "y") for number in range(limits.MAX_SPAN_PARTS + 1)]
+    body = json.dumps(json.loads(encoded(JSON, json_span(attributes=many)))).encode()
+    assert b"gr\\u00f6" in body
+    rule = StepRule("shop", "cart", span_name="*", where={"größe.1": "y"})
+    assert read(body, JSON, RecordContent(rules=[rule]))[1].rejected == 1
+
+
+@KINDS
 @pytest.mark.usefixtures("low_limits")
 def test_the_steps_of_a_request_are_taken_until_its_attributes_are_too_many(kind: str) -> None:
     fitting = REQUEST_PARTS // SPAN_PARTS

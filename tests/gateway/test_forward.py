@@ -124,7 +124,10 @@ def test_a_journal_that_cannot_be_written_is_none(tmp_path: Path) -> None:
         forwarder = forwarder_to(server.url, place)
         with pytest.raises(ServiceUnavailable) as busy:
             take(forwarder, large(1))
-        assert busy.value.status_code == 503
+        assert (busy.value.status_code, busy.value.detail) == (
+            503,
+            "Failpath is unavailable, and the journal cannot be written",
+        )
         server.answer_with(accepted)
         wait_for(lambda: not forwarder.pipeline.stuck, 20)
         assert take(forwarder, large(2)).steps == 1

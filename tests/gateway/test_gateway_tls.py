@@ -1,9 +1,11 @@
 """A gateway with TLS, by HTTP and by gRPC: senders that show a certificate of the right authority are let in."""
 
+import socket
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from tests.fault_server import fault_server
 from tests.gateway.gateways import Gateway, start_gateway
 from tests.gateway.requests import PROTOBUF, protobuf_of
+from tests.gateway.test_bad_input import resident
 from tests.grpc_client import GrpcClient, Reply, start_grpc_client
 from tests.serving.tls_files import TlsFiles, write_tls_files
 from tests.spans.foreign import a_span
@@ -77,3 +80,15 @@ def test_a_sender_without_tls_is_not(gateway: Gateway, client: GrpcClient) -> No
     assert gateway.grpc is not None
     assert client.call(gateway.grpc, STEP).code == "UNAVAILABLE"
     assert gateway.stderr() == "", "what strangers try is not for the log"
+
+
+def test_handshakes_that_fail_leave_no_memory_behind(gateway: Gateway, files: TlsFiles) -> None:
+    before = resident(gateway)
+    host, _, port = gateway.url.rpartition("//")[2].rpartition(":")
+    for _ in range(600):
+        with socket.create_connection((host, int(port)), 20) as stranger:
+            stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            with suppress(ConnectionError):
+                stranger.recv(100)
+    assert post(gateway, files, files.client) == 200
+    assert resident(gateway) - before < 40 * 1_048_576

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from failpath_otel import ConfigurationError, StepRule
+from failpath_otel import ConfigurationError, StepRule, limits
 from failpath_otel.records.rules_file import check_rules
 
 OWN = '[[rules]]\nflow = "own"\nstep = "pack"\nspan_name = "pack"\n'
@@ -64,6 +64,15 @@ def test_flow_and_run_id_of_a_preset_can_be_set() -> None:
     assert {(rule.flow, rule.run_id) for rule in by_text} == {("shop", "http.request.header.x_request_id")}
 
 
+def test_how_many_keys_a_preset_makes_can_be_set() -> None:
+    by_text = check_rules("FAILPATH_RULES", "preset:django?max_keys=500,celery")
+    assert by_text == StepRule.preset("django", max_keys=500) + StepRule.preset("celery")
+    assert {rule.max_keys for rule in StepRule.preset("gen_ai", max_keys=7)} == {7}
+    assert {rule.max_keys for rule in StepRule.preset("django")} == {limits.MAX_KEYS}
+    with pytest.raises(ConfigurationError, match="max_keys of a rule must be a number from 1 to 10000"):
+        StepRule.preset("django", max_keys=10_001)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -73,7 +82,10 @@ def test_flow_and_run_id_of_a_preset_can_be_set() -> None:
         ("flask", "flask cannot be read"),
         ("./rules.toml,celery", "celery cannot be read"),
         ("preset:flask,./missing.toml", "missing.toml cannot be read"),
-        ("preset:flask?step=a", "'step'"),
+        ("preset:flask?step=a", "flow, run_id and max_keys"),
+        ("preset:flask?max_keys=0", "max_keys of a rule must be a number from 1 to 10000, got '0' (int)"),
+        ("preset:flask?max_keys=many", "max_keys of a rule must be a number from 1 to 10000, got 'many' (str)"),
+        ("preset:flask?max_keys=" + "9" * 4_000, "max_keys of a rule must be a number"),
         ("preset:flask?run_id=api_key", "secret"),
         (["preset:flask", 7], "StepRules"),
         ([b"preset:flask"], "StepRules"),

@@ -9,7 +9,9 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from failpath_otel.serving import body
+from failpath_otel.serving.grpc import server
 from failpath_otel.serving.grpc.calls import Calls, metadata_of, sender_of
+from failpath_otel.serving.grpc.server import GrpcServer
 from failpath_otel.serving.grpc.statuses import DETAILS
 
 
@@ -131,3 +133,21 @@ def test_the_peer_and_the_metadata_of_a_call_are_texts() -> None:
     of: Any = Context(peer="ipv6:%5B::1%5D:50000")
     assert (sender_of(of), sender_of(Context())) == ("::1", "127.0.0.1")  # type: ignore[arg-type]
     assert [metadata_of(of, name) for name in ("authorization", "bytes-bin", "none")] == ["Bearer a", "\u00e4", ""]
+
+
+def test_a_connection_that_grpc_waits_for_does_not_keep_the_server_from_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A peer that has sent many pings keeps it for a minute."""
+    monkeypatch.setattr(server, "_END_SECONDS", 0.01)
+
+    class Kept:
+        async def stop(self, _grace: float) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    async def end() -> None:
+        stopped: Any = GrpcServer("127.0.0.1", 0, is_required=True, max_message_bytes=1, is_ending=lambda: True)
+        stopped._server = Kept()
+        await asyncio.wait_for(stopped.stop(0), 20)
+
+    asyncio.run(end())

@@ -8,11 +8,12 @@ import msgspec
 
 from failpath_otel.cli.trial.near_misses import near_miss, near_misses, reasons
 from failpath_otel.otlp.seen.span import SeenSpan
-from failpath_otel.records.matching.keys import OTHER
+from failpath_otel.records.matching.keys import OTHER, Names
 from failpath_otel.records.matching.values import attributes_to_match
 from failpath_otel.records.rule_matches import Candidate
 from failpath_otel.records.rule_set import Rules
 from failpath_otel.records.rules import StepRule
+from failpath_otel.scrubbing.keys import REDACTED
 from failpath_otel.semconv import FLOW_KEY, STEP_KEY
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Trial:
     def __init__(self, rules: Sequence[NamedRule]) -> None:
         self._named: Final = tuple(rules)
         self._rules: Final = tuple(each.rule for each in rules)
-        self._in_use: Final = Rules(self._rules)
+        self._in_use: Final = Rules(self._rules, many_services=True)
         self._results: Final[dict[SpanName, SpanResult]] = {}
         self._examples: Final[dict[SpanName, SeenSpan]] = {}
         self._used: Final[set[int]] = set()
@@ -152,6 +153,8 @@ class Trial:
         where = self._named[place].where
         names = chosen.names(attributes)
         assert names is not None  # the span has ended
+        # What looks like a secret is no key and no run id; here it comes without.
+        names = Names(*(OTHER if REDACTED in key else key for key in names))
         made = next((each for each in result.steps if (each.rule, each.flow, each.step) == (where, *names)), None)
         if made is None:
             if len(result.steps) >= _MAX_STEPS:
@@ -169,7 +172,7 @@ class Trial:
             result.steps.append(made)
         made.spans += 1
         run_id = chosen.run_id(attributes)
-        if not run_id:
+        if not run_id or REDACTED in run_id:
             made.without_run_id += 1
         elif run_id not in made.run_ids and len(made.run_ids) < _EXAMPLES:
             made.run_ids.append(run_id)

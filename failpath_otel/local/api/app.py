@@ -24,6 +24,7 @@ from failpath_otel.local.api.run_views import find_run, recent_runs
 from failpath_otel.local.api.seen_spans import seen_spans_route
 from failpath_otel.local.api.spans import ROUTE as SPANS
 from failpath_otel.local.api.spans import span_route
+from failpath_otel.local.api.store_log import log_failure
 from failpath_otel.local.api.stream import Stream
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.view import RunList
@@ -187,7 +188,8 @@ def _is_of_otlp(request: Request) -> bool:
 
 def _unavailable(_request: Request, error: Exception) -> Response:
     """Respond 503, because the database is busy or full: the sender keeps the events and retries."""
-    _log.error("%s", error)
+    assert isinstance(error, StoreError)
+    log_failure(error)
     return failure(str(error), 503)
 
 

@@ -1,10 +1,9 @@
 """The route for OTLP: stores the steps among the spans, from programs in any language."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final
 
+from failpath_otel.local.api.store_log import log_failure
 from failpath_otel.local.runs.event import decode_event
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.store import ReceivedEvent, Store
@@ -16,8 +15,6 @@ from failpath_otel.otlp.route import OtlpRoute
 from failpath_otel.records.content import RecordContent
 from failpath_otel.records.rules import StepRule
 from failpath_otel.serving.counts import ServerCounts
-
-_log: Final = logging.getLogger(__name__)
 
 
 def span_route(
@@ -33,7 +30,7 @@ def span_route(
     """
     counted = counts or ServerCounts()
     # The sender has chosen to put a stack on its span, and it stays on this machine.
-    reader = SpanReader(RecordContent(capture_stack=True, rules=rules), watch)
+    reader = SpanReader(RecordContent(capture_stack=True, rules=rules, many_services=True), watch)
 
     def store_steps(spans: Iterator[ReadSpan]) -> Receipt:
         receipt = Receipt()
@@ -55,5 +52,5 @@ def _store(records: list[bytes], receipt: Receipt, store: Store, now: int) -> No
     try:
         store.add(received_events, now)
     except StoreError as error:  # the database is busy or full
-        _log.error("%s", error)
+        log_failure(error)
         raise ServiceUnavailable(str(error), 1) from None

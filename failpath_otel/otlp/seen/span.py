@@ -50,7 +50,7 @@ def seen_spans(spans: Iterable[ReadSpan]) -> Iterator[SeenSpan]:
         if isinstance(span, OtlpSpan) and not span.problem:
             yield SeenSpan(
                 clean_text(span.instrumentation_scope.name, limits.MAX_NAME_CHARS),
-                clean_text(span.name, limits.MAX_NAME_CHARS),
+                redact_text(clean_text(span.name, limits.MAX_NAME_CHARS)),  # some are a whole URL or statement
                 span.kind.name,
                 f"{span.context.trace_id:032x}",
                 _clean(span.attributes),

@@ -8,6 +8,7 @@ from typing import Final
 # Before it is loaded: its core writes to stderr by itself, as about each scan of the port.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
+import anyio
 import grpc
 import grpc.aio
 
@@ -116,7 +117,9 @@ class GrpcServer:
         """End: refuse new calls, and cancel those that are in progress after ``grace_seconds``."""
         await self.calls.drain(grace_seconds)
         if self._server is not None:
-            await self._server.stop(_END_SECONDS)
+            # It cancels the calls in time, and then waits for connections, which a peer can make it do for long.
+            with anyio.move_on_after(2 * _END_SECONDS):
+                await self._server.stop(_END_SECONDS)
 
 
 def _credentials(tls: Tls) -> grpc.ServerCredentials:

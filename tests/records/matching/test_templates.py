@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from failpath_otel import ConfigurationError, StepRule, limits
 from failpath_otel.records.matching.globs import Wildcards, matcher
-from failpath_otel.records.matching.keys import OTHER, BoundedKeys, Names
+from failpath_otel.records.matching.keys import OTHER, BoundedKeys, KeyLog, Names
 from failpath_otel.records.matching.templates import Template
 from failpath_otel.records.matching.values import RESOURCE
 from failpath_otel.records.rule_set import Rules
@@ -103,9 +103,14 @@ def test_a_pattern_with_many_wildcards_takes_no_long_time() -> None:
     assert Wildcards(glob).captured(f"{name}b")[-1] == "a" * (limits.MAX_NAME_CHARS - 100)
 
 
+def bounded(max_keys: int, flow: str | None = None) -> BoundedKeys:
+    log = KeyLog("'GET *'")
+    return BoundedKeys(max_keys, flow, None, log, log.too_many)
+
+
 @given(st.one_of(st.none(), st.text(max_size=300)), st.one_of(st.none(), st.text(max_size=300)))
 def test_whatever_a_template_becomes_its_keys_are_valid(flow: str | None, step: str | None) -> None:
-    for key in BoundedKeys(5, "'x'", None, None).names(flow, step):
+    for key in bounded(5).names(flow, step):
         assert key.strip()
         assert key.isprintable()
         assert len(key) <= limits.MAX_KEY_CHARS
@@ -113,7 +118,7 @@ def test_whatever_a_template_becomes_its_keys_are_valid(flow: str | None, step: 
 
 
 def test_there_are_no_more_keys_than_allowed_and_those_that_exist_go_on(caplog: pytest.LogCaptureFixture) -> None:
-    keys = BoundedKeys(3, "'GET *'", "shop", None)
+    keys = bounded(3, "shop")
     made = [keys.names("shop", f"/{number}") for number in range(10)]
     assert made == [Names("shop", f"/{number}") for number in range(3)] + [Names("shop", OTHER)] * 7
     assert keys.names("shop", "/1") == ("shop", "/1")
@@ -123,14 +128,14 @@ def test_there_are_no_more_keys_than_allowed_and_those_that_exist_go_on(caplog: 
 
 
 def test_a_key_that_cannot_be_one_is_other_and_the_rest_stays() -> None:
-    keys = BoundedKeys(3, "'x'", None, None)
+    keys = bounded(3)
     for step in (None, "", "a\nb", "x" * 201, "Bearer abcdefghijklmnopqrstuvwxyz0123456789"):
         assert keys.names("shop", step) == ("shop", OTHER)
     assert keys.names(None, None) == (OTHER, OTHER)
 
 
 def test_threads_that_make_keys_at_once_make_no_more_than_allowed() -> None:
-    keys = BoundedKeys(50, "'x'", None, None)
+    keys = bounded(50)
     made: list[Any] = []
     start = threading.Barrier(4)
 
