@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from failpath_otel.cli.doctor.finding import Finding, Level
@@ -58,16 +58,7 @@ class Report:
             "ok": not self.count("problem"),
             "problems": self.count("problem"),
             "warnings": self.count("warning"),
-            "checks": [
-                {
-                    "check": each.check,
-                    "level": each.level,
-                    "text": each.text,
-                    "advice": each.advice,
-                    "facts": each.facts,
-                }
-                for each in self.findings
-            ],
+            "checks": [asdict(each) for each in self.findings],
         }
 
 
