@@ -57,10 +57,12 @@ def survey_journals(path: str) -> list[SurveyedJournal]:
 def _look_at(base: int, name: str, binding: str) -> SurveyedJournal | None:
     """Return a journal; ``None`` if it was deleted meanwhile."""
     pid = _number(name.split(".")[2])
+    lives = False
     try:
         directory = LockedDirectory.try_lock(base, name)
         if directory is None:
-            return SurveyedJournal(name, binding, pid, lives=True, records=_count_held(base, name))
+            lives = True
+            return SurveyedJournal(name, binding, pid, lives, records=_count_held(base, name))
         try:
             orphan = Orphan(directory)
             return SurveyedJournal(
@@ -71,7 +73,7 @@ def _look_at(base: int, name: str, binding: str) -> SurveyedJournal | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        return SurveyedJournal(name, binding, pid, lives=False, obstacle=error.strerror or str(error))
+        return SurveyedJournal(name, binding, pid, lives, obstacle=error.strerror or str(error))
 
 
 def _count_held(base: int, name: str) -> int:

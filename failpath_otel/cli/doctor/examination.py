@@ -9,6 +9,7 @@ from failpath_otel.cli.doctor.endpoint import CHECK as ENDPOINT
 from failpath_otel.cli.doctor.endpoint import check_endpoint
 from failpath_otel.cli.doctor.event import new_test_event
 from failpath_otel.cli.doctor.finding import Finding, collected_log
+from failpath_otel.cli.doctor.installed import read_installed
 from failpath_otel.cli.doctor.instrumentation import check_instrumentation
 from failpath_otel.cli.doctor.journal import check_journal
 from failpath_otel.cli.doctor.key import check_key
@@ -29,8 +30,9 @@ def examine(arguments: Mapping[str, object], *, send: bool) -> tuple[Settings, l
     """
     with collected_log() as lines:
         settings = read_settings(arguments)
+    installed = read_installed()
     logged = [_logged(_OPTIONS, line) for line in lines]
-    found = [*_run("versions", check_versions), *_run("key", lambda: check_key(settings))]
+    found = [*_run("versions", lambda: check_versions(installed)), *_run("key", lambda: check_key(settings))]
     found += [*_run(_OPTIONS, lambda: check_options(settings)), *logged]
     if settings.url:
         found += _run("proxy", lambda: check_proxy(settings.url))
@@ -38,7 +40,7 @@ def examine(arguments: Mapping[str, object], *, send: bool) -> tuple[Settings, l
     found += _run(ENDPOINT, lambda: _ask(settings, send=send))
     found += _run("clock", check_clock)
     found += _run("journal", lambda: check_journal(settings))
-    found += _run("opentelemetry", check_instrumentation)
+    found += _run("opentelemetry", lambda: check_instrumentation(installed))
     return settings, found
 
 

@@ -3,8 +3,8 @@
 import os
 from typing import Final
 
-from failpath_otel.cli.doctor.entry_points import names_of
 from failpath_otel.cli.doctor.finding import Finding, Level
+from failpath_otel.cli.doctor.installed import Installed
 
 VARIABLE: Final = "OTEL_TRACES_EXPORTER"
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -30,9 +30,9 @@ def _of_protocol() -> str:
     return _BY_PROTOCOL.get(protocol, f"otlp over {protocol!r}")
 
 
-def check_exporters(check: str, exporters: list[str]) -> list[Finding]:
+def check_exporters(check: str, exporters: list[str], installed: Installed) -> list[Finding]:
     """Check that the exporters are installed."""
-    missing = [each for each in exporters if each not in names_of("traces_exporter")]
+    missing = [each for each in exporters if each not in installed.names_of("traces_exporter")]
     if not missing:
         return []
     packages = [_PACKAGES[each] for each in missing if each in _PACKAGES]

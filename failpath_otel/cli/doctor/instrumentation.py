@@ -4,14 +4,14 @@ Nothing of it is imported: entry points and variables say what OpenTelemetry's o
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from failpath_otel import config_file
-from failpath_otel.cli.doctor.entry_points import names_of
 from failpath_otel.cli.doctor.exporters import check_exporters, chosen_exporters
 from failpath_otel.cli.doctor.finding import Finding
-from failpath_otel.cli.doctor.versions import installed_packages
+from failpath_otel.cli.doctor.installed import Installed
 
 _CHECK: Final = "opentelemetry"
 _LOADER: Final = "opentelemetry-instrumentation"
@@ -30,9 +30,9 @@ _OWN_PACKAGE_SINCE: Final = (1, 44)
 """The SDK from which a package of its own reads the configuration file."""
 
 
-def check_instrumentation() -> list[Finding]:
+def check_instrumentation(installed: Installed) -> list[Finding]:
     """Check what is loaded without code, and show the variables of OpenTelemetry."""
-    found = [*_check_sdk(), *_check_loader(), *_check_file()]
+    found = [*_check_sdk(), *_check_loader(installed), *_check_file(installed.packages)]
     variables = {
         name: value if name in _SAFE else None
         for name, value in sorted(os.environ.items())
@@ -48,22 +48,22 @@ def _check_sdk() -> list[Finding]:
     return [Finding(_CHECK, "problem", "OTEL_SDK_DISABLED is true: no step is recorded", "unset it")]
 
 
-def _check_loader() -> list[Finding]:
-    if _LOADER not in installed_packages():
+def _check_loader(installed: Installed) -> list[Finding]:
+    if _LOADER not in installed.packages:
         text = "opentelemetry-instrument is not installed; a program that calls configure() does not need it"
         return [Finding(_CHECK, "note", text, "", {"instrument": None})]
-    distro = _chosen("distro", os.environ.get("OTEL_PYTHON_DISTRO", ""))
-    configurator = _chosen("configurator", os.environ.get(_CONFIGURATOR, ""))
+    distro = _chosen(installed.names_of("distro"), os.environ.get("OTEL_PYTHON_DISTRO", ""))
+    configurator = _chosen(installed.names_of("configurator"), os.environ.get(_CONFIGURATOR, ""))
     exporters = [] if config_file.config_file() else chosen_exporters(distro)
     disabled = [each.strip() for each in os.environ.get(_DISABLED, "").split(",") if each.strip()]
-    instrumentors = [each for each in names_of("instrumentor") if not {each, "*"} & set(disabled)]
+    instrumentors = [each for each in installed.names_of("instrumentor") if not {each, "*"} & set(disabled)]
     joins = _OURS in instrumentors
     found: list[Finding] = []
     if configurator is None:
-        found.append(_check_no_provider(distro))
-    found += check_exporters(_CHECK, exporters)
+        found.append(_check_no_provider(installed))
+    found += check_exporters(_CHECK, exporters, installed)
     if not joins:
-        found.append(_check_not_joined())
+        found.append(_check_not_joined(installed))
     processors = [*[f"a batch processor for {each}" for each in exporters], *(["that of failpath"] if joins else [])]
     source = f"as in {config_file.config_file()}" if config_file.config_file() else "the SDK's"
     provider = f"the provider: {source}" if configurator else "no provider"
@@ -82,39 +82,37 @@ def _check_loader() -> list[Finding]:
     return [*found, Finding(_CHECK, "ok", text, "", {"instrument": facts})]
 
 
-def _chosen(group: str, named: str) -> str | None:
+def _chosen(names: Sequence[str], named: str) -> str | None:
     """Return the component that the loader takes: the named one, else the first."""
-    installed = names_of(group)
-    return next((each for each in installed if not named or each == named), None)
+    return next((each for each in names if not named or each == named), None)
 
 
-def _check_no_provider(distro: str | None) -> Finding:
+def _check_no_provider(installed: Installed) -> Finding:
     named = os.environ.get(_CONFIGURATOR, "")
     if named:
         text = f"{_CONFIGURATOR} names {named}, which is not installed: no tracer provider is made"
-        return Finding(_CHECK, "problem", text, f"unset it, or name one of: {', '.join(names_of('configurator'))}")
-    text = f"{f'the distro {distro}' if distro else 'no distro'} makes a tracer provider for opentelemetry-instrument"
-    text = f"there is no configurator ({text})" if distro else text
+        known = ", ".join(installed.names_of("configurator"))
+        return Finding(_CHECK, "problem", text, f"unset it{f', or name one of: {known}' if known else ''}")
+    text = "no configurator is installed: opentelemetry-instrument makes no tracer provider"
     advice = "pip install opentelemetry-distro, or call configure() once the program has set its provider"
     return Finding(_CHECK, "warning", text, advice)
 
 
-def _check_not_joined() -> Finding:
-    if _OURS in names_of("instrumentor"):
+def _check_not_joined(installed: Installed) -> Finding:
+    if _OURS in installed.names_of("instrumentor"):
         text = f"{_DISABLED} turns failpath off: opentelemetry-instrument reports no steps"
         return Finding(_CHECK, "warning", text, "take failpath away there, unless the program calls configure()")
     text = "the entry point `failpath` is not installed: opentelemetry-instrument reports no steps"
     return Finding(_CHECK, "warning", text, "install this package by pip in this environment")
 
 
-def _check_file() -> list[Finding]:
+def _check_file(packages: Mapping[str, str]) -> list[Finding]:
     path = config_file.config_file()
     if not path:
         return []
     if not Path(path).is_file():
         text = f"{config_file.CONFIG_FILE} names {path}, which is no file"
         return [Finding(_CHECK, "problem", text, "correct it, or unset it")]
-    packages = installed_packages()
     needs_package = _version(packages.get("opentelemetry-sdk", "")) >= _OWN_PACKAGE_SINCE
     if needs_package and "opentelemetry-configuration" not in packages:
         text = f"{config_file.CONFIG_FILE} is set, and nothing is installed that reads it: nothing is instrumented"

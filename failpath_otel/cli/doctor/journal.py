@@ -34,17 +34,17 @@ def check_journal(settings: Settings) -> list[Finding]:
     found = _check_writable(where, Path(path))
     facts = {"directory": path, "journals": [_as_json(each) for each in journals]}
     living = [each for each in journals if each.lives]
-    left = [each for each in journals if not each.lives and (each.records or each.obstacle)]
+    left = [each for each in journals if not each.lives and each.records]
     text = f"{where}: {_records(living)} of {len(living)} living processes" if living else where
     text += f" ({_pids(living)})" if living else ""
     found.append(Finding(_CHECK, "ok", text if living or left else f"{where}: nothing waits", "", facts))
     binding = None if settings.options is None else settings.options.binding
-    for each in left:
+    for each in journals:
         if each.obstacle:
             text = f"{each.name} cannot be read: {each.obstacle}"
             found.append(Finding(_CHECK, "warning", text, "run this as the user of the application"))
-    for bound_to in sorted({each.binding for each in left if each.records}):
-        theirs = [each for each in left if each.binding == bound_to and each.records]
+    for bound_to in sorted({each.binding for each in left}):
+        theirs = [each for each in left if each.binding == bound_to]
         found.append(_check_left(theirs, bound_to, binding))
     return found
 
