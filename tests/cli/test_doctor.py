@@ -25,10 +25,12 @@ from failpath_otel.limits import MAX_AGE_SECONDS
 from failpath_otel.local.api.events import read_events
 from failpath_otel.options.options import Options
 from tests.delivery.pipelines import a_record
+from tests.docs.pages import ROOT, read_page
 from tests.fault_server import Behaviour, Exchange, FaultServer, accepted, answer, html, redirect, rejecting, status
 from tests.ports import unused_url
 
 KEY = "fp_project_of_a_patient"
+PAGE = ROOT / "docs" / "troubleshooting.md"
 OF_NETWORK = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle")
 
 
@@ -96,6 +98,11 @@ def test_where_all_is_well_it_says_so_exits_with_0_and_has_asked_once_without_an
     assert (request.headers["authorization"], json.loads(request.body)) == (f"Bearer {KEY}", {"events": []})
     checks = ["versions", "key", "options", "proxy", "certificates", "endpoint", "clock", "journal", "opentelemetry"]
     assert list(dict.fromkeys(line.split()[1] for line in out.splitlines()[:-1])) == checks
+
+
+def test_the_page_explains_each_check(ask: Any) -> None:
+    explained = [name.strip(" `") for cells in read_page(PAGE).rows("check") for name in cells[0].split(",")]
+    assert explained == list(dict.fromkeys(each["check"] for each in ask().checks))
 
 
 def test_what_is_wrong_is_counted_and_what_to_do_stands_below_it(
@@ -354,7 +361,7 @@ def test_what_waits_in_the_journal_is_counted_by_whose_it_is_and_stays(
     before = contents(journal)
     said = ask()
     texts = [each["text"] for each in said.checks if each["check"] == "journal"]
-    assert texts[0] == f"{journal} (FAILPATH_JOURNAL): 1 record of 1 living processes ({os.getpid()})"
+    assert texts[0] == f"{journal} (FAILPATH_JOURNAL): 1 record of a living process ({os.getpid()})"
     [ours] = [each for each in said.checks if each["facts"].get("isOurs")]
     assert ours["text"].startswith(f"3 records wait of processes that have ended ({os.getpid()})")
     assert "`failpath-otel drain`" in ours["advice"]

@@ -35,9 +35,12 @@ def check_journal(settings: Settings) -> list[Finding]:
     facts = {"directory": path, "journals": [_as_json(each) for each in journals]}
     living = [each for each in journals if each.lives]
     left = [each for each in journals if not each.lives and each.records]
-    text = f"{where}: {_records(living)} of {len(living)} living processes" if living else where
-    text += f" ({_pids(living)})" if living else ""
-    found.append(Finding(_CHECK, "ok", text if living or left else f"{where}: nothing waits", "", facts))
+    if living:
+        processes = "a living process" if len(living) == 1 else f"{len(living)} living processes"
+        text = f"{where}: {_records(living)} of {processes} ({_pids(living)})"
+    else:
+        text = f"{where}: {'no process is alive that writes here' if left else 'nothing waits'}"
+    found.append(Finding(_CHECK, "ok", text, "", facts))
     binding = None if settings.options is None else settings.options.binding
     for each in journals:
         if each.obstacle:
