@@ -26,7 +26,18 @@ from failpath_otel.local.api.events import read_events
 from failpath_otel.options.options import Options
 from tests.delivery.pipelines import a_record
 from tests.docs.pages import ROOT, read_page
-from tests.fault_server import Behaviour, Exchange, FaultServer, accepted, answer, html, redirect, rejecting, status
+from tests.fault_server import (
+    Behaviour,
+    Exchange,
+    FaultServer,
+    accepted,
+    answer,
+    html,
+    redirect,
+    rejecting,
+    silent,
+    status,
+)
 from tests.ports import unused_url
 
 KEY = "fp_project_of_a_patient"
@@ -162,23 +173,31 @@ def test_no_secret_is_in_a_report_whatever_quotes_it(
 
 
 @pytest.mark.parametrize(
-    ("key", "level", "words"),
+    ("key", "found"),
     [
-        ('"fp_project_quoted"', "problem", "quotation mark"),
-        ("with a space", "problem", "without spaces"),
-        ("any", "warning", "begin with fp_project_"),
-        ("fp_project_", "warning", "and this one does not"),
+        ('"fp_project_quoted"', ("problem", "quotation mark")),
+        ("with a space", ("problem", "without spaces")),
+        ("any", ("warning", "begin with fp_project_")),
+        ("fp_project_", ("warning", "and this one does not")),
     ],
 )
 def test_the_form_of_a_key_is_judged(
-    ask: Any, monkeypatch: pytest.MonkeyPatch, key: str, level: str, words: str
+    server: FaultServer, ask: Any, monkeypatch: pytest.MonkeyPatch, key: str, found: tuple[str, str]
 ) -> None:
+    level, words = found
     monkeypatch.setenv("FAILPATH_PROJECT_KEY", key)
-    said = ask()
+    monkeypatch.setenv("http_proxy", server.url)
+    said = ask("--endpoint", "http://shop.invalid")
     assert said.worst("key")["level"] == level
     assert words in said.worst("key")["text"]
     assert said.worst("key")["advice"]
     assert said.code == (level == "problem")
+
+
+def test_a_receiver_on_this_machine_takes_keys_of_any_form(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAILPATH_PROJECT_KEY", "any")
+    said = ask()
+    assert (said.code, said.levels("key")) == (0, ["note"])
 
 
 def test_delivery_that_is_turned_off_is_a_problem_and_all_else_is_looked_at(
@@ -225,6 +244,27 @@ def test_an_endpoint_that_cannot_be_reached_is_a_problem(ask: Any) -> None:
     assert found["facts"]["status"] is None
     assert found["facts"]["source"] == "argument"
     assert said.code == 1
+
+
+def test_an_endpoint_that_does_not_answer_is_a_problem_after_the_timeout_of_a_delivery(
+    server: FaultServer, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAILPATH_SEND_TIMEOUT", "0.2")
+    server.answer_with(silent)
+    said = ask()
+    assert said.code == 1
+    assert "did not answer within 0.2 s" in said.worst("endpoint")["text"]
+
+
+def test_two_names_of_the_endpoint_that_differ_are_a_problem(
+    server: FaultServer, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAILPATH_ENDPOINT", unused_url())
+    said = ask()
+    assert "FAILPATH_DEV_ENDPOINT and FAILPATH_ENDPOINT mean the same, and differ" in said.worst("options")["text"]
+    assert (said.code, server.requests) == (1, [])
+    # The argument comes before both.
+    assert ask("--endpoint", server.url).levels("endpoint") == ["ok"]
 
 
 @pytest.mark.parametrize("endpoint", ["shop.example", "https://user:hidden@shop.example"])

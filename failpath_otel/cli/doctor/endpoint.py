@@ -11,6 +11,9 @@ from failpath_otel.records.record import Record
 from failpath_otel.records.request import KEY_REFUSED, Answer
 
 CHECK: Final = "endpoint"
+_WITHIN_SECONDS: Final = 10.0
+"""Where `send_timeout` is longer, or 0, which waits for ever."""
+
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
 
@@ -30,7 +33,7 @@ def check_endpoint(settings: Settings, event: Record | None) -> list[Finding]:
     client = HttpClient(options)
     began = monotonic()
     try:
-        answer = client.send([] if event is None else [event.to_json()])
+        answer = client.send([] if event is None else [event.to_json()], _WITHIN_SECONDS)
     finally:
         client.close()
     facts: dict[str, object] = {

@@ -1,7 +1,9 @@
 """The project key: whether there is one, and its form. It is never shown."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
+from failpath_otel.addresses import is_loopback
 from failpath_otel.cli.doctor.finding import Finding
 from failpath_otel.cli.doctor.settings import Settings
 
@@ -19,21 +21,22 @@ def check_key(settings: Settings) -> list[Finding]:
         text = error.partition(": pass project_key=")[0]
         found = [Finding(_CHECK, "problem", text, _SET, facts)]
     else:
-        found = [_check_form(str(settings.values["project_key"]), source, facts)]
+        local = is_loopback(urlsplit(settings.url).hostname or "")
+        found = [_check_form(str(settings.values["project_key"]), source, facts, local=local)]
     if settings.values["enabled"] is False:
         text = f"nothing is sent: enabled is false ({settings.sources['enabled']})"
         found.append(Finding(_CHECK, "problem", text, "set it to true, or take it away", {"enabled": False}))
     return found
 
 
-def _check_form(key: str, source: str, facts: dict[str, object]) -> Finding:
+def _check_form(key: str, source: str, facts: dict[str, object], *, local: bool) -> Finding:
     facts = {**facts, "hasUsualForm": key.startswith(_FORM) and len(key) > len(_FORM)}
     if key[0] in "\"'":
         text = f"set by {source}; it begins with a quotation mark, which is taken as a part of it"
         return Finding(_CHECK, "problem", text, "take the quotation marks away", facts)
     if not facts["hasUsualForm"]:
         text = f"set by {source}; keys of Failpath begin with {_FORM}, and this one does not"
-        return Finding(
-            _CHECK, "warning", text, "fine for a local receiver, which takes any; else compare the key", facts
-        )
+        if local:
+            return Finding(_CHECK, "note", f"{text}; a receiver on this machine takes any", "", facts)
+        return Finding(_CHECK, "warning", text, "compare it with the key of the project", facts)
     return Finding(_CHECK, "ok", f"set by {source}, of the form {_FORM}…", "", facts)

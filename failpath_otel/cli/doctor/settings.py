@@ -69,5 +69,6 @@ def read_settings(arguments: Mapping[str, object]) -> Settings:
         errors["project_key"] = "it is missing"
     if values["journal"] == checks.DEFAULT_JOURNAL:
         values["journal"] = default_journal()
-    options = None if errors.keys() & set(_NEEDED) else Options(**{**values, "enabled": True})
+    usable: dict[str, Any] = {**values, "enabled": True}  # what waits for it is looked at also where it is turned off
+    options = None if errors.keys() & set(_NEEDED) else Options(**usable)
     return Settings(values, sources, errors, options)
