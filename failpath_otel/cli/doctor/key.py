@@ -1,5 +1,6 @@
 """The project key: whether there is one, and its form. It is never shown."""
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -29,7 +30,7 @@ def check_key(settings: Settings) -> list[Finding]:
     return found
 
 
-def _check_form(key: str, source: str, facts: dict[str, object], *, local: bool) -> Finding:
+def _check_form(key: str, source: str, facts: Mapping[str, object], *, local: bool) -> Finding:
     facts = {**facts, "hasUsualForm": key.startswith(_FORM) and len(key) > len(_FORM)}
     if key[0] in "\"'":
         text = f"set by {source}; it begins with a quotation mark, which is taken as a part of it"
