@@ -1,8 +1,9 @@
-"""DeliveryClient what processes have left that are gone, by a command instead of by a process that lives."""
+"""Deliver what processes have left that are gone, by a command instead of by a process that lives."""
 
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 
+from failpath_otel.cli.progress import Progress
 from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.delivery.orphans import OrphanSource
 from failpath_otel.delivery.retries.batch import NO_BATCH, Batch
@@ -33,7 +34,14 @@ class Drained:
     """Journals of gone processes that were for another project key, endpoint or route, by the hash of these."""
 
 
-def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drained:
+def chosen_binding(options: Options, rebind: str) -> str | None:
+    """Return the hash of the journals that are delivered; ``None``: of any. See :func:`drain`."""
+    return None if rebind == "all" else rebind or options.binding
+
+
+def drain(
+    path: str, options: Options, timeout: float, rebind: str = "", progress: Progress = lambda _done, _remark: None
+) -> Drained:
     """Delivers the journals below ``path`` whose processes are gone, for at most ``timeout`` seconds.
 
     A failure that is about the key, the way to the endpoint or the set-up of this machine ends this, and costs no
@@ -44,8 +52,9 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
         options: where to, and by which key; journals that were written for others are left alone.
         timeout: seconds.
         rebind: the hash of the journals that are to be delivered instead; ``"all"``: of any.
+        progress: called with how many records are delivered or lost so far, and why the last attempt failed.
     """
-    binding = None if rebind == "all" else rebind or options.binding
+    binding = chosen_binding(options, rebind)
     orphans = OrphanSource(path, binding)
     delivery = HttpClient(options)
     sender = Sender(delivery, once=True)
@@ -62,6 +71,7 @@ def drain(path: str, options: Options, timeout: float, rebind: str = "") -> Drai
             if left <= 0:
                 failure = failure or f"{timeout:g} s were not enough"
                 break
+            progress(orphans.delivered + sum(orphans.dropped.values()), failure)
             pause = sender.retries.pause()
             if pause:
                 sleep(min(pause, left))

@@ -3,7 +3,7 @@
 from time import monotonic, time
 from typing import Final
 
-_TOLERANCE_SECONDS: Final = 3_600.0
+TOLERANCE_SECONDS: Final = 3_600.0
 """Largest difference of two clocks that count as agreeing, and largest jump or sleep that goes unnoticed."""
 
 
@@ -19,7 +19,12 @@ class Clock:
 
     def is_trusted(self) -> bool:
         """Return whether another machine's clock agreed with this one, and this one has not jumped since."""
-        return self._epoch is not None and abs(time() - monotonic() - self._epoch) <= _TOLERANCE_SECONDS
+        ahead = self.seconds_ahead()
+        return ahead is not None and abs(ahead) <= TOLERANCE_SECONDS
+
+    def seconds_ahead(self) -> float | None:
+        """Return how far this clock is ahead of the other one, negative if behind; ``None`` if none was seen."""
+        return None if self._epoch is None else time() - monotonic() - self._epoch
 
 
 machine_clock: Final = Clock()

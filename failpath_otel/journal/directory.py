@@ -204,7 +204,7 @@ class LockedDirectory:
     @property
     def has_version_1(self) -> bool:
         """Whether its files are of version 1 of the format."""
-        return self.name.startswith(_VERSION_1)
+        return is_version_1(self.name)
 
     def is_intact(self) -> bool:
         """Return whether its descriptors are still open; closing the lock's descriptor would have released the lock."""
@@ -273,6 +273,11 @@ class LockedDirectory:
 
 
 _locked: Final = _LockedDirectories()
+
+
+def is_version_1(name: str) -> bool:
+    """Return whether the files in the directory *name* are of version 1 of the format."""
+    return name.startswith(_VERSION_1)
 
 
 def list_journals(base: int) -> Iterator[tuple[str, str]]:

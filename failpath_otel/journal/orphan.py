@@ -5,12 +5,12 @@ import errno
 from time import monotonic, time
 from typing import Final
 
-from failpath_otel import limits
 from failpath_otel.journal.clock import machine_clock
 from failpath_otel.journal.directory import LockedDirectory
 from failpath_otel.journal.reader import TRANSIENT_ERRORS, ReadResult, SegmentReader
 from failpath_otel.journal.segments.frame import Gap
 from failpath_otel.journal.segments.segment import CLOSED, SPARE, SUFFIX, Segment, StoredRecord
+from failpath_otel.journal.segments.unread import count_unread
 from failpath_otel.journal.trimming import trim
 from failpath_otel.report import warn, warn_once
 
@@ -160,7 +160,6 @@ class Orphan(SegmentReader):
 
     def _count(self, segment: Segment) -> int:
         """Return how many records of a segment were not taken yet."""
-        records = 0
         reader = Segment(
             self._directory.fd,
             segment.name,
@@ -172,14 +171,7 @@ class Orphan(SegmentReader):
                 reader.position = segment.position
             elif not reader.read_header():
                 return 0
-            while True:
-                if read := reader.read(reader.size(), limits.MAX_BATCH_RECORDS, 0):
-                    reader.advance(read)
-                    records += len(read)
-                elif gap := reader.find_gap(reader.size()):
-                    reader.position = gap.end
-                else:
-                    return records
+            return count_unread(reader)
         finally:
             reader.close()
 

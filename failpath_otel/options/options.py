@@ -110,12 +110,12 @@ class Options:
             # Only a plain string is compared: other objects may raise.
             if not (type(journal) is str and journal == checks.DEFAULT_JOURNAL):
                 given["journal"] = checks.OFF if journal is None else journal
-        enabled = _value(_ENABLED, given.get("enabled"))
+        enabled = option_value(_ENABLED, given.get("enabled"))
         if enabled == checks.IF_KEY_PRESENT:
             given["enabled"] = enabled = _has_key(given.get("project_key"))
             if not enabled:
                 given["project_key"] = None
-        values = {option.name: _value(option, given.get(option.name)) for option in OPTIONS}
+        values = {option.name: option_value(option, given.get(option.name)) for option in OPTIONS}
         if values["project_key"] is None:
             values["project_key"] = checks.project_key("project_key", "") if enabled else ""
         if not enabled:
@@ -180,11 +180,21 @@ def _has_key(given: object) -> bool:
     return not isinstance(given, str) or bool(str.__str__(given).strip())
 
 
-def _value(option: Option, given: object) -> Any:  # noqa: ANN401 - each option has a type of its own
+def set_variables(option: Option) -> list[str]:
+    """Return the names of the environment variables that set an option."""
+    # As in OpenTelemetry, an empty variable counts as unset.
+    return [name for name in (option.variable, option.synonym) if name and os.environ.get(name, "").strip()]
+
+
+def option_value(option: Option, given: object) -> Any:  # noqa: ANN401 - each option has a type of its own
+    """Return the checked value of an option: the given one, else that of its variables, else the default.
+
+    Raises:
+        ConfigurationError: it cannot work.
+    """
     if given is not None:
         return _checked(option, option.name, given)
-    # As in OpenTelemetry, an empty variable counts as unset.
-    variables = [name for name in (option.variable, option.synonym) if name and os.environ.get(name, "").strip()]
+    variables = set_variables(option)
     values = [_checked(option, name, os.environ[name]) for name in variables]
     if not values:
         return option.default

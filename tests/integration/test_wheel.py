@@ -1,6 +1,7 @@
 """What is installed: the wheel, built as for a release, in an environment of its own outside of this tree."""
 
 import http.client
+import json
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 import failpath_otel
 from failpath_otel._version import __version__
+from tests.fault_server import FaultServer
 from tests.receiver import first_line
 
 ROOT: Final = Path(__file__).parents[2]
@@ -55,9 +57,19 @@ def test_the_wheel_holds_the_page_and_every_licence(wheel: Path) -> None:
 
 @pytest.mark.process
 @pytest.mark.timeout(240)  # installs packages from the network
-def test_the_wheel_serves_the_page_in_an_environment_of_its_own(wheel: Path, tmp_path: Path) -> None:
+def test_in_an_environment_of_its_own_the_wheel_examines_and_drains_and_with_an_extra_it_serves_the_page(
+    wheel: Path, tmp_path: Path, server: FaultServer
+) -> None:
     venv.create(tmp_path / "venv", with_pip=False, symlinks=os.name == "posix")
     scripts = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    _pip(sys.executable, "--python", str(scripts / "python"), "install", "--no-compile", str(wheel))
+    report = json.loads(_said(scripts / "failpath-otel", tmp_path, server.url, "doctor", "--send", "--json"))
+    assert report["ok"], report
+    assert [event["flowKey"] for event in server.taken] == ["failpath-doctor"]
+    [versions] = [each["facts"]["packages"] for each in report["checks"] if "packages" in each["facts"]]
+    assert "opentelemetry-sdk" in versions
+    assert not {"starlette", "uvicorn", "opentelemetry-instrumentation"} & versions.keys()
+    assert json.loads(_said(scripts / "failpath-otel", tmp_path, server.url, "drain", "--json"))["left"] == 0
     _pip(sys.executable, "--python", str(scripts / "python"), "install", "--no-compile", f"{wheel}[local]")
     with _serving(scripts / "failpath-otel", tmp_path) as port:
         for path, file in (
@@ -83,12 +95,33 @@ def _pip(python: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def _environment() -> dict[str, str]:
+    # Without PYTHONPATH, so that nothing of this tree can be imported.
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "FAILPATH"))}
+
+
+def _said(command: Path, directory: Path, endpoint: str, *arguments: str) -> str:
+    variables = {
+        "FAILPATH_PROJECT_KEY": "fp_project_of_a_wheel",
+        "FAILPATH_DEV_ENDPOINT": endpoint,
+        "FAILPATH_JOURNAL": str(directory / "journal"),
+    }
+    done = subprocess.run(
+        [str(command), *arguments],
+        cwd=directory,
+        env=_environment() | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    return done.stdout
+
+
 @contextmanager
 def _serving(command: Path, directory: Path) -> Iterator[int]:
-    # From elsewhere and without PYTHONPATH, so that nothing of this tree can be imported.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "FAILPATH"))}
     options = [str(command), "local", "--port", "0", "--db", str(directory / "local.db")]
-    with subprocess.Popen(options, cwd=directory, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(options, cwd=directory, env=_environment(), stdout=subprocess.PIPE, text=True) as process:
         try:
             ready = first_line(process)
             found = re.search(r" at http://127\.0\.0\.1:(\d+) ", ready)

@@ -1,17 +1,18 @@
 """``failpath-otel drain``: delivers what ended processes have left."""
 
 import argparse
+import json
 import os
 import sys
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any
 
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, fail
+from failpath_otel.cli.commands.target import add_target_options, given_target
 from failpath_otel.cli.printable import printable
-from failpath_otel.options.variables import ENDPOINT_VARIABLES
 
-_ENDPOINT: Final = " or ".join(ENDPOINT_VARIABLES)
+if TYPE_CHECKING:
+    from failpath_otel.cli.drain import Drained
 
 
 def add_to(new_parser: NewParser) -> None:
@@ -23,9 +24,7 @@ def add_to(new_parser: NewParser) -> None:
         " has taken over. Reads FAILPATH_PROJECT_KEY. Exits with 0 if nothing is left, else with 1; with 2"
         " where --journal names a directory that does not exist.",
     )
-    parser.add_argument("--journal", type=Path, metavar="DIR", help="default: FAILPATH_JOURNAL, else the user's")
-    parser.add_argument("--endpoint", metavar="URL", help=f"default: {_ENDPOINT}, else Failpath's")
-    parser.add_argument("--route", metavar="PATH", help="as in configure(); default: Failpath's")
+    add_target_options(parser)
     parser.add_argument(
         "--timeout",
         type=kinds.matching(r"[0-9]{1,5}(\.[0-9]{1,3})?", "a number of seconds", float),
@@ -41,46 +40,70 @@ def add_to(new_parser: NewParser) -> None:
         help="also deliver what was recorded for other project keys, endpoints and routes, or only what has this hash"
         " in the names of its journals",
     )
+    parser.add_argument("--json", action="store_true", help="print what became of the records as one JSON object")
     parser.set_defaults(action=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     # Imported here, because the other commands do not deliver.
-    from failpath_otel.cli.drain import drain  # noqa: PLC0415
+    from failpath_otel.cli.drain import chosen_binding, drain  # noqa: PLC0415
+    from failpath_otel.cli.progress import progress_bar  # noqa: PLC0415
     from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
+    from failpath_otel.journal.discovery import count_records  # noqa: PLC0415
     from failpath_otel.options.options import Options  # noqa: PLC0415
 
-    given: dict[str, object] = {
-        name: value for name in ("journal", "endpoint", "route") if (value := getattr(arguments, name)) is not None
-    }
+    given = given_target(arguments)
     try:
         options = Options.resolve(enabled=True, rules=(), **given)  # no records are made here
     except ConfigurationError as error:
         return fail(str(error).replace("pass project_key=, or set", "set"))
-    if options.journal is None:
+    journal, rebind = options.journal, arguments.rebind or ""
+    if journal is None:
         return fail("there is no journal: it is turned off, or has no directory; name one by --journal")
     # Only a named directory must exist: the first program that records a step creates the default one.
-    if "journal" in given and not _exists(options.journal):
-        return fail(f"the journal directory {options.journal} does not exist", 2)
-    drained = drain(options.journal, options, arguments.timeout, arguments.rebind or "")
-    if drained.failure and not (drained.left or drained.delivered or drained.dropped or drained.damaged_files):
+    if "journal" in given and not _exists(journal):
+        return fail(f"the journal directory {journal} does not exist", 2)
+    with progress_bar(lambda: count_records(journal, chosen_binding(options, rebind)), "records") as progress:
+        drained = drain(journal, options, arguments.timeout, rebind, progress)
+    found = drained.left or drained.delivered or drained.dropped or drained.damaged_files
+    if arguments.json:
+        sys.stdout.write(f"{json.dumps(_as_json(drained, journal))}\n")
+    elif drained.failure and not found:
         return fail(drained.failure)
+    else:
+        _print(drained, journal)
+    is_incomplete = drained.left or drained.damaged_files or drained.dropped.get("damaged")
+    return 1 if is_incomplete or (drained.failure and not found) else 0
+
+
+def _as_json(drained: "Drained", journal: str) -> dict[str, Any]:
+    return {
+        "journal": journal,
+        "delivered": drained.delivered,
+        "lost": drained.dropped,
+        "damagedFiles": drained.damaged_files,
+        "left": drained.left,
+        "failure": drained.failure or None,
+        "boundElsewhere": drained.bound_elsewhere,
+    }
+
+
+def _print(drained: "Drained", journal: str) -> None:
     results = [f"{_records(drained.delivered)} delivered"] if drained.delivered else []
     results += [f"{records} lost ({reason})" for reason, records in sorted(drained.dropped.items())]
     damaged = drained.damaged_files
     results += [f"{damaged} damaged file{'s' * (damaged > 1)}"] if damaged else []
-    results += [f"{drained.left} left in {options.journal}"] if drained.left else []
+    results += [f"{drained.left} left in {journal}"] if drained.left else []
     if drained.left and drained.failure:
         results.append(drained.failure)
     if not results and sys.stdout.isatty():  # not in the mail of a cron job
-        results.append(f"nothing to deliver in {options.journal}")
+        results.append(f"nothing to deliver in {journal}")
     if results:
         sys.stdout.write(f"failpath-otel: {printable('; '.join(results))}\n")
     if drained.bound_elsewhere:
         listed = ", ".join(f"{binding} ({count})" for binding, count in sorted(drained.bound_elsewhere.items()))
         text = f"journals for another project key, endpoint or route: {listed}; --rebind HASH sends them here"
         sys.stderr.write(f"failpath-otel: there are {text}\n")
-    return 1 if drained.left or drained.damaged_files or drained.dropped.get("damaged") else 0
 
 
 def _records(number: int) -> str:

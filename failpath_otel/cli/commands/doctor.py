@@ -1,0 +1,42 @@
+"""``failpath-otel doctor``: finds what keeps steps from arriving."""
+
+import argparse
+import json
+import os
+import sys
+
+from failpath_otel.cli.commands.command import NewParser
+from failpath_otel.cli.commands.target import add_target_options, given_target
+
+
+def add_to(new_parser: NewParser) -> None:
+    """Add the command."""
+    parser = new_parser(
+        "doctor",
+        help="find what keeps steps from arriving",
+        description="Checks key, options, proxy, certificates, endpoint, clock, journal and OpenTelemetry as a program"
+        " in this environment finds them, and says what to do where something is wrong. The endpoint gets one request,"
+        " without events unless --send is given. The report has no secrets in it: a bug report begins with it."
+        " Exits with 1 where there is a problem, else with 0.",
+    )
+    parser.add_argument(
+        "--send", action="store_true", help="send a test event, of the reserved flow failpath-doctor, and say so before"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
+    add_target_options(parser)
+    parser.set_defaults(action=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # Imported here, because the other commands examine nothing.
+    from failpath_otel.cli.doctor.examination import examine  # noqa: PLC0415
+    from failpath_otel.cli.doctor.report import Report  # noqa: PLC0415
+
+    report = Report.of(*examine(given_target(arguments), send=arguments.send))
+    if arguments.json:
+        sys.stdout.write(f"{json.dumps(report.as_json())}\n")
+    else:
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        sys.stdout.write(report.as_text(colour=colour))
+    sys.stdout.flush()
+    return 1 if report.count("problem") else 0

@@ -1,0 +1,23 @@
+"""Options of the commands that deliver: where to, and from which journal."""
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from failpath_otel.options.variables import ENDPOINT_VARIABLES
+
+_NAMES: Final = ("journal", "endpoint", "route")
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to the parser of a command."""
+    parser.add_argument("--journal", type=Path, metavar="DIR", help="default: FAILPATH_JOURNAL, else the user's")
+    parser.add_argument(
+        "--endpoint", metavar="URL", help=f"default: {' or '.join(ENDPOINT_VARIABLES)}, else Failpath's"
+    )
+    parser.add_argument("--route", metavar="PATH", help="as in configure(); default: Failpath's")
+
+
+def given_target(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return those that were given, as options of ``configure()``."""
+    return {name: value for name in _NAMES if (value := getattr(arguments, name)) is not None}
