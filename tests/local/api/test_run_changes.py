@@ -100,14 +100,15 @@ def test_many_changes_come_in_parts_of_which_none_is_left_out(page: Page) -> Non
 def test_changes_are_filtered_and_the_cursor_passes_what_is_left_out(page: Page) -> None:
     cursor = _get(page, "/api/changes")["cursor"]
     _add_one_of_each(page)
-    for query, expected in [
+    cases: list[tuple[dict[str, Any], list[str]]] = [
         ({"flow": "other"}, ["skipped"]),
         ({"run": "bad"}, ["bad"]),
         ({"status": ["error", "gone"]}, ["bad", "gone"]),
         ({"status": "gone"}, ["gone"]),
         ({"since": "2023-11-14T22:14:54Z"}, ["live", "skipped"]),
         ({"run": "none"}, []),
-    ]:
+    ]
+    for query, expected in cases:
         found = _get(page, "/api/changes", after=cursor, **query)
         assert sorted(run["runId"] for run in found["runs"]) == expected
         assert _get(page, "/api/changes", after=found["cursor"])["runs"] == []
