@@ -23,7 +23,8 @@ class VersionAction(argparse.Action):
     """Prints the versions and ends the command. They are looked up here, because no other command needs them."""
 
     def __init__(self, option_strings: Sequence[str], **_: object) -> None:
-        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="print the versions that matter, and exit")
+        help_text = "print the versions that matter, for a bug report"
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help_text)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:  # noqa: ANN401 - that of argparse
         """Print the versions."""

@@ -50,8 +50,8 @@ def add_to(new_parser: NewParser) -> None:
         action="append",
         choices=_STATUSES,
         metavar="STATUS",
-        help=f"runs with this status only: {', '.join(_STATUSES)}; may be given several times. running includes silent"
-        " and gone ones",
+        help=f"runs with this status only: {', '.join(_STATUSES)}; running includes the last two; may be given several"
+        " times",
     )
     parser.add_argument(
         "--since",

@@ -20,9 +20,9 @@ from failpath_otel.local.api.page_api import PREFIX, PageApi
 from failpath_otel.local.api.parameters import limit_in
 from failpath_otel.local.api.path_convertor import ANYTHING
 from failpath_otel.local.api.responses import failure, json_response
-from failpath_otel.local.api.run_changes import changes_route
-from failpath_otel.local.api.run_filter import filter_in
-from failpath_otel.local.api.run_views import find_run, recent_runs
+from failpath_otel.local.api.scripts.run_changes import changes_route
+from failpath_otel.local.api.scripts.run_filter import filter_in
+from failpath_otel.local.api.scripts.run_views import find_run, recent_runs
 from failpath_otel.local.api.seen_spans import seen_spans_route
 from failpath_otel.local.api.spans import ROUTE as SPANS
 from failpath_otel.local.api.spans import span_route

@@ -17,8 +17,8 @@ from failpath_otel.local.api import page_answers as answers
 from failpath_otel.local.api.page_answers import Row, outcome_of, row_of
 from failpath_otel.local.api.parameters import STATUSES, limit_in, one_of
 from failpath_otel.local.api.responses import json_response
-from failpath_otel.local.api.run_filter import DERIVED
 from failpath_otel.local.api.run_page import run_page
+from failpath_otel.local.api.scripts.run_filter import DERIVED
 from failpath_otel.local.flows.flows import MAX_ATTEMPTS
 from failpath_otel.local.flows.statistics import WINDOW, top_errors
 from failpath_otel.local.liveness.liveness import Liveness

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.local.api.run_filter import RunFilter
-from failpath_otel.local.api.run_views import find_run, recent_runs
+from failpath_otel.local.api.scripts.run_filter import RunFilter
+from failpath_otel.local.api.scripts.run_views import find_run, recent_runs
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.run_row import RunKey

@@ -5,7 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from failpath_otel import semconv
-from failpath_otel.local.api.run_filter import RunFilter
+from failpath_otel.local.api.scripts.run_filter import RunFilter
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.summary import summarise
 from failpath_otel.local.runs.view import RunView, build_run_view

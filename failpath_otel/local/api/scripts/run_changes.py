@@ -12,8 +12,8 @@ from starlette.routing import Route
 
 from failpath_otel.local.api.parameters import limit_in, seconds_in
 from failpath_otel.local.api.responses import json_response
-from failpath_otel.local.api.run_filter import RunFilter, filter_in
-from failpath_otel.local.api.run_views import view_of
+from failpath_otel.local.api.scripts.run_filter import RunFilter, filter_in
+from failpath_otel.local.api.scripts.run_views import view_of
 from failpath_otel.local.api.stream import LOOK_SECONDS, cursor_of, known_revision
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.view import RunChanges, RunView
