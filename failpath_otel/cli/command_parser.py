@@ -46,12 +46,12 @@ class CommandParser(argparse.ArgumentParser):
         self._commands = cast("Mapping[str, CommandParser]", action.choices)
         return action
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:  # noqa: ANN401 - those of argparse
+    def parse_known_args(self, args: Any = None, namespace: Any = None, **options: Any) -> Any:  # noqa: ANN401 - those of argparse
         """Parse the arguments, of which none may be unknown: otherwise a command would leave them to its group."""
         given: Sequence[str] = sys.argv[1:] if args is None else list(args)
         if self._commands:
             self._check_command(given)
-        parsed, unknown = super().parse_known_args(given, namespace)
+        parsed, unknown = super().parse_known_args(given, namespace, **options)
         if unknown:
             self.error(self._unknown(unknown))
         return parsed, unknown
