@@ -4,6 +4,7 @@ A test that fails here says which name has moved, and what relies on it. There a
 because a library that holds back what an application may have is the one that is taken out.
 """
 
+import argparse
 import ast
 import asyncio
 import concurrent.futures
@@ -56,6 +57,7 @@ KNOWN: Final = {
     "_exit": "os._exit, which is documented",
     "_exception": "of Futures; see test_a_future_keeps_its_error_under_a_name_of_its_own",
     "_replace": "of named tuples, which is documented",
+    "_actions": "of argparse; see test_a_parser_has_a_list_of_its_arguments",
     "_new_conn": "of urllib3; see test_urllib3_makes_the_sockets_of_both_kinds_of_connections_by_new_conn",
 }
 """Every private name of others that the package uses, and where it is watched."""
@@ -68,6 +70,16 @@ NAMED_AS_TEXT: Final = {"_active_span_processor", "_span_processors"}
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="every Python before has a GIL")
 def test_python_says_by_a_documented_name_whether_it_has_a_gil() -> None:
     assert callable(getattr(sys, "_is_gil_enabled", None)), moved("sys._is_gil_enabled", "the append without a lock")
+
+
+def test_a_parser_has_a_list_of_its_arguments() -> None:
+    parser = argparse.ArgumentParser()
+    added = [parser.add_argument("--one"), parser.add_mutually_exclusive_group().add_argument("--two")]
+    known = getattr(parser, "_actions", [])
+    assert [action.option_strings for action in known] == [["-h", "--help"], ["--one"], ["--two"]], moved(
+        "ArgumentParser._actions", "the page of the command line"
+    )
+    assert known[1:] == added
 
 
 def moved(name: str, user: str) -> str:

@@ -13,7 +13,7 @@ if sys.version_info >= (3, 11):
 else:  # before anything is installed, there is no other
     from pip._vendor import tomli as tomllib
 
-EXTRAS: Final = ("otlp", "otlp-grpc", "local", "gateway", "grpc")
+EXTRAS: Final = ("otlp", "otlp-grpc", "local", "gateway", "grpc", "completions")
 _PYPROJECT: Final = Path(__file__).parents[1] / "pyproject.toml"
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)>=([0-9.]+)(; .+)?")
 

@@ -4,6 +4,7 @@ import argparse
 import ipaddress
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -12,6 +13,8 @@ from failpath_otel.addresses import LOOPBACK
 
 _T = TypeVar("_T")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
+_LONGEST_SECONDS: Final = 36_500 * 86_400
 
 
 def matching(pattern: str, what: str, kind: Callable[[str], _T]) -> Callable[[str], _T]:
@@ -43,6 +46,17 @@ def number_or_off(lowest: int, highest: int) -> Callable[[str], int | str]:
     """Return a converter of whole numbers, and of the word ``off``."""
     convert = number(lowest, highest)
     return lambda text: text if text == "off" else convert(text)
+
+
+def duration(text: str) -> timedelta:
+    """Return a duration, such as ``90s``, ``15m``, ``1h``, ``1h30m``, ``2d`` or ``1w``."""
+    found = re.fullmatch("([0-9]{1,6}[wdhms])+", text)
+    parts = re.findall("([0-9]+)([wdhms])", text) if found else []
+    seconds = sum(int(number) * _SECONDS[unit] for number, unit in parts)
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        msg = f"expected a duration, as 90s, 15m, 1h, 1h30m, 2d or 1w, got {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+    return timedelta(seconds=seconds)
 
 
 def address(text: str) -> str:

@@ -1,5 +1,7 @@
 """Fetches runs from a local receiver, over HTTP."""
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from http.client import HTTPException
 from ssl import SSLContext, SSLError
 from typing import Final, TypeVar
@@ -10,9 +12,11 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 import msgspec
 
 from failpath_otel.addresses import DEFAULT_PORT, DEFAULT_URL
-from failpath_otel.local.runs.view import RunList, RunView
+from failpath_otel.local.runs.view import RunChanges, RunList, RunView
 
 _TIMEOUT_SECONDS: Final = 10.0
+_NO_SUCH_RUN: Final = (404, "no such run")
+_UNAVAILABLE: Final = 503
 _T = TypeVar("_T")
 
 
@@ -20,23 +24,61 @@ class ReceiverError(Exception):
     """The receiver gave no usable response; the text is one line that says why."""
 
 
+class UnavailableError(ReceiverError):
+    """There is no receiver at the address at the moment, or it is busy."""
+
+
+class NoSuchRunError(ReceiverError):
+    """The receiver has no such run."""
+
+
+@dataclass(frozen=True)
+class RunQuery:
+    """Which runs are asked for; ``since`` is an RFC 3339 time."""
+
+    flow_key: str | None = None
+    run_id: str | None = None
+    statuses: Collection[str] = ()
+    since: str | None = None
+
+
 class _Answer(msgspec.Struct):
     error: str
 
 
-def fetch_runs(url: str, *, limit: int = 10, flow_key: str | None = None, token: str | None = None) -> list[RunView]:
-    """Return the newest runs of the receiver at ``url``, of one flow if given. Raise ``ReceiverError``."""
-    return fetch(url, "/api/runs", {"limit": str(limit), "flow": flow_key}, token, RunList).runs
+def fetch_runs(url: str, query: RunQuery, *, limit: int = 10, token: str | None = None) -> list[RunView]:
+    """Return the newest runs of the receiver at ``url`` that are asked for. Raise ``ReceiverError``."""
+    parameters = {"limit": str(limit), "flow": query.flow_key, "status": [*query.statuses], "since": query.since}
+    return fetch(url, "/api/runs", parameters, token, RunList).runs
 
 
 def fetch_run(url: str, run_id: str, *, flow_key: str | None = None, token: str | None = None) -> RunView:
     """Return the run with this id, of ``flow_key`` or else the newest with it. Raise ``ReceiverError``."""
-    return fetch(url, f"/api/runs/{quote(run_id, safe='', errors='replace')}", {"flow": flow_key}, token, RunView)
+    path = f"/api/runs/{quote(run_id, safe='', errors='replace')}"
+    try:
+        return fetch(url, path, {"flow": flow_key}, token, RunView)
+    except NoSuchRunError:
+        of_flow = "" if flow_key is None else f" of flow {flow_key!r}"
+        raise NoSuchRunError(f"no such run{of_flow} at {url}: {run_id!r}") from None
 
 
-def fetch(url: str, path: str, parameters: dict[str, str | None], token: str | None, kind: type[_T]) -> _T:
+def fetch_changes(
+    url: str, query: RunQuery, *, after: str | None, wait: int = 0, token: str | None = None
+) -> RunChanges:
+    """Return which of the runs that are asked for have changed since the cursor ``after``. Raise ``ReceiverError``.
+
+    Without any, the response comes after ``wait`` seconds. ``after=None`` returns nothing but a cursor.
+    """
+    parameters = {"flow": query.flow_key, "run": query.run_id, "status": [*query.statuses], "wait": str(wait)}
+    return fetch(url, "/api/changes", parameters | {"after": after}, token, RunChanges)
+
+
+def fetch(
+    url: str, path: str, parameters: Mapping[str, str | list[str] | None], token: str | None, kind: type[_T]
+) -> _T:
     """Return the answer of the receiver at ``url`` to a request for ``path``. Raise ``ReceiverError``."""
-    query = urlencode({name: value for name, value in parameters.items() if value is not None}, errors="replace")
+    given = {name: value for name, value in parameters.items() if value is not None}
+    query = urlencode(given, doseq=True, errors="replace")
     # The receiver is on this machine; a proxy from the environment would look for it on the proxy's host.
     port = _port(url)
     opener = build_opener(ProxyHandler({}), HTTPSHandler(context=_context(url)))
@@ -49,18 +91,25 @@ def fetch(url: str, path: str, parameters: dict[str, str | None], token: str | N
             body = response.read()
     except HTTPError as error:
         with error:
-            raise ReceiverError(f"{url} answered {error.code}: {_reason(error)}") from None
+            answer = (error.code, _reason(error))
+        raise _error_of(answer)(f"{url} answered {answer[0]}: {answer[1]}") from None
     except (OSError, HTTPException) as error:
         start = "failpath-otel local" if port == DEFAULT_PORT else f"failpath-otel local --port {port}"
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, SSLError):
             hint = "REQUESTS_CA_BUNDLE names the certificates that are trusted"
             raise ReceiverError(f"{url} could not be asked: TLS failed ({reason}); {hint}") from None
-        raise ReceiverError(f"no receiver at {url} ({reason}); start one with: {start}") from None
+        raise UnavailableError(f"no receiver at {url} ({reason}); start one with: {start}") from None
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ReceiverError(f"the server at {url} is not a Failpath receiver") from None
+
+
+def _error_of(answer: tuple[int, str]) -> type[ReceiverError]:
+    if answer == _NO_SUCH_RUN:
+        return NoSuchRunError
+    return UnavailableError if answer[0] == _UNAVAILABLE else ReceiverError
 
 
 def _context(url: str) -> SSLContext | None:

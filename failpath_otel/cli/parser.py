@@ -1,16 +1,23 @@
 """The command line of ``failpath-otel``: all commands, with the text of ``--help``."""
 
-import argparse
+from failpath_otel.cli.command_parser import CommandParser
+from failpath_otel.cli.commands import completions, doctor, drain, gateway, local, rules, runs, types
+from failpath_otel.cli.versions import VersionAction
 
-from failpath_otel._version import __version__
-from failpath_otel.cli.commands import doctor, drain, gateway, local, rules, runs, types
 
-
-def new_parser() -> argparse.ArgumentParser:
+def new_parser() -> CommandParser:
     """Return the parser of all commands; defaults come from the environment at this time."""
-    parser = argparse.ArgumentParser(prog="failpath-otel", description="The OpenTelemetry bridge to Failpath.")
-    parser.add_argument("--version", action="version", version=f"failpath-otel {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (local, gateway, runs, rules, types, drain, doctor):
+    parser = CommandParser(
+        prog="failpath-otel",
+        description="The OpenTelemetry bridge to Failpath.",
+        examples={
+            "see the runs of your programs on this machine": "failpath-otel local --open",
+            "what failed within the last hour": "failpath-otel runs --status error --status gone --since 1h",
+            "all options of a command, with examples": "failpath-otel runs --help",
+        },
+    )
+    parser.add_argument("--version", action=VersionAction)
+    commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+    for command in (local, gateway, runs, rules, types, drain, doctor, completions):
         command.add_to(commands.add_parser)
     return parser

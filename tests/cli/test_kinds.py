@@ -1,6 +1,7 @@
 """What arguments of the command line may be."""
 
 import argparse
+from datetime import timedelta
 
 import pytest
 
@@ -38,3 +39,23 @@ def test_an_origin_becomes_what_browsers_send(text: str, origin: str) -> None:
 def test_what_no_browser_sends_as_an_origin_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="expected the origin of web pages"):
         kinds.origin(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("15m", timedelta(minutes=15)),
+        ("1h30m", timedelta(minutes=90)),
+        ("2d", timedelta(days=2)),
+        ("1w", timedelta(weeks=1)),
+    ],
+)
+def test_a_duration_has_units(text: str, duration: timedelta) -> None:
+    assert kinds.duration(text) == duration
+
+
+@pytest.mark.parametrize("text", ["", "5", "h", "1 h", "1.5h", "-1h", "0s", "1y", "999999w", "1h30"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a duration, as 90s"):
+        kinds.duration(text)

@@ -61,7 +61,7 @@ def test_of_a_run_with_many_attempts_the_first_and_the_last_are_shown_unless_all
     shown = format_runs([run, run], zone=ZONE).splitlines()
     assert len(shown) == 1 + 2 * (1 + 20 + 1 + 20)
     assert "  read #20  " in shown[21]
-    assert shown[22] == "      … 960 more attempts; --run with the id of this run shows all"
+    assert shown[22] == "      … 960 more attempts; failpath-otel runs with the id of this run shows all"
     assert "  read #981  " in shown[23]
     assert len(format_runs([run], zone=ZONE, whole=True).splitlines()) == 1 + 1 + 1_000
     few = replace(run, steps=run.steps[:40])

@@ -23,6 +23,10 @@ def add_to(new_parser: NewParser) -> None:
         description="Delivers the records that ended processes have left in their journals, and that no living process"
         " has taken over. Reads FAILPATH_PROJECT_KEY. Exits with 0 if nothing is left, else with 1; with 2"
         " where --journal names a directory that does not exist.",
+        examples={
+            "from cron, or as ExecStopPost of systemd": "FAILPATH_PROJECT_KEY=fp_project_xxx failpath-otel drain",
+            "what one journal has, within a minute": "failpath-otel drain --journal /var/lib/shop/journal --timeout 60",
+        },
     )
     add_target_options(parser)
     parser.add_argument(

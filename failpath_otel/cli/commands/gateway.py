@@ -22,6 +22,13 @@ def add_to(new_parser: NewParser) -> None:
         help="take OTLP from any OpenTelemetry SDK or Collector",
         description="Takes OTLP/HTTP (/v1/traces, protobuf or JSON) and OTLP/gRPC, and delivers the steps among the"
         " spans to Failpath. Reads FAILPATH_PROJECT_KEY and the other variables of configure().",
+        examples={
+            "take OTLP at port 4318 of this machine": "FAILPATH_PROJECT_KEY=fp_project_xxx failpath-otel gateway",
+            "from other machines, by TLS, for senders with a token": (
+                "failpath-otel gateway --host 0.0.0.0 --tls-cert server.pem --tls-key key.pem --token a-long-secret"
+            ),
+            "from senders that export metrics and logs as well": "failpath-otel gateway --accept-other-signals",
+        },
     )
     parser.add_argument(
         "--port", type=kinds.number(0, 65_535), default=4318, help="default %(default)s; 0 picks a free one"

@@ -25,6 +25,14 @@ def add_to(new_parser: NewParser) -> None:
         help="serve a Failpath on this machine",
         description="Serves a Failpath on this machine, for it alone. Reads FAILPATH_RULES (files and"
         " preset:NAME), whose rules make steps of spans that come by OTLP without a step key.",
+        examples={
+            "see the runs of your programs in a browser": "failpath-otel local --open",
+            "send a program's steps there": (
+                "FAILPATH_PROJECT_KEY=any FAILPATH_DEV_ENDPOINT=http://127.0.0.1:3001 python shop.py"
+            ),
+            "make steps of the spans of Django and Celery": "FAILPATH_RULES=preset:django,celery failpath-otel local",
+            "let other machines in, with a token": "failpath-otel local --host 0.0.0.0 --token a-long-secret",
+        },
     )
     parser.add_argument(
         "--port", type=kinds.number(0, 65_535), default=DEFAULT_PORT, help="default %(default)s; 0 picks a free one"

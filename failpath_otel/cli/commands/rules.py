@@ -22,12 +22,17 @@ def add_to(new_parser: NewParser) -> None:
         "rules",
         help="check rules, and try them on the spans of a running program",
         description="Checks rules, and tries them on the spans of a running program.",
+        examples={
+            "what is wrong with a file of rules": "failpath-otel rules check rules.toml",
+            "which spans they make steps of": "failpath-otel rules try rules.toml",
+        },
     )
     commands = parser.add_subparsers(dest="rules_command", required=True, metavar="COMMAND")
     check = commands.add_parser(
         "check",
         help="check files of rules",
         description="Checks files of rules. Prints what is wrong, with file and line, and exits with 2; else with 0.",
+        examples={"your own rules, and a preset": "failpath-otel rules check rules.toml preset:django"},
     )
     check.add_argument("rules", nargs="+", metavar="FILE", help=_RULES)
     check.set_defaults(action=_check)
@@ -36,6 +41,12 @@ def add_to(new_parser: NewParser) -> None:
         help="show which spans of a running program match which rules",
         description="Takes the spans of a running program for a while, and prints which rules apply to them, which"
         " nearly do, and which steps and runs would come out. Delivers nothing.",
+        examples={
+            "on the spans that come to a local receiver, until Ctrl-C": "failpath-otel rules try rules.toml",
+            "on the spans that a program sends to port 4318, for half a minute": (
+                "failpath-otel rules try rules.toml preset:celery --otlp-port 4318 --seconds 30"
+            ),
+        },
     )
     trial.add_argument("rules", nargs="+", metavar="FILE", help=_RULES)
     source = trial.add_mutually_exclusive_group()

@@ -17,10 +17,12 @@ from failpath_otel.local.api.events import MAX_BODY_BYTES, Receipt, check_header
 from failpath_otel.local.api.figures import Figures
 from failpath_otel.local.api.guard import HEALTH, Access, guarded
 from failpath_otel.local.api.page_api import PREFIX, PageApi
-from failpath_otel.local.api.parameters import limit_in, status_in
+from failpath_otel.local.api.parameters import limit_in
 from failpath_otel.local.api.path_convertor import ANYTHING
 from failpath_otel.local.api.responses import failure, json_response
-from failpath_otel.local.api.run_views import find_run, recent_runs
+from failpath_otel.local.api.scripts.run_changes import changes_route
+from failpath_otel.local.api.scripts.run_filter import filter_in
+from failpath_otel.local.api.scripts.run_views import find_run, recent_runs
 from failpath_otel.local.api.seen_spans import seen_spans_route
 from failpath_otel.local.api.spans import ROUTE as SPANS
 from failpath_otel.local.api.spans import span_route
@@ -93,9 +95,8 @@ class _Routes:
 
     async def runs(self, request: Request) -> Response:
         limit = limit_in(request.query_params.get("limit"), DEFAULT_LIMIT)
-        flow_key = request.query_params.get("flow")
-        status = status_in(request.query_params.get("status"))
-        found = await in_thread(partial(recent_runs, self._receiver, limit, flow_key=flow_key, status=status))
+        wanted = filter_in(request.query_params)
+        found = await in_thread(partial(recent_runs, self._receiver, limit, wanted))
         return json_response(RunList(found))
 
     async def run(self, request: Request) -> Response:
@@ -155,6 +156,7 @@ def create_app(
             seen_spans_route(seen),
             Route("/api/runs", routes.runs, methods=["GET"]),
             Route(f"/api/runs/{{run_id:{ANYTHING}}}", routes.run, methods=["GET"]),
+            changes_route(receiver),
             Route(f"{PREFIX}/stream", stream.respond, methods=["GET"]),
             *page.routes,
             *assets.routes,

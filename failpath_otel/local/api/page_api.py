@@ -18,6 +18,7 @@ from failpath_otel.local.api.page_answers import Row, outcome_of, row_of
 from failpath_otel.local.api.parameters import STATUSES, limit_in, one_of
 from failpath_otel.local.api.responses import json_response
 from failpath_otel.local.api.run_page import run_page
+from failpath_otel.local.api.scripts.run_filter import DERIVED
 from failpath_otel.local.flows.flows import MAX_ATTEMPTS
 from failpath_otel.local.flows.statistics import WINDOW, top_errors
 from failpath_otel.local.liveness.liveness import Liveness
@@ -34,7 +35,6 @@ PREFIX: Final = "/api/page"
 
 _ROWS: Final = 100
 _SILENT_SHOWN: Final = 5
-_DERIVED: Final[tuple[Liveness, ...]] = ("silent", "gone")
 
 _Handler = Callable[[Request], msgspec.Struct | dict[str, int]]
 _Cursor = tuple[Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)], str, str]
@@ -95,7 +95,7 @@ class PageApi:
             counts.setdefault(key.flow_key, Counter())[liveness] += 1
         rows = [self._flow_row(flow_key, counts, current) for flow_key in self._receiver.flows.known()]
         rows.sort(key=lambda row: (row.last_seen or "", row.flow_key), reverse=True)
-        silent = [key for key, liveness in current.items() if liveness in _DERIVED]
+        silent = [key for key, liveness in current.items() if liveness in DERIVED]
         return answers.FlowList(
             *heading,
             flows=rows,
@@ -126,13 +126,13 @@ class PageApi:
         """Return a page of the list of runs, filtered."""
         query = request.query_params
         limit = limit_in(query.get("limit"), _ROWS)
-        word = one_of(query.get("status") or None, (*STATUSES, *_DERIVED))
+        word = one_of(query.get("status") or None, (*STATUSES, *DERIVED))
         before = _cursor(query.get("before"))
         heading = self._heading()
         current = self._receiver.monitor.current()
         # Silent runs are `running` in the store, which knows records only.
-        only = [key for key, liveness in current.items() if liveness == word] if word in _DERIVED else None
-        stored = None if word is None else ["running"] if word in _DERIVED else [word]
+        only = [key for key, liveness in current.items() if liveness == word] if word in DERIVED else None
+        stored = None if word is None else ["running"] if word in DERIVED else [word]
         found: list[RunRow] = []
         while len(found) <= limit:
             page = self._store.runs.rows(
@@ -143,7 +143,7 @@ class PageApi:
                 text=query.get("text") or None,
                 only=only,
             )
-            found += [row for row in page if word != "running" or current.get(row.key) not in _DERIVED]
+            found += [row for row in page if word != "running" or current.get(row.key) not in DERIVED]
             if len(page) <= limit:
                 break
             before = _place(page[-1])

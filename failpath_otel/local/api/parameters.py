@@ -1,10 +1,11 @@
 """Parameters of a query, checked."""
 
 import re
-from typing import Final, cast, get_args
+from typing import Final, get_args
 
 from starlette.exceptions import HTTPException
 
+from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.records.record import Status
 
 MAX_LIMIT: Final = 1000
@@ -22,9 +23,20 @@ def limit_in(text: str | None, default: int) -> int:
     return limit
 
 
-def status_in(text: str | None) -> Status | None:
-    """Return the status in a query. Raise ``HTTPException`` (400)."""
-    return cast("Status | None", one_of(text, STATUSES))
+def seconds_in(text: str | None, highest: int) -> int:
+    """Return the number of seconds in a query, by default 0. Raise ``HTTPException`` (400)."""
+    seconds = int(text) if re.fullmatch("[0-9]{1,9}", text or "0") and text else -1 if text else 0
+    if not 0 <= seconds <= highest:
+        raise HTTPException(400, f"expected a number of seconds from 0 to {highest}")
+    return seconds
+
+
+def time_in(text: str | None) -> int | None:
+    """Return the time in a query in microseconds since the epoch. Raise ``HTTPException`` (400)."""
+    try:
+        return None if text is None else parse_rfc3339(text)
+    except ValueError as error:
+        raise HTTPException(400, str(error)) from None
 
 
 def one_of(text: str | None, known: tuple[str, ...]) -> str | None:

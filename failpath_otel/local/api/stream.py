@@ -26,7 +26,7 @@ MAX_ROWS: Final = 200
 """The most runs of one event; after more changes, a client loads its view again."""
 
 _PACE_SECONDS: Final = 0.1
-_LOOK_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 5.0
 """The longest time between two reads of the store, in case that another process changed it."""
 
 _PING_SECONDS: Final = 15
@@ -116,7 +116,7 @@ class Stream:
         store_id, newest = await in_thread(lambda: (self.log.store_id(), self.log.revision()))
         given = request.headers.get("last-event-id") or request.query_params.get("after") or ""
         self._note_resets(newest)
-        known = _known_revision(given, store_id) if given else newest
+        known = known_revision(given, store_id) if given else newest
         # A client that had the reset and nothing since gets it twice: better than not at all.
         reset = known is None or known > newest or (bool(given) and known <= self._reset_at)
         events = self._events(store_id, newest if known is None or reset else known, reset=reset)
@@ -127,7 +127,7 @@ class Stream:
     async def _events(self, store_id: str, revision: int, *, reset: bool) -> AsyncIterator[ServerSentEvent]:
         def event(name: str, data: object, retry: int | None = None) -> ServerSentEvent:
             text = msgspec.json.encode(data).decode()
-            return ServerSentEvent(text, event=name, id=f"{store_id}-{revision}", retry=retry, sep="\n")
+            return ServerSentEvent(text, event=name, id=cursor_of(store_id, revision), retry=retry, sep="\n")
 
         resets = self.changes.resets
         with self.changes.listening() as something:
@@ -152,7 +152,7 @@ class Stream:
                     _log.warning("%s", error)
                 await asyncio.sleep(_PACE_SECONDS)
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(something.wait(), _LOOK_SECONDS - _PACE_SECONDS)
+                    await asyncio.wait_for(something.wait(), LOOK_SECONDS - _PACE_SECONDS)
 
     def _changed(self, after: int) -> _Changed | None:
         """Return what changed after that revision; ``None`` without a change."""
@@ -175,6 +175,12 @@ class Stream:
         return to_rfc3339(self.clock())
 
 
-def _known_revision(text: str, store_id: str) -> int | None:
+def cursor_of(store_id: str, revision: int) -> str:
+    """Return the cursor of a client that knows all changes up to a revision."""
+    return f"{store_id}-{revision}"
+
+
+def known_revision(text: str, store_id: str) -> int | None:
+    """Return the revision of a cursor; ``None`` for what is none, and for a cursor of another store."""
     found = _CURSOR.fullmatch(text)
     return int(found["revision"]) if found is not None and found["store"] == store_id else None

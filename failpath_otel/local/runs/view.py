@@ -73,6 +73,19 @@ class RunList(msgspec.Struct, frozen=True, rename="camel"):
     runs: list[RunView]
 
 
+class RunChanges(msgspec.Struct, frozen=True, rename="camel"):
+    """The response of ``/api/changes``: runs that changed, each once, in the order of their last changes.
+
+    The next request passes ``cursor`` as ``after``, at once where there are ``more``. ``reset``: the cursor was of
+    another database, and changes may have been missed.
+    """
+
+    cursor: str
+    reset: bool
+    more: bool
+    runs: list[RunView]
+
+
 def build_run_view(events: Iterable[Record]) -> RunView:
     """Return the view of the one run that all ``events`` belong to; equal ``id`` means the same event.
 

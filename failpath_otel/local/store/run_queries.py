@@ -33,11 +33,13 @@ class RunQueries:
         statuses: Collection[str] | None = None,
         text: str | None = None,
         only: Collection[RunKey] | None = None,
+        since: int | None = None,
     ) -> list[RunRow]:
         """Return up to ``limit`` rows that pass all given filters, the newest activity first.
 
         ``before`` is the activity, flow and run id of the row after which to go on. ``text`` is searched in
-        :attr:`RunSummary.search`, in any case. ``only`` restricts the search to these runs.
+        :attr:`RunSummary.search`, in any case. ``only`` restricts the search to these runs. ``since`` is the earliest
+        activity, in microseconds since the epoch.
         """
         conditions: list[str] = []
         values: list[str | int] = []
@@ -48,6 +50,9 @@ class RunQueries:
             # Both conditions, because SQLite enters an index by the first alone.
             conditions.append("active_at <= ? AND (active_at < ? OR (flow_key, run_id) > (?, ?))")
             values += [before[0], before[0], *before[1:]]
+        if since is not None:
+            conditions.append("active_at >= ?")
+            values.append(since)
         if statuses is not None:
             conditions.append(f"status IN ({', '.join('?' * len(statuses))})")
             values += statuses

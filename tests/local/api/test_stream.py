@@ -266,7 +266,7 @@ def test_a_client_gets_no_more_than_ten_events_a_second(server: Server) -> None:
 
 
 def test_a_change_without_a_notification_is_found(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(stream, "LOOK_SECONDS", 0.3)
     client = server.open()
     client.next()
     wait_for(lambda: server.log.asked)

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.local.api.run_views import find_run, recent_runs
+from failpath_otel.local.api.scripts.run_filter import RunFilter
+from failpath_otel.local.api.scripts.run_views import find_run, recent_runs
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.run_row import RunKey
@@ -110,9 +111,10 @@ def test_a_rare_status_is_found_behind_many_other_runs(tmp_path: Path, open_stor
     store.add(received_events(event("error", 1, run="bad"), event("error", 2, run="worse"), *many), 1)
     project(store)
     receiver = Receiver(store, lambda: 1)
-    assert [run.run_id for run in recent_runs(receiver, 5, status="error")] == ["worse", "bad"]
-    assert [run.run_id for run in recent_runs(receiver, 1, status="error")] == ["worse"]
-    assert [run.run_id for run in recent_runs(receiver, 2)] == ["r249", "r248"]
+    failed = RunFilter(statuses=frozenset({"error"}))
+    assert [run.run_id for run in recent_runs(receiver, 5, failed)] == ["worse", "bad"]
+    assert [run.run_id for run in recent_runs(receiver, 1, failed)] == ["worse"]
+    assert [run.run_id for run in recent_runs(receiver, 2, RunFilter())] == ["r249", "r248"]
     assert find_run(receiver, "none") is None
 
 

@@ -1,48 +1,59 @@
-"""Run views with liveness, for ``/api/runs`` and ``failpath-otel runs``."""
+"""Run views with liveness, for ``/api/runs``, ``/api/changes`` and ``failpath-otel runs``."""
 
 from typing import Final
 
 from msgspec.structs import replace
 
 from failpath_otel import semconv
+from failpath_otel.local.api.scripts.run_filter import RunFilter
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.summary import summarise
 from failpath_otel.local.runs.view import RunView, build_run_view
 from failpath_otel.local.store.run_row import RunKey
-from failpath_otel.records.record import Record, Status
+from failpath_otel.records.record import Record
 
 _PAGE: Final = 100
 
 
-def recent_runs(
-    receiver: Receiver, limit: int, *, flow_key: str | None = None, status: Status | None = None
-) -> list[RunView]:
-    """Return up to ``limit`` runs, the newest event first, filtered by flow and status where given."""
+def recent_runs(receiver: Receiver, limit: int, wanted: RunFilter) -> list[RunView]:
+    """Return up to ``limit`` runs that pass the filter, the newest event first."""
     receiver.catch_up()
     store = receiver.store
+    current = receiver.monitor.current() if wanted.reads_liveness else None
     found: list[RunView] = []
     before: tuple[int, str, str] | None = None
     while len(found) < limit:
         rows = store.runs.rows(
-            min(limit, _PAGE), before=before, flow_key=flow_key, statuses=None if status is None else [status]
+            # A row costs little beside the events of its run, and of those that run few may be wanted.
+            _PAGE if wanted.reads_liveness else min(limit, _PAGE),
+            before=before,
+            flow_key=wanted.flow_key,
+            statuses=wanted.stored_statuses,
+            since=wanted.since,
         )
         for row in rows:
-            # Events may have been stored or deleted since the rows were read.
-            events = store.events(row.key)
-            run = _run_view(receiver, row.key, events) if events else None
-            if run is not None and status in (None, run.status):
+            run = view_of(receiver, row.key) if wanted.takes_row(row, current) else None
+            # Events may have been stored since the row was read.
+            if run is not None and wanted.takes(run):
                 found.append(run)
+                if len(found) == limit:
+                    return found
         if not rows:
             break
         before = (rows[-1].active_at, rows[-1].flow_key, rows[-1].run_id)
-    return found[:limit]
+    return found
 
 
 def find_run(receiver: Receiver, run_id: str, *, flow_key: str | None = None) -> RunView | None:
     """Return the run with this id, of ``flow_key`` or else the one that was active last."""
     key = receiver.store.find(run_id, flow_key=flow_key)
-    events = [] if key is None else receiver.store.events(key)
-    return _run_view(receiver, key, events) if key is not None and events else None
+    return None if key is None else view_of(receiver, key)
+
+
+def view_of(receiver: Receiver, key: RunKey) -> RunView | None:
+    """Return the view of a run as it is now; ``None`` where its events have been deleted."""
+    events = receiver.store.events(key)
+    return _run_view(receiver, key, events) if events else None
 
 
 def _run_view(receiver: Receiver, key: RunKey, events: list[Record]) -> RunView:

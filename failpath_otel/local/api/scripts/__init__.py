@@ -1,0 +1,1 @@
+"""Runs as JSON, for scripts and for ``failpath-otel runs``."""
