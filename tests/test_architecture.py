@@ -37,6 +37,7 @@ ABOVE: Final = {
     "spans": ["steps", "otlp", "local", "gateway", "serving"],
     "steps": ["records", "options", "spans", "delivery", "otlp", "journal", "local", "gateway", "serving"],
     "otlp": ["options", "spans", "steps", "delivery", "journal", "local", "gateway"],
+    "flows": ["records", "options", "spans", "steps", "delivery", "otlp", "journal", "local", "gateway", "serving"],
     "gateway": ["spans", "steps", "local"],
     "integrations": ["records", "options", "spans", "delivery", "otlp", "journal", "local", "gateway", "serving"],
     "local": ["options", "spans", "steps", "delivery", "journal", "gateway"],
@@ -55,6 +56,7 @@ INSIDE: Final = {
 """The same for rooms inside a room: the one above them (its own modules), or beside them."""
 
 OF_OTHERS: Final = {
+    "flows": ["opentelemetry"],
     "steps": ["opentelemetry.sdk", "requests", "msgspec"],
     "local": ["opentelemetry"],
     "journal": ["failpath_otel.semconv", "opentelemetry", "requests", "urllib3", "socket", "msgspec"],

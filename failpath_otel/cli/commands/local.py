@@ -78,8 +78,8 @@ def _run(arguments: argparse.Namespace) -> int:
         with without_collections():
             # Imported here, because the other commands do not need the extra.
             from failpath_otel.errors import ConfigurationError  # noqa: PLC0415
+            from failpath_otel.flows.flows_file import FlowsFileError  # noqa: PLC0415
             from failpath_otel.local.api.guard import Access  # noqa: PLC0415
-            from failpath_otel.local.flows.flows_file import FlowsFileError  # noqa: PLC0415
             from failpath_otel.local.receiver import ReceiverSettings  # noqa: PLC0415
             from failpath_otel.local.server import default_database, serve  # noqa: PLC0415
             from failpath_otel.local.store.database import StoreError  # noqa: PLC0415

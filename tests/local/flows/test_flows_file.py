@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failpath_otel.local.flows import flows_file
-from failpath_otel.local.flows.flows_file import DEFAULT_PATH, FlowsFile, FlowsFileError, find_flows_file, read_flows
+from failpath_otel.flows.flows_file import DEFAULT_PATH, MAX_BYTES, FlowsFileError
+from failpath_otel.local.flows.flows_file import FlowsFile, find_flows_file, read_flows
 from failpath_otel.local.flows.shape import DeclaredFlow, Node
 
 CHECKOUT = {
@@ -157,7 +157,7 @@ def test_a_file_that_is_not_there_or_no_file_is_one_clear_error(tmp_path: Path) 
 
 def test_a_file_that_is_far_too_large_is_not_read(path: Path) -> None:
     with path.open("wb") as file:
-        file.truncate(flows_file.MAX_BYTES + 1)
+        file.truncate(MAX_BYTES + 1)
     with pytest.raises(FlowsFileError, match="is larger than 16000000 bytes"):
         FlowsFile(path)
 
