@@ -10,6 +10,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 import msgspec
 
 from failpath_otel.addresses import DEFAULT_PORT, DEFAULT_URL
+from failpath_otel.flows.seen import SeenFlow, SeenFlows
 from failpath_otel.local.runs.view import RunList, RunView
 
 _TIMEOUT_SECONDS: Final = 10.0
@@ -32,6 +33,11 @@ def fetch_runs(url: str, *, limit: int = 10, flow_key: str | None = None, token:
 def fetch_run(url: str, run_id: str, *, flow_key: str | None = None, token: str | None = None) -> RunView:
     """Return the run with this id, of ``flow_key`` or else the newest with it. Raise ``ReceiverError``."""
     return fetch(url, f"/api/runs/{quote(run_id, safe='', errors='replace')}", {"flow": flow_key}, token, RunView)
+
+
+def fetch_flows(url: str, *, token: str | None = None) -> list[SeenFlow]:
+    """Return the flows that the receiver at ``url`` has seen. Raise ``ReceiverError``."""
+    return fetch(url, "/api/flows", {}, token, SeenFlows).flows
 
 
 def fetch(url: str, path: str, parameters: dict[str, str | None], token: str | None, kind: type[_T]) -> _T:

@@ -2,12 +2,14 @@
 
 import ast
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Union
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from failpath_otel.checking.scopes import Scope, Slots
+    from failpath_otel.checking.inference.scopes import Scope, Slots
 
-_MAX_ATOMS: Final = 64
+_MAX_DEPTH: Final = 2
+"""How deep collections inside each other are followed; a function may return what it has returned in another one."""
+_MAX_ATOMS: Final = 128
 """How many things a value may be at most; what may be more is not followed."""
 
 
@@ -101,9 +103,9 @@ class Table:
     items: tuple[tuple["Value", "Value"], ...]
 
 
-Atom = Union[
-    Text, Pattern, Client, Run, Method, Imported, SourceModule, Class, Instance, Function, Row, Items, Table
-]  # fmt: skip
+Atom = (
+    Text | Pattern | Client | Run | Method | Imported | SourceModule | Class | Instance | Function | Row | Items | Table
+)
 Value = frozenset[Atom]
 """All that an expression may be; what is not known is left out, so that the empty one is unknown."""
 
@@ -146,6 +148,29 @@ def union(*values: Value) -> Value:
     """Return the value that may be any of ``values``."""
     result = UNKNOWN.union(*values)
     return result if len(result) <= _MAX_ATOMS else UNKNOWN
+
+
+def collection(atom: Row | Items | Table) -> Value:
+    """Return the value that is a collection; unknown where it is too large, too deep, or nothing in it is known."""
+    contents = _contents(atom)
+    if not any(contents) or len(contents) > _MAX_ATOMS or not all(_fits(each, _MAX_DEPTH) for each in contents):
+        return UNKNOWN
+    return frozenset({atom})
+
+
+def _contents(atom: Row | Items | Table) -> tuple[Value, ...]:
+    if isinstance(atom, Table):
+        return tuple(each for pair in atom.items for each in pair)
+    return atom.items if isinstance(atom, Row) else (atom.item,)
+
+
+def _fits(value: Value, depth: int) -> bool:
+    """Return whether collections in ``value`` are not deeper inside each other than this."""
+    return all(
+        depth > 0 and all(_fits(each, depth - 1) for each in _contents(atom))
+        for atom in value
+        if isinstance(atom, (Row, Items, Table))
+    )
 
 
 def texts(value: Value) -> set[str]:

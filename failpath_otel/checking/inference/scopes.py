@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from failpath_otel.checking.values import UNKNOWN, Value, union
+from failpath_otel.checking.inference.values import UNKNOWN, Value, union
 
 if TYPE_CHECKING:
-    from failpath_otel.checking.modules import Module
+    from failpath_otel.checking.inference.modules import Module
 
 Kind = Literal["module", "class", "function"]
 

@@ -1,0 +1,217 @@
+"""The analysis of a program: what its names are, and which keys it uses, without running it."""
+
+import ast
+from collections.abc import Sequence
+from typing import Final
+
+from failpath_otel.checking.files.folders import Folders
+from failpath_otel.checking.files.program import Program
+from failpath_otel.checking.files.source import Source, SourceError
+from failpath_otel.checking.inference.frames import Frame
+from failpath_otel.checking.inference.library import PACKAGE
+from failpath_otel.checking.inference.modules import Module
+from failpath_otel.checking.inference.scopes import Passes, Scope, Slots
+from failpath_otel.checking.inference.statements import Statements
+from failpath_otel.checking.inference.uses import Uses
+from failpath_otel.checking.inference.values import (
+    CLIENT,
+    UNKNOWN,
+    Class,
+    ClassDefinition,
+    Function,
+    FunctionDefinition,
+    Imported,
+    Instance,
+    Items,
+    SourceModule,
+    Value,
+    collection,
+    of,
+)
+
+_MOST_PASSES: Final = 4
+_DEEPEST: Final = 30
+"""Functions that are walked through while another one that calls them is."""
+_FIXTURE: Final = "failpath"
+_FIRST_ONLY: Final = frozenset({"contextmanager", "asynccontextmanager", "fixture"})
+"""Decorators that make of a generator what it yields."""
+
+
+class Analysis:
+    """What is known of a program. Each pass walks through all of it, until nothing new is found.
+
+    Args:
+        folders: finds modules.
+        program: the files.
+    """
+
+    def __init__(self, folders: Folders, program: Program) -> None:
+        self._folders = folders
+        self._program = program
+        self._modules: dict[str, Module | None] = {}
+        self._functions: dict[ast.AST, FunctionDefinition] = {}
+        self._classes: dict[ast.AST, ClassDefinition] = {}
+        self._of_scopes: dict[Scope, ClassDefinition] = {}
+        self._pending: dict[FunctionDefinition, Scope] = {}
+        self._depth = 0
+        self.passes: Final = Passes()
+        self.uses: Final = Uses()
+        self.errors: Final[dict[str, SourceError]] = {}
+        """The files that are not Python."""
+
+    def run(self, paths: Sequence[str]) -> None:
+        """Find the uses of keys in these files, which are in the order of their imports."""
+        modules = [module for path in paths if (module := self._module(path)) is not None]
+        for _ in range(_MOST_PASSES):
+            self.passes.is_stale = False
+            self.uses.clear()
+            for module in modules:
+                Statements(Frame(self, module.scope)).walk(module.source.tree.body)
+            while self._pending:
+                definition = next(iter(self._pending))
+                self._walk_function(definition, self._pending.pop(definition))
+            if not self.passes.is_stale:
+                return
+
+    def _module(self, path: str) -> Module | None:
+        if path not in self._modules:
+            source = self._program.source(path)
+            self._modules[path] = None
+            if source is not None:
+                try:
+                    source.tree  # noqa: B018 - parses it
+                    self._modules[path] = Module(path, source, self.passes)
+                except SourceError as error:
+                    self.errors[path] = error
+        return self._modules[path]
+
+    def imported(self, source: Source, name: str) -> Value:
+        """Return what a name with dots is: a module of the program, or something of a library."""
+        path = self._path(source, tuple(name.split(".")))
+        module = None if path is None else self._module(path)
+        return of(Imported(name) if module is None else SourceModule(module.scope))
+
+    def imported_from(self, source: Source, parts: tuple[str, ...], level: int, name: str) -> Value:
+        """Return what ``from … import name`` binds."""
+        path = self._path(source, parts, level)
+        module = None if path is None else self._module(path)
+        if module is not None:
+            return self.member(module.scope, name)
+        path = self._path(source, (*parts, name), level)
+        module = None if path is None else self._module(path)
+        if module is not None:
+            return of(SourceModule(module.scope))
+        return UNKNOWN if level else of(Imported(".".join((*parts, name))))
+
+    def import_all(self, scope: Scope, parts: tuple[str, ...], level: int) -> None:
+        """Have a scope see the names of a module."""
+        path = self._path(scope.module.source, parts, level)
+        module = None if path is None else self._module(path)
+        if module is not None and module.scope not in scope.stars:
+            scope.stars.append(module.scope)
+        elif module is None and parts and parts[0] == PACKAGE:
+            for name in ("configure", "Failpath", "FailpathClient", "Run", "StepRule", "MockFailpath"):
+                scope.names.add(name, of(Imported(f"{PACKAGE}.{name}")))
+
+    def member(self, scope: Scope, name: str) -> Value:
+        """Return what a name of a module is: one that it binds, or a module in its package."""
+        value = scope.member(name)
+        if value or name in scope.names or scope.module.source.path.name != "__init__.py":
+            return value
+        path = self._path(scope.module.source, (name,), 1)
+        module = None if path is None else self._module(path)
+        return UNKNOWN if module is None else of(SourceModule(module.scope))
+
+    def _path(self, source: Source, parts: tuple[str, ...], level: int = 0) -> str | None:
+        return self._folders.module(source.absolute, parts, level)
+
+    def function(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, scope: Scope, decorators: frozenset[str]
+    ) -> FunctionDefinition:
+        """Return the function that a node in ``scope`` defines."""
+        definition = self._functions.get(node)
+        if definition is None:
+            inner = Scope("function", scope.module, scope, self.passes)
+            slots = Slots(self.passes), Slots(self.passes)
+            definition = FunctionDefinition(node, inner, *slots, decorators, _yields(node))
+            self._functions[node] = definition
+        return definition
+
+    def class_definition(self, node: ast.ClassDef, scope: Scope) -> ClassDefinition:
+        """Return the class that a node in ``scope`` defines."""
+        definition = self._classes.get(node)
+        if definition is None:
+            inner = Scope("class", scope.module, scope, self.passes)
+            definition = ClassDefinition(node.name, inner, Slots(self.passes))
+            self._classes[node] = self._of_scopes[inner] = definition
+        return definition
+
+    def class_of(self, scope: Scope) -> ClassDefinition | None:
+        """Return the class whose body is ``scope``."""
+        return self._of_scopes.get(scope)
+
+    def walk_later(self, definition: FunctionDefinition, scope: Scope) -> None:
+        """Have a function, which stands in ``scope``, be walked through when what is around it is known."""
+        self._pending[definition] = scope
+
+    def returned(self, function: Function) -> Value:
+        """Return what a call of a function returns."""
+        definition = function.definition
+        if definition in self._pending and self._depth < _DEEPEST:
+            # Now, because another pass would otherwise be needed.
+            self._depth += 1
+            self._walk_function(definition, self._pending.pop(definition))
+            self._depth -= 1
+        results = definition.results
+        if not definition.is_generator:
+            return results.get("return")
+        yielded = results.get("yield")
+        if definition.decorators & _FIRST_ONLY:
+            return yielded
+        return collection(Items(yielded))
+
+    def _walk_function(self, definition: FunctionDefinition, scope: Scope) -> None:
+        node = definition.node
+        if isinstance(node, ast.Lambda):
+            return
+        frame = Frame(self, definition.scope, definition.results)
+        arguments = node.args
+        named = [*arguments.posonlyargs, *arguments.args]
+        owner = self.class_of(scope)
+        for place, each in enumerate((*named, *arguments.kwonlyargs)):
+            value = definition.parameters.get(each.arg)
+            if owner is not None and place == 0 and named and "staticmethod" not in definition.decorators:
+                is_class = "classmethod" in definition.decorators or node.name in {"__new__", "__init_subclass__"}
+                value = of(Class(owner) if is_class else Instance(owner))
+            elif not value and scope.module.is_test:
+                value = self._fixture(scope, each.arg, node.name)
+            frame.bind(each.arg, value)
+        for rest in (arguments.vararg, arguments.kwarg):
+            if rest is not None:
+                frame.bind(rest.arg, UNKNOWN)
+        Statements(frame).walk(node.body)
+
+    def _fixture(self, scope: Scope, name: str, inside: str) -> Value:
+        """Return what a fixture of pytest provides: of this module, of a ``conftest.py``, else of this package."""
+        modules = [scope.module, *map(self._module, self._folders.conftests(scope.module.path))]
+        for module in modules:
+            if module is None or (name == inside and module is scope.module):
+                continue  # a fixture that overrides another one of its name
+            value = module.scope.member(name)
+            found = [atom for atom in value if isinstance(atom, Function) and "fixture" in atom.definition.decorators]
+            if found:
+                results = [atom.definition.results for atom in found]
+                return UNKNOWN.union(*(each.get("yield") | each.get("return") for each in results))
+        return CLIENT if name == _FIXTURE else UNKNOWN
+
+
+def _yields(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> bool:
+    """Return whether a function is a generator."""
+    waiting: list[ast.AST] = list(node.body) if not isinstance(node, ast.Lambda) else [node.body]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, (ast.Yield, ast.YieldFrom)):
+            return True
+        if not isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            waiting += ast.iter_child_nodes(each)
+    return False
