@@ -1,11 +1,20 @@
 """The keys, run ids and statuses that a caller passes: checked before anything is recorded."""
 
+import typing
 import uuid
 
 from failpath_otel import limits, semconv
 from failpath_otel.handler_exceptions import reraise_if_from_handler
 from failpath_otel.scrubbing.keys import is_secret_key
 from failpath_otel.scrubbing.values import bounded_run_id, clean_text, text_of, type_name
+
+if typing.TYPE_CHECKING:
+    import typing_extensions
+
+    StepKey_contra = typing_extensions.TypeVar("StepKey_contra", bound=str, contravariant=True, default=str)
+else:
+    # The default is for type checkers, and `typing` knows it since Python 3.13 only.
+    StepKey_contra = typing.TypeVar("StepKey_contra", bound=str, contravariant=True)
 
 
 def check_key(name: str, value: object) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar, overload
 
 from opentelemetry.context import Context, attach, get_current, get_value, set_value
 from opentelemetry.trace import Span, StatusCode
@@ -16,7 +16,7 @@ from failpath_otel.scrubbing.values import clean_metadata, type_name
 from failpath_otel.semconv import FLOW_KEY, RUN_ID
 from failpath_otel.step_state import RunIdentity
 from failpath_otel.steps.definition import StepDefinition, merged, named
-from failpath_otel.steps.keys import check_key, make_run_id
+from failpath_otel.steps.keys import StepKey_contra, check_key, make_run_id
 from failpath_otel.steps.manual_record import record_manually
 from failpath_otel.steps.open_step import OpenStep, describe_error, status_description
 from failpath_otel.steps.outcome import is_failure
@@ -28,18 +28,21 @@ from failpath_otel.steps.step_tracer import StepTracer, leave_block
 from failpath_otel.steps.wrap import NewStep, call, deferred_kind, run_deferred
 
 T = TypeVar("T")
-RunT = TypeVar("RunT", bound="Run")
+RunT = TypeVar("RunT", bound="Run[Any]")
 Metadata = Mapping[str, object]
 _NO_FN: Any = object()  # not None, which a lookup of a handler may have returned
 
 
 @public
-class Run:
+class Run(Generic[StepKey_contra]):
     """One execution of a flow, made by :meth:`Failpath.run`. Making one sends nothing.
 
     A run needs no block: its steps can be opened from any thread or task. Entered by ``with`` or ``async with`` it also
     opens a span that is the parent of its steps, and becomes the current run; the block can be entered again, also in
     other threads and tasks at the same time.
+
+    For type checkers, ``Run`` takes any step key, and ``Run[Literal["pack", "ship"]]`` these two alone: what the module
+    that ``failpath-otel types`` makes of ``.failpath/flows.json`` calls the runs of its flows.
     """
 
     __slots__ = ("_current_key", "_end_flush", "_entries", "_identity", "_metadata", "_tracer")
@@ -85,10 +88,12 @@ class Run:
         return write_headers(self._identity.flow_key, self._identity.run_id)
 
     @overload
-    def step(self, step_key: str, *, metadata: Metadata | None = None) -> Step: ...
+    def step(self, step_key: StepKey_contra, *, metadata: Metadata | None = None) -> Step: ...
     @overload
-    def step(self, step_key: str, fn: Callable[[], T], *, metadata: Metadata | None = None) -> T: ...
-    def step(self, step_key: str, fn: Callable[[], Any] = _NO_FN, *, metadata: Metadata | None = None) -> Any:
+    def step(self, step_key: StepKey_contra, fn: Callable[[], T], *, metadata: Metadata | None = None) -> T: ...
+    def step(
+        self, step_key: StepKey_contra, fn: Callable[[], Any] = _NO_FN, *, metadata: Metadata | None = None
+    ) -> Any:
         """Record one step of this run.
 
         With ``fn``: report ``running``, call ``fn`` once, report ``success`` or ``error``, and return its value or let
@@ -132,7 +137,7 @@ class Run:
             )
         return call(OpenStep(), self._tracer, definition, fn)
 
-    def skip(self, step_key: str, *, metadata: Metadata | None = None) -> None:
+    def skip(self, step_key: StepKey_contra, *, metadata: Metadata | None = None) -> None:
         """Record that a step was left out on purpose, so that it differs from a missing one.
 
         Args:
@@ -226,7 +231,7 @@ class _Entered:
 
     __slots__ = ("_spans", "before", "inside", "run", "token")
 
-    def __init__(self, run: Run, spans: tuple[Span, ...]) -> None:
+    def __init__(self, run: Run[Any], spans: tuple[Span, ...]) -> None:
         self.run = run
         self._spans = spans
         self.before = self.inside = Context()
@@ -247,7 +252,7 @@ class _Entered:
                 exception_once("ending a run's span")
 
 
-def current_run(current_key: str) -> Run | None:
+def current_run(current_key: str) -> Run[Any] | None:
     """Return the run whose block encloses the caller, of those entered under ``current_key``."""
     entered = get_value(current_key)
     return entered.run if isinstance(entered, _Entered) else None
