@@ -17,8 +17,6 @@ from failpath_otel.checking.inference.uses import Use, Uses
 from failpath_otel.checking.rule_keys import RuleKeys, is_rules_file, read_rule_keys
 from failpath_otel.flows.known_keys import KnownKeys
 
-GENERATED: Final = re.compile(rb"failpath-otel types")
-
 
 @dataclass
 class Checked:
@@ -168,7 +166,7 @@ def _literals(sources: Iterable[Source], keys: set[str]) -> set[str]:
     # In quotes, because a key such as `run` is a word of the language; what has escapes is missed.
     quoted = re.compile(b"[\"'](?:" + b"|".join(re.escape(key.encode(errors="replace")) for key in keys) + b")[\"']")
     for source in sources:
-        if quoted.search(source.data) and not GENERATED.search(source.data[:1000]):
+        if quoted.search(source.data) and not source.is_generated:
             try:
                 found |= {
                     node.value

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from failpath_otel.checking.files.place import Place
+from failpath_otel.flows.typed_module import MARK
 
 _IGNORE: Final = re.compile(rb"#\s*failpath:\s*ignore(?:\[([\w\s,-]*)\])?", re.IGNORECASE)
 _IMPORT: Final = re.compile(
@@ -45,6 +46,11 @@ class Source:
             self.data: Final = path.read_bytes()
         except OSError as error:
             raise SourceError(Place(str(path)), f"cannot be read: {error.strerror or error}") from None
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether this is the module of keys that ``failpath-otel types`` makes."""
+        return self.data.startswith(MARK.encode())
 
     @cached_property
     def tree(self) -> ast.Module:

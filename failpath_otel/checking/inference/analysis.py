@@ -8,6 +8,7 @@ from failpath_otel.checking.files.folders import Folders
 from failpath_otel.checking.files.program import Program
 from failpath_otel.checking.files.source import Source, SourceError
 from failpath_otel.checking.inference.frames import Frame
+from failpath_otel.checking.inference.generated import define_keys
 from failpath_otel.checking.inference.library import PACKAGE
 from failpath_otel.checking.inference.modules import Module
 from failpath_otel.checking.inference.scopes import Passes, Scope, Slots
@@ -66,7 +67,10 @@ class Analysis:
             self.passes.is_stale = False
             self.uses.clear()
             for module in modules:
-                Statements(Frame(self, module.scope)).walk(module.source.tree.body)
+                if module.source.is_generated:
+                    define_keys(Frame(self, module.scope))
+                else:
+                    Statements(Frame(self, module.scope)).walk(module.source.tree.body)
             while self._pending:
                 definition = next(iter(self._pending))
                 self._walk_function(definition, self._pending.pop(definition))

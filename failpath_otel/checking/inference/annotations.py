@@ -10,6 +10,7 @@ from failpath_otel.checking.inference.values import (
     Imported,
     Instance,
     Items,
+    Kind,
     Table,
     Value,
     collection,
@@ -70,6 +71,8 @@ class Annotations:
         """Return what an object of a class is."""
         if isinstance(kind, Imported):
             return instance_of(kind.name)
+        if isinstance(kind, Kind):
+            return kind.instances
         return of(Instance(kind.definition)) if isinstance(kind, Class) else UNKNOWN
 
     def _generic(self, node: ast.Subscript) -> Value:

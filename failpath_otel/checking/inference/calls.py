@@ -218,7 +218,7 @@ def _of_table(table: Table, method: str, first: Value) -> Value:
 def looked_up(table: Table, key: Value) -> Value:
     """Return what ``table[key]`` may be."""
     wanted = texts(key)
-    return union(*(value for each, value in table.items if not wanted or texts(each) & wanted))
+    return union(*(value for each, value in table.items if not wanted or not (known := texts(each)) or known & wanted))
 
 
 def _fill(definition: ClassDefinition, arguments: list[Value], keywords: dict[str | None, Value]) -> None:

@@ -19,6 +19,7 @@ from failpath_otel.checking.inference.values import (
     Imported,
     Instance,
     Items,
+    Kind,
     Method,
     Pattern,
     Row,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from failpath_otel.checking.inference.frames import Frame
 
 _ANYTHING: Final = ".*"
+_LITERALS: Final = frozenset({"typing.Literal", "typing_extensions.Literal"})
 
 
 class Expressions:
@@ -219,7 +221,9 @@ class Expressions:
                     values.append(union(*atom.items))
             elif isinstance(atom, Items):
                 values.append(of(atom) if isinstance(node.slice, ast.Slice) else atom.item)
-            elif isinstance(atom, (Class, Imported)):  # a generic class
+            elif isinstance(atom, Imported) and atom.name in _LITERALS:
+                values.append(of(Kind(union(key, elements(key)))))
+            elif isinstance(atom, (Class, Imported, Kind)):  # a generic class
                 values.append(of(atom))
         return union(*values)
 

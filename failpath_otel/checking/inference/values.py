@@ -55,6 +55,13 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """A type, by what its objects may be: of a ``Literal`` its texts."""
+
+    instances: "Value"
+
+
+@dataclass(frozen=True, slots=True)
 class SourceModule:
     """A module whose source is read."""
 
@@ -103,8 +110,9 @@ class Table:
     items: tuple[tuple["Value", "Value"], ...]
 
 
+_Collection = Row | Items | Table
 Atom = (
-    Text | Pattern | Client | Run | Method | Imported | SourceModule | Class | Instance | Function | Row | Items | Table
+    Text | Pattern | Client | Run | Method | Imported | Kind | SourceModule | Class | Instance | Function | _Collection
 )
 Value = frozenset[Atom]
 """All that an expression may be; what is not known is left out, so that the empty one is unknown."""
