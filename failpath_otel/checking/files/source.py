@@ -83,6 +83,10 @@ class Source:
         before = self._lines[node.lineno - 1][: node.col_offset]
         return Place(str(self.path), node.lineno, len(before.decode(errors="replace")) + 1)
 
+    def text(self, node: ast.expr | ast.stmt) -> bytes:
+        """Return the lines in which ``node`` is."""
+        return b"\n".join(self._lines[node.lineno - 1 : node.end_lineno])
+
     def ignores(self, first: int, last: int, code: str) -> bool:
         """Return whether one of these lines ends in ``# failpath: ignore``, of everything or of this code."""
         for line in self._lines[first - 1 : last]:

@@ -1,17 +1,20 @@
 """The analysis of a program: what its names are, and which keys it uses, without running it."""
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from failpath_otel.checking.files.folders import Folders
+from failpath_otel.checking.files.place import Place
 from failpath_otel.checking.files.program import Program
 from failpath_otel.checking.files.source import Source, SourceError
 from failpath_otel.checking.inference.frames import Frame
 from failpath_otel.checking.inference.generated import define_keys
 from failpath_otel.checking.inference.library import PACKAGE
 from failpath_otel.checking.inference.modules import Module
-from failpath_otel.checking.inference.scopes import Passes, Scope, Slots
+from failpath_otel.checking.inference.scopes import Scope, Slots, Walks
 from failpath_otel.checking.inference.statements import Statements
 from failpath_otel.checking.inference.uses import Uses
 from failpath_otel.checking.inference.values import (
@@ -30,16 +33,23 @@ from failpath_otel.checking.inference.values import (
     of,
 )
 
-_MOST_PASSES: Final = 4
+_MOST_WALKS: Final = 4
+"""Walks through one part of the program."""
 _DEEPEST: Final = 30
 """Functions that are walked through while another one that calls them is."""
+_MATTERS: Final = re.compile(
+    rb"\b(?:step|skip|record_step|run|run_from_headers|preset|partial|global|nonlocal)\b|StepRule|\.steps\b"
+    rb"|\.\w+\s*(?::[^=\n]+)?=(?!=)|\b(?:as|for)\s+\w+\."
+)
+"""What is in the text of a function that uses keys, or binds something outside; others are only looked at for what
+they return."""
 _FIXTURE: Final = "failpath"
 _FIRST_ONLY: Final = frozenset({"contextmanager", "asynccontextmanager", "fixture"})
 """Decorators that make of a generator what it yields."""
 
 
 class Analysis:
-    """What is known of a program. Each pass walks through all of it, until nothing new is found.
+    """What is known of a program. Its parts are walked through until nothing new is found.
 
     Args:
         folders: finds modules.
@@ -53,29 +63,51 @@ class Analysis:
         self._functions: dict[ast.AST, FunctionDefinition] = {}
         self._classes: dict[ast.AST, ClassDefinition] = {}
         self._of_scopes: dict[Scope, ClassDefinition] = {}
-        self._pending: dict[FunctionDefinition, Scope] = {}
+        self._pending: dict[FunctionDefinition, None] = {}
+        self._on_demand: set[FunctionDefinition] = set()
+        self._walked: Counter[object] = Counter()
         self._depth = 0
-        self.passes: Final = Passes()
-        self.uses: Final = Uses()
+        self.walks: Final = Walks()
+        self.uses: Final = Uses(self.walks)
         self.errors: Final[dict[str, SourceError]] = {}
         """The files that are not Python."""
 
     def run(self, paths: Sequence[str]) -> None:
         """Find the uses of keys in these files, which are in the order of their imports."""
-        modules = [module for path in paths if (module := self._module(path)) is not None]
-        for _ in range(_MOST_PASSES):
-            self.passes.is_stale = False
-            self.uses.clear()
-            for module in modules:
-                if module.source.is_generated:
-                    define_keys(Frame(self, module.scope))
+        for path in paths:
+            module = self._module(path)
+            if module is not None:
+                self._walk(module)
+        stale = self.walks.stale
+        while self._pending or stale:
+            part = next(iter(self._pending or stale))
+            stale.pop(part, None)
+            if self._walked[part] < _MOST_WALKS:
+                self._walk(part)
+
+    def _walk(self, part: "Module | FunctionDefinition | object") -> None:
+        """Walk through a module or a function, perhaps again."""
+        outer, self.walks.part = self.walks.part, part
+        self._walked[part] += 1
+        self.uses.forget(part)
+        try:
+            if isinstance(part, FunctionDefinition):
+                self._pending.pop(part, None)
+                self._walk_function(part)
+            elif isinstance(part, Module):
+                frame = Frame(self, part.scope)
+                if part.source.is_generated:
+                    define_keys(frame)
                 else:
-                    Statements(Frame(self, module.scope)).walk(module.source.tree.body)
-            while self._pending:
-                definition = next(iter(self._pending))
-                self._walk_function(definition, self._pending.pop(definition))
-            if not self.passes.is_stale:
-                return
+                    Statements(frame).walk(part.source.tree.body)
+        except RecursionError:
+            scope = part.scope if isinstance(part, (Module, FunctionDefinition)) else None
+            if scope is not None:
+                module = scope.module
+                place = Place(str(module.source.path))
+                self.errors[module.path] = SourceError(place, "cannot be checked: it is nested too deeply")
+        finally:
+            self.walks.part = outer
 
     def _module(self, path: str) -> Module | None:
         if path not in self._modules:
@@ -84,7 +116,7 @@ class Analysis:
             if source is not None:
                 try:
                     source.tree  # noqa: B018 - parses it
-                    self._modules[path] = Module(path, source, self.passes)
+                    self._modules[path] = Module(path, source, self.walks)
                 except SourceError as error:
                     self.errors[path] = error
         return self._modules[path]
@@ -135,9 +167,12 @@ class Analysis:
         """Return the function that a node in ``scope`` defines."""
         definition = self._functions.get(node)
         if definition is None:
-            inner = Scope("function", scope.module, scope, self.passes)
-            slots = Slots(self.passes), Slots(self.passes)
-            definition = FunctionDefinition(node, inner, *slots, decorators, _yields(node))
+            inner = Scope("function", scope.module, scope, self.walks)
+            slots = Slots(self.walks), Slots(self.walks)
+            text = scope.module.source.text(node)
+            definition = FunctionDefinition(node, inner, *slots, decorators, b"yield" in text and _yields(node))
+            if not isinstance(node, ast.Lambda) and not _MATTERS.search(text):
+                self._on_demand.add(definition)
             self._functions[node] = definition
         return definition
 
@@ -145,8 +180,8 @@ class Analysis:
         """Return the class that a node in ``scope`` defines."""
         definition = self._classes.get(node)
         if definition is None:
-            inner = Scope("class", scope.module, scope, self.passes)
-            definition = ClassDefinition(node.name, inner, Slots(self.passes))
+            inner = Scope("class", scope.module, scope, self.walks)
+            definition = ClassDefinition(node.name, inner, Slots(self.walks))
             self._classes[node] = self._of_scopes[inner] = definition
         return definition
 
@@ -154,17 +189,19 @@ class Analysis:
         """Return the class whose body is ``scope``."""
         return self._of_scopes.get(scope)
 
-    def walk_later(self, definition: FunctionDefinition, scope: Scope) -> None:
-        """Have a function, which stands in ``scope``, be walked through when what is around it is known."""
-        self._pending[definition] = scope
+    def walk_later(self, definition: FunctionDefinition) -> None:
+        """Have a function be walked through when what is around it is known."""
+        if not self._walked[definition] and definition not in self._on_demand:
+            self._pending[definition] = None
 
     def returned(self, function: Function) -> Value:
         """Return what a call of a function returns."""
         definition = function.definition
-        if definition in self._pending and self._depth < _DEEPEST:
-            # Now, because another pass would otherwise be needed.
+        if (definition in self._pending or definition in self._on_demand) and self._depth < _DEEPEST:
+            # Now, because what calls it would otherwise have to be walked through again.
             self._depth += 1
-            self._walk_function(definition, self._pending.pop(definition))
+            self._on_demand.discard(definition)
+            self._walk(definition)
             self._depth -= 1
         results = definition.results
         if not definition.is_generator:
@@ -174,9 +211,9 @@ class Analysis:
             return yielded
         return collection(Items(yielded))
 
-    def _walk_function(self, definition: FunctionDefinition, scope: Scope) -> None:
-        node = definition.node
-        if isinstance(node, ast.Lambda):
+    def _walk_function(self, definition: FunctionDefinition) -> None:
+        node, scope = definition.node, definition.scope.parent
+        if isinstance(node, ast.Lambda) or scope is None:
             return
         frame = Frame(self, definition.scope, definition.results)
         arguments = node.args
@@ -204,13 +241,12 @@ class Analysis:
             value = module.scope.member(name)
             found = [atom for atom in value if isinstance(atom, Function) and "fixture" in atom.definition.decorators]
             if found:
-                results = [atom.definition.results for atom in found]
-                return UNKNOWN.union(*(each.get("yield") | each.get("return") for each in results))
+                return UNKNOWN.union(*map(self.returned, found))
         return CLIENT if name == _FIXTURE else UNKNOWN
 
 
 def _yields(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> bool:
-    """Return whether a function is a generator."""
+    """Return whether a function in whose text there is ``yield`` is a generator, and not only one inside it."""
     waiting: list[ast.AST] = list(node.body) if not isinstance(node, ast.Lambda) else [node.body]
     while waiting:
         each = waiting.pop()

@@ -77,7 +77,7 @@ class Annotations:
 
     def _generic(self, node: ast.Subscript) -> Value:
         inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        name = _last_name(node.value)
+        name = _last_name(node.value) if inner else ""  # `tuple[()]` has none
         if name == "Literal":
             return union(*(self._expressions.evaluate(each) for each in inner))
         if name == "Annotated":

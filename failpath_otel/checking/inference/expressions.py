@@ -138,7 +138,7 @@ class Expressions:
     def _attribute(self, node: ast.Attribute) -> Value:
         value = union(*(self.attribute(atom, node.attr) for atom in self.evaluate(node.value)))
         # A constant is in the code where it is named.
-        self.frame.analysis.uses.mentioned |= texts(value)
+        self.frame.analysis.uses.mentioned.update(texts(value))
         return value
 
     def _constant(self, node: ast.Constant) -> Value:

@@ -39,7 +39,7 @@ class Frame:
         self.analysis: Final = analysis
         self.scope: Final = scope
         self.source: Final = scope.module.source
-        self.results: Final = results if results is not None else Slots(analysis.passes)
+        self.results: Final = results if results is not None else Slots(analysis.walks)
         self.env: Names = {}
         self.is_reachable = True
         """Whether the code that follows can be reached from that before it."""

@@ -4,7 +4,7 @@ from typing import Final
 
 from failpath_otel.checking.files.program import is_test
 from failpath_otel.checking.files.source import Source
-from failpath_otel.checking.inference.scopes import Passes, Scope
+from failpath_otel.checking.inference.scopes import Scope, Walks
 
 
 class Module:
@@ -13,11 +13,11 @@ class Module:
     Args:
         path: its absolute path.
         source: its file.
-        passes: takes note of what is read too early.
+        walks: takes note of what is read too early.
     """
 
-    def __init__(self, path: str, source: Source, passes: Passes) -> None:
+    def __init__(self, path: str, source: Source, walks: Walks) -> None:
         self.path: Final = path
         self.source: Final = source
-        self.scope: Final = Scope("module", self, None, passes)
+        self.scope: Final = Scope("module", self, None, walks)
         self.is_test: Final = is_test(source)

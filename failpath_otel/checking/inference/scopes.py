@@ -1,6 +1,5 @@
 """Scopes of a program: which names they bind, and to what, in all places together."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from failpath_otel.checking.inference.values import UNKNOWN, Value, union
@@ -11,13 +10,23 @@ if TYPE_CHECKING:
 Kind = Literal["module", "class", "function"]
 
 
-class Slots:
-    """Values by names. A name that gets another value after it was read makes a further pass necessary."""
+class Walks:
+    """Which part of the program is walked through, and which parts have read what they did not know yet."""
 
-    def __init__(self, passes: "Passes") -> None:
-        self._passes = passes
+    def __init__(self) -> None:
+        self.part: object = None
+        """The module or function whose code is walked through."""
+        self.stale: dict[object, None] = {}
+        """Parts that have to be walked through again, because something that they have read is known better now."""
+
+
+class Slots:
+    """Values by names, and which parts of the program have read them."""
+
+    def __init__(self, walks: Walks) -> None:
+        self._walks = walks
         self._values: dict[str, Value] = {}
-        self._read: set[str] = set()
+        self._readers: dict[str, set[object]] = {}
 
     def add(self, name: str, value: Value) -> None:
         """Add to what ``name`` may be."""
@@ -25,33 +34,29 @@ class Slots:
         after = value if before is None else union(before, value)
         if before is None or after - before:
             self._values[name] = after
-            if name in self._read and after:
-                self._passes.is_stale = True
+            if after and name in self._readers:
+                self._walks.stale.update(dict.fromkeys(self._readers[name]))
 
     def get(self, name: str) -> Value:
         """Return what ``name`` may be, as far as is known."""
-        self._read.add(name)
+        readers = self._readers.get(name)
+        if readers is None:
+            readers = self._readers[name] = set()
+        readers.add(self._walks.part)
         return self._values.get(name, UNKNOWN)
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
 
-@dataclass
-class Passes:
-    """Whether something was read before it was known."""
-
-    is_stale: bool = False
-
-
 class Scope:
     """A module, a class body or a function."""
 
-    def __init__(self, kind: Kind, module: "Module", parent: "Scope | None", passes: Passes) -> None:
+    def __init__(self, kind: Kind, module: "Module", parent: "Scope | None", walks: Walks) -> None:
         self.kind = kind
         self.module = module
         self.parent = parent
-        self.names = Slots(passes)
+        self.names = Slots(walks)
         self.outer: dict[str, Scope] = {}
         """The names that ``global`` and ``nonlocal`` have declared, and the scopes that they are bound in."""
         self.stars: list[Scope] = []

@@ -189,7 +189,7 @@ class Statements:
         elif declared:
             definition.results.add("return", declared)
         frame.bind(node.name, of(Function(definition)))
-        frame.analysis.walk_later(definition, frame.scope)
+        frame.analysis.walk_later(definition)
 
     def _class(self, node: ast.ClassDef) -> None:
         frame = self._frame

@@ -7,6 +7,7 @@ from typing import Final
 
 from failpath_otel.checking.files.place import Place
 from failpath_otel.checking.files.source import Source
+from failpath_otel.checking.inference.scopes import Walks
 from failpath_otel.checking.inference.values import Pattern, Run, Text, Value
 
 
@@ -42,21 +43,28 @@ class Use:
                 self.patterns.add(atom.pattern)
 
 
+Position = tuple[str, int, int]
+
+
 class Uses:
-    """All uses that were found, each once."""
+    """All uses that were found, each once.
 
-    def __init__(self) -> None:
-        self.flows: Final[dict[tuple[str, int, int], Use]] = {}
-        self.steps: Final[dict[tuple[str, int, int], Use]] = {}
+    Args:
+        walks: says which part of the program is walked through.
+    """
 
-        self.mentioned: set[str] = set()
+    def __init__(self, walks: Walks) -> None:
+        self._walks: Final = walks
+        self._of_parts: dict[object, list[tuple[dict[Position, Use], Position]]] = {}
+        self.flows: Final[dict[Position, Use]] = {}
+        self.steps: Final[dict[Position, Use]] = {}
+        self.mentioned: Final[set[str]] = set()
         """Texts that stand behind attributes, such as constants of a module."""
 
-    def clear(self) -> None:
-        """Forget all uses, because what follows knows more."""
-        self.flows.clear()
-        self.steps.clear()
-        self.mentioned.clear()
+    def forget(self, part: object) -> None:
+        """Forget the uses in a part of the program, which is walked through again with better knowledge."""
+        for uses, position in self._of_parts.pop(part, ()):
+            uses.pop(position, None)
 
     def flow(self, source: Source, node: ast.expr, value: Value) -> None:
         """Add the use of a flow key."""
@@ -72,6 +80,10 @@ class Uses:
             else:
                 use.flows.add(run.flow_key)
 
-    @staticmethod
-    def _use(uses: dict[tuple[str, int, int], Use], source: Source, node: ast.expr) -> Use:
-        return uses.setdefault((str(source.path), node.lineno, node.col_offset), Use(source, node))
+    def _use(self, uses: dict[Position, Use], source: Source, node: ast.expr) -> Use:
+        position = str(source.path), node.lineno, node.col_offset
+        use = uses.get(position)
+        if use is None:
+            use = uses[position] = Use(source, node)
+            self._of_parts.setdefault(self._walks.part, []).append((uses, position))
+        return use
