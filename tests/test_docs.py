@@ -27,6 +27,7 @@ DELIVERED: Final = {
     },
     "options.md": {"charge-card running", "charge-card success", "charge-card error", "send-receipt-email skipped"},
     "services.md": {"print-label success"},
+    "typed-keys.md": {"charge-card running", "charge-card success"},
     "otlp-backends.md": {"charge-card running", "charge-card success", "pack success", "resize running"},
 }
 """What the programs of a page deliver to Failpath, among other things."""

@@ -7,6 +7,8 @@ What a block is, its text and its place say:
 - A ```python block whose first line is a comment with a file name, ``# test_shop.py``, is that file. The test files of
   a page are run by pytest, in one folder with its other files.
 - A ```text block after blocks of a program is what they print, with the endpoint written as Failpath's own.
+- A ```json block with declared flows is ``.failpath/flows.json``. The commands ``failpath-otel types`` in ```console
+  blocks are run before the programs, and print what stands below them.
 - A ```log block is what the programs of the page log, whatever numbers are in it.
 - Blocks of other languages are not run.
 """
@@ -25,6 +27,7 @@ _BEGINS: Final = re.compile(r"^(import|from) failpath_otel\b", re.MULTILINE)
 _FILE: Final = re.compile(r"# (\w+\.py)\n")
 _HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LINK: Final = re.compile(r"\]\(([^()\s]+)\)")
+_COMMAND: Final = re.compile(r"^\$ (failpath-otel types .*)\n((?:[^$\n].*\n)*)", re.MULTILINE)
 _PATH: Final = re.compile(r"`([\w.-]+(?:/[\w.-]+)*(?:/|\.py|\.md|\.toml))`")
 
 
@@ -45,6 +48,8 @@ class Page:
     programs: list[Program] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     logged: list[str] = field(default_factory=list)
+    flows: str | None = None
+    commands: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def prose(self) -> str:
@@ -87,6 +92,10 @@ def read_page(path: Path) -> Page:
             _add(page, code, line)
         elif language == "text":
             page.programs[-1].printed = (page.programs[-1].printed or "") + code
+        elif language == "json" and code.startswith('{"flows"'):
+            page.flows = code
+        elif language == "console":
+            page.commands += _COMMAND.findall(code)
         elif language == "log":
             page.logged += code.splitlines()
     return page

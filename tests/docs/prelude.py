@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor as BatchSpanProcessor
 
 request_id = "order-17"
+order = SimpleNamespace(id=request_id)
 cart = SimpleNamespace(id="cart-1", wants_receipt=False)
 begun = time.time() - 60.0
 provider = TracerProvider()
@@ -19,6 +20,6 @@ def validate_cart() -> SimpleNamespace:
     return cart
 
 
-def charge(of: SimpleNamespace) -> str:
+def charge(of: SimpleNamespace = cart) -> str:
     assert of is cart
     return "ch_1"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -47,10 +48,25 @@ def run_program(program: Program, folder: Path, variables: dict[str, str]) -> li
     return logged
 
 
+def run_command(command: str, printed: str, folder: Path, variables: dict[str, str]) -> None:
+    """Runs ``failpath-otel`` as a page says, and compares what it prints with what the page says."""
+    _, *arguments = shlex.split(command, comments=True)
+    if "--out" in arguments:
+        (folder / arguments[arguments.index("--out") + 1]).parent.mkdir(parents=True, exist_ok=True)
+    whole = [sys.executable, "-m", "failpath_otel.cli", *arguments]
+    done = subprocess.run(whole, env=variables, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, printed), done.stdout + done.stderr
+
+
 def run_page(page: Page, folder: Path, variables: dict[str, str]) -> None:
     """Runs everything on a page, and compares what it prints and logs with what the page says."""
     for name, code in page.files.items():
         (folder / name).write_text(code)
+    if page.flows is not None:
+        (folder / ".failpath").mkdir()
+        (folder / ".failpath" / "flows.json").write_text(page.flows)
+    for line, output in page.commands:
+        run_command(line, output, folder, variables)
     logged = [line for program in page.programs for line in run_program(program, folder, variables)]
     if page.files:
         command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(folder)]

@@ -83,12 +83,13 @@ def test_any_flows_give_a_module_whose_constants_and_types_are_the_keys(flows: l
     assert typed_module(declared(flows)) == source
 
 
-def test_typed_returns_the_same_client_and_the_types_of_clients_can_stand_in_annotations() -> None:
+def test_typed_returns_the_same_client_and_the_types_of_clients_can_stand_in_annotations(
+    failpath: MockFailpath,
+) -> None:
     module = imported(typed_module(declared([("checkout", ["charge-card"])])))
-    mock = MockFailpath()
-    assert module.typed(mock) is mock
-    assert isinstance(mock, (module.TypedFailpath, module.TypedFailpathClient, module.TypedMockFailpath))
-    assert module.typed(mock).run(module.checkout.slug).step(module.checkout.steps.charge_card, lambda: 5) == 5
+    assert module.typed(failpath) is failpath
+    assert isinstance(failpath, (module.TypedFailpath, module.TypedFailpathClient, module.TypedMockFailpath))
+    assert module.typed(failpath).run(module.checkout.slug).step(module.checkout.steps.charge_card, lambda: 5) == 5
     assert (get_origin(module.CheckoutRun), get_args(module.CheckoutRun)) == (failpath_otel.Run, (module.CheckoutStep,))
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import gc
+import pickle
 import uuid
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from opentelemetry import context, trace
@@ -235,3 +236,22 @@ def test_a_run_whose_block_was_left_is_in_no_reference_cycle(recording: Recordin
         assert left() == 0, "only a garbage collection would release it"
     finally:
         gc.enable()
+
+
+def _narrow(run: Run[Literal["pack"]]) -> None:
+    run.skip("pack")
+
+
+def test_the_step_keys_of_a_run_are_types_alone(recording: Recording) -> None:
+    run = recording.failpath.run(FLOW)
+
+    assert isinstance(run, Run)
+    assert not hasattr(run, "__dict__")
+    kind = get_type_hints(_narrow)["run"]
+    assert (get_origin(kind), get_args(kind)) == (Run, (Literal["pack"],))
+    assert pickle.loads(pickle.dumps(kind)) == kind
+    assert repr(kind) == "failpath_otel.Run[typing.Literal['pack']]"
+    with pytest.raises(TypeError):
+        isinstance(run, kind)
+    _narrow(run)
+    assert [identity(span) for span in recording.ended()] == [(FLOW, run.run_id, "pack")]

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from email.message import Message
 from functools import partial
+from typing import Literal
 
 from opentelemetry.trace import TracerProvider
 from typing_extensions import assert_type
@@ -52,6 +53,17 @@ def clients(provider: TracerProvider) -> None:
     assert_type(failpath.stats(), Stats)
     assert_type(run.run_id, str)
     assert_type(run.flow_key, str)
+
+
+def some_steps(packing: Run[Literal["pack"]], shipping: Run[Literal["pack", "ship"]]) -> None:
+    assert_type(run, Run[str])
+    assert_type(packing.step("pack", cart), Cart)
+    shipping.skip("ship")
+    with shipping as entered:
+        assert_type(entered, Run[Literal["pack", "ship"]])
+    packing = shipping
+    shipping = run
+    del packing, shipping
 
 
 def other_services(environ: dict[str, object], message: Message, pairs: list[tuple[bytes, bytes]]) -> None:

@@ -1,90 +1,75 @@
-"""The public surface as type checkers see it."""
+"""The public surface, and typed keys, as type checkers and an editor see them."""
 
 import importlib.util
+import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 import failpath_otel
+from tests.typing.language_server import language_server
+from tests.typing.project import KEYS_HEAD, WRONG, WRONG_KEYS, expected, make_project
 
-ROOT = Path(__file__).parents[2]
-SURFACE = Path(__file__).with_name("surface.py")
-
-WRONG = {
-    "a flow key that is no string": "failpath.run(1)",
-    "a step key that is no string": "run.step(1)",
-    "a function that takes an argument": "run.step('x', lambda number: number)",
-    "a value instead of a function": "run.step('x', 5)",
-    "the type of a value": "text: str = run.step('x', lambda: 1)",
-    "the type of a decorated function": "decorated('text')",
-    "headers that are a number": "failpath.run_from_headers(17)",
-    "an unknown option": "failpath_otel.configure(colour='red')",
-    "metadata that is no mapping": "run.step('x', metadata=['a'])",
-    "a record without a status": "failpath.record_step(flow_key='a', run_id='b', step_key='c')",
-    "a time that is a text": (
-        "failpath.record_step(flow_key='a', run_id='b', step_key='c', status='error', timestamp='now')"
-    ),
+COMMANDS: Final = {
+    "mypy": ["surface.py", "wrong.py", "right_keys.py", "wrong_keys.py", "shop/failpath_flows.py"],
+    "pyright": ["--pythonpath", sys.executable],
+    "pyrefly": ["check", "--output-format", "min-text"],
 }
-HEAD = """
-import failpath_otel
 
-failpath = failpath_otel.configure(project_key="fp_project_xxx")
-run = failpath.run("checkout")
-
-
-@run.step("x")
-def decorated(number: int) -> int:
-    return number
+EXPECTED: Final = {
+    (file, line): what
+    for file, source in (("wrong", WRONG), ("wrong_keys", WRONG_KEYS))
+    for line, what in expected(source).items()
+}
 
 
-"""
-Check = Callable[[Path], tuple[int, str]]
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    make_project(tmp_path)
+    return tmp_path
 
 
-def installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+def skip_without(name: str) -> None:
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
 
 
-def output_of(*command: str) -> tuple[int, str]:
-    ended = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=110, check=False
+@pytest.mark.process
+@pytest.mark.parametrize("checker", COMMANDS)
+def test_every_wrong_use_is_an_error_on_its_own_line_and_no_right_use_is_one(checker: str, project: Path) -> None:
+    skip_without(checker)
+    # One process for all files: most of its time it spends on what they import.
+    done = subprocess.run(
+        [sys.executable, "-m", checker, *COMMANDS[checker]],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
-    return ended.returncode, ended.stdout + ended.stderr
-
-
-@pytest.fixture(params=["mypy", "pyright"])
-def check(request: pytest.FixtureRequest, tmp_path: Path) -> Check:
-    checker: str = request.param
-    if not installed(checker):
-        pytest.skip(f"{checker} is not installed")
-    if checker == "mypy":
-        # A cache of its own, because two processes must not write the same one.
-        return lambda file: output_of("mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(file))
-    return lambda file: output_of("pyright", "--pythonpath", sys.executable, str(file))
+    output = done.stdout + done.stderr
+    assert done.returncode == 1, output
+    found = re.findall(r"(\w+)\.py:(\d+):.*?\berror\b|^ERROR (\w+)\.py:(\d+):", done.stdout, re.MULTILINE)
+    places = {(file or other, int(line or at)) for file, line, other, at in found}
+    assert [what for place, what in EXPECTED.items() if place not in places] == [], output
+    assert places - EXPECTED.keys() == set(), output
 
 
 @pytest.mark.process
-def test_the_whole_surface_has_the_types_that_it_should(check: Check) -> None:
-    code, output = check(SURFACE)
-
-    assert code == 0, output
-
-
-@pytest.mark.process
-def test_every_wrong_use_is_an_error_on_its_own_line(check: Check, tmp_path: Path) -> None:
-    wrong = tmp_path / "wrong.py"
-    wrong.write_text(HEAD + "".join(line + "\n" for line in WRONG.values()))
-    first = HEAD.count("\n") + 1
-
-    code, output = check(wrong)
-
-    assert code == 1, output
-    missed = [name for number, name in enumerate(WRONG, first) if f"wrong.py:{number}:" not in output]
-    assert missed == [], output
-    assert not [number for number in range(1, first) if f"wrong.py:{number}:" in output], output
+def test_an_editor_completes_the_flows_and_the_steps_of_the_flow_of_the_run(project: Path) -> None:
+    skip_without("pyright")
+    begun = KEYS_HEAD + 'failpath.run("")\nrun.step("")\ncheckout.steps.\n'
+    with language_server(project) as server:
+        flows, steps, constants = (
+            server.complete(project / "begun.py", begun, begun.index(before) + len(before))
+            for before in ('\nfailpath.run("', '\nrun.step("', "\ncheckout.steps.")
+        )
+    assert {label for label in flows if label.startswith('"')} == {'"checkout"', '"delivery"', '"without-steps"'}
+    assert {label for label in steps if label.startswith('"')} == {'"validate-cart"', '"charge-card"'}
+    assert {label for label in constants if not label.startswith("_")} == {"validate_cart", "charge_card"}
 
 
 def test_the_package_says_that_it_is_typed() -> None:
