@@ -1,13 +1,17 @@
 """``failpath-otel check`` and ``flows``: their output in each format, and their exit codes."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from failpath_otel.checking.finding import CODES
 from failpath_otel.cli.main import main
+from failpath_otel.cli.parser import new_parser
 from failpath_otel.flows.flows_file import read_flows
+from tests.docs.pages import ROOT, read_page
 from tests.local.events import event, wire
 from tests.receiver import Receiver, start_receiver
 
@@ -190,3 +194,43 @@ def test_bad_input_a_graph_that_cannot_be_made_or_written_is_named(
     shown = capsys.readouterr().err
     assert "no receiver at http://127.0.0.1:9" in shown
     assert "shop/pay.py/flows.json cannot be written" in shown
+
+
+def test_the_example_of_the_documentation_prints_what_its_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs" / "checking-keys.md").read_text()
+    flows, code, printed = (
+        re.findall(pattern, text, re.DOTALL)[0]
+        for pattern in (
+            r"```json\n(\{.*?)```",
+            r"```python\n(# shop/pay\.py\n.*?)```",
+            r"```console\n\$ failpath-otel check shop/\n(.*?)```",
+        )
+    )
+    monkeypatch.chdir(tmp_path)
+    for path, content in ((Path(".failpath", "flows.json"), flows), (Path("shop", "pay.py"), code)):
+        path.parent.mkdir()
+        path.write_text(content)
+
+    assert main(["check", "shop/"]) == 1
+    assert capsys.readouterr().out == printed
+
+
+def test_the_codes_and_options_of_the_command_are_those_of_its_page(capsys: pytest.CaptureFixture[str]) -> None:
+    page = read_page(ROOT / "docs" / "checking-keys.md")
+    assert {code for row in page.rows("code") for code in re.findall("[a-z-]+", row[0])} == set(CODES)
+    documented = {option for row in page.rows("option") for option in re.findall("--[a-z]+", row[0])}
+    with pytest.raises(SystemExit, match="0"):
+        main(["check", "--help"])
+    assert set(re.findall("--[a-z]+", capsys.readouterr().out)) - {"--help"} == documented
+
+
+def test_the_hook_for_pre_commit_calls_a_command_that_exists() -> None:
+    lines = (ROOT / ".pre-commit-hooks.yaml").read_text().splitlines()
+    hook = dict(line.strip("- ").split(": ", 1) for line in lines if "#" not in line)
+    program, *arguments = [*hook["entry"].split(), hook["args"].strip("[]")]
+    assert program == "failpath-otel"
+    assert new_parser().parse_args(arguments).paths == [Path()]
+    assert re.search(hook["files"], "shop/pay.py")
+    assert re.search(hook["files"], ".failpath/flows.json")
