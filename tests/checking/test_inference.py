@@ -326,6 +326,15 @@ rules = [StepRule(step=«"ship"», flow="checkout", span_name="a"), failpath_ote
 StepRule.preset("celery", flow=«"x"»)
 StepRule.preset("celery")
 """,
+    "attributes that make a span a step": """
+from opentelemetry import trace
+STEP = "failpath.step.key"
+with trace.get_tracer("shop").start_as_current_span("any", attributes={
+    "failpath.step.key": «"charge-card"», "failpath.run.id": "17", "failpath.flow.key": "delivery", **{},
+}): ...
+attributes = {"failpath.flow.key": «"x"», STEP: «"y"»}
+attributes = {STEP: "ship", "flow": "x", "step.key": "y"}
+""",
     "what is not of this package": """
 import subprocess, asyncio, somewhere
 from somewhere import Run as Other, configure as set_up

@@ -1,7 +1,7 @@
 """Calls: what they return, and which keys they use."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from failpath_otel.checking.inference.library import BY_KEYWORD, CLIENTS, METHODS, RULE, own_name
@@ -30,6 +30,7 @@ from failpath_otel.checking.inference.values import (
     union,
 )
 from failpath_otel.records.matching.templates import Template
+from failpath_otel.semconv import FLOW_KEY, STEP_KEY
 
 if TYPE_CHECKING:
     from failpath_otel.checking.inference.expressions import Expressions
@@ -139,6 +140,20 @@ class Calls:
 
     def _returned(self, value: Value) -> Value:
         return union(*(self._frame.analysis.returned(atom) for atom in value if isinstance(atom, Function)))
+
+    def span_attributes(self, node: ast.Dict, pairs: Sequence[tuple[Value, Value]]) -> None:
+        """Note the keys in a dictionary that makes a span a step."""
+        flows: list[Value] = []
+        for wanted in (FLOW_KEY, STEP_KEY):
+            for place, (name, value) in zip(node.values, pairs, strict=True):
+                if texts(name) != {wanted}:
+                    continue
+                if wanted == FLOW_KEY:
+                    flows.append(value)
+                    self._uses.flow(self._frame.source, place, value)
+                else:
+                    runs = [Run(text) for text in texts(union(*flows))] or [Run(None)]
+                    self._uses.step(self._frame.source, place, value, runs)
 
     def _rule(self, node: ast.Call) -> None:
         flow = self._flow_key(argument(node, 0, "flow"), is_template=True)

@@ -203,6 +203,7 @@ class Expressions:
 
     def _dictionary(self, node: ast.Dict) -> Value:
         pairs = [(self.evaluate(key), self.evaluate(value)) for key, value in zip(node.keys, node.values, strict=True)]
+        self._calls.span_attributes(node, pairs)
         return collection(Table(tuple(pairs)))
 
     def _subscript(self, node: ast.Subscript) -> Value:

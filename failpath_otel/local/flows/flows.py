@@ -70,6 +70,12 @@ class FlowDetails:
         return shape_of(runs, self.declared, edges)
 
     @cached_property
+    def observed(self) -> Shape:
+        """Its steps and edges as its runs alone show them, whatever is declared."""
+        runs = [run.attempts for run in reversed(self.runs)]
+        return shape_of(runs, None, [run.edges for run in reversed(self.runs)])
+
+    @cached_property
     def layout(self) -> Layout:
         """Where its steps are drawn; depends on its shape alone."""
         keys = [node.step_key for node in self.shape.nodes]
