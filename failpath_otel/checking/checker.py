@@ -66,8 +66,8 @@ class Checker:
         checked.files += len(sources)
         program = Program(folders, sources.values())
         analysis = Analysis(folders, program)
-        roots, order = program.in_order()
-        analysis.run(order)
+        roots = program.in_order()
+        analysis.run(roots)
         checked.errors += [error for path, error in analysis.errors.items() if path in sources]
         of_checked = {str(sources[path].path) for path in roots}
         self._check_uses(analysis.uses, of_checked)

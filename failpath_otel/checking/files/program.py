@@ -1,4 +1,4 @@
-"""Which files of a program have to be understood: those that may use keys, and what these import."""
+"""Which files of a program may use keys, and what files import."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,9 @@ from typing import Final
 from failpath_otel.checking.files.folders import Folders
 from failpath_otel.checking.files.source import Source, SourceError
 
-_USES_KEYS: Final = re.compile(rb"\b(?:step|skip|record_step|run|run_from_headers|preset)\b|StepRule")
+_USES_KEYS: Final = re.compile(
+    rb"(?<!def )\b(?:step|skip|record_step|run|run_from_headers|preset)\s*\(|\bpartial\b|StepRule|failpath"
+)
 _OWN: Final = b"failpath"
 _TEST: Final = re.compile(r"(?:test_.*|.*_test|conftest)\.py")
 
@@ -41,15 +43,12 @@ class Program:
                 self._sources[path] = None
         return self._sources[path]
 
-    def in_order(self) -> tuple[list[str], list[str]]:
-        """Return the paths of the files that may use keys, and of all that have to be understood for that.
-
-        The latter are in an order in which, without circles, what is imported comes first.
-        """
+    def in_order(self) -> list[str]:
+        """Return the paths of the files that may use keys; without circles, what is imported comes first."""
         candidates = [path for path in self._checked if (it := self.source(path)) and _USES_KEYS.search(it.data)]
         relevant = self._relevant(self._reached(candidates))
-        roots = [path for path in candidates if path in relevant]
-        return roots, self._reached(roots)
+        roots = {path: None for path in candidates if path in relevant}
+        return [path for path in self._reached(roots) if path in roots]
 
     def _reached(self, roots: Iterable[str]) -> list[str]:
         """Return what ``roots`` import, directly or not, and themselves: what is imported first."""

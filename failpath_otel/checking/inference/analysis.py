@@ -28,9 +28,12 @@ from failpath_otel.checking.inference.values import (
     Instance,
     Items,
     SourceModule,
+    Unread,
     Value,
     collection,
+    elements,
     of,
+    union,
 )
 
 _MOST_WALKS: Final = 4
@@ -63,9 +66,10 @@ class Analysis:
         self._functions: dict[ast.AST, FunctionDefinition] = {}
         self._classes: dict[ast.AST, ClassDefinition] = {}
         self._of_scopes: dict[Scope, ClassDefinition] = {}
-        self._pending: dict[FunctionDefinition, None] = {}
+        self._pending: dict[object, None] = {}
         self._on_demand: set[FunctionDefinition] = set()
         self._walked: Counter[object] = Counter()
+        self._settling: set[Unread] = set()
         self._depth = 0
         self.walks: Final = Walks()
         self.uses: Final = Uses(self.walks)
@@ -73,26 +77,24 @@ class Analysis:
         """The files that are not Python."""
 
     def run(self, paths: Sequence[str]) -> None:
-        """Find the uses of keys in these files, which are in the order of their imports."""
+        """Find the uses of keys in these files; what they import is read as far as something depends on it."""
         for path in paths:
-            module = self._module(path)
-            if module is not None:
-                self._walk(module)
+            self._read(path)
         stale = self.walks.stale
         while self._pending or stale:
             part = next(iter(self._pending or stale))
+            self._pending.pop(part, None)
             stale.pop(part, None)
             if self._walked[part] < _MOST_WALKS:
                 self._walk(part)
 
-    def _walk(self, part: "Module | FunctionDefinition | object") -> None:
+    def _walk(self, part: object) -> None:
         """Walk through a module or a function, perhaps again."""
         outer, self.walks.part = self.walks.part, part
         self._walked[part] += 1
         self.uses.forget(part)
         try:
             if isinstance(part, FunctionDefinition):
-                self._pending.pop(part, None)
                 self._walk_function(part)
             elif isinstance(part, Module):
                 frame = Frame(self, part.scope)
@@ -109,40 +111,68 @@ class Analysis:
         finally:
             self.walks.part = outer
 
-    def _module(self, path: str) -> Module | None:
+    def _read(self, path: str) -> Module | None:
+        """Return a module, whose names are known as far as its code has been walked through."""
         if path not in self._modules:
             source = self._program.source(path)
-            self._modules[path] = None
+            self._modules[path] = module = None
             if source is not None:
                 try:
                     source.tree  # noqa: B018 - parses it
-                    self._modules[path] = Module(path, source, self.walks)
                 except SourceError as error:
                     self.errors[path] = error
+                else:
+                    self._modules[path] = module = Module(path, source, self.walks)
+            if module is not None:
+                self._walk_inside(module)
         return self._modules[path]
+
+    def _walk_inside(self, part: Module | FunctionDefinition) -> None:
+        """Walk through something while something else, which depends on it, is walked through."""
+        if self._depth < _DEEPEST:
+            self._depth += 1
+            self._pending.pop(part, None)
+            self._walk(part)
+            self._depth -= 1
+        else:
+            self._pending[part] = None
+
+    def settled(self, value: Value) -> Value:
+        """Return ``value`` with what is imported in place of the names of modules that were not read yet."""
+        unread = [atom for atom in value if isinstance(atom, Unread)]
+        return union(value.difference(unread), *map(self._settle, unread)) if unread else value
+
+    def _settle(self, unread: Unread) -> Value:
+        if unread in self._settling:
+            return UNKNOWN  # modules that import it from each other
+        self._settling.add(unread)
+        try:
+            module = self._read(unread.path)
+            if module is None:
+                return UNKNOWN
+            return of(SourceModule(module.scope)) if unread.name is None else self.member(module.scope, unread.name)
+        finally:
+            self._settling.discard(unread)
 
     def imported(self, source: Source, name: str) -> Value:
         """Return what a name with dots is: a module of the program, or something of a library."""
         path = self._path(source, tuple(name.split(".")))
-        module = None if path is None else self._module(path)
-        return of(Imported(name) if module is None else SourceModule(module.scope))
+        return of(Imported(name) if path is None else Unread(path))
 
     def imported_from(self, source: Source, parts: tuple[str, ...], level: int, name: str) -> Value:
         """Return what ``from … import name`` binds."""
         path = self._path(source, parts, level)
-        module = None if path is None else self._module(path)
-        if module is not None:
-            return self.member(module.scope, name)
+        if path is not None and path != source.absolute:
+            return of(Unread(path, name))
         path = self._path(source, (*parts, name), level)
-        module = None if path is None else self._module(path)
-        if module is not None:
-            return of(SourceModule(module.scope))
+        if path is not None:
+            return of(Unread(path))
         return UNKNOWN if level else of(Imported(".".join((*parts, name))))
 
     def import_all(self, scope: Scope, parts: tuple[str, ...], level: int) -> None:
         """Have a scope see the names of a module."""
         path = self._path(scope.module.source, parts, level)
-        module = None if path is None else self._module(path)
+        module = None if path is None else self._read(path)
         if module is not None and module.scope not in scope.stars:
             scope.stars.append(module.scope)
         elif module is None and parts and parts[0] == PACKAGE:
@@ -151,12 +181,11 @@ class Analysis:
 
     def member(self, scope: Scope, name: str) -> Value:
         """Return what a name of a module is: one that it binds, or a module in its package."""
-        value = scope.member(name)
+        value = self.settled(scope.member(name))
         if value or name in scope.names or scope.module.source.path.name != "__init__.py":
             return value
         path = self._path(scope.module.source, (name,), 1)
-        module = None if path is None else self._module(path)
-        return UNKNOWN if module is None else of(SourceModule(module.scope))
+        return UNKNOWN if path is None else self.settled(of(Unread(path)))
 
     def _path(self, source: Source, parts: tuple[str, ...], level: int = 0) -> str | None:
         return self._folders.module(source.absolute, parts, level)
@@ -197,12 +226,11 @@ class Analysis:
     def returned(self, function: Function) -> Value:
         """Return what a call of a function returns."""
         definition = function.definition
-        if (definition in self._pending or definition in self._on_demand) and self._depth < _DEEPEST:
+        self._declare(definition)
+        if definition in self._pending or definition in self._on_demand:
             # Now, because what calls it would otherwise have to be walked through again.
-            self._depth += 1
             self._on_demand.discard(definition)
-            self._walk(definition)
-            self._depth -= 1
+            self._walk_inside(definition)
         results = definition.results
         if not definition.is_generator:
             return results.get("return")
@@ -211,16 +239,29 @@ class Analysis:
             return yielded
         return collection(Items(yielded))
 
+    def _declare(self, definition: FunctionDefinition) -> None:
+        """Add what the annotation of a function says that it returns."""
+        node, around = definition.node, definition.scope.parent
+        if isinstance(node, ast.Lambda) or node.returns is None or around is None:
+            return
+        declared = Frame(self, around).expressions.annotated(node.returns)
+        if definition.is_generator:
+            definition.results.add("yield", elements(declared))
+        elif declared:
+            definition.results.add("return", declared)
+
     def _walk_function(self, definition: FunctionDefinition) -> None:
         node, scope = definition.node, definition.scope.parent
         if isinstance(node, ast.Lambda) or scope is None:
             return
+        self._declare(definition)
+        annotated = Frame(self, scope).expressions.annotated
         frame = Frame(self, definition.scope, definition.results)
         arguments = node.args
         named = [*arguments.posonlyargs, *arguments.args]
         owner = self.class_of(scope)
         for place, each in enumerate((*named, *arguments.kwonlyargs)):
-            value = definition.parameters.get(each.arg)
+            value = union(definition.parameters.get(each.arg), annotated(each.annotation))
             if owner is not None and place == 0 and named and "staticmethod" not in definition.decorators:
                 is_class = "classmethod" in definition.decorators or node.name in {"__new__", "__init_subclass__"}
                 value = of(Class(owner) if is_class else Instance(owner))
@@ -234,11 +275,11 @@ class Analysis:
 
     def _fixture(self, scope: Scope, name: str, inside: str) -> Value:
         """Return what a fixture of pytest provides: of this module, of a ``conftest.py``, else of this package."""
-        modules = [scope.module, *map(self._module, self._folders.conftests(scope.module.path))]
+        modules = [scope.module, *map(self._read, self._folders.conftests(scope.module.path))]
         for module in modules:
             if module is None or (name == inside and module is scope.module):
                 continue  # a fixture that overrides another one of its name
-            value = module.scope.member(name)
+            value = self.settled(module.scope.member(name))
             found = [atom for atom in value if isinstance(atom, Function) and "fixture" in atom.definition.decorators]
             if found:
                 return UNKNOWN.union(*map(self.returned, found))

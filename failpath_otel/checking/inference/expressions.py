@@ -80,7 +80,8 @@ class Expressions:
             is_key = isinstance(atom, Run) and name == "flow_key" and atom.flow_key is not None
             return of(Text(atom.flow_key)) if is_key and isinstance(atom, Run) and atom.flow_key else UNKNOWN
         if isinstance(atom, Imported):
-            return self.frame.analysis.imported(self.frame.source, f"{atom.name}.{name}")
+            analysis = self.frame.analysis
+            return analysis.settled(analysis.imported(self.frame.source, f"{atom.name}.{name}"))
         if isinstance(atom, SourceModule):
             return self.frame.analysis.member(atom.scope, name)
         if isinstance(atom, Class):
@@ -137,6 +138,7 @@ class Expressions:
 
     def _attribute(self, node: ast.Attribute) -> Value:
         value = union(*(self.attribute(atom, node.attr) for atom in self.evaluate(node.value)))
+        value = self.frame.analysis.settled(value)  # of an import in the body of a class
         # A constant is in the code where it is named.
         self.frame.analysis.uses.mentioned.update(texts(value))
         return value
@@ -257,11 +259,9 @@ class Expressions:
     def parameters(
         self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, definition: FunctionDefinition
     ) -> None:
-        """Evaluate the annotations and defaults of parameters, in the scope around their function."""
+        """Evaluate the defaults of parameters, in the scope around their function."""
         arguments = node.args
         named = [*arguments.posonlyargs, *arguments.args]
-        for each in (*named, *arguments.kwonlyargs):
-            definition.parameters.add(each.arg, self.annotated(each.annotation))
         for each, default in zip(reversed(named), reversed(arguments.defaults), strict=False):
             definition.parameters.add(each.arg, self.evaluate(default))
         for each, optional in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):

@@ -1,7 +1,7 @@
 """One walk through a scope: which names are bound to what at a place in it."""
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -49,9 +49,8 @@ class Frame:
 
     def look_up(self, name: str) -> Value:
         """Return what a name may be here."""
-        if name in self.env:
-            return self.env[name]
-        return self.scope.find(name) or UNKNOWN
+        value = self.env[name] if name in self.env else self.scope.find(name)
+        return self.analysis.settled(value) if value else UNKNOWN
 
     def bind(self, name: str, value: Value) -> None:
         """Bind a name, from here on."""
@@ -95,7 +94,7 @@ class Frame:
             self.assign(target, union(*found))
 
     @contextmanager
-    def inside(self) -> Iterator[None]:
+    def inside(self) -> Generator[None, None, None]:
         """Bind names for an expression alone."""
         before = self.env
         self.env = dict(before)
@@ -132,7 +131,7 @@ class Frame:
         return self.env if self.is_reachable else None
 
     @contextmanager
-    def loop(self) -> Iterator[list[Names]]:
+    def loop(self) -> Generator[list[Names], None, None]:
         """Collect the names at each ``break`` and ``continue`` inside."""
         ends: list[Names] = []
         self._loops.append(ends)

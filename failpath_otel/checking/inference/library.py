@@ -23,7 +23,7 @@ class Signature(NamedTuple):
 
 BY_KEYWORD: Final = 99
 """The place of an argument that has none."""
-METHODS: Final = {
+METHODS: Final[dict[tuple[type, str], Signature]] = {
     (Client, "run"): Signature(flow_keys=(("flow_key", 0),), returns_run=True),
     # The headers name another flow, if they name one.
     (Client, "run_from_headers"): Signature(flow_keys=(("flow", BY_KEYWORD),), returns_run=True, is_of_flow=False),

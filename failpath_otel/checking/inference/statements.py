@@ -183,11 +183,6 @@ class Statements:
             called = each.func if isinstance(each, ast.Call) else each
             decorators.add(called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", ""))
         definition = frame.new_function(node, frozenset(decorators))
-        declared = frame.expressions.annotated(node.returns)
-        if declared and definition.is_generator:
-            definition.results.add("yield", elements(declared))
-        elif declared:
-            definition.results.add("return", declared)
         frame.bind(node.name, of(Function(definition)))
         frame.analysis.walk_later(definition)
 

@@ -62,6 +62,14 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A module of the program, or a name of it, that is read when something depends on it."""
+
+    path: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceModule:
     """A module whose source is read."""
 
@@ -112,7 +120,19 @@ class Table:
 
 _Collection = Row | Items | Table
 Atom = (
-    Text | Pattern | Client | Run | Method | Imported | Kind | SourceModule | Class | Instance | Function | _Collection
+    Text
+    | Pattern
+    | Client
+    | Run
+    | Method
+    | Imported
+    | Kind
+    | Unread
+    | SourceModule
+    | Class
+    | Instance
+    | Function
+    | _Collection
 )
 Value = frozenset[Atom]
 """All that an expression may be; what is not known is left out, so that the empty one is unknown."""
