@@ -33,6 +33,8 @@ class Program:
         self._sources: dict[str, Source | None] = {each.absolute: each for each in sources}
         self._imports: dict[str, tuple[str, ...]] = {}
         self._checked: Final = list(self._sources)
+        self.relevant: set[str] = set()
+        """The files that name this package, or import something that does: only these can have its clients and runs."""
 
     def source(self, path: str) -> Source | None:
         """Return a file by its absolute path; ``None`` where it cannot be read."""
@@ -46,7 +48,7 @@ class Program:
     def in_order(self) -> list[str]:
         """Return the paths of the files that may use keys; without circles, what is imported comes first."""
         candidates = [path for path in self._checked if (it := self.source(path)) and _USES_KEYS.search(it.data)]
-        relevant = self._relevant(self._reached(candidates))
+        self.relevant = relevant = self._relevant(self._reached(candidates))
         roots = {path: None for path in candidates if path in relevant}
         return [path for path in self._reached(roots) if path in roots]
 

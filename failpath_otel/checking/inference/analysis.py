@@ -220,14 +220,15 @@ class Analysis:
 
     def walk_later(self, definition: FunctionDefinition) -> None:
         """Have a function be walked through when what is around it is known."""
-        if not self._walked[definition] and definition not in self._on_demand:
+        is_relevant = definition.scope.module.path in self._program.relevant
+        if is_relevant and not self._walked[definition] and definition not in self._on_demand:
             self._pending[definition] = None
 
     def returned(self, function: Function) -> Value:
         """Return what a call of a function returns."""
         definition = function.definition
         self._declare(definition)
-        if definition in self._pending or definition in self._on_demand:
+        if not self._walked[definition]:
             # Now, because what calls it would otherwise have to be walked through again.
             self._on_demand.discard(definition)
             self._walk_inside(definition)
