@@ -124,6 +124,7 @@ def configure(
     headers: Mapping[str, str] | None = None,
     payload: Payload | None = None,
     rules: RulesOption | None = None,
+    flows: str | PathLike[str] | None = None,
     metrics: "MeterProvider | bool | None" = None,
     tracer_provider: TracerProvider | None = None,
 ) -> FailpathClient:
@@ -173,6 +174,9 @@ def configure(
         rules: :class:`StepRule` objects, which make steps of the spans of other tracers; or presets and TOML files with
             rules as a text, ``"preset:django,celery,./rules.toml"``; or a list of both. ``FAILPATH_RULES``, a text;
             else none.
+        flows: the path of ``.failpath/flows.json``: a flow or step key that is not in it is logged as a warning, once,
+            when a step has it; nothing else changes. A file that cannot be read is logged, and nothing is checked.
+            ``FAILPATH_FLOWS``, else none.
         metrics: report figures about the delivery by OpenTelemetry's metrics, read from ``stats()``: to the global
             meter provider, also one that is set later; to a ``MeterProvider`` that is given; ``False``: to none.
             ``FAILPATH_METRICS``, else ``True``.
@@ -214,6 +218,7 @@ def configure(
         headers=headers,
         payload=payload,
         rules=rules,
+        flows=flows,
         metrics=metrics,
     )
     if tracer_provider is not None and (

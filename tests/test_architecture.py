@@ -38,13 +38,16 @@ ABOVE: Final = {
     "steps": ["records", "options", "spans", "delivery", "otlp", "journal", "local", "gateway", "serving"],
     "otlp": ["options", "spans", "steps", "delivery", "journal", "local", "gateway"],
     "flows": ["records", "options", "spans", "steps", "delivery", "otlp", "journal", "local", "gateway", "serving"],
-    "gateway": ["spans", "steps", "local"],
+    "checking": ["options", "spans", "steps", "delivery", "otlp", "journal", "local", "gateway", "serving"],
+    "gateway": ["spans", "steps", "local", "checking"],
     "integrations": ["records", "options", "spans", "delivery", "otlp", "journal", "local", "gateway", "serving"],
     "local": ["options", "spans", "steps", "delivery", "journal", "gateway"],
 }
 """For each room, those that it must not know: they stand on it, or beside it."""
 
 INSIDE: Final = {
+    "checking/files": ["checking", "checking/inference"],
+    "checking/inference": ["checking"],
     "delivery/http": ["delivery", "delivery/retries", "delivery/waiters"],
     "delivery/retries": ["delivery/http", "delivery/waiters"],
     "journal/segments": ["journal"],

@@ -50,13 +50,20 @@ def _calls_of_one_step(run: failpath_otel.Run) -> tuple[Counter[str], int]:
     return ours, codes.total()
 
 
+@pytest.mark.parametrize("has_flows", [False, True], ids=["", "and with flows"])
 @pytest.mark.parametrize("where", MOST_CALLS)
-def test_a_step_makes_a_bounded_number_of_python_calls(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_makes_a_bounded_number_of_python_calls(
+    where: str, has_flows: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Looking a key up among the declared ones is no call.
+    flows = tmp_path / "flows.json"
+    flows.write_text('{"flows": [{"slug": "checkout", "nodes": [{"sdkStepKey": "charge-card"}]}]}')
     monkeypatch.setattr(HttpClient, "send", _nowhere)
     has_host = where == "with a host's provider"
     client = failpath_otel.configure(
         project_key="fp_project_calls",
         endpoint="http://127.0.0.1:9",
+        flows=flows if has_flows else None,
         tracer_provider=TracerProvider(shutdown_on_exit=False) if has_host else NoOpTracerProvider(),
     )
     run = client.run("checkout", run_id="req_1")

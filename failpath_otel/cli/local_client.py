@@ -12,6 +12,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 import msgspec
 
 from failpath_otel.addresses import DEFAULT_PORT, DEFAULT_URL
+from failpath_otel.flows.seen import SeenFlow, SeenFlows
 from failpath_otel.local.runs.view import RunChanges, RunList, RunView
 
 _TIMEOUT_SECONDS: Final = 10.0
@@ -60,6 +61,11 @@ def fetch_run(url: str, run_id: str, *, flow_key: str | None = None, token: str 
     except NoSuchRunError:
         of_flow = "" if flow_key is None else f" of flow {flow_key!r}"
         raise NoSuchRunError(f"no such run{of_flow} at {url}: {run_id!r}") from None
+
+
+def fetch_flows(url: str, *, token: str | None = None) -> list[SeenFlow]:
+    """Return the flows that the receiver at ``url`` has seen. Raise ``ReceiverError``."""
+    return fetch(url, "/api/flows", {}, token, SeenFlows).flows
 
 
 def fetch_changes(

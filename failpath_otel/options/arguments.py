@@ -42,4 +42,5 @@ class DeliveryOptions(TypedDict, total=False):
     headers: Mapping[str, str] | None
     payload: Payload | None
     rules: RulesOption | None
+    flows: str | PathLike[str] | None
     metrics: "MeterProvider | bool | None"

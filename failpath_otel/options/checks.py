@@ -125,6 +125,14 @@ def journal(source: str, given: object) -> str | None:
     raise _invalid(source, "a directory, 'off' or 'default'", given)
 
 
+def file(source: str, given: object) -> str:
+    """Check the path of a file, existing or not, and make it absolute, because a process may change its directory."""
+    path: object = os.fspath(given) if isinstance(given, (str, os.PathLike)) else None
+    if isinstance(path, str) and path.strip() and "\0" not in path and len(path) <= limits.MAX_PATH_CHARS:
+        return os.path.abspath(os.path.expanduser(path.strip()))  # noqa: PTH100, PTH111 - as for the journal
+    raise _invalid(source, "the path of a file", given)
+
+
 def session(source: str, given: object) -> Any:  # noqa: ANN401 - a session or an object like it
     """Check a ``requests.Session`` or an object with its methods."""
     try:

@@ -59,6 +59,7 @@ OPTIONS: Final = (
     Option("headers", checks.headers),
     Option("payload", checks.callback),
     Option("rules", check_rules, "FAILPATH_RULES"),
+    Option("flows", checks.file, "FAILPATH_FLOWS"),
     Option("metrics", checks.metrics, "FAILPATH_METRICS", default=True),
 )
 """Every option, in the order of the documentation."""
@@ -90,6 +91,8 @@ class Options:
     headers: Mapping[str, str] | None = field(default=None, repr=False)
     payload: Payload | None = field(default=None, repr=False, compare=False)
     rules: tuple[StepRule, ...] | None = field(default=None, repr=False)
+    flows: str | None = None
+    """The file of declared flows, by which wrong keys are logged."""
     metrics: "MeterProvider | bool" = True
 
     @classmethod

@@ -142,6 +142,10 @@ class RulesDocument:
         """Return where a rule is, in words."""
         return f"{self._shown}, line {self._start(place) + 1}{f' (rule {place + 1})' if self._inline else ''}"
 
+    def line_of(self, place: int, key: str) -> int:
+        """Return the line of a key of a rule, from 1."""
+        return self._line_of(key, self._start(place), self._start(place if self._inline else place + 1)) + 1
+
     def _line_of(self, key: str, start: int, end: int) -> int:
         says = re.compile(rf"""\s*(\[\[?\s*(rules\.)?)?["']?{re.escape(key)}["']?\s*[=.\]]""")
         return next((number for number in range(start, end) if says.match(self._lines[number])), start)

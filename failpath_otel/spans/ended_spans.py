@@ -8,6 +8,7 @@ from failpath_otel.delivery.at_exit import exit_budget
 from failpath_otel.delivery.figures.metrics import measure
 from failpath_otel.delivery.pipeline import pipeline_to_failpath
 from failpath_otel.options.content import content_of
+from failpath_otel.options.declared_keys import key_watch_of
 from failpath_otel.options.options import Options
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import Record, encode
@@ -26,6 +27,7 @@ class EndedSpans:
         measure(self.pipeline, "failpath_otel.FailpathSpanExporter", options.enabled and options.metrics)
         self._wait_budget = options.wait_budget
         self._process = ThisProcess()
+        self._key_watch = key_watch_of(options)
 
     def __del__(self) -> None:
         if hasattr(self, "pipeline"):
@@ -49,6 +51,7 @@ class EndedSpans:
         records = sorted((record for step in steps for record in step), key=lambda record: record.timestamp)
         if not records:
             return complete
+        self._check_keys(records)
         groups = [[encode(record) for record in records]]
         if not self.pipeline.admission.has_room(len(records), sum(map(len, groups[0]))):
             # What does not fit is left out step by step: a start without its outcome would look like a crash.
@@ -59,3 +62,9 @@ class EndedSpans:
             exit_budget(self._wait_budget), (before + 1, self.pipeline.queue.count()), whole_batch=True
         )
         return complete and in_time and error is None
+
+    def _check_keys(self, records: Sequence[Record]) -> None:
+        watch = self._key_watch
+        for record in records if watch is not None else ():
+            if watch is not None and (record.flow_key, record.step_key) not in watch.known:
+                watch.warn(record.flow_key, record.step_key)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from struct import error as StructError  # noqa: N812 - the name of an exception
 from time import time_ns
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import ref as weak_reference
 
 from opentelemetry.sdk.resources import Resource
@@ -32,6 +32,9 @@ from failpath_otel.report import exception_once
 from failpath_otel.semconv import STATUS_ERROR, STATUS_SUCCESS, STEP_STATUS
 from failpath_otel.spans.dropped_spans import DroppedSpans, Reference, StepId
 from failpath_otel.step_state import RunIdentity, StepState
+
+if TYPE_CHECKING:
+    from failpath_otel.flows.key_watch import KeyWatch
 
 _DROPPED: Final = {
     semconv.EXCEPTION_TYPE: "failpath_otel.StepDropped",
@@ -72,6 +75,8 @@ class OpenSteps:
         self._gone = self.dropped.gone
         self.content = RecordContent()
         """What the records of steps that begin from now on contain."""
+        self.key_watch: KeyWatch | None = None
+        """Warns of keys that are not declared, where a file declares them."""
         self.steps: dict[StepId, StepState] = {}
         self.ended_early: set[StepId] = set()
         """The open steps whose span was ended by other code."""
@@ -81,6 +86,9 @@ class OpenSteps:
         context = span.get_span_context()
         state = StepState(RunIdentity(start.flow_key, start.run_id), start.step_key, None, start.attributes)
         state.start, state.start_ns, state.is_manual = start, start.start_ns, start.manual
+        watch = self.key_watch
+        if watch is not None and (start.flow_key, start.step_key) not in watch.known:
+            watch.warn(start.flow_key, start.step_key)
         state.ids = context.trace_id.to_bytes(16, "big") + context.span_id.to_bytes(8, "big") + state.parent
         if self._gone:
             self.handle_dropped()
@@ -99,6 +107,9 @@ class OpenSteps:
         """
         if self._gone:
             self.handle_dropped()
+        watch = self.key_watch
+        if watch is not None and (state.run.flow_key, state.step_key) not in watch.known:
+            watch.warn(state.run.flow_key, state.step_key)
         ids = state.ids = trace_id.to_bytes(16, "big") + span_id.to_bytes(8, "big") + state.parent
         # The SDK passes the same object on at the end; as long as it is kept here, no other has its `id`.
         state.span_context = context

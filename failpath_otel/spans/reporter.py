@@ -13,6 +13,7 @@ from failpath_otel.delivery.pipelines import NewPipeline, Pipelines
 from failpath_otel.handler_exceptions import is_from_handler
 from failpath_otel.options.checks import seconds
 from failpath_otel.options.content import content_of
+from failpath_otel.options.declared_keys import key_watch_of
 from failpath_otel.options.options import DEFAULT_ENDPOINT, Options
 from failpath_otel.records.process import ThisProcess
 from failpath_otel.records.record import encode
@@ -60,6 +61,7 @@ class Reporter:
         """The options of steps that begin from now on."""
         self._content = self._steps.content = content_of(options)
         self._disabled = not options.enabled
+        self._steps.key_watch = key_watch_of(options)
         self.waits_for_delivery = options.delivery == "await"
         """Whether each step waits until its events are delivered."""
         self._rule_spans.rules = None if self._disabled else self._content.rules

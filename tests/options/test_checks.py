@@ -92,6 +92,7 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
         "StepRules or the path of a TOML file",
         ["", " ", "a\0b", "r" * 100_000, 7, True, 1.5, b"rules.toml", {}, {"flow": "a"}, ",", [""], [None], [{}]],
     ),
+    "flows": ("the path of a file", ["", " ", "a\0b", "f" * 100_000, 7, True, b"flows.json", ["flows.json"], {}]),
     "metrics": (
         "True, False or an OpenTelemetry MeterProvider",
         [0, 1, "true", "off", "", b"on", [], {}, MeterProvider, NoTruth(), TracerProvider()],

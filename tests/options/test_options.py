@@ -35,6 +35,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("max_queue_size", "FAILPATH_MAX_QUEUE_SIZE", "1000000", 1_000_000),
     ("compression", "FAILPATH_COMPRESSION", "GZIP", "gzip"),
     ("metrics", "FAILPATH_METRICS", "off", False),
+    ("flows", "FAILPATH_FLOWS", " /srv/shop/../flows.json ", "/srv/flows.json"),
     ("rules", "FAILPATH_RULES", str(RULES), (StepRule("checkout", "charge-card", span_name="POST /charge"),)),
 ]
 """Options, their variables, a text that each takes, and what it means."""
@@ -53,6 +54,7 @@ BAD = [
     ("FAILPATH_JOURNAL", "~nobody-of-this-name/journal"),
     *(("FAILPATH_COMPRESSION", text) for text in ("br", "zstd", "gzip, br", "true")),
     ("FAILPATH_METRICS", "some"),
+    ("FAILPATH_FLOWS", "f" * 100_000),
     *(("FAILPATH_RULES", text) for text in ("no-such-rules.toml", "/", "nul\\0byte", str(Path(__file__)))),
 ]
 
@@ -70,6 +72,7 @@ OTHER = {
     "journal": "/tmp/journal-of-others",
     "compression": "gzip",
     "rules": (StepRule("delivery", "ship", span_name="ship"),),
+    "flows": "/tmp/flows-of-others.json",
     "metrics": True,
 }
 """An argument for each option that has a variable."""

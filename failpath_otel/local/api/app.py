@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from failpath_otel.flows.seen import SeenFlow, SeenFlows
 from failpath_otel.local.api.assets import Assets
 from failpath_otel.local.api.events import MAX_BODY_BYTES, Receipt, check_headers, read_events
 from failpath_otel.local.api.figures import Figures
@@ -28,8 +29,10 @@ from failpath_otel.local.api.spans import ROUTE as SPANS
 from failpath_otel.local.api.spans import span_route
 from failpath_otel.local.api.store_log import log_failure
 from failpath_otel.local.api.stream import Stream
+from failpath_otel.local.flows.observed import seen_flow
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.view import RunList
+from failpath_otel.local.sample import FLOWS as SAMPLE_FLOWS
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.otlp.other_signal_route import other_signal_routes
 from failpath_otel.otlp.requests.intake import MAX_HELD_BYTES, ServiceUnavailable
@@ -107,6 +110,18 @@ class _Routes:
             raise HTTPException(404, "no such run")
         return json_response(found)
 
+    async def flows(self, _request: Request) -> Response:
+        return json_response(SeenFlows(await in_thread(self._seen_flows)))
+
+    def _seen_flows(self) -> list[SeenFlow]:
+        self._receiver.catch_up()
+        flows = self._receiver.flows
+        return [
+            seen_flow(key, details)
+            for key in flows.known()
+            if key not in SAMPLE_FLOWS and (details := flows.details(key)).runs
+        ]
+
     def _take(self, body: bytes, *, gzipped: bool) -> Receipt:
         content = decompress(body, MAX_BODY_BYTES) if gzipped else body
         if content is None:
@@ -157,6 +172,7 @@ def create_app(
             Route("/api/runs", routes.runs, methods=["GET"]),
             Route(f"/api/runs/{{run_id:{ANYTHING}}}", routes.run, methods=["GET"]),
             changes_route(receiver),
+            Route("/api/flows", routes.flows, methods=["GET"]),
             Route(f"{PREFIX}/stream", stream.respond, methods=["GET"]),
             *page.routes,
             *assets.routes,

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import asdict
 
+from failpath_otel.flows.drift import Drift
 from failpath_otel.local.flows.layout import Layout, PlacedEdge
 from failpath_otel.local.flows.shape import Shape
 from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats, step_stats_of
@@ -95,7 +96,7 @@ class Graph(_Answer, frozen=True):
 
 
 class FlowPage(_Answer, frozen=True):
-    """The view of one flow."""
+    """The view of one flow; ``drift`` is how its runs differ from the file of declared flows."""
 
     revision: int
     now: str
@@ -103,6 +104,7 @@ class FlowPage(_Answer, frozen=True):
     graph: Graph
     errors: list[ErrorCount]
     runs: list[Row]
+    drift: list[Drift]
 
 
 class RowList(_Answer, frozen=True):

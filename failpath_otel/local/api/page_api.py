@@ -13,13 +13,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from failpath_otel._version import __version__
+from failpath_otel.flows.drift import Drift, drift_of
+from failpath_otel.flows.known_keys import KnownKeys
 from failpath_otel.local.api import page_answers as answers
 from failpath_otel.local.api.page_answers import Row, outcome_of, row_of
 from failpath_otel.local.api.parameters import STATUSES, limit_in, one_of
 from failpath_otel.local.api.responses import json_response
 from failpath_otel.local.api.run_page import run_page
 from failpath_otel.local.api.scripts.run_filter import DERIVED
-from failpath_otel.local.flows.flows import MAX_ATTEMPTS
+from failpath_otel.local.flows.flows import MAX_ATTEMPTS, FlowDetails
+from failpath_otel.local.flows.observed import seen_flow
 from failpath_otel.local.flows.statistics import WINDOW, top_errors
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.receiver import Receiver
@@ -120,7 +123,17 @@ class PageApi:
             graph=answers.graph_of(details.shape, details.layout, details.steps),
             errors=top_errors(details.runs),
             runs=[row_of(row, current.get(row.key)) for row in self._receiver.flows.listing(flow_key).newest],
+            drift=self._drift(flow_key, details),
         )
+
+    def _drift(self, flow_key: str, details: FlowDetails) -> list[Drift]:
+        """Return how the runs of a flow differ from the file of declared flows, where there is one."""
+        declared = self._receiver.flows.declared()
+        if not declared or (flow_key in SAMPLE_FLOWS and flow_key not in declared):
+            return []
+        known = KnownKeys({key: [node.step_key for node in flow.nodes] for key, flow in declared.items()})
+        edges = () if details.declared is None else details.declared.edges
+        return list(drift_of(known, edges, seen_flow(flow_key, details)))
 
     def rows(self, request: Request) -> answers.RowList:
         """Return a page of the list of runs, filtered."""

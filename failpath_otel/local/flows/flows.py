@@ -70,6 +70,12 @@ class FlowDetails:
         return shape_of(runs, self.declared, edges)
 
     @cached_property
+    def observed(self) -> Shape:
+        """Its steps and edges as its runs alone show them, whatever is declared."""
+        runs = [run.attempts for run in reversed(self.runs)]
+        return shape_of(runs, None, [run.edges for run in reversed(self.runs)])
+
+    @cached_property
     def layout(self) -> Layout:
         """Where its steps are drawn; depends on its shape alone."""
         keys = [node.step_key for node in self.shape.nodes]
@@ -90,7 +96,7 @@ class Flows:
 
     def known(self) -> list[str]:
         """Return the flows that have runs, and then those that are only declared."""
-        return list(dict.fromkeys([*self._store.runs.flow_keys(), *self._declarations()]))
+        return list(dict.fromkeys([*self._store.runs.flow_keys(), *self.declared()]))
 
     def listing(self, flow_key: str) -> FlowListing:
         """Return the figures of a flow now, without reading the attempts of its runs."""
@@ -106,7 +112,7 @@ class Flows:
 
     def details(self, flow_key: str) -> FlowDetails:
         """Return the details of a flow, up to date; an unknown flow has no runs and no steps."""
-        declared = self._declarations().get(flow_key)
+        declared = self.declared().get(flow_key)
         with self._lock:
             self._apply_changes()
             details = self._details.pop(flow_key, None)
@@ -131,7 +137,8 @@ class Flows:
             self._details.clear()
             self._stale.clear()
 
-    def _declarations(self) -> Mapping[str, DeclaredFlow]:
+    def declared(self) -> Mapping[str, DeclaredFlow]:
+        """Return the flows of the file, by their keys; none where there is no file."""
         return {} if self._declared is None else self._declared.flows()
 
     def _apply_changes(self) -> None:

@@ -65,6 +65,11 @@ class Template:
         self.last_wildcard: Final = max((each.wildcard or 0 for each in alternatives), default=0)
         """The highest number of a wildcard."""
 
+    @property
+    def pattern(self) -> str:
+        """A regular expression that all texts match which the template can become."""
+        return "".join(re.escape(part) if isinstance(part, str) else ".*" for part in self._parts)
+
     def render(
         self, wildcards: Sequence[str], attributes: Mapping[str, Any], clean: Callable[[str], str] | None = None
     ) -> Rendered:

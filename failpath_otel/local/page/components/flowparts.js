@@ -1,4 +1,4 @@
-// The lists of the view of a flow: what fails most, and the last runs.
+// The lists of the view of a flow: what differs from its declaration, what fails most, and the last runs.
 import { html } from "../vendor/preact-htm.js";
 import { ago, count, dateTime } from "../lib/format.js";
 import { RunDuration } from "./parts.js";
@@ -29,6 +29,24 @@ export function ErrorList({ errors, labels, flowKey, of }) {
         </li>`,
       )}
     </ul>
+  </section>`;
+}
+
+const DRIFT_SHOWN = 20;
+
+// How the runs differ from the declared flow, which is nothing where no file declares it.
+export function DriftList({ drift }) {
+  if (drift.length === 0) return null;
+  const hidden = drift.length - DRIFT_SHOWN;
+  return html`<section class="card drift" aria-labelledby="drift-title" data-testid="drift">
+    <div class="card-head"><h2 id="drift-title">Differs from flows.json</h2></div>
+    <ul class="drift-list">
+      ${drift.slice(0, DRIFT_SHOWN).map(
+        ({ code, message }) => html`<li key=${message} data-testid="drift-item" data-code=${code}
+          class=${code.startsWith("unknown") ? "drift-error" : ""}>${message}</li>`,
+      )}
+    </ul>
+    ${hidden > 0 && html`<p class="card-note muted">and ${count(hidden)} more</p>`}
   </section>`;
 }
 

@@ -1,7 +1,7 @@
-// The view of one flow: its numbers, its graph, what fails most, and its last runs.
+// The view of one flow: its numbers, its graph, what differs from its declaration, what fails most, and its last runs.
 import { html, useCallback, useEffect, useMemo } from "../vendor/preact-htm.js";
 import { useResource } from "../lib/api.js";
-import { ErrorList, LastRuns } from "../components/flowparts.js";
+import { DriftList, ErrorList, LastRuns } from "../components/flowparts.js";
 import { ago, count, dateTime, duration, NONE, plural, rate } from "../lib/format.js";
 import { Graph } from "../components/graph.js";
 import { useKeys } from "../lib/keyboard.js";
@@ -36,7 +36,7 @@ function Unknown({ flowKey }) {
 }
 
 function Flow({ data, query }) {
-  const { flow, graph, errors, runs } = data;
+  const { flow, graph, errors, runs, drift } = data;
   const chosen = graph.nodes.find((node) => node.stepKey === query.get("node")) ?? null;
   const labels = useMemo(() => new Map(graph.nodes.map((node) => [node.stepKey, node.label])), [graph]);
   const shownErrors = chosen === null ? errors : errors.filter((error) => error.stepKey === chosen.stepKey);
@@ -65,6 +65,7 @@ function Flow({ data, query }) {
         : html`<p class="card-note muted">No step of this flow has been seen yet.</p>`}
       ${chosen !== null && html`<${StepNumbers} node=${chosen} flowKey=${flow.flowKey} onClose=${clear} />`}
     </section>
+    <${DriftList} drift=${drift} />
     <div class="flow-lists">
       <${ErrorList} errors=${shownErrors} labels=${labels} flowKey=${flow.flowKey} of=${chosen?.label ?? null} />
       <${LastRuns} runs=${runs} labels=${labels} />

@@ -1,0 +1,1 @@
+"""What the names of a program are, found without running it."""

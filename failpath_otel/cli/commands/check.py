@@ -1,0 +1,81 @@
+"""``failpath-otel check``: the keys in the code against the flows that are declared."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from failpath_otel.checking.finding import CODES
+from failpath_otel.cli import kinds
+from failpath_otel.cli.commands.command import NewParser, fail
+from failpath_otel.flows.flows_file import DEFAULT_PATH
+from failpath_otel.options.variables import LOCAL_VARIABLE
+
+_UNUSABLE: Final = 2
+
+
+def add_to(new_parser: NewParser) -> None:
+    """Add the command; defaults come from the environment at this time."""
+    parser = new_parser(
+        "check",
+        help="check the keys in code against .failpath/flows.json",
+        description="Checks the flow and step keys in source files, and in files of rules, against the flows that are"
+        " declared; runs nothing. Exits with 0 where there is no error, with 1 where there is one, and with 2 where"
+        " something cannot be checked.",
+        epilog="A line that ends in `# failpath: ignore` is not reported.",
+    )
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="a file, or a folder with all below it")
+    parser.add_argument(
+        "--flows", type=Path, default=DEFAULT_PATH, metavar="PATH", help="the declared flows; default: %(default)s"
+    )
+    parser.add_argument("--url", help="a local receiver; what it has seen is compared as well")
+    parser.add_argument(
+        "--token",
+        type=kinds.token,
+        default=os.environ.get(LOCAL_VARIABLE) or None,
+        help=f"the receiver's; default: {LOCAL_VARIABLE}",
+    )
+    parser.add_argument("--ignore", action="append", default=[], choices=CODES, metavar="CODE", help="do not report it")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
+    parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="default %(default)s")
+    parser.set_defaults(action=_run, usage_error=parser.error)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # Imported here, because the other commands check nothing.
+    from failpath_otel.checking.checker import Checked, Checker  # noqa: PLC0415
+    from failpath_otel.cli.findings import format_findings, summary  # noqa: PLC0415
+    from failpath_otel.flows.flows_file import FlowsFileError, read_flows  # noqa: PLC0415
+    from failpath_otel.flows.known_keys import KnownKeys  # noqa: PLC0415
+
+    if not arguments.paths and arguments.url is None:
+        arguments.usage_error("name the files and folders to check, or a receiver by --url")
+    for path in arguments.paths:
+        if not path.exists():
+            return fail(f"there is no file or folder {str(path)!r}", _UNUSABLE)
+    try:
+        flows = read_flows(arguments.flows)
+    except FlowsFileError as error:
+        return fail(str(error), _UNUSABLE)
+    checked = Checked()
+    if arguments.paths:
+        checked = Checker(KnownKeys.of(flows), arguments.flows).check(arguments.paths)
+    if arguments.url is not None:
+        # Imported here, because most checks ask no receiver.
+        from failpath_otel.checking.drift import drift  # noqa: PLC0415
+        from failpath_otel.cli.local_client import ReceiverError, fetch_flows  # noqa: PLC0415
+
+        try:
+            seen = fetch_flows(arguments.url, token=arguments.token)
+        except ReceiverError as error:
+            return fail(str(error), _UNUSABLE)
+        checked.findings += drift(flows, seen, arguments.url)
+    findings = [finding for finding in checked.findings if finding.code not in arguments.ignore]
+    sys.stdout.write(format_findings(checked, findings, arguments.format))
+    sys.stdout.flush()
+    if arguments.format != "json":
+        sys.stderr.write(f"failpath-otel: {summary(checked, findings)}\n")
+    if checked.errors:
+        return _UNUSABLE
+    return int(any(arguments.strict or finding.severity == "error" for finding in findings))

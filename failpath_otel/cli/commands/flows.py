@@ -1,0 +1,65 @@
+"""``failpath-otel flows``: a graph to start from, of what a local receiver has seen."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from failpath_otel.addresses import DEFAULT_URL
+from failpath_otel.cli import kinds
+from failpath_otel.cli.commands.command import NewParser, fail
+from failpath_otel.options.variables import LOCAL_VARIABLE
+
+
+def add_to(new_parser: NewParser) -> None:
+    """Add the command; defaults come from the environment at this time."""
+    parser = new_parser(
+        "flows",
+        help="write what a local receiver has seen as .failpath/flows.json",
+        description="Writes the flows that a local receiver has seen, with their steps and their order, as a graph to"
+        " start from: in the form of .failpath/flows.json.",
+    )
+    parser.add_argument("--url", default=DEFAULT_URL, help="the receiver; default: %(default)s")
+    parser.add_argument(
+        "--token",
+        type=kinds.token,
+        default=os.environ.get(LOCAL_VARIABLE) or None,
+        help=f"the receiver's; default: {LOCAL_VARIABLE}",
+    )
+    parser.add_argument(
+        "--flow", metavar="FLOW_KEY", action="append", help="this flow only; may be given several times"
+    )
+    parser.add_argument("--out", type=Path, metavar="PATH", help="the file; default: standard output")
+    parser.add_argument("--force", action="store_true", help="write over a file that exists")
+    parser.set_defaults(action=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # Imported here, because the servers ask no receiver.
+    from failpath_otel.cli.local_client import ReceiverError, fetch_flows  # noqa: PLC0415
+    from failpath_otel.flows.draft import draft_of  # noqa: PLC0415
+
+    path: Path | None = arguments.out
+    if path is not None and path.exists() and not arguments.force:
+        return fail(f"{path} exists; --force writes over it")
+    try:
+        seen = fetch_flows(arguments.url, token=arguments.token)
+    except ReceiverError as error:
+        return fail(str(error))
+    missing = sorted(set(arguments.flow or ()) - {flow.flow_key for flow in seen})
+    if missing or not seen:
+        return fail(f"{arguments.url} has seen no run{' of ' if missing else ''}{', '.join(map(repr, missing))}")
+    chosen = [flow for flow in seen if arguments.flow is None or flow.flow_key in arguments.flow]
+    text = draft_of(chosen)
+    if path is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        return fail(f"{path} cannot be written: {error.strerror or error}")
+    steps = sum(len(flow.steps) for flow in chosen)
+    sys.stderr.write(f"failpath-otel: {path}: flows: {len(chosen)}, steps: {steps}\n")
+    return 0
