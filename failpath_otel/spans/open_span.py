@@ -107,6 +107,32 @@ def is_internal(span: ReadableSpan) -> bool:
     return span.kind is SpanKind.INTERNAL
 
 
+def part_of(enclosing: OpenSpan | None, rule: StepRule) -> bool | None:
+    """Return whether an ``INTERNAL`` span is a part of the step around it, and not another attempt.
+
+    As ``POST /charge http send`` of FastAPI's ``POST /charge``.
+
+    Args:
+        enclosing: where to begin, outwards.
+        rule: the rule that applies to the span.
+
+    Returns:
+        ``None`` where that depends on what a span around it becomes.
+    """
+    may_hide = False
+    while enclosing is not None:
+        if enclosing.is_undecided:
+            if enclosing.may_own(rule):
+                return None
+            may_hide = True
+        elif enclosing.owns(rule):
+            return None if may_hide else True
+        elif enclosing.candidate is not None or enclosing.flow_key is not None:
+            break
+        enclosing = enclosing.enclosing
+    return False
+
+
 def tagged_parent(parent_context: Context) -> OpenSpan | None:
     """Return the parent, where it carries the names of its run and started before the rules were there."""
     parent = get_current_span(parent_context)

@@ -187,6 +187,8 @@ class RuleMatchedSpans:
             return
         if open_span.key != key:
             return  # the program has repeated ids
+        if open_span.is_internal and (open_span.may_be_part or open_span.candidates is not None):
+            self._waiting.look_around(open_span.enclosing)
         if open_span.awaiting is not None:
             self._waiting.settle(open_span, is_due=span is None, ended=span)
         elif span is not None:

@@ -14,7 +14,7 @@ from failpath_otel.records.span_translation import start_by_rule
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.threads import RLock, acquire
 from failpath_otel.spans.late_timer import LateTimer
-from failpath_otel.spans.open_span import Awaiting, OpenSpan, baggage_run_id, parent_above
+from failpath_otel.spans.open_span import Awaiting, OpenSpan, baggage_run_id, parent_above, part_of
 from failpath_otel.spans.open_spans import OpenSpans
 
 
@@ -116,24 +116,23 @@ class WaitingSpans:
         return ""
 
     def is_part(self, enclosing: OpenSpan | None, rule: StepRule) -> bool | None:
-        """Return whether an ``INTERNAL`` span is a part of the step around it, and not another attempt.
+        """Look again at the spans around an ``INTERNAL`` span, and return :func:`part_of`."""
+        self.look_around(enclosing)
+        return part_of(enclosing, rule)
 
-        As ``POST /charge http send`` of FastAPI's ``POST /charge``.
-
-        Returns:
-            ``None`` where that depends on what a span around it becomes.
-        """
-        may_own = may_hide = False
+    def look_around(self, enclosing: OpenSpan | None) -> None:
+        """Look again at the spans around one that may be a part, the outermost first: each once, without recursion."""
+        around: list[OpenSpan] = []
         while enclosing is not None:
-            self._look_again(enclosing)
-            if enclosing.is_undecided:
-                may_own, may_hide = may_own or enclosing.may_own(rule), True
-            elif enclosing.owns(rule):
-                return None if may_hide else True
+            if enclosing.candidates is not None or enclosing.may_be_part:
+                around.append(enclosing)
             elif enclosing.candidate is not None or enclosing.flow_key is not None:
                 break
             enclosing = enclosing.enclosing
-        return None if may_own else False
+        for each in reversed(around):
+            chosen = each.candidate
+            if chosen is None or part_of(each.enclosing, chosen.rule) is not None:
+                self._look_again(each)
 
     def start(self, open_span: OpenSpan, span: ReadableSpan) -> None:
         """Report the start of a step whose names and run are known."""
@@ -225,7 +224,7 @@ class WaitingSpans:
         """Note whether a span is a part of the step around it, and return whether that is not known yet."""
         chosen = open_span.candidate
         assert chosen is not None  # it is a step, if it is no part
-        is_part = self.is_part(open_span.enclosing, chosen.rule)
+        is_part = part_of(open_span.enclosing, chosen.rule)
         if is_part is None:
             return True
         open_span.may_be_part = False

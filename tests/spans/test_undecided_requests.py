@@ -4,6 +4,7 @@ import gc
 import os
 from collections.abc import Iterator
 from typing import Any, Final
+from unittest.mock import Mock
 
 import pytest
 from opentelemetry import baggage
@@ -12,6 +13,8 @@ from opentelemetry.trace import SpanKind, set_span_in_context
 
 import failpath_otel
 from failpath_otel import StepRule, limits, semconv
+from failpath_otel.runtime.threads import acquire
+from failpath_otel.spans import waiting_spans
 from failpath_otel.spans.late_timer import LateTimer
 from tests.fault_server import FaultServer
 from tests.keys import KEY
@@ -244,4 +247,21 @@ def test_spans_that_no_rule_ever_applies_to_are_not_kept_when_they_are_dropped(j
     jobs.reporter._report_overdue(wait=False)
     gc.collect()
     assert jobs.reported() == []
+    assert jobs.nothing_is_kept()
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_work_in_work_in_a_request_that_waits_is_looked_at_once_and_not_once_more_for_each_around_it(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_spans, "acquire", counted := Mock(wraps=acquire))
+    opened = [jobs.request()]
+    for _ in range(14):
+        opened.append(jobs.work(opened[-1]))
+    assert counted.call_count <= 2 * 14
+    for _ in range(400):
+        opened.append(jobs.work(opened[-1]))  # is no recursion either
+    for each in reversed(opened):
+        each.end()
+    assert sorted(jobs.reported()) == sorted([("charge", status) for status in BOTH] * 414)
     assert jobs.nothing_is_kept()
