@@ -97,7 +97,7 @@ class RuleMatchedSpans:
         if open_span.candidate is None:
             open_span.candidates, open_span.lock = found, RLock()
         else:
-            waits = not self._waiting.is_known(open_span, attributes) or open_span.may_be_part
+            waits = open_span.may_be_part or not self._waiting.is_known(open_span, attributes)
         if waits:
             self._waiting.add(open_span, span)
         elif open_span.candidate is not None:

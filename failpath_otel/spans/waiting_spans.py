@@ -101,16 +101,24 @@ class WaitingSpans:
         if open_span.run_id is None and open_span.flow_key is not None:
             is_due = is_due or needs_run == open_span.flow_key
             run_id = chosen.run_id(attributes, may_wait=not is_due) or baggage_run_id(chosen.rule, open_span.baggage)
-            if run_id or is_due or chosen.rule.run_id is None:
+            # That of the steps around a span that may be a part is known when that is.
+            if run_id or is_due or (chosen.rule.run_id is None and not open_span.may_be_part):
                 open_span.run_id = run_id or self._enclosing_run_id(open_span)
         return open_span.names is not None and open_span.run_id is not None
 
     def _enclosing_run_id(self, open_span: OpenSpan) -> str:
         """Return the run id of the innermost step of the same flow around a step; empty where there is none."""
+        flow_key = open_span.flow_key
+        around: list[OpenSpan] = []
+        enclosing = open_span.enclosing
+        while enclosing is not None and (enclosing.flow_key != flow_key or enclosing.run_id is None):
+            around.append(enclosing)
+            enclosing = enclosing.enclosing
+        for each in reversed(around):  # the outermost first, as above: without recursion
+            self._look_again(each, needs_run=flow_key)
         enclosing = open_span.enclosing
         while enclosing is not None:
-            self._look_again(enclosing, needs_run=open_span.flow_key)
-            if enclosing.flow_key == open_span.flow_key and not (enclosing.may_be_part and enclosing.run_id is None):
+            if enclosing.flow_key == flow_key and not (enclosing.may_be_part and enclosing.run_id is None):
                 return enclosing.run_id or ""
             enclosing = enclosing.enclosing
         return ""
@@ -206,9 +214,10 @@ class WaitingSpans:
             return False
         if open_span.candidate is None:
             return True
-        is_known = self.is_known(open_span, attributes, is_due=is_last, needs_run=needs_run)
         if open_span.may_be_part and self._may_still_be_part(open_span, span):
             if not is_due:
+                if needs_run is not None:
+                    self.is_known(open_span, attributes, needs_run=needs_run)
                 if ended is not None:
                     open_span.ended = ended
                     self.ignore(ended)
@@ -216,6 +225,7 @@ class WaitingSpans:
             open_span.may_be_part = False
         if open_span.candidate is None:
             return True  # a part
+        is_known = self.is_known(open_span, attributes, is_due=is_last, needs_run=needs_run)
         if is_known:
             self._start_late(open_span, span)
         return is_known

@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import Mock
 
@@ -265,3 +266,14 @@ def test_work_in_work_in_a_request_that_waits_is_looked_at_once_and_not_once_mor
         each.end()
     assert sorted(jobs.reported()) == sorted([("charge", status) for status in BOTH] * 414)
     assert jobs.nothing_is_kept()
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_a_part_takes_none_of_the_keys_that_its_rule_may_make(server: FaultServer) -> None:
+    made = Jobs(server, replace(JOBS, max_keys=1))
+    request = made.request()
+    made.work(request).end()
+    request.set_attribute(JOB, "order")
+    request.end()
+    assert made.reported() == [("order", status) for status in BOTH]
+    made.failpath.shutdown()
