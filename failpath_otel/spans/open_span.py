@@ -15,6 +15,7 @@ from failpath_otel.records.rule_matches import Candidate, Candidates
 from failpath_otel.records.rules import StepRule
 from failpath_otel.records.span_translation import stated_run_id
 from failpath_otel.spans.dropped_spans import SpanKey, SpanReference
+from failpath_otel.step_state import StepState
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class OpenSpan:
     __slots__ = (
         "awaiting",
         "baggage",
+        "beginning_on",
+        "begun",
         "candidate",
         "candidates",
         "children",
@@ -67,6 +70,8 @@ class OpenSpan:
         self.may_be_part = False  # of a request around it, of which it is not known yet which step it is
         self.has_ended = False
         self.ended: ReadableSpan | None = None  # the span, where it has ended before that was known
+        self.beginning_on: int | None = None  # the thread that reports its start, if that was late
+        self.begun: StepState | None = None  # the step, if its start was reported late
         self.children: Final[set[tuple[int, int]]] = set()  # ids of open spans inside that are no steps
         self.awaiting: Awaiting | None = None
         # Of one that is not known from the start. Reentrant, because a signal handler or a garbage collection may end

@@ -25,8 +25,9 @@ class OpenSpans:
         """Track a span that is a step, or may become one."""
         key = key_of(span)
         open_span = OpenSpan(key, enclosing, flow_key)
-        self.by_ids[key[:2]] = open_span
         open_span.span_reference = self._dropped.watch(span, key)
+        # Last: a signal handler may raise before, and then nothing else removes it.
+        self.by_ids[key[:2]] = open_span
         return open_span
 
     def track_child(self, span: ReadableSpan) -> None:

@@ -19,9 +19,10 @@ from failpath_otel.spans.open_span import OpenSpan, is_internal, parent_above, t
 from failpath_otel.spans.open_spans import OpenSpans
 from failpath_otel.spans.rule_misses import RuleMisses
 from failpath_otel.spans.waiting_spans import WaitingSpans
+from failpath_otel.step_state import StepState
 
-Begin = Callable[[Any, StepStart], object]
-"""Reports the start of a step."""
+Begin = Callable[[Any, StepStart], StepState]
+"""Reports the start of a step, once."""
 
 
 @dataclass(eq=False)
@@ -171,29 +172,34 @@ class RuleMatchedSpans:
         """Return the span id of the innermost step of the same run around ``span``, as hexadecimal digits."""
         return parent_above(self._spans.enclosing(span), flow_key, run_id)
 
-    def on_end(self, key: SpanKey, span: ReadableSpan | None = None) -> None:
+    def on_end(self, key: SpanKey, span: ReadableSpan | None = None) -> bool:
         """Stop tracking a span that ends, and report the start of its step if that was not done.
 
         Args:
             key: that of the span.
             span: the span; ``None`` if it was dropped.
+
+        Returns:
+            Whether this reports its end later, by the function given for that.
         """
         ids = key[:2]
         open_span = self.open.get(ids)
         if open_span is None:
-            return
+            return False
         if open_span.key[:2] != ids:
             self._spans.end_of_child(ids, open_span)
-            return
+            return False
         if open_span.key != key:
-            return  # the program has repeated ids
-        if open_span.is_internal and (open_span.may_be_part or open_span.candidates is not None):
-            self._waiting.look_around(open_span.enclosing)
-        if open_span.awaiting is not None:
-            self._waiting.settle(open_span, is_due=span is None, ended=span)
-        elif span is not None:
-            self._waiting.settle_at_end(open_span, span)
+            return False  # the program has repeated ids
+        is_later = False
+        if span is not None:
+            if open_span.is_internal and (open_span.may_be_part or open_span.candidates is not None):
+                self._waiting.look_around(open_span.enclosing)
+            is_later = self._waiting.settle_at_end(open_span, span)
+        elif open_span.awaiting is not None:
+            self._waiting.settle(open_span, is_due=True)
         self._spans.end(open_span, is_needed=bool(self.awaiting))
+        return is_later
 
     def report_due(self, *, wait: bool = True) -> None:
         """Report the steps that have what they wait for, or have waited long enough; all of them if not ``wait``.

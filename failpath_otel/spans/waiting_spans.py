@@ -8,14 +8,16 @@ from typing import Any, Final
 from opentelemetry.sdk.trace import ReadableSpan
 
 from failpath_otel import limits
+from failpath_otel.handler_exceptions import is_from_handler
 from failpath_otel.records.matching.values import attributes_to_match
 from failpath_otel.records.rules import StepRule
-from failpath_otel.records.span_translation import start_by_rule
+from failpath_otel.records.span_translation import StepStart, start_by_rule
 from failpath_otel.report import exception_once
-from failpath_otel.runtime.threads import RLock, acquire
+from failpath_otel.runtime.threads import RLock, acquire, get_ident
 from failpath_otel.spans.late_timer import LateTimer
 from failpath_otel.spans.open_span import Awaiting, OpenSpan, baggage_run_id, parent_above, part_of
 from failpath_otel.spans.open_spans import OpenSpans
+from failpath_otel.step_state import StepState
 
 
 @dataclass(eq=False)
@@ -38,7 +40,7 @@ class WaitingSpans:
     """
 
     spans: OpenSpans
-    begin: Callable[[Any, Any], object]
+    begin: Callable[[Any, StepStart], StepState]
     end: Callable[[ReadableSpan], None]
     forgo_outcome: Callable[[Any], None]
     ignore: Callable[[ReadableSpan], None]
@@ -76,7 +78,9 @@ class WaitingSpans:
         for open_span in list(self.awaiting):
             awaiting = open_span.awaiting
             try:
-                if awaiting is not None:
+                if awaiting is None:
+                    self.awaiting.pop(open_span, None)  # a signal handler has raised before
+                else:
                     self.settle(open_span, is_due=not wait or awaiting.due <= monotonic())
             except Exception:  # noqa: BLE001 - the others have begun as well
                 exception_once("reporting the start of a step")
@@ -142,12 +146,12 @@ class WaitingSpans:
             if chosen is None or part_of(each.enclosing, chosen.rule) is not None:
                 self._look_again(each)
 
-    def start(self, open_span: OpenSpan, span: ReadableSpan) -> None:
+    def start(self, open_span: OpenSpan, span: ReadableSpan) -> StepState:
         """Report the start of a step whose names and run are known."""
         assert open_span.names is not None  # as for the run id
         start = start_by_rule(span, open_span.names, open_span.run_id or "")
         start.parent_span_id = parent_above(open_span.enclosing, start.flow_key, start.run_id)
-        self.begin(span, start)
+        return self.begin(span, start)
 
     def _look_again(self, open_span: OpenSpan, needs_run: str | None = None) -> None:
         """Look at a span whose step or run was not known, because a step starts inside."""
@@ -155,11 +159,8 @@ class WaitingSpans:
             self.settle(open_span, needs_run=needs_run)
         elif open_span.candidates is not None and open_span.span_reference is not None:
             span: Any = open_span.span_reference()
-            if span is not None and acquire(open_span.lock, _LOCK_TIMEOUT):
-                try:
-                    self._settle_unawaited(open_span, span)
-                finally:
-                    open_span.lock.release()
+            if span is not None:
+                self._settle_late(open_span, span)
 
     def settle(
         self,
@@ -168,7 +169,7 @@ class WaitingSpans:
         is_due: bool = False,
         ended: ReadableSpan | None = None,
         needs_run: str | None = None,
-    ) -> None:
+    ) -> bool:
         """Report the start of a span that waits, if that was not done, and if it is known by now which step it is.
 
         Args:
@@ -176,27 +177,46 @@ class WaitingSpans:
             is_due: it has waited long enough: what is known has to do.
             ended: the span, if it ends.
             needs_run: a step of this flow inside needs the run id.
+
+        Returns:
+            Whether the end is reported later, behind the start.
         """
         # The span may end while the timer does this, and then has to wait; but not for good, because a `redact` of the
         # application may wait for that thread.
         if open_span.awaiting is None or not acquire(open_span.lock, _LOCK_TIMEOUT):
-            return
+            return False
         try:
             awaiting = open_span.awaiting
+            if open_span.beginning_on == get_ident():
+                # A signal handler, another greenlet or `redact` comes while the start is being reported.
+                open_span.ended = open_span.ended or ended
+                return ended is not None
             if awaiting is None:
                 if ended is not None:
                     self._settle_unawaited(open_span, ended)
-                return
-            is_over = True  # also where it fails
+                return False
+            if open_span.begun is not None and ended is not None:
+                return False  # it has begun on this thread
             try:
                 is_over = self._settle(open_span, awaiting.span, is_due=is_due, ended=ended, needs_run=needs_run)
+            except BaseException as error:
+                # What a signal handler raises has nothing to do with the span, which goes on to wait.
+                if not is_from_handler(error):
+                    self._stop_waiting(open_span)
+                    if open_span.ended is not None:
+                        self.end(open_span.ended)
+                raise
             finally:
-                if is_over:
-                    open_span.awaiting = None
-                    self.awaiting.pop(open_span, None)
-                    open_span.ended = None
+                open_span.beginning_on = None
+            if is_over:
+                self._stop_waiting(open_span)
+            return not is_over and ended is not None
         finally:
             open_span.lock.release()
+
+    def _stop_waiting(self, open_span: OpenSpan) -> None:
+        open_span.awaiting = None
+        self.awaiting.pop(open_span, None)
 
     def _settle(
         self,
@@ -218,9 +238,7 @@ class WaitingSpans:
             if not is_due:
                 if needs_run is not None:
                     self.is_known(open_span, attributes, needs_run=needs_run)
-                if ended is not None:
-                    open_span.ended = ended
-                    self.ignore(ended)
+                open_span.ended = open_span.ended or ended
                 return False
             open_span.may_be_part = False
         if open_span.candidate is None:
@@ -242,13 +260,31 @@ class WaitingSpans:
             self._be_part(open_span, span)
         return False
 
-    def settle_at_end(self, open_span: OpenSpan, ended: ReadableSpan) -> None:
-        """Report the start of a span that ends and was not waited for, if a rule applies to it now."""
-        if open_span.candidates is not None and acquire(open_span.lock, _LOCK_TIMEOUT):
-            try:
-                self._settle_unawaited(open_span, ended)
-            finally:
-                open_span.lock.release()
+    def settle_at_end(self, open_span: OpenSpan, ended: ReadableSpan) -> bool:
+        """Report the start of a span that ends, if that was not done and a rule applies to it now.
+
+        Returns:
+            Whether the end is reported later, behind the start.
+        """
+        if open_span.awaiting is not None:
+            return self.settle(open_span, ended=ended)
+        if open_span.candidates is None and open_span.beginning_on is None:
+            return False
+        return self._settle_late(open_span, ended, is_end=True)
+
+    def _settle_late(self, open_span: OpenSpan, span: ReadableSpan, *, is_end: bool = False) -> bool:
+        """Do the same for a span that is not waited for, at its end or before."""
+        if not acquire(open_span.lock, _LOCK_TIMEOUT):
+            return False
+        try:
+            if open_span.beginning_on == get_ident():
+                if is_end:
+                    open_span.ended = open_span.ended or span  # as above
+                return is_end
+            self._settle_unawaited(open_span, span)
+        finally:
+            open_span.lock.release()
+        return False
 
     def _settle_unawaited(self, open_span: OpenSpan, span: ReadableSpan) -> None:
         """Report the start of a span that is not waited for, if one of the rules for its name applies to it now."""
@@ -291,10 +327,17 @@ class WaitingSpans:
             self.ignore(span)
 
     def _start_late(self, open_span: OpenSpan, span: ReadableSpan) -> None:
-        self.start(open_span, span)
+        if open_span.begun is None:
+            try:
+                open_span.beginning_on = get_ident()
+                open_span.begun = self.start(open_span, span)
+            finally:
+                open_span.beginning_on = None
+        begun = open_span.begun
         if open_span.ended is not None:
-            self.end(open_span.ended)
-        elif not self.spans.is_tracked(open_span):
+            if not begun.outcome_reported:
+                self.end(open_span.ended)
+        elif open_span.has_ended:
             self.forgo_outcome(open_span.key)  # its end came meanwhile, and was handled
 
 
