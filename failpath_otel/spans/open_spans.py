@@ -49,9 +49,15 @@ class OpenSpans:
 
     def give_away(self, part: OpenSpan) -> None:
         """Have a span be a part of the step around it, and no step."""
+        if not self.is_tracked(part):
+            return
         enclosing = part.enclosing
-        if enclosing is not None and self.is_tracked(part):
-            for ids in [part.key[:2], *part.children]:
+        while enclosing is not None and not self.is_tracked(enclosing):
+            enclosing = enclosing.enclosing  # another part, or it has ended
+        for ids in [part.key[:2], *part.children]:
+            if enclosing is None:
+                self.by_ids.pop(ids, None)  # nothing would do that for spans that never end
+            else:
                 self.by_ids[ids] = enclosing
                 enclosing.children.add(ids)
 

@@ -277,3 +277,18 @@ def test_a_part_takes_none_of_the_keys_that_its_rule_may_make(server: FaultServe
     request.end()
     assert made.reported() == [("order", status) for status in BOTH]
     made.failpath.shutdown()
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_spans_that_are_dropped_in_a_part_whose_request_has_ended_are_not_kept(jobs: Jobs) -> None:
+    request = jobs.request()
+    part = jobs.work(request)
+    inside: list[Any] = [jobs.tracer.start_span(5, set_span_in_context(part))]  # type: ignore[arg-type]
+    request.set_attribute(JOB, "order")
+    request.end()
+    jobs.reporter._rule_spans.report_due()
+    part.end()
+    inside.clear()
+    gc.collect()
+    assert jobs.reported() == [("order", status) for status in BOTH]
+    assert jobs.nothing_is_kept()
