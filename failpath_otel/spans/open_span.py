@@ -84,6 +84,12 @@ class OpenSpan:
         """Whether it is waited for which step this is, if any."""
         return self.awaiting is not None and (self.candidates is not None or self.may_be_part)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known which step this is, and of which run."""
+        is_decided = self.candidates is None and not self.may_be_part
+        return is_decided and self.names is not None and self.run_id is not None
+
     def ended_around(self) -> int:
         """Return how many of this and the spans around it have ended."""
         count, around = 0, self

@@ -155,6 +155,8 @@ class WaitingSpans:
 
     def _look_again(self, open_span: OpenSpan, needs_run: str | None = None) -> None:
         """Look at a span whose step or run was not known, because a step starts inside."""
+        if open_span.is_known:
+            return  # it is being reported, by another thread: `redact` of the application may take long
         if open_span.awaiting is not None:
             self.settle(open_span, needs_run=needs_run)
         elif open_span.candidates is not None and open_span.span_reference is not None:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
@@ -17,6 +18,7 @@ from failpath_otel import StepRule, limits, semconv
 from failpath_otel.runtime.threads import acquire
 from failpath_otel.spans import waiting_spans
 from failpath_otel.spans.late_timer import LateTimer
+from failpath_otel.spans.open_spans import OpenSpans
 from tests.fault_server import FaultServer
 from tests.keys import KEY
 from tests.receiver import wait_for
@@ -29,11 +31,11 @@ BOTH: Final = ("running", "success")
 class Jobs:
     """A client, and the spans of an application that is observed by a rule."""
 
-    def __init__(self, server: FaultServer, *rules: StepRule) -> None:
+    def __init__(self, server: FaultServer, *rules: StepRule, **options: Any) -> None:
         self.server = server
         provider = TracerProvider(shutdown_on_exit=False)
         self.failpath = failpath_otel.configure(
-            project_key=KEY, endpoint=server.url, tracer_provider=provider, rules=rules or [JOBS]
+            project_key=KEY, endpoint=server.url, tracer_provider=provider, rules=rules or [JOBS], **options
         )
         self.tracer = provider.get_tracer("app")
         self.reporter = self.failpath._join.reporter
@@ -291,4 +293,54 @@ def test_spans_that_are_dropped_in_a_part_whose_request_has_ended_are_not_kept(j
     inside.clear()
     gc.collect()
     assert jobs.reported() == [("order", status) for status in BOTH]
+    assert jobs.nothing_is_kept()
+
+
+def test_a_redact_that_takes_long_does_not_hold_up_the_start_of_what_is_inside(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_spans, "_LOCK_TIMEOUT", 60.0)
+    asked, started = threading.Event(), threading.Event()
+    in_time: list[bool] = []
+
+    def redact(_: str, value: object) -> object:
+        if not asked.is_set():
+            asked.set()
+            in_time.append(started.wait(10))
+        return value
+
+    other = StepRule("audit", "save", span_name="INSERT")
+    made = Jobs(server, JOBS, other, redact=redact, default_metadata={"service": "shop"})
+    request = made.request()
+    request.set_attribute(JOB, "order")
+    assert asked.wait(10)
+    part = made.work(request)
+    insert = made.tracer.start_span("INSERT", set_span_in_context(part))
+    started.set()
+    for each in (insert, part, request):
+        each.end()
+    assert in_time == [True]
+    assert sorted(made.reported()) == sorted((key, status) for key in ("order", "save") for status in BOTH)
+    assert made.nothing_is_kept()
+    made.failpath.shutdown()
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_work_whose_request_is_over_while_it_ends_is_reported_once(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = OpenSpans.end
+
+    def look_and_end(spans: OpenSpans, open_span: Any, *, is_needed: bool) -> None:
+        thread = threading.Thread(target=lambda: jobs.reporter._rule_spans.report_due(wait=False))
+        thread.start()
+        thread.join()
+        whole(spans, open_span, is_needed=is_needed)
+
+    request = jobs.request()
+    work = jobs.work(request)
+    with monkeypatch.context() as patched:
+        patched.setattr(OpenSpans, "end", look_and_end)
+        work.end()
+    request.end()
+    assert jobs.failpath.stats().accepted == 2
+    assert jobs.reported() == [("charge", status) for status in BOTH]
     assert jobs.nothing_is_kept()
