@@ -310,7 +310,7 @@ def test_a_redact_that_takes_long_does_not_hold_up_the_start_of_what_is_inside(
         return value
 
     other = StepRule("audit", "save", span_name="INSERT")
-    made = Jobs(server, JOBS, other, redact=redact, default_metadata={"service": "shop"})
+    made = Jobs(server, other, JOBS, redact=redact, default_metadata={"service": "shop"})
     request = made.request()
     request.set_attribute(JOB, "order")
     assert asked.wait(10)
