@@ -59,7 +59,8 @@ class WaitingSpans:
 
     def reset_in_child(self) -> None:
         """Leave all to the parent process after a fork."""
-        for open_span in self.spans.by_ids.values():
+        # Those that have ended are only among those that wait, which a call that a fork interrupted goes through.
+        for open_span in (*self.spans.by_ids.values(), *self.awaiting):
             # The lock of the first may be held by a thread that does not exist in the child.
             open_span.awaiting = open_span.candidates = None
             open_span.may_be_part = False
