@@ -14,7 +14,7 @@ from failpath_otel.records.rule_matches import Candidate
 from failpath_otel.records.rule_set import Rules
 from failpath_otel.records.span_translation import StepStart, stated_run_id
 from failpath_otel.runtime.threads import RLock
-from failpath_otel.spans.dropped_spans import DroppedSpans, SpanKey, SpanReference
+from failpath_otel.spans.dropped_spans import DroppedSpans, SpanKey, SpanReference, key_of
 from failpath_otel.spans.open_span import OpenSpan, is_internal, parent_above, tagged_parent
 from failpath_otel.spans.open_spans import OpenSpans
 from failpath_otel.spans.rule_misses import RuleMisses
@@ -137,6 +137,10 @@ class RuleMatchedSpans:
         entries = get_all(parent_context)
         if chosen is None and internal and not waits and enclosing is None and not entries:
             return None
+        if self.awaiting:
+            before = self.open.get(key_of(span)[:2])
+            if before is not None and before.awaiting is not None:
+                self._waiting.settle(before, is_due=True)  # the program has repeated ids: its end will not find it
         open_span = self._spans.track(span, enclosing, None if chosen is None else chosen.in_use.fixed_flow)
         open_span.is_internal, open_span.baggage = internal, entries
         open_span.candidate = chosen
