@@ -1,6 +1,7 @@
 """Work inside of a request of which it is not known yet, or never, whether a rule makes it a step."""
 
 import gc
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ from unittest.mock import Mock
 import pytest
 from opentelemetry import baggage
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import SpanKind, set_span_in_context
 
 import failpath_otel
 from failpath_otel import StepRule, limits, semconv
-from failpath_otel.runtime.threads import acquire
+from failpath_otel.runtime.threads import RealThread, acquire
 from failpath_otel.spans import waiting_spans
 from failpath_otel.spans.late_timer import LateTimer
 from failpath_otel.spans.open_spans import OpenSpans
@@ -31,9 +33,11 @@ BOTH: Final = ("running", "success")
 class Jobs:
     """A client, and the spans of an application that is observed by a rule."""
 
-    def __init__(self, server: FaultServer, *rules: StepRule, **options: Any) -> None:
+    def __init__(
+        self, server: FaultServer, *rules: StepRule, provider: TracerProvider | None = None, **options: Any
+    ) -> None:
         self.server = server
-        provider = TracerProvider(shutdown_on_exit=False)
+        provider = provider or TracerProvider(shutdown_on_exit=False)
         self.failpath = failpath_otel.configure(
             project_key=KEY, endpoint=server.url, tracer_provider=provider, rules=rules or [JOBS], **options
         )
@@ -344,3 +348,64 @@ def test_work_whose_request_is_over_while_it_ends_is_reported_once(jobs: Jobs, m
     assert jobs.failpath.stats().accepted == 2
     assert jobs.reported() == [("charge", status) for status in BOTH]
     assert jobs.nothing_is_kept()
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_spans_with_the_same_ids_that_wait_at_once_are_a_step_each(server: FaultServer) -> None:
+    class Repeated(IdGenerator):
+        def __init__(self) -> None:
+            self._ids = itertools.cycle([1, 2])
+
+        def generate_span_id(self) -> int:
+            return next(self._ids)
+
+        def generate_trace_id(self) -> int:
+            return 7
+
+    made = Jobs(server, provider=TracerProvider(shutdown_on_exit=False, id_generator=Repeated()))
+    requests, works = [], []
+    for _ in range(2):  # as a program does that calls `random.seed` for each request
+        requests.append(made.request())
+        works.append(made.work(requests[-1]))
+    for each in (*works, *requests):
+        each.end()
+    assert made.reported().count(("charge", "running")) == 2
+    assert made.failpath.stats().accepted == 4
+    assert made.nothing_is_kept()
+    made.failpath.shutdown()
+
+
+@pytest.mark.forks("what a fork leaves in the child is what it shows")
+@pytest.mark.usefixtures("no_timer")
+def test_a_fork_while_work_that_has_ended_is_reported_leaves_it_to_the_parent(server: FaultServer) -> None:
+    children: list[int] = []
+
+    def redact(_: str, value: object) -> object:
+        if not children:
+            children.append(os.fork())
+        return value
+
+    made = Jobs(server, redact=redact, default_metadata={"service": "shop"})
+    request = made.request()
+    for _ in range(2):
+        made.work(request).end()
+    made.reporter._rule_spans.report_due(wait=False)
+    if not children[0]:
+        os._exit(made.failpath.stats().accepted)
+    assert os.waitpid(children[0], 0)[1] >> 8 <= 2  # of the step that was in hand as it forked
+    request.end()
+    assert made.reported().count(("charge", "success")) == 2
+    made.failpath.shutdown()
+
+
+def test_the_timer_starts_again_after_a_signal_handler_has_raised_as_it_started(
+    jobs: Jobs, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(RealThread, "start", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            jobs.request()
+    request = jobs.request()
+    request.set_attribute(JOB, "order")
+    server.wait_for_events(1)
+    request.end()
