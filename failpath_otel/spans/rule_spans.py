@@ -15,7 +15,7 @@ from failpath_otel.records.rule_set import Rules
 from failpath_otel.records.span_translation import StepStart, stated_run_id
 from failpath_otel.runtime.threads import RLock
 from failpath_otel.spans.dropped_spans import DroppedSpans, SpanKey, SpanReference, key_of
-from failpath_otel.spans.open_span import OpenSpan, is_internal, parent_above, tagged_parent
+from failpath_otel.spans.open_span import OpenSpan, is_internal, parent_above, part_of, tagged_parent
 from failpath_otel.spans.open_spans import OpenSpans
 from failpath_otel.spans.rule_misses import RuleMisses
 from failpath_otel.spans.waiting_spans import WaitingSpans
@@ -127,7 +127,10 @@ class RuleMatchedSpans:
         enclosing = self._spans.enclosing(span) or tagged_parent(parent_context)
         internal = is_internal(span)
         # Where attributes never come, no span waits for them, and all are looked at once more at their end.
-        may_be_part = internal and chosen is not None and self._waiting.is_part(enclosing, chosen.rule)
+        may_be_part: bool | None = False
+        if internal and chosen is not None:
+            self._waiting.look_around(enclosing)
+            may_be_part = part_of(enclosing, chosen.rule)
         if may_be_part:
             if not is_open:
                 self._spans.track_child(span)

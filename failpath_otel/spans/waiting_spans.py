@@ -10,7 +10,6 @@ from opentelemetry.sdk.trace import ReadableSpan
 from failpath_otel import limits
 from failpath_otel.handler_exceptions import is_from_handler
 from failpath_otel.records.matching.values import attributes_to_match
-from failpath_otel.records.rules import StepRule
 from failpath_otel.records.span_translation import StepStart, start_by_rule
 from failpath_otel.report import exception_once
 from failpath_otel.runtime.threads import RLock, acquire, get_ident
@@ -98,7 +97,8 @@ class WaitingSpans:
             needs_run: the run id is not awaited any longer if this is the flow.
         """
         chosen = open_span.candidate
-        assert chosen is not None  # it is a step
+        if chosen is None:
+            return False  # a signal handler has looked at it, and it is a part
         if open_span.names is None:
             open_span.names = chosen.names(attributes, may_wait=not is_due)
             if open_span.names is not None:
@@ -127,11 +127,6 @@ class WaitingSpans:
                 return enclosing.run_id or ""
             enclosing = enclosing.enclosing
         return ""
-
-    def is_part(self, enclosing: OpenSpan | None, rule: StepRule) -> bool | None:
-        """Look again at the spans around an ``INTERNAL`` span, and return :func:`part_of`."""
-        self.look_around(enclosing)
-        return part_of(enclosing, rule)
 
     def look_around(self, enclosing: OpenSpan | None) -> None:
         """Look again at the spans around one that may be a part, the outermost first: each once, without recursion."""
@@ -200,38 +195,40 @@ class WaitingSpans:
                 return False
             if open_span.begun is not None and ended is not None:
                 return False  # it has begun on this thread
+            is_end = ended is not None
             try:
-                is_over = self._settle(open_span, awaiting.span, is_due=is_due, ended=ended, needs_run=needs_run)
+                is_over = self._settle(open_span, awaiting.span, is_due=is_due, is_end=is_end, needs_run=needs_run)
             except BaseException as error:
-                # What a signal handler raises has nothing to do with the span, which goes on to wait.
-                if not is_from_handler(error):
-                    self._stop_waiting(open_span)
-                    if open_span.ended is not None:
-                        self.end(open_span.ended)
+                if not is_from_handler(error):  # that has nothing to do with the span, which goes on to wait
+                    self._give_up(open_span)
                 raise
             finally:
                 open_span.beginning_on = None
             if is_over:
                 self._stop_waiting(open_span)
-            return not is_over and ended is not None
+            elif ended is not None:
+                open_span.ended = ended
+                # A signal handler may have looked at it, before or after it could see that.
+                return open_span.awaiting is not None or open_span.has_ended
+            return False
         finally:
             open_span.lock.release()
 
+    def _give_up(self, open_span: OpenSpan) -> None:
+        self._stop_waiting(open_span)
+        if open_span.ended is not None:
+            self.end(open_span.ended)
+
     def _stop_waiting(self, open_span: OpenSpan) -> None:
+        open_span.has_ended = open_span.has_ended or open_span.ended is not None
         open_span.awaiting = None
         self.awaiting.pop(open_span, None)
 
     def _settle(
-        self,
-        open_span: OpenSpan,
-        span: ReadableSpan,
-        *,
-        is_due: bool,
-        ended: ReadableSpan | None,
-        needs_run: str | None,
+        self, open_span: OpenSpan, span: ReadableSpan, *, is_due: bool, is_end: bool, needs_run: str | None
     ) -> bool:
         """Return whether it need not wait any longer."""
-        is_last = is_due or ended is not None or open_span.ended is not None
+        is_last = is_due or is_end or open_span.ended is not None
         attributes = attributes_to_match(span)
         if open_span.candidates is not None and not self._decide(open_span, span, attributes, is_due=is_last):
             return False
@@ -241,7 +238,6 @@ class WaitingSpans:
             if not is_due:
                 if needs_run is not None:
                     self.is_known(open_span, attributes, needs_run=needs_run)
-                open_span.ended = open_span.ended or ended
                 return False
             open_span.may_be_part = False
         if open_span.candidate is None:
@@ -254,8 +250,7 @@ class WaitingSpans:
     def _may_still_be_part(self, open_span: OpenSpan, span: ReadableSpan) -> bool:
         """Note whether a span is a part of the step around it, and return whether that is not known yet."""
         chosen = open_span.candidate
-        assert chosen is not None  # it is a step, if it is no part
-        is_part = part_of(open_span.enclosing, chosen.rule)
+        is_part = False if chosen is None else part_of(open_span.enclosing, chosen.rule)
         if is_part is None:
             return True
         open_span.may_be_part = False
@@ -306,7 +301,8 @@ class WaitingSpans:
     def _decide(self, open_span: OpenSpan, span: ReadableSpan, attributes: Mapping[str, Any], *, is_due: bool) -> bool:
         """Note which of its rules applies to a span, and return whether it need not wait for that any longer."""
         candidates = open_span.candidates
-        assert candidates is not None  # they are undecided
+        if candidates is None:
+            return True  # a signal handler has looked at it
         chosen, is_open = candidates.choose(span.kind, attributes)
         if is_open and not is_due:
             return False
@@ -330,7 +326,7 @@ class WaitingSpans:
             self.ignore(span)
 
     def _start_late(self, open_span: OpenSpan, span: ReadableSpan) -> None:
-        if open_span.begun is None:
+        if open_span.begun is None and open_span.candidate is not None:
             try:
                 open_span.beginning_on = get_ident()
                 open_span.begun = self.start(open_span, span)
@@ -338,7 +334,7 @@ class WaitingSpans:
                 open_span.beginning_on = None
         begun = open_span.begun
         if open_span.ended is not None:
-            if not begun.outcome_reported:
+            if begun is not None and not begun.outcome_reported:
                 self.end(open_span.ended)
         elif open_span.has_ended:
             self.forgo_outcome(open_span.key)  # its end came meanwhile, and was handled
