@@ -71,10 +71,11 @@ TREES = st.lists(planned(st.lists(BELOW, min_size=1, max_size=3).map(tuple)), mi
 
 
 def request(plan: Planned) -> Planned:
-    """A request with work inside, whose attributes are there at the start."""
+    """A request with work inside, of which everything that rules ask for is there at the start."""
 
     def work(each: Planned) -> Planned:
-        return replace(each, kind=SpanKind.INTERNAL, at_start=each.attributes(), inside=tuple(map(work, each.inside)))
+        attributes = {"p": "y", "q": "y", **each.attributes()}
+        return replace(each, kind=SpanKind.INTERNAL, at_start=attributes, inside=tuple(map(work, each.inside)))
 
     return numbered([replace(work(plan), kind=SpanKind.SERVER, name="a")])[0]
 
@@ -197,7 +198,7 @@ def places_of(rules: list[StepRule], request: Planned, *, late: bool) -> tuple[P
     ), is_early
 
 
-@properties(60)
+@properties(40)
 @given(rules=RULES.map(lambda rules: [replace(each, run_id="run") for each in rules]), plan=REQUESTS)
 def test_work_that_waits_for_its_request_is_in_the_run_and_in_the_step_that_it_is_in_where_nothing_is_late(
     rules: list[StepRule], plan: Planned
