@@ -80,6 +80,16 @@ class OpenSpan:
         self.span_reference: SpanReference | None = None
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether the timer looks at it; another thread or a signal handler may change that."""
+        return self.awaiting is not None
+
+    @property
+    def is_by_rule(self) -> bool:
+        """Whether it is a step by a rule, as far as is known; the same may change that."""
+        return self.candidate is not None
+
+    @property
     def is_undecided(self) -> bool:
         """Whether it is waited for which step this is, if any."""
         return self.awaiting is not None and (self.candidates is not None or self.may_be_part)

@@ -181,7 +181,7 @@ class WaitingSpans:
         """
         # The span may end while the timer does this, and then has to wait; but not for good, because a `redact` of the
         # application may wait for that thread.
-        if open_span.awaiting is None or not acquire(open_span.lock, _LOCK_TIMEOUT):
+        if not open_span.is_awaited or not acquire(open_span.lock, _LOCK_TIMEOUT):
             return False
         try:
             awaiting = open_span.awaiting
@@ -209,7 +209,7 @@ class WaitingSpans:
             elif ended is not None:
                 open_span.ended = ended
                 # A signal handler may have looked at it, before or after it could see that.
-                return open_span.awaiting is not None or open_span.has_ended
+                return open_span.is_awaited or open_span.has_ended
             return False
         finally:
             open_span.lock.release()
@@ -232,7 +232,7 @@ class WaitingSpans:
         attributes = attributes_to_match(span)
         if open_span.candidates is not None and not self._decide(open_span, span, attributes, is_due=is_last):
             return False
-        if open_span.candidate is None:
+        if not open_span.is_by_rule:
             return True
         if open_span.may_be_part and self._may_still_be_part(open_span, span):
             if not is_due:
@@ -240,7 +240,7 @@ class WaitingSpans:
                     self.is_known(open_span, attributes, needs_run=needs_run)
                 return False
             open_span.may_be_part = False
-        if open_span.candidate is None:
+        if not open_span.is_by_rule:
             return True  # a part
         is_known = self.is_known(open_span, attributes, is_due=is_last, needs_run=needs_run)
         if is_known:
