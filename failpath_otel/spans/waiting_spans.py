@@ -69,8 +69,10 @@ class WaitingSpans:
     def add(self, open_span: OpenSpan, span: ReadableSpan) -> None:
         """Have the timer look at a span until its start is reported, or the time is over."""
         open_span.lock = open_span.lock or RLock()
-        open_span.awaiting = Awaiting(span, monotonic() + limits.LATE_RUN_ID)
-        self.awaiting[open_span] = None
+        awaiting = Awaiting(span, monotonic() + limits.LATE_RUN_ID)
+        self.awaiting[open_span] = None  # first: a signal handler may raise, and the span would be kept for good
+        open_span.awaiting = awaiting
+        self.awaiting[open_span] = None  # the timer may have come in between
         self.timer.start()
 
     def report_due(self, *, wait: bool = True) -> None:
