@@ -31,12 +31,15 @@ class LateTimer:
     def start(self) -> None:
         """Start the thread, if it is not there; where that is impossible, look at once."""
         if self._thread is None:
-            self._thread = thread = RealThread(self._run, "failpath-run-ids")
             try:
+                self._thread = thread = RealThread(self._run, "failpath-run-ids")
                 contextvars.Context().run(thread.start)  # in an empty context, not in that of the span
             except RuntimeError:  # the interpreter ends, or no more threads can be started
                 self._thread = None
                 self.look()
+            except BaseException:  # of a signal handler: a second thread does no harm, and without one nothing looks
+                self._thread = None
+                raise
 
     def reset_in_child(self) -> None:
         """Forget the thread, which does not exist after a fork."""

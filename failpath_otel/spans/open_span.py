@@ -15,6 +15,7 @@ from failpath_otel.records.rule_matches import Candidate, Candidates
 from failpath_otel.records.rules import StepRule
 from failpath_otel.records.span_translation import stated_run_id
 from failpath_otel.spans.dropped_spans import SpanKey, SpanReference
+from failpath_otel.step_state import StepState
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class OpenSpan:
     __slots__ = (
         "awaiting",
         "baggage",
+        "beginning_on",
+        "begun",
         "candidate",
         "candidates",
         "children",
@@ -67,6 +70,8 @@ class OpenSpan:
         self.may_be_part = False  # of a request around it, of which it is not known yet which step it is
         self.has_ended = False
         self.ended: ReadableSpan | None = None  # the span, where it has ended before that was known
+        self.beginning_on: int | None = None  # the thread that reports its start, if that was late
+        self.begun: StepState | None = None  # the step, if its start was reported late
         self.children: Final[set[tuple[int, int]]] = set()  # ids of open spans inside that are no steps
         self.awaiting: Awaiting | None = None
         # Of one that is not known from the start. Reentrant, because a signal handler or a garbage collection may end
@@ -75,9 +80,25 @@ class OpenSpan:
         self.span_reference: SpanReference | None = None
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether the timer looks at it; another thread or a signal handler may change that."""
+        return self.awaiting is not None
+
+    @property
+    def is_by_rule(self) -> bool:
+        """Whether it is a step by a rule, as far as is known; the same may change that."""
+        return self.candidate is not None
+
+    @property
     def is_undecided(self) -> bool:
         """Whether it is waited for which step this is, if any."""
         return self.awaiting is not None and (self.candidates is not None or self.may_be_part)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known which step this is, and of which run."""
+        is_decided = self.candidates is None and not self.may_be_part
+        return is_decided and self.names is not None and self.run_id is not None
 
     def ended_around(self) -> int:
         """Return how many of this and the spans around it have ended."""
@@ -105,6 +126,32 @@ class OpenSpan:
 def is_internal(span: ReadableSpan) -> bool:
     """Return whether a span is neither a request, nor a message, nor a call."""
     return span.kind is SpanKind.INTERNAL
+
+
+def part_of(enclosing: OpenSpan | None, rule: StepRule) -> bool | None:
+    """Return whether an ``INTERNAL`` span is a part of the step around it, and not another attempt.
+
+    As ``POST /charge http send`` of FastAPI's ``POST /charge``.
+
+    Args:
+        enclosing: where to begin, outwards.
+        rule: the rule that applies to the span.
+
+    Returns:
+        ``None`` where that depends on what a span around it becomes.
+    """
+    may_hide = False
+    while enclosing is not None:
+        if enclosing.is_undecided:
+            if enclosing.may_own(rule):
+                return None
+            may_hide = True
+        elif enclosing.owns(rule):
+            return None if may_hide else True
+        elif enclosing.candidate is not None or enclosing.flow_key is not None:
+            break
+        enclosing = enclosing.enclosing
+    return False
 
 
 def tagged_parent(parent_context: Context) -> OpenSpan | None:

@@ -25,8 +25,9 @@ class OpenSpans:
         """Track a span that is a step, or may become one."""
         key = key_of(span)
         open_span = OpenSpan(key, enclosing, flow_key)
-        self.by_ids[key[:2]] = open_span
         open_span.span_reference = self._dropped.watch(span, key)
+        # Last: a signal handler may raise before, and then nothing else removes it.
+        self.by_ids[key[:2]] = open_span
         return open_span
 
     def track_child(self, span: ReadableSpan) -> None:
@@ -48,9 +49,15 @@ class OpenSpans:
 
     def give_away(self, part: OpenSpan) -> None:
         """Have a span be a part of the step around it, and no step."""
+        if not self.is_tracked(part):
+            return
         enclosing = part.enclosing
-        if enclosing is not None and self.is_tracked(part):
-            for ids in [part.key[:2], *part.children]:
+        while enclosing is not None and not self.is_tracked(enclosing):
+            enclosing = enclosing.enclosing  # another part, or it has ended
+        for ids in [part.key[:2], *part.children]:
+            if enclosing is None:
+                self.by_ids.pop(ids, None)  # nothing would do that for spans that never end
+            else:
                 self.by_ids[ids] = enclosing
                 enclosing.children.add(ids)
 

@@ -93,6 +93,8 @@ class OpenSteps:
         if self._gone:
             self.handle_dropped()
         key = context.trace_id, context.span_id, start.start_ns
+        if (begun := self.steps.get(key)) is not None:
+            return begun  # a signal handler has raised before the caller knew
         self._report_start(state, key, self.dropped.watch(span, key))
         return state
 

@@ -146,8 +146,8 @@ class Reporter:
             if context is None:
                 return
             step: StepId = id(context)
-            if self._rule_spans.open:
-                self._rule_spans.on_end(key_of(span), span)
+            if self._rule_spans.open and self._rule_spans.on_end(key_of(span), span):
+                return
             # It stays open until its outcome is reported: a signal handler may raise before, and then the step reports
             # its end once more (decision 0004).
             state = self._open.get(step)

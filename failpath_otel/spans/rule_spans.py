@@ -14,14 +14,15 @@ from failpath_otel.records.rule_matches import Candidate
 from failpath_otel.records.rule_set import Rules
 from failpath_otel.records.span_translation import StepStart, stated_run_id
 from failpath_otel.runtime.threads import RLock
-from failpath_otel.spans.dropped_spans import DroppedSpans, SpanKey, SpanReference
-from failpath_otel.spans.open_span import OpenSpan, is_internal, parent_above, tagged_parent
+from failpath_otel.spans.dropped_spans import DroppedSpans, SpanKey, SpanReference, key_of
+from failpath_otel.spans.open_span import OpenSpan, is_internal, parent_above, part_of, tagged_parent
 from failpath_otel.spans.open_spans import OpenSpans
 from failpath_otel.spans.rule_misses import RuleMisses
 from failpath_otel.spans.waiting_spans import WaitingSpans
+from failpath_otel.step_state import StepState
 
-Begin = Callable[[Any, StepStart], object]
-"""Reports the start of a step."""
+Begin = Callable[[Any, StepStart], StepState]
+"""Reports the start of a step, once."""
 
 
 @dataclass(eq=False)
@@ -97,7 +98,7 @@ class RuleMatchedSpans:
         if open_span.candidate is None:
             open_span.candidates, open_span.lock = found, RLock()
         else:
-            waits = not self._waiting.is_known(open_span, attributes) or open_span.may_be_part
+            waits = open_span.may_be_part or not self._waiting.is_known(open_span, attributes)
         if waits:
             self._waiting.add(open_span, span)
         elif open_span.candidate is not None:
@@ -126,7 +127,10 @@ class RuleMatchedSpans:
         enclosing = self._spans.enclosing(span) or tagged_parent(parent_context)
         internal = is_internal(span)
         # Where attributes never come, no span waits for them, and all are looked at once more at their end.
-        may_be_part = internal and chosen is not None and self._waiting.is_part(enclosing, chosen.rule)
+        may_be_part: bool | None = False
+        if internal and chosen is not None:
+            self._waiting.look_around(enclosing)
+            may_be_part = part_of(enclosing, chosen.rule)
         if may_be_part:
             if not is_open:
                 self._spans.track_child(span)
@@ -136,6 +140,10 @@ class RuleMatchedSpans:
         entries = get_all(parent_context)
         if chosen is None and internal and not waits and enclosing is None and not entries:
             return None
+        if self.awaiting:
+            before = self.open.get(key_of(span)[:2])
+            if before is not None and before.awaiting is not None:
+                self._waiting.settle(before, is_due=True)  # the program has repeated ids: its end will not find it
         open_span = self._spans.track(span, enclosing, None if chosen is None else chosen.in_use.fixed_flow)
         open_span.is_internal, open_span.baggage = internal, entries
         open_span.candidate = chosen
@@ -171,27 +179,34 @@ class RuleMatchedSpans:
         """Return the span id of the innermost step of the same run around ``span``, as hexadecimal digits."""
         return parent_above(self._spans.enclosing(span), flow_key, run_id)
 
-    def on_end(self, key: SpanKey, span: ReadableSpan | None = None) -> None:
+    def on_end(self, key: SpanKey, span: ReadableSpan | None = None) -> bool:
         """Stop tracking a span that ends, and report the start of its step if that was not done.
 
         Args:
             key: that of the span.
             span: the span; ``None`` if it was dropped.
+
+        Returns:
+            Whether this reports its end later, by the function given for that.
         """
         ids = key[:2]
         open_span = self.open.get(ids)
         if open_span is None:
-            return
+            return False
         if open_span.key[:2] != ids:
             self._spans.end_of_child(ids, open_span)
-            return
+            return False
         if open_span.key != key:
-            return  # the program has repeated ids
-        if open_span.awaiting is not None:
-            self._waiting.settle(open_span, is_due=span is None, ended=span)
-        elif span is not None:
-            self._waiting.settle_at_end(open_span, span)
+            return False  # the program has repeated ids
+        is_later = False
+        if span is not None:
+            if open_span.is_internal and (open_span.may_be_part or open_span.candidates is not None):
+                self._waiting.look_around(open_span.enclosing)
+            is_later = self._waiting.settle_at_end(open_span, span)
+        elif open_span.awaiting is not None:
+            self._waiting.settle(open_span, is_due=True)
         self._spans.end(open_span, is_needed=bool(self.awaiting))
+        return is_later
 
     def report_due(self, *, wait: bool = True) -> None:
         """Report the steps that have what they wait for, or have waited long enough; all of them if not ``wait``.

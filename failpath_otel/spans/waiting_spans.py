@@ -8,14 +8,15 @@ from typing import Any, Final
 from opentelemetry.sdk.trace import ReadableSpan
 
 from failpath_otel import limits
+from failpath_otel.handler_exceptions import is_from_handler
 from failpath_otel.records.matching.values import attributes_to_match
-from failpath_otel.records.rules import StepRule
-from failpath_otel.records.span_translation import start_by_rule
+from failpath_otel.records.span_translation import StepStart, start_by_rule
 from failpath_otel.report import exception_once
-from failpath_otel.runtime.threads import RLock, acquire
+from failpath_otel.runtime.threads import RLock, acquire, get_ident
 from failpath_otel.spans.late_timer import LateTimer
-from failpath_otel.spans.open_span import Awaiting, OpenSpan, baggage_run_id, parent_above
+from failpath_otel.spans.open_span import Awaiting, OpenSpan, baggage_run_id, parent_above, part_of
 from failpath_otel.spans.open_spans import OpenSpans
+from failpath_otel.step_state import StepState
 
 
 @dataclass(eq=False)
@@ -38,7 +39,7 @@ class WaitingSpans:
     """
 
     spans: OpenSpans
-    begin: Callable[[Any, Any], object]
+    begin: Callable[[Any, StepStart], StepState]
     end: Callable[[ReadableSpan], None]
     forgo_outcome: Callable[[Any], None]
     ignore: Callable[[ReadableSpan], None]
@@ -57,7 +58,8 @@ class WaitingSpans:
 
     def reset_in_child(self) -> None:
         """Leave all to the parent process after a fork."""
-        for open_span in self.spans.by_ids.values():
+        # Those that have ended are only among those that wait, which a call that a fork interrupted goes through.
+        for open_span in (*self.spans.by_ids.values(), *self.awaiting):
             # The lock of the first may be held by a thread that does not exist in the child.
             open_span.awaiting = open_span.candidates = None
             open_span.may_be_part = False
@@ -67,8 +69,10 @@ class WaitingSpans:
     def add(self, open_span: OpenSpan, span: ReadableSpan) -> None:
         """Have the timer look at a span until its start is reported, or the time is over."""
         open_span.lock = open_span.lock or RLock()
-        open_span.awaiting = Awaiting(span, monotonic() + limits.LATE_RUN_ID)
-        self.awaiting[open_span] = None
+        awaiting = Awaiting(span, monotonic() + limits.LATE_RUN_ID)
+        self.awaiting[open_span] = None  # first: a signal handler may raise, and the span would be kept for good
+        open_span.awaiting = awaiting
+        self.awaiting[open_span] = None  # the timer may have come in between
         self.timer.start()
 
     def report_due(self, *, wait: bool = True) -> None:
@@ -76,7 +80,9 @@ class WaitingSpans:
         for open_span in list(self.awaiting):
             awaiting = open_span.awaiting
             try:
-                if awaiting is not None:
+                if awaiting is None:
+                    self.awaiting.pop(open_span, None)  # a signal handler has raised before
+                else:
                     self.settle(open_span, is_due=not wait or awaiting.due <= monotonic())
             except Exception:  # noqa: BLE001 - the others have begun as well
                 exception_once("reporting the start of a step")
@@ -93,7 +99,8 @@ class WaitingSpans:
             needs_run: the run id is not awaited any longer if this is the flow.
         """
         chosen = open_span.candidate
-        assert chosen is not None  # it is a step
+        if chosen is None:
+            return False  # a signal handler has looked at it, and it is a part
         if open_span.names is None:
             open_span.names = chosen.names(attributes, may_wait=not is_due)
             if open_span.names is not None:
@@ -101,58 +108,59 @@ class WaitingSpans:
         if open_span.run_id is None and open_span.flow_key is not None:
             is_due = is_due or needs_run == open_span.flow_key
             run_id = chosen.run_id(attributes, may_wait=not is_due) or baggage_run_id(chosen.rule, open_span.baggage)
-            if run_id or is_due or chosen.rule.run_id is None:
+            # That of the steps around a span that may be a part is known when that is.
+            if run_id or is_due or (chosen.rule.run_id is None and not open_span.may_be_part):
                 open_span.run_id = run_id or self._enclosing_run_id(open_span)
         return open_span.names is not None and open_span.run_id is not None
 
     def _enclosing_run_id(self, open_span: OpenSpan) -> str:
         """Return the run id of the innermost step of the same flow around a step; empty where there is none."""
+        flow_key = open_span.flow_key
+        around: list[OpenSpan] = []
+        enclosing = open_span.enclosing
+        while enclosing is not None and (enclosing.flow_key != flow_key or enclosing.run_id is None):
+            around.append(enclosing)
+            enclosing = enclosing.enclosing
+        for each in reversed(around):  # the outermost first, as above: without recursion
+            self._look_again(each, needs_run=flow_key)
         enclosing = open_span.enclosing
         while enclosing is not None:
-            self._look_again(enclosing, needs_run=open_span.flow_key)
-            if enclosing.flow_key == open_span.flow_key and not (enclosing.may_be_part and enclosing.run_id is None):
+            if enclosing.flow_key == flow_key and not (enclosing.may_be_part and enclosing.run_id is None):
                 return enclosing.run_id or ""
             enclosing = enclosing.enclosing
         return ""
 
-    def is_part(self, enclosing: OpenSpan | None, rule: StepRule) -> bool | None:
-        """Return whether an ``INTERNAL`` span is a part of the step around it, and not another attempt.
-
-        As ``POST /charge http send`` of FastAPI's ``POST /charge``.
-
-        Returns:
-            ``None`` where that depends on what a span around it becomes.
-        """
-        may_own = may_hide = False
+    def look_around(self, enclosing: OpenSpan | None) -> None:
+        """Look again at the spans around one that may be a part, the outermost first: each once, without recursion."""
+        around: list[OpenSpan] = []
         while enclosing is not None:
-            self._look_again(enclosing)
-            if enclosing.is_undecided:
-                may_own, may_hide = may_own or enclosing.may_own(rule), True
-            elif enclosing.owns(rule):
-                return None if may_hide else True
+            if enclosing.candidates is not None or enclosing.may_be_part:
+                around.append(enclosing)
             elif enclosing.candidate is not None or enclosing.flow_key is not None:
                 break
             enclosing = enclosing.enclosing
-        return None if may_own else False
+        for each in reversed(around):
+            chosen = each.candidate
+            if chosen is None or part_of(each.enclosing, chosen.rule) is not None:
+                self._look_again(each)
 
-    def start(self, open_span: OpenSpan, span: ReadableSpan) -> None:
+    def start(self, open_span: OpenSpan, span: ReadableSpan) -> StepState:
         """Report the start of a step whose names and run are known."""
         assert open_span.names is not None  # as for the run id
         start = start_by_rule(span, open_span.names, open_span.run_id or "")
         start.parent_span_id = parent_above(open_span.enclosing, start.flow_key, start.run_id)
-        self.begin(span, start)
+        return self.begin(span, start)
 
     def _look_again(self, open_span: OpenSpan, needs_run: str | None = None) -> None:
         """Look at a span whose step or run was not known, because a step starts inside."""
+        if open_span.is_known:
+            return  # it is being reported, by another thread: `redact` of the application may take long
         if open_span.awaiting is not None:
             self.settle(open_span, needs_run=needs_run)
         elif open_span.candidates is not None and open_span.span_reference is not None:
             span: Any = open_span.span_reference()
-            if span is not None and acquire(open_span.lock, _LOCK_TIMEOUT):
-                try:
-                    self._settle_unawaited(open_span, span)
-                finally:
-                    open_span.lock.release()
+            if span is not None:
+                self._settle_late(open_span, span)
 
     def settle(
         self,
@@ -161,7 +169,7 @@ class WaitingSpans:
         is_due: bool = False,
         ended: ReadableSpan | None = None,
         needs_run: str | None = None,
-    ) -> None:
+    ) -> bool:
         """Report the start of a span that waits, if that was not done, and if it is known by now which step it is.
 
         Args:
@@ -169,54 +177,74 @@ class WaitingSpans:
             is_due: it has waited long enough: what is known has to do.
             ended: the span, if it ends.
             needs_run: a step of this flow inside needs the run id.
+
+        Returns:
+            Whether the end is reported later, behind the start.
         """
         # The span may end while the timer does this, and then has to wait; but not for good, because a `redact` of the
         # application may wait for that thread.
-        if open_span.awaiting is None or not acquire(open_span.lock, _LOCK_TIMEOUT):
-            return
+        if not open_span.is_awaited or not acquire(open_span.lock, _LOCK_TIMEOUT):
+            return False
         try:
             awaiting = open_span.awaiting
+            if open_span.beginning_on == get_ident():
+                # A signal handler, another greenlet or `redact` comes while the start is being reported.
+                open_span.ended = open_span.ended or ended
+                return ended is not None
             if awaiting is None:
                 if ended is not None:
                     self._settle_unawaited(open_span, ended)
-                return
-            is_over = True  # also where it fails
+                return False
+            if open_span.begun is not None and ended is not None:
+                return False  # it has begun on this thread
+            is_end = ended is not None
             try:
-                is_over = self._settle(open_span, awaiting.span, is_due=is_due, ended=ended, needs_run=needs_run)
+                is_over = self._settle(open_span, awaiting.span, is_due=is_due, is_end=is_end, needs_run=needs_run)
+            except BaseException as error:
+                if not is_from_handler(error):  # that has nothing to do with the span, which goes on to wait
+                    self._give_up(open_span)
+                raise
             finally:
-                if is_over:
-                    open_span.awaiting = None
-                    self.awaiting.pop(open_span, None)
-                    open_span.ended = None
+                open_span.beginning_on = None
+            if is_over:
+                self._stop_waiting(open_span)
+            elif ended is not None:
+                open_span.ended = ended
+                # A signal handler may have looked at it, before or after it could see that.
+                return open_span.is_awaited or open_span.has_ended
+            return False
         finally:
             open_span.lock.release()
 
+    def _give_up(self, open_span: OpenSpan) -> None:
+        self._stop_waiting(open_span)
+        if open_span.ended is not None:
+            self.end(open_span.ended)
+
+    def _stop_waiting(self, open_span: OpenSpan) -> None:
+        open_span.has_ended = open_span.has_ended or open_span.ended is not None
+        open_span.awaiting = None
+        self.awaiting.pop(open_span, None)
+
     def _settle(
-        self,
-        open_span: OpenSpan,
-        span: ReadableSpan,
-        *,
-        is_due: bool,
-        ended: ReadableSpan | None,
-        needs_run: str | None,
+        self, open_span: OpenSpan, span: ReadableSpan, *, is_due: bool, is_end: bool, needs_run: str | None
     ) -> bool:
         """Return whether it need not wait any longer."""
-        is_last = is_due or ended is not None or open_span.ended is not None
+        is_last = is_due or is_end or open_span.ended is not None
         attributes = attributes_to_match(span)
         if open_span.candidates is not None and not self._decide(open_span, span, attributes, is_due=is_last):
             return False
-        if open_span.candidate is None:
+        if not open_span.is_by_rule:
             return True
-        is_known = self.is_known(open_span, attributes, is_due=is_last, needs_run=needs_run)
         if open_span.may_be_part and self._may_still_be_part(open_span, span):
             if not is_due:
-                if ended is not None:
-                    open_span.ended = ended
-                    self.ignore(ended)
+                if needs_run is not None:
+                    self.is_known(open_span, attributes, needs_run=needs_run)
                 return False
             open_span.may_be_part = False
-        if open_span.candidate is None:
+        if not open_span.is_by_rule:
             return True  # a part
+        is_known = self.is_known(open_span, attributes, is_due=is_last, needs_run=needs_run)
         if is_known:
             self._start_late(open_span, span)
         return is_known
@@ -224,8 +252,7 @@ class WaitingSpans:
     def _may_still_be_part(self, open_span: OpenSpan, span: ReadableSpan) -> bool:
         """Note whether a span is a part of the step around it, and return whether that is not known yet."""
         chosen = open_span.candidate
-        assert chosen is not None  # it is a step, if it is no part
-        is_part = self.is_part(open_span.enclosing, chosen.rule)
+        is_part = False if chosen is None else part_of(open_span.enclosing, chosen.rule)
         if is_part is None:
             return True
         open_span.may_be_part = False
@@ -233,13 +260,31 @@ class WaitingSpans:
             self._be_part(open_span, span)
         return False
 
-    def settle_at_end(self, open_span: OpenSpan, ended: ReadableSpan) -> None:
-        """Report the start of a span that ends and was not waited for, if a rule applies to it now."""
-        if open_span.candidates is not None and acquire(open_span.lock, _LOCK_TIMEOUT):
-            try:
-                self._settle_unawaited(open_span, ended)
-            finally:
-                open_span.lock.release()
+    def settle_at_end(self, open_span: OpenSpan, ended: ReadableSpan) -> bool:
+        """Report the start of a span that ends, if that was not done and a rule applies to it now.
+
+        Returns:
+            Whether the end is reported later, behind the start.
+        """
+        if open_span.awaiting is not None:
+            return self.settle(open_span, ended=ended)
+        if open_span.candidates is None and open_span.beginning_on is None:
+            return False
+        return self._settle_late(open_span, ended, is_end=True)
+
+    def _settle_late(self, open_span: OpenSpan, span: ReadableSpan, *, is_end: bool = False) -> bool:
+        """Do the same for a span that is not waited for, at its end or before."""
+        if not acquire(open_span.lock, _LOCK_TIMEOUT):
+            return False
+        try:
+            if open_span.beginning_on == get_ident():
+                if is_end:
+                    open_span.ended = open_span.ended or span  # as above
+                return is_end
+            self._settle_unawaited(open_span, span)
+        finally:
+            open_span.lock.release()
+        return False
 
     def _settle_unawaited(self, open_span: OpenSpan, span: ReadableSpan) -> None:
         """Report the start of a span that is not waited for, if one of the rules for its name applies to it now."""
@@ -258,7 +303,8 @@ class WaitingSpans:
     def _decide(self, open_span: OpenSpan, span: ReadableSpan, attributes: Mapping[str, Any], *, is_due: bool) -> bool:
         """Note which of its rules applies to a span, and return whether it need not wait for that any longer."""
         candidates = open_span.candidates
-        assert candidates is not None  # they are undecided
+        if candidates is None:
+            return True  # a signal handler has looked at it
         chosen, is_open = candidates.choose(span.kind, attributes)
         if is_open and not is_due:
             return False
@@ -282,10 +328,17 @@ class WaitingSpans:
             self.ignore(span)
 
     def _start_late(self, open_span: OpenSpan, span: ReadableSpan) -> None:
-        self.start(open_span, span)
+        if open_span.begun is None and open_span.candidate is not None:
+            try:
+                open_span.beginning_on = get_ident()
+                open_span.begun = self.start(open_span, span)
+            finally:
+                open_span.beginning_on = None
+        begun = open_span.begun
         if open_span.ended is not None:
-            self.end(open_span.ended)
-        elif not self.spans.is_tracked(open_span):
+            if begun is not None and not begun.outcome_reported:
+                self.end(open_span.ended)
+        elif open_span.has_ended:
             self.forgo_outcome(open_span.key)  # its end came meanwhile, and was handled
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanKind, Tracer, set_span_in_context
@@ -68,6 +68,19 @@ BELOW = st.recursive(
     planned(st.just(())), lambda below: planned(st.lists(below, min_size=1, max_size=3).map(tuple)), max_leaves=4
 )
 TREES = st.lists(planned(st.lists(BELOW, min_size=1, max_size=3).map(tuple)), min_size=1, max_size=2).map(numbered)
+
+
+def request(plan: Planned) -> Planned:
+    """A request with work inside, of which everything that rules ask for is there at the start."""
+
+    def work(each: Planned) -> Planned:
+        attributes = {"p": "y", "q": "y", **each.attributes()}
+        return replace(each, kind=SpanKind.INTERNAL, at_start=attributes, inside=tuple(map(work, each.inside)))
+
+    return numbered([replace(work(plan), kind=SpanKind.SERVER, name="a")])[0]
+
+
+REQUESTS = planned(st.lists(BELOW, min_size=1, max_size=3).map(tuple)).map(request)
 
 
 def make(tracer: Tracer, plan: Planned, made: dict[int, int], parent: Any = None) -> Iterator[None]:
@@ -147,6 +160,52 @@ def test_late_attributes_make_the_steps_that_they_make_at_the_start(
     rules: list[StepRule], trees: list[Planned]
 ) -> None:
     assert steps_of(rules, trees) == expected(rules, trees)
+
+
+Places = list[tuple[int, str, str, int | None]]
+"""The number of each span that is a step, with the step's key, its run and the number of the span that it is in."""
+
+
+def places_of(rules: list[StepRule], request: Planned, *, late: bool) -> tuple[Places, bool]:
+    """Also return whether work was reported before it was known what the request becomes."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    tape = Tape(provider=provider, rules=rules)
+    tracer, made = provider.get_tracer("web"), dict[str, int]()
+    given = {**request.attributes(), "run": "of the request"}
+
+    def visit(plan: Planned, parent: Any, attributes: dict[str, str]) -> Any:
+        span = tracer.start_span(plan.name, parent, kind=plan.kind, attributes=attributes)
+        made[f"{span.get_span_context().span_id:016x}"] = plan.number
+        for each in plan.inside:
+            visit(each, set_span_in_context(span), each.attributes()).end()
+        return span
+
+    root = visit(request, None, {} if late else given)
+    is_early = bool(tape.records())
+    root.set_attributes(given)
+    root.end()
+    tape.flush()
+    records = tape.records()
+    run_ids = {record.trace_id: "that of the trace" for record in records}
+    return sorted(
+        (
+            made[record.span_id],
+            record.step_key,
+            run_ids.get(record.run_id, record.run_id),
+            None if record.parent_span_id is None else made[record.parent_span_id],
+        )
+        for record in records
+    ), is_early
+
+
+@properties(40)
+@given(rules=RULES.map(lambda rules: [replace(each, run_id="run") for each in rules]), plan=REQUESTS)
+def test_work_that_waits_for_its_request_is_in_the_run_and_in_the_step_that_it_is_in_where_nothing_is_late(
+    rules: list[StepRule], plan: Planned
+) -> None:
+    places, is_early = places_of(rules, plan, late=True)
+    assume(not is_early)
+    assert places == places_of(rules, plan, late=False)[0]
 
 
 @properties(40)

@@ -1,18 +1,26 @@
 """Work inside of a request of which it is not known yet, or never, whether a rule makes it a step."""
 
 import gc
+import itertools
 import os
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
+from unittest.mock import Mock
 
 import pytest
 from opentelemetry import baggage
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import SpanKind, set_span_in_context
 
 import failpath_otel
 from failpath_otel import StepRule, limits, semconv
+from failpath_otel.runtime.threads import RealThread, acquire
+from failpath_otel.spans import waiting_spans
 from failpath_otel.spans.late_timer import LateTimer
+from failpath_otel.spans.open_spans import OpenSpans
 from tests.fault_server import FaultServer
 from tests.keys import KEY
 from tests.receiver import wait_for
@@ -25,11 +33,13 @@ BOTH: Final = ("running", "success")
 class Jobs:
     """A client, and the spans of an application that is observed by a rule."""
 
-    def __init__(self, server: FaultServer, *rules: StepRule) -> None:
+    def __init__(
+        self, server: FaultServer, *rules: StepRule, provider: TracerProvider | None = None, **options: Any
+    ) -> None:
         self.server = server
-        provider = TracerProvider(shutdown_on_exit=False)
+        provider = provider or TracerProvider(shutdown_on_exit=False)
         self.failpath = failpath_otel.configure(
-            project_key=KEY, endpoint=server.url, tracer_provider=provider, rules=rules or [JOBS]
+            project_key=KEY, endpoint=server.url, tracer_provider=provider, rules=rules or [JOBS], **options
         )
         self.tracer = provider.get_tracer("app")
         self.reporter = self.failpath._join.reporter
@@ -245,3 +255,157 @@ def test_spans_that_no_rule_ever_applies_to_are_not_kept_when_they_are_dropped(j
     gc.collect()
     assert jobs.reported() == []
     assert jobs.nothing_is_kept()
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_work_in_work_in_a_request_that_waits_is_looked_at_once_and_not_once_more_for_each_around_it(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_spans, "acquire", counted := Mock(wraps=acquire))
+    opened = [jobs.request()]
+    for _ in range(14):
+        opened.append(jobs.work(opened[-1]))
+    assert counted.call_count <= 2 * 14
+    for _ in range(400):
+        opened.append(jobs.work(opened[-1]))  # is no recursion either
+    for each in reversed(opened):
+        each.end()
+    assert sorted(jobs.reported()) == sorted([("charge", status) for status in BOTH] * 414)
+    assert jobs.nothing_is_kept()
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_a_part_takes_none_of_the_keys_that_its_rule_may_make(server: FaultServer) -> None:
+    made = Jobs(server, replace(JOBS, max_keys=1))
+    request = made.request()
+    made.work(request).end()
+    request.set_attribute(JOB, "order")
+    request.end()
+    assert made.reported() == [("order", status) for status in BOTH]
+    made.failpath.shutdown()
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_spans_that_are_dropped_in_a_part_whose_request_has_ended_are_not_kept(jobs: Jobs) -> None:
+    request = jobs.request()
+    part = jobs.work(request)
+    inside: list[Any] = [jobs.tracer.start_span(5, set_span_in_context(part))]  # type: ignore[arg-type]
+    request.set_attribute(JOB, "order")
+    request.end()
+    jobs.reporter._rule_spans.report_due()
+    part.end()
+    inside.clear()
+    gc.collect()
+    assert jobs.reported() == [("order", status) for status in BOTH]
+    assert jobs.nothing_is_kept()
+
+
+def test_a_redact_that_takes_long_does_not_hold_up_the_start_of_what_is_inside(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_spans, "_LOCK_TIMEOUT", 60.0)
+    asked, started = threading.Event(), threading.Event()
+    in_time: list[bool] = []
+
+    def redact(_: str, value: object) -> object:
+        if not asked.is_set():
+            asked.set()
+            in_time.append(started.wait(10))
+        return value
+
+    other = StepRule("audit", "save", span_name="INSERT")
+    made = Jobs(server, other, JOBS, redact=redact, default_metadata={"service": "shop"})
+    request = made.request()
+    request.set_attribute(JOB, "order")
+    assert asked.wait(10)
+    part = made.work(request)
+    insert = made.tracer.start_span("INSERT", set_span_in_context(part))
+    started.set()
+    for each in (insert, part, request):
+        each.end()
+    assert in_time == [True]
+    assert sorted(made.reported()) == sorted((key, status) for key in ("order", "save") for status in BOTH)
+    assert made.nothing_is_kept()
+    made.failpath.shutdown()
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_work_whose_request_is_over_while_it_ends_is_reported_once(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = OpenSpans.end
+
+    def look_and_end(spans: OpenSpans, open_span: Any, *, is_needed: bool) -> None:
+        thread = threading.Thread(target=lambda: jobs.reporter._rule_spans.report_due(wait=False))
+        thread.start()
+        thread.join()
+        whole(spans, open_span, is_needed=is_needed)
+
+    request = jobs.request()
+    work = jobs.work(request)
+    with monkeypatch.context() as patched:
+        patched.setattr(OpenSpans, "end", look_and_end)
+        work.end()
+    request.end()
+    assert jobs.failpath.stats().accepted == 2
+    assert jobs.reported() == [("charge", status) for status in BOTH]
+    assert jobs.nothing_is_kept()
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_spans_with_the_same_ids_that_wait_at_once_are_a_step_each(server: FaultServer) -> None:
+    class Repeated(IdGenerator):
+        def __init__(self) -> None:
+            self._ids = itertools.cycle([1, 2])
+
+        def generate_span_id(self) -> int:
+            return next(self._ids)
+
+        def generate_trace_id(self) -> int:
+            return 7
+
+    made = Jobs(server, provider=TracerProvider(shutdown_on_exit=False, id_generator=Repeated()))
+    requests, works = [], []
+    for _ in range(2):  # as a program does that calls `random.seed` for each request
+        requests.append(made.request())
+        works.append(made.work(requests[-1]))
+    for each in (*works, *requests):
+        each.end()
+    assert made.reported().count(("charge", "running")) == 2
+    assert made.failpath.stats().accepted == 4
+    assert made.nothing_is_kept()
+    made.failpath.shutdown()
+
+
+@pytest.mark.forks("what a fork leaves in the child is what it shows")
+@pytest.mark.usefixtures("no_timer")
+def test_a_fork_while_work_that_has_ended_is_reported_leaves_it_to_the_parent(server: FaultServer) -> None:
+    children: list[int] = []
+
+    def redact(_: str, value: object) -> object:
+        if not children:
+            children.append(os.fork())
+        return value
+
+    made = Jobs(server, redact=redact, default_metadata={"service": "shop"})
+    request = made.request()
+    for _ in range(2):
+        made.work(request).end()
+    made.reporter._rule_spans.report_due(wait=False)
+    if not children[0]:
+        os._exit(made.failpath.stats().accepted)
+    assert os.waitpid(children[0], 0)[1] >> 8 <= 2  # of the step that was in hand as it forked
+    request.end()
+    assert made.reported().count(("charge", "success")) == 2
+    made.failpath.shutdown()
+
+
+def test_the_timer_starts_again_after_a_signal_handler_has_raised_as_it_started(
+    jobs: Jobs, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(RealThread, "start", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            jobs.request()
+    request = jobs.request()
+    request.set_attribute(JOB, "order")
+    server.wait_for_events(1)
+    request.end()
