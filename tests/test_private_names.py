@@ -57,6 +57,7 @@ KNOWN: Final = {
     "_exit": "os._exit, which is documented",
     "_exception": "of Futures; see test_a_future_keeps_its_error_under_a_name_of_its_own",
     "_replace": "of named tuples, which is documented",
+    "_asdict": "of named tuples, which is documented",
     "_actions": "of argparse; see test_a_parser_has_a_list_of_its_arguments",
     "_new_conn": "of urllib3; see test_urllib3_makes_the_sockets_of_both_kinds_of_connections_by_new_conn",
 }

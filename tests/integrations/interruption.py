@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from types import FrameType
 from typing import Any
 
@@ -11,7 +13,16 @@ class Limit(BaseException):
 
 
 def interrupted(file: str, at: int, call: Callable[[], object]) -> bool:
-    """Call, raise at that instruction of the file, counted from 1, and return whether it was reached."""
+    """Call, raise at that instruction of the file, counted from 1, and return whether it was reached.
+
+    On a thread of its own: where a trace function raises at the instruction that leaves an ``except``, CPython has the
+    exception be the one being handled on that thread for good.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, _interrupted, file, at, call).result()
+
+
+def _interrupted(file: str, at: int, call: Callable[[], object]) -> bool:
     left = at
 
     def interrupt(frame: FrameType, event: str, _: object) -> Any:

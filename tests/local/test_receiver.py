@@ -145,7 +145,7 @@ def test_a_database_that_refuses_is_reported_in_one_line(
     assert answer.status_code == 503
     assert answer.json() == {"error": f"{page.path} is closed"}
     assert [record.getMessage() for record in caplog.records if record.name.startswith("failpath")] == [
-        f"{page.path} is closed"
+        f"{page.path} is closed (not logged again for 60 s)"
     ]
 
 

@@ -19,7 +19,7 @@ from tests.properties.tape import TIMES, Tape
 JOB: Final = "job.name"
 RULES: Final = [StepRule("jobs", "{attr:job.name}", span_name="*", where={JOB: "*"})]
 OURS: Final = str(Path("failpath_otel", "spans"))
-CHANCES: Final = 12 * TIMES
+CHANCES: Final = max(1, round(24 * TIMES))
 BOTH: Final = ["running", "success"]
 
 

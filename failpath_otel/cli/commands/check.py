@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from failpath_otel.addresses import DEFAULT_URL
 from failpath_otel.checking.finding import CODES
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, fail
@@ -24,6 +25,11 @@ def add_to(new_parser: NewParser) -> None:
         " declared; runs nothing. Exits with 0 where there is no error, with 1 where there is one, and with 2 where"
         " something cannot be checked.",
         epilog="A line that ends in `# failpath: ignore` is not reported.",
+        examples={
+            "all code below a folder": "failpath-otel check shop/",
+            "in a workflow of GitHub, as annotations": "failpath-otel check shop/ --format github",
+            "what a local receiver has seen, too": f"failpath-otel check shop/ --url {DEFAULT_URL}",
+        },
     )
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="a file, or a folder with all below it")
     parser.add_argument(

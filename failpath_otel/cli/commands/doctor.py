@@ -2,11 +2,11 @@
 
 import argparse
 import json
-import os
 import sys
 
 from failpath_otel.cli.commands.command import NewParser
 from failpath_otel.cli.commands.target import add_target_options, given_target
+from failpath_otel.cli.terminal import takes_colours
 
 
 def add_to(new_parser: NewParser) -> None:
@@ -18,6 +18,11 @@ def add_to(new_parser: NewParser) -> None:
         " in this environment finds them, and says what to do where something is wrong. The endpoint gets one request,"
         " without events unless --send is given. The report has no secrets in it: a bug report begins with it."
         " Exits with 1 where there is a problem, else with 0.",
+        examples={
+            "what a program in this environment would meet": "failpath-otel doctor",
+            "send a test event too": "FAILPATH_PROJECT_KEY=fp_project_xxx failpath-otel doctor --send",
+            "for a bug report": "failpath-otel doctor --json > doctor.json",
+        },
     )
     parser.add_argument(
         "--send", action="store_true", help="send a test event, of the reserved flow failpath-doctor, and say so before"
@@ -36,7 +41,6 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.write(f"{json.dumps(report.as_json())}\n")
     else:
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        sys.stdout.write(report.as_text(colour=colour))
+        sys.stdout.write(report.as_text(colour=takes_colours()))
     sys.stdout.flush()
     return 1 if report.count("problem") else 0

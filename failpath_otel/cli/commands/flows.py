@@ -18,6 +18,10 @@ def add_to(new_parser: NewParser) -> None:
         help="write what a local receiver has seen as .failpath/flows.json",
         description="Writes the flows that a local receiver has seen, with their steps and their order, as a graph to"
         " start from: in the form of .failpath/flows.json.",
+        examples={
+            "a file to start from": f"failpath-otel flows --out {DEFAULT_PATH}",
+            "one flow, to look at": "failpath-otel flows --flow checkout",
+        },
     )
     parser.add_argument("--url", default=DEFAULT_URL, help="the receiver; default: %(default)s")
     parser.add_argument(

@@ -22,7 +22,11 @@ def add_to(new_parser: NewParser) -> None:
         " with it, type checkers report keys that are not there, and editors complete those that are. The module is"
         " to be committed.",
         epilog="Exits with 0 if the module is as it should be, with 1 if --check finds that it is not, and with 2 if a"
-        f" file cannot be used. Example: failpath-otel types --out {_EXAMPLE}",
+        " file cannot be used.",
+        examples={
+            "after each change of the declared flows": f"failpath-otel types --out {_EXAMPLE}",
+            "in CI: is the module up to date?": f"failpath-otel types --out {_EXAMPLE} --check",
+        },
     )
     parser.add_argument(
         "--flows", type=Path, default=_FLOWS, metavar="PATH", help=f"the declared flows; default: {_FLOWS}"

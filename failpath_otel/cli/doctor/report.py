@@ -9,6 +9,7 @@ from typing import Any, Final
 from failpath_otel.cli.doctor.finding import Finding, Level
 from failpath_otel.cli.doctor.settings import Settings
 from failpath_otel.cli.printable import printable
+from failpath_otel.cli.terminal import paint
 from failpath_otel.scrubbing.text import redact_text
 from failpath_otel.scrubbing.values import REDACTED
 
@@ -39,7 +40,7 @@ class Report:
         lines: list[str] = []
         for each in self.findings:
             level = f"{each.level:<7}"
-            level = f"\x1b[{_COLOURS[each.level]}m{level}\x1b[0m" if colour else level
+            level = paint(level, _COLOURS[each.level], colour=colour)
             lines.append(f"{level}  {each.check:<13}  {printable(each.text)}")
             if each.advice:
                 lines.append(f"{'':24}-> {printable(each.advice)}")
