@@ -8,8 +8,6 @@ import msgspec
 
 from failpath_otel.flows.flow import DeclaredNode, Flow, edges_of, nodes_of
 
-DEFAULT_PATH: Final = Path(".failpath", "flows.json")
-
 MAX_BYTES: Final = 16_000_000
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"

@@ -8,8 +8,8 @@ from typing import Final
 
 from failpath_otel.cli.commands.command import NewParser, fail
 from failpath_otel.cli.printable import printable
+from failpath_otel.flows.default_path import DEFAULT_PATH
 
-_FLOWS: Final = Path(".failpath", "flows.json")
 _EXAMPLE: Final = "shop/failpath_flows.py"
 
 
@@ -29,7 +29,7 @@ def add_to(new_parser: NewParser) -> None:
         },
     )
     parser.add_argument(
-        "--flows", type=Path, default=_FLOWS, metavar="PATH", help=f"the declared flows; default: {_FLOWS}"
+        "--flows", type=Path, default=DEFAULT_PATH, metavar="PATH", help=f"the declared flows; default: {DEFAULT_PATH}"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help=f"the module, such as {_EXAMPLE}")
     parser.add_argument(
