@@ -44,9 +44,7 @@ def _document(checked: Checked, findings: Sequence[Finding]) -> dict[str, Any]:
     return {
         "findings": [
             {
-                "path": finding.place.path,
-                "line": finding.place.line,
-                "column": finding.place.column,
+                **_place(finding.place),
                 "severity": finding.severity,
                 "code": finding.code,
                 "message": finding.message,
@@ -56,11 +54,15 @@ def _document(checked: Checked, findings: Sequence[Finding]) -> dict[str, Any]:
             }
             for finding in findings
         ],
-        "errors": [{**error.place._asdict(), "message": error.reason} for error in checked.errors],
+        "errors": [{**_place(error.place), "message": error.reason} for error in checked.errors],
         "files": checked.files,
         "keys": checked.keys,
         "computed": checked.computed,
     }
+
+
+def _place(place: Place) -> dict[str, str | int | None]:
+    return {"path": place.path, "line": place.line, "column": place.column}
 
 
 def _annotation(finding: Finding) -> str:
