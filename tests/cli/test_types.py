@@ -125,6 +125,26 @@ def test_a_file_that_was_not_made_by_the_command_is_left_as_it_is(capsys: pytest
 
 
 @pytest.mark.usefixtures("project")
+def test_a_file_that_quotes_the_beginning_of_a_module_is_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(ARGUMENTS) == 0
+    quoting = f"Typed keys look so:\n\n```python\n{OUT.read_text()}```\n"
+    OUT.write_text(quoting)
+    capsys.readouterr()
+    assert "was not made by this command, and is left as it is" in _said(capsys, 2)
+    assert OUT.read_text() == quoting
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("before", ["\ufeff", "# Copyright\n\n", "<<<<<<< HEAD\n", "<<<<<<< HEAD\r\n"])
+def test_a_module_is_known_with_comments_or_a_merge_conflict_at_its_head(before: str) -> None:
+    assert main(ARGUMENTS) == 0
+    written = OUT.read_bytes()
+    OUT.write_bytes(before.encode() + written + b"=======\n>>>>>>> other\n")
+    assert main(ARGUMENTS) == 0
+    assert OUT.read_bytes() == written
+
+
+@pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("more", [[], ["--check"]], ids=["write", "check"])
 def test_flows_that_cannot_be_used_are_named_with_the_place(
     capsys: pytest.CaptureFixture[str], more: list[str]

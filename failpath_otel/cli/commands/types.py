@@ -1,6 +1,7 @@
 """``failpath-otel types``: makes the module of typed keys of the flows that a project declares."""
 
 import argparse
+import itertools
 import shlex
 import sys
 from pathlib import Path
@@ -77,9 +78,15 @@ def _read(path: Path, mark: str) -> str | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise _UnusableError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    if found.strip() and mark not in found:
+    if found.strip() and not _after_comments(found).startswith(mark):
         raise _UnusableError(f"{path} was not made by this command, and is left as it is; name another file by --out")
     return found
+
+
+def _after_comments(found: str) -> str:
+    """Return a module from its first line of code on; before it may be comments, or the mark of a merge conflict."""
+    lines = found.removeprefix("\ufeff").splitlines(keepends=True)
+    return "".join(itertools.dropwhile(lambda line: not line.strip() or line.startswith(("#", "<<<<<<<")), lines))
 
 
 def _write(path: Path, source: str) -> None:
