@@ -1,6 +1,7 @@
 """``failpath-otel types``: the module is written, or said to be stale, or what is wrong is named."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -172,5 +173,9 @@ def test_a_place_where_no_file_can_be_is_named(capsys: pytest.CaptureFixture[str
     assert "cannot write nowhere/flows.py: No such file or directory" in capsys.readouterr().err
     assert main(["types", "--out", "shop"]) == 2
     assert "cannot read shop: Is a directory" in capsys.readouterr().err
+    os.mkfifo("pipe")
+    for special in ("pipe", "/dev/zero"):
+        assert main(["types", "--out", special]) == 2
+        assert f"{special} is not a regular file" in capsys.readouterr().err
     OUT.write_bytes(b"\xff")
     assert "cannot read shop/failpath_flows.py: " in _said(capsys, 2)

@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import shlex
+import stat
 import sys
 from pathlib import Path
 from typing import Final
@@ -73,6 +74,9 @@ def _why_stale(arguments: argparse.Namespace, *, missing: bool, older: bool) -> 
 def _read(path: Path, mark: str) -> str | None:
     """Return what is in the file of the module; ``None`` where there is none."""
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a device or a pipe may never end
+            raise _UnusableError(f"{path} is not a regular file; name another file by --out")
         found = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
