@@ -81,7 +81,11 @@ def test_a_check_says_that_the_flows_have_changed_and_writes_nothing(capsys: pyt
 
 
 @pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("edit", ['checkout = ""', "x = (", "\x00"])
+@pytest.mark.parametrize(
+    "edit",
+    ['checkout = ""', "x = (", "\x00", f"x = {'-' * 100_000}1", f"x = a{'.a' * 100_000}"],
+    ids=["name", "syntax", "null", "signs", "attributes"],
+)
 def test_a_check_says_that_the_module_was_edited(capsys: pytest.CaptureFixture[str], edit: str) -> None:
     assert main(ARGUMENTS) == 0
     OUT.write_text(f"{OUT.read_text()}\n{edit}\n")

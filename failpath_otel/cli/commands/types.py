@@ -106,7 +106,7 @@ def _same(found: str, source: str) -> bool:
 
     try:
         return ast.dump(ast.parse(found)) == ast.dump(ast.parse(source))
-    except (SyntaxError, ValueError):  # `ValueError`: of null bytes
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # of null bytes, and of what is nested too deep
         return False
 
 
