@@ -6,13 +6,15 @@ from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
 
+from failpath_otel import limits
 from failpath_otel.flows.flow import DeclaredNode, Flow, edges_of, nodes_of
 
 MAX_BYTES: Final = 16_000_000
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
-_Key = Annotated[str, msgspec.Meta(min_length=1)]
+# As long as `Failpath.run` and `Run.step` take them: a longer one would be an exception in the application.
+_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.MAX_KEY_CHARS)]
 
 
 class FlowsFileError(Exception):
@@ -40,7 +42,7 @@ def read_flows(path: Path) -> tuple[Flow, ...]:
 
     Raises:
         FlowsFileError: the file cannot be read or has no flow, two flows have one slug, a flow has no slug or no list
-            of nodes, a node has no key, or two nodes of a flow have one.
+            of nodes, a node has no key, or two nodes of a flow have one, or a slug or a key is too long.
     """
     items = read_items(path)
     if not items:
@@ -100,7 +102,7 @@ def _checked(path: Path, place: int, flow: _Flow) -> Flow:
 def _of(item: object) -> str:
     """Return which flow it is, where that is known."""
     slug = item.get("slug") if isinstance(item, dict) else None
-    return f" of {slug!r}" if slug and isinstance(slug, str) else ""
+    return f" of {slug[: limits.MAX_KEY_CHARS]!r}" if slug and isinstance(slug, str) else ""
 
 
 def _position(text: bytes, error: Exception) -> str:

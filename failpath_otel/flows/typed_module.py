@@ -15,7 +15,9 @@ MARK: Final = '"""The keys of Failpath\'s flows, by `failpath-otel types`; sha25
 
 # What cannot be avoided: long keys, keys beyond ASCII, `check_password` as the name of a text, as many arguments as
 # `record_step` has. RUF100, because not every project has all of the other rules.
+# Black wants the empty line.
 _HEAD: Final = """\
+
 # Do not edit: `failpath-otel types` makes it of flows.json.
 # ruff: noqa: CPY001, E501, PLC2401, PLR0913, RUF001, RUF100, S105
 

@@ -1,6 +1,7 @@
 """``failpath-otel types``: the module is written, or said to be stale, or what is wrong is named."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -80,7 +81,11 @@ def test_a_check_says_that_the_flows_have_changed_and_writes_nothing(capsys: pyt
 
 
 @pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("edit", ['checkout = ""', "x = (", "\x00"])
+@pytest.mark.parametrize(
+    "edit",
+    ['checkout = ""', "x = (", "\x00", f"x = {'-' * 100_000}1", f"x = a{'.a' * 100_000}"],
+    ids=["name", "syntax", "null", "signs", "attributes"],
+)
 def test_a_check_says_that_the_module_was_edited(capsys: pytest.CaptureFixture[str], edit: str) -> None:
     assert main(ARGUMENTS) == 0
     OUT.write_text(f"{OUT.read_text()}\n{edit}\n")
@@ -125,6 +130,26 @@ def test_a_file_that_was_not_made_by_the_command_is_left_as_it_is(capsys: pytest
 
 
 @pytest.mark.usefixtures("project")
+def test_a_file_that_quotes_the_beginning_of_a_module_is_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(ARGUMENTS) == 0
+    quoting = f"Typed keys look so:\n\n```python\n{OUT.read_text()}```\n"
+    OUT.write_text(quoting)
+    capsys.readouterr()
+    assert "was not made by this command, and is left as it is" in _said(capsys, 2)
+    assert OUT.read_text() == quoting
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("before", ["\ufeff", "# Copyright\n\n", "<<<<<<< HEAD\n", "<<<<<<< HEAD\r\n"])
+def test_a_module_is_known_with_comments_or_a_merge_conflict_at_its_head(before: str) -> None:
+    assert main(ARGUMENTS) == 0
+    written = OUT.read_bytes()
+    OUT.write_bytes(before.encode() + written + b"=======\n>>>>>>> other\n")
+    assert main(ARGUMENTS) == 0
+    assert OUT.read_bytes() == written
+
+
+@pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("more", [[], ["--check"]], ids=["write", "check"])
 def test_flows_that_cannot_be_used_are_named_with_the_place(
     capsys: pytest.CaptureFixture[str], more: list[str]
@@ -152,5 +177,9 @@ def test_a_place_where_no_file_can_be_is_named(capsys: pytest.CaptureFixture[str
     assert "cannot write nowhere/flows.py: No such file or directory" in capsys.readouterr().err
     assert main(["types", "--out", "shop"]) == 2
     assert "cannot read shop: Is a directory" in capsys.readouterr().err
+    os.mkfifo("pipe")
+    for special in ("pipe", "/dev/zero"):
+        assert main(["types", "--out", special]) == 2
+        assert f"{special} is not a regular file" in capsys.readouterr().err
     OUT.write_bytes(b"\xff")
     assert "cannot read shop/failpath_flows.py: " in _said(capsys, 2)

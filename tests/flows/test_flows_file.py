@@ -83,6 +83,7 @@ def test_what_cannot_be_used_is_one_line_with_the_place(path: Path, content: byt
     [
         ({"label": "Start"}, "flows[1].nodes[2] of 'b': Object missing required field `sdkStepKey`"),
         ({"sdkStepKey": ""}, "flows[1].nodes[2].sdkStepKey of 'b': Expected `str` of length >= 1"),
+        ({"sdkStepKey": "x" * 201}, "flows[1].nodes[2].sdkStepKey of 'b': Expected `str` of length <= 200"),
         ({"sdkStepKey": 5}, "flows[1].nodes[2].sdkStepKey of 'b': Expected `str`, got `int`"),
         ({"sdkStepKey": "y"}, "flows[1].nodes[2] of 'b': has the sdkStepKey 'y', as nodes[1] has"),
     ],

@@ -1,7 +1,9 @@
 """``failpath-otel types``: makes the module of typed keys of the flows that a project declares."""
 
 import argparse
+import itertools
 import shlex
+import stat
 import sys
 from pathlib import Path
 from typing import Final
@@ -76,14 +78,23 @@ def _why_stale(arguments: argparse.Namespace, *, missing: bool, older: bool) -> 
 def _read(path: Path, mark: str) -> str | None:
     """Return what is in the file of the module; ``None`` where there is none."""
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a device or a pipe may never end
+            raise _UnusableError(f"{path} is not a regular file; name another file by --out")
         found = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise _UnusableError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    if found.strip() and mark not in found:
+    if found.strip() and not _after_comments(found).startswith(mark):
         raise _UnusableError(f"{path} was not made by this command, and is left as it is; name another file by --out")
     return found
+
+
+def _after_comments(found: str) -> str:
+    """Return a module from its first line of code on; before it may be comments, or the mark of a merge conflict."""
+    lines = found.removeprefix("\ufeff").splitlines(keepends=True)
+    return "".join(itertools.dropwhile(lambda line: not line.strip() or line.startswith(("#", "<<<<<<<")), lines))
 
 
 def _write(path: Path, source: str) -> None:
@@ -99,7 +110,7 @@ def _same(found: str, source: str) -> bool:
 
     try:
         return ast.dump(ast.parse(found)) == ast.dump(ast.parse(source))
-    except (SyntaxError, ValueError):  # `ValueError`: of null bytes
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # of null bytes, and of what is nested too deep
         return False
 
 
