@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from failpath_otel.flows.default_path import DEFAULT_PATH
 from failpath_otel.flows.flow import DeclaredNode, edges_of, nodes_of
-from failpath_otel.flows.flows_file import DEFAULT_PATH, FlowsFileError, read_items
+from failpath_otel.flows.flows_file import FlowsFileError, read_items
 from failpath_otel.local.flows.shape import DeclaredFlow, Node
 from failpath_otel.report import warn
 

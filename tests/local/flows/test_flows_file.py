@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failpath_otel.flows.flows_file import DEFAULT_PATH, MAX_BYTES, FlowsFileError
+from failpath_otel.flows.default_path import DEFAULT_PATH
+from failpath_otel.flows.flows_file import MAX_BYTES, FlowsFileError
 from failpath_otel.local.flows.flows_file import FlowsFile, find_flows_file, read_flows
 from failpath_otel.local.flows.shape import DeclaredFlow, Node
 
