@@ -14,7 +14,7 @@ CALLS = re.compile(rb"\.(?:run|step|skip)\(")
 OURS = b"\n\nimport failpath_otel\nfailpath_otel.configure().run('planted').skip('planted')\n"
 
 
-@pytest.mark.parametrize("package", ["unittest", "anyio", "uvicorn"])
+@pytest.mark.parametrize("package", ["hypothesis", "anyio", "uvicorn"])
 def test_in_a_code_base_with_methods_of_the_same_names_only_what_is_planted_is_found(
     package: str, tmp_path: Path
 ) -> None:
