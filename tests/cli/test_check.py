@@ -151,6 +151,8 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
             event("success", number + 0.5, started=number, step=step, span=step)
             for number, step in enumerate(("chrage-card", "charge-card"))
         ]
+        # As of `doctor --send`: no flow of the project, for none of the commands.
+        events.append(event("success", 2, flow="failpath-doctor", run="doctor-1", step="test-event"))
         assert started.post(*map(wire, events)).status == 202
         yield started
 
