@@ -50,7 +50,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         seen = fetch_flows(arguments.url, token=arguments.token)
     except ReceiverError as error:
-        return fail(str(error))
+        return fail(str(error), error.exit_code)
     missing = sorted(set(arguments.flow or ()) - {flow.flow_key for flow in seen})
     if missing or not seen:
         return fail(f"{arguments.url} has seen no run{' of ' if missing else ''}{', '.join(map(repr, missing))}")

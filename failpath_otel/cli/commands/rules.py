@@ -129,7 +129,7 @@ def _try(arguments: argparse.Namespace) -> int:
             url = arguments.url or DEFAULT_URL
             watch(trial, url, arguments.token, arguments.seconds, lambda: _say(f"watching spans at {url}", arguments))
     except ReceiverError as error:
-        return fail(str(error))
+        return fail(str(error), error.exit_code)
     except OSError as error:
         holders = "a gateway, or an OpenTelemetry Collector"
         return fail(cannot_serve(LOOPBACK, arguments.otlp_port or 0, error, holders, "--otlp-port"))

@@ -109,7 +109,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         return _follow(arguments, url, query) if arguments.follow else _show(arguments, url, query)
     except ReceiverError as error:
-        return fail(str(error))
+        return fail(str(error), error.exit_code)
 
 
 def _show(arguments: argparse.Namespace, url: str, query: "RunQuery") -> int:
