@@ -188,6 +188,19 @@ def test_what_a_receiver_has_seen_is_compared_and_becomes_a_graph(
     assert "has seen no run of 'refund'" in capsys.readouterr().err
 
 
+def test_the_receiver_of_a_graph_is_that_to_which_programs_send_or_one_named_by_its_port(
+    receiver: Receiver, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["flows", "--port", str(receiver.port)]) == 0
+    monkeypatch.setenv("FAILPATH_DEV_ENDPOINT", f"{receiver.url}/")
+    assert main(["flows"]) == 0
+    monkeypatch.setenv("FAILPATH_ENDPOINT", "http://127.0.0.1:9")
+    Path("rules.toml").write_text('[[rules]]\nflow = "a"\nstep = "b"\nspan_name = "c"\n')
+    for command in (["flows"], ["rules", "try", "rules.toml"]):
+        assert main(command) == 2
+        assert "FAILPATH_DEV_ENDPOINT and FAILPATH_ENDPOINT differ" in capsys.readouterr().err
+
+
 def test_bad_input_a_graph_that_cannot_be_made_or_written_is_named(
     receiver: Receiver, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

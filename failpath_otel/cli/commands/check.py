@@ -1,17 +1,15 @@
 """``failpath-otel check``: the keys in the code against the flows that are declared."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Final
 
 from failpath_otel.addresses import DEFAULT_URL
 from failpath_otel.checking.finding import CODES
-from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, fail
+from failpath_otel.cli.commands.receiver import add_token_option
 from failpath_otel.flows.default_path import DEFAULT_PATH
-from failpath_otel.options.variables import LOCAL_VARIABLE
 
 _UNUSABLE: Final = 2
 
@@ -36,12 +34,7 @@ def add_to(new_parser: NewParser) -> None:
         "--flows", type=Path, default=DEFAULT_PATH, metavar="PATH", help="the declared flows; default: %(default)s"
     )
     parser.add_argument("--url", help="a local receiver; what it has seen is compared as well")
-    parser.add_argument(
-        "--token",
-        type=kinds.token,
-        default=os.environ.get(LOCAL_VARIABLE) or None,
-        help=f"the receiver's; default: {LOCAL_VARIABLE}",
-    )
+    add_token_option(parser)
     parser.add_argument("--ignore", action="append", default=[], choices=CODES, metavar="CODE", help="do not report it")
     parser.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="default %(default)s")
