@@ -28,8 +28,9 @@ def summary(checked: Checked, findings: Sequence[Finding]) -> str:
     """Return how much was checked, in words."""
     errors = sum(finding.severity == "error" for finding in findings)
     found = f"{_number(errors, 'error')}, {_number(len(findings) - errors, 'warning')}; " if findings else ""
+    failed = f"{len(checked.errors)} could not be checked; " if checked.errors else ""
     computed = f", {_number(checked.computed, 'other')} computed when the program runs" if checked.computed else ""
-    return f"{found}{_number(checked.keys, 'key')} in {_number(checked.files, 'file')} checked{computed}"
+    return f"{failed}{found}{_number(checked.keys, 'key')} in {_number(checked.files, 'file')} checked{computed}"
 
 
 def _number(count: int, what: str) -> str:

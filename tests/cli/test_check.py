@@ -120,10 +120,10 @@ def test_warnings_alone_are_no_failure_unless_that_is_asked_for(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["check", "shop", "--flows", "none.json"], "none.json: No such file or directory"),
-        (["check", "nowhere"], "there is no file or folder 'nowhere'"),
-        (["check", "--url", "http://127.0.0.1:9"], "no receiver at http://127.0.0.1:9"),
-        (["check", "shop", "--flows", "shop/pay.py"], "shop/pay.py: is not JSON"),
+        (["check", "shop", "--flows", "none.json"], "none.json: error: No such file or directory"),
+        (["check", "nowhere"], "nowhere: error: there is no such file or folder\n"),
+        (["check", "--url", "http://127.0.0.1:9"], "http://127.0.0.1:9: error: no receiver at http://127.0.0.1:9"),
+        (["check", "shop", "--flows", "shop/pay.py"], "shop/pay.py: error: is not JSON"),
     ],
 )
 def test_bad_input_what_cannot_be_checked_is_named_with_exit_code_2(
@@ -131,8 +131,29 @@ def test_bad_input_what_cannot_be_checked_is_named_with_exit_code_2(
 ) -> None:
     assert main(arguments) == 2
     shown = capsys.readouterr()
-    assert shown.out == ""
-    assert says in shown.err
+    assert shown.out.startswith(says)
+    assert shown.err == "failpath-otel: 1 could not be checked; 0 keys in 0 files checked\n"
+
+    # For a program too, and for annotations.
+    assert main([*arguments, "--format", "json"]) == 2
+    (error,) = json.loads(capsys.readouterr().out)["errors"]
+    assert f"{error['path']}: error: {error['message']}\n" == shown.out
+    assert main([*arguments, "--format", "github"]) == 2
+    assert capsys.readouterr().out.startswith("::error ")
+
+
+def test_bad_input_what_can_be_checked_is_checked_all_the_same(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "nowhere", "shop/pay.py", "--url", "http://127.0.0.1:9"]) == 2
+    shown = capsys.readouterr()
+    assert [line.partition(": ")[0] for line in shown.out.splitlines()] == [
+        "nowhere",
+        "http://127.0.0.1:9",
+        "shop/pay.py:4:10",
+        "shop/pay.py:5:10",
+    ]
+    assert shown.err.startswith("failpath-otel: 2 could not be checked; 2 errors, 0 warnings; 6 keys in 1 file checked")
 
 
 def test_bad_input_nothing_to_check_and_an_unknown_code_are_mistakes_in_the_arguments(
