@@ -49,8 +49,8 @@ def _document(checked: Checked, findings: Sequence[Finding]) -> dict[str, Any]:
                 "severity": finding.severity,
                 "code": finding.code,
                 "message": finding.message,
-                "flow": finding.flow,
-                "step": finding.step,
+                "flowKey": finding.flow,
+                "stepKey": finding.step,
                 "suggestion": finding.suggestion,
             }
             for finding in findings

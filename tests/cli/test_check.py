@@ -91,8 +91,8 @@ def test_json_is_one_object_with_all_that_is_known(project: Path, capsys: pytest
         "severity": "error",
         "code": "unknown-step",
         "message": "flow 'checkout' has no step 'charge-crad'; did you mean 'charge-card'?",
-        "flow": "checkout",
-        "step": "charge-crad",
+        "flowKey": "checkout",
+        "stepKey": "charge-crad",
         "suggestion": "charge-card",
     }
     assert document["findings"][-1]["line"] is None
