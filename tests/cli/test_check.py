@@ -194,7 +194,9 @@ def test_what_a_receiver_has_seen_is_compared_and_becomes_a_graph(
     assert f"::warning title=failpath unseen-flow::{receiver.url}: no run of flow" in capsys.readouterr().out
 
     out = Path("made", "flows.json")
+    capsys.readouterr()
     assert main(["flows", "--url", receiver.url, "--out", str(out)]) == 0
+    assert capsys.readouterr() == ("made/flows.json: 1 flow, 2 steps\n", "")
     (flow,) = read_flows(out)
     assert (flow.slug, [node.key for node in flow.nodes]) == ("checkout", ["chrage-card", "charge-card"])
     assert flow.edges == (("chrage-card", "charge-card"),)

@@ -4,8 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from failpath_otel.cli.commands.command import NewParser, fail
+from failpath_otel.cli.commands.command import NewParser, counted, fail
 from failpath_otel.cli.commands.receiver import add_receiver_options, receiver_url
+from failpath_otel.cli.printable import printable
 from failpath_otel.flows.default_path import DEFAULT_PATH
 
 
@@ -57,6 +58,6 @@ def _run(arguments: argparse.Namespace) -> int:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         return fail(f"{path} cannot be written: {error.strerror or error}")
-    steps = sum(len(flow.steps) for flow in chosen)
-    sys.stderr.write(f"failpath-otel: {path}: flows: {len(chosen)}, steps: {steps}\n")
+    count = f"{counted(len(chosen), 'flow')}, {counted(sum(len(flow.steps) for flow in chosen), 'step')}"
+    sys.stdout.write(f"{printable(str(path))}: {count}\n")
     return 0

@@ -7,7 +7,7 @@ from typing import Final
 
 from failpath_otel.addresses import LOOPBACK
 from failpath_otel.cli import kinds
-from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail
+from failpath_otel.cli.commands.command import NewParser, cannot_serve, counted, fail
 from failpath_otel.cli.commands.receiver import DEFAULT, add_token_option, default_url, receiver_url
 from failpath_otel.cli.printable import printable
 
@@ -84,7 +84,7 @@ def _check(arguments: argparse.Namespace) -> int:
         if errors:
             code = 2
         else:
-            sys.stdout.write(f"{printable(given)}: {count} rule{'s' * (count != 1)}\n")
+            sys.stdout.write(f"{printable(given)}: {counted(count, 'rule')}\n")
     return code
 
 
