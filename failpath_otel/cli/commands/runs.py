@@ -54,7 +54,7 @@ def add_to(new_parser: NewParser) -> None:
         "--since",
         type=kinds.duration,
         metavar="DURATION",
-        help="runs that were active within this time only, as 90s, 15m, 1h or 2d",
+        help="runs that were active within this time only, as 90s, 15m, 1h30m, 2d or 1w",
     )
     parser.add_argument(
         "--limit",
