@@ -30,6 +30,8 @@ class Checked:
     """Places where a key is used that is known."""
     computed: int = 0
     """Places where a key is used that is computed when the program runs."""
+    seen: int | None = None
+    """How many flows a receiver has seen; ``None``: none was asked."""
 
 
 class Checker:

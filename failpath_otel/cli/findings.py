@@ -30,7 +30,8 @@ def summary(checked: Checked, findings: Sequence[Finding]) -> str:
     found = f"{_number(errors, 'error')}, {_number(len(findings) - errors, 'warning')}; " if findings else ""
     failed = f"{len(checked.errors)} could not be checked; " if checked.errors else ""
     computed = f", {_number(checked.computed, 'other')} computed when the program runs" if checked.computed else ""
-    return f"{failed}{found}{_number(checked.keys, 'key')} in {_number(checked.files, 'file')} checked{computed}"
+    seen = "" if checked.seen is None else f"; runs of {_number(checked.seen, 'flow')} compared"
+    return f"{failed}{found}{_number(checked.keys, 'key')} in {_number(checked.files, 'file')} checked{computed}{seen}"
 
 
 def _number(count: int, what: str) -> str:

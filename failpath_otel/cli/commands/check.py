@@ -90,5 +90,6 @@ def _check(arguments: argparse.Namespace) -> "Checked":
         except ReceiverError as error:
             checked.errors.append(SourceError(Place(arguments.url), str(error)))
         else:
+            checked.seen = len(seen)
             checked.findings += drift(flows, seen, arguments.url)
     return checked
