@@ -24,12 +24,14 @@ class Checked:
 
     findings: list[Finding] = field(default_factory=list[Finding])
     errors: list[SourceError] = field(default_factory=list[SourceError])
-    """Files that could not be checked."""
+    """What could not be checked."""
     files: int = 0
     keys: int = 0
     """Places where a key is used that is known."""
     computed: int = 0
     """Places where a key is used that is computed when the program runs."""
+    seen: int | None = None
+    """How many flows a receiver has seen; ``None``: none was asked."""
 
 
 class Checker:

@@ -28,8 +28,10 @@ def summary(checked: Checked, findings: Sequence[Finding]) -> str:
     """Return how much was checked, in words."""
     errors = sum(finding.severity == "error" for finding in findings)
     found = f"{_number(errors, 'error')}, {_number(len(findings) - errors, 'warning')}; " if findings else ""
+    failed = f"{len(checked.errors)} could not be checked; " if checked.errors else ""
     computed = f", {_number(checked.computed, 'other')} computed when the program runs" if checked.computed else ""
-    return f"{found}{_number(checked.keys, 'key')} in {_number(checked.files, 'file')} checked{computed}"
+    seen = "" if checked.seen is None else f"; runs of {_number(checked.seen, 'flow')} compared"
+    return f"{failed}{found}{_number(checked.keys, 'key')} in {_number(checked.files, 'file')} checked{computed}{seen}"
 
 
 def _number(count: int, what: str) -> str:
@@ -48,8 +50,8 @@ def _document(checked: Checked, findings: Sequence[Finding]) -> dict[str, Any]:
                 "severity": finding.severity,
                 "code": finding.code,
                 "message": finding.message,
-                "flow": finding.flow,
-                "step": finding.step,
+                "flowKey": finding.flow,
+                "stepKey": finding.step,
                 "suggestion": finding.suggestion,
             }
             for finding in findings

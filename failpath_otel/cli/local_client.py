@@ -11,7 +11,8 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 import msgspec
 
-from failpath_otel.addresses import DEFAULT_PORT, DEFAULT_URL
+from failpath_otel.addresses import DEFAULT_PORT, DEFAULT_URL, is_loopback
+from failpath_otel.cli.doctor.event import FLOW_KEY as TEST_FLOW_KEY
 from failpath_otel.flows.seen import SeenFlow, SeenFlows
 from failpath_otel.local.runs.view import RunChanges, RunList, RunView
 
@@ -23,6 +24,14 @@ _T = TypeVar("_T")
 
 class ReceiverError(Exception):
     """The receiver gave no usable response; the text is one line that says why."""
+
+    exit_code = 1
+
+
+class NoUrlError(ReceiverError):
+    """The address is no URL: a mistake in the arguments."""
+
+    exit_code = 2
 
 
 class UnavailableError(ReceiverError):
@@ -64,8 +73,9 @@ def fetch_run(url: str, run_id: str, *, flow_key: str | None = None, token: str 
 
 
 def fetch_flows(url: str, *, token: str | None = None) -> list[SeenFlow]:
-    """Return the flows that the receiver at ``url`` has seen. Raise ``ReceiverError``."""
-    return fetch(url, "/api/flows", {}, token, SeenFlows).flows
+    """Return the flows that the receiver at ``url`` has seen, but that of test events. Raise ``ReceiverError``."""
+    flows = fetch(url, "/api/flows", {}, token, SeenFlows).flows
+    return [flow for flow in flows if flow.flow_key != TEST_FLOW_KEY]
 
 
 def fetch_changes(
@@ -86,7 +96,7 @@ def fetch(
     given = {name: value for name, value in parameters.items() if value is not None}
     query = urlencode(given, doseq=True, errors="replace")
     # The receiver is on this machine; a proxy from the environment would look for it on the proxy's host.
-    port = _port(url)
+    _check(url)
     opener = build_opener(ProxyHandler({}), HTTPSHandler(context=_context(url)))
     request = Request(f"{url.rstrip('/')}{path}?{query}")  # noqa: S310 - the scheme has been looked at
     if token is not None:
@@ -100,12 +110,11 @@ def fetch(
             answer = (error.code, _reason(error))
         raise _error_of(answer)(f"{url} answered {answer[0]}: {answer[1]}") from None
     except (OSError, HTTPException) as error:
-        start = "failpath-otel local" if port == DEFAULT_PORT else f"failpath-otel local --port {port}"
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, SSLError):
             hint = "REQUESTS_CA_BUNDLE names the certificates that are trusted"
             raise ReceiverError(f"{url} could not be asked: TLS failed ({reason}); {hint}") from None
-        raise UnavailableError(f"no receiver at {url} ({reason}); start one with: {start}") from None
+        raise UnavailableError(f"no receiver at {url} ({_words(reason)}){_how_to_start(url)}") from None
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -132,15 +141,28 @@ def _context(url: str) -> SSLContext | None:
         raise ReceiverError(f"the certificates in {bundle} cannot be used: {error.strerror or error}") from None
 
 
-def _port(url: str) -> int:
+def _check(url: str) -> None:
     try:
         parts = urlsplit(url)
-        port = parts.port
+        _ = parts.port  # raises where it is no number
     except ValueError:
-        parts, port = urlsplit(""), None
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
-        raise ReceiverError(f"expected a URL like {DEFAULT_URL}, got {url!r}")
-    return port or {"http": 80, "https": 443}[parts.scheme]
+        raise NoUrlError(f"expected a URL like {DEFAULT_URL}, got {url!r}")
+
+
+def _how_to_start(url: str) -> str:
+    """Return the command that starts a receiver at ``url``; of another machine that is not known."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
+        return ""
+    port = parts.port or 80
+    return f"; start one with: failpath-otel local{'' if port == DEFAULT_PORT else f' --port {port}'}"
+
+
+def _words(reason: object) -> object:
+    """Return a reason without the number of the system's error."""
+    return getattr(reason, "strerror", None) or reason
 
 
 def _reason(error: HTTPError) -> str:

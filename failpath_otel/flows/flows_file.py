@@ -11,6 +11,10 @@ from failpath_otel.flows.flow import DeclaredNode, Flow, edges_of, nodes_of
 
 MAX_BYTES: Final = 16_000_000
 
+_HOW_TO_WRITE: Final = (
+    "`npx failpath sync` writes it, or `failpath-otel flows --out PATH` as a local receiver has seen the flows"
+)
+
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 # As long as `Failpath.run` and `Run.step` take them: a longer one would be an exception in the application.
@@ -71,6 +75,8 @@ def read_items(path: Path) -> list[Any]:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        _fail(path, f"{error.strerror}; {_HOW_TO_WRITE}", error)
     except OSError as error:
         _fail(path, error.strerror or type(error).__name__, error)
     if len(data) > MAX_BYTES:

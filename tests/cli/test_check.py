@@ -91,8 +91,8 @@ def test_json_is_one_object_with_all_that_is_known(project: Path, capsys: pytest
         "severity": "error",
         "code": "unknown-step",
         "message": "flow 'checkout' has no step 'charge-crad'; did you mean 'charge-card'?",
-        "flow": "checkout",
-        "step": "charge-crad",
+        "flowKey": "checkout",
+        "stepKey": "charge-crad",
         "suggestion": "charge-card",
     }
     assert document["findings"][-1]["line"] is None
@@ -120,10 +120,10 @@ def test_warnings_alone_are_no_failure_unless_that_is_asked_for(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["check", "shop", "--flows", "none.json"], "none.json: No such file or directory"),
-        (["check", "nowhere"], "there is no file or folder 'nowhere'"),
-        (["check", "--url", "http://127.0.0.1:9"], "no receiver at http://127.0.0.1:9"),
-        (["check", "shop", "--flows", "shop/pay.py"], "shop/pay.py: is not JSON"),
+        (["check", "shop", "--flows", "none.json"], "none.json: error: No such file or directory"),
+        (["check", "nowhere"], "nowhere: error: there is no such file or folder\n"),
+        (["check", "--url", "http://127.0.0.1:9"], "http://127.0.0.1:9: error: no receiver at http://127.0.0.1:9"),
+        (["check", "shop", "--flows", "shop/pay.py"], "shop/pay.py: error: is not JSON"),
     ],
 )
 def test_bad_input_what_cannot_be_checked_is_named_with_exit_code_2(
@@ -131,8 +131,29 @@ def test_bad_input_what_cannot_be_checked_is_named_with_exit_code_2(
 ) -> None:
     assert main(arguments) == 2
     shown = capsys.readouterr()
-    assert shown.out == ""
-    assert says in shown.err
+    assert shown.out.startswith(says)
+    assert shown.err == "failpath-otel: 1 could not be checked; 0 keys in 0 files checked\n"
+
+    # For a program too, and for annotations.
+    assert main([*arguments, "--format", "json"]) == 2
+    (error,) = json.loads(capsys.readouterr().out)["errors"]
+    assert f"{error['path']}: error: {error['message']}\n" == shown.out
+    assert main([*arguments, "--format", "github"]) == 2
+    assert capsys.readouterr().out.startswith("::error ")
+
+
+def test_bad_input_what_can_be_checked_is_checked_all_the_same(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "nowhere", "shop/pay.py", "--url", "http://127.0.0.1:9"]) == 2
+    shown = capsys.readouterr()
+    assert [line.partition(": ")[0] for line in shown.out.splitlines()] == [
+        "nowhere",
+        "http://127.0.0.1:9",
+        "shop/pay.py:4:10",
+        "shop/pay.py:5:10",
+    ]
+    assert shown.err.startswith("failpath-otel: 2 could not be checked; 2 errors, 0 warnings; 6 keys in 1 file checked")
 
 
 def test_bad_input_nothing_to_check_and_an_unknown_code_are_mistakes_in_the_arguments(
@@ -151,6 +172,8 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
             event("success", number + 0.5, started=number, step=step, span=step)
             for number, step in enumerate(("chrage-card", "charge-card"))
         ]
+        # As of `doctor --send`: no flow of the project, for none of the commands.
+        events.append(event("success", 2, flow="failpath-doctor", run="doctor-1", step="test-event"))
         assert started.post(*map(wire, events)).status == 202
         yield started
 
@@ -159,7 +182,9 @@ def test_what_a_receiver_has_seen_is_compared_and_becomes_a_graph(
     receiver: Receiver, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check", "--url", receiver.url]) == 1
-    assert capsys.readouterr().out.splitlines() == [
+    shown = capsys.readouterr()
+    assert shown.err.endswith("; 0 keys in 0 files checked; runs of 1 flow compared\n")
+    assert shown.out.splitlines() == [
         (
             f"{receiver.url}: error: seen in 1 run: flow 'checkout' has no step 'chrage-card'; did you mean"
             " 'charge-card'? [unknown-step]"
@@ -171,7 +196,9 @@ def test_what_a_receiver_has_seen_is_compared_and_becomes_a_graph(
     assert f"::warning title=failpath unseen-flow::{receiver.url}: no run of flow" in capsys.readouterr().out
 
     out = Path("made", "flows.json")
+    capsys.readouterr()
     assert main(["flows", "--url", receiver.url, "--out", str(out)]) == 0
+    assert capsys.readouterr() == ("made/flows.json: 1 flow, 2 steps\n", "")
     (flow,) = read_flows(out)
     assert (flow.slug, [node.key for node in flow.nodes]) == ("checkout", ["chrage-card", "charge-card"])
     assert flow.edges == (("chrage-card", "charge-card"),)
@@ -184,6 +211,19 @@ def test_what_a_receiver_has_seen_is_compared_and_becomes_a_graph(
     assert capsys.readouterr().out == out.read_text()
     assert main(["flows", "--url", receiver.url, "--flow", "refund"]) == 1
     assert "has seen no run of 'refund'" in capsys.readouterr().err
+
+
+def test_the_receiver_of_a_graph_is_that_to_which_programs_send_or_one_named_by_its_port(
+    receiver: Receiver, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["flows", "--port", str(receiver.port)]) == 0
+    monkeypatch.setenv("FAILPATH_DEV_ENDPOINT", f"{receiver.url}/")
+    assert main(["flows"]) == 0
+    monkeypatch.setenv("FAILPATH_ENDPOINT", "http://127.0.0.1:9")
+    Path("rules.toml").write_text('[[rules]]\nflow = "a"\nstep = "b"\nspan_name = "c"\n')
+    for command in (["flows"], ["rules", "try", "rules.toml"]):
+        assert main(command) == 2
+        assert "FAILPATH_DEV_ENDPOINT and FAILPATH_ENDPOINT differ" in capsys.readouterr().err
 
 
 def test_bad_input_a_graph_that_cannot_be_made_or_written_is_named(

@@ -24,7 +24,7 @@ from failpath_otel.cli.main import main
 from failpath_otel.records.record import ErrorInfo
 from tests.forge import run
 from tests.local.events import event, wire
-from tests.ports import unused_port, unused_url
+from tests.ports import unused_url
 from tests.receiver import COMMAND, Receiver, fastest, start_receiver
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes are those of POSIX")
@@ -297,19 +297,6 @@ def test_a_proxy_in_the_environment_is_not_asked(tmp_path: Path) -> None:
     with start_receiver(tmp_path / "db") as receiver:
         result = _run("runs", "--url", receiver.url, http_proxy=nowhere, HTTP_PROXY=nowhere, no_proxy="")
     assert result.returncode == 0, result
-
-
-@pytest.mark.process
-def test_without_a_receiver_the_command_that_starts_it_is_named() -> None:
-    port = unused_port()
-    line = _line(_run("runs", "--url", f"http://127.0.0.1:{port}"))
-    assert line.endswith(f"start one with: failpath-otel local --port {port}")
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("url", ["127.0.0.1:3001", "ftp://x", "http://", "http://x:port", "http://a b/", ""])
-def test_what_is_no_url_is_one_clear_line(url: str) -> None:
-    assert "expected a URL like http://127.0.0.1:3001" in _line(_run("runs", "--url", url))
 
 
 @pytest.mark.process

@@ -155,6 +155,28 @@ def test_what_makes_no_question_is_a_mistake_in_the_arguments(ask: Any, argument
     assert caught.value.code == 2
 
 
+@pytest.mark.parametrize("url", ["127.0.0.1:3001", "ftp://x", "http://", "http://x:port", "http://a b/", ""])
+@pytest.mark.parametrize("command", [["runs"], ["runs", "--follow"], ["flows"]])
+def test_what_is_no_url_is_a_mistake_in_the_arguments(
+    command: list[str], url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--url", url]) == 2
+    assert capsys.readouterr().err == f"failpath-otel: expected a URL like http://127.0.0.1:3001, got {url!r}\n"
+
+
+@pytest.mark.parametrize(
+    ("host", "hint"), [("127.0.0.1", "; start one with: failpath-otel local --port {port}"), ("host.invalid", "")]
+)
+def test_a_command_that_starts_a_receiver_is_named_for_this_machine_only(
+    host: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = unused_port()
+    assert main(["runs", "--url", f"http://{host}:{port}"]) == 1
+    line = capsys.readouterr().err
+    assert re.fullmatch(rf"failpath-otel: no receiver at http://{host}:{port} \([^][]+\).*\n", line), line
+    assert line.endswith(f"){hint.format(port=port)}\n")
+
+
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -1,17 +1,18 @@
 """``failpath-otel check``: the keys in the code against the flows that are declared."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from failpath_otel.addresses import DEFAULT_URL
 from failpath_otel.checking.finding import CODES
-from failpath_otel.cli import kinds
-from failpath_otel.cli.commands.command import NewParser, fail
+from failpath_otel.cli.commands.command import NewParser
+from failpath_otel.cli.commands.receiver import add_token_option
 from failpath_otel.flows.default_path import DEFAULT_PATH
-from failpath_otel.options.variables import LOCAL_VARIABLE
+
+if TYPE_CHECKING:
+    from failpath_otel.checking.checker import Checked
 
 _UNUSABLE: Final = 2
 
@@ -36,12 +37,7 @@ def add_to(new_parser: NewParser) -> None:
         "--flows", type=Path, default=DEFAULT_PATH, metavar="PATH", help="the declared flows; default: %(default)s"
     )
     parser.add_argument("--url", help="a local receiver; what it has seen is compared as well")
-    parser.add_argument(
-        "--token",
-        type=kinds.token,
-        default=os.environ.get(LOCAL_VARIABLE) or None,
-        help=f"the receiver's; default: {LOCAL_VARIABLE}",
-    )
+    add_token_option(parser)
     parser.add_argument("--ignore", action="append", default=[], choices=CODES, metavar="CODE", help="do not report it")
     parser.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="default %(default)s")
@@ -50,33 +46,11 @@ def add_to(new_parser: NewParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     # Imported here, because the other commands check nothing.
-    from failpath_otel.checking.checker import Checked, Checker  # noqa: PLC0415
     from failpath_otel.cli.findings import format_findings, summary  # noqa: PLC0415
-    from failpath_otel.flows.flows_file import FlowsFileError, read_flows  # noqa: PLC0415
-    from failpath_otel.flows.known_keys import KnownKeys  # noqa: PLC0415
 
     if not arguments.paths and arguments.url is None:
         arguments.usage_error("name the files and folders to check, or a receiver by --url")
-    for path in arguments.paths:
-        if not path.exists():
-            return fail(f"there is no file or folder {str(path)!r}", _UNUSABLE)
-    try:
-        flows = read_flows(arguments.flows)
-    except FlowsFileError as error:
-        return fail(str(error), _UNUSABLE)
-    checked = Checked()
-    if arguments.paths:
-        checked = Checker(KnownKeys.of(flows), arguments.flows).check(arguments.paths)
-    if arguments.url is not None:
-        # Imported here, because most checks ask no receiver.
-        from failpath_otel.checking.drift import drift  # noqa: PLC0415
-        from failpath_otel.cli.local_client import ReceiverError, fetch_flows  # noqa: PLC0415
-
-        try:
-            seen = fetch_flows(arguments.url, token=arguments.token)
-        except ReceiverError as error:
-            return fail(str(error), _UNUSABLE)
-        checked.findings += drift(flows, seen, arguments.url)
+    checked = _check(arguments)
     findings = [finding for finding in checked.findings if finding.code not in arguments.ignore]
     sys.stdout.write(format_findings(checked, findings, arguments.format))
     sys.stdout.flush()
@@ -85,3 +59,37 @@ def _run(arguments: argparse.Namespace) -> int:
     if checked.errors:
         return _UNUSABLE
     return int(any(arguments.strict or finding.severity == "error" for finding in findings))
+
+
+def _check(arguments: argparse.Namespace) -> "Checked":
+    # Imported here, as in `_run`.
+    from failpath_otel.checking.checker import Checked, Checker  # noqa: PLC0415
+    from failpath_otel.checking.files.place import Place  # noqa: PLC0415
+    from failpath_otel.checking.files.source import SourceError  # noqa: PLC0415
+    from failpath_otel.flows.flows_file import FlowsFileError, read_flows  # noqa: PLC0415
+    from failpath_otel.flows.known_keys import KnownKeys  # noqa: PLC0415
+
+    try:
+        flows = read_flows(arguments.flows)
+    except FlowsFileError as error:
+        reason = str(error).removeprefix(f"{arguments.flows}: ")
+        return Checked(errors=[SourceError(Place(str(arguments.flows)), reason)])
+    checked = Checked()
+    paths = [path for path in arguments.paths if path.exists()]
+    if paths:
+        checked = Checker(KnownKeys.of(flows), arguments.flows).check(paths)
+    missing = [path for path in arguments.paths if path not in paths]
+    checked.errors += [SourceError(Place(str(path)), "there is no such file or folder") for path in missing]
+    if arguments.url is not None:
+        # Imported here, because most checks ask no receiver.
+        from failpath_otel.checking.drift import drift  # noqa: PLC0415
+        from failpath_otel.cli.local_client import ReceiverError, fetch_flows  # noqa: PLC0415
+
+        try:
+            seen = fetch_flows(arguments.url, token=arguments.token)
+        except ReceiverError as error:
+            checked.errors.append(SourceError(Place(arguments.url), str(error)))
+        else:
+            checked.seen = len(seen)
+            checked.findings += drift(flows, seen, arguments.url)
+    return checked

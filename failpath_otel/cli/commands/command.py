@@ -40,3 +40,8 @@ def fail(reason: str, code: int = 1) -> int:
     """Print why the command fails, and return its exit code."""
     complain(printable(reason))
     return code
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words."""
+    return f"{number} {noun}{'s' * (number != 1)}"

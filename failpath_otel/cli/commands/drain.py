@@ -33,7 +33,8 @@ def add_to(new_parser: NewParser) -> None:
         "--timeout",
         type=kinds.matching(r"[0-9]{1,5}(\.[0-9]{1,3})?", "a number of seconds", float),
         default=30.0,
-        help="seconds; default %(default).0f",
+        metavar="SECONDS",
+        help="for how long at most; default %(default).0f",
     )
     parser.add_argument(
         "--rebind",

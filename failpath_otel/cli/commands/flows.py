@@ -1,15 +1,13 @@
 """``failpath-otel flows``: a graph to start from, of what a local receiver has seen."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-from failpath_otel.addresses import DEFAULT_URL
-from failpath_otel.cli import kinds
-from failpath_otel.cli.commands.command import NewParser, fail
+from failpath_otel.cli.commands.command import NewParser, counted, fail
+from failpath_otel.cli.commands.receiver import add_receiver_options, receiver_url
+from failpath_otel.cli.printable import printable
 from failpath_otel.flows.default_path import DEFAULT_PATH
-from failpath_otel.options.variables import LOCAL_VARIABLE
 
 
 def add_to(new_parser: NewParser) -> None:
@@ -24,13 +22,7 @@ def add_to(new_parser: NewParser) -> None:
             "one flow, to look at": "failpath-otel flows --flow checkout",
         },
     )
-    parser.add_argument("--url", default=DEFAULT_URL, help="the receiver; default: %(default)s")
-    parser.add_argument(
-        "--token",
-        type=kinds.token,
-        default=os.environ.get(LOCAL_VARIABLE) or None,
-        help=f"the receiver's; default: {LOCAL_VARIABLE}",
-    )
+    add_receiver_options(parser)
     parser.add_argument(
         "--flow", metavar="FLOW_KEY", action="append", help="this flow only; may be given several times"
     )
@@ -48,12 +40,13 @@ def _run(arguments: argparse.Namespace) -> int:
     if path is not None and path.exists() and not arguments.force:
         return fail(f"{path} exists; --force writes over it")
     try:
-        seen = fetch_flows(arguments.url, token=arguments.token)
+        url = receiver_url(arguments.url, arguments.port)
+        seen = fetch_flows(url, token=arguments.token)
     except ReceiverError as error:
-        return fail(str(error))
+        return fail(str(error), error.exit_code)
     missing = sorted(set(arguments.flow or ()) - {flow.flow_key for flow in seen})
     if missing or not seen:
-        return fail(f"{arguments.url} has seen no run{' of ' if missing else ''}{', '.join(map(repr, missing))}")
+        return fail(f"{url} has seen no run{' of ' if missing else ''}{', '.join(map(repr, missing))}")
     chosen = [flow for flow in seen if arguments.flow is None or flow.flow_key in arguments.flow]
     text = draft_of(chosen)
     if path is None:
@@ -65,6 +58,6 @@ def _run(arguments: argparse.Namespace) -> int:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         return fail(f"{path} cannot be written: {error.strerror or error}")
-    steps = sum(len(flow.steps) for flow in chosen)
-    sys.stderr.write(f"failpath-otel: {path}: flows: {len(chosen)}, steps: {steps}\n")
+    count = f"{counted(len(chosen), 'flow')}, {counted(sum(len(flow.steps) for flow in chosen), 'step')}"
+    sys.stdout.write(f"{printable(str(path))}: {count}\n")
     return 0

@@ -1,16 +1,15 @@
 """``failpath-otel rules``: checks rules, and tries them on the spans of a running program."""
 
 import argparse
-import os
 import re
 import sys
 from typing import Final
 
-from failpath_otel.addresses import DEFAULT_URL, LOOPBACK
+from failpath_otel.addresses import LOOPBACK
 from failpath_otel.cli import kinds
-from failpath_otel.cli.commands.command import NewParser, cannot_serve, fail
+from failpath_otel.cli.commands.command import NewParser, cannot_serve, counted, fail
+from failpath_otel.cli.commands.receiver import DEFAULT, add_token_option, default_url, receiver_url
 from failpath_otel.cli.printable import printable
-from failpath_otel.options.variables import LOCAL_VARIABLE
 
 _EXTRA: Final = ("anyio", "google", "opentelemetry", "starlette", "uvicorn")
 _RULES: Final = "a file of rules, preset:NAME, or several of these separated by commas"
@@ -50,19 +49,14 @@ def add_to(new_parser: NewParser) -> None:
     )
     trial.add_argument("rules", nargs="+", metavar="FILE", help=_RULES)
     source = trial.add_mutually_exclusive_group()
-    source.add_argument("--url", help=f"a local receiver to which the program sends; default: {DEFAULT_URL}")
+    source.add_argument("--url", default=default_url(), help=f"a local receiver to which the program sends; {DEFAULT}")
     source.add_argument(
         "--otlp-port",
         type=kinds.number(0, 65_535),
         metavar="PORT",
         help="take OTLP/HTTP at this port of 127.0.0.1 instead; 0 picks a free one",
     )
-    trial.add_argument(
-        "--token",
-        type=kinds.token,
-        default=os.environ.get(LOCAL_VARIABLE) or None,
-        help=f"the receiver's; default: {LOCAL_VARIABLE}",
-    )
+    add_token_option(trial)
     trial.add_argument("--seconds", type=kinds.number(1, 86_400), help="for how long; default: until Ctrl-C")
     trial.add_argument("--format", choices=("text", "json"), default="text", help="default %(default)s")
     trial.set_defaults(action=_try)
@@ -90,7 +84,7 @@ def _check(arguments: argparse.Namespace) -> int:
         if errors:
             code = 2
         else:
-            sys.stdout.write(f"{printable(given)}: {count} rule{'s' * (count != 1)}\n")
+            sys.stdout.write(f"{printable(given)}: {counted(count, 'rule')}\n")
     return code
 
 
@@ -126,10 +120,10 @@ def _try(arguments: argparse.Namespace) -> int:
         if arguments.otlp_port is not None:
             receive(trial, arguments.otlp_port, arguments.seconds, lambda url: _say(f"send spans to {url}", arguments))
         else:
-            url = arguments.url or DEFAULT_URL
+            url = receiver_url(arguments.url)
             watch(trial, url, arguments.token, arguments.seconds, lambda: _say(f"watching spans at {url}", arguments))
     except ReceiverError as error:
-        return fail(str(error))
+        return fail(str(error), error.exit_code)
     except OSError as error:
         holders = "a gateway, or an OpenTelemetry Collector"
         return fail(cannot_serve(LOOPBACK, arguments.otlp_port or 0, error, holders, "--otlp-port"))

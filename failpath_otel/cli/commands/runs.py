@@ -2,23 +2,20 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
-from failpath_otel.addresses import DEFAULT_URL, LOOPBACK
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, fail
+from failpath_otel.cli.commands.receiver import add_receiver_options, receiver_url
 from failpath_otel.cli.printable import printable
-from failpath_otel.options.variables import ENDPOINT_VARIABLES, LOCAL_VARIABLE
 
 if TYPE_CHECKING:
     from failpath_otel.cli.local_client import RunQuery
     from failpath_otel.local.runs.view import RunView
 
-_ENDPOINT: Final = " or ".join(ENDPOINT_VARIABLES)
 _STATUSES: Final = ("running", "success", "error", "skipped", "silent", "gone")
 _LIMIT: Final = 10
 _NEWEST_STEPS: Final = 20
@@ -57,7 +54,7 @@ def add_to(new_parser: NewParser) -> None:
         "--since",
         type=kinds.duration,
         metavar="DURATION",
-        help="runs that were active within this time only, as 90s, 15m, 1h or 2d",
+        help="runs that were active within this time only, as 90s, 15m, 1h30m, 2d or 1w",
     )
     parser.add_argument(
         "--limit",
@@ -76,17 +73,7 @@ def add_to(new_parser: NewParser) -> None:
     parser.add_argument(
         "--exit-status", action="store_true", help="exit with 1 if one of the runs that are shown failed or is gone"
     )
-    receiver = parser.add_mutually_exclusive_group()
-    named = {os.environ.get(name, "").strip().rstrip("/") for name in ENDPOINT_VARIABLES} - {""}
-    url = None if len(named) > 1 else next(iter(named), DEFAULT_URL)
-    receiver.add_argument("--url", default=url, help=f"the receiver; default: {_ENDPOINT}, else {DEFAULT_URL}")
-    receiver.add_argument("--port", type=kinds.number(1, 65_535), help="the port of a receiver on this machine")
-    parser.add_argument(
-        "--token",
-        type=kinds.token,
-        default=os.environ.get(LOCAL_VARIABLE) or None,
-        help=f"the receiver's; default: {LOCAL_VARIABLE}",
-    )
+    add_receiver_options(parser)
     parser.set_defaults(action=_run, usage_error=parser.error)
 
 
@@ -99,17 +86,13 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.usage_error("RUN_ID and --run name two runs")
     if run_id is not None and (arguments.status or arguments.since):
         arguments.usage_error("--status and --since choose among runs; RUN_ID names one")
-    url = arguments.url
-    if arguments.port is not None:
-        url = f"http://{LOOPBACK}:{arguments.port}"
-    elif url is None:
-        return fail(f"{' and '.join(ENDPOINT_VARIABLES)} differ; unset one of them, or name one by --url", 2)
     since = None if arguments.since is None else (datetime.now(timezone.utc) - arguments.since).isoformat()
     query = RunQuery(arguments.flow, run_id, arguments.status or (), since)
     try:
+        url = receiver_url(arguments.url, arguments.port)
         return _follow(arguments, url, query) if arguments.follow else _show(arguments, url, query)
     except ReceiverError as error:
-        return fail(str(error))
+        return fail(str(error), error.exit_code)
 
 
 def _show(arguments: argparse.Namespace, url: str, query: "RunQuery") -> int:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from failpath_otel.cli.commands.command import NewParser, fail
+from failpath_otel.cli.commands.command import NewParser, counted, fail
 from failpath_otel.cli.printable import printable
 from failpath_otel.flows.default_path import DEFAULT_PATH
 
@@ -62,7 +62,7 @@ def _run(arguments: argparse.Namespace) -> int:
             _write(path, source)
     except (FlowsFileError, _UnusableError) as error:
         return fail(str(error), 2)
-    count = f"{_count(len(flows), 'flow')}, {_count(sum(len(flow.nodes) for flow in flows), 'step')}"
+    count = f"{counted(len(flows), 'flow')}, {counted(sum(len(flow.nodes) for flow in flows), 'step')}"
     sys.stdout.write(f"{printable(str(path))}{' is up to date' if is_same else ''}: {count}\n")
     return 0
 
@@ -112,7 +112,3 @@ def _same(found: str, source: str) -> bool:
         return ast.dump(ast.parse(found)) == ast.dump(ast.parse(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # of null bytes, and of what is nested too deep
         return False
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

@@ -31,7 +31,7 @@ def check_options(settings: Settings) -> list[Finding]:
             values[option.name] = {"value": value, "source": source}
             if source != DEFAULT and option.name != "project_key":  # which has a line of its own
                 shown.append(f"{option.name} = {value} ({source})")
-    text = "; ".join(shown) or "all have their defaults"
+    text = "; ".join(shown) or f"all {'others ' if found else ''}have their defaults"
     return [*found, Finding(_CHECK, "ok", text, "", {"options": values}), Finding(_CHECK, "note", _CODE)]
 
 

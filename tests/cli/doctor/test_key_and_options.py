@@ -1,5 +1,6 @@
 """The key, the options, and where they are from."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,16 @@ def test_a_receiver_on_this_machine_takes_keys_of_any_form(ask: Any, monkeypatch
     monkeypatch.setenv("FAILPATH_PROJECT_KEY", "any")
     said = ask()
     assert (said.code, said.levels("key")) == (0, ["note"])
+
+
+def test_beside_an_option_that_cannot_work_the_others_are_said_to_have_their_defaults(
+    ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FAILPATH_JOURNAL")
+    monkeypatch.setenv("XDG_STATE_HOME", os.devnull)  # no journal of the user's is looked at
+    said = ask("--endpoint", "127.0.0.1:3001")
+    assert said.worst("options")["level"] == "problem"
+    assert "all others have their defaults" in [each["text"] for each in said.checks]
 
 
 def test_delivery_that_is_turned_off_is_a_problem_and_all_else_is_looked_at(
