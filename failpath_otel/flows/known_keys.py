@@ -7,6 +7,8 @@ from failpath_otel import limits
 from failpath_otel.flows.flow import Flow
 
 _CLOSE: Final = 0.6
+_MOST_COMPARED: Final = 1_000
+"""Keys among which one that was meant is looked for: in a running program, a step waits for that."""
 
 
 class Mistake(NamedTuple):
@@ -84,6 +86,9 @@ def _closest(key: str, keys: Iterable[str]) -> str | None:
     from difflib import get_close_matches  # noqa: PLC0415
 
     # Case apart, because it is what differs where a key was written by hand; in order, so that one key is found always.
-    by_form = {each.lower().replace("_", "-"): each for each in sorted(keys, reverse=True)}
+    candidates = sorted(keys, reverse=True)
+    if len(candidates) > _MOST_COMPARED:
+        return None
+    by_form = {each.lower().replace("_", "-"): each for each in candidates}
     close = get_close_matches(key.lower().replace("_", "-"), sorted(by_form), 1, _CLOSE)
     return by_form[close[0]] if close else None
