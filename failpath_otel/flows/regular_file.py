@@ -13,7 +13,7 @@ def read_regular_file(path: Path, max_bytes: int) -> bytes:
         OSError: it cannot be read, is a pipe or a device, of which reading may have no end, or is too large.
     """
     # The opening of a pipe alone waits for a writer; and what is at the path may change after a look at it.
-    with open(path, "rb", opener=_open_at_once) as file:  # noqa: PTH123 - `Path.open` takes no opener
+    with open(path, "rb", opener=_open_at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "is not a regular file")
         data = file.read(max_bytes + 1)
