@@ -8,6 +8,7 @@ from pathlib import Path
 from failpath_otel.addresses import DEFAULT_URL
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, fail
+from failpath_otel.cli.whole_file import write_whole
 from failpath_otel.flows.default_path import DEFAULT_PATH
 from failpath_otel.options.variables import LOCAL_VARIABLE
 
@@ -62,7 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     except OSError as error:
         return fail(f"{path} cannot be written: {error.strerror or error}")
     steps = sum(len(flow.steps) for flow in chosen)
