@@ -4,8 +4,8 @@ import errno
 from collections.abc import Sequence
 from typing import Final
 
-from failpath_otel.cli import streams
 from failpath_otel.cli.parser import new_parser
+from failpath_otel.cli.writing import streams
 from failpath_otel.serving.log_format import complain
 
 _SERVERS: Final = ("local", "gateway")

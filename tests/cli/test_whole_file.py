@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from failpath_otel.cli.whole_file import write_whole
+from failpath_otel.cli.writing.whole_file import write_whole
 
 
 def _mode(path: Path) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from failpath_otel.addresses import DEFAULT_URL
 from failpath_otel.cli import kinds
 from failpath_otel.cli.commands.command import NewParser, fail
-from failpath_otel.cli.whole_file import write_whole
+from failpath_otel.cli.writing.whole_file import write_whole
 from failpath_otel.flows.default_path import DEFAULT_PATH
 from failpath_otel.options.variables import LOCAL_VARIABLE
 

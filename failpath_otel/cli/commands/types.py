@@ -10,7 +10,7 @@ from typing import Final
 
 from failpath_otel.cli.commands.command import NewParser, fail
 from failpath_otel.cli.printable import printable
-from failpath_otel.cli.whole_file import write_whole
+from failpath_otel.cli.writing.whole_file import write_whole
 from failpath_otel.flows.default_path import DEFAULT_PATH
 
 _EXAMPLE: Final = "shop/failpath_flows.py"
