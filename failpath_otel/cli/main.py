@@ -4,9 +4,7 @@ import errno
 from collections.abc import Sequence
 from typing import Final
 
-from failpath_otel.cli.parser import new_parser
 from failpath_otel.cli.writing import streams
-from failpath_otel.serving.log_format import complain
 
 _SERVERS: Final = ("local", "gateway")
 _INTERRUPTED: Final = 130
@@ -23,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     code, command = 0, None
     try:
         try:
+            # Imported here, where Ctrl-C shows no traceback: this is most of the time in which nothing is printed yet.
+            from failpath_otel.cli.parser import new_parser  # noqa: PLC0415
+
             arguments = new_parser().parse_args(argv)
             command = arguments.command
             code = arguments.action(arguments)
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in _FULL:
             raise
         streams.give_up_failed()
+        from failpath_otel.serving.log_format import complain  # noqa: PLC0415 - as above
+
         complain(f"the output cannot be written: {error.strerror}")
         return 1
     return code

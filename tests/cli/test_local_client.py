@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import pytest
@@ -12,7 +12,7 @@ from failpath_otel.cli.local_client import ReceiverError, RunQuery, fetch_runs
 
 
 @contextmanager
-def _answering(head: bytes, piece: bytes) -> Iterator[str]:
+def _answering(head: bytes, piece: bytes) -> Generator[str, None, None]:
     """Serve one answer, whose body is ``piece`` again and again until the client has gone."""
 
     def serve() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from failpath_otel.cli import parser
 from failpath_otel.cli.main import main
 
 FLOWS = '{"flows": [{"slug": "checkout", "nodes": []}]}'
@@ -73,3 +74,11 @@ def test_a_stream_that_is_closed_takes_what_is_written(
         assert main(types) == 0
     finally:
         getattr(sys, name).close()
+
+
+def test_ctrl_c_while_the_command_is_loaded_ends_it_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parser, "new_parser", interrupt)
+    assert main(["runs", "--follow"]) == 130
