@@ -1,5 +1,6 @@
 """Findings as text, as JSON, and as annotations of GitHub."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -8,7 +9,6 @@ from failpath_otel.checking.files.place import Place
 from failpath_otel.checking.files.source import SourceError
 from failpath_otel.checking.finding import Finding
 from failpath_otel.cli.printable import printable
-from failpath_otel.records.record import encode_json
 
 FORMATS: Final = ("text", "json", "github")
 
@@ -16,7 +16,8 @@ FORMATS: Final = ("text", "json", "github")
 def format_findings(checked: Checked, findings: Sequence[Finding], how: str) -> str:
     """Return what a check has found, in one of :data:`FORMATS`."""
     if how == "json":
-        return f"{encode_json(_document(checked, findings)).decode()}\n"
+        # In ASCII, which no terminal is steered by.
+        return f"{json.dumps(_document(checked, findings))}\n"
     if how == "github":
         lines = [*map(_annotation_of_error, checked.errors), *map(_annotation, findings)]
     else:

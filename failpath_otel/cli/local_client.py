@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from ssl import SSLContext, SSLError
+from time import monotonic
 from typing import Final, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode, urlsplit
@@ -17,6 +18,10 @@ from failpath_otel.flows.seen import SeenFlow, SeenFlows
 from failpath_otel.local.runs.view import RunChanges, RunList, RunView
 
 _TIMEOUT_SECONDS: Final = 10.0
+_ANSWER_SECONDS: Final = 60.0
+"""For all of an answer, whose pieces have the time above each; it can be many runs, over a slow line."""
+_MAX_BYTES: Final = 256 * 1_048_576
+_PIECE_BYTES: Final = 1_048_576
 _NO_SUCH_RUN: Final = (404, "no such run")
 _UNAVAILABLE: Final = 503
 _T = TypeVar("_T")
@@ -104,7 +109,7 @@ def fetch(
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
-            body = response.read()
+            body = _read(response)
     except HTTPError as error:
         with error:
             answer = (error.code, _reason(error))
@@ -119,6 +124,21 @@ def fetch(
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ReceiverError(f"the server at {url} is not a Failpath receiver") from None
+
+
+def _read(response: HTTPResponse) -> bytes:
+    """Return the whole body; a server that never comes to its end is none that can be used."""
+    deadline = monotonic() + _ANSWER_SECONDS
+    body = bytearray()
+    while piece := response.read1(_PIECE_BYTES):
+        body += piece
+        if len(body) > _MAX_BYTES:
+            raise HTTPException(f"its answer is larger than {_MAX_BYTES} bytes")
+        if monotonic() > deadline:
+            raise TimeoutError(f"its answer has not come to an end within {_ANSWER_SECONDS:.0f} s")
+    if response.length:  # `read1` does not say so
+        raise IncompleteRead(bytes(body), response.length)
+    return bytes(body)
 
 
 def _error_of(answer: tuple[int, str]) -> type[ReceiverError]:

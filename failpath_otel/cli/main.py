@@ -1,11 +1,14 @@
 """The command ``failpath-otel``."""
 
-import os
-import sys
+import errno
 from collections.abc import Sequence
-from io import TextIOWrapper
+from typing import Final
 
-from failpath_otel.cli.parser import new_parser
+from failpath_otel.cli.writing import streams
+
+_SERVERS: Final = ("local", "gateway")
+_INTERRUPTED: Final = 130
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -14,17 +17,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: with code 2, for a mistake in the arguments, as ``argparse`` does.
     """
-    arguments = new_parser().parse_args(argv)
-    # A terminal that cannot show a character shows its escape instead of a traceback.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    streams.open_streams()
+    code, command = 0, None
     try:
-        code: int = arguments.action(arguments)
+        try:
+            # Imported here, where Ctrl-C shows no traceback: this is most of the time in which nothing is printed yet.
+            from failpath_otel.cli.parser import new_parser  # noqa: PLC0415
+
+            arguments = new_parser().parse_args(argv)
+            command = arguments.command
+            code = arguments.action(arguments)
+        finally:  # also of a help text, behind which the parser raises
+            streams.flush()
     except KeyboardInterrupt:
-        return 0 if arguments.command in ("local", "gateway") else 130
-    except BrokenPipeError:
-        # The reader (`| head`) has ended; the interpreter's own flush at exit must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        code = 0 if command in _SERVERS else _INTERRUPTED
+    except BrokenPipeError:  # the reader (`| head`) has ended
+        streams.give_up_failed()
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        streams.give_up_failed()
+        from failpath_otel.serving.log_format import complain  # noqa: PLC0415 - as above
+
+        complain(f"the output cannot be written: {error.strerror}")
+        return 1
     return code

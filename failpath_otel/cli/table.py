@@ -123,9 +123,13 @@ def status_cell(shown: RunView | StepView, *, colour: bool) -> str:
 
 
 def local_time(timestamp: str, zone: tzinfo | None) -> str:
-    """Return an RFC 3339 time in ``zone``, by default this machine's, to the second."""
-    moment = datetime.fromtimestamp(parse_rfc3339(timestamp) // 1_000_000, timezone.utc)
-    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    """Return an RFC 3339 time in ``zone``, by default this machine's, to the second; as it is where it is none."""
+    try:
+        moment = datetime.fromtimestamp(parse_rfc3339(timestamp) // 1_000_000, timezone.utc)
+        moment = moment.astimezone(zone)
+    except (ValueError, OverflowError):  # of the last hours of the year 9999 in zones that are ahead
+        return printable(timestamp[:_STARTED_WIDTH])
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _attempt(step: StepView) -> str:

@@ -9,7 +9,15 @@ from failpath_otel.flows.seen import SeenFlow
 
 def draft_of(flows: Iterable[SeenFlow]) -> str:
     """Return the text of the file; flows in the order of their keys, steps in that in which they were first seen."""
-    return f"{json.dumps({'flows': [_flow(flow) for flow in sorted(flows, key=_key)]}, ensure_ascii=False, indent=2)}\n"
+    document = {"flows": [_flow(flow) for flow in sorted(flows, key=_key)]}
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    # A terminal may be steered by more than JSON itself has as escapes, and keys come from outside.
+    return re.sub(r"[^ -~\n]", _escaped, f"{text}\n")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    char = found[0]
+    return char if char.isprintable() else json.dumps(char)[1:-1] if not char.isascii() else f"\\u{ord(char):04x}"
 
 
 def _key(flow: SeenFlow) -> str:

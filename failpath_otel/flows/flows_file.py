@@ -8,6 +8,7 @@ import msgspec
 
 from failpath_otel import limits
 from failpath_otel.flows.flow import DeclaredNode, Flow, edges_of, nodes_of
+from failpath_otel.flows.regular_file import read_regular_file
 
 MAX_BYTES: Final = 16_000_000
 
@@ -73,14 +74,11 @@ def read_items(path: Path) -> list[Any]:
         FlowsFileError: the file cannot be read, is too large, or is not JSON with a list of flows.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_regular_file(path, MAX_BYTES)
     except FileNotFoundError as error:
         _fail(path, f"{error.strerror}; {_HOW_TO_WRITE}", error)
     except OSError as error:
         _fail(path, error.strerror or type(error).__name__, error)
-    if len(data) > MAX_BYTES:
-        _fail(path, f"is larger than {MAX_BYTES} bytes")
     text = data.removeprefix(_BYTE_ORDER_MARK)
     try:
         # As a `str`, because the error of that says at which byte it stopped.

@@ -3,9 +3,12 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
+from failpath_otel import limits
 from failpath_otel.flows.flow import Flow
 
 _CLOSE: Final = 0.6
+_MOST_COMPARED: Final = 1_000
+"""Keys among which one that was meant is looked for: in a running program, a step waits for that."""
 
 
 class Mistake(NamedTuple):
@@ -35,7 +38,7 @@ class KnownKeys:
         if flow_key in self.steps:
             return None
         close = _closest(flow_key, self.steps)
-        return Mistake(f"there is no flow {flow_key!r}{_did_you_mean(close)}", close)
+        return Mistake(f"there is no flow {_shown(flow_key)}{_did_you_mean(close)}", close)
 
     def wrong_step(self, step_key: str, flow_keys: Iterable[str] = ()) -> Mistake | None:
         """Return what is wrong with a step key of a run that is of one of these flows, or of any where there are none.
@@ -48,10 +51,10 @@ class KnownKeys:
         if not flows:
             close = _closest(step_key, {key for keys in self.steps.values() for key in keys})
             where = "" if close is None else f" of {_named(self._having(close))}"
-            text = f"no flow has a step {step_key!r}"
+            text = f"no flow has a step {_shown(step_key)}"
             return Mistake(f"{text}; did you mean {close!r}{where}?" if close else text, close)
         which = f"flow {flows[0]!r} has" if len(flows) == 1 else f"flows {_named(flows)} have"
-        text = f"{which} no step {step_key!r}"
+        text = f"{which} no step {_shown(step_key)}"
         elsewhere = self._having(step_key)
         if elsewhere:
             return Mistake(f"{text}; it is a step of {_named(elsewhere)}")
@@ -60,6 +63,11 @@ class KnownKeys:
 
     def _having(self, step_key: str) -> list[str]:
         return [key for key, steps in self.steps.items() if step_key in steps]
+
+
+def _shown(key: str) -> str:
+    """Return a key as it is quoted: of one that is too long the beginning."""
+    return repr(key) if len(key) <= limits.MAX_KEY_CHARS else f"{key[: limits.MAX_KEY_CHARS]!r}…"
 
 
 def _named(keys: Iterable[str]) -> str:
@@ -72,10 +80,15 @@ def _did_you_mean(key: str | None) -> str:
 
 
 def _closest(key: str, keys: Iterable[str]) -> str | None:
+    if len(key) > limits.MAX_KEY_CHARS:  # which no declared one is
+        return None
     # Imported on use: most keys are right.
     from difflib import get_close_matches  # noqa: PLC0415
 
     # Case apart, because it is what differs where a key was written by hand; in order, so that one key is found always.
-    by_form = {each.lower().replace("_", "-"): each for each in sorted(keys, reverse=True)}
+    candidates = sorted(keys, reverse=True)
+    if len(candidates) > _MOST_COMPARED:
+        return None
+    by_form = {each.lower().replace("_", "-"): each for each in candidates}
     close = get_close_matches(key.lower().replace("_", "-"), sorted(by_form), 1, _CLOSE)
     return by_form[close[0]] if close else None

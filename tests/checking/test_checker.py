@@ -1,11 +1,12 @@
 """The check of whole projects: modules that import each other, fixtures, generated keys, rules, what nothing uses."""
 
+import os
 from pathlib import Path
 from time import perf_counter
 
 import pytest
 
-from failpath_otel.checking.checker import Checked
+from failpath_otel.checking.checker import Checked, Checker
 from failpath_otel.checking.files import source
 from failpath_otel.checking.finding import Finding
 from failpath_otel.flows.flow import Flow, Node
@@ -354,3 +355,28 @@ def test_a_project_that_does_not_use_this_package_is_not_even_parsed(tmp_path: P
 
     assert (checked.findings, checked.errors, checked.files) == ([], [], 51)
     assert perf_counter() - started < 5
+
+
+def test_a_pipe_among_the_files_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "shop.py")
+    assert [error.reason for error in check(tmp_path).errors] == ["cannot be read: is not a regular file"]
+
+
+def test_texts_that_double_with_each_line_fill_no_memory(tmp_path: Path) -> None:
+    doubled = "key = key + key\n" * 60
+    write(tmp_path, shop=f"import failpath_otel\nkey = 'a'\n{doubled}failpath_otel.configure().run(key)\n")
+    assert check(tmp_path / "shop.py").computed == 1
+
+
+def test_a_key_of_many_computed_parts_is_matched_within_bounds(tmp_path: Path) -> None:
+    key = "-{key}" * 30 + "."
+    code = f"import failpath_otel\ndef f(key): failpath_otel.configure().run('checkout').step(f'a{key}', str)\n"
+    write(tmp_path, shop=code)
+    steps = ["a" + "-" * 150, "a" + "-" * 150 + ".", "b" + "-" * 150 + "."]
+    checked = Checker(KnownKeys({"checkout": steps}), Path("flows.json")).check([tmp_path])
+    assert [finding.step for finding in checked.findings] == [steps[0], steps[2]]
+
+
+def test_a_message_shows_the_beginning_of_a_key_that_is_too_long(tmp_path: Path) -> None:
+    write(tmp_path, shop=f"import failpath_otel\nfailpath_otel.configure().run('{'x' * 9_000}')\n")
+    assert messages(check(tmp_path / "shop.py")) == [f"there is no flow '{'x' * 200}'…"]

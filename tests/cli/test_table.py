@@ -127,3 +127,11 @@ def test_colour_is_added_only_when_asked_for_and_moves_nothing() -> None:
 def test_a_duration_is_shown_in_the_unit_that_suits_it(milliseconds: float | None, text: str) -> None:
     assert format_duration(milliseconds) == text
     assert len(text) <= 9
+
+
+@pytest.mark.parametrize(
+    ("started_at", "shown"), [("9999-12-31T23:59:59Z", "9999-12-31T23:59:59"), ("\x1b[31m", "\\x1b[31m")]
+)
+def test_a_time_that_no_calendar_has_here_is_shown_as_it_is(started_at: str, shown: str) -> None:
+    run = replace(build_run_view([event("success", 1)]), started_at=started_at)
+    assert shown in format_runs([run], zone=timezone(timedelta(hours=9)))

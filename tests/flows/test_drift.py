@@ -105,3 +105,13 @@ def test_the_closest_key_is_found_whatever_its_case_and_always_the_same() -> Non
     assert known.wrong_step("", ["a"]) == ("flow 'a' has no step ''", None)
     assert known.wrong_step("charge-card", ["gone"]) is None
     assert KnownKeys({}).wrong_step("x") == ("no flow has a step 'x'", None)
+
+
+def test_a_draft_has_nothing_that_steers_a_terminal_and_keeps_letters_of_any_language(tmp_path: Path) -> None:
+    key = "b\x9b31m\x7f\u202e\U000e0001é注"
+    text = draft_of([seen(flow=key, steps="charge")])
+    assert text.replace("\n", "").isprintable()
+    assert "é注" in text
+    path = tmp_path / "flows.json"
+    path.write_text(text, encoding="utf-8")
+    assert read_flows(path)[0].slug == key

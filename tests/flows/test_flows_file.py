@@ -1,6 +1,7 @@
 """``.failpath/flows.json`` is read strictly: what is declared, or where the mistake is."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -103,4 +104,10 @@ def test_two_flows_of_one_slug_are_named(path: Path) -> None:
 
 def test_a_file_that_is_not_there_is_named(path: Path) -> None:
     with pytest.raises(FlowsFileError, match="No such file or directory"):
+        read_flows(path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(path: Path) -> None:
+    os.mkfifo(path)
+    with pytest.raises(FlowsFileError, match="is not a regular file"):
         read_flows(path)

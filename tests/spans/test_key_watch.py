@@ -13,6 +13,7 @@ import failpath_otel
 from failpath_otel import FailpathClient, FailpathSpanExporter, StepRule
 from failpath_otel.delivery.http.client import HttpClient
 from failpath_otel.flows import key_watch
+from failpath_otel.flows.known_keys import KnownKeys, Mistake
 from failpath_otel.records.request import Answer
 from tests.spans.foreign import IDENTITY, a_span
 
@@ -160,3 +161,9 @@ def test_a_handler_of_the_log_that_opens_steps_or_raises_does_not_harm_the_step(
     finally:
         logger.removeHandler(handler)
     assert len(seen) == 2
+
+
+def test_among_very_many_keys_none_is_looked_for_while_a_step_waits() -> None:
+    keys = KnownKeys({"checkout": [f"charge-card-{number}" for number in range(5_000)]})
+    mistake = keys.wrong_step("charge-crad-17", ["checkout"])
+    assert mistake == Mistake("flow 'checkout' has no step 'charge-crad-17'")

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from failpath_otel.checking.files.place import Place
+from failpath_otel.flows.regular_file import read_regular_file
 from failpath_otel.flows.typed_module import MARK
 
+_MAX_BYTES: Final = 16_000_000
 _IGNORE: Final = re.compile(rb"#\s*failpath:\s*ignore(?:\[([\w\s,-]*)\])?", re.IGNORECASE)
 _IMPORT: Final = re.compile(
     rb"^[ \t]*(?:from[ \t]+(\.*)[ \t]*([\w.]*)[ \t]+import[ \t]+(?:\(([^)]*)\)|([^\n]*))|import[ \t]+([\w., \t]+))",
@@ -43,7 +45,7 @@ class Source:
         self.path: Final = path
         self.absolute: Final = os.path.abspath(path)  # noqa: PTH100 - a text, because it is looked up often
         try:
-            self.data: Final = path.read_bytes()
+            self.data: Final = read_regular_file(path, _MAX_BYTES)
         except OSError as error:
             raise SourceError(Place(str(path)), f"cannot be read: {error.strerror or error}") from None
 

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from failpath_otel.checking.inference.frames import Frame
 
 _ANYTHING: Final = ".*"
+_MAX_CHARS: Final = 10_000
+"""Of a text that consists of others; one that doubles with each line would fill the memory."""
+_MAX_COMPUTED: Final = 3
+"""Parts of a text that may be anything; matching takes time with the power of their number."""
 _LITERALS: Final = frozenset({"typing.Literal", "typing_extensions.Literal"})
 
 
@@ -271,10 +275,19 @@ class Expressions:
 def _concatenated(parts: list[Value]) -> Value:
     """Return the text that consists of these, or the pattern of it."""
     choices = [texts(part) for part in parts]
+    if sum(len(text) for each in choices for text in each) > _MAX_CHARS:
+        return UNKNOWN
     if all(len(each) == 1 for each in choices):
         return of(Text("".join(next(iter(each)) for each in choices)))
-    pattern = "".join(f"(?:{'|'.join(map(re.escape, sorted(each)))})" if each else _ANYTHING for each in choices)
-    return of(Pattern(pattern)) if any(map(any, choices)) else UNKNOWN
+    pieces: list[str] = []
+    for each in choices:
+        if each or pieces[-1:] != [_ANYTHING]:
+            pieces.append(f"(?:{'|'.join(map(re.escape, sorted(each)))})" if each else _ANYTHING)
+    computed = [place for place, piece in enumerate(pieces) if piece is _ANYTHING]
+    if len(computed) > _MAX_COMPUTED:
+        # What is between two of them may be anything then, too.
+        pieces[computed[_MAX_COMPUTED - 1] : computed[-1] + 1] = [_ANYTHING]
+    return of(Pattern("".join(pieces))) if any(map(any, choices)) else UNKNOWN
 
 
 _HANDLERS: Final[dict[type[ast.expr], Callable[[Expressions, Any], Value]]] = {

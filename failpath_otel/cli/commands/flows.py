@@ -7,6 +7,7 @@ from pathlib import Path
 from failpath_otel.cli.commands.command import NewParser, counted, fail
 from failpath_otel.cli.commands.receiver import add_receiver_options, receiver_url
 from failpath_otel.cli.printable import printable
+from failpath_otel.cli.writing.whole_file import write_whole
 from failpath_otel.flows.default_path import DEFAULT_PATH
 
 
@@ -55,7 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     except OSError as error:
         return fail(f"{path} cannot be written: {error.strerror or error}")
     count = f"{counted(len(chosen), 'flow')}, {counted(sum(len(flow.steps) for flow in chosen), 'step')}"

@@ -10,6 +10,7 @@ from typing import Final
 
 from failpath_otel.cli.commands.command import NewParser, counted, fail
 from failpath_otel.cli.printable import printable
+from failpath_otel.cli.writing.whole_file import write_whole
 from failpath_otel.flows.default_path import DEFAULT_PATH
 
 _EXAMPLE: Final = "shop/failpath_flows.py"
@@ -99,7 +100,7 @@ def _after_comments(found: str) -> str:
 
 def _write(path: Path, source: str) -> None:
     try:
-        path.write_text(source, encoding="utf-8", newline="\n")
+        write_whole(path, source)
     except OSError as error:
         raise _UnusableError(f"cannot write {path}: {error.strerror or error}") from error
 

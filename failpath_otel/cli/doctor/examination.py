@@ -15,6 +15,7 @@ from failpath_otel.cli.doctor.journal import check_journal
 from failpath_otel.cli.doctor.key import check_key
 from failpath_otel.cli.doctor.network import check_certificates, check_proxy
 from failpath_otel.cli.doctor.options import check_options
+from failpath_otel.cli.doctor.report import without_secrets
 from failpath_otel.cli.doctor.settings import Settings, read_settings
 from failpath_otel.cli.doctor.versions import check_versions
 
@@ -61,8 +62,8 @@ def _ask(settings: Settings, *, send: bool) -> list[Finding]:
         return check_endpoint(settings, None)
     event = new_test_event(with_process=settings.values["send_process"])
     sys.stderr.write(
-        f"failpath-otel: sends one test event to {settings.url}: flow {event.flow_key}, step {event.step_key},"
-        f" run {event.run_id}\n"
+        f"failpath-otel: sends one test event to {without_secrets(settings.url, settings)}: flow {event.flow_key},"
+        f" step {event.step_key}, run {event.run_id}\n"
     )
     sys.stderr.flush()
     return check_endpoint(settings, event)

@@ -27,8 +27,7 @@ class Report:
     @classmethod
     def of(cls, settings: Settings, findings: Sequence[Finding]) -> "Report":
         """Return the report of an examination, in which the project key appears nowhere, whatever quotes it."""
-        keys = {str(settings.values["project_key"] or ""), os.environ.get("FAILPATH_PROJECT_KEY", "").strip()}
-        secrets = sorted((key for key in keys if len(key) >= _MIN_SECRET_CHARS), key=len, reverse=True)
+        secrets = _secrets(settings)
         return cls([_discreet(each, secrets) for each in findings])
 
     def count(self, level: Level) -> int:
@@ -61,6 +60,16 @@ class Report:
             "warnings": self.count("warning"),
             "checks": [asdict(each) for each in self.findings],
         }
+
+
+def without_secrets(text: str, settings: Settings) -> str:
+    """Return a text that is shown beside the report, as it would be in it."""
+    return printable(_clean(text, _secrets(settings)))
+
+
+def _secrets(settings: Settings) -> list[str]:
+    keys = {str(settings.values["project_key"] or ""), os.environ.get("FAILPATH_PROJECT_KEY", "").strip()}
+    return sorted((key for key in keys if len(key) >= _MIN_SECRET_CHARS), key=len, reverse=True)
 
 
 def _discreet(finding: Finding, secrets: Sequence[str]) -> Finding:

@@ -92,3 +92,13 @@ def test_no_secret_is_in_a_report_whatever_quotes_it(
     assert "X-Token" in out
     assert "OTEL_EXPORTER_OTLP_HEADERS" in out
     assert said.facts("proxy")["proxy"] == server.url
+
+
+def test_a_key_in_the_address_of_the_endpoint_is_not_said_before_a_test_event_either(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAILPATH_PROJECT_KEY", "no-usual-form-of-a-key")
+    main(["doctor", "--send", "--endpoint", f"{server.url}/no-usual-form-of-a-key"])
+    out, err = capsys.readouterr()
+    assert f"sends one test event to {server.url}/" in err
+    assert "no-usual-form-of-a-key" not in out + err

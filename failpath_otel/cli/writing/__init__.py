@@ -1,0 +1,1 @@
+"""How the command writes: its standard streams, and files."""
