@@ -13,7 +13,6 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 import msgspec
 
 from failpath_otel.addresses import DEFAULT_PORT, DEFAULT_URL, is_loopback
-from failpath_otel.cli.doctor.event import FLOW_KEY as TEST_FLOW_KEY
 from failpath_otel.flows.seen import SeenFlow, SeenFlows
 from failpath_otel.local.runs.view import RunChanges, RunList, RunView
 
@@ -78,9 +77,8 @@ def fetch_run(url: str, run_id: str, *, flow_key: str | None = None, token: str 
 
 
 def fetch_flows(url: str, *, token: str | None = None) -> list[SeenFlow]:
-    """Return the flows that the receiver at ``url`` has seen, but that of test events. Raise ``ReceiverError``."""
-    flows = fetch(url, "/api/flows", {}, token, SeenFlows).flows
-    return [flow for flow in flows if flow.flow_key != TEST_FLOW_KEY]
+    """Return the flows that the receiver at ``url`` has seen. Raise ``ReceiverError``."""
+    return fetch(url, "/api/flows", {}, token, SeenFlows).flows
 
 
 def fetch_changes(

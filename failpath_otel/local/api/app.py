@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from failpath_otel.flows.reserved import TEST_FLOW
 from failpath_otel.flows.seen import SeenFlow, SeenFlows
 from failpath_otel.local.api.assets import Assets
 from failpath_otel.local.api.events import MAX_BODY_BYTES, Receipt, check_headers, read_events
@@ -119,7 +120,7 @@ class _Routes:
         return [
             seen_flow(key, details)
             for key in flows.known()
-            if key not in SAMPLE_FLOWS and (details := flows.details(key)).runs
+            if key not in {TEST_FLOW, *SAMPLE_FLOWS} and (details := flows.details(key)).runs
         ]
 
     def _take(self, body: bytes, *, gzipped: bool) -> Receipt:

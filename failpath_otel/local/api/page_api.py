@@ -15,6 +15,7 @@ from starlette.routing import Route
 from failpath_otel._version import __version__
 from failpath_otel.flows.drift import Drift, drift_of
 from failpath_otel.flows.known_keys import KnownKeys
+from failpath_otel.flows.reserved import TEST_FLOW
 from failpath_otel.local.api import page_answers as answers
 from failpath_otel.local.api.page_answers import Row, outcome_of, row_of
 from failpath_otel.local.api.parameters import STATUSES, limit_in, one_of
@@ -129,7 +130,7 @@ class PageApi:
     def _drift(self, flow_key: str, details: FlowDetails) -> list[Drift]:
         """Return how the runs of a flow differ from the file of declared flows, where there is one."""
         declared = self._receiver.flows.declared()
-        if not declared or (flow_key in SAMPLE_FLOWS and flow_key not in declared):
+        if not declared or (flow_key in {TEST_FLOW, *SAMPLE_FLOWS} and flow_key not in declared):
             return []
         known = KnownKeys({key: [node.step_key for node in flow.nodes] for key, flow in declared.items()})
         edges = () if details.declared is None else details.declared.edges

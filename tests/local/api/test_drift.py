@@ -28,6 +28,7 @@ def test_the_flows_that_were_seen_are_answered_as_their_runs_show_them(page: Pag
     assert page.client.get("/api/flows").json() == {"flows": []}
     page.add(*a_run("1", "charge-card", "ship"), *a_run("2", "charge-card"), *a_run("3", "x", flow="other"))
     page.client.post("/api/page/sample")
+    page.add(*a_run("4", "test-event", flow="failpath-doctor"))
 
     assert page.client.get("/api/flows").json()["flows"] == [
         {
@@ -72,7 +73,8 @@ def test_the_view_of_a_flow_says_how_its_runs_differ_from_the_file(tmp_path: Pat
             }
         ]
         page.client.post("/api/page/sample")
-        assert page.flow("sample-checkout")["drift"] == []
+        page.add(*a_run("3", "test-event", flow="failpath-doctor"))
+        assert page.flow("sample-checkout")["drift"] == page.flow("failpath-doctor")["drift"] == []
 
 
 def test_without_a_file_nothing_differs(page: Page) -> None:
