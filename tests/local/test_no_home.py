@@ -14,7 +14,8 @@ pytestmark = pytest.mark.process
 # Modules are read before the change of the user, to whom those of this interpreter may not be there to read.
 PROGRAM = """
 import os, sys
-import failpath_otel.errors, failpath_otel.records.rules_file, failpath_otel.local.flows.flows_file
+import failpath_otel.cli.parser, failpath_otel.errors, failpath_otel.records.rules_file
+import failpath_otel.local.flows.flows_file
 import failpath_otel.local.receiver, failpath_otel.local.server, failpath_otel.local.api.guard, pwd
 from failpath_otel.cli.main import main
 
