@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     few = config.getoption("--tier") == "fast" or "FLOORS" in os.environ
     hypothesis.settings.load_profile("fast" if few else "full")
     # Times the examples of each property that has a number of its own. Each run takes others.
-    os.environ.setdefault("PROPERTIES", "0.2" if "FLOORS" in os.environ else "0.5" if few else "1")
+    os.environ.setdefault("PROPERTIES", "0.2" if "FLOORS" in os.environ else "0.3" if few else "1")
     if getattr(config.option, "cov_source", None):
         os.environ[MEASURED] = str(config.rootpath)
     else:
