@@ -69,9 +69,16 @@ class LanguageServer:
 def language_server(folder: Path) -> Generator[LanguageServer, None, None]:
     """Start pyright's language server for a folder, and end it."""
     command = [sys.executable, "-m", "pyright.langserver", "--stdio"]
+    # As in an activated environment: the server asks the first Python in there where packages are.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     # A session of its own, because the server is a child of this process.
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder, start_new_session=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        start_new_session=True,
     ) as process:
         timer = threading.Timer(SECONDS, os.killpg, (process.pid, signal.SIGKILL))
         timer.start()
