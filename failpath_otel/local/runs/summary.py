@@ -20,7 +20,7 @@ MAX_SEARCH: Final = 4096
 class AttemptSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One attempt of a step. Times are microseconds since the epoch; the message is one line.
 
-    ``newest`` says whether it is the newest attempt of its step.
+    ``newest`` says whether it is the newest attempt of its step. ``parent`` is the span of the step around it.
     """
 
     step_key: str
@@ -34,6 +34,7 @@ class AttemptSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     span_id: str
     process: ProcessInfo | None
     newest: bool
+    parent: str | None = None
 
 
 _Time = TypeVar("_Time")
@@ -44,7 +45,8 @@ class RunOverview(msgspec.Struct, Generic[_Time], frozen=True, rename="camel"):
 
     Times are microseconds since the epoch (``int``) in the database, and RFC 3339 (``str``) in answers; ``active_at``
     is that of the newest event. ``steps`` and ``failed`` count steps, not attempts: all, and those whose newest attempt
-    failed. ``step_key`` is the step that failed or started last, of those whose newest attempt failed or runs;
+    failed. ``failed_attempts`` counts attempts, and ``retries`` those that another one of the step
+    followed. ``step_key`` is the step that failed or started last, of those whose newest attempt failed or runs;
     ``message`` is its error.
     """
 
@@ -57,6 +59,8 @@ class RunOverview(msgspec.Struct, Generic[_Time], frozen=True, rename="camel"):
     active_at: _Time
     steps: int
     failed: int
+    failed_attempts: int
+    retries: int
     step_key: str | None
     message: str | None
 
@@ -89,6 +93,8 @@ def summarise(run: RunView, events: Iterable[Record]) -> RunSummary:
         active_at=max(parse_rfc3339(event.timestamp) for event in events),
         steps=len(newest),
         failed=sum(attempt.status == semconv.STATUS_ERROR for attempt in newest),
+        failed_attempts=sum(attempt.status == semconv.STATUS_ERROR for attempt in attempts),
+        retries=sum(attempt.status == semconv.STATUS_ERROR and not attempt.newest for attempt in attempts),
         step_key=None if notable is None else notable.step_key,
         message=None if notable is None else _message(notable),
         attempts=attempts,
@@ -110,6 +116,7 @@ def _attempt(step: StepView, *, newest: bool) -> AttemptSummary:
         step.span_id,
         step.process,
         newest,
+        step.parent_span_id,
     )
 
 

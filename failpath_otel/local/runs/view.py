@@ -32,7 +32,8 @@ class StepView(msgspec.Struct, frozen=True, rename="camel"):
 
     ``attempt`` counts from 1 among the attempts of the same step. ``started_at`` is missing where no record has
     a start (a skip, a record by hand), ``ended_at`` and ``duration_ms`` while the attempt runs. ``liveness`` is
-    what the receiver observes of a running attempt; it does not follow from the records.
+    what the receiver observes of a running attempt; it does not follow from the records. ``parent_span_id`` is the
+    span of the attempt of another step that it ran inside, where a record says so.
     """
 
     step_key: str
@@ -47,6 +48,7 @@ class StepView(msgspec.Struct, frozen=True, rename="camel"):
     trace_id: str
     process: ProcessInfo | None
     liveness: Liveness | None = None
+    parent_span_id: str | None = None
 
 
 class RunView(msgspec.Struct, frozen=True, rename="camel"):
@@ -185,6 +187,12 @@ class _Attempt:
         return min(entry.at for entry in self.closing) if started is None else started
 
     @property
+    def parent_span_id(self) -> str | None:
+        """The span of the step around it: where the records differ, of the first of them that has one."""
+        entries = (*self.opening, *self.closing)
+        return next((entry.record.parent_span_id for entry in entries if entry.record.parent_span_id), None)
+
+    @property
     def own(self) -> Record:
         """The record that identifies the attempt."""
         return (self.opening or self.closing)[0].record
@@ -272,6 +280,7 @@ def _step_view(step_key: str, number: int, attempt: _Attempt) -> StepView:
         span_id=own.span_id,
         trace_id=own.trace_id,
         process=own.process,
+        parent_span_id=attempt.parent_span_id,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.run_row import COLUMN_DEFINITIONS
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """``PRAGMA user_version`` of a database that this code reads and writes."""
 
 APPLICATION_ID: Final = 0x46504F54
@@ -31,7 +31,7 @@ _EVENTS: Final = (
     "CREATE INDEX events_by_run ON events (flow_key, run_id)",
 )
 
-_ROWS: Final = (
+_RUNS: Final = (
     # The columns of a `RunRow`, then those that lists do not show; long ones last. `heard_at`: newest event received.
     f"""
     CREATE TABLE runs (
@@ -52,6 +52,14 @@ _ROWS: Final = (
     "CREATE INDEX runs_by_age ON runs (heard_at)",
     "CREATE INDEX runs_by_revision ON runs (revision)",
     "CREATE INDEX runs_running ON runs (active_at) WHERE status = 'running'",
+)
+
+TABLES_OF_RUNS: Final[tuple[str, ...]] = ()
+"""Further tables whose rows belong to one run, by ``flow_key`` and ``run_id``, and are deleted with it."""
+
+_OF_RUNS: Final[tuple[str, ...]] = ()
+
+_META: Final = (
     # One row: the id of the store, and the numbers that must not decrease when it is opened again.
     """
     CREATE TABLE meta (
@@ -88,7 +96,19 @@ _FROM_VERSION_1: Final = (
     ) FROM runs
     """,
     "DROP TABLE runs",
-    *_ROWS,
+    *_RUNS,
+    *_OF_RUNS,
+    *_META,
+)
+
+_FROM_VERSION_2: Final = (
+    # Rows of new columns follow from the events.
+    """
+    INSERT OR IGNORE INTO dirty (flow_key, run_id, mark, received_at) SELECT flow_key, run_id, mark, heard_at FROM runs
+    """,
+    "DROP TABLE runs",
+    *_RUNS,
+    *_OF_RUNS,
 )
 
 
@@ -105,25 +125,28 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     application = _number(connection, "PRAGMA application_id")
     version = _number(connection, "PRAGMA user_version")
     if not (application or version or _number(connection, "SELECT count(*) FROM sqlite_master")):
-        _run(connection, *_EVENTS, *_DIRTY, *_ROWS, f"PRAGMA application_id = {APPLICATION_ID}")
-        _finish(connection)
+        _run(connection, *_EVENTS, *_DIRTY, *_RUNS, *_OF_RUNS, *_META, f"PRAGMA application_id = {APPLICATION_ID}")
+        _make_meta(connection)
     elif application != APPLICATION_ID:
         raise StoreError(f"{path} is a database of another program")
     elif version == 1:
         _run(connection, *_FROM_VERSION_1)
-        _finish(connection)
+        _make_meta(connection)
+    elif version == 2:  # noqa: PLR2004
+        _run(connection, *_FROM_VERSION_2)
     elif version != SCHEMA_VERSION:
         raise StoreError(
             f"{path} has schema version {version}, this version of failpath-otel reads {SCHEMA_VERSION}; "
             "upgrade failpath-otel or choose another file with --db"
         )
+    if version != SCHEMA_VERSION:
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
 
 
-def _finish(connection: sqlite3.Connection) -> None:
+def _make_meta(connection: sqlite3.Connection) -> None:
     mark = _number(connection, "SELECT coalesce(max(mark), 0) FROM dirty")
     connection.execute("INSERT INTO meta VALUES (?, 0, ?, 0, NULL)", (secrets.token_hex(8), mark))
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _run(connection: sqlite3.Connection, *statements: str) -> None:

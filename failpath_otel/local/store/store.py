@@ -14,7 +14,7 @@ from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store.database import Database
 from failpath_otel.local.store.run_queries import RunQueries
 from failpath_otel.local.store.run_row import RunKey, RunRow
-from failpath_otel.local.store.schema import prepare
+from failpath_otel.local.store.schema import TABLES_OF_RUNS, prepare
 from failpath_otel.records.record import Record
 
 _PAGE: Final = 2_000
@@ -272,7 +272,8 @@ def _delete(connection: sqlite3.Connection, runs: Sequence[RunKey]) -> int:
             # The row is deleted with the last of its events, so that an unfinished deletion is found again.
             return gone
         connection.execute("DELETE FROM runs WHERE flow_key = ? AND run_id = ?", run)
-        connection.execute("DELETE FROM dirty WHERE flow_key = ? AND run_id = ?", run)
+        for table in ("dirty", *TABLES_OF_RUNS):
+            connection.execute(f"DELETE FROM {table} WHERE flow_key = ? AND run_id = ?", run)  # noqa: S608
     return len(runs)
 
 

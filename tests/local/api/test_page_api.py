@@ -104,6 +104,8 @@ def test_a_row_has_what_lists_show(page: Page) -> None:
         "activeAt": at(5),
         "steps": 3,
         "failed": 1,
+        "failedAttempts": 1,
+        "retries": 0,
         "stepKey": "mail",
         "message": None,
         "revision": 1,

@@ -61,6 +61,7 @@ def test_the_page_of_a_run_has_all_of_it(page: Page) -> None:
         "spanId": "a",
         "traceId": "trace",
         "process": None,
+        "parentSpanId": None,
     }
     assert (first["attempt"], first["status"], second["attempt"], second["status"]) == (1, "error", 2, "running")
     assert second["liveness"] == "live"

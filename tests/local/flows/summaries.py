@@ -20,6 +20,8 @@ def attempt(
     newest: bool = True,
     duration_ms: float | None = None,
     error: tuple[str, str] | None = None,
+    span: str | None = None,
+    parent: str | None = None,
 ) -> AttemptSummary:
     """An attempt, by default a success of as many milliseconds as there are microseconds between start and end."""
     if status is None:
@@ -27,8 +29,9 @@ def attempt(
     if duration_ms is None and started is not None and ended is not None:
         duration_ms = float(ended - started)
     name, message = error or (None, None)
+    span_id = f"{next(_numbers):016x}" if span is None else span
     return AttemptSummary(
-        step, status, started, ended, duration_ms, name, message, "trace", f"{next(_numbers):016x}", None, newest
+        step, status, started, ended, duration_ms, name, message, "trace", span_id, None, newest, parent
     )
 
 
@@ -51,6 +54,8 @@ def stored(
         active_at=active_at,
         steps=len(attempts),
         failed=0,
+        failed_attempts=0,
+        retries=0,
         step_key=None,
         message=None,
         revision=1,

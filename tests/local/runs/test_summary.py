@@ -101,3 +101,22 @@ def test_metadata_that_is_nested_as_deep_as_json_allows_is_no_trouble() -> None:
 def test_attempts_survive_their_way_into_the_store() -> None:
     attempts = _summary(event("error", 2, started=1, error=ErrorInfo("a", "b")), event("running", 1, step="c")).attempts
     assert msgspec.json.decode(msgspec.json.encode(attempts), type=list[AttemptSummary]) == attempts
+
+
+def test_a_summary_counts_failed_attempts_and_those_that_another_followed() -> None:
+    fail = ErrorInfo("Declined", "no")
+    summary = _summary(
+        event("error", 2, span="a", started=1, error=fail),
+        event("error", 4, span="b", started=3, error=fail),
+        event("success", 6, span="c", started=5),
+        event("error", 8, step="mail", span="d", started=7, error=fail),
+        event("success", 10, step="ship", span="e", started=9),
+        event("success", 12, step="ship", span="f", started=11),
+    )
+    assert (summary.failed, summary.failed_attempts, summary.retries) == (1, 3, 2)
+
+
+def test_the_parent_of_an_attempt_is_the_span_that_one_of_its_records_names() -> None:
+    inner = msgspec.structs.replace(event("success", 3, step="card", span="b", started=2), parent_span_id="a")
+    summary = _summary(event("running", 1), event("running", 2, step="card", span="b"), inner)
+    assert [(attempt.step_key, attempt.parent) for attempt in summary.attempts] == [("pay", None), ("card", "a")]

@@ -69,6 +69,67 @@ def _query(path: Path, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
+_VERSION_2: Final = """
+    CREATE TABLE events (
+        id TEXT PRIMARY KEY,
+        flow_key TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        step_key TEXT NOT NULL,
+        span_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        timestamp INTEGER NOT NULL,
+        received_at INTEGER NOT NULL,
+        payload TEXT NOT NULL
+    );
+    CREATE INDEX events_by_run ON events (flow_key, run_id);
+    CREATE TABLE dirty (
+        flow_key TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        mark INTEGER NOT NULL,
+        received_at INTEGER NOT NULL,
+        PRIMARY KEY (flow_key, run_id)
+    ) WITHOUT ROWID;
+    CREATE INDEX dirty_by_mark ON dirty (mark);
+    CREATE TABLE runs (
+        flow_key TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        active_at INTEGER NOT NULL,
+        mark INTEGER NOT NULL,
+        heard_at INTEGER NOT NULL,
+        PRIMARY KEY (flow_key, run_id)
+    );
+    CREATE INDEX runs_by_age ON runs (heard_at);
+    CREATE TABLE meta (
+        store_id TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        mark INTEGER NOT NULL,
+        pruned_runs INTEGER NOT NULL,
+        pruned_before INTEGER
+    );
+    INSERT INTO meta VALUES ('a name', 17, 40, 3, 99);
+    PRAGMA application_id = 1179668308;
+    PRAGMA user_version = 2;
+"""
+
+
+def _version_2(path: Path, *records: Record, dirty: str = "new") -> None:
+    """Makes a file as version 2 made it, with one run whose newest event its row does not show."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(_VERSION_2)
+        connection.execute("PRAGMA journal_mode = WAL")
+        for mark, record in enumerate(records, 20):
+            at = parse_rfc3339(record.timestamp)
+            key = (record.flow_key, record.run_id)
+            connection.execute(
+                "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (record.id, *key, record.step_key, record.span_id, record.status, at, 42, record.to_json().decode()),
+            )
+            connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, 42)", (*key, at, mark))
+            if record.run_id == dirty:
+                connection.execute("INSERT OR REPLACE INTO dirty VALUES (?, ?, 40, 43)", key)
+        connection.commit()
+
+
 _RECORDS: Final = [
     event("running", 1, run="old"),
     event("success", 2, run="old"),
@@ -90,6 +151,25 @@ def test_a_file_of_version_1_keeps_its_events_and_gets_the_same_rows_as_a_new_on
             assert row == expected(row.key, _RECORDS, row.revision)
     assert _query(tmp_path / "old", "SELECT rowid, * FROM events") == events
     tables = "SELECT name, sql FROM sqlite_master ORDER BY name"
+    assert _query(tmp_path / "old", tables) == _query(tmp_path / "new", tables)
+    assert _query(tmp_path / "old", "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+
+
+def test_a_file_of_version_2_keeps_its_events_its_name_and_its_numbers_and_gets_new_rows(tmp_path: Path) -> None:
+    _version_2(tmp_path / "old", *_RECORDS)
+    events = _query(tmp_path / "old", "SELECT rowid, * FROM events")
+    with opened(tmp_path / "old") as old, opened(tmp_path / "new") as new:
+        assert old.work_available.is_set()
+        assert old.runs.store_id() == "a name"
+        assert old.pruned() == (3, 99)
+        assert [(dirty.run.run_id, dirty.mark) for dirty in old.dirty(9)] == [("new", 40), ("middle", 23), ("old", 21)]
+        project(old)
+        stored(new, *_RECORDS)
+        assert {row.revision for row in old.runs.rows(9)} == {18, 19, 20}
+        for row in old.runs.rows(9):
+            assert row == expected(row.key, _RECORDS, row.revision)
+    assert _query(tmp_path / "old", "SELECT rowid, * FROM events") == events
+    tables = "SELECT name, sql FROM sqlite_master WHERE name NOT IN ('dirty', 'meta', 'events') ORDER BY name"
     assert _query(tmp_path / "old", tables) == _query(tmp_path / "new", tables)
     assert _query(tmp_path / "old", "PRAGMA user_version") == [(SCHEMA_VERSION,)]
 
@@ -135,7 +215,7 @@ def test_the_columns_of_a_run_are_those_that_files_of_this_version_have(tmp_path
     """They follow from the fields of `RunRow`: another field there is another version of the schema."""
     with opened(tmp_path / "local.db"), closing(sqlite3.connect(tmp_path / "local.db")) as connection:
         found = connection.execute("SELECT name, type, \"notnull\", pk FROM pragma_table_info('runs')").fetchall()
-    assert schema.SCHEMA_VERSION == 2
+    assert schema.SCHEMA_VERSION == 3
     assert found == [
         ("flow_key", "TEXT", 1, 1),
         ("run_id", "TEXT", 1, 2),
@@ -146,6 +226,8 @@ def test_the_columns_of_a_run_are_those_that_files_of_this_version_have(tmp_path
         ("active_at", "INTEGER", 1, 0),
         ("steps", "INTEGER", 1, 0),
         ("failed", "INTEGER", 1, 0),
+        ("failed_attempts", "INTEGER", 1, 0),
+        ("retries", "INTEGER", 1, 0),
         ("step_key", "TEXT", 0, 0),
         ("message", "TEXT", 0, 0),
         ("revision", "INTEGER", 1, 0),
