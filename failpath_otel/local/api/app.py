@@ -18,7 +18,8 @@ from failpath_otel.local.api.assets import Assets
 from failpath_otel.local.api.events import MAX_BODY_BYTES, Receipt, check_headers, read_events
 from failpath_otel.local.api.figures import Figures
 from failpath_otel.local.api.guard import HEALTH, Access, guarded
-from failpath_otel.local.api.page_api import PREFIX, PageApi
+from failpath_otel.local.api.page.page_api import PageApi
+from failpath_otel.local.api.page.route import PREFIX
 from failpath_otel.local.api.parameters import limit_in
 from failpath_otel.local.api.path_convertor import ANYTHING
 from failpath_otel.local.api.responses import failure, json_response

@@ -25,6 +25,11 @@ class RunRow(RunOverview[int], frozen=True):
         """The key of the run."""
         return RunKey(self.flow_key, self.run_id)
 
+    @property
+    def place(self) -> tuple[int, str, str]:
+        """Where it stands in a list, the newest activity first."""
+        return self.active_at, self.flow_key, self.run_id
+
 
 class StoredRun(NamedTuple):
     """A run's row and its attempts."""

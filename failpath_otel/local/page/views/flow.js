@@ -1,9 +1,9 @@
 // The view of one flow: its numbers, its graph, what differs from its declaration, what fails most, and its last runs.
 import { html, useCallback, useEffect, useMemo } from "../vendor/preact-htm.js";
 import { useResource } from "../lib/api.js";
-import { DriftList, ErrorList, LastRuns } from "../components/flowparts.js";
+import { DriftList, ErrorList, LastRuns } from "../components/flow/flowparts.js";
 import { ago, count, dateTime, duration, NONE, plural, rate } from "../lib/format.js";
-import { Graph } from "../components/graph.js";
+import { Graph } from "../components/flow/graph.js";
 import { useKeys } from "../lib/keyboard.js";
 import { Failure, Loading } from "../components/parts.js";
 import { Link, navigate, search, setQuery, useLocation } from "../lib/router.js";

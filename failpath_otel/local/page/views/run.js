@@ -2,16 +2,16 @@
 import { html, useCallback, useEffect, useMemo, useRef } from "../vendor/preact-htm.js";
 import { useResource } from "../lib/api.js";
 import { byStep, inTime, isFailed, nameOf, selectedOf } from "../lib/attempts.js";
-import { EventLog } from "../components/eventlog.js";
-import { Graph } from "../components/graph.js";
+import { EventLog } from "../components/run/eventlog.js";
+import { Graph } from "../components/flow/graph.js";
 import { useKeys } from "../lib/keyboard.js";
-import { Panel } from "../components/panel.js";
+import { Panel } from "../components/run/panel.js";
 import { Failure, Loading } from "../components/parts.js";
 import { Link, navigate, search, setQuery, useLocation } from "../lib/router.js";
-import { RunHeader, Trouble } from "../components/runheader.js";
+import { RunHeader, Trouble } from "../components/run/runheader.js";
 import { look } from "../lib/status.js";
 import { useStream } from "../lib/stream.js";
-import { Waterfall } from "../components/waterfall.js";
+import { Waterfall } from "../components/run/waterfall.js";
 
 const RELOAD_MS = 250;
 

@@ -1,13 +1,13 @@
 // The panel of the selected step: what happened, how long it took, its error, its metadata, where it ran.
-import { html } from "../vendor/preact-htm.js";
-import { factor, isGrowing } from "../lib/attempts.js";
-import { CopyButton } from "./copy.js";
-import { Elapsed } from "./elapsed.js";
-import { ago, dateTime, duration, time } from "../lib/format.js";
+import { html } from "../../vendor/preact-htm.js";
+import { factor, isGrowing } from "../../lib/attempts.js";
+import { CopyButton } from "../copy.js";
+import { Elapsed } from "../elapsed.js";
+import { ago, dateTime, duration, time } from "../../lib/format.js";
 import { Metadata } from "./metadata.js";
 import { Stack } from "./stack.js";
-import { look, Status } from "../lib/status.js";
-import { serverNow } from "../lib/stream.js";
+import { look, Status } from "../../lib/status.js";
+import { serverNow } from "../../lib/stream.js";
 
 const MUCH_LONGER = 3;
 

@@ -1,9 +1,9 @@
 // What stands in a node of the graph: on a flow its numbers, on a run what happened to the step.
-import { html } from "../vendor/preact-htm.js";
-import { isGrowing } from "../lib/attempts.js";
-import { count, duration, plural, rate } from "../lib/format.js";
-import { Glyph } from "../lib/status.js";
-import { Elapsed } from "./elapsed.js";
+import { html } from "../../vendor/preact-htm.js";
+import { isGrowing } from "../../lib/attempts.js";
+import { count, duration, plural, rate } from "../../lib/format.js";
+import { Glyph } from "../../lib/status.js";
+import { Elapsed } from "../elapsed.js";
 
 const EDGE = 14;
 const LABEL_FONT = "600 13px system-ui, sans-serif";

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from failpath_otel.local.api.page_answers import LoggedEvent, Neighbour, RunPage, graph_of, row_of
+from failpath_otel.local.api.page.answers import LoggedEvent, Neighbour, RunPage, graph_of, row_of
 from failpath_otel.local.liveness.monitor import RunLiveness
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.stack import split_stack

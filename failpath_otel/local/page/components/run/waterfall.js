@@ -1,12 +1,12 @@
 // The waterfall of a run: a row for each attempt, its bar where it was in time.
-import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
-import { instant, isGrowing, nameOf } from "../lib/attempts.js";
-import { useReducedMotion } from "./elapsed.js";
-import { memo } from "../lib/memo.js";
-import { Length } from "./node.js";
-import { reach, tickLabel, ticks } from "../lib/scale.js";
-import { Glyph, look } from "../lib/status.js";
-import { serverNow } from "../lib/stream.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../../vendor/preact-htm.js";
+import { instant, isGrowing, nameOf } from "../../lib/attempts.js";
+import { useReducedMotion } from "../elapsed.js";
+import { memo } from "../../lib/memo.js";
+import { Length } from "../flow/node.js";
+import { reach, tickLabel, ticks } from "../../lib/scale.js";
+import { Glyph, look } from "../../lib/status.js";
+import { serverNow } from "../../lib/stream.js";
 
 const LAST_LABEL = 0.96; // A label further right would be cut off.
 

@@ -1,14 +1,14 @@
 // The header of a run: which run it is, how it stands and why, its neighbours, and what can be copied of it.
-import { html } from "../vendor/preact-htm.js";
-import { byStep, isGrowing, trouble } from "../lib/attempts.js";
-import { CopyButton } from "./copy.js";
-import { Elapsed } from "./elapsed.js";
-import { ago, dateTime, duration, NONE, plural, time } from "../lib/format.js";
+import { html } from "../../vendor/preact-htm.js";
+import { byStep, isGrowing, trouble } from "../../lib/attempts.js";
+import { CopyButton } from "../copy.js";
+import { Elapsed } from "../elapsed.js";
+import { ago, dateTime, duration, NONE, plural, time } from "../../lib/format.js";
 import { CopyIcon, Doubt, traceLink } from "./panel.js";
 import { asJson, asText } from "./report.js";
-import { flowPath, Link, runPath } from "../lib/router.js";
-import { look, Status } from "../lib/status.js";
-import { serverNow, useNow } from "../lib/stream.js";
+import { flowPath, Link, runPath } from "../../lib/router.js";
+import { look, Status } from "../../lib/status.js";
+import { serverNow, useNow } from "../../lib/stream.js";
 
 const LONGEST = 240; // The panel has all of a message; here it shall not push the steps out of sight.
 

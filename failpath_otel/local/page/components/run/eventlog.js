@@ -1,8 +1,8 @@
 // The event log of a run: its events in their canonical order, as they were received.
-import { html, useState } from "../vendor/preact-htm.js";
-import { instant } from "../lib/attempts.js";
-import { dateTime, duration, plural, time } from "../lib/format.js";
-import { Status } from "../lib/status.js";
+import { html, useState } from "../../vendor/preact-htm.js";
+import { instant } from "../../lib/attempts.js";
+import { dateTime, duration, plural, time } from "../../lib/format.js";
+import { Status } from "../../lib/status.js";
 
 const OPEN_UP_TO = 50;
 const LATE_MS = 1000;

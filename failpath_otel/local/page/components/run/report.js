@@ -1,8 +1,8 @@
 // A run as text: JSON as the receiver gives it, and plain text for a bug report.
-import { inTime, instant, isFailed } from "../lib/attempts.js";
-import { duration } from "../lib/format.js";
+import { inTime, instant, isFailed } from "../../lib/attempts.js";
+import { duration } from "../../lib/format.js";
 import { ownFrames } from "./stack.js";
-import { look } from "../lib/status.js";
+import { look } from "../../lib/status.js";
 
 export function asJson(data) {
   return `${JSON.stringify({ run: data.run, events: data.events }, null, 2)}\n`;

@@ -1,11 +1,11 @@
 // The lists of the view of a flow: what differs from its declaration, what fails most, and the last runs.
-import { html } from "../vendor/preact-htm.js";
-import { ago, count, dateTime } from "../lib/format.js";
-import { RunDuration } from "./parts.js";
-import { Link, navigate, runPath } from "../lib/router.js";
-import { useRows } from "../lib/rows.js";
-import { look, Status } from "../lib/status.js";
-import { serverNow } from "../lib/stream.js";
+import { html } from "../../vendor/preact-htm.js";
+import { ago, count, dateTime } from "../../lib/format.js";
+import { RunDuration } from "../parts.js";
+import { Link, navigate, runPath } from "../../lib/router.js";
+import { useRows } from "../../lib/rows.js";
+import { look, Status } from "../../lib/status.js";
+import { serverNow } from "../../lib/stream.js";
 
 export function ErrorList({ errors, labels, flowKey, of }) {
   return html`<section class="card" aria-labelledby="errors-title">

@@ -1,9 +1,9 @@
 // The graph of a flow as SVG, drawn where the receiver has placed it, so that nodes never move when something happens.
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
-import { count, plural } from "../lib/format.js";
-import { memo } from "../lib/memo.js";
+import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact-htm.js";
+import { count, plural } from "../../lib/format.js";
+import { memo } from "../../lib/memo.js";
 import { FlowNode, nodeLabel, RunNode } from "./node.js";
-import { edgePath, middle } from "../lib/path.js";
+import { edgePath, middle } from "../../lib/path.js";
 
 const SMALLEST_SCALE = 0.68; // Smaller than this its text cannot be read; it scrolls instead.
 const ALL_IN_TAB_ORDER = 40;

@@ -1,0 +1,73 @@
+"""Runs for the page: a list, filtered, and one run."""
+
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.routing import Route
+
+from failpath_otel.local.api.page import answers
+from failpath_otel.local.api.page.answers import row_of
+from failpath_otel.local.api.page.cursor import cursor_in, cursor_text
+from failpath_otel.local.api.page.route import heading, route
+from failpath_otel.local.api.page.run_page import run_page
+from failpath_otel.local.api.parameters import STATUSES, limit_in, one_of
+from failpath_otel.local.api.scripts.run_filter import DERIVED
+from failpath_otel.local.receiver import Receiver
+from failpath_otel.local.store.run_row import RunRow
+
+_ROWS: Final = 100
+
+
+class RunRoutes:
+    """The routes of runs."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    @property
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [route("runs", self.rows), route("run/{run_id:anything}", self.run)]
+
+    def rows(self, request: Request) -> answers.RowList:
+        """Return a page of the list of runs, filtered."""
+        query = request.query_params
+        limit = limit_in(query.get("limit"), _ROWS)
+        word = one_of(query.get("status") or None, (*STATUSES, *DERIVED))
+        before = cursor_in(query.get("before"))
+        revision_and_time = heading(self._receiver)
+        current = self._receiver.monitor.current()
+        # Silent runs are `running` in the store, which knows records only.
+        only = [key for key, liveness in current.items() if liveness == word] if word in DERIVED else None
+        stored = None if word is None else ["running"] if word in DERIVED else [word]
+        found: list[RunRow] = []
+        while len(found) <= limit:
+            page = self._receiver.store.runs.rows(
+                limit + 1,
+                before=before,
+                flow_key=query.get("flow") or None,
+                statuses=stored,
+                text=query.get("text") or None,
+                only=only,
+            )
+            found += [row for row in page if word != "running" or current.get(row.key) not in DERIVED]
+            if len(page) <= limit:
+                break
+            before = page[-1].place
+        return answers.RowList(
+            *revision_and_time,
+            runs=[row_of(row, current.get(row.key)) for row in found[:limit]],
+            next=cursor_text(found[limit - 1].place) if len(found) > limit else None,
+        )
+
+    def run(self, request: Request) -> answers.RunPage:
+        """Return one run: its view, its graph, its events."""
+        revision_and_time = heading(self._receiver)
+        key = self._receiver.store.find(
+            request.path_params["run_id"], flow_key=request.query_params.get("flow") or None
+        )
+        found = None if key is None else run_page(self._receiver, key, revision_and_time)
+        if found is None:
+            raise HTTPException(404, "no such run")
+        return found
