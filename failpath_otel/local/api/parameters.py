@@ -3,9 +3,11 @@
 import re
 from typing import Final, get_args
 
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 
 from failpath_otel.local.runs.times import parse_rfc3339
+from failpath_otel.local.store.time_range import TimeRange
 from failpath_otel.records.record import Status
 
 MAX_LIMIT: Final = 1000
@@ -37,6 +39,11 @@ def time_in(text: str | None) -> int | None:
         return None if text is None else parse_rfc3339(text)
     except ValueError as error:
         raise HTTPException(400, str(error)) from None
+
+
+def range_in(query: QueryParams) -> TimeRange:
+    """Return the range of ``from`` and ``to`` in a query; each may be missing. Raise ``HTTPException`` (400)."""
+    return TimeRange(time_in(query.get("from") or None), time_in(query.get("to") or None))
 
 
 def one_of(text: str | None, known: tuple[str, ...]) -> str | None:

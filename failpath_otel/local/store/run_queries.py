@@ -8,6 +8,7 @@ import msgspec
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.database import Database
 from failpath_otel.local.store.run_row import COLUMNS, RunKey, RunRow, StoredRun
+from failpath_otel.local.store.time_range import ALL_TIME, TimeRange
 
 _KEYS: Final = 400
 """The most runs that one query names; SQLite before 3.32 accepts 999 values."""
@@ -33,13 +34,13 @@ class RunQueries:
         statuses: Collection[str] | None = None,
         text: str | None = None,
         only: Collection[RunKey] | None = None,
-        since: int | None = None,
+        within: TimeRange = ALL_TIME,
     ) -> list[RunRow]:
         """Return up to ``limit`` rows that pass all given filters, the newest activity first.
 
         ``before`` is the activity, flow and run id of the row after which to go on. ``text`` is searched in
-        :attr:`RunSummary.search`, in any case. ``only`` restricts the search to these runs. ``since`` is the earliest
-        activity, in microseconds since the epoch.
+        :attr:`RunSummary.search`, in any case. ``only`` restricts the search to these runs, ``within`` the newest
+        activity to a range of time.
         """
         conditions: list[str] = []
         values: list[str | int] = []
@@ -50,9 +51,8 @@ class RunQueries:
             # Both conditions, because SQLite enters an index by the first alone.
             conditions.append("active_at <= ? AND (active_at < ? OR (flow_key, run_id) > (?, ?))")
             values += [before[0], before[0], *before[1:]]
-        if since is not None:
-            conditions.append("active_at >= ?")
-            values.append(since)
+        conditions += within.conditions
+        values += within.values
         if statuses is not None:
             conditions.append(f"status IN ({', '.join('?' * len(statuses))})")
             values += statuses

@@ -200,6 +200,20 @@ def test_the_last_page_says_that_it_is_the_last(page: Page) -> None:
     assert page.get("runs", before=page.get("runs", limit=3)["next"])["next"] is None
 
 
+def test_a_range_takes_runs_by_their_newest_activity_without_its_end(page: Page) -> None:
+    for seconds in (1, 2, 3):
+        page.add(event("success", seconds, run=f"run-{seconds}"))
+
+    def found(**query: str) -> list[str]:
+        return [row["runId"] for row in page.get("runs", **query)["runs"]]
+
+    assert found(**{"from": at(2)}) == ["run-3", "run-2"]
+    assert found(to=at(2)) == ["run-1"]
+    assert found(**{"from": at(2), "to": at(3)}) == ["run-2"]
+    assert found(**{"from": "", "to": ""}) == ["run-3", "run-2", "run-1"]
+    assert found(**{"from": at(1), "text": "run-", "flow": "checkout", "status": "success", "limit": "1"}) == ["run-3"]
+
+
 def test_a_cursor_may_hold_any_id(page: Page) -> None:
     page.add(
         *[event("success", 1, run=run, flow=flow, span=f"{flow} {run}") for run in HARD for flow in ("a", "ü/\n%")]
@@ -225,6 +239,7 @@ def test_a_cursor_may_hold_any_id(page: Page) -> None:
             for text in ("", "7", '[1,"a"]', '["1","a","b"]', '[1,"a","b",2]', '[1e3,"a","b"]', "{", "[" * 10_000)
             if text
         ),
+        *({end: text} for end in ("from", "to") for text in ("yesterday", "1960-01-01T00:00:00Z", "1h")),
         *({"before": before} for before in ("x", "ä", "====", "a" * 5, "🦀")),
         *({"before": base64.urlsafe_b64encode(b'[%d,"a","b"]' % number).decode()} for number in (-1, 2**63, 10**400)),
         {"before": base64.urlsafe_b64encode(b'[1,"\xff","b"]').decode()},

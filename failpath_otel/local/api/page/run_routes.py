@@ -11,7 +11,7 @@ from failpath_otel.local.api.page.answers import row_of
 from failpath_otel.local.api.page.cursor import cursor_in, cursor_text
 from failpath_otel.local.api.page.route import heading, route
 from failpath_otel.local.api.page.run_page import run_page
-from failpath_otel.local.api.parameters import STATUSES, limit_in, one_of
+from failpath_otel.local.api.parameters import STATUSES, limit_in, one_of, range_in
 from failpath_otel.local.api.scripts.run_filter import DERIVED
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.store.run_row import RunRow
@@ -35,7 +35,7 @@ class RunRoutes:
         query = request.query_params
         limit = limit_in(query.get("limit"), _ROWS)
         word = one_of(query.get("status") or None, (*STATUSES, *DERIVED))
-        before = cursor_in(query.get("before"))
+        before, within = cursor_in(query.get("before")), range_in(query)
         revision_and_time = heading(self._receiver)
         current = self._receiver.monitor.current()
         # Silent runs are `running` in the store, which knows records only.
@@ -50,6 +50,7 @@ class RunRoutes:
                 statuses=stored,
                 text=query.get("text") or None,
                 only=only,
+                within=within,
             )
             found += [row for row in page if word != "running" or current.get(row.key) not in DERIVED]
             if len(page) <= limit:

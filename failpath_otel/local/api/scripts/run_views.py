@@ -10,6 +10,7 @@ from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.summary import summarise
 from failpath_otel.local.runs.view import RunView, build_run_view
 from failpath_otel.local.store.run_row import RunKey
+from failpath_otel.local.store.time_range import TimeRange
 from failpath_otel.records.record import Record
 
 _PAGE: Final = 100
@@ -29,7 +30,7 @@ def recent_runs(receiver: Receiver, limit: int, wanted: RunFilter) -> list[RunVi
             before=before,
             flow_key=wanted.flow_key,
             statuses=wanted.stored_statuses,
-            since=wanted.since,
+            within=TimeRange(wanted.since),
         )
         for row in rows:
             run = view_of(receiver, row.key) if wanted.takes_row(row, current) else None
