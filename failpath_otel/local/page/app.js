@@ -1,5 +1,5 @@
 // The page: its frame, which view an address shows, and the keys that work everywhere.
-import { html, render, useEffect, useErrorBoundary, useRef, useState } from "./vendor/preact-htm.js";
+import { html, render, useEffect, useErrorBoundary, useRef, useState } from "./lib/html.js";
 import { forget, useResource } from "./lib/api.js";
 import { showDirections } from "./lib/bidi.js";
 import { FlowView } from "./views/flow.js";

@@ -1,5 +1,5 @@
 // The dialog that lists the keys.
-import { html, useLayoutEffect, useRef } from "../vendor/preact-htm.js";
+import { html, useLayoutEffect, useRef } from "../lib/html.js";
 
 const SECTIONS = [
   ["Everywhere", [

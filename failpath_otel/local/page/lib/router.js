@@ -1,5 +1,5 @@
 // The address of the page as state: what it is now, how to change it, and links that change it without a reload.
-import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useState } from "./html.js";
 
 const listeners = new Set();
 

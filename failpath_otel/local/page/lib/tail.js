@@ -1,5 +1,5 @@
 // The rows of the list of runs: a page of them as loaded, merged with the changes of the stream, and held while paused.
-import { useEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
+import { useEffect, useMemo, useRef, useState } from "./html.js";
 import { useResource } from "./api.js";
 import { search } from "./router.js";
 import { look } from "./status.js";

@@ -1,5 +1,5 @@
 // The view of all runs: a live list, newest activity first, that can be filtered and paused.
-import { Component, html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { Component, html, useEffect, useRef, useState } from "../lib/html.js";
 import { Empty } from "./empty.js";
 import { Filters } from "../components/filters.js";
 import { ago, count, dateTime, plural } from "../lib/format.js";

@@ -1,5 +1,5 @@
 // The graph of a flow as SVG, drawn where the receiver has placed it, so that nodes never move when something happens.
-import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact-htm.js";
+import { html, useEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { count, plural } from "../../lib/format.js";
 import { memo } from "../../lib/memo.js";
 import { FlowNode, nodeLabel, RunNode } from "./node.js";
