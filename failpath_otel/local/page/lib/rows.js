@@ -4,18 +4,25 @@ import { useKeys } from "./keyboard.js";
 
 const linkOf = (element) => element?.querySelector("[data-row-link]");
 
+function show(element) {
+  linkOf(element)?.focus({ preventScroll: true });
+  element.scrollIntoView({ block: "nearest" });
+}
+
 // `items` in the order shown, each with its `key`; `failed(item)` is what `e` looks for, `open(item)` what Enter does.
-// Returns the selected key, and `row(key)`: the attributes of a row. The row's link bears `data-row-link`.
+// Returns the selected key, and `row(key)`: the attributes of a row. The row's link bears `data-row-link`. A list in a
+// window (lib/virtual.js) keeps the selected row in the document.
 export function useRows(items, { failed, open }) {
   const [selected, setSelected] = useState(null);
   const elements = useRef(new Map()).current;
+  const awaited = useRef(null);
 
   const select = (item) => {
     if (item === undefined) return;
     setSelected(item.key);
     const element = elements.get(item.key);
-    linkOf(element)?.focus({ preventScroll: true });
-    element?.scrollIntoView({ block: "nearest" });
+    awaited.current = element === undefined ? item.key : null;
+    if (element !== undefined) show(element);
   };
   const at = () => items.findIndex(({ key }) => key === selected);
   const nextFailed = () => {
@@ -45,6 +52,14 @@ export function useRows(items, { failed, open }) {
     if (before !== document.activeElement && before?.isConnected && before.closest("[data-row]")) {
       before.focus({ preventScroll: true });
     }
+  });
+
+  // A row out of the window of a long list is in the document only after it was selected.
+  useLayoutEffect(() => {
+    const element = elements.get(awaited.current);
+    if (element === undefined) return;
+    awaited.current = null;
+    show(element);
   });
 
   const row = (key) => ({
