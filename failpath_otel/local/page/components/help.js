@@ -5,6 +5,7 @@ const SECTIONS = [
   ["Everywhere", [
     [["g", "f"], "Flows"],
     [["g", "r"], "Runs"],
+    [["t"], "Time range"],
     [["Esc"], "Close, or back"],
     [["?"], "This help"],
   ]],
