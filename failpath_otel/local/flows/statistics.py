@@ -8,6 +8,7 @@ import msgspec
 
 from failpath_otel.local.flows.shape import CachedRun
 from failpath_otel.local.runs.times import to_rfc3339
+from failpath_otel.local.store.flow_queries import ListedRun
 from failpath_otel.local.store.run_row import RunRow, StoredRun
 from failpath_otel.records.record import Status
 
@@ -87,7 +88,7 @@ def step_stats(runs: Iterable[Run]) -> dict[str, StepStats]:
     }
 
 
-def flow_stats(rows: Iterable[RunRow]) -> FlowStats:
+def flow_stats(rows: Iterable[RunRow | ListedRun]) -> FlowStats:
     """Return the figures of the runs of one flow."""
     statuses: list[Status] = []
     durations: list[float] = []

@@ -1,19 +1,22 @@
 """The JSON of the page's API: rows, flows, graphs, runs. Times are RFC 3339 in UTC."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import asdict
 
 from failpath_otel.flows.drift import Drift
+from failpath_otel.local.api.page.trend_answers import TrendAnswer, trend_answer
+from failpath_otel.local.board.board import FlowFigures
 from failpath_otel.local.flows.layout import Layout, PlacedEdge
 from failpath_otel.local.flows.shape import Kind, Shape
 from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats, step_stats_of
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
 from failpath_otel.local.runs.times import to_rfc3339
-from failpath_otel.local.store.run_row import RunRow
+from failpath_otel.local.store.run_row import RunKey, RunRow
+from failpath_otel.local.trends.trends import Trend
 from failpath_otel.records.record import ErrorInfo, Status
 
 _UNSEEN: Final = step_stats_of([], [])
@@ -41,10 +44,14 @@ class Outcome(_Answer, frozen=True):
 class FlowRow(FlowStats, frozen=True):
     """A flow as one row: figures over its newest runs; ``running``, ``silent`` and ``gone`` over all current ones.
 
-    ``outcomes`` are the newest twenty, the oldest of them first. A flow that has not run yet has no ``last_seen``.
+    ``total`` is the number of its runs in the range of time, of which ``runs`` are the newest, and the figures are
+    over these. ``outcomes`` are the newest twenty, the oldest of them first. A flow that has not run yet has no
+    ``last_seen``.
     """
 
     flow_key: str
+    total: int
+    trend: TrendAnswer
     outcomes: list[Outcome]
     running: int
     silent: int
@@ -60,12 +67,28 @@ class SilentRuns(_Answer, frozen=True):
 
 
 class FlowList(_Answer, frozen=True):
-    """Every flow, the one that was active last first."""
+    """Flows in an order, ``flows`` from ``offset`` on, out of ``total``.
+
+    ``order`` is the number of the order: asked for again with it, the flows stand as they do here, and new ones at the
+    end. ``moved`` says that they would stand otherwise by now.
+    """
 
     revision: int
     now: str
     flows: list[FlowRow]
     silent: SilentRuns
+    offset: int
+    total: int
+    order: int
+    moved: bool
+
+
+class FlowKeys(_Answer, frozen=True):
+    """The keys of all flows, in alphabetical order."""
+
+    revision: int
+    now: str
+    keys: list[str]
 
 
 class Node(StepStats, frozen=True):
@@ -109,12 +132,24 @@ class Graph(_Answer, frozen=True):
     edges: list[Edge]
 
 
+class Window(_Answer, frozen=True):
+    """The newest ``runs`` of ``of`` runs in the range of time; ``since`` is the oldest activity among them."""
+
+    runs: int
+    of: int
+    since: str | None
+
+
 class FlowPage(_Answer, frozen=True):
-    """The view of one flow; ``drift`` is how its runs differ from the file of declared flows."""
+    """The view of one flow; ``drift`` is how its runs differ from the file of declared flows.
+
+    The graph is of the ``window``.
+    """
 
     revision: int
     now: str
     flow: FlowRow
+    window: Window
     graph: Graph
     errors: list[ErrorCount]
     runs: list[Row]
@@ -204,29 +239,46 @@ def row_of(run: RunRow, liveness: Liveness | None) -> Row:
     columns["started"] = to_rfc3339(run.started)
     columns["ended"] = _optional_rfc3339(run.ended)
     columns["active_at"] = to_rfc3339(run.active_at)
-    return Row(**columns, liveness=_of_running(run, liveness))
+    return Row(**columns, liveness=_of_running(run.status, liveness))
 
 
 def _optional_rfc3339(microseconds: int | None) -> str | None:
     return None if microseconds is None else to_rfc3339(microseconds)
 
 
-def outcome_of(run: RunRow, liveness: Liveness | None) -> Outcome:
-    """Return how the run ended, or that it is running."""
-    return Outcome(run.run_id, run.status, _of_running(run, liveness))
+def window_of(runs: Sequence[RunRow], total: int) -> Window:
+    """Return the window of the newest of ``total`` runs, the newest activity first."""
+    return Window(len(runs), max(total, len(runs)), to_rfc3339(runs[-1].active_at) if runs else None)
 
 
-def _of_running(run: RunRow, liveness: Liveness | None) -> Liveness | None:
-    return (liveness or "live") if run.status == "running" else None
+def outcome_of(run_id: str, status: Status, liveness: Liveness | None) -> Outcome:
+    """Return how a run ended, or that it is running."""
+    return Outcome(run_id, status, _of_running(status, liveness))
+
+
+def _of_running(status: Status, liveness: Liveness | None) -> Liveness | None:
+    return (liveness or "live") if status == "running" else None
 
 
 def flow_row(
-    flow_key: str, outcomes: list[Outcome], stats: FlowStats, counts: Mapping[Liveness, int], last_seen: int | None
+    flow_key: str,
+    figures: FlowFigures,
+    trend: Trend,
+    current: Mapping[RunKey, Liveness],
+    *,
+    counts: Mapping[Liveness, int],
+    last_seen: int | None,
 ) -> FlowRow:
-    """Return the row of a flow; ``counts`` are its running runs by liveness."""
+    """Return the row of a flow; ``current`` are its running runs, and ``counts`` how many they are."""
+    outcomes = [
+        outcome_of(run.run_id, run.status, current.get(RunKey(flow_key, run.run_id)))
+        for run in reversed(figures.newest)
+    ]
     return FlowRow(
-        **asdict(stats),
+        **asdict(figures.stats),
         flow_key=flow_key,
+        total=figures.total,
+        trend=trend_answer(trend),
         outcomes=outcomes,
         running=counts.get("live", 0),
         silent=counts.get("silent", 0),
