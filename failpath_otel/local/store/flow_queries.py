@@ -34,6 +34,11 @@ class ListedRun(NamedTuple):
     run_id: str
     status: Status
     duration_ms: float | None
+    failed_attempts: int
+    retries: int
+
+
+_LISTED: Final = ", ".join(ListedRun._fields)
 
 
 class FlowQueries:
@@ -65,7 +70,7 @@ class FlowQueries:
         """Return up to ``limit`` runs of a flow in a range of time, the newest activity first."""
         conditions = " AND ".join(["flow_key = ?", *within.conditions])
         rows = self._database.rows(
-            f"SELECT active_at, run_id, status, duration_ms FROM runs INDEXED BY runs_of_flow WHERE {conditions} "  # noqa: S608
+            f"SELECT {_LISTED} FROM runs INDEXED BY runs_of_flow WHERE {conditions} "  # noqa: S608
             "ORDER BY active_at DESC, run_id LIMIT ?",
             flow_key,
             *within.values,
@@ -82,7 +87,7 @@ class FlowQueries:
         """Yield every flow that has runs in a range of time, with all of these, the newest activity first."""
         conditions = "".join(f" AND {condition}" for condition in within.conditions)
         query = (
-            "SELECT flow_key, active_at, run_id, status, duration_ms FROM runs INDEXED BY runs_of_flow "  # noqa: S608
+            f"SELECT flow_key, {_LISTED} FROM runs INDEXED BY runs_of_flow "  # noqa: S608
             f"WHERE flow_key > ?{conditions} ORDER BY flow_key, active_at DESC, run_id LIMIT ?"
         )
         last = ""
@@ -118,7 +123,7 @@ class FlowQueries:
     def _chunks(self, flow_key: str, within: TimeRange) -> Iterator[list[ListedRun]]:
         """Yield the runs of a flow, the newest activity first, some at a time."""
         query = (
-            "SELECT active_at, run_id, status, duration_ms FROM runs INDEXED BY runs_of_flow "  # noqa: S608
+            f"SELECT {_LISTED} FROM runs INDEXED BY runs_of_flow "  # noqa: S608
             f"WHERE {' AND '.join(['flow_key = ?', *within.conditions])} AND active_at <= ? "
             "AND (active_at < ? OR run_id > ?) ORDER BY active_at DESC, run_id LIMIT ?"
         )
@@ -136,6 +141,6 @@ def ended_of(runs: Iterable[ListedRun]) -> list[EndedRun]:
     """Return those runs that succeeded or failed, in the same order."""
     return [
         EndedRun(active_at, status == "error", duration_ms)
-        for active_at, _, status, duration_ms in runs
+        for active_at, _, status, duration_ms, _, _ in runs
         if status in {"success", "error"}
     ]
