@@ -6,9 +6,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
+from failpath_otel.local.api.cursor import cursor_in, cursor_text
 from failpath_otel.local.api.page import answers
 from failpath_otel.local.api.page.answers import row_of
-from failpath_otel.local.api.page.cursor import cursor_in, cursor_text
 from failpath_otel.local.api.page.route import heading, route
 from failpath_otel.local.api.page.run_page import run_page
 from failpath_otel.local.api.parameters import STATUSES, limit_in, one_of, range_in
