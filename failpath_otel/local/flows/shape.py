@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -15,19 +15,29 @@ MAX_EDGES: Final = 2000
 """The most edges of one run; beyond that, when many steps run at once, each step keeps one edge."""
 
 
+Kind = Literal["next", "back", "inside"]
+"""Of an edge: the target comes after the source; it runs again after it; it is the first that runs inside it."""
+
+
 class Node(msgspec.Struct, frozen=True, rename="camel"):
-    """A step of a flow, and its label."""
+    """A step of a flow, and its label.
+
+    Steps that only a number tells apart may be one node: its key is their pattern (``resize-*``), ``members`` are
+    their keys.
+    """
 
     step_key: str
     label: str
+    members: tuple[str, ...] = ()
 
 
 class Edge(msgspec.Struct, frozen=True, rename="camel"):
-    """``target`` comes after ``source``; the number of runs in which it did."""
+    """An edge from ``source`` to ``target``, its kind, and the number of runs that took it."""
 
     source: str
     target: str
     taken: int
+    kind: Kind = "next"
 
 
 class Shape(msgspec.Struct, frozen=True, rename="camel"):

@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 
 from failpath_otel.flows.drift import Drift
 from failpath_otel.local.flows.layout import Layout, PlacedEdge
-from failpath_otel.local.flows.shape import Shape
+from failpath_otel.local.flows.shape import Kind, Shape
 from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats, step_stats_of
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
@@ -69,10 +69,15 @@ class FlowList(_Answer, frozen=True):
 
 
 class Node(StepStats, frozen=True):
-    """A step in the graph of its flow: its place, and its figures over the newest runs."""
+    """A step in the graph of its flow: its place, and its figures over the newest runs.
+
+    Steps that only a number tells apart may be one node: its key is their pattern (``resize-*``), ``members`` are
+    their keys, and its figures are those of all of them.
+    """
 
     step_key: str
     label: str
+    members: list[str]
     x: int
     y: int
     width: int
@@ -80,17 +85,26 @@ class Node(StepStats, frozen=True):
 
 
 class Edge(PlacedEdge, frozen=True):
-    """An edge from step to step, and the number of runs that took it."""
+    """An edge from step to step, and the number of runs that took it.
+
+    Its kind: the target comes after the source (``next``), it runs again after it (``back``), it is among the first
+    steps that run inside it (``inside``).
+    """
 
     taken: int
+    kind: Kind
 
 
 class Graph(_Answer, frozen=True):
-    """A flow's graph; ``declared`` where its shape comes from a file."""
+    """A flow's graph; ``declared`` where its shape comes from a file.
+
+    ``listed``: it has too many nodes to be drawn. All places and sizes are 0 then, and there are no edges.
+    """
 
     width: int
     height: int
     declared: bool
+    listed: bool
     nodes: list[Node]
     edges: list[Edge]
 
@@ -223,11 +237,23 @@ def flow_row(
 
 def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Graph:
     """Return the graph of a flow; a step that no run has taken has no figures."""
-    labels = {node.step_key: node.label for node in shape.nodes}
-    taken = {(edge.source, edge.target): edge.taken for edge in shape.edges}
+    named = {node.step_key: node for node in shape.nodes}
+    joined = {(edge.source, edge.target): edge for edge in shape.edges}
     nodes = [
-        Node(**asdict(stats.get(placed.step_key, _UNSEEN)), **asdict(placed), label=labels[placed.step_key])
+        Node(
+            **asdict(stats.get(placed.step_key, _UNSEEN)),
+            **asdict(placed),
+            label=named[placed.step_key].label,
+            members=list(named[placed.step_key].members),
+        )
         for placed in layout.nodes
     ]
-    edges = [Edge(**asdict(edge), taken=taken[edge.source, edge.target]) for edge in layout.edges]
-    return Graph(layout.width, layout.height, shape.declared, nodes, edges)
+    edges = [
+        Edge(
+            **asdict(edge),
+            taken=joined[edge.source, edge.target].taken,
+            kind="back" if edge.back else joined[edge.source, edge.target].kind,
+        )
+        for edge in layout.edges
+    ]
+    return Graph(layout.width, layout.height, shape.declared, listed=False, nodes=nodes, edges=edges)
