@@ -4,7 +4,7 @@ import { instant, isGrowing, nameOf } from "../../lib/attempts.js";
 import { useReducedMotion } from "../elapsed.js";
 import { memo } from "../../lib/memo.js";
 import { Length } from "../flow/node.js";
-import { reach, tickLabel, ticks } from "../../lib/scale.js";
+import { reach, tickLabel, ticks } from "./scale.js";
 import { Glyph, look } from "../../lib/status.js";
 import { serverNow } from "../../lib/stream.js";
 

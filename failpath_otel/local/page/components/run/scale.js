@@ -1,5 +1,5 @@
 // The time axis of the waterfall: how far it reaches, and where its ticks stand.
-import { duration } from "./format.js";
+import { duration } from "../../lib/format.js";
 
 const HEADROOM = 1.15;
 const STEPS = [1, 2, 5];
