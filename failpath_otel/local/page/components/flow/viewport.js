@@ -14,7 +14,7 @@ const DRAGGED = 4; // Pixels from which on a press is no click.
 const READABLE = 0.96;
 const BRIEF = [0.8, 0.66, 0.55, 0.46, 0.4];
 const SMALLEST = BRIEF.at(-1);
-const LEAST_TEXT = 11;
+const LEAST_TEXT = 11.05; // The width of a drawing is rounded to a part of a pixel.
 
 const within = (value, least, most) => Math.min(Math.max(value, least), most);
 
