@@ -25,7 +25,7 @@ PAGE: Final = """<!doctype html>
 </style>
 <div id="app"></div>
 <script type="module">
-import { html, render, useState } from "/modules/page/vendor/preact-htm.js";
+import { html, render, useState } from "/modules/page/lib/html.js";
 import { useRows } from "/modules/page/lib/rows.js";
 import { useVirtual } from "/modules/page/lib/virtual.js";
 

@@ -76,7 +76,7 @@ def test_in_an_environment_of_its_own_the_wheel_examines_and_drains_and_with_an_
             ("/", "index.html"),
             ("/flows/some%2Fflow", "index.html"),
             ("/page/app.js", "app.js"),
-            ("/page/vendor/preact-htm.js", "vendor/preact-htm.js"),
+            ("/page/vendor/preact.mjs", "vendor/preact.mjs"),
             *((f"/page/vendor/{name}", f"vendor/{name}") for name in LICENCES),
         ):
             with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:

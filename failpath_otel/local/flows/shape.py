@@ -22,7 +22,7 @@ Kind = Literal["next", "back", "inside"]
 class Node(msgspec.Struct, frozen=True, rename="camel"):
     """A step of a flow, and its label.
 
-    Steps that only a number tells apart may be one node: its key is their pattern (``resize-*``), ``members`` are
+    Steps that differ only in a number may be one node: its key is their pattern (``resize-*``), ``members`` are
     their keys.
     """
 

@@ -1,7 +1,7 @@
 // The page: its frame, which view an address shows, and the keys that work everywhere.
-import { html, render, useEffect, useErrorBoundary, useRef, useState } from "./vendor/preact-htm.js";
+import { html, render, useEffect, useErrorBoundary, useRef, useState } from "./lib/html.js";
 import { forget, useResource } from "./lib/api.js";
-import { showDirections } from "./lib/bidi.js";
+import { showDirections } from "./lib/shell/bidi.js";
 import { FlowView } from "./views/flow.js";
 import { FlowsView } from "./views/flows.js";
 import { Header } from "./components/header.js";

@@ -126,8 +126,8 @@ def test_a_package_without_a_page_answers_that_there_is_none(tmp_path: Path) -> 
 
 
 def test_what_the_package_holds_is_served() -> None:
-    answer = TestClient(Starlette(routes=Assets().routes), "http://127.0.0.1").get("/page/vendor/preact-htm.js")
-    assert answer.content == (PAGE / "vendor" / "preact-htm.js").read_bytes()
+    answer = TestClient(Starlette(routes=Assets().routes), "http://127.0.0.1").get("/page/vendor/preact.mjs")
+    assert answer.content == (PAGE / "vendor" / "preact.mjs").read_bytes()
 
 
 def test_the_vendored_files_are_those_that_were_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,13 +143,13 @@ def test_a_vendored_file_that_was_changed_removed_or_added_is_named(tmp_path: Pa
     vendor = tmp_path / "vendor"
     shutil.copytree(PAGE / "vendor", vendor)
     assert differences(vendor) == []
-    with (vendor / "preact-htm.js").open("a") as file:
+    with (vendor / "preact.mjs").open("a") as file:
         file.write(os.linesep)
     (vendor / "LICENSE-htm.txt").unlink()
     (vendor / "more.js").touch()
     assert differences(vendor) == [
         "more.js is not pinned",
-        "preact-htm.js is not what was pinned",
+        "preact.mjs is not what was pinned",
         "LICENSE-htm.txt is missing",
     ]
 

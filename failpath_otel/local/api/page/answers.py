@@ -71,7 +71,7 @@ class FlowList(_Answer, frozen=True):
 class Node(StepStats, frozen=True):
     """A step in the graph of its flow: its place, and its figures over the newest runs.
 
-    Steps that only a number tells apart may be one node: its key is their pattern (``resize-*``), ``members`` are
+    Steps that differ only in a number may be one node: its key is their pattern (``resize-*``), ``members`` are
     their keys, and its figures are those of all of them.
     """
 

@@ -1,5 +1,5 @@
 // A button that copies a text and says so.
-import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useRef, useState } from "../lib/html.js";
 
 async function copied(text) {
   try {

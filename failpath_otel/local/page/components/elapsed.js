@@ -1,5 +1,5 @@
 // A duration that grows while something runs, by the receiver's clock, each tenth of a second at first, then each second.
-import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useState } from "../lib/html.js";
 import { instant } from "../lib/attempts.js";
 import { duration } from "../lib/format.js";
 import { serverNow, useNow } from "../lib/stream.js";

@@ -1,5 +1,5 @@
 // The filters of the list of runs; each of them lives in the address.
-import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { useResource } from "../lib/api.js";
 import { useKeys } from "../lib/keyboard.js";
 import { setQuery } from "../lib/router.js";

@@ -1,5 +1,5 @@
 // The header: where one is, whether the page is connected, the theme, and the help.
-import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useState } from "../lib/html.js";
 import { Link } from "../lib/router.js";
 import { useConnection } from "../lib/stream.js";
 

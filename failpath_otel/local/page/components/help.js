@@ -1,10 +1,11 @@
 // The dialog that lists the keys.
-import { html, useLayoutEffect, useRef } from "../vendor/preact-htm.js";
+import { html, useLayoutEffect, useRef } from "../lib/html.js";
 
 const SECTIONS = [
   ["Everywhere", [
     [["g", "f"], "Flows"],
     [["g", "r"], "Runs"],
+    [["t"], "Time range"],
     [["Esc"], "Close, or back"],
     [["?"], "This help"],
   ]],

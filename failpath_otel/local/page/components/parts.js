@@ -1,5 +1,5 @@
 // Small parts that views share: failures in place, the copy button, growing durations, loading rows.
-import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { duration, elapsed, NONE } from "../lib/format.js";
 import { useConnection, useNow } from "../lib/stream.js";
 

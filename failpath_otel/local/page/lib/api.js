@@ -1,5 +1,5 @@
 // The JSON API of the receiver: one request, and a resource that a view shows and loads again.
-import { useCallback, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { useCallback, useEffect, useRef, useState } from "./html.js";
 
 const REMEMBERED = 24;
 const RETRY_MS = 2000;

@@ -1,5 +1,5 @@
 // Keys of the page: each view names its own, single ("j") or in sequence ("g f"); the newest view that has one gets it.
-import { useLayoutEffect, useRef } from "../vendor/preact-htm.js";
+import { useLayoutEffect, useRef } from "./html.js";
 
 const SEQUENCE_MS = 1000;
 const layers = [];

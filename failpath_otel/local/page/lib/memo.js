@@ -1,5 +1,5 @@
 // A component that is rendered again only when one of its properties is another one: for lists of hundreds.
-import { Component } from "../vendor/preact-htm.js";
+import { Component } from "./html.js";
 
 export function memo(view) {
   return class extends Component {

@@ -1,5 +1,6 @@
 // The address of the page as state: what it is now, how to change it, and links that change it without a reload.
-import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useState } from "./html.js";
+import { carried } from "./range.js";
 
 const listeners = new Set();
 
@@ -39,7 +40,10 @@ export function useLocation() {
   return location;
 }
 
-export function navigate(path, { replace = false } = {}) {
+// To another view, which keeps the range of time.
+export const navigate = (path, options) => go(carried(path), options);
+
+function go(path, { replace = false } = {}) {
   const before = window.location.pathname;
   window.history[replace ? "replaceState" : "pushState"](null, "", path);
   if (window.location.pathname !== before) window.scrollTo(0, 0);
@@ -54,7 +58,7 @@ export function setQuery(changes, { replace = false } = {}) {
   }
   const search = query.toString();
   const path = window.location.pathname + (search ? `?${search}` : "");
-  if (path !== window.location.pathname + window.location.search) navigate(path, { replace });
+  if (path !== window.location.pathname + window.location.search) go(path, { replace });
 }
 
 export function Link({ href, onClick, children, ...rest }) {
@@ -65,7 +69,7 @@ export function Link({ href, onClick, children, ...rest }) {
     event.preventDefault();
     navigate(href);
   };
-  return html`<a href=${href} onClick=${follow} ...${rest}>${children}</a>`;
+  return html`<a href=${carried(href)} onClick=${follow} ...${rest}>${children}</a>`;
 }
 
 export const flowPath = (flowKey, extra = {}) => `/flows/${encodeURIComponent(flowKey)}${search(extra)}`;

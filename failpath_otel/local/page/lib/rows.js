@@ -1,5 +1,5 @@
 // The selection in a list: which row the keys j, k, e and Enter act on.
-import { useLayoutEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { useLayoutEffect, useRef, useState } from "./html.js";
 import { useKeys } from "./keyboard.js";
 
 const linkOf = (element) => element?.querySelector("[data-row-link]");

@@ -1,5 +1,5 @@
 // How a status looks: its word, its kind (the name of its colours) and its glyph, whose shape differs without colour.
-import { html } from "../vendor/preact-htm.js";
+import { html } from "./html.js";
 
 const WORDS = {
   running: "running",

@@ -1,5 +1,5 @@
 // What the page knows of the stream: what has changed, whether it is connected, and the receiver's clock.
-import { useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { useEffect, useRef, useState } from "./html.js";
 import { Source } from "./source.js";
 
 const CLOCK_JITTER = 250;

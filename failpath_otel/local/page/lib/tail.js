@@ -1,6 +1,7 @@
 // The rows of the list of runs: a page of them as loaded, merged with the changes of the stream, and held while paused.
-import { useEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
+import { useEffect, useMemo, useRef, useState } from "./html.js";
 import { useResource } from "./api.js";
+import { within } from "./range.js";
 import { search } from "./router.js";
 import { look } from "./status.js";
 import { useStream } from "./stream.js";
@@ -16,9 +17,12 @@ const newestFirst = (a, b) =>
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
 // Whether the page itself can tell if a row belongs to the list; what a text is looked for in only the receiver knows.
-function matcher({ flow, status, text }) {
+function matcher({ flow, status, text, from, to }) {
   if (text) return null;
-  return (run) => (!flow || run.flowKey === flow) && (!status || look(run.status, run.liveness).kind === status);
+  return (run) =>
+    within({ from, to }, run.activeAt) &&
+    (!flow || run.flowKey === flow) &&
+    (!status || look(run.status, run.liveness).kind === status);
 }
 
 function merge(data, recent, matches, before) {
@@ -35,7 +39,7 @@ function merge(data, recent, matches, before) {
   return before ? merged : merged.sort(newestFirst).slice(0, MOST);
 }
 
-// `filter`: {flow, status, text, before}. Returns what to show, of which list it is and whether that is
+// `filter`: {flow, status, text, from, to, before}. Returns what to show, of which list it is and whether that is
 // the one asked for, and the number of runs that have changed since the pause.
 export function useTail(filter, paused) {
   const path = `runs${search({ ...filter, limit: PAGE })}`;

@@ -1,6 +1,6 @@
 // The window of a long list: the rows in sight are in the document, and spacers as high as all the others. What the
 // browser's own search does not find in it, the view that shows the list has to look for.
-import { html, useLayoutEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { html, useLayoutEffect, useRef, useState } from "./html.js";
 
 export const WHOLE_UP_TO = 200; // Up to here all rows are rendered, as if this were not here.
 const LEAST_BEYOND = 8; // Rows rendered beyond each end of what is in sight, at least; else as many as are in sight.

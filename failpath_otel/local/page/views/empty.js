@@ -1,5 +1,5 @@
 // What the page shows before anything has arrived: what it waits for, a snippet to copy, and the sample.
-import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { send } from "../lib/api.js";
 import { Copy } from "../components/parts.js";
 

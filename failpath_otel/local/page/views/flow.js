@@ -1,5 +1,5 @@
 // The view of one flow: its numbers, its graph, what differs from its declaration, what fails most, and its last runs.
-import { html, useCallback, useEffect, useMemo } from "../vendor/preact-htm.js";
+import { html, useCallback, useEffect, useMemo } from "../lib/html.js";
 import { useResource } from "../lib/api.js";
 import { membersPath, useChosen } from "../components/flow/chosen.js";
 import { DriftList, ErrorList, LastRuns } from "../components/flow/flowparts.js";

@@ -1,5 +1,5 @@
 // The view of all flows: how each did of late, and on top what has gone quiet.
-import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useState } from "../lib/html.js";
 import { send, useResource } from "../lib/api.js";
 import { Empty } from "./empty.js";
 import { ago, count, dateTime, duration, plural, rate } from "../lib/format.js";

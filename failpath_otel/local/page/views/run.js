@@ -1,5 +1,5 @@
 // The view of one run: its header, its graph, the waterfall, the selected step's panel, the event log.
-import { html, useCallback, useEffect, useMemo, useRef } from "../vendor/preact-htm.js";
+import { html, useCallback, useEffect, useMemo, useRef } from "../lib/html.js";
 import { useResource } from "../lib/api.js";
 import { byStep, inTime, isFailed, nameOf, selectedOf } from "../lib/attempts.js";
 import { EventLog } from "../components/run/eventlog.js";

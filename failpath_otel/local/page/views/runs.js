@@ -1,22 +1,27 @@
 // The view of all runs: a live list, newest activity first, that can be filtered and paused.
-import { Component, html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { Component, html, useEffect, useRef, useState } from "../lib/html.js";
 import { Empty } from "./empty.js";
 import { Filters } from "../components/filters.js";
 import { ago, count, dateTime, plural } from "../lib/format.js";
 import { useKeys } from "../lib/keyboard.js";
 import { Failure, Loading, RunDuration } from "../components/parts.js";
+import { asked, useRange } from "../lib/range.js";
 import { flowPath, Link, navigate, runPath, setQuery, useLocation } from "../lib/router.js";
 import { useRows } from "../lib/rows.js";
 import { look, Status } from "../lib/status.js";
 import { serverNow, useNow } from "../lib/stream.js";
 import { keyOf, useTail } from "../lib/tail.js";
+import { TimeRange } from "../components/timerange.js";
 
 const FRESH_MS = 1500;
 
 export function RunsView({ server }) {
   const { query } = useLocation();
   const filter = Object.fromEntries(["flow", "status", "text", "before"].map((name) => [name, query.get(name) ?? ""]));
+  const range = useRange(query);
+  Object.assign(filter, asked(range));
   const filtered = Boolean(filter.flow || filter.status || filter.text);
+  const limited = filtered || Boolean(filter.from || filter.to);
   const [pausedAt, setPausedAt] = useState(null);
   const paused = pausedAt !== null;
   const { rows, next, changed, list, loaded, current, error, reload } = useTail(filter, paused);
@@ -36,20 +41,21 @@ export function RunsView({ server }) {
 
   const nothing = current && rows.length === 0 && !error;
   const shown = rows.length > 0 && (current || !error); // Another list stands until the one asked for is there.
-  if (nothing && !filtered && !filter.before && !paused) {
+  if (nothing && !limited && !filter.before && !paused) {
     return html`<${Empty} url=${window.location.origin} onSample=${reload} />`;
   }
   return html`
     <div class="view-head">
       <h1>Runs</h1>
-      <span class="muted">${server.data && !filtered ? count(Math.max(server.data.runs, rows.length)) : ""}</span>
+      <span class="muted">${server.data && !limited ? count(Math.max(server.data.runs, rows.length)) : ""}</span>
+      <${TimeRange} range=${range} />
       <${PauseButton} paused=${paused} changed=${changed} onClick=${pause} />
     </div>
     <${Filters} filter=${filter} filtered=${filtered} />
     ${error && html`<${Failure} what="The runs" error=${error} retry=${reload} />`}
     ${!loaded && !error && html`<${Loading} what="runs" />`}
     ${nothing && html`<div class="card nothing" role="status">
-      <p>No run ${filtered ? "matches" : "is older"}.</p>
+      <p>No run ${limited ? "matches" : "is older"}.</p>
       ${filtered && html`<p class="muted">The list stays live: a run that matches shows up here.</p>`}
     </div>`}
     ${shown && html`<div class=${`card${paused ? " held" : ""}`}>

@@ -1,5 +1,5 @@
 // What is chosen in the graph of a flow: a step, a node that stands for several, or one of these.
-import { useMemo } from "../../vendor/preact-htm.js";
+import { useMemo } from "../../lib/html.js";
 import { useResource } from "../../lib/api.js";
 import { search } from "../../lib/router.js";
 import { isFolded } from "./folded.js";

@@ -1,5 +1,5 @@
 // A graph as SVG, drawn where the receiver has placed it, so that nodes never move when something happens.
-import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact-htm.js";
+import { html, useEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { plural } from "../../lib/format.js";
 import { memo } from "../../lib/memo.js";
 import { Arrows, Edge } from "./edge.js";

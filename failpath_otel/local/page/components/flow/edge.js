@@ -1,5 +1,5 @@
 // An edge of a graph: what comes after, what runs again, or what runs inside, each with a line of its own.
-import { html } from "../../vendor/preact-htm.js";
+import { html } from "../../lib/html.js";
 import { count, plural } from "../../lib/format.js";
 import { memo } from "../../lib/memo.js";
 import { edgePath, middle } from "../../lib/path.js";

@@ -1,5 +1,5 @@
 // The lists of the view of a flow: what differs from its declaration, what fails most, and the last runs.
-import { html } from "../../vendor/preact-htm.js";
+import { html } from "../../lib/html.js";
 import { ago, count, dateTime } from "../../lib/format.js";
 import { RunDuration } from "../parts.js";
 import { Link, navigate, runPath } from "../../lib/router.js";

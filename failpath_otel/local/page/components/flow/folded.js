@@ -1,5 +1,5 @@
 // Steps that only a number tells apart, folded into one node: how many there are, and what happened to them.
-import { html } from "../../vendor/preact-htm.js";
+import { html } from "../../lib/html.js";
 import { count, duration, plural, rate } from "../../lib/format.js";
 import { Glyph } from "../../lib/status.js";
 import { EDGE, Label, Metric } from "./node.js";

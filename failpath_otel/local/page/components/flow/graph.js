@@ -1,5 +1,5 @@
 // The graph of a flow or of a run: its drawing, or a list of its steps where that says more, and what is folded in it.
-import { html, useCallback, useMemo, useState } from "../../vendor/preact-htm.js";
+import { html, useCallback, useMemo, useState } from "../../lib/html.js";
 import { Drawing } from "./drawing.js";
 import { foldedState, isFolded } from "./folded.js";
 import { Members, NodeList } from "./steplists.js";

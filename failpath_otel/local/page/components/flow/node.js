@@ -1,5 +1,5 @@
 // What stands in a node of the graph: on a flow its numbers, on a run what happened to the step.
-import { html } from "../../vendor/preact-htm.js";
+import { html } from "../../lib/html.js";
 import { isGrowing } from "../../lib/attempts.js";
 import { count, duration, plural, rate } from "../../lib/format.js";
 import { Glyph } from "../../lib/status.js";

@@ -1,6 +1,6 @@
 // Lists of steps beside a graph: its nodes, where it is too large to be drawn or a list is asked for, and the members of
 // a folded one.
-import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact-htm.js";
+import { html, useEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { useResource } from "../../lib/api.js";
 import { count, plural } from "../../lib/format.js";
 import { Failure } from "../parts.js";

@@ -1,5 +1,5 @@
 // Steps as the rows of a table, worst first: of a flow with their figures, of a run with what happened to them.
-import { html, useLayoutEffect, useMemo, useRef, useState } from "../../vendor/preact-htm.js";
+import { html, useLayoutEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { count, duration, NONE, plural, rate } from "../../lib/format.js";
 import { Glyph } from "../../lib/status.js";
 import { useVirtual } from "../../lib/virtual.js";

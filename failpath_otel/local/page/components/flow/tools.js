@@ -1,5 +1,5 @@
 // What is below the drawing of a graph: its size, and the way to the list of its steps.
-import { html } from "../../vendor/preact-htm.js";
+import { html } from "../../lib/html.js";
 
 export function Tools({ view, onFit, onList }) {
   const size = `${Math.round(view.scale * 100)} %`;

@@ -1,6 +1,6 @@
 // The window on the drawing of a graph: how large it is drawn and which part is in sight, by mouse, touch and keyboard.
 // The drawing scrolls in its box, so that a wheel without Ctrl scrolls on to the page as anywhere else.
-import { useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact-htm.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "../../lib/html.js";
 
 const PADDING = 16; // Of the box, left and right together.
 const LEAST_HEIGHT = 240; // Of the box once its drawing has been made larger.

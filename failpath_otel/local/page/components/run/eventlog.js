@@ -1,5 +1,5 @@
 // The event log of a run: its events in their canonical order, as they were received.
-import { html, useState } from "../../vendor/preact-htm.js";
+import { html, useState } from "../../lib/html.js";
 import { instant } from "../../lib/attempts.js";
 import { dateTime, duration, plural, time } from "../../lib/format.js";
 import { Status } from "../../lib/status.js";

@@ -1,5 +1,5 @@
 // Metadata as a tidy table; what is nested stands indented below its name.
-import { html } from "../../vendor/preact-htm.js";
+import { html } from "../../lib/html.js";
 
 // A list of plain values is shown in one line.
 const isNested = (value) =>

@@ -1,5 +1,5 @@
 // The panel of the selected step: what happened, how long it took, its error, its metadata, where it ran.
-import { html } from "../../vendor/preact-htm.js";
+import { html } from "../../lib/html.js";
 import { factor, isGrowing } from "../../lib/attempts.js";
 import { CopyButton } from "../copy.js";
 import { Elapsed } from "../elapsed.js";

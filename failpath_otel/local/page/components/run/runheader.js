@@ -1,5 +1,5 @@
 // The header of a run: which run it is, how it stands and why, its neighbours, and what can be copied of it.
-import { html } from "../../vendor/preact-htm.js";
+import { html } from "../../lib/html.js";
 import { byStep, isGrowing, trouble } from "../../lib/attempts.js";
 import { CopyButton } from "../copy.js";
 import { Elapsed } from "../elapsed.js";

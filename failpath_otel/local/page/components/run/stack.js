@@ -1,5 +1,5 @@
 // A stack: the application's frames stand out, runs of library frames are folded, or all of it as it was.
-import { html, useState } from "../../vendor/preact-htm.js";
+import { html, useState } from "../../lib/html.js";
 import { plural } from "../../lib/format.js";
 
 // What names a place in code. Other lines (headings, the message) are shown elsewhere, and stand in the whole stack.

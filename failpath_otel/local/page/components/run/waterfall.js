@@ -1,5 +1,5 @@
 // The waterfall of a run: a row for each attempt, its bar where it was in time.
-import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../../vendor/preact-htm.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { instant, isGrowing, nameOf } from "../../lib/attempts.js";
 import { useReducedMotion } from "../elapsed.js";
 import { memo } from "../../lib/memo.js";
@@ -116,11 +116,12 @@ function useAxis(run) {
 function useMost(box) {
   const [most, setMost] = useState(6);
   useEffect(() => {
+    const element = box.current; // The reference ends before the effect does.
     const watcher = new ResizeObserver(() => {
-      const width = box.current.querySelector(".axis-track").clientWidth;
+      const width = element.querySelector(".axis-track").clientWidth;
       setMost(Math.max(2, Math.min(10, Math.floor(width / 96))));
     });
-    watcher.observe(box.current);
+    watcher.observe(element);
     return () => watcher.disconnect();
   }, []);
   return most;
