@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from failpath_otel.local.api.page.route import heading, route
-from failpath_otel.local.flows.statistics import StepStats, step_stats, step_stats_of
+from failpath_otel.local.flows.statistics import StepStats, step_stats_of
 from failpath_otel.local.receiver import Receiver
 
 
@@ -45,7 +45,6 @@ class StepRoutes:
         node = next((node for node in details.shape.nodes if node.step_key == node_key and node.members), None)
         if node is None:
             raise HTTPException(404, "no such node that stands for several steps")
-        stats = step_stats(details.runs)
         unseen = step_stats_of([], [])
-        rows = [StepRow(**asdict(stats.get(key, unseen)), step_key=key, label=key) for key in node.members]
+        rows = [StepRow(**asdict(details.steps.get(key, unseen)), step_key=key, label=key) for key in node.members]
         return StepList(revision, now, rows)

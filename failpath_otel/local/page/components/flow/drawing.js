@@ -87,7 +87,7 @@ export function Drawing({ graph, name, runs, states, selected, opened, onSelect,
         )}
       </svg>
     </div>
-    <${Tools} view=${view} onFit=${toFit} onList=${onList} />
+    <${Tools} graph=${graph} kindOf=${kindOf} view=${view} onFit=${toFit} onList=${onList} />
   </div>`;
 }
 
