@@ -15,6 +15,12 @@ const SECTIONS = [
     [["e"], "Next failed step"],
     [["Enter"], "To the step's panel"],
   ]],
+  ["A graph that has the focus", [
+    [["+"], "Larger"],
+    [["-"], "Smaller"],
+    [["0"], "All that fits"],
+    [["←", "→"], "Move it"],
+  ]],
   ["Lists", [
     [["j"], "Next row"],
     [["k"], "Previous row"],

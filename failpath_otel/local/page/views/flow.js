@@ -1,6 +1,7 @@
 // The view of one flow: its numbers, its graph, what differs from its declaration, what fails most, and its last runs.
 import { html, useCallback, useEffect, useMemo } from "../lib/html.js";
 import { useResource } from "../lib/api.js";
+import { membersPath, useChosen } from "../components/flow/chosen.js";
 import { DriftList, ErrorList, LastRuns } from "../components/flow/flowparts.js";
 import { ago, count, dateTime, duration, NONE, plural, rate } from "../lib/format.js";
 import { Graph } from "../components/flow/graph.js";
@@ -37,13 +38,12 @@ function Unknown({ flowKey }) {
 
 function Flow({ data, query }) {
   const { flow, graph, errors, runs, drift } = data;
-  const chosen = graph.nodes.find((node) => node.stepKey === query.get("node")) ?? null;
+  const { chosen, chosenKey, keys } = useChosen(graph, flow.flowKey, query.get("node"));
   const labels = useMemo(() => new Map(graph.nodes.map((node) => [node.stepKey, node.label])), [graph]);
-  const shownErrors = chosen === null ? errors : errors.filter((error) => error.stepKey === chosen.stepKey);
-  const chosenKey = chosen?.stepKey ?? null;
+  const shownErrors = chosenKey === null ? errors : errors.filter((error) => keys.has(error.stepKey));
   const choose = useCallback((stepKey) => setQuery({ node: stepKey === chosenKey ? null : stepKey }), [chosenKey]);
   const clear = () => setQuery({ node: null });
-  useKeys({ Esc: () => (chosen === null ? navigate("/") : clear()) });
+  useKeys({ Esc: () => (chosenKey === null ? navigate("/") : clear()) });
 
   return html`
     <div class="flow-header" data-testid="flow-header">
@@ -60,8 +60,8 @@ function Flow({ data, query }) {
         <p class="muted">${source(graph, flow.runs)}</p>
       </div>
       ${graph.nodes.length > 0
-        ? html`<${Graph} graph=${graph} name=${flow.flowKey} runs=${Math.min(flow.runs, WINDOW)} selected=${chosen?.stepKey ?? null}
-            onSelect=${choose} />`
+        ? html`<${Graph} graph=${graph} name=${flow.flowKey} runs=${Math.min(flow.runs, WINDOW)} selected=${chosenKey}
+            onSelect=${choose} membersOf=${(stepKey) => membersPath(flow.flowKey, stepKey)} />`
         : html`<p class="card-note muted">No step of this flow has been seen yet.</p>`}
       ${chosen !== null && html`<${StepNumbers} node=${chosen} flowKey=${flow.flowKey} onClose=${clear} />`}
     </section>
