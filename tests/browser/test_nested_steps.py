@@ -17,8 +17,7 @@ def step(
     """A step whose span has the name of the step."""
     same: dict[str, Any] = {"step": name, "span": name, "run": "nested"}
     inside = {} if parent is None else {"parentSpanId": parent}
-    status, error = ("error", DECLINED) if fails else ("success", None)
-    outcome = record(status, end, started=start, error=error, **same)
+    outcome = record("error" if fails else "success", end, started=start, error=DECLINED if fails else None, **same)
     return [record("running", start, **same) | inside, outcome | inside]
 
 
