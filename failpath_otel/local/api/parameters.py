@@ -25,6 +25,13 @@ def limit_in(text: str | None, default: int) -> int:
     return limit
 
 
+def offset_in(text: str | None) -> int:
+    """Return the number of items in a query that are left out, by default 0. Raise ``HTTPException`` (400)."""
+    if text and not re.fullmatch("[0-9]{1,9}", text):
+        raise HTTPException(400, "expected an offset from 0 to 999999999")
+    return int(text or 0)
+
+
 def seconds_in(text: str | None, highest: int) -> int:
     """Return the number of seconds in a query, by default 0. Raise ``HTTPException`` (400)."""
     seconds = int(text) if re.fullmatch("[0-9]{1,9}", text or "0") and text else -1 if text else 0

@@ -1,6 +1,6 @@
 """Runs for the page: a list, filtered, and one run."""
 
-from typing import Final
+from typing import Final, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -10,13 +10,16 @@ from failpath_otel.local.api.cursor import cursor_in, cursor_text
 from failpath_otel.local.api.page import answers
 from failpath_otel.local.api.page.answers import row_of
 from failpath_otel.local.api.page.route import heading, route
-from failpath_otel.local.api.page.run_page import run_page
-from failpath_otel.local.api.parameters import STATUSES, limit_in, one_of, range_in
+from failpath_otel.local.api.page.run_page import event_page, run_page, step_page
+from failpath_otel.local.api.parameters import STATUSES, limit_in, offset_in, one_of, range_in
 from failpath_otel.local.api.scripts.run_filter import DERIVED
 from failpath_otel.local.receiver import Receiver
-from failpath_otel.local.store.run_row import RunRow
+from failpath_otel.local.store.run_row import RunKey, RunRow
 
 _ROWS: Final = 100
+_EVENTS: Final = 500
+
+_T = TypeVar("_T")
 
 
 class RunRoutes:
@@ -28,7 +31,13 @@ class RunRoutes:
     @property
     def routes(self) -> list[Route]:
         """All of them."""
-        return [route("runs", self.rows), route("run/{run_id:anything}", self.run)]
+        # A run id may hold anything, also a path: what is asked about the run stands before it.
+        return [
+            route("runs", self.rows),
+            route("run/{run_id:anything}", self.run),
+            route("run-events/{run_id:anything}", self.events),
+            route("run-step/{run_id:anything}", self.step),
+        ]
 
     def rows(self, request: Request) -> answers.RowList:
         """Return a page of the list of runs, filtered."""
@@ -63,12 +72,31 @@ class RunRoutes:
         )
 
     def run(self, request: Request) -> answers.RunPage:
-        """Return one run: its view, its graph, its events."""
+        """Return one run: its view, its graph, its events; a long one without what it is asked for in parts."""
         revision_and_time = heading(self._receiver)
-        key = self._receiver.store.find(
-            request.path_params["run_id"], flow_key=request.query_params.get("flow") or None
-        )
-        found = None if key is None else run_page(self._receiver, key, revision_and_time)
-        if found is None:
-            raise HTTPException(404, "no such run")
-        return found
+        whole = request.query_params.get("whole") == "1"
+        return _found(run_page(self._receiver, self._key(request), revision_and_time, whole=whole))
+
+    def events(self, request: Request) -> answers.EventPage:
+        """Return a part of the events of a run."""
+        query = request.query_params
+        offset, limit = offset_in(query.get("offset")), limit_in(query.get("limit"), _EVENTS)
+        revision_and_time = heading(self._receiver)
+        return event_page(self._receiver, self._key(request), revision_and_time, offset, limit)
+
+    def step(self, request: Request) -> answers.StepPage:
+        """Return all that is known of one attempt of a step of a run."""
+        query = request.query_params
+        revision_and_time = heading(self._receiver)
+        key = self._key(request)
+        return _found(step_page(self._receiver, key, revision_and_time, query.get("step", ""), query.get("span", "")))
+
+    def _key(self, request: Request) -> RunKey:
+        flow_key = request.query_params.get("flow") or None
+        return _found(self._receiver.store.find(request.path_params["run_id"], flow_key=flow_key))
+
+
+def _found(answer: _T | None) -> _T:
+    if answer is None:
+        raise HTTPException(404, "no such run")
+    return answer
