@@ -65,8 +65,7 @@ class RunOverview(msgspec.Struct, Generic[_Time], frozen=True, rename="camel"):
 
 
 class RunSummary(RunOverview[int], frozen=True):
-    """What follows from the events of a run; ``errors`` are those of its steps, ``search`` is what the text filter searches,
-    case-folded."""
+    """What follows from the events of a run; ``search`` is what the text filter searches, case-folded."""
 
     attempts: list[AttemptSummary]
     errors: list[StepError]

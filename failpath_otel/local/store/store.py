@@ -13,6 +13,7 @@ from failpath_otel.local.runs.step_error import StepError
 from failpath_otel.local.runs.summary import RunOverview, RunSummary
 from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store.database import Database
+from failpath_otel.local.store.error_queries import ErrorQueries
 from failpath_otel.local.store.run_queries import RunQueries
 from failpath_otel.local.store.run_row import RunKey, RunRow
 from failpath_otel.local.store.schema import TABLES_OF_RUNS, prepare
@@ -91,6 +92,8 @@ class Store:
         self._database = Database(path, prepare)
         self.runs: Final = RunQueries(self._database)
         """The rows of runs."""
+        self.errors: Final = ErrorQueries(self._database)
+        """The errors of their steps."""
         self.work_available = threading.Event()
         if self._database.rows("SELECT 1 FROM dirty LIMIT 1"):
             self.work_available.set()
