@@ -93,9 +93,11 @@ class ErrorQueries:
 
     def times(self, fingerprint: str) -> ErrorTimes | None:
         """Return since when an error is stored; ``None`` if no stored run has it."""
+        # One subquery each, because together they would read the time of every row.
+        own = "FROM errors INDEXED BY errors_by_time WHERE fingerprint = ?"
         total, first, last = self.database.rows(
-            "SELECT count(*), min(seen), max(seen) FROM errors INDEXED BY errors_by_time WHERE fingerprint = ?",
-            fingerprint,
+            f"SELECT (SELECT count(*) {own}), (SELECT min(seen) {own}), (SELECT max(seen) {own})",
+            *[fingerprint] * 3,
         )[0]
         return ErrorTimes(total, first, last) if total else None
 

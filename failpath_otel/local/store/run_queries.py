@@ -16,6 +16,9 @@ _KEYS: Final = 400
 _ORDER: Final = "ORDER BY active_at DESC, flow_key, run_id LIMIT ?"
 
 
+_RARE: Final = 5_000
+"""The most runs with an error that other filters are applied to one by one."""
+
 _HAS_ERROR: Final = (
     "EXISTS (SELECT 1 FROM errors WHERE errors.flow_key = runs.flow_key AND errors.run_id = runs.run_id "
     "AND fingerprint = ?)"
@@ -54,9 +57,6 @@ class RunQueries:
         if flow_key is not None:
             conditions.append("flow_key = ?")
             values.append(flow_key)
-        if error is None or only is not None:
-            conditions += place_conditions
-            values += place_values
         if statuses is not None:
             conditions.append(f"status IN ({', '.join('?' * len(statuses))})")
             values += statuses
@@ -66,15 +66,21 @@ class RunQueries:
             conditions.append("instr(search, ?)")
             # As in `summary.py`, where a line break separates one text from the next.
             values.append(text.casefold().replace("\n", " ").encode(errors="replace").decode())
-        if error is not None and only is not None:
+        if error is not None and only is None and (not conditions or self._is_rare(error)):
+            return self._with_error(error, (place_conditions, place_values), conditions, values, limit)
+        if error is not None:
             conditions.append(_HAS_ERROR)
             values.append(error)
+        conditions += place_conditions
+        values += place_values
         if only is not None:
             return self._only(list(only), conditions, values, limit)
-        if error is not None:
-            return self._with_error(error, (place_conditions, place_values), conditions, values, limit)
         query = f"SELECT {COLUMNS} FROM runs INDEXED BY {index} WHERE {_all(conditions)} {_ORDER}"  # noqa: S608
         return [RunRow(*row) for row in self._database.rows(query, *values, limit)]
+
+    def _is_rare(self, error: str) -> bool:
+        query = "SELECT count(*) FROM (SELECT 1 FROM errors WHERE fingerprint = ? LIMIT ?)"
+        return self._database.number(query, error, _RARE + 1) <= _RARE
 
     def _with_error(
         self,

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from failpath_otel.local.runs.fingerprint import fingerprint
+from failpath_otel.local.store import run_queries
 from failpath_otel.local.store.error_queries import ErrorCount
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
@@ -83,7 +84,11 @@ def test_of_a_step_the_newest_failed_attempt_counts_and_a_run_that_changes_has_n
     assert [count.recovered for count in store.errors.of_all_flows()] == [1]
 
 
-def test_the_runs_with_an_error_are_listed_like_others_and_filtered_further(store: Store) -> None:
+@pytest.mark.parametrize("rare", [0, 5_000])
+def test_the_runs_with_an_error_are_listed_like_others_and_filtered_further(
+    store: Store, monkeypatch: pytest.MonkeyPatch, rare: int
+) -> None:
+    monkeypatch.setattr(run_queries, "_RARE", rare)
     stored(store, *(failed(number, f"order {number} has no money") for number in range(1, 41)))
     stored(store, *(failed(number) for number in range(41, 60)), event("success", 70, run="good"))
     whole = store.runs.rows(100, error=DECLINED)

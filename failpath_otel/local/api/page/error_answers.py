@@ -61,10 +61,11 @@ class FlowErrors(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ErrorList(FlowErrors, frozen=True):
-    """The most frequent errors of all flows, among the newest ``window`` of them."""
+    """The most frequent errors of all flows: ``counted`` were counted, which are the newest ``window`` at most."""
 
     revision: int
     now: str
+    counted: int
     window: int
 
 

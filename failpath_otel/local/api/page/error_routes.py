@@ -1,5 +1,6 @@
 """The most frequent errors of all flows, for the page."""
 
+from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.routing import Route
 
@@ -26,5 +27,7 @@ class ErrorRoutes:
         query = request.query_params
         within, limit = range_in(query), min(limit_in(query.get("limit"), MAX_ERRORS), MAX_ERRORS)
         revision, now = heading(self._receiver)
-        found = errors_of(self._receiver, self._receiver.store.errors.of_all_flows(within), None, within, limit)
-        return ErrorList(found.kinds, found.since, found.until, found.errors, revision, now, NEWEST_FAILURES)
+        counts = self._receiver.store.errors.of_all_flows(within)
+        found = errors_of(self._receiver, counts, None, within, limit)
+        counted = sum(count.failed + count.recovered for count in counts)
+        return ErrorList(**asdict(found), revision=revision, now=now, counted=counted, window=NEWEST_FAILURES)

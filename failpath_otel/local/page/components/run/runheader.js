@@ -30,7 +30,7 @@ export function RunHeader({ data, selected }) {
       </nav>
     </div>
     <div class="run-line">
-      <${Facts} run=${run} />
+      <${Facts} run=${run} retries=${data.row.retries} />
       <${Actions} data=${data} selected=${selected} />
     </div>
   </div>`;
@@ -44,10 +44,9 @@ function Neighbour({ to, flowKey, testid, word }) {
   return html`<${Link} class="button button-small" data-testid=${testid} href=${runPath(to.runId, flowKey)} title=${to.runId}>${inner}<//>`;
 }
 
-function Facts({ run }) {
+function Facts({ run, retries }) {
   useNow(run.status === "running" ? 1000 : 15_000);
   const steps = byStep(run.steps).size;
-  const retries = run.steps.length - steps;
   const processes = new Map(run.steps.filter((step) => step.process).map(({ process }) => [`${process.pid} ${process.host}`, process]));
   const fact = (name, value) => html`<div class="fact"><dt>${name}</dt><dd>${value}</dd></div>`;
   return html`<dl class="facts">
