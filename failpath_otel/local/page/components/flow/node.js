@@ -46,7 +46,15 @@ export function FlowNode({ node }) {
     ${node.p50Ms !== null && html`<${Metric} ...${right} y="42" metric="p50" value=${duration(node.p50Ms)} word="p50" before=${true} />`}
     ${node.p95Ms !== null && html`<${Metric} ...${right} y="57.5" metric="p95" value=${duration(node.p95Ms)} word="p95" before=${true} />`}
     ${node.running > 0 && html`<${Metric} ...${right} y="73" metric="running" value=${count(node.running)} word="running" />`}
+    ${node.retries > 0 && html`<${Retries} node=${node} right=${right} />`}
   `;
+}
+
+// Beside what runs there is room for a sign alone.
+function Retries({ node, right }) {
+  const value = count(node.retries);
+  if (node.running > 0) return html`<${Metric} x=${node.width / 2} text-anchor="middle" y="73" metric="retries" value=${value} word="↻" before=${true} />`;
+  return html`<${Metric} ...${right} y="73" metric="retries" value=${value} word=${node.retries === 1 ? "retry" : "retries"} />`;
 }
 
 export function RunNode({ node, state }) {
@@ -102,6 +110,7 @@ export function nodeLabel(node, state) {
     const said = [plural(node.runs, "run"), `${rate(node.failureRate)} failed`, `${rate(node.skipRate)} skipped`];
     if (node.p50Ms !== null) said.push(`p50 ${duration(node.p50Ms)}`);
     if (node.p95Ms !== null) said.push(`p95 ${duration(node.p95Ms)}`);
+    if (node.retries > 0) said.push(plural(node.retries, "retry", "retries"));
     if (node.running > 0) said.push(`${node.running} running`);
     return `${node.label}: ${said.join(", ")}`;
   }
