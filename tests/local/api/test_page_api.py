@@ -53,7 +53,7 @@ def test_an_empty_receiver_says_so(page: Page) -> None:
     answer = page.get("flows")
     assert (answer["revision"], answer["now"], answer["flows"], answer["total"]) == (0, at(100), [], 0)
     assert answer["silent"] == {"count": 0, "runs": []}
-    assert page.get("runs") == {"revision": 0, "now": at(100), "runs": [], "next": None}
+    assert page.get("runs") == {"revision": 0, "now": at(100), "runs": [], "next": None, "error": None}
 
 
 def test_the_status_describes_the_receiver(tmp_path: Path) -> None:

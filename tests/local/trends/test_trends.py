@@ -102,14 +102,14 @@ def test_the_graph_the_errors_and_the_last_runs_follow_the_range(page: Page) -> 
     page.add(run_at(HOUR, fails=True), run_at(2 * HOUR), replace(run_at(3 * HOUR), step_key="later"))
     early = page.get("flow/pay", to=at(2.5 * HOUR))
     assert [node["stepKey"] for node in early["graph"]["nodes"]] == ["charge"]
-    assert (len(early["runs"]), len(early["errors"]), early["window"]) == (
+    assert (len(early["runs"]), len(early["errors"]["errors"]), early["window"]) == (
         2,
         1,
         {"runs": 2, "of": 2, "since": at(HOUR)},
     )
     late = page.get("flow/pay", **{"from": at(2.5 * HOUR)})
     assert [node["stepKey"] for node in late["graph"]["nodes"]] == ["later"]
-    assert (len(late["runs"]), late["errors"], late["flow"]["total"]) == (1, [], 1)
+    assert (len(late["runs"]), late["errors"]["errors"], late["flow"]["total"]) == (1, [], 1)
     # From the cache, and up to date with a run of the range.
     page.add(run_at(4 * HOUR))
     assert page.get("flow/pay", **{"from": at(2.5 * HOUR)})["flow"]["total"] == 2

@@ -1,28 +1,25 @@
 """The JSON of the page's API: rows, flows, graphs, runs. Times are RFC 3339 in UTC."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import asdict
 
-from failpath_otel.flows.drift import Drift
-from failpath_otel.local.api.page.trend_answers import TrendAnswer, trend_answer
-from failpath_otel.local.board.board import FlowFigures
+from failpath_otel.local.api.page.error_answers import NamedError
 from failpath_otel.local.flows.layout import Layout, PlacedEdge
 from failpath_otel.local.flows.shape import Kind, Shape
-from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats, step_stats_of
+from failpath_otel.local.flows.statistics import StepStats, step_stats_of
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
 from failpath_otel.local.runs.times import to_rfc3339
-from failpath_otel.local.store.run_row import RunKey, RunRow
-from failpath_otel.local.trends.trends import Trend
-from failpath_otel.records.record import ErrorInfo, Status
+from failpath_otel.local.store.run_row import RunRow
+from failpath_otel.records.record import ErrorInfo, ProcessInfo, Status
 
 _UNSEEN: Final = step_stats_of([], [])
 
 
-class _Answer(msgspec.Struct, frozen=True, rename="camel"):
+class Answer(msgspec.Struct, frozen=True, rename="camel"):
     """Camel case, as in the wire contract."""
 
 
@@ -31,64 +28,6 @@ class Row(RunOverview[str], frozen=True):
 
     revision: int
     liveness: Liveness | None
-
-
-class Outcome(_Answer, frozen=True):
-    """How one run of a flow ended, or that it is running."""
-
-    run_id: str
-    status: Status
-    liveness: Liveness | None
-
-
-class FlowRow(FlowStats, frozen=True):
-    """A flow as one row: figures over its newest runs; ``running``, ``silent`` and ``gone`` over all current ones.
-
-    ``total`` is the number of its runs in the range of time, of which ``runs`` are the newest, and the figures are
-    over these. ``outcomes`` are the newest twenty, the oldest of them first. A flow that has not run yet has no
-    ``last_seen``.
-    """
-
-    flow_key: str
-    total: int
-    trend: TrendAnswer
-    outcomes: list[Outcome]
-    running: int
-    silent: int
-    gone: int
-    last_seen: str | None
-
-
-class SilentRuns(_Answer, frozen=True):
-    """How many runs are silent or have lost their process, and the newest of them."""
-
-    count: int
-    runs: list[Row]
-
-
-class FlowList(_Answer, frozen=True):
-    """Flows in an order, ``flows`` from ``offset`` on, out of ``total``.
-
-    ``order`` is the number of the order: asked for again with it, the flows stand as they do here, and new ones at the
-    end. ``moved`` says that they would stand otherwise by now.
-    """
-
-    revision: int
-    now: str
-    flows: list[FlowRow]
-    silent: SilentRuns
-    offset: int
-    total: int
-    order: int
-    moved: bool
-
-
-class FlowKeys(_Answer, frozen=True):
-    """The keys of all flows, in alphabetical order."""
-
-    revision: int
-    now: str
-    keys: list[str]
 
 
 class Node(StepStats, frozen=True):
@@ -118,7 +57,7 @@ class Edge(PlacedEdge, frozen=True):
     kind: Kind
 
 
-class Graph(_Answer, frozen=True):
+class Graph(Answer, frozen=True):
     """A flow's graph; ``declared`` where its shape comes from a file.
 
     ``listed``: it has too many nodes to be drawn. All places and sizes are 0 then, and there are no edges.
@@ -132,40 +71,20 @@ class Graph(_Answer, frozen=True):
     edges: list[Edge]
 
 
-class Window(_Answer, frozen=True):
-    """The newest ``runs`` of ``of`` runs in the range of time; ``since`` is the oldest activity among them."""
+class RowList(Answer, frozen=True):
+    """Runs, the one that was active last first; ``next`` continues behind the last of them.
 
-    runs: int
-    of: int
-    since: str | None
-
-
-class FlowPage(_Answer, frozen=True):
-    """The view of one flow; ``drift`` is how its runs differ from the file of declared flows.
-
-    The graph is of the ``window``.
+    ``error`` is the kind of error that was asked for.
     """
-
-    revision: int
-    now: str
-    flow: FlowRow
-    window: Window
-    graph: Graph
-    errors: list[ErrorCount]
-    runs: list[Row]
-    drift: list[Drift]
-
-
-class RowList(_Answer, frozen=True):
-    """Runs, the one that was active last first; ``next`` continues behind the last of them."""
 
     revision: int
     now: str
     runs: list[Row]
     next: str | None
+    error: NamedError | None
 
 
-class LoggedEvent(_Answer, frozen=True):
+class LoggedEvent(Answer, frozen=True):
     """One record of a run, without its stack and metadata; ``attempt`` is the number of the attempt it belongs to."""
 
     id: str
@@ -179,42 +98,87 @@ class LoggedEvent(_Answer, frozen=True):
     error: ErrorInfo | None
 
 
-class Neighbour(_Answer, frozen=True):
+class Neighbour(Answer, frozen=True):
     """The run before or after another one."""
 
     run_id: str
 
 
-class RunPage(_Answer, frozen=True):
-    """The view of one run; ``run`` is a ``RunView`` whose errors have their stacks as ``frames`` too."""
+class StepLine(Answer, frozen=True, omit_defaults=True):
+    """One attempt of a step in a run too long to be sent whole: a ``StepView`` with what its row in a list shows.
+
+    The message of its error is one line, and cut; ``process`` is that of an attempt that runs. What is missing is null.
+    """
+
+    step_key: str
+    attempt: int
+    status: Status
+    span_id: str
+    started_at: str | None = None
+    ended_at: str | None = None
+    duration_ms: float | None = None
+    error: ErrorInfo | None = None
+    process: ProcessInfo | None = None
+    liveness: Liveness | None = None
+    parent_span_id: str | None = None
+
+
+class RunPage(Answer, frozen=True):
+    """The view of one run; ``run`` is a ``RunView`` whose errors have their stacks as ``frames`` too.
+
+    Unless it is ``whole``, the steps of ``run`` are :class:`StepLine` and there are no ``events``: the run is long, and
+    both are asked for in parts. ``trace_id`` is the first that a step has.
+    """
 
     revision: int
     now: str
+    whole: bool
     run: dict[str, Any]
     row: Row
     graph: Graph
-    events: list[LoggedEvent]
+    events: list[LoggedEvent] | None
+    event_count: int
+    processes: list[ProcessInfo]
+    trace_id: str | None
     previous: Neighbour | None
     next: Neighbour | None
     p50_ms: dict[str, float]
     trace_url: str | None
 
 
-class Keep(_Answer, frozen=True):
+class EventPage(Answer, frozen=True):
+    """A part of the events of a run, in order of time: those from ``offset`` on, of ``total``."""
+
+    revision: int
+    now: str
+    offset: int
+    total: int
+    events: list[LoggedEvent]
+
+
+class StepPage(Answer, frozen=True):
+    """All that is known of one attempt of a step: a ``StepView`` whose error has its stack as ``frames`` too."""
+
+    revision: int
+    now: str
+    step: dict[str, Any]
+
+
+class Keep(Answer, frozen=True):
     """How long and how much is kept: days, and MiB (2**20 bytes)."""
 
     days: float
     megabytes: float
 
 
-class Pruned(_Answer, frozen=True):
+class Pruned(Answer, frozen=True):
     """How many runs were pruned, and the newest activity among them."""
 
     runs: int
     before: str | None
 
 
-class StatusAnswer(_Answer, frozen=True):
+class StatusAnswer(Answer, frozen=True):
     """The state of the receiver."""
 
     version: str
@@ -237,54 +201,19 @@ def row_of(run: RunRow, liveness: Liveness | None) -> Row:
     """Return the row of a run. Its liveness may have been assessed at another time; the row's status decides."""
     columns: dict[str, Any] = asdict(run)
     columns["started"] = to_rfc3339(run.started)
-    columns["ended"] = _optional_rfc3339(run.ended)
+    columns["ended"] = optional_rfc3339(run.ended)
     columns["active_at"] = to_rfc3339(run.active_at)
-    return Row(**columns, liveness=_of_running(run.status, liveness))
+    return Row(**columns, liveness=liveness_in(run.status, liveness))
 
 
-def _optional_rfc3339(microseconds: int | None) -> str | None:
+def optional_rfc3339(microseconds: int | None) -> str | None:
+    """Return a time as RFC 3339, if there is one."""
     return None if microseconds is None else to_rfc3339(microseconds)
 
 
-def window_of(runs: Sequence[RunRow], total: int) -> Window:
-    """Return the window of the newest of ``total`` runs, the newest activity first."""
-    return Window(len(runs), max(total, len(runs)), to_rfc3339(runs[-1].active_at) if runs else None)
-
-
-def outcome_of(run_id: str, status: Status, liveness: Liveness | None) -> Outcome:
-    """Return how a run ended, or that it is running."""
-    return Outcome(run_id, status, _of_running(status, liveness))
-
-
-def _of_running(status: Status, liveness: Liveness | None) -> Liveness | None:
+def liveness_in(status: Status, liveness: Liveness | None) -> Liveness | None:
+    """Return the liveness of a run with this status, which has one only while it is running."""
     return (liveness or "live") if status == "running" else None
-
-
-def flow_row(
-    flow_key: str,
-    figures: FlowFigures,
-    trend: Trend,
-    current: Mapping[RunKey, Liveness],
-    *,
-    counts: Mapping[Liveness, int],
-    last_seen: int | None,
-) -> FlowRow:
-    """Return the row of a flow; ``current`` are its running runs, and ``counts`` how many they are."""
-    outcomes = [
-        outcome_of(run.run_id, run.status, current.get(RunKey(flow_key, run.run_id)))
-        for run in reversed(figures.newest)
-    ]
-    return FlowRow(
-        **asdict(figures.stats),
-        flow_key=flow_key,
-        total=figures.total,
-        trend=trend_answer(trend),
-        outcomes=outcomes,
-        running=counts.get("live", 0),
-        silent=counts.get("silent", 0),
-        gone=counts.get("gone", 0),
-        last_seen=_optional_rfc3339(last_seen),
-    )
 
 
 def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Graph:

@@ -10,8 +10,9 @@ from starlette.routing import Route
 from failpath_otel.flows.drift import Drift, drift_of
 from failpath_otel.flows.known_keys import KnownKeys
 from failpath_otel.flows.reserved import TEST_FLOW
-from failpath_otel.local.api.page import answers
-from failpath_otel.local.api.page.answers import row_of
+from failpath_otel.local.api.page import flow_answers
+from failpath_otel.local.api.page.answers import graph_of, row_of
+from failpath_otel.local.api.page.error_answers import FlowErrors, errors_of
 from failpath_otel.local.api.page.route import heading, route
 from failpath_otel.local.api.parameters import limit_in, number_in, one_of, range_in
 from failpath_otel.local.api.scripts.run_filter import DERIVED
@@ -19,7 +20,7 @@ from failpath_otel.local.board.board import MAX_LISTED_RUNS, NO_FIGURES, FlowFig
 from failpath_otel.local.board.order import PROBLEMS, SORTS, Orders, ordered
 from failpath_otel.local.flows.flows import FlowDetails
 from failpath_otel.local.flows.observed import seen_flow
-from failpath_otel.local.flows.statistics import top_errors
+from failpath_otel.local.flows.statistics import WINDOW
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.sample import FLOWS as SAMPLE_FLOWS
@@ -46,7 +47,7 @@ class FlowRoutes:
             route("flow/{flow_key:anything}", self.flow),
         ]
 
-    def flows(self, request: Request) -> answers.FlowList:
+    def flows(self, request: Request) -> flow_answers.FlowList:
         """Return flows as rows, those that need eyes first or in another order, and the newest silent runs."""
         query, receiver = request.query_params, self._receiver
         limit, offset = limit_in(query.get("limit"), _ROWS), number_in(query.get("offset"), "offset") or 0
@@ -60,13 +61,13 @@ class FlowRoutes:
         now = ordered(keys, figures, counts, receiver.clock(), sort)
         number, order = self._orders.hold(now, number)
         silent = [key for key, liveness in current.items() if liveness in DERIVED]
-        return answers.FlowList(
+        return flow_answers.FlowList(
             *revision_and_time,
             flows=[
                 self._flow_row(key, figures.get(key, NO_FIGURES), within, counts, current)
                 for key in order[offset : offset + limit]
             ],
-            silent=answers.SilentRuns(
+            silent=flow_answers.SilentRuns(
                 len(silent),
                 [row_of(row, current.get(row.key)) for row in receiver.store.runs.rows(_SILENT_SHOWN, only=silent)],
             ),
@@ -76,11 +77,11 @@ class FlowRoutes:
             moved=order != now,
         )
 
-    def keys(self, _request: Request) -> answers.FlowKeys:
+    def keys(self, _request: Request) -> flow_answers.FlowKeys:
         """Return the keys of all flows."""
-        return answers.FlowKeys(*heading(self._receiver), sorted(self._receiver.flows.known()))
+        return flow_answers.FlowKeys(*heading(self._receiver), sorted(self._receiver.flows.known()))
 
-    def flow(self, request: Request) -> answers.FlowPage:
+    def flow(self, request: Request) -> flow_answers.FlowPage:
         """Return one flow: its graph, its errors, its newest runs."""
         receiver, within = self._receiver, range_in(request.query_params)
         revision_and_time = heading(receiver)
@@ -92,15 +93,19 @@ class FlowRoutes:
         current: dict[RunKey, Liveness] = {key: its for key, its in everywhere.items() if key.flow_key == flow_key}
         figures = receiver.board.one(flow_key, within)
         newest = receiver.store.runs.rows(MAX_LISTED_RUNS, flow_key=flow_key, within=within)
-        return answers.FlowPage(
+        return flow_answers.FlowPage(
             *revision_and_time,
             flow=self._flow_row(flow_key, figures, within, _counts(current), current),
-            window=answers.window_of([run.row for run in details.runs], figures.total),
-            graph=answers.graph_of(details.shape, details.layout, details.steps),
-            errors=top_errors(details.runs),
+            window=flow_answers.window_of([run.row for run in details.runs], figures.total),
+            graph=graph_of(details.shape, details.layout, details.steps),
+            errors=self._errors(flow_key, within),
             runs=[row_of(row, current.get(row.key)) for row in newest],
             drift=self._drift(flow_key, details),
         )
+
+    def _errors(self, flow_key: str, within: TimeRange) -> FlowErrors:
+        ended, counts = self._receiver.store.errors.of_flow(flow_key, WINDOW, within)
+        return errors_of(self._receiver, counts, ended, within)
 
     def _drift(self, flow_key: str, details: FlowDetails) -> list[Drift]:
         """Return how the runs of a flow differ from the file of declared flows, where there is one."""
@@ -118,14 +123,14 @@ class FlowRoutes:
         within: TimeRange,
         counts: dict[str, Counter[Liveness]],
         current: dict[RunKey, Liveness],
-    ) -> answers.FlowRow:
+    ) -> flow_answers.FlowRow:
         last_seen = figures.last_seen
         if last_seen is None and (newest := self._receiver.store.flows.newest(flow_key, 1)):
             # It was seen, though not in the range.
             last_seen = newest[0].active_at
         trend = self._receiver.trends.trend(flow_key, within)
         running = counts.get(flow_key, Counter())
-        return answers.flow_row(flow_key, figures, trend, current, counts=running, last_seen=last_seen)
+        return flow_answers.flow_row(flow_key, figures, trend, current, counts=running, last_seen=last_seen)
 
 
 def _counts(current: dict[RunKey, Liveness]) -> dict[str, Counter[Liveness]]:

@@ -1,8 +1,9 @@
 // The view of all flows: how each did over the range of time, what needs eyes first, and on top what has gone quiet.
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { send } from "../lib/api.js";
+import { TopErrors } from "../components/flow/errors.js";
 import { Empty } from "./empty.js";
-import { FlowTable, SORTS, useFlows } from "../components/flow/flowtable.js";
+import { FlowTable, SORTS, useFlows } from "../components/flows/flowtable.js";
 import { ago, count, plural } from "../lib/format.js";
 import { useKeys } from "../lib/keyboard.js";
 import { Failure, Loading } from "../components/parts.js";
@@ -43,6 +44,7 @@ export function FlowsView({ server }) {
     ${head}
     ${error && html`<${Failure} what="The flows" error=${error} retry=${reload} />`}
     <${Quiet} silent=${data.silent} now=${now} />
+    <${TopErrors} />
     <${Tools} sort=${sort} text=${text} list=${list} />
     ${data.total === 0
       ? html`<div class="card nothing" role="status"><p>No flow has “${text}” in its name.</p></div>`

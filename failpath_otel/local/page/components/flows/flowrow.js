@@ -19,7 +19,7 @@ export class FlowRow extends Component {
     return html`<tr role="row" class="list-row" data-testid="flow-row" data-flow=${flowKey} ...${attributes}>
       <td role="cell" class="cell-flow">
         <${Link} href=${flowPath(flowKey)} class="row-link mono" data-row-link>${flowKey}<//>
-        <span class="sub">${plural(flow.total, "run")}${flow.runs < flow.total ? `, figures of the newest ${count(flow.runs)}` : ""}</span>
+        <span class="sub">${plural(flow.total, "run")}${flow.retriedRuns > 0 ? `, ${count(flow.retriedRuns)} with retries` : ""}${flow.runs < flow.total ? `, figures of the newest ${count(flow.runs)}` : ""}</span>
         <${Changes} changes=${trend.changes} flowKey=${flowKey} now=${now} />
       </td>
       <td role="cell" class="cell-outcomes"><${Outcomes} flow=${flow} /></td>
