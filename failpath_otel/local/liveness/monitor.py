@@ -28,10 +28,14 @@ P95 = Callable[[str, str], "float | None"]
 
 
 class RunLiveness(NamedTuple):
-    """The liveness of a run and of each of its attempts in order; ``None`` for what is not running."""
+    """The liveness of a run and of each of its attempts in order; ``None`` for what is not running.
+
+    ``here`` says of each attempt whether it is running and its process is known to run on the receiver's host.
+    """
 
     run: Liveness | None
     attempts: list[Liveness | None]
+    here: list[bool]
 
 
 class _State(NamedTuple):
@@ -63,6 +67,7 @@ class LivenessMonitor:
     _: KW_ONLY
     clock: Callable[[], int]
     interval: float = INTERVAL
+    is_here: Callable[[ProcessInfo], bool] = lambda _: False
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -112,6 +117,12 @@ class LivenessMonitor:
             run_liveness(attempts, now, p95, self.is_gone),
             [
                 liveness_of(attempt, now, p95, self.is_gone) if attempt.status == semconv.STATUS_RUNNING else None
+                for attempt in attempts
+            ],
+            [
+                attempt.status == semconv.STATUS_RUNNING
+                and attempt.process is not None
+                and self.is_here(attempt.process)
                 for attempt in attempts
             ],
         )

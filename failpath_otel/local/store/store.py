@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from failpath_otel.local.runs.event import Event
 from failpath_otel.local.runs.step_error import StepError
@@ -196,9 +197,11 @@ class Store:
                 if summary is not None and dirty is not None:
                     received_at, known_mark = dirty
                     revision += 1
-                    values.append(_row_values(summary, revision, mark, max(summary.active_at, received_at)))
+                    # A sender whose clock is ahead would stand on top of the list until that time has come.
+                    known = replace(summary, active_at=min(summary.active_at, received_at))
+                    values.append(_row_values(known, revision, mark, received_at))
                     if known_mark is None or mark > known_mark:
-                        saved.append(summary)
+                        saved.append(known)
             connection.executemany(_SAVE, values)
             _save_errors(connection, saved)
             connection.executemany(

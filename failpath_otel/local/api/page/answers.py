@@ -172,13 +172,15 @@ class StepLine(_Answer, frozen=True, omit_defaults=True):
     process: ProcessInfo | None = None
     liveness: Liveness | None = None
     parent_span_id: str | None = None
+    process_is_here: bool = False
 
 
 class RunPage(_Answer, frozen=True):
     """The view of one run; ``run`` is a ``RunView`` whose errors have their stacks as ``frames`` too.
 
     Unless it is ``whole``, the steps of ``run`` are :class:`StepLine` and there are no ``events``: the run is long, and
-    both are asked for in parts. ``trace_id`` is the first that a step has.
+    both are asked for in parts. ``trace_id`` is the first that a step has, ``clock_ahead_ms`` how far in the future the
+    time of an event was when it was received: 0 where all were in the past.
     """
 
     revision: int
@@ -195,6 +197,7 @@ class RunPage(_Answer, frozen=True):
     next: Neighbour | None
     p50_ms: dict[str, float]
     trace_url: str | None
+    clock_ahead_ms: float
 
 
 class EventPage(_Answer, frozen=True):

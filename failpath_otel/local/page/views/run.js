@@ -119,7 +119,7 @@ function Run({ data, query }) {
             onSelect=${chooseStep}
           />
         </section>`}
-        <${Trouble} run=${run} labels=${labels} p50Ms=${p50Ms} selected=${selected} onSelect=${choose} />
+        <${Trouble} run=${run} lastEvent=${data.row.activeAt} labels=${labels} p50Ms=${p50Ms} selected=${selected} onSelect=${choose} />
         <section class="card waterfall-card" aria-labelledby="waterfall-title">
           <div class="card-head">
             <h2 id="waterfall-title">Steps</h2>
