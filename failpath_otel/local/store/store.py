@@ -10,7 +10,6 @@ import msgspec
 from msgspec.structs import replace
 
 from failpath_otel.local.runs.event import Event
-from failpath_otel.local.runs.step_error import StepError
 from failpath_otel.local.runs.summary import RunOverview, RunSummary
 from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store.database import Database
@@ -45,7 +44,7 @@ _DIRTY: Final = (
     "SELECT received_at, (SELECT mark FROM runs WHERE runs.flow_key = dirty.flow_key AND runs.run_id = dirty.run_id) "
     "FROM dirty WHERE flow_key = ? AND run_id = ?"
 )
-_SAVE_ERROR: Final = f"INSERT INTO errors VALUES (?, ?, {', '.join('?' * len(StepError._fields))}, ?)"  # noqa: S608
+_SAVE_ERROR: Final = "INSERT INTO errors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class ReceivedEvent(NamedTuple):

@@ -88,7 +88,8 @@ function Numbers({ flow }) {
     ${number("failure-rate", "Failure rate", rate(flow.failureRate), flow.failed > 0 ? "tile-error" : "")}
     ${number("p50", "p50", duration(flow.p50Ms))}
     ${number("p95", "p95", duration(flow.p95Ms))}
-    ${flow.retries > 0 && number("retries", "Retries", html`${count(flow.retries)}<span class="tile-note muted"> in ${retried(flow)} of the runs</span>`)}
+    ${flow.retries > 0 && number("retries", "Retries", html`${count(flow.retries)}<span class="tile-note muted"> in ${retried(flow)} of the runs, ${perRun(flow)} a run</span>`)}
+    ${flow.retries > 0 && number("failed-attempts", "Failed attempts", count(flow.failedAttempts))}
     ${number("running", "Running", count(flow.running), flow.running > 0 ? "tile-running" : "")}
     ${flow.silent > 0 && number("silent", "Silent", count(flow.silent), "tile-silent")}
     ${flow.gone > 0 && number("gone", "Process gone", count(flow.gone), "tile-gone")}

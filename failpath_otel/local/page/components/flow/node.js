@@ -110,7 +110,7 @@ export function nodeLabel(node, state) {
     const said = [plural(node.runs, "run"), `${rate(node.failureRate)} failed`, `${rate(node.skipRate)} skipped`];
     if (node.p50Ms !== null) said.push(`p50 ${duration(node.p50Ms)}`);
     if (node.p95Ms !== null) said.push(`p95 ${duration(node.p95Ms)}`);
-    if (node.retries > 0) said.push(plural(node.retries, "retry", "retries"));
+    if (node.retries > 0) said.push(`${count(node.failedAttempts)} of ${count(node.attempts)} attempts failed`, plural(node.retries, "retry", "retries"));
     if (node.running > 0) said.push(`${node.running} running`);
     return `${node.label}: ${said.join(", ")}`;
   }
