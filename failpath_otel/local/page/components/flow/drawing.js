@@ -132,7 +132,7 @@ const Node = memo(({ node, kind, state, brief, tabbable, selected, opened, onSel
   const said = kind === null ? undefined : state;
   const holds = folded ? { "aria-expanded": opened ? "true" : "false" } : { "aria-pressed": selected ? "true" : "false" };
   return html`<g
-    class=${`node ${kind === null ? tint(node.failureRate) : `node-${kind}`}${folded ? " node-folded" : ""}${selected ? " node-selected" : ""}`}
+    class=${`node ${kind === null ? tint(node) : `node-${kind}`}${folded ? " node-folded" : ""}${selected ? " node-selected" : ""}`}
     data-testid="node"
     data-step=${node.stepKey}
     data-kind=${kind ?? undefined}
@@ -164,8 +164,9 @@ function Content({ node, kind, state, brief, folded }) {
   return kind === null ? html`<${FlowNode} node=${node} />` : html`<${RunNode} node=${node} state=${state} />`;
 }
 
-function tint(failureRate) {
+function tint({ failureRate, failedMembers }) {
   if (!failureRate) return "tint-0";
+  if (failedMembers > 0 && failureRate < 0.2) return "tint-2"; // One of many that always fails is a small share of them.
   if (failureRate < 0.05) return "tint-1";
   if (failureRate < 0.2) return "tint-2";
   return failureRate < 0.5 ? "tint-3" : "tint-4";

@@ -4,7 +4,7 @@ import { count, plural } from "../../lib/format.js";
 import { memo } from "../../lib/memo.js";
 import { edgePath, middle } from "../../lib/path.js";
 
-const SMALL = 11.5; // The usual size of the text of a number.
+const SMALL = 12; // The usual size of the text of a number.
 
 // What is not to become smaller with the drawing is drawn so much larger. `brief` is the size of text in a graph that is
 // drawn small, else null.
@@ -42,7 +42,7 @@ export const Edge = memo(({ edge, labels, runs, faint, brief }) => {
   const share = runs > 0 ? Math.min(1, edge.taken / runs) : 0;
   const [x, y] = middle(edge.points);
   const number = count(edge.taken);
-  const width = number.length * 7 + 12;
+  const width = number.length * 7.2 + 12;
   const title = words(kind, labels.get(edge.source), labels.get(edge.target), edge.taken);
   return html`<g
     class=${`edge edge-${kind}${faint ? " edge-faint" : ""}`}

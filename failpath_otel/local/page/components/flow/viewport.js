@@ -9,9 +9,9 @@ const STEP = 1.25;
 const PAN = 80;
 const DRAGGED = 4; // Pixels from which on a press is no click.
 
-// Text of 11.5 units is 11 pixels high here. Below, nodes show less, in letters that are as much larger: each of these
+// Text of 12 units is 11 pixels high here. Below, nodes show less, in letters that are as much larger: each of these
 // is the least scale of its size.
-const READABLE = 0.96;
+const READABLE = 0.921;
 const BRIEF = [0.8, 0.66, 0.55, 0.46, 0.4];
 const SMALLEST = BRIEF.at(-1);
 const LEAST_TEXT = 11.05; // The width of a drawing is rounded to a part of a pixel.
