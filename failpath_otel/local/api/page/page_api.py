@@ -3,6 +3,7 @@
 from starlette.routing import Route
 
 from failpath_otel.local.api.page.answers import Row, row_of
+from failpath_otel.local.api.page.error_routes import ErrorRoutes
 from failpath_otel.local.api.page.flow_routes import FlowRoutes
 from failpath_otel.local.api.page.run_routes import RunRoutes
 from failpath_otel.local.api.page.sample_routes import SampleRoutes
@@ -18,8 +19,12 @@ class PageApi:
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._parts = (
-            *(StatusRoute(receiver), FlowRoutes(receiver), StepRoutes(receiver)),
-            *(RunRoutes(receiver), SampleRoutes(receiver)),
+            StatusRoute(receiver),
+            FlowRoutes(receiver),
+            StepRoutes(receiver),
+            RunRoutes(receiver),
+            ErrorRoutes(receiver),
+            SampleRoutes(receiver),
         )
 
     @property

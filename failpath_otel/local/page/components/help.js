@@ -13,7 +13,10 @@ const SECTIONS = [
     [["j"], "Next step"],
     [["k"], "Previous step"],
     [["e"], "Next failed step"],
+    [["←"], "Fold what is inside the step"],
+    [["→"], "Unfold it"],
     [["Enter"], "To the step's panel"],
+    [["/"], "Find a step of a long run"],
   ]],
   ["A graph that has the focus", [
     [["+"], "Larger"],

@@ -66,7 +66,15 @@ export function FlowNode({ node, size }) {
     ${node.p95Ms !== null && html`<${Metric} ...${right} y="57.5" metric="p95" value=${p95} word="p95" before=${true}
       most=${beside(node, size, `${rate(node.failureRate)} failed`, `p95 ${p95}`)} />`}
     ${node.running > 0 && html`<${Metric} ...${right} y="73" metric="running" value=${count(node.running)} word="running" />`}
+    ${node.retries > 0 && html`<${Retries} node=${node} right=${right} />`}
   `;
+}
+
+// Beside what runs there is room for a sign alone.
+function Retries({ node, right }) {
+  const value = count(node.retries);
+  if (node.running > 0) return html`<${Metric} x=${node.width / 2} text-anchor="middle" y="73" metric="retries" value=${value} word="↻" before=${true} />`;
+  return html`<${Metric} ...${right} y="73" metric="retries" value=${value} word=${node.retries === 1 ? "retry" : "retries"} />`;
 }
 
 export function RunNode({ node, state, size }) {
@@ -122,6 +130,7 @@ export function nodeLabel(node, state) {
     const said = [plural(node.runs, "run"), `${rate(node.failureRate)} failed`, `${rate(node.skipRate)} skipped`];
     if (node.p50Ms !== null) said.push(`p50 ${duration(node.p50Ms)}`);
     if (node.p95Ms !== null) said.push(`p95 ${duration(node.p95Ms)}`);
+    if (node.retries > 0) said.push(plural(node.retries, "retry", "retries"));
     if (node.running > 0) said.push(`${node.running} running`);
     return `${node.label}: ${said.join(", ")}`;
   }
