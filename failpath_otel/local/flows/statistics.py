@@ -128,17 +128,18 @@ def node_stats(
     if not node_of:
         return found
     had: Counter[str] = Counter()
+    retried: Counter[str] = Counter()
     together: list[StoredRun] = []
     for run in runs:
-        attempts = [
-            structs.replace(attempt, step_key=node_of[attempt.step_key])
-            for attempt in run.attempts
-            if attempt.step_key in node_of
-        ]
-        had.update({attempt.step_key for attempt in attempts})
+        own = [attempt for attempt in run.attempts if attempt.step_key in node_of]
+        had.update({node_of[attempt.step_key] for attempt in own})
+        retried.update({node_of[step_key] for step_key, number in retries_by_step(own).items() if number})
+        attempts = [structs.replace(attempt, step_key=node_of[attempt.step_key]) for attempt in own]
         together.append(StoredRun(run.row, attempts))
     for node, stats in step_stats(together).items():
-        found[node] = structs.replace(stats, runs=had[node])
+        # A step is no retry of another one.
+        retries = sum(steps[member].retries for member in members[node] if member in steps)
+        found[node] = structs.replace(stats, runs=had[node], retries=retries, retried_runs=retried[node])
     return found
 
 

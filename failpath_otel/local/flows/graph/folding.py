@@ -21,6 +21,9 @@ _RUNS: Final = 20
 _ORDERED: Final = 0.3
 """The share of neighbours that follow each other in all runs from which on steps are a chain, or several."""
 
+_SURE: Final = 3
+"""The fewest runs in which two steps follow each other by more than chance."""
+
 _NUMBER: Final = re.compile("[0-9]+")
 _MOST_NUMBERS: Final = 8
 
@@ -118,7 +121,8 @@ def _share(order: Sequence[str], runs: Sequence[Mapping[str, tuple[int, float]]]
         for pair in pairwise(had):
             together[pair] += 1
             follows[pair] += times[pair[0]][1] <= times[pair[1]][0]
-    return sum(follows[pair] >= 0.9 * count for pair, count in together.items()) / (len(together) or 1)
+    sure = {pair: count for pair, count in together.items() if count >= _SURE} or together
+    return sum(follows[pair] >= 0.9 * count for pair, count in sure.items()) / (len(sure) or 1)
 
 
 def _has_lanes(pattern: str, groups: Mapping[str, Mapping[str, str]]) -> bool:

@@ -19,7 +19,7 @@ class Order:
         self.node_at = _in_order(self._evidence.possible)
         self._place_of = {node: place for place, node in enumerate(self.node_at)}
         self._possible = [self.places(self._evidence.possible[node]) for node in self.node_at]
-        self._alone = [not self._evidence.beside[node] for node in self.node_at]
+        self._beside = [self.places(self._evidence.beside[node]) for node in self.node_at]
         self._presents = [self.places(present) for present in self._evidence.presents]
         self.before: list[int] = []
         self._depth: list[int] = []
@@ -51,31 +51,40 @@ class Order:
         return _directly(before, self.before)
 
     def _strong(self, place: int) -> int:
-        if self._alone[place]:
+        if not self._beside[place]:
             return 0
         node, found = self.node_at[place], 0
         for other in bits(self._possible[place]):
-            if not self._alone[other] and self._evidence.is_strong(self.node_at[other], node):
+            if self._beside[other] and self._evidence.is_strong(self.node_at[other], node):
                 found |= 1 << other
         return found
 
     def _adjoining(self, place: int) -> int:
-        """Return those directly before a place of which one of the two has nothing beside it.
+        """Return those directly before a place where all that is beside them comes before all that is beside it.
 
         Where branches join, a short branch always ends long before the others, and need not have to do with what
         comes after these. It has if it was the last to end in some runs, or is as deep as one that was.
         """
         before = {self._possible[place] & present for present in self._presents if present >> place & 1}
         close = {other for those in before for other in _directly(those, self._possible)}
-        if not self._alone[place]:
-            close = {other for other in close if self._alone[other]}
+        close = {other for other in close if self._is_cut(other, place)}
         last = {other for other in close if self._evidence.is_last(self.node_at[other], self.node_at[place])}
         least = min((self._depth[other] for other in last if other < place), default=0)
         found = 0
         for other in close:
-            if other in last or self._alone[other] or (other < place and self._depth[other] >= least):
+            if other in last or not self._beside[other] or (other < place and self._depth[other] >= least):
                 found |= 1 << other
         return found
+
+    def _is_cut(self, one: int, other: int) -> bool:
+        """Return whether one place, with all beside it, comes before another one, with all beside that.
+
+        Where nothing is beside one of the two, that is so.
+        """
+        if not (self._beside[one] and self._beside[other]):
+            return True
+        before = self._beside[one] | 1 << one
+        return not any(before & ~self._possible[after] for after in (other, *bits(self._beside[other])))
 
 
 def _directly(before: int, order: Sequence[int]) -> Iterator[int]:
