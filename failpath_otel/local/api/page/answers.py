@@ -8,8 +8,9 @@ from msgspec.structs import asdict
 
 from failpath_otel.flows.drift import Drift
 from failpath_otel.local.api.page.error_answers import FlowErrors, NamedError
+from failpath_otel.local.flows.graph.edge import Kind
 from failpath_otel.local.flows.layout import Layout, PlacedEdge
-from failpath_otel.local.flows.shape import Kind, Shape
+from failpath_otel.local.flows.shape import Shape
 from failpath_otel.local.flows.statistics import FlowStats, StepStats, step_stats_of
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
@@ -306,4 +307,4 @@ def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Gr
         )
         for edge in layout.edges
     ]
-    return Graph(layout.width, layout.height, shape.declared, listed=False, nodes=nodes, edges=edges)
+    return Graph(layout.width, layout.height, shape.declared, listed=shape.listed, nodes=nodes, edges=edges)
