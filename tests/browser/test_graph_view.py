@@ -1,6 +1,7 @@
 """A graph of any size can be read: its text is never small, what fails is in view, and what is too large is a list."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -11,9 +12,10 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import CDPSession, Page, expect
 
+from failpath_otel.records.record import Status
 from tests.browser.browsing import Browsing, becomes, find
-from tests.browser.stories import finished
-from tests.browser.test_accessibility import violations
+from tests.browser.stories import finished, record
+from tests.browser.test_accessibility import violations, violations_light_and_dark
 from tests.receiver import Receiver, start_receiver
 
 LEAST_PIXELS: Final = 11
@@ -229,3 +231,41 @@ def test_a_flow_of_10000_steps_is_a_list_worst_first_that_is_there_within_two_se
     expect(find(page, "node-detail")).to_contain_text("step-9999")
     page.evaluate(AXE_SCRIPT)
     assert violations(page) == []
+
+
+def fan(run: str, *failing: str) -> list[dict[str, Any]]:
+    """A run with many steps at the same time between its first and its last."""
+    events = finished(run, FAN[0], flow="fan")
+    for number, step in enumerate(FAN[1:-1]):
+        same: dict[str, Any] = {"step": step, "span": f"{run}/{step}", "run": run, "flow": "fan", "started": 1}
+        status: Status = "error" if step in failing else "success"
+        events.append(record(status, 2 + number / 1000, duration_ms=1000.0 + number, **same))
+    return [*events, *finished(run, FAN[-1], flow="fan", start=4)]
+
+
+def test_steps_folded_into_one_node_open_as_a_list_each_of_which_leads_to_its_step(
+    browsing: Browsing, furnished: Receiver
+) -> None:
+    furnished.post(*fan("fan-1", "resize-017"), *fan("fan-2", "resize-017", "resize-031"))
+    page = browsing.open(furnished, "/flows/fan", color_scheme="light")
+    node = find(page, "node", step="resize-*")
+    expect(find(page, "node")).to_have_count(3)
+    expect(node).to_have_accessible_name(re.compile("resize-.: 40 steps folded into one, .*2 of them fail"))
+    node.focus()
+    page.keyboard.press("Enter")
+    rows = find(page, "members").locator('[data-testid="step-row"]')
+    expect(rows.nth(0)).to_have_attribute("data-step", "resize-017")
+    expect(rows.nth(1)).to_have_attribute("data-step", "resize-031")
+    expect(rows.nth(0).get_by_role("button")).to_be_focused()
+    assert violations_light_and_dark(page) == []
+    page.keyboard.press("Enter")
+    expect(find(page, "node-detail")).to_contain_text("2 of 2 ended")
+    page.keyboard.press("Escape")
+    expect(find(page, "members")).to_have_count(0)
+    expect(node).to_be_focused()
+
+    page.goto("/runs/fan-2")
+    expect(node).to_have_accessible_name("resize-*: 40 steps folded into one, 2 failed, 38 succeeded")
+    node.click()
+    find(page, "members").get_by_role("button", name="resize-031").click()
+    expect(find(page, "panel")).to_contain_text("resize-031")

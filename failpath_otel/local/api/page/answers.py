@@ -74,12 +74,13 @@ class Node(StepStats, frozen=True):
     """A step in the graph of its flow: its place, and its figures over the newest runs.
 
     Steps that differ only in a number may be one node: its key is their pattern (``resize-*``), ``members`` are
-    their keys, and its figures are those of all of them.
+    their keys, its figures are those of all of them, and ``failed_members`` is the number of those that have failed.
     """
 
     step_key: str
     label: str
     members: list[str]
+    failed_members: int
     x: int
     y: int
     width: int
@@ -286,8 +287,9 @@ def flow_row(
     )
 
 
-def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Graph:
-    """Return the graph of a flow; a step that no run has taken has no figures."""
+def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats], steps: Mapping[str, StepStats]) -> Graph:
+    """Return the graph of a flow from the figures of its nodes and of its steps; one that no run has taken has none."""
+    failed = {step_key for step_key, its in steps.items() if its.failed}
     named = {node.step_key: node for node in shape.nodes}
     joined = {(edge.source, edge.target): edge for edge in shape.edges}
     nodes = [
@@ -296,6 +298,7 @@ def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Gr
             **asdict(placed),
             label=named[placed.step_key].label,
             members=list(named[placed.step_key].members),
+            failed_members=len(failed.intersection(named[placed.step_key].members)),
         )
         for placed in layout.nodes
     ]

@@ -189,7 +189,7 @@ def _graph(details: FlowDetails) -> Graph:
     if shape.listed:
         # Of such a run, the list of its steps is all there is.
         return Graph(0, 0, shape.declared, listed=True, nodes=[], edges=[])
-    return graph_of(shape, details.layout, details.figures)
+    return graph_of(shape, details.layout, details.figures, details.steps)
 
 
 def _processes(attempts: Iterable[AttemptSummary]) -> list[ProcessInfo]:
