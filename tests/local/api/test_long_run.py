@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from failpath_otel.local.api.page import run_page
+from failpath_otel.local.flows import shape
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
 from tests.local.events import at, event
 from tests.local.page import Page
@@ -112,7 +113,8 @@ def test_the_graph_of_a_run_with_too_many_nodes_to_be_drawn_is_left_out(
 ) -> None:
     page.add(*records())
     assert len(page.run("run-1")["graph"]["nodes"]) == 3
-    monkeypatch.setattr(run_page, "_DRAWN_NODES", 2)
+    monkeypatch.setattr(shape, "MAX_DRAWN", 2)
+    page.receiver.flows.clear_cache()
     answer = page.run("run-1")
     assert (answer["graph"]["nodes"], answer["graph"]["edges"]) == ([], [])
     assert answer["p50Ms"].keys() == {"cart", "mail", "pay"}

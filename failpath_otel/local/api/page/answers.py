@@ -8,8 +8,9 @@ from msgspec.structs import asdict
 
 from failpath_otel.flows.drift import Drift
 from failpath_otel.local.api.page.error_answers import FlowErrors, NamedError
+from failpath_otel.local.flows.graph.edge import Kind
 from failpath_otel.local.flows.layout import Layout, PlacedEdge
-from failpath_otel.local.flows.shape import Kind, Shape
+from failpath_otel.local.flows.shape import Shape
 from failpath_otel.local.flows.statistics import FlowStats, StepStats, step_stats_of
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
@@ -73,12 +74,13 @@ class Node(StepStats, frozen=True):
     """A step in the graph of its flow: its place, and its figures over the newest runs.
 
     Steps that differ only in a number may be one node: its key is their pattern (``resize-*``), ``members`` are
-    their keys, and its figures are those of all of them.
+    their keys, its figures are those of all of them, and ``failed_members`` is the number of those that have failed.
     """
 
     step_key: str
     label: str
     members: list[str]
+    failed_members: int
     x: int
     y: int
     width: int
@@ -288,8 +290,9 @@ def flow_row(
     )
 
 
-def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Graph:
-    """Return the graph of a flow; a step that no run has taken has no figures."""
+def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats], steps: Mapping[str, StepStats]) -> Graph:
+    """Return the graph of a flow from the figures of its nodes and of its steps; one that no run has taken has none."""
+    failed = {step_key for step_key, its in steps.items() if its.failed}
     named = {node.step_key: node for node in shape.nodes}
     joined = {(edge.source, edge.target): edge for edge in shape.edges}
     nodes = [
@@ -298,6 +301,7 @@ def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Gr
             **asdict(placed),
             label=named[placed.step_key].label,
             members=list(named[placed.step_key].members),
+            failed_members=len(failed.intersection(named[placed.step_key].members)),
         )
         for placed in layout.nodes
     ]
@@ -309,4 +313,4 @@ def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Gr
         )
         for edge in layout.edges
     ]
-    return Graph(layout.width, layout.height, shape.declared, listed=False, nodes=nodes, edges=edges)
+    return Graph(layout.width, layout.height, shape.declared, listed=shape.listed, nodes=nodes, edges=edges)

@@ -73,7 +73,7 @@ class FlowRoutes:
         return answers.FlowPage(
             *revision_and_time,
             flow=self._flow_row(flow_key, {flow_key: Counter(current.values())}, current),
-            graph=answers.graph_of(details.shape, details.layout, details.steps),
+            graph=answers.graph_of(details.shape, details.layout, details.figures, details.steps),
             errors=self._errors(flow_key, range_in(request.query_params)),
             runs=[row_of(row, current.get(row.key)) for row in self._receiver.flows.listing(flow_key).newest],
             drift=self._drift(flow_key, details),

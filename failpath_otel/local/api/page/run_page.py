@@ -32,9 +32,6 @@ from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
 WHOLE_EVENTS: Final = 1_000
 """The most events of a run that is sent whole. Of a longer one metadata, stacks and events are asked for in parts."""
 
-_DRAWN_NODES: Final = 500
-"""The most nodes of a graph that is drawn; of a run with more, the list of its steps is all there is."""
-
 _SPLIT_STACKS: Final = 200
 """The most stacks, the last of a run, that are split into frames."""
 
@@ -198,9 +195,10 @@ def _attempt_numbers(store: Store, key: RunKey, records: Iterable[Record]) -> Ma
 
 def _graph(details: FlowDetails) -> Graph:
     shape = details.shape
-    if len(shape.nodes) > _DRAWN_NODES:
+    if shape.listed:
+        # Of such a run, the list of its steps is all there is.
         return Graph(0, 0, shape.declared, listed=True, nodes=[], edges=[])
-    return graph_of(shape, details.layout, details.steps)
+    return graph_of(shape, details.layout, details.figures, details.steps)
 
 
 def _processes(attempts: Iterable[AttemptSummary]) -> list[ProcessInfo]:
