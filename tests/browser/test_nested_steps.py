@@ -96,6 +96,10 @@ def test_nested_steps_stand_below_their_parents_and_fold_with_the_worst_state_in
     expect(row(page, "load 2")).to_have_attribute("aria-selected", "true")
     expect(row(page, "load 2")).to_be_in_viewport()
 
+    page.set_viewport_size({"width": 400, "height": 800})
+    expect(row(page, "load 2")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
     # A list of what failed has no levels, and so is that of a run without parents.
     find(page, "only-failed").click()
     expect(page.get_by_role("option")).to_have_count(1)
