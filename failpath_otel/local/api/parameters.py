@@ -53,6 +53,14 @@ def range_in(query: QueryParams) -> TimeRange:
     return TimeRange(time_in(query.get("from") or None), time_in(query.get("to") or None))
 
 
+def error_in(query: QueryParams) -> str | None:
+    """Return the fingerprint of an error in a query. Raise ``HTTPException`` (400)."""
+    text = query.get("error") or None
+    if text is not None and not re.fullmatch("[0-9a-f]{16}", text):
+        raise HTTPException(400, "expected the fingerprint of an error, 16 hexadecimal digits")
+    return text
+
+
 def one_of(text: str | None, known: tuple[str, ...]) -> str | None:
     """Return the word, if it is known or missing. Raise ``HTTPException`` (400) for any other."""
     if text is None or text in known:

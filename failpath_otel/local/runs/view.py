@@ -70,9 +70,10 @@ class RunView(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RunList(msgspec.Struct, frozen=True, rename="camel"):
-    """The response of ``/api/runs``."""
+    """The response of ``/api/runs``; where there may be more, ``next`` is what to ask with as ``before``."""
 
     runs: list[RunView]
+    next: str | None = None
 
 
 class RunChanges(msgspec.Struct, frozen=True, rename="camel"):

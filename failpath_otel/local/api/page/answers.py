@@ -7,9 +7,10 @@ import msgspec
 from msgspec.structs import asdict
 
 from failpath_otel.flows.drift import Drift
+from failpath_otel.local.api.page.error_answers import FlowErrors, NamedError
 from failpath_otel.local.flows.layout import Layout, PlacedEdge
 from failpath_otel.local.flows.shape import Kind, Shape
-from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats, step_stats_of
+from failpath_otel.local.flows.statistics import FlowStats, StepStats, step_stats_of
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
 from failpath_otel.local.runs.times import to_rfc3339
@@ -116,18 +117,22 @@ class FlowPage(_Answer, frozen=True):
     now: str
     flow: FlowRow
     graph: Graph
-    errors: list[ErrorCount]
+    errors: FlowErrors
     runs: list[Row]
     drift: list[Drift]
 
 
 class RowList(_Answer, frozen=True):
-    """Runs, the one that was active last first; ``next`` continues behind the last of them."""
+    """Runs, the one that was active last first; ``next`` continues behind the last of them.
+
+    ``error`` is the kind of error that was asked for.
+    """
 
     revision: int
     now: str
     runs: list[Row]
     next: str | None
+    error: NamedError | None
 
 
 class LoggedEvent(_Answer, frozen=True):

@@ -3,10 +3,12 @@
 from starlette.routing import Route
 
 from failpath_otel.local.api.page.answers import Row, row_of
+from failpath_otel.local.api.page.error_routes import ErrorRoutes
 from failpath_otel.local.api.page.flow_routes import FlowRoutes
 from failpath_otel.local.api.page.run_routes import RunRoutes
 from failpath_otel.local.api.page.sample_routes import SampleRoutes
 from failpath_otel.local.api.page.status_route import StatusRoute
+from failpath_otel.local.api.page.step_routes import StepRoutes
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.store.run_row import RunRow
 
@@ -16,7 +18,14 @@ class PageApi:
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
-        self._parts = (StatusRoute(receiver), FlowRoutes(receiver), RunRoutes(receiver), SampleRoutes(receiver))
+        self._parts = (
+            StatusRoute(receiver),
+            FlowRoutes(receiver),
+            StepRoutes(receiver),
+            RunRoutes(receiver),
+            ErrorRoutes(receiver),
+            SampleRoutes(receiver),
+        )
 
     @property
     def routes(self) -> list[Route]:

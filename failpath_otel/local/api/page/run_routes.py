@@ -6,12 +6,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
+from failpath_otel.local.api.cursor import cursor_in, cursor_text
 from failpath_otel.local.api.page import answers
 from failpath_otel.local.api.page.answers import row_of
-from failpath_otel.local.api.page.cursor import cursor_in, cursor_text
+from failpath_otel.local.api.page.error_answers import named_error
 from failpath_otel.local.api.page.route import heading, route
 from failpath_otel.local.api.page.run_page import event_page, run_page, step_page
-from failpath_otel.local.api.parameters import STATUSES, limit_in, offset_in, one_of, range_in
+from failpath_otel.local.api.parameters import STATUSES, error_in, limit_in, offset_in, one_of, range_in
 from failpath_otel.local.api.scripts.run_filter import DERIVED
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.store.run_row import RunKey, RunRow
@@ -44,7 +45,7 @@ class RunRoutes:
         query = request.query_params
         limit = limit_in(query.get("limit"), _ROWS)
         word = one_of(query.get("status") or None, (*STATUSES, *DERIVED))
-        before, within = cursor_in(query.get("before")), range_in(query)
+        before, within, error = cursor_in(query.get("before")), range_in(query), error_in(query)
         revision_and_time = heading(self._receiver)
         current = self._receiver.monitor.current()
         # Silent runs are `running` in the store, which knows records only.
@@ -60,15 +61,18 @@ class RunRoutes:
                 text=query.get("text") or None,
                 only=only,
                 within=within,
+                error=error,
             )
             found += [row for row in page if word != "running" or current.get(row.key) not in DERIVED]
             if len(page) <= limit:
                 break
             before = page[-1].place
+        kind = None if error is None else self._receiver.store.errors.kind(error)
         return answers.RowList(
             *revision_and_time,
             runs=[row_of(row, current.get(row.key)) for row in found[:limit]],
             next=cursor_text(found[limit - 1].place) if len(found) > limit else None,
+            error=None if kind is None else named_error(kind),
         )
 
     def run(self, request: Request) -> answers.RunPage:

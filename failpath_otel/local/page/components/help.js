@@ -18,6 +18,12 @@ const SECTIONS = [
     [["Enter"], "To the step's panel"],
     [["/"], "Find a step of a long run"],
   ]],
+  ["A graph that has the focus", [
+    [["+"], "Larger"],
+    [["-"], "Smaller"],
+    [["0"], "All that fits"],
+    [["←", "→"], "Move it"],
+  ]],
   ["Lists", [
     [["j"], "Next row"],
     [["k"], "Previous row"],

@@ -31,7 +31,7 @@ export function RunHeader({ data, selected }) {
       </nav>
     </div>
     <div class="run-line">
-      <${Facts} run=${run} processes=${data.processes} />
+      <${Facts} run=${run} retries=${data.row.retries} processes=${data.processes} />
       <${Actions} data=${data} selected=${selected} />
     </div>
   </div>`;
@@ -45,10 +45,9 @@ function Neighbour({ to, flowKey, testid, word }) {
   return html`<${Link} class="button button-small" data-testid=${testid} href=${runPath(to.runId, flowKey)} title=${to.runId}>${inner}<//>`;
 }
 
-function Facts({ run, processes }) {
+function Facts({ run, retries, processes }) {
   useNow(run.status === "running" ? 1000 : 15_000);
   const steps = byStep(run.steps).size;
-  const retries = run.steps.length - steps;
   const fact = (name, value) => html`<div class="fact"><dt>${name}</dt><dd>${value}</dd></div>`;
   return html`<dl class="facts">
     ${fact("Started", html`<time datetime=${run.startedAt} title=${dateTime(run.startedAt)}>${clock(run.startedAt, serverNow())}</time>
