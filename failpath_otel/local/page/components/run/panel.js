@@ -117,7 +117,7 @@ function Facts({ step, traceUrl }) {
 }
 
 function processStart({ startTime }) {
-  return html`<time datetime=${startTime}>${dateTime(startTime).replace(/\.\d+$/, "")}</time>`;
+  return html`<time datetime=${startTime}>${clock(startTime, serverNow()).replace(/\.\d+/, "")}</time>`;
 }
 
 // The user's trace viewer; a template that gives anything but a web address gives no link.
