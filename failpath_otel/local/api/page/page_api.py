@@ -4,6 +4,7 @@ from starlette.routing import Route
 
 from failpath_otel.local.api.page.answers import Row, row_of
 from failpath_otel.local.api.page.flow_routes import FlowRoutes
+from failpath_otel.local.api.page.grid_routes import GridRoutes
 from failpath_otel.local.api.page.run_routes import RunRoutes
 from failpath_otel.local.api.page.sample_routes import SampleRoutes
 from failpath_otel.local.api.page.status_route import StatusRoute
@@ -16,7 +17,13 @@ class PageApi:
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
-        self._parts = (StatusRoute(receiver), FlowRoutes(receiver), RunRoutes(receiver), SampleRoutes(receiver))
+        self._parts = (
+            StatusRoute(receiver),
+            FlowRoutes(receiver),
+            GridRoutes(receiver),
+            RunRoutes(receiver),
+            SampleRoutes(receiver),
+        )
 
     @property
     def routes(self) -> list[Route]:
