@@ -3,6 +3,7 @@
 from starlette.routing import Route
 
 from failpath_otel.local.api.page.answers import Row, row_of
+from failpath_otel.local.api.page.compare_routes import CompareRoutes
 from failpath_otel.local.api.page.flow_routes import FlowRoutes
 from failpath_otel.local.api.page.grid_routes import GridRoutes
 from failpath_otel.local.api.page.run_routes import RunRoutes
@@ -22,6 +23,7 @@ class PageApi:
             FlowRoutes(receiver),
             GridRoutes(receiver),
             RunRoutes(receiver),
+            CompareRoutes(receiver),
             SampleRoutes(receiver),
         )
 

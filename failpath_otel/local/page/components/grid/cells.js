@@ -40,7 +40,8 @@ export const Row = memo(({ place, step, runs, active, at }) => {
     <div class=${`grid-name${failing ? " grid-name-failing" : ""}`} role="rowheader" title=${step.stepKey}
       style=${step.depth > 0 ? { paddingLeft: `${16 + 12 * step.depth}px` } : undefined}>
       <span class="ellipsis">${step.label}</span>
-      ${failing && html`<span class="grid-since" data-testid="grid-since" title=${dateTime(failing.since)}>${sinceWords(failing)}</span>`}
+      ${failing && html`<span class="grid-since" data-testid="grid-since" title=${dateTime(failing.since)}>
+        <span class="grid-since-words">${failing.failed < failing.ended ? `${failing.failed} of ${failing.ended}` : "fails"} since </span>${since(failing.since)}</span>`}
     </div>
     ${runs.map((run, column) => {
       const letter = run.letters[place];
@@ -53,13 +54,7 @@ export const Row = memo(({ place, step, runs, active, at }) => {
   </div>`;
 });
 
-// In the head of a row, where there is little room.
-function sinceWords(failing) {
-  if (failing.failed < failing.ended) return `${failing.failed} of ${failing.ended} since ${since(failing.since)}`;
-  return `fails since ${since(failing.since)}`;
-}
-
-// The same as a sentence.
+// Since when a step fails, as a sentence.
 export function verdictOf({ failing }) {
   const { failed, ended, failedBefore, endedBefore } = failing;
   const when = since(failing.since);
