@@ -14,6 +14,12 @@ const SECTIONS = [
     [["k"], "Previous step"],
     [["e"], "Next failed step"],
     [["Enter"], "To the step's panel"],
+    [["c"], "Compare with the last good run"],
+  ]],
+  ["The grid of a flow", [
+    [["←", "→"], "Older and newer runs"],
+    [["↑", "↓"], "Steps"],
+    [["Enter"], "Open the run at the step"],
   ]],
   ["Lists", [
     [["j"], "Next row"],

@@ -1,5 +1,5 @@
 // The rows of the grid: the runs on top, as bars of their durations, and below a row for each step.
-import { html } from "../../vendor/preact-htm.js";
+import { html } from "../../lib/html.js";
 import { dateTime, duration, NONE } from "../../lib/format.js";
 import { memo } from "../../lib/memo.js";
 import { look } from "../../lib/status.js";

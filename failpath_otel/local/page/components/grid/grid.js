@@ -1,5 +1,5 @@
 // The grid of a flow: its newest runs beside each other, the newest at the right, and its steps below each other.
-import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../../vendor/preact-htm.js";
+import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../../lib/html.js";
 import { useResource } from "../../lib/api.js";
 import { count, dateTime, duration, plural } from "../../lib/format.js";
 import { Failure } from "../parts.js";

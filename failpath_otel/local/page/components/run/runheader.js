@@ -1,6 +1,7 @@
 // The header of a run: which run it is, how it stands and why, its neighbours, and what can be copied of it.
 import { html } from "../../lib/html.js";
 import { byStep, isGrowing, trouble } from "../../lib/attempts.js";
+import { CompareLink } from "../compare/link.js";
 import { CopyButton } from "../copy.js";
 import { Elapsed } from "../elapsed.js";
 import { ago, dateTime, duration, NONE, plural, time } from "../../lib/format.js";
@@ -69,6 +70,7 @@ function Actions({ data, selected }) {
   const traced = selected ?? data.run.steps.find(({ traceId }) => traceId && !/^0*$/.test(traceId));
   const link = traceLink(data.traceUrl, traced?.traceId);
   return html`<div class="run-actions">
+    <${CompareLink} run=${data.run} />
     ${link &&
     html`<a class="button button-small" data-testid="trace-link" href=${link} target="_blank" rel="noopener noreferrer">
       Trace
