@@ -72,9 +72,20 @@ def lines(columns: Sequence[Column], details: FlowDetails) -> list[Line]:
         seen.update(dict.fromkeys(each.newest))
     places: dict[str, tuple[int, int]] = {}
     if len(seen) <= MOST_PLACED and len(details.steps) <= MOST_PLACED:
-        places = {node.step_key: (node.x, node.y) for node in details.layout.nodes}
+        places = _places(details)
     last = (max((x for x, _ in places.values()), default=0) + 1, 0)
     return list(_nested(sorted(seen, key=lambda step_key: places.get(step_key, last)), _parents(columns)))
+
+
+def _places(details: FlowDetails) -> dict[str, tuple[int, int]]:
+    """Return the places of the steps in the graph; steps that are one node there have the same."""
+    nodes = {node.step_key: (node.x, node.y) for node in details.layout.nodes}
+    return {
+        step_key: nodes[node.step_key]
+        for node in details.shape.nodes
+        if node.step_key in nodes
+        for step_key in (node.step_key, *node.members)
+    }
 
 
 def failing_since(columns: Sequence[Column]) -> dict[str, FailingSince]:

@@ -55,7 +55,7 @@ function Flow({ data, query }) {
       </div>
       <${Numbers} flow=${flow} />
     </div>
-    <${Grid} flowKey=${flow.flowKey} older=${query.get("older")} />
+    <${Grid} flowKey=${flow.flowKey} query=${query} />
     <section class="card graph-card" aria-labelledby="graph-title">
       <div class="card-head">
         <h2 id="graph-title">Graph</h2>

@@ -3,6 +3,7 @@ import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useStat
 import { useResource } from "../../lib/api.js";
 import { count, dateTime, duration, plural } from "../../lib/format.js";
 import { Failure } from "../parts.js";
+import { asked, useRange } from "../../lib/range.js";
 import { Link, navigate, runPath, search, setQuery } from "../../lib/router.js";
 import { Glyph } from "../../lib/status.js";
 import { useStream } from "../../lib/stream.js";
@@ -13,12 +14,14 @@ import { attemptsOf, cellOf, decoded, inPlaces, wordOf } from "./model.js";
 const RUNS = 60;
 const RELOAD_MS = 1000;
 const ROW = 22;
+const WHOLE_UP_TO = 40; // A row has a cell for each run.
 const PAGE = 10; // Rows that a page of the keyboard has.
 const VERDICTS = 3;
 
-// `range`: {from, to} in RFC 3339, or null for no limit; `older`: where older runs begin.
-export function Grid({ flowKey, range = {}, older = null }) {
-  const path = `grid/${encodeURIComponent(flowKey)}${search({ from: range.from, to: range.to, limit: RUNS, before: older })}`;
+// `query` is that of the address: its range of time, and `older`, where older runs begin.
+export function Grid({ flowKey, query }) {
+  const older = query.get("older");
+  const path = `grid/${encodeURIComponent(flowKey)}${search({ ...asked(useRange(query)), limit: RUNS, before: older })}`;
   const { data, error, reload, reloadSoon } = useResource(path, { key: `grid/${flowKey}`, every: RELOAD_MS });
   useStream(({ rows, more, revision }) => {
     if (rows.some((row) => row.flowKey === flowKey) || (more && revision !== data?.revision)) reloadSoon();
@@ -35,7 +38,7 @@ function Runs({ flowKey, now, older, path }) {
   const [active, setActive] = useState(null); // {runId, stepKey}; without a step key the head of the run.
   const [pointed, setPointed] = useState(null);
   const box = useRef(null);
-  const rows = useVirtual(steps.length, { height: ROW, keyOf: (index) => steps[index].stepKey, keep: [active?.stepKey] });
+  const rows = useVirtual(steps.length, { height: ROW, keyOf: (index) => steps[index].stepKey, keep: [active?.stepKey], wholeUpTo: WHOLE_UP_TO });
   useNewestInSight(box, rows, runs, steps, path);
 
   const at = placeOf(active, runs, steps);
