@@ -23,10 +23,11 @@ export const Head = memo(({ runs, active }) => {
       const said = `${run.runId}, ${dateTime(run.startedAt)}: ${word}, ${run.durationMs === null ? NONE : duration(run.durationMs)}`;
       // So that one very long run does not flatten all others.
       const height = run.durationMs === null ? LONGEST_BAR : 2 + Math.sqrt(run.durationMs / longest) * (LONGEST_BAR - 2);
-      return html`<div key=${run.runId} id=${cellId(HEAD, column)} role="columnheader" aria-label=${said} data-testid="grid-run"
+      return html`<div key=${run.runId} id=${cellId(HEAD, column)} role="columnheader" data-testid="grid-run"
         data-run=${run.runId} data-kind=${kind} data-row=${HEAD} data-column=${column}
         class=${`grid-run grid-${kind}${active === column ? " grid-active" : ""}`}>
         ${labels.has(column) && html`<span class="grid-time" aria-hidden="true">${labels.get(column)}</span>`}
+        <span class="visually-hidden">${said}</span>
         <span class="grid-bar" style=${{ height: `${height.toFixed(1)}px` }}></span>
       </div>`;
     })}
