@@ -87,6 +87,7 @@ function Runs({ flowKey, now, older, path }) {
       setActive({ runId: runs[column].runId, stepKey: steps[row]?.stepKey ?? null });
     }
   };
+  const show = (step) => reveal(box.current, rows, { row: steps.indexOf(step), column: runs.length - 1 });
   const left = () => {
     setPointed(null);
     if (document.activeElement !== box.current) setInside(false);
@@ -95,6 +96,7 @@ function Runs({ flowKey, now, older, path }) {
   return html`<section class="card run-grid-card" aria-labelledby="grid-title">
     <div class="card-head">
       <h2 id="grid-title">Runs</h2>
+      ${failing.slice(0, 1).map((step) => html`<${Verdict} key=${step.stepKey} step=${step} onShow=${show} />`)}
       <div class="card-actions">
         ${waiting > 0 && html`<button type="button" class="button button-small" data-testid="grid-waiting" onClick=${release}>
           Show ${plural(waiting, "newer run")}</button>`}
@@ -104,7 +106,7 @@ function Runs({ flowKey, now, older, path }) {
           onClick=${() => setQuery({ older: now.next })}>Older</button>`}
       </div>
     </div>
-    <${Verdicts} failing=${failing} onShow=${(step) => reveal(box.current, rows, { row: steps.indexOf(step), column: runs.length - 1 })} />
+    <${Others} failing=${failing} onShow=${show} />
     ${runs.length === 0
       ? html`<p class="card-note muted">No run ${older === null ? "in this range" : "is older"}.</p>`
       : html`<div class="run-grid" data-testid="grid" role="grid" tabindex="0" aria-label=${`Steps of the newest ${plural(runs.length, "run")}`}
@@ -206,18 +208,21 @@ function reveal(box, rows, { row, column }) {
   if (top > box.scrollTop + room) box.scrollTop = top - room;
 }
 
-function Verdicts({ failing, onShow }) {
-  if (failing.length === 0) return null;
+// The first one stands beside the title, so that nothing below moves when a step begins to fail.
+function Others({ failing, onShow }) {
+  if (failing.length < 2) return null;
   const rest = failing.length - VERDICTS;
   return html`<ul class="grid-verdicts">
-    ${failing.slice(0, VERDICTS).map((step) => html`<li key=${step.stepKey}>
-      <button type="button" class="grid-verdict" data-testid="grid-verdict" data-step=${step.stepKey} onClick=${() => onShow(step)}>
-        <span class="kind-error"><${Glyph} kind="error" /></span>
-        <span><strong>${step.label}</strong> ${verdictOf(step)}</span>
-      </button>
-    </li>`)}
+    ${failing.slice(1, VERDICTS).map((step) => html`<li key=${step.stepKey}><${Verdict} step=${step} onShow=${onShow} /></li>`)}
     ${rest > 0 && html`<li class="muted">and ${count(rest)} more</li>`}
   </ul>`;
+}
+
+function Verdict({ step, onShow }) {
+  return html`<button type="button" class="grid-verdict" data-testid="grid-verdict" data-step=${step.stepKey} onClick=${() => onShow(step)}>
+    <span class="kind-error"><${Glyph} kind="error" /></span>
+    <span><strong>${step.label}</strong> ${verdictOf(step)}</span>
+  </button>`;
 }
 
 // What the pointer, or the cursor of the keyboard, is at; else what the cells mean. Its height never changes.
