@@ -8,7 +8,7 @@ import msgspec
 from failpath_otel import semconv
 from failpath_otel.local.flows.grid import Column, Line
 from failpath_otel.local.flows.statistics import Run, percentile
-from failpath_otel.records.record import Record, Status
+from failpath_otel.records.record import Status
 
 MAX_VALUE: Final = 200
 """Characters of a value of metadata that a comparison shows."""
@@ -91,14 +91,6 @@ class ComparedRun(NamedTuple):
 
     column: Column
     metadata: Mapping[str, Mapping[str, Any]]
-
-
-def metadata_of(events: Iterable[Record]) -> dict[str, dict[str, Any]]:
-    """Return the metadata of each step of one run: of each key the newest value; ``events`` in order of time."""
-    found: dict[str, dict[str, Any]] = {}
-    for event in events:
-        found.setdefault(event.step_key, {}).update(event.metadata)
-    return found
 
 
 def usual_durations(runs: Sequence[Run], until: int) -> dict[str, Usual]:

@@ -13,13 +13,11 @@ from failpath_otel.local.flows.comparison import (
     Usual,
     compare,
     is_notable,
-    metadata_of,
     usual_durations,
 )
 from failpath_otel.local.flows.grid import Line, column
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.run_row import StoredRun
-from tests.local.events import event
 from tests.local.flows.summaries import attempt, stored
 
 
@@ -140,8 +138,3 @@ def test_long_values_are_cut_and_many_are_counted() -> None:
     its = step(compared(run(attempt("pay", 0, 1), pay=values), run(attempt("pay", 0, 1))), "pay")
     assert (len(its.metadata), its.more_metadata) == (20, 10)
     assert {len(each.own or "") for each in its.metadata} == {200}
-
-
-def test_the_metadata_of_a_step_is_the_newest_of_each_key() -> None:
-    events = [event("running", 1, cart=1, tries=1), event("error", 2, tries=2), event("success", 3, span="b", tries=3)]
-    assert metadata_of(events) == {"pay": {"cart": 1, "tries": 3}}

@@ -15,12 +15,10 @@ from failpath_otel.local.flows.comparison import (
     ComparedStep,
     Comparison,
     compare,
-    metadata_of,
     usual_durations,
 )
 from failpath_otel.local.flows.grid import column, lines
 from failpath_otel.local.receiver import Receiver
-from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store.run_row import RunKey, RunRow, StoredRun
 
 Problem = Literal["same", "unknown", "none"]
@@ -102,10 +100,7 @@ class CompareRoutes:
         return compare(*both, lines(oldest_first, details), usual, {node.step_key: node.label for node in declared})
 
     def _compared(self, run: StoredRun) -> ComparedRun:
-        events = self._receiver.store.events(run.row.key)
-        # A step that begins and ends in the same microsecond begins first.
-        events.sort(key=lambda event: (parse_rfc3339(event.timestamp), event.status != "running"))
-        return ComparedRun(column(*run), metadata_of(events))
+        return ComparedRun(column(*run), self._receiver.store.metadata(run.row.key))
 
     def _stored(self, key: RunKey) -> StoredRun | None:
         return next(iter(self._receiver.store.runs.stored([key])), None)
