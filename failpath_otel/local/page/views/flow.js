@@ -55,7 +55,7 @@ function Flow({ data, query }) {
       </div>
       <${Numbers} flow=${flow} />
     </div>
-    <${Grid} flowKey=${flow.flowKey} query=${query} />
+    ${flow.runs > 0 && html`<${Grid} flowKey=${flow.flowKey} query=${query} expected=${graph.nodes.length} />`}
     <section class="card graph-card" aria-labelledby="graph-title">
       <div class="card-head">
         <h2 id="graph-title">Graph</h2>

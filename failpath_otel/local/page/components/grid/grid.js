@@ -14,22 +14,35 @@ import { attemptsOf, cellOf, decoded, inPlaces, wordOf } from "./model.js";
 const RUNS = 60;
 const RELOAD_MS = 1000;
 const ROW = 22;
+const HEAD_HEIGHT = 53;
 const WHOLE_UP_TO = 40; // A row has a cell for each run.
 const PAGE = 10; // Rows that a page of the keyboard has.
 const VERDICTS = 3;
 
-// `query` is that of the address: its range of time, and `older`, where older runs begin.
-export function Grid({ flowKey, query }) {
+// `query` is that of the address: its range of time, and `older`, where older runs begin. `expected` is how many steps
+// there probably are: the place that they take is kept until they are there.
+export function Grid({ flowKey, query, expected }) {
   const older = query.get("older");
-  const path = `grid/${encodeURIComponent(flowKey)}${search({ ...asked(useRange(query)), limit: RUNS, before: older })}`;
+  const range = useRange(query);
+  const path = `grid/${encodeURIComponent(flowKey)}${search({ ...asked(range), limit: RUNS, before: older })}`;
   const { data, error, reload, reloadSoon } = useResource(path, { key: `grid/${flowKey}`, every: RELOAD_MS });
   useStream(({ rows, more, revision }) => {
     if (rows.some((row) => row.flowKey === flowKey) || (more && revision !== data?.revision)) reloadSoon();
   }, reload);
   const now = useMemo(() => data && decoded(data), [data]);
   if (error !== null && data === null) return html`<${Failure} what="The grid" error=${error} retry=${reload} />`;
-  if (now === null || now.steps.length === 0) return null;
+  if (now === null) return html`<${Placeholder} rows=${expected} />`;
+  // A flow that has not run yet has no grid; what an address leaves out can be let in again.
+  if (now.runs.length === 0 && older === null && range.name === "all") return null;
   return html`<${Runs} flowKey=${flowKey} now=${now} older=${older} path=${path} />`;
+}
+
+function Placeholder({ rows }) {
+  return html`<section class="card run-grid-card" aria-hidden="true">
+    <div class="card-head"></div>
+    <div class="run-grid" style=${{ height: `${HEAD_HEIGHT + rows * ROW}px` }}></div>
+    <div class="grid-detail"></div>
+  </section>`;
 }
 
 function Runs({ flowKey, now, older, path }) {
