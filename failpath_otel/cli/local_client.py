@@ -78,7 +78,14 @@ def fetch_run(url: str, run_id: str, *, flow_key: str | None = None, token: str 
 
 def fetch_flows(url: str, *, token: str | None = None) -> list[SeenFlow]:
     """Return the flows that the receiver at ``url`` has seen. Raise ``ReceiverError``."""
-    return fetch(url, "/api/flows", {}, token, SeenFlows).flows
+    found: list[SeenFlow] = []
+    after: str | None = None
+    while True:
+        page = fetch(url, "/api/flows", {"after": after}, token, SeenFlows)
+        found += page.flows
+        after = page.next
+        if after is None:
+            return found
 
 
 def fetch_changes(

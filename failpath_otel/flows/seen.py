@@ -28,6 +28,7 @@ class SeenFlow(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class SeenFlows(msgspec.Struct, frozen=True):
-    """All flows that have runs."""
+    """Flows that have runs; where there are more, ``next`` is what to ask with as ``after``."""
 
     flows: list[SeenFlow]
+    next: str | None = None

@@ -7,9 +7,12 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
+from failpath_otel.local.runs.fingerprint import fingerprint
 from tests.browser.browsing import Browsing, find
-from tests.browser.stories import begun, finished, now
+from tests.browser.stories import DECLINED, begun, finished, now
 from tests.receiver import Receiver, start_receiver
+
+DECLINED_ERROR: Final = fingerprint("checkout", "charge-card", DECLINED.name, DECLINED.message)
 
 VIEWS: Final = {
     "flows": ("/", "flow-row"),
@@ -18,6 +21,7 @@ VIEWS: Final = {
     "runs": ("/runs", "run-row"),
     "filtered runs": ("/runs?status=error&text=order", "run-row"),
     "filter that nothing matches": ("/runs?text=nothing-matches-this", "filter-text"),
+    "runs with an error": (f"/runs?error={DECLINED_ERROR}", "run-row"),
     "failed run": ("/runs/order-2", "bar"),
     "running run": ("/runs/order-3", "bar"),
     "silent run": ("/runs/quiet", "bar"),

@@ -13,6 +13,7 @@ from failpath_otel.local.api.app import create_app
 from failpath_otel.local.receiver import Receiver, ReceiverSettings
 from failpath_otel.local.store.store import Store
 from failpath_otel.records.record import Record
+from tests.local.contract import check_answer, operation_of
 from tests.local.events import EPOCH_NS
 from tests.local.rows import project, received_events
 
@@ -41,8 +42,11 @@ class Page:
         project(self.store)
 
     def ask(self, path: str, **query: str | int) -> httpx.Response:
-        """Any question to the API of the page; ``path`` is taken as it is."""
+        """Any question to the API of the page, whose answer fits its document; ``path`` is taken as it is."""
         answer: httpx.Response = self.client.get(f"/api/page/{path}{'?' if query else ''}{urlencode(query)}")
+        asked = f"/api/page/{path}".partition("?")[0]
+        if operation_of("GET", asked) is not None:
+            check_answer("GET", asked, answer.status_code, answer.json())
         return answer
 
     def get(self, path: str, **query: str | int) -> Any:

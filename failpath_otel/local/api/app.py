@@ -12,29 +12,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from failpath_otel.flows.reserved import TEST_FLOW
-from failpath_otel.flows.seen import SeenFlow, SeenFlows
 from failpath_otel.local.api.assets import Assets
 from failpath_otel.local.api.events import MAX_BODY_BYTES, Receipt, check_headers, read_events
 from failpath_otel.local.api.figures import Figures
 from failpath_otel.local.api.guard import HEALTH, Access, guarded
 from failpath_otel.local.api.page.page_api import PageApi
 from failpath_otel.local.api.page.route import PREFIX
-from failpath_otel.local.api.parameters import limit_in
-from failpath_otel.local.api.path_convertor import ANYTHING
 from failpath_otel.local.api.responses import failure, json_response
-from failpath_otel.local.api.scripts.run_changes import changes_route
-from failpath_otel.local.api.scripts.run_filter import filter_in
-from failpath_otel.local.api.scripts.run_views import find_run, recent_runs
+from failpath_otel.local.api.scripts.script_routes import script_routes
 from failpath_otel.local.api.seen_spans import seen_spans_route
 from failpath_otel.local.api.spans import ROUTE as SPANS
 from failpath_otel.local.api.spans import span_route
 from failpath_otel.local.api.store_log import log_failure
 from failpath_otel.local.api.stream import Stream
-from failpath_otel.local.flows.observed import seen_flow
 from failpath_otel.local.receiver import Receiver
-from failpath_otel.local.runs.view import RunList
-from failpath_otel.local.sample import FLOWS as SAMPLE_FLOWS
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.otlp.other_signal_route import other_signal_routes
 from failpath_otel.otlp.requests.intake import MAX_HELD_BYTES, ServiceUnavailable
@@ -51,7 +42,6 @@ from failpath_otel.serving.threads import in_thread
 if TYPE_CHECKING:
     from failpath_otel.serving.grpc.server import GrpcServer
 
-DEFAULT_LIMIT: Final = 50
 _NOT_FOUND: Final = 404
 _NO_ROUTE: Final = frozenset({_NOT_FOUND, 405})
 
@@ -64,7 +54,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class _Routes:
-    """The routes for senders of events, and for scripts."""
+    """The route for senders of events."""
 
     def __init__(self, receiver: Receiver, counts: ServerCounts) -> None:
         self._receiver = receiver
@@ -97,32 +87,6 @@ class _Routes:
         with self._body_budget.for_request() as take:
             body = await read_body(request, MAX_BODY_BYTES, take)
             return await in_thread(partial(self._take, body, gzipped=gzipped), self._senders)
-
-    async def runs(self, request: Request) -> Response:
-        limit = limit_in(request.query_params.get("limit"), DEFAULT_LIMIT)
-        wanted = filter_in(request.query_params)
-        found = await in_thread(partial(recent_runs, self._receiver, limit, wanted))
-        return json_response(RunList(found))
-
-    async def run(self, request: Request) -> Response:
-        run_id: str = request.path_params["run_id"]
-        flow_key = request.query_params.get("flow")
-        found = await in_thread(partial(find_run, self._receiver, run_id, flow_key=flow_key))
-        if found is None:
-            raise HTTPException(404, "no such run")
-        return json_response(found)
-
-    async def flows(self, _request: Request) -> Response:
-        return json_response(SeenFlows(await in_thread(self._seen_flows)))
-
-    def _seen_flows(self) -> list[SeenFlow]:
-        self._receiver.catch_up()
-        flows = self._receiver.flows
-        return [
-            seen_flow(key, details)
-            for key in flows.known()
-            if key not in {TEST_FLOW, *SAMPLE_FLOWS} and (details := flows.details(key)).runs
-        ]
 
     def _take(self, body: bytes, *, gzipped: bool) -> Receipt:
         content = decompress(body, MAX_BODY_BYTES) if gzipped else body
@@ -171,10 +135,7 @@ def create_app(
             *other_signal_routes(signals, on_request=partial(counts.count_other, "http")),
             *figures.routes(HEALTH),
             seen_spans_route(seen),
-            Route("/api/runs", routes.runs, methods=["GET"]),
-            Route(f"/api/runs/{{run_id:{ANYTHING}}}", routes.run, methods=["GET"]),
-            changes_route(receiver),
-            Route("/api/flows", routes.flows, methods=["GET"]),
+            *script_routes(receiver),
             Route(f"{PREFIX}/stream", stream.respond, methods=["GET"]),
             *page.routes,
             *assets.routes,

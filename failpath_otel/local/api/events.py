@@ -8,7 +8,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from failpath_otel.local.runs.event import decode_event
+from failpath_otel.local.runs.event import Event, decode_event
 from failpath_otel.local.store.store import ReceivedEvent
 from failpath_otel.serving.body import is_gzipped, media_type
 from failpath_otel.serving.request_checks import bearer_of, refuse_web_pages
@@ -38,6 +38,12 @@ class Receipt(msgspec.Struct, frozen=True, rename="camel"):
 
     accepted: int
     rejected: list[Rejection]
+
+
+class EventBatch(msgspec.Struct, frozen=True):
+    """The body of a request: events in the order in which they happened."""
+
+    events: list[Event]
 
 
 class _Batch(msgspec.Struct):

@@ -25,6 +25,13 @@ def limit_in(text: str | None, default: int) -> int:
     return limit
 
 
+def offset_in(text: str | None) -> int:
+    """Return the number of items in a query that are left out, by default 0. Raise ``HTTPException`` (400)."""
+    if text and not re.fullmatch("[0-9]{1,9}", text):
+        raise HTTPException(400, "expected an offset from 0 to 999999999")
+    return int(text or 0)
+
+
 def seconds_in(text: str | None, highest: int) -> int:
     """Return the number of seconds in a query, by default 0. Raise ``HTTPException`` (400)."""
     seconds = int(text) if re.fullmatch("[0-9]{1,9}", text or "0") and text else -1 if text else 0
@@ -44,6 +51,14 @@ def time_in(text: str | None) -> int | None:
 def range_in(query: QueryParams) -> TimeRange:
     """Return the range of ``from`` and ``to`` in a query; each may be missing. Raise ``HTTPException`` (400)."""
     return TimeRange(time_in(query.get("from") or None), time_in(query.get("to") or None))
+
+
+def error_in(query: QueryParams) -> str | None:
+    """Return the fingerprint of an error in a query. Raise ``HTTPException`` (400)."""
+    text = query.get("error") or None
+    if text is not None and not re.fullmatch("[0-9a-f]{16}", text):
+        raise HTTPException(400, "expected the fingerprint of an error, 16 hexadecimal digits")
+    return text
 
 
 def one_of(text: str | None, known: tuple[str, ...]) -> str | None:

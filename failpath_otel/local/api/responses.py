@@ -13,6 +13,12 @@ def json_response(
     return Response(msgspec.json.encode(content), status_code, headers, media_type="application/json")
 
 
+class Failure(msgspec.Struct, frozen=True):
+    """Why a request was refused, in one line."""
+
+    error: str
+
+
 def failure(reason: str, status_code: int, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response that is no success: ``{"error": reason}``."""
-    return json_response({"error": reason}, status_code, headers)
+    return json_response(Failure(reason), status_code, headers)

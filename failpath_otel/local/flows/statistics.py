@@ -1,13 +1,14 @@
 """Rates and percentiles over the newest runs of a flow."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from math import ceil
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from failpath_otel.local.flows.shape import CachedRun
-from failpath_otel.local.runs.times import to_rfc3339
+from failpath_otel.local.runs.retries import retries_by_step
 from failpath_otel.local.store.run_row import RunRow, StoredRun
 from failpath_otel.records.record import Status
 
@@ -21,7 +22,8 @@ class StepStats(msgspec.Struct, frozen=True, rename="camel"):
     """One step over several runs: ``runs`` of them had it.
 
     The newest attempt of each run decides whether it ``failed`` or was ``skipped``, or is ``running``; ``ended`` is
-    those that succeeded or failed. The percentiles are over all attempts that ended.
+    those that succeeded or failed. The percentiles are over all attempts that ended, ``attempts`` counts these, and
+    ``failed_attempts`` those that failed; ``retries`` are attempts after a failed one, in ``retried_runs`` of the runs.
     """
 
     runs: int
@@ -33,10 +35,17 @@ class StepStats(msgspec.Struct, frozen=True, rename="camel"):
     skip_rate: float | None
     p50_ms: float | None
     p95_ms: float | None
+    attempts: int
+    failed_attempts: int
+    retries: int
+    retried_runs: int
 
 
 class FlowStats(msgspec.Struct, frozen=True, rename="camel"):
-    """The runs of a flow; ``ended`` is those that succeeded or failed, and the percentiles are over their durations."""
+    """The runs of a flow; ``ended`` is those that succeeded or failed, and the percentiles are over their durations.
+
+    ``failed_attempts`` and ``retries`` are those of all their steps; ``retried_runs`` had at least one retry.
+    """
 
     runs: int
     ended: int
@@ -44,18 +53,20 @@ class FlowStats(msgspec.Struct, frozen=True, rename="camel"):
     failure_rate: float | None
     p50_ms: float | None
     p95_ms: float | None
+    failed_attempts: int
+    retries: int
+    retried_runs: int
 
 
-class ErrorCount(msgspec.Struct, frozen=True, rename="camel"):
-    """The number of runs in which a step ended with this error; name and message may be empty."""
+class AttemptCounts(NamedTuple):
+    """Attempts of a step in several runs: those that ended, of these those that failed, and the retries of each run."""
 
-    name: str
-    message: str
-    step_key: str
-    count: int
-    newest_run_id: str
-    last_seen: str
+    ended: int = 0
+    failed: int = 0
+    retries: Sequence[int] = ()
 
+
+_NO_ATTEMPTS: Final = AttemptCounts()
 
 Run = CachedRun | StoredRun
 
@@ -73,15 +84,29 @@ def step_stats(runs: Iterable[Run]) -> dict[str, StepStats]:
     """Return the figures of every step of these runs, by step key, in the order of the steps."""
     newest: dict[str, list[Status]] = {}
     durations: dict[str, list[float]] = {}
+    ended: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    retries: dict[str, list[int]] = {}
     for run in runs:
         for attempt in run.attempts:
             statuses = newest.setdefault(attempt.step_key, [])
             if attempt.newest:
                 statuses.append(attempt.status)
-            if attempt.status in {"success", "error"} and attempt.duration_ms is not None:
+            if attempt.status not in {"success", "error"}:
+                continue
+            ended[attempt.step_key] += 1
+            if attempt.status == "error":
+                failed[attempt.step_key] += 1
+            if attempt.duration_ms is not None:
                 durations.setdefault(attempt.step_key, []).append(attempt.duration_ms)
+        for step_key, number in retries_by_step(run.attempts).items():
+            retries.setdefault(step_key, []).append(number)
     return {
-        step_key: step_stats_of(statuses, durations.get(step_key, []))
+        step_key: step_stats_of(
+            statuses,
+            durations.get(step_key, []),
+            AttemptCounts(ended[step_key], failed[step_key], retries.get(step_key, [])),
+        )
         for step_key, statuses in newest.items()
         if statuses
     }
@@ -91,7 +116,11 @@ def flow_stats(rows: Iterable[RunRow]) -> FlowStats:
     """Return the figures of the runs of one flow."""
     statuses: list[Status] = []
     durations: list[float] = []
+    failed_attempts = retries = retried_runs = 0
     for row in rows:
+        failed_attempts += row.failed_attempts
+        retries += row.retries
+        retried_runs += row.retries > 0
         statuses.append(row.status)
         if row.status in {"success", "error"} and row.duration_ms is not None:
             durations.append(row.duration_ms)
@@ -104,40 +133,16 @@ def flow_stats(rows: Iterable[RunRow]) -> FlowStats:
         failure_rate=_rate(failed, ended),
         p50_ms=percentile(durations, 0.5),
         p95_ms=_p95(durations),
+        failed_attempts=failed_attempts,
+        retries=retries,
+        retried_runs=retried_runs,
     )
 
 
-def top_errors(runs: Iterable[Run], limit: int = 5) -> list[ErrorCount]:
-    """Return the errors that most runs ended a step with, the most frequent first, and of equals the newest.
-
-    An attempt that failed and was repeated counts only by what the newest attempt came to, as in :func:`step_stats`.
-    """
-    counts: dict[tuple[str, str, str], int] = {}
-    last: dict[tuple[str, str, str], tuple[int, str]] = {}
-    for run in runs:
-        for attempt in run.attempts:
-            if attempt.status != "error" or not attempt.newest:
-                continue
-            kind = (attempt.step_key, attempt.error_name or "", attempt.error_message or "")
-            seen = (run.row.active_at if attempt.ended is None else attempt.ended, run.row.run_id)
-            counts[kind] = counts.get(kind, 0) + 1
-            last[kind] = max(seen, last.get(kind, seen))
-    ordered = sorted(counts, key=lambda kind: (-counts[kind], -last[kind][0], kind))
-    return [
-        ErrorCount(
-            name=name,
-            message=message,
-            step_key=step_key,
-            count=counts[step_key, name, message],
-            newest_run_id=last[step_key, name, message][1],
-            last_seen=to_rfc3339(last[step_key, name, message][0]),
-        )
-        for step_key, name, message in ordered[:limit]
-    ]
-
-
-def step_stats_of(statuses: Sequence[Status], durations: Sequence[float]) -> StepStats:
-    """Return the figures of one step from its newest statuses and all of its durations."""
+def step_stats_of(
+    statuses: Sequence[Status], durations: Sequence[float], attempts: AttemptCounts = _NO_ATTEMPTS
+) -> StepStats:
+    """Return the figures of one step from its newest statuses, and all of its durations and attempts."""
     failed, skipped = statuses.count("error"), statuses.count("skipped")
     ended = failed + statuses.count("success")
     return StepStats(
@@ -150,6 +155,10 @@ def step_stats_of(statuses: Sequence[Status], durations: Sequence[float]) -> Ste
         skip_rate=_rate(skipped, len(statuses)),
         p50_ms=percentile(durations, 0.5),
         p95_ms=_p95(durations),
+        attempts=attempts.ended,
+        failed_attempts=attempts.failed,
+        retries=sum(attempts.retries),
+        retried_runs=sum(number > 0 for number in attempts.retries),
     )
 
 

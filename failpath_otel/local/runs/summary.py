@@ -6,12 +6,11 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from failpath_otel import semconv
+from failpath_otel.local.runs.retries import retries_by_step
+from failpath_otel.local.runs.step_error import StepError, one_line, step_errors
 from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.runs.view import RunView, StepView
 from failpath_otel.records.record import ProcessInfo, Record, Status
-
-MAX_MESSAGE: Final = 200
-"""Characters of an error message that a summary keeps."""
 
 MAX_SEARCH: Final = 4096
 """Characters of a run that the text filter searches."""
@@ -45,8 +44,8 @@ class RunOverview(msgspec.Struct, Generic[_Time], frozen=True, rename="camel"):
 
     Times are microseconds since the epoch (``int``) in the database, and RFC 3339 (``str``) in answers; ``active_at``
     is that of the newest event. ``steps`` and ``failed`` count steps, not attempts: all, and those whose newest attempt
-    failed. ``failed_attempts`` counts attempts, and ``retries`` those that another one of the step
-    followed. ``step_key`` is the step that failed or started last, of those whose newest attempt failed or runs;
+    failed. ``failed_attempts`` counts attempts, and ``retries`` those that began after a failed one of their step had
+    ended. ``step_key`` is the step that failed or started last, of those whose newest attempt failed or runs;
     ``message`` is its error.
     """
 
@@ -69,6 +68,7 @@ class RunSummary(RunOverview[int], frozen=True):
     """What follows from the events of a run; ``search`` is what the text filter searches, case-folded."""
 
     attempts: list[AttemptSummary]
+    errors: list[StepError]
     search: str
 
 
@@ -94,10 +94,11 @@ def summarise(run: RunView, events: Iterable[Record]) -> RunSummary:
         steps=len(newest),
         failed=sum(attempt.status == semconv.STATUS_ERROR for attempt in newest),
         failed_attempts=sum(attempt.status == semconv.STATUS_ERROR for attempt in attempts),
-        retries=sum(attempt.status == semconv.STATUS_ERROR and not attempt.newest for attempt in attempts),
+        retries=sum(retries_by_step(attempts).values()),
         step_key=None if notable is None else notable.step_key,
         message=None if notable is None else _message(notable),
         attempts=attempts,
+        errors=step_errors(run.flow_key, steps),
         search=_search(run, steps),
     )
 
@@ -110,8 +111,8 @@ def _attempt(step: StepView, *, newest: bool) -> AttemptSummary:
         _optional_time(step.started_at),
         _optional_time(step.ended_at),
         step.duration_ms,
-        None if error is None else _line(error.name),
-        None if error is None else _line(error.message),
+        None if error is None else one_line(error.name),
+        None if error is None else one_line(error.message),
         step.trace_id,
         step.span_id,
         step.process,
@@ -124,11 +125,6 @@ def _message(attempt: AttemptSummary) -> str | None:
     if attempt.error_name is None:
         return None
     return f"{attempt.error_name}: {attempt.error_message}" if attempt.error_message else attempt.error_name
-
-
-def _line(text: str) -> str:
-    # Cut twice, because white space may be most of a long text.
-    return " ".join(text[: 10 * MAX_MESSAGE].split())[:MAX_MESSAGE]
 
 
 def _optional_time(text: str | None) -> int | None:
@@ -156,8 +152,8 @@ def _texts(run: RunView, steps: Sequence[StepView]) -> Iterator[str]:
         yield step.step_key
     for step in steps:
         if step.error is not None:
-            yield _line(step.error.name)
-            yield _line(step.error.message)
+            yield one_line(step.error.name)
+            yield one_line(step.error.message)
     for step in steps:
         yield from _values(step.metadata)
 

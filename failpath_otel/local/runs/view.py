@@ -18,7 +18,7 @@ Liveness = Literal["live", "silent", "gone"]
 """Of what is ``running``; ``gone``: its process was on the receiver's host and has ended. ``silent``: it takes longer
 than expected."""
 
-_RANK: Final = {
+STATUS_RANK: Final = {
     semconv.STATUS_RUNNING: 0,
     semconv.STATUS_SKIPPED: 1,
     semconv.STATUS_SUCCESS: 2,
@@ -70,9 +70,10 @@ class RunView(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RunList(msgspec.Struct, frozen=True, rename="camel"):
-    """The response of ``/api/runs``."""
+    """The response of ``/api/runs``; where there may be more, ``next`` is what to ask with as ``before``."""
 
     runs: list[RunView]
+    next: str | None = None
 
 
 class RunChanges(msgspec.Struct, frozen=True, rename="camel"):
@@ -201,7 +202,7 @@ class _Attempt:
 def _canonical(events: Iterable[Record]) -> list[_Entry]:
     unique = {event.id: event for event in events}
     return sorted(
-        _Entry(parse_rfc3339(event.timestamp), _RANK[event.status], event.id, event) for event in unique.values()
+        _Entry(parse_rfc3339(event.timestamp), STATUS_RANK[event.status], event.id, event) for event in unique.values()
     )
 
 

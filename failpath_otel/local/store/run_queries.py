@@ -16,6 +16,14 @@ _KEYS: Final = 400
 _ORDER: Final = "ORDER BY active_at DESC, flow_key, run_id LIMIT ?"
 
 
+_RARE: Final = 5_000
+"""The most runs with an error that other filters are applied to one by one."""
+
+_HAS_ERROR: Final = (
+    "EXISTS (SELECT 1 FROM errors WHERE errors.flow_key = runs.flow_key AND errors.run_id = runs.run_id "
+    "AND fingerprint = ?)"
+)
+
 _decode_attempts: Final = msgspec.json.Decoder(list[AttemptSummary]).decode
 
 
@@ -35,24 +43,20 @@ class RunQueries:
         text: str | None = None,
         only: Collection[RunKey] | None = None,
         within: TimeRange = ALL_TIME,
+        error: str | None = None,
     ) -> list[RunRow]:
         """Return up to ``limit`` rows that pass all given filters, the newest activity first.
 
         ``before`` is the activity, flow and run id of the row after which to go on. ``text`` is searched in
         :attr:`RunSummary.search`, in any case. ``only`` restricts the search to these runs, ``within`` the newest
-        activity to a range of time.
+        activity to a range of time, ``error`` to runs with an error of this fingerprint.
         """
         conditions: list[str] = []
         values: list[str | int] = []
+        place_conditions, place_values = _places(before, within)
         if flow_key is not None:
             conditions.append("flow_key = ?")
             values.append(flow_key)
-        if before is not None:
-            # Both conditions, because SQLite enters an index by the first alone.
-            conditions.append("active_at <= ? AND (active_at < ? OR (flow_key, run_id) > (?, ?))")
-            values += [before[0], before[0], *before[1:]]
-        conditions += within.conditions
-        values += within.values
         if statuses is not None:
             conditions.append(f"status IN ({', '.join('?' * len(statuses))})")
             values += statuses
@@ -62,10 +66,40 @@ class RunQueries:
             conditions.append("instr(search, ?)")
             # As in `summary.py`, where a line break separates one text from the next.
             values.append(text.casefold().replace("\n", " ").encode(errors="replace").decode())
+        if error is not None and only is None and (not conditions or self._is_rare(error)):
+            return self._with_error(error, (place_conditions, place_values), conditions, values, limit)
+        if error is not None:
+            conditions.append(_HAS_ERROR)
+            values.append(error)
+        conditions += place_conditions
+        values += place_values
         if only is not None:
             return self._only(list(only), conditions, values, limit)
         query = f"SELECT {COLUMNS} FROM runs INDEXED BY {index} WHERE {_all(conditions)} {_ORDER}"  # noqa: S608
         return [RunRow(*row) for row in self._database.rows(query, *values, limit)]
+
+    def _is_rare(self, error: str) -> bool:
+        query = "SELECT count(*) FROM (SELECT 1 FROM errors WHERE fingerprint = ? LIMIT ?)"
+        return self._database.number(query, error, _RARE + 1) <= _RARE
+
+    def _with_error(
+        self,
+        error: str,
+        place: tuple[list[str], list[str | int]],
+        conditions: list[str],
+        values: list[str | int],
+        limit: int,
+    ) -> list[RunRow]:
+        # The errors have an index in the order of the list; of the runs only those are read.
+        found = (
+            "SELECT flow_key AS f, run_id AS r, active_at AS a FROM errors INDEXED BY errors_of_kind "  # noqa: S608
+            f"WHERE {_all(['fingerprint = ?', *place[0]])}"
+        )
+        query = (
+            f"SELECT {COLUMNS} FROM ({found}) CROSS JOIN runs ON flow_key = f AND run_id = r "  # noqa: S608
+            f"WHERE {_all(conditions)} ORDER BY a DESC, f, r LIMIT ?"
+        )
+        return [RunRow(*row) for row in self._database.rows(query, error, *place[1], *values, limit)]
 
     def _only(self, keys: Sequence[RunKey], conditions: list[str], values: list[str | int], limit: int) -> list[RunRow]:
         found: list[RunRow] = []
@@ -158,6 +192,16 @@ class RunQueries:
     def _stored(self, condition: str, *values: str | int) -> list[StoredRun]:
         rows = self._database.rows(f"SELECT {COLUMNS}, attempts FROM runs {condition}", *values)  # noqa: S608
         return [StoredRun(RunRow(*row), _decode_attempts(attempts)) for *row, attempts in rows]
+
+
+def _places(before: tuple[int, str, str] | None, within: TimeRange) -> tuple[list[str], list[str | int]]:
+    """Return the conditions of the places in a list behind one and within a range, and their values."""
+    conditions, values = list(within.conditions), list[str | int](within.values)
+    if before is not None:
+        # Both conditions, because SQLite enters an index by the first alone.
+        conditions.append("active_at <= ? AND (active_at < ? OR (flow_key, run_id) > (?, ?))")
+        values += [before[0], before[0], *before[1:]]
+    return conditions, values
 
 
 def _all(conditions: Sequence[str]) -> str:

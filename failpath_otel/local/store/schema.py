@@ -54,10 +54,30 @@ _RUNS: Final = (
     "CREATE INDEX runs_running ON runs (active_at) WHERE status = 'running'",
 )
 
-TABLES_OF_RUNS: Final[tuple[str, ...]] = ()
+TABLES_OF_RUNS: Final[tuple[str, ...]] = ("errors",)
 """Further tables whose rows belong to one run, by ``flow_key`` and ``run_id``, and are deleted with it."""
 
-_OF_RUNS: Final[tuple[str, ...]] = ()
+_OF_RUNS: Final[tuple[str, ...]] = (
+    # Of each step of a run that has failed the newest failed attempt; `active_at` is that of its run.
+    """
+    CREATE TABLE errors (
+        flow_key TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        step_key TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        seen INTEGER NOT NULL,
+        recovered INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        message TEXT NOT NULL,
+        active_at INTEGER NOT NULL,
+        PRIMARY KEY (flow_key, run_id, step_key)
+    ) WITHOUT ROWID
+    """,
+    # In the order of the list of runs, and of time.
+    "CREATE INDEX errors_of_kind ON errors (fingerprint, active_at DESC, flow_key, run_id)",
+    "CREATE INDEX errors_by_time ON errors (fingerprint, seen)",
+    "CREATE INDEX errors_by_activity ON errors (active_at DESC, fingerprint, recovered)",
+)
 
 _META: Final = (
     # One row: the id of the store, and the numbers that must not decrease when it is opened again.

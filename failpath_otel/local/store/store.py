@@ -10,9 +10,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from failpath_otel.local.runs.event import Event
+from failpath_otel.local.runs.step_error import StepError
 from failpath_otel.local.runs.summary import RunOverview, RunSummary
 from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store.database import Database
+from failpath_otel.local.store.error_queries import ErrorQueries
+from failpath_otel.local.store.event_log import EventLog
 from failpath_otel.local.store.run_queries import RunQueries
 from failpath_otel.local.store.run_row import RunKey, RunRow
 from failpath_otel.local.store.schema import TABLES_OF_RUNS, prepare
@@ -38,6 +41,11 @@ _SAVE: Final = (
     f"ON CONFLICT (flow_key, run_id) DO UPDATE SET {_REPLACED}, heard_at = max(runs.heard_at, excluded.heard_at) "
     "WHERE excluded.mark > runs.mark"
 )
+_DIRTY: Final = (
+    "SELECT received_at, (SELECT mark FROM runs WHERE runs.flow_key = dirty.flow_key AND runs.run_id = dirty.run_id) "
+    "FROM dirty WHERE flow_key = ? AND run_id = ?"
+)
+_SAVE_ERROR: Final = f"INSERT INTO errors VALUES (?, ?, {', '.join('?' * len(StepError._fields))}, ?)"  # noqa: S608
 
 
 class ReceivedEvent(NamedTuple):
@@ -93,6 +101,10 @@ class Store:
         self._database = Database(path, prepare)
         self.runs: Final = RunQueries(self._database)
         """The rows of runs."""
+        self.event_log: Final = EventLog(self._database)
+        """The events of one run, in parts."""
+        self.errors: Final = ErrorQueries(self._database)
+        """The errors of their steps."""
         self.work_available = threading.Event()
         if self._database.rows("SELECT 1 FROM dirty LIMIT 1"):
             self.work_available.set()
@@ -208,15 +220,18 @@ class Store:
         with self._database.transaction() as connection:
             (revision,) = connection.execute("SELECT revision FROM meta").fetchone()
             values: list[tuple[object, ...]] = []
+            saved: list[RunSummary] = []
             for (run, mark), summary in summaries:
                 # A run that was deleted meanwhile is not dirty, and must not come back.
-                dirty = connection.execute(
-                    "SELECT received_at FROM dirty WHERE flow_key = ? AND run_id = ?", run
-                ).fetchone()
+                dirty = connection.execute(_DIRTY, run).fetchone()
                 if summary is not None and dirty is not None:
+                    received_at, known_mark = dirty
                     revision += 1
-                    values.append(_row_values(summary, revision, mark, max(summary.active_at, dirty[0])))
+                    values.append(_row_values(summary, revision, mark, max(summary.active_at, received_at)))
+                    if known_mark is None or mark > known_mark:
+                        saved.append(summary)
             connection.executemany(_SAVE, values)
+            _save_errors(connection, saved)
             connection.executemany(
                 "DELETE FROM dirty WHERE flow_key = ? AND run_id = ? AND mark <= ?",
                 [(*run, mark) for (run, mark), _ in summaries],
@@ -289,6 +304,20 @@ class Store:
             return False
         self._database.shrink(_SHRUNK_PAGES)
         return self._database.number("PRAGMA freelist_count") < free
+
+
+def _save_errors(connection: sqlite3.Connection, summaries: Sequence[RunSummary]) -> None:
+    """Replace the errors of runs whose rows were."""
+    runs = [RunKey(summary.flow_key, summary.run_id) for summary in summaries]
+    connection.executemany("DELETE FROM errors WHERE flow_key = ? AND run_id = ?", runs)
+    connection.executemany(
+        _SAVE_ERROR,
+        [
+            (*run, *error, summary.active_at)
+            for run, summary in zip(runs, summaries, strict=True)
+            for error in summary.errors
+        ],
+    )
 
 
 def _delete(connection: sqlite3.Connection, runs: Sequence[RunKey]) -> int:

@@ -25,7 +25,7 @@ def a_run(run: str, *steps: str, flow: str = "checkout") -> list[Record]:
 
 
 def test_the_flows_that_were_seen_are_answered_as_their_runs_show_them(page: Page) -> None:
-    assert page.client.get("/api/flows").json() == {"flows": []}
+    assert page.client.get("/api/flows").json() == {"flows": [], "next": None}
     page.add(*a_run("1", "charge-card", "ship"), *a_run("2", "charge-card"), *a_run("3", "x", flow="other"))
     page.client.post("/api/page/sample")
     page.add(*a_run("4", "test-event", flow="failpath-doctor"))

@@ -51,7 +51,7 @@ def one_of_each(flow: str = "checkout") -> list[Record]:
 
 def test_an_empty_receiver_says_so(page: Page) -> None:
     assert page.get("flows") == {"revision": 0, "now": at(100), "flows": [], "silent": {"count": 0, "runs": []}}
-    assert page.get("runs") == {"revision": 0, "now": at(100), "runs": [], "next": None}
+    assert page.get("runs") == {"revision": 0, "now": at(100), "runs": [], "next": None, "error": None}
 
 
 def test_the_status_describes_the_receiver(tmp_path: Path) -> None:

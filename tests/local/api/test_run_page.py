@@ -32,9 +32,10 @@ def test_the_page_of_a_run_has_all_of_it(page: Page) -> None:
     )
     page.seconds = 6
     answer = page.run("run-1")
-    assert sorted(answer) == sorted(
-        ["revision", "now", "run", "row", "graph", "events", "previous", "next", "p50Ms", "traceUrl"]
-    )
+    about = {"revision", "now", "whole", "row", "graph", "previous", "next", "p50Ms", "traceUrl"}
+    assert answer.keys() == about | {"run", "events", "eventCount", "processes", "traceId"}
+    assert (answer["whole"], answer["eventCount"], answer["traceId"]) == (True, 5, "trace")
+    assert answer["processes"] == []
     run = answer["run"]
     assert {
         name: run[name] for name in ("runId", "flowKey", "status", "liveness", "startedAt", "endedAt", "durationMs")

@@ -42,6 +42,8 @@ def stored(
     status: Status = "success",
     duration_ms: float | None = None,
     active_at: int = 0,
+    failed_attempts: int = 0,
+    retries: int = 0,
 ) -> StoredRun:
     """A run as the store has it; of its row only what figures are made of is meaningful."""
     row = RunRow(
@@ -54,8 +56,8 @@ def stored(
         active_at=active_at,
         steps=len(attempts),
         failed=0,
-        failed_attempts=0,
-        retries=0,
+        failed_attempts=failed_attempts,
+        retries=retries,
         step_key=None,
         message=None,
         revision=1,

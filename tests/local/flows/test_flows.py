@@ -80,15 +80,17 @@ def test_rates_and_percentiles_are_those_counted_by_hand(page: Page) -> None:
         "silent": 0,
         "gone": 0,
         "lastSeen": at(80.08),
+        "failedAttempts": 3,
+        "retries": 1,
+        "retriedRuns": 1,
     }
     assert numbers(nodes(answer)["cart"]) == (8, 8, 0, 0, 0, 0.0, 0.0, 40.0, 80.0)
     # Attempts that ended: 1000 1000 1000 3000 1000 4000 ms.
     assert numbers(nodes(answer)["pay"]) == (7, 5, 2, 1, 1, 2 / 5, 1 / 7, 1000.0, 4000.0)
     assert answer["graph"]["edges"][0]["taken"] == 7
-    assert [(error["name"], error["message"], error["stepKey"], error["count"]) for error in answer["errors"]] == [
-        ("Declined", "no money", "pay", 2)
-    ]
-    assert (answer["errors"][0]["newestRunId"], answer["errors"][0]["lastSeen"]) == ("run-2", at(22))
+    (error,) = answer["errors"]["errors"]
+    assert (error["name"], error["message"], error["stepKey"], error["count"]) == ("Declined", "no money", "pay", 2)
+    assert (error["share"], error["recovered"], error["total"]) == (2 / 7, 1, 3)
     assert page.get("flows")["flows"] == [answer["flow"]]
 
 
@@ -134,7 +136,8 @@ def test_the_numbers_speak_of_the_newest_five_hundred_runs(page: Page) -> None:
     page.add(event("success", 600, run="511", span="x", started=599))
     answer = page.flow("checkout")
     assert (answer["flow"]["runs"], answer["flow"]["failed"], nodes(answer)["pay"]["failed"]) == (500, 499, 499)
-    assert answer["errors"][0]["count"] == 499
+    (error,) = answer["errors"]["errors"]
+    assert (error["count"], error["share"], error["total"]) == (499, 499 / 500, 510)
 
 
 def test_a_step_of_a_run_before_those_is_in_the_graph_of_that_run_only(page: Page) -> None:
@@ -257,7 +260,7 @@ def test_a_flow_that_is_only_declared_has_a_graph_and_no_numbers(tmp_path: Path)
         assert [(edge["source"], edge["target"], edge["taken"]) for edge in answer["graph"]["edges"]] == [
             ("cart", "pay", 0)
         ]
-        assert (answer["errors"], answer["runs"]) == ([], [])
+        assert (answer["errors"]["errors"], answer["runs"]) == ([], [])
         row = answer["flow"]
         assert (row["runs"], row["failureRate"], row["p50Ms"], row["lastSeen"], row["outcomes"]) == (
             0,

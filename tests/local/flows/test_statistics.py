@@ -6,25 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failpath_otel.local.flows.statistics import (
-    ErrorCount,
-    FlowStats,
-    StepStats,
-    flow_stats,
-    percentile,
-    step_stats,
-    top_errors,
-)
-from tests.local.events import at
+from failpath_otel.local.flows.statistics import FlowStats, StepStats, flow_stats, percentile, step_stats
 from tests.local.flows.summaries import attempt, stored
-
-EPOCH = 1_700_000_000_000_000
-"""Microseconds, where ``at(0)`` is."""
 
 
 def _nothing(**changes: Any) -> StepStats:
     fields: dict[str, Any] = {
         **dict.fromkeys(("runs", "ended", "failed", "skipped", "running"), 0),
+        **dict.fromkeys(("attempts", "failed_attempts", "retries", "retried_runs"), 0),
         **dict.fromkeys(("failure_rate", "skip_rate", "p50_ms", "p95_ms")),
     }
     return StepStats(**fields | changes)
@@ -66,8 +55,7 @@ def test_a_percentile_is_the_smallest_value_that_enough_values_do_not_exceed(val
 
 def test_of_no_runs_there_are_no_numbers() -> None:
     assert step_stats([]) == {}
-    assert flow_stats([]) == FlowStats(0, 0, 0, None, None, None)
-    assert top_errors([]) == []
+    assert flow_stats([]) == FlowStats(0, 0, 0, None, None, None, 0, 0, 0)
 
 
 def test_the_numbers_of_a_step() -> None:
@@ -91,6 +79,10 @@ def test_the_numbers_of_a_step() -> None:
             skip_rate=1 / 6,
             p50_ms=300.0,  # of 100 200 300 400 600, with the first attempt in 6: the 3rd, ceil(0.5 * 5)
             p95_ms=600.0,  # the 5th, ceil(0.95 * 5)
+            attempts=5,  # 1, 2, 3, and both of 6
+            failed_attempts=2,  # in 3 and 6
+            retries=1,
+            retried_runs=1,  # 6
         )
     }
 
@@ -109,7 +101,7 @@ def test_p95_leaves_out_one_of_twenty() -> None:
 
 def test_one_run_has_a_median_alone() -> None:
     assert step_stats([stored("1", [attempt("pay", 0, 40)])])["pay"] == _nothing(
-        runs=1, ended=1, failure_rate=0.0, skip_rate=0.0, p50_ms=40.0
+        runs=1, ended=1, failure_rate=0.0, skip_rate=0.0, p50_ms=40.0, attempts=1
     )
 
 
@@ -121,7 +113,7 @@ def test_a_step_that_was_only_skipped_has_no_failure_rate() -> None:
 def test_an_end_without_a_duration_counts_and_is_in_no_percentile() -> None:
     # A record by hand: nothing reported its start.
     assert step_stats([stored("1", [attempt("pay", None, 5, "success")])])["pay"] == _nothing(
-        runs=1, ended=1, failure_rate=0.0, skip_rate=0.0
+        runs=1, ended=1, failure_rate=0.0, skip_rate=0.0, attempts=1
     )
 
 
@@ -142,34 +134,35 @@ def test_the_numbers_of_a_flow() -> None:
     ]
     rows = [run.row for run in runs]
     # Ended are 1, 2, 3 and 6; the 2nd of their four durations is the median; there are not five for p95.
-    assert flow_stats(rows) == FlowStats(6, 4, 1, 0.25, 20.0, None)
+    assert flow_stats(rows) == FlowStats(6, 4, 1, 0.25, 20.0, None, 0, 0, 0)
     # With a fifth of 50: the 3rd and the 5th; 1 / 5 failed.
-    assert flow_stats([*rows, stored("7", duration_ms=50.0).row]) == FlowStats(7, 5, 1, 0.2, 30.0, 50.0)
+    assert flow_stats([*rows, stored("7", duration_ms=50.0).row]) == FlowStats(7, 5, 1, 0.2, 30.0, 50.0, 0, 0, 0)
 
 
-def test_errors_are_counted_by_run_with_the_newest_run_of_each() -> None:
-    declined, lost = ("CardError", "declined"), ("OSError", "lost")
+def test_of_four_thousand_attempts_of_which_half_failed_and_were_retried_all_are_counted() -> None:
+    """Every run failed once and was made good: nothing failed, and half of the attempts did."""
     runs = [
-        stored("new", [attempt("pay", EPOCH, EPOCH + 3_000_000, "error", error=declined)]),
-        stored("old", [attempt("pay", EPOCH, EPOCH + 1_000_000, "error", error=declined)]),
-        stored("3", [attempt("pay", EPOCH, EPOCH + 4_000_000, "error", error=lost)]),
-        stored("4", [attempt("ship", EPOCH, EPOCH + 5_000_000, "error", error=lost)]),
+        stored(
+            str(number),
+            [attempt("pay", 0, 100, "error", newest=False), attempt("pay", 200, 300)],
+            failed_attempts=1,
+            retries=1,
+        )
+        for number in range(2_000)
     ]
-    expected = [
-        ErrorCount("CardError", "declined", "pay", 2, "new", at(3)),
-        ErrorCount("OSError", "lost", "ship", 1, "4", at(5)),
-        ErrorCount("OSError", "lost", "pay", 1, "3", at(4)),
+    pay = step_stats(runs)["pay"]
+    assert (pay.runs, pay.failed, pay.failure_rate) == (2_000, 0, 0.0)
+    assert (pay.attempts, pay.failed_attempts, pay.retries, pay.retried_runs) == (4_000, 2_000, 2_000, 2_000)
+    flow = flow_stats(run.row for run in runs)
+    assert (flow.failed, flow.failed_attempts, flow.retries, flow.retried_runs) == (0, 2_000, 2_000, 2_000)
+
+
+def test_retries_of_some_runs_are_counted_with_the_number_of_those_runs() -> None:
+    thrice = [
+        attempt("pay", 0, 10, "error", newest=False),
+        attempt("pay", 20, 30, "error", newest=False),
+        attempt("pay", 40, 50, "error"),
     ]
-    assert top_errors(runs) == top_errors(runs[::-1]) == expected
-    assert top_errors(runs, limit=1) == expected[:1]
-
-
-def test_an_error_that_was_made_good_is_not_among_the_top() -> None:
-    error = ("OSError", "lost")
-    run = [attempt("pay", 0, 5, "error", newest=False, error=error), attempt("pay", 6, 7)]
-    assert top_errors([stored("1", run)]) == []
-
-
-def test_an_error_without_a_name_is_counted_too() -> None:
-    (found,) = top_errors([stored("1", [attempt("pay", EPOCH, EPOCH, "error")])])
-    assert (found.name, found.message, found.count, found.last_seen) == ("", "", 1, at(0))
+    loop = [attempt("pay", 0, 10, newest=False), attempt("pay", 20, 30, newest=False), attempt("pay", 40, 50)]
+    pay = step_stats([stored("1", thrice), stored("2", loop), stored("3", [attempt("pay", 0, 10, "error")])])["pay"]
+    assert (pay.attempts, pay.failed_attempts, pay.retries, pay.retried_runs, pay.failed) == (7, 4, 2, 1, 2)

@@ -122,9 +122,9 @@ def test_a_rare_status_is_found_behind_many_other_runs(tmp_path: Path, open_stor
     project(store)
     receiver = Receiver(store, lambda: 1)
     failed = RunFilter(statuses=frozenset({"error"}))
-    assert [run.run_id for run in recent_runs(receiver, 5, failed)] == ["worse", "bad"]
-    assert [run.run_id for run in recent_runs(receiver, 1, failed)] == ["worse"]
-    assert [run.run_id for run in recent_runs(receiver, 2, RunFilter())] == ["r249", "r248"]
+    assert [run.run_id for run in recent_runs(receiver, 5, failed).runs] == ["worse", "bad"]
+    assert [run.run_id for run in recent_runs(receiver, 1, failed).runs] == ["worse"]
+    assert [run.run_id for run in recent_runs(receiver, 2, RunFilter()).runs] == ["r249", "r248"]
     assert find_run(receiver, "none") is None
 
 

@@ -7,14 +7,15 @@ import msgspec
 from msgspec.structs import asdict
 
 from failpath_otel.flows.drift import Drift
+from failpath_otel.local.api.page.error_answers import FlowErrors, NamedError
 from failpath_otel.local.flows.layout import Layout, PlacedEdge
 from failpath_otel.local.flows.shape import Kind, Shape
-from failpath_otel.local.flows.statistics import ErrorCount, FlowStats, StepStats, step_stats_of
+from failpath_otel.local.flows.statistics import FlowStats, StepStats, step_stats_of
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
 from failpath_otel.local.runs.times import to_rfc3339
 from failpath_otel.local.store.run_row import RunRow
-from failpath_otel.records.record import ErrorInfo, Status
+from failpath_otel.records.record import ErrorInfo, ProcessInfo, Status
 
 _UNSEEN: Final = step_stats_of([], [])
 
@@ -116,18 +117,22 @@ class FlowPage(_Answer, frozen=True):
     now: str
     flow: FlowRow
     graph: Graph
-    errors: list[ErrorCount]
+    errors: FlowErrors
     runs: list[Row]
     drift: list[Drift]
 
 
 class RowList(_Answer, frozen=True):
-    """Runs, the one that was active last first; ``next`` continues behind the last of them."""
+    """Runs, the one that was active last first; ``next`` continues behind the last of them.
+
+    ``error`` is the kind of error that was asked for.
+    """
 
     revision: int
     now: str
     runs: list[Row]
     next: str | None
+    error: NamedError | None
 
 
 class LoggedEvent(_Answer, frozen=True):
@@ -150,19 +155,64 @@ class Neighbour(_Answer, frozen=True):
     run_id: str
 
 
+class StepLine(_Answer, frozen=True, omit_defaults=True):
+    """One attempt of a step in a run too long to be sent whole: a ``StepView`` with what its row in a list shows.
+
+    The message of its error is one line, and cut; ``process`` is that of an attempt that runs. What is missing is null.
+    """
+
+    step_key: str
+    attempt: int
+    status: Status
+    span_id: str
+    started_at: str | None = None
+    ended_at: str | None = None
+    duration_ms: float | None = None
+    error: ErrorInfo | None = None
+    process: ProcessInfo | None = None
+    liveness: Liveness | None = None
+    parent_span_id: str | None = None
+
+
 class RunPage(_Answer, frozen=True):
-    """The view of one run; ``run`` is a ``RunView`` whose errors have their stacks as ``frames`` too."""
+    """The view of one run; ``run`` is a ``RunView`` whose errors have their stacks as ``frames`` too.
+
+    Unless it is ``whole``, the steps of ``run`` are :class:`StepLine` and there are no ``events``: the run is long, and
+    both are asked for in parts. ``trace_id`` is the first that a step has.
+    """
 
     revision: int
     now: str
+    whole: bool
     run: dict[str, Any]
     row: Row
     graph: Graph
-    events: list[LoggedEvent]
+    events: list[LoggedEvent] | None
+    event_count: int
+    processes: list[ProcessInfo]
+    trace_id: str | None
     previous: Neighbour | None
     next: Neighbour | None
     p50_ms: dict[str, float]
     trace_url: str | None
+
+
+class EventPage(_Answer, frozen=True):
+    """A part of the events of a run, in order of time: those from ``offset`` on, of ``total``."""
+
+    revision: int
+    now: str
+    offset: int
+    total: int
+    events: list[LoggedEvent]
+
+
+class StepPage(_Answer, frozen=True):
+    """All that is known of one attempt of a step: a ``StepView`` whose error has its stack as ``frames`` too."""
+
+    revision: int
+    now: str
+    step: dict[str, Any]
 
 
 class Keep(_Answer, frozen=True):

@@ -12,15 +12,18 @@ from failpath_otel.flows.known_keys import KnownKeys
 from failpath_otel.flows.reserved import TEST_FLOW
 from failpath_otel.local.api.page import answers
 from failpath_otel.local.api.page.answers import outcome_of, row_of
+from failpath_otel.local.api.page.error_answers import FlowErrors, errors_of
 from failpath_otel.local.api.page.route import heading, route
+from failpath_otel.local.api.parameters import range_in
 from failpath_otel.local.api.scripts.run_filter import DERIVED
 from failpath_otel.local.flows.flows import FlowDetails
 from failpath_otel.local.flows.observed import seen_flow
-from failpath_otel.local.flows.statistics import top_errors
+from failpath_otel.local.flows.statistics import WINDOW
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.sample import FLOWS as SAMPLE_FLOWS
 from failpath_otel.local.store.run_row import RunKey
+from failpath_otel.local.store.time_range import TimeRange
 
 _SILENT_SHOWN: Final = 5
 
@@ -71,10 +74,14 @@ class FlowRoutes:
             *revision_and_time,
             flow=self._flow_row(flow_key, {flow_key: Counter(current.values())}, current),
             graph=answers.graph_of(details.shape, details.layout, details.steps),
-            errors=top_errors(details.runs),
+            errors=self._errors(flow_key, range_in(request.query_params)),
             runs=[row_of(row, current.get(row.key)) for row in self._receiver.flows.listing(flow_key).newest],
             drift=self._drift(flow_key, details),
         )
+
+    def _errors(self, flow_key: str, within: TimeRange) -> FlowErrors:
+        ended, counts = self._receiver.store.errors.of_flow(flow_key, WINDOW, within)
+        return errors_of(self._receiver, counts, ended, within)
 
     def _drift(self, flow_key: str, details: FlowDetails) -> list[Drift]:
         """Return how the runs of a flow differ from the file of declared flows, where there is one."""

@@ -8,8 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
+from failpath_otel.local.api.cursor import cursor_in, cursor_text
 from failpath_otel.local.api.page.answers import row_of
-from failpath_otel.local.api.page.cursor import cursor_in, cursor_text
 from failpath_otel.local.api.page.route import heading, route
 from failpath_otel.local.api.parameters import limit_in, range_in
 from failpath_otel.local.flows.flows import FlowDetails

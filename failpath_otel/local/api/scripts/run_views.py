@@ -5,10 +5,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from failpath_otel import semconv
+from failpath_otel.local.api.cursor import cursor_text
 from failpath_otel.local.api.scripts.run_filter import RunFilter
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.summary import summarise
-from failpath_otel.local.runs.view import RunView, build_run_view
+from failpath_otel.local.runs.view import RunList, RunView, build_run_view
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.time_range import TimeRange
 from failpath_otel.records.record import Record
@@ -16,17 +17,19 @@ from failpath_otel.records.record import Record
 _PAGE: Final = 100
 
 
-def recent_runs(receiver: Receiver, limit: int, wanted: RunFilter) -> list[RunView]:
-    """Return up to ``limit`` runs that pass the filter, the newest event first."""
+def recent_runs(
+    receiver: Receiver, limit: int, wanted: RunFilter, before: tuple[int, str, str] | None = None
+) -> RunList:
+    """Return up to ``limit`` runs that pass the filter, the newest event first, from the one behind ``before``."""
     receiver.catch_up()
     store = receiver.store
     current = receiver.monitor.current() if wanted.reads_liveness else None
     found: list[RunView] = []
-    before: tuple[int, str, str] | None = None
-    while len(found) < limit:
+    last = (0, "", "")
+    while True:
         rows = store.runs.rows(
             # A row costs little beside the events of its run, and of those that run few may be wanted.
-            _PAGE if wanted.reads_liveness else min(limit, _PAGE),
+            _PAGE if wanted.reads_liveness else min(limit + 1, _PAGE),
             before=before,
             flow_key=wanted.flow_key,
             statuses=wanted.stored_statuses,
@@ -36,13 +39,13 @@ def recent_runs(receiver: Receiver, limit: int, wanted: RunFilter) -> list[RunVi
             run = view_of(receiver, row.key) if wanted.takes_row(row, current) else None
             # Events may have been stored since the row was read.
             if run is not None and wanted.takes(run):
-                found.append(run)
                 if len(found) == limit:
-                    return found
+                    return RunList(found, cursor_text(last))
+                found.append(run)
+                last = row.place
         if not rows:
-            break
-        before = (rows[-1].active_at, rows[-1].flow_key, rows[-1].run_id)
-    return found
+            return RunList(found)
+        before = rows[-1].place
 
 
 def find_run(receiver: Receiver, run_id: str, *, flow_key: str | None = None) -> RunView | None:

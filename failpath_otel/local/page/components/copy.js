@@ -21,13 +21,21 @@ function copiedBySelection(text) {
   return done;
 }
 
-// `text` is called when the button is pressed.
+async function ready(text) {
+  try {
+    return await copied(await text());
+  } catch {
+    return false; // It could not be had.
+  }
+}
+
+// `text` is called when the button is pressed; it may return a promise.
 export function CopyButton({ text, children, label, className = "button", ...rest }) {
   const [said, setSaid] = useState("");
   const timer = useRef(null);
   useEffect(() => () => clearTimeout(timer.current), []);
   const copy = async () => {
-    setSaid((await copied(text())) ? "Copied" : "Not copied");
+    setSaid((await ready(text)) ? "Copied" : "Not copied");
     clearTimeout(timer.current);
     timer.current = setTimeout(() => setSaid(""), 1600);
   };

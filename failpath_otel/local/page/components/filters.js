@@ -30,7 +30,7 @@ export function Filters({ filter, filtered }) {
     <label class="visually-hidden" for="filter-status">Status</label>
     <${Choice} name="status" any="Any status" chosen=${filter.status} options=${STATUSES} />
     ${filtered && html`<button type="button" class="button button-quiet" data-testid="clear-filters"
-      onClick=${() => setQuery({ flow: null, status: null, text: null, before: null })}>Clear</button>`}
+      onClick=${() => setQuery({ flow: null, status: null, text: null, error: null, before: null })}>Clear</button>`}
   </form>`;
 }
 

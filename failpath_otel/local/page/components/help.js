@@ -13,13 +13,22 @@ const SECTIONS = [
     [["j"], "Next step"],
     [["k"], "Previous step"],
     [["e"], "Next failed step"],
+    [["←"], "Fold what is inside the step"],
+    [["→"], "Unfold it"],
     [["Enter"], "To the step's panel"],
+    [["/"], "Find a step of a long run"],
     [["c"], "Compare with the last good run"],
   ]],
   ["The grid of a flow", [
     [["←", "→"], "Older and newer runs"],
     [["↑", "↓"], "Steps"],
     [["Enter"], "Open the run at the step"],
+  ]],
+  ["A graph that has the focus", [
+    [["+"], "Larger"],
+    [["-"], "Smaller"],
+    [["0"], "All that fits"],
+    [["←", "→"], "Move it"],
   ]],
   ["Lists", [
     [["j"], "Next row"],

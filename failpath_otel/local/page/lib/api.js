@@ -3,6 +3,7 @@ import { useCallback, useEffect, useRef, useState } from "./html.js";
 
 const REMEMBERED = 24;
 const RETRY_MS = 2000;
+const SHARE = 4; // What takes long to answer is asked for so much more rarely: it is at most a quarter of the time.
 const remembered = new Map(); // Newest answers by path, so that going back shows something at once.
 
 export class ApiError extends Error {
@@ -47,7 +48,7 @@ export function forget() {
 // because the stream does not tell the same change twice; when there is no receiver, the stream's next greeting does.
 export function useResource(path, { key = path, every = 500 } = {}) {
   const [shown, setShown] = useState({ key, data: remembered.get(path) ?? null, of: path, error: null, loading: true });
-  const own = useRef({ path, inFlight: null, again: false, timer: null, loadedAt: 0 }).current;
+  const own = useRef({ path, inFlight: null, again: false, timer: null, loadedAt: 0, took: 0 }).current;
 
   const load = useCallback(async () => {
     if (own.path === null) return;
@@ -71,6 +72,7 @@ export function useResource(path, { key = path, every = 500 } = {}) {
     }
     if (controller.signal.aborted) return;
     own.inFlight = null;
+    own.took = performance.now() - own.loadedAt;
     setShown((before) => ({ ...before, ...result, loading: own.again }));
     if (own.again) {
       own.again = false;
@@ -85,7 +87,7 @@ export function useResource(path, { key = path, every = 500 } = {}) {
 
   const reloadSoon = useCallback(() => {
     if (own.timer !== null) return;
-    const interval = document.hidden ? Math.max(every, 2000) : every;
+    const interval = Math.max(every, SHARE * own.took, document.hidden ? 2000 : 0);
     const wait = Math.max(0, own.loadedAt + interval - performance.now());
     own.timer = setTimeout(onTimer, wait);
   }, [every]);

@@ -53,6 +53,13 @@ export function trouble(run) {
   return newest.find((step) => step.liveness === "gone") ?? newest.find((step) => step.liveness === "silent") ?? null;
 }
 
+// Where to begin in a long run: the step that failed first and was not tried again, else the last that began and runs.
+export function firstToSee(run, steps) {
+  const newest = new Set([...byStep(run.steps).values()].map((own) => own.at(-1)));
+  const current = steps.filter((step) => newest.has(step));
+  return current.find(isFailed) ?? current.findLast((step) => step.status === "running") ?? null;
+}
+
 // How this duration stands to the step's usual one: "1.8× its p50".
 export function factor(durationMs, p50Ms) {
   if (durationMs === null || !p50Ms) return null;

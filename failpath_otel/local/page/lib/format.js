@@ -36,6 +36,23 @@ export function dateTime(text) {
   return `${date.getFullYear()}-${padded(date.getMonth() + 1)}-${padded(date.getDate())} ${time(text)}`;
 }
 
+// The time alone where the day is today's, else with the day and the time zone; `now` in milliseconds.
+export function clock(text, now) {
+  const date = new Date(text ?? Number.NaN);
+  if (isToday(date, now) || Number.isNaN(date.getTime())) return time(text);
+  return `${dateTime(text)} ${zone(date)}`;
+}
+
+export const isToday = (date, now) => date.toDateString() === new Date(now).toDateString();
+
+// What is to be added to UTC for the local time at a date: "UTC+5:30".
+export function zone(date) {
+  const minutes = -date.getTimezoneOffset();
+  if (minutes === 0) return "UTC";
+  const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
+  return `UTC${minutes < 0 ? "\u2212" : "+"}${hours}${rest === 0 ? "" : `:${padded(rest)}`}`;
+}
+
 export function ago(text, now) {
   if (!text) return NONE;
   const seconds = Math.floor((now - Date.parse(text)) / 1000);

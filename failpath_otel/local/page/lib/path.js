@@ -6,11 +6,14 @@ const round = (value) => Math.round(value * 100) / 100;
 
 const ARROW = 7; // So much of the way is the arrow's.
 
-// From left to right each piece leaves and arrives level; everything else turns round corners.
-export function edgePath(all) {
-  const points = [...all.slice(0, -1), towards(all.at(-1), all.at(-2), ARROW)];
-  const forward = points.every(([x], index) => index === 0 || x > points[index - 1][0]);
-  return forward ? levelCurve(points) : roundedLine(points);
+// From left to right each piece leaves and arrives level; everything else turns round corners. `size` of the arrow: 1 is
+// the usual one.
+export function edgePath(all, size = 1) {
+  const [end, before] = [all.at(-1), all.at(-2)];
+  const level = [end[0] - ARROW * size, end[1]];
+  const points = [...all.slice(0, -1), level];
+  if (points.every(([x], index) => index === 0 || x > points[index - 1][0])) return levelCurve(points);
+  return roundedLine([...all.slice(0, -1), towards(end, before, ARROW * size)]);
 }
 
 function levelCurve(points) {

@@ -16,9 +16,9 @@ const newestFirst = (a, b) =>
 
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
-// Whether the page itself can tell if a row belongs to the list; what a text is looked for in only the receiver knows.
-function matcher({ flow, status, text, from, to }) {
-  if (text) return null;
+// Whether the page itself can tell if a row belongs to the list; what a text is looked for in, and the errors, only the receiver knows.
+function matcher({ flow, status, text, error, from, to }) {
+  if (text || error) return null;
   return (run) =>
     within({ from, to }, run.activeAt) &&
     (!flow || run.flowKey === flow) &&
@@ -39,8 +39,8 @@ function merge(data, recent, matches, before) {
   return before ? merged : merged.sort(newestFirst).slice(0, MOST);
 }
 
-// `filter`: {flow, status, text, from, to, before}. Returns what to show, of which list it is and whether that is
-// the one asked for, and the number of runs that have changed since the pause.
+// `filter`: {flow, status, text, error, from, to, before}. Returns what to show, of which list it is and whether that is
+// the one asked for, of which error it is, and the number of runs that have changed since the pause.
 export function useTail(filter, paused) {
   const path = `runs${search({ ...filter, limit: PAGE })}`;
   const { data, of, error, reload, reloadSoon } = useResource(path, { key: "runs" });
@@ -89,6 +89,7 @@ export function useTail(filter, paused) {
     rows: hold ? hold.rows : rows,
     next: hold ? hold.next : (data?.next ?? null),
     changed: hold ? hold.changed.size : 0,
+    kind: data?.error ?? null,
     list: of,
     loaded: data !== null,
     current,

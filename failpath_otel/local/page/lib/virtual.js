@@ -131,7 +131,7 @@ export function useVirtual(count, { height, keyOf = (index) => index, keep = [],
 const itemOfSpace = (pixels, to) => html`<div key=${`space ${to}`} class="space" aria-hidden="true" style=${{ height: `${pixels}px` }}></div>`;
 
 const rowOfSpace = (pixels, to) => html`<tr key=${`space ${to}`} class="space" aria-hidden="true">
-  <td colspan="99" style=${{ height: `${pixels}px`, padding: 0, border: 0 }}></td>
+  <td style=${{ height: `${pixels}px`, padding: 0, border: 0 }}></td>
 </tr>`;
 
 // What of an element is in sight, in pixels from its top.

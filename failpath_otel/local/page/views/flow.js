@@ -1,7 +1,9 @@
 // The view of one flow: its numbers, its graph, what differs from its declaration, what fails most, and its last runs.
 import { html, useCallback, useEffect, useMemo } from "../lib/html.js";
 import { useResource } from "../lib/api.js";
-import { DriftList, ErrorList, LastRuns } from "../components/flow/flowparts.js";
+import { membersPath, useChosen } from "../components/flow/chosen.js";
+import { ErrorList } from "../components/flow/errors.js";
+import { DriftList, LastRuns } from "../components/flow/flowparts.js";
 import { ago, count, dateTime, duration, NONE, plural, rate } from "../lib/format.js";
 import { Graph } from "../components/flow/graph.js";
 import { Grid } from "../components/grid/grid.js";
@@ -38,13 +40,11 @@ function Unknown({ flowKey }) {
 
 function Flow({ data, query }) {
   const { flow, graph, errors, runs, drift } = data;
-  const chosen = graph.nodes.find((node) => node.stepKey === query.get("node")) ?? null;
+  const { chosen, chosenKey, keys } = useChosen(graph, flow.flowKey, query.get("node"));
   const labels = useMemo(() => new Map(graph.nodes.map((node) => [node.stepKey, node.label])), [graph]);
-  const shownErrors = chosen === null ? errors : errors.filter((error) => error.stepKey === chosen.stepKey);
-  const chosenKey = chosen?.stepKey ?? null;
   const choose = useCallback((stepKey) => setQuery({ node: stepKey === chosenKey ? null : stepKey }), [chosenKey]);
   const clear = () => setQuery({ node: null });
-  useKeys({ Esc: () => (chosen === null ? navigate("/") : clear()) });
+  useKeys({ Esc: () => (chosenKey === null ? navigate("/") : clear()) });
 
   return html`
     <div class="flow-header" data-testid="flow-header">
@@ -62,14 +62,14 @@ function Flow({ data, query }) {
         <p class="muted">${source(graph, flow.runs)}</p>
       </div>
       ${graph.nodes.length > 0
-        ? html`<${Graph} graph=${graph} name=${flow.flowKey} runs=${Math.min(flow.runs, WINDOW)} selected=${chosen?.stepKey ?? null}
-            onSelect=${choose} />`
+        ? html`<${Graph} graph=${graph} name=${flow.flowKey} runs=${Math.min(flow.runs, WINDOW)} selected=${chosenKey}
+            onSelect=${choose} membersOf=${(stepKey) => membersPath(flow.flowKey, stepKey)} />`
         : html`<p class="card-note muted">No step of this flow has been seen yet.</p>`}
       ${chosen !== null && html`<${StepNumbers} node=${chosen} flowKey=${flow.flowKey} onClose=${clear} />`}
     </section>
     <${DriftList} drift=${drift} />
     <div class="flow-lists">
-      <${ErrorList} errors=${shownErrors} labels=${labels} flowKey=${flow.flowKey} of=${chosen?.label ?? null} />
+      <${ErrorList} errors=${errors} labels=${labels} steps=${chosenKey === null ? null : keys} of=${chosen?.label ?? null} />
       <${LastRuns} runs=${runs} labels=${labels} />
     </div>
   `;
@@ -90,12 +90,18 @@ function Numbers({ flow }) {
     ${number("failure-rate", "Failure rate", rate(flow.failureRate), flow.failed > 0 ? "tile-error" : "")}
     ${number("p50", "p50", duration(flow.p50Ms))}
     ${number("p95", "p95", duration(flow.p95Ms))}
+    ${flow.retries > 0 && number("retries", "Retries", html`${count(flow.retries)}<span class="tile-note muted"> in ${retried(flow)} of the runs</span>`)}
     ${number("running", "Running", count(flow.running), flow.running > 0 ? "tile-running" : "")}
     ${flow.silent > 0 && number("silent", "Silent", count(flow.silent), "tile-silent")}
     ${flow.gone > 0 && number("gone", "Process gone", count(flow.gone), "tile-gone")}
     ${number("last-seen", "Last seen", flow.lastSeen ? seen : NONE)}
   </dl>`;
 }
+
+const retried = ({ retriedRuns, runs }) => rate(retriedRuns / runs);
+
+// Retries of each run, on average.
+const perRun = ({ retries, runs }) => (retries / runs).toLocaleString("en-US", { maximumFractionDigits: 2 });
 
 function StepNumbers({ node, flowKey, onClose }) {
   const number = (name, value, extra = null) =>
@@ -108,6 +114,8 @@ function StepNumbers({ node, flowKey, onClose }) {
     <dl class="facts">
       ${number("Runs", count(node.runs))}
       ${number("Failed", rate(node.failureRate), node.ended > 0 && `${count(node.failed)} of ${count(node.ended)} ended`)}
+      ${node.failedAttempts > 0 && number("Attempts", count(node.attempts), `${count(node.failedAttempts)} failed`)}
+      ${node.retries > 0 && number("Retries", count(node.retries), `in ${retried(node)} of the runs, ${perRun(node)} a run`)}
       ${number("Skipped", rate(node.skipRate), node.runs > 0 && `${count(node.skipped)} of ${plural(node.runs, "run")}`)}
       ${number("Running", count(node.running))}
       ${number("p50", duration(node.p50Ms))}

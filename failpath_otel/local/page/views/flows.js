@@ -1,6 +1,7 @@
 // The view of all flows: how each did of late, and on top what has gone quiet.
 import { html, useEffect, useState } from "../lib/html.js";
 import { send, useResource } from "../lib/api.js";
+import { TopErrors } from "../components/flow/errors.js";
 import { Empty } from "./empty.js";
 import { ago, count, dateTime, duration, plural, rate } from "../lib/format.js";
 import { Failure, Loading } from "../components/parts.js";
@@ -35,6 +36,7 @@ export function FlowsView({ server }) {
     <div class="view-head"><h1>Flows</h1><span class="muted">${count(flows.length)}</span></div>
     ${error && html`<${Failure} what="The flows" error=${error} retry=${reload} />`}
     <${Quiet} silent=${data.silent} now=${now} />
+    <${TopErrors} />
     <div class="card">
       <table class="list flows" role="table" aria-label="Flows">
         <thead role="rowgroup">
@@ -70,7 +72,7 @@ function FlowRow({ flow, now, attributes }) {
   return html`<tr role="row" class="list-row" data-testid="flow-row" data-flow=${flowKey} ...${attributes}>
     <td role="cell" class="cell-flow">
       <${Link} href=${flowPath(flowKey)} class="row-link mono" data-row-link>${flowKey}<//>
-      <span class="sub">${plural(flow.runs, "run")}</span>
+      <span class="sub">${plural(flow.runs, "run")}${flow.retriedRuns > 0 ? `, ${count(flow.retriedRuns)} with retries` : ""}</span>
     </td>
     <td role="cell" class="cell-outcomes"><${Outcomes} flow=${flow} /></td>
     <td role="cell" class="number cell-rate" data-label="Failure rate">

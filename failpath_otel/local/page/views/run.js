@@ -1,25 +1,30 @@
 // The view of one run: its header, its graph, the waterfall, the selected step's panel, the event log.
-import { html, useCallback, useEffect, useMemo, useRef } from "../lib/html.js";
+import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib/html.js";
 import { useResource } from "../lib/api.js";
-import { byStep, inTime, isFailed, nameOf, selectedOf } from "../lib/attempts.js";
+import { byStep, firstToSee, inTime, isFailed, nameOf, selectedOf } from "../lib/attempts.js";
 import { EventLog } from "../components/run/eventlog.js";
 import { Graph } from "../components/flow/graph.js";
 import { useKeys } from "../lib/keyboard.js";
+import { around, flat, nest, unfolded } from "../components/run/nesting.js";
 import { Panel } from "../components/run/panel.js";
 import { Failure, Loading } from "../components/parts.js";
+import { useFilled } from "../components/run/longrun.js";
 import { Link, navigate, search, setQuery, useLocation } from "../lib/router.js";
 import { RunHeader, Trouble } from "../components/run/runheader.js";
 import { look } from "../lib/status.js";
 import { useStream } from "../lib/stream.js";
+import { WHOLE_UP_TO } from "../lib/virtual.js";
 import { Waterfall } from "../components/run/waterfall.js";
 
 const RELOAD_MS = 250;
+const LONG = 30; // Attempts of a run that does not fit a screen: it opens at the one that matters.
 
 export function RunView({ runId }) {
   const { query } = useLocation();
   const flowKey = query.get("flow");
   const path = `run/${encodeURIComponent(runId)}${search({ flow: flowKey })}`;
-  const { data, error, reload, reloadSoon } = useResource(path, { every: RELOAD_MS });
+  const { data: answer, error, reload, reloadSoon } = useResource(path, { every: RELOAD_MS });
+  const data = useFilled(answer);
 
   const concerns = (row) => {
     if (row.runId === runId) return flowKey === null || row.flowKey === flowKey;
@@ -35,7 +40,7 @@ export function RunView({ runId }) {
 
   if (error?.status === 404) return html`<${Unknown} runId=${runId} flowKey=${flowKey} />`;
   if (data === null) return error ? html`<${Failure} what="This run" error=${error} retry=${reload} />` : html`<${Loading} what="the run" />`;
-  return html`<${Run} data=${data} query=${query} />`;
+  return html`<${Run} key=${`${data.run.flowKey}\n${data.run.runId}`} data=${data} query=${query} />`;
 }
 
 function Unknown({ runId, flowKey }) {
@@ -55,32 +60,41 @@ const choose = (step, options) => setQuery({ step: step.stepKey, attempt: step.a
 function Run({ data, query }) {
   const { run, graph, p50Ms } = data;
   const panel = useRef(null);
+  const finder = useRef(null);
   const onlyFailed = query.get("failed") === "1";
+  const wanted = (query.get("find") ?? "").trim().toLowerCase();
   const selected = selectedOf(run.steps, query);
-  const steps = useMemo(() => inTime(run.steps), [run]);
-  const failed = useMemo(() => steps.filter(isFailed), [steps]);
-  const shown = onlyFailed ? failed : steps;
   const labels = useMemo(() => new Map(graph.nodes.map((node) => [node.stepKey, node.label])), [graph]);
   const states = useMemo(() => statesOf(run), [run]);
+  const { rows, steps, failed, tree, folded, fold, ascend, descend } = useRowsOf(run, { onlyFailed, wanted, labels, selected });
+  const opening = useOpening(run, steps, query);
 
   const chooseStep = useCallback((stepKey) => states.has(stepKey) && choose(states.get(stepKey).newest), [states]);
   const runs = useMemo(() => Math.max(0, ...graph.nodes.map((node) => node.runs)), [graph]);
 
   const move = (list, by) => {
-    const at = selected === null ? -1 : list.findIndex((step) => nameOf(step) === nameOf(selected));
+    const at = selected === null ? -1 : list.findIndex(({ name }) => name === nameOf(selected));
     const next = at < 0 ? (by > 0 ? 0 : list.length - 1) : Math.min(Math.max(at + by, 0), list.length - 1);
-    if (list[next]) choose(list[next], { replace: selected !== null });
+    if (list[next]) choose(list[next].step, { replace: selected !== null });
   };
+  const inList = (event) => event.target.closest("[role=listbox], [role=tree]") !== null;
+  const sideways = (go) => (event) => tree && (inList(event) || event.target === document.body) && go();
   const nextError = () => {
     const next = failedAfter(steps, selected);
     if (next) choose(next, { replace: selected !== null });
   };
   const clear = () => setQuery({ step: null, attempt: null });
   useKeys({
-    j: () => move(shown, 1),
-    k: () => move(shown, -1),
-    ArrowDown: (event) => event.target.closest("[role=listbox]") !== null && move(shown, 1),
-    ArrowUp: (event) => event.target.closest("[role=listbox]") !== null && move(shown, -1),
+    j: () => move(rows, 1),
+    k: () => move(rows, -1),
+    ArrowDown: (event) => inList(event) && move(rows, 1),
+    ArrowUp: (event) => inList(event) && move(rows, -1),
+    ArrowLeft: sideways(ascend),
+    ArrowRight: sideways(descend),
+    "/": () => {
+      finder.current?.focus();
+      return finder.current !== null;
+    },
     e: nextError,
     Enter: () => {
       if (panel.current === null) return false;
@@ -110,6 +124,7 @@ function Run({ data, query }) {
           <div class="card-head">
             <h2 id="waterfall-title">Steps</h2>
             <div class="card-actions">
+              ${(steps.length > WHOLE_UP_TO || wanted !== "") && html`<${Find} value=${query.get("find") ?? ""} fieldRef=${finder} />`}
               ${Object.keys(p50Ms).length > 0 && html`<span class="legend"><span class="legend-mark" aria-hidden="true"></span>p50 of the step</span>`}
               <button type="button" class="button button-small" data-testid="only-failed" aria-pressed=${onlyFailed ? "true" : "false"}
                 onClick=${() => setQuery({ failed: onlyFailed ? null : "1" })}>
@@ -120,26 +135,99 @@ function Run({ data, query }) {
               </button>
             </div>
           </div>
-          ${shown.length > 0
-            ? html`<${Waterfall} run=${run} steps=${shown} labels=${labels} p50Ms=${p50Ms}
-                selected=${selected === null ? null : nameOf(selected)} onSelect=${choose} />`
-            : html`<p class="card-note muted">No step of this run has failed.</p>`}
+          ${rows.length > 0
+            ? html`<${Waterfall} run=${run} rows=${rows} tree=${tree} folded=${folded} labels=${labels} p50Ms=${p50Ms}
+                selected=${selected === null ? null : nameOf(selected)} opening=${opening} onSelect=${choose} onFold=${fold} />`
+            : html`<p class="card-note muted">${wanted === "" ? "No step of this run has failed." : "No step of this run matches."}</p>`}
         </section>
       </div>
       ${selected !== null &&
       html`<${Panel}
-        step=${selected}
+        data=${data}
+        line=${selected}
         label=${labels.get(selected.stepKey) ?? selected.stepKey}
         attempts=${run.steps.filter((step) => step.stepKey === selected.stepKey)}
         p50Ms=${p50Ms[selected.stepKey] ?? null}
-        traceUrl=${data.traceUrl}
         onSelect=${choose}
         onClose=${clear}
         panelRef=${panel}
       />`}
     </div>
-    <${EventLog} key=${`${run.flowKey}\n${run.runId}`} events=${data.events} onSelect=${choose} />
+    <${EventLog} data=${data} onSelect=${choose} />
   `;
+}
+
+// The rows of the waterfall, which of them are folded, and the ways to fold them. `ascend` folds the selected row or
+// goes to the one around it; `descend` unfolds it, or goes to the first inside it.
+function useRowsOf(run, { onlyFailed, wanted, labels, selected }) {
+  const [folded, setFolded] = useState(() => new Set());
+  const inOrder = useMemo(() => inTime(run.steps), [run]);
+  const nested = useMemo(() => nest(inOrder), [inOrder]);
+  const steps = useMemo(() => (nested === null ? inOrder : nested.map(({ step }) => step)), [inOrder, nested]);
+  const failed = useMemo(() => steps.filter(isFailed), [steps]);
+  const tree = nested !== null && !onlyFailed && wanted === "";
+  const rows = useMemo(() => {
+    if (tree) return unfolded(nested, folded);
+    const some = onlyFailed ? failed : steps;
+    return flat(wanted === "" ? some : some.filter((step) => holds(step, labels, wanted)));
+  }, [steps, folded, tree, onlyFailed, wanted, labels]);
+
+  const set = (name, state) => setFolded((before) => new Set(state ? [...before, name] : [...before].filter((each) => each !== name)));
+  const fold = useCallback(({ name }) => setFolded((before) => new Set(before.has(name) ? [...before].filter((each) => each !== name) : [...before, name])), []);
+
+  // A step that is chosen from elsewhere is not left in what is folded; one that is folded away is no longer chosen.
+  const chosen = selected === null ? null : nameOf(selected);
+  const last = useRef(null);
+  useLayoutEffect(() => {
+    const hiding = tree && chosen !== null ? around(nested, chosen).filter((name) => folded.has(name)) : [];
+    if (hiding.length > 0 && last.current !== chosen) setFolded(new Set([...folded].filter((name) => !hiding.includes(name))));
+    else if (hiding.length > 0) choose(nested.find(({ name }) => name === hiding.at(-1)).step, { replace: true });
+    last.current = chosen;
+  }, [tree, chosen, folded, nested]);
+
+  const row = () => rows.find(({ name }) => name === chosen) ?? null;
+  const ascend = () => {
+    const here = row();
+    if (here?.inside > 0 && !folded.has(here.name)) set(here.name, true);
+    else if (here?.above) choose(here.above.step, { replace: true });
+    return here !== null;
+  };
+  const descend = () => {
+    const here = row();
+    if (here?.inside > 0 && folded.has(here.name)) set(here.name, false);
+    else if (here?.inside > 0) choose(rows[rows.indexOf(here) + 1].step, { replace: true });
+    return here !== null;
+  };
+  return { rows, steps, failed, tree, folded, fold, ascend, descend };
+}
+
+function holds(step, labels, wanted) {
+  const texts = [step.stepKey, labels.get(step.stepKey), step.error?.name, step.error?.message];
+  return texts.some((text) => text?.toLowerCase().includes(wanted));
+}
+
+// A long run opens at the step that failed first, or at what runs now, unless the address names one.
+function useOpening(run, steps, query) {
+  const opening = useRef(null);
+  useEffect(() => {
+    const step = steps.length > LONG && !query.has("step") ? firstToSee(run, steps) : null;
+    if (step === null) return;
+    opening.current = nameOf(step);
+    choose(step, { replace: true });
+  }, []);
+  return opening;
+}
+
+// The browser's own search finds nothing in rows that are not in the document.
+function Find({ value, fieldRef }) {
+  const leave = (event) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    event.currentTarget.blur();
+  };
+  return html`<input type="search" class="find-step" data-testid="find-step" aria-label="Find a step" placeholder="Find a step"
+    value=${value} ref=${fieldRef} onKeyDown=${leave}
+    onInput=${(event) => setQuery({ find: event.currentTarget.value }, { replace: true })} />`;
 }
 
 // What happened to each step, by its newest attempt.

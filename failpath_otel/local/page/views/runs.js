@@ -1,5 +1,6 @@
 // The view of all runs: a live list, newest activity first, that can be filtered and paused.
 import { Component, html, useEffect, useRef, useState } from "../lib/html.js";
+import { ErrorChip } from "../components/flow/errors.js";
 import { Empty } from "./empty.js";
 import { Filters } from "../components/filters.js";
 import { ago, count, dateTime, plural } from "../lib/format.js";
@@ -17,14 +18,14 @@ const FRESH_MS = 1500;
 
 export function RunsView({ server }) {
   const { query } = useLocation();
-  const filter = Object.fromEntries(["flow", "status", "text", "before"].map((name) => [name, query.get(name) ?? ""]));
+  const filter = Object.fromEntries(["flow", "status", "text", "error", "before"].map((name) => [name, query.get(name) ?? ""]));
   const range = useRange(query);
   Object.assign(filter, asked(range));
-  const filtered = Boolean(filter.flow || filter.status || filter.text);
+  const filtered = Boolean(filter.flow || filter.status || filter.text || filter.error);
   const limited = filtered || Boolean(filter.from || filter.to);
   const [pausedAt, setPausedAt] = useState(null);
   const paused = pausedAt !== null;
-  const { rows, next, changed, list, loaded, current, error, reload } = useTail(filter, paused);
+  const { rows, next, kind, changed, list, loaded, current, error, reload } = useTail(filter, paused);
   const ticking = useNow(paused ? 0 : 1000);
   const now = paused ? pausedAt : ticking;
   const fresh = useFresh(rows, list);
@@ -52,6 +53,7 @@ export function RunsView({ server }) {
       <${PauseButton} paused=${paused} changed=${changed} onClick=${pause} />
     </div>
     <${Filters} filter=${filter} filtered=${filtered} />
+    <${ErrorChip} fingerprint=${filter.error} kind=${kind} onRemove=${() => setQuery({ error: null, before: null })} />
     ${error && html`<${Failure} what="The runs" error=${error} retry=${reload} />`}
     ${!loaded && !error && html`<${Loading} what="runs" />`}
     ${nothing && html`<div class="card nothing" role="status">
@@ -167,9 +169,11 @@ class RunRow extends Component {
 
 // The step that matters: the one that fails or runs, with its error; else how many there were.
 function Where({ run, kind }) {
-  if (!run.stepKey) return html`<span class="muted">${plural(run.steps, "step")}</span>`;
+  const retries = run.retries > 0 ? plural(run.retries, "retry", "retries") : "";
+  if (!run.stepKey) return html`<span class="muted">${plural(run.steps, "step")}${retries && `, ${retries}`}</span>`;
   return html`<span class="where ellipsis" title=${run.message ?? undefined}>
     <span class="mono">${run.stepKey}</span>
+    ${retries && html`<span class="where-retries muted">${retries}</span>`}
     ${run.message && html`<span class=${kind === "error" ? "kind-error" : "muted"}>${run.message}</span>`}
   </span>`;
 }

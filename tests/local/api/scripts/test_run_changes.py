@@ -47,6 +47,26 @@ def test_a_few_of_many_running_runs_are_found(page: Page) -> None:
     assert _ids(page, status="gone", limit=5) == ["gone"]
 
 
+def test_pages_of_runs_and_of_flows_follow_each_other_up_to_the_last(page: Page) -> None:
+    _add_one_of_each(page)
+    for filters in ({}, {"status": ["error", "gone", "success"]}):
+        found: list[str] = []
+        before: str | None = None
+        while True:
+            answer = _get(page, "/api/runs", limit=2, **filters, **({} if before is None else {"before": before}))
+            assert len(answer["runs"]) <= 2
+            found += [run["runId"] for run in answer["runs"]]
+            before = answer["next"]
+            if before is None:
+                break
+        assert found == _ids(page, **filters)
+    assert _get(page, "/api/runs", limit=5)["next"] is None
+    first = _get(page, "/api/flows", limit=1)
+    assert ([flow["flowKey"] for flow in first["flows"]], first["next"]) == (["checkout"], "checkout")
+    second = _get(page, "/api/flows", limit=1, after="checkout")
+    assert ([flow["flowKey"] for flow in second["flows"]], second["next"]) == (["other"], None)
+
+
 def test_runs_are_found_by_their_newest_activity(page: Page) -> None:
     _add_one_of_each(page)
     page.add(event("success", 97, run="good", step="ship"))

@@ -1,4 +1,4 @@
-// The lists of the view of a flow: what differs from its declaration, what fails most, and the last runs.
+// The lists of the view of a flow: what differs from its declaration, and the last runs.
 import { html } from "../../lib/html.js";
 import { ago, count, dateTime } from "../../lib/format.js";
 import { RunDuration } from "../parts.js";
@@ -6,31 +6,6 @@ import { Link, navigate, runPath } from "../../lib/router.js";
 import { useRows } from "../../lib/rows.js";
 import { look, Status } from "../../lib/status.js";
 import { serverNow } from "../../lib/stream.js";
-
-export function ErrorList({ errors, labels, flowKey, of }) {
-  return html`<section class="card" aria-labelledby="errors-title">
-    <div class="card-head"><h2 id="errors-title">Top errors</h2>${of !== null && html`<span class="muted">of ${of}</span>`}</div>
-    ${errors.length === 0 && html`<p class="card-note muted">Nothing has failed.</p>`}
-    <ul class="error-list">
-      ${errors.map(
-        (error) => html`<li key=${`${error.stepKey}\n${error.name}\n${error.message}`}>
-          <${Link} class="top-error" data-testid="top-error" href=${runPath(error.newestRunId, flowKey, { step: error.stepKey })}
-            title=${`${error.name}: ${error.message}`}>
-            <span class="top-error-count"><span data-metric="count">${count(error.count)}</span><span aria-hidden="true">×</span></span>
-            <span class="top-error-text">
-              <span class="top-error-name">${error.name}</span>
-              <span class="top-error-message">${error.message}</span>
-              <span class="top-error-where muted">
-                in ${labels.get(error.stepKey) ?? error.stepKey}, newest
-                <time datetime=${error.lastSeen} title=${dateTime(error.lastSeen)}> ${ago(error.lastSeen, serverNow())}</time>
-              </span>
-            </span>
-          <//>
-        </li>`,
-      )}
-    </ul>
-  </section>`;
-}
 
 const DRIFT_SHOWN = 20;
 

@@ -5,31 +5,33 @@ import { count, duration, plural, rate } from "../../lib/format.js";
 import { Glyph } from "../../lib/status.js";
 import { Elapsed } from "../elapsed.js";
 
-const EDGE = 14;
-const LABEL_FONT = "600 13px system-ui, sans-serif";
+export const EDGE = 14;
 
 let ruler = null;
 const fitted = new Map();
 
-// SVG does not shorten its text, so the label is measured once and cut to what fits.
-function fit(text, width) {
-  const key = `${width}\n${text}`;
+// SVG does not shorten its text, so the label is measured once and cut to what fits: at its end, or `inside` where there
+// is so little room that names would differ in nothing that is left.
+function fit(text, width, font = "600 13px", inside = false) {
+  const key = `${font}\n${width}\n${inside}\n${text}`;
   if (fitted.has(key)) return fitted.get(key);
+  if (fitted.size > 5000) fitted.clear();
   ruler ??= document.createElement("canvas").getContext("2d");
-  ruler.font = LABEL_FONT;
+  ruler.font = `${font} system-ui, sans-serif`;
   let shown = text;
   for (let length = text.length; ruler.measureText(shown).width > width && length > 1; ) {
     length -= 1;
-    shown = `${text.slice(0, length).trimEnd()}…`;
+    const tail = inside ? Math.floor(length / 2) : 0;
+    shown = `${text.slice(0, length - tail).trimEnd()}…${text.slice(text.length - tail)}`;
   }
   fitted.set(key, shown);
   return shown;
 }
 
-const Label = ({ node }) =>
+export const Label = ({ node }) =>
   html`<text class="node-label" x=${EDGE} y="24">${fit(node.label, node.width - 2 * EDGE)}</text>`;
 
-function Metric({ metric, value, word, before = false, ...place }) {
+export function Metric({ metric, value, word, before = false, ...place }) {
   const number = html`<tspan class="node-number" data-metric=${metric}>${value}</tspan>`;
   return html`<text class="node-text" ...${place}>${before ? `${word} ` : ""}${number}${before ? "" : ` ${word}`}</text>`;
 }
@@ -44,7 +46,15 @@ export function FlowNode({ node }) {
     ${node.p50Ms !== null && html`<${Metric} ...${right} y="42" metric="p50" value=${duration(node.p50Ms)} word="p50" before=${true} />`}
     ${node.p95Ms !== null && html`<${Metric} ...${right} y="57.5" metric="p95" value=${duration(node.p95Ms)} word="p95" before=${true} />`}
     ${node.running > 0 && html`<${Metric} ...${right} y="73" metric="running" value=${count(node.running)} word="running" />`}
+    ${node.retries > 0 && html`<${Retries} node=${node} right=${right} />`}
   `;
+}
+
+// Beside what runs there is room for a sign alone.
+function Retries({ node, right }) {
+  const value = count(node.retries);
+  if (node.running > 0) return html`<${Metric} x=${node.width / 2} text-anchor="middle" y="73" metric="retries" value=${value} word="↻" before=${true} />`;
+  return html`<${Metric} ...${right} y="73" metric="retries" value=${value} word=${node.retries === 1 ? "retry" : "retries"} />`;
 }
 
 export function RunNode({ node, state }) {
@@ -65,6 +75,29 @@ export function RunNode({ node, state }) {
   `;
 }
 
+// In a small drawing: the name, and the one thing that matters most, in letters of `size`.
+export function BriefNode({ node, size, text, kind }) {
+  const width = node.width - 2 * EDGE;
+  const style = { fontSize: `${size}px` };
+  return html`
+    <text class="node-label" x=${EDGE} y=${node.height / 2 - size / 4} style=${style}>${fit(node.label, width, `600 ${size}px`, true)}</text>
+    <g class=${kind === null ? "" : `kind-${kind}`}>
+      <text class=${kind === null ? "node-text" : "node-word"} x=${EDGE} y=${node.height / 2 + size} style=${style}>
+        ${fit(text, width, `500 ${size}px`)}
+      </text>
+    </g>
+  `;
+}
+
+// `state` is undefined on a flow, null where a run did not come.
+export function briefWords(node, state) {
+  if (state === null) return "not reached";
+  if (state !== undefined) return state.word;
+  if (node.failed > 0) return `${rate(node.failureRate)} failed`;
+  if (node.running > 0) return `${count(node.running)} running`;
+  return node.p50Ms === null ? plural(node.runs, "run") : duration(node.p50Ms);
+}
+
 // How long an attempt took, or takes so far.
 export function Length({ step }) {
   if (isGrowing(step)) return html`<${Elapsed} since=${step.startedAt} />`;
@@ -77,6 +110,7 @@ export function nodeLabel(node, state) {
     const said = [plural(node.runs, "run"), `${rate(node.failureRate)} failed`, `${rate(node.skipRate)} skipped`];
     if (node.p50Ms !== null) said.push(`p50 ${duration(node.p50Ms)}`);
     if (node.p95Ms !== null) said.push(`p95 ${duration(node.p95Ms)}`);
+    if (node.retries > 0) said.push(plural(node.retries, "retry", "retries"));
     if (node.running > 0) said.push(`${node.running} running`);
     return `${node.label}: ${said.join(", ")}`;
   }

@@ -1,17 +1,23 @@
 // The panel of the selected step: what happened, how long it took, its error, its metadata, where it ran.
 import { html } from "../../lib/html.js";
 import { factor, isGrowing } from "../../lib/attempts.js";
+import { AttemptList } from "./attemptlist.js";
+import { Clamped } from "./clamped.js";
 import { CopyButton } from "../copy.js";
 import { Elapsed } from "../elapsed.js";
-import { ago, dateTime, duration, time } from "../../lib/format.js";
+import { ago, clock, dateTime, duration } from "../../lib/format.js";
+import { Failure } from "../parts.js";
 import { Metadata } from "./metadata.js";
+import { useStep } from "./longrun.js";
 import { Stack } from "./stack.js";
 import { look, Status } from "../../lib/status.js";
 import { serverNow } from "../../lib/stream.js";
 
 const MUCH_LONGER = 3;
 
-export function Panel({ step, label, attempts, p50Ms, traceUrl, onSelect, onClose, panelRef }) {
+// `line` is the attempt as the list of steps has it; in a long run the rest of it comes by itself.
+export function Panel({ data, line, label, attempts, p50Ms, onSelect, onClose, panelRef }) {
+  const { step, loading, error, reload } = useStep(data, line);
   return html`<aside class="panel card" data-testid="panel" aria-label=${`Step ${label}`} tabindex="-1" ref=${panelRef}>
     <header class="panel-head">
       <div class="panel-title">
@@ -30,13 +36,22 @@ export function Panel({ step, label, attempts, p50Ms, traceUrl, onSelect, onClos
         <span class="panel-length"><${Took} step=${step} p50Ms=${p50Ms} /></span>
       </div>
       <${Doubt} step=${step} p50Ms=${p50Ms} />
-      <${Attempts} attempts=${attempts} step=${step} onSelect=${onSelect} />
+      <${AttemptList} attempts=${attempts} step=${step} onSelect=${onSelect} />
       ${step.error && html`<${StepError} error=${step.error} />`}
-      ${step.error && html`<${Stack} key=${step.spanId} error=${step.error} />`}
-      <${Metadata} metadata=${step.metadata} />
-      <${Facts} step=${step} traceUrl=${traceUrl} />
+      ${error !== null && html`<${Failure} what="The rest of this step" error=${error} retry=${reload} />`}
+      ${loading
+        ? error === null && html`<p class="muted" role="status">Loading the rest of the step</p>`
+        : html`<${Rest} step=${step} traceUrl=${data.traceUrl} />`}
     </div>
   </aside>`;
+}
+
+function Rest({ step, traceUrl }) {
+  return html`
+    ${step.error && html`<${Stack} key=${step.spanId} error=${step.error} />`}
+    <${Metadata} metadata=${step.metadata} />
+    <${Facts} step=${step} traceUrl=${traceUrl} />
+  `;
 }
 
 function Took({ step, p50Ms }) {
@@ -53,7 +68,7 @@ export function Doubt({ step, p50Ms, name = null }) {
   if (step.status !== "running" || step.liveness === "live" || step.liveness === null) return null;
   const since = step.startedAt;
   const whose = name === null ? "this step" : html`<strong>${name}</strong>`;
-  const when = html`${time(since)} (${ago(since, serverNow())})`;
+  const when = html`${clock(since, serverNow())} (${ago(since, serverNow())})`;
   if (step.liveness === "gone") {
     const which = step.process ? `Process ${step.process.pid} on ${step.process.host}` : "The process";
     return html`<p class="doubt doubt-gone">${which} is not there any more: it ended before ${whose} did, which it had begun at ${when}.</p>`;
@@ -65,25 +80,10 @@ export function Doubt({ step, p50Ms, name = null }) {
   </p>`;
 }
 
-function Attempts({ attempts, step, onSelect }) {
-  if (attempts.length < 2) return null;
-  return html`<div class="attempts" data-testid="attempts" role="group" aria-label="Attempts of this step">
-    ${attempts.map((attempt) => {
-      const chosen = attempt.attempt === step.attempt;
-      return html`<button key=${attempt.attempt} type="button" class="attempt-choice" aria-pressed=${chosen ? "true" : "false"}
-        data-attempt=${attempt.attempt} onClick=${() => onSelect(attempt)}>
-        <span class="attempt-ordinal">Attempt ${attempt.attempt}</span>
-        <${Status} status=${attempt.status} liveness=${attempt.liveness} short=${true} />
-        <span class="muted">${attempt.durationMs === null ? "" : duration(attempt.durationMs)}</span>
-      </button>`;
-    })}
-  </div>`;
-}
-
 function StepError({ error }) {
   return html`<section class="step-error" aria-label="Error">
     <p class="step-error-name">${error.name}</p>
-    <p class="step-error-message">${error.message}</p>
+    <${Clamped} key=${error.message} text=${error.message} className="step-error-message" />
   </section>`;
 }
 
@@ -93,7 +93,7 @@ function Facts({ step, traceUrl }) {
     ${link ? html`<a class="mono linked" href=${link} target="_blank" rel="noopener noreferrer">${value}</a>` : html`<span class="mono">${value}</span>`}
     <${CopyButton} className="copy-small" label=${`Copy the ${name}`} text=${() => value}><${CopyIcon} /><//>
   </span>`;
-  const at = (text) => html`<time datetime=${text} title=${dateTime(text)}>${time(text)}</time>`;
+  const at = (text) => html`<time datetime=${text} title=${dateTime(text)}>${clock(text, serverNow())}</time>`;
   return html`<section class="panel-part" aria-labelledby="facts-title">
     <h3 id="facts-title">Details</h3>
     <dl class="meta">

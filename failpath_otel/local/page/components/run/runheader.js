@@ -4,8 +4,9 @@ import { byStep, isGrowing, trouble } from "../../lib/attempts.js";
 import { CompareLink } from "../compare/link.js";
 import { CopyButton } from "../copy.js";
 import { Elapsed } from "../elapsed.js";
-import { ago, dateTime, duration, NONE, plural, time } from "../../lib/format.js";
+import { ago, clock, count, dateTime, duration, NONE, plural } from "../../lib/format.js";
 import { CopyIcon, Doubt, traceLink } from "./panel.js";
+import { whole } from "./longrun.js";
 import { asJson, asText } from "./report.js";
 import { flowPath, Link, runPath } from "../../lib/router.js";
 import { look, Status } from "../../lib/status.js";
@@ -31,7 +32,7 @@ export function RunHeader({ data, selected }) {
       </nav>
     </div>
     <div class="run-line">
-      <${Facts} run=${run} />
+      <${Facts} run=${run} retries=${data.row.retries} processes=${data.processes} />
       <${Actions} data=${data} selected=${selected} />
     </div>
   </div>`;
@@ -45,19 +46,17 @@ function Neighbour({ to, flowKey, testid, word }) {
   return html`<${Link} class="button button-small" data-testid=${testid} href=${runPath(to.runId, flowKey)} title=${to.runId}>${inner}<//>`;
 }
 
-function Facts({ run }) {
+function Facts({ run, retries, processes }) {
   useNow(run.status === "running" ? 1000 : 15_000);
   const steps = byStep(run.steps).size;
-  const retries = run.steps.length - steps;
-  const processes = new Map(run.steps.filter((step) => step.process).map(({ process }) => [`${process.pid} ${process.host}`, process]));
   const fact = (name, value) => html`<div class="fact"><dt>${name}</dt><dd>${value}</dd></div>`;
   return html`<dl class="facts">
-    ${fact("Started", html`<time datetime=${run.startedAt} title=${dateTime(run.startedAt)}>${time(run.startedAt)}</time>
+    ${fact("Started", html`<time datetime=${run.startedAt} title=${dateTime(run.startedAt)}>${clock(run.startedAt, serverNow())}</time>
       <span class="muted"> ${ago(run.startedAt, serverNow())}</span>`)}
     ${fact("Duration", html`<span data-testid="run-duration"><${RunLength} run=${run} /></span>`)}
-    ${fact("Steps", html`${steps}${retries > 0 && html`<span class="muted"> and ${plural(retries, "retry", "retries")}</span>`}`)}
-    ${processes.size > 0 &&
-    fact(processes.size === 1 ? "Process" : "Processes", processes.size > 2 ? processes.size : [...processes.values()].map(({ pid, host }) => `${pid} on ${host}`).join(", "))}
+    ${fact("Steps", html`${count(steps)}${retries > 0 && html`<span class="muted"> and ${plural(retries, "retry", "retries")}</span>`}`)}
+    ${processes.length > 0 &&
+    fact(processes.length === 1 ? "Process" : "Processes", processes.length > 2 ? processes.length : processes.map(({ pid, host }) => `${pid} on ${host}`).join(", "))}
   </dl>`;
 }
 
@@ -67,8 +66,7 @@ function RunLength({ run }) {
 }
 
 function Actions({ data, selected }) {
-  const traced = selected ?? data.run.steps.find(({ traceId }) => traceId && !/^0*$/.test(traceId));
-  const link = traceLink(data.traceUrl, traced?.traceId);
+  const link = traceLink(data.traceUrl, selected?.traceId ?? data.traceId);
   return html`<div class="run-actions">
     <${CompareLink} run=${data.run} />
     ${link &&
@@ -77,8 +75,8 @@ function Actions({ data, selected }) {
       <svg viewBox="0 0 16 16" width="13" height="13" aria-hidden="true" class="line-icon"><path d="M6 3.500H3.500v9h9V10M9.500 3h3.500v3.500M13 3 7.500 8.5" /></svg>
       <span class="visually-hidden">(opens in a new tab)</span>
     </a>`}
-    <${CopyButton} className="button button-small" data-testid="copy-json" text=${() => asJson(data)}>Copy as JSON<//>
-    <${CopyButton} className="button button-small" data-testid="copy-text" text=${() => asText(data, serverNow())}>Copy as text<//>
+    <${CopyButton} className="button button-small" data-testid="copy-json" text=${async () => asJson(await whole(data))}>Copy as JSON<//>
+    <${CopyButton} className="button button-small" data-testid="copy-text" text=${async () => asText(await whole(data), serverNow())}>Copy as text<//>
   </div>`;
 }
 
