@@ -16,7 +16,7 @@ def run(
     for place, step in enumerate(steps or ("cart", "pay", "mail")):
         at = start + place * seconds
         same: dict[str, Any] = {"step": step, "span": f"{name}/{step}", "run": name}
-        end = {"started": at, "duration_ms": seconds * 1000, **same}
+        end: dict[str, Any] = {"started": at, "duration_ms": seconds * 1000, **same}
         events.append(event("running", at, **same, **metadata))
         if step == fails:
             return [*events, event("error", at + seconds, error=DECLINED, **end)]

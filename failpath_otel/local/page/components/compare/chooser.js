@@ -37,6 +37,11 @@ function Any({ flowKey, own, chosen }) {
     event.preventDefault();
     if (typed) setQuery({ with: typed });
   };
+  const key = (event) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault(); // Or the page would take it, too.
+    event.currentTarget.blur();
+  };
   const type = ({ currentTarget, inputType }) => {
     setTyped(currentTarget.value);
     // Taken from the list, and not typed.
@@ -45,7 +50,7 @@ function Any({ flowKey, own, chosen }) {
   return html`<form class="compare-any" onSubmit=${choose}>
     <label class="visually-hidden" for="compare-with">Another run</label>
     <input id="compare-with" class="field mono" data-testid="compare-with" list="compare-runs" autocomplete="off" spellcheck=${false}
-      placeholder="Another run" value=${typed} onInput=${type} />
+      placeholder="Another run" value=${typed} onInput=${type} onKeyDown=${key} />
     <datalist id="compare-runs">
       ${offered.map((run) => html`<option key=${run.runId} value=${run.runId}>${look(run.status, run.liveness).word}, ${ago(run.startedAt, serverNow())}</option>`)}
     </datalist>

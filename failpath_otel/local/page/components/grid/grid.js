@@ -30,11 +30,18 @@ export function Grid({ flowKey, query, expected }) {
     if (rows.some((row) => row.flowKey === flowKey) || (more && revision !== data?.revision)) reloadSoon();
   }, reload);
   const now = useMemo(() => data && decoded(data), [data]);
+  // The begin of the last hour moves on by itself, which is no other range.
+  const chosen = range.name === "custom" ? `${range.from} ${range.to}` : range.name;
+  const before = useRef(chosen);
+  useEffect(() => {
+    if (before.current !== chosen) setQuery({ older: null }, { replace: true });
+    before.current = chosen;
+  }, [chosen]);
   if (error !== null && data === null) return html`<${Failure} what="The grid" error=${error} retry=${reload} />`;
   if (now === null) return html`<${Placeholder} rows=${expected} />`;
   // A flow that has not run yet has no grid; what an address leaves out can be let in again.
   if (now.runs.length === 0 && older === null && range.name === "all") return null;
-  return html`<${Runs} flowKey=${flowKey} now=${now} older=${older} path=${path} />`;
+  return html`<${Runs} flowKey=${flowKey} now=${now} older=${older} view=${`${flowKey}\n${chosen}\n${older}`} />`;
 }
 
 function Placeholder({ rows }) {
@@ -45,14 +52,14 @@ function Placeholder({ rows }) {
   </section>`;
 }
 
-function Runs({ flowKey, now, older, path }) {
+function Runs({ flowKey, now, older, view }) {
   const [inside, setInside] = useState(false); // The pointer or the focus, under which nothing moves.
-  const { runs, steps, waiting, release } = useStill(now, inside, path);
+  const { runs, steps, waiting, release } = useStill(now, inside, view);
   const [active, setActive] = useState(null); // {runId, stepKey}; without a step key the head of the run.
   const [pointed, setPointed] = useState(null);
   const box = useRef(null);
   const rows = useVirtual(steps.length, { height: ROW, keyOf: (index) => steps[index].stepKey, keep: [active?.stepKey], wholeUpTo: WHOLE_UP_TO });
-  useNewestInSight(box, rows, runs, steps, path);
+  useNewestInSight(box, rows, runs, steps, view);
 
   const at = placeOf(active, runs, steps);
   const shown = placeOf(pointed, runs, steps) ?? at;
@@ -168,11 +175,11 @@ function movedBy({ key, ctrlKey, metaKey }, { row, column }, rows, columns) {
 }
 
 // What is shown: while `inside`, the runs and steps that stood there when that began, with their newest outcomes.
-function useStill(now, inside, path) {
+function useStill(now, inside, view) {
   const [released, release] = useState(0);
-  const own = useRef({ layout: now, path, released }).current;
-  if (!inside || own.path !== path || own.released !== released) own.layout = now;
-  own.path = path;
+  const own = useRef({ layout: now, view, released }).current;
+  if (!inside || own.view !== view || own.released !== released) own.layout = now;
+  own.view = view;
   own.released = released;
   const { layout } = own;
   const shown = useMemo(() => (layout === now ? now : inPlaces(now, layout)), [layout, now]);
@@ -182,7 +189,7 @@ function useStill(now, inside, path) {
 }
 
 // Scrolls the grid, never the page: to its newest runs, unless the user looks at older ones, and to a step that fails.
-function useNewestInSight(box, rows, runs, steps, path) {
+function useNewestInSight(box, rows, runs, steps, view) {
   const atEnd = useRef(true);
   const opened = useRef(null);
   useEffect(() => {
@@ -195,12 +202,12 @@ function useNewestInSight(box, rows, runs, steps, path) {
   }, [box.current]);
   useLayoutEffect(() => {
     if (box.current === null) return;
-    const anew = opened.current !== path;
-    opened.current = path;
+    const anew = opened.current !== view;
+    opened.current = view;
     if (anew || atEnd.current) box.current.scrollLeft = box.current.scrollWidth;
     const first = steps.findIndex(({ failing }) => failing !== null);
     if (anew && first > 0) reveal(box.current, rows, { row: first, column: runs.length - 1 });
-  }, [runs.length, path, steps.length]);
+  }, [runs.length, view, steps.length]);
 }
 
 // Scrolls the box just so far that a cell is beside the names and below the runs.
