@@ -27,6 +27,7 @@ VIEWS: Final = {
     "silent run": ("/runs/quiet", "bar"),
     "selected step": ("/runs/order-2?step=charge-card&attempt=1", "stack"),
     "long nested run": ("/runs/many", "stack"),
+    "comparison": ("/compare/order-2?flow=checkout", "compare-step"),
     "run that is not there": ("/runs/nowhere", "connection"),
     "flow that is not there": ("/flows/nowhere", "connection"),
     "address that is not there": ("/flows/a/b/c", "connection"),
@@ -98,7 +99,7 @@ def test_a_view_has_no_violation(browsing: Browsing, furnished: Receiver, view: 
     assert violations_light_and_dark(page) == []
 
 
-@pytest.mark.parametrize("view", ["flows", "flow", "runs", "selected step"])
+@pytest.mark.parametrize("view", ["flows", "flow", "runs", "selected step", "comparison"])
 def test_a_view_has_no_violation_on_a_telephone_and_is_no_wider(
     browsing: Browsing, furnished: Receiver, view: str
 ) -> None:

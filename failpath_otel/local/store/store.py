@@ -3,8 +3,9 @@
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -75,6 +76,12 @@ class Pruned(NamedTuple):
     newest_activity: int | None
 
 
+class _Metadata(msgspec.Struct, gc=False):
+    """What of a record is read where only its metadata matters."""
+
+    metadata: dict[str, Any]
+
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -90,6 +97,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._decode = msgspec.json.Decoder(Record).decode
+        self._decode_metadata = msgspec.json.Decoder(_Metadata).decode
         self._database = Database(path, prepare)
         self.runs: Final = RunQueries(self._database)
         """The rows of runs."""
@@ -151,6 +159,29 @@ class Store:
             if len(rows) < _PAGE:
                 return found
             last = rows[-1][0]
+
+    def metadata(self, run: RunKey) -> dict[str, dict[str, Any]]:
+        """Return the metadata of each step of a run, by step key: of each name the newest value."""
+        found: list[tuple[int, bool, int, str, dict[str, Any]]] = []
+        last = 0
+        while True:
+            rows = self._database.rows(
+                "SELECT timestamp, status <> 'running', rowid, step_key, payload FROM events "
+                "WHERE flow_key = ? AND run_id = ? AND rowid > ? ORDER BY rowid LIMIT ?",
+                *run,
+                last,
+                _PAGE,
+            )
+            found += [(*row, self._decode_metadata(payload).metadata) for *row, payload in rows]
+            if len(rows) < _PAGE:
+                break
+            last = rows[-1][2]
+        # What begins and ends in the same microsecond begins first.
+        found.sort(key=itemgetter(0, 1, 2))
+        metadata: dict[str, dict[str, Any]] = {}
+        for _, _, _, step_key, values in found:
+            metadata.setdefault(step_key, {}).update(values)
+        return metadata
 
     def received(self, run: RunKey) -> dict[str, int]:
         """Return when each event of a run was received, by the event's id."""

@@ -77,6 +77,16 @@ def test_a_stored_event_has_its_columns_and_its_time_of_receipt(tmp_path: Path, 
     ]
 
 
+def test_the_metadata_of_a_step_is_the_newest_of_each_name_however_its_events_arrived(
+    tmp_path: Path, open_store: Open
+) -> None:
+    store = open_store(tmp_path / "db")
+    events = [event("running", 1, cart=1, tries=1), event("error", 2, tries=2), event("success", 3, span="b", tries=3)]
+    instant = [event("running", 4, step="mail", state="begun"), event("success", 4, step="mail", state="ended")]
+    store.add(received_events(*reversed([*events, *instant]), event("success", 9, run="other", cart=2)), 7)
+    assert store.metadata(RunKey("checkout", "run-1")) == {"pay": {"cart": 1, "tries": 3}, "mail": {"state": "ended"}}
+
+
 def test_events_survive_the_store_that_took_them(tmp_path: Path, open_store: Open) -> None:
     record = event("running", 1)
     first = open_store(tmp_path / "db")

@@ -6,6 +6,7 @@ import { ErrorList } from "../components/flow/errors.js";
 import { DriftList, LastRuns } from "../components/flow/flowparts.js";
 import { ago, count, dateTime, duration, NONE, plural, rate } from "../lib/format.js";
 import { Graph } from "../components/flow/graph.js";
+import { Grid } from "../components/grid/grid.js";
 import { useKeys } from "../lib/keyboard.js";
 import { Failure, Loading } from "../components/parts.js";
 import { Link, navigate, search, setQuery, useLocation } from "../lib/router.js";
@@ -54,6 +55,7 @@ function Flow({ data, query }) {
       </div>
       <${Numbers} flow=${flow} />
     </div>
+    ${flow.runs > 0 && html`<${Grid} flowKey=${flow.flowKey} query=${query} expected=${graph.nodes.length} />`}
     <section class="card graph-card" aria-labelledby="graph-title">
       <div class="card-head">
         <h2 id="graph-title">Graph</h2>

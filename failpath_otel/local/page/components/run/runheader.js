@@ -1,6 +1,7 @@
 // The header of a run: which run it is, how it stands and why, its neighbours, and what can be copied of it.
 import { html } from "../../lib/html.js";
 import { byStep, isGrowing, trouble } from "../../lib/attempts.js";
+import { CompareLink } from "../compare/link.js";
 import { CopyButton } from "../copy.js";
 import { Elapsed } from "../elapsed.js";
 import { ago, clock, count, dateTime, duration, NONE, plural } from "../../lib/format.js";
@@ -71,6 +72,7 @@ function RunLength({ run }) {
 function Actions({ data, selected }) {
   const link = traceLink(data.traceUrl, selected?.traceId ?? data.traceId);
   return html`<div class="run-actions">
+    <${CompareLink} run=${data.run} />
     ${link &&
     html`<a class="button button-small" data-testid="trace-link" href=${link} target="_blank" rel="noopener noreferrer">
       Trace
