@@ -16,6 +16,7 @@ from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store.database import Database
 from failpath_otel.local.store.error_queries import ErrorQueries
 from failpath_otel.local.store.event_log import EventLog
+from failpath_otel.local.store.flow_queries import FlowQueries
 from failpath_otel.local.store.run_queries import RunQueries
 from failpath_otel.local.store.run_row import RunKey, RunRow
 from failpath_otel.local.store.schema import TABLES_OF_RUNS, prepare
@@ -105,6 +106,8 @@ class Store:
         """The events of one run, in parts."""
         self.errors: Final = ErrorQueries(self._database)
         """The errors of their steps."""
+        self.flows: Final = FlowQueries(self._database)
+        """Figures of flows."""
         self.work_available = threading.Event()
         if self._database.rows("SELECT 1 FROM dirty LIMIT 1"):
             self.work_available.set()

@@ -6,12 +6,11 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import asdict
 
-from failpath_otel.flows.drift import Drift
-from failpath_otel.local.api.page.error_answers import FlowErrors, NamedError
+from failpath_otel.local.api.page.error_answers import NamedError
 from failpath_otel.local.flows.graph.edge import Kind
 from failpath_otel.local.flows.layout import Layout, PlacedEdge
 from failpath_otel.local.flows.shape import Shape
-from failpath_otel.local.flows.statistics import FlowStats, StepStats, step_stats_of
+from failpath_otel.local.flows.statistics import StepStats, step_stats_of
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
 from failpath_otel.local.runs.times import to_rfc3339
@@ -21,7 +20,7 @@ from failpath_otel.records.record import ErrorInfo, ProcessInfo, Status
 _UNSEEN: Final = step_stats_of([], [])
 
 
-class _Answer(msgspec.Struct, frozen=True, rename="camel"):
+class Answer(msgspec.Struct, frozen=True, rename="camel"):
     """Camel case, as in the wire contract."""
 
 
@@ -30,44 +29,6 @@ class Row(RunOverview[str], frozen=True):
 
     revision: int
     liveness: Liveness | None
-
-
-class Outcome(_Answer, frozen=True):
-    """How one run of a flow ended, or that it is running."""
-
-    run_id: str
-    status: Status
-    liveness: Liveness | None
-
-
-class FlowRow(FlowStats, frozen=True):
-    """A flow as one row: figures over its newest runs; ``running``, ``silent`` and ``gone`` over all current ones.
-
-    ``outcomes`` are the newest twenty, the oldest of them first. A flow that has not run yet has no ``last_seen``.
-    """
-
-    flow_key: str
-    outcomes: list[Outcome]
-    running: int
-    silent: int
-    gone: int
-    last_seen: str | None
-
-
-class SilentRuns(_Answer, frozen=True):
-    """How many runs are silent or have lost their process, and the newest of them."""
-
-    count: int
-    runs: list[Row]
-
-
-class FlowList(_Answer, frozen=True):
-    """Every flow, the one that was active last first."""
-
-    revision: int
-    now: str
-    flows: list[FlowRow]
-    silent: SilentRuns
 
 
 class Node(StepStats, frozen=True):
@@ -98,7 +59,7 @@ class Edge(PlacedEdge, frozen=True):
     kind: Kind
 
 
-class Graph(_Answer, frozen=True):
+class Graph(Answer, frozen=True):
     """A flow's graph; ``declared`` where its shape comes from a file.
 
     ``listed``: it has too many nodes to be drawn. All places and sizes are 0 then, and there are no edges.
@@ -112,19 +73,7 @@ class Graph(_Answer, frozen=True):
     edges: list[Edge]
 
 
-class FlowPage(_Answer, frozen=True):
-    """The view of one flow; ``drift`` is how its runs differ from the file of declared flows."""
-
-    revision: int
-    now: str
-    flow: FlowRow
-    graph: Graph
-    errors: FlowErrors
-    runs: list[Row]
-    drift: list[Drift]
-
-
-class RowList(_Answer, frozen=True):
+class RowList(Answer, frozen=True):
     """Runs, the one that was active last first; ``next`` continues behind the last of them.
 
     ``error`` is the kind of error that was asked for.
@@ -137,7 +86,7 @@ class RowList(_Answer, frozen=True):
     error: NamedError | None
 
 
-class LoggedEvent(_Answer, frozen=True):
+class LoggedEvent(Answer, frozen=True):
     """One record of a run, without its stack and metadata; ``attempt`` is the number of the attempt it belongs to."""
 
     id: str
@@ -151,13 +100,13 @@ class LoggedEvent(_Answer, frozen=True):
     error: ErrorInfo | None
 
 
-class Neighbour(_Answer, frozen=True):
+class Neighbour(Answer, frozen=True):
     """The run before or after another one."""
 
     run_id: str
 
 
-class StepLine(_Answer, frozen=True, omit_defaults=True):
+class StepLine(Answer, frozen=True, omit_defaults=True):
     """One attempt of a step in a run too long to be sent whole: a ``StepView`` with what its row in a list shows.
 
     The message of its error is one line, and cut; ``process`` is that of an attempt that runs. What is missing is null.
@@ -177,7 +126,7 @@ class StepLine(_Answer, frozen=True, omit_defaults=True):
     process_is_here: bool = False
 
 
-class RunPage(_Answer, frozen=True):
+class RunPage(Answer, frozen=True):
     """The view of one run; ``run`` is a ``RunView`` whose errors have their stacks as ``frames`` too.
 
     Unless it is ``whole``, the steps of ``run`` are :class:`StepLine` and there are no ``events``: the run is long, and
@@ -202,7 +151,7 @@ class RunPage(_Answer, frozen=True):
     clock_ahead_ms: float
 
 
-class EventPage(_Answer, frozen=True):
+class EventPage(Answer, frozen=True):
     """A part of the events of a run, in order of time: those from ``offset`` on, of ``total``."""
 
     revision: int
@@ -212,7 +161,7 @@ class EventPage(_Answer, frozen=True):
     events: list[LoggedEvent]
 
 
-class StepPage(_Answer, frozen=True):
+class StepPage(Answer, frozen=True):
     """All that is known of one attempt of a step: a ``StepView`` whose error has its stack as ``frames`` too."""
 
     revision: int
@@ -220,21 +169,21 @@ class StepPage(_Answer, frozen=True):
     step: dict[str, Any]
 
 
-class Keep(_Answer, frozen=True):
+class Keep(Answer, frozen=True):
     """How long and how much is kept: days, and MiB (2**20 bytes)."""
 
     days: float
     megabytes: float
 
 
-class Pruned(_Answer, frozen=True):
+class Pruned(Answer, frozen=True):
     """How many runs were pruned, and the newest activity among them."""
 
     runs: int
     before: str | None
 
 
-class StatusAnswer(_Answer, frozen=True):
+class StatusAnswer(Answer, frozen=True):
     """The state of the receiver."""
 
     version: str
@@ -257,37 +206,19 @@ def row_of(run: RunRow, liveness: Liveness | None) -> Row:
     """Return the row of a run. Its liveness may have been assessed at another time; the row's status decides."""
     columns: dict[str, Any] = asdict(run)
     columns["started"] = to_rfc3339(run.started)
-    columns["ended"] = _optional_rfc3339(run.ended)
+    columns["ended"] = optional_rfc3339(run.ended)
     columns["active_at"] = to_rfc3339(run.active_at)
-    return Row(**columns, liveness=_of_running(run, liveness))
+    return Row(**columns, liveness=liveness_in(run.status, liveness))
 
 
-def _optional_rfc3339(microseconds: int | None) -> str | None:
+def optional_rfc3339(microseconds: int | None) -> str | None:
+    """Return a time as RFC 3339, if there is one."""
     return None if microseconds is None else to_rfc3339(microseconds)
 
 
-def outcome_of(run: RunRow, liveness: Liveness | None) -> Outcome:
-    """Return how the run ended, or that it is running."""
-    return Outcome(run.run_id, run.status, _of_running(run, liveness))
-
-
-def _of_running(run: RunRow, liveness: Liveness | None) -> Liveness | None:
-    return (liveness or "live") if run.status == "running" else None
-
-
-def flow_row(
-    flow_key: str, outcomes: list[Outcome], stats: FlowStats, counts: Mapping[Liveness, int], last_seen: int | None
-) -> FlowRow:
-    """Return the row of a flow; ``counts`` are its running runs by liveness."""
-    return FlowRow(
-        **asdict(stats),
-        flow_key=flow_key,
-        outcomes=outcomes,
-        running=counts.get("live", 0),
-        silent=counts.get("silent", 0),
-        gone=counts.get("gone", 0),
-        last_seen=_optional_rfc3339(last_seen),
-    )
+def liveness_in(status: Status, liveness: Liveness | None) -> Liveness | None:
+    """Return the liveness of a run with this status, which has one only while it is running."""
+    return (liveness or "live") if status == "running" else None
 
 
 def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats], steps: Mapping[str, StepStats]) -> Graph:
