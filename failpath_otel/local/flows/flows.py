@@ -1,7 +1,8 @@
 """Figures, shape and layout of each flow, computed from its newest runs and cached until one changes."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
@@ -12,6 +13,7 @@ from failpath_otel.local.flows.shape import CachedRun, DeclaredFlow, Numberings,
 from failpath_otel.local.flows.statistics import WINDOW, StepStats, node_stats, step_stats
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.flow_revisions import FlowRevisions
+from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
 from failpath_otel.local.store.time_range import ALL_TIME, TimeRange
 
@@ -67,6 +69,10 @@ class FlowDetails:
         """Its nodes and edges."""
         older = [] if self.older is None else [SeenRun(self.older)]
         return shape_of([*older, *self.seen], self.declared, self.numberings)
+
+    def count_gone(self, steps: Mapping[RunKey, Collection[str]]) -> Counter[str]:
+        """Return in how many of the runs each step has lost its process; ``steps`` are those that have, by run."""
+        return Counter(step_key for run in self.runs for step_key in steps.get(run.row.key, ()))
 
     @property
     def seen(self) -> list[SeenRun]:

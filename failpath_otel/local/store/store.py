@@ -15,6 +15,7 @@ from failpath_otel.local.runs.summary import RunOverview, RunSummary
 from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store.database import Database
 from failpath_otel.local.store.error_queries import ErrorQueries
+from failpath_otel.local.store.error_rows import save_errors
 from failpath_otel.local.store.event_log import EventLog
 from failpath_otel.local.store.flow_queries import FlowQueries
 from failpath_otel.local.store.run_queries import RunQueries
@@ -46,7 +47,6 @@ _DIRTY: Final = (
     "SELECT received_at, (SELECT mark FROM runs WHERE runs.flow_key = dirty.flow_key AND runs.run_id = dirty.run_id) "
     "FROM dirty WHERE flow_key = ? AND run_id = ?"
 )
-_SAVE_ERROR: Final = "INSERT INTO errors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class ReceivedEvent(NamedTuple):
@@ -236,7 +236,7 @@ class Store:
                     if known_mark is None or mark > known_mark:
                         saved.append(known)
             connection.executemany(_SAVE, values)
-            _save_errors(connection, saved)
+            save_errors(connection, saved)
             connection.executemany(
                 "DELETE FROM dirty WHERE flow_key = ? AND run_id = ? AND mark <= ?",
                 [(*run, mark) for (run, mark), _ in summaries],
@@ -309,20 +309,6 @@ class Store:
             return False
         self._database.shrink(_SHRUNK_PAGES)
         return self._database.number("PRAGMA freelist_count") < free
-
-
-def _save_errors(connection: sqlite3.Connection, summaries: Sequence[RunSummary]) -> None:
-    """Replace the errors of runs whose rows were."""
-    runs = [RunKey(summary.flow_key, summary.run_id) for summary in summaries]
-    connection.executemany("DELETE FROM errors WHERE flow_key = ? AND run_id = ?", runs)
-    connection.executemany(
-        _SAVE_ERROR,
-        [
-            (*run, *error, summary.active_at)
-            for run, summary in zip(runs, summaries, strict=True)
-            for error in summary.errors
-        ],
-    )
 
 
 def _delete(connection: sqlite3.Connection, runs: Sequence[RunKey]) -> int:

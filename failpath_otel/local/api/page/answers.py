@@ -1,20 +1,20 @@
 """The JSON of the page's API: rows, flows, graphs, runs. Times are RFC 3339 in UTC."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import asdict
 
 from failpath_otel.local.api.page.error_answers import NamedError
+from failpath_otel.local.flows.flows import FlowDetails
 from failpath_otel.local.flows.graph.edge import Kind
-from failpath_otel.local.flows.layout import Layout, PlacedEdge
-from failpath_otel.local.flows.shape import Shape
+from failpath_otel.local.flows.layout import PlacedEdge
 from failpath_otel.local.flows.statistics import StepStats, step_stats_of
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
 from failpath_otel.local.runs.times import to_rfc3339
-from failpath_otel.local.store.run_row import RunRow
+from failpath_otel.local.store.run_row import RunKey, RunRow
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Status
 
 _UNSEEN: Final = step_stats_of([], [])
@@ -36,12 +36,14 @@ class Node(StepStats, frozen=True):
 
     Steps that differ only in a number may be one node: its key is their pattern (``resize-*``), ``members`` are
     their keys, its figures are those of all of them, and ``failed_members`` is the number of those that have failed.
+    ``gone`` are the runs in which it is running but its process is gone; ``running`` does not count these.
     """
 
     step_key: str
     label: str
     members: list[str]
     failed_members: int
+    gone: int
     x: int
     y: int
     width: int
@@ -221,14 +223,26 @@ def liveness_in(status: Status, liveness: Liveness | None) -> Liveness | None:
     return (liveness or "live") if status == "running" else None
 
 
-def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats], steps: Mapping[str, StepStats]) -> Graph:
-    """Return the graph of a flow from the figures of its nodes and of its steps; one that no run has taken has none."""
-    failed = {step_key for step_key, its in steps.items() if its.failed}
+def figures_of(stats: StepStats | None, gone: int) -> dict[str, Any]:
+    """Return the figures of a step, or of a node, in ``gone`` of whose running runs its process is not there."""
+    its = _UNSEEN if stats is None else stats
+    gone = min(gone, its.running)
+    return {**asdict(its), "running": its.running - gone, "gone": gone}
+
+
+def graph_of(details: FlowDetails, gone: Mapping[RunKey, Collection[str]]) -> Graph:
+    """Return the graph of a flow; ``gone`` are the steps that have lost their process, by run."""
+    shape, layout, stats = details.shape, details.layout, details.figures
+    lost = details.count_gone(gone)
+    failed = {step_key for step_key, its in details.steps.items() if its.failed}
     named = {node.step_key: node for node in shape.nodes}
     joined = {(edge.source, edge.target): edge for edge in shape.edges}
     nodes = [
         Node(
-            **asdict(stats.get(placed.step_key, _UNSEEN)),
+            **figures_of(
+                stats.get(placed.step_key),
+                sum(lost[key] for key in named[placed.step_key].members or (placed.step_key,)),
+            ),
             **asdict(placed),
             label=named[placed.step_key].label,
             members=list(named[placed.step_key].members),

@@ -1,7 +1,7 @@
 """Builds the page of one run: its view with liveness, its graph and its events."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,7 +63,7 @@ def run_page(receiver: Receiver, key: RunKey, heading: tuple[int, str], *, whole
         whole=whole,
         run=found.run,
         row=row_of(found.row, found.assessment.run),
-        graph=_graph(details),
+        graph=_graph(details, receiver.monitor.gone_steps(key.flow_key)),
         events=found.events,
         event_count=count if found.events is None else len(found.events),
         processes=_processes(found.attempts),
@@ -193,12 +193,12 @@ def _attempt_numbers(store: Store, key: RunKey, records: Iterable[Record]) -> Ma
     return attempt_numbers(store.events(key))
 
 
-def _graph(details: FlowDetails) -> Graph:
+def _graph(details: FlowDetails, gone: Mapping[RunKey, Collection[str]]) -> Graph:
     shape = details.shape
     if shape.listed:
         # Of such a run, the list of its steps is all there is.
         return Graph(0, 0, shape.declared, listed=True, nodes=[], edges=[])
-    return graph_of(shape, details.layout, details.figures, details.steps)
+    return graph_of(details, gone)
 
 
 def _processes(attempts: Iterable[AttemptSummary]) -> list[ProcessInfo]:

@@ -146,6 +146,7 @@ function StepNumbers({ node, flowKey, onClose }) {
       ${node.retries > 0 && number("Retries", count(node.retries), `in ${retried(node)} of the runs, ${perRun(node)} a run`)}
       ${number("Skipped", rate(node.skipRate), node.runs > 0 && `${count(node.skipped)} of ${plural(node.runs, "run")}`)}
       ${number("Running", count(node.running))}
+      ${node.gone > 0 && number("Process gone", count(node.gone))}
       ${number("p50", duration(node.p50Ms))}
       ${number("p95", node.p95Ms === null ? NONE : duration(node.p95Ms), node.p95Ms === null && "from five runs on")}
     </dl>
