@@ -10,7 +10,7 @@ import pytest
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
 from tests.local.events import event
-from tests.local.rows import opened, project, received_events, stored
+from tests.local.rows import noted_plans, opened, project, received_events, stored
 
 
 @pytest.fixture
@@ -175,14 +175,7 @@ def test_runs_that_are_named_are_found_by_their_names(store: Store) -> None:
     """Of many runs no others are visited: neither for their attempts, nor for the last good one before them."""
     stored(store, *(event("success", n, run=f"run-{n}", span=f"s{n}") for n in range(4)), event("error", 9, run="bad"))
     keys = [RunKey("checkout", "run-2"), RunKey("checkout", "bad"), RunKey("checkout", "unknown")]
-    asked: list[str] = []
-    rows = store._database.rows
-
-    def noted(query: str, *values: str | int | None) -> list[tuple[object, ...]]:
-        asked.extend(str(row[3]) for row in rows(f"EXPLAIN QUERY PLAN {query}", *values))
-        return rows(query, *values)
-
-    store._database.rows = noted  # type: ignore[method-assign]
+    asked = noted_plans(store)
     assert {run.row.run_id for run in store.runs.stored(keys)} == {"run-2", "bad"}
     assert [row.run_id for row in store.runs.rows(9, only=keys, statuses=["error"])] == ["bad"]
     assert store.runs.last_good(RunKey("checkout", "bad")) == RunKey("checkout", "run-3")
