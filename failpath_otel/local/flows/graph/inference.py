@@ -25,7 +25,7 @@ class _Inference:
     def __init__(self, order: Order, runs: Runs) -> None:
         self._order = order
         self._runs = runs
-        self._ways: dict[int, tuple[list[_Edge], int]] = {}
+        self._known: dict[int, tuple[list[_Edge], int]] = {}
         self._first: dict[int, int] = {}
         for of_run in runs:
             for unit in of_run:
@@ -64,17 +64,19 @@ class _Inference:
 
     def _ways_of(self, present: int) -> tuple[list[_Edge], int]:
         """Return the ways between the nodes of a run, and those that no way leads to."""
-        known = self._ways.get(present)
+        known = self._known.get(present)
         if known is not None:
             return known
         order = self._order
         ways: list[_Edge] = []
         beginnings = 0
         places = order.places(present)
-        for node in bits(present):
-            before = order.before[order.place_of(node)] & places
+        for place in bits(places):
+            node = order.node_at[place]
+            before = order.before[place] & places
             if not before:
                 beginnings |= 1 << node
+                continue
             ways += [("next", order.node_at[other], node) for other in order.directly(before)]
-        known = self._ways[present] = (ways, beginnings)
+        known = self._known[present] = (ways, beginnings)
         return known
