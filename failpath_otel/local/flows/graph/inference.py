@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from failpath_otel.local.flows.graph.edge import Edge, Kind
 from failpath_otel.local.flows.graph.evidence import Runs
@@ -10,7 +11,11 @@ from failpath_otel.local.flows.graph.occurrences import bits
 from failpath_otel.local.flows.graph.order import Order
 from failpath_otel.local.flows.graph.units import Unit
 
-_Edge = tuple[Kind, int, int]
+
+class _Edge(NamedTuple):
+    kind: Kind
+    source: int
+    target: int
 
 
 def inferred(runs: Runs, numbering: Numbering) -> list[Edge]:
@@ -49,7 +54,7 @@ class _Inference:
         if unit.parent >= 0:
             # What others always ran before is none of the first, even where it is not clear which of them it follows.
             first = beginnings & self._first[unit.parent] & ~(1 << unit.parent)
-            edges += [("inside", unit.parent, node) for node in bits(first)]
+            edges += [_Edge("inside", unit.parent, node) for node in bits(first)]
         for node, between in unit.repeats:
             place = order.place_of(node)
             places, after = order.places(between), 0
@@ -59,7 +64,7 @@ class _Inference:
             for other in bits(places):
                 if order.before[other] >> place & 1:
                     after |= 1 << other
-            edges += [("back", order.node_at[other], node) for other in order.last(after)]
+            edges += [_Edge("back", order.node_at[other], node) for other in order.last(after)]
         return edges
 
     def _ways_of(self, present: int) -> tuple[list[_Edge], int]:
@@ -77,6 +82,6 @@ class _Inference:
             if not before:
                 beginnings |= 1 << node
                 continue
-            ways += [("next", order.node_at[other], node) for other in order.directly(before)]
+            ways += [_Edge("next", order.node_at[other], node) for other in order.directly(before)]
         known = self._known[present] = (ways, beginnings)
         return known
