@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from failpath_otel.local.api.stream import ChangeNotifier
+from failpath_otel.local.board.board import Board
 from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.flows.flows_file import find_flows_file
 from failpath_otel.local.liveness.liveness import Processes
 from failpath_otel.local.liveness.monitor import LivenessMonitor
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.defaults import DEFAULT_DAYS, DEFAULT_MEBIBYTES
+from failpath_otel.local.store.flow_revisions import FlowRevisions
 from failpath_otel.local.store.projector import Projector
 from failpath_otel.local.store.pruning import Pruner
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
+from failpath_otel.local.trends.trends import Trends
 from failpath_otel.records.rules import StepRule
 
 
@@ -45,10 +48,19 @@ class Receiver:
         self.settings = settings or ReceiverSettings()
         self.changes = ChangeNotifier()
         self.declared = find_flows_file(self.settings.flows)
-        self.flows = Flows(store, self.declared)
+        self._revisions = FlowRevisions(store)
+        self.flows = Flows(store, self.declared, self._revisions)
+        self.trends = Trends(store, self._revisions, clock)
+        self.board = Board(store, self._revisions, self.trends)
         self.projector = Projector(store, self.changes.notify)
+        processes = Processes()
         self.monitor = LivenessMonitor(
-            store, self.flows.p95_ms, Processes().is_gone, self._liveness_changed, clock=clock
+            store,
+            self.flows.p95_ms,
+            processes.is_gone,
+            self._liveness_changed,
+            clock=clock,
+            is_here=processes.is_here,
         )
         self.pruner = Pruner(
             store, clock, days=self.settings.days, mebibytes=self.settings.mebibytes, on_pruned=self.runs_deleted
@@ -78,6 +90,7 @@ class Receiver:
     def runs_deleted(self, _runs: int = 0) -> None:
         """Drop what is cached of deleted runs."""
         self.flows.clear_cache()
+        self._revisions.reset()
         self.monitor.reset()
         self.changes.reset()
 

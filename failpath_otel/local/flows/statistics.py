@@ -10,6 +10,7 @@ from msgspec import structs
 
 from failpath_otel.local.flows.shape import CachedRun
 from failpath_otel.local.runs.retries import retries_by_step
+from failpath_otel.local.store.flow_queries import ListedRun
 from failpath_otel.local.store.run_row import RunRow, StoredRun
 from failpath_otel.records.record import Status
 
@@ -143,7 +144,7 @@ def node_stats(
     return found
 
 
-def flow_stats(rows: Iterable[RunRow]) -> FlowStats:
+def flow_stats(rows: Iterable[RunRow | ListedRun]) -> FlowStats:
     """Return the figures of the runs of one flow."""
     statuses: list[Status] = []
     durations: list[float] = []

@@ -1,5 +1,6 @@
 """The graph of a flow, as its runs alone show it, is the one that a person would draw of the program."""
 
+import random
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -17,6 +18,7 @@ from tests.local.flows.workflows import (
     Pool,
     Seq,
     Step,
+    random_program,
     score,
 )
 
@@ -95,3 +97,17 @@ def test_the_graph_is_what_a_person_would_draw(name: str, fails: float, skew: fl
     assert found.wrong == set()
     assert len(found.missing) <= 0.05 * len(found.right | found.missing), found.missing
     assert found.right
+
+
+def test_so_are_the_graphs_of_programs_that_are_put_together_by_chance() -> None:
+    right = missing = 0
+    # A failing one is made again by its number.
+    for number in range(40):
+        chance = random.Random(number)
+        program = random_program(chance, chance.randint(3, 16))
+        found = score(program, 40, number, fails=chance.choice([0, 0.02]))
+        assert found.wrong == set(), number
+        right += len(found.right)
+        missing += len(found.missing)
+    assert right > 400
+    assert missing <= 0.05 * (right + missing)

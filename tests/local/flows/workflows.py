@@ -301,3 +301,41 @@ def _as_received(attempts: list[AttemptSummary]) -> list[AttemptSummary]:
     ordered = sorted(attempts, key=lambda each: (first[each.step_key], each.started or 0))
     newest = {one.step_key: place for place, one in enumerate(ordered)}
     return [replace(one, newest=newest[one.step_key] == place) for place, one in enumerate(ordered)]
+
+
+_KINDS: Final = ("row", "row", "beside", "inside", "maybe", "choice", "any order", "loop")
+_DEEPEST: Final = 4
+
+
+def random_program(chance: random.Random, size: int) -> Part:
+    """A program of about so many steps: in a row, side by side, inside others, optional, in loops."""
+    keys = iter(f"{first}{second}" for first in "abcdefghijklmnopqrstuvwxyz" for second in "abcdefghijklmnopqrstuvwxyz")
+
+    def step(inside: Part | None = None) -> Step:
+        return Step(
+            next(keys),
+            chance.uniform(10_000, 40_000),
+            inside=inside,
+            retried=0.2 if inside is None and chance.random() < 0.15 else 0.0,
+        )
+
+    def part(size: int, depth: int) -> Part:
+        kind = "step" if size <= 1 or depth > _DEEPEST else chance.choice(_KINDS)
+        if kind in {"step", "inside"}:
+            return step(part(size - 1, depth + 1) if kind == "inside" else None)
+        if kind == "maybe":
+            return Maybe(chance.uniform(0.3, 0.8), part(size, depth + 1))
+        if kind == "any order":
+            return AnyOrder(*[step() for _ in range(min(size, chance.randint(2, 4)))])
+        parts = [part(each, depth + 1) for each in _split(chance, size)]
+        if kind == "loop":
+            return Loop(chance.uniform(0.2, 0.5), step(), *parts, step())
+        return {"beside": Par, "choice": Choice, "row": Seq}[kind](*parts)
+
+    return Seq(step(), *[part(each, 1) for each in _split(chance, size)], step())
+
+
+def _split(chance: random.Random, size: int) -> list[int]:
+    parts = min(size, chance.randint(2, 4))
+    cuts = sorted(chance.sample(range(1, size), parts - 1)) if size > 1 else []
+    return [after - before for before, after in zip([0, *cuts], [*cuts, size], strict=True)]

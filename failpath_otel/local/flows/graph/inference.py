@@ -52,11 +52,14 @@ class _Inference:
             edges += [("inside", unit.parent, node) for node in bits(first)]
         for node, between in unit.repeats:
             place = order.place_of(node)
-            after = 0
-            for other in bits(order.places(between)):
+            places, after = order.places(between), 0
+            if places & order.before[place]:
+                # It ran again as a part of what did.
+                continue
+            for other in bits(places):
                 if order.before[other] >> place & 1:
                     after |= 1 << other
-            edges += [("back", order.node_at[other], node) for other in order.directly(after)]
+            edges += [("back", order.node_at[other], node) for other in order.last(after)]
         return edges
 
     def _ways_of(self, present: int) -> tuple[list[_Edge], int]:

@@ -61,8 +61,8 @@ class Occurrences:
         for node, of_node in found.items():
             if of_node:
                 self._of[node] = [_around(of_node)] if node in single else self._joined(node, of_node)
-        self.firsts = sorted((of_node[0] for of_node in self._of.values()), key=BY_TIME)
-        self.every = sorted((each for of_node in self._of.values() for each in of_node), key=BY_TIME)
+        self._firsts = sorted((of_node[0] for of_node in self._of.values()), key=BY_TIME)
+        self._every = sorted((each for of_node in self._of.values() for each in of_node), key=BY_TIME)
 
     def _joined(self, node: int, attempts: Sequence[tuple[Occurrence, bool]]) -> list[Occurrence]:
         current, failed = attempts[0]
@@ -93,7 +93,7 @@ class Occurrences:
     def repeats(self) -> tuple[tuple[int, int], ...]:
         """Return each node that ran again, with the set of those that ran between the two times."""
         found: set[tuple[int, int]] = set()
-        starts = [each.start for each in self.every]
+        starts = [each.start for each in self._every]
         for node, of_node in self._of.items():
             if node in self._overlapping:
                 continue
@@ -101,58 +101,29 @@ class Occurrences:
                 if any(start < again.start for start in self._abandoned):
                     break  # The run was begun anew.
                 between = 0
-                for each in self.every[bisect_left(starts, before.end) : bisect_right(starts, again.start)]:
+                for each in self._every[bisect_left(starts, before.end) : bisect_right(starts, again.start)]:
                     if each.end <= again.start and each.node != node:
                         between |= 1 << each.node
                 found.add((node, between))
         return tuple(sorted(found))
 
-    def reentries(self) -> "Reentries":
-        """Return what knows which order is only that of a loop."""
-        return Reentries(self._of, self.every)
+    def segments(self) -> list[list[Occurrence]]:
+        """Return all occurrences in parts within which no loop goes back, by their starts.
 
-
-class Reentries:
-    """Knows which nodes precede another only because a loop went back between the two.
-
-    In ``draft review fix review publish``, ``publish`` follows ``review`` and not ``fix``, although ``fix`` ended
-    before it: ``review`` began before ``fix`` for the first time, and ran again after it.
-    """
-
-    _MOST: Final = 64
-
-    def __init__(self, of_node: Mapping[int, Sequence[Occurrence]], every: Sequence[Occurrence]) -> None:
-        self._of = of_node
-        self._ended = sorted(every, key=lambda each: (each.end, each.start))
-        self._at = 0
-        self._newest: dict[int, Occurrence] = {}
-        self._several = {node for node, its in of_node.items() if len(its) > 1}
-
-    def between(self, later: Occurrence, before: int) -> int:
-        """Return those of the nodes ``before`` after which a loop went back before ``later`` began.
-
-        ``later`` must not begin before that of the last call.
+        Nodes have the order in which they first began. One that runs again, before others of its part in that order,
+        begins another part.
         """
-        while self._at < len(self._ended) and self._ended[self._at].end <= later.start:
-            each = self._ended[self._at]
-            self._newest[each.node] = each
-            self._at += 1
-        if len(self._several) > self._MOST:
-            return before
-        again = [
-            (self._of[node][0], self._newest[node])
-            for node in self._several
-            if node in self._newest and self._newest[node].start > self._of[node][0].start
-        ]
-        found = 0
-        for node in bits(before) if again else ():
-            newest = self._newest.get(node)
-            first = self._of[node][0]
-            if newest is not None and any(
-                entry.end <= first.start and newest.end <= repeated.start and entry.node != node
-                for entry, repeated in again
-            ):
-                found |= 1 << node
+        rank = {each.node: place for place, each in enumerate(self._firsts)}
+        seen: set[int] = set()
+        found: list[list[Occurrence]] = []
+        highest = len(rank)
+        for each in self._every:
+            if (each.node in seen and rank[each.node] <= highest) or not found:
+                found.append([])
+                highest = -1
+            found[-1].append(each)
+            highest = max(highest, rank[each.node])
+            seen.add(each.node)
         return found
 
 

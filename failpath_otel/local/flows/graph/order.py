@@ -50,6 +50,10 @@ class Order:
         """Yield those of a set of places that come before no other one of it."""
         return _directly(before, self.before)
 
+    def last(self, places: int) -> Iterator[int]:
+        """Yield those of a set of places after which, as far as it is known, no other one of it can come."""
+        return _directly(places, self._possible)
+
     def _strong(self, place: int) -> int:
         if not self._beside[place]:
             return 0

@@ -1,11 +1,11 @@
 """What one run shows of the order of its nodes, as bits, so that many runs can be put together quickly.
 
 The steps of a run are looked at in units: those that ran inside the same attempt of another step, and those that ran
-inside none. Only nodes of one unit have an order (decision 0025).
+inside none. Each time that a loop goes back, another unit begins. Only nodes of one unit have an order (decision 0025).
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from failpath_otel.local.flows.graph.numbering import Numbering
@@ -33,7 +33,7 @@ class Unit(NamedTuple):
     Each row is a node, those that ended before it began, and those that did not; rows are in the order in which the
     nodes began. What is in neither cannot be said. ``first`` began before any other had ended. Of the ``adjacent``
     pairs, the one was the last to end before the other began. ``repeats`` are nodes that ran again, each with those
-    that ran since the time before.
+    that ran since the time before; of a loop, the first unit has them.
     """
 
     parent: int
@@ -42,12 +42,6 @@ class Unit(NamedTuple):
     first: int
     adjacent: tuple[int, ...]
     repeats: tuple[tuple[int, int], ...] = ()
-
-
-class _Rows(NamedTuple):
-    rows: tuple[tuple[int, int, int], ...]
-    first: int
-    adjacent: tuple[int, ...]
 
 
 def units_of(attempts: Sequence[AttemptSummary], numbering: Numbering) -> tuple[Unit, ...]:
@@ -60,57 +54,41 @@ def units_of(attempts: Sequence[AttemptSummary], numbering: Numbering) -> tuple[
     for span_id, group in groups.items():
         key = None if span_id is None else keys.get(span_id)
         parent = TOP if span_id is None else UNKNOWN if key is None else numbering.of(key)
-        found.append(_unit(parent, group, numbering))
+        found += _units(parent, group, numbering)
     return tuple(sorted(found))
 
 
-def _unit(parent: int, attempts: Sequence[AttemptSummary], numbering: Numbering) -> Unit:
+def _units(parent: int, attempts: Sequence[AttemptSummary], numbering: Numbering) -> Iterator[Unit]:
     by_node: dict[int, list[AttemptSummary]] = {}
     for attempt in attempts:
         by_node.setdefault(numbering.of(attempt.step_key), []).append(attempt)
     if len(by_node) == len(attempts):
         found = (occurrence_of(numbering.of(attempt.step_key), attempt) for attempt in attempts)
         firsts = sorted((each for each in found if each is not None), key=BY_TIME)
-        return Unit(parent, _present(firsts), *_rows(firsts, firsts))
+        yield _shown(parent, firsts)
+        return
     occurrences = Occurrences(by_node, numbering.joined)
-    firsts = occurrences.firsts
-    shown = _rows(firsts, occurrences.every)
-    if len(occurrences.every) == len(firsts):
-        return Unit(parent, _present(firsts), *shown)
-    reentries = occurrences.reentries()
-    without = [
-        (node, before & ~reentries.between(later, before), against)
-        for later, (node, before, against) in zip(firsts, shown.rows, strict=True)
-    ]
-    return Unit(parent, _present(firsts), tuple(without), shown.first, shown.adjacent, occurrences.repeats())
+    for place, segment in enumerate(occurrences.segments()):
+        shown = _shown(parent, segment)
+        # What begins a later part of a loop is not the first inside of anything.
+        yield shown._replace(first=0) if place else shown._replace(repeats=occurrences.repeats())
 
 
-def _present(firsts: Sequence[Occurrence]) -> int:
-    present = 0
-    for each in firsts:
-        present |= 1 << each.node
-    return present
-
-
-def _rows(order: Sequence[Occurrence], every: Sequence[Occurrence]) -> _Rows:
-    """Return the rows of a unit, those that began before any other had ended, and what is adjacent.
-
-    ``order`` are the first occurrences of all nodes, ``every`` all there are.
-    """
+def _shown(parent: int, order: Sequence[Occurrence]) -> Unit:
+    """Return what a unit, or a part of it, shows; ``order`` has each node once."""
     ended = sorted((each.end, place) for place, each in enumerate(order))
     until = [0]
     for _, place in ended:
         until.append(until[-1] | 1 << order[place].node)
     present = until[-1]
     one_process = len({each.process for each in order}) == 1 and order[0].process is not None
-    last = _Last(every)
     rows: list[tuple[int, int, int]] = []
     adjacent: set[int] = set()
     first = 0
     for place, each in enumerate(order):
         at = bisect_left(ended, (each.start, place))
         before, unclear = until[at], 1 << each.node
-        newest = last.before(each)
+        newest = order[ended[at - 1][1]].node if at else None
         if not one_process:
             skewed = _Skewed(each, order, ended, at)
             before |= skewed.before
@@ -123,20 +101,7 @@ def _rows(order: Sequence[Occurrence], every: Sequence[Occurrence]) -> _Rows:
         if newest is not None:
             adjacent.add(newest << PAIR_BITS | each.node)
         rows.append((each.node, before & ~unclear, present & ~before & ~unclear))
-    return _Rows(tuple(rows), first, tuple(sorted(adjacent)))
-
-
-class _Last:
-    """Knows which node was the last to end before another began."""
-
-    def __init__(self, every: Sequence[Occurrence]) -> None:
-        self._starts = [each.start for each in every]
-        self._ended = sorted((each.end, place) for place, each in enumerate(every))
-        self._every = every
-
-    def before(self, later: Occurrence) -> int | None:
-        at = bisect_left(self._ended, (later.start, bisect_left(self._starts, later.start)))
-        return self._every[self._ended[at - 1][1]].node if at else None
+    return Unit(parent, present, tuple(rows), first, tuple(sorted(adjacent)))
 
 
 class _Skewed:

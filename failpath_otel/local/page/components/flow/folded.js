@@ -2,7 +2,7 @@
 import { html } from "../../lib/html.js";
 import { count, duration, plural, rate } from "../../lib/format.js";
 import { Glyph } from "../../lib/status.js";
-import { beside, EDGE, Label, Metric } from "./node.js";
+import { beside, Current, currentWords, EDGE, Label, Metric } from "./node.js";
 
 // The kinds of a step in a run, worst first, and how many of them are said.
 const WORDS = {
@@ -48,7 +48,7 @@ export function FoldedFlowNode({ node, size }) {
       most=${beside(node, size, plural(node.members.length, "step"), `p50 ${p50}`)} />`}
     ${node.p95Ms !== null && html`<${Metric} ...${right} y="57.5" metric="p95" value=${p95} word="p95" before=${true}
       most=${beside(node, size, `${rate(node.failureRate)} failed`, `p95 ${p95}`)} />`}
-    ${node.running > 0 && html`<${Metric} ...${right} y="73" metric="running" value=${count(node.running)} word="running" />`}
+    <${Current} node=${node} right=${right} />
   `;
 }
 
@@ -75,7 +75,7 @@ export function foldedLabel(node, state) {
   if (node.failedMembers > 0) said.push(`${count(node.failedMembers)} of them fail`);
   if (node.p50Ms !== null) said.push(`p50 ${duration(node.p50Ms)}`);
   if (node.p95Ms !== null) said.push(`p95 ${duration(node.p95Ms)}`);
-  if (node.running > 0) said.push(`${count(node.running)} running`);
+  said.push(...currentWords(node));
   return `${node.label}: ${said.join(", ")}`;
 }
 

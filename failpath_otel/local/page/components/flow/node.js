@@ -67,15 +67,25 @@ export function FlowNode({ node, size }) {
       most=${beside(node, size, plural(node.runs, "run"), `p50 ${p50}`)} />`}
     ${node.p95Ms !== null && html`<${Metric} ...${right} y="57.5" metric="p95" value=${p95} word="p95" before=${true}
       most=${beside(node, size, `${rate(node.failureRate)} failed`, `p95 ${p95}`)} />`}
-    ${node.running > 0 && html`<${Metric} ...${right} y="73" metric="running" value=${count(node.running)} word="running" />`}
+    <${Current} node=${node} right=${right} />
     ${node.retries > 0 && html`<${Retries} node=${node} right=${right} />`}
   `;
 }
 
+// In how many runs it is now without an end: those whose process is gone, which are not running, come first.
+export function Current({ node, right }) {
+  const word = node.gone > 0 ? "gone" : "running";
+  return node[word] > 0 && html`<${Metric} ...${right} y="73" metric=${word} value=${count(node[word])} word=${word} />`;
+}
+
+// The same as words.
+export const currentWords = (node) =>
+  ["gone", "running"].filter((word) => node[word] > 0).map((word) => `${count(node[word])} ${word}`);
+
 // Beside what runs there is room for a sign alone.
 function Retries({ node, right }) {
   const value = count(node.retries);
-  if (node.running > 0) return html`<${Metric} x=${node.width / 2} text-anchor="middle" y="73" metric="retries" value=${value} word="↻" before=${true} />`;
+  if (node.running + node.gone > 0) return html`<${Metric} x=${node.width / 2} text-anchor="middle" y="73" metric="retries" value=${value} word="↻" before=${true} />`;
   return html`<${Metric} ...${right} y="73" metric="retries" value=${value} word=${node.retries === 1 ? "retry" : "retries"} />`;
 }
 
@@ -116,7 +126,7 @@ export function briefWords(node, state) {
   if (state === null) return "not reached";
   if (state !== undefined) return state.word;
   if (node.failed > 0) return `${rate(node.failureRate)} failed`;
-  if (node.running > 0) return `${count(node.running)} running`;
+  if (node.gone + node.running > 0) return currentWords(node)[0];
   return node.p50Ms === null ? plural(node.runs, "run") : duration(node.p50Ms);
 }
 
@@ -132,8 +142,8 @@ export function nodeLabel(node, state) {
     const said = [plural(node.runs, "run"), `${rate(node.failureRate)} failed`, `${rate(node.skipRate)} skipped`];
     if (node.p50Ms !== null) said.push(`p50 ${duration(node.p50Ms)}`);
     if (node.p95Ms !== null) said.push(`p95 ${duration(node.p95Ms)}`);
-    if (node.retries > 0) said.push(plural(node.retries, "retry", "retries"));
-    if (node.running > 0) said.push(`${node.running} running`);
+    if (node.retries > 0) said.push(`${count(node.failedAttempts)} of ${count(node.attempts)} attempts failed`, plural(node.retries, "retry", "retries"));
+    said.push(...currentWords(node));
     return `${node.label}: ${said.join(", ")}`;
   }
   if (state === null) return `${node.label}: not reached`;

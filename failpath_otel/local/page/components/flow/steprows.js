@@ -22,6 +22,7 @@ export function rowsOf(nodes, states) {
 // How a step is on the whole, by its figures.
 function kindOf(node) {
   if (node.failed > 0) return "error";
+  if (node.gone > 0) return "gone";
   if (node.running > 0) return "running";
   return node.ended > 0 ? "success" : "none";
 }
@@ -84,7 +85,7 @@ export function StepRows({ rows, name, onRun, selected, onSelect }) {
 
 function spoken(kind, onRun) {
   if (onRun) return kind === "none" ? "not reached" : kind;
-  return { error: "fails", running: "runs now" }[kind] ?? "";
+  return { error: "fails", gone: "its process is gone", running: "runs now" }[kind] ?? "";
 }
 
 const FLOW_COLUMNS = [
