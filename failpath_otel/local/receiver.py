@@ -53,8 +53,14 @@ class Receiver:
         self.trends = Trends(store, self._revisions, clock)
         self.board = Board(store, self._revisions, self.trends)
         self.projector = Projector(store, self.changes.notify)
+        processes = Processes()
         self.monitor = LivenessMonitor(
-            store, self.flows.p95_ms, Processes().is_gone, self._liveness_changed, clock=clock
+            store,
+            self.flows.p95_ms,
+            processes.is_gone,
+            self._liveness_changed,
+            clock=clock,
+            is_here=processes.is_here,
         )
         self.pruner = Pruner(
             store, clock, days=self.settings.days, mebibytes=self.settings.mebibytes, on_pruned=self.runs_deleted

@@ -1,17 +1,19 @@
 """Figures, shape and layout of each flow, computed from its newest runs and cached until one changes."""
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
 from failpath_otel.local.flows.flows_file import FlowsFile
-from failpath_otel.local.flows.layout import Layout, layout
-from failpath_otel.local.flows.shape import CachedRun, DeclaredFlow, Shape, observed_edges, shape_of
-from failpath_otel.local.flows.statistics import WINDOW, StepStats, step_stats
+from failpath_otel.local.flows.layout import Layout, layout, listed
+from failpath_otel.local.flows.shape import CachedRun, DeclaredFlow, Numberings, SeenRun, Shape, shape_of
+from failpath_otel.local.flows.statistics import WINDOW, StepStats, node_stats, step_stats
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.flow_revisions import FlowRevisions
+from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
 from failpath_otel.local.store.time_range import ALL_TIME, TimeRange
 
@@ -43,9 +45,11 @@ class FlowDetails:
     older: Sequence[AttemptSummary] | None = None
     """The attempts of an older run, whose steps the shape has too."""
 
+    numberings: Numberings = field(default_factory=Numberings, compare=False)
+
     def with_steps_of(self, attempts: Sequence[AttemptSummary]) -> "FlowDetails":
         """Return the same details, with a shape that also has the steps of a run with these attempts."""
-        known = {node.step_key for node in self.shape.nodes}
+        known = {key for node in self.shape.nodes for key in node.members or (node.step_key,)}
         if all(attempt.step_key in known for attempt in attempts):
             return self
         return replace(self, older=attempts)
@@ -56,26 +60,34 @@ class FlowDetails:
         return step_stats(self.runs)
 
     @cached_property
-    def shape(self) -> Shape:
-        """Its steps and edges."""
-        runs = [run.attempts for run in reversed(self.runs)]
-        edges = [run.edges for run in reversed(self.runs)]
-        if self.older is not None:
-            runs.insert(0, list(self.older))
-            edges.insert(0, observed_edges(self.older))
-        return shape_of(runs, self.declared, edges)
+    def figures(self) -> dict[str, StepStats]:
+        """The figures of each node of the shape that a run has reached."""
+        return node_stats(self.runs, self.steps, {node.step_key: node.members for node in self.shape.nodes})
 
     @cached_property
-    def observed(self) -> Shape:
-        """Its steps and edges as its runs alone show them, whatever is declared."""
-        runs = [run.attempts for run in reversed(self.runs)]
-        return shape_of(runs, None, [run.edges for run in reversed(self.runs)])
+    def shape(self) -> Shape:
+        """Its nodes and edges."""
+        older = [] if self.older is None else [SeenRun(self.older)]
+        return shape_of([*older, *self.seen], self.declared, self.numberings)
+
+    def count_gone(self, steps: Mapping[RunKey, Collection[str]]) -> Counter[str]:
+        """Return in how many of the runs each step has lost its process; ``steps`` are those that have, by run."""
+        return Counter(step_key for run in self.runs for step_key in steps.get(run.row.key, ()))
+
+    @property
+    def seen(self) -> list[SeenRun]:
+        """What each run shows, the oldest first."""
+        return [run.seen for run in reversed(self.runs)]
 
     @cached_property
     def layout(self) -> Layout:
         """Where its steps are drawn; depends on its shape alone."""
         keys = [node.step_key for node in self.shape.nodes]
-        return layout(keys, {(edge.source, edge.target) for edge in self.shape.edges})
+        if self.shape.listed:
+            return listed(keys)
+        edges = self.shape.edges
+        back = {(edge.source, edge.target) for edge in edges if edge.kind == "back"}
+        return layout(keys, {(edge.source, edge.target) for edge in edges}, back)
 
 
 class Flows:
@@ -151,6 +163,7 @@ class Flows:
     def _read_runs(self, key: _Key, before: FlowDetails | None, declared: DeclaredFlow | None) -> FlowDetails:
         """Read the attempts of those runs that are not cached at their current revision."""
         known = {} if before is None else {(run.row.run_id, run.row.revision): run for run in before.runs}
+        numberings = Numberings() if before is None else before.numberings
         flow_key, within = key
         rows = self._store.runs.rows(WINDOW, flow_key=flow_key, within=within)
         runs: list[CachedRun] = []
@@ -166,6 +179,6 @@ class Flows:
                     continue
                 attempts += len(run.attempts)
                 if runs and attempts > MAX_ATTEMPTS:
-                    return FlowDetails(runs, declared)
+                    return FlowDetails(runs, declared, numberings=numberings)
                 runs.append(run)
-        return FlowDetails(runs, declared)
+        return FlowDetails(runs, declared, numberings=numberings)

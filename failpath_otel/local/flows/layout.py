@@ -63,13 +63,20 @@ class Layout(msgspec.Struct, frozen=True, rename="camel"):
     edges: tuple[PlacedEdge, ...]
 
 
-def layout(nodes: Sequence[str], edges: Collection[tuple[str, str]]) -> Layout:
+def layout(nodes: Sequence[str], edges: Collection[tuple[str, str]], back: Collection[tuple[str, str]] = ()) -> Layout:
     """Place a graph from left to right; the order of ``nodes`` decides where nothing else does.
+
+    ``back`` are those of the edges that are known to lead back. Others that close a cycle are found.
 
     Parts of the graph that no edge joins stand below each other, and under them, row by row, the nodes without edges.
     An edge from a node to itself, or with an end that is no node, is left out.
     """
-    return _layout(tuple(dict.fromkeys(nodes)), frozenset(edges))
+    return _layout(tuple(dict.fromkeys(nodes)), frozenset(edges), frozenset(back))
+
+
+def listed(nodes: Iterable[str]) -> Layout:
+    """Return a layout without places, for a graph that is too large to be drawn."""
+    return Layout(0, 0, tuple(PlacedNode(node, 0, 0, 0, 0) for node in nodes), ())
 
 
 class _Drawing(NamedTuple):
@@ -82,14 +89,16 @@ class _Drawing(NamedTuple):
 
 
 @lru_cache(maxsize=128)
-def _layout(nodes: tuple[str, ...], edges: frozenset[tuple[str, str]]) -> Layout:
+def _layout(
+    nodes: tuple[str, ...], edges: frozenset[tuple[str, str]], known_back: frozenset[tuple[str, str]]
+) -> Layout:
     number = {node: at for at, node in enumerate(nodes)}
     pairs = sorted(
         (number[source], number[target])
         for source, target in edges
         if source != target and source in number and target in number
     )
-    back = back_edges(len(nodes), pairs)
+    back = _back(len(nodes), pairs, {(number[s], number[t]) for s, t in known_back if s in number and t in number})
     corners: dict[int, Point] = {}
     lines: dict[Pair, tuple[Point, ...]] = {}
     alone: list[int] = []
@@ -118,6 +127,15 @@ def _layout(nodes: tuple[str, ...], edges: frozenset[tuple[str, str]]) -> Layout
         nodes=tuple(PlacedNode(node, *corners[at], NODE_WIDTH, NODE_HEIGHT) for at, node in enumerate(nodes)),
         edges=tuple(PlacedEdge(nodes[s], nodes[t], (s, t) in back, lines[s, t]) for s, t in pairs),
     )
+
+
+def _back(size: int, pairs: Sequence[Pair], known: set[Pair]) -> set[Pair]:
+    """Return the edges that lead back: those that are ``known`` to, and others that close a cycle."""
+    back = known.intersection(pairs)
+    back |= back_edges(size, [pair for pair in pairs if pair not in back])
+    turned = {(target, source) if (source, target) in back else (source, target) for source, target in pairs}
+    # What is said to lead back may be the only way there.
+    return back_edges(size, pairs) if back_edges(size, sorted(turned)) else back
 
 
 def _left(column: int) -> int:

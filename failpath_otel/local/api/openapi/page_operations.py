@@ -17,7 +17,9 @@ from failpath_otel.local.api.openapi.parameters import (
     json_of,
 )
 from failpath_otel.local.api.page import answers, flow_answers
+from failpath_otel.local.api.page.compare_routes import ComparePage
 from failpath_otel.local.api.page.error_answers import ErrorList
+from failpath_otel.local.api.page.grid_routes import Grid
 from failpath_otel.local.api.page.route import PREFIX
 from failpath_otel.local.api.page.step_routes import StepList
 from failpath_otel.local.board.order import SORTS
@@ -52,6 +54,14 @@ PAGE_OPERATIONS: Final = (
         "Return one flow: its graph, its errors, its newest runs.",
         json_of(flow_answers.FlowPage),
         (FLOW_KEY, *RANGE),
+        refusals=(404,),
+    ),
+    Operation(
+        "GET",
+        f"{PREFIX}/grid/{{flow_key}}",
+        "Return the newest runs of a flow with the outcome of each step.",
+        json_of(Grid),
+        (FLOW_KEY, *RANGE, BEFORE, LIMIT),
         refusals=(404,),
     ),
     Operation(
@@ -106,6 +116,14 @@ PAGE_OPERATIONS: Final = (
         "Return all that is known of one attempt of a step.",
         json_of(answers.StepPage),
         (*_RUN, Parameter("step", "The key of the step.", TEXT), Parameter("span", "The span of the attempt.", TEXT)),
+        refusals=(404,),
+    ),
+    Operation(
+        "GET",
+        f"{PREFIX}/compare/{{run_id}}",
+        "Compare a run with another one of its flow.",
+        json_of(ComparePage),
+        (*_RUN, Parameter("with", "The id of the other run; by default that of the last good one before it.", TEXT)),
         refusals=(404,),
     ),
     Operation(

@@ -1,19 +1,20 @@
 """The JSON of the page's API: rows, flows, graphs, runs. Times are RFC 3339 in UTC."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import asdict
 
 from failpath_otel.local.api.page.error_answers import NamedError
-from failpath_otel.local.flows.layout import Layout, PlacedEdge
-from failpath_otel.local.flows.shape import Kind, Shape
+from failpath_otel.local.flows.flows import FlowDetails
+from failpath_otel.local.flows.graph.edge import Kind
+from failpath_otel.local.flows.layout import PlacedEdge
 from failpath_otel.local.flows.statistics import StepStats, step_stats_of
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
 from failpath_otel.local.runs.times import to_rfc3339
-from failpath_otel.local.store.run_row import RunRow
+from failpath_otel.local.store.run_row import RunKey, RunRow
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Status
 
 _UNSEEN: Final = step_stats_of([], [])
@@ -34,12 +35,15 @@ class Node(StepStats, frozen=True):
     """A step in the graph of its flow: its place, and its figures over the newest runs.
 
     Steps that differ only in a number may be one node: its key is their pattern (``resize-*``), ``members`` are
-    their keys, and its figures are those of all of them.
+    their keys, its figures are those of all of them, and ``failed_members`` is the number of those that have failed.
+    ``gone`` are the runs in which it is running but its process is gone; ``running`` does not count these.
     """
 
     step_key: str
     label: str
     members: list[str]
+    failed_members: int
+    gone: int
     x: int
     y: int
     width: int
@@ -121,13 +125,15 @@ class StepLine(Answer, frozen=True, omit_defaults=True):
     process: ProcessInfo | None = None
     liveness: Liveness | None = None
     parent_span_id: str | None = None
+    process_is_here: bool = False
 
 
 class RunPage(Answer, frozen=True):
     """The view of one run; ``run`` is a ``RunView`` whose errors have their stacks as ``frames`` too.
 
     Unless it is ``whole``, the steps of ``run`` are :class:`StepLine` and there are no ``events``: the run is long, and
-    both are asked for in parts. ``trace_id`` is the first that a step has.
+    both are asked for in parts. ``trace_id`` is the first that a step has, ``clock_ahead_ms`` how far in the future the
+    time of an event was when it was received: 0 where all were in the past.
     """
 
     revision: int
@@ -144,6 +150,7 @@ class RunPage(Answer, frozen=True):
     next: Neighbour | None
     p50_ms: dict[str, float]
     trace_url: str | None
+    clock_ahead_ms: float
 
 
 class EventPage(Answer, frozen=True):
@@ -216,16 +223,30 @@ def liveness_in(status: Status, liveness: Liveness | None) -> Liveness | None:
     return (liveness or "live") if status == "running" else None
 
 
-def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Graph:
-    """Return the graph of a flow; a step that no run has taken has no figures."""
+def figures_of(stats: StepStats | None, gone: int) -> dict[str, Any]:
+    """Return the figures of a step, or of a node, in ``gone`` of whose running runs its process is not there."""
+    its = _UNSEEN if stats is None else stats
+    gone = min(gone, its.running)
+    return {**asdict(its), "running": its.running - gone, "gone": gone}
+
+
+def graph_of(details: FlowDetails, gone: Mapping[RunKey, Collection[str]]) -> Graph:
+    """Return the graph of a flow; ``gone`` are the steps that have lost their process, by run."""
+    shape, layout, stats = details.shape, details.layout, details.figures
+    lost = details.count_gone(gone)
+    failed = {step_key for step_key, its in details.steps.items() if its.failed}
     named = {node.step_key: node for node in shape.nodes}
     joined = {(edge.source, edge.target): edge for edge in shape.edges}
     nodes = [
         Node(
-            **asdict(stats.get(placed.step_key, _UNSEEN)),
+            **figures_of(
+                stats.get(placed.step_key),
+                sum(lost[key] for key in named[placed.step_key].members or (placed.step_key,)),
+            ),
             **asdict(placed),
             label=named[placed.step_key].label,
             members=list(named[placed.step_key].members),
+            failed_members=len(failed.intersection(named[placed.step_key].members)),
         )
         for placed in layout.nodes
     ]
@@ -237,4 +258,4 @@ def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Gr
         )
         for edge in layout.edges
     ]
-    return Graph(layout.width, layout.height, shape.declared, listed=False, nodes=nodes, edges=edges)
+    return Graph(layout.width, layout.height, shape.declared, listed=shape.listed, nodes=nodes, edges=edges)

@@ -97,7 +97,7 @@ class FlowRoutes:
             *revision_and_time,
             flow=self._flow_row(flow_key, figures, within, _counts(current), current),
             window=flow_answers.window_of([run.row for run in details.runs], figures.total),
-            graph=graph_of(details.shape, details.layout, details.steps),
+            graph=graph_of(details, receiver.monitor.gone_steps(flow_key)),
             errors=self._errors(flow_key, within),
             runs=[row_of(row, current.get(row.key)) for row in newest],
             drift=self._drift(flow_key, details),

@@ -3,8 +3,10 @@
 from starlette.routing import Route
 
 from failpath_otel.local.api.page.answers import Row, row_of
+from failpath_otel.local.api.page.compare_routes import CompareRoutes
 from failpath_otel.local.api.page.error_routes import ErrorRoutes
 from failpath_otel.local.api.page.flow_routes import FlowRoutes
+from failpath_otel.local.api.page.grid_routes import GridRoutes
 from failpath_otel.local.api.page.run_routes import RunRoutes
 from failpath_otel.local.api.page.sample_routes import SampleRoutes
 from failpath_otel.local.api.page.status_route import StatusRoute
@@ -21,8 +23,10 @@ class PageApi:
         self._parts = (
             StatusRoute(receiver),
             FlowRoutes(receiver),
-            StepRoutes(receiver),
+            GridRoutes(receiver),
             RunRoutes(receiver),
+            CompareRoutes(receiver),
+            StepRoutes(receiver),
             ErrorRoutes(receiver),
             SampleRoutes(receiver),
         )

@@ -8,6 +8,7 @@ import { ErrorList } from "../components/flow/errors.js";
 import { DriftList, LastRuns } from "../components/flow/flowparts.js";
 import { ago, count, dateTime, duration, NONE, plural, rate } from "../lib/format.js";
 import { Graph } from "../components/flow/graph.js";
+import { Grid } from "../components/grid/grid.js";
 import { useKeys } from "../lib/keyboard.js";
 import { Failure, Loading } from "../components/parts.js";
 import { asked, useRange } from "../lib/range.js";
@@ -74,6 +75,7 @@ function Flow({ data, query, range }) {
       <${Chart} kind="failureRate" trend=${flow.trend} now=${serverNow()} />
       <${Chart} kind="p95" trend=${flow.trend} now=${serverNow()} />
     </div>
+    ${flow.runs > 0 && html`<${Grid} flowKey=${flow.flowKey} query=${query} expected=${graph.nodes.length} />`}
     <section class="card graph-card" aria-labelledby="graph-title">
       <div class="card-head">
         <h2 id="graph-title">Graph</h2>
@@ -118,7 +120,8 @@ function Numbers({ flow }) {
     ${number("failure-rate", "Failure rate", rate(flow.failureRate), flow.failed > 0 ? "tile-error" : "")}
     ${number("p50", "p50", duration(flow.p50Ms))}
     ${number("p95", "p95", duration(flow.p95Ms))}
-    ${flow.retries > 0 && number("retries", "Retries", html`${count(flow.retries)}<span class="tile-note muted"> in ${retried(flow)} of the runs</span>`)}
+    ${flow.retries > 0 && number("retries", "Retries", html`${count(flow.retries)}<span class="tile-note muted"> in ${retried(flow)} of the runs, ${perRun(flow)} a run</span>`)}
+    ${flow.retries > 0 && number("failed-attempts", "Failed attempts", count(flow.failedAttempts))}
     ${number("running", "Running", count(flow.running), flow.running > 0 ? "tile-running" : "")}
     ${flow.silent > 0 && number("silent", "Silent", count(flow.silent), "tile-silent")}
     ${flow.gone > 0 && number("gone", "Process gone", count(flow.gone), "tile-gone")}
@@ -146,6 +149,7 @@ function StepNumbers({ node, flowKey, onClose }) {
       ${node.retries > 0 && number("Retries", count(node.retries), `in ${retried(node)} of the runs, ${perRun(node)} a run`)}
       ${number("Skipped", rate(node.skipRate), node.runs > 0 && `${count(node.skipped)} of ${plural(node.runs, "run")}`)}
       ${number("Running", count(node.running))}
+      ${node.gone > 0 && number("Process gone", count(node.gone))}
       ${number("p50", duration(node.p50Ms))}
       ${number("p95", node.p95Ms === null ? NONE : duration(node.p95Ms), node.p95Ms === null && "from five runs on")}
     </dl>
