@@ -19,7 +19,6 @@ MAX_ATTRIBUTES_BYTES: Final = 8_192
 
 MAX_SEVERITY: Final = 24
 _MAX_SEVERITY_CHARS: Final = 32
-_END_OF_TIME: Final = limits.END_OF_TIME * 1_000_000
 
 _EXCEPTION: Final = frozenset({EXCEPTION_TYPE, EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE})
 
@@ -49,7 +48,7 @@ def new_log(log: OtlpLog, now: int) -> NewLog:
 
     Texts and attributes are cleaned as those of a step are: their senders do not redact.
     """
-    at = log.time_ns // 1000
+    at = log.time_ns // 1000  # of 64 bits, so that it can be shown
     error = _error(log.attributes)
     own = {key: value for key, value in log.attributes.items() if key not in _EXCEPTION}
     attributes = _attributes(own) if own else {}
@@ -62,7 +61,7 @@ def new_log(log: OtlpLog, now: int) -> NewLog:
     )
     details = _encode(Details(attributes, error)) if attributes or error is not None else None
     severity = log.severity if 0 <= log.severity <= MAX_SEVERITY else 0
-    return NewLog(log.trace_id, log.span_id, at if 0 < at < _END_OF_TIME else now, severity, _encode(line), details)
+    return NewLog(log.trace_id, log.span_id, at or now, severity, _encode(line), details)
 
 
 def _body(body: object) -> str:
