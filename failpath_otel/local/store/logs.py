@@ -203,6 +203,11 @@ class LogStore:
         logs = [StoredLog(*row) for row in reversed(rows)]
         return LogsOfRun(logs, dropped + max(0, kept - len(logs)))
 
+    def event_times(self, run: RunKey) -> list[int]:
+        """Return the times of all events of a run in order, between which its logs stand."""
+        query = "SELECT timestamp FROM events WHERE flow_key = ? AND run_id = ? ORDER BY timestamp"
+        return [at for (at,) in self._database.rows(query, *run)]
+
     def details(self, log_id: int) -> LogDetails | None:
         """Return what a list does not show of a log record; ``None`` if there is no such record."""
         rows = self._database.rows("SELECT line, details FROM logs WHERE id = ?", log_id)

@@ -64,6 +64,7 @@ def test_logs_are_shown_with_their_step_whether_they_come_before_it_or_after(pag
         "info",
         True,
     )
+    assert [line["eventsBefore"] for line in page.get("logs/run-1")["logs"]] == [1, 1, 1]
     assert (last["severity"], last["attempt"], last["details"], last["error"]) == ("error", 1, False, None)
     assert page.get(f"log/{first['id']}")["attributes"] == {"order": 7}
 

@@ -17,7 +17,8 @@ class LogLine(msgspec.Struct, frozen=True, rename="camel"):
     that the body is longer, and ``details`` that there is more: both are in the answer to ``log/{id}``. ``error`` is
     the name of its exception. ``relation`` says how it belongs to the attempt that ``step_key`` and ``attempt`` name:
     its span is that of the attempt (``span``) or lies ``below`` it, or is not known, and the attempt was the only one
-    that it can be of (``during``); a record of the ``run`` only names none.
+    that it can be of (``during``); a record of the ``run`` only names none. ``events_before`` is the number of events
+    of the run that are not later: where the record stands between these.
     """
 
     id: int
@@ -34,6 +35,7 @@ class LogLine(msgspec.Struct, frozen=True, rename="camel"):
     step_key: str | None
     attempt: int | None
     span_id: str
+    events_before: int
 
 
 class RunLogs(msgspec.Struct, frozen=True, rename="camel"):

@@ -1,5 +1,6 @@
 """Logs for the page: those of a run, and the details of one."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -63,8 +64,9 @@ class LogRoutes:
         others = [attempt for run in beside for attempt in run.attempts]
         attacher = Attacher(attempts, others, self._receiver.span_parents.parent)
         numbers = _attempt_numbers(attempts)
+        times = store.logs.event_times(key)
         lines = [
-            _line(log, attachment, attempts, numbers)
+            _line(log, attachment, attempts, numbers, bisect_right(times, log.at))
             for log, attachment in zip(found.logs, attacher.attach(found.logs), strict=True)
             if attachment is not None
         ]
@@ -101,7 +103,11 @@ def _attempt_numbers(attempts: Sequence[AttemptSummary]) -> list[int]:
 
 
 def _line(
-    log: StoredLog, attachment: Attachment, attempts: Sequence[AttemptSummary], numbers: Sequence[int]
+    log: StoredLog,
+    attachment: Attachment,
+    attempts: Sequence[AttemptSummary],
+    numbers: Sequence[int],
+    events_before: int,
 ) -> LogLine:
     line, place = _decode_line(log.line), attachment.place
     return LogLine(
@@ -120,4 +126,5 @@ def _line(
         step_key=None if place is None else attempts[place].step_key,
         attempt=None if place is None else numbers[place],
         span_id=log.span_id,
+        events_before=events_before,
     )
