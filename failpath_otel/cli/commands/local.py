@@ -75,7 +75,7 @@ def add_to(new_parser: NewParser) -> None:
     )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     add_listening_options(parser, "off")
-    add_receiving_options(parser)
+    add_receiving_options(parser, "metrics")
     parser.set_defaults(action=_run, usage_error=parser.error)
 
 
