@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
 from failpath_otel.local.logs.budget import MAX_A_SECOND, LogBudget
@@ -19,6 +19,9 @@ from failpath_otel.report import exception_once
 
 _CHUNK: Final = 200
 """Records of one transaction, between which others write."""
+
+_PAUSE_SECONDS: Final = 0.001
+"""Between two chunks of a request, in which other threads go on."""
 
 _RECENT_RUNS: Final = 200
 """Runs whose traces are noted when the first log comes; later ones are noted as they change."""
@@ -68,6 +71,8 @@ class LogIntake:
             some = list(islice(logs, _CHUNK))
             more = len(some) == _CHUNK
             self._take(self._usable(some, receipt), receipt)
+            if more:
+                sleep(_PAUSE_SECONDS)
         return receipt
 
     def _usable(self, logs: Sequence[ReadLog], receipt: LogReceipt) -> list[OtlpLog]:
@@ -152,6 +157,14 @@ class LogIntake:
                 self._timer.start()
                 return
         self.announce_now()
+
+    def runs_deleted(self) -> None:
+        """Delete the logs of runs that were deleted. Does not raise: the pruner deletes what is left."""
+        try:
+            while self._store.logs.delete_some(before=0):
+                sleep(_PAUSE_SECONDS)
+        except StoreError as error:
+            _log.warning("%s", error)
 
     def announce_now(self) -> None:
         """Announce the runs that have new logs. Does not raise."""

@@ -31,7 +31,11 @@ _LOOKED_AT: Final = 100
 _KEYS: Final = 400
 """The most traces that one query names; SQLite before 3.32 accepts 999 values."""
 
+_COUNT_AGAIN: Final = 64
+"""Evictions after which the bytes are counted again: to count them takes as long as to delete some."""
+
 _MEBIBYTE: Final = 1 << 20
+_SUM: Final = "SELECT coalesce(sum(bytes), 0) FROM log_traces"
 _T = TypeVar("_T")
 
 
@@ -90,11 +94,12 @@ class LogStore:
         self.max_bytes = DEFAULT_MEBIBYTES * _MEBIBYTE // SHARE
         """How many bytes logs may take."""
         self._bytes = self.size()
+        self._evictions = 0
         self._maps_runs = bool(database.rows("SELECT 1 FROM run_traces LIMIT 1"))
 
     def size(self) -> int:
         """Return about how many bytes logs take."""
-        return self._database.number("SELECT coalesce(sum(bytes), 0) FROM log_traces")
+        return self._database.number(_SUM)
 
     def count(self) -> int:
         """Return the number of log records."""
@@ -173,7 +178,9 @@ class LogStore:
 
     def _evict(self, connection: sqlite3.Connection) -> None:
         """Delete the traces that have received nothing for the longest time, until there is room again."""
-        (self._bytes,) = connection.execute("SELECT coalesce(sum(bytes), 0) FROM log_traces").fetchone()
+        if self._evictions % _COUNT_AGAIN == 0:
+            (self._bytes,) = connection.execute(_SUM).fetchone()
+        self._evictions += 1
         rows = connection.execute(
             "SELECT trace_id, lines, bytes FROM log_traces ORDER BY received_at, trace_id LIMIT ?", (_LOOKED_AT,)
         ).fetchall()
@@ -230,6 +237,8 @@ class LogStore:
                     break
                 _delete(connection, trace_id)
                 room -= lines
+            if rows:
+                (self._bytes,) = connection.execute(_SUM).fetchone()
         return len(rows) == _LOOKED_AT or room <= 0
 
 
