@@ -2,7 +2,7 @@
 import { html, useEffect, useMemo, useState } from "../../lib/html.js";
 import { useResource } from "../../lib/api.js";
 import { Entries } from "./metadata.js";
-import { clock, dateTime, plural } from "../../lib/format.js";
+import { dateTime, isToday, plural, time, zone } from "../../lib/format.js";
 import { search } from "../../lib/router.js";
 import { Stack } from "./stack.js";
 import { serverNow } from "../../lib/stream.js";
@@ -82,7 +82,7 @@ export function between(lines, events, hidden) {
 // A row of the event log.
 export function LogRow({ line, onSelect, ...place }) {
   return html`<tr ...${place} class="event event-log-row" data-testid="log" data-severity=${line.severity ?? "none"} data-relation=${line.relation}>
-    <td class="mono nowrap" title=${dateTime(line.timestamp)}>${clock(line.timestamp, serverNow())}</td>
+    <td class="mono nowrap"><${At} line=${line} /></td>
     <td><${Severity} line=${line} /></td>
     <td>${line.stepKey !== null &&
     html`<button type="button" class="plain-link mono" onClick=${() => onSelect(line)}>${line.stepKey}</button>
@@ -102,6 +102,11 @@ export function LogsToggle({ logs, hidden, onToggle }) {
   </div>`;
 }
 
+function At({ line: { timestamp } }) {
+  const at = new Date(timestamp);
+  return html`<span title=${`${dateTime(timestamp)} ${zone(at)}`}>${isToday(at, serverNow()) ? time(timestamp) : dateTime(timestamp)}</span>`;
+}
+
 function Severity({ line }) {
   const { severity, severityText } = line;
   const word = severity ?? (severityText.toLowerCase() || "log");
@@ -117,7 +122,7 @@ function Record({ line, at = false }) {
   const [mark, why] = RELATIONS[line.relation] ?? [];
   const more = line.details || line.cut;
   const head = html`
-    ${at && html`<span class="log-at mono" title=${dateTime(line.timestamp)}>${clock(line.timestamp, serverNow())}</span><${Severity} line=${line} />`}
+    ${at && html`<span class="log-at mono"><${At} line=${line} /></span><${Severity} line=${line} />`}
     <span class="log-body">${line.error !== null && html`<span class="event-error-name">${line.error}</span> `}${line.body}${line.cut && "…"}</span>
     ${mark && html`<span class="log-relation" title=${why}>${mark}</span>`}
     ${line.logger && html`<span class="log-logger mono">${line.logger}</span>`}`;
