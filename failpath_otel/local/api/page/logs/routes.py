@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
-from failpath_otel.local.api.page.log_answers import LogDetailsAnswer, LogError, LogLine, RunLogs, Severity
+from failpath_otel.local.api.page.logs.answers import LogDetailsAnswer, LogError, LogLine, RunLogs, Severity
 from failpath_otel.local.api.page.route import heading, route
 from failpath_otel.local.logs.attachment import Attacher, Attachment
 from failpath_otel.local.logs.line import Details, Line
