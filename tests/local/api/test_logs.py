@@ -109,7 +109,7 @@ def test_a_run_without_logs_has_none_and_an_unknown_run_or_record_is_404(page: P
     page.add(step("running", 1))
     assert page.get("logs/run-1")["logs"] == []
     assert page.ask("logs/unknown").status_code == 404
-    for number in ("7", "0", str(1 << 70)):
+    for number in ("7", "0", "x", "9" * 5_000):
         assert page.ask(f"log/{number}").status_code == 404
 
 

@@ -1,5 +1,6 @@
 """Logs for the page: those of a run, and the details of one."""
 
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +30,6 @@ MAX_LINE_CHARS: Final = 512
 _RUNS_BESIDE: Final = 50
 """Runs that share a trace with the run, of which is known which logs are theirs."""
 
-_MAX_ID: Final = 1 << 62
 _SEVERITIES: Final[tuple[Severity, ...]] = ("trace", "debug", "info", "warn", "error", "fatal")
 
 _decode_line: Final = msgspec.json.Decoder(Line).decode
@@ -45,7 +45,7 @@ class LogRoutes:
     @property
     def routes(self) -> list[Route]:
         """Both of them."""
-        return [route("logs/{run_id:anything}", self.of_run), route("log/{log_id:int}", self.details)]
+        return [route("logs/{run_id:anything}", self.of_run), route("log/{log_id:anything}", self.details)]
 
     def of_run(self, request: Request) -> RunLogs:
         """Return the newest logs of a run, each with the step that it belongs to."""
@@ -74,8 +74,9 @@ class LogRoutes:
 
     def details(self, request: Request) -> LogDetailsAnswer:
         """Return what a line does not show of a log record."""
-        log_id: int = request.path_params["log_id"]
-        found = self._receiver.store.logs.details(log_id) if log_id < _MAX_ID else None
+        given: str = request.path_params["log_id"]
+        log_id = int(given) if re.fullmatch("[0-9]{1,18}", given) else 0
+        found = self._receiver.store.logs.details(log_id)
         if found is None:
             raise HTTPException(404, "no such log record")
         details = Details() if found.details is None else _decode_details(found.details)
