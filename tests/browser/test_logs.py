@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -101,15 +100,16 @@ def test_logs_stand_in_time_between_the_events_and_can_be_hidden(browsing: Brows
     expect(rows.last).to_contain_text(HOSTILE)
 
 
-def test_of_a_thousand_logs_few_are_in_the_document(browsing: Browsing, tmp_path: Path) -> None:
-    with start_receiver(tmp_path / "local.db") as receiver:
-        receiver.post(step("running", 1))
-        send(receiver, *(line(f"line {number}", 2 + number / 1_000) for number in range(1_200)))
-        page = browsing.open(receiver, "/runs/order-1?step=pay")
-        panel = find(page, "step-logs")
-        expect(find(panel, "log").first).to_be_visible()
-        assert find(panel, "log").count() < 100
-        expect(find(page, "logs-left-out")).to_contain_text("older lines")
-        panel.get_by_role("region").evaluate("box => box.scrollTo(0, box.scrollHeight)")
-        expect(panel.get_by_text("line 1199")).to_be_visible()
-        assert find(panel, "log").count() < 100
+def test_of_a_thousand_logs_few_are_in_the_document(browsing: Browsing, logged: Receiver) -> None:
+    trace, span = "d" * 32, "d" * 16
+    logged.post(record("running", 1, run="order-2", flow="long", span=span) | {"traceId": trace})
+    many = (line(f"line {number}", 2 + number / 1_000, trace=trace, span=span) for number in range(1_200))
+    send(logged, *many)
+    page = browsing.open(logged, "/runs/order-2?step=pay")
+    panel = find(page, "step-logs")
+    expect(find(panel, "log").first).to_be_visible()
+    assert find(panel, "log").count() < 100
+    expect(find(page, "logs-left-out")).to_contain_text("older lines")
+    panel.get_by_role("region").evaluate("box => box.scrollTo(0, box.scrollHeight)")
+    expect(panel.get_by_text("line 1199")).to_be_visible()
+    assert find(panel, "log").count() < 100
