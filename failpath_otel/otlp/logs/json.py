@@ -113,7 +113,7 @@ def _read(groups: list[_ResourceLogs]) -> Iterator[ReadLog]:
         yield passed_over
 
 
-def _parse(text: bytes, budget: ReadingBudget) -> OtlpLog | None:
+def _parse(text: bytes, budget: ReadingBudget) -> OtlpLog | None:  # noqa: PLR0911 - a refusal each
     """Return a record; ``None`` for one that belongs to no trace."""
     if len(text) > MAX_LOG_BYTES:
         return broken_log(f"it is larger than {MAX_LOG_BYTES} bytes")
@@ -124,9 +124,10 @@ def _parse(text: bytes, budget: ReadingBudget) -> OtlpLog | None:
     if not (record.trace_id or "").strip("0"):
         return None
     try:
-        trace, span, problem = ids_of(bytes.fromhex(record.trace_id or ""), bytes.fromhex(record.span_id or ""))
+        ids = bytes.fromhex(record.trace_id or ""), bytes.fromhex(record.span_id or "")
     except ValueError:
-        problem = "its trace id or its span id is no hexadecimal number"
+        return broken_log("its trace id or its span id is no hexadecimal number")
+    trace, span, problem = ids_of(*ids)
     if problem:
         return broken_log(problem)
     attributes = record.attributes or []
