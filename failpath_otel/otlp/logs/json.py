@@ -17,6 +17,7 @@ from failpath_otel.otlp.logs.record import (
     broken_log,
     ids_of,
     service_of,
+    with_counts,
 )
 from failpath_otel.otlp.span import MAX_SPANS, TooManySpansError
 from failpath_otel.otlp.surrogates import whole_surrogates
@@ -89,28 +90,20 @@ def logs_in(body: bytes) -> Iterator[ReadLog]:
         raise ValueError(f"the body is no ExportLogsServiceRequest: {str(error)[:200]}") from None
     if sum(len(logs.log_records or ()) for group in groups for logs in group.scope_logs or ()) > MAX_SPANS:
         raise TooManySpansError(LOG_RECORDS)
-    return _read(groups)
+    return with_counts(_read(groups))
 
 
-def _read(groups: list[_ResourceLogs]) -> Iterator[ReadLog]:
+def _read(groups: list[_ResourceLogs]) -> Iterator[OtlpLog | None]:
     budget = ReadingBudget()
-    passed_over = 0
     for group in groups:
         service = service_of(resource_in(group.resource, budget).attributes)
         for logs in group.scope_logs or ():
             scope = (logs.scope.name or "") if logs.scope else ""
             for raw in logs.log_records or ():
                 found = _parse(bytes(raw), budget)
-                if found is None:
-                    passed_over += 1
-                    continue
-                if passed_over:
-                    yield passed_over
-                    passed_over = 0
-                found.scope, found.service = scope, service
+                if found is not None:
+                    found.scope, found.service = scope, service
                 yield found
-    if passed_over:
-        yield passed_over
 
 
 def _parse(text: bytes, budget: ReadingBudget) -> OtlpLog | None:  # noqa: PLR0911 - a refusal each

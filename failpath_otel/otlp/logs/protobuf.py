@@ -16,6 +16,7 @@ from failpath_otel.otlp.logs.record import (
     broken_log,
     ids_of,
     service_of,
+    with_counts,
 )
 from failpath_otel.otlp.protobuf import Group, Walk, attributes_in, resource_in, scope_in, value_of
 from failpath_otel.otlp.span import TooManySpansError
@@ -32,28 +33,20 @@ def logs_in(body: bytes) -> Iterator[ReadLog]:
         raise TooManySpansError(LOG_RECORDS) from None
     except (ValueError, IndexError):
         raise ValueError("the body is no ExportLogsServiceRequest") from None
-    return _read(body, groups)
+    return with_counts(_read(body, groups))
 
 
-def _read(body: bytes, groups: list[Group]) -> Iterator[ReadLog]:
+def _read(body: bytes, groups: list[Group]) -> Iterator[OtlpLog | None]:
     budget = ReadingBudget()
-    passed_over = 0
     for place, scopes in groups:
         service = service_of(resource_in(body, place, budget).attributes)
         for scope_place, records in scopes:
             scope = scope_in(body, scope_place).name
             for begin, end in records:
                 found = _parse(body[begin:end], budget)
-                if found is None:
-                    passed_over += 1
-                    continue
-                if passed_over:
-                    yield passed_over
-                    passed_over = 0
-                found.scope, found.service = scope, service
+                if found is not None:
+                    found.scope, found.service = scope, service
                 yield found
-    if passed_over:
-        yield passed_over
 
 
 def _parse(text: bytes, budget: ReadingBudget) -> OtlpLog | None:

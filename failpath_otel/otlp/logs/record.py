@@ -1,5 +1,6 @@
 """A log record of OTLP, as it came."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -67,6 +68,21 @@ class LogReceipt(msgspec.Struct):
 def broken_log(problem: str) -> OtlpLog:
     """Return a record that could not be read."""
     return OtlpLog("", "", problem=problem)
+
+
+def with_counts(found: Iterable[OtlpLog | None]) -> Iterator[ReadLog]:
+    """Yield records, and instead of those that are ``None`` how many of them follow each other."""
+    passed_over = 0
+    for log in found:
+        if log is None:
+            passed_over += 1
+            continue
+        if passed_over:
+            yield passed_over
+            passed_over = 0
+        yield log
+    if passed_over:
+        yield passed_over
 
 
 def service_of(resource: dict[str, Any]) -> Any:  # noqa: ANN401 - what an attribute can be
