@@ -11,15 +11,20 @@ from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.flows.flows_file import find_flows_file
 from failpath_otel.local.liveness.liveness import Processes
 from failpath_otel.local.liveness.monitor import LivenessMonitor
+from failpath_otel.local.logs.log_intake import LogIntake
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.defaults import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.local.store.flow_revisions import FlowRevisions
+from failpath_otel.local.store.logs import SHARE
 from failpath_otel.local.store.projector import Projector
 from failpath_otel.local.store.pruning import Pruner
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
 from failpath_otel.local.trends.trends import Trends
+from failpath_otel.otlp.seen.parents import SpanParents
 from failpath_otel.records.rules import StepRule
+
+_MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,16 @@ class Receiver:
         self.flows = Flows(store, self.declared, self._revisions)
         self.trends = Trends(store, self._revisions, clock)
         self.board = Board(store, self._revisions, self.trends)
-        self.projector = Projector(store, self.changes.notify)
+        self.projector = Projector(store, self._rows_changed)
+        store.logs.max_bytes = round(self.settings.mebibytes * _MEBIBYTE) // SHARE
+        self.logs = LogIntake(store, clock, self._bump)
+        self.span_parents = SpanParents(self.logs.wants_spans)
         processes = Processes()
         self.monitor = LivenessMonitor(
             store,
             self.flows.p95_ms,
             processes.is_gone,
-            self._liveness_changed,
+            self._bump,
             clock=clock,
             is_here=processes.is_here,
         )
@@ -75,6 +83,7 @@ class Receiver:
     def close(self) -> None:
         """End the threads and all streams; takes two seconds at most."""
         self.changes.close()
+        self.logs.close()
         self.pruner.close()
         self.monitor.close()
         self.projector.close()
@@ -86,14 +95,20 @@ class Receiver:
         """
         with contextlib.suppress(StoreError):
             self.projector.catch_up()
+        self.logs.runs_projected()
 
     def runs_deleted(self, _runs: int = 0) -> None:
         """Drop what is cached of deleted runs."""
+        self.logs.runs_deleted()
         self.flows.clear_cache()
         self._revisions.reset()
         self.monitor.reset()
         self.changes.reset()
 
-    def _liveness_changed(self, runs: Collection[RunKey]) -> None:
-        # Liveness is not stored, but clients of the stream have to see the change.
+    def _rows_changed(self, revision: int) -> None:
+        self.logs.runs_projected()
+        self.changes.notify(revision)
+
+    def _bump(self, runs: Collection[RunKey]) -> None:
+        # Neither liveness nor logs are in the rows, but clients of the stream have to see the change.
         self.changes.notify(self.store.bump_revisions(runs))

@@ -24,7 +24,7 @@ from failpath_otel.otlp.requests.intake import MAX_BODY_BYTES
 from failpath_otel.serving.addresses import address_of, listen
 from failpath_otel.serving.grpc.beside import GrpcSettings, and_grpc
 from failpath_otel.serving.log_format import announce, complain
-from failpath_otel.serving.other_signals import LOGS, OtherSignals, Signal
+from failpath_otel.serving.other_signals import OtherSignals, Signal
 from failpath_otel.serving.server import Server
 from failpath_otel.serving.tls import Tls
 
@@ -67,13 +67,13 @@ def serve(
     settings: ReceiverSettings,
     *,
     open_browser: bool,
-    discarded: Collection[Signal] = (LOGS,),
+    discarded: Collection[Signal] = (),
     grpc: GrpcSettings | None = None,
     tls: Tls | None = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; print one line when ready. Main thread only. Port 0 picks a free one.
 
-    ``discarded`` are the other signals of OTLP that are taken.
+    ``discarded`` are the other signals of OTLP that are taken and discarded; logs are kept in any case.
 
     Raises ``OSError`` if the port cannot be used (``GrpcPortError`` if it is that of gRPC), ``StoreError`` if the
     database cannot, ``FlowsFileError`` for an invalid file of flows, and ``ConfigurationError`` if gRPC is asked for

@@ -1,6 +1,6 @@
 """The routes of OTLP/HTTP for metrics and logs, which are refused, or read and discarded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 
@@ -57,8 +57,9 @@ def other_signal_routes(
     signals: OtherSignals,
     check: Callable[[Request], object] = lambda _: None,
     on_request: Callable[[Signal, Refusal | None], object] = lambda _, __: None,
+    kept: Collection[Signal] = (),
 ) -> list[Route]:
-    """Return the routes of all other signals."""
+    """Return the routes of all other signals but those that the server keeps, which have routes of their own."""
     return [
         Route(
             path,
@@ -66,4 +67,5 @@ def other_signal_routes(
             methods=["POST"],
         )
         for signal, path in ROUTES.items()
+        if signal not in kept
     ]

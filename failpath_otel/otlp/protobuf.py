@@ -49,9 +49,9 @@ _STEP_KEY_LENGTH: Final = len(STEP_KEY_BYTES)
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _SEVEN_BITS: Final = 0x7F
 
-_Part = tuple[int, int]
+Part = tuple[int, int]
 """Where a message begins in the body, and where it ends."""
-_Group = tuple[_Part | None, list[tuple[_Part | None, list[_Part]]]]
+Group = tuple[Part | None, list[tuple[Part | None, list[Part]]]]
 """The spans of one resource: where that is, and of each scope where it is, and where its spans are."""
 
 
@@ -61,35 +61,36 @@ def spans_in(body: bytes, reading: Reading) -> Iterator[ReadSpan]:
     Raises ``ValueError``, at once, where the body is no such message, and :class:`TooManySpansError`.
     """
     try:
-        groups = _Walk(body).groups()
+        groups = Walk(body).groups()
     except (ValueError, IndexError):
         raise ValueError("the body is no ExportTraceServiceRequest") from None
     return _read(body, groups, reading)
 
 
-class _Walk:
-    """A walk over the outer layers of a request."""
+class Walk:
+    """A walk over the outer layers of a request, which are the same for all signals."""
 
     def __init__(self, body: bytes) -> None:
         self._body: Final = body
         self._left = MAX_SPANS  # messages of all layers, because an empty one counts too
         self._passed_over = 0
 
-    def groups(self) -> list[_Group]:
+    def groups(self) -> list[Group]:
+        """Return where everything is. Raise ``ValueError``, ``IndexError`` or :class:`TooManySpansError`."""
         return [self._group(part) for part in self._parts((0, len(self._body)), _RESOURCE_SPANS)[_RESOURCE_SPANS]]
 
-    def _group(self, part: _Part) -> _Group:
+    def _group(self, part: Part) -> Group:
         found = self._parts(part, _RESOURCE, _SCOPE_SPANS)
         return _last(found[_RESOURCE]), [self._scope(scope) for scope in found[_SCOPE_SPANS]]
 
-    def _scope(self, part: _Part) -> tuple[_Part | None, list[_Part]]:
+    def _scope(self, part: Part) -> tuple[Part | None, list[Part]]:
         found = self._parts(part, _SCOPE, _SPANS)
         return _last(found[_SCOPE]), found[_SPANS]
 
-    def _parts(self, part: _Part, *fields: int) -> dict[int, list[_Part]]:  # noqa: C901 - a flat loop
+    def _parts(self, part: Part, *fields: int) -> dict[int, list[Part]]:  # noqa: C901 - a flat loop
         """Return where the messages in these fields are; skip other fields."""
         body = self._body
-        found: dict[int, list[_Part]] = {field: [] for field in fields}
+        found: dict[int, list[Part]] = {field: [] for field in fields}
         at, end = part
         last_tag, last_wanted = -1, found[fields[0]]
         while at < end:
@@ -139,20 +140,20 @@ def _after(body: bytes, kind: int, at: int) -> int:
     return at + (8 if kind == _FIXED_64 else 4)
 
 
-def _last(parts: list[_Part]) -> _Part | None:
+def _last(parts: list[Part]) -> Part | None:
     return parts[-1] if parts else None
 
 
-def _read(body: bytes, groups: Iterable[_Group], reading: Reading) -> Iterator[ReadSpan]:  # noqa: C901, PLR0912 - a flat loop
+def _read(body: bytes, groups: Iterable[Group], reading: Reading) -> Iterator[ReadSpan]:  # noqa: C901, PLR0912 - a flat loop
     budget = ReadingBudget()
     templates = reading.templates
     step_at, key_end, skipped = -1, 0, 0
     nowhere = len(body)
     for place, scopes in groups:
-        resource = _resource(body, place, budget)
+        resource = resource_in(body, place, budget)
         process_text = process_json(resource.process)
         for scope_place, spans in scopes:
-            scope = _scope(body, scope_place)
+            scope = scope_in(body, scope_place)
             for begin, end in spans:
                 if step_at < begin:
                     step_at = body.find(STEP_KEY_BYTES, begin)
@@ -186,18 +187,20 @@ def _read(body: bytes, groups: Iterable[_Group], reading: Reading) -> Iterator[R
         yield skipped
 
 
-def _resource(body: bytes, part: _Part | None, budget: ReadingBudget) -> OtlpResource:
+def resource_in(body: bytes, part: Part | None, budget: ReadingBudget) -> OtlpResource:
+    """Return the resource there; an empty one if it cannot be read."""
     if part is None or part[1] - part[0] > MAX_SPAN_BYTES:
         return NO_RESOURCE
     try:
         pairs = Resource.FromString(body[part[0] : part[1]]).attributes
         budget.begin(len(pairs))
-        return resource_of(_attributes(pairs, budget))
+        return resource_of(attributes_in(pairs, budget))
     except (DecodeError, TooManyPartsError):
         return NO_RESOURCE
 
 
-def _scope(body: bytes, part: _Part | None) -> Scope:
+def scope_in(body: bytes, part: Part | None) -> Scope:
+    """Return the instrumentation scope there; one without a name if it cannot be read."""
     try:
         if part is None or part[1] - part[0] > MAX_SPAN_BYTES:
             return NO_SCOPE
@@ -238,7 +241,7 @@ def _span(span: Span, scope: Scope, resource: OtlpResource, budget: ReadingBudge
         parent,
         start_time,
         span.end_time_unix_nano or None,
-        _attributes(attributes, budget),
+        attributes_in(attributes, budget),
         [
             SpanEvent(name, _exception_attributes(event.attributes, budget) if name == EXCEPTION_EVENT else {})
             for event in events
@@ -257,20 +260,21 @@ def _span(span: Span, scope: Scope, resource: OtlpResource, budget: ReadingBudge
 
 def _exception_attributes(pairs: Collection[KeyValue], budget: ReadingBudget) -> dict[str, Any]:
     budget.take(len(pairs))
-    return _attributes(pairs, budget)
+    return attributes_in(pairs, budget)
 
 
-def _attributes(pairs: Iterable[KeyValue], budget: ReadingBudget) -> dict[str, Any]:
+def attributes_in(pairs: Iterable[KeyValue], budget: ReadingBudget) -> dict[str, Any]:
     """Return the attributes by key; the budget has paid for the pairs already, not for what is in their values."""
     found: dict[str, Any] = {}
     for pair in pairs:
         value = pair.value
         # Nearly all values are texts; `WhichOneof` takes longer.
-        found[pair.key] = value.string_value or _value(value, 0, budget)
+        found[pair.key] = value.string_value or value_of(value, 0, budget)
     return found
 
 
-def _value(value: AnyValue, depth: int, budget: ReadingBudget) -> Any:  # noqa: ANN401 - what an attribute can be
+def value_of(value: AnyValue, depth: int, budget: ReadingBudget) -> Any:  # noqa: ANN401 - what an attribute can be
+    """Return a value, of which the outermost layer is paid for."""
     kind = value.WhichOneof("value")
     if kind == "int_value":
         return value.int_value
@@ -279,9 +283,9 @@ def _value(value: AnyValue, depth: int, budget: ReadingBudget) -> Any:  # noqa: 
     if kind == "array_value":
         values = value.array_value.values
         budget.take(min(len(values), MAX_LIST_VALUES))
-        return tuple(_value(each, depth + 1, budget) for each in islice(values, MAX_LIST_VALUES))
+        return tuple(value_of(each, depth + 1, budget) for each in islice(values, MAX_LIST_VALUES))
     if kind == "kvlist_value":
         pairs = value.kvlist_value.values
         budget.take(len(pairs))
-        return {pair.key: _value(pair.value, depth + 1, budget) for pair in pairs}
+        return {pair.key: value_of(pair.value, depth + 1, budget) for pair in pairs}
     return getattr(value, kind)

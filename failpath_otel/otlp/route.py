@@ -3,12 +3,13 @@
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from failpath_otel.otlp.http_messages import JSON, MEDIA_TYPES, PROTOBUF, ROUTE, refusal, response
+from failpath_otel.otlp.http_messages import JSON, MEDIA_TYPES, PROTOBUF, ROUTE, refusal, response, spans_in
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.reading import PLAIN, Reading
 from failpath_otel.otlp.requests.intake import MAX_BODY_BYTES, Intake, ServiceUnavailable, Take
@@ -35,7 +36,7 @@ class OtlpRoute:
     on_request: Callable[[Receipt | Refusal], object] = lambda _: None
 
     def __post_init__(self) -> None:
-        self.intake = Intake(self.take, self.reading)
+        self.intake = Intake(partial(spans_in, reading=self.reading), self.take)
         """What takes the bodies, also those that come by another protocol."""
 
     async def receive(self, request: Request) -> Response:

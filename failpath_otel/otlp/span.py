@@ -115,10 +115,10 @@ NO_SCOPE: Final = Scope("")
 
 
 class TooManySpansError(Exception):
-    """A request has more than :data:`MAX_SPANS`."""
+    """A request has more than :data:`MAX_SPANS`, or so many of what another signal has."""
 
-    def __init__(self) -> None:
-        super().__init__(f"there are more than {MAX_SPANS} spans in the body")
+    def __init__(self, what: str = "spans") -> None:
+        super().__init__(f"there are more than {MAX_SPANS} {what} in the body")
 
 
 def broken_span(problem: str) -> OtlpSpan:

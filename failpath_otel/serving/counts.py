@@ -35,6 +35,19 @@ class Spans(NamedTuple):
     outcome: str
 
 
+class LogTally(Protocol):
+    """Counts of the log records of one request; ``dropped`` are among those that are rejected."""
+
+    kept: int
+    ignored: int
+    rejected: int
+    dropped: int
+
+
+LOG_OUTCOMES: Final = ("kept", "ignored", "dropped", "rejected")
+"""What log records can be."""
+
+
 class ServerCounts:
     """Counts of one server, of all protocols that it serves."""
 
@@ -44,6 +57,7 @@ class ServerCounts:
         self._refused: Final[Counter[str]] = Counter()
         self._spans: Final[dict[str, list[int]]] = {}  # by protocol; a number for each outcome
         self._events: Final[Counter[str]] = Counter()
+        self._logs: Final[Counter[str]] = Counter()
 
     def count_spans(self, tally: SpanTally, protocol: str, code: str = OK) -> None:
         """Count a request that was accepted, and its spans."""
@@ -62,6 +76,18 @@ class ServerCounts:
             self.count_refusal("traces", protocol, outcome)
         else:
             self.count_spans(outcome, protocol)
+
+    def count_logs(self, outcome: "LogTally | Refusal", protocol: str, code: str = OK) -> None:
+        """Count a request with logs where they are kept, and its records."""
+        if isinstance(outcome, Refusal):
+            self.count_refusal("logs", protocol, outcome)
+            return
+        with self._lock:
+            self._requests[Answered("logs", protocol, code)] += 1
+            self._logs["kept"] += outcome.kept
+            self._logs["ignored"] += outcome.ignored
+            self._logs["dropped"] += outcome.dropped
+            self._logs["rejected"] += outcome.rejected - outcome.dropped
 
     def count_request(self, signal: str, protocol: str, code: str, reason: str = "") -> None:
         """Count a request without spans; ``reason`` is why it was refused, in a word, and empty for a success."""
@@ -111,6 +137,11 @@ class ServerCounts:
         """Return the number of events in requests that were accepted, by ``accepted`` and ``rejected``."""
         with self._lock:
             return dict(self._events)
+
+    def logs(self) -> dict[str, int]:
+        """Return the number of log records in requests that were accepted, by :data:`LOG_OUTCOMES`."""
+        with self._lock:
+            return {outcome: self._logs[outcome] for outcome in LOG_OUTCOMES}
 
     def totals(self) -> dict[str, int]:
         """Return the counts of traces over all protocols, as ``/healthz`` shows them."""

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.requests import protobuf_of
+from tests.gateway.requests import PROTOBUF, protobuf_of
 from tests.grpc_client import HEALTH, LOGS, METRICS, GrpcClient, Reply, start_grpc_client
+from tests.logs import log, log_request
 from tests.receiver import COMMAND, KEY, Receiver, start_receiver
 from tests.serving.tls_files import TlsFiles, write_tls_files
 from tests.spans.foreign import a_span
@@ -60,7 +61,12 @@ def test_steps_by_grpc_are_shown(client: GrpcClient, tmp_path: Path) -> None:
         [run] = receiver.runs()
         assert run["status"] == "success"
         assert client.call(url, b"", HEALTH) == Reply("OK", message=b"\x08\x01")
-        assert client.call(url, b"anything", LOGS) == Reply("OK"), "logs are discarded"
+        of_step = log(trace=run["steps"][0]["traceId"], span=run["steps"][0]["spanId"])
+        assert client.call(url, log_request(of_step, kind=PROTOBUF), LOGS, gzip=True) == Reply("OK")
+        [line] = receiver.request(f"/api/page/logs/{run['runId']}").json()["logs"]
+        assert line["relation"] == "span"
+        assert client.call(url, log_request(log(span="00"), kind=PROTOBUF), LOGS).message.startswith(b"\x0a")
+        assert client.call(url, b"anything", LOGS).code == "INVALID_ARGUMENT"
         assert client.call(url, b"anything", METRICS).code == "UNIMPLEMENTED"
 
 

@@ -43,7 +43,7 @@ def add_to(new_parser: NewParser) -> None:
         help=f"the bearer token of every sender; default: {GATEWAY_VARIABLE}, else none",
     )
     add_listening_options(parser, "4317, where that is installed and the port is free")
-    add_receiving_options(parser)
+    add_receiving_options(parser, "metrics and logs")
     parser.set_defaults(action=_run)
 
 

@@ -12,7 +12,6 @@ from failpath_otel.cli.commands.listening import add_listening_options, cannot_s
 from failpath_otel.cli.commands.receiving import add_receiving_options, discarded_signals, set_log_format
 from failpath_otel.local.store.defaults import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.options.variables import LOCAL_VARIABLE
-from failpath_otel.serving.other_signals import LOGS
 
 _RULES_VARIABLE: Final = "FAILPATH_RULES"
 _EXTRA: Final = ("anyio", "prometheus_client", "sse_starlette", "starlette", "uvicorn")
@@ -76,7 +75,7 @@ def add_to(new_parser: NewParser) -> None:
     )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     add_listening_options(parser, "off")
-    add_receiving_options(parser)
+    add_receiving_options(parser, "metrics")
     parser.set_defaults(action=_run, usage_error=parser.error)
 
 
@@ -113,15 +112,13 @@ def _run(arguments: argparse.Namespace) -> int:
         )
         database = default_database() if arguments.db is None else arguments.db
         access = Access(arguments.host, arguments.token, frozenset(arguments.allow_origin))
-        # Logs are taken in any case.
-        discarded = (LOGS, *discarded_signals(arguments))
         serve(
             arguments.port,
             access,
             database,
             settings,
             open_browser=arguments.open,
-            discarded=discarded,
+            discarded=discarded_signals(arguments),
             grpc=GrpcSettings(arguments.grpc_port),
             tls=tls_of(arguments),
         )

@@ -11,8 +11,8 @@ from failpath_otel.serving.other_signals import SIGNALS, Signal
 _JSON: Final = "json"
 
 
-def add_receiving_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to the parser of a command."""
+def add_receiving_options(parser: argparse.ArgumentParser, others: str) -> None:
+    """Add the options to the parser of a command; *others* names the signals that it has no use for."""
     parser.add_argument(
         "--allow-origin",
         type=kinds.origin,
@@ -24,7 +24,7 @@ def add_receiving_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-other-signals",
         action="store_true",
-        help="take metrics and logs too, and discard them, instead of refusing them",
+        help=f"take {others} too, and discard them, instead of refusing them",
     )
     parser.add_argument(
         "--log-format",

@@ -16,6 +16,7 @@ from failpath_otel.local.api.assets import Assets
 from failpath_otel.local.api.events import MAX_BODY_BYTES, Receipt, check_headers, read_events
 from failpath_otel.local.api.figures import Figures
 from failpath_otel.local.api.guard import HEALTH, Access, guarded
+from failpath_otel.local.api.logs import log_route
 from failpath_otel.local.api.page.page_api import PageApi
 from failpath_otel.local.api.page.route import PREFIX
 from failpath_otel.local.api.responses import failure, json_response
@@ -34,6 +35,8 @@ from failpath_otel.otlp.seen.ring import SeenSpans
 from failpath_otel.records.request import ROUTE as EVENTS
 from failpath_otel.serving.body import BodyBudget, decompress, discard_body, read_body, too_large_decompressed
 from failpath_otel.serving.counts import ServerCounts
+from failpath_otel.serving.other_signals import LOGS
+from failpath_otel.serving.other_signals import ROUTES as OTHER_SIGNALS
 from failpath_otel.serving.refusals import Refusal, refusal_of
 from failpath_otel.serving.request_checks import check_bearer
 from failpath_otel.serving.routes import UnknownRoutes
@@ -120,19 +123,26 @@ def create_app(
     stream = Stream(receiver.store.runs, receiver.changes, page.row, receiver.clock)
 
     seen = SeenSpans()
-    spans = span_route(receiver.store, receiver.clock, receiver.settings.rules, counts, seen.watch)
+
+    def watch(body: bytes, kind: str) -> None:
+        seen.watch(body, kind)
+        receiver.span_parents.watch(body, kind)
+
+    spans = span_route(receiver.store, receiver.clock, receiver.settings.rules, counts, watch)
+    logs = log_route(receiver.logs, counts)
     if grpc is not None:
         # Imported here, because it is an extra.
         from failpath_otel.otlp.grpc.service import OtlpService, otlp_services  # noqa: PLC0415
 
         check_sender = partial(check_bearer, token=access.token)
-        service = OtlpService(grpc.calls, spans.intake, signals, counts, check_sender=check_sender)
+        service = OtlpService(grpc.calls, spans.intake, signals, counts, check_sender=check_sender, logs=logs)
         grpc.add(*otlp_services(service, figures.why_not_ready))
     app = Starlette(
         routes=[
             Route(EVENTS, routes.receive, methods=["POST"]),
             Route(SPANS, spans.receive, methods=["POST"]),
-            *other_signal_routes(signals, on_request=partial(counts.count_other, "http")),
+            Route(OTHER_SIGNALS[LOGS], logs.receive, methods=["POST"]),
+            *other_signal_routes(signals, on_request=partial(counts.count_other, "http"), kept={LOGS}),
             *figures.routes(HEALTH),
             seen_spans_route(seen),
             *script_routes(receiver),

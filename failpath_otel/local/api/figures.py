@@ -25,7 +25,7 @@ from failpath_otel.serving.metrics import (
     server_metrics,
     total,
 )
-from failpath_otel.serving.other_signals import LOGS, OtherSignals
+from failpath_otel.serving.other_signals import OtherSignals
 from failpath_otel.serving.routes import UnknownRoutes
 from failpath_otel.serving.threads import in_thread
 
@@ -44,14 +44,14 @@ class Figures:
     Args:
         receiver: what it shows.
         counts: the counts of this server, also of other protocols.
-        signals: decides on metrics and logs; by default logs are discarded.
+        signals: decides on metrics; logs are kept.
         is_ending: whether the server is about to end, and takes no more work.
     """
 
     receiver: Receiver
     _: KW_ONLY
     counts: ServerCounts = field(default_factory=ServerCounts)
-    signals: OtherSignals = field(default_factory=lambda: OtherSignals({LOGS}))
+    signals: OtherSignals = field(default_factory=OtherSignals)
     is_ending: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
@@ -94,7 +94,11 @@ class Figures:
         events = {(outcome,): 0 for outcome in _EVENTS}
         events.update({(outcome,): number for outcome, number in self.counts.events().items()})
         yield counter("failpath_events", "Events received, and whether they were valid.", ("outcome",), events)
+        logs = {(outcome,): number for outcome, number in self.counts.logs().items()}
+        yield counter("failpath_log_records", "Log records received, and what became of them.", ("outcome",), logs)
         try:
+            yield gauge("failpath_database_logs", "Log records of runs in the database.", store.logs.count())
+            yield gauge("failpath_database_log_bytes", "Bytes that they take in the database.", store.logs.size())
             yield gauge("failpath_database_runs", "Runs in the database.", store.runs.count())
             yield gauge("failpath_database_bytes", "Bytes of the database in use.", store.size())
             yield total("failpath_database_pruned_runs", "Runs deleted for their age or size.", store.pruned().runs)

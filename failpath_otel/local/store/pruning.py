@@ -55,7 +55,9 @@ class Pruner:
         """Prune once, on this thread, and return the number of deleted runs."""
         before = self.clock() - round(self.days * _MICROSECONDS_A_DAY)
         pruned = self._delete(lambda: before)
-        pruned += self._delete(lambda: None if self.store.size() > self.mebibytes * _MEBIBYTE else 0)
+        pruned += self._delete(lambda: None if self.store.size_of_runs() > self.mebibytes * _MEBIBYTE else 0)
+        while not self._stop.is_set() and self.store.logs.delete_some(before):
+            self._stop.wait(_PAUSE_SECONDS)
         while pruned and not self._stop.is_set() and self.store.shrink():
             self._stop.wait(_PAUSE_SECONDS)
         return pruned

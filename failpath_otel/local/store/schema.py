@@ -58,10 +58,10 @@ _RUNS: Final = (
     "CREATE INDEX runs_running ON runs (active_at) WHERE status = 'running'",
 )
 
-TABLES_OF_RUNS: Final[tuple[str, ...]] = ("errors",)
+TABLES_OF_RUNS: Final[tuple[str, ...]] = ("errors", "run_traces")
 """Further tables whose rows belong to one run, by ``flow_key`` and ``run_id``, and are deleted with it."""
 
-_OF_RUNS: Final[tuple[str, ...]] = (
+_ERRORS: Final = (
     # Of each step of a run that has failed the newest failed attempt; `active_at` is that of its run.
     """
     CREATE TABLE errors (
@@ -82,6 +82,48 @@ _OF_RUNS: Final[tuple[str, ...]] = (
     "CREATE INDEX errors_by_time ON errors (fingerprint, seen)",
     "CREATE INDEX errors_by_activity ON errors (active_at DESC, fingerprint, recovered)",
 )
+
+_RUN_TRACES: Final = (
+    # The traces of runs, noted from the first log on: a log record names a trace, and not a run.
+    """
+    CREATE TABLE run_traces (
+        flow_key TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        trace_id TEXT NOT NULL,
+        PRIMARY KEY (flow_key, run_id, trace_id)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX runs_of_trace ON run_traces (trace_id)",
+)
+
+_LOGS: Final = (
+    """
+    CREATE TABLE logs (
+        id INTEGER PRIMARY KEY,
+        trace_id TEXT NOT NULL,
+        span_id TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        severity INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        line BLOB NOT NULL,
+        details BLOB
+    )
+    """,
+    "CREATE INDEX logs_by_trace ON logs (trace_id, at)",
+    # A row for each trace with logs: how many there are, and how many were too many.
+    """
+    CREATE TABLE log_traces (
+        trace_id TEXT PRIMARY KEY,
+        lines INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        dropped INTEGER NOT NULL,
+        received_at INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX log_traces_by_age ON log_traces (received_at)",
+)
+
+_OF_RUNS: Final[tuple[str, ...]] = (*_ERRORS, *_RUN_TRACES, *_LOGS)
 
 _META: Final = (
     # One row: the id of the store, and the numbers that must not decrease when it is opened again.

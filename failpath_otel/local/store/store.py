@@ -18,6 +18,7 @@ from failpath_otel.local.store.error_queries import ErrorQueries
 from failpath_otel.local.store.error_rows import save_errors
 from failpath_otel.local.store.event_log import EventLog
 from failpath_otel.local.store.flow_queries import FlowQueries
+from failpath_otel.local.store.logs import LogStore
 from failpath_otel.local.store.run_queries import RunQueries
 from failpath_otel.local.store.run_row import RunKey, RunRow
 from failpath_otel.local.store.schema import TABLES_OF_RUNS, prepare
@@ -108,6 +109,8 @@ class Store:
         """The errors of their steps."""
         self.flows: Final = FlowQueries(self._database)
         """Figures of flows."""
+        self.logs: Final = LogStore(self._database)
+        """The logs of runs."""
         self.work_available = threading.Event()
         if self._database.rows("SELECT 1 FROM dirty LIMIT 1"):
             self.work_available.set()
@@ -237,6 +240,9 @@ class Store:
                         saved.append(known)
             connection.executemany(_SAVE, values)
             save_errors(connection, saved)
+            if self.logs.maps_runs:
+                traces = ((RunKey(its.flow_key, its.run_id), (one.trace_id for one in its.attempts)) for its in saved)
+                self.logs.note_traces(connection, traces)
             connection.executemany(
                 "DELETE FROM dirty WHERE flow_key = ? AND run_id = ? AND mark <= ?",
                 [(*run, mark) for (run, mark), _ in summaries],
@@ -263,6 +269,10 @@ class Store:
             "SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count"
         )
         return pages * self._database.number("PRAGMA page_size")
+
+    def size_of_runs(self) -> int:
+        """Return the bytes of the file that are in use for anything but logs, which have a bound of their own."""
+        return self.size() - self.logs.size()
 
     def pruned(self) -> Pruned:
         """Return what :meth:`delete_oldest` has deleted since the file was made."""

@@ -1,4 +1,4 @@
-"""The services of OTLP over gRPC: spans are taken as those of OTLP over HTTP are, metrics and logs are not."""
+"""The services of OTLP over gRPC: what OTLP over HTTP takes is taken, the other signals are not."""
 
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
@@ -10,13 +10,16 @@ import grpc
 from starlette.exceptions import HTTPException
 
 from failpath_otel.otlp.http_messages import PROTOBUF, response
+from failpath_otel.otlp.logs.messages import logs_response
+from failpath_otel.otlp.logs.record import LogReceipt
+from failpath_otel.otlp.logs.route import LogRoute
 from failpath_otel.otlp.reader import Receipt
 from failpath_otel.otlp.requests.intake import Intake
 from failpath_otel.serving.counts import ServerCounts
 from failpath_otel.serving.grpc.calls import Calls, Context, Handler, metadata_of, sender_of
 from failpath_otel.serving.grpc.health import HealthService
 from failpath_otel.serving.grpc.statuses import code_of
-from failpath_otel.serving.other_signals import GRPC_METHODS, OtherSignals, Protocol, Signal
+from failpath_otel.serving.other_signals import GRPC_METHODS, LOGS, OtherSignals, Protocol, Signal
 from failpath_otel.serving.refusals import FAULT, Refused, refusal_of
 
 TRACES: Final = "opentelemetry.proto.collector.trace.v1.TraceService"
@@ -42,20 +45,24 @@ class OtlpService(grpc.GenericRpcHandler):
         counts: those of the server.
         check_sender: raises ``HTTPException`` for the text of ``authorization`` in the metadata of any call.
         check_room: raises it for a call with spans, before its message is read.
+        logs: the route of logs, where they are kept; *signals* decides on them otherwise.
     """
 
     calls: Calls
-    intake: Intake
+    intake: Intake[Receipt]
     signals: OtherSignals
     counts: ServerCounts
     _: KW_ONLY
     check_sender: Callable[[str], object] = lambda _: None
     check_room: Callable[[], object] = lambda: None
+    logs: LogRoute | None = None
 
     def __post_init__(self) -> None:
         self._handlers: dict[str, Handler] = {EXPORT: self.calls.handler(self._export)}
         for signal, method in GRPC_METHODS.items():
             self._handlers[method] = self.calls.handler(partial(self._discard, signal))
+        if self.logs is not None:
+            self._handlers[GRPC_METHODS[LOGS]] = self.calls.handler(partial(self._export_logs, self.logs))
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401 - as it is declared
         """Return the handler of a method."""
@@ -66,15 +73,19 @@ class OtlpService(grpc.GenericRpcHandler):
         self.counts.count_spans(receipt, _PROTOCOL, _OK)
         return response(PROTOBUF, receipt.rejected, receipt.reason)
 
+    async def _export_logs(self, logs: LogRoute, context: Context) -> bytes:
+        receipt = await self._counted(LOGS, self._receive_logs(logs.intake, context))
+        self.counts.count_logs(receipt, _PROTOCOL, _OK)
+        return logs_response(PROTOBUF, receipt.rejected, receipt.reason)
+
+    async def _receive_logs(self, intake: Intake[LogReceipt], context: Context) -> LogReceipt:
+        self._check(context)
+        return await self.calls.complete(_take(intake, await self.calls.read(context)))
+
     async def _receive(self, context: Context) -> Receipt:
         self._check(context)
         self.check_room()
-        return await self.calls.complete(self._take(await self.calls.read(context)))
-
-    async def _take(self, message: bytes) -> Receipt:
-        with self.intake.budget.for_request() as take:
-            take(len(message))
-            return await self.intake.receive(message, PROTOBUF, gzipped=message.startswith(_GZIP))
+        return await self.calls.complete(_take(self.intake, await self.calls.read(context)))
 
     async def _discard(self, signal: Signal, context: Context) -> bytes:
         await self._counted(signal, self._read_other(signal, context))
@@ -106,6 +117,12 @@ class OtlpService(grpc.GenericRpcHandler):
         except BaseException:
             self.counts.count_request(signal, _PROTOCOL, grpc.StatusCode.INTERNAL.name, FAULT.reason)
             raise
+
+
+async def _take(intake: Intake[_T], message: bytes) -> _T:
+    with intake.budget.for_request() as take:
+        take(len(message))
+        return await intake.receive(message, PROTOBUF, gzipped=message.startswith(_GZIP))
 
 
 def otlp_services(service: OtlpService, why_not_ready: Callable[[], str | None]) -> list[grpc.GenericRpcHandler]:

@@ -1,17 +1,17 @@
-"""Takes the bodies of requests with spans, which HTTP and gRPC share: one budget, one number of requests at a time."""
+"""Takes the bodies of requests, which HTTP and gRPC share: one budget, one number of requests at a time."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
 from starlette.exceptions import HTTPException
 
-from failpath_otel.otlp.http_messages import TooManySpansError, spans_in
+from failpath_otel.otlp.http_messages import TooManySpansError
 from failpath_otel.otlp.reader import Receipt
-from failpath_otel.otlp.reading import PLAIN, Reading, ReadSpan
+from failpath_otel.otlp.reading import ReadSpan
 from failpath_otel.serving.body import BodyBudget, decompress, too_large_decompressed
 from failpath_otel.serving.refusals import Refused
 from failpath_otel.serving.threads import in_thread
@@ -45,17 +45,22 @@ class ServiceUnavailable(Refused):
         super().__init__(503, detail, {"Retry-After": str(self.retry_after)}, reason=reason)
 
 
+_Receipt = TypeVar("_Receipt")
+
+
 @dataclass(eq=False)
-class Intake:
+class Intake(Generic[_Receipt]):
     """Takes bodies; for one event loop.
 
     Args:
-        take: takes the spans.
-        reading: what is read of a request.
+        parse: returns what is in a body of a media type. Raises ``ValueError`` or :class:`TooManySpansError`.
+        take: takes that, on a worker thread.
+        at_a_time: how many small requests are read at a time; of large ones there are two at most.
     """
 
-    take: Take
-    reading: Reading = PLAIN
+    parse: Callable[[bytes, str], Iterator[Any]]
+    take: Callable[[Iterator[Any]], _Receipt]
+    at_a_time: int = _AT_A_TIME
 
     def __post_init__(self) -> None:
         self.budget = BodyBudget(MAX_HELD_BYTES, lambda: ServiceUnavailable("too much at once", 1, "too_much"))
@@ -63,22 +68,24 @@ class Intake:
         # Decoded spans take several times the memory of the body.
         self._limiters: dict[int, anyio.CapacityLimiter] = {}
 
-    async def receive(self, body: bytes, kind: str, *, gzipped: bool) -> Receipt:
-        """Take the spans in a body of this media type.
+    async def receive(self, body: bytes, kind: str, *, gzipped: bool) -> _Receipt:
+        """Take what is in a body of this media type.
 
         Raises ``HTTPException``: 400 if it holds none, 413 for too many or a body that is too large when it is
         decompressed; and what ``take`` raises.
         """
         if len(body) <= _LARGE_BYTES:
-            receipt = await self._on_thread(body, kind, _AT_A_TIME, _LARGE_BYTES if gzipped else None)
+            receipt = await self._on_thread(body, kind, self.at_a_time, _LARGE_BYTES if gzipped else None)
             if receipt is not None:
                 return receipt
-        receipt = await self._on_thread(body, kind, _LARGE_AT_A_TIME, MAX_BODY_BYTES if gzipped else None)
+        receipt = await self._on_thread(
+            body, kind, min(self.at_a_time, _LARGE_AT_A_TIME), MAX_BODY_BYTES if gzipped else None
+        )
         if receipt is None:
             raise too_large_decompressed(MAX_BODY_BYTES)
         return receipt
 
-    async def _on_thread(self, body: bytes, kind: str, at_a_time: int, most: int | None) -> Receipt | None:
+    async def _on_thread(self, body: bytes, kind: str, at_a_time: int, most: int | None) -> _Receipt | None:
         """Read a body, of which at most ``most`` bytes are decompressed; return ``None`` if it has more."""
         limiter = self._limiters.get(at_a_time)
         if limiter is None:
@@ -87,16 +94,16 @@ class Intake:
         work = partial(self._take, body, kind, most)
         return await in_thread(work, limiter)
 
-    def _take(self, body: bytes, kind: str, most: int | None) -> Receipt | None:
+    def _take(self, body: bytes, kind: str, most: int | None) -> _Receipt | None:
         if most is not None:
             decompressed = decompress(body, most)
             if decompressed is None:
                 return None
             body = decompressed
         try:
-            spans = spans_in(body, kind, self.reading)
+            found = self.parse(body, kind)
         except TooManySpansError as error:
             raise HTTPException(413, str(error)) from None
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
-        return self.take(spans)
+        return self.take(found)

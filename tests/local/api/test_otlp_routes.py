@@ -27,14 +27,11 @@ def preflight(client: Any, path: str, origin: str = ORIGIN, headers: str = "cont
     return client.options(path, headers={"Origin": origin, **asked})
 
 
-def test_logs_are_taken_and_dropped_and_metrics_are_refused_with_the_variable_to_set(page: Page) -> None:
-    reply = page.client.post("/v1/logs", content=b"anything", headers={"Content-Type": PROTOBUF})
-    assert (reply.status_code, reply.content, reply.headers["content-type"]) == (200, b"", PROTOBUF)
+def test_metrics_are_refused_with_the_variable_to_set(page: Page) -> None:
     reply = page.client.post("/v1/metrics", content=b"{}", headers=TYPED)
     assert (reply.status_code, reply.json()["code"]) == (404, 12)
     assert "OTEL_METRICS_EXPORTER=none" in reply.json()["message"]
     shown = page.client.get("/metrics").text
-    assert 'failpath_other_signal_requests_total{outcome="discarded",protocol="http",signal="logs"} 1.0' in shown
     assert 'failpath_other_signal_requests_total{outcome="refused",protocol="http",signal="metrics"} 1.0' in shown
     assert page.client.get("/healthz").json()["unknown_routes"] == 0
 

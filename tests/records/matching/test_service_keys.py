@@ -144,7 +144,7 @@ def gateway(place: Path) -> Reading:
 
 def local(_place: Path) -> Reading:
     store: Any = None  # nothing is stored
-    return span_route(store, lambda: 0, [RULE]).intake.reading
+    return span_route(store, lambda: 0, [RULE]).reading
 
 
 @pytest.mark.parametrize("server", [gateway, local])

@@ -20,6 +20,7 @@ from failpath_otel.local.api.page import answers, flow_answers
 from failpath_otel.local.api.page.compare_routes import ComparePage
 from failpath_otel.local.api.page.error_answers import ErrorList
 from failpath_otel.local.api.page.grid_routes import Grid
+from failpath_otel.local.api.page.logs.answers import LogDetailsAnswer, RunLogs
 from failpath_otel.local.api.page.route import PREFIX
 from failpath_otel.local.api.page.step_routes import StepList
 from failpath_otel.local.board.order import SORTS
@@ -124,6 +125,22 @@ PAGE_OPERATIONS: Final = (
         "Compare a run with another one of its flow.",
         json_of(ComparePage),
         (*_RUN, Parameter("with", "The id of the other run; by default that of the last good one before it.", TEXT)),
+        refusals=(404,),
+    ),
+    Operation(
+        "GET",
+        f"{PREFIX}/logs/{{run_id}}",
+        "Return the newest logs of a run, each with the step that it belongs to.",
+        json_of(RunLogs),
+        _RUN,
+        refusals=(404,),
+    ),
+    Operation(
+        "GET",
+        f"{PREFIX}/log/{{log_id}}",
+        "Return what a line does not show of a log record.",
+        json_of(LogDetailsAnswer),
+        (Parameter("log_id", "The id of a log record.", TEXT, where="path"),),
         refusals=(404,),
     ),
     Operation(

@@ -7,6 +7,7 @@ from failpath_otel.local.api.page.compare_routes import CompareRoutes
 from failpath_otel.local.api.page.error_routes import ErrorRoutes
 from failpath_otel.local.api.page.flow_routes import FlowRoutes
 from failpath_otel.local.api.page.grid_routes import GridRoutes
+from failpath_otel.local.api.page.logs.routes import LogRoutes
 from failpath_otel.local.api.page.run_routes import RunRoutes
 from failpath_otel.local.api.page.sample_routes import SampleRoutes
 from failpath_otel.local.api.page.status_route import StatusRoute
@@ -28,6 +29,7 @@ class PageApi:
             CompareRoutes(receiver),
             StepRoutes(receiver),
             ErrorRoutes(receiver),
+            LogRoutes(receiver),
             SampleRoutes(receiver),
         )
 

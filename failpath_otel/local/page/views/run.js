@@ -6,6 +6,7 @@ import { EventLog } from "../components/run/eventlog.js";
 import { useFoldedRows } from "../components/run/foldedrows.js";
 import { Graph } from "../components/flow/graph.js";
 import { useKeys } from "../lib/keyboard.js";
+import { useLogs } from "../components/run/logs.js";
 import { Panel } from "../components/run/panel.js";
 import { Failure, Loading } from "../components/parts.js";
 import { useFilled } from "../components/run/longrun.js";
@@ -60,6 +61,7 @@ const choose = (step, options) => setQuery({ step: step.stepKey, attempt: step.a
 function Run({ data, query }) {
   const { run, graph, p50Ms } = data;
   const panel = useRef(null);
+  const logs = useLogs(data);
   const finder = useRef(null);
   const onlyFailed = query.get("failed") === "1";
   const wanted = (query.get("find") ?? "").trim().toLowerCase();
@@ -150,12 +152,13 @@ function Run({ data, query }) {
         label=${labels.get(selected.stepKey) ?? selected.stepKey}
         attempts=${run.steps.filter((step) => step.stepKey === selected.stepKey)}
         p50Ms=${p50Ms[selected.stepKey] ?? null}
+        logs=${logs}
         onSelect=${choose}
         onClose=${clear}
         panelRef=${panel}
       />`}
     </div>
-    <${EventLog} data=${data} onSelect=${choose} />
+    <${EventLog} data=${data} logs=${logs} onSelect=${choose} />
   `;
 }
 

@@ -3,6 +3,7 @@ import { html, useState } from "../../lib/html.js";
 import { beginning } from "./clamped.js";
 import { instant } from "../../lib/attempts.js";
 import { dateTime, duration, isToday, plural, time, zone } from "../../lib/format.js";
+import { between, LogRow, LogsToggle } from "./logs.js";
 import { useEvents } from "./longrun.js";
 import { Status } from "../../lib/status.js";
 import { serverNow } from "../../lib/stream.js";
@@ -13,7 +14,7 @@ const LATE_MS = 1000;
 const ROW = 33;
 const MESSAGE = 300; // Characters; the panel of the step has all of it.
 
-export function EventLog({ data, onSelect }) {
+export function EventLog({ data, logs, onSelect }) {
   const [open, setOpen] = useState(null);
   const count = data.eventCount;
   const shown = open ?? count <= OPEN_UP_TO;
@@ -21,16 +22,23 @@ export function EventLog({ data, onSelect }) {
     if (event.currentTarget.open !== shown) setOpen(event.currentTarget.open);
   }}>
     <summary><h2>Event log</h2><span class="muted">${plural(count, "event")}</span></summary>
-    ${shown && html`<${Events} data=${data} count=${count} onSelect=${onSelect} />`}
+    ${shown && html`<${Events} data=${data} count=${count} logs=${logs} onSelect=${onSelect} />`}
   </details>`;
 }
 
-function Events({ data, count, onSelect }) {
-  const at = useEvents(data);
-  const rows = useVirtual(count, { height: ROW, measured: true, table: true, keyOf: (index) => at(index)?.id ?? `event ${index}` });
+function Events({ data, count, logs, onSelect }) {
+  const [hidden, setHidden] = useState(false);
+  const eventAt = useEvents(data);
+  const all = between(logs.lines, count, hidden);
+  const keyOf = (index) => {
+    const { line, event } = all.at(index);
+    return line ? `log ${line.id}` : (eventAt(event)?.id ?? `event ${event}`);
+  };
+  const rows = useVirtual(all.count, { height: ROW, measured: true, table: true, keyOf });
   const { startedAt } = data.run;
   const older = !isToday(new Date(startedAt), serverNow());
-  return html`<div class="scroll-x" role="region" aria-label="Event log" tabindex="0">
+  return html`<${LogsToggle} logs=${logs} hidden=${hidden} onToggle=${() => setHidden(!hidden)} />
+  <div class="scroll-x" role="region" aria-label="Event log" tabindex="0">
     <table class=${`events${rows.whole ? "" : " events-long"}`} ...${rows.list}>
       <thead>
         <tr>
@@ -41,7 +49,9 @@ function Events({ data, count, onSelect }) {
       </thead>
       <tbody ref=${rows.ref}>
         ${rows.render((index, place) => {
-          const event = at(index);
+          const { line, event: number } = all.at(index);
+          if (line) return html`<${LogRow} ...${place} line=${line} onSelect=${onSelect} />`;
+          const event = eventAt(number);
           return event === null
             ? html`<tr ...${place} class="event-awaited"><td colspan="5"></td></tr>`
             : html`<${EventRow} ...${place} event=${event} onSelect=${onSelect} />`;

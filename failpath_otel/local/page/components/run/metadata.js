@@ -24,13 +24,16 @@ function Entry({ name, value, depth }) {
   `;
 }
 
+export function Entries({ values }) {
+  return html`<dl class="meta">
+    ${Object.entries(values).map(([name, value]) => html`<${Entry} key=${name} name=${name} value=${value} depth=${0} />`)}
+  </dl>`;
+}
+
 export function Metadata({ metadata }) {
-  const entries = Object.entries(metadata);
-  if (entries.length === 0) return null;
+  if (Object.keys(metadata).length === 0) return null;
   return html`<section class="panel-part" aria-labelledby="metadata-title">
     <h3 id="metadata-title">Metadata</h3>
-    <dl class="meta">
-      ${entries.map(([name, value]) => html`<${Entry} key=${name} name=${name} value=${value} depth=${0} />`)}
-    </dl>
+    <${Entries} values=${metadata} />
   </section>`;
 }

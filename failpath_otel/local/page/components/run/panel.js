@@ -7,6 +7,7 @@ import { CopyButton } from "../copy.js";
 import { Elapsed } from "../elapsed.js";
 import { ago, clock, dateTime, duration } from "../../lib/format.js";
 import { Failure } from "../parts.js";
+import { StepLogs } from "./logs.js";
 import { Metadata } from "./metadata.js";
 import { useStep } from "./longrun.js";
 import { Stack } from "./stack.js";
@@ -16,7 +17,7 @@ import { serverNow } from "../../lib/stream.js";
 const MUCH_LONGER = 3;
 
 // `line` is the attempt as the list of steps has it; in a long run the rest of it comes by itself.
-export function Panel({ data, line, label, attempts, p50Ms, onSelect, onClose, panelRef }) {
+export function Panel({ data, line, label, attempts, p50Ms, logs, onSelect, onClose, panelRef }) {
   const { step, loading, error, reload } = useStep(data, line);
   return html`<aside class="panel card" data-testid="panel" aria-label=${`Step ${label}`} tabindex="-1" ref=${panelRef}>
     <header class="panel-head">
@@ -41,14 +42,15 @@ export function Panel({ data, line, label, attempts, p50Ms, onSelect, onClose, p
       ${error !== null && html`<${Failure} what="The rest of this step" error=${error} retry=${reload} />`}
       ${loading
         ? error === null && html`<p class="muted" role="status">Loading the rest of the step</p>`
-        : html`<${Rest} step=${step} traceUrl=${data.traceUrl} />`}
+        : html`<${Rest} step=${step} traceUrl=${data.traceUrl} logs=${logs} />`}
     </div>
   </aside>`;
 }
 
-function Rest({ step, traceUrl }) {
+function Rest({ step, traceUrl, logs }) {
   return html`
     ${step.error && html`<${Stack} key=${step.spanId} error=${step.error} />`}
+    <${StepLogs} key=${`logs ${step.spanId}`} logs=${logs} step=${step} />
     <${Metadata} metadata=${step.metadata} />
     <${Facts} step=${step} traceUrl=${traceUrl} />
   `;

@@ -1,0 +1,1 @@
+"""Logs for the page: their routes, and the JSON of these."""

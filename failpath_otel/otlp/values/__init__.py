@@ -1,0 +1,1 @@
+"""Values of attributes, in the encodings of OTLP."""
