@@ -18,7 +18,9 @@ from failpath_otel.local.api.figures import Figures
 from failpath_otel.local.api.guard import HEALTH, Access, guarded
 from failpath_otel.local.api.page.page_api import PageApi
 from failpath_otel.local.api.page.route import PREFIX
+from failpath_otel.local.api.read_only import ReadOnly
 from failpath_otel.local.api.responses import failure, json_response
+from failpath_otel.local.api.run_files import RunFiles
 from failpath_otel.local.api.scripts.script_routes import script_routes
 from failpath_otel.local.api.seen_spans import seen_spans_route
 from failpath_otel.local.api.spans import ROUTE as SPANS
@@ -138,6 +140,7 @@ def create_app(
             *script_routes(receiver),
             Route(f"{PREFIX}/stream", stream.respond, methods=["GET"]),
             *page.routes,
+            *RunFiles(receiver).routes,
             *assets.routes,
         ],
         exception_handlers={
@@ -149,7 +152,7 @@ def create_app(
     # A sender of the wire contract does not follow a redirect.
     app.router.redirect_slashes = False
     figures.unknown = UnknownRoutes(app)
-    return guarded(app, access, counts)
+    return guarded(ReadOnly(app, counts) if receiver.store.read_only else app, access, counts)
 
 
 async def _refused(request: Request, error: Exception, assets: Assets) -> Response:

@@ -200,14 +200,14 @@ def test_what_lists_say_is_what_the_page_of_a_run_says(scene: Scene) -> None:
     third = RunKey("checkout", "run-3")
     assert (scene.monitor.liveness(third), scene.monitor.assess("checkout", scene.attempts(third).attempts)) == (
         None,
-        (None, [None]),
+        (None, [None], False),
     )
 
 
 def test_an_earlier_attempt_that_never_ended_is_judged_but_does_not_judge_the_run(scene: Scene) -> None:
     scene.dead.add(DEAD)
     scene.arrive(of(DEAD, event("running", 0, span="a")), event("running", 1, span="b"))
-    assert scene.monitor.assess("checkout", scene.attempts(RUN).attempts) == ("live", ["gone", "live"])
+    assert scene.monitor.assess("checkout", scene.attempts(RUN).attempts) == ("live", ["gone", "live"], False)
     assert scene.monitor.liveness(RUN) == "live"
 
 

@@ -1,7 +1,7 @@
 """The JSON of the page's API: rows, flows, graphs, runs. Times are RFC 3339 in UTC."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from msgspec.structs import asdict
@@ -25,10 +25,12 @@ class _Answer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Row(RunOverview[str], frozen=True):
-    """A run as one row of a list."""
+    """A run as one row of a list. ``pinned``: it is not pruned. ``imported``: it came as a file."""
 
     revision: int
     liveness: Liveness | None
+    pinned: bool
+    imported: bool
 
 
 class Outcome(_Answer, frozen=True):
@@ -159,6 +161,7 @@ class StepLine(_Answer, frozen=True, omit_defaults=True):
     """One attempt of a step in a run too long to be sent whole: a ``StepView`` with what its row in a list shows.
 
     The message of its error is one line, and cut; ``process`` is that of an attempt that runs. What is missing is null.
+    ``still``: the run came as a file, and nothing of it runs here.
     """
 
     step_key: str
@@ -172,13 +175,25 @@ class StepLine(_Answer, frozen=True, omit_defaults=True):
     process: ProcessInfo | None = None
     liveness: Liveness | None = None
     parent_span_id: str | None = None
+    still: bool = False
+
+
+class ImportNote(_Answer, frozen=True):
+    """When a run came as a file, and when its newest event was received where that was made.
+
+    ``mixed``: events of a sender were received since.
+    """
+
+    at: str
+    as_of: str
+    mixed: bool
 
 
 class RunPage(_Answer, frozen=True):
     """The view of one run; ``run`` is a ``RunView`` whose errors have their stacks as ``frames`` too.
 
     Unless it is ``whole``, the steps of ``run`` are :class:`StepLine` and there are no ``events``: the run is long, and
-    both are asked for in parts. ``trace_id`` is the first that a step has.
+    both are asked for in parts. ``trace_id`` is the first that a step has. ``imported`` is set if it came as a file.
     """
 
     revision: int
@@ -195,6 +210,7 @@ class RunPage(_Answer, frozen=True):
     next: Neighbour | None
     p50_ms: dict[str, float]
     trace_url: str | None
+    imported: ImportNote | None
 
 
 class EventPage(_Answer, frozen=True):
@@ -246,6 +262,8 @@ class StatusAnswer(_Answer, frozen=True):
     pruned: Pruned
     flows_file: str | None
     sample: bool
+    pinned: int
+    read_only: bool
 
 
 def row_of(run: RunRow, liveness: Liveness | None) -> Row:
@@ -254,6 +272,8 @@ def row_of(run: RunRow, liveness: Liveness | None) -> Row:
     columns["started"] = to_rfc3339(run.started)
     columns["ended"] = _optional_rfc3339(run.ended)
     columns["active_at"] = to_rfc3339(run.active_at)
+    columns["pinned"] = bool(run.pinned)
+    columns["imported"] = columns.pop("exported_liveness") is not None
     return Row(**columns, liveness=_of_running(run, liveness))
 
 
@@ -267,7 +287,9 @@ def outcome_of(run: RunRow, liveness: Liveness | None) -> Outcome:
 
 
 def _of_running(run: RunRow, liveness: Liveness | None) -> Liveness | None:
-    return (liveness or "live") if run.status == "running" else None
+    if run.status != "running":
+        return None
+    return cast("Liveness", run.exported_liveness or liveness or "live")
 
 
 def flow_row(

@@ -5,6 +5,7 @@ from starlette.routing import Route
 from failpath_otel.local.api.page.answers import Row, row_of
 from failpath_otel.local.api.page.error_routes import ErrorRoutes
 from failpath_otel.local.api.page.flow_routes import FlowRoutes
+from failpath_otel.local.api.page.run_actions import RunActions
 from failpath_otel.local.api.page.run_routes import RunRoutes
 from failpath_otel.local.api.page.sample_routes import SampleRoutes
 from failpath_otel.local.api.page.status_route import StatusRoute
@@ -23,6 +24,7 @@ class PageApi:
             FlowRoutes(receiver),
             StepRoutes(receiver),
             RunRoutes(receiver),
+            RunActions(receiver),
             ErrorRoutes(receiver),
             SampleRoutes(receiver),
         )

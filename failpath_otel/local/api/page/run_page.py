@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from failpath_otel.local.api.page.answers import (
     EventPage,
     Graph,
+    ImportNote,
     LoggedEvent,
     Neighbour,
     RunPage,
@@ -75,7 +77,15 @@ def run_page(receiver: Receiver, key: RunKey, heading: tuple[int, str], *, whole
         next=None if after is None else Neighbour(after.run_id),
         p50_ms={step_key: stats.p50_ms for step_key, stats in details.steps.items() if stats.p50_ms is not None},
         trace_url=receiver.settings.trace_url,
+        imported=_import_note(receiver.store, key),
     )
+
+
+def _import_note(store: Store, key: RunKey) -> ImportNote | None:
+    imported = store.imports.get(key)
+    if imported is None:
+        return None
+    return ImportNote(to_rfc3339(imported.imported_at), to_rfc3339(imported.as_of), imported.mixed)
 
 
 def event_page(receiver: Receiver, key: RunKey, heading: tuple[int, str], offset: int, limit: int) -> EventPage:
@@ -98,7 +108,7 @@ def step_page(
         return None
     # An attempt follows from the events of its step alone.
     view = build_run_view(events)
-    assessment = receiver.monitor.assess(key.flow_key, summarise(view, events).attempts)
+    assessment = receiver.assess(key, summarise(view, events).attempts)
     steps = _run(view, assessment)["steps"]
     return next((StepPage(*heading, step=step) for step in steps if step["spanId"] == span_id), None)
 
@@ -110,7 +120,7 @@ def _whole(receiver: Receiver, key: RunKey) -> _Found | None:
         return None
     view = build_run_view(events)
     summary = summarise(view, events)
-    assessment = receiver.monitor.assess(key.flow_key, summary.attempts)
+    assessment = receiver.assess(key, summary.attempts)
     logged = _logged(in_order(events), store.received(key), attempt_numbers(events))
     return _Found(_run(view, assessment), _row(summary, store.runs.row(key)), summary.attempts, assessment, logged)
 
@@ -124,7 +134,7 @@ def _lines(receiver: Receiver, key: RunKey) -> _Found | None:
         summary = summarise(build_run_view(events), events)
         stored = StoredRun(_row(summary, receiver.store.runs.row(key)), summary.attempts)
     row, attempts = stored
-    assessment = receiver.monitor.assess(key.flow_key, attempts)
+    assessment = receiver.assess(key, attempts)
     run = {
         "runId": row.run_id,
         "flowKey": row.flow_key,
@@ -159,6 +169,7 @@ def _step_lines(attempts: Sequence[AttemptSummary], assessment: RunLiveness) -> 
             process=attempt.process if liveness is not None else None,
             liveness=liveness,
             parent_span_id=attempt.parent,
+            still=assessment.still,
         )
 
 
@@ -209,6 +220,8 @@ def _run(view: RunView, assessment: RunLiveness) -> dict[str, Any]:
     run["liveness"] = assessment.run
     for shown, liveness in zip(run["steps"], assessment.attempts, strict=True):
         shown["liveness"] = liveness
+        if assessment.still:
+            shown["still"] = True
     failed = [shown["error"] for shown in run["steps"] if shown["error"] is not None]
     for error in [error for error in failed if error.get("stack") is not None][-_SPLIT_STACKS:]:
         error["frames"] = msgspec.to_builtins(split_stack(error["stack"]))
@@ -218,7 +231,9 @@ def _run(view: RunView, assessment: RunLiveness) -> dict[str, Any]:
 def _row(summary: RunSummary, stored: RunRow | None) -> RunRow:
     """Return the row of the events at hand: the stored row of a huge run may be a little older."""
     overview = {name: getattr(summary, name) for name in RunOverview.__struct_fields__}
-    return RunRow(**overview, revision=0 if stored is None else stored.revision)
+    if stored is None:
+        return RunRow(**overview, revision=0)
+    return replace(stored, **overview)
 
 
 def _logged(events: Iterable[Record], received: Mapping[str, int], attempts: Mapping[str, int]) -> list[LoggedEvent]:
