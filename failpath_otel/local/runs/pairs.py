@@ -1,6 +1,8 @@
 """The pairs of a run: names and values of its metadata, as the filter by metadata finds them."""
 
+import re
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Final
 
 from failpath_otel.local.runs.view import StepView
@@ -19,6 +21,10 @@ MAX_PAIR_CHARS: Final = 256
 
 MAX_CHARS: Final = 4096
 """All pairs of a run together."""
+
+
+_SMALLEST_PLAIN: Final = 1e-6
+_SMALLEST_LARGE: Final = 1e21
 
 
 def pairs_of(steps: Iterable[StepView]) -> list[str]:
@@ -63,4 +69,11 @@ def _text(value: str | float | bool | None) -> str:  # noqa: FBT001 - one of the
         return value
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return repr(value)
+    return str(value) if isinstance(value, int) else _number(value)
+
+
+def _number(value: float) -> str:
+    """Return a number as JavaScript writes it, which is how the page names it."""
+    if not _SMALLEST_PLAIN <= abs(value) < _SMALLEST_LARGE:
+        return "0" if value == 0 else re.sub("e([+-])0", r"e\1", repr(value)).replace(".0e", "e")
+    return format(Decimal(repr(value)).normalize(), "f")

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from failpath_otel.local.api.openapi.operation import Operation, Parameter, Schema
+from failpath_otel.local.api.openapi.operation import TEXT, Operation, Parameter, Schema
 from failpath_otel.local.api.openapi.parameters import FLOW, FLOW_KEY, RUN_ID, json_of
+from failpath_otel.local.api.page.notice_routes import NoticeList
 from failpath_otel.local.api.page.route import PREFIX
 from failpath_otel.local.api.page.run_actions import PinAnswer, RunCount
 from failpath_otel.local.api.run_files import EXPORT, IMPORT, ImportAnswer
@@ -28,6 +29,13 @@ ACTION_OPERATIONS: Final = (
         json_of(ImportAnswer),
         body=(json_of(RunFile),),
         refusals=(400, 409, 413, 415, 422),
+    ),
+    Operation(
+        "GET",
+        f"{PREFIX}/notices",
+        "Return what has begun to fail since the answer before.",
+        json_of(NoticeList),
+        (Parameter("after", "The `cursor` of the answer before; without it nothing has.", TEXT),),
     ),
     Operation("GET", f"{PREFIX}/count", "Return how many runs there are.", json_of(RunCount), (FLOW,)),
     Operation("PUT", f"{PREFIX}/pin/{{run_id}}", "Pin a run.", json_of(PinAnswer), _RUN, refusals=(404,)),

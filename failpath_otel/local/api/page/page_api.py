@@ -5,6 +5,7 @@ from starlette.routing import Route
 from failpath_otel.local.api.page.answers import Row, row_of
 from failpath_otel.local.api.page.error_routes import ErrorRoutes
 from failpath_otel.local.api.page.flow_routes import FlowRoutes
+from failpath_otel.local.api.page.notice_routes import NoticeRoutes
 from failpath_otel.local.api.page.run_actions import RunActions
 from failpath_otel.local.api.page.run_routes import RunRoutes
 from failpath_otel.local.api.page.sample_routes import SampleRoutes
@@ -26,6 +27,7 @@ class PageApi:
             RunRoutes(receiver),
             RunActions(receiver),
             ErrorRoutes(receiver),
+            NoticeRoutes(receiver),
             SampleRoutes(receiver),
         )
 

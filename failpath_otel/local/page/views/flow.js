@@ -1,6 +1,7 @@
 // The view of one flow: its numbers, its graph, what differs from its declaration, what fails most, and its last runs.
 import { html, useCallback, useEffect, useMemo } from "../lib/html.js";
 import { useResource } from "../lib/api.js";
+import { DeleteButton } from "../components/actions/delete.js";
 import { membersPath, useChosen } from "../components/flow/chosen.js";
 import { ErrorList } from "../components/flow/errors.js";
 import { DriftList, LastRuns } from "../components/flow/flowparts.js";
@@ -51,6 +52,7 @@ function Flow({ data, query }) {
       <div class="run-title">
         <h1 class="mono">${flow.flowKey}</h1>
         <${Link} class="button button-small flow-runs" href=${`/runs${search({ flow: flow.flowKey })}`}>All its runs<//>
+        <${DeleteButton} flowKey=${flow.flowKey} />
       </div>
       <${Numbers} flow=${flow} />
     </div>
