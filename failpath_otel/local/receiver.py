@@ -8,7 +8,7 @@ from pathlib import Path
 from failpath_otel.local.api.stream import ChangeNotifier
 from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.flows.flows_file import find_flows_file
-from failpath_otel.local.liveness.liveness import Processes
+from failpath_otel.local.liveness.liveness import Liveness, Processes
 from failpath_otel.local.liveness.monitor import LivenessMonitor, RunLiveness
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.database import StoreError
@@ -89,7 +89,9 @@ class Receiver:
         imported = self.store.imports.get(run)
         if imported is None or imported.mixed:
             return self.monitor.assess(run.flow_key, attempts)
-        its = [imported.attempts.get((attempt.step_key, attempt.span_id)) for attempt in attempts]
+        its: list[Liveness | None] = [
+            imported.attempts.get((attempt.step_key, attempt.span_id)) for attempt in attempts
+        ]
         return RunLiveness(imported.liveness, its, still=True)
 
     def delete(self, flow_key: str | None = None, run_id: str | None = None) -> int:

@@ -83,8 +83,8 @@ def _export(arguments: argparse.Namespace) -> int:
     from failpath_otel.cli.local_client import ReceiverError, fetch_file  # noqa: PLC0415
     from failpath_otel.local.files.run_file import file_name  # noqa: PLC0415
 
-    run_id = arguments.id if arguments.run_id is None else arguments.run_id
-    if run_id is None or arguments.id not in (None, run_id):
+    run_id: str = (arguments.id if arguments.run_id is None else arguments.run_id) or ""
+    if not run_id or arguments.id not in (None, run_id):
         arguments.usage_error("name one run, by RUN_ID or --run")
     path = Path(file_name(run_id)) if arguments.out is None else arguments.out
     is_stdout = str(path) == "-"

@@ -52,7 +52,7 @@ def export_run(
     """
     if len(events) > MAX_FILE_EVENTS:
         raise FileError(f"the run has {len(events):,} events, and a file holds {MAX_FILE_EVENTS:,}")
-    left_out = [part for part in PARTS if part in without]
+    left_out: list[Part] = [part for part in PARTS if part in without]
     file = RunFile(
         format=FORMAT,
         version=VERSION,

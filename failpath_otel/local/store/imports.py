@@ -68,7 +68,9 @@ class Imports:
         if not rows:
             return None
         imported_at, as_of, liveness, attempts, mixed = rows[0]
-        by_attempt = {(step_key, span_id): its for step_key, span_id, its in _decode(attempts)}
+        by_attempt: dict[tuple[str, str], Liveness] = {
+            (step_key, span_id): its for step_key, span_id, its in _decode(attempts)
+        }
         return ImportedRun(imported_at, as_of, cast("Liveness | None", liveness or None), by_attempt, bool(mixed))
 
     def add(self, run: FiledRun, now: int) -> bool:
