@@ -24,6 +24,9 @@ _ROUNDS: Final = 21
 _POLL_SECONDS: Final = 0.01
 _BAR: Final = 100
 
+RECEIVED: Final = 4_000_000_000_000_000
+"""When records are received: later than the times of all of them."""
+
 
 def _with_attempts(store: Store) -> list[RunRow]:
     keys = [row.key for row in store.runs.rows(500, flow_key=FLOWS[1])]
@@ -46,7 +49,7 @@ def fill(path: Path) -> None:
     projector.start()
     while some := list(islice(stream, _BATCH)):
         texts = [record.to_json().decode() for record in some]
-        store.add([ReceivedEvent(decode_event(text), text) for text in texts], 0)
+        store.add([ReceivedEvent(decode_event(text), text) for text in texts], RECEIVED)
         while store.dirty(1):
             time.sleep(_POLL_SECONDS)
     projector.close()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from failpath_otel.local.api.stream import ChangeNotifier
+from failpath_otel.local.board.board import Board
 from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.flows.flows_file import find_flows_file
 from failpath_otel.local.liveness.liveness import Liveness, Processes
@@ -13,11 +14,13 @@ from failpath_otel.local.liveness.monitor import LivenessMonitor, RunLiveness
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.defaults import DEFAULT_DAYS, DEFAULT_MEBIBYTES
+from failpath_otel.local.store.flow_revisions import FlowRevisions
 from failpath_otel.local.store.follower import Follower
 from failpath_otel.local.store.projector import Projector
 from failpath_otel.local.store.pruning import Pruner
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
+from failpath_otel.local.trends.trends import Trends
 from failpath_otel.records.rules import StepRule
 
 
@@ -48,10 +51,19 @@ class Receiver:
         self.settings = settings or ReceiverSettings()
         self.changes = ChangeNotifier()
         self.declared = find_flows_file(self.settings.flows)
-        self.flows = Flows(store, self.declared)
+        self._revisions = FlowRevisions(store)
+        self.flows = Flows(store, self.declared, self._revisions)
+        self.trends = Trends(store, self._revisions, clock)
+        self.board = Board(store, self._revisions, self.trends)
         self.projector = Projector(store, self.changes.notify)
+        processes = Processes()
         self.monitor = LivenessMonitor(
-            store, self.flows.p95_ms, Processes().is_gone, self._liveness_changed, clock=clock
+            store,
+            self.flows.p95_ms,
+            processes.is_gone,
+            self._liveness_changed,
+            clock=clock,
+            is_here=processes.is_here,
         )
         self.pruner = Pruner(
             store, clock, days=self.settings.days, mebibytes=self.settings.mebibytes, on_pruned=self.runs_deleted
@@ -92,7 +104,7 @@ class Receiver:
         its: list[Liveness | None] = [
             imported.attempts.get((attempt.step_key, attempt.span_id)) for attempt in attempts
         ]
-        return RunLiveness(imported.liveness, its, still=True)
+        return RunLiveness(imported.liveness, its, [False] * len(its), still=True)
 
     def delete(self, flow_key: str | None = None, run_id: str | None = None) -> int:
         """Delete a run, a flow or all runs, and return how many there were."""
@@ -108,6 +120,7 @@ class Receiver:
     def runs_deleted(self, _runs: int = 0) -> None:
         """Drop what is cached of deleted runs."""
         self.flows.clear_cache()
+        self._revisions.reset()
         self.monitor.reset()
         self.changes.reset()
 

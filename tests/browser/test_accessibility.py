@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from failpath_otel.local.runs.fingerprint import fingerprint
 from tests.browser.browsing import Browsing, find
-from tests.browser.stories import DECLINED, begun, finished, now
+from tests.browser.stories import DECLINED, begun, finished, now, record
 from tests.receiver import Receiver, start_receiver
 
 DECLINED_ERROR: Final = fingerprint("checkout", "charge-card", DECLINED.name, DECLINED.message)
@@ -26,6 +26,8 @@ VIEWS: Final = {
     "running run": ("/runs/order-3", "bar"),
     "silent run": ("/runs/quiet", "bar"),
     "selected step": ("/runs/order-2?step=charge-card&attempt=1", "stack"),
+    "long nested run": ("/runs/many", "stack"),
+    "comparison": ("/compare/order-2?flow=checkout", "compare-step"),
     "run that is not there": ("/runs/nowhere", "connection"),
     "flow that is not there": ("/flows/nowhere", "connection"),
     "address that is not there": ("/flows/a/b/c", "connection"),
@@ -35,12 +37,25 @@ VIEWS: Final = {
 
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    """A receiver with the sample, a failure, and runs that run, are silent and were skipped."""
+    """A receiver with the sample, a failure, a long run, and runs that run, are silent and were skipped."""
     with start_receiver(tmp_path_factory.mktemp("furnished") / "local.db") as receiver:
         receiver.request("/api/page/sample", method="POST", body=b"", headers={"Origin": receiver.url})
         receiver.post(*finished("order-1"), *finished("order-2", start=10, fails="charge-card", cart={"items": [1, 2]}))
+        receiver.post(*long_and_nested())
         receiver.post(begun("order-3"), begun("quiet") | {"timestamp": now(-3600)})
         yield receiver
+
+
+def long_and_nested() -> list[dict[str, Any]]:
+    """A run with more steps than are in the document at once, inside of one that failed after many attempts."""
+    outer, *inner = finished(
+        "many", "import", *(f"step-{number}" for number in range(250)), fails="step-249", seconds=1
+    )
+    tries = [
+        record("error", number, step="step-249", span=f"try {number}", run="many", error=DECLINED)
+        for number in range(9)
+    ]
+    return [outer, *(event | {"parentSpanId": "many/import"} for event in inner + tries)]
 
 
 def violations(page: Page, options: str = "{resultTypes: ['violations']}") -> list[str]:
@@ -84,7 +99,7 @@ def test_a_view_has_no_violation(browsing: Browsing, furnished: Receiver, view: 
     assert violations_light_and_dark(page) == []
 
 
-@pytest.mark.parametrize("view", ["flows", "flow", "runs", "selected step"])
+@pytest.mark.parametrize("view", ["flows", "flow", "runs", "selected step", "comparison"])
 def test_a_view_has_no_violation_on_a_telephone_and_is_no_wider(
     browsing: Browsing, furnished: Receiver, view: str
 ) -> None:

@@ -58,7 +58,7 @@ def test_errors_of_one_cause_are_one_that_stands_on_top_and_leads_to_all_its_run
     expect(recovered).to_contain_text("each made good by a retry")
     buckets = find(top, "spark").get_attribute("data-buckets") or ""
     assert sum(int(bucket) for bucket in buckets.split()) == 81
-    assert metric(find(page, "flow-header"), "retries").inner_text() == "3 in 3.2 % of the runs"
+    assert metric(find(page, "flow-header"), "retries").inner_text() == "3 in 3.2 % of the runs, 0.03 a run"
 
     top.focus()
     page.keyboard.press("Enter")

@@ -1,9 +1,13 @@
 """A crash is distinguished from a slow step: the page shows that the process is gone, until a record says otherwise."""
 
+import os
+import re
+import socket
 from typing import Any
 
 from playwright.sync_api import expect
 
+from failpath_otel.records.process import start_time
 from tests.browser.browsing import Browsing, find
 from tests.browser.senders import start_sender
 from tests.browser.stories import now
@@ -63,6 +67,48 @@ def test_the_page_of_flows_has_a_bar_for_a_run_whose_process_is_gone(browsing: B
         sender.kill()
     expect(find(page, "silent-bar")).to_contain_text("crashed")
     expect(find(page, "outcome", kind="gone")).to_have_count(1)
+
+
+def test_a_silent_run_says_what_the_receiver_knows_of_its_process_and_of_a_clock_that_is_ahead(
+    browsing: Browsing, receiver: Receiver
+) -> None:
+    own = {"pid": os.getpid(), "host": socket.gethostname(), "startTime": start_time(os.getpid())}
+    same = {"flowKey": "checkout", "runId": "quiet", "stepKey": "charge", "traceId": "t", "metadata": {}}
+    receiver.post(
+        {"id": "1", "status": "running", "timestamp": now(-31), "spanId": "s", "process": own, **same},
+        {"id": "2", "status": "success", "timestamp": now(-5), "spanId": "s2", **same, "stepKey": "pack"},
+    )
+    page = browsing.open(receiver, "/runs/quiet")
+    trouble = find(page, "trouble")
+    expect(trouble).to_contain_text("No further record of charge has arrived since it began at")
+    expect(trouble).to_contain_text(f"Process {os.getpid()} is still running here.")
+    expect(trouble).to_contain_text(re.compile(r"The last event of the run was \d+ s ago"))
+    expect(find(page, "clock-ahead")).to_have_count(0)
+
+    elsewhere = {"pid": 12, "host": "elsewhere"}
+    receiver.post(
+        {
+            "id": "3",
+            "status": "running",
+            "timestamp": now(-40),
+            "spanId": "s",
+            "process": elsewhere,
+            **same,
+            "runId": "far",
+        },
+        {
+            "id": "4",
+            "status": "success",
+            "timestamp": now(600),
+            "spanId": "b",
+            **same,
+            "runId": "far",
+            "stepKey": "pack",
+        },
+    )
+    page.goto("/runs/far")
+    expect(trouble).to_contain_text("Whether process 12 on elsewhere is still running is not known here.")
+    expect(find(page, "clock-ahead")).to_contain_text("ahead of this receiver's")
 
 
 def test_a_step_without_further_records_is_silent_and_not_gone(browsing: Browsing, receiver: Receiver) -> None:

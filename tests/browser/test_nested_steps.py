@@ -27,7 +27,7 @@ def nested() -> list[dict[str, Any]]:
         *step("import", 0, 90),
         *step("lane 1", 1, 9, "import"),
         *step("load 1", 3, 5, "lane 1"),
-        *step("lane 2", 2, 8, "import"),
+        *step("lane 2", 2, 8, "import", fails=True),
         *step("load 2", 4, 6, "lane 2", fails=True),
         *step("egg", 91, 92, "hen"),
         *step("hen", 92, 93, "egg"),
@@ -51,8 +51,10 @@ def test_nested_steps_stand_below_their_parents_and_fold_with_the_worst_state_in
     browsing: Browsing, receiver: Receiver
 ) -> None:
     receiver.post(*nested())
-    page = browsing.open(receiver, "/runs/nested?step=import")
+    page = browsing.open(receiver, "/runs/nested")
     expect(page.get_by_role("treeitem")).to_have_count(DEEP + 9)
+    # Of what failed, where it began: the step around it failed by it.
+    expect(row(page, "load 2")).to_have_attribute("aria-selected", "true")
     assert names(page)[:6] == ["import", "lane 1", "load 1", "lane 2", "load 2", "level 0"]
     # A parent that is not there, and steps that say to be inside each other, are shown too.
     assert sorted(names(page)[-4:]) == ["egg", "hen", "orphan", "self"]
@@ -72,8 +74,8 @@ def test_nested_steps_stand_below_their_parents_and_fold_with_the_worst_state_in
     assert label["x"] + label["width"] < whole["x"] + whole["width"]
 
     # By keys: to the parent, folded, unfolded, to the first inside.
-    page.keyboard.press("j")
-    page.keyboard.press("j")
+    page.keyboard.press("k")
+    page.keyboard.press("k")
     expect(row(page, "load 1")).to_have_attribute("aria-selected", "true")
     page.keyboard.press("ArrowLeft")
     expect(row(page, "lane 1")).to_have_attribute("aria-selected", "true")
@@ -93,10 +95,16 @@ def test_nested_steps_stand_below_their_parents_and_fold_with_the_worst_state_in
     expect(find(row(page, "import"), "inside", kind="error")).to_contain_text(str(DEEP + 4))
     # What is looked for is not left in the fold.
     page.keyboard.press("e")
+    expect(row(page, "lane 2")).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("e")
     expect(row(page, "load 2")).to_have_attribute("aria-selected", "true")
     expect(row(page, "load 2")).to_be_in_viewport()
 
+    page.set_viewport_size({"width": 400, "height": 800})
+    expect(row(page, "load 2")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
     # A list of what failed has no levels, and so is that of a run without parents.
     find(page, "only-failed").click()
-    expect(page.get_by_role("option")).to_have_count(1)
+    expect(page.get_by_role("option")).to_have_count(2)
     expect(page.get_by_role("treeitem")).to_have_count(0)

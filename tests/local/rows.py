@@ -3,14 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from failpath_otel.local.runs.event import decode_event
 from failpath_otel.local.runs.summary import RunOverview, summarise
+from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.runs.view import build_run_view
 from failpath_otel.local.store.projector import Projector
 from failpath_otel.local.store.run_row import RunKey, RunRow
 from failpath_otel.local.store.store import ReceivedEvent, Store
 from failpath_otel.records.record import Record
+
+RECEIVED: Final = 1_800_000_000_000_000
+"""When records are received: later than the times of all of them, as where no clock is ahead."""
 
 
 @contextmanager
@@ -34,8 +39,8 @@ def project(store: Store) -> None:
 
 
 def stored(store: Store, *records: Record) -> None:
-    """Stores the records and makes every row."""
-    store.add(received_events(*records), 1)
+    """Stores the records, as received at the time of the last of them, and makes every row."""
+    store.add(received_events(*records), max((parse_rfc3339(record.timestamp) for record in records), default=1))
     project(store)
 
 

@@ -58,7 +58,9 @@ def answers(page: Page) -> dict[str, Any]:
 def without_order(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            name: without_order(inner) for name, inner in value.items() if name not in {"revision", "now", "receivedAt"}
+            name: without_order(inner)
+            for name, inner in value.items()
+            if name not in {"revision", "order", "now", "receivedAt"}
         }
     return [without_order(inner) for inner in value] if isinstance(value, list) else value
 

@@ -145,7 +145,7 @@ def _import_all(files: list[Path], import_one: _ImportOne) -> int:
     # Imported here, as in `_export`.
     from failpath_otel.cli.local_client import ReceiverError, UnavailableError  # noqa: PLC0415
     from failpath_otel.local.files.run_file import FileError  # noqa: PLC0415
-    from failpath_otel.local.store.imports import RunConflictError  # noqa: PLC0415
+    from failpath_otel.local.store.marks.imports import RunConflictError  # noqa: PLC0415
 
     code = 0
     for path in files:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from failpath_otel.local.api.actions.run_files import RunFiles
 from failpath_otel.local.api.assets import Assets
 from failpath_otel.local.api.events import MAX_BODY_BYTES, Receipt, check_headers, read_events
 from failpath_otel.local.api.figures import Figures
@@ -20,7 +21,6 @@ from failpath_otel.local.api.page.page_api import PageApi
 from failpath_otel.local.api.page.route import PREFIX
 from failpath_otel.local.api.read_only import ReadOnly
 from failpath_otel.local.api.responses import failure, json_response
-from failpath_otel.local.api.run_files import RunFiles
 from failpath_otel.local.api.scripts.script_routes import script_routes
 from failpath_otel.local.api.seen_spans import seen_spans_route
 from failpath_otel.local.api.spans import ROUTE as SPANS

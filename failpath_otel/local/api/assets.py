@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from importlib.abc import Traversable
 
 SHELL: Final = "index.html"
-PAGE_ADDRESSES: Final = ("/", f"/flows/{{flow:{ANYTHING}}}", "/runs", f"/runs/{{run:{ANYTHING}}}")
+PAGE_ADDRESSES: Final = (
+    "/",
+    f"/flows/{{flow:{ANYTHING}}}",
+    "/runs",
+    f"/runs/{{run:{ANYTHING}}}",
+    f"/compare/{{run:{ANYTHING}}}",
+)
 """Addresses that a user opens; the page itself reads them."""
 
 # Not from `mimetypes`, which reads the configuration of the machine.

@@ -72,8 +72,17 @@ def meta_in(query: QueryParams) -> tuple[str, ...]:
     return found
 
 
-def one_of(text: str | None, known: tuple[str, ...]) -> str | None:
+def number_in(text: str | None, name: str) -> int | None:
+    """Return the number in a query, if there is one. Raise ``HTTPException`` (400)."""
+    if not text:
+        return None
+    if not re.fullmatch("[0-9]{1,15}", text):
+        raise HTTPException(400, f"expected a number as `{name}`")
+    return int(text)
+
+
+def one_of(text: str | None, known: tuple[str, ...], what: str = "a status") -> str | None:
     """Return the word, if it is known or missing. Raise ``HTTPException`` (400) for any other."""
     if text is None or text in known:
         return text
-    raise HTTPException(400, f"expected a status out of {', '.join(known)}")
+    raise HTTPException(400, f"expected {what} out of {', '.join(known)}")

@@ -7,7 +7,7 @@ import msgspec
 from failpath_otel.local.files.run_file import FORMAT, MAX_FILE_BYTES, MAX_FILE_EVENTS, VERSION, FileError, RunFile
 from failpath_otel.local.runs.event import check_depth, decode_event
 from failpath_otel.local.runs.times import parse_rfc3339
-from failpath_otel.local.store.imports import FiledEvent, FiledRun
+from failpath_otel.local.store.marks.imports import FiledEvent, FiledRun
 from failpath_otel.local.store.projector import Projector
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store

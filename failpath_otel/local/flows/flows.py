@@ -1,18 +1,21 @@
 """Figures, shape and layout of each flow, computed from its newest runs and cached until one changes."""
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
 from failpath_otel.local.flows.flows_file import FlowsFile
-from failpath_otel.local.flows.layout import Layout, layout
-from failpath_otel.local.flows.shape import CachedRun, DeclaredFlow, Shape, observed_edges, shape_of
-from failpath_otel.local.flows.statistics import WINDOW, FlowStats, StepStats, flow_stats, step_stats
+from failpath_otel.local.flows.layout import Layout, layout, listed
+from failpath_otel.local.flows.shape import CachedRun, DeclaredFlow, Numberings, SeenRun, Shape, shape_of
+from failpath_otel.local.flows.statistics import WINDOW, StepStats, node_stats, step_stats
 from failpath_otel.local.runs.summary import AttemptSummary
-from failpath_otel.local.store.run_row import RunRow
+from failpath_otel.local.store.flow_revisions import FlowRevisions
+from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
+from failpath_otel.local.store.time_range import ALL_TIME, TimeRange
 
 MAX_ATTEMPTS: Final = 25_000
 """The most attempts that are read of a flow, from its newest runs; the newest run is always read."""
@@ -20,8 +23,8 @@ MAX_ATTEMPTS: Final = 25_000
 MAX_KEPT_ATTEMPTS: Final = 100_000
 """The most attempts of all flows that are cached; beyond these the least recently used flow is dropped."""
 
-MAX_LISTED_RUNS: Final = 20
-"""The most runs of a flow that are listed, the newest activity first."""
+_MAX_RANGES: Final = 16
+"""The most details of flows over a limited range of time that are cached."""
 
 _MAX_CHANGES: Final = 500
 """The most changed runs that are read; after more, everything is read again."""
@@ -29,13 +32,8 @@ _MAX_CHANGES: Final = 500
 _CHUNK: Final = 100
 """Runs that are read at once, so that reading stops soon after :data:`MAX_ATTEMPTS`."""
 
-
-@dataclass(frozen=True)
-class FlowListing:
-    """The figures of a flow over its newest runs, and the newest of them."""
-
-    stats: FlowStats
-    newest: list[RunRow]
+_Key = tuple[str, TimeRange]
+"""A flow, and the range of time of its runs."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,11 @@ class FlowDetails:
     older: Sequence[AttemptSummary] | None = None
     """The attempts of an older run, whose steps the shape has too."""
 
+    numberings: Numberings = field(default_factory=Numberings, compare=False)
+
     def with_steps_of(self, attempts: Sequence[AttemptSummary]) -> "FlowDetails":
         """Return the same details, with a shape that also has the steps of a run with these attempts."""
-        known = {node.step_key for node in self.shape.nodes}
+        known = {key for node in self.shape.nodes for key in node.members or (node.step_key,)}
         if all(attempt.step_key in known for attempt in attempts):
             return self
         return replace(self, older=attempts)
@@ -60,68 +60,64 @@ class FlowDetails:
         return step_stats(self.runs)
 
     @cached_property
-    def shape(self) -> Shape:
-        """Its steps and edges."""
-        runs = [run.attempts for run in reversed(self.runs)]
-        edges = [run.edges for run in reversed(self.runs)]
-        if self.older is not None:
-            runs.insert(0, list(self.older))
-            edges.insert(0, observed_edges(self.older))
-        return shape_of(runs, self.declared, edges)
+    def figures(self) -> dict[str, StepStats]:
+        """The figures of each node of the shape that a run has reached."""
+        return node_stats(self.runs, self.steps, {node.step_key: node.members for node in self.shape.nodes})
 
     @cached_property
-    def observed(self) -> Shape:
-        """Its steps and edges as its runs alone show them, whatever is declared."""
-        runs = [run.attempts for run in reversed(self.runs)]
-        return shape_of(runs, None, [run.edges for run in reversed(self.runs)])
+    def shape(self) -> Shape:
+        """Its nodes and edges."""
+        older = [] if self.older is None else [SeenRun(self.older)]
+        return shape_of([*older, *self.seen], self.declared, self.numberings)
+
+    def count_gone(self, steps: Mapping[RunKey, Collection[str]]) -> Counter[str]:
+        """Return in how many of the runs each step has lost its process; ``steps`` are those that have, by run."""
+        return Counter(step_key for run in self.runs for step_key in steps.get(run.row.key, ()))
+
+    @property
+    def seen(self) -> list[SeenRun]:
+        """What each run shows, the oldest first."""
+        return [run.seen for run in reversed(self.runs)]
 
     @cached_property
     def layout(self) -> Layout:
         """Where its steps are drawn; depends on its shape alone."""
         keys = [node.step_key for node in self.shape.nodes]
-        return layout(keys, {(edge.source, edge.target) for edge in self.shape.edges})
+        if self.shape.listed:
+            return listed(keys)
+        edges = self.shape.edges
+        back = {(edge.source, edge.target) for edge in edges if edge.kind == "back"}
+        return layout(keys, {(edge.source, edge.target) for edge in edges}, back)
 
 
 class Flows:
     """A cache of the details of every flow, refreshed when one of its runs has changed. Thread-safe."""
 
-    def __init__(self, store: Store, declared: FlowsFile | None) -> None:
+    def __init__(self, store: Store, declared: FlowsFile | None, revisions: FlowRevisions | None = None) -> None:
         self._store = store
+        self._revisions = FlowRevisions(store) if revisions is None else revisions
         self._declared = declared
         self._lock = threading.Lock()
-        self._listings: dict[str, FlowListing] = {}
-        self._details: dict[str, FlowDetails] = {}  # least recently used first
-        self._stale: set[str] = set()
+        self._details: dict[_Key, FlowDetails] = {}  # least recently used first
+        self._stale: set[_Key] = set()
         self._seen_revision = 0
 
     def known(self) -> list[str]:
         """Return the flows that have runs, and then those that are only declared."""
-        return list(dict.fromkeys([*self._store.runs.flow_keys(), *self.declared()]))
+        return list(dict.fromkeys([*self._revisions.flow_keys(), *self.declared()]))
 
-    def listing(self, flow_key: str) -> FlowListing:
-        """Return the figures of a flow now, without reading the attempts of its runs."""
+    def details(self, flow_key: str, within: TimeRange = ALL_TIME) -> FlowDetails:
+        """Return the details of a flow in a range of time, up to date; an unknown flow has no runs and no steps."""
+        key, declared = (flow_key, within), self.declared().get(flow_key)
         with self._lock:
             self._apply_changes()
-            listing = self._listings.get(flow_key)
-            if listing is None:
-                rows = self._store.runs.rows(WINDOW, flow_key=flow_key)
-                listing = FlowListing(flow_stats(rows), rows[:MAX_LISTED_RUNS])
-                if rows:
-                    self._listings[flow_key] = listing
-            return listing
-
-    def details(self, flow_key: str) -> FlowDetails:
-        """Return the details of a flow, up to date; an unknown flow has no runs and no steps."""
-        declared = self.declared().get(flow_key)
-        with self._lock:
-            self._apply_changes()
-            details = self._details.pop(flow_key, None)
-            if details is None or flow_key in self._stale or details.declared != declared:
+            details = self._details.pop(key, None)
+            if details is None or key in self._stale or details.declared != declared:
                 # A read that fails leaves the cache as it is, and is repeated.
-                details = self._read_runs(flow_key, details, declared)
-                self._stale.discard(flow_key)
+                details = self._read_runs(key, details, declared)
+                self._stale.discard(key)
             if details.runs or declared:
-                self._details[flow_key] = details
+                self._details[key] = details
                 self._evict()
             return details
 
@@ -133,7 +129,6 @@ class Flows:
     def clear_cache(self) -> None:
         """Drop all caches, because runs were deleted."""
         with self._lock:
-            self._listings.clear()
             self._details.clear()
             self._stale.clear()
 
@@ -145,29 +140,32 @@ class Flows:
         changed = self._store.runs.changes(self._seen_revision, _MAX_CHANGES)
         if len(changed) == _MAX_CHANGES:
             self._seen_revision = self._store.runs.revision()
-            self._listings.clear()
             self._stale = set(self._details)
         elif changed:
             self._seen_revision = changed[-1].revision
             flow_keys = {row.flow_key for row in changed}
-            for flow_key in flow_keys:
-                self._listings.pop(flow_key, None)
-            self._stale |= self._details.keys() & flow_keys
+            self._stale |= {key for key in self._details if key[0] in flow_keys}
 
     def _evict(self) -> None:
-        kept = {flow_key: sum(len(run.attempts) for run in details.runs) for flow_key, details in self._details.items()}
+        # The begin of a range like the last hour moves on, and nothing asks for the one before again.
+        for key in [key for key in self._details if key[1] != ALL_TIME][:-_MAX_RANGES]:
+            del self._details[key]
+            self._stale.discard(key)
+        kept = {key: sum(len(run.attempts) for run in details.runs) for key, details in self._details.items()}
         total = sum(kept.values())
-        for flow_key in list(self._details)[:-1]:
+        for key in list(self._details)[:-1]:
             if total <= MAX_KEPT_ATTEMPTS:
                 return
-            total -= kept[flow_key]
-            del self._details[flow_key]
-            self._stale.discard(flow_key)
+            total -= kept[key]
+            del self._details[key]
+            self._stale.discard(key)
 
-    def _read_runs(self, flow_key: str, before: FlowDetails | None, declared: DeclaredFlow | None) -> FlowDetails:
+    def _read_runs(self, key: _Key, before: FlowDetails | None, declared: DeclaredFlow | None) -> FlowDetails:
         """Read the attempts of those runs that are not cached at their current revision."""
         known = {} if before is None else {(run.row.run_id, run.row.revision): run for run in before.runs}
-        rows = self._store.runs.rows(WINDOW, flow_key=flow_key)
+        numberings = Numberings() if before is None else before.numberings
+        flow_key, within = key
+        rows = self._store.runs.rows(WINDOW, flow_key=flow_key, within=within)
         runs: list[CachedRun] = []
         attempts = 0
         for start in range(0, len(rows), _CHUNK):
@@ -181,6 +179,6 @@ class Flows:
                     continue
                 attempts += len(run.attempts)
                 if runs and attempts > MAX_ATTEMPTS:
-                    return FlowDetails(runs, declared)
+                    return FlowDetails(runs, declared, numberings=numberings)
                 runs.append(run)
-        return FlowDetails(runs, declared)
+        return FlowDetails(runs, declared, numberings=numberings)

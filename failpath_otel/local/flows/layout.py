@@ -63,13 +63,20 @@ class Layout(msgspec.Struct, frozen=True, rename="camel"):
     edges: tuple[PlacedEdge, ...]
 
 
-def layout(nodes: Sequence[str], edges: Collection[tuple[str, str]]) -> Layout:
+def layout(nodes: Sequence[str], edges: Collection[tuple[str, str]], back: Collection[tuple[str, str]] = ()) -> Layout:
     """Place a graph from left to right; the order of ``nodes`` decides where nothing else does.
+
+    ``back`` are those of the edges that are known to lead back. Others that close a cycle are found.
 
     Parts of the graph that no edge joins stand below each other, and under them, row by row, the nodes without edges.
     An edge from a node to itself, or with an end that is no node, is left out.
     """
-    return _layout(tuple(dict.fromkeys(nodes)), frozenset(edges))
+    return _layout(tuple(dict.fromkeys(nodes)), frozenset(edges), frozenset(back))
+
+
+def listed(nodes: Iterable[str]) -> Layout:
+    """Return a layout without places, for a graph that is too large to be drawn."""
+    return Layout(0, 0, tuple(PlacedNode(node, 0, 0, 0, 0) for node in nodes), ())
 
 
 class _Drawing(NamedTuple):
@@ -82,14 +89,19 @@ class _Drawing(NamedTuple):
 
 
 @lru_cache(maxsize=128)
-def _layout(nodes: tuple[str, ...], edges: frozenset[tuple[str, str]]) -> Layout:
+def _layout(
+    nodes: tuple[str, ...], edges: frozenset[tuple[str, str]], known_back: frozenset[tuple[str, str]]
+) -> Layout:
     number = {node: at for at, node in enumerate(nodes)}
     pairs = sorted(
         (number[source], number[target])
         for source, target in edges
         if source != target and source in number and target in number
     )
-    back = back_edges(len(nodes), pairs)
+    back = {
+        (number[source], number[target]) for source, target in known_back & edges if {source, target} <= number.keys()
+    }
+    back |= back_edges(len(nodes), [pair for pair in pairs if pair not in back])
     corners: dict[int, Point] = {}
     lines: dict[Pair, tuple[Point, ...]] = {}
     alone: list[int] = []

@@ -1,28 +1,30 @@
-"""The shape of a flow's graph: its steps and edges, as declared in a file or as observed in runs."""
+"""The shape of a flow's graph: its nodes and edges, as declared in a file or as its runs show them."""
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
 import msgspec
 
+from failpath_otel.local.flows.graph import run_edges
+from failpath_otel.local.flows.graph.edge import Edge
+from failpath_otel.local.flows.graph.folding import folded
+from failpath_otel.local.flows.graph.inference import inferred
+from failpath_otel.local.flows.graph.numbering import Numbering
+from failpath_otel.local.flows.graph.units import Unit, units_of
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.run_row import RunRow
 
-MAX_EDGES: Final = 2000
-"""The most edges of one run; beyond that, when many steps run at once, each step keeps one edge."""
-
-
-Kind = Literal["next", "back", "inside"]
-"""Of an edge: the target comes after the source; it runs again after it; it is the first that runs inside it."""
+MAX_DRAWN: Final = 500
+"""The most nodes of a graph that is drawn; a larger one is a list of its nodes."""
 
 
 class Node(msgspec.Struct, frozen=True, rename="camel"):
-    """A step of a flow, and its label.
+    """A node: a step of a flow, and its label.
 
-    Steps that differ only in a number may be one node: its key is their pattern (``resize-*``), ``members`` are
+    Steps whose keys differ by a number only may be one node: its key is their pattern (``resize-*``), ``members`` are
     their keys.
     """
 
@@ -31,21 +33,16 @@ class Node(msgspec.Struct, frozen=True, rename="camel"):
     members: tuple[str, ...] = ()
 
 
-class Edge(msgspec.Struct, frozen=True, rename="camel"):
-    """An edge from ``source`` to ``target``, its kind, and the number of runs that took it."""
-
-    source: str
-    target: str
-    taken: int
-    kind: Kind = "next"
-
-
 class Shape(msgspec.Struct, frozen=True, rename="camel"):
-    """The graph of a flow; ``declared`` says that a file named its steps."""
+    """The graph of a flow; ``declared`` says that a file named its steps.
+
+    ``listed``: it has more than :data:`MAX_DRAWN` nodes, and no edges.
+    """
 
     nodes: list[Node]
     edges: list[Edge]
     declared: bool
+    listed: bool = False
 
 
 class DeclaredFlow(msgspec.Struct, frozen=True):
@@ -56,21 +53,29 @@ class DeclaredFlow(msgspec.Struct, frozen=True):
     edges: tuple[tuple[str, str], ...] = ()
 
 
-def observed_edges(attempts: Sequence[AttemptSummary]) -> set[tuple[str, str]]:
-    """Return the edges of one run: B follows A if A ended before B began, and no other step fits between.
+class SeenRun:
+    """The attempts of one run, and what they show; computed once as long as nodes have the same numbers."""
 
-    A step lasts from the start of its first attempt to the end of its last; what has no start is an instant. Of a run
-    with more than :data:`MAX_EDGES` such pairs, only the latest end before each step counts.
-    """
-    spans = _spans(attempts)
-    ended, predecessors = _predecessors(spans)
-    if sum(last - first for first, last in predecessors) > MAX_EDGES:
-        predecessors = [(max(first, last - 1), last) for first, last in predecessors]
-    return {
-        (spans[ended[at][1]].step_key, span.step_key)
-        for span, (first, last) in zip(spans, predecessors, strict=True)
-        for at in range(first, last)
-    }
+    def __init__(self, attempts: Sequence[AttemptSummary]) -> None:
+        self.attempts = attempts
+        self._units: tuple[Numbering, tuple[Unit, ...]] | None = None
+
+    @cached_property
+    def step_keys(self) -> dict[str, None]:
+        """Its steps, in their order."""
+        return dict.fromkeys(attempt.step_key for attempt in self.attempts)
+
+    @cached_property
+    def edges(self) -> set[tuple[str, str]]:
+        """The edges that this run has by itself."""
+        return run_edges.observed_edges(self.attempts)
+
+    def units(self, numbering: Numbering) -> tuple[Unit, ...]:
+        """Return what it shows of the order of nodes with these numbers."""
+        known = self._units
+        if known is None or known[0] is not numbering:
+            known = self._units = (numbering, units_of(self.attempts, numbering))
+        return known[1]
 
 
 @dataclass(frozen=True)
@@ -81,102 +86,66 @@ class CachedRun:
     attempts: list[AttemptSummary]
 
     @cached_property
-    def edges(self) -> set[tuple[str, str]]:
-        """Its :func:`observed_edges`."""
-        return observed_edges(self.attempts)
+    def seen(self) -> SeenRun:
+        """What its attempts show."""
+        return SeenRun(self.attempts)
 
 
-def shape_of(
-    runs: Sequence[Sequence[AttemptSummary]],
-    declared: DeclaredFlow | None,
-    edges: Sequence[Collection[tuple[str, str]]] | None = None,
-) -> Shape:
+class Numberings:
+    """The numbering of a flow's nodes, kept for the next time as long as the same steps are folded."""
+
+    def __init__(self) -> None:
+        self._current = Numbering()
+
+    def of(self, folded_steps: dict[str, str], nodes: int) -> Numbering:
+        """Return a numbering for so many nodes; numbers of nodes that no run has any more are not kept for ever."""
+        if folded_steps != self._current.folded or len(self._current.nodes) > 2 * nodes + 16:
+            self._current = Numbering(folded_steps)
+        return self._current
+
+
+def shape_of(runs: Sequence[SeenRun], declared: DeclaredFlow | None, numberings: Numberings | None = None) -> Shape:
     """Return the shape of a flow from its runs, oldest first.
-
-    ``edges`` are what :func:`observed_edges` says of each run, where that is known already.
 
     Declared steps come first and keep their order, the others follow as they were first seen. Where edges are
     declared they stand for all that was seen between declared steps; a run has taken one if the one step had ended
     when the other began.
     """
     labels = {} if declared is None else {node.step_key: node.label for node in declared.nodes}
-    fixed = () if declared is None else declared.edges
-    nodes = dict(labels)
-    seen: dict[tuple[str, str], int] = {}
-    taken = dict.fromkeys(fixed, 0)
-    for place, attempts in enumerate(runs):
-        for attempt in attempts:
-            nodes.setdefault(attempt.step_key, attempt.step_key)
-        for edge in sorted(observed_edges(attempts) if edges is None else edges[place]):
-            seen[edge] = seen.get(edge, 0) + 1
-        if fixed:
-            spans = {span.step_key: span for span in _spans(attempts)}
-            for source, target in fixed:
-                if source in spans and target in spans and spans[source].is_before(spans[target]):
-                    taken[source, target] += 1
-    if fixed:
-        seen = {edge: count for edge, count in seen.items() if not (edge[0] in labels and edge[1] in labels)}
-    # Runs that all differ add up to many edges; the most frequent ones are kept.
-    common = sorted(seen.items(), key=lambda item: -item[1])[: MAX_EDGES + len(nodes)]
-    return Shape(
-        nodes=[Node(step_key, label) for step_key, label in nodes.items()],
-        edges=[Edge(*edge, count) for edge, count in [*taken.items(), *common]],
-        declared=declared is not None,
-    )
+    steps = dict.fromkeys(labels)
+    for run in runs:
+        steps |= run.step_keys
+    pattern_of = folded([run.attempts for run in runs], steps, labels)
+    nodes = _nodes(steps, labels, pattern_of)
+    if len(nodes) > MAX_DRAWN:
+        return Shape(nodes, [], declared is not None, listed=True)
+    numbering = (numberings or Numberings()).of(pattern_of, len(nodes))
+    edges = inferred(Counter(run.units(numbering) for run in runs), numbering)
+    if declared is not None and declared.edges:
+        taken = Counter(pair for run in runs for pair in run_edges.taken(declared.edges, run.attempts))
+        edges = [
+            *(Edge(*pair, taken[pair]) for pair in declared.edges),
+            *(edge for edge in edges if not (edge.source in labels and edge.target in labels)),
+        ]
+    # Steps that are left out in many ways add up to many edges; the most frequent ones are kept.
+    kept = sorted(edges, key=lambda edge: -edge.taken)[: run_edges.MAX_EDGES + len(nodes)]
+    return Shape(nodes, kept if len(kept) < len(edges) else edges, declared is not None)
 
 
-class _Span(NamedTuple):
-    """When a step happened. Those of the same microsecond sort by key, so that they follow each other one way only."""
-
-    start: int
-    end: float
-    step_key: str
-
-    def is_before(self, other: "_Span") -> bool:
-        return self.end <= other.start and self < other
+def observed_edges_of(runs: Sequence[SeenRun]) -> list[Edge]:
+    """Return the edges that each run has by itself, with the number of runs; the most frequent ones first."""
+    seen = Counter(edge for run in runs for edge in sorted(run.edges))
+    return [Edge(*edge, count) for edge, count in seen.most_common(run_edges.MAX_EDGES + len(runs))]
 
 
-def _spans(attempts: Iterable[AttemptSummary]) -> list[_Span]:
-    starts: dict[str, int] = {}
-    ends: dict[str, float] = {}
-    is_open: dict[str, bool] = {}
-    newest: dict[str, int] = {}
-    for attempt in attempts:
-        key, ended = attempt.step_key, attempt.ended
-        start = ended if attempt.started is None else attempt.started
-        if start is None:
-            continue
-        starts[key] = min(start, starts.get(key, start))
-        if ended is not None:
-            ends[key] = max(ended, ends.get(key, ended))
-        if start >= newest.get(key, start):
-            # An older attempt without an end was abandoned for a newer one.
-            newest[key], is_open[key] = start, ended is None
-    return sorted(
-        # A clock that was set back may end a step before its start.
-        _Span(start, float("inf") if is_open[key] else max(start, ends[key]), key)
-        for key, start in starts.items()
-    )
+def _nodes(steps: dict[str, None], labels: dict[str, str], pattern_of: dict[str, str]) -> list[Node]:
+    members: dict[str, list[str]] = {}
+    for step in steps:
+        of_node = members.setdefault(pattern_of.get(step, step), [])
+        if step in pattern_of:
+            of_node.append(step)
+    return [Node(node, labels.get(node, node), tuple(sorted(its, key=_natural))) for node, its in members.items()]
 
 
-def _predecessors(spans: Sequence[_Span]) -> tuple[list[tuple[float, int]], list[tuple[int, int]]]:
-    """Return the ends of all spans in order, with their spans' places, and each span's range of predecessors.
-
-    What ended before a span is a beginning of that order. Of these the one that began last stands between the span
-    and all that ended before that; the others are its predecessors.
-    """
-    ended = sorted((span.end, place) for place, span in enumerate(spans))
-    latest: list[int] = []
-    for _, place in ended:
-        latest.append(max(place, latest[-1]) if latest else place)
-    ranges: list[tuple[int, int]] = []
-    for place, span in enumerate(spans):
-        last = bisect_left(ended, (span.start, place))
-        if not last:
-            ranges.append((0, 0))
-            continue
-        between = latest[last - 1]
-        first = bisect_right(ended, (spans[between].start, len(spans)), hi=last)
-        # An instant does not end after its own start, and is a predecessor all the same.
-        ranges.append((min(first, bisect_left(ended, (spans[between].end, between))), last))
-    return ended, ranges
+def _natural(key: str) -> tuple[int, str]:
+    return len(key), key

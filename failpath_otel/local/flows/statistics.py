@@ -1,14 +1,16 @@
 """Rates and percentiles over the newest runs of a flow."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import ceil
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from failpath_otel.local.flows.shape import CachedRun
 from failpath_otel.local.runs.retries import retries_by_step
+from failpath_otel.local.store.flow_queries import ListedRun
 from failpath_otel.local.store.run_row import RunRow, StoredRun
 from failpath_otel.records.record import Status
 
@@ -112,7 +114,37 @@ def step_stats(runs: Iterable[Run]) -> dict[str, StepStats]:
     }
 
 
-def flow_stats(rows: Iterable[RunRow]) -> FlowStats:
+def node_stats(
+    runs: Iterable[Run], steps: Mapping[str, StepStats], members: Mapping[str, Collection[str]]
+) -> dict[str, StepStats]:
+    """Return the figures of nodes, some of which are several steps: those of all these together.
+
+    Args:
+        runs: the runs.
+        steps: the :func:`step_stats` of them.
+        members: the nodes, each with its steps where it is several.
+    """
+    node_of = {step_key: node for node, its in members.items() for step_key in its}
+    found = {node: steps[node] for node in members if node in steps}
+    if not node_of:
+        return found
+    had: Counter[str] = Counter()
+    retried: Counter[str] = Counter()
+    together: list[StoredRun] = []
+    for run in runs:
+        own = [attempt for attempt in run.attempts if attempt.step_key in node_of]
+        had.update({node_of[attempt.step_key] for attempt in own})
+        retried.update({node_of[step_key] for step_key, number in retries_by_step(own).items() if number})
+        attempts = [structs.replace(attempt, step_key=node_of[attempt.step_key]) for attempt in own]
+        together.append(StoredRun(run.row, attempts))
+    for node, stats in step_stats(together).items():
+        # A step is no retry of another one.
+        retries = sum(steps[member].retries for member in members[node] if member in steps)
+        found[node] = structs.replace(stats, runs=had[node], retries=retries, retried_runs=retried[node])
+    return found
+
+
+def flow_stats(rows: Iterable[RunRow | ListedRun]) -> FlowStats:
     """Return the figures of the runs of one flow."""
     statuses: list[Status] = []
     durations: list[float] = []

@@ -114,10 +114,18 @@ class Processes:
 
     def is_gone(self, process: ProcessInfo) -> bool:
         """Return whether this process was one of this host and has ended; ``False`` if that is unknown."""
+        return self._known_verdict(process) == "gone"
+
+    def is_here(self, process: ProcessInfo) -> bool:
+        """Return whether this very process still runs on this host; ``False`` if that is unknown."""
+        # Without its start, another process may have got its pid.
+        return process.start_time is not None and isinstance(self._known_verdict(process), _LiveProcess)
+
+    def _known_verdict(self, process: ProcessInfo) -> _Verdict:
         if not CAN_INSPECT or process.host != self._host or not 0 < process.pid <= _MAX_PID:
-            return False
+            return "unknown"
         if process.start_time is not None and len(process.start_time) > _MAX_TEXT:
-            return False
+            return "unknown"
         with self._lock:
             known = self._known.get(process)
             if known is None:
@@ -126,7 +134,7 @@ class Processes:
                 known = self._known[process] = self._first_verdict(process)
             elif isinstance(known, _LiveProcess) and self._clock() >= known.check_after:
                 known = self._known[process] = self._verdict(known.pid, known.ticks)
-            return known == "gone"
+            return known
 
     def _first_verdict(self, process: ProcessInfo) -> _Verdict:
         pid, started = process.pid, _microseconds(process.start_time)

@@ -30,19 +30,25 @@ P95 = Callable[[str, str], "float | None"]
 class RunLiveness(NamedTuple):
     """The liveness of a run and of each of its attempts in order; ``None`` for what is not running.
 
+    ``here`` says of each attempt whether it is running and its process is known to run on the receiver's host.
     ``still``: it came as a file, and nothing of it runs here.
     """
 
     run: Liveness | None
     attempts: list[Liveness | None]
+    here: list[bool]
     still: bool = False
 
 
 class _State(NamedTuple):
-    """The liveness of a running run, and which of its running attempts are not live, by step and span."""
+    """The liveness of a running run, and which of its running attempts are not live, by step and span.
+
+    ``gone`` are the steps whose newest attempt is gone.
+    """
 
     run: Liveness
     lost: frozenset[tuple[str, str, Liveness]]
+    gone: frozenset[str] = frozenset()
 
 
 _ALL_LIVE: Final = _State("live", frozenset())
@@ -67,6 +73,7 @@ class LivenessMonitor:
     _: KW_ONLY
     clock: Callable[[], int]
     interval: float = INTERVAL
+    is_here: Callable[[ProcessInfo], bool] = lambda _: False
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -100,6 +107,13 @@ class LivenessMonitor:
             current.update({run: state.run for run, state in self._assess_open().items()})
             return current
 
+    def gone_steps(self, flow_key: str) -> dict[RunKey, frozenset[str]]:
+        """Return, of each running run of a flow, the steps whose newest attempt has lost its process, where any has."""
+        with self._lock:
+            self._catch_up()
+            states = {**self._gone, **self._assess_open(flow_key)}
+            return {run: state.gone for run, state in states.items() if run.flow_key == flow_key and state.gone}
+
     def liveness(self, run: RunKey) -> Liveness | None:
         """Return the liveness of one run; ``None`` if it is not running or not there."""
         with self._lock:
@@ -118,6 +132,12 @@ class LivenessMonitor:
             run_liveness(attempts, now, p95, self.is_gone),
             [
                 liveness_of(attempt, now, p95, self.is_gone) if attempt.status == semconv.STATUS_RUNNING else None
+                for attempt in attempts
+            ],
+            [
+                attempt.status == semconv.STATUS_RUNNING
+                and attempt.process is not None
+                and self.is_here(attempt.process)
                 for attempt in attempts
             ],
         )
@@ -202,11 +222,13 @@ class LivenessMonitor:
                 continue
             self._open[row.key] = [attempt for attempt in attempts if attempt.status == semconv.STATUS_RUNNING]
 
-    def _assess_open(self) -> dict[RunKey, _State]:
-        """Assess the runs that were not known as gone; those that are gone are known as such from now on."""
+    def _assess_open(self, flow_key: str | None = None) -> dict[RunKey, _State]:
+        """Assess the runs, of one flow or all, that were not known as gone; those that are gone now are from now on."""
         now, p95 = self.clock(), cache(self.p95)
         states: dict[RunKey, _State] = {}
         for run, attempts in self._open.items():
+            if flow_key not in (None, run.flow_key):
+                continue
             assessed: list[tuple[AttemptSummary, Liveness]] = [
                 (attempt, liveness_of(attempt, now, partial(p95, run.flow_key), self.is_gone)) for attempt in attempts
             ]
@@ -216,7 +238,8 @@ class LivenessMonitor:
                 (attempt.step_key, attempt.span_id, liveness) for attempt, liveness in assessed if liveness != "live"
             ]
             if its is not None:
-                states[run] = _State(its, frozenset(lost))
+                ended = {attempt.step_key for attempt, liveness in assessed if attempt.newest and liveness == "gone"}
+                states[run] = _State(its, frozenset(lost), frozenset(ended))
         for run, state in states.items():
             gone = [liveness for _, _, liveness in state.lost if liveness == "gone"]
             if len(gone) == len(self._open[run]):

@@ -2,6 +2,7 @@
 import { html, render, useEffect, useErrorBoundary, useRef, useState } from "./lib/html.js";
 import { forget, useResource } from "./lib/api.js";
 import { showDirections } from "./lib/shell/bidi.js";
+import { CompareView } from "./views/compare.js";
 import { FlowView } from "./views/flow.js";
 import { FlowsView } from "./views/flows.js";
 import { Header } from "./components/header.js";
@@ -20,6 +21,7 @@ function viewOf(segments, server) {
   if (room === "runs" && key === undefined) return html`<${RunsView} server=${server} />`;
   // An id that was typed with its slashes is meant as one.
   if (room === "runs") return html`<${RunView} runId=${[key, ...rest].join("/")} />`;
+  if (room === "compare" && key !== undefined) return html`<${CompareView} runId=${[key, ...rest].join("/")} />`;
   return html`<${NotFound} />`;
 }
 

@@ -23,9 +23,9 @@ _WEEKDAY: Final = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},?"
 _BEGINNINGS: Final = (
     "http|errno|winerror|sqlstate|status|signal|exit|return|returned|response|result|error|code|responded|answered|got"
     "|received|title|type|reason|attribute|argument|parameter|column|relation|table|constraint|index|function|method"
-    rf"|property|field|module|for|reading|of|localhost|eyj\w+|{_MONTH}|{_WEEKDAY}"
+    rf"|property|field|module|for|reading|object|localhost|eyj\w+|{_MONTH}|{_WEEKDAY}"
 )
-_WORD: Final = rf"(?<![\w.@+%/~-])(?!(?i:{_BEGINNINGS})\b)[A-Za-z]+(?=[ ,;)\]]|$)"
+_WORDS: Final = rf"(?:(?<![\w.@+%/~-])(?!(?i:{_BEGINNINGS})\b)[A-Za-z]+(?=[ ,;)\]]|$)|[ ,;])+"
 """Most words, at once: no other pattern begins with them."""
 
 _CODE_ENDS: Final = r"(?![\w.:-]{0,9}\d)(?!\w)"
@@ -63,7 +63,7 @@ _REASONS: Final = (
 
 _NAMED: Final = (
     r"(?i:\b(?:attribute|argument|parameter|column|relation|table|constraint|index|function|method|property"
-    r"|field|module named|for key|reading|of type) )[\"'`][A-Za-z_$][A-Za-z_$.]{0,63}[\"'`](?!\w)"
+    r"|field|module named|for key|reading|object of type) )[\"'`][A-Za-z_$][A-Za-z_$.]{0,63}[\"'`](?!\w)"
 )
 """The name of a thing in code, behind the word that says so."""
 
@@ -117,12 +117,13 @@ _VARIES: Final = "|".join(
 )
 
 _FIND: Final = re.compile(
-    rf"(?P<word>{_WORD})|(?P<kept>{_KEPT})|(?P<varies>{_VARIES})"
+    rf"(?P<word>{_WORDS})|(?P<kept>{_KEPT})|(?P<varies>{_VARIES})"
     r"|(?P<field>\b[A-Za-z_][\w.]{0,63}=(?=[\w/.$-])[^\s,;()\[\]{}'\"<>]+)"
     r"|(?P<token>[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*)"
     "|(?P<quote>[\"`\u201c\u201d\u2018\u2019\u00ab\u00bb]|(?<!\\w)'|'(?!\\w))"
 )
 _SEVERAL: Final = re.compile(r"\*(?:[ ,;:./|+&-]{0,4}\*)+")
+_PLAIN: Final = re.compile(r"[A-Za-z ,;()-]*[.!]?")
 _IDENTIFIER: Final = re.compile(r"(['\"])[A-Za-z_][A-Za-z_.]{0,63}\1")
 _PREFIX: Final = re.compile(r"(?:(?:[a-z]{2,12}|[A-Z]{2,12}|[A-Z][a-z]{1,11})[_-])+")
 _DIGIT: Final = re.compile(r"[0-9]")
@@ -140,8 +141,8 @@ def fingerprint(flow_key: str, step_key: str, name: str, message: str) -> str:
 def shape_of(message: str) -> str:
     """Return a message without what varies, on one line of at most :data:`MAX_SHAPE` characters."""
     text = " ".join(message[:_MAX_READ].split())
-    if _IDENTIFIER.fullmatch(text):
-        return text  # as of a KeyError: the key is the cause
+    if _PLAIN.fullmatch(text) or _IDENTIFIER.fullmatch(text):
+        return text[:MAX_SHAPE].strip()  # a name in quotes, as of a KeyError, is the cause
     return _SEVERAL.sub("*", _FIND.sub(_replaced, text))[:MAX_SHAPE].strip()
 
 

@@ -32,8 +32,9 @@ class StepView(msgspec.Struct, frozen=True, rename="camel"):
 
     ``attempt`` counts from 1 among the attempts of the same step. ``started_at`` is missing where no record has
     a start (a skip, a record by hand), ``ended_at`` and ``duration_ms`` while the attempt runs. ``liveness`` is
-    what the receiver observes of a running attempt; it does not follow from the records. ``parent_span_id`` is the
-    span of the attempt of another step that it ran inside, where a record says so.
+    what the receiver observes of a running attempt, ``process_is_here`` that its process still runs on the receiver's
+    host; these do not follow from the records. ``parent_span_id`` is the span of the
+    attempt of another step that it ran inside, where a record says so.
     """
 
     step_key: str
@@ -49,6 +50,7 @@ class StepView(msgspec.Struct, frozen=True, rename="camel"):
     process: ProcessInfo | None
     liveness: Liveness | None = None
     parent_span_id: str | None = None
+    process_is_here: bool = False
 
 
 class RunView(msgspec.Struct, frozen=True, rename="camel"):

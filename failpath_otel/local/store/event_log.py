@@ -50,6 +50,11 @@ class EventLog:
         query = "SELECT payload FROM events WHERE flow_key = ? AND run_id = ? AND step_key = ?"
         return [self._decode(payload) for (payload,) in self._database.rows(query, *run, step_key)]
 
+    def clock_ahead_ms(self, run: RunKey) -> float:
+        """Return by how much the time of an event was ahead of its receipt, at most, in milliseconds; 0 if none was."""
+        query = "SELECT coalesce(max(timestamp - received_at), 0) FROM events WHERE flow_key = ? AND run_id = ?"
+        return max(0, self._database.number(query, *run)) / 1000
+
     def is_projected(self, run: RunKey) -> bool:
         """Return whether the row of a run shows all of its events."""
         return not self._database.rows("SELECT 1 FROM dirty WHERE flow_key = ? AND run_id = ?", *run)

@@ -162,6 +162,20 @@ class RunQueries:
             found.append(RunKey(*rows[0]) if rows else None)
         return found[0], found[1]
 
+    def last_good(self, run: RunKey) -> RunKey | None:
+        """Return the newest successful run of the same flow that started before this one."""
+        # Enters the index that has the status, so that it reads no rows of those that failed.
+        rows = self._database.rows(
+            "SELECT flow_key, run_id FROM runs INDEXED BY runs_of_flow WHERE flow_key = ? AND status = 'success' "
+            "AND active_at <= (SELECT active_at FROM runs WHERE flow_key = ? AND run_id = ?) "
+            "AND started < (SELECT started FROM runs WHERE flow_key = ? AND run_id = ?) "
+            "ORDER BY active_at DESC LIMIT 1",
+            run.flow_key,
+            *run,
+            *run,
+        )
+        return RunKey(*rows[0]) if rows else None
+
     def flow_keys(self) -> list[str]:
         """Return the flows that have runs, in alphabetical order."""
         # Steps from one flow to the next; DISTINCT would visit every run.

@@ -1,23 +1,25 @@
 """The store: every accepted event, once, and a row for each run, in one SQLite file."""
 
-import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from failpath_otel.local.runs.event import Event
-from failpath_otel.local.runs.step_error import StepError
 from failpath_otel.local.runs.summary import RunOverview, RunSummary
 from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store.database import Database
 from failpath_otel.local.store.deletion import DELETED_RUNS, delete_some, delete_where
 from failpath_otel.local.store.error_queries import ErrorQueries
+from failpath_otel.local.store.error_rows import save_errors
 from failpath_otel.local.store.event_log import EventLog
-from failpath_otel.local.store.imports import Imports
-from failpath_otel.local.store.pins import Pins
+from failpath_otel.local.store.flow_queries import FlowQueries
+from failpath_otel.local.store.marks.imports import Imports
+from failpath_otel.local.store.marks.pins import Pins
 from failpath_otel.local.store.run_queries import RunQueries
 from failpath_otel.local.store.run_row import STORED, RunKey
 from failpath_otel.local.store.schema import check, prepare
@@ -43,7 +45,6 @@ _DIRTY: Final = (
     "SELECT received_at, (SELECT mark FROM runs WHERE runs.flow_key = dirty.flow_key AND runs.run_id = dirty.run_id) "
     "FROM dirty WHERE flow_key = ? AND run_id = ?"
 )
-_SAVE_ERROR: Final = f"INSERT INTO errors VALUES (?, ?, {', '.join('?' * len(StepError._fields))}, ?)"  # noqa: S608
 
 
 class ReceivedEvent(NamedTuple):
@@ -74,6 +75,12 @@ class Pruned(NamedTuple):
     newest_activity: int | None
 
 
+class _Metadata(msgspec.Struct, gc=False):
+    """What of a record is read where only its metadata matters."""
+
+    metadata: dict[str, Any]
+
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -90,6 +97,7 @@ class Store:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._decode = msgspec.json.Decoder(Record).decode
+        self._decode_metadata = msgspec.json.Decoder(_Metadata).decode
         self._database = Database(path, check if read_only else prepare, read_only=read_only)
         self.read_only: Final = read_only
         self.runs: Final = RunQueries(self._database)
@@ -102,6 +110,8 @@ class Store:
         """The runs that are not pruned."""
         self.imports: Final = Imports(self._database)
         """The runs that came as files."""
+        self.flows: Final = FlowQueries(self._database)
+        """Figures of flows."""
         self.work_available = threading.Event()
         if self._database.rows("SELECT 1 FROM dirty LIMIT 1"):
             self.work_available.set()
@@ -163,6 +173,29 @@ class Store:
                 return found
             last = rows[-1][0]
 
+    def metadata(self, run: RunKey) -> dict[str, dict[str, Any]]:
+        """Return the metadata of each step of a run, by step key: of each name the newest value."""
+        found: list[tuple[int, bool, int, str, dict[str, Any]]] = []
+        last = 0
+        while True:
+            rows = self._database.rows(
+                "SELECT timestamp, status <> 'running', rowid, step_key, payload FROM events "
+                "WHERE flow_key = ? AND run_id = ? AND rowid > ? ORDER BY rowid LIMIT ?",
+                *run,
+                last,
+                _PAGE,
+            )
+            found += [(*row, self._decode_metadata(payload).metadata) for *row, payload in rows]
+            if len(rows) < _PAGE:
+                break
+            last = rows[-1][2]
+        # What begins and ends in the same microsecond begins first.
+        found.sort(key=itemgetter(0, 1, 2))
+        metadata: dict[str, dict[str, Any]] = {}
+        for _, _, _, step_key, values in found:
+            metadata.setdefault(step_key, {}).update(values)
+        return metadata
+
     def received(self, run: RunKey) -> dict[str, int]:
         """Return when each event of a run was received, by the event's id."""
         query = "SELECT id, received_at FROM events WHERE flow_key = ? AND run_id = ?"
@@ -207,11 +240,13 @@ class Store:
                 if summary is not None and dirty is not None:
                     received_at, known_mark = dirty
                     revision += 1
-                    values.append(_row_values(summary, revision, mark, max(summary.active_at, received_at)))
+                    # A sender whose clock is ahead would stand on top of the list until that time has come.
+                    known = replace(summary, active_at=min(summary.active_at, received_at))
+                    values.append(_row_values(known, revision, mark, received_at))
                     if known_mark is None or mark > known_mark:
-                        saved.append(summary)
+                        saved.append(known)
             connection.executemany(_SAVE, values)
-            _save_errors(connection, saved)
+            save_errors(connection, saved)
             connection.executemany(
                 "DELETE FROM dirty WHERE flow_key = ? AND run_id = ? AND mark <= ?",
                 [(*run, mark) for (run, mark), _ in summaries],
@@ -286,20 +321,6 @@ class Store:
             return False
         self._database.shrink(_SHRUNK_PAGES)
         return self._database.number("PRAGMA freelist_count") < free
-
-
-def _save_errors(connection: sqlite3.Connection, summaries: Sequence[RunSummary]) -> None:
-    """Replace the errors of runs whose rows were."""
-    runs = [RunKey(summary.flow_key, summary.run_id) for summary in summaries]
-    connection.executemany("DELETE FROM errors WHERE flow_key = ? AND run_id = ?", runs)
-    connection.executemany(
-        _SAVE_ERROR,
-        [
-            (*run, *error, summary.active_at)
-            for run, summary in zip(runs, summaries, strict=True)
-            for error in summary.errors
-        ],
-    )
 
 
 def _event_values(received: ReceivedEvent, received_at: int) -> tuple[str | int, ...]:

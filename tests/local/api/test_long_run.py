@@ -7,10 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from failpath_otel.local.api.page import run_page
+from failpath_otel.local.flows import shape
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
 from tests.local.events import at, event
 from tests.local.page import Page
-from tests.local.rows import received_events
+from tests.local.rows import RECEIVED, received_events
 
 STACK = 'Traceback (most recent call last):\n  File "/srv/app/pay.py", line 3, in pay\n    charge()\nDeclined: no money'
 PROCESS = ProcessInfo(4711, "another-host")
@@ -100,7 +101,7 @@ def test_a_long_run_shows_what_came_since_its_row_was_made(page: Page, monkeypat
     page.add(*records())
     # As for a run that rests, because its last projection took long.
     monkeypatch.setattr(page.receiver.projector, "catch_up", lambda: None)
-    page.store.add(received_events(event("success", 9, step="pay", span="c", started=4)), 1)
+    page.store.add(received_events(event("success", 9, step="pay", span="c", started=4)), RECEIVED)
     page.seconds = 10
     answer = page.run("run-1")
     assert (answer["run"]["steps"][2]["status"], answer["row"]["status"]) == ("success", "success")
@@ -112,7 +113,8 @@ def test_the_graph_of_a_run_with_too_many_nodes_to_be_drawn_is_left_out(
 ) -> None:
     page.add(*records())
     assert len(page.run("run-1")["graph"]["nodes"]) == 3
-    monkeypatch.setattr(run_page, "_DRAWN_NODES", 2)
+    monkeypatch.setattr(shape, "MAX_DRAWN", 2)
+    page.receiver.flows.clear_cache()
     answer = page.run("run-1")
     assert (answer["graph"]["nodes"], answer["graph"]["edges"]) == ([], [])
     assert answer["p50Ms"].keys() == {"cart", "mail", "pay"}

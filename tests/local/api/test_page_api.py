@@ -50,7 +50,9 @@ def one_of_each(flow: str = "checkout") -> list[Record]:
 
 
 def test_an_empty_receiver_says_so(page: Page) -> None:
-    assert page.get("flows") == {"revision": 0, "now": at(100), "flows": [], "silent": {"count": 0, "runs": []}}
+    answer = page.get("flows")
+    assert (answer["revision"], answer["now"], answer["flows"], answer["total"]) == (0, at(100), [], 0)
+    assert answer["silent"] == {"count": 0, "runs": []}
     assert page.get("runs") == {"revision": 0, "now": at(100), "runs": [], "next": None, "error": None}
 
 
@@ -317,9 +319,11 @@ def test_the_sample_is_neither_asked_for_nor_replaced(shared_receiver: Receiver)
 
 
 def test_what_was_pruned_is_said(page: Page) -> None:
+    *ended, running = one_of_each()
     page.seconds = 5
-    page.add(*one_of_each())
+    page.add(*ended)
     page.seconds = 100
+    page.add(running)
     page.get("flows")
     page.receiver.pruner.days = 50 / 86_400
     page.receiver.runs_deleted(page.receiver.pruner.prune())
@@ -336,3 +340,18 @@ def test_a_person_who_has_mistyped_an_address_gets_the_page_and_a_program_does_n
     assert "content-security-policy" in shown.headers
     response = page.client.get("/nowhere/at/all")
     assert (response.status_code, response.json()) == (404, {"error": "Not Found"})
+
+
+def test_a_step_whose_process_is_gone_does_not_count_as_running(page: Page) -> None:
+    page.add(
+        replace(event("running", 1, run="gone", span="a"), process=GONE_PROCESS),
+        event("running", 99, run="runs", span="b"),
+        event("success", 3, run="done", span="c", started=1),
+        # An earlier attempt that is gone, and a newer one that runs.
+        replace(event("running", 97, run="again", span="d"), process=GONE_PROCESS),
+        event("running", 98, run="again", span="e"),
+    )
+    (node,) = page.flow("checkout")["graph"]["nodes"]
+    assert (node["runs"], node["running"], node["gone"]) == (4, 2, 1)
+    (same,) = page.run("done")["graph"]["nodes"]
+    assert (same["running"], same["gone"]) == (2, 1)

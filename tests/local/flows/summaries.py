@@ -6,7 +6,7 @@ from typing import Final
 
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.run_row import RunRow, StoredRun
-from failpath_otel.records.record import Status
+from failpath_otel.records.record import ProcessInfo, Status
 
 _numbers: Final = itertools.count()
 
@@ -22,6 +22,7 @@ def attempt(
     error: tuple[str, str] | None = None,
     span: str | None = None,
     parent: str | None = None,
+    process: ProcessInfo | None = None,
 ) -> AttemptSummary:
     """An attempt, by default a success of as many milliseconds as there are microseconds between start and end."""
     if status is None:
@@ -31,7 +32,7 @@ def attempt(
     name, message = error or (None, None)
     span_id = f"{next(_numbers):016x}" if span is None else span
     return AttemptSummary(
-        step, status, started, ended, duration_ms, name, message, "trace", span_id, None, newest, parent
+        step, status, started, ended, duration_ms, name, message, "trace", span_id, process, newest, parent
     )
 
 

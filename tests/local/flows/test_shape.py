@@ -6,9 +6,15 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failpath_otel.local.flows.shape import MAX_EDGES, DeclaredFlow, Edge, Node, Shape, observed_edges, shape_of
+from failpath_otel.local.flows.graph.edge import Edge
+from failpath_otel.local.flows.graph.run_edges import MAX_EDGES, observed_edges
+from failpath_otel.local.flows.shape import DeclaredFlow, Node, SeenRun, Shape, shape_of
 from failpath_otel.local.runs.summary import AttemptSummary
 from tests.local.flows.summaries import attempt
+
+
+def _shape(runs: list[list[AttemptSummary]], declared: DeclaredFlow | None) -> Shape:
+    return shape_of([SeenRun(run) for run in runs], declared)
 
 
 def _edges(shape: Shape) -> dict[tuple[str, str], int]:
@@ -134,7 +140,7 @@ def test_edges_of_several_runs_are_counted_and_steps_stand_as_they_were_first_se
         [attempt("a", 0, 1), attempt("b", 2, 3), attempt("c", 4, 5)],
         [attempt("a", 0, 1), attempt("c", 4, 5)],
     ]
-    shape = shape_of(runs, None)
+    shape = _shape(runs, None)
     assert _keys(shape) == ["b", "c", "a"]
     assert _edges(shape) == {("b", "c"): 2, ("a", "b"): 1, ("a", "c"): 1}
     assert [node.label for node in shape.nodes] == ["b", "c", "a"]
@@ -142,19 +148,17 @@ def test_edges_of_several_runs_are_counted_and_steps_stand_as_they_were_first_se
 
 
 def test_no_runs_and_nothing_declared_is_an_empty_shape() -> None:
-    assert shape_of([], None) == Shape([], [], declared=False)
+    assert _shape([], None) == Shape([], [], declared=False)
 
 
 def test_a_flow_that_was_never_seen_is_as_it_was_declared() -> None:
     declared = DeclaredFlow("checkout", (Node("b", "Second"), Node("a", "First")), (("a", "b"),))
-    assert shape_of([], declared) == Shape(
-        [Node("b", "Second"), Node("a", "First")], [Edge("a", "b", 0)], declared=True
-    )
+    assert _shape([], declared) == Shape([Node("b", "Second"), Node("a", "First")], [Edge("a", "b", 0)], declared=True)
 
 
 def test_declared_steps_come_first_and_others_behind() -> None:
     declared = DeclaredFlow("checkout", (Node("b", "Second"), Node("a", "First")))
-    shape = shape_of([[attempt("x", 0, 1), attempt("a", 2, 3), attempt("b", 4, 5)]], declared)
+    shape = _shape([[attempt("x", 0, 1), attempt("a", 2, 3), attempt("b", 4, 5)]], declared)
     assert [(node.step_key, node.label) for node in shape.nodes] == [("b", "Second"), ("a", "First"), ("x", "x")]
     assert _edges(shape) == {("x", "a"): 1, ("a", "b"): 1}
     assert shape.declared
@@ -165,19 +169,20 @@ def test_declared_edges_stand_for_what_was_seen_between_declared_steps() -> None
     in_a_row = [attempt("a", 0, 1), attempt("x", 2, 3), attempt("b", 4, 5), attempt("c", 6, 7)]
     without_b = [attempt("a", 0, 1), attempt("c", 6, 7)]
     at_once = [attempt("a", 0, 9), attempt("b", 4, 5)]
-    shape = shape_of([in_a_row, without_b, at_once], declared)
+    shape = _shape([in_a_row, without_b, at_once], declared)
     assert _edges(shape) == {("a", "b"): 1, ("a", "c"): 2, ("a", "x"): 1, ("x", "b"): 1}
 
 
 def test_of_very_many_edges_over_all_runs_those_stay_that_were_taken_most() -> None:
-    steps = [f"s{number:02}" for number in range(64)]
+    # Each run has a few of many steps in a row, so that nearly each comes next to each other one in some run.
+    steps = [f"{letter}{other}" for letter in "abcdefghijklmnopqrst" for other in "abcdefghij"]
     rng = random.Random(5)
     usual = [attempt(step, 2 * place, 2 * place + 1) for place, step in enumerate(steps)]
     runs = [usual, usual]
-    for _ in range(80):
-        order = rng.sample(steps, len(steps))
-        runs.append([attempt(step, 2 * place, 2 * place + 1) for place, step in enumerate(order)])
-    shape = shape_of(runs, None)
+    for _ in range(498):
+        chosen = sorted(rng.sample(range(200), 14))
+        runs.append([attempt(steps[place], 2 * place, 2 * place + 1) for place in chosen])
+    shape = _shape(runs, None)
     assert len(shape.edges) == MAX_EDGES + len(steps)
     kept = _edges(shape)
     assert all((one, other) in kept for one, other in pairwise(steps))

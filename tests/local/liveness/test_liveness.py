@@ -285,6 +285,17 @@ def test_a_system_without_start_times_does_not_judge_records_that_have_them(
     assert processes.is_gone(ProcessInfo(child.info.pid, HOST))
 
 
+def test_a_process_is_here_as_long_as_this_very_one_runs_on_this_host(
+    child: Child, clock: Clock, processes: Processes
+) -> None:
+    assert processes.is_here(child.info)
+    assert not processes.is_here(ProcessInfo(child.info.pid, HOST))
+    assert not processes.is_here(ProcessInfo(child.info.pid, f"not-{HOST}", child.info.start_time))
+    child.kill()
+    clock.now += 10
+    assert not processes.is_here(child.info)
+
+
 def test_nothing_is_said_of_another_host(child: Child, processes: Processes) -> None:
     child.kill()
     assert not processes.is_gone(ProcessInfo(child.info.pid, f"not-{HOST}", child.info.start_time))

@@ -14,14 +14,14 @@ import msgspec
 import pytest
 
 from failpath_otel.local.liveness.liveness import Processes
-from failpath_otel.local.liveness.monitor import LivenessMonitor
+from failpath_otel.local.liveness.monitor import LivenessMonitor, RunLiveness
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.run_row import RunKey, StoredRun
 from failpath_otel.local.store.store import Store
 from failpath_otel.records.process import start_time
 from failpath_otel.records.record import ProcessInfo, Record
 from tests.local.events import EPOCH_NS, event
-from tests.local.rows import project, received_events
+from tests.local.rows import RECEIVED, project, received_events
 
 RUN, OTHER = RunKey("checkout", "run-1"), RunKey("checkout", "run-2")
 DEAD = ProcessInfo(7, "here", "2023-11-14T22:13:20.000000Z")
@@ -54,7 +54,7 @@ class Scene:
         return process in self.dead
 
     def arrive(self, *records: Record) -> None:
-        self.store.add(received_events(*records), 0)
+        self.store.add(received_events(*records), RECEIVED)
         project(self.store)
 
     def attempts(self, run: RunKey) -> StoredRun:
@@ -200,14 +200,16 @@ def test_what_lists_say_is_what_the_page_of_a_run_says(scene: Scene) -> None:
     third = RunKey("checkout", "run-3")
     assert (scene.monitor.liveness(third), scene.monitor.assess("checkout", scene.attempts(third).attempts)) == (
         None,
-        (None, [None], False),
+        RunLiveness(None, [None], [False]),
     )
 
 
 def test_an_earlier_attempt_that_never_ended_is_judged_but_does_not_judge_the_run(scene: Scene) -> None:
     scene.dead.add(DEAD)
     scene.arrive(of(DEAD, event("running", 0, span="a")), event("running", 1, span="b"))
-    assert scene.monitor.assess("checkout", scene.attempts(RUN).attempts) == ("live", ["gone", "live"], False)
+    assert scene.monitor.assess("checkout", scene.attempts(RUN).attempts) == RunLiveness(
+        "live", ["gone", "live"], [False, False]
+    )
     assert scene.monitor.liveness(RUN) == "live"
 
 

@@ -9,7 +9,7 @@ import pytest
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.store import Store
 from tests.local.events import event, wire
-from tests.local.rows import opened, received_events
+from tests.local.rows import RECEIVED, opened, received_events
 from tests.receiver import start_receiver
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="on Windows an open file cannot be deleted")
@@ -28,12 +28,12 @@ def test_events_are_refused_when_the_file_is_gone(tmp_path: Path) -> None:
 
 def test_a_file_that_has_taken_its_place_is_left_alone(tmp_path: Path) -> None:
     with opened(tmp_path / "new") as new:
-        new.add(received_events(event("running", 1, run="new")), 1)
+        new.add(received_events(event("running", 1, run="new")), RECEIVED)
     store = Store(tmp_path / "db")
     try:
         os.replace(tmp_path / "new", tmp_path / "db")  # noqa: PTH105 - as a shell does it
         with pytest.raises(StoreError, match="deleted or replaced"):
-            store.add(received_events(event("running", 1, run="old")), 1)
+            store.add(received_events(event("running", 1, run="old")), RECEIVED)
         with pytest.raises(StoreError, match="deleted or replaced"):
             store.runs.rows(1)
     finally:

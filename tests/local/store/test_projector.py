@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failpath_otel.local.runs.summary import summarise
+from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.runs.view import build_run_view
 from failpath_otel.local.store import projector as module
 from failpath_otel.local.store.projector import Projector
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
 from failpath_otel.records.record import Record
-from tests.local.events import event
-from tests.local.rows import expected, opened, project, received_events, stored
+from tests.local.events import at, event
+from tests.local.rows import RECEIVED, expected, opened, project, received_events, stored
 from tests.receiver import wait_for
 
 _seconds = st.integers(0, 6)
@@ -52,7 +53,7 @@ def test_rows_are_those_of_all_events_at_once_whatever_the_order_the_batches_and
         try:
             while arriving:
                 size = data.draw(st.integers(1, len(arriving)))
-                store.add(received_events(*arriving[:size]), 1)
+                store.add(received_events(*arriving[:size]), RECEIVED)
                 arriving = arriving[size:]
                 after = data.draw(st.sampled_from(("nothing", "project", "reopen", "stale")))
                 if after == "project":
@@ -63,7 +64,7 @@ def test_rows_are_those_of_all_events_at_once_whatever_the_order_the_batches_and
                 elif after == "stale" and arriving:
                     # Another projector works on a run from the events before the next ones.
                     old = [(d, summarise(build_run_view(e := store.events(d.run)), e)) for d in store.dirty(10)]
-                    store.add(received_events(arriving[0]), 1)
+                    store.add(received_events(arriving[0]), RECEIVED)
                     if data.draw(st.booleans()):
                         project(store)
                     store.save_summaries(old)
@@ -93,9 +94,9 @@ def test_who_listens_hears_the_revision_after_which_the_row_is_there(tmp_path: P
         projector = _started(
             store, lambda revision: reported.append((revision, [r.status for r in store.runs.rows(5)]))
         )
-        store.add(received_events(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), RECEIVED)
         wait_for(lambda: reported == [(1, ["running"])])
-        store.add(received_events(event("success", 2)), 1)
+        store.add(received_events(event("success", 2)), RECEIVED)
         wait_for(lambda: reported[1:] == [(2, ["success"])])
         store.bump_revisions([RunKey("checkout", "run-1")])
         wait_for(lambda: reported[2:] == [(3, ["success"])])
@@ -106,7 +107,7 @@ def test_what_another_thread_has_caught_up_with_is_notified_as_well(tmp_path: Pa
     reported: list[int] = []
     with opened(tmp_path / "db") as store:
         projector = Projector(store, reported.append)
-        store.add(received_events(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), RECEIVED)
         projector.catch_up()
         assert [row.status for row in store.runs.rows(5)] == ["running"]
         projector.start()
@@ -118,15 +119,15 @@ def test_an_event_that_is_there_already_changes_nothing(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
         record = event("running", 1)
         stored(store, record)
-        store.add(received_events(record), 2)
+        store.add(received_events(record), RECEIVED)
         assert store.dirty(1) == []
-        store.add(received_events(record, event("running", 1, run="other")), 3)
+        store.add(received_events(record, event("running", 1, run="other")), RECEIVED)
         assert [dirty.run.run_id for dirty in store.dirty(5)] == ["other"]
 
 
 def test_runs_that_were_waiting_at_the_end_get_their_rows_at_the_next_start(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
-        store.add(received_events(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), RECEIVED)
     with opened(tmp_path / "db") as store:
         projector = _started(store)
         wait_for(lambda: store.runs.count() == 1)
@@ -144,9 +145,9 @@ def test_other_runs_do_not_wait_for_the_view_of_a_huge_run(tmp_path: Path, monke
     monkeypatch.setattr(module, "build_run_view", slow)
     with opened(tmp_path / "db") as store:
         projector = _started(store)
-        store.add(received_events(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), RECEIVED)
         assert painting.wait(10)
-        assert store.add(received_events(event("running", 1, run="other")), 1) == 1
+        assert store.add(received_events(event("running", 1, run="other")), RECEIVED) == 1
         assert store.runs.rows(5) == []
         assert store.find("other") == RunKey("checkout", "other")
         go_on.set()
@@ -161,10 +162,10 @@ def test_a_huge_run_rests_while_others_go_on_and_gets_its_row_in_the_end(
     with opened(tmp_path / "db") as store:
         huge = [event("running", number, span=f"s{number}", run="huge") for number in range(5_000)]
         projector = Projector(store)
-        store.add(received_events(*huge), 1)
+        store.add(received_events(*huge), RECEIVED)
         projector.catch_up()
         assert store.dirty(1) == []
-        store.add(received_events(event("success", 6_000, run="huge"), event("success", 1, run="small")), 1)
+        store.add(received_events(event("success", 6_000, run="huge"), event("success", 1, run="small")), RECEIVED)
         projector.catch_up()
         assert [dirty.run.run_id for dirty in store.dirty(5)] == ["huge"]
         projector.start()
@@ -175,7 +176,7 @@ def test_a_huge_run_rests_while_others_go_on_and_gets_its_row_in_the_end(
 
 def test_a_run_that_was_deleted_while_its_view_was_built_does_not_come_back(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
-        store.add(received_events(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), RECEIVED)
         (dirty,) = store.dirty(1)
         events = store.events(dirty.run)
         store.delete_flow("checkout")
@@ -185,15 +186,15 @@ def test_a_run_that_was_deleted_while_its_view_was_built_does_not_come_back(tmp_
 
 def test_what_follows_from_older_events_neither_replaces_a_newer_row_nor_hides_what_waits(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
-        store.add(received_events(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), RECEIVED)
         (old,) = store.dirty(1)
         summary = summarise(build_run_view(events := store.events(old.run)), events)
-        store.add(received_events(event("success", 2)), 1)
+        store.add(received_events(event("success", 2)), RECEIVED)
         store.save_summaries([(old, summary)])
         assert [row.status for row in store.runs.rows(5)] == ["running"]
         project(store)
         assert [row.status for row in store.runs.rows(5)] == ["success"]
-        store.add(received_events(event("error", 3, step="ship", span="b")), 1)
+        store.add(received_events(event("error", 3, step="ship", span="b")), RECEIVED)
         store.save_summaries([(old, summary)])
         assert [row.status for row in store.runs.rows(5)] == ["success"]
         project(store)
@@ -204,7 +205,7 @@ def test_a_run_whose_events_cannot_be_read_does_not_keep_the_others_waiting(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with opened(tmp_path / "db") as store:
-        store.add(received_events(event("running", 0, run="good"), event("running", 0, run="bad", span="b")), 1)
+        store.add(received_events(event("running", 0, run="good"), event("running", 0, run="bad", span="b")), RECEIVED)
         with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
             other.execute("UPDATE events SET payload = '{' WHERE run_id = 'bad'")
         Projector(store).catch_up()
@@ -216,7 +217,7 @@ def test_a_run_whose_events_cannot_be_read_does_not_keep_the_others_waiting(
 def test_neither_the_newest_nor_the_oldest_of_too_many_runs_waits_for_the_others(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
         for number in range(300):
-            store.add(received_events(event("running", 1, run=f"r{number}")), 1)
+            store.add(received_events(event("running", 1, run=f"r{number}")), RECEIVED)
         chosen = [dirty.run.run_id for dirty in Projector(store)._waiting(huge=True)]
         assert {"r0", "r299"} <= set(chosen)
         assert len(chosen) == len(set(chosen)) == 128
@@ -236,12 +237,26 @@ def test_what_cannot_be_projected_while_nothing_can_be_written_waits_and_does_no
 ) -> None:
     with opened(tmp_path / "db") as store, closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
         projector = Projector(store)
-        store.add(received_events(event("running", 1, run="r1")), 1)
+        store.add(received_events(event("running", 1, run="r1")), RECEIVED)
         projector.catch_up()
-        store.add(received_events(event("running", 2, run="r2")), 1)
+        store.add(received_events(event("running", 2, run="r2")), RECEIVED)
         other.execute("BEGIN IMMEDIATE")
         projector.catch_up()
         assert [row.run_id for row in store.runs.rows(9)] == ["r1"]
         other.execute("ROLLBACK")
         projector.catch_up()
         assert [row.run_id for row in store.runs.rows(9)] == ["r2", "r1"]
+
+
+def test_a_run_of_a_sender_whose_clock_is_ahead_stands_in_the_list_by_when_it_was_heard_of(tmp_path: Path) -> None:
+    with opened(tmp_path / "db") as store:
+        now = parse_rfc3339(at(100))
+        store.add(received_events(event("running", 86_400, run="ahead")), now)
+        store.add(received_events(event("running", 101, run="later", span="b")), now + 1_000_000)
+        project(store)
+        assert [(row.run_id, row.active_at) for row in store.runs.rows(9)] == [
+            ("later", now + 1_000_000),
+            ("ahead", now),
+        ]
+        assert store.event_log.clock_ahead_ms(RunKey("checkout", "ahead")) == 86_300_000.0
+        assert store.event_log.clock_ahead_ms(RunKey("checkout", "later")) == 0

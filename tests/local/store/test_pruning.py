@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store import pruning
 from failpath_otel.local.store import store as module
 from failpath_otel.local.store.pruning import Pruner
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Pruned, Store
+from failpath_otel.records.record import Record
 from tests.local.events import EPOCH_NS, event
 from tests.local.rows import opened, project, received_events, stored
 from tests.receiver import wait_for
@@ -25,9 +27,16 @@ def _ids(store: Store) -> list[str]:
     return [row.run_id for row in store.runs.rows(1_000)]
 
 
+def _arrived(store: Store, *records: Record) -> None:
+    """Stores each record as received at its own time."""
+    for record in records:
+        store.add(received_events(record), parse_rfc3339(record.timestamp))
+    project(store)
+
+
 def test_runs_whose_last_event_is_too_old_go_also_those_that_still_run(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
-        stored(
+        _arrived(
             store,
             event("success", 0, run="old"),
             event("running", 1, run="stuck"),
@@ -61,7 +70,7 @@ def test_what_comes_late_is_kept_from_when_it_comes(tmp_path: Path) -> None:
 
 def test_the_oldest_go_until_the_rest_is_small_enough(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
-        stored(store, *(event("success", n, run=f"r{n:03}", note="x" * 5_000) for n in range(400)))
+        _arrived(store, *(event("success", n, run=f"r{n:03}", note="x" * 5_000) for n in range(400)))
         full = store.size()
         assert Pruner(store, lambda: _after(0), mebibytes=full / 2**20).prune() == 0
         gone = Pruner(store, lambda: _after(0), mebibytes=full / 2 / 2**20).prune()
@@ -72,7 +81,7 @@ def test_the_oldest_go_until_the_rest_is_small_enough(tmp_path: Path) -> None:
 
 def test_what_was_pruned_goes_back_to_the_file_system(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as store:
-        stored(store, *(event("success", n, run=f"r{n}", note="x" * 50_000) for n in range(100)))
+        _arrived(store, *(event("success", n, run=f"r{n}", note="x" * 50_000) for n in range(100)))
     full = (tmp_path / "db").stat().st_size
     with opened(tmp_path / "db") as store:
         Pruner(store, lambda: _after(30 * _DAY)).prune()
@@ -136,7 +145,7 @@ def test_the_thread_ends_at_once(tmp_path: Path) -> None:
 def test_one_transaction_deletes_no_more_than_some_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DELETED_RUNS", 3)
     with opened(tmp_path / "db") as store:
-        stored(store, *(event("running", n, run=f"r{n}") for n in range(5)))
+        _arrived(store, *(event("running", n, run=f"r{n}") for n in range(5)))
         assert [store.delete_oldest(), store.delete_oldest(), store.delete_oldest()] == [
             (3, True),
             (2, False),

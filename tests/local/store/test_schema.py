@@ -54,7 +54,7 @@ def _version_1(path: Path, *records: Record) -> None:
             key = (record.flow_key, record.run_id)
             connection.execute(
                 "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (record.id, *key, record.step_key, record.span_id, record.status, at, 42, record.to_json().decode()),
+                (record.id, *key, record.step_key, record.span_id, record.status, at, at, record.to_json().decode()),
             )
             connection.execute(
                 "INSERT INTO runs VALUES (?, ?, ?) "
@@ -122,11 +122,11 @@ def _version_2(path: Path, *records: Record, dirty: str = "new") -> None:
             key = (record.flow_key, record.run_id)
             connection.execute(
                 "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (record.id, *key, record.step_key, record.span_id, record.status, at, 42, record.to_json().decode()),
+                (record.id, *key, record.step_key, record.span_id, record.status, at, at, record.to_json().decode()),
             )
-            connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, 42)", (*key, at, mark))
+            connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", (*key, at, mark, at))
             if record.run_id == dirty:
-                connection.execute("INSERT OR REPLACE INTO dirty VALUES (?, ?, 40, 43)", key)
+                connection.execute("INSERT OR REPLACE INTO dirty VALUES (?, ?, 40, ?)", (*key, at))
         connection.commit()
 
 

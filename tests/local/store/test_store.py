@@ -20,7 +20,7 @@ from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.schema import SCHEMA_VERSION
 from failpath_otel.local.store.store import ReceivedEvent, Store
 from tests.local.events import event
-from tests.local.rows import project, received_events
+from tests.local.rows import RECEIVED, project, received_events
 
 Open = Callable[[Path], Store]
 
@@ -77,18 +77,28 @@ def test_a_stored_event_has_its_columns_and_its_time_of_receipt(tmp_path: Path, 
     ]
 
 
+def test_the_metadata_of_a_step_is_the_newest_of_each_name_however_its_events_arrived(
+    tmp_path: Path, open_store: Open
+) -> None:
+    store = open_store(tmp_path / "db")
+    events = [event("running", 1, cart=1, tries=1), event("error", 2, tries=2), event("success", 3, span="b", tries=3)]
+    instant = [event("running", 4, step="mail", state="begun"), event("success", 4, step="mail", state="ended")]
+    store.add(received_events(*reversed([*events, *instant]), event("success", 9, run="other", cart=2)), 7)
+    assert store.metadata(RunKey("checkout", "run-1")) == {"pay": {"cart": 1, "tries": 3}, "mail": {"state": "ended"}}
+
+
 def test_events_survive_the_store_that_took_them(tmp_path: Path, open_store: Open) -> None:
     record = event("running", 1)
     first = open_store(tmp_path / "db")
-    first.add(received_events(record), 1)
+    first.add(received_events(record), RECEIVED)
     first.close()
     assert open_store(tmp_path / "db").events(RunKey("checkout", "run-1")) == [record]
 
 
 def test_runs_come_with_the_newest_event_first_however_they_arrived(tmp_path: Path, open_store: Open) -> None:
     store = open_store(tmp_path / "db")
-    store.add(received_events(event("running", 9, run="new"), event("running", 1, run="old")), 1)
-    store.add(received_events(event("running", 5, run="middle"), event("running", 2, run="new")), 2)
+    store.add(received_events(event("running", 9, run="new"), event("running", 1, run="old")), RECEIVED)
+    store.add(received_events(event("running", 5, run="middle"), event("running", 2, run="new")), RECEIVED)
     assert [key.run_id for key in _listed(store, 10)] == ["new", "middle", "old"]
     assert [key.run_id for key in _listed(store, 2)] == ["new", "middle"]
 
@@ -108,7 +118,7 @@ def test_a_run_id_in_several_flows_names_the_one_that_was_active_last(tmp_path: 
 def test_a_rare_status_is_found_behind_many_other_runs(tmp_path: Path, open_store: Open) -> None:
     store = open_store(tmp_path / "db")
     many = [event("success", 10 + number, run=f"r{number}") for number in range(250)]
-    store.add(received_events(event("error", 1, run="bad"), event("error", 2, run="worse"), *many), 1)
+    store.add(received_events(event("error", 1, run="bad"), event("error", 2, run="worse"), *many), RECEIVED)
     project(store)
     receiver = Receiver(store, lambda: 1)
     failed = RunFilter(statuses=frozenset({"error"}))
@@ -125,7 +135,7 @@ def test_many_threads_lose_nothing(tmp_path: Path, open_store: Open) -> None:
     def add(thread: int) -> None:
         start.wait()
         for number in range(25):
-            store.add(received_events(event("running", number, span=f"{thread}-{number}")), 1)
+            store.add(received_events(event("running", number, span=f"{thread}-{number}")), RECEIVED)
             _listed(store, 5)
 
     with ThreadPoolExecutor(8) as pool:
@@ -144,7 +154,7 @@ def test_two_stores_that_open_a_new_file_at_once_share_it(tmp_path: Path, open_s
 
         with ThreadPoolExecutor(4) as pool:
             stores = list(pool.map(open_one, range(4)))
-        stores[0].add(received_events(event("running", 1)), 1)
+        stores[0].add(received_events(event("running", 1)), RECEIVED)
         assert all(len(_listed(store, 5)) == 1 for store in stores)
 
 
@@ -158,7 +168,7 @@ def test_a_batch_that_fails_halfway_leaves_nothing_behind(tmp_path: Path, open_s
     with pytest.raises(StoreError):
         store.add(half(), 1)
     assert _listed(store, 5) == []
-    assert store.add(received_events(event("running", 1)), 1) == 1
+    assert store.add(received_events(event("running", 1)), RECEIVED) == 1
 
 
 def test_the_database_is_in_wal_mode_and_knows_its_version(tmp_path: Path, open_store: Open) -> None:
@@ -172,7 +182,7 @@ def test_file_and_new_directories_are_for_their_owner_only(tmp_path: Path, open_
     previous = os.umask(0o022)
     try:
         store = open_store(tmp_path / "new" / "db")
-        store.add(received_events(event("running", 1)), 1)
+        store.add(received_events(event("running", 1)), RECEIVED)
     finally:
         os.umask(previous)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").iterdir()}

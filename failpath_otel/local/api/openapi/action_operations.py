@@ -2,12 +2,12 @@
 
 from typing import Final
 
+from failpath_otel.local.api.actions.notice_routes import NoticeList
+from failpath_otel.local.api.actions.run_actions import PinAnswer, RunCount
+from failpath_otel.local.api.actions.run_files import EXPORT, IMPORT, ImportAnswer
 from failpath_otel.local.api.openapi.operation import TEXT, Operation, Parameter, Schema
 from failpath_otel.local.api.openapi.parameters import FLOW, FLOW_KEY, RUN_ID, json_of
-from failpath_otel.local.api.page.notice_routes import NoticeList
 from failpath_otel.local.api.page.route import PREFIX
-from failpath_otel.local.api.page.run_actions import PinAnswer, RunCount
-from failpath_otel.local.api.run_files import EXPORT, IMPORT, ImportAnswer
 from failpath_otel.local.files.run_file import PARTS, RunFile
 
 _PART: Final[Schema] = {"type": "string", "enum": [*PARTS]}

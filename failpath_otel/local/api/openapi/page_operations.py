@@ -17,22 +17,52 @@ from failpath_otel.local.api.openapi.parameters import (
     STATUS,
     json_of,
 )
-from failpath_otel.local.api.page import answers
+from failpath_otel.local.api.page import answers, flow_answers
+from failpath_otel.local.api.page.compare_routes import ComparePage
 from failpath_otel.local.api.page.error_answers import ErrorList
+from failpath_otel.local.api.page.grid_routes import Grid
 from failpath_otel.local.api.page.route import PREFIX
 from failpath_otel.local.api.page.step_routes import StepList
+from failpath_otel.local.board.order import SORTS
 
 _RUN: Final = (RUN_ID, FLOW)
+_SORT: Final = Parameter(
+    "sort", "The order; one with a minus begins with the highest.", {"type": "string", "enum": [*SORTS]}
+)
 
 PAGE_OPERATIONS: Final = (
     Operation("GET", f"{PREFIX}/status", "Return the state of the receiver.", json_of(answers.StatusAnswer)),
-    Operation("GET", f"{PREFIX}/flows", "Return every flow with its figures.", json_of(answers.FlowList)),
+    Operation(
+        "GET",
+        f"{PREFIX}/flows",
+        "Return flows with their figures, those that need eyes first or in another order.",
+        json_of(flow_answers.FlowList),
+        (
+            *RANGE,
+            Parameter(
+                "sort", "The order; one with a minus begins with the highest.", {"type": "string", "enum": [*SORTS]}
+            ),
+            Parameter("text", "A part of the key of a flow, in any case.", TEXT),
+            Parameter("order", "The `order` of an answer before, to have its rows in their places.", COUNT),
+            Parameter("offset", "How many flows to leave out.", COUNT),
+            LIMIT,
+        ),
+    ),
+    Operation("GET", f"{PREFIX}/flow-keys", "Return the keys of all flows.", json_of(flow_answers.FlowKeys)),
     Operation(
         "GET",
         f"{PREFIX}/flow/{{flow_key}}",
         "Return one flow: its graph, its errors, its newest runs.",
-        json_of(answers.FlowPage),
+        json_of(flow_answers.FlowPage),
         (FLOW_KEY, *RANGE),
+        refusals=(404,),
+    ),
+    Operation(
+        "GET",
+        f"{PREFIX}/grid/{{flow_key}}",
+        "Return the newest runs of a flow with the outcome of each step.",
+        json_of(Grid),
+        (FLOW_KEY, *RANGE, BEFORE, LIMIT),
         refusals=(404,),
     ),
     Operation(
@@ -89,6 +119,14 @@ PAGE_OPERATIONS: Final = (
         "Return all that is known of one attempt of a step.",
         json_of(answers.StepPage),
         (*_RUN, Parameter("step", "The key of the step.", TEXT), Parameter("span", "The span of the attempt.", TEXT)),
+        refusals=(404,),
+    ),
+    Operation(
+        "GET",
+        f"{PREFIX}/compare/{{run_id}}",
+        "Compare a run with another one of its flow.",
+        json_of(ComparePage),
+        (*_RUN, Parameter("with", "The id of the other run; by default that of the last good one before it.", TEXT)),
         refusals=(404,),
     ),
     Operation(

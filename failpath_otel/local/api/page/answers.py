@@ -1,26 +1,26 @@
 """The JSON of the page's API: rows, flows, graphs, runs. Times are RFC 3339 in UTC."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
 import msgspec
 from msgspec.structs import asdict
 
-from failpath_otel.flows.drift import Drift
-from failpath_otel.local.api.page.error_answers import FlowErrors, NamedError
-from failpath_otel.local.flows.layout import Layout, PlacedEdge
-from failpath_otel.local.flows.shape import Kind, Shape
-from failpath_otel.local.flows.statistics import FlowStats, StepStats, step_stats_of
+from failpath_otel.local.api.page.error_answers import NamedError
+from failpath_otel.local.flows.flows import FlowDetails
+from failpath_otel.local.flows.graph.edge import Kind
+from failpath_otel.local.flows.layout import PlacedEdge
+from failpath_otel.local.flows.statistics import StepStats, step_stats_of
 from failpath_otel.local.liveness.liveness import Liveness
 from failpath_otel.local.runs.summary import RunOverview
 from failpath_otel.local.runs.times import to_rfc3339
-from failpath_otel.local.store.run_row import RunRow
+from failpath_otel.local.store.run_row import RunKey, RunRow
 from failpath_otel.records.record import ErrorInfo, ProcessInfo, Status
 
 _UNSEEN: Final = step_stats_of([], [])
 
 
-class _Answer(msgspec.Struct, frozen=True, rename="camel"):
+class Answer(msgspec.Struct, frozen=True, rename="camel"):
     """Camel case, as in the wire contract."""
 
 
@@ -33,54 +33,19 @@ class Row(RunOverview[str], frozen=True):
     imported: bool
 
 
-class Outcome(_Answer, frozen=True):
-    """How one run of a flow ended, or that it is running."""
-
-    run_id: str
-    status: Status
-    liveness: Liveness | None
-
-
-class FlowRow(FlowStats, frozen=True):
-    """A flow as one row: figures over its newest runs; ``running``, ``silent`` and ``gone`` over all current ones.
-
-    ``outcomes`` are the newest twenty, the oldest of them first. A flow that has not run yet has no ``last_seen``.
-    """
-
-    flow_key: str
-    outcomes: list[Outcome]
-    running: int
-    silent: int
-    gone: int
-    last_seen: str | None
-
-
-class SilentRuns(_Answer, frozen=True):
-    """How many runs are silent or have lost their process, and the newest of them."""
-
-    count: int
-    runs: list[Row]
-
-
-class FlowList(_Answer, frozen=True):
-    """Every flow, the one that was active last first."""
-
-    revision: int
-    now: str
-    flows: list[FlowRow]
-    silent: SilentRuns
-
-
 class Node(StepStats, frozen=True):
     """A step in the graph of its flow: its place, and its figures over the newest runs.
 
     Steps that differ only in a number may be one node: its key is their pattern (``resize-*``), ``members`` are
-    their keys, and its figures are those of all of them.
+    their keys, its figures are those of all of them, and ``failed_members`` is the number of those that have failed.
+    ``gone`` are the runs in which it is running but its process is gone; ``running`` does not count these.
     """
 
     step_key: str
     label: str
     members: list[str]
+    failed_members: int
+    gone: int
     x: int
     y: int
     width: int
@@ -98,7 +63,7 @@ class Edge(PlacedEdge, frozen=True):
     kind: Kind
 
 
-class Graph(_Answer, frozen=True):
+class Graph(Answer, frozen=True):
     """A flow's graph; ``declared`` where its shape comes from a file.
 
     ``listed``: it has too many nodes to be drawn. All places and sizes are 0 then, and there are no edges.
@@ -112,19 +77,7 @@ class Graph(_Answer, frozen=True):
     edges: list[Edge]
 
 
-class FlowPage(_Answer, frozen=True):
-    """The view of one flow; ``drift`` is how its runs differ from the file of declared flows."""
-
-    revision: int
-    now: str
-    flow: FlowRow
-    graph: Graph
-    errors: FlowErrors
-    runs: list[Row]
-    drift: list[Drift]
-
-
-class RowList(_Answer, frozen=True):
+class RowList(Answer, frozen=True):
     """Runs, the one that was active last first; ``next`` continues behind the last of them.
 
     ``error`` is the kind of error that was asked for.
@@ -137,7 +90,7 @@ class RowList(_Answer, frozen=True):
     error: NamedError | None
 
 
-class LoggedEvent(_Answer, frozen=True):
+class LoggedEvent(Answer, frozen=True):
     """One record of a run, without its stack and metadata; ``attempt`` is the number of the attempt it belongs to."""
 
     id: str
@@ -151,13 +104,13 @@ class LoggedEvent(_Answer, frozen=True):
     error: ErrorInfo | None
 
 
-class Neighbour(_Answer, frozen=True):
+class Neighbour(Answer, frozen=True):
     """The run before or after another one."""
 
     run_id: str
 
 
-class StepLine(_Answer, frozen=True, omit_defaults=True):
+class StepLine(Answer, frozen=True, omit_defaults=True):
     """One attempt of a step in a run too long to be sent whole: a ``StepView`` with what its row in a list shows.
 
     The message of its error is one line, and cut; ``process`` is that of an attempt that runs. What is missing is null.
@@ -175,10 +128,11 @@ class StepLine(_Answer, frozen=True, omit_defaults=True):
     process: ProcessInfo | None = None
     liveness: Liveness | None = None
     parent_span_id: str | None = None
+    process_is_here: bool = False
     still: bool = False
 
 
-class ImportNote(_Answer, frozen=True):
+class ImportNote(Answer, frozen=True):
     """When a run came as a file, and when its newest event was received where that was made.
 
     ``mixed``: events of a sender were received since.
@@ -189,11 +143,12 @@ class ImportNote(_Answer, frozen=True):
     mixed: bool
 
 
-class RunPage(_Answer, frozen=True):
+class RunPage(Answer, frozen=True):
     """The view of one run; ``run`` is a ``RunView`` whose errors have their stacks as ``frames`` too.
 
     Unless it is ``whole``, the steps of ``run`` are :class:`StepLine` and there are no ``events``: the run is long, and
-    both are asked for in parts. ``trace_id`` is the first that a step has. ``imported`` is set if it came as a file.
+    both are asked for in parts. ``trace_id`` is the first that a step has, ``clock_ahead_ms`` how far in the future the
+    time of an event was when it was received: 0 where all were in the past. ``imported`` is set if it came as a file.
     """
 
     revision: int
@@ -211,9 +166,10 @@ class RunPage(_Answer, frozen=True):
     p50_ms: dict[str, float]
     trace_url: str | None
     imported: ImportNote | None
+    clock_ahead_ms: float
 
 
-class EventPage(_Answer, frozen=True):
+class EventPage(Answer, frozen=True):
     """A part of the events of a run, in order of time: those from ``offset`` on, of ``total``."""
 
     revision: int
@@ -223,7 +179,7 @@ class EventPage(_Answer, frozen=True):
     events: list[LoggedEvent]
 
 
-class StepPage(_Answer, frozen=True):
+class StepPage(Answer, frozen=True):
     """All that is known of one attempt of a step: a ``StepView`` whose error has its stack as ``frames`` too."""
 
     revision: int
@@ -231,21 +187,21 @@ class StepPage(_Answer, frozen=True):
     step: dict[str, Any]
 
 
-class Keep(_Answer, frozen=True):
+class Keep(Answer, frozen=True):
     """How long and how much is kept: days, and MiB (2**20 bytes)."""
 
     days: float
     megabytes: float
 
 
-class Pruned(_Answer, frozen=True):
+class Pruned(Answer, frozen=True):
     """How many runs were pruned, and the newest activity among them."""
 
     runs: int
     before: str | None
 
 
-class StatusAnswer(_Answer, frozen=True):
+class StatusAnswer(Answer, frozen=True):
     """The state of the receiver."""
 
     version: str
@@ -270,53 +226,48 @@ def row_of(run: RunRow, liveness: Liveness | None) -> Row:
     """Return the row of a run. Its liveness may have been assessed at another time; the row's status decides."""
     columns: dict[str, Any] = asdict(run)
     columns["started"] = to_rfc3339(run.started)
-    columns["ended"] = _optional_rfc3339(run.ended)
+    columns["ended"] = optional_rfc3339(run.ended)
     columns["active_at"] = to_rfc3339(run.active_at)
     columns["pinned"] = bool(run.pinned)
     columns["imported"] = columns.pop("exported_liveness") is not None
-    return Row(**columns, liveness=_of_running(run, liveness))
+    its = cast("Liveness | None", run.exported_liveness or liveness)
+    return Row(**columns, liveness=liveness_in(run.status, its))
 
 
-def _optional_rfc3339(microseconds: int | None) -> str | None:
+def optional_rfc3339(microseconds: int | None) -> str | None:
+    """Return a time as RFC 3339, if there is one."""
     return None if microseconds is None else to_rfc3339(microseconds)
 
 
-def outcome_of(run: RunRow, liveness: Liveness | None) -> Outcome:
-    """Return how the run ended, or that it is running."""
-    return Outcome(run.run_id, run.status, _of_running(run, liveness))
+def liveness_in(status: Status, liveness: Liveness | None) -> Liveness | None:
+    """Return the liveness of a run with this status, which has one only while it is running."""
+    return (liveness or "live") if status == "running" else None
 
 
-def _of_running(run: RunRow, liveness: Liveness | None) -> Liveness | None:
-    if run.status != "running":
-        return None
-    return cast("Liveness", run.exported_liveness or liveness or "live")
+def figures_of(stats: StepStats | None, gone: int) -> dict[str, Any]:
+    """Return the figures of a step, or of a node, in ``gone`` of whose running runs its process is not there."""
+    its = _UNSEEN if stats is None else stats
+    gone = min(gone, its.running)
+    return {**asdict(its), "running": its.running - gone, "gone": gone}
 
 
-def flow_row(
-    flow_key: str, outcomes: list[Outcome], stats: FlowStats, counts: Mapping[Liveness, int], last_seen: int | None
-) -> FlowRow:
-    """Return the row of a flow; ``counts`` are its running runs by liveness."""
-    return FlowRow(
-        **asdict(stats),
-        flow_key=flow_key,
-        outcomes=outcomes,
-        running=counts.get("live", 0),
-        silent=counts.get("silent", 0),
-        gone=counts.get("gone", 0),
-        last_seen=_optional_rfc3339(last_seen),
-    )
-
-
-def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Graph:
-    """Return the graph of a flow; a step that no run has taken has no figures."""
+def graph_of(details: FlowDetails, gone: Mapping[RunKey, Collection[str]]) -> Graph:
+    """Return the graph of a flow; ``gone`` are the steps that have lost their process, by run."""
+    shape, layout, stats = details.shape, details.layout, details.figures
+    lost = details.count_gone(gone)
+    failed = {step_key for step_key, its in details.steps.items() if its.failed}
     named = {node.step_key: node for node in shape.nodes}
     joined = {(edge.source, edge.target): edge for edge in shape.edges}
     nodes = [
         Node(
-            **asdict(stats.get(placed.step_key, _UNSEEN)),
+            **figures_of(
+                stats.get(placed.step_key),
+                sum(lost[key] for key in named[placed.step_key].members or (placed.step_key,)),
+            ),
             **asdict(placed),
             label=named[placed.step_key].label,
             members=list(named[placed.step_key].members),
+            failed_members=len(failed.intersection(named[placed.step_key].members)),
         )
         for placed in layout.nodes
     ]
@@ -328,4 +279,4 @@ def graph_of(shape: Shape, layout: Layout, stats: Mapping[str, StepStats]) -> Gr
         )
         for edge in layout.edges
     ]
-    return Graph(layout.width, layout.height, shape.declared, listed=False, nodes=nodes, edges=edges)
+    return Graph(layout.width, layout.height, shape.declared, listed=shape.listed, nodes=nodes, edges=edges)

@@ -10,12 +10,14 @@ from starlette.routing import Route
 from failpath_otel.flows.drift import Drift, drift_of
 from failpath_otel.flows.known_keys import KnownKeys
 from failpath_otel.flows.reserved import TEST_FLOW
-from failpath_otel.local.api.page import answers
-from failpath_otel.local.api.page.answers import outcome_of, row_of
+from failpath_otel.local.api.page import flow_answers
+from failpath_otel.local.api.page.answers import graph_of, row_of
 from failpath_otel.local.api.page.error_answers import FlowErrors, errors_of
 from failpath_otel.local.api.page.route import heading, route
-from failpath_otel.local.api.parameters import range_in
+from failpath_otel.local.api.parameters import limit_in, number_in, one_of, range_in
 from failpath_otel.local.api.scripts.run_filter import DERIVED
+from failpath_otel.local.board.board import MAX_LISTED_RUNS, NO_FIGURES, FlowFigures
+from failpath_otel.local.board.order import PROBLEMS, SORTS, Orders, ordered
 from failpath_otel.local.flows.flows import FlowDetails
 from failpath_otel.local.flows.observed import seen_flow
 from failpath_otel.local.flows.statistics import WINDOW
@@ -26,6 +28,7 @@ from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.time_range import TimeRange
 
 _SILENT_SHOWN: Final = 5
+_ROWS: Final = 200
 
 
 class FlowRoutes:
@@ -33,49 +36,70 @@ class FlowRoutes:
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
+        self._orders = Orders()
 
     @property
     def routes(self) -> list[Route]:
         """All of them."""
-        return [route("flows", self.flows), route("flow/{flow_key:anything}", self.flow)]
+        return [
+            route("flows", self.flows),
+            route("flow-keys", self.keys),
+            route("flow/{flow_key:anything}", self.flow),
+        ]
 
-    def flows(self, _request: Request) -> answers.FlowList:
-        """Return every flow as a row, and the newest silent runs."""
-        revision_and_time = heading(self._receiver)
-        current = self._receiver.monitor.current()
-        counts: dict[str, Counter[Liveness]] = {}
-        for key, liveness in current.items():
-            counts.setdefault(key.flow_key, Counter())[liveness] += 1
-        rows = [self._flow_row(flow_key, counts, current) for flow_key in self._receiver.flows.known()]
-        rows.sort(key=lambda row: (row.last_seen or "", row.flow_key), reverse=True)
+    def flows(self, request: Request) -> flow_answers.FlowList:
+        """Return flows as rows, those that need eyes first or in another order, and the newest silent runs."""
+        query, receiver = request.query_params, self._receiver
+        limit, offset = limit_in(query.get("limit"), _ROWS), number_in(query.get("offset"), "offset") or 0
+        sort = one_of(query.get("sort") or PROBLEMS, SORTS, "an order") or PROBLEMS
+        number, text, within = number_in(query.get("order"), "order"), query.get("text") or "", range_in(query)
+        revision_and_time = heading(receiver)
+        current = receiver.monitor.current()
+        counts = _counts(current)
+        figures = receiver.board.all(within)
+        keys = [key for key in receiver.flows.known() if text.casefold() in key.casefold()]
+        now = ordered(keys, figures, counts, receiver.clock(), sort)
+        number, order = self._orders.hold(now, number)
         silent = [key for key, liveness in current.items() if liveness in DERIVED]
-        return answers.FlowList(
+        return flow_answers.FlowList(
             *revision_and_time,
-            flows=rows,
-            silent=answers.SilentRuns(
+            flows=[
+                self._flow_row(key, figures.get(key, NO_FIGURES), within, counts, current)
+                for key in order[offset : offset + limit]
+            ],
+            silent=flow_answers.SilentRuns(
                 len(silent),
-                [
-                    row_of(row, current.get(row.key))
-                    for row in self._receiver.store.runs.rows(_SILENT_SHOWN, only=silent)
-                ],
+                [row_of(row, current.get(row.key)) for row in receiver.store.runs.rows(_SILENT_SHOWN, only=silent)],
             ),
+            offset=offset,
+            total=len(order),
+            order=number,
+            moved=order != now,
         )
 
-    def flow(self, request: Request) -> answers.FlowPage:
+    def keys(self, _request: Request) -> flow_answers.FlowKeys:
+        """Return the keys of all flows."""
+        return flow_answers.FlowKeys(*heading(self._receiver), sorted(self._receiver.flows.known()))
+
+    def flow(self, request: Request) -> flow_answers.FlowPage:
         """Return one flow: its graph, its errors, its newest runs."""
-        revision_and_time = heading(self._receiver)
+        receiver, within = self._receiver, range_in(request.query_params)
+        revision_and_time = heading(receiver)
         flow_key: str = request.path_params["flow_key"]
-        details = self._receiver.flows.details(flow_key)
-        if not details.runs and details.declared is None:
+        details = receiver.flows.details(flow_key, within)
+        if not details.runs and details.declared is None and not receiver.store.flows.newest(flow_key, 1):
             raise HTTPException(404, "no such flow")
-        everywhere = self._receiver.monitor.current()
+        everywhere = receiver.monitor.current()
         current: dict[RunKey, Liveness] = {key: its for key, its in everywhere.items() if key.flow_key == flow_key}
-        return answers.FlowPage(
+        figures = receiver.board.one(flow_key, within)
+        newest = receiver.store.runs.rows(MAX_LISTED_RUNS, flow_key=flow_key, within=within)
+        return flow_answers.FlowPage(
             *revision_and_time,
-            flow=self._flow_row(flow_key, {flow_key: Counter(current.values())}, current),
-            graph=answers.graph_of(details.shape, details.layout, details.steps),
-            errors=self._errors(flow_key, range_in(request.query_params)),
-            runs=[row_of(row, current.get(row.key)) for row in self._receiver.flows.listing(flow_key).newest],
+            flow=self._flow_row(flow_key, figures, within, _counts(current), current),
+            window=flow_answers.window_of([run.row for run in details.runs], figures.total),
+            graph=graph_of(details, receiver.monitor.gone_steps(flow_key)),
+            errors=self._errors(flow_key, within),
+            runs=[row_of(row, current.get(row.key)) for row in newest],
             drift=self._drift(flow_key, details),
         )
 
@@ -93,9 +117,25 @@ class FlowRoutes:
         return list(drift_of(known, edges, seen_flow(flow_key, details)))
 
     def _flow_row(
-        self, flow_key: str, counts: dict[str, Counter[Liveness]], current: dict[RunKey, Liveness]
-    ) -> answers.FlowRow:
-        listing = self._receiver.flows.listing(flow_key)
-        outcomes = [outcome_of(row, current.get(row.key)) for row in reversed(listing.newest)]
-        last_seen = listing.newest[0].active_at if listing.newest else None
-        return answers.flow_row(flow_key, outcomes, listing.stats, counts.get(flow_key, Counter()), last_seen)
+        self,
+        flow_key: str,
+        figures: FlowFigures,
+        within: TimeRange,
+        counts: dict[str, Counter[Liveness]],
+        current: dict[RunKey, Liveness],
+    ) -> flow_answers.FlowRow:
+        last_seen = figures.last_seen
+        if last_seen is None and (newest := self._receiver.store.flows.newest(flow_key, 1)):
+            # It was seen, though not in the range.
+            last_seen = newest[0].active_at
+        trend = self._receiver.trends.trend(flow_key, within)
+        running = counts.get(flow_key, Counter())
+        return flow_answers.flow_row(flow_key, figures, trend, current, counts=running, last_seen=last_seen)
+
+
+def _counts(current: dict[RunKey, Liveness]) -> dict[str, Counter[Liveness]]:
+    """Return how many runs of each flow are running, by liveness."""
+    counts: dict[str, Counter[Liveness]] = {}
+    for key, liveness in current.items():
+        counts.setdefault(key.flow_key, Counter())[liveness] += 1
+    return counts

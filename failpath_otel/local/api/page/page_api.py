@@ -2,11 +2,13 @@
 
 from starlette.routing import Route
 
+from failpath_otel.local.api.actions.notice_routes import NoticeRoutes
+from failpath_otel.local.api.actions.run_actions import RunActions
 from failpath_otel.local.api.page.answers import Row, row_of
+from failpath_otel.local.api.page.compare_routes import CompareRoutes
 from failpath_otel.local.api.page.error_routes import ErrorRoutes
 from failpath_otel.local.api.page.flow_routes import FlowRoutes
-from failpath_otel.local.api.page.notice_routes import NoticeRoutes
-from failpath_otel.local.api.page.run_actions import RunActions
+from failpath_otel.local.api.page.grid_routes import GridRoutes
 from failpath_otel.local.api.page.run_routes import RunRoutes
 from failpath_otel.local.api.page.sample_routes import SampleRoutes
 from failpath_otel.local.api.page.status_route import StatusRoute
@@ -23,9 +25,11 @@ class PageApi:
         self._parts = (
             StatusRoute(receiver),
             FlowRoutes(receiver),
-            StepRoutes(receiver),
+            GridRoutes(receiver),
             RunRoutes(receiver),
             RunActions(receiver),
+            CompareRoutes(receiver),
+            StepRoutes(receiver),
             ErrorRoutes(receiver),
             NoticeRoutes(receiver),
             SampleRoutes(receiver),

@@ -1,7 +1,7 @@
 """Builds the page of one run: its view with liveness, its graph and its events."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,9 +34,6 @@ from failpath_otel.records.record import ErrorInfo, ProcessInfo, Record
 WHOLE_EVENTS: Final = 1_000
 """The most events of a run that is sent whole. Of a longer one metadata, stacks and events are asked for in parts."""
 
-_DRAWN_NODES: Final = 500
-"""The most nodes of a graph that is drawn; of a run with more, the list of its steps is all there is."""
-
 _SPLIT_STACKS: Final = 200
 """The most stacks, the last of a run, that are split into frames."""
 
@@ -68,7 +65,7 @@ def run_page(receiver: Receiver, key: RunKey, heading: tuple[int, str], *, whole
         whole=whole,
         run=found.run,
         row=row_of(found.row, found.assessment.run),
-        graph=_graph(details),
+        graph=_graph(details, receiver.monitor.gone_steps(key.flow_key)),
         events=found.events,
         event_count=count if found.events is None else len(found.events),
         processes=_processes(found.attempts),
@@ -78,6 +75,7 @@ def run_page(receiver: Receiver, key: RunKey, heading: tuple[int, str], *, whole
         p50_ms={step_key: stats.p50_ms for step_key, stats in details.steps.items() if stats.p50_ms is not None},
         trace_url=receiver.settings.trace_url,
         imported=_import_note(receiver.store, key),
+        clock_ahead_ms=receiver.store.event_log.clock_ahead_ms(key),
     )
 
 
@@ -122,7 +120,13 @@ def _whole(receiver: Receiver, key: RunKey) -> _Found | None:
     summary = summarise(view, events)
     assessment = receiver.assess(key, summary.attempts)
     logged = _logged(in_order(events), store.received(key), attempt_numbers(events))
-    return _Found(_run(view, assessment), _row(summary, store.runs.row(key)), summary.attempts, assessment, logged)
+    return _Found(
+        _run(view, assessment),
+        _row(summary, store.runs.row(key), receiver.clock()),
+        summary.attempts,
+        assessment,
+        logged,
+    )
 
 
 def _lines(receiver: Receiver, key: RunKey) -> _Found | None:
@@ -132,7 +136,7 @@ def _lines(receiver: Receiver, key: RunKey) -> _Found | None:
         if not events:
             return None
         summary = summarise(build_run_view(events), events)
-        stored = StoredRun(_row(summary, receiver.store.runs.row(key)), summary.attempts)
+        stored = StoredRun(_row(summary, receiver.store.runs.row(key), receiver.clock()), summary.attempts)
     row, attempts = stored
     assessment = receiver.assess(key, attempts)
     run = {
@@ -155,7 +159,8 @@ def _projected(store: Store, key: RunKey) -> StoredRun | None:
 
 
 def _step_lines(attempts: Sequence[AttemptSummary], assessment: RunLiveness) -> Iterator[StepLine]:
-    for number, attempt, liveness in zip(_numbered(attempts), attempts, assessment.attempts, strict=True):
+    observed = zip(_numbered(attempts), attempts, assessment.attempts, assessment.here, strict=True)
+    for number, attempt, liveness, here in observed:
         name, message = attempt.error_name, attempt.error_message
         yield StepLine(
             step_key=attempt.step_key,
@@ -170,6 +175,7 @@ def _step_lines(attempts: Sequence[AttemptSummary], assessment: RunLiveness) -> 
             liveness=liveness,
             parent_span_id=attempt.parent,
             still=assessment.still,
+            process_is_here=here,
         )
 
 
@@ -198,11 +204,12 @@ def _attempt_numbers(store: Store, key: RunKey, records: Iterable[Record]) -> Ma
     return attempt_numbers(store.events(key))
 
 
-def _graph(details: FlowDetails) -> Graph:
+def _graph(details: FlowDetails, gone: Mapping[RunKey, Collection[str]]) -> Graph:
     shape = details.shape
-    if len(shape.nodes) > _DRAWN_NODES:
+    if shape.listed:
+        # Of such a run, the list of its steps is all there is.
         return Graph(0, 0, shape.declared, listed=True, nodes=[], edges=[])
-    return graph_of(shape, details.layout, details.steps)
+    return graph_of(details, gone)
 
 
 def _processes(attempts: Iterable[AttemptSummary]) -> list[ProcessInfo]:
@@ -218,8 +225,8 @@ def _run(view: RunView, assessment: RunLiveness) -> dict[str, Any]:
     """Return the run view as JSON, with liveness, and with stacks as frames too."""
     run: dict[str, Any] = msgspec.to_builtins(view)
     run["liveness"] = assessment.run
-    for shown, liveness in zip(run["steps"], assessment.attempts, strict=True):
-        shown["liveness"] = liveness
+    for shown, liveness, here in zip(run["steps"], assessment.attempts, assessment.here, strict=True):
+        shown |= {"liveness": liveness, "processIsHere": here}
         if assessment.still:
             shown["still"] = True
     failed = [shown["error"] for shown in run["steps"] if shown["error"] is not None]
@@ -228,9 +235,11 @@ def _run(view: RunView, assessment: RunLiveness) -> dict[str, Any]:
     return run
 
 
-def _row(summary: RunSummary, stored: RunRow | None) -> RunRow:
+def _row(summary: RunSummary, stored: RunRow | None, now: int) -> RunRow:
     """Return the row of the events at hand: the stored row of a huge run may be a little older."""
     overview = {name: getattr(summary, name) for name in RunOverview.__struct_fields__}
+    # As in the store, where the clock of a sender is ahead.
+    overview["active_at"] = min(summary.active_at, now)
     if stored is None:
         return RunRow(**overview, revision=0)
     return replace(stored, **overview)

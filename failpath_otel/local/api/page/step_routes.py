@@ -1,13 +1,13 @@
 """The steps that a node of a graph stands for, for the page."""
 
 import msgspec
-from msgspec.structs import asdict
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route
 
+from failpath_otel.local.api.page.answers import figures_of
 from failpath_otel.local.api.page.route import heading, route
-from failpath_otel.local.flows.statistics import StepStats, step_stats_of
+from failpath_otel.local.flows.statistics import StepStats
 from failpath_otel.local.receiver import Receiver
 
 
@@ -16,6 +16,7 @@ class StepRow(StepStats, frozen=True):
 
     step_key: str
     label: str
+    gone: int
 
 
 class StepList(msgspec.Struct, frozen=True, rename="camel"):
@@ -45,6 +46,8 @@ class StepRoutes:
         node = next((node for node in details.shape.nodes if node.step_key == node_key and node.members), None)
         if node is None:
             raise HTTPException(404, "no such node that stands for several steps")
-        unseen = step_stats_of([], [])
-        rows = [StepRow(**asdict(details.steps.get(key, unseen)), step_key=key, label=key) for key in node.members]
+        lost = details.count_gone(self._receiver.monitor.gone_steps(flow_key))
+        rows = [
+            StepRow(**figures_of(details.steps.get(key), lost[key]), step_key=key, label=key) for key in node.members
+        ]
         return StepList(revision, now, rows)

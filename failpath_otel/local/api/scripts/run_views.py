@@ -66,5 +66,8 @@ def _run_view(receiver: Receiver, key: RunKey, events: list[Record]) -> RunView:
     if all(step.status != semconv.STATUS_RUNNING for step in view.steps):
         return view
     assessment = receiver.assess(key, summarise(view, events).attempts)
-    steps = [replace(step, liveness=liveness) for step, liveness in zip(view.steps, assessment.attempts, strict=True)]
+    steps = [
+        replace(step, liveness=liveness, process_is_here=here)
+        for step, liveness, here in zip(view.steps, assessment.attempts, assessment.here, strict=True)
+    ]
     return replace(view, liveness=assessment.run, steps=steps)

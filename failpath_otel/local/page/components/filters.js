@@ -17,8 +17,8 @@ const STATUSES = [
 ];
 
 export function Filters({ filter, filtered }) {
-  const { data, reload, reloadSoon } = useResource("flows", { every: 5000 });
-  const known = (data?.flows ?? []).map(({ flowKey }) => flowKey);
+  const { data, reload, reloadSoon } = useResource("flow-keys", { every: 5000 });
+  const known = data?.keys ?? [];
   useStream(({ rows, more }) => {
     if (more || rows.some(({ flowKey }) => !known.includes(flowKey))) reloadSoon();
   }, reload);

@@ -17,6 +17,12 @@ const SECTIONS = [
     [["→"], "Unfold it"],
     [["Enter"], "To the step's panel"],
     [["/"], "Find a step of a long run"],
+    [["c"], "Compare with the last good run"],
+  ]],
+  ["The grid of a flow", [
+    [["←", "→"], "Older and newer runs"],
+    [["↑", "↓"], "Steps"],
+    [["Enter"], "Open the run at the step"],
   ]],
   ["A graph that has the focus", [
     [["+"], "Larger"],

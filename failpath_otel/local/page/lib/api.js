@@ -3,7 +3,8 @@ import { useCallback, useEffect, useRef, useState } from "./html.js";
 
 const REMEMBERED = 24;
 const RETRY_MS = 2000;
-const SHARE = 4; // What takes long to answer is asked for so much more rarely: it is at most a quarter of the time.
+const SHARE = 3; // What takes long to answer is asked for more rarely, so that it takes at most a third of the time,
+const LONGEST_MS = 3000; // but no more rarely than this.
 const remembered = new Map(); // Newest answers by path, so that going back shows something at once.
 
 export class ApiError extends Error {
@@ -88,7 +89,7 @@ export function useResource(path, { key = path, every = 500 } = {}) {
 
   const reloadSoon = useCallback(() => {
     if (own.timer !== null) return;
-    const interval = Math.max(every, SHARE * own.took, document.hidden ? 2000 : 0);
+    const interval = Math.max(every, Math.min(SHARE * own.took, LONGEST_MS), document.hidden ? 2000 : 0);
     const wait = Math.max(0, own.loadedAt + interval - performance.now());
     own.timer = setTimeout(onTimer, wait);
   }, [every]);

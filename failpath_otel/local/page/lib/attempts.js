@@ -55,10 +55,13 @@ export function trouble(run) {
   return newest.find((step) => step.liveness === "gone") ?? newest.find((step) => step.liveness === "silent") ?? null;
 }
 
-// Where to begin in a long run: the step that failed first and was not tried again, else the last that began and runs.
+// Where to begin in a long run: the step that failed first and was not tried again, of nested ones the innermost; else
+// one that is gone; else the last that began and runs. `steps` in their order.
 export function firstToSee(run, steps) {
   const newest = new Set([...byStep(run.steps).values()].map((own) => own.at(-1)));
   const current = steps.filter((step) => newest.has(step));
+  const failed = current.filter((step) => step.status === "error");
+  if (failed.length > 0) return failed.reduce((first, step) => (instant(step.endedAt) <= instant(first.endedAt) ? step : first));
   return current.find(isFailed) ?? current.findLast((step) => step.status === "running") ?? null;
 }
 

@@ -6,13 +6,13 @@ const round = (value) => Math.round(value * 100) / 100;
 
 const ARROW = 7; // So much of the way is the arrow's.
 
-// From left to right each piece leaves and arrives level; everything else turns round corners. `size` of the arrow: 1 is
-// the usual one.
+// From left to right, or back, each piece leaves and arrives level; everything else turns round corners. `size` of the
+// arrow: 1 is the usual one.
 export function edgePath(all, size = 1) {
   const [end, before] = [all.at(-1), all.at(-2)];
-  const level = [end[0] - ARROW * size, end[1]];
-  const points = [...all.slice(0, -1), level];
-  if (points.every(([x], index) => index === 0 || x > points[index - 1][0])) return levelCurve(points);
+  const way = Math.sign(end[0] - before[0]);
+  const points = [...all.slice(0, -1), [end[0] - way * ARROW * size, end[1]]];
+  if (points.every(([x], index) => index === 0 || Math.sign(x - points[index - 1][0]) === way)) return levelCurve(points);
   return roundedLine([...all.slice(0, -1), towards(end, before, ARROW * size)]);
 }
 

@@ -45,18 +45,18 @@ class Heights {
 // `count` rows, of which `keyOf(index)` names one. `height`: of a row in pixels, roughly; the real one is read from the
 // document, of one row or, with `measured`, where their heights differ, of each that was shown. There is no gap
 // between rows. Those whose keys are in `keep`, and one with the focus in it, stay in the document wherever they are. `table`: rows of a table with one row
-// as its head. Returns
+// as its head. `wholeUpTo`: fewer where a row is much. Returns
 //   ref           for the element around the rows, which does not scroll by itself: what is around it may, or the page
 //   list          attributes of the element with the role of the list or table
 //   render(row)   the rows in their places; `row(index, attributes)` gives one, with all of these attributes on its element
 //   top(index)    where a row begins, in pixels below the beginning of `ref`
 //   whole         whether all rows are in the document
-export function useVirtual(count, { height, keyOf = (index) => index, keep = [], measured = false, table = false }) {
+export function useVirtual(count, { height, keyOf = (index) => index, keep = [], measured = false, table = false, wholeUpTo = WHOLE_UP_TO }) {
   const ref = useRef(null);
   const [, again] = useState(0);
   const own = useRef({ heights: new Heights(height), first: 0, last: LEAST_BEYOND, shown: new Map() }).current;
   const { heights } = own;
-  const whole = count <= WHOLE_UP_TO;
+  const whole = count <= wholeUpTo;
   if (heights.count !== count) heights.count = count;
 
   const look = () => {

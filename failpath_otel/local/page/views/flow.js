@@ -2,32 +2,43 @@
 import { html, useCallback, useEffect, useMemo } from "../lib/html.js";
 import { useResource } from "../lib/api.js";
 import { DeleteButton } from "../components/actions/delete.js";
+import { Changes, clock } from "../components/flows/changes.js";
+import { Chart } from "../components/flows/charts.js";
 import { membersPath, useChosen } from "../components/flow/chosen.js";
 import { ErrorList } from "../components/flow/errors.js";
 import { DriftList, LastRuns } from "../components/flow/flowparts.js";
 import { ago, count, dateTime, duration, NONE, plural, rate } from "../lib/format.js";
 import { Graph } from "../components/flow/graph.js";
+import { Grid } from "../components/grid/grid.js";
 import { useKeys } from "../lib/keyboard.js";
 import { Failure, Loading } from "../components/parts.js";
+import { asked, useRange } from "../lib/range.js";
 import { Link, navigate, search, setQuery, useLocation } from "../lib/router.js";
 import { serverNow, useNow, useStream } from "../lib/stream.js";
+import { TimeRange } from "../components/timerange.js";
 
 const RELOAD_MS = 500;
-const WINDOW = 500;
+const AGAIN_MS = 15_000; // Charts move on with time.
 
 export function FlowView({ flowKey }) {
   const { query } = useLocation();
-  const { data, error, reload, reloadSoon } = useResource(`flow/${encodeURIComponent(flowKey)}`, { every: RELOAD_MS });
+  const range = useRange(query);
+  const path = `flow/${encodeURIComponent(flowKey)}`;
+  const { data, error, reload, reloadSoon } = useResource(path + search(asked(range)), { key: path, every: RELOAD_MS });
   useStream(({ rows, more, revision }) => {
     if (rows.some((row) => row.flowKey === flowKey) || (more && revision !== data?.revision)) reloadSoon();
   }, reload);
   useEffect(() => {
     document.title = `${flowKey} · Failpath`;
   }, [flowKey]);
+  useEffect(() => {
+    const timer = setInterval(() => document.hidden || reloadSoon(), AGAIN_MS);
+    return () => clearInterval(timer);
+  }, [reloadSoon]);
 
   if (error?.status === 404) return html`<${Unknown} flowKey=${flowKey} />`;
   if (data === null) return error ? html`<${Failure} what="This flow" error=${error} retry=${reload} />` : html`<${Loading} what="the flow" />`;
-  return html`<${Flow} data=${data} query=${query} />`;
+  return html`<${Flow} data=${data} query=${query} range=${range} />`;
 }
 
 function Unknown({ flowKey }) {
@@ -38,8 +49,8 @@ function Unknown({ flowKey }) {
   </div>`;
 }
 
-function Flow({ data, query }) {
-  const { flow, graph, errors, runs, drift } = data;
+function Flow({ data, query, range }) {
+  const { flow, window: newest, graph, errors, runs, drift } = data;
   const { chosen, chosenKey, keys } = useChosen(graph, flow.flowKey, query.get("node"));
   const labels = useMemo(() => new Map(graph.nodes.map((node) => [node.stepKey, node.label])), [graph]);
   const choose = useCallback((stepKey) => setQuery({ node: stepKey === chosenKey ? null : stepKey }), [chosenKey]);
@@ -53,16 +64,24 @@ function Flow({ data, query }) {
         <h1 class="mono">${flow.flowKey}</h1>
         <${Link} class="button button-small flow-runs" href=${`/runs${search({ flow: flow.flowKey })}`}>All its runs<//>
         <${DeleteButton} flowKey=${flow.flowKey} />
+        <${TimeRange} range=${range} />
       </div>
+      <${Changes} changes=${flow.trend.changes} flowKey=${flow.flowKey} now=${serverNow()} />
       <${Numbers} flow=${flow} />
+      <${WindowNote} newest=${newest} flow=${flow} />
     </div>
+    <div class="charts">
+      <${Chart} kind="failureRate" trend=${flow.trend} now=${serverNow()} />
+      <${Chart} kind="p95" trend=${flow.trend} now=${serverNow()} />
+    </div>
+    ${flow.runs > 0 && html`<${Grid} flowKey=${flow.flowKey} query=${query} expected=${graph.nodes.length} />`}
     <section class="card graph-card" aria-labelledby="graph-title">
       <div class="card-head">
         <h2 id="graph-title">Graph</h2>
-        <p class="muted">${source(graph, flow.runs)}</p>
+        <p class="muted">${source(graph, newest)}</p>
       </div>
       ${graph.nodes.length > 0
-        ? html`<${Graph} graph=${graph} name=${flow.flowKey} runs=${Math.min(flow.runs, WINDOW)} selected=${chosenKey}
+        ? html`<${Graph} graph=${graph} name=${flow.flowKey} runs=${newest.runs} selected=${chosenKey}
             onSelect=${choose} membersOf=${(stepKey) => membersPath(flow.flowKey, stepKey)} />`
         : html`<p class="card-note muted">No step of this flow has been seen yet.</p>`}
       ${chosen !== null && html`<${StepNumbers} node=${chosen} flowKey=${flow.flowKey} onClose=${clear} />`}
@@ -75,9 +94,19 @@ function Flow({ data, query }) {
   `;
 }
 
-function source({ declared }, runs) {
+function source({ declared }, { runs, of }) {
   const shape = declared ? "shape from flows.json" : "shape from the order in which steps were seen";
-  return `${runs > WINDOW ? `Newest ${WINDOW} runs` : plural(runs, "run")}, ${shape}`;
+  return `${runs < of ? `Newest ${count(runs)} of ${plural(of, "run")}` : plural(runs, "run")}, ${shape}`;
+}
+
+// Figures of some of the runs say of which.
+function WindowNote({ newest, flow }) {
+  if (newest.runs >= newest.of) return null;
+  const since = html`<time datetime=${newest.since} title=${dateTime(newest.since)}>${clock(newest.since, serverNow())}</time>`;
+  return html`<p class="muted window-note" data-testid="window">
+    Charts and sentences are of all ${plural(newest.of, "run")} in this range; rates and percentiles of the newest
+    ${" "}${count(flow.runs)}, the graph of the newest ${count(newest.runs)}, since ${since}.
+  </p>`;
 }
 
 function Numbers({ flow }) {
@@ -86,11 +115,12 @@ function Numbers({ flow }) {
     html`<div class=${`tile ${mood}`}><dt>${name}</dt><dd data-metric=${metric}>${value}</dd></div>`;
   const seen = html`<time datetime=${flow.lastSeen} title=${dateTime(flow.lastSeen)}>${ago(flow.lastSeen, serverNow())}</time>`;
   return html`<dl class="tiles">
-    ${number("runs", "Runs", count(flow.runs))}
+    ${number("runs", "Runs", count(flow.total))}
     ${number("failure-rate", "Failure rate", rate(flow.failureRate), flow.failed > 0 ? "tile-error" : "")}
     ${number("p50", "p50", duration(flow.p50Ms))}
     ${number("p95", "p95", duration(flow.p95Ms))}
-    ${flow.retries > 0 && number("retries", "Retries", html`${count(flow.retries)}<span class="tile-note muted"> in ${retried(flow)} of the runs</span>`)}
+    ${flow.retries > 0 && number("retries", "Retries", html`${count(flow.retries)}<span class="tile-note muted"> in ${retried(flow)} of the runs, ${perRun(flow)} a run</span>`)}
+    ${flow.retries > 0 && number("failed-attempts", "Failed attempts", count(flow.failedAttempts))}
     ${number("running", "Running", count(flow.running), flow.running > 0 ? "tile-running" : "")}
     ${flow.silent > 0 && number("silent", "Silent", count(flow.silent), "tile-silent")}
     ${flow.gone > 0 && number("gone", "Process gone", count(flow.gone), "tile-gone")}
@@ -118,6 +148,7 @@ function StepNumbers({ node, flowKey, onClose }) {
       ${node.retries > 0 && number("Retries", count(node.retries), `in ${retried(node)} of the runs, ${perRun(node)} a run`)}
       ${number("Skipped", rate(node.skipRate), node.runs > 0 && `${count(node.skipped)} of ${plural(node.runs, "run")}`)}
       ${number("Running", count(node.running))}
+      ${node.gone > 0 && number("Process gone", count(node.gone))}
       ${number("p50", duration(node.p50Ms))}
       ${number("p95", node.p95Ms === null ? NONE : duration(node.p95Ms), node.p95Ms === null && "from five runs on")}
     </dl>

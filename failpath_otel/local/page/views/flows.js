@@ -1,121 +1,110 @@
-// The view of all flows: how each did of late, and on top what has gone quiet.
-import { html, useEffect, useState } from "../lib/html.js";
-import { send, useResource } from "../lib/api.js";
+// The view of all flows: how each did over the range of time, what needs eyes first, and on top what has gone quiet.
+import { html, useEffect, useRef, useState } from "../lib/html.js";
+import { send } from "../lib/api.js";
 import { TopErrors } from "../components/flow/errors.js";
 import { Empty } from "./empty.js";
-import { ago, count, dateTime, duration, plural, rate } from "../lib/format.js";
+import { FlowTable, SORTS, useFlows } from "../components/flows/flowtable.js";
+import { ago, count, plural } from "../lib/format.js";
+import { useKeys } from "../lib/keyboard.js";
 import { Failure, Loading } from "../components/parts.js";
-import { flowPath, Link, navigate, runPath } from "../lib/router.js";
-import { useRows } from "../lib/rows.js";
-import { Glyph, look, Status } from "../lib/status.js";
+import { useRange } from "../lib/range.js";
+import { flowPath, Link, navigate, runPath, setQuery, useLocation } from "../lib/router.js";
+import { Status } from "../lib/status.js";
 import { useNow, useStream } from "../lib/stream.js";
+import { TimeRange } from "../components/timerange.js";
 
-const OUTCOMES = 20;
+const AGAIN_MS = 15_000; // Charts move on with time.
 
 export function FlowsView({ server }) {
-  const { data, error, reload, reloadSoon } = useResource("flows");
+  const { query } = useLocation();
+  const range = useRange(query);
+  const [sort, text] = [query.get("sort") ?? "", query.get("text") ?? ""];
+  const list = useFlows(range, sort, text);
+  const { data, error, reload, reloadSoon } = list;
   useStream(({ revision }) => {
     if (!data || revision > data.revision) reloadSoon();
   }, reload);
+  useEffect(() => {
+    const timer = setInterval(() => document.hidden || reloadSoon(), AGAIN_MS);
+    return () => clearInterval(timer);
+  }, [reloadSoon]);
   const now = useNow(1000);
-  const flows = data?.flows ?? [];
-  const items = flows.map((flow) => ({ key: flow.flowKey, flow }));
-  const { row } = useRows(items, {
-    failed: ({ flow }) => flow.failed > 0 || flow.gone > 0,
-    open: ({ flow }) => navigate(flowPath(flow.flowKey)),
-  });
   useEffect(() => {
     document.title = "Flows · Failpath";
   }, []);
 
-  if (!data && error) return html`<${Failed} error=${error} retry=${reload} />`;
-  if (!data) return html`<div class="view-head"><h1>Flows</h1></div><${Loading} what="flows" />`;
-  if (flows.length === 0) return html`<${Empty} url=${window.location.origin} onSample=${reload} />`;
-  const sampled = server.data?.sample || flows.some(({ flowKey }) => flowKey.startsWith("sample-"));
+  const head = html`<div class="view-head">
+    <h1>Flows</h1>${data && html`<span class="muted" data-testid="flow-count">${count(data.total)}</span>`}
+    <${TimeRange} range=${range} />
+  </div>`;
+  if (!data) return html`${head}${error ? html`<${Failure} what="The flows" error=${error} retry=${reload} />` : html`<${Loading} what="flows" />`}`;
+  if (data.total === 0 && !text) return html`<${Empty} url=${window.location.origin} onSample=${reload} />`;
+  const sampled = server.data?.sample || data.flows.some(({ flowKey }) => flowKey.startsWith("sample-"));
   return html`
-    <div class="view-head"><h1>Flows</h1><span class="muted">${count(flows.length)}</span></div>
+    ${head}
     ${error && html`<${Failure} what="The flows" error=${error} retry=${reload} />`}
     <${Quiet} silent=${data.silent} now=${now} />
     <${TopErrors} />
-    <div class="card">
-      <table class="list flows" role="table" aria-label="Flows">
-        <thead role="rowgroup">
-          <tr role="row">
-            <th role="columnheader" scope="col">Flow</th>
-            <th role="columnheader" scope="col">Last ${OUTCOMES} runs</th>
-            <th role="columnheader" scope="col" class="number">Failure rate</th>
-            <th role="columnheader" scope="col" class="number" title="Half of the runs took no longer">p50</th>
-            <th role="columnheader" scope="col" class="number" title="95 of 100 runs took no longer">p95</th>
-            <th role="columnheader" scope="col">Now</th>
-            <th role="columnheader" scope="col" class="number">Last seen</th>
-          </tr>
-        </thead>
-        <tbody role="rowgroup">
-          ${flows.map((flow) =>
-            html`<${FlowRow} key=${flow.flowKey} flow=${flow} now=${now} attributes=${row(flow.flowKey)} />`)}
-        </tbody>
-      </table>
-    </div>
+    <${Tools} sort=${sort} text=${text} list=${list} />
+    ${data.total === 0
+      ? html`<div class="card nothing" role="status"><p>No flow has “${text}” in its name.</p></div>`
+      : html`<${FlowTable} list=${list} sort=${sort} now=${now} open=${(flow) => navigate(flowPath(flow.flowKey))} />`}
     <footer class="list-foot">
-      <p class="muted">Rates and percentiles are of each flow's newest ${count(server.data?.window ?? 500)} runs.</p>
+      <p class="muted">
+        Rates and percentiles are of each flow's newest ${count(server.data?.window ?? 500)} runs in this range; charts and
+        sentences are of all of them.
+      </p>
       ${sampled && html`<${RemoveSample} onRemoved=${reload} />`}
     </footer>
   `;
 }
 
-function Failed({ error, retry }) {
-  return html`<div class="view-head"><h1>Flows</h1></div><${Failure} what="The flows" error=${error} retry=${retry} />`;
-}
+const TYPING_MS = 150;
 
-function FlowRow({ flow, now, attributes }) {
-  const { flowKey } = flow;
-  return html`<tr role="row" class="list-row" data-testid="flow-row" data-flow=${flowKey} ...${attributes}>
-    <td role="cell" class="cell-flow">
-      <${Link} href=${flowPath(flowKey)} class="row-link mono" data-row-link>${flowKey}<//>
-      <span class="sub">${plural(flow.runs, "run")}${flow.retriedRuns > 0 ? `, ${count(flow.retriedRuns)} with retries` : ""}</span>
-    </td>
-    <td role="cell" class="cell-outcomes"><${Outcomes} flow=${flow} /></td>
-    <td role="cell" class="number cell-rate" data-label="Failure rate">
-      <span data-metric="failure-rate" class=${flow.failed > 0 ? "kind-error strong" : ""}>
-        ${rate(flow.failureRate)}
-      </span>
-      <span class="sub">${flow.ended > 0 ? `${count(flow.failed)} of ${count(flow.ended)}` : ""}</span>
-    </td>
-    <td role="cell" class="number" data-label="p50"><span data-metric="p50">${duration(flow.p50Ms)}</span></td>
-    <td role="cell" class="number" data-label="p95"><span data-metric="p95">${duration(flow.p95Ms)}</span></td>
-    <td role="cell" class="cell-now"><${Now} flow=${flow} /></td>
-    <td role="cell" class="number cell-seen">
-      <time datetime=${flow.lastSeen} title=${dateTime(flow.lastSeen)}>${ago(flow.lastSeen, now)}</time>
-    </td>
-  </tr>`;
-}
-
-// The newest stands right, so that what is new comes in at the same place in every row.
-function Outcomes({ flow }) {
-  return html`<ol class="outcomes" aria-label=${`Last runs of ${flow.flowKey}, oldest first`}>
-    ${Array.from({ length: Math.max(0, OUTCOMES - flow.outcomes.length) }, (_, index) =>
-      html`<li key=${index} class="outcome-none" aria-hidden="true"></li>`)}
-    ${flow.outcomes.map(({ runId, status, liveness }) => {
-      const { word, kind } = look(status, liveness);
-      return html`<li key=${runId}>
-        <${Link} href=${runPath(runId, flow.flowKey)} class=${`outcome outcome-${kind}`} data-testid="outcome"
-          data-kind=${kind} title=${`${runId}: ${word}`} aria-label=${`${runId}: ${word}`}>
-          <${Glyph} kind=${kind} />
-        <//>
-      </li>`;
-    })}
-  </ol>`;
-}
-
-// `running` counts what is not known to be quiet.
-function Now({ flow }) {
-  const parts = [["running", flow.running], ["silent", flow.silent], ["gone", flow.gone]].filter(([, number]) => number > 0);
-  return html`<span class="now" data-metric="running" data-running=${flow.running}>
-    ${parts.length === 0 && html`<span class="muted">–</span>`}
-    ${parts.map(([kind, number]) => html`<span class=${`badge status kind-${kind}`} key=${kind}>
-      <${Glyph} kind=${kind} />${count(number)} ${kind === "running" ? "running" : kind}
-    </span>`)}
-  </span>`;
+function Tools({ sort, text, list }) {
+  const [typed, setTyped] = useState(text);
+  const sent = useRef(text);
+  const field = useRef(null);
+  const timer = useRef(null);
+  // Back: what the address says holds.
+  useEffect(() => {
+    if (text === sent.current) return;
+    sent.current = text;
+    setTyped(text);
+  }, [text]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const type = (event) => {
+    const { value } = event.currentTarget;
+    setTyped(value);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => {
+      sent.current = value;
+      setQuery({ text: value }, { replace: true });
+    }, TYPING_MS);
+  };
+  useKeys({
+    "/": () => {
+      field.current.focus();
+      field.current.select();
+    },
+  });
+  return html`<form class="flow-tools" role="search" aria-label="Find flows" onSubmit=${(event) => event.preventDefault()}>
+    <label class="visually-hidden" for="flow-text">Part of a flow's name</label>
+    <input id="flow-text" type="text" class="field" data-testid="flow-text" placeholder="Part of a flow's name"
+      autocomplete="off" spellcheck=${false} ref=${field} value=${typed} onInput=${type}
+      onKeyDown=${(event) => event.key === "Escape" && field.current.blur()} />
+    <label class="visually-hidden" for="flow-sort">Order</label>
+    <select id="flow-sort" class="field" data-testid="flow-sort" value=${sort}
+      onChange=${(event) => setQuery({ sort: event.currentTarget.value })}>
+      ${SORTS.map(([value, word]) => html`<option key=${value} value=${value} selected=${value === sort}>${word}</option>`)}
+      ${!SORTS.some(([value]) => value === sort) && html`<option value=${sort} selected>By a column</option>`}
+    </select>
+    <span class="reorder" role="status">
+      ${list.moved && html`<button type="button" class="button button-quiet" data-testid="reorder" onClick=${list.reorder}>
+        The order has changed. Reorder
+      </button>`}
+    </span>
+  </form>`;
 }
 
 function Quiet({ silent, now }) {

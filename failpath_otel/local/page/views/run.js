@@ -1,11 +1,11 @@
 // The view of one run: its header, its graph, the waterfall, the selected step's panel, the event log.
-import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib/html.js";
+import { html, useCallback, useEffect, useMemo, useRef } from "../lib/html.js";
 import { useResource } from "../lib/api.js";
-import { byStep, firstToSee, inTime, isFailed, nameOf, selectedOf } from "../lib/attempts.js";
+import { byStep, firstToSee, isFailed, nameOf, selectedOf } from "../lib/attempts.js";
 import { EventLog } from "../components/run/eventlog.js";
+import { useFoldedRows } from "../components/run/foldedrows.js";
 import { Graph } from "../components/flow/graph.js";
 import { useKeys } from "../lib/keyboard.js";
-import { around, flat, nest, unfolded } from "../components/run/nesting.js";
 import { Panel } from "../components/run/panel.js";
 import { Failure, Loading } from "../components/parts.js";
 import { useFilled } from "../components/run/longrun.js";
@@ -66,7 +66,9 @@ function Run({ data, query }) {
   const selected = selectedOf(run.steps, query);
   const labels = useMemo(() => new Map(graph.nodes.map((node) => [node.stepKey, node.label])), [graph]);
   const states = useMemo(() => statesOf(run), [run]);
-  const { rows, steps, failed, tree, folded, fold, ascend, descend } = useRowsOf(run, { onlyFailed, wanted, labels, selected });
+  const { rows, steps, failed, tree, folded, fold, ascend, descend } = useFoldedRows(run, {
+    onlyFailed, wanted, labels, selected, onSelect: choose,
+  });
   const opening = useOpening(run, steps, query);
 
   const chooseStep = useCallback((stepKey) => states.has(stepKey) && choose(states.get(stepKey).newest), [states]);
@@ -119,7 +121,7 @@ function Run({ data, query }) {
             onSelect=${chooseStep}
           />
         </section>`}
-        <${Trouble} run=${run} labels=${labels} p50Ms=${p50Ms} selected=${selected} onSelect=${choose} />
+        <${Trouble} run=${run} lastEvent=${data.row.activeAt} labels=${labels} p50Ms=${p50Ms} selected=${selected} onSelect=${choose} />
         <section class="card waterfall-card" aria-labelledby="waterfall-title">
           <div class="card-head">
             <h2 id="waterfall-title">Steps</h2>
@@ -155,55 +157,6 @@ function Run({ data, query }) {
     </div>
     <${EventLog} data=${data} onSelect=${choose} />
   `;
-}
-
-// The rows of the waterfall, which of them are folded, and the ways to fold them. `ascend` folds the selected row or
-// goes to the one around it; `descend` unfolds it, or goes to the first inside it.
-function useRowsOf(run, { onlyFailed, wanted, labels, selected }) {
-  const [folded, setFolded] = useState(() => new Set());
-  const inOrder = useMemo(() => inTime(run.steps), [run]);
-  const nested = useMemo(() => nest(inOrder), [inOrder]);
-  const steps = useMemo(() => (nested === null ? inOrder : nested.map(({ step }) => step)), [inOrder, nested]);
-  const failed = useMemo(() => steps.filter(isFailed), [steps]);
-  const tree = nested !== null && !onlyFailed && wanted === "";
-  const rows = useMemo(() => {
-    if (tree) return unfolded(nested, folded);
-    const some = onlyFailed ? failed : steps;
-    return flat(wanted === "" ? some : some.filter((step) => holds(step, labels, wanted)));
-  }, [steps, folded, tree, onlyFailed, wanted, labels]);
-
-  const set = (name, state) => setFolded((before) => new Set(state ? [...before, name] : [...before].filter((each) => each !== name)));
-  const fold = useCallback(({ name }) => setFolded((before) => new Set(before.has(name) ? [...before].filter((each) => each !== name) : [...before, name])), []);
-
-  // A step that is chosen from elsewhere is not left in what is folded; one that is folded away is no longer chosen.
-  const chosen = selected === null ? null : nameOf(selected);
-  const last = useRef(null);
-  useLayoutEffect(() => {
-    const hiding = tree && chosen !== null ? around(nested, chosen).filter((name) => folded.has(name)) : [];
-    if (hiding.length > 0 && last.current !== chosen) setFolded(new Set([...folded].filter((name) => !hiding.includes(name))));
-    else if (hiding.length > 0) choose(nested.find(({ name }) => name === hiding.at(-1)).step, { replace: true });
-    last.current = chosen;
-  }, [tree, chosen, folded, nested]);
-
-  const row = () => rows.find(({ name }) => name === chosen) ?? null;
-  const ascend = () => {
-    const here = row();
-    if (here?.inside > 0 && !folded.has(here.name)) set(here.name, true);
-    else if (here?.above) choose(here.above.step, { replace: true });
-    return here !== null;
-  };
-  const descend = () => {
-    const here = row();
-    if (here?.inside > 0 && folded.has(here.name)) set(here.name, false);
-    else if (here?.inside > 0) choose(rows[rows.indexOf(here) + 1].step, { replace: true });
-    return here !== null;
-  };
-  return { rows, steps, failed, tree, folded, fold, ascend, descend };
-}
-
-function holds(step, labels, wanted) {
-  const texts = [step.stepKey, labels.get(step.stepKey), step.error?.name, step.error?.message];
-  return texts.some((text) => text?.toLowerCase().includes(wanted));
 }
 
 // A long run opens at the step that failed first, or at what runs now, unless the address names one.

@@ -16,7 +16,7 @@ from tests.local.page import Page
 COMMITTED: Final = Path(__file__).parents[4] / "docs" / "openapi.json"
 
 OTHER_STANDARDS: Final = re.compile(
-    r"/v1/(traces|metrics|logs)|/healthz|/readyz|/metrics|/page/.*|/|/flows/.*|/runs(/.*)?"
+    r"/v1/(traces|metrics|logs)|/healthz|/readyz|/metrics|/page/.*|/|/flows/.*|/runs(/.*)?|/compare/.*"
 )
 """Routes of OTLP, of probes, and of the page itself."""
 

@@ -7,7 +7,7 @@ import { foldedBrief, FoldedFlowNode, foldedLabel, FoldedRunNode, isFolded, Stac
 import { BriefNode, briefWords, FlowNode, nodeLabel, RunNode } from "./node.js";
 import { areaOf, urgentArea } from "./sight.js";
 import { Tools } from "./tools.js";
-import { briefText, useViewport } from "./viewport.js";
+import { textAt, useViewport } from "./viewport.js";
 
 const ALL_IN_TAB_ORDER = 40;
 const AT_ONCE = 100; // A larger graph is drawn after the rest of the page, in the space that is kept for it.
@@ -34,7 +34,7 @@ export function Drawing({ graph, name, runs, states, selected, opened, onSelect,
     event.preventDefault();
     next.focus();
   };
-  const brief = briefText(view.scale);
+  const { size, isBrief } = textAt(view.scale);
   const [width, height] = [graph.width * view.scale, graph.height * view.scale];
 
   return html`<div class="graph-frame">
@@ -52,12 +52,12 @@ export function Drawing({ graph, name, runs, states, selected, opened, onSelect,
       <svg
         class="graph-drawing"
         viewBox=${`0 0 ${graph.width} ${graph.height}`}
-        style=${{ width: `${width}px`, height: `${height}px` }}
+        style=${{ width: `${width}px`, height: `${height}px`, "--graph-text": `${size}px` }}
         role="group"
         aria-label=${`${plural(graph.nodes.length, "step")} of ${name} and the ways between them`}
         onKeyDown=${move}
       >
-        <${Arrows} brief=${brief} />
+        <${Arrows} size=${size} />
         <g class="edges">
           ${drawn &&
           graph.edges.map(
@@ -67,7 +67,7 @@ export function Drawing({ graph, name, runs, states, selected, opened, onSelect,
               labels=${labels}
               runs=${runs}
               faint=${states !== null && !(reached(states, edge.source) && reached(states, edge.target))}
-              brief=${brief}
+              size=${size}
             />`,
           )}
         </g>
@@ -78,7 +78,8 @@ export function Drawing({ graph, name, runs, states, selected, opened, onSelect,
             node=${node}
             kind=${kindOf(node)}
             state=${states?.get(node.stepKey) ?? null}
-            brief=${brief}
+            size=${size}
+            isBrief=${isBrief}
             tabbable=${stops === null || stops === node.stepKey}
             selected=${node.stepKey === selected}
             opened=${node.stepKey === opened}
@@ -121,7 +122,7 @@ function useReveal(view, drawn, selected, toUrgent) {
 }
 
 // `kind` is null on a flow; on a run `state` is null where it did not come.
-const Node = memo(({ node, kind, state, brief, tabbable, selected, opened, onSelect }) => {
+const Node = memo(({ node, kind, state, size, isBrief, tabbable, selected, opened, onSelect }) => {
   const choose = () => onSelect(node.stepKey);
   const pressed = (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
@@ -132,7 +133,7 @@ const Node = memo(({ node, kind, state, brief, tabbable, selected, opened, onSel
   const said = kind === null ? undefined : state;
   const holds = folded ? { "aria-expanded": opened ? "true" : "false" } : { "aria-pressed": selected ? "true" : "false" };
   return html`<g
-    class=${`node ${kind === null ? tint(node.failureRate) : `node-${kind}`}${folded ? " node-folded" : ""}${selected ? " node-selected" : ""}`}
+    class=${`node ${kind === null ? tint(node) : `node-${kind}`}${folded ? " node-folded" : ""}${selected ? " node-selected" : ""}`}
     data-testid="node"
     data-step=${node.stepKey}
     data-kind=${kind ?? undefined}
@@ -150,22 +151,24 @@ const Node = memo(({ node, kind, state, brief, tabbable, selected, opened, onSel
     ${folded && html`<${Stack} node=${node} />`}
     <rect class="node-halo" x="-4" y="-4" width=${node.width + 8} height=${node.height + 8} rx="12" />
     <rect class="node-box" width=${node.width} height=${node.height} rx="8" />
-    <${Content} node=${node} kind=${kind} state=${state} brief=${brief} folded=${folded} />
+    <${Content} node=${node} kind=${kind} state=${state} size=${size} isBrief=${isBrief} folded=${folded} />
   </g>`;
 });
 
-function Content({ node, kind, state, brief, folded }) {
+function Content({ node, kind, state, size, isBrief, folded }) {
   const said = kind === null ? undefined : state;
-  if (brief !== null) {
+  if (isBrief) {
     const text = folded ? foldedBrief(node, said) : briefWords(node, said);
-    return html`<${BriefNode} node=${node} size=${brief} text=${text} kind=${kind} />`;
+    return html`<${BriefNode} node=${node} size=${size} text=${text} kind=${kind} />`;
   }
-  if (folded) return kind === null ? html`<${FoldedFlowNode} node=${node} />` : html`<${FoldedRunNode} node=${node} state=${state} />`;
-  return kind === null ? html`<${FlowNode} node=${node} />` : html`<${RunNode} node=${node} state=${state} />`;
+  const shown = { node, state, size };
+  if (folded) return kind === null ? html`<${FoldedFlowNode} ...${shown} />` : html`<${FoldedRunNode} ...${shown} />`;
+  return kind === null ? html`<${FlowNode} ...${shown} />` : html`<${RunNode} ...${shown} />`;
 }
 
-function tint(failureRate) {
+function tint({ failureRate, failedMembers }) {
   if (!failureRate) return "tint-0";
+  if (failedMembers > 0 && failureRate < 0.2) return "tint-2"; // One of many that always fails is a small share of them.
   if (failureRate < 0.05) return "tint-1";
   if (failureRate < 0.2) return "tint-2";
   return failureRate < 0.5 ? "tint-3" : "tint-4";

@@ -4,15 +4,12 @@ import { count, plural } from "../../lib/format.js";
 import { memo } from "../../lib/memo.js";
 import { edgePath, middle } from "../../lib/path.js";
 
-const SMALL = 11.5; // The usual size of the text of a number.
-
-// What is not to become smaller with the drawing is drawn so much larger. `brief` is the size of text in a graph that is
-// drawn small, else null.
-const larger = (brief) => (brief ?? SMALL) / SMALL;
+// What is not to become smaller with the drawing is drawn as much larger as its text, whose usual size this is.
+const larger = (size) => size / 12;
 
 // The arrows' heads, in two colours.
-export function Arrows({ brief }) {
-  const size = 10 * larger(brief);
+export function Arrows({ size: text }) {
+  const size = 10 * larger(text);
   const arrow = (id) => html`<marker
     id=${id}
     class=${id}
@@ -36,13 +33,13 @@ function words(kind, source, target, taken) {
   return `${source} to ${target}: taken ${often}`;
 }
 
-export const Edge = memo(({ edge, labels, runs, faint, brief }) => {
+export const Edge = memo(({ edge, labels, runs, faint, size }) => {
   const kind = edge.kind ?? (edge.back ? "back" : "next");
-  const path = edgePath(edge.points, larger(brief));
+  const path = edgePath(edge.points, larger(size));
   const share = runs > 0 ? Math.min(1, edge.taken / runs) : 0;
   const [x, y] = middle(edge.points);
   const number = count(edge.taken);
-  const width = number.length * 7 + 12;
+  const width = number.length * 7.2 + 12;
   const title = words(kind, labels.get(edge.source), labels.get(edge.target), edge.taken);
   return html`<g
     class=${`edge edge-${kind}${faint ? " edge-faint" : ""}`}
@@ -62,7 +59,7 @@ export const Edge = memo(({ edge, labels, runs, faint, brief }) => {
       style=${{ strokeWidth: `${(1.25 + 2 * share).toFixed(2)}px` }}
       marker-end=${`url(#edge-arrow${faint ? "-faint" : ""})`}
     />
-    <g class="edge-number" aria-hidden="true" transform=${`translate(${x} ${y}) scale(${larger(brief)})`}>
+    <g class="edge-number" aria-hidden="true" transform=${`translate(${x} ${y}) scale(${larger(size)})`}>
       <rect x=${-width / 2} y="-10" width=${width} height="20" rx="10" />
       <text y="4" text-anchor="middle">${number}</text>
     </g>

@@ -59,7 +59,7 @@ function FlowError({ error, answer, label }) {
 function Times({ error }) {
   const number = error.count > 0 ? error.count : error.recovered;
   return html`<span class="top-error-count">
-    <span data-metric="count">${count(number)}</span><span aria-hidden="true">×</span>
+    <span data-metric="count">${count(number)}</span><span aria-hidden="true">×</span><span class="visually-hidden"> runs: </span>
   </span>`;
 }
 
@@ -86,7 +86,10 @@ function New({ error }) {
 function Spark({ error, answer }) {
   const { buckets } = error;
   const most = Math.max(...buckets, 1);
-  const said = `Runs with it from ${dateTime(answer.since)} to ${dateTime(answer.until)}: ${buckets.join(", ")}`;
+  const [since, until] = [Date.parse(answer.since), Date.parse(answer.until)];
+  const at = (place) => dateTime(new Date(since + ((until - since) * place) / buckets.length).toISOString()).slice(0, 16);
+  const peak = buckets.indexOf(most);
+  const said = peak < 0 ? "Not in this time" : `Most often, ${plural(most, "run")}, from ${at(peak)} to ${at(peak + 1)}`;
   return html`<svg class="spark" role="img" aria-label=${said} data-testid="spark" data-buckets=${buckets.join(" ")}
     viewBox=${`0 0 ${buckets.length * 4} 24`} preserveAspectRatio="none">
     <title>${said}</title>

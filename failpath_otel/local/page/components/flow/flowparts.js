@@ -1,6 +1,6 @@
 // The lists of the view of a flow: what differs from its declaration, and the last runs.
 import { html } from "../../lib/html.js";
-import { ago, count, dateTime } from "../../lib/format.js";
+import { ago, count, dateTime, plural } from "../../lib/format.js";
 import { RunDuration } from "../parts.js";
 import { Link, navigate, runPath } from "../../lib/router.js";
 import { useRows } from "../../lib/rows.js";
@@ -54,7 +54,8 @@ export function LastRuns({ runs, labels }) {
 
 function LastRun({ run, labels, attributes }) {
   const { kind } = look(run.status, run.liveness);
-  const where = run.stepKey === null ? "" : (labels.get(run.stepKey) ?? run.stepKey);
+  const retries = run.retries > 0 ? plural(run.retries, "retry", "retries") : "";
+  const where = run.stepKey === null ? retries : (labels.get(run.stepKey) ?? run.stepKey);
   return html`<tr role="row" class="last-run" data-testid="run-row" data-run=${run.runId} data-kind=${kind} ...${attributes}>
     <td role="cell"><${Status} key=${kind} status=${run.status} liveness=${run.liveness} /></td>
     <td role="cell" class="last-run-id">

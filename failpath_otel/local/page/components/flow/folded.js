@@ -2,7 +2,7 @@
 import { html } from "../../lib/html.js";
 import { count, duration, plural, rate } from "../../lib/format.js";
 import { Glyph } from "../../lib/status.js";
-import { EDGE, Label, Metric } from "./node.js";
+import { beside, Current, currentWords, EDGE, Label, Metric } from "./node.js";
 
 // The kinds of a step in a run, worst first, and how many of them are said.
 const WORDS = {
@@ -36,23 +36,26 @@ export const Stack = ({ node }) =>
 const sheet = ({ width, height }, by) =>
   `M${by} ${-by + 8}q0-8 8-8H${width + by - 8}q8 0 8 8V${height - by - 8}q0 8-8 8H${by + 8}q-8 0-8-8z`;
 
-export function FoldedFlowNode({ node }) {
+export function FoldedFlowNode({ node, size }) {
   const right = { x: node.width - EDGE, "text-anchor": "end" };
+  const [p50, p95] = [duration(node.p50Ms), duration(node.p95Ms)];
   return html`
-    <${Label} node=${node} />
+    <${Label} node=${node} size=${size} />
     <${Metric} x=${EDGE} y="42" metric="members" value=${count(node.members.length)} word="steps" />
     <${Metric} x=${EDGE} y="57.5" metric="failure-rate" value=${rate(node.failureRate)} word="failed" />
     ${node.failedMembers > 0 && html`<${Metric} x=${EDGE} y="73" metric="failed-members" value=${count(node.failedMembers)} word="of them fail" />`}
-    ${node.p50Ms !== null && html`<${Metric} ...${right} y="42" metric="p50" value=${duration(node.p50Ms)} word="p50" before=${true} />`}
-    ${node.p95Ms !== null && html`<${Metric} ...${right} y="57.5" metric="p95" value=${duration(node.p95Ms)} word="p95" before=${true} />`}
-    ${node.running > 0 && html`<${Metric} ...${right} y="73" metric="running" value=${count(node.running)} word="running" />`}
+    ${node.p50Ms !== null && html`<${Metric} ...${right} y="42" metric="p50" value=${p50} word="p50" before=${true}
+      most=${beside(node, size, plural(node.members.length, "step"), `p50 ${p50}`)} />`}
+    ${node.p95Ms !== null && html`<${Metric} ...${right} y="57.5" metric="p95" value=${p95} word="p95" before=${true}
+      most=${beside(node, size, `${rate(node.failureRate)} failed`, `p95 ${p95}`)} />`}
+    <${Current} node=${node} right=${right} />
   `;
 }
 
-export function FoldedRunNode({ node, state }) {
+export function FoldedRunNode({ node, state, size }) {
   const [worst, ...others] = state.words;
   return html`
-    <${Label} node=${node} />
+    <${Label} node=${node} size=${size} />
     ${state.kind === "none"
       ? html`<text class="node-text" x=${EDGE} y="48">${worst}</text>`
       : html`<g class=${`kind-${state.kind}`}>
@@ -72,7 +75,7 @@ export function foldedLabel(node, state) {
   if (node.failedMembers > 0) said.push(`${count(node.failedMembers)} of them fail`);
   if (node.p50Ms !== null) said.push(`p50 ${duration(node.p50Ms)}`);
   if (node.p95Ms !== null) said.push(`p95 ${duration(node.p95Ms)}`);
-  if (node.running > 0) said.push(`${count(node.running)} running`);
+  said.push(...currentWords(node));
   return `${node.label}: ${said.join(", ")}`;
 }
 

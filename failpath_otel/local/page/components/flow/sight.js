@@ -5,7 +5,7 @@ const URGENCY = { error: 4, gone: 3, silent: 2, running: 1 };
 export function urgency(node, kind) {
   if (kind !== null) return URGENCY[kind] ?? 0;
   if (node.failed > 0) return 2 + (node.failureRate ?? 0);
-  return node.running > 0 ? 1 : 0;
+  return node.gone > 0 ? 1.5 : node.running > 0 ? 1 : 0;
 }
 
 // The area that is to be in sight: the most urgent node, and as many of the others as fit beside it, or null where

@@ -22,6 +22,7 @@ export function rowsOf(nodes, states) {
 // How a step is on the whole, by its figures.
 function kindOf(node) {
   if (node.failed > 0) return "error";
+  if (node.gone > 0) return "gone";
   if (node.running > 0) return "running";
   return node.ended > 0 ? "success" : "none";
 }
@@ -51,7 +52,8 @@ export function StepRows({ rows, name, onRun, selected, onSelect }) {
     setActive(ordered[Math.min(Math.max(to, 0), ordered.length - 1)].key);
   };
 
-  const columns = onRun ? RUN_COLUMNS : FLOW_COLUMNS;
+  const hasFigures = rows.some(({ node }) => node.p50Ms !== undefined);
+  const columns = onRun ? RUN_COLUMNS.filter(({ ofFlow }) => hasFigures || !ofFlow) : FLOW_COLUMNS;
   return html`<div class="step-rows" ref=${list} ...${holding} onKeyDown=${move}>
     <table aria-label=${name} ...${part.list}>
       <thead>
@@ -83,7 +85,7 @@ export function StepRows({ rows, name, onRun, selected, onSelect }) {
 
 function spoken(kind, onRun) {
   if (onRun) return kind === "none" ? "not reached" : kind;
-  return { error: "fails", running: "runs now" }[kind] ?? "";
+  return { error: "fails", gone: "its process is gone", running: "runs now" }[kind] ?? "";
 }
 
 const FLOW_COLUMNS = [
@@ -96,7 +98,7 @@ const FLOW_COLUMNS = [
 const RUN_COLUMNS = [
   { title: "Attempts", value: (_, state) => (state?.attempts ? count(state.attempts) : NONE), narrow: "step-wide" },
   { title: "Duration", value: (_, state) => (state?.newest ? html`<${Length} step=${state.newest} />` : NONE) },
-  { title: "p50", value: (node) => duration(node.p50Ms), narrow: "step-wide" },
+  { title: "p50", value: (node) => duration(node.p50Ms), narrow: "step-wide", ofFlow: true },
 ];
 
 // Worst first; but while the pointer or the focus is in the list, its rows stay where they are.

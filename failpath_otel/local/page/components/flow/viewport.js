@@ -9,19 +9,20 @@ const STEP = 1.25;
 const PAN = 80;
 const DRAGGED = 4; // Pixels from which on a press is no click.
 
-// Text of 11.5 units is 11 pixels high here. Below, nodes show less, in letters that are as much larger: each of these
-// is the least scale of its size.
-const READABLE = 0.96;
-const BRIEF = [0.8, 0.66, 0.55, 0.46, 0.4];
-const SMALLEST = BRIEF.at(-1);
-const LEAST_TEXT = 11.05; // The width of a drawing is rounded to a part of a pixel.
+// Text is as much larger in the drawing as the drawing is smaller than its usual size, in steps: each of these is the
+// least scale of its step. Nodes show all that they have down to FULL, and below it what matters most.
+const STEPS = [0.921, 0.853, 0.8, 0.66, 0.55, 0.46, 0.4];
+const FULL = 0.8;
+const SMALLEST = STEPS.at(-1);
+const TEXT = 12; // Units of the drawing.
+const LEAST_TEXT = 11.05; // Pixels. The width of a drawing is rounded to a part of one.
 
 const within = (value, least, most) => Math.min(Math.max(value, least), most);
 
-// The size of text in units of the drawing, or null where nodes show all that they have.
-export function briefText(scale) {
-  if (scale >= READABLE) return null;
-  return LEAST_TEXT / (BRIEF.find((least) => scale >= least) ?? SMALLEST);
+// The size of text in units of the drawing, and whether there is room for no more than what matters most.
+export function textAt(scale) {
+  const least = STEPS.find((step) => scale >= step) ?? SMALLEST;
+  return { size: least === STEPS[0] ? TEXT : LEAST_TEXT / least, isBrief: scale < FULL };
 }
 
 // `graph` has a width and a height. Returns `box` (the ref of what scrolls), `scale`, `held` (the box's height, once it
@@ -32,7 +33,7 @@ export function useViewport(graph) {
   const [zoom, setZoom] = useState(null); // null: as large as it should be where nothing was chosen.
   const [held, setHeld] = useState(null);
   const usual = room === null || room >= graph.width ? 1 : room / graph.width;
-  const scale = zoom ?? (usual >= READABLE ? usual : 1);
+  const scale = zoom ?? (usual >= FULL ? usual : 1);
   const own = useRef({ anchor: null, then: null }).current;
   own.graph = graph;
   own.room = room;

@@ -35,7 +35,7 @@ export function Panel({ data, line, label, attempts, p50Ms, onSelect, onClose, p
         </span>
         <span class="panel-length"><${Took} step=${step} p50Ms=${p50Ms} /></span>
       </div>
-      <${Doubt} step=${step} p50Ms=${p50Ms} />
+      <${Doubt} step=${step} p50Ms=${p50Ms} lastEvent=${data.row.activeAt} />
       <${AttemptList} attempts=${attempts} step=${step} onSelect=${onSelect} />
       ${step.error && html`<${StepError} error=${step.error} />`}
       ${error !== null && html`<${Failure} what="The rest of this step" error=${error} retry=${reload} />`}
@@ -63,8 +63,8 @@ function Took({ step, p50Ms }) {
     ${times !== null && html`<span class="muted" data-testid="against-p50">${times} its p50 of ${duration(p50Ms)}</span>`}`;
 }
 
-// Why something that has not ended may never end, in one sentence.
-export function Doubt({ step, p50Ms, name = null }) {
+// Why something that has not ended may never end, in a sentence or two: what the receiver knows, and what it does not.
+export function Doubt({ step, p50Ms, lastEvent, name = null }) {
   if (step.status !== "running" || step.liveness === "live" || step.liveness === null) return null;
   const since = step.startedAt;
   const whose = name === null ? "this step" : html`<strong>${name}</strong>`;
@@ -77,7 +77,16 @@ export function Doubt({ step, p50Ms, name = null }) {
   const unusual = p50Ms !== null && serverNow() - Date.parse(since) > MUCH_LONGER * p50Ms;
   return html`<p class="doubt doubt-silent">
     No further record of ${whose} has arrived since it began at ${when}${unusual ? ", far longer than it usually takes" : ""}.
+    ${" "}<${Whereabouts} step=${step} />
+    ${lastEvent !== since && html`${" "}The last event of the run was ${ago(lastEvent, serverNow())}.`}
   </p>`;
+}
+
+// What is known of the process of a step that has not ended.
+function Whereabouts({ step: { process, processIsHere } }) {
+  if (!process) return "Which process it runs in was not reported.";
+  if (processIsHere) return html`Process ${process.pid} is still running here.`;
+  return html`Whether process ${process.pid} on ${process.host} is still running is not known here.`;
 }
 
 function StepError({ error }) {
@@ -108,7 +117,7 @@ function Facts({ step, traceUrl }) {
 }
 
 function processStart({ startTime }) {
-  return html`<time datetime=${startTime}>${dateTime(startTime).replace(/\.\d+$/, "")}</time>`;
+  return html`<time datetime=${startTime}>${clock(startTime, serverNow()).replace(/\.\d+/, "")}</time>`;
 }
 
 // The user's trace viewer; a template that gives anything but a web address gives no link.

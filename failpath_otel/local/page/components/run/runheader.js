@@ -2,6 +2,7 @@
 import { html } from "../../lib/html.js";
 import { byStep, isGrowing, trouble } from "../../lib/attempts.js";
 import { ImportNote, RunActions } from "../actions/runactions.js";
+import { CompareLink } from "../compare/link.js";
 import { CopyButton } from "../copy.js";
 import { Elapsed } from "../elapsed.js";
 import { ago, clock, count, dateTime, duration, NONE, plural } from "../../lib/format.js";
@@ -12,6 +13,7 @@ import { flowPath, Link, runPath } from "../../lib/router.js";
 import { look, Status } from "../../lib/status.js";
 import { serverNow, useNow } from "../../lib/stream.js";
 
+const AHEAD_MS = 1000; // Less is between any two machines.
 const LONGEST = 240; // The panel has all of a message; here it shall not push the steps out of sight.
 
 export function RunHeader({ data, selected }) {
@@ -36,6 +38,9 @@ export function RunHeader({ data, selected }) {
       <${Actions} data=${data} selected=${selected} />
     </div>
     <${ImportNote} imported=${data.imported} />
+    ${data.clockAheadMs > AHEAD_MS && html`<p class="muted clock-ahead" data-testid="clock-ahead">
+      The clock of the sender was ${duration(data.clockAheadMs)} ahead of this receiver's: its times are shown as it had them.
+    </p>`}
   </div>`;
 }
 
@@ -69,6 +74,7 @@ function RunLength({ run }) {
 function Actions({ data, selected }) {
   const link = traceLink(data.traceUrl, selected?.traceId ?? data.traceId);
   return html`<div class="run-actions">
+    <${CompareLink} run=${data.run} />
     ${link &&
     html`<a class="button button-small" data-testid="trace-link" href=${link} target="_blank" rel="noopener noreferrer">
       Trace
@@ -83,7 +89,7 @@ function Actions({ data, selected }) {
 
 // The one sentence that a run which failed, or may never end, begins with; it leads to its step.
 // It stands below the graph, whose nodes stay in their places when it comes.
-export function Trouble({ run, labels, p50Ms, selected, onSelect }) {
+export function Trouble({ run, lastEvent, labels, p50Ms, selected, onSelect }) {
   const step = trouble(run);
   if (step === null) return null;
   const label = labels.get(step.stepKey) ?? step.stepKey;
@@ -93,7 +99,7 @@ export function Trouble({ run, labels, p50Ms, selected, onSelect }) {
     <div class="trouble-text">
       ${step.error
         ? html`<p><strong>${label}</strong> failed: <span class="mono">${step.error.name}: ${firstLine(step.error.message)}</span></p>`
-        : html`<${Doubt} step=${step} p50Ms=${p50Ms[step.stepKey] ?? null} name=${label} />`}
+        : html`<${Doubt} step=${step} p50Ms=${p50Ms[step.stepKey] ?? null} lastEvent=${lastEvent} name=${label} />`}
     </div>
     ${!here && html`<button type="button" class="button button-small" onClick=${() => onSelect(step)}>Show the step</button>`}
   </div>`;

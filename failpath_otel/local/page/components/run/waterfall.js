@@ -15,7 +15,7 @@ const DEEPEST = 5; // Levels that are indented; further in a number says how dee
 const ROW = 32;
 
 // `rows` as they are shown (nesting.js), of a `tree` or a list; `folded` are names of rows; `labels` and `p50Ms` by step
-// key; `selected` is the name of an attempt; `onFold(row)` folds it, or unfolds it.
+// key; `selected` is the name of an attempt; `onFold(name, state)` folds a row, or unfolds it.
 // `opening`: a ref of the name of the attempt that was selected without the user, if one was.
 export function Waterfall({ run, rows, tree, folded, labels, p50Ms, selected, opening, onSelect, onFold }) {
   const axis = useAxis(run);
@@ -178,7 +178,7 @@ const Row = memo(({ id, row, tree, folded, label, repeated: again, start, p50Ms,
 function Fold({ row, folded, onFold }) {
   const toggle = (event) => {
     event.stopPropagation();
-    onFold(row);
+    onFold(row.name, !folded);
   };
   return html`
     <span class="attempt-indent" style=${{ width: `${Math.min(row.depth, DEEPEST) * 12}px` }}></span>

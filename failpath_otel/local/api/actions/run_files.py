@@ -19,7 +19,7 @@ from failpath_otel.local.files.run_file import MAX_FILE_BYTES, PARTS, FileError,
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.summary import summarise
 from failpath_otel.local.runs.view import build_run_view
-from failpath_otel.local.store.imports import RunConflictError
+from failpath_otel.local.store.marks.imports import RunConflictError
 from failpath_otel.otlp.requests.intake import ServiceUnavailable
 from failpath_otel.serving.body import BodyBudget, media_type, read_body
 from failpath_otel.serving.threads import in_thread

@@ -1,0 +1,1 @@
+"""How the graph of a flow follows from what its runs show."""
