@@ -55,6 +55,8 @@ INSIDE: Final = {
     "local/store": ["local", "local/api", "local/flows", "local/liveness"],
     "local/flows": ["local", "local/api", "local/liveness"],
     "local/liveness": ["local", "local/api", "local/flows"],
+    "local/trends": ["local", "local/api", "local/board", "local/liveness"],
+    "local/board": ["local", "local/api"],
 }
 """The same for rooms inside a room: the one above them (its own modules), or beside them."""
 

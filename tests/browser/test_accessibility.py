@@ -17,6 +17,7 @@ DECLINED_ERROR: Final = fingerprint("checkout", "charge-card", DECLINED.name, DE
 VIEWS: Final = {
     "flows": ("/", "flow-row"),
     "flow": ("/flows/sample-checkout", "node"),
+    "flow over a day, whose charts have the day before": ("/flows/checkout?range=24h", "chart"),
     "selected node": ("/flows/checkout?node=charge-card", "node"),
     "runs": ("/runs", "run-row"),
     "filtered runs": ("/runs?status=error&text=order", "run-row"),
@@ -122,6 +123,17 @@ def test_the_help_has_no_violation(browsing: Browsing, furnished: Receiver) -> N
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     assert violations_light_and_dark(page) == []
+
+
+def test_the_dialog_of_a_range_of_time_has_no_violation_and_closes(browsing: Browsing, furnished: Receiver) -> None:
+    page = browsing.open(furnished, "/?range=24h", color_scheme="light", viewport={"width": 400, "height": 800})
+    find(page, "from-to").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert violations_light_and_dark(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(find(page, "from-to")).to_be_focused()
 
 
 def test_the_chosen_theme_outweighs_that_of_the_system_and_is_kept(browsing: Browsing, furnished: Receiver) -> None:

@@ -50,3 +50,16 @@ def expected(run: RunKey, records: list[Record], revision: int) -> RunRow:
     summary = summarise(build_run_view(own), own)
     overview = {name: getattr(summary, name) for name in RunOverview.__struct_fields__}
     return RunRow(**overview, revision=revision)
+
+
+def noted_plans(store: Store) -> list[str]:
+    """A list to which each query of the store from now on adds how SQLite answers it."""
+    plans: list[str] = []
+    rows = store._database.rows
+
+    def noted(query: str, *values: str | int | None) -> list[tuple[object, ...]]:
+        plans.extend(str(row[3]) for row in rows(f"EXPLAIN QUERY PLAN {query}", *values))
+        return rows(query, *values)
+
+    store._database.rows = noted  # type: ignore[method-assign]
+    return plans

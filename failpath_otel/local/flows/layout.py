@@ -98,10 +98,7 @@ def _layout(
         for source, target in edges
         if source != target and source in number and target in number
     )
-    back = {
-        (number[source], number[target]) for source, target in known_back & edges if {source, target} <= number.keys()
-    }
-    back |= back_edges(len(nodes), [pair for pair in pairs if pair not in back])
+    back = _back(len(nodes), pairs, {(number[s], number[t]) for s, t in known_back if s in number and t in number})
     corners: dict[int, Point] = {}
     lines: dict[Pair, tuple[Point, ...]] = {}
     alone: list[int] = []
@@ -130,6 +127,15 @@ def _layout(
         nodes=tuple(PlacedNode(node, *corners[at], NODE_WIDTH, NODE_HEIGHT) for at, node in enumerate(nodes)),
         edges=tuple(PlacedEdge(nodes[s], nodes[t], (s, t) in back, lines[s, t]) for s, t in pairs),
     )
+
+
+def _back(size: int, pairs: Sequence[Pair], known: set[Pair]) -> set[Pair]:
+    """Return the edges that lead back: those that are ``known`` to, and others that close a cycle."""
+    back = known.intersection(pairs)
+    back |= back_edges(size, [pair for pair in pairs if pair not in back])
+    turned = {(target, source) if (source, target) in back else (source, target) for source, target in pairs}
+    # What is said to lead back may be the only way there.
+    return back_edges(size, pairs) if back_edges(size, sorted(turned)) else back
 
 
 def _left(column: int) -> int:

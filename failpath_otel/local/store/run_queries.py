@@ -56,10 +56,7 @@ class RunQueries:
         """
         conditions: list[str] = []
         values: list[str | int] = []
-        place_conditions, place_values = _places(before, within)
-        if flow_key is not None:
-            conditions.append("flow_key = ?")
-            values.append(flow_key)
+        place = _places(before, within, flow_key)
         if statuses is not None:
             conditions.append(f"status IN ({', '.join('?' * len(statuses))})")
             values += statuses
@@ -73,21 +70,24 @@ class RunQueries:
             index = "runs_by_text"
             conditions.append("instr(pairs, ?)")
             values.append(needle(pair))
-        if error is not None and only is None and (not conditions or self._is_rare(error)):
-            return self._with_error(error, (place_conditions, place_values), conditions, values, limit)
+        if error is not None and only is None and (not conditions or self._is_rare(error, flow_key)):
+            return self._with_error(error, place, conditions, values, limit)
         if error is not None:
             conditions.append(_HAS_ERROR)
             values.append(error)
-        conditions += place_conditions
-        values += place_values
+        conditions += place[0]
+        values += place[1]
         if only is not None:
             return self._only(list(only), conditions, values, limit)
         query = f"SELECT {COLUMNS} FROM runs INDEXED BY {index} WHERE {_all(conditions)} {_ORDER}"  # noqa: S608
         return [RunRow(*row) for row in self._database.rows(query, *values, limit)]
 
-    def _is_rare(self, error: str) -> bool:
-        query = "SELECT count(*) FROM (SELECT 1 FROM errors WHERE fingerprint = ? LIMIT ?)"
-        return self._database.number(query, error, _RARE + 1) <= _RARE
+    def _is_rare(self, error: str, flow_key: str | None) -> bool:
+        query = (
+            "SELECT count(*) FROM (SELECT 1 FROM errors INDEXED BY errors_of_kind "
+            "WHERE fingerprint = ? AND flow_key = coalesce(?, flow_key) LIMIT ?)"
+        )
+        return self._database.number(query, error, flow_key, _RARE + 1) <= _RARE
 
     def _with_error(
         self,
@@ -205,9 +205,14 @@ class RunQueries:
         return [StoredRun(RunRow(*row), _decode_attempts(attempts)) for *row, attempts in rows]
 
 
-def _places(before: tuple[int, str, str] | None, within: TimeRange) -> tuple[list[str], list[str | int]]:
-    """Return the conditions of the places in a list behind one and within a range, and their values."""
+def _places(
+    before: tuple[int, str, str] | None, within: TimeRange, flow_key: str | None
+) -> tuple[list[str], list[str | int]]:
+    """Return the conditions of the places in a list behind one, in a range and of a flow, and their values."""
     conditions, values = list(within.conditions), list[str | int](within.values)
+    if flow_key is not None:
+        conditions.append("flow_key = ?")
+        values.append(flow_key)
     if before is not None:
         # Both conditions, because SQLite enters an index by the first alone.
         conditions.append("active_at <= ? AND (active_at < ? OR (flow_key, run_id) > (?, ?))")
@@ -220,6 +225,6 @@ def _all(conditions: Sequence[str]) -> str:
 
 
 def _named(runs: Sequence[RunKey]) -> str:
-    # Not `(flow_key, run_id) IN (VALUES …)`, for which SQLite visits every run.
-    wanted = f"(VALUES {', '.join(['(?, ?)'] * len(runs))}) AS wanted"
-    return f"{wanted} CROSS JOIN runs ON flow_key = wanted.column1 AND run_id = wanted.column2"
+    # For `(flow_key, run_id) IN (VALUES …)` SQLite would visit every run; `CROSS` keeps it from doing so here.
+    values = ", ".join(["(?, ?)"] * len(runs))
+    return f"(VALUES {values}) CROSS JOIN runs ON flow_key = column1 AND run_id = column2"

@@ -99,3 +99,23 @@ def test_an_error_without_a_name_or_a_message_is_counted_too(page: Page) -> None
     page.add(event("error", 1, run="1"), event("error", 2, run="2"))
     (error,) = page.get("errors")["errors"]
     assert (error["name"], error["message"], error["shape"], error["count"]) == ("", "", "", 2)
+
+
+def test_of_four_thousand_attempts_of_which_half_failed_and_were_retried_the_page_has_every_figure(page: Page) -> None:
+    page.seconds = 1_000
+    page.add(
+        *(
+            event("success" if n % 2 else "error", n + 0.5, run=f"r{run}", span=f"{n}", started=n)
+            for run in range(20)
+            for n in range(200)
+        )
+    )
+    answer = page.flow("checkout")
+    (node,) = answer["graph"]["nodes"]
+    assert (node["failed"], node["failureRate"]) == (0, 0.0)
+    assert (node["attempts"], node["failedAttempts"], node["retries"], node["retriedRuns"]) == (4_000, 2_000, 2_000, 20)
+    flow = answer["flow"]
+    assert (flow["failed"], flow["failedAttempts"], flow["retries"], flow["retriedRuns"]) == (0, 2_000, 2_000, 20)
+    assert {(run["failedAttempts"], run["retries"]) for run in page.get("runs")["runs"]} == {(100, 100)}
+    (error,) = answer["errors"]["errors"]
+    assert (error["count"], error["recovered"]) == (0, 20)

@@ -7,6 +7,9 @@ from typing import Final
 
 import pytest
 
+from failpath_otel.local.flows.shape import SeenRun, shape_of
+from failpath_otel.local.runs.summary import AttemptSummary
+from tests.local.flows.summaries import attempt
 from tests.local.flows.workflows import (
     AnyOrder,
     Choice,
@@ -111,3 +114,64 @@ def test_so_are_the_graphs_of_programs_that_are_put_together_by_chance() -> None
         missing += len(found.missing)
     assert right > 400
     assert missing <= 0.05 * (right + missing)
+
+
+def _edges(*runs: list[AttemptSummary]) -> set[tuple[str, str, str]]:
+    return {(edge.kind, edge.source, edge.target) for edge in shape_of([SeenRun(run) for run in runs], None).edges}
+
+
+def test_what_runs_at_once_and_alternates_is_not_joined_by_a_single_run() -> None:
+    run = [attempt("a", 0, 10), attempt("x", 5, 12), attempt("b", 11, 20), attempt("y", 13, 30)]
+    assert _edges(run) == set()
+
+
+def test_a_run_that_another_process_began_anew_is_no_loop() -> None:
+    died = [attempt("a", 0, 10), attempt("a", 50, 60), attempt("b", 11, 20), attempt("b", 61, 70)]
+    assert _edges([*died, attempt("c", 21, 30), attempt("c", 71, 80)]) == {
+        ("next", "a", "b"),
+        ("next", "b", "c"),
+        ("back", "c", "a"),
+    }
+    assert _edges([*died, attempt("c", 21, None, newest=False), attempt("c", 71, 80)]) == {
+        ("next", "a", "b"),
+        ("next", "b", "c"),
+    }
+
+
+def test_a_loop_that_leaves_in_its_middle_is_left_there() -> None:
+    run = [
+        attempt("draft", 0, 10),
+        attempt("review", 11, 20),
+        attempt("review", 31, 40),
+        attempt("fix", 21, 30),
+        attempt("publish", 41, 50),
+    ]
+    assert _edges(run) == {
+        ("next", "draft", "review"),
+        ("next", "review", "fix"),
+        ("back", "fix", "review"),
+        ("next", "review", "publish"),
+    }
+
+
+def test_runs_that_do_not_say_what_is_inside_of_what_change_nothing_about_it() -> None:
+    def run(parent: str | None) -> list[AttemptSummary]:
+        inside = [attempt("b", 11, 15, parent=parent), attempt("c", 16, 29, parent=parent)]
+        return [attempt("a", 0, 5), attempt("outer", 10, 30, span="o"), *inside, attempt("d", 31, 40)]
+
+    expected = {("next", "a", "outer"), ("inside", "outer", "b"), ("next", "b", "c"), ("next", "outer", "d")}
+    assert _edges(run("o")) == _edges(run("o"), run(None)) == expected
+    # Steps inside a step whose own records are lost have their order.
+    assert _edges([each for each in run("o") if each.step_key != "outer"]) == {("next", "a", "d"), ("next", "b", "c")}
+
+
+def test_an_order_of_which_one_run_in_a_hundred_is_an_outlier_is_one() -> None:
+    usual = [attempt("a", 0, 10), attempt("b", 20, 30)]
+    other = [attempt("a", 20, 30), attempt("b", 0, 10)]
+    assert _edges(*[usual] * 99, other) == {("next", "a", "b")}
+    assert _edges(*[usual] * 20, other) == set()
+
+
+def test_skips_of_the_same_moment_have_no_order() -> None:
+    run = [attempt("a", 0, 10), *[attempt(key, None, 12) for key in "zyx"], attempt("b", 20, 30)]
+    assert _edges(run) == {("next", "a", key) for key in "xyz"} | {("next", key, "b") for key in "xyz"}

@@ -19,6 +19,7 @@ from failpath_otel.local.flows.layout import (
     PlacedNode,
     _layout,
     layout,
+    listed,
 )
 
 Graph = tuple[list[str], list[tuple[str, str]]]
@@ -190,6 +191,38 @@ def test_an_edge_that_closes_a_circle_is_marked_and_runs_beside_the_others() -> 
     assert {(edge.source, edge.target) for edge in drawing.edges if edge.back} == {("c", "a"), ("c", "b")}
     ahead, back = _edge(drawing, "b", "c").points, _edge(drawing, "c", "b").points
     assert {y for _, y in ahead}.isdisjoint({y for _, y in back})
+
+
+@settings(deadline=None)
+@given(_GRAPHS, st.sets(st.integers(0, 29)))
+def test_edges_that_are_known_to_lead_back_do_so_unless_the_others_lead_the_same_way(
+    graph: Graph, known: set[int]
+) -> None:
+    nodes, edges = graph
+    back = [edge for number, edge in enumerate(edges) if number in known]
+    drawing = layout(nodes, edges, back)
+    _check(drawing)
+    assert {(edge.source, edge.target) for edge in drawing.edges} == {
+        (edge.source, edge.target) for edge in layout(nodes, edges).edges
+    }
+
+
+def test_a_loop_leads_back_where_it_is_known_to_and_not_where_its_steps_stand_first() -> None:
+    # Without knowing, a walk from `a` would find `a>b` first, and `b>a` the way back.
+    nodes, edges = _graph("a>b b>a")
+    assert [edge.source for edge in layout(nodes, edges).edges if edge.back] == ["b"]
+    drawing = layout(nodes, edges, [("a", "b")])
+    assert [edge.source for edge in drawing.edges if edge.back] == ["a"]
+    assert _columns(drawing, "ba") == [0, 1]
+
+
+def test_a_list_has_no_places() -> None:
+    drawing = listed(["a", "b"])
+    assert [(node.step_key, node.x, node.y, node.width, node.height) for node in drawing.nodes] == [
+        ("a", 0, 0, 0, 0),
+        ("b", 0, 0, 0, 0),
+    ]
+    assert (drawing.width, drawing.height, drawing.edges) == (0, 0, ())
 
 
 def test_a_long_way_there_and_back_are_two_lines() -> None:

@@ -14,7 +14,7 @@ from failpath_otel.local.store.store import Store
 from failpath_otel.local.store.time_range import TimeRange
 from failpath_otel.records.record import ErrorInfo, Record
 from tests.local.events import EPOCH_NS, event
-from tests.local.rows import opened, project, received_events, stored
+from tests.local.rows import noted_plans, opened, project, received_events, stored
 
 START: Final = EPOCH_NS // 1000
 
@@ -122,14 +122,7 @@ def test_the_errors_of_a_deleted_run_are_deleted_with_it(store: Store) -> None:
 
 
 def test_lists_and_counts_of_errors_are_answered_by_indexes_in_their_order(store: Store) -> None:
-    asked: list[str] = []
-    rows = store._database.rows
-
-    def noted(query: str, *values: str | int | None) -> list[tuple[object, ...]]:
-        asked.extend(str(row[3]) for row in rows(f"EXPLAIN QUERY PLAN {query}", *values))
-        return rows(query, *values)
-
-    store._database.rows = noted  # type: ignore[method-assign]
+    asked = noted_plans(store)
     store.runs.rows(9, error=LOST, before=(5, "a", "b"))
     store.errors.kind(LOST)
     store.errors.times(LOST)

@@ -10,7 +10,7 @@ import pytest
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
 from tests.local.events import event
-from tests.local.rows import opened, project, received_events, stored
+from tests.local.rows import noted_plans, opened, project, received_events, stored
 
 
 @pytest.fixture
@@ -169,3 +169,16 @@ def test_a_list_reads_no_row_that_it_does_not_show(store: Store) -> None:
         plans += [row[3] for row in store._database.rows(query)]
     assert len(plans) == 3, plans
     assert all("USING COVERING INDEX" in plan for plan in plans), plans
+
+
+def test_runs_that_are_named_are_found_by_their_names(store: Store) -> None:
+    """Of many runs no others are visited: neither for their attempts, nor for the last good one before them."""
+    stored(store, *(event("success", n, run=f"run-{n}", span=f"s{n}") for n in range(4)), event("error", 9, run="bad"))
+    keys = [RunKey("checkout", "run-2"), RunKey("checkout", "bad"), RunKey("checkout", "unknown")]
+    asked = noted_plans(store)
+    assert {run.row.run_id for run in store.runs.stored(keys)} == {"run-2", "bad"}
+    assert [row.run_id for row in store.runs.rows(9, only=keys, statuses=["error"])] == ["bad"]
+    assert store.runs.last_good(RunKey("checkout", "bad")) == RunKey("checkout", "run-3")
+    assert store.runs.last_good(RunKey("checkout", "run-0")) is None
+    assert len([step for step in asked if "SEARCH runs" in step]) >= 4, asked
+    assert not [step for step in asked if "SCAN runs" in step], asked

@@ -53,7 +53,7 @@ class Evidence:
         self._all = sum(self.presents.values())
         self._together = [0] * size
         self._adjacent: Counter[int] = Counter()
-        self._positions: list[list[int]] | None = None
+        self._positions: list[Counter[int]] = []
         self.possible = self._possible()
         after = turned(self.possible)
         self.beside = [self._together[node] & ~(self.possible[node] | after[node] | 1 << node) for node in range(size)]
@@ -131,17 +131,23 @@ class Evidence:
 
     def _turned_round(self, one: int, other: int) -> float:
         """Return the probability that two nodes would be the other way round, if only their positions decided."""
-        if self._positions is None:
-            self._positions = [[0] * _SLOTS for _ in range(self._size)]
-            for unit, _ in self._units[:_POSITIONS_OF]:
-                for place, (node, _, _) in enumerate(unit.rows):
-                    self._positions[node][place * _SLOTS // len(unit.rows)] += 1
+        if not self._positions:
+            self._positions = self._counted_positions()
         first, second = self._positions[one], self._positions[other]
+        latest = max(first, default=-1)
         until = turned = 0
-        for slot in range(_SLOTS):
-            turned += until * first[slot]
-            until += second[slot]
-        return turned / ((sum(first) * until) or 1)
+        for slot, count in second.items():
+            if slot < latest:
+                turned += count * sum(times for later, times in first.items() if later > slot)
+            until += count
+        return turned / ((sum(first.values()) * until) or 1)
+
+    def _counted_positions(self) -> list[Counter[int]]:
+        found: list[Counter[int]] = [Counter() for _ in range(self._size)]
+        for unit, _ in self._units[:_POSITIONS_OF]:
+            for place, (node, _, _) in enumerate(unit.rows):
+                found[node][place * _SLOTS // len(unit.rows)] += 1
+        return found
 
 
 def _count(levels: list[int], nodes: int, times: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from failpath_otel.local.flows.graph.edge import Edge, Kind
 from failpath_otel.local.flows.graph.evidence import Runs
@@ -10,7 +11,11 @@ from failpath_otel.local.flows.graph.occurrences import bits
 from failpath_otel.local.flows.graph.order import Order
 from failpath_otel.local.flows.graph.units import Unit
 
-_Edge = tuple[Kind, int, int]
+
+class _Edge(NamedTuple):
+    kind: Kind
+    source: int
+    target: int
 
 
 def inferred(runs: Runs, numbering: Numbering) -> list[Edge]:
@@ -25,7 +30,7 @@ class _Inference:
     def __init__(self, order: Order, runs: Runs) -> None:
         self._order = order
         self._runs = runs
-        self._ways: dict[int, tuple[list[_Edge], int]] = {}
+        self._known: dict[int, tuple[list[_Edge], int]] = {}
         self._first: dict[int, int] = {}
         for of_run in runs:
             for unit in of_run:
@@ -49,7 +54,7 @@ class _Inference:
         if unit.parent >= 0:
             # What others always ran before is none of the first, even where it is not clear which of them it follows.
             first = beginnings & self._first[unit.parent] & ~(1 << unit.parent)
-            edges += [("inside", unit.parent, node) for node in bits(first)]
+            edges += [_Edge("inside", unit.parent, node) for node in bits(first)]
         for node, between in unit.repeats:
             place = order.place_of(node)
             places, after = order.places(between), 0
@@ -59,22 +64,24 @@ class _Inference:
             for other in bits(places):
                 if order.before[other] >> place & 1:
                     after |= 1 << other
-            edges += [("back", order.node_at[other], node) for other in order.last(after)]
+            edges += [_Edge("back", order.node_at[other], node) for other in order.last(after)]
         return edges
 
     def _ways_of(self, present: int) -> tuple[list[_Edge], int]:
         """Return the ways between the nodes of a run, and those that no way leads to."""
-        known = self._ways.get(present)
+        known = self._known.get(present)
         if known is not None:
             return known
         order = self._order
         ways: list[_Edge] = []
         beginnings = 0
         places = order.places(present)
-        for node in bits(present):
-            before = order.before[order.place_of(node)] & places
+        for place in bits(places):
+            node = order.node_at[place]
+            before = order.before[place] & places
             if not before:
                 beginnings |= 1 << node
-            ways += [("next", order.node_at[other], node) for other in order.directly(before)]
-        known = self._ways[present] = (ways, beginnings)
+                continue
+            ways += [_Edge("next", order.node_at[other], node) for other in order.directly(before)]
+        known = self._known[present] = (ways, beginnings)
         return known

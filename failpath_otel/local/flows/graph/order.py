@@ -1,6 +1,6 @@
 """Which nodes come before which, as far as all runs of a flow show it (decision 0025)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from failpath_otel.local.flows.graph.evidence import Evidence, Runs, turned
 from failpath_otel.local.flows.graph.occurrences import bits
@@ -21,6 +21,8 @@ class Order:
         self._possible = [self.places(self._evidence.possible[node]) for node in self.node_at]
         self._beside = [self.places(self._evidence.beside[node]) for node in self.node_at]
         self._presents = [self.places(present) for present in self._evidence.presents]
+        self.last = _Reduction(self._possible)
+        """Of a set of places, those after which, as far as it is known, no other one of it can come."""
         self.before: list[int] = []
         self._depth: list[int] = []
         for place in range(size):
@@ -30,6 +32,8 @@ class Order:
                     before |= self.before[other]
             self.before.append(before & ~(1 << place))
             self._depth.append(1 + max((self._depth[other] for other in bits(before) if other < place), default=0))
+        self.directly = _Reduction(self.before)
+        """Of a set of places, those that come before no other one of it."""
 
     def place_of(self, node: int) -> int:
         """Return the place of a node."""
@@ -45,14 +49,6 @@ class Order:
     def present(self, unit: Unit) -> int:
         """Return the nodes of a unit that it can say something of, by their numbers."""
         return self._evidence.present(unit)
-
-    def directly(self, before: int) -> Iterator[int]:
-        """Yield those of a set of places that come before no other one of it."""
-        return _directly(before, self.before)
-
-    def last(self, places: int) -> Iterator[int]:
-        """Yield those of a set of places after which, as far as it is known, no other one of it can come."""
-        return _directly(places, self._possible)
 
     def _strong(self, place: int) -> int:
         if not self._beside[place]:
@@ -70,7 +66,7 @@ class Order:
         comes after these. It has if it was the last to end in some runs, or is as deep as one that was.
         """
         before = {self._possible[place] & present for present in self._presents if present >> place & 1}
-        close = {other for those in before for other in _directly(those, self._possible)}
+        close = {other for those in before for other in self.last(those)}
         close = {other for other in close if self._is_cut(other, place)}
         last = {other for other in close if self._evidence.is_last(self.node_at[other], self.node_at[place])}
         least = min((self._depth[other] for other in last if other < place), default=0)
@@ -91,11 +87,19 @@ class Order:
         return not any(before & ~self._possible[after] for after in (other, *bits(self._beside[other])))
 
 
-def _directly(before: int, order: Sequence[int]) -> Iterator[int]:
-    while before:
-        last = before.bit_length() - 1
-        yield last
-        before &= ~(order[last] | 1 << last)
+class _Reduction:
+    """Reduces sets of places to those that come before no other one of the set, in an order."""
+
+    def __init__(self, before: Sequence[int]) -> None:
+        self._rest = [~(earlier | 1 << place) for place, earlier in enumerate(before)]
+
+    def __call__(self, places: int) -> list[int]:
+        rest, found = self._rest, []
+        while places:
+            last = places.bit_length() - 1
+            found.append(last)
+            places &= rest[last]
+        return found
 
 
 def _in_order(before: list[int]) -> list[int]:

@@ -128,10 +128,14 @@ export function useVirtual(count, { height, keyOf = (index) => index, keep = [],
   return { ref, list, render, top: (index) => heights.top(index), whole };
 }
 
-const itemOfSpace = (pixels, to) => html`<div key=${`space ${to}`} class="space" aria-hidden="true" style=${{ height: `${pixels}px` }}></div>`;
+// Where the browser would hold on to a spacer in sight, it would scroll with it when rows take its place.
+const NO_ANCHOR = { overflowAnchor: "none" };
 
-const rowOfSpace = (pixels, to) => html`<tr key=${`space ${to}`} class="space" aria-hidden="true">
-  <td style=${{ height: `${pixels}px`, padding: 0, border: 0 }}></td>
+const itemOfSpace = (pixels, to) =>
+  html`<div key=${`space ${to}`} class="space" aria-hidden="true" style=${{ height: `${pixels}px`, ...NO_ANCHOR }}></div>`;
+
+const rowOfSpace = (pixels, to) => html`<tr key=${`space ${to}`} class="space" aria-hidden="true" style=${NO_ANCHOR}>
+  <td style=${{ height: `${pixels}px`, padding: 0, border: 0, ...NO_ANCHOR }}></td>
 </tr>`;
 
 // What of an element is in sight, in pixels from its top.

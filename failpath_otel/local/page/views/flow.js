@@ -66,7 +66,10 @@ function Flow({ data, query, range }) {
         <${DeleteButton} flowKey=${flow.flowKey} />
         <${TimeRange} range=${range} />
       </div>
-      <${Changes} changes=${flow.trend.changes} flowKey=${flow.flowKey} now=${serverNow()} />
+      <div class="flow-changes">
+        ${flow.trend.changes.length === 0 && html`<p class="muted">No change of failure rate or p95 was found in this range.</p>`}
+        <${Changes} changes=${flow.trend.changes} flowKey=${flow.flowKey} now=${serverNow()} />
+      </div>
       <${Numbers} flow=${flow} />
       <${WindowNote} newest=${newest} flow=${flow} />
     </div>

@@ -15,15 +15,19 @@ const fitted = new Map();
 function fit(text, width, font, inside = false) {
   const key = `${font}\n${width}\n${inside}\n${text}`;
   if (fitted.has(key)) return fitted.get(key);
-  if (fitted.size > 5000) fitted.clear();
   let shown = text;
   for (let length = text.length; widthOf(shown, font) > width && length > 1; ) {
     length -= 1;
     const tail = inside ? Math.floor(length / 2) : 0;
     shown = `${text.slice(0, length - tail).trimEnd()}…${text.slice(text.length - tail)}`;
   }
-  fitted.set(key, shown);
-  return shown;
+  return remember(key, shown);
+}
+
+function remember(key, value) {
+  if (fitted.size > 5000) fitted.clear(); // Figures change for as long as the page is open.
+  fitted.set(key, value);
+  return value;
 }
 
 function widthOf(text, font) {
@@ -37,9 +41,7 @@ export function beside(node, size, left, right) {
   const key = `${size}\n${node.width}\n${left}\n${right}`;
   if (fitted.has(key)) return fitted.get(key);
   const room = node.width - 2 * EDGE - 8 - widthOf(left, `600 ${size}px`);
-  const most = widthOf(right, `600 ${size}px`) > room ? room : null;
-  fitted.set(key, most);
-  return most;
+  return remember(key, widthOf(right, `600 ${size}px`) > room ? room : null);
 }
 
 // `size` is that of the other text of the node.

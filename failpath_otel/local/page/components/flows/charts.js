@@ -31,10 +31,14 @@ const KINDS = {
 
 const begin = (series, index) => Date.parse(series.start) + index * series.widthMs;
 
+// Of a flow that did not run then there is nothing to show.
+const earlier = ({ before }) => (before?.ended.some((number) => number > 0) ? before : null);
+
 // The two series, scaled to the drawing: one unit a bucket.
 function scaled(kind, trend) {
   const { values, top } = KINDS[kind];
-  const [now, before] = [values(trend.series), trend.before === null ? null : values(trend.before)];
+  const then = earlier(trend);
+  const [now, before] = [values(trend.series), then === null ? null : values(then)];
   const highest = Math.max(0, ...now.filter((value) => value !== null), ...(before ?? []).filter((value) => value !== null));
   const limit = top(highest);
   return { now, before, limit, size: now.length, y: (value) => HEIGHT * (1 - value / limit) };
@@ -80,14 +84,15 @@ function Drawing({ kind, scale, children }) {
 // Small, without words: what it shows is said beside it.
 export function Spark({ kind, trend }) {
   const scale = useMemo(() => scaled(kind, trend), [trend, kind]);
-  return html`<span class=${`spark spark-${kind}`} data-testid="spark" data-kind=${kind}>
+  return html`<span class="trend-spark" data-testid="spark" data-kind=${kind}>
     <${Drawing} kind=${kind} scale=${scale} />
   </span>`;
 }
 
 export function Chart({ kind, trend, now }) {
   const { title, text, mark } = KINDS[kind];
-  const { series, before } = trend;
+  const { series } = trend;
+  const before = earlier(trend);
   const scale = useMemo(() => scaled(kind, trend), [trend, kind]);
   const [at, setAt] = useState(null);
   const box = useRef(null);
@@ -128,23 +133,23 @@ export function Chart({ kind, trend, now }) {
     <p class="chart-ends muted" aria-hidden="true">
       <span>${clock(begin(series, 0), now)}</span><span>${clock(begin(series, scale.size), now)}</span>
     </p>
-    <${Table} title=${title} scale=${scale} trend=${trend} text=${text} span=${span} />
+    <${Table} title=${title} scale=${scale} series=${series} before=${before} text=${text} span=${span} />
   </figure>`;
 }
 
 const legend = (before) => (before === null ? "" : html`<span class="chart-key" aria-hidden="true"></span> the same time before`);
 
-function Table({ title, scale, trend, text, span }) {
+function Table({ title, scale, series, before, text, span }) {
   const rows = scale.now.flatMap((value, index) => (value === null ? [] : [index]));
   // A table is as wide as its cells, whatever it is told.
   return html`<div class="visually-hidden"><table>
     <caption>${title} over time</caption>
-    <thead><tr><th scope="col">Time</th><th scope="col">${title}</th>${trend.before !== null && html`<th scope="col">Before</th>`}</tr></thead>
+    <thead><tr><th scope="col">Time</th><th scope="col">${title}</th>${before !== null && html`<th scope="col">Before</th>`}</tr></thead>
     <tbody>
       ${rows.map((index) => html`<tr key=${index}>
         <th scope="row">${span(index)}</th>
-        <td>${text(scale.now[index], trend.series, index)}</td>
-        ${trend.before !== null && html`<td>${text(scale.before[index] ?? null, trend.before, index)}</td>`}
+        <td>${text(scale.now[index], series, index)}</td>
+        ${before !== null && html`<td>${text(scale.before[index] ?? null, before, index)}</td>`}
       </tr>`)}
     </tbody>
   </table></div>`;
