@@ -48,6 +48,14 @@ def number_or_off(lowest: int, highest: int) -> Callable[[str], int | str]:
     return lambda text: text if text == "off" else convert(text)
 
 
+def pair(text: str) -> str:
+    """Return ``NAME=VALUE`` as it is."""
+    if not text.partition("=")[1]:
+        msg = f"expected NAME=VALUE, got {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+    return text
+
+
 def duration(text: str) -> timedelta:
     """Return a duration, such as ``90s``, ``15m``, ``1h``, ``1h30m``, ``2d`` or ``1w``."""
     found = re.fullmatch("([0-9]{1,6}[wdhms])+", text)

@@ -48,12 +48,21 @@ class NoSuchRunError(ReceiverError):
 
 @dataclass(frozen=True)
 class RunQuery:
-    """Which runs are asked for; ``since`` is an RFC 3339 time."""
+    """Which runs are asked for; ``since`` is an RFC 3339 time, ``meta`` are pairs ``name=value``."""
 
     flow_key: str | None = None
     run_id: str | None = None
     statuses: Collection[str] = ()
     since: str | None = None
+    meta: Collection[str] = ()
+
+
+class ImportedRun(msgspec.Struct, rename="camel"):
+    """The run of a file, and whether the receiver has stored it; otherwise it had exactly that already."""
+
+    flow_key: str
+    run_id: str
+    new: bool
 
 
 class _Answer(msgspec.Struct):
@@ -62,7 +71,8 @@ class _Answer(msgspec.Struct):
 
 def fetch_runs(url: str, query: RunQuery, *, limit: int = 10, token: str | None = None) -> list[RunView]:
     """Return the newest runs of the receiver at ``url`` that are asked for. Raise ``ReceiverError``."""
-    parameters = {"limit": str(limit), "flow": query.flow_key, "status": [*query.statuses], "since": query.since}
+    parameters: dict[str, str | list[str] | None] = {"limit": str(limit), "flow": query.flow_key}
+    parameters |= {"status": [*query.statuses], "since": query.since, "meta": [*query.meta]}
     return fetch(url, "/api/runs", parameters, token, RunList).runs
 
 
@@ -72,8 +82,7 @@ def fetch_run(url: str, run_id: str, *, flow_key: str | None = None, token: str 
     try:
         return fetch(url, path, {"flow": flow_key}, token, RunView)
     except NoSuchRunError:
-        of_flow = "" if flow_key is None else f" of flow {flow_key!r}"
-        raise NoSuchRunError(f"no such run{of_flow} at {url}: {run_id!r}") from None
+        raise _no_such_run(url, run_id, flow_key) from None
 
 
 def fetch_flows(url: str, *, token: str | None = None) -> list[SeenFlow]:
@@ -95,26 +104,68 @@ def fetch_changes(
 
     Without any, the response comes after ``wait`` seconds. ``after=None`` returns nothing but a cursor.
     """
-    parameters = {"flow": query.flow_key, "run": query.run_id, "status": [*query.statuses], "wait": str(wait)}
-    return fetch(url, "/api/changes", parameters | {"after": after}, token, RunChanges)
+    parameters: dict[str, str | list[str] | None] = {"flow": query.flow_key, "run": query.run_id, "wait": str(wait)}
+    parameters |= {"status": [*query.statuses], "meta": [*query.meta], "after": after}
+    return fetch(url, "/api/changes", parameters, token, RunChanges)
+
+
+def fetch_file(
+    url: str, run_id: str, *, flow_key: str | None = None, without: Collection[str] = (), token: str | None = None
+) -> bytes:
+    """Return a run as the text of a file. Raise ``ReceiverError``."""
+    path = f"/api/export/{quote(run_id, safe='', errors='replace')}"
+    try:
+        return _ask(url, path, {"flow": flow_key, "without": [*without]}, token)
+    except NoSuchRunError:
+        raise _no_such_run(url, run_id, flow_key) from None
+
+
+def send_file(url: str, text: bytes, *, token: str | None = None) -> ImportedRun:
+    """Have the receiver at ``url`` store the run in a file. Raise ``ReceiverError``."""
+    return _decoded(url, _ask(url, "/api/import", {}, token, text), ImportedRun)
 
 
 def fetch(
     url: str, path: str, parameters: Mapping[str, str | list[str] | None], token: str | None, kind: type[_T]
 ) -> _T:
     """Return the answer of the receiver at ``url`` to a request for ``path``. Raise ``ReceiverError``."""
+    return _decoded(url, _ask(url, path, parameters, token), kind)
+
+
+def _decoded(url: str, body: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ReceiverError(f"the server at {url} is not a Failpath receiver") from None
+
+
+def _no_such_run(url: str, run_id: str, flow_key: str | None) -> NoSuchRunError:
+    of_flow = "" if flow_key is None else f" of flow {flow_key!r}"
+    return NoSuchRunError(f"no such run{of_flow} at {url}: {run_id!r}")
+
+
+def _ask(
+    url: str,
+    path: str,
+    parameters: Mapping[str, str | list[str] | None],
+    token: str | None,
+    content: bytes | None = None,
+) -> bytes:
+    """Return the body of the answer to a request, which posts the content, if there is any."""
     given = {name: value for name, value in parameters.items() if value is not None}
     query = urlencode(given, doseq=True, errors="replace")
     # The receiver is on this machine; a proxy from the environment would look for it on the proxy's host.
     _check(url)
     opener = build_opener(ProxyHandler({}), HTTPSHandler(context=_context(url)))
-    request = Request(f"{url.rstrip('/')}{path}?{query}")  # noqa: S310 - the scheme has been looked at
+    headers = {} if content is None else {"Content-Type": "application/json"}
+    address = f"{url.rstrip('/')}{path}?{query}"
+    request = Request(address, content, headers)  # noqa: S310 - the scheme has been looked at
     if token is not None:
         # Not sent on by a redirect.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
-            body = _read(response)
+            return _read(response)
     except HTTPError as error:
         with error:
             answer = (error.code, _reason(error))
@@ -125,10 +176,6 @@ def fetch(
             hint = "REQUESTS_CA_BUNDLE names the certificates that are trusted"
             raise ReceiverError(f"{url} could not be asked: TLS failed ({reason}); {hint}") from None
         raise UnavailableError(f"no receiver at {url} ({_words(reason)}){_how_to_start(url)}") from None
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ReceiverError(f"the server at {url} is not a Failpath receiver") from None
 
 
 def _read(response: HTTPResponse) -> bytes:

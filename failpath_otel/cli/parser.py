@@ -1,7 +1,19 @@
 """The command line of ``failpath-otel``: all commands, with the text of ``--help``."""
 
 from failpath_otel.cli.command_parser import CommandParser
-from failpath_otel.cli.commands import check, completions, doctor, drain, flows, gateway, local, rules, runs, types
+from failpath_otel.cli.commands import (
+    check,
+    completions,
+    doctor,
+    drain,
+    files,
+    flows,
+    gateway,
+    local,
+    rules,
+    runs,
+    types,
+)
 from failpath_otel.cli.versions import VersionAction
 
 
@@ -18,6 +30,6 @@ def new_parser() -> CommandParser:
     )
     parser.add_argument("--version", action=VersionAction)
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
-    for command in (local, gateway, runs, check, types, flows, rules, drain, doctor, completions):
+    for command in (local, gateway, runs, files, check, types, flows, rules, drain, doctor, completions):
         command.add_to(commands.add_parser)
     return parser

@@ -9,12 +9,14 @@ from failpath_otel.local.api.stream import ChangeNotifier
 from failpath_otel.local.board.board import Board
 from failpath_otel.local.flows.flows import Flows
 from failpath_otel.local.flows.flows_file import find_flows_file
-from failpath_otel.local.liveness.liveness import Processes
-from failpath_otel.local.liveness.monitor import LivenessMonitor
+from failpath_otel.local.liveness.liveness import Liveness, Processes
+from failpath_otel.local.liveness.monitor import LivenessMonitor, RunLiveness
 from failpath_otel.local.logs.log_intake import LogIntake
+from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.defaults import DEFAULT_DAYS, DEFAULT_MEBIBYTES
 from failpath_otel.local.store.flow_revisions import FlowRevisions
+from failpath_otel.local.store.follower import Follower
 from failpath_otel.local.store.logs import SHARE
 from failpath_otel.local.store.projector import Projector
 from failpath_otel.local.store.pruning import Pruner
@@ -31,7 +33,7 @@ _MEBIBYTE = 1 << 20
 class ReceiverSettings:
     """Settings of a user: the file of declared flows, a link to traces, how many days and MiB are kept.
 
-    ``rules`` make steps of spans that come by OTLP without a step key.
+    ``read_only`` is how a server opens the store. ``rules`` make steps of spans that come by OTLP without a step key.
     """
 
     flows: Path | None = None
@@ -39,6 +41,7 @@ class ReceiverSettings:
     days: float = DEFAULT_DAYS
     mebibytes: float = DEFAULT_MEBIBYTES
     rules: Sequence[StepRule] | None = None
+    read_only: bool = False
 
 
 class Receiver:
@@ -73,17 +76,22 @@ class Receiver:
         self.pruner = Pruner(
             store, clock, days=self.settings.days, mebibytes=self.settings.mebibytes, on_pruned=self.runs_deleted
         )
+        self.follower = Follower(store, self.changes.notify, self.runs_deleted)
 
     def start(self) -> None:
-        """Start the threads of projector, liveness monitor and pruner."""
-        self.projector.start()
+        """Start the threads of projector, liveness monitor and pruner, or those of a store that is only read."""
         self.monitor.start()
-        self.pruner.start()
+        if self.store.read_only:
+            self.follower.start()
+        else:
+            self.projector.start()
+            self.pruner.start()
 
     def close(self) -> None:
         """End the threads and all streams; takes two seconds at most."""
         self.changes.close()
         self.logs.close()
+        self.follower.close()
         self.pruner.close()
         self.monitor.close()
         self.projector.close()
@@ -93,9 +101,31 @@ class Receiver:
 
         If another process has the database locked, they follow later: what can be read is better than no response.
         """
-        with contextlib.suppress(StoreError):
-            self.projector.catch_up()
-        self.logs.runs_projected()
+        if not self.store.read_only:
+            with contextlib.suppress(StoreError):
+                self.projector.catch_up()
+            self.logs.runs_projected()
+
+    def assess(self, run: RunKey, attempts: Sequence[AttemptSummary]) -> RunLiveness:
+        """Return the liveness of a run with these attempts: of one that came as a file, what it was there."""
+        imported = self.store.imports.get(run)
+        if imported is None or imported.mixed:
+            return self.monitor.assess(run.flow_key, attempts)
+        its: list[Liveness | None] = [
+            imported.attempts.get((attempt.step_key, attempt.span_id)) for attempt in attempts
+        ]
+        return RunLiveness(imported.liveness, its, [False] * len(its), still=True)
+
+    def delete(self, flow_key: str | None = None, run_id: str | None = None) -> int:
+        """Delete a run, a flow or all runs, and return how many there were."""
+        if flow_key is None:
+            gone = self.store.delete_all()
+        elif run_id is None:
+            gone = self.store.delete_flow(flow_key)
+        else:
+            gone = self.store.delete_run(RunKey(flow_key, run_id))
+        self.runs_deleted(gone)
+        return gone
 
     def runs_deleted(self, _runs: int = 0) -> None:
         """Drop what is cached of deleted runs."""
@@ -111,4 +141,7 @@ class Receiver:
 
     def _bump(self, runs: Collection[RunKey]) -> None:
         # Neither liveness nor logs are in the rows, but clients of the stream have to see the change.
+        if self.store.read_only:
+            self.changes.reset()
+            return
         self.changes.notify(self.store.bump_revisions(runs))

@@ -82,14 +82,15 @@ def serve(
     beside = None if grpc is None else grpc.server(access.host, tls, MAX_BODY_BYTES, lambda: server.should_exit)
     with (
         listen(access.host, port) as listener,
-        closing(Store(database)) as store,
+        closing(Store(database, read_only=settings.read_only)) as store,
         closing(Receiver(store, _now, settings)) as receiver,
     ):
         address = address_of(access.host, listener.getsockname()[1], is_secure=tls is not None)
+        where = f"{database}, read-only" if settings.read_only else str(database)
         figures = Figures(receiver, signals=OtherSignals(discarded), is_ending=lambda: server.should_exit)
         server = Server(
             create_app(receiver, access, figures, beside),
-            ready=lambda: _announce(address, access.token, database, and_grpc(beside), open_browser=open_browser),
+            ready=lambda: _announce(address, access.token, where, and_grpc(beside), open_browser=open_browser),
             ending=lambda: _end(receiver),
             grace_seconds=_GRACE_SECONDS,
             tls=tls,
@@ -115,7 +116,7 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
-def _announce(address: str, token: str | None, database: Path, others: str, *, open_browser: bool) -> None:
+def _announce(address: str, token: str | None, database: str, others: str, *, open_browser: bool) -> None:
     """Print that the receiver is ready, and where."""
     announce(f"Failpath local receiver at {address}{others} (database: {database})")
     if sys.stdout.isatty():

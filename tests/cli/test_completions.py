@@ -28,6 +28,8 @@ CASES = {
     "rules t": {"try"},
     "rules check r": {"rules.toml"},
     "local --flows r": {"rules.toml"},
+    "export order-17 --without m": {"metadata"},
+    "import r": {"rules.toml"},
     "completions ": {"bash", "zsh", "fish"},
 }
 """The line so far, and the words that complete it."""

@@ -30,6 +30,7 @@ def add_to(new_parser: NewParser) -> None:
                 "FAILPATH_PROJECT_KEY=any FAILPATH_DEV_ENDPOINT=http://127.0.0.1:3001 python shop.py"
             ),
             "make steps of the spans of Django and Celery": "FAILPATH_RULES=preset:django,celery failpath-otel local",
+            "look at a store that nothing may change": "failpath-otel local --read-only --db /mnt/backup/local.db",
             "let other machines in, with a token": "failpath-otel local --host 0.0.0.0 --token a-long-secret",
         },
     )
@@ -73,6 +74,11 @@ def add_to(new_parser: NewParser) -> None:
         metavar="MIB",
         help="how much is kept; default %(default)s",
     )
+    parser.add_argument(
+        "--read-only",
+        action="store_true",
+        help="show what is in the database, and take and change nothing; another receiver may have it open",
+    )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     add_listening_options(parser, "off")
     add_receiving_options(parser, "metrics")
@@ -109,6 +115,7 @@ def _run(arguments: argparse.Namespace) -> int:
             days=arguments.max_age,
             mebibytes=arguments.max_size,
             rules=check_rules(_RULES_VARIABLE, rules_path) if rules_path else None,
+            read_only=arguments.read_only,
         )
         database = default_database() if arguments.db is None else arguments.db
         access = Access(arguments.host, arguments.token, frozenset(arguments.allow_origin))

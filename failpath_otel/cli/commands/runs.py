@@ -34,6 +34,7 @@ def add_to(new_parser: NewParser) -> None:
             "what failed, or lost its process, within the last hour": (
                 "failpath-otel runs --status error --status gone --since 1h"
             ),
+            "the runs of one customer, by the metadata of their steps": "failpath-otel runs --meta customer=c-814",
             "what happens in a flow, as it happens": "failpath-otel runs --flow checkout --follow",
             "for a script: exit with 1 if the run failed": "failpath-otel runs order-17 --exit-status > /dev/null",
             "the ids of the newest hundred": "failpath-otel runs --limit 100 --json | jq -r .runId",
@@ -49,6 +50,13 @@ def add_to(new_parser: NewParser) -> None:
         metavar="STATUS",
         help=f"runs with this status only: {', '.join(_STATUSES)}; running includes the last two; may be given several"
         " times",
+    )
+    parser.add_argument(
+        "--meta",
+        type=kinds.pair,
+        action="append",
+        metavar="NAME=VALUE",
+        help="runs with this in the metadata of a step only; may be given several times",
     )
     parser.add_argument(
         "--since",
@@ -84,10 +92,10 @@ def _run(arguments: argparse.Namespace) -> int:
     run_id = arguments.id if arguments.run_id is None else arguments.run_id
     if arguments.id not in (None, run_id):
         arguments.usage_error("RUN_ID and --run name two runs")
-    if run_id is not None and (arguments.status or arguments.since):
-        arguments.usage_error("--status and --since choose among runs; RUN_ID names one")
+    if run_id is not None and (arguments.status or arguments.since or arguments.meta):
+        arguments.usage_error("--status, --since and --meta choose among runs; RUN_ID names one")
     since = None if arguments.since is None else (datetime.now(timezone.utc) - arguments.since).isoformat()
-    query = RunQuery(arguments.flow, run_id, arguments.status or (), since)
+    query = RunQuery(arguments.flow, run_id, arguments.status or (), since, arguments.meta or ())
     try:
         url = receiver_url(arguments.url, arguments.port)
         return _follow(arguments, url, query) if arguments.follow else _show(arguments, url, query)
@@ -110,7 +118,7 @@ def _show(arguments: argparse.Namespace, url: str, query: "RunQuery") -> int:
     else:
         colour, width, whole = terminal.takes_colours(), terminal.width(), query.run_id is not None
         text = format_runs(runs, colour=colour, whole=whole, width=width)
-        is_filtered = query.flow_key is not None or query.statuses or query.since is not None
+        is_filtered = query.flow_key is not None or query.statuses or query.since is not None or query.meta
         sys.stdout.write("No runs that match.\n" if is_filtered and not runs else text)
     sys.stdout.flush()
     return int(arguments.exit_status and any(_has_failed(run) for run in runs))

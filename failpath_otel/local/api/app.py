@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from failpath_otel.local.api.actions.run_files import RunFiles
 from failpath_otel.local.api.assets import Assets
 from failpath_otel.local.api.events import MAX_BODY_BYTES, Receipt, check_headers, read_events
 from failpath_otel.local.api.figures import Figures
@@ -19,6 +20,7 @@ from failpath_otel.local.api.guard import HEALTH, Access, guarded
 from failpath_otel.local.api.logs import log_route
 from failpath_otel.local.api.page.page_api import PageApi
 from failpath_otel.local.api.page.route import PREFIX
+from failpath_otel.local.api.read_only import ReadOnly
 from failpath_otel.local.api.responses import failure, json_response
 from failpath_otel.local.api.scripts.script_routes import script_routes
 from failpath_otel.local.api.seen_spans import seen_spans_route
@@ -148,6 +150,7 @@ def create_app(
             *script_routes(receiver),
             Route(f"{PREFIX}/stream", stream.respond, methods=["GET"]),
             *page.routes,
+            *RunFiles(receiver).routes,
             *assets.routes,
         ],
         exception_handlers={
@@ -159,7 +162,7 @@ def create_app(
     # A sender of the wire contract does not follow a redirect.
     app.router.redirect_slashes = False
     figures.unknown = UnknownRoutes(app)
-    return guarded(app, access, counts)
+    return guarded(ReadOnly(app, counts) if receiver.store.read_only else app, access, counts)
 
 
 async def _refused(request: Request, error: Exception, assets: Assets) -> Response:

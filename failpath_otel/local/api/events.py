@@ -1,14 +1,13 @@
 """Reads events as the wire contract has them, and rejects invalid ones with a reason."""
 
 import json
-import re
 from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from failpath_otel.local.runs.event import Event, decode_event
+from failpath_otel.local.runs.event import Event, check_depth, decode_event
 from failpath_otel.local.store.store import ReceivedEvent
 from failpath_otel.serving.body import is_gzipped, media_type
 from failpath_otel.serving.request_checks import bearer_of, refuse_web_pages
@@ -19,11 +18,7 @@ MAX_BODY_BYTES: Final = 2 * 1_048_576
 MAX_EVENTS: Final = 20_000
 """More than the largest body of valid events can hold; invalid ones cost time and a rejection each."""
 
-MAX_DEPTH: Final = 200
-"""How deep an event may be nested: it is read, copied and written recursively."""
-
 _T = TypeVar("_T")
-_STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 class Rejection(msgspec.Struct, frozen=True, rename="camel"):
@@ -83,26 +78,11 @@ def read_events(body: bytes) -> tuple[list[ReceivedEvent], list[Rejection]]:
     rejected: list[Rejection] = []
     for index, payload in enumerate(_payloads(body)):
         try:
-            _check_depth(payload)
+            check_depth(payload)
             received_events.append(ReceivedEvent(decode_event(payload), payload))
         except ValueError as error:
             rejected.append(Rejection(index, str(error)))
     return received_events, rejected
-
-
-def _check_depth(payload: str) -> None:
-    """Raise ``ValueError`` for JSON that is nested too deeply."""
-    # Nearly every event has fewer brackets in all than may be open.
-    if payload.count("{") + payload.count("[") <= MAX_DEPTH:
-        return
-    depth = 0
-    for character in _STRING.sub("", payload):
-        if character in "{[":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise ValueError(f"nested deeper than {MAX_DEPTH}")
-        elif character in "}]":
-            depth -= 1
 
 
 def _payloads(body: bytes) -> list[str]:

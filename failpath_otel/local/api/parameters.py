@@ -12,6 +12,9 @@ from failpath_otel.records.record import Status
 
 MAX_LIMIT: Final = 1000
 
+MAX_META: Final = 8
+"""The most pairs of metadata that one query asks for."""
+
 STATUSES: Final = get_args(Status)
 
 
@@ -59,6 +62,14 @@ def error_in(query: QueryParams) -> str | None:
     if text is not None and not re.fullmatch("[0-9a-f]{16}", text):
         raise HTTPException(400, "expected the fingerprint of an error, 16 hexadecimal digits")
     return text
+
+
+def meta_in(query: QueryParams) -> tuple[str, ...]:
+    """Return the pairs ``name=value`` of a query. Raise ``HTTPException`` (400)."""
+    found = tuple(dict.fromkeys(pair for pair in query.getlist("meta") if pair))
+    if len(found) > MAX_META or not all("=" in pair for pair in found):
+        raise HTTPException(400, f"expected up to {MAX_META} pairs as meta=name=value")
+    return found
 
 
 def number_in(text: str | None, name: str) -> int | None:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cache, partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from failpath_otel import semconv
 from failpath_otel.local.liveness.liveness import Liveness, liveness_of, run_liveness, worst
@@ -31,11 +31,13 @@ class RunLiveness(NamedTuple):
     """The liveness of a run and of each of its attempts in order; ``None`` for what is not running.
 
     ``here`` says of each attempt whether it is running and its process is known to run on the receiver's host.
+    ``still``: it came as a file, and nothing of it runs here.
     """
 
     run: Liveness | None
     attempts: list[Liveness | None]
     here: list[bool]
+    still: bool = False
 
 
 class _State(NamedTuple):
@@ -95,11 +97,13 @@ class LivenessMonitor:
         with self._lock:
             self._forget()
 
-    def current(self) -> dict[RunKey, Liveness]:
-        """Return the liveness of every running run."""
+    def current(self, *, imported: bool = False) -> dict[RunKey, Liveness]:
+        """Return the liveness of every running run; of those that came as files, as it was there, if asked for."""
         with self._lock:
             self._catch_up()
             current: dict[RunKey, Liveness] = dict.fromkeys(self._gone, "gone")
+            if imported:
+                current.update(self._imported)
             current.update({run: state.run for run, state in self._assess_open().items()})
             return current
 
@@ -176,6 +180,8 @@ class LivenessMonitor:
         self._gone: dict[RunKey, _State] = {}
         # Those of them that the thread has not reported yet: all would be too many for every check.
         self._newly_gone: set[RunKey] = set()
+        # Runs that came as files, whose processes are not here.
+        self._imported: dict[RunKey, Liveness] = {}
 
     def _catch_up(self) -> None:
         """Read which runs have begun, changed and ended."""
@@ -199,6 +205,7 @@ class LivenessMonitor:
                     others = True
                     continue
                 self._open.pop(row.key, None)
+                self._imported.pop(row.key, None)
                 self._gone.pop(row.key, None)
                 self._newly_gone.discard(row.key)
                 self._reported.pop(row.key, None)
@@ -209,6 +216,10 @@ class LivenessMonitor:
         for row, attempts in runs:
             self._gone.pop(row.key, None)
             self._newly_gone.discard(row.key)
+            self._imported.pop(row.key, None)
+            if row.exported_liveness is not None:
+                self._imported[row.key] = cast("Liveness", row.exported_liveness or "live")
+                continue
             self._open[row.key] = [attempt for attempt in attempts if attempt.status == semconv.STATUS_RUNNING]
 
     def _assess_open(self, flow_key: str | None = None) -> dict[RunKey, _State]:

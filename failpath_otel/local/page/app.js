@@ -7,6 +7,7 @@ import { FlowView } from "./views/flow.js";
 import { FlowsView } from "./views/flows.js";
 import { Header } from "./components/header.js";
 import { Help } from "./components/help.js";
+import { ImportZone } from "./components/actions/import.js";
 import { useKeys } from "./lib/keyboard.js";
 import { Link, navigate, useLocation } from "./lib/router.js";
 import { RunView } from "./views/run.js";
@@ -55,6 +56,10 @@ function App() {
     forget();
     status.reload();
   });
+  const readOnly = status.data?.readOnly ?? false;
+  useEffect(() => {
+    document.documentElement.dataset.readOnly = String(readOnly); // Styles hide what would change something.
+  }, [readOnly]);
   useKeys({
     "?": () => setHelpOpen(true),
     "g f": () => navigate("/"),
@@ -70,10 +75,11 @@ function App() {
 
   return html`
     <a class="skip-link" href="#main">Skip to the content</a>
-    <${Header} room=${segments[0]} onHelp=${() => setHelpOpen(true)} />
+    <${Header} room=${segments[0]} readOnly=${readOnly} onHelp=${() => setHelpOpen(true)} />
     <main id="main" tabindex="-1" ref=${main}>
       <${Contained} path=${path}>${viewOf(segments, status)}<//>
     </main>
+    <${ImportZone} />
     <${Help} open=${helpOpen} onClose=${() => setHelpOpen(false)} />
   `;
 }

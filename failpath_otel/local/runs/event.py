@@ -1,5 +1,6 @@
 """The event: one record of the wire contract as the receiver accepts it."""
 
+import re
 from typing import Annotated, Final
 
 import msgspec
@@ -7,6 +8,10 @@ import msgspec
 from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.records.record import Record
 
+MAX_DEPTH: Final = 200
+"""How deep an event may be nested: it is read, copied and written recursively."""
+
+_STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -41,3 +46,18 @@ def decode_event(payload: str | bytes) -> Event:
         raise ValueError(str(error)) from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def check_depth(payload: str) -> None:
+    """Raise ``ValueError`` for JSON that is nested too deeply."""
+    # Nearly every event has fewer brackets in all than may be open.
+    if payload.count("{") + payload.count("[") <= MAX_DEPTH:
+        return
+    depth = 0
+    for character in _STRING.sub("", payload):
+        if character in "{[":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ValueError(f"nested deeper than {MAX_DEPTH}")
+        elif character in "}]":
+            depth -= 1

@@ -6,6 +6,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from failpath_otel import semconv
+from failpath_otel.local.runs.pairs import joined, pairs_of
 from failpath_otel.local.runs.retries import retries_by_step
 from failpath_otel.local.runs.step_error import StepError, one_line, step_errors
 from failpath_otel.local.runs.times import parse_rfc3339
@@ -65,10 +66,14 @@ class RunOverview(msgspec.Struct, Generic[_Time], frozen=True, rename="camel"):
 
 
 class RunSummary(RunOverview[int], frozen=True):
-    """What follows from the events of a run; ``search`` is what the text filter searches, case-folded."""
+    """What follows from the events of a run.
+
+    ``search`` is what the text filter searches, case-folded, ``pairs`` what the filter by metadata does.
+    """
 
     attempts: list[AttemptSummary]
     errors: list[StepError]
+    pairs: str
     search: str
 
 
@@ -99,6 +104,7 @@ def summarise(run: RunView, events: Iterable[Record]) -> RunSummary:
         message=None if notable is None else _message(notable),
         attempts=attempts,
         errors=step_errors(run.flow_key, steps),
+        pairs=joined(pairs_of(steps)),
         search=_search(run, steps),
     )
 

@@ -25,27 +25,37 @@ class Database:
     """A SQLite file. Thread-safe: one thread at a time writes and one reads, and neither waits for the other.
 
     Opens the file at ``path``, makes it (readable for its owner only) where there is none, and calls ``prepare`` with
-    a connection before anything else. Every method raises :class:`StoreError` when the database refuses.
+    a connection before anything else. With ``read_only`` nothing is written, neither to the file nor beside it where
+    its directory cannot be written. Every method raises :class:`StoreError` when the database refuses.
     """
 
-    def __init__(self, path: Path, prepare: Callable[[sqlite3.Connection, Path], None]) -> None:
+    def __init__(
+        self, path: Path, prepare: Callable[[sqlite3.Connection, Path], None], *, read_only: bool = False
+    ) -> None:
         self._path = path.absolute()
+        self.read_only: Final = read_only
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._closed = False
         with self.errors():
-            _make_private(path)
-            self._writer = _connect(path)
-            try:
-                prepare(self._writer, path)
-                _use_wal(self._writer)
-                self._writer.execute("PRAGMA synchronous = NORMAL")
-                self._reader = _connect(path)
-            except BaseException:
-                self._writer.close()
-                raise
-            self._reader.execute("PRAGMA query_only = ON")
+            if read_only:
+                self._reader = self._writer = connect_read_only(self._path, prepare)
+            else:
+                self._open(path, prepare)
             self._identity = _identity(self._path)
+
+    def _open(self, path: Path, prepare: Callable[[sqlite3.Connection, Path], None]) -> None:
+        _make_private(path)
+        self._writer = _connect(path)
+        try:
+            prepare(self._writer, path)
+            _use_wal(self._writer)
+            self._writer.execute("PRAGMA synchronous = NORMAL")
+            self._reader = _connect(path)
+        except BaseException:
+            self._writer.close()
+            raise
+        self._reader.execute("PRAGMA query_only = ON")
 
     def rows(self, query: str, *values: str | int | None) -> list[tuple[Any, ...]]:
         """Return the rows of a query, which sees everything that was committed when it began."""
@@ -62,6 +72,8 @@ class Database:
         """Commit everything in the block, or roll all of it back."""
         with self.errors(), self._write_lock:
             self._check_usable()
+            if self.read_only:
+                raise StoreError(f"{self._path} is open for reading only")
             connection = self._writer
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -131,6 +143,39 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     except BaseException:
         connection.close()  # Python would leave it to the garbage collector, with a warning
+        raise
+    return connection
+
+
+def connect_read_only(path: Path, prepare: Callable[[sqlite3.Connection, Path], None]) -> sqlite3.Connection:
+    """Return a connection that only reads, also a file in a directory that cannot be written.
+
+    Raises ``StoreError`` where that would leave out what another process has not merged into the file.
+    """
+    if not path.is_file():
+        raise StoreError(f"{path}: there is no such file to read")
+    try:
+        return _connect_by(f"{path.as_uri()}?mode=ro", prepare, path)
+    except sqlite3.OperationalError as error:
+        # Without a place for its shared memory SQLite can only read a file that does not change.
+        log = Path(f"{path}-wal")
+        if log.exists() and log.stat().st_size:
+            raise StoreError(
+                f"{path}: {error}; the newest runs are in {log.name} beside it, which can be read in a directory that"
+                " can be written: copy both"
+            ) from None
+        return _connect_by(f"{path.as_uri()}?mode=ro&immutable=1", prepare, path)
+
+
+def _connect_by(address: str, prepare: Callable[[sqlite3.Connection, Path], None], path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        prepare(connection, path)
+    except BaseException:
+        connection.close()
         raise
     return connection
 

@@ -91,6 +91,19 @@ class ErrorQueries:
         )
         return ErrorKind(*rows[0]) if rows else None
 
+    def first_of_run(self, flow_key: str, run_id: str) -> list[ErrorKind]:
+        """Return the errors of a run that no other stored run had before."""
+        rows = self.database.rows(
+            "SELECT fingerprint, flow_key, step_key, name, message, run_id FROM errors "
+            "WHERE flow_key = ? AND run_id = ? AND NOT EXISTS ("
+            "SELECT 1 FROM errors AS others INDEXED BY errors_by_time "
+            "WHERE others.fingerprint = errors.fingerprint AND others.seen <= errors.seen "
+            "AND (others.flow_key, others.run_id) != (errors.flow_key, errors.run_id))",
+            flow_key,
+            run_id,
+        )
+        return [ErrorKind(*row) for row in rows]
+
     def times(self, fingerprint: str) -> ErrorTimes | None:
         """Return since when an error is stored; ``None`` if no stored run has it."""
         # One subquery each, because together they would read the time of every row.

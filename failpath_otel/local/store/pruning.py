@@ -23,7 +23,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Pruner:
-    """Keeps a store within ``days`` and ``mebibytes`` (MiB of the file that are in use).
+    """Keeps a store within ``days`` and ``mebibytes`` (MiB of the file that are in use), but for pinned runs.
 
     ``clock`` returns microseconds since the epoch. ``start()`` prunes on a thread, at once and then every minute, and
     calls ``on_pruned`` there with the number of deleted runs, if any.
@@ -55,12 +55,18 @@ class Pruner:
         """Prune once, on this thread, and return the number of deleted runs."""
         before = self.clock() - round(self.days * _MICROSECONDS_A_DAY)
         pruned = self._delete(lambda: before)
-        pruned += self._delete(lambda: None if self.store.size_of_runs() > self.mebibytes * _MEBIBYTE else 0)
+        limit = self._size_limit()
+        pruned += self._delete(lambda: None if self.store.size_of_runs() > limit else 0)
         while not self._stop.is_set() and self.store.logs.delete_some(before):
             self._stop.wait(_PAUSE_SECONDS)
         while pruned and not self._stop.is_set() and self.store.shrink():
             self._stop.wait(_PAUSE_SECONDS)
         return pruned
+
+    def _size_limit(self) -> float:
+        """Return the bytes that may be in use: pinned runs leave at least half of the limit to the others."""
+        limit = self.mebibytes * _MEBIBYTE
+        return max(limit, self.store.pins.size() + limit / 2)
 
     def _delete(self, before: Callable[[], int | None]) -> int:
         """Delete the oldest runs that received nothing since a time, which is computed before each transaction."""

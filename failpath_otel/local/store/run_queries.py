@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from failpath_otel.local.runs.pairs import needle
 from failpath_otel.local.runs.summary import AttemptSummary
 from failpath_otel.local.store.database import Database
 from failpath_otel.local.store.run_row import COLUMNS, RunKey, RunRow, StoredRun
@@ -44,12 +45,14 @@ class RunQueries:
         only: Collection[RunKey] | None = None,
         within: TimeRange = ALL_TIME,
         error: str | None = None,
+        meta: Collection[str] = (),
     ) -> list[RunRow]:
         """Return up to ``limit`` rows that pass all given filters, the newest activity first.
 
         ``before`` is the activity, flow and run id of the row after which to go on. ``text`` is searched in
         :attr:`RunSummary.search`, in any case. ``only`` restricts the search to these runs, ``within`` the newest
-        activity to a range of time, ``error`` to runs with an error of this fingerprint.
+        activity to a range of time, ``error`` to runs with an error of this fingerprint, ``meta`` to runs whose
+        :func:`~failpath_otel.local.runs.pairs.pairs_of` has all of these.
         """
         conditions: list[str] = []
         values: list[str | int] = []
@@ -63,6 +66,10 @@ class RunQueries:
             conditions.append("instr(search, ?)")
             # As in `summary.py`, where a line break separates one text from the next.
             values.append(text.casefold().replace("\n", " ").encode(errors="replace").decode())
+        for pair in meta:
+            index = "runs_by_text"
+            conditions.append("instr(pairs, ?)")
+            values.append(needle(pair))
         if error is not None and only is None and (not conditions or self._is_rare(error, flow_key)):
             return self._with_error(error, place, conditions, values, limit)
         if error is not None:
@@ -179,9 +186,11 @@ class RunQueries:
         )
         return [flow_key for (flow_key,) in rows]
 
-    def count(self) -> int:
-        """Return the number of runs."""
-        return self._database.number("SELECT count(*) FROM runs")
+    def count(self, flow_key: str | None = None) -> int:
+        """Return the number of runs, of a flow or of all."""
+        if flow_key is None:
+            return self._database.number("SELECT count(*) FROM runs")
+        return self._database.number("SELECT count(*) FROM runs WHERE flow_key = ?", flow_key)
 
     def revision(self) -> int:
         """Return the highest revision so far; it never decreases, also not when the file is opened again."""

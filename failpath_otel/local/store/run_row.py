@@ -15,10 +15,21 @@ class RunKey(NamedTuple):
     run_id: str
 
 
-class RunRow(RunOverview[int], frozen=True):
-    """A run as lists show it; each change gives it a higher ``revision``."""
+class _StoredRow(RunOverview[int], frozen=True):
+    """The columns of a run that follow from its events; each change gives it a higher ``revision``."""
 
     revision: int
+
+
+class RunRow(_StoredRow, frozen=True):
+    """A run as lists show it.
+
+    ``pinned`` is 1 if it is not pruned. ``exported_liveness`` is set if it came as a file: what its liveness was there,
+    empty if it was not running.
+    """
+
+    pinned: int = 0
+    exported_liveness: str | None = None
 
     @property
     def key(self) -> RunKey:
@@ -38,8 +49,17 @@ class StoredRun(NamedTuple):
     attempts: list[AttemptSummary]
 
 
-COLUMNS: Final = ", ".join(RunRow.__struct_fields__)
-"""The columns of a :class:`RunRow`, in the order of its fields."""
+STORED: Final = _StoredRow.__struct_fields__
+"""The columns of a row that are stored with it."""
+
+COLUMNS: Final = ", ".join(
+    [
+        *STORED,
+        "(runs.flow_key, runs.run_id) IN pins",
+        "(SELECT liveness FROM imports AS i WHERE i.flow_key = runs.flow_key AND i.run_id = runs.run_id AND NOT mixed)",
+    ]
+)
+"""What to select of ``runs`` for a :class:`RunRow`, in the order of its fields."""
 
 _SQL_TYPES: Final[dict[object, str]] = {
     str: "TEXT NOT NULL",
@@ -50,5 +70,5 @@ _SQL_TYPES: Final[dict[object, str]] = {
     float | None: "REAL",
 }
 
-COLUMN_DEFINITIONS: Final = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in fields(RunRow))
-"""The same columns with their types, for ``CREATE TABLE``."""
+COLUMN_DEFINITIONS: Final = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in fields(_StoredRow))
+"""The stored columns with their types, for ``CREATE TABLE``."""

@@ -38,6 +38,7 @@ _RUNS: Final = (
         {COLUMN_DEFINITIONS},
         mark INTEGER NOT NULL,
         heard_at INTEGER NOT NULL,
+        pairs TEXT NOT NULL,
         search TEXT NOT NULL,
         attempts BLOB NOT NULL,
         PRIMARY KEY (flow_key, run_id)
@@ -50,7 +51,7 @@ _RUNS: Final = (
     CREATE INDEX runs_of_flow
     ON runs (flow_key, active_at DESC, run_id, status, duration_ms, failed_attempts, retries)
     """,
-    "CREATE INDEX runs_by_text ON runs (active_at DESC, flow_key, run_id, status, search)",
+    "CREATE INDEX runs_by_text ON runs (active_at DESC, flow_key, run_id, status, pairs, search)",
     "CREATE INDEX runs_by_id ON runs (run_id, active_at DESC, flow_key)",
     "CREATE INDEX runs_by_start ON runs (flow_key, started, run_id)",
     "CREATE INDEX runs_by_age ON runs (heard_at)",
@@ -58,7 +59,7 @@ _RUNS: Final = (
     "CREATE INDEX runs_running ON runs (active_at) WHERE status = 'running'",
 )
 
-TABLES_OF_RUNS: Final[tuple[str, ...]] = ("errors", "run_traces")
+TABLES_OF_RUNS: Final[tuple[str, ...]] = ("errors", "run_traces", "pins", "imports")
 """Further tables whose rows belong to one run, by ``flow_key`` and ``run_id``, and are deleted with it."""
 
 _ERRORS: Final = (
@@ -81,6 +82,27 @@ _ERRORS: Final = (
     "CREATE INDEX errors_of_kind ON errors (fingerprint, active_at DESC, flow_key, run_id)",
     "CREATE INDEX errors_by_time ON errors (fingerprint, seen)",
     "CREATE INDEX errors_by_activity ON errors (active_at DESC, fingerprint, recovered)",
+    # Runs that are not pruned.
+    """
+    CREATE TABLE pins (
+        flow_key TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        PRIMARY KEY (flow_key, run_id)
+    ) WITHOUT ROWID
+    """,
+    # Runs that came as files: their liveness and that of their attempts (JSON) there. `mixed`: others came since.
+    """
+    CREATE TABLE imports (
+        flow_key TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        imported_at INTEGER NOT NULL,
+        as_of INTEGER NOT NULL,
+        liveness TEXT NOT NULL,
+        attempts BLOB NOT NULL,
+        mixed INTEGER NOT NULL,
+        PRIMARY KEY (flow_key, run_id)
+    ) WITHOUT ROWID
+    """,
 )
 
 _RUN_TRACES: Final = (
@@ -133,7 +155,8 @@ _META: Final = (
         revision INTEGER NOT NULL,
         mark INTEGER NOT NULL,
         pruned_runs INTEGER NOT NULL,
-        pruned_before INTEGER
+        pruned_before INTEGER,
+        deletions INTEGER NOT NULL DEFAULT 0
     )
     """,
 )
@@ -175,6 +198,7 @@ _FROM_VERSION_2: Final = (
     "DROP TABLE runs",
     *_RUNS,
     *_OF_RUNS,
+    "ALTER TABLE meta ADD COLUMN deletions INTEGER NOT NULL DEFAULT 0",
 )
 
 
@@ -200,19 +224,37 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         _make_meta(connection)
     elif version == 2:  # noqa: PLR2004
         _run(connection, *_FROM_VERSION_2)
-    elif version != SCHEMA_VERSION:
-        raise StoreError(
-            f"{path} has schema version {version}, this version of failpath-otel reads {SCHEMA_VERSION}; "
-            "upgrade failpath-otel or choose another file with --db"
-        )
+    else:
+        _check_not_newer(version, path)
     if version != SCHEMA_VERSION:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
 
 
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise :class:`StoreError` unless a file can be read as it is."""
+    version = _number(connection, "PRAGMA user_version")
+    if _number(connection, "PRAGMA application_id") != APPLICATION_ID:
+        raise StoreError(f"{path} is no database of this program")
+    if version < SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} has schema version {version}, this version of failpath-otel reads {SCHEMA_VERSION}; open it once"
+            " without --read-only, which brings it up to date"
+        )
+    _check_not_newer(version, path)
+
+
+def _check_not_newer(version: int, path: Path) -> None:
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} has schema version {version}, this version of failpath-otel reads {SCHEMA_VERSION}; "
+            "upgrade failpath-otel or choose another file with --db"
+        )
+
+
 def _make_meta(connection: sqlite3.Connection) -> None:
     mark = _number(connection, "SELECT coalesce(max(mark), 0) FROM dirty")
-    connection.execute("INSERT INTO meta VALUES (?, 0, ?, 0, NULL)", (secrets.token_hex(8), mark))
+    connection.execute("INSERT INTO meta VALUES (?, 0, ?, 0, NULL, 0)", (secrets.token_hex(8), mark))
 
 
 def _run(connection: sqlite3.Connection, *statements: str) -> None:

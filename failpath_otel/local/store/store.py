@@ -1,6 +1,5 @@
 """The store: every accepted event, once, and a row for each run, in one SQLite file."""
 
-import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
@@ -14,22 +13,21 @@ from failpath_otel.local.runs.event import Event
 from failpath_otel.local.runs.summary import RunOverview, RunSummary
 from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store.database import Database
+from failpath_otel.local.store.deletion import DELETED_RUNS, delete_some, delete_where
 from failpath_otel.local.store.error_queries import ErrorQueries
 from failpath_otel.local.store.error_rows import save_errors
 from failpath_otel.local.store.event_log import EventLog
 from failpath_otel.local.store.flow_queries import FlowQueries
 from failpath_otel.local.store.logs import LogStore
+from failpath_otel.local.store.marks.imports import Imports
+from failpath_otel.local.store.marks.pins import Pins
 from failpath_otel.local.store.run_queries import RunQueries
-from failpath_otel.local.store.run_row import RunKey, RunRow
-from failpath_otel.local.store.schema import TABLES_OF_RUNS, prepare
+from failpath_otel.local.store.run_row import STORED, RunKey
+from failpath_otel.local.store.schema import check, prepare
 from failpath_otel.records.record import Record
 
 _PAGE: Final = 2_000
 """Events of one run that are read at a time, so that a huge run does not block other readers."""
-
-_DELETED_RUNS: Final = 100
-_DELETED_EVENTS: Final = 1_000
-"""The most that one transaction deletes: it blocks senders for some hundredths of a second."""
 
 _SHRUNK_PAGES: Final = 256
 _FREE_SHARE: Final = 8
@@ -37,7 +35,7 @@ _FREE_SHARE: Final = 8
 
 _END_OF_TIME: Final = 1 << 62
 
-_STORED: Final = (*RunRow.__struct_fields__, "mark", "heard_at", "search", "attempts")
+_STORED: Final = (*STORED, "mark", "heard_at", "pairs", "search", "attempts")
 _REPLACED: Final = ", ".join(f"{name} = excluded.{name}" for name in _STORED[2:] if name != "heard_at")
 _SAVE: Final = (
     f"INSERT INTO runs ({', '.join(_STORED)}) VALUES ({', '.join('?' * len(_STORED))}) "  # noqa: S608
@@ -90,23 +88,29 @@ _encode: Final = msgspec.json.Encoder().encode
 class Store:
     """One database. Thread-safe.
 
-    Opens the file at ``path``, and makes it (readable for its owner only) if there is none. Times are microseconds
-    since the epoch. Every method raises :class:`StoreError` if the database refuses.
+    Opens the file at ``path``, and makes it (readable for its owner only) if there is none. With ``read_only`` there
+    has to be one, which another receiver may write. Times are microseconds since the epoch. Every method raises
+    :class:`StoreError` if the database refuses.
 
     Rows lag behind the events until a :class:`~failpath_otel.local.store.projector.Projector` has caught up;
     ``work_available`` is set whenever it has something to do or to report.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._decode = msgspec.json.Decoder(Record).decode
         self._decode_metadata = msgspec.json.Decoder(_Metadata).decode
-        self._database = Database(path, prepare)
+        self._database = Database(path, check if read_only else prepare, read_only=read_only)
+        self.read_only: Final = read_only
         self.runs: Final = RunQueries(self._database)
         """The rows of runs."""
         self.event_log: Final = EventLog(self._database)
         """The events of one run, in parts."""
         self.errors: Final = ErrorQueries(self._database)
         """The errors of their steps."""
+        self.pins: Final = Pins(self._database)
+        """The runs that are not pruned."""
+        self.imports: Final = Imports(self._database)
+        """The runs that came as files."""
         self.flows: Final = FlowQueries(self._database)
         """Figures of flows."""
         self.logs: Final = LogStore(self._database)
@@ -144,6 +148,12 @@ class Store:
                     "WHERE rowid > ? ON CONFLICT (flow_key, run_id) "
                     "DO UPDATE SET mark = excluded.mark, received_at = excluded.received_at",
                     (received_at, last),
+                )
+                # There are few of them, mostly none.
+                connection.execute(
+                    "UPDATE imports SET mixed = 1 WHERE EXISTS (SELECT 1 FROM events WHERE rowid > ? "
+                    "AND events.flow_key = imports.flow_key AND events.run_id = imports.run_id)",
+                    (last,),
                 )
         if new > 0:
             self.work_available.set()
@@ -282,15 +292,15 @@ class Store:
         """Delete, in one small transaction, some of the runs that received nothing since a time, the oldest first.
 
         The time of receipt counts, so that nothing is deleted that has just been accepted. Without a time any run may
-        be deleted. Call it until ``more`` is false, with pauses for other writers.
+        be deleted, but for pinned ones. Call it until ``more`` is false, with pauses for other writers.
         """
         with self._database.transaction() as connection:
             rows = connection.execute(
                 "SELECT flow_key, run_id, active_at FROM runs INDEXED BY runs_by_age WHERE heard_at < ? "
-                "ORDER BY heard_at LIMIT ?",
-                (_END_OF_TIME if before is None else before, _DELETED_RUNS + 1),
+                "AND (flow_key, run_id) NOT IN pins ORDER BY heard_at LIMIT ?",
+                (_END_OF_TIME if before is None else before, DELETED_RUNS + 1),
             ).fetchall()
-            gone = _delete(connection, [RunKey(*row[:2]) for row in rows[:_DELETED_RUNS]])
+            gone = delete_some(connection, [RunKey(*row[:2]) for row in rows[:DELETED_RUNS]])
             if gone:
                 connection.execute(
                     "UPDATE meta SET pruned_runs = pruned_runs + ?, pruned_before = max(coalesce(pruned_before, 0), ?)",
@@ -298,19 +308,21 @@ class Store:
                 )
         return Deletion(gone, more=gone < len(rows))
 
+    def delete_run(self, run: RunKey) -> int:
+        """Delete a run, also a pinned one; return 1 if it was there."""
+        return delete_where(self._database, "flow_key = ? AND run_id = ?", *run)
+
     def delete_flow(self, flow_key: str) -> int:
         """Delete every run of a flow, in small transactions, and return their number."""
-        deleted = 0
-        while True:
-            with self._database.transaction() as connection:
-                rows = connection.execute(
-                    "SELECT flow_key, run_id FROM runs WHERE flow_key = ? "
-                    "UNION SELECT flow_key, run_id FROM dirty WHERE flow_key = ? LIMIT ?",
-                    (flow_key, flow_key, _DELETED_RUNS),
-                ).fetchall()
-                deleted += _delete(connection, [RunKey(*row) for row in rows])
-            if not rows:
-                return deleted
+        return delete_where(self._database, "flow_key = ?", flow_key)
+
+    def delete_all(self) -> int:
+        """Delete every run, in small transactions, and return their number."""
+        return delete_where(self._database, "1")
+
+    def deletions(self) -> int:
+        """Return how many runs were deleted since the file was made, for whatever reason."""
+        return self._database.number("SELECT deletions FROM meta")
 
     def shrink(self) -> bool:
         """Return free pages to the file system if there are many; return whether any were returned."""
@@ -321,23 +333,6 @@ class Store:
         return self._database.number("PRAGMA freelist_count") < free
 
 
-def _delete(connection: sqlite3.Connection, runs: Sequence[RunKey]) -> int:
-    """Delete runs until the transaction is large enough; return how many are deleted completely."""
-    room = _DELETED_EVENTS
-    for gone, run in enumerate(runs):
-        room -= connection.execute(
-            "DELETE FROM events WHERE rowid IN (SELECT rowid FROM events WHERE flow_key = ? AND run_id = ? LIMIT ?)",
-            (*run, room),
-        ).rowcount
-        if room <= 0:
-            # The row is deleted with the last of its events, so that an unfinished deletion is found again.
-            return gone
-        connection.execute("DELETE FROM runs WHERE flow_key = ? AND run_id = ?", run)
-        for table in ("dirty", *TABLES_OF_RUNS):
-            connection.execute(f"DELETE FROM {table} WHERE flow_key = ? AND run_id = ?", run)  # noqa: S608
-    return len(runs)
-
-
 def _event_values(received: ReceivedEvent, received_at: int) -> tuple[str | int, ...]:
     event, payload = received
     names = event.id, event.flow_key, event.run_id, event.step_key, event.span_id, event.status
@@ -346,4 +341,4 @@ def _event_values(received: ReceivedEvent, received_at: int) -> tuple[str | int,
 
 def _row_values(summary: RunSummary, revision: int, mark: int, last_received_at: int) -> tuple[object, ...]:
     overview = (getattr(summary, name) for name in RunOverview.__struct_fields__)
-    return (*overview, revision, mark, last_received_at, summary.search, _encode(summary.attempts))
+    return (*overview, revision, mark, last_received_at, summary.pairs, summary.search, _encode(summary.attempts))

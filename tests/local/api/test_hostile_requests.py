@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from failpath_otel.local.api.events import MAX_DEPTH, read_events
+from failpath_otel.local.api.events import read_events
+from failpath_otel.local.runs.event import MAX_DEPTH
 from tests.local.events import event, wire
 from tests.receiver import Receiver
 

@@ -78,6 +78,8 @@ def test_the_status_describes_the_receiver(tmp_path: Path) -> None:
             "pruned": {"runs": 0, "before": None},
             "flowsFile": str(flows),
             "sample": False,
+            "pinned": 0,
+            "readOnly": False,
         }
 
 
@@ -111,6 +113,8 @@ def test_a_row_has_what_lists_show(page: Page) -> None:
         "stepKey": "mail",
         "message": None,
         "revision": 1,
+        "pinned": False,
+        "imported": False,
     }
     page.add(event("success", 7, step="mail", span="c", started=5))
     (row,) = page.get("runs")["runs"]

@@ -33,6 +33,7 @@ def test_the_page_of_a_run_has_all_of_it(page: Page) -> None:
     page.seconds = 6
     answer = page.run("run-1")
     about = {"revision", "now", "whole", "row", "graph", "previous", "next", "p50Ms", "traceUrl", "clockAheadMs"}
+    about |= {"imported"}
     assert answer.keys() == about | {"run", "events", "eventCount", "processes", "traceId"}
     assert (answer["whole"], answer["eventCount"], answer["traceId"]) == (True, 5, "trace")
     assert answer["processes"] == []

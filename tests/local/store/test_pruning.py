@@ -143,7 +143,7 @@ def test_the_thread_ends_at_once(tmp_path: Path) -> None:
 
 
 def test_one_transaction_deletes_no_more_than_some_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_DELETED_RUNS", 3)
+    monkeypatch.setattr(module, "DELETED_RUNS", 3)
     with opened(tmp_path / "db") as store:
         _arrived(store, *(event("running", n, run=f"r{n}") for n in range(5)))
         assert [store.delete_oldest(), store.delete_oldest(), store.delete_oldest()] == [

@@ -233,6 +233,7 @@ def test_the_columns_of_a_run_are_those_that_files_of_this_version_have(tmp_path
         ("revision", "INTEGER", 1, 0),
         ("mark", "INTEGER", 1, 0),
         ("heard_at", "INTEGER", 1, 0),
+        ("pairs", "TEXT", 1, 0),
         ("search", "TEXT", 1, 0),
         ("attempts", "BLOB", 1, 0),
     ]

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from failpath_otel.local.api.openapi.action_operations import ACTION_OPERATIONS
 from failpath_otel.local.api.openapi.operation import Operation
 from failpath_otel.local.api.openapi.page_operations import PAGE_OPERATIONS
 from failpath_otel.local.api.openapi.parameters import OBJECT, json_of
@@ -12,5 +13,6 @@ OPENAPI: Final = "/api/openapi.json"
 OPERATIONS: Final = (
     *SCRIPT_OPERATIONS,
     *PAGE_OPERATIONS,
+    *ACTION_OPERATIONS,
     Operation("GET", OPENAPI, "Return this document.", json_of(OBJECT)),
 )

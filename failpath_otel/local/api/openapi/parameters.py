@@ -24,6 +24,9 @@ BEFORE: Final = Parameter("before", "The `next` of the answer before.", TEXT)
 ERROR: Final = Parameter(
     "error", "The fingerprint of an error that a step ended with.", {"type": "string", "pattern": "^[0-9a-f]{16}$"}
 )
+META: Final = Parameter(
+    "meta", "A pair `name=value` of the metadata of a step.", {"type": "string", "pattern": "="}, repeated=True
+)
 
 
 def json_of(form: object) -> Content:

@@ -5,7 +5,7 @@ from typing import Final
 from failpath_otel.flows.seen import SeenFlows
 from failpath_otel.local.api.events import EventBatch, Receipt
 from failpath_otel.local.api.openapi.operation import TEXT, TIME, Operation, Parameter
-from failpath_otel.local.api.openapi.parameters import BEFORE, COUNT, FLOW, LIMIT, RUN_ID, STATUS, json_of
+from failpath_otel.local.api.openapi.parameters import BEFORE, COUNT, FLOW, LIMIT, META, RUN_ID, STATUS, json_of
 from failpath_otel.local.api.scripts.run_changes import MAX_WAIT_SECONDS
 from failpath_otel.local.api.seen_spans import SEEN_SPANS
 from failpath_otel.local.runs.view import RunChanges, RunList, RunView
@@ -16,6 +16,7 @@ _SCRIPT_FILTERS: Final = (
     FLOW,
     Parameter("run", "The id of a run.", TEXT),
     Parameter("status", "Any of these statuses; `running` includes `silent` and `gone`.", STATUS, repeated=True),
+    META,
     Parameter("since", "The earliest newest activity of a run.", TIME),
 )
 
@@ -28,7 +29,7 @@ SCRIPT_OPERATIONS: Final = (
         json_of(Receipt),
         status=202,
         body=(json_of(EventBatch),),
-        refusals=(400, 413, 415, 429),
+        refusals=(400, 405, 413, 415, 429),
     ),
     Operation(
         "GET",

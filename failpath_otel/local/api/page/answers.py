@@ -1,7 +1,7 @@
 """The JSON of the page's API: rows, flows, graphs, runs. Times are RFC 3339 in UTC."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from msgspec.structs import asdict
@@ -25,10 +25,12 @@ class Answer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Row(RunOverview[str], frozen=True):
-    """A run as one row of a list."""
+    """A run as one row of a list. ``pinned``: it is not pruned. ``imported``: it came as a file."""
 
     revision: int
     liveness: Liveness | None
+    pinned: bool
+    imported: bool
 
 
 class Node(StepStats, frozen=True):
@@ -112,6 +114,7 @@ class StepLine(Answer, frozen=True, omit_defaults=True):
     """One attempt of a step in a run too long to be sent whole: a ``StepView`` with what its row in a list shows.
 
     The message of its error is one line, and cut; ``process`` is that of an attempt that runs. What is missing is null.
+    ``still``: the run came as a file, and nothing of it runs here.
     """
 
     step_key: str
@@ -126,6 +129,18 @@ class StepLine(Answer, frozen=True, omit_defaults=True):
     liveness: Liveness | None = None
     parent_span_id: str | None = None
     process_is_here: bool = False
+    still: bool = False
+
+
+class ImportNote(Answer, frozen=True):
+    """When a run came as a file, and when its newest event was received where that was made.
+
+    ``mixed``: events of a sender were received since.
+    """
+
+    at: str
+    as_of: str
+    mixed: bool
 
 
 class RunPage(Answer, frozen=True):
@@ -133,7 +148,7 @@ class RunPage(Answer, frozen=True):
 
     Unless it is ``whole``, the steps of ``run`` are :class:`StepLine` and there are no ``events``: the run is long, and
     both are asked for in parts. ``trace_id`` is the first that a step has, ``clock_ahead_ms`` how far in the future the
-    time of an event was when it was received: 0 where all were in the past.
+    time of an event was when it was received: 0 where all were in the past. ``imported`` is set if it came as a file.
     """
 
     revision: int
@@ -150,6 +165,7 @@ class RunPage(Answer, frozen=True):
     next: Neighbour | None
     p50_ms: dict[str, float]
     trace_url: str | None
+    imported: ImportNote | None
     clock_ahead_ms: float
 
 
@@ -202,6 +218,8 @@ class StatusAnswer(Answer, frozen=True):
     pruned: Pruned
     flows_file: str | None
     sample: bool
+    pinned: int
+    read_only: bool
 
 
 def row_of(run: RunRow, liveness: Liveness | None) -> Row:
@@ -210,7 +228,10 @@ def row_of(run: RunRow, liveness: Liveness | None) -> Row:
     columns["started"] = to_rfc3339(run.started)
     columns["ended"] = optional_rfc3339(run.ended)
     columns["active_at"] = to_rfc3339(run.active_at)
-    return Row(**columns, liveness=liveness_in(run.status, liveness))
+    columns["pinned"] = bool(run.pinned)
+    columns["imported"] = columns.pop("exported_liveness") is not None
+    its = cast("Liveness | None", run.exported_liveness or liveness)
+    return Row(**columns, liveness=liveness_in(run.status, its))
 
 
 def optional_rfc3339(microseconds: int | None) -> str | None:

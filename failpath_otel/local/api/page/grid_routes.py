@@ -177,7 +177,7 @@ class GridRoutes:
 
     def _liveness(self, each: Column) -> dict[str, Liveness | None]:
         running = [attempt for attempt in each.newest.values() if attempt.status == "running"]
-        assessed = self._receiver.monitor.assess(each.row.flow_key, running).attempts
+        assessed = self._receiver.assess(each.row.key, running).attempts
         return {attempt.step_key: its for attempt, its in zip(running, assessed, strict=True)}
 
 

@@ -2,6 +2,8 @@
 
 from starlette.routing import Route
 
+from failpath_otel.local.api.actions.notice_routes import NoticeRoutes
+from failpath_otel.local.api.actions.run_actions import RunActions
 from failpath_otel.local.api.page.answers import Row, row_of
 from failpath_otel.local.api.page.compare_routes import CompareRoutes
 from failpath_otel.local.api.page.error_routes import ErrorRoutes
@@ -26,10 +28,12 @@ class PageApi:
             FlowRoutes(receiver),
             GridRoutes(receiver),
             RunRoutes(receiver),
+            RunActions(receiver),
             CompareRoutes(receiver),
             StepRoutes(receiver),
             ErrorRoutes(receiver),
             LogRoutes(receiver),
+            NoticeRoutes(receiver),
             SampleRoutes(receiver),
         )
 

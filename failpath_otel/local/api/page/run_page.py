@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from failpath_otel.local.api.page.answers import (
     EventPage,
     Graph,
+    ImportNote,
     LoggedEvent,
     Neighbour,
     RunPage,
@@ -72,8 +74,16 @@ def run_page(receiver: Receiver, key: RunKey, heading: tuple[int, str], *, whole
         next=None if after is None else Neighbour(after.run_id),
         p50_ms={step_key: stats.p50_ms for step_key, stats in details.steps.items() if stats.p50_ms is not None},
         trace_url=receiver.settings.trace_url,
+        imported=_import_note(receiver.store, key),
         clock_ahead_ms=receiver.store.event_log.clock_ahead_ms(key),
     )
+
+
+def _import_note(store: Store, key: RunKey) -> ImportNote | None:
+    imported = store.imports.get(key)
+    if imported is None:
+        return None
+    return ImportNote(to_rfc3339(imported.imported_at), to_rfc3339(imported.as_of), imported.mixed)
 
 
 def event_page(receiver: Receiver, key: RunKey, heading: tuple[int, str], offset: int, limit: int) -> EventPage:
@@ -96,7 +106,7 @@ def step_page(
         return None
     # An attempt follows from the events of its step alone.
     view = build_run_view(events)
-    assessment = receiver.monitor.assess(key.flow_key, summarise(view, events).attempts)
+    assessment = receiver.assess(key, summarise(view, events).attempts)
     steps = _run(view, assessment)["steps"]
     return next((StepPage(*heading, step=step) for step in steps if step["spanId"] == span_id), None)
 
@@ -108,7 +118,7 @@ def _whole(receiver: Receiver, key: RunKey) -> _Found | None:
         return None
     view = build_run_view(events)
     summary = summarise(view, events)
-    assessment = receiver.monitor.assess(key.flow_key, summary.attempts)
+    assessment = receiver.assess(key, summary.attempts)
     logged = _logged(in_order(events), store.received(key), attempt_numbers(events))
     return _Found(
         _run(view, assessment),
@@ -128,7 +138,7 @@ def _lines(receiver: Receiver, key: RunKey) -> _Found | None:
         summary = summarise(build_run_view(events), events)
         stored = StoredRun(_row(summary, receiver.store.runs.row(key), receiver.clock()), summary.attempts)
     row, attempts = stored
-    assessment = receiver.monitor.assess(key.flow_key, attempts)
+    assessment = receiver.assess(key, attempts)
     run = {
         "runId": row.run_id,
         "flowKey": row.flow_key,
@@ -164,6 +174,7 @@ def _step_lines(attempts: Sequence[AttemptSummary], assessment: RunLiveness) -> 
             process=attempt.process if liveness is not None else None,
             liveness=liveness,
             parent_span_id=attempt.parent,
+            still=assessment.still,
             process_is_here=here,
         )
 
@@ -216,6 +227,8 @@ def _run(view: RunView, assessment: RunLiveness) -> dict[str, Any]:
     run["liveness"] = assessment.run
     for shown, liveness, here in zip(run["steps"], assessment.attempts, assessment.here, strict=True):
         shown |= {"liveness": liveness, "processIsHere": here}
+        if assessment.still:
+            shown["still"] = True
     failed = [shown["error"] for shown in run["steps"] if shown["error"] is not None]
     for error in [error for error in failed if error.get("stack") is not None][-_SPLIT_STACKS:]:
         error["frames"] = msgspec.to_builtins(split_stack(error["stack"]))
@@ -227,7 +240,9 @@ def _row(summary: RunSummary, stored: RunRow | None, now: int) -> RunRow:
     overview = {name: getattr(summary, name) for name in RunOverview.__struct_fields__}
     # As in the store, where the clock of a sender is ahead.
     overview["active_at"] = min(summary.active_at, now)
-    return RunRow(**overview, revision=0 if stored is None else stored.revision)
+    if stored is None:
+        return RunRow(**overview, revision=0)
+    return replace(stored, **overview)
 
 
 def _logged(events: Iterable[Record], received: Mapping[str, int], attempts: Mapping[str, int]) -> list[LoggedEvent]:

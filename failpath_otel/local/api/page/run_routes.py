@@ -12,7 +12,7 @@ from failpath_otel.local.api.page.answers import row_of
 from failpath_otel.local.api.page.error_answers import named_error
 from failpath_otel.local.api.page.route import heading, route
 from failpath_otel.local.api.page.run_page import event_page, run_page, step_page
-from failpath_otel.local.api.parameters import STATUSES, error_in, limit_in, offset_in, one_of, range_in
+from failpath_otel.local.api.parameters import STATUSES, error_in, limit_in, meta_in, offset_in, one_of, range_in
 from failpath_otel.local.api.scripts.run_filter import DERIVED
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.store.run_row import RunKey, RunRow
@@ -46,10 +46,14 @@ class RunRoutes:
         limit = limit_in(query.get("limit"), _ROWS)
         word = one_of(query.get("status") or None, (*STATUSES, *DERIVED))
         before, within, error = cursor_in(query.get("before")), range_in(query), error_in(query)
+        meta = meta_in(query)
         revision_and_time = heading(self._receiver)
-        current = self._receiver.monitor.current()
+        current = self._receiver.monitor.current(imported=True)
         # Silent runs are `running` in the store, which knows records only.
         only = [key for key, liveness in current.items() if liveness == word] if word in DERIVED else None
+        if query.get("pinned"):
+            pinned = self._receiver.store.pins.all()
+            only = pinned if only is None else list({*only}.intersection(pinned))
         stored = None if word is None else ["running"] if word in DERIVED else [word]
         found: list[RunRow] = []
         while len(found) <= limit:
@@ -62,6 +66,7 @@ class RunRoutes:
                 only=only,
                 within=within,
                 error=error,
+                meta=meta,
             )
             found += [row for row in page if word != "running" or current.get(row.key) not in DERIVED]
             if len(page) <= limit:

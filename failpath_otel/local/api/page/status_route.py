@@ -47,4 +47,6 @@ class StatusRoute:
             ),
             flows_file=None if receiver.settings.flows is None else str(receiver.settings.flows),
             sample=any(key in SAMPLE_FLOWS for key in keys),
+            pinned=store.pins.count(),
+            read_only=store.read_only,
         )

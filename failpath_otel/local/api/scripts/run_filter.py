@@ -7,8 +7,9 @@ from typing import Final, cast
 from starlette.datastructures import QueryParams
 
 from failpath_otel import semconv
-from failpath_otel.local.api.parameters import STATUSES, one_of, time_in
+from failpath_otel.local.api.parameters import STATUSES, meta_in, one_of, time_in
 from failpath_otel.local.liveness.liveness import Liveness
+from failpath_otel.local.runs.pairs import pairs_of
 from failpath_otel.local.runs.view import RunView
 from failpath_otel.local.store.run_row import RunKey, RunRow
 
@@ -21,13 +22,14 @@ class RunFilter:
     """The runs that pass all filters that are given.
 
     ``statuses`` may name ``silent`` and ``gone`` as well; ``running`` includes both. ``since`` is the earliest activity
-    in microseconds since the epoch.
+    in microseconds since the epoch. ``meta`` are pairs ``name=value`` of the metadata of its steps, all of them.
     """
 
     flow_key: str | None = None
     run_id: str | None = None
     statuses: frozenset[str] = frozenset()
     since: int | None = None
+    meta: tuple[str, ...] = ()
 
     @property
     def stored_statuses(self) -> list[str] | None:
@@ -53,7 +55,9 @@ class RunFilter:
         return current is None or current.get(row.key) in self.statuses
 
     def takes(self, run: RunView) -> bool:
-        """Return whether a run passes by its status."""
+        """Return whether a run passes by its status and its metadata."""
+        if self.meta and not {*self.meta} <= {*pairs_of(run.steps)}:
+            return False
         return not self.statuses or run.status in self.statuses or run.liveness in self.statuses
 
 
@@ -61,4 +65,4 @@ def filter_in(query: QueryParams) -> RunFilter:
     """Return the filters of a query. Raise ``HTTPException`` (400)."""
     known = (*STATUSES, *DERIVED)
     statuses = frozenset(cast("str", one_of(word, known)) for word in query.getlist("status"))
-    return RunFilter(query.get("flow"), query.get("run"), statuses, time_in(query.get("since")))
+    return RunFilter(query.get("flow"), query.get("run"), statuses, time_in(query.get("since")), meta_in(query))

@@ -23,7 +23,7 @@ def recent_runs(
     """Return up to ``limit`` runs that pass the filter, the newest event first, from the one behind ``before``."""
     receiver.catch_up()
     store = receiver.store
-    current = receiver.monitor.current() if wanted.reads_liveness else None
+    current = receiver.monitor.current(imported=True) if wanted.reads_liveness else None
     found: list[RunView] = []
     last = (0, "", "")
     while True:
@@ -34,6 +34,7 @@ def recent_runs(
             flow_key=wanted.flow_key,
             statuses=wanted.stored_statuses,
             within=TimeRange(wanted.since),
+            meta=wanted.meta,
         )
         for row in rows:
             run = view_of(receiver, row.key) if wanted.takes_row(row, current) else None
@@ -64,7 +65,7 @@ def _run_view(receiver: Receiver, key: RunKey, events: list[Record]) -> RunView:
     view = build_run_view(events)
     if all(step.status != semconv.STATUS_RUNNING for step in view.steps):
         return view
-    assessment = receiver.monitor.assess(key.flow_key, summarise(view, events).attempts)
+    assessment = receiver.assess(key, summarise(view, events).attempts)
     steps = [
         replace(step, liveness=liveness, process_is_here=here)
         for step, liveness, here in zip(view.steps, assessment.attempts, assessment.here, strict=True)

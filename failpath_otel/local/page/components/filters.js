@@ -6,6 +6,7 @@ import { setQuery } from "../lib/router.js";
 import { useStream } from "../lib/stream.js";
 
 const TYPING_MS = 150;
+const NONE = { flow: null, status: null, text: null, error: null, meta: null, pinned: null, before: null };
 const STATUSES = [
   ["running", "running"],
   ["silent", "silent"],
@@ -29,9 +30,26 @@ export function Filters({ filter, filtered }) {
     <${Choice} name="flow" any="All flows" chosen=${filter.flow} options=${keys.map((key) => [key, key])} />
     <label class="visually-hidden" for="filter-status">Status</label>
     <${Choice} name="status" any="Any status" chosen=${filter.status} options=${STATUSES} />
+    <button type="button" class="button" data-testid="filter-pinned" aria-pressed=${filter.pinned ? "true" : "false"}
+      onClick=${() => setQuery({ pinned: filter.pinned ? null : "1", before: null })}>Pinned</button>
     ${filtered && html`<button type="button" class="button button-quiet" data-testid="clear-filters"
-      onClick=${() => setQuery({ flow: null, status: null, text: null, error: null, before: null })}>Clear</button>`}
+      onClick=${() => setQuery(NONE)}>Clear</button>`}
+    ${filter.meta.length > 0 && html`<${Chips} meta=${filter.meta} />`}
   </form>`;
+}
+
+// What the metadata of a step has to have; each came from a click on a value, and goes by one.
+function Chips({ meta }) {
+  return html`<ul class="chips" aria-label="Metadata">
+    ${meta.map((pair) => html`<li key=${pair}>
+      <button type="button" class="chip" data-testid="meta-chip" title="Remove this filter"
+        onClick=${() => setQuery({ meta: meta.filter((each) => each !== pair), before: null })}>
+        <span class="mono ellipsis">${pair}</span>
+        <svg viewBox="0 0 16 16" width="12" height="12" aria-hidden="true" class="line-icon"><path d="m4 4 8 8m0-8-8 8" /></svg>
+        <span class="visually-hidden">remove</span>
+      </button>
+    </li>`)}
+  </ul>`;
 }
 
 function Choice({ name, any, chosen, options }) {

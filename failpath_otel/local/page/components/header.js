@@ -1,5 +1,6 @@
 // The header: where one is, whether the page is connected, the theme, and the help.
 import { html, useEffect, useState } from "../lib/html.js";
+import { NoticesButton } from "./actions/notices.js";
 import { Link } from "../lib/router.js";
 import { useConnection } from "../lib/stream.js";
 
@@ -75,7 +76,7 @@ function Connection() {
   </span>`;
 }
 
-export function Header({ room, onHelp }) {
+export function Header({ room, readOnly, onHelp }) {
   const current = (here) => (here ? "page" : undefined);
   return html`<header class="top">
     <${Link} href="/" class="brand" aria-label="Failpath, all flows">
@@ -86,7 +87,9 @@ export function Header({ room, onHelp }) {
       <${Link} href="/runs" aria-current=${current(room === "runs")}>Runs<//>
     </nav>
     <div class="top-end">
+      ${readOnly && html`<span class="read-only" data-testid="read-only" title="It takes no events, and nothing can be changed">Read-only</span>`}
       <${Connection} />
+      <${NoticesButton} />
       <${Theme} />
       <button type="button" class="icon-button" data-testid="help" onClick=${onHelp} aria-label="Keyboard help"
         title="Keyboard help (?)"><span aria-hidden="true">?</span></button>

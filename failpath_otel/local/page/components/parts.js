@@ -64,7 +64,7 @@ export function Copy({ text, from, label = "Copy", ...rest }) {
 // How long a run took, or has taken so far; for a process that is gone it is unknown. `still` holds the clock.
 export function RunDuration({ run, still = null }) {
   if (run.status !== "running") return duration(run.durationMs);
-  if (run.liveness === "gone" || !run.startedAt) return NONE;
+  if (run.liveness === "gone" || run.imported || !run.startedAt) return NONE;
   return html`<${Growing} since=${run.startedAt} still=${still} />`;
 }
 

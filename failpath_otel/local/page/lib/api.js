@@ -15,11 +15,12 @@ export class ApiError extends Error {
   }
 }
 
-async function request(method, path, signal) {
+async function request(method, path, signal, body) {
   const url = path.startsWith("/") ? path : `/api/page/${path}`;
   let response;
   try {
-    response = await fetch(url, { method, signal, headers: { Accept: "application/json" }, cache: "no-store" });
+    const headers = { Accept: "application/json", ...(body && { "Content-Type": "application/json" }) };
+    response = await fetch(url, { method, signal, headers, body, cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, "the receiver cannot be reached");
@@ -31,7 +32,7 @@ async function request(method, path, signal) {
 
 export const get = (path, { signal } = {}) => request("GET", path, signal);
 
-export const send = (method, path) => request(method, path);
+export const send = (method, path, body) => request(method, path, undefined, body);
 
 function remember(path, data) {
   remembered.delete(path);

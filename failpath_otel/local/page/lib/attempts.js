@@ -15,7 +15,9 @@ export const nameOf = (step) => `${step.stepKey}#${step.attempt}`;
 export const isFailed = (step) => step.status === "error" || (step.status === "running" && step.liveness === "gone");
 
 // Of something that started and has not ended it is still known how long it takes: as long as its process is there.
-export const isGrowing = (step) => step.status === "running" && step.liveness !== "gone" && step.startedAt !== null;
+// Of one that came as a file nothing is known any more.
+export const isGrowing = (step) =>
+  step.status === "running" && step.liveness !== "gone" && !step.still && step.startedAt !== null;
 
 export const place = (step) => instant(step.startedAt ?? step.endedAt);
 

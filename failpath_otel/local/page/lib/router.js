@@ -50,12 +50,17 @@ function go(path, { replace = false } = {}) {
   changed();
 }
 
+// A list stands as the same name several times.
+function put(query, name, value) {
+  query.delete(name);
+  for (const each of [value].flat()) {
+    if (each !== null && each !== undefined && each !== "") query.append(name, String(each));
+  }
+}
+
 export function setQuery(changes, { replace = false } = {}) {
   const query = new URLSearchParams(window.location.search);
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === undefined || value === "") query.delete(name);
-    else query.set(name, String(value));
-  }
+  for (const [name, value] of Object.entries(changes)) put(query, name, value);
   const search = query.toString();
   const path = window.location.pathname + (search ? `?${search}` : "");
   if (path !== window.location.pathname + window.location.search) go(path, { replace });
@@ -79,9 +84,7 @@ export const runPath = (runId, flowKey, extra = {}) =>
 
 export function search(values) {
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(values)) {
-    if (value !== null && value !== undefined && value !== "") query.set(name, String(value));
-  }
+  for (const [name, value] of Object.entries(values)) put(query, name, value);
   const text = query.toString();
   return text ? `?${text}` : "";
 }

@@ -16,12 +16,14 @@ const newestFirst = (a, b) =>
 
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
-// Whether the page itself can tell if a row belongs to the list; what a text is looked for in, and the errors, only the receiver knows.
-function matcher({ flow, status, text, error, from, to }) {
-  if (text || error) return null;
+// Whether the page itself can tell if a row belongs to the list; what a text is looked for in, errors and metadata only the
+// receiver knows.
+function matcher({ flow, status, text, error, meta, pinned, from, to }) {
+  if (text || error || meta.length > 0) return null;
   return (run) =>
     within({ from, to }, run.activeAt) &&
     (!flow || run.flowKey === flow) &&
+    (!pinned || run.pinned) &&
     (!status || look(run.status, run.liveness).kind === status);
 }
 
@@ -39,8 +41,8 @@ function merge(data, recent, matches, before) {
   return before ? merged : merged.sort(newestFirst).slice(0, MOST);
 }
 
-// `filter`: {flow, status, text, error, from, to, before}. Returns what to show, of which list it is and whether that is
-// the one asked for, of which error it is, and the number of runs that have changed since the pause.
+// `filter`: {flow, status, text, error, meta, pinned, from, to, before}. Returns what to show, of which list it is and whether
+// that is the one asked for, of which error it is, and the number of runs that have changed since the pause.
 export function useTail(filter, paused) {
   const path = `runs${search({ ...filter, limit: PAGE })}`;
   const { data, of, error, reload, reloadSoon } = useResource(path, { key: "runs" });

@@ -1,6 +1,7 @@
 // What the page shows before anything has arrived: what it waits for, a snippet to copy, and the sample.
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { send } from "../lib/api.js";
+import { ImportButton } from "../components/actions/import.js";
 import { Copy } from "../components/parts.js";
 
 const KEY = "fp_project_local";
@@ -101,9 +102,10 @@ export function Empty({ url, onSample }) {
     <${Snippet} url=${url} />
     <div class="empty-sample">
       <p class="muted">Nothing to run yet? Two made-up flows show what it looks like.</p>
-      <button type="button" class="button" data-testid="load-sample" disabled=${state.busy} onClick=${load}>
+      <button type="button" class="button changes" data-testid="load-sample" disabled=${state.busy} onClick=${load}>
         ${state.busy ? "Loading…" : "Load the sample"}
       </button>
+      <${ImportButton} />
     </div>
     ${state.error && html`<p role="alert" class="kind-error">
       The sample could not be loaded: ${state.error.message}.

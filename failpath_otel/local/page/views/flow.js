@@ -1,6 +1,7 @@
 // The view of one flow: its numbers, its graph, what differs from its declaration, what fails most, and its last runs.
 import { html, useCallback, useEffect, useMemo } from "../lib/html.js";
 import { useResource } from "../lib/api.js";
+import { DeleteButton } from "../components/actions/delete.js";
 import { Changes, clock } from "../components/flows/changes.js";
 import { Chart } from "../components/flows/charts.js";
 import { membersPath, useChosen } from "../components/flow/chosen.js";
@@ -62,6 +63,7 @@ function Flow({ data, query, range }) {
       <div class="run-title">
         <h1 class="mono">${flow.flowKey}</h1>
         <${Link} class="button button-small flow-runs" href=${`/runs${search({ flow: flow.flowKey })}`}>All its runs<//>
+        <${DeleteButton} flowKey=${flow.flowKey} />
         <${TimeRange} range=${range} />
       </div>
       <div class="flow-changes">

@@ -1,5 +1,8 @@
 // The view of all runs: a live list, newest activity first, that can be filtered and paused.
 import { Component, html, useEffect, useRef, useState } from "../lib/html.js";
+import { DeleteButton } from "../components/actions/delete.js";
+import { ImportButton } from "../components/actions/import.js";
+import { PinMark } from "../components/actions/runactions.js";
 import { ErrorChip } from "../components/flow/errors.js";
 import { Empty } from "./empty.js";
 import { Filters } from "../components/filters.js";
@@ -19,9 +22,11 @@ const FRESH_MS = 1500;
 export function RunsView({ server }) {
   const { query } = useLocation();
   const filter = Object.fromEntries(["flow", "status", "text", "error", "before"].map((name) => [name, query.get(name) ?? ""]));
+  filter.meta = query.getAll("meta");
+  filter.pinned = query.get("pinned") === "1" ? "1" : "";
   const range = useRange(query);
   Object.assign(filter, asked(range));
-  const filtered = Boolean(filter.flow || filter.status || filter.text || filter.error);
+  const filtered = ["flow", "status", "text", "error", "meta", "pinned"].some((name) => filter[name].length > 0);
   const limited = filtered || Boolean(filter.from || filter.to);
   const [pausedAt, setPausedAt] = useState(null);
   const paused = pausedAt !== null;
@@ -82,6 +87,8 @@ export function RunsView({ server }) {
     <footer class="list-foot">
       ${loaded && !next && html`<${Pruned} server=${server.data} />`}
       <div class="foot-action">
+        <${ImportButton} />
+        ${!limited && html`<${DeleteButton} />`}
         ${filter.before && html`<${Link} href=${withoutBefore(query)} class="button">Newest<//>`}
         ${next && html`<button type="button" class="button" data-testid="older" onClick=${() => older(next)}>
           Older
@@ -132,11 +139,12 @@ function PauseButton({ paused, changed, onClick }) {
 }
 
 function Pruned({ server }) {
-  if (!server) return null;
+  if (!server || server.readOnly) return null;
   const { keep, pruned } = server;
   const so = pruned.runs > 0 ? `; ${count(pruned.runs)} ${pruned.runs === 1 ? "was" : "were"} so far` : "";
+  const kept = server.pinned > 0 ? ` ${plural(server.pinned, "pinned run is", "pinned runs are")} kept.` : "";
   return html`<p class="muted" data-testid="pruned-note">
-    Runs older than ${plural(keep.days, "day")}, or beyond ${count(keep.megabytes)} MB, are deleted${so}.
+    Runs older than ${plural(keep.days, "day")}, or beyond ${count(keep.megabytes)} MB, are deleted${so}.${kept}
   </p>`;
 }
 
@@ -153,7 +161,8 @@ class RunRow extends Component {
       <td role="cell" class="cell-status"><${Status} status=${run.status} liveness=${run.liveness} /></td>
       <td role="cell" class="cell-run">
         <${Link} href=${runPath(run.runId, run.flowKey)} class="row-link mono ellipsis" data-row-link
-          title=${run.runId}>${run.runId}<//>
+          title=${run.runId}>${run.pinned && html`<${PinMark} />`}${run.imported &&
+          html`<span class="imported-mark">imported</span>`}${run.runId}<//>
       </td>
       <td role="cell" class="cell-in">
         <${Link} href=${flowPath(run.flowKey)} class="over mono ellipsis" title=${run.flowKey}>${run.flowKey}<//>

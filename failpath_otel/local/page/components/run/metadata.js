@@ -1,5 +1,16 @@
 // Metadata as a tidy table; what is nested stands indented below its name.
 import { html } from "../../lib/html.js";
+import { Link, search } from "../../lib/router.js";
+
+const LONGEST_PAIR = 256;
+
+// What the list of runs can be filtered by: a plain value, as the receiver writes it.
+function pairOf(name, value) {
+  if (value !== null && typeof value === "object") return null;
+  if (Number.isInteger(value) && !Number.isSafeInteger(value)) return null; // Its digits are lost here.
+  const pair = `${name}=${plain(value)}`;
+  return [...pair].length > LONGEST_PAIR ? null : pair;
+}
 
 // A list of plain values is shown in one line.
 const isNested = (value) =>
@@ -16,7 +27,10 @@ function Value({ value }) {
 function Entry({ name, value, depth }) {
   const indent = { paddingLeft: `${Math.min(depth, 6) * 16}px` };
   if (!isNested(value) || Object.keys(value).length === 0) {
-    return html`<div class="meta-row"><dt style=${indent}>${name}</dt><dd><${Value} value=${value} /></dd></div>`;
+    const shown = html`<${Value} value=${value} />`;
+    const pair = depth === 0 ? pairOf(name, value) : null;
+    return html`<div class="meta-row"><dt style=${indent}>${name}</dt><dd>${pair === null ? shown : html`<${Link}
+      class="meta-filter" data-testid="meta-filter" href=${`/runs${search({ meta: pair })}`} title=${`All runs with ${pair}`}>${shown}<//>`}</dd></div>`;
   }
   return html`
     <div class="meta-row"><dt style=${indent}>${name}</dt><dd class="muted">${Array.isArray(value) ? `${value.length} items` : ""}</dd></div>

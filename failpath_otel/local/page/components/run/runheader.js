@@ -1,6 +1,7 @@
 // The header of a run: which run it is, how it stands and why, its neighbours, and what can be copied of it.
 import { html } from "../../lib/html.js";
 import { byStep, isGrowing, trouble } from "../../lib/attempts.js";
+import { ImportNote, RunActions } from "../actions/runactions.js";
 import { CompareLink } from "../compare/link.js";
 import { CopyButton } from "../copy.js";
 import { Elapsed } from "../elapsed.js";
@@ -36,6 +37,7 @@ export function RunHeader({ data, selected }) {
       <${Facts} run=${run} retries=${data.row.retries} processes=${data.processes} />
       <${Actions} data=${data} selected=${selected} />
     </div>
+    <${ImportNote} imported=${data.imported} />
     ${data.clockAheadMs > AHEAD_MS && html`<p class="muted clock-ahead" data-testid="clock-ahead">
       The clock of the sender was ${duration(data.clockAheadMs)} ahead of this receiver's: its times are shown as it had them.
     </p>`}
@@ -81,6 +83,7 @@ function Actions({ data, selected }) {
     </a>`}
     <${CopyButton} className="button button-small" data-testid="copy-json" text=${async () => asJson(await whole(data))}>Copy as JSON<//>
     <${CopyButton} className="button button-small" data-testid="copy-text" text=${async () => asText(await whole(data), serverNow())}>Copy as text<//>
+    <${RunActions} row=${data.row} />
   </div>`;
 }
 
