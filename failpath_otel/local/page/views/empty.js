@@ -102,7 +102,7 @@ export function Empty({ url, onSample }) {
     <${Snippet} url=${url} />
     <div class="empty-sample">
       <p class="muted">Nothing to run yet? Two made-up flows show what it looks like.</p>
-      <button type="button" class="button changes" data-testid="load-sample" disabled=${state.busy} onClick=${load}>
+      <button type="button" class="button needs-writes" data-testid="load-sample" disabled=${state.busy} onClick=${load}>
         ${state.busy ? "Loading…" : "Load the sample"}
       </button>
       <${ImportButton} />

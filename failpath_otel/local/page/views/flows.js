@@ -144,7 +144,7 @@ function RemoveSample({ onRemoved }) {
   };
   return html`<div class="foot-action">
     ${state.error && html`<span role="alert" class="kind-error">${state.error.message}</span>`}
-    <button type="button" class="button button-quiet changes" data-testid="remove-sample" disabled=${state.busy}
+    <button type="button" class="button button-quiet needs-writes" data-testid="remove-sample" disabled=${state.busy}
       onClick=${remove}>
       Remove the sample
     </button>

@@ -30,7 +30,7 @@ export function DeleteButton({ flowKey = null, runId = null, pinned = false }) {
     }
   };
   return html`
-    <button type="button" class="button button-small changes" data-testid="delete" onClick=${ask}>Delete…</button>
+    <button type="button" class="button button-small needs-writes" data-testid="delete" onClick=${ask}>Delete…</button>
     <${Dialog} open=${state.open} name="delete-question" title=${title(flowKey, runId)} onClose=${close}>
       <p><${What} flowKey=${flowKey} runId=${runId} count=${state.count} /></p>
       <p class="muted">This cannot be undone. What arrives later of a deleted run begins it anew.</p>

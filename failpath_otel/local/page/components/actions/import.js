@@ -39,7 +39,7 @@ export function ImportButton() {
     take([...event.currentTarget.files]);
     event.currentTarget.value = ""; // So that the same file can be chosen again.
   };
-  return html`<span class="changes">
+  return html`<span class="needs-writes">
     <button type="button" class="button button-quiet" data-testid="import" onClick=${() => field.current.click()}>Import…</button>
     <input ref=${field} type="file" hidden multiple accept=".json,application/json" data-testid="import-file"
       aria-label="Files with runs" onChange=${chosen} />

@@ -46,7 +46,7 @@ function PinButton({ row }) {
       setState({ of: key, wanted: null, error });
     }
   };
-  return html`<button type="button" class="button button-small changes" data-testid="pin" aria-pressed=${pinned ? "true" : "false"}
+  return html`<button type="button" class="button button-small needs-writes" data-testid="pin" aria-pressed=${pinned ? "true" : "false"}
       title=${pinned ? "It is not pruned; let it be pruned again" : "Keep it when old runs are pruned"} onClick=${turn}>
       <${PinIcon} />${pinned ? "Pinned" : "Pin"}
     </button>
