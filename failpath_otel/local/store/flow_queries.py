@@ -38,7 +38,7 @@ class ListedRun(NamedTuple):
     retries: int
 
 
-_LISTED: Final = ", ".join(ListedRun._fields)
+_LISTED: Final = ", ".join(ListedRun.__annotations__)
 
 
 class FlowQueries:

@@ -14,8 +14,8 @@ from failpath_otel.local.runs.summary import RunOverview, RunSummary
 from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.store.database import Database
 from failpath_otel.local.store.deletion import DELETED_RUNS, delete_some, delete_where
-from failpath_otel.local.store.error_queries import ErrorQueries
-from failpath_otel.local.store.error_rows import save_errors
+from failpath_otel.local.store.errors.error_queries import ErrorQueries
+from failpath_otel.local.store.errors.error_rows import save_errors
 from failpath_otel.local.store.event_log import EventLog
 from failpath_otel.local.store.flow_queries import FlowQueries
 from failpath_otel.local.store.logs import LogStore

@@ -39,12 +39,12 @@ def test_a_pinned_run_is_neither_too_old_nor_too_much_until_it_is_let_go(page: P
 
 def test_pinned_runs_leave_half_of_the_limit_to_the_others(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "DELETED_RUNS", 1)
-    page.add(*(event("success", n, run="large", span=str(n), note="x" * 4000) for n in range(400)))
+    page.add(*(event("success", n, run="large", span=str(n), note="x" * 8000) for n in range(400)))
     page.seconds = 600
     page.add(*(event("success", 500 + n, run=f"r{n}") for n in range(5)))
-    pruner = Pruner(page.store, page.now, mebibytes=0.5)
+    pruner = Pruner(page.store, page.now, mebibytes=2)
     change(page, "PUT", "pin/large")
-    assert 400 * 4000 < page.store.pins.size() < page.store.size()
+    assert 400 * 8000 < page.store.pins.size() < page.store.size()
     assert pruner.prune() == 0
     change(page, "DELETE", "pin/large")
     assert pruner.prune() == 1

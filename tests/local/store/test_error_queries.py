@@ -8,7 +8,7 @@ import pytest
 
 from failpath_otel.local.runs.fingerprint import fingerprint
 from failpath_otel.local.store import run_queries
-from failpath_otel.local.store.error_queries import ErrorCount
+from failpath_otel.local.store.errors.error_queries import ErrorCount
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
 from failpath_otel.local.store.time_range import TimeRange

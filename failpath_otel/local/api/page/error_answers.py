@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.fingerprint import shape_of
 from failpath_otel.local.runs.times import to_rfc3339
-from failpath_otel.local.store.error_queries import ErrorCount, ErrorKind, ErrorTimes
+from failpath_otel.local.store.errors.error_queries import ErrorCount, ErrorKind, ErrorTimes
 from failpath_otel.local.store.time_range import ALL_TIME, TimeRange
 
 MAX_ERRORS: Final = 20

@@ -8,7 +8,7 @@ from failpath_otel.local.api.page.error_answers import MAX_ERRORS, ErrorList, er
 from failpath_otel.local.api.page.route import heading, route
 from failpath_otel.local.api.parameters import limit_in, range_in
 from failpath_otel.local.receiver import Receiver
-from failpath_otel.local.store.error_queries import NEWEST_FAILURES
+from failpath_otel.local.store.errors.error_queries import NEWEST_FAILURES
 
 
 class ErrorRoutes:

@@ -1,0 +1,1 @@
+"""The errors of steps: their rows, and queries over them."""
