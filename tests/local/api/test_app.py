@@ -63,6 +63,8 @@ def test_what_was_sent_is_shown(receiver: Receiver) -> None:
                 "traceId": "trace",
                 "process": None,
                 "liveness": None,
+                "parentSpanId": None,
+                "processIsHere": False,
             },
             {
                 "stepKey": "pay",
@@ -77,6 +79,8 @@ def test_what_was_sent_is_shown(receiver: Receiver) -> None:
                 "traceId": "trace",
                 "process": {"pid": 12, "host": "box", "startTime": at(0)},
                 "liveness": "silent",
+                "parentSpanId": None,
+                "processIsHere": False,
             },
         ],
         "liveness": "silent",

@@ -41,7 +41,7 @@ def test_no_request_makes_the_receiver_fail_and_every_answer_fits(tmp_path: Path
         checks = schemathesis.checks.CHECKS.get_by_names(CHECKS)
         statuses: set[int] = set()
 
-        @properties(120)
+        @properties(80)
         @given(case=cases, key=st.sampled_from([{}, {"Authorization": "Bearer key"}]))
         def ask(case: Any, key: dict[str, str]) -> None:
             if "wait" in case.query:
