@@ -13,6 +13,7 @@ from failpath_otel.local.store.follower import Follower
 from failpath_otel.local.store.store import Store
 from tests.local.events import event, wire
 from tests.local.page import Page, opened_page
+from tests.logs import log, log_request
 from tests.receiver import wait_for
 
 
@@ -61,6 +62,12 @@ def test_a_sender_keeps_its_events_and_nothing_is_changed(page: Page, reading: P
         )
     assert reading.client.post("/api/import", content=b"{}").status_code == 403
     assert reading.client.get("/api/export/run-1").status_code == 200
+    # Also logs that no run is known for, which would otherwise wait in memory.
+    headers = {"content-type": "application/json"}
+    logs = reading.client.post("/v1/logs", content=log_request(log()), headers=headers)
+    assert (logs.status_code, logs.headers["retry-after"]) == (503, "1")
+    assert len(reading.receiver.logs.waiting) == 0
+    assert reading.client.post("/v1/logs", content=log_request(log(trace="")), headers=headers).status_code == 200
     assert reading.client.get("/readyz").json()["reason"] == f"{page.path} is open for reading only"
     assert reading.receiver.monitor.check() == []
     with pytest.raises(StoreError, match="is open for reading only"):
