@@ -133,7 +133,8 @@ class Receiver:
 
     def runs_deleted(self, _runs: int = 0) -> None:
         """Drop what is cached of deleted runs."""
-        self.logs.runs_deleted()
+        if not self.store.read_only:
+            self.logs.runs_deleted()
         self.flows.clear_cache()
         self._revisions.reset()
         self.monitor.reset()

@@ -284,6 +284,13 @@ def test_the_name_of_a_file_is_one_that_any_system_takes() -> None:
     assert len(file_name("x" * 500)) < 100
 
 
+def test_of_a_run_that_is_being_deleted_no_half_is_written(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(page)
+    received = page.store.received(KEY)
+    monkeypatch.setattr(page.store, "received", lambda _: dict(list(received.items())[2:]))
+    assert export(page).status_code == 404
+
+
 def test_a_process_is_that_of_the_record(page: Page) -> None:
     page.add(replace(event("success", 1), process=ProcessInfo(7, "web-1")))
     assert export(page).json()["events"][0]["event"]["process"] == {"pid": 7, "host": "web-1"}

@@ -88,8 +88,8 @@ class RunFiles:
         view = build_run_view(events)
         attempts = summarise(view, events).attempts
         liveness, received = self._receiver.assess(key, attempts), store.received(key)
-        if not received:
-            return None  # it was deleted meanwhile
+        if any(event.id not in received for event in events):
+            return None  # it is being deleted
         logs, left_out = ([], 0) if "logs" in without else self._logs(key, attempts, without)
         return export_run(view, liveness, events, received, without=without, logs=logs, logs_left_out=left_out)
 
