@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from failpath_otel import semconv
 from failpath_otel.local.api.stream import ChangeNotifier
 from failpath_otel.local.board.board import Board
 from failpath_otel.local.flows.flows import Flows
@@ -112,7 +113,10 @@ class Receiver:
         if imported is None or imported.mixed:
             return self.monitor.assess(run.flow_key, attempts)
         its: list[Liveness | None] = [
-            imported.attempts.get((attempt.step_key, attempt.span_id)) for attempt in attempts
+            imported.attempts.get((attempt.step_key, attempt.span_id), "live")
+            if attempt.status == semconv.STATUS_RUNNING
+            else None
+            for attempt in attempts
         ]
         return RunLiveness(imported.liveness, its, [False] * len(its), still=True)
 
@@ -129,7 +133,8 @@ class Receiver:
 
     def runs_deleted(self, _runs: int = 0) -> None:
         """Drop what is cached of deleted runs."""
-        self.logs.runs_deleted()
+        if not self.store.read_only:
+            self.logs.runs_deleted()
         self.flows.clear_cache()
         self._revisions.reset()
         self.monitor.reset()

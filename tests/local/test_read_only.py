@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from failpath_otel.local.store import database
 from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.follower import Follower
 from failpath_otel.local.store.store import Store
 from tests.local.events import event, wire
 from tests.local.page import Page, opened_page
+from tests.logs import log, log_request
 from tests.receiver import wait_for
 
 
@@ -27,7 +29,9 @@ def reading(page: Page) -> Iterator[Page]:
             opened.receiver.close()
 
 
-def test_it_shows_what_another_receiver_stores_as_it_happens(page: Page, reading: Page) -> None:
+def test_it_shows_what_another_receiver_stores_as_it_happens(
+    page: Page, reading: Page, caplog: pytest.LogCaptureFixture
+) -> None:
     page.add(event("running", 1))
     assert reading.ids() == ["run-1"]
     assert reading.get("status")["readOnly"] is True
@@ -43,6 +47,7 @@ def test_it_shows_what_another_receiver_stores_as_it_happens(page: Page, reading
     page.receiver.delete()
     wait_for(lambda: reading.receiver.changes.resets > resets)
     assert reading.ids() == []
+    assert not [record for record in caplog.records if record.name.startswith("failpath_otel.local")]
 
 
 def test_a_sender_keeps_its_events_and_nothing_is_changed(page: Page, reading: Page) -> None:
@@ -61,6 +66,12 @@ def test_a_sender_keeps_its_events_and_nothing_is_changed(page: Page, reading: P
         )
     assert reading.client.post("/api/import", content=b"{}").status_code == 403
     assert reading.client.get("/api/export/run-1").status_code == 200
+    # Also logs that no run is known for, which would otherwise wait in memory.
+    headers = {"content-type": "application/json"}
+    logs = reading.client.post("/v1/logs", content=log_request(log()), headers=headers)
+    assert (logs.status_code, logs.headers["retry-after"]) == (503, "1")
+    assert len(reading.receiver.logs.waiting) == 0
+    assert reading.client.post("/v1/logs", content=log_request(log(trace="")), headers=headers).status_code == 200
     assert reading.client.get("/readyz").json()["reason"] == f"{page.path} is open for reading only"
     assert reading.receiver.monitor.check() == []
     with pytest.raises(StoreError, match="is open for reading only"):
@@ -91,6 +102,20 @@ def test_a_file_that_has_no_place_for_shared_memory_is_read_as_one_that_does_not
     Path(f"{path}-wal").write_bytes(b"x")
     with pytest.raises(StoreError, match="the newest runs are in db-wal beside it"):
         Store(path, read_only=True)
+
+
+def test_a_file_that_another_process_has_locked_is_not_read_as_one_that_does_not_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "db"
+    with opened_page(path) as page:
+        page.add(event("success", 1))
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.01)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="database is locked"):
+            Store(path, read_only=True)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

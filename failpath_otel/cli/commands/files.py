@@ -13,7 +13,7 @@ from failpath_otel.cli.commands.receiver import add_receiver_options, receiver_u
 from failpath_otel.cli.printable import printable
 from failpath_otel.cli.writing.whole_file import write_whole
 
-_PARTS: Final = ("metadata", "errors", "process")
+_PARTS: Final = ("metadata", "errors", "process", "logs")
 _MAX_FILE_BYTES: Final = 32 * 1_048_576
 
 
@@ -28,7 +28,7 @@ def _add_export(new_parser: NewParser) -> None:
         "export",
         help="write a run of a local receiver as a file, for a bug report",
         description="Writes a run as a file that another receiver can import: its events with metadata, errors, stacks,"
-        " host names and process ids, redacted again.",
+        " host names and process ids, and its logs, redacted again.",
         examples={
             "a file beside a bug report": "failpath-otel export order-17",
             "without what the application has put into metadata": (
@@ -45,8 +45,8 @@ def _add_export(new_parser: NewParser) -> None:
         choices=_PARTS,
         default=[],
         metavar="PART",
-        help="leave out metadata, errors (their messages and stacks) or process (hosts and process ids); may be given"
-        " several times",
+        help="leave out metadata, errors (their messages and stacks), process (hosts and process ids) or logs; may be"
+        " given several times",
     )
     parser.add_argument(
         "-o",

@@ -1,14 +1,13 @@
 """Writes a run as a file: redacted again, and the same text each time."""
 
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
 from failpath_otel import limits
+from failpath_otel.local.files.homes import without_homes
 from failpath_otel.local.files.run_file import (
     FORMAT,
     MAX_FILE_BYTES,
@@ -17,6 +16,7 @@ from failpath_otel.local.files.run_file import (
     VERSION,
     AttemptLiveness,
     FileError,
+    LogFile,
     Part,
     ReceivedEventFile,
     RunFile,
@@ -27,16 +27,16 @@ from failpath_otel.local.runs.view import RunView
 from failpath_otel.records.record import ErrorInfo, Record
 from failpath_otel.scrubbing.values import clean_metadata, error_text
 
-_HOMES: Final = re.compile(r"(?:/home/|/Users/|\b[A-Za-z]:\\+Users\\+)[^/\\\s\"':]+")
-"""A user's own directory, whose name is mostly that of a person."""
-
 
 def export_run(
     view: RunView,
     liveness: RunLiveness,
     events: Collection[Record],
     received: Mapping[str, int],
+    *,
     without: Collection[Part] = (),
+    logs: Sequence[LogFile] = (),
+    logs_left_out: int = 0,
 ) -> bytes:
     """Return a run as the text of a file.
 
@@ -46,6 +46,9 @@ def export_run(
         events: its events; of each, fields that the wire contract does not have are left out.
         received: when each of them was received, by its id.
         without: parts that are left out.
+        logs: its logs, as :func:`~failpath_otel.local.files.log_records.log_of_file` returns them; the oldest are left
+            out where there is no room for all.
+        logs_left_out: how many more there are.
 
     Raises:
         FileError: the run is too large for a file.
@@ -72,16 +75,27 @@ def export_run(
             if event.id in received
         ],
     )
-    text = msgspec.json.format(msgspec.json.encode(file), indent=1) + b"\n"
+    text = _text_of(file)
+    while len(text) <= MAX_FILE_BYTES and logs:
+        with_logs = _text_of(replace(file, logs=list(logs), logs_left_out=logs_left_out))
+        if len(with_logs) <= MAX_FILE_BYTES:
+            return with_logs
+        fewer = len(logs) // 2
+        logs_left_out += len(logs) - fewer
+        logs = logs[len(logs) - fewer :]
     if len(text) > MAX_FILE_BYTES:
         raise FileError(f"the run takes {len(text):,} bytes, and a file holds {MAX_FILE_BYTES:,}")
     return text
 
 
+def _text_of(file: RunFile) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(file), indent=1) + b"\n"
+
+
 def _safe(event: Record, without: Collection[Part]) -> Record:
     return replace(
         event,
-        metadata={} if "metadata" in without else clean_metadata(_without_homes(event.metadata)),
+        metadata={} if "metadata" in without else clean_metadata(without_homes(event.metadata)),
         error=None if event.error is None else _error(event.error, keep="errors" not in without),
         process=None if "process" in without else event.process,
     )
@@ -96,12 +110,4 @@ def _error(error: ErrorInfo, *, keep: bool) -> ErrorInfo:
 
 
 def _text(text: str, max_chars: int) -> str:
-    return error_text(_HOMES.sub("~", text), max_chars)
-
-
-def _without_homes(value: Any) -> Any:  # noqa: ANN401 - any value of JSON
-    if isinstance(value, str):
-        return _HOMES.sub("~", value)
-    if isinstance(value, dict):
-        return {name: _without_homes(inner) for name, inner in value.items()}
-    return [_without_homes(inner) for inner in value] if isinstance(value, list) else value
+    return error_text(without_homes(text), max_chars)

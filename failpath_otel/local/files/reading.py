@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
+from failpath_otel.local.files.log_records import read_logs
 from failpath_otel.local.files.run_file import FORMAT, MAX_FILE_BYTES, MAX_FILE_EVENTS, VERSION, FileError, RunFile
 from failpath_otel.local.runs.event import check_depth, decode_event
 from failpath_otel.local.runs.times import parse_rfc3339
@@ -48,12 +49,16 @@ def read_run(text: bytes) -> FiledRun:
         if filed.event.id in events:
             raise FileError(f"event {number} of the file has the id of an earlier one")
         events[filed.event.id] = filed
+    attempts = {(filed.event.step_key, filed.event.span_id) for filed in events.values()}
+    liveness = {(attempt.step_key, attempt.span_id): attempt.liveness for attempt in file.attempts}
     return FiledRun(
         key,
         list(events.values()),
         max(filed.received_at for filed in events.values()),
         file.liveness,
-        {(attempt.step_key, attempt.span_id): attempt.liveness for attempt in file.attempts},
+        {attempt: its for attempt, its in liveness.items() if attempt in attempts},
+        read_logs(file.logs, {filed.event.trace_id for filed in events.values()} - {""}),
+        file.logs_left_out,
     )
 
 

@@ -84,7 +84,7 @@ def percentile(values: Collection[float], share: float) -> float | None:
 
 def step_stats(runs: Iterable[Run]) -> dict[str, StepStats]:
     """Return the figures of every step of these runs, by step key, in the order of the steps."""
-    newest: dict[str, list[Status]] = {}
+    newest: dict[str, list[Status | None]] = {}
     durations: dict[str, list[float]] = {}
     ended: Counter[str] = Counter()
     failed: Counter[str] = Counter()
@@ -93,7 +93,9 @@ def step_stats(runs: Iterable[Run]) -> dict[str, StepStats]:
         for attempt in run.attempts:
             statuses = newest.setdefault(attempt.step_key, [])
             if attempt.newest:
-                statuses.append(attempt.status)
+                # One that ran where a file was made does not run here.
+                is_over = attempt.status == "running" and run.row.exported_liveness is not None
+                statuses.append(None if is_over else attempt.status)
             if attempt.status not in {"success", "error"}:
                 continue
             ended[attempt.step_key] += 1
@@ -172,7 +174,7 @@ def flow_stats(rows: Iterable[RunRow | ListedRun]) -> FlowStats:
 
 
 def step_stats_of(
-    statuses: Sequence[Status], durations: Sequence[float], attempts: AttemptCounts = _NO_ATTEMPTS
+    statuses: Sequence[Status | None], durations: Sequence[float], attempts: AttemptCounts = _NO_ATTEMPTS
 ) -> StepStats:
     """Return the figures of one step from its newest statuses, and all of its durations and attempts."""
     failed, skipped = statuses.count("error"), statuses.count("skipped")

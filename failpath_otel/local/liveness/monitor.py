@@ -98,7 +98,7 @@ class LivenessMonitor:
             self._forget()
 
     def current(self, *, imported: bool = False) -> dict[RunKey, Liveness]:
-        """Return the liveness of every running run; of those that came as files, as it was there, if asked for."""
+        """Return the liveness of every running run, and with *imported* what is :meth:`shown`."""
         with self._lock:
             self._catch_up()
             current: dict[RunKey, Liveness] = dict.fromkeys(self._gone, "gone")
@@ -106,6 +106,11 @@ class LivenessMonitor:
                 current.update(self._imported)
             current.update({run: state.run for run, state in self._assess_open().items()})
             return current
+
+    def shown(self, current: dict[RunKey, Liveness]) -> dict[RunKey, Liveness]:
+        """Return :meth:`current` with the runs that came as files: these are shown as they stood there, not counted."""
+        with self._lock:
+            return self._imported | current
 
     def gone_steps(self, flow_key: str) -> dict[RunKey, frozenset[str]]:
         """Return, of each running run of a flow, the steps whose newest attempt has lost its process, where any has."""

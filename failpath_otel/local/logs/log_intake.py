@@ -92,6 +92,9 @@ class LogIntake:
     def _take(self, logs: list[OtlpLog], receipt: LogReceipt) -> None:
         if not logs:
             return
+        if self._store.read_only:
+            # Also those that would only wait for their run, which comes to another receiver.
+            self._store.check_writable()
         self._last_at = monotonic()
         room = self._budget.take(len(logs))
         if room < len(logs):

@@ -157,6 +157,8 @@ def connect_read_only(path: Path, prepare: Callable[[sqlite3.Connection, Path], 
     try:
         return _connect_by(f"{path.as_uri()}?mode=ro", prepare, path)
     except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise  # another process is changing it
         # Without a place for its shared memory SQLite can only read a file that does not change.
         log = Path(f"{path}-wal")
         if log.exists() and log.stat().st_size:

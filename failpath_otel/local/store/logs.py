@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from hashlib import sha256
 from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
@@ -33,6 +34,9 @@ _KEYS: Final = 400
 
 _COUNT_AGAIN: Final = 64
 """Evictions after which the bytes are counted again: to count them takes as long as to delete some."""
+
+_OF_FILE: Final = "@"
+"""Between a trace and its run, in place of the trace: the key of log records that came in a file."""
 
 _MEBIBYTE: Final = 1 << 20
 _SUM: Final = "SELECT coalesce(sum(bytes), 0) FROM log_traces"
@@ -95,7 +99,7 @@ class LogStore:
         """How many bytes logs may take."""
         self._bytes = self.size()
         self._evictions = 0
-        self._maps_runs = bool(database.rows("SELECT 1 FROM run_traces LIMIT 1"))
+        self._maps_runs = bool(database.rows("SELECT 1 FROM run_traces WHERE instr(trace_id, ?) = 0 LIMIT 1", _OF_FILE))
 
     def size(self) -> int:
         """Return about how many bytes logs take."""
@@ -122,7 +126,7 @@ class LogStore:
         """Note the traces of runs in a transaction, if any are noted."""
         if not self._maps_runs:
             return
-        values = [(*run, trace_id) for run, traces in runs for trace_id in set(traces) if trace_id]
+        values = [(*run, its) for run, traces in runs for its in set(traces) if its and _OF_FILE not in its]
         connection.executemany("INSERT OR IGNORE INTO run_traces VALUES (?, ?, ?)", values)
         with self._lock:
             self._newly_mapped.update(trace_id for *_, trace_id in values)
@@ -158,23 +162,45 @@ class LogStore:
 
     def add(self, logs: Sequence[NewLog], received_at: int) -> None:
         """Store log records of runs, all or none, within the bounds: the oldest make room."""
+        with self._database.transaction() as connection:
+            self._insert(connection, logs, received_at)
+
+    def add_of_file(
+        self, connection: sqlite3.Connection, run: RunKey, logs: Sequence[NewLog], left_out: int, received_at: int
+    ) -> None:
+        """Store the log records of a run of a file, in its transaction; ``left_out`` more were not in the file.
+
+        They are of that run alone, so that no file can add to what other runs in its traces show.
+        """
+        digest = sha256("\0".join(run).encode()).hexdigest()[:16]
+        own = [log._replace(trace_id=f"{log.trace_id}{_OF_FILE}{digest}") for log in logs]
+        for trace_id in {log.trace_id for log in own}:
+            # Those of the same run before it was deleted, if they are left.
+            _delete(connection, trace_id)
+            connection.execute("INSERT OR IGNORE INTO run_traces VALUES (?, ?, ?)", (*run, trace_id))
+        if own:
+            self._insert(connection, own, received_at)
+            connection.execute(
+                "UPDATE log_traces SET dropped = dropped + ? WHERE trace_id = ?", (left_out, own[0].trace_id)
+            )
+
+    def _insert(self, connection: sqlite3.Connection, logs: Sequence[NewLog], received_at: int) -> None:
         sizes: dict[str, list[int]] = {}
         for log in logs:
             sizes.setdefault(log.trace_id, []).append(log.size)
-        with self._database.transaction() as connection:
-            connection.executemany(
-                "INSERT INTO logs (trace_id, span_id, at, severity, size, line, details) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(log.trace_id, log.span_id, log.at, log.severity, log.size, log.line, log.details) for log in logs],
-            )
-            connection.executemany(
-                "INSERT INTO log_traces VALUES (?, ?, ?, 0, ?) ON CONFLICT (trace_id) DO UPDATE SET "
-                "lines = lines + excluded.lines, bytes = bytes + excluded.bytes, received_at = excluded.received_at",
-                [(trace_id, len(own), sum(own), received_at) for trace_id, own in sizes.items()],
-            )
-            _trim(connection, sizes)
-            self._bytes += sum(map(sum, sizes.values()))
-            if self._bytes > self.max_bytes:
-                self._evict(connection)
+        connection.executemany(
+            "INSERT INTO logs (trace_id, span_id, at, severity, size, line, details) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(log.trace_id, log.span_id, log.at, log.severity, log.size, log.line, log.details) for log in logs],
+        )
+        connection.executemany(
+            "INSERT INTO log_traces VALUES (?, ?, ?, 0, ?) ON CONFLICT (trace_id) DO UPDATE SET "
+            "lines = lines + excluded.lines, bytes = bytes + excluded.bytes, received_at = excluded.received_at",
+            [(trace_id, len(own), sum(own), received_at) for trace_id, own in sizes.items()],
+        )
+        _trim(connection, sizes)
+        self._bytes += sum(map(sum, sizes.values()))
+        if self._bytes > self.max_bytes:
+            self._evict(connection)
 
     def _evict(self, connection: sqlite3.Connection) -> None:
         """Delete the traces that have received nothing for the longest time, until there is room again."""
@@ -207,7 +233,10 @@ class LogStore:
             *run,
             limit,
         )
-        logs = [StoredLog(*row) for row in reversed(rows)]
+        logs = [
+            StoredLog(log_id, trace_id.rpartition(_OF_FILE)[0] or trace_id, *rest)
+            for log_id, trace_id, *rest in reversed(rows)
+        ]
         return LogsOfRun(logs, dropped + max(0, kept - len(logs)))
 
     def event_times(self, run: RunKey) -> list[int]:

@@ -109,12 +109,12 @@ class Store:
         """The errors of their steps."""
         self.pins: Final = Pins(self._database)
         """The runs that are not pruned."""
-        self.imports: Final = Imports(self._database)
-        """The runs that came as files."""
         self.flows: Final = FlowQueries(self._database)
         """Figures of flows."""
         self.logs: Final = LogStore(self._database)
         """The logs of runs."""
+        self.imports: Final = Imports(self._database, self.logs)
+        """The runs that came as files."""
         self.work_available = threading.Event()
         if self._database.rows("SELECT 1 FROM dirty LIMIT 1"):
             self.work_available.set()

@@ -15,6 +15,7 @@ from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.records.record import ErrorInfo, ProcessInfo
 from tests.local.events import GONE_PROCESS, event, wire
 from tests.local.page import Page, opened_page
+from tests.logs import SPAN, TRACE, log, log_request
 
 KEY = RunKey("checkout", "run-1")
 STACK = 'Traceback\n  File "/home/ada/shop/bank.py", line 3, in charge\n    pay(password="hunter22")\nDeclined: no'
@@ -283,6 +284,175 @@ def test_the_name_of_a_file_is_one_that_any_system_takes() -> None:
     assert len(file_name("x" * 500)) < 100
 
 
+def test_of_a_run_that_is_being_deleted_no_half_is_written(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(page)
+    received = page.store.received(KEY)
+    monkeypatch.setattr(page.store, "received", lambda _: dict(list(received.items())[2:]))
+    assert export(page).status_code == 404
+
+
 def test_a_process_is_that_of_the_record(page: Page) -> None:
     page.add(replace(event("success", 1), process=ProcessInfo(7, "web-1")))
     assert export(page).json()["events"][0]["event"]["process"] == {"pid": 7, "host": "web-1"}
+
+
+SECOND: Any = {
+    "exception.type": "Declined",
+    "exception.message": "no",
+    "exception.stacktrace": STACK,
+}
+
+
+def fill_logs(page: Page) -> None:
+    """A run with three logs, one of which is of another run in its trace."""
+    page.add(
+        replace(event("running", 1, span=SPAN, customer="c-814"), trace_id=TRACE),
+        replace(event("success", 1, span="d" * 16, run="another"), trace_id=TRACE),
+    )
+    of_home = {"file": "/home/ada/cart.json", "deep": [[[{"token": "hunter22"}]]]}
+    logs = log("password=hunter22", 2, attributes=of_home), log("late", 3, severity=17, attributes=SECOND)
+    assert post_logs(page, log_request(*logs, log("of another", 2, span="d" * 16))).status_code == 200
+
+
+def post_logs(page: Page, body: bytes) -> Any:
+    return page.client.post("/v1/logs", content=body, headers={"content-type": "application/json"})
+
+
+def logs_of(page: Page) -> list[dict[str, Any]]:
+    found = page.get("logs/run-1")
+    assert found["leftOut"] == 0
+    lines = found["logs"]
+    details = [page.get(f"log/{line.pop('id')}") for line in lines]
+    return [line | its | {"id": 0} for line, its in zip(lines, details, strict=True)]
+
+
+def test_the_logs_of_a_run_are_in_its_file_redacted_again_and_deleted_with_it(page: Page, other: Page) -> None:
+    fill_logs(page)
+    text = export(page)
+    for part in ("hunter22", "/ada/", "of another"):
+        assert part not in text.text
+    assert [(one["body"], one.get("severity")) for one in text.json()["logs"]] == [
+        ("password=[redacted]", 9),
+        ("late", 17),
+    ]
+    assert "c-814" not in export(page, without="metadata").text
+    assert "cart.json" not in export(page, without="metadata").text
+    assert "bank.py" not in export(page, without="errors").text
+    without = export(page, without="logs").json()
+    assert (without["logs"], without["without"]) == ([], ["logs"])
+    send(other, text.content)
+    assert export(other).content == text.content
+    assert [(one["body"], one["relation"], one["stepKey"]) for one in logs_of(other)] == [
+        ("password=[redacted]", "span", "pay"),
+        ("late", "span", "pay"),
+    ]
+    assert logs_of(other)[1]["error"]["frames"]
+    # A log that comes later finds its run, though nothing was noted of the others when the file came.
+    other.add(replace(event("success", 1, span="d" * 16, run="another"), trace_id=TRACE))
+    post_logs(other, log_request(log("of another", 2, span="d" * 16)))
+    assert [line["body"] for line in other.get("logs/another")["logs"]] == ["of another"]
+    assert [line["body"] for line in logs_of(other)] == ["password=[redacted]", "late"]
+    other.receiver.delete("checkout", "run-1")
+    assert other.store.logs.count() == 1
+
+
+def test_a_file_adds_no_logs_to_another_run_of_its_trace_nor_takes_their_room(page: Page, other: Page) -> None:
+    fill_logs(page)
+    text = changed(export(page).content, runId="x")
+    text = text.replace(b'"runId":"run-1"', b'"runId":"x"')
+    before = page.get("logs/run-1")["logs"]
+    records = [one | {"body": "forged"} for one in msgspec.json.decode(text)["logs"]] * 900
+    events = [one | {"event": one["event"] | {"id": "new"}} for one in msgspec.json.decode(text)["events"]]
+    assert send(page, changed(text, logs=records, events=events)).json()["new"] is True
+    assert page.get("logs/run-1")["logs"] == before
+    assert {line["body"] for line in page.get("logs/x")["logs"]} == {"forged", *(line["body"] for line in before)} - {
+        ""
+    }
+
+
+RECORD = {"timestamp": "2023-11-14T22:13:21Z", "traceId": TRACE, "attributes": {}}
+
+
+@pytest.mark.parametrize(
+    ("logs", "reason"),
+    [
+        ({}, "Expected `array`, got `object` - at `$.logs`"),
+        ([{}], "missing required field"),
+        ([RECORD | {"traceId": "0" * 32}], "log record 1 of the file is in a trace that the run does not have"),
+        (
+            [RECORD, RECORD | {"spanId": "b7ad6b7169203331\n"}],
+            "log record 2 of the file is invalid: its span id is none",
+        ),
+        ([RECORD | {"timestamp": "10000-01-01T00:00:00Z"}], "expected an RFC 3339 time"),
+        ([RECORD | {"timestamp": "1969-12-31T23:59:59Z"}], "expected a time from 1970 to 9999"),
+        ([RECORD | {"severity": 25}], "`int` <= 24"),
+        ([RECORD | {"severity": 1.5}], "Expected `int`"),
+        ([RECORD | {"body": {"a": 1}}], "Expected `str`"),
+        ([RECORD | {"attributes": [1]}], "Expected `object`, got `array`"),
+        ([RECORD | {"attributes": {"a": "x" * 262_144}}], "its attributes are larger than"),
+        ([RECORD | {"error": {"name": 7, "message": ""}}], "Expected `str`"),
+        ([RECORD] * 2_001, "the file has more than 2,000 log records"),
+    ],
+)
+def test_logs_that_no_receiver_has_written_are_refused_with_the_run(
+    page: Page, other: Page, logs: Any, reason: str
+) -> None:
+    fill_logs(page)
+    answer = send(other, changed(export(page).content, logs=logs))
+    assert answer.status_code == 422
+    assert reason in answer.json()["error"]
+    assert (other.store.runs.count(), other.store.logs.count()) == (0, 0)
+
+
+def test_odd_logs_of_a_file_are_cleaned_as_those_of_a_sender_are(page: Page, other: Page) -> None:
+    fill_logs(page)
+    odd = {"__proto__": {"a": 1}, "constructor": "x", "toString": 7, "b" * 9_000: "b", "big": 10**400, "u": "\u202e"}
+    texts = {"body": "x" * 9_000 + "password=hunter22", "logger": "\u202e<b>", "service": "s" * 9_000}
+    records = [RECORD | texts | {"timestamp": "9999-12-31T23:59:59.999999Z", "attributes": odd}, RECORD]
+    text = changed(export(page).content, logs=records, logsLeftOut=1_000_000_000)
+    assert send(other, text).status_code == 200
+    again = export(other)
+    assert "hunter22" not in again.text
+    found = again.json()["logs"]
+    assert {len(one.get("body", "")) for one in found} == {0, 4_096}
+    assert other.get("logs/run-1")["leftOut"] == 1_000_000_000
+
+
+def test_a_file_has_as_many_of_the_newest_logs_as_there_is_room_for(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_logs(page)
+    size = len(export(page).content)
+    monkeypatch.setattr("failpath_otel.local.files.export.MAX_FILE_BYTES", size - 1)
+    kept = export(page).json()
+    assert [one["body"] for one in kept["logs"]] == ["late"]
+    assert kept["logsLeftOut"] == 1
+
+
+def test_how_an_imported_run_stood_is_shown_in_every_view_and_counted_in_none(page: Page, other: Page) -> None:
+    fill(page)
+    send(other, export(page).content)
+    [row] = other.get("flows")["flows"]
+    assert [(one["status"], one["liveness"]) for one in row["outcomes"]] == [("running", "gone")]
+    assert (row["running"], row["silent"], row["gone"]) == (0, 0, 0)
+    shown = other.flow("checkout")
+    assert [one["liveness"] for one in (*shown["flow"]["outcomes"], *shown["runs"])] == ["gone", "gone"]
+    assert {(node["running"], node["gone"]) for node in shown["graph"]["nodes"]} == {(0, 0)}
+    assert {(node["running"], node["gone"]) for node in other.run("run-1")["graph"]["nodes"]} == {(0, 0)}
+    [run] = other.get("grid/checkout")["runs"]
+    assert (run["liveness"], sorted(run["cells"])) == ("gone", ["e", "g", "s"])
+    assert other.get("compare/run-1")["own"]["liveness"] == "gone"
+    stored = other.store.runs.row(KEY)
+    assert stored is not None
+    assert other.client.get("/api/page/notices").json()["gone"] == []
+
+
+def test_what_a_file_says_of_attempts_that_do_not_run_is_not_taken(page: Page, other: Page) -> None:
+    fill(page)
+    claims = [{"stepKey": step, "spanId": span, "liveness": "gone"} for step, span in (("cart", "c"), ("x", "y"))]
+    send(other, changed(export(page).content, attempts=claims))
+    steps = other.run("run-1")["run"]["steps"]
+    assert [step["liveness"] for step in steps] == [None, None, "live"]
+    imported = other.store.imports.get(KEY)
+    assert imported is not None
+    assert list(imported.attempts) == [("cart", "c")]

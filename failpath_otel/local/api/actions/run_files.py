@@ -1,6 +1,6 @@
 """Runs as files: ``GET /api/export/{run id}`` writes one, ``POST /api/import`` reads one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar, cast
 from urllib.parse import quote
@@ -14,12 +14,15 @@ from starlette.routing import Route
 from failpath_otel.local.api.path_convertor import ANYTHING
 from failpath_otel.local.api.responses import json_response
 from failpath_otel.local.files.export import export_run
+from failpath_otel.local.files.log_records import log_of_file
 from failpath_otel.local.files.reading import read_run
-from failpath_otel.local.files.run_file import MAX_FILE_BYTES, PARTS, FileError, Part, file_name
+from failpath_otel.local.files.run_file import MAX_FILE_BYTES, MAX_FILE_LOGS, PARTS, FileError, LogFile, Part, file_name
+from failpath_otel.local.logs.attached import attached_logs
 from failpath_otel.local.receiver import Receiver
-from failpath_otel.local.runs.summary import summarise
+from failpath_otel.local.runs.summary import AttemptSummary, summarise
 from failpath_otel.local.runs.view import build_run_view
 from failpath_otel.local.store.marks.imports import RunConflictError
+from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.otlp.requests.intake import ServiceUnavailable
 from failpath_otel.serving.body import BodyBudget, media_type, read_body
 from failpath_otel.serving.threads import in_thread
@@ -81,9 +84,20 @@ class RunFiles:
         events = [] if key is None else self._receiver.store.events(key)
         if key is None or not events:
             return None
+        store = self._receiver.store
         view = build_run_view(events)
-        liveness = self._receiver.assess(key, summarise(view, events).attempts)
-        return export_run(view, liveness, events, self._receiver.store.received(key), without)
+        attempts = summarise(view, events).attempts
+        liveness, received = self._receiver.assess(key, attempts), store.received(key)
+        if any(event.id not in received for event in events):
+            return None  # it is being deleted
+        logs, left_out = ([], 0) if "logs" in without else self._logs(key, attempts, without)
+        return export_run(view, liveness, events, received, without=without, logs=logs, logs_left_out=left_out)
+
+    def _logs(self, key: RunKey, attempts: Sequence[AttemptSummary], without: list[Part]) -> tuple[list[LogFile], int]:
+        store = self._receiver.store
+        found = attached_logs(store, key, attempts, self._receiver.span_parents.parent, MAX_FILE_LOGS)
+        details = ((log, store.logs.details(log.id) if log.has_details else None) for log, _ in found.logs)
+        return [log_of_file(log, its, without) for log, its in details], found.left_out
 
     def _import(self, text: bytes) -> ImportAnswer:
         run = read_run(text)

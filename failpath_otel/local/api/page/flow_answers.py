@@ -113,15 +113,14 @@ def flow_row(
     flow_key: str,
     figures: FlowFigures,
     trend: Trend,
-    current: Mapping[RunKey, Liveness],
+    shown: Mapping[RunKey, Liveness],
     *,
     counts: Mapping[Liveness, int],
     last_seen: int | None,
 ) -> FlowRow:
-    """Return the row of a flow; ``current`` are its running runs, and ``counts`` how many they are."""
+    """Return the row of a flow; ``shown`` is how its running runs stand, and ``counts`` how many run here."""
     outcomes = [
-        outcome_of(run.run_id, run.status, current.get(RunKey(flow_key, run.run_id)))
-        for run in reversed(figures.newest)
+        outcome_of(run.run_id, run.status, shown.get(RunKey(flow_key, run.run_id))) for run in reversed(figures.newest)
     ]
     return FlowRow(
         **asdict(figures.stats),

@@ -55,7 +55,7 @@ class FlowRoutes:
         number, text, within = number_in(query.get("order"), "order"), query.get("text") or "", range_in(query)
         revision_and_time = heading(receiver)
         current = receiver.monitor.current()
-        counts = _counts(current)
+        shown, counts = receiver.monitor.shown(current), _counts(current)
         figures = receiver.board.all(within)
         keys = [key for key in receiver.flows.known() if text.casefold() in key.casefold()]
         now = ordered(keys, figures, counts, receiver.clock(), sort)
@@ -64,7 +64,7 @@ class FlowRoutes:
         return flow_answers.FlowList(
             *revision_and_time,
             flows=[
-                self._flow_row(key, figures.get(key, NO_FIGURES), within, counts, current)
+                self._flow_row(key, figures.get(key, NO_FIGURES), within, counts, shown)
                 for key in order[offset : offset + limit]
             ],
             silent=flow_answers.SilentRuns(
@@ -91,15 +91,16 @@ class FlowRoutes:
             raise HTTPException(404, "no such flow")
         everywhere = receiver.monitor.current()
         current: dict[RunKey, Liveness] = {key: its for key, its in everywhere.items() if key.flow_key == flow_key}
+        shown = receiver.monitor.shown(current)
         figures = receiver.board.one(flow_key, within)
         newest = receiver.store.runs.rows(MAX_LISTED_RUNS, flow_key=flow_key, within=within)
         return flow_answers.FlowPage(
             *revision_and_time,
-            flow=self._flow_row(flow_key, figures, within, _counts(current), current),
+            flow=self._flow_row(flow_key, figures, within, _counts(current), shown),
             window=flow_answers.window_of([run.row for run in details.runs], figures.total),
             graph=graph_of(details, receiver.monitor.gone_steps(flow_key)),
             errors=self._errors(flow_key, within),
-            runs=[row_of(row, current.get(row.key)) for row in newest],
+            runs=[row_of(row, shown.get(row.key)) for row in newest],
             drift=self._drift(flow_key, details),
         )
 
@@ -122,7 +123,7 @@ class FlowRoutes:
         figures: FlowFigures,
         within: TimeRange,
         counts: dict[str, Counter[Liveness]],
-        current: dict[RunKey, Liveness],
+        shown: dict[RunKey, Liveness],
     ) -> flow_answers.FlowRow:
         last_seen = figures.last_seen
         if last_seen is None and (newest := self._receiver.store.flows.newest(flow_key, 1)):
@@ -130,7 +131,7 @@ class FlowRoutes:
             last_seen = newest[0].active_at
         trend = self._receiver.trends.trend(flow_key, within)
         running = counts.get(flow_key, Counter())
-        return flow_answers.flow_row(flow_key, figures, trend, current, counts=running, last_seen=last_seen)
+        return flow_answers.flow_row(flow_key, figures, trend, shown, counts=running, last_seen=last_seen)
 
 
 def _counts(current: dict[RunKey, Liveness]) -> dict[str, Counter[Liveness]]:

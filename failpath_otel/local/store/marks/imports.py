@@ -9,6 +9,7 @@ from failpath_otel.local.runs.event import Event
 from failpath_otel.local.runs.times import parse_rfc3339
 from failpath_otel.local.runs.view import Liveness
 from failpath_otel.local.store.database import Database
+from failpath_otel.local.store.logs import LogStore, NewLog
 from failpath_otel.local.store.run_row import RunKey
 
 _IDS: Final = 400
@@ -30,7 +31,7 @@ class FiledEvent(NamedTuple):
 class FiledRun(NamedTuple):
     """A run of a file, with what its receiver knew: ``attempts`` are the liveness of running ones, by step and span.
 
-    ``as_of`` is when its newest event was received.
+    ``as_of`` is when its newest event was received; ``logs_left_out`` is how many logs there were beside these.
     """
 
     key: RunKey
@@ -38,6 +39,8 @@ class FiledRun(NamedTuple):
     as_of: int
     liveness: Liveness | None
     attempts: Mapping[tuple[str, str], Liveness]
+    logs: Sequence[NewLog] = ()
+    logs_left_out: int = 0
 
 
 class ImportedRun(NamedTuple):
@@ -57,8 +60,9 @@ _decode: Final = msgspec.json.Decoder(_Attempts).decode
 class Imports:
     """The imported runs of a store. Thread-safe. Raises ``StoreError`` if the database refuses."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, logs: LogStore) -> None:
         self._database: Final = database
+        self._logs: Final = logs
 
     def get(self, run: RunKey) -> ImportedRun | None:
         """Return what is known of an imported run; ``None`` for any other."""
@@ -103,6 +107,7 @@ class Imports:
                 "INSERT INTO imports VALUES (?, ?, ?, ?, ?, ?, 0)",
                 (*run.key, now, run.as_of, run.liveness or "", msgspec.json.encode(attempts)),
             )
+            self._logs.add_of_file(connection, run.key, run.logs, run.logs_left_out, now)
         return True
 
 

@@ -13,7 +13,8 @@ from starlette.routing import Route
 
 from failpath_otel.local.api.page.logs.answers import LogDetailsAnswer, LogError, LogLine, RunLogs, Severity
 from failpath_otel.local.api.page.route import heading, route
-from failpath_otel.local.logs.attachment import Attacher, Attachment
+from failpath_otel.local.logs.attached import attached_logs
+from failpath_otel.local.logs.attachment import Attachment
 from failpath_otel.local.logs.line import Details, Line
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.stack import split_stack
@@ -26,9 +27,6 @@ MAX_LINES: Final = 2_000
 
 MAX_LINE_CHARS: Final = 512
 """Characters of a body in a list."""
-
-_RUNS_BESIDE: Final = 50
-"""Runs that share a trace with the run, of which is known which logs are theirs."""
 
 _SEVERITIES: Final[tuple[Severity, ...]] = ("trace", "debug", "info", "warn", "error", "fatal")
 
@@ -56,19 +54,14 @@ class LogRoutes:
         stored = store.runs.stored([] if key is None else [key])
         if key is None or not stored:
             raise HTTPException(404, "no such run")
-        found = store.logs.of_run(key, MAX_LINES)
+        attempts = stored[0].attempts
+        found = attached_logs(store, key, attempts, self._receiver.span_parents.parent, MAX_LINES)
         if not found.logs:
             return RunLogs(*revision_and_time, [], found.left_out)
-        attempts = stored[0].attempts
-        beside = store.runs.stored(store.logs.beside(key, _RUNS_BESIDE))
-        others = [attempt for run in beside for attempt in run.attempts]
-        attacher = Attacher(attempts, others, self._receiver.span_parents.parent)
         numbers = _attempt_numbers(attempts)
         times = store.logs.event_times(key)
         lines = [
-            _line(log, attachment, attempts, numbers, bisect_right(times, log.at))
-            for log, attachment in zip(found.logs, attacher.attach(found.logs), strict=True)
-            if attachment is not None
+            _line(log, attachment, attempts, numbers, bisect_right(times, log.at)) for log, attachment in found.logs
         ]
         return RunLogs(*revision_and_time, lines, found.left_out)
 

@@ -11,6 +11,7 @@ const PARTS = [
   ["metadata", "Metadata", "what the program has put there"],
   ["errors", "Messages and stacks of errors", "the names of errors stay"],
   ["process", "Processes", "host names and process ids"],
+  ["logs", "Logs", "of its steps"],
 ];
 
 export function RunActions({ row }) {
