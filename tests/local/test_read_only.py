@@ -27,7 +27,9 @@ def reading(page: Page) -> Iterator[Page]:
             opened.receiver.close()
 
 
-def test_it_shows_what_another_receiver_stores_as_it_happens(page: Page, reading: Page) -> None:
+def test_it_shows_what_another_receiver_stores_as_it_happens(
+    page: Page, reading: Page, caplog: pytest.LogCaptureFixture
+) -> None:
     page.add(event("running", 1))
     assert reading.ids() == ["run-1"]
     assert reading.get("status")["readOnly"] is True
@@ -43,6 +45,8 @@ def test_it_shows_what_another_receiver_stores_as_it_happens(page: Page, reading
     page.receiver.delete()
     wait_for(lambda: reading.receiver.changes.resets > resets)
     assert reading.ids() == []
+    reading.receiver.runs_deleted()
+    assert caplog.messages == []  # It has not tried to delete their logs too.
 
 
 def test_a_sender_keeps_its_events_and_nothing_is_changed(page: Page, reading: Page) -> None:
