@@ -122,23 +122,24 @@ class Receiver:
 
     def delete(self, flow_key: str | None = None, run_id: str | None = None) -> int:
         """Delete a run, a flow or all runs, and return how many there were."""
-        if flow_key is None:
-            gone = self.store.delete_all()
-        elif run_id is None:
-            gone = self.store.delete_flow(flow_key)
-        else:
-            gone = self.store.delete_run(RunKey(flow_key, run_id))
-        self.runs_deleted(gone)
-        return gone
+        try:
+            if flow_key is None:
+                return self.store.delete_all()
+            if run_id is None:
+                return self.store.delete_flow(flow_key)
+            return self.store.delete_run(RunKey(flow_key, run_id))
+        finally:
+            # Also where the database refused after some of them.
+            self.runs_deleted()
 
     def runs_deleted(self, _runs: int = 0) -> None:
         """Drop what is cached of deleted runs."""
-        if not self.store.read_only:
-            self.logs.runs_deleted()
         self.flows.clear_cache()
         self._revisions.reset()
         self.monitor.reset()
         self.changes.reset()
+        if not self.store.read_only:
+            self.logs.runs_deleted()
 
     def _rows_changed(self, revision: int) -> None:
         self.logs.runs_projected()

@@ -56,6 +56,8 @@ NO_FIGURES: Final = FlowFigures(0, flow_stats([]), [], [])
 class _Kept:
     state: Stamp
     flows: dict[str, FlowFigures] = field(default_factory=dict)
+    resting: set[str] = field(default_factory=set)
+    """Flows with changes of a trend that is to be computed again."""
 
 
 class Board:
@@ -77,11 +79,12 @@ class Board:
             if kept is None or changed is None:
                 kept = _Kept(state, {key: _figures(runs) for key, runs in self._store.flows.by_flow(within)})
             else:
+                changed |= kept.resting
                 flows = dict(kept.flows) if changed else kept.flows
                 for flow_key in changed:
                     figures = self._read(flow_key, within)
                     flows.pop(flow_key, None) if figures is NO_FIGURES else flows.update({flow_key: figures})
-                kept = _Kept(state, flows)
+                kept = _Kept(state, flows, {key for key in changed if self._trends.rests(key, within)})
             self._kept[within] = kept
             while len(self._kept) > _MAX_RANGES:
                 del self._kept[next(iter(self._kept))]

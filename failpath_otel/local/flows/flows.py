@@ -55,6 +55,11 @@ class FlowDetails:
         return replace(self, older=attempts)
 
     @cached_property
+    def attempts(self) -> int:
+        """The number of attempts of these runs."""
+        return sum(len(run.attempts) for run in self.runs)
+
+    @cached_property
     def steps(self) -> dict[str, StepStats]:
         """The figures of each of its steps."""
         return step_stats(self.runs)
@@ -99,6 +104,7 @@ class Flows:
         self._declared = declared
         self._lock = threading.Lock()
         self._details: dict[_Key, FlowDetails] = {}  # least recently used first
+        self._attempts = 0
         self._stale: set[_Key] = set()
         self._seen_revision = 0
 
@@ -111,14 +117,17 @@ class Flows:
         key, declared = (flow_key, within), self.declared().get(flow_key)
         with self._lock:
             self._apply_changes()
-            details = self._details.pop(key, None)
-            if details is None or key in self._stale or details.declared != declared:
-                # A read that fails leaves the cache as it is, and is repeated.
-                details = self._read_runs(key, details, declared)
-                self._stale.discard(key)
+            details = self._details.get(key)
+            if details is not None and key not in self._stale and details.declared == declared:
+                self._details[key] = self._details.pop(key)
+                return details
+            # A read that fails leaves the cache as it is, and is repeated.
+            details = self._read_runs(key, details, declared)
+            self._drop(key)
             if details.runs or declared:
                 self._details[key] = details
-                self._evict()
+                self._attempts += details.attempts
+                self._evict(key)
             return details
 
     def p95_ms(self, flow_key: str, step_key: str) -> float | None:
@@ -130,6 +139,7 @@ class Flows:
         """Drop all caches, because runs were deleted."""
         with self._lock:
             self._details.clear()
+            self._attempts = 0
             self._stale.clear()
 
     def declared(self) -> Mapping[str, DeclaredFlow]:
@@ -146,19 +156,19 @@ class Flows:
             flow_keys = {row.flow_key for row in changed}
             self._stale |= {key for key in self._details if key[0] in flow_keys}
 
-    def _evict(self) -> None:
-        # The begin of a range like the last hour moves on, and nothing asks for the one before again.
-        for key in [key for key in self._details if key[1] != ALL_TIME][:-_MAX_RANGES]:
-            del self._details[key]
-            self._stale.discard(key)
-        kept = {key: sum(len(run.attempts) for run in details.runs) for key, details in self._details.items()}
-        total = sum(kept.values())
-        for key in list(self._details)[:-1]:
-            if total <= MAX_KEPT_ATTEMPTS:
-                return
-            total -= kept[key]
-            del self._details[key]
-            self._stale.discard(key)
+    def _evict(self, newest: _Key) -> None:
+        if newest[1] != ALL_TIME:
+            # The begin of a range like the last hour moves on, and nothing asks for the one before again.
+            for key in [key for key in self._details if key[1] != ALL_TIME][:-_MAX_RANGES]:
+                self._drop(key)
+        # There may be as many flows as attempts: no look at all of them here.
+        while self._attempts > MAX_KEPT_ATTEMPTS and len(self._details) > 1:
+            self._drop(next(iter(self._details)))
+
+    def _drop(self, key: _Key) -> None:
+        dropped = self._details.pop(key, None)
+        self._attempts -= 0 if dropped is None else dropped.attempts
+        self._stale.discard(key)
 
     def _read_runs(self, key: _Key, before: FlowDetails | None, declared: DeclaredFlow | None) -> FlowDetails:
         """Read the attempts of those runs that are not cached at their current revision."""

@@ -1,6 +1,7 @@
 """The errors of a run: of each step the newest failed attempt, with its fingerprint."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final, NamedTuple
 
 from failpath_otel import semconv
@@ -10,6 +11,9 @@ from failpath_otel.local.runs.view import StepView
 
 MAX_MESSAGE: Final = 200
 """Characters of an error message that a summary keeps."""
+
+MAX_ERRORS: Final = 1_000
+"""Errors of one run, those of the steps that failed first: their rows are written in one transaction."""
 
 
 class StepError(NamedTuple):
@@ -28,14 +32,18 @@ class StepError(NamedTuple):
 
 
 def step_errors(flow_key: str, steps: Iterable[StepView]) -> list[StepError]:
-    """Return the error of each step that has failed; ``steps`` are the attempts of a run, of each step in order."""
+    """Return the errors of the first :data:`MAX_ERRORS` steps that have failed, one each.
+
+    ``steps`` are the attempts of a run, of each step in order.
+    """
     failed: dict[str, StepView] = {}
     newest: dict[str, StepView] = {}
     for step in steps:
         newest[step.step_key] = step
         if step.status == semconv.STATUS_ERROR:
             failed[step.step_key] = step
-    return [_of(flow_key, step, recovered=newest[step_key] is not step) for step_key, step in failed.items()]
+    some = islice(failed.items(), MAX_ERRORS)
+    return [_of(flow_key, step, recovered=newest[step_key] is not step) for step_key, step in some]
 
 
 def one_line(text: str) -> str:

@@ -149,10 +149,9 @@ class Store:
                     "DO UPDATE SET mark = excluded.mark, received_at = excluded.received_at",
                     (received_at, last),
                 )
-                # There are few of them, mostly none.
                 connection.execute(
-                    "UPDATE imports SET mixed = 1 WHERE EXISTS (SELECT 1 FROM events WHERE rowid > ? "
-                    "AND events.flow_key = imports.flow_key AND events.run_id = imports.run_id)",
+                    "UPDATE imports SET mixed = 1 WHERE NOT mixed AND (flow_key, run_id) IN "
+                    "(SELECT flow_key, run_id FROM events WHERE rowid > ?)",
                     (last,),
                 )
         if new > 0:

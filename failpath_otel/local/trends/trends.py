@@ -72,6 +72,13 @@ class Trends:
                 del self._kept[next(iter(self._kept))]
         return trend
 
+    def rests(self, flow_key: str, within: TimeRange) -> bool:
+        """Return whether the trend of a flow that is shown is older than its newest run."""
+        stamp = self._revisions.stamp(flow_key)
+        with self._lock:
+            kept = self._kept.get((flow_key, within))
+            return kept is not None and kept.stamp != stamp
+
     def _compute(self, flow_key: str, within: TimeRange) -> Trend:
         flows = self._store.flows
         runs = flows.ended(flow_key, within)

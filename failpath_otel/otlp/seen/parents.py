@@ -16,7 +16,8 @@ from failpath_otel.report import exception_once
 MAX_SPANS_KEPT: Final = 50_000
 """Spans whose parents are kept, of all traces together."""
 
-_ID_CHARS: Final = 2 * SPAN_ID_BYTES
+_TRACE_CHARS: Final = 2 * TRACE_ID_BYTES
+_SPAN_CHARS: Final = 2 * SPAN_ID_BYTES
 
 # A span in protobuf begins with its ids: those of the trace and the span, the state of the trace, the parent's.
 _TRACE_HEAD: Final = b"\x0a\x10"
@@ -124,5 +125,7 @@ def _json_links(body: bytes) -> Iterator[Link]:
         for spans in group.scope_spans or ():
             for span in spans.spans or ():
                 trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
-                if trace_id and span_id and parent_id and len(span_id) == len(parent_id) == _ID_CHARS:
+                if not (trace_id and span_id and parent_id):
+                    continue
+                if len(trace_id) == _TRACE_CHARS and len(span_id) == len(parent_id) == _SPAN_CHARS:
                     yield trace_id.lower(), span_id.lower(), parent_id.lower()

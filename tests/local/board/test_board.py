@@ -1,11 +1,14 @@
 """The figures of all flows are up to date with each change, and only what has changed is read again."""
 
+import time
 from typing import Any
 
 import pytest
 
 from failpath_otel.local.board import board as board_module
 from failpath_otel.local.store import flow_revisions
+from failpath_otel.local.store.database import StoreError
+from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.time_range import TimeRange
 from tests.local.events import EPOCH_NS, event
 from tests.local.page import Page
@@ -63,3 +66,44 @@ def test_figures_of_a_range_are_of_its_runs_and_those_of_old_ranges_are_dropped(
     page.add(event("success", 9, flow="a", run="3", span="again"), *many("c", 4))
     assert totals(page, within) == {"a": 2, "c": 1}
     assert len(page.receiver.board._kept) == 2
+
+
+def test_changes_of_a_trend_that_rested_are_shown_when_it_is_computed_again(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board_module, "WINDOW", 10)
+    page.seconds = 1000
+    page.add(*many("a", *range(20)), *many("b", 1))
+    board, now = page.receiver.board, 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    computed = page.receiver.trends._compute
+
+    def slow(flow_key: str, within: TimeRange) -> Any:
+        nonlocal now
+        now += 1.0
+        return computed(flow_key, within)
+
+    monkeypatch.setattr(page.receiver.trends, "_compute", slow)
+    assert board.all()["a"].changes == board.one("a").changes == []
+    page.add(*[event("error", number, flow="a", run=f"{number}", span=f"a {number}") for number in range(30, 50)])
+    assert board.all()["a"].changes == []
+    now += 10.0
+    # Nothing has changed since.
+    (change,) = board.all()["a"].changes
+    assert (change.kind, change.worse) == ("failureRate", True)
+    monkeypatch.setattr(board, "_read", pytest.fail)
+    assert board.all()["a"].changes == [change]
+
+
+def test_runs_that_a_failing_deletion_has_deleted_are_in_no_figure(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    page.add(*many("a", 1, 2))
+    assert totals(page) == {"a": 2}
+
+    def failing() -> int:
+        page.store.delete_run(RunKey("a", "1"))
+        raise StoreError("disk is full")
+
+    monkeypatch.setattr(page.store, "delete_all", failing)
+    with pytest.raises(StoreError):
+        page.receiver.delete()
+    assert totals(page) == {"a": 1}

@@ -209,6 +209,23 @@ def test_of_many_flows_those_that_were_asked_for_last_are_kept(page: Page, monke
     assert flows.details("b") == known["b"]
 
 
+def test_to_answer_from_the_cache_looks_at_no_other_flow(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monitor of silent runs asks for the p95 of as many flows each second."""
+    page.add(*[event("success", 1, flow=f"f{number}", run=f"{number}", span=f"{number}") for number in range(5)])
+    flows = Flows(page.store, None)
+    for number in (*range(5), 0):
+        assert len(flows.details(f"f{number}").runs) == 1
+    page.add(event("success", 2, flow="f0", run="again", span="again"))
+    assert len(flows.details("f0").runs) == 2
+    assert flows._attempts == 6
+    monkeypatch.setattr(flows, "_evict", pytest.fail)
+    for number in range(5):
+        flows.details(f"f{number}")
+    page.store.delete_run(RunKey("f1", "1"))
+    flows.clear_cache()
+    assert (flows.details("f1").runs, flows._attempts) == ([], 0)
+
+
 def test_a_look_that_fails_is_repeated(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     page.add(*run_of(1))
     assert len(page.receiver.flows.details("checkout").runs) == 1

@@ -6,8 +6,10 @@ from typing import Final
 
 import pytest
 
+from failpath_otel.local.runs import step_error
 from failpath_otel.local.runs.fingerprint import fingerprint
 from failpath_otel.local.store import run_queries
+from failpath_otel.local.store.errors import error_queries
 from failpath_otel.local.store.errors.error_queries import ErrorCount
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
@@ -60,6 +62,28 @@ def test_the_errors_of_a_flow_are_counted_by_cause_and_the_most_frequent_stands_
     assert store.errors.of_all_flows(TimeRange(second(91))) == [ErrorCount(LOST, 1, 0)]
     assert store.errors.of_flow("none", 500) == (0, [])
     assert (store.errors.kind("0" * 16), store.errors.times("0" * 16)) == (None, None)
+
+
+def test_of_very_many_errors_those_of_the_newest_runs_and_of_each_the_first_are_counted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_error, "MAX_ERRORS", 3)
+    lost = ErrorInfo("OSError", "lost")
+    for run in ("old", "new"):
+        at = 10 if run == "old" else 20
+        steps = [
+            event("error", at + number, run=run, step=f"s{number}", span=f"{run} {number}", error=lost)
+            for number in range(5)
+        ]
+        stored(store, *steps)
+    kept = store._database.rows("SELECT run_id, step_key FROM errors")
+    assert sorted(kept) == [(run, f"s{number}") for run in ("new", "old") for number in range(3)]
+    monkeypatch.setattr(error_queries, "MOST_OF_FLOW", 4)
+    _, counts = store.errors.of_flow("checkout", 500)
+    assert sorted(count.failed for count in counts) == [1, 1, 2]
+    monkeypatch.setattr(error_queries, "MOST_OF_FLOW", 3)
+    newest = [fingerprint("checkout", f"s{number}", "OSError", "lost") for number in range(3)]
+    assert {count.fingerprint for count in store.errors.of_flow("checkout", 500)[1]} == {*newest}
 
 
 def test_an_error_that_a_retry_made_good_is_counted_apart_and_comes_last(store: Store) -> None:

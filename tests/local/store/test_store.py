@@ -239,3 +239,14 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(StoreError, match="closed"):
         store.runs.rows(1)
+
+
+def test_to_note_that_an_imported_run_gets_events_reads_no_other_one(tmp_path: Path, open_store: Open) -> None:
+    store = open_store(tmp_path / "db")
+    statements: list[str] = []
+    store._database._writer.set_trace_callback(statements.append)
+    store.add(received_events(event("success", 1)), 1)
+    (update,) = [statement for statement in statements if statement.startswith("UPDATE imports")]
+    plan = [str(row[3]) for row in store._database.rows(f"EXPLAIN QUERY PLAN {update.replace('?', '0')}")]
+    assert plan
+    assert not [step for step in plan if step.startswith("SCAN")]

@@ -79,12 +79,14 @@ def test_what_the_sdk_sends_is_read(kind: str) -> None:
         (b'{"resourceSpans":' + b"[" * 100_000, JSON),
         (json_request(json_span(parentSpanId="")), JSON),
         (json_request(json_span(parentSpanId="ab")), JSON),
+        (json_request(json_span(traceId=TRACE + "0", spanId=SPAN, parentSpanId=PARENT)), JSON),
     ],
 )
 def test_what_says_nothing_of_a_parent_is_passed_over(body: bytes, kind: str) -> None:
     parents = SpanParents(lambda: True)
     parents.watch(body, kind)
     assert parents.parent(TRACE, SPAN) is None
+    assert not parents._traces  # A long id would take as much memory as the request.
 
 
 def test_nothing_is_read_while_no_logs_come() -> None:

@@ -12,6 +12,10 @@ NEWEST_FAILURES: Final = 2_000
 """The number of newest errors from which those of all flows are counted."""
 
 
+MOST_OF_FLOW: Final = 20_000
+"""The most errors of a flow that are counted, those of its newest runs."""
+
+
 class ErrorCount(NamedTuple):
     """How often an error ended its step (``failed``) or was made good by another attempt (``recovered``), in runs."""
 
@@ -62,11 +66,13 @@ class ErrorQueries:
             *values,
         )
         rows = self.database.rows(
-            f"{window_of_runs} SELECT fingerprint, sum(NOT recovered), sum(recovered) "  # noqa: S608
-            "FROM newest CROSS JOIN errors ON errors.flow_key = ? AND errors.run_id = newest.run_id "
+            f"{window_of_runs} SELECT fingerprint, sum(NOT recovered), sum(recovered) FROM (SELECT "  # noqa: S608
+            "fingerprint, recovered, seen FROM newest CROSS JOIN errors ON errors.flow_key = ? "
+            "AND errors.run_id = newest.run_id LIMIT ?) "
             "GROUP BY fingerprint ORDER BY 2 DESC, 3 DESC, max(seen) DESC, fingerprint",
             *values,
             flow_key,
+            MOST_OF_FLOW,
         )
         return ended, [ErrorCount(*row) for row in rows]
 
