@@ -52,7 +52,19 @@ function FlowError({ error, answer, label }) {
       </span>
       <${Spark} error=${error} answer=${answer} />
     <//>
+    <${Whom} error=${error} />
   </li>`;
+}
+
+// What nearly all of its runs have in common: to those that have it.
+function Whom({ error }) {
+  if (error.common === null) return null;
+  const { key, value, failed, of } = error.common;
+  const pair = `${key}=${value}`;
+  return html`<p class="error-whom muted" data-testid="error-whom">
+    ${failed < of ? `${count(failed)} of` : "all"}${of < error.total ? " the newest" : ""} ${count(of)} with${" "}
+    <${Link} class="change-whom mono" href=${`/runs${search({ error: error.fingerprint, meta: pair })}`}>${pair}<//>
+  </p>`;
 }
 
 // Runs that ended a step with it; where there is none, those in which it was made good.
@@ -134,8 +146,12 @@ export function TopErrors() {
             <span class="mono ellipsis">${error.flowKey} / ${error.stepKey}</span>
           </span>
           <${Spark} error=${error} answer=${answer} />
-          <span class="failing-seen muted number">${ago(error.lastSeen, serverNow())}</span>
+          <span class="failing-seen muted number">
+            <span>${error.firstSeen === error.lastSeen ? "" : "last "}${ago(error.lastSeen, serverNow())}</span>
+            ${error.firstSeen !== error.lastSeen && html`<span title=${dateTime(error.firstSeen)}>first ${ago(error.firstSeen, serverNow())}</span>`}
+          </span>
         <//>
+        <${Whom} error=${error} />
       </li>`)}
     </ul>
   </section>`;
