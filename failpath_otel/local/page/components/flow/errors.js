@@ -89,6 +89,13 @@ function Seen({ error }) {
   return html`first ${at(error.firstSeen)}, last ${at(error.lastSeen)}`;
 }
 
+// The first time only where it says more than the last one.
+function SeenShort({ error }) {
+  const [last, first] = [ago(error.lastSeen, serverNow()), ago(error.firstSeen, serverNow())];
+  if (first === last) return html`<span title=${dateTime(error.lastSeen)}>${last}</span>`;
+  return html`<span title=${dateTime(error.lastSeen)}>last ${last}</span><span title=${dateTime(error.firstSeen)}>first ${first}</span>`;
+}
+
 function New({ error }) {
   if (!error.isNew) return null;
   return html`<span class="badge error-new" data-testid="new-error" title="First seen in the last 24 hours">new since yesterday</span>`;
@@ -146,10 +153,7 @@ export function TopErrors() {
             <span class="mono ellipsis">${error.flowKey} / ${error.stepKey}</span>
           </span>
           <${Spark} error=${error} answer=${answer} />
-          <span class="failing-seen muted number">
-            <span>${error.firstSeen === error.lastSeen ? "" : "last "}${ago(error.lastSeen, serverNow())}</span>
-            ${error.firstSeen !== error.lastSeen && html`<span title=${dateTime(error.firstSeen)}>first ${ago(error.firstSeen, serverNow())}</span>`}
-          </span>
+          <span class="failing-seen muted number"><${SeenShort} error=${error} /></span>
         <//>
         <${Whom} error=${error} />
       </li>`)}
