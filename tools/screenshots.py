@@ -1,33 +1,39 @@
-"""Makes the pictures of the page that the README shows: every view, light and dark, of a receiver that really runs.
+"""Makes the pictures of the page that the README and the documentation show, of a receiver that really runs.
 
     python tools/screenshots.py [DIRECTORY]
 
-The receiver has the sample, and beside it checkouts by ``examples/checkout.py``: one waits for its bank while the
-pictures are taken, one was killed while it did. Needs Debian's Chromium and the extra ``dev``.
+The receiver has the sample, and logs of the run whose picture is taken. Each view is taken light and dark. Needs
+Debian's Chromium and the extra ``dev``.
 """
 
 import argparse
 import json
-import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT: Final = Path(__file__).parent.parent
-CHECKOUT: Final = ROOT / "examples" / "checkout.py"
 FLOW: Final = "sample-checkout"
+STEP: Final = "pack"
+LINES: Final = (
+    (0.02, 9, "parcel of 2 items, 1.4 kg"),
+    (0.35, 9, "asked the carriers for a label"),
+    (0.60, 13, "no carrier has a route to depot south-3, whose table is from yesterday"),
+)
+"""Logs of the step: seconds after its start, severity, text."""
+
 WIDTH: Final = 1280
 SCALE: Final = 1.5
 DEADLINE: Final = 30.0
@@ -54,30 +60,26 @@ def main() -> None:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="failpath-screenshots-")))
         url = stack.enter_context(receiver(temporary))
         ask(url, "/api/page/sample", "POST")
-        for process in checkouts(url, temporary / "journal"):
-            stack.callback(process.wait, 10)
-            stack.callback(process.kill)
+        run = failed_run(url)
+        send_logs(url, run)
         playwright = stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         stack.callback(browser.close)
         for scheme in SCHEMES:
-            for name, (path, height, shown) in views(url).items():
+            for name, (path, height, shown) in views(run).items():
                 picture = directory / f"{name}-{scheme}.png"
                 take(browser, url + path, picture, scheme=scheme, height=height, shown=shown)
                 sys.stdout.write(f"{picture.name}: {picture.stat().st_size // 1000} kB\n")
 
 
-def views(url: str) -> dict[str, tuple[str, int, str]]:
-    """Yield the address, the height, and the test hook that marks a loaded view, for each picture."""
-    failed = newest(url, flow=FLOW, status="error")
-    step = urllib.parse.quote(failed["stepKey"], safe="")
-    run = urllib.parse.quote(failed["runId"], safe="")
+def views(run: dict[str, Any]) -> dict[str, tuple[str, int, str]]:
+    """Return the address, the height, and the test hook that marks a loaded view, for each picture."""
+    of_run = f"{urllib.parse.quote(run['runId'], safe='')}?flow={FLOW}"
     return {
-        "flows": ("/", 560, "flow-row"),
-        "flow": (f"/flows/{FLOW}", 860, "node"),
-        "runs": ("/runs", 760, "run-row"),
-        "run": (f"/runs/{run}?flow={FLOW}&step={step}&attempt=1", 1000, "panel"),
-        "live": ("/runs/order-4?flow=checkout", 760, "bar"),
+        "flows": ("/", 850, "flow-row"),
+        "flow": (f"/flows/{FLOW}", 1055, "node"),
+        "run": (f"/runs/{of_run}&step={STEP}&attempt=1", 1080, "log"),
+        "compare": (f"/compare/{of_run}", 700, "compare-step"),
     }
 
 
@@ -103,57 +105,41 @@ def take(
     context.close()
 
 
-def checkouts(url: str, journal: Path) -> "Iterator[subprocess.Popen[bytes]]":
-    """Run four checkouts: good, declined, killed in the middle, and still inside its step; yield the last."""
-    for number, arguments in enumerate(([], ["--card", "declined"]), start=1):
-        start(url, journal, number, *arguments).wait(DEADLINE)
-    killed = start(url, journal, 3, "--slow-bank")
-    wait_for(lambda: charging(url, 3))
-    killed.kill()
-    killed.wait(DEADLINE)
-    yield start(url, journal, 4, "--slow-bank")
-    wait_for(lambda: charging(url, 4))
-    wait_for(lambda: newest(url, flow="checkout", status="gone"))
+def failed_run(url: str) -> dict[str, Any]:
+    """Return the newest run of the fault that repeated another step before."""
+    query = urllib.parse.urlencode({"flow": FLOW, "status": "error", "text": STEP})
+    runs: list[dict[str, Any]] = ask(url, f"/api/page/runs?{query}")["runs"]
+    return next(run for run in runs if run["retries"])
 
 
-def start(url: str, journal: Path, number: int, *arguments: str) -> "subprocess.Popen[bytes]":
-    """Start one checkout as a process of its own."""
-    environment = {
-        **os.environ,
-        "FAILPATH_PROJECT_KEY": "fp_project_screenshots",
-        "FAILPATH_DEV_ENDPOINT": url,
-        "FAILPATH_JOURNAL": str(journal),
-    }
-    command = [sys.executable, str(CHECKOUT), "--run-id", f"order-{number}", *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+def send_logs(url: str, run: dict[str, Any]) -> None:
+    """Send what the failing step of a run would have logged, by OTLP."""
+    path = f"/api/page/run/{urllib.parse.quote(run['runId'], safe='')}?flow={FLOW}"
+    (step,) = [step for step in ask(url, path)["run"]["steps"] if step["stepKey"] == STEP]
+    started = datetime.fromisoformat(step["startedAt"]).timestamp()
+    records = [
+        {
+            "timeUnixNano": str(round((started + seconds) * 1e9)),
+            "severityNumber": severity,
+            "body": {"stringValue": text},
+            "traceId": step["traceId"],
+            "spanId": step["spanId"],
+        }
+        for seconds, severity, text in LINES
+    ]
+    scope = {"scope": {"name": "shop.packing"}, "logRecords": records}
+    service = {"key": "service.name", "value": {"stringValue": "shop"}}
+    resource = {"resource": {"attributes": [service]}, "scopeLogs": [scope]}
+    ask(url, "/v1/logs", "POST", {"resourceLogs": [resource]})
 
 
-def charging(url: str, number: int) -> bool:
-    """Return whether the checkout is inside its second step."""
-    found = newest(url, flow="checkout", text=f"order-{number}")
-    return bool(found) and found["stepKey"] == "charge-card"
-
-
-def newest(url: str, **query: str) -> dict[str, Any]:
-    """Return the newest run that matches the filter; empty if there is none."""
-    runs: list[dict[str, Any]] = ask(url, f"/api/page/runs?{urllib.parse.urlencode(query)}")["runs"]
-    return runs[0] if runs else {}
-
-
-def ask(url: str, path: str, method: str = "GET") -> dict[str, Any]:
+def ask(url: str, path: str, method: str = "GET", body: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the receiver's answer."""
-    with urllib.request.urlopen(urllib.request.Request(url + path, method=method), timeout=DEADLINE) as response:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url + path, data, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(request, timeout=DEADLINE) as response:
         answer: dict[str, Any] = json.load(response)
     return answer
-
-
-def wait_for(happened: Callable[[], object]) -> None:
-    """Wait until a condition is met."""
-    deadline = time.monotonic() + DEADLINE
-    while not happened():
-        if time.monotonic() >= deadline:
-            sys.exit("The receiver does not show the checkouts.")
-        time.sleep(0.05)
 
 
 def chromium() -> str:

@@ -1,6 +1,6 @@
-"""The sample: two flows with some sixty invented runs, for a page that has nothing to show yet."""
+"""The sample: two flows with some invented runs and a fault of one customer, for a page that has nothing to show."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from hashlib import blake2b
@@ -14,7 +14,11 @@ IMPORT: Final = "sample-nightly-import"
 FLOWS: Final = (CHECKOUT, IMPORT)
 
 _MINUTE: Final = 60_000_000
-_CHECKOUTS: Final = 48
+_CHECKOUTS: Final = 120
+_FAULT: Final = range(89, _CHECKOUTS, 2)
+"""The checkouts of one customer, all of which fail from one on."""
+
+_CUSTOMER: Final = "c-814"
 _IMPORTS: Final = 12
 _BEGIN: Final = 118 * _MINUTE
 """How long before now the first run started."""
@@ -24,13 +28,17 @@ _UNUSED_PID: Final = 2**22
 
 
 class _Step(NamedTuple):
-    """A step, the steps that it waits for, and the bounds of its duration in milliseconds, mostly near the lower."""
+    """A step, the steps that it waits for, and the bounds of its duration in milliseconds, mostly near the lower.
+
+    One that others run ``inside`` of lasts as much longer than these.
+    """
 
     key: str
     after: tuple[str, ...]
     least: float
     most: float
     metadata: Mapping[str, Any]
+    inside: str | None = None
 
 
 _STEPS: Final[Mapping[str, tuple[_Step, ...]]] = {
@@ -38,15 +46,18 @@ _STEPS: Final[Mapping[str, tuple[_Step, ...]]] = {
         _Step("validate-cart", (), 18, 70, {}),
         _Step("charge-card", ("validate-cart",), 310, 1900, {"bank": "first-example", "currency": "EUR"}),
         _Step("reserve-stock", ("validate-cart",), 60, 420, {"warehouse": "north"}),
-        _Step("pack", ("charge-card", "reserve-stock"), 900, 4200, {"station": 3}),
+        _Step("pack", ("charge-card", "reserve-stock"), 120, 700, {"station": 3}),
+        _Step("pick-items", (), 600, 2400, {"shelves": 2}, inside="pack"),
+        _Step("choose-box", ("pick-items",), 40, 130, {"size": "M"}, inside="pack"),
         _Step("send-receipt-email", ("pack",), 90, 480, {"template": "receipt-2"}),
     ),
     IMPORT: (
         _Step("list-files", (), 400, 1500, {"bucket": "nightly"}),
-        _Step("download-orders", ("list-files",), 14_000, 38_000, {"files": 24}),
-        _Step("download-customers", ("list-files",), 6_000, 17_000, {"files": 8}),
-        _Step("download-products", ("list-files",), 3_000, 9_000, {"files": 3}),
-        _Step("merge-tables", ("download-orders", "download-customers", "download-products"), 9_000, 21_000, {}),
+        _Step("download", ("list-files",), 20, 90, {"files": 35}),
+        _Step("download-orders", (), 14_000, 38_000, {"files": 24}, inside="download"),
+        _Step("download-customers", (), 6_000, 17_000, {"files": 8}, inside="download"),
+        _Step("download-products", (), 3_000, 9_000, {"files": 3}, inside="download"),
+        _Step("merge-tables", ("download",), 9_000, 21_000, {}),
         _Step("validate-rows", ("merge-tables",), 2_500, 8_000, {"rules": 41}),
         _Step("load-warehouse", ("validate-rows",), 12_000, 44_000, {"table": "sales"}),
         _Step("notify-team", ("load-warehouse",), 150, 600, {"channel": "data"}),
@@ -108,6 +119,16 @@ _BAD_ROW: Final = _error(
 )
 
 
+def _no_carrier(order: int) -> ErrorInfo:
+    return _error(
+        "NoCarrierError",
+        f"no carrier takes parcel {7_000_000 + order * 173} to the depot of {_CUSTOMER}",
+        (f"{_SHOP}/packing.py", 118, "pack", "label = carriers.label(parcel, order.address)"),
+        (f"{_SHOP}/carriers.py", 64, "label", "carrier = self._routes[address.depot]"),
+        (f"{_SHOP}/carriers.py", 71, "_unknown", "raise NoCarrierError(parcel, customer)"),
+    )
+
+
 class _Story(NamedTuple):
     """How a run deviates: a step fails, fails once and is repeated, is skipped, or never ends."""
 
@@ -119,12 +140,13 @@ class _Story(NamedTuple):
 
 _STORIES: Final[Mapping[str, Mapping[int, _Story]]] = {
     CHECKOUT: {
-        **{number: _Story(skips="send-receipt-email") for number in (2, 9, 13, 20, 27, 31, 38, 44)},
-        **{number: _Story(fails={"charge-card": _DECLINED}) for number in (5, 23, 36, 41)},
-        **{number: _Story(fails={"reserve-stock": _SOLD_OUT}) for number in (16, 33)},
-        29: _Story(fails={"charge-card": _SLOW_BANK}),
-        39: _Story(repeats={"charge-card": _SLOW_BANK}),
-        _CHECKOUTS - 2: _Story(hangs="pack"),
+        **{number: _Story(skips="send-receipt-email") for number in (2, 9, 20, 31, 44, 58, 67, 80, 94, 106)},
+        **{number: _Story(fails={"charge-card": _DECLINED}) for number in (5, 41)},
+        16: _Story(fails={"reserve-stock": _SOLD_OUT}),
+        **{number: _Story(repeats={"charge-card": _SLOW_BANK}) for number in (12, 29, 47, 63, 70, 84, 98, 104)},
+        **{number: _Story(fails={"pack": _no_carrier(number)}) for number in _FAULT},
+        107: _Story(fails={"pack": _no_carrier(107)}, repeats={"charge-card": _SLOW_BANK}),
+        _CHECKOUTS - 2: _Story(hangs="choose-box"),
     },
     IMPORT: {
         **{number: _Story(repeats={"load-warehouse": _DEADLOCK}) for number in (3, 8)},
@@ -152,7 +174,9 @@ def _flow_events(flow_key: str, runs: int, now: int, host: str) -> Iterator[Reco
         chance = Random(f"{flow_key} {number}")  # noqa: S311 - nothing secret
         started = now - _BEGIN + number * room + int(chance.random() * room / 4)
         story = _STORIES[flow_key].get(number, _Story())
-        yield from _Run(flow_key, started, story, _process(flow_key, story, chance, started, host), chance).events()
+        yield from _Run(
+            flow_key, started, story, _process(flow_key, story, chance, started, host), chance, number % 2 == 1
+        ).events()
 
 
 def _process(flow_key: str, story: _Story, chance: Random, started: int, host: str) -> ProcessInfo:
@@ -173,13 +197,15 @@ class _Run:
     story: _Story
     process: ProcessInfo
     chance: Random
+    of_the_customer: bool
 
     def __post_init__(self) -> None:
         self._spans = 0
         began = datetime.fromtimestamp(self.started // 1_000_000, timezone.utc)
         if self.flow_key == CHECKOUT:
             self._run_id = f"order-{self.started // 1_000_000 % 10_000_000}"
-            customer = f"c-{100 + int(self.chance.random() * 900)}"
+            other = f"c-{100 + int(self.chance.random() * 700)}"
+            customer = _CUSTOMER if self.of_the_customer else other
             self._metadata = {"customer": customer, "items": 1 + int(self.chance.random() * 5)}
         else:
             self._run_id = f"import-{began:%Y-%m-%d-%H%M}"
@@ -187,30 +213,38 @@ class _Run:
         self._trace_id = self._hex(16)
 
     def events(self) -> Iterator[Record]:
-        ended: dict[str, int] = {}
-        for step in _STEPS[self.flow_key]:
-            if not all(before in ended for before in step.after):
-                continue
-            at = max((ended[before] for before in step.after), default=self.started) + self._between(2, 9)
-            if self.story.skips == step.key:
-                yield self._event(step, "skipped", at, self._hex(8))
-                ended[step.key] = at
-                continue
-            if error := self.story.repeats.get(step.key):
-                failed = at + self._between(step.least, step.most)
-                yield from self._attempt(step, at, failed, error)
-                at = failed + self._between(900, 1100)
-            end = None if self.story.hangs == step.key else at + self._between(step.least, step.most)
-            error = self.story.fails.get(step.key)
-            yield from self._attempt(step, at, end, error)
-            if end is not None and error is None:
-                ended[step.key] = end
+        yield from self._steps(None, self.started, None)
 
-    def _attempt(self, step: _Step, started: int, ended: int | None, error: ErrorInfo | None) -> Iterator[Record]:
-        span_id = self._hex(8)
-        yield self._event(step, "running", started, span_id)
-        if ended is not None:
-            yield self._event(step, "error" if error else "success", ended, span_id, started=started, error=error)
+    def _steps(self, inside: str | None, at: int, parent: str | None) -> Generator[Record, None, int | None]:
+        """Yield the events of the steps inside a step; return when all of them had ended, ``None`` if one did not."""
+        steps = [step for step in _STEPS[self.flow_key] if step.inside == inside]
+        ended: dict[str, int] = {}
+        for step in steps:
+            if all(before in ended for before in step.after):
+                started = max((ended[before] for before in step.after), default=at) + self._between(2, 9)
+                end = yield from self._step(step, started, parent)
+                if end is not None:
+                    ended[step.key] = end
+        return max(ended.values(), default=at) if len(ended) == len(steps) else None
+
+    def _step(self, step: _Step, at: int, parent: str | None) -> Generator[Record, None, int | None]:
+        """Yield the events of a step with all of its attempts; return when it ended well."""
+        if self.story.skips == step.key:
+            yield self._event(step, "skipped", at, self._hex(8), parent)
+            return at
+        if error := self.story.repeats.get(step.key):
+            span_id, failed = self._hex(8), at + self._between(step.least, step.most)
+            yield self._event(step, "running", at, span_id, parent)
+            yield self._event(step, "error", failed, span_id, parent, started=at, error=error)
+            at = failed + self._between(900, 1100)
+        span_id, error = self._hex(8), self.story.fails.get(step.key)
+        yield self._event(step, "running", at, span_id, parent)
+        within = yield from self._steps(step.key, at, span_id)
+        if within is None or self.story.hangs == step.key:
+            return None
+        end = within + self._between(step.least, step.most)
+        yield self._event(step, "error" if error else "success", end, span_id, parent, started=at, error=error)
+        return None if error else end
 
     def _event(
         self,
@@ -218,6 +252,7 @@ class _Run:
         status: Status,
         at: int,
         span_id: str,
+        parent: str | None,
         *,
         started: int | None = None,
         error: ErrorInfo | None = None,
@@ -231,6 +266,7 @@ class _Run:
             timestamp=rfc3339(at * 1000),
             trace_id=self._trace_id,
             span_id=span_id,
+            parent_span_id=parent,
             metadata={"sample": True, **self._metadata, **step.metadata},
             started_at=None if started is None else rfc3339(started * 1000),
             duration_ms=None if started is None else (at - started) / 1000,

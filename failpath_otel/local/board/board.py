@@ -43,6 +43,11 @@ class FlowFigures(NamedTuple):
         return next(ended, None) == "error"
 
     @property
+    def newest_failed(self) -> int:
+        """How many of the newest runs failed."""
+        return sum(run.status == "error" for run in self.newest)
+
+    @property
     def is_worse(self) -> bool:
         """Whether a figure has risen."""
         return any(change.worse for change in self.changes)

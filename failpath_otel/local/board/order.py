@@ -14,6 +14,9 @@ _MINUTE: Final = 60_000_000
 _AGES: Final = (10 * _MINUTE, 24 * 60 * _MINUTE)
 """Where flows of the same need differ: active lately, within a day, earlier. Coarse, so that rows stay in place."""
 
+_MANY: Final = 3
+"""So many failures among the newest runs of a flow are more than one now and then."""
+
 _UNSEEN: Final = len(_AGES) + 1
 
 
@@ -35,7 +38,12 @@ def _need(listed: _Listed) -> int:
         return 1
     if figures.is_worse:
         return 2
-    return 3 if figures.failing else 4
+    failed = figures.newest_failed
+    if failed >= _MANY:
+        return 3
+    if figures.failing:
+        return 4
+    return 5 if failed else 6
 
 
 def _age(listed: _Listed) -> int:

@@ -58,6 +58,11 @@ def joined(pairs: Iterable[str]) -> str:
     return f"{SEPARATOR}{text}{SEPARATOR}" if text else ""
 
 
+def pairs_in(text: str) -> list[str]:
+    """Return the pairs of which :func:`joined` made a text."""
+    return text[1:-1].split(SEPARATOR) if text else []
+
+
 def needle(pair: str) -> str:
     """Return what stands in a text of pairs if one of them is this one."""
     text = pair.replace(SEPARATOR, " ").encode(errors="replace").decode()

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from failpath_otel.local.runs.pairs import pairs_in
 from failpath_otel.local.store.database import Database
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.time_range import ALL_TIME, TimeRange
@@ -14,6 +15,9 @@ from failpath_otel.records.record import Status
 
 _CHUNK: Final = 10_000
 """Rows that are read at once, in about 10 ms, so that other readers do not wait for more."""
+
+_NEWEST: Final = 2_000
+"""The newest runs of a flow among which good ones are searched."""
 
 _EVENTS: Final = 20
 """The most events of a run whose metadata is read."""
@@ -103,6 +107,19 @@ class FlowQueries:
             if len(rows) < self._chunk:
                 return
             last = flows[-1][0]
+
+    def good_pairs(self, flow_key: str, limit: int) -> list[tuple[str, list[str]]]:
+        """Return the id and the pairs of metadata of up to ``limit`` successful runs among the newest of a flow."""
+        rows = self._database.rows(
+            "SELECT runs.run_id, pairs FROM (SELECT run_id AS r, status AS s FROM runs INDEXED BY runs_of_flow "
+            "WHERE flow_key = ? ORDER BY active_at DESC LIMIT ?) "
+            "CROSS JOIN runs ON flow_key = ? AND run_id = r WHERE s = 'success' LIMIT ?",
+            flow_key,
+            _NEWEST,
+            flow_key,
+            limit,
+        )
+        return [(run_id, pairs_in(text)) for run_id, text in rows]
 
     def metadata(self, runs: Iterable[RunKey]) -> Iterator[dict[str, Any]]:
         """Yield the metadata of each run: that of its first events together."""

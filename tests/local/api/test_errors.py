@@ -1,5 +1,7 @@
 """What the page is answered about errors."""
 
+from msgspec.structs import replace
+
 from failpath_otel.local.runs.fingerprint import fingerprint
 from failpath_otel.records.record import ErrorInfo, Record
 from tests.local.events import at, event
@@ -39,11 +41,28 @@ def test_an_error_has_its_share_its_times_and_how_often_it_was_seen_in_each_part
         "lastSeen": at(800),
         "isNew": False,
         "buckets": None,
+        "common": None,
     }
     assert (sum(error["buckets"]), len(error["buckets"]), rarer["count"], rarer["share"]) == (8, 24, 1, 1 / 10)
     listed = page.get("errors", limit=1)
     assert (listed["kinds"], listed["counted"], listed["window"]) == (2, 9, 2_000)
     assert [(found["name"], found["count"], found["share"]) for found in listed["errors"]] == [("Declined", 8, None)]
+
+
+def test_an_error_says_for_whom_it_is_where_others_of_the_flow_are_well(page: Page) -> None:
+    page.seconds = 1_000
+    metadata = [{"customer": f"c-{n % 5}", "region": "eu"} for n in range(60)]
+    page.add(
+        *(replace(event("success", n, run=f"{n}", span=f"{n}"), metadata=metadata[n]) for n in range(60) if n % 5),
+        *(replace(failed(f"{n}", 100 + n, f"order {n} declined"), metadata=metadata[n]) for n in range(0, 60, 5)),
+        *(failed(f"other {n}", 200 + n, "down", name="OSError") for n in range(12)),
+    )
+    expected = [{"key": "customer", "value": "c-0", "failed": 12, "of": 12}, None]
+    by_name = {error["name"]: error for error in page.flow("checkout")["errors"]["errors"]}
+    assert [by_name[name]["common"] for name in ("Declined", "OSError")] == expected
+    (listed,) = [error for error in page.get("errors")["errors"] if error["name"] == "Declined"]
+    assert listed["common"] == expected[0]
+    assert len(page.ids(error=listed["fingerprint"], meta="customer=c-0")) == 12
 
 
 def test_a_range_limits_what_is_counted_and_divides_its_own_time(page: Page) -> None:

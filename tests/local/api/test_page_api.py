@@ -301,15 +301,20 @@ def test_the_sample_is_loaded_once_and_removed_whole(page: Page) -> None:
     assert page.client.delete("/api/page/sample").json() == {"runs": 0}
     for _ in range(2):
         answer = page.client.post("/api/page/sample")
-        assert (answer.status_code, answer.json()) == (201, {"runs": 60})
+        assert (answer.status_code, answer.json()) == (201, {"runs": 132})
         project(page.store)  # reading makes as many rows as there is time for
-        assert page.get("status")["runs"] == 61
+        assert page.get("status")["runs"] == 133
         assert page.get("status")["sample"] is True
         page.seconds += 1
-    assert page.get("flow/sample-checkout")["flow"]["runs"] == 48
+    flow = page.get("flow/sample-checkout")
+    assert flow["flow"]["runs"] == 120
+    # What it is there to show: since when, in which step, and for whom.
+    (change,) = [change for change in flow["flow"]["trend"]["changes"] if change["kind"] == "failureRate"]
+    assert (change["worse"], change["stepKey"], change["common"]["value"]) == (True, "pack", "c-814")
+    assert flow["errors"]["errors"][0]["common"] == {"key": "customer", "value": "c-814", "failed": 16, "of": 16}
     assert {run["liveness"] for run in page.get("flows")["silent"]["runs"]} == {"silent", "gone"}
     answer = page.client.delete("/api/page/sample")
-    assert (answer.status_code, answer.json()) == (200, {"runs": 60})
+    assert (answer.status_code, answer.json()) == (200, {"runs": 132})
     status = page.get("status")
     assert (status["sample"], status["runs"], status["flows"]) == (False, 1, 1)
     assert page.get("flows")["silent"]["count"] == 0

@@ -38,10 +38,12 @@ class Story:
 def all_kinds() -> list[Record]:
     """Flows for each need of eyes, whose names tell how much they are to stand below."""
     stories = [
-        Story("e-good, lately"),
-        Story("f-good, today", runs=1, ago=3_600),
-        Story("g-good, earlier", runs=1, ago=90_000),
-        Story("d-failing", lambda number: number == 39),
+        Story("g-good, lately"),
+        Story("h-good, today", runs=1, ago=3_600),
+        Story("i-good, earlier", runs=1, ago=90_000),
+        Story("f-failed once", lambda number: number == 25, ago=3_600),
+        Story("e-failing", lambda number: number == 39),
+        Story("d-failed several times", lambda number: number % 7 == 2, ago=90_000),
         Story("c-worse", lambda number: 20 <= number < 39),
         Story("b-silent"),
         Story("a-gone"),
@@ -61,7 +63,7 @@ def keys(page: Page, **query: str | int) -> list[str]:
 def test_what_is_gone_silent_worse_or_failing_stands_above_what_is_well(page: Page) -> None:
     page.seconds = NOW
     page.add(*all_kinds())
-    assert [key[0] for key in keys(page)] == list("abcdefg")
+    assert [key[0] for key in keys(page)] == list("abcdefghi")
     # In a range without a failure only what runs now, or does not any more, needs eyes.
     within = {"from": page.get("status")["now"].replace("02:00", "01:59")}
     assert [key[0] for key in keys(page, **within)][:2] == ["a", "b"]

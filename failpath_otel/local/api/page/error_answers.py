@@ -5,11 +5,13 @@ from typing import Final
 import msgspec
 from msgspec.structs import asdict
 
+from failpath_otel.local.api.page.trend_answers import CommonValue
 from failpath_otel.local.receiver import Receiver
 from failpath_otel.local.runs.fingerprint import shape_of
 from failpath_otel.local.runs.times import to_rfc3339
 from failpath_otel.local.store.errors.error_queries import ErrorCount, ErrorKind, ErrorTimes
 from failpath_otel.local.store.time_range import ALL_TIME, TimeRange
+from failpath_otel.local.trends.whom import FEWEST, Whom
 
 MAX_ERRORS: Final = 20
 """The most errors of one answer."""
@@ -36,7 +38,8 @@ class FlowError(NamedError, frozen=True):
     ``count`` is the number of runs that ended its step with it, ``share`` that of the ended runs of the flow, both of
     the newest runs in the range; in ``recovered`` runs of these a later attempt of the step did not fail. ``total``,
     ``first_seen`` and ``last_seen`` are of all stored runs. ``is_new``: first seen in the last 24 hours, in a flow with
-    older runs. ``buckets`` are the runs that had it in each part of the time of the answer.
+    older runs. ``buckets`` are the runs that had it in each part of the time of the answer. ``common`` is a value of
+    the metadata that nearly all of its runs have, the newest that were compared, and most good runs of the flow not.
     """
 
     message: str
@@ -49,6 +52,7 @@ class FlowError(NamedError, frozen=True):
     last_seen: str
     is_new: bool
     buckets: list[int]
+    common: CommonValue | None
 
 
 class FlowErrors(msgspec.Struct, frozen=True, rename="camel"):
@@ -82,7 +86,7 @@ def errors_of(
     limit: int = MAX_ERRORS,
 ) -> FlowErrors:
     """Return the first of these errors with their figures; ``ended`` is the number of runs that a share is of."""
-    queries, now = receiver.store.errors, receiver.clock()
+    queries, now, whom = receiver.store.errors, receiver.clock(), Whom(receiver.store)
     found: list[tuple[ErrorCount, ErrorKind, ErrorTimes]] = []
     for count in counts[:limit]:
         kind, times = queries.kind(count.fingerprint), queries.times(count.fingerprint)
@@ -109,10 +113,18 @@ def errors_of(
                 last_seen=to_rfc3339(times.last_seen),
                 is_new=times.first_seen >= now - _DAY > begun[kind.flow_key],
                 buckets=queries.counts(count.fingerprint, edges),
+                common=_common(whom, count, kind, within),
             )
             for count, kind, times in found
         ],
     )
+
+
+def _common(whom: Whom, count: ErrorCount, kind: ErrorKind, within: TimeRange) -> CommonValue | None:
+    if count.failed + count.recovered < FEWEST:
+        return None
+    common = whom.common(kind.flow_key, kind.fingerprint, within)
+    return None if common is None else CommonValue(*common)
 
 
 def _edges(within: TimeRange, first: int, now: int) -> list[int]:

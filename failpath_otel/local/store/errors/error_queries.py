@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from failpath_otel.local.runs.pairs import pairs_in
 from failpath_otel.local.store.database import Database
 from failpath_otel.local.store.time_range import ALL_TIME, TimeRange
 
@@ -96,6 +97,18 @@ class ErrorQueries:
             fingerprint,
         )
         return ErrorKind(*rows[0]) if rows else None
+
+    def pairs(self, fingerprint: str, limit: int, within: TimeRange = ALL_TIME) -> dict[str, list[str]]:
+        """Return the pairs of metadata of up to ``limit`` runs with an error, the newest activity first."""
+        rows = self.database.rows(
+            "SELECT runs.run_id, pairs FROM (SELECT flow_key AS f, run_id AS r FROM errors INDEXED BY errors_of_kind "  # noqa: S608
+            f"WHERE {' AND '.join(['fingerprint = ?', *within.conditions])} ORDER BY active_at DESC LIMIT ?) "
+            "CROSS JOIN runs ON flow_key = f AND run_id = r",
+            fingerprint,
+            *within.values,
+            limit,
+        )
+        return {run_id: pairs_in(text) for run_id, text in rows}
 
     def first_of_run(self, flow_key: str, run_id: str) -> list[ErrorKind]:
         """Return the errors of a run that no other stored run had before."""

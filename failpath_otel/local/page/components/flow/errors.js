@@ -52,7 +52,19 @@ function FlowError({ error, answer, label }) {
       </span>
       <${Spark} error=${error} answer=${answer} />
     <//>
+    <${Whom} error=${error} />
   </li>`;
+}
+
+// What nearly all of its runs have in common: to those that have it.
+function Whom({ error }) {
+  if (error.common === null) return null;
+  const { key, value, failed, of } = error.common;
+  const pair = `${key}=${value}`;
+  return html`<p class="error-whom muted" data-testid="error-whom">
+    ${failed < of ? `${count(failed)} of` : "all"}${of < error.total ? " the newest" : ""} ${count(of)} with${" "}
+    <${Link} class="change-whom mono" href=${`/runs${search({ error: error.fingerprint, meta: pair })}`}>${pair}<//>
+  </p>`;
 }
 
 // Runs that ended a step with it; where there is none, those in which it was made good.
@@ -75,6 +87,13 @@ function Seen({ error }) {
   const at = (text) => html`<time datetime=${text} title=${dateTime(text)}>${ago(text, serverNow())}</time>`;
   if (error.firstSeen === error.lastSeen) return html`seen ${at(error.lastSeen)}`;
   return html`first ${at(error.firstSeen)}, last ${at(error.lastSeen)}`;
+}
+
+// The first time only where it says more than the last one.
+function SeenShort({ error }) {
+  const [last, first] = [ago(error.lastSeen, serverNow()), ago(error.firstSeen, serverNow())];
+  if (first === last) return html`<span title=${dateTime(error.lastSeen)}>${last}</span>`;
+  return html`<span title=${dateTime(error.lastSeen)}>last ${last}</span><span title=${dateTime(error.firstSeen)}>first ${first}</span>`;
 }
 
 function New({ error }) {
@@ -134,8 +153,9 @@ export function TopErrors() {
             <span class="mono ellipsis">${error.flowKey} / ${error.stepKey}</span>
           </span>
           <${Spark} error=${error} answer=${answer} />
-          <span class="failing-seen muted number">${ago(error.lastSeen, serverNow())}</span>
+          <span class="failing-seen muted number"><${SeenShort} error=${error} /></span>
         <//>
+        <${Whom} error=${error} />
       </li>`)}
     </ul>
   </section>`;
