@@ -19,8 +19,8 @@ _SAMPLE: Final = 200
 
 _NEARLY_ALL: Final = 0.9
 _FEW_OTHERS: Final = 0.5
-_EVIDENCE: Final = 9.2
-"""The least evidence against chance, as a natural logarithm: one in ten thousand for one value."""
+_EVIDENCE: Final = 6.9
+"""The least evidence against chance, as a natural logarithm: one in a thousand for one value."""
 
 
 class Whom:
