@@ -106,6 +106,8 @@ class LogStore:
         """How many bytes logs may take."""
         self._bytes = self.size()
         self._evictions = 0
+        # Whether it is not known that the last change of the bytes was committed.
+        self._in_doubt = False
         self._maps_runs = bool(database.rows("SELECT 1 FROM run_traces WHERE instr(trace_id, ?) = 0 LIMIT 1", _OF_FILE))
 
     def size(self) -> int:
@@ -171,6 +173,7 @@ class LogStore:
         """Store log records of runs, all or none, within the bounds: the oldest make room."""
         with self._database.transaction() as connection:
             self._insert(connection, logs, received_at)
+        self._in_doubt = False
 
     def add_of_file(
         self, connection: sqlite3.Connection, run: RunKey, logs: Sequence[NewLog], left_out: int, received_at: int
@@ -192,6 +195,10 @@ class LogStore:
             )
 
     def _insert(self, connection: sqlite3.Connection, logs: Sequence[NewLog], received_at: int) -> None:
+        if self._in_doubt:
+            # On a full disk a sender tries again and again: that must not push out what is there.
+            (self._bytes,) = connection.execute(_SUM).fetchone()
+        self._in_doubt = True
         sizes: dict[str, list[int]] = {}
         for log in logs:
             sizes.setdefault(log.trace_id, []).append(log.size)

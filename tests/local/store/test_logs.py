@@ -1,6 +1,8 @@
 """The logs of runs have bounds of their own: by trace, in all, by age, and no longer than their runs."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from failpath_otel.local.store import logs as module
+from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.logs import MAX_OF_TRACE, NewLog
 from failpath_otel.local.store.pruning import Pruner
 from failpath_otel.local.store.run_row import RunKey
@@ -134,6 +137,28 @@ def test_logs_without_a_run_are_found_once_among_those_of_others(store: Store, m
     assert store.logs.count() == 5
     assert store.logs._bytes == store.logs.size()
     assert times(store, RunKey("checkout", "again")) == [1], "its run came back meanwhile"
+
+
+def test_logs_that_could_not_be_stored_push_out_none(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored(store, of_trace("one"), of_trace("two", "t2"))
+    store.logs.add([log()], 1)
+    store.logs.max_bytes = 3 * log().size
+    monkeypatch.setattr(store.logs, "_evictions", 1)
+    transaction = store._database.transaction
+
+    @contextmanager
+    def full() -> Iterator[sqlite3.Connection]:
+        with transaction() as connection:
+            yield connection
+            raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store._database, "transaction", full)
+        for _ in range(5):
+            with pytest.raises(StoreError, match="disk is full"):
+                store.logs.add([log("t2")], 2)
+    store.logs.add([log("t2")], 3)
+    assert (times(store), times(store, TWO)) == ([1], [1])
 
 
 def test_the_details_of_a_record_are_read_apart(store: Store) -> None:
