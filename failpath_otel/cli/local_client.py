@@ -17,6 +17,9 @@ from failpath_otel.flows.seen import SeenFlow, SeenFlows
 from failpath_otel.local.runs.view import RunChanges, RunList, RunView
 
 _TIMEOUT_SECONDS: Final = 10.0
+_FILE_SECONDS: Final = 60.0
+"""How long the receiver may take over a file: the largest takes a busy receiver many seconds to write, or to read."""
+
 _ANSWER_SECONDS: Final = 60.0
 """For all of an answer, whose pieces have the time above each; it can be many runs, over a slow line."""
 _MAX_BYTES: Final = 256 * 1_048_576
@@ -115,14 +118,14 @@ def fetch_file(
     """Return a run as the text of a file. Raise ``ReceiverError``."""
     path = f"/api/export/{quote(run_id, safe='', errors='replace')}"
     try:
-        return _ask(url, path, {"flow": flow_key, "without": [*without]}, token)
+        return _ask(url, path, {"flow": flow_key, "without": [*without]}, token, seconds=_FILE_SECONDS)
     except NoSuchRunError:
         raise _no_such_run(url, run_id, flow_key) from None
 
 
 def send_file(url: str, text: bytes, *, token: str | None = None) -> ImportedRun:
     """Have the receiver at ``url`` store the run in a file. Raise ``ReceiverError``."""
-    return _decoded(url, _ask(url, "/api/import", {}, token, text), ImportedRun)
+    return _decoded(url, _ask(url, "/api/import", {}, token, text, seconds=_FILE_SECONDS), ImportedRun)
 
 
 def fetch(
@@ -150,6 +153,8 @@ def _ask(
     parameters: Mapping[str, str | list[str] | None],
     token: str | None,
     content: bytes | None = None,
+    *,
+    seconds: float | None = None,
 ) -> bytes:
     """Return the body of the answer to a request, which posts the content, if there is any."""
     given = {name: value for name, value in parameters.items() if value is not None}
@@ -164,7 +169,7 @@ def _ask(
         # Not sent on by a redirect.
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
-        with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
+        with opener.open(request, timeout=seconds or _TIMEOUT_SECONDS) as response:
             return _read(response)
     except HTTPError as error:
         with error:

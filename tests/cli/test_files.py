@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from failpath_otel.cli import local_client
 from failpath_otel.cli.main import main
 from tests.cli.receiver import Served, served
 from tests.local.events import event
@@ -37,7 +38,11 @@ def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
     return command
 
 
-def test_a_run_goes_by_a_file_into_a_database_once(shop: Served, call: Any, tmp_path: Path) -> None:
+def test_a_run_goes_by_a_file_into_a_database_once(
+    shop: Served, call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A large file takes longer than any other answer.
+    monkeypatch.setattr(local_client, "_TIMEOUT_SECONDS", 1e-6)
     port, name = str(shop.port), "order-17.failpath-run.json"
     code, out, _ = call("export", "order-17", "--port", port)
     assert (code, out.partition(":")[0]) == (0, name)

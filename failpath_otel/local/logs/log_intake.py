@@ -164,7 +164,7 @@ class LogIntake:
     def runs_deleted(self) -> None:
         """Delete the logs of runs that were deleted. Does not raise: the pruner deletes what is left."""
         try:
-            while self._store.logs.delete_some(before=0):
+            for _ in self._store.logs.delete_stale(before=0):
                 sleep(_PAUSE_SECONDS)
         except StoreError as error:
             _log.warning("%s", error)

@@ -29,6 +29,13 @@ _DELETED: Final = 1_000
 _LOOKED_AT: Final = 100
 """Traces that one transaction may delete."""
 
+_SEARCHED: Final = 5_000
+"""Traces of which one query finds those to delete, in about 10 ms, so that other readers do not wait for more."""
+
+_STALE: Final = (
+    "received_at < ? OR NOT EXISTS (SELECT 1 FROM run_traces WHERE run_traces.trace_id = log_traces.trace_id)"
+)
+
 _KEYS: Final = 400
 """The most traces that one query names; SQLite before 3.32 accepts 999 values."""
 
@@ -99,6 +106,8 @@ class LogStore:
         """How many bytes logs may take."""
         self._bytes = self.size()
         self._evictions = 0
+        # Whether it is not known that the last change of the bytes was committed.
+        self._in_doubt = False
         self._maps_runs = bool(database.rows("SELECT 1 FROM run_traces WHERE instr(trace_id, ?) = 0 LIMIT 1", _OF_FILE))
 
     def size(self) -> int:
@@ -164,6 +173,7 @@ class LogStore:
         """Store log records of runs, all or none, within the bounds: the oldest make room."""
         with self._database.transaction() as connection:
             self._insert(connection, logs, received_at)
+        self._in_doubt = False
 
     def add_of_file(
         self, connection: sqlite3.Connection, run: RunKey, logs: Sequence[NewLog], left_out: int, received_at: int
@@ -185,6 +195,10 @@ class LogStore:
             )
 
     def _insert(self, connection: sqlite3.Connection, logs: Sequence[NewLog], received_at: int) -> None:
+        if self._in_doubt:
+            # On a full disk a sender tries again and again: that must not push out what is there.
+            (self._bytes,) = connection.execute(_SUM).fetchone()
+        self._in_doubt = True
         sizes: dict[str, list[int]] = {}
         for log in logs:
             sizes.setdefault(log.trace_id, []).append(log.size)
@@ -249,26 +263,39 @@ class LogStore:
         rows = self._database.rows("SELECT line, details FROM logs WHERE id = ?", log_id)
         return LogDetails(*rows[0]) if rows else None
 
-    def delete_some(self, before: int) -> bool:
-        """Delete some of the logs that have lost their run, or received nothing since a time.
+    def delete_stale(self, before: int) -> Iterator[None]:
+        """Delete the logs that have lost their run, or received nothing since a time.
 
-        Returns whether there may be more.
+        Yields after each small transaction, for a pause in which others write.
         """
-        with self._database.transaction() as connection:
-            rows = connection.execute(
-                "SELECT trace_id, lines FROM log_traces WHERE received_at < ? OR NOT EXISTS "
-                "(SELECT 1 FROM run_traces WHERE run_traces.trace_id = log_traces.trace_id) LIMIT ?",
-                (before, _LOOKED_AT),
-            ).fetchall()
-            room = _DELETED
-            for trace_id, lines in rows:
-                if room <= 0:
-                    break
+        last, more = "", True
+        while more:
+            looked_at = self._database.rows(
+                f"SELECT trace_id, {_STALE} FROM log_traces WHERE trace_id > ? ORDER BY trace_id LIMIT ?",  # noqa: S608
+                before,
+                last,
+                _SEARCHED,
+            )
+            more = len(looked_at) == _SEARCHED
+            last = looked_at[-1][0] if looked_at else ""
+            stale = [trace_id for trace_id, is_stale in looked_at if is_stale]
+            while stale:
+                with self._database.transaction() as connection:
+                    self._delete_stale(connection, stale, before)
+                yield
+
+    def _delete_stale(self, connection: sqlite3.Connection, traces: list[str], before: int) -> None:
+        """Delete some of these traces, which are taken off the list, if they still are stale."""
+        room = _DELETED
+        for _ in range(min(_LOOKED_AT, len(traces))):
+            trace_id = traces.pop()
+            query = f"SELECT lines, bytes FROM log_traces WHERE trace_id = ? AND ({_STALE})"  # noqa: S608
+            for lines, size in connection.execute(query, (trace_id, before)).fetchall():
                 _delete(connection, trace_id)
+                self._bytes -= size
                 room -= lines
-            if rows:
-                (self._bytes,) = connection.execute(_SUM).fetchone()
-        return len(rows) == _LOOKED_AT or room <= 0
+            if room <= 0:
+                return
 
 
 def _delete(connection: sqlite3.Connection, trace_id: str) -> None:

@@ -57,8 +57,9 @@ class Pruner:
         pruned = self._delete(lambda: before)
         limit = self._size_limit()
         pruned += self._delete(lambda: None if self.store.size_of_runs() > limit else 0)
-        while not self._stop.is_set() and self.store.logs.delete_some(before):
-            self._stop.wait(_PAUSE_SECONDS)
+        for _ in self.store.logs.delete_stale(before):
+            if self._stop.wait(_PAUSE_SECONDS):
+                break
         while pruned and not self._stop.is_set() and self.store.shrink():
             self._stop.wait(_PAUSE_SECONDS)
         return pruned

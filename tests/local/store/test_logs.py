@@ -1,12 +1,16 @@
 """The logs of runs have bounds of their own: by trace, in all, by age, and no longer than their runs."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from failpath_otel.local.store import logs as module
+from failpath_otel.local.store.database import StoreError
 from failpath_otel.local.store.logs import MAX_OF_TRACE, NewLog
 from failpath_otel.local.store.pruning import Pruner
 from failpath_otel.local.store.run_row import RunKey
@@ -103,10 +107,58 @@ def test_logs_go_with_the_last_run_of_their_trace_and_by_age(store: Store, monke
     assert store.logs.count() == 0
     stored(store, of_trace("one"))
     store.logs.add([log()], 100)
-    assert not store.logs.delete_some(before=100)
-    while store.logs.delete_some(before=101):
-        pass
+    assert list(store.logs.delete_stale(before=100)) == []
+    assert list(store.logs.delete_stale(before=101)) == [None]
     assert times(store) == []
+
+
+def test_logs_without_a_run_are_found_once_among_those_of_others(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking at all traces before each small deletion would take minutes beside those of 100,000 runs."""
+    for name, number in {"_LOOKED_AT": 2, "_SEARCHED": 3}.items():
+        monkeypatch.setattr(module, name, number)
+    stored(store, *[of_trace(f"{flow}{number}", f"t{number}") for number, flow in enumerate("kddkddddkkd")])
+    store.logs.add([log(f"t{number}") for number in range(11)], 1)
+    for number in (1, 2, 4, 5, 6, 7, 10):
+        store.delete_run(RunKey("checkout", f"d{number}"))
+    steps = store.logs.delete_stale(before=0)
+    next(steps)
+    stored(store, of_trace("again", "t7"))
+    store.logs.map_runs([(RunKey("checkout", "again"), ["t7"])])
+    queries: list[str] = []
+    rows = store._database.rows
+
+    def noted(query: str, *values: str | int | None) -> list[tuple[Any, ...]]:
+        queries.append(query)
+        return rows(query, *values)
+
+    monkeypatch.setattr(store._database, "rows", noted)
+    assert len(list(steps)) <= 5
+    assert len(queries) == 3
+    assert store.logs.count() == 5
+    assert store.logs._bytes == store.logs.size()
+    assert times(store, RunKey("checkout", "again")) == [1], "its run came back meanwhile"
+
+
+def test_logs_that_could_not_be_stored_push_out_none(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored(store, of_trace("one"), of_trace("two", "t2"))
+    store.logs.add([log()], 1)
+    store.logs.max_bytes = 3 * log().size
+    monkeypatch.setattr(store.logs, "_evictions", 1)
+    transaction = store._database.transaction
+
+    @contextmanager
+    def full() -> Iterator[sqlite3.Connection]:
+        with transaction() as connection:
+            yield connection
+            raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store._database, "transaction", full)
+        for _ in range(5):
+            with pytest.raises(StoreError, match="disk is full"):
+                store.logs.add([log("t2")], 2)
+    store.logs.add([log("t2")], 3)
+    assert (times(store), times(store, TWO)) == ([1], [1])
 
 
 def test_the_details_of_a_record_are_read_apart(store: Store) -> None:
