@@ -19,6 +19,9 @@ MAX_LISTED_RUNS: Final = 20
 _MAX_RANGES: Final = 4
 """Ranges of time whose figures are kept; those of the least recently used one are dropped."""
 
+_MAX_FIGURES: Final = 100_000
+"""The most flows of all these ranges together, of which each takes about a kilobyte; the last range is always kept."""
+
 
 class FlowFigures(NamedTuple):
     """A flow over a range of time: ``total`` runs, figures over the newest 500 of them, and the newest of all.
@@ -91,7 +94,9 @@ class Board:
                     flows.pop(flow_key, None) if figures is NO_FIGURES else flows.update({flow_key: figures})
                 kept = _Kept(state, flows, {key for key in changed if self._trends.rests(key, within)})
             self._kept[within] = kept
-            while len(self._kept) > _MAX_RANGES:
+            while len(self._kept) > _MAX_RANGES or (
+                len(self._kept) > 1 and sum(len(one.flows) for one in self._kept.values()) > _MAX_FIGURES
+            ):
                 del self._kept[next(iter(self._kept))]
             return kept.flows
 

@@ -10,6 +10,9 @@ from failpath_otel.local.liveness.liveness import Liveness
 _MAX_KEPT: Final = 64
 """Orders that are kept for clients; the least recently used one is dropped."""
 
+_MAX_KEPT_KEYS: Final = 500_000
+"""The most flows of all these orders together; the last order is always kept."""
+
 _MINUTE: Final = 60_000_000
 _AGES: Final = (10 * _MINUTE, 24 * 60 * _MINUTE)
 """Where flows of the same need differ: active lately, within a day, earlier. Coarse, so that rows stay in place."""
@@ -108,6 +111,8 @@ class Orders:
                 present, known = set(order), set(held)
                 held = [key for key in held if key in present] + [key for key in order if key not in known]
             self._kept[number] = held
-            while len(self._kept) > _MAX_KEPT:
+            while len(self._kept) > _MAX_KEPT or (
+                len(self._kept) > 1 and sum(map(len, self._kept.values())) > _MAX_KEPT_KEYS
+            ):
                 del self._kept[next(iter(self._kept))]
             return number, held

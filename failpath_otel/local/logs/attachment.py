@@ -1,6 +1,7 @@
 """Which step a log record belongs to: by its span, by the spans above that, else by its time, where only one can be."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import heappop, heappush
 from typing import Final, Literal, NamedTuple
 
 from failpath_otel.local.runs.summary import AttemptSummary
@@ -94,12 +95,13 @@ class Attacher:
         return None
 
     def _by_time(self, log: StoredLog, sweep: "_Sweep") -> Attachment | None:
-        running = sweep.running(log.at)
-        innermost = self._innermost(running)
+        sweep.go_to(log.at)
+        # No chain is longer, so that of more at once none is the innermost.
+        innermost = self._innermost(sweep.running()) if len(sweep) <= _MAX_DEPTH else None
         if innermost is not None and innermost.place is not None and not self._is_around(log.span_id, innermost):
             return Attachment("during", innermost.place)
         # Several steps at once, or none: between two of them.
-        if any(span.place is not None for span in running) or sweep.is_within(log.at):
+        if sweep.own_running or sweep.is_within(log.at):
             return Attachment("run", None)
         return None
 
@@ -136,18 +138,31 @@ class _Sweep:
     def __init__(self, spans: Sequence[_Span]) -> None:
         self._spans: Final = spans
         self._next = 0
-        self._running: list[_Span] = []
+        self._running: list[tuple[int, int, _Span]] = []  # a heap, by their ends
+        self.own_running = 0
+        """How many of the run itself are running."""
         own = [span for span in spans if span.place is not None]
         self._first: Final = own[0].started or 0 if own else _NEVER
         self._last: Final = max((span.ended for span in own), default=0)
 
-    def running(self, at: int) -> list[_Span]:
-        """Return those that ran at a time, which is not before that of the last call."""
+    def go_to(self, at: int) -> None:
+        """Go to a time, which is not before that of the last call."""
         while self._next < len(self._spans) and (self._spans[self._next].started or 0) <= at:
-            self._running.append(self._spans[self._next])
+            span = self._spans[self._next]
+            heappush(self._running, (span.ended, self._next, span))
+            self.own_running += span.place is not None
             self._next += 1
-        self._running = [span for span in self._running if span.ended >= at]
-        return self._running
+        while self._running and self._running[0][0] < at:
+            _, _, span = heappop(self._running)
+            self.own_running -= span.place is not None
+
+    def __len__(self) -> int:
+        """Return how many are running."""
+        return len(self._running)
+
+    def running(self) -> list[_Span]:
+        """Return those that are running, by their starts."""
+        return [self._spans[place] for place in sorted(place for _, place, _ in self._running)]
 
     def is_within(self, at: int) -> bool:
         """Return whether a time lies between the first start and the last end of the run."""

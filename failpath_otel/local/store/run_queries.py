@@ -75,8 +75,9 @@ class RunQueries:
         if error is not None:
             conditions.append(_HAS_ERROR)
             values.append(error)
-        conditions += place[0]
-        values += place[1]
+        # SQLite looks at them in this order: first at what costs the least.
+        conditions = [*place[0], *conditions]
+        values = [*place[1], *values]
         if only is not None:
             return self._only(list(only), conditions, values, limit)
         query = f"SELECT {COLUMNS} FROM runs INDEXED BY {index} WHERE {_all(conditions)} {_ORDER}"  # noqa: S608

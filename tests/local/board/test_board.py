@@ -66,6 +66,10 @@ def test_figures_of_a_range_are_of_its_runs_and_those_of_old_ranges_are_dropped(
     page.add(event("success", 9, flow="a", run="3", span="again"), *many("c", 4))
     assert totals(page, within) == {"a": 2, "c": 1}
     assert len(page.receiver.board._kept) == 2
+    # Of very many flows fewer ranges are kept.
+    monkeypatch.setattr(board_module, "_MAX_FIGURES", 4)
+    assert len(totals(page)) == 3
+    assert [*page.receiver.board._kept] == [TimeRange()]
 
 
 def test_changes_of_a_trend_that_rested_are_shown_when_it_is_computed_again(

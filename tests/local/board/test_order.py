@@ -130,3 +130,6 @@ def test_only_so_many_orders_are_held_and_an_equal_one_is_no_new_one(monkeypatch
     third, _ = orders.hold(["a", "b"], None)
     assert orders.hold(["b", "a"], numbers[0]) == (numbers[0], ["a", "b"])
     assert orders.hold(["a", "b"], numbers[2]) == (third, ["a", "b"])
+    monkeypatch.setattr(order_module, "_MAX_KEPT_KEYS", 5)
+    number, _ = orders.hold(["a", "b", "c", "d"], None)
+    assert [*orders._kept] == [number]

@@ -121,3 +121,17 @@ def test_many_logs_among_many_steps_are_attached_in_one_sweep(size: int) -> None
     attempts = [attempt(f"s{n}", 10 * n, 10 * n + 5) for n in range(size)]
     found = attached(attempts, *[("x", 10 * n + 2) for n in range(size)])
     assert found == [Attachment("during", n) for n in range(size)]
+
+
+def test_many_logs_while_many_steps_run_at_once_are_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = [attempt(f"s{n}", 0, 100 + n) for n in range(100)]
+    monkeypatch.setattr(Attacher, "_innermost", pytest.fail)
+    times = (50, 120, 135)
+    assert attached(attempts, *[("x", at) for at in times]) == [Attachment("run", None)] * len(times)
+    monkeypatch.undo()
+    # When all others have ended, it is of the last one.
+    assert attached(attempts, ("x", 50), ("x", 199), ("x", 200)) == [
+        Attachment("run", None),
+        Attachment("during", 99),
+        None,
+    ]

@@ -9,6 +9,7 @@ import pytest
 
 from failpath_otel.local.store.run_row import RunKey
 from failpath_otel.local.store.store import Store
+from failpath_otel.local.store.time_range import TimeRange
 from tests.local.events import event
 from tests.local.rows import noted_plans, opened, project, received_events, stored
 
@@ -182,3 +183,21 @@ def test_runs_that_are_named_are_found_by_their_names(store: Store) -> None:
     assert store.runs.last_good(RunKey("checkout", "run-0")) is None
     assert len([step for step in asked if "SEARCH runs" in step]) >= 4, asked
     assert not [step for step in asked if "SCAN runs" in step], asked
+
+
+def test_a_text_is_searched_in_the_runs_of_the_flow_and_the_range_only(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite looks at conditions in their order, and a text is long."""
+    asked: list[str] = []
+
+    def noted(query: str, *_: object) -> list[object]:
+        asked.append(query)
+        return []
+
+    monkeypatch.setattr(store._database, "rows", noted)
+    store.runs.rows(9, flow_key="a", text="b", meta=["c=d"], within=TimeRange(1, 2))
+    (query,) = asked
+    condition = query.rpartition(" WHERE ")[2]
+    assert condition.rindex("flow_key = ?") < condition.index("instr(")
+    assert condition.index("active_at < ?") < condition.index("instr(")
